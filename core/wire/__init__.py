@@ -1,0 +1,1 @@
+"""Bytes to values: the formats an endpoint answers in. No network, no clock, no files."""

@@ -1,0 +1,1 @@
+"""The mask viewer: a Streamlit component in plain JavaScript."""

@@ -1,0 +1,1 @@
+"""The semantic segmentation algorithm: networks, training and serving, each run in a process of its own."""
