@@ -1,0 +1,63 @@
+# Segdeck. `make run` and `make test` need Python 3.11 and make, nothing else.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+HOST ?= 127.0.0.1
+PORT ?=
+MODE ?= sandbox
+
+BIN := .venv/bin
+RUN := .venv/.ready-to-run
+DEV := .venv/.ready-to-test
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix bench sandbox demo-models check-models clients
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= where it listens
+	@SEGDECK_MODE=$(MODE) exec $(BIN)/python -m streamlit run app.py --server.address=$(HOST) $(if $(PORT),--server.port=$(PORT))
+
+test: $(DEV) ## Run every test, the journeys in a real Chromium included
+	@tools/system.sh chromium
+	@$(BIN)/python -m pytest
+
+check: $(DEV) ## Lint, types and the rules of what may import what
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_layers.py
+
+fix: $(DEV) ## Format, and mend what the linter can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## Measure what the README claims
+	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
+
+sandbox: $(RUN) ## Run the sandbox alone and print the variables that point any AWS client at it
+	@exec $(BIN)/python -m sandbox
+
+demo-models: $(DEV) ## Train the two demo models again, with their cards and pictures
+	@$(BIN)/pip install -q --group demo
+	@$(BIN)/python -m sandbox.demo.make
+
+check-models: $(DEV) ## Measure the demo models again and compare with their cards
+	@$(BIN)/pip install -q --group demo
+	@$(BIN)/python -m sandbox.demo.check
+
+clients: $(RUN) ## Try the AWS CLI and the SageMaker SDK 2 and 3, unmodified, on the sandbox (downloads about 2 GB)
+	@tests/clients/run
+
+$(RUN): requirements.txt
+	@tools/system.sh venv $(PYTHON)
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing Segdeck into .venv (about a minute, once) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	@tools/system.sh algorithm
+	@touch $@
+
+$(DEV): $(RUN) pyproject.toml
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --group dev
+	@touch $@
