@@ -1,0 +1,197 @@
+"""Signature version 4, checked: the sandbox starts programs, so only who knows its secret may speak to it.
+
+Both places of a signature are known: the Authorization header and the query of a presigned URL. The rules are those
+of AWS's "Create a signed AWS API request"; S3 differs in that its path is not encoded a second time and that the hash
+of its body is taken from a header, since the body is streamed (the S3 store compares it with what arrives).
+
+A session token is accepted and means nothing: a person's own AWS_SESSION_TOKEN, left in the environment, does no
+harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, unquote
+
+from sandbox.protocol import ApiError, Environ
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+SKEW = timedelta(minutes=15)
+LONGEST_PRESIGN = 7 * 24 * 3600  # seconds
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a request says about how it was signed; `expires` (s) only in a presigned URL."""
+
+    access_key: str
+    day: str
+    region: str
+    service: str
+    signed_headers: str
+    signature: str
+    timestamp: str
+    expires: int | None = None
+
+    @property
+    def scope(self) -> str:
+        return f"{self.day}/{self.region}/{self.service}/aws4_request"
+
+
+def parse(environ: Environ) -> Signature:
+    """The request's signature; raises ApiError when there is none or it is not whole."""
+    header = str(environ.get("HTTP_AUTHORIZATION", ""))
+    query = dict(_query_pairs(environ))
+    if header.startswith(ALGORITHM):
+        parts = (part.strip().partition("=") for part in header[len(ALGORITHM) :].split(","))
+        fields = {name: value for name, _, value in parts}
+        stamp = str(environ.get("HTTP_X_AMZ_DATE", ""))
+        return _signature(fields, stamp, None)
+    if "X-Amz-Signature" in query:
+        fields = {
+            name: query.get(f"X-Amz-{name}", "") for name in ("Credential", "SignedHeaders", "Signature")
+        }
+        return _signature(fields, query.get("X-Amz-Date", ""), _seconds(query.get("X-Amz-Expires", "")))
+    if header or "Signature" in query:
+        raise ApiError(
+            "InvalidRequest", f"The authorization mechanism is not supported. Please use {ALGORITHM}.", 400
+        )
+    raise ApiError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
+
+
+def _signature(fields: dict[str, str], stamp: str, expires: int | None) -> Signature:
+    credential = fields.get("Credential", "").split("/")
+    signed, signature = fields.get("SignedHeaders", ""), fields.get("Signature", "")
+    if len(credential) < 5 or not signed or not signature or "host" not in signed.split(";"):
+        wanted = "Credential (key/day/region/service/aws4_request), SignedHeaders (with host) and Signature"
+        raise ApiError("IncompleteSignatureException", f"The authorization needs {wanted}.", 403)
+    *key, day, region, service, _terminator = credential
+    return Signature("/".join(key), day, region, service, signed, signature, stamp, expires)
+
+
+def _seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LONGEST_PRESIGN:
+        raise ApiError(
+            "AuthorizationQueryParametersError",
+            f"X-Amz-Expires must be 1 to {LONGEST_PRESIGN} seconds, not {text!r}.",
+        )
+    return int(text)
+
+
+def verify(
+    environ: Environ, found: Signature, key: str, secret: str, *, payload_sha256: str, now: datetime
+) -> None:
+    """Raises ApiError, in the words of the service asked, unless the request was signed with `secret` about `now`.
+
+    payload_sha256: hex hash of the body; for S3 the value of x-amz-content-sha256.
+    """
+    if not hmac.compare_digest(found.access_key.encode(), key.encode()):
+        raise _unknown_key(found.service)
+    _check_clock(found, now)
+    text = canonical_request(environ, found, payload_sha256)
+    wanted = sign(text, found, secret)
+    if not hmac.compare_digest(wanted.encode(), found.signature.encode()):
+        raise _mismatch(found.service, "")
+
+
+def canonical_request(environ: Environ, found: Signature, payload_sha256: str) -> str:
+    """The request as its signer must have written it down."""
+    raw = str(
+        environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(str(environ.get("PATH_INFO", "/")))
+    )
+    path = raw.partition("?")[0] or "/"
+    if found.service != "s3":
+        path = quote(path, safe="/~-_.")
+    pairs = [pair for pair in _query_pairs(environ) if pair[0] != "X-Amz-Signature"]
+    encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
+    query = "&".join(f"{name}={value}" for name, value in encoded)
+    names = found.signed_headers.split(";")
+    headers = "".join(f"{name}:{_header(environ, name)}\n" for name in names)
+    return "\n".join(
+        [str(environ["REQUEST_METHOD"]), path, query, headers, found.signed_headers, payload_sha256]
+    )
+
+
+def sign(canonical: str, found: Signature, secret: str) -> str:
+    """Hex signature of a canonical request under the scope of `found`."""
+    # A WSGI header is its bytes decoded as Latin-1: encoding it back gives what was sent.
+    digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
+    text = "\n".join([ALGORITHM, found.timestamp, found.scope, digest])
+    key = f"AWS4{secret}".encode()
+    for step in (found.day, found.region, found.service, "aws4_request", text):
+        key = hmac.new(key, step.encode(), hashlib.sha256).digest()
+    return key.hex()
+
+
+def _header(environ: Environ, name: str) -> str:
+    # WSGI drops headers whose names have an underscore (x-amz-meta-my_key): the listener hands over the real ones.
+    real = environ.get("sandbox.headers")
+    if real is not None:
+        return ",".join(" ".join(value.split()) for value in real.get_all(name, []))
+    plain = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+    key = plain.get(name, "HTTP_" + name.upper().replace("-", "_"))
+    return " ".join(str(environ.get(key) or "").split())
+
+
+def _query_pairs(environ: Environ) -> list[tuple[str, str]]:
+    pairs = (part.partition("=") for part in str(environ.get("QUERY_STRING", "")).split("&") if part)
+    return [(unquote(name), unquote(value)) for name, _, value in pairs]
+
+
+def _check_clock(found: Signature, now: datetime) -> None:
+    try:
+        signed = datetime.strptime(found.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError as problem:
+        text = f"The date of the request must look like 20300102T030405Z, not {found.timestamp!r}."
+        raise ApiError("IncompleteSignatureException", text, 403) from problem
+    if not found.timestamp.startswith(found.day):
+        raise _mismatch(
+            found.service, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date. "
+        )
+    if found.expires is not None and now > signed + timedelta(seconds=found.expires):
+        raise _expired(found.service, "Request has expired")
+    stale = found.expires is None and now > signed + SKEW
+    if stale or signed > now + SKEW:
+        raise _skewed(found, now, "Signature expired" if stale else "Signature not yet current")
+
+
+# -- the words of each family of services
+
+
+def _unknown_key(service: str) -> ApiError:
+    if service == "s3":
+        text = "The AWS Access Key Id you provided does not exist in our records."
+        return ApiError("InvalidAccessKeyId", text, 403)
+    code = "InvalidClientTokenId" if service in _QUERY_SERVICES else "UnrecognizedClientException"
+    return ApiError(code, "The security token included in the request is invalid.", 403)
+
+
+def _mismatch(service: str, detail: str) -> ApiError:
+    code = (
+        "SignatureDoesNotMatch"
+        if service == "s3" or service in _QUERY_SERVICES
+        else "InvalidSignatureException"
+    )
+    text = "The request signature we calculated does not match the signature you provided."
+    return ApiError(code, f"{detail}{text} Check your AWS Secret Access Key and signing method.", 403)
+
+
+def _expired(service: str, text: str) -> ApiError:
+    return ApiError("AccessDenied" if service == "s3" else "ExpiredTokenException", text, 403)
+
+
+def _skewed(found: Signature, now: datetime, what: str) -> ApiError:
+    if found.service == "s3":
+        text = "The difference between the request time and the current time is too large."
+        return ApiError("RequestTimeTooSkewed", text, 403)
+    detail = (
+        f"{what}: signed at {found.timestamp}, the time here is {now:%Y%m%dT%H%M%SZ}, 15 min. are allowed. "
+    )
+    return _mismatch(found.service, detail)
+
+
+_QUERY_SERVICES = frozenset({"sts", "iam"})
