@@ -1,0 +1,128 @@
+"""Settings, and where each comes from: environment variables, all in the one table `VARIABLES`.
+
+The environment is an argument, so that nothing below reads the machine's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from core.errors import SettingsError
+
+Mode = Literal["sandbox", "aws"]
+
+PROJECT = Path(__file__).resolve().parents[1]
+MAX_UPLOAD_MB = 25
+MOST_UPLOAD_MB = 1024
+REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable that Segdeck reads.
+
+    name:    as it stands in the environment.
+    meaning: one sentence.
+    default: what holds without it, in words.
+    """
+
+    name: str
+    meaning: str
+    default: str
+
+
+VARIABLES = (
+    Variable(
+        "SEGDECK_MODE", "`sandbox` runs a SageMaker on this machine, `aws` uses your account.", "sandbox"
+    ),
+    Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
+    Variable("SEGDECK_MAX_UPLOAD_MB", "The largest photograph taken, in megabytes.", str(MAX_UPLOAD_MB)),
+    Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
+    Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
+    Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
+    Variable(
+        "AWS_ENDPOINT_URL", "Another address that speaks the AWS protocol, in mode `aws`.", "AWS itself"
+    ),
+)
+"""Every variable that is read here. botocore reads more by itself: keys, tokens, proxies, certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says.
+
+    mode:             `sandbox` or `aws`.
+    region:           None: ask the profile (mode `aws`) or the sandbox.
+    profile:          None: AWS's own chain of credentials.
+    aws_url:          None: AWS itself.
+    sandbox_dir:      absolute; need not exist.
+    max_upload_bytes: the largest photograph taken.
+    """
+
+    mode: Mode = "sandbox"
+    region: str | None = None
+    profile: str | None = None
+    aws_url: str | None = None
+    sandbox_dir: Path = PROJECT / ".sandbox"
+    max_upload_bytes: int = MAX_UPLOAD_MB * 1_000_000
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read `VARIABLES`; an empty value counts as not set. Raises SettingsError, naming the variable."""
+        values = {name: environ.get(name, "").strip() for name in (variable.name for variable in VARIABLES)}
+        region_from = "AWS_REGION" if values["AWS_REGION"] else "AWS_DEFAULT_REGION"
+        return cls(
+            mode=_mode(values["SEGDECK_MODE"]),
+            region=_region(region_from, values[region_from]),
+            profile=values["AWS_PROFILE"] or None,
+            aws_url=_url(values["AWS_ENDPOINT_URL"]),
+            sandbox_dir=(PROJECT / Path(values["SEGDECK_SANDBOX_DIR"] or ".sandbox").expanduser()).resolve(),
+            max_upload_bytes=_megabytes(values["SEGDECK_MAX_UPLOAD_MB"]) * 1_000_000,
+        )
+
+
+def _mode(text: str) -> Mode:
+    lowered = text.lower()
+    if lowered in {"", "sandbox"}:
+        return "sandbox"
+    if lowered == "aws":
+        return "aws"
+    raise _bad("SEGDECK_MODE", text, "Set it to sandbox or aws.")
+
+
+def _region(name: str, text: str) -> str | None:
+    if text and not REGION.fullmatch(text):
+        raise _bad(name, text, "Set it to the code of a region, such as eu-west-1.")
+    return text or None
+
+
+def _url(text: str) -> str | None:
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # urlsplit's word for a port or an address that is none
+        usable = False
+    if not usable:
+        raise _bad(
+            "AWS_ENDPOINT_URL", text, "Set it to an address such as http://127.0.0.1:4566, or unset it."
+        )
+    return text.rstrip("/")
+
+
+def _megabytes(text: str) -> int:
+    if not text:
+        return MAX_UPLOAD_MB
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_UPLOAD_MB:
+        raise _bad("SEGDECK_MAX_UPLOAD_MB", text, f"Set it to a whole number from 1 to {MOST_UPLOAD_MB}.")
+    return int(text)
+
+
+def _bad(name: str, value: str, todo: str) -> SettingsError:
+    return SettingsError(f"The environment variable {name} is {value!r}, which cannot be used.", todo=todo)

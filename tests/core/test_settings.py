@@ -1,0 +1,82 @@
+"""Settings come from the environment that is handed in, and from nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import SettingsError
+from core.settings import PROJECT, VARIABLES, Settings
+
+
+def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
+    """With nothing set, the sandbox runs and keeps its state in the project."""
+    settings = Settings.from_environ({})
+    assert settings == Settings()
+    assert (settings.mode, settings.sandbox_dir, settings.max_upload_bytes) == (
+        "sandbox",
+        PROJECT / ".sandbox",
+        25_000_000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "field", "expected"),
+    [
+        ({"SEGDECK_MODE": "aws"}, "mode", "aws"),
+        ({"SEGDECK_MODE": "AWS "}, "mode", "aws"),
+        ({"SEGDECK_MODE": ""}, "mode", "sandbox"),
+        ({"AWS_REGION": "eu-west-1"}, "region", "eu-west-1"),
+        ({"AWS_DEFAULT_REGION": "us-gov-west-1"}, "region", "us-gov-west-1"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}, "region", "eu-west-1"),
+        ({"AWS_PROFILE": "work"}, "profile", "work"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, "aws_url", "http://127.0.0.1:4566"),
+        ({"SEGDECK_SANDBOX_DIR": "/var/lib/segdeck"}, "sandbox_dir", Path("/var/lib/segdeck")),
+        ({"SEGDECK_SANDBOX_DIR": "elsewhere"}, "sandbox_dir", PROJECT / "elsewhere"),
+        ({"SEGDECK_MAX_UPLOAD_MB": "3"}, "max_upload_bytes", 3_000_000),
+    ],
+)
+def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expected: object) -> None:
+    """Each variable sets one field, and an empty one counts as not set."""
+    assert getattr(Settings.from_environ(environ), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEGDECK_MODE", "amazon"),
+        ("AWS_REGION", "Europe"),
+        ("AWS_DEFAULT_REGION", "us-east"),
+        ("AWS_ENDPOINT_URL", "127.0.0.1:4566"),
+        ("AWS_ENDPOINT_URL", "http://"),
+        ("AWS_ENDPOINT_URL", "http://[broken"),
+        ("AWS_ENDPOINT_URL", "http://host:99999"),
+        ("SEGDECK_MAX_UPLOAD_MB", "0"),
+        ("SEGDECK_MAX_UPLOAD_MB", "-5"),
+        ("SEGDECK_MAX_UPLOAD_MB", "2.5"),
+        ("SEGDECK_MAX_UPLOAD_MB", "²"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_to_set(name: str, value: str) -> None:
+    """A value that cannot be used is an error with the variable, the value and what to set instead."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ({name: value})
+    assert name in caught.value.what
+    assert repr(value) in caught.value.what
+    assert caught.value.todo
+
+
+def test_nothing_outside_the_table_is_read() -> None:
+    """Settings read exactly the variables of the table that the documentation is held against."""
+
+    asked: set[str] = set()
+
+    class Watched(dict[str, str]):
+        def get(self, key: str, default: str = "") -> str:  # type: ignore[override]
+            asked.add(key)
+            return default
+
+    Settings.from_environ(Watched())
+    assert asked == {variable.name for variable in VARIABLES}
+    assert all(variable.meaning and variable.default for variable in VARIABLES)
