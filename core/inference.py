@@ -1,0 +1,154 @@
+"""One picture through one endpoint: ask, decode, and say how long each took.
+
+The network is an argument (`Invoke`), so everything here runs without one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from core.classes import Classes
+from core.errors import ModelError
+from core.image import EncodedImage, resize_labels, resize_nearest
+from core.segmentation import Segmentation
+from core.wire.decode import decode
+
+RECORDIO = "application/x-recordio-protobuf"
+PROTOBUF = "application/x-protobuf"
+PNG = "image/png"
+PROBABILITIES = (RECORDIO, PROTOBUF)
+"""Two names for one answer. The documentation has the first, AWS's own notebook the second; containers differ."""
+
+NOT_ABOUT_ACCEPT = (413, 429)
+"""Refusals in the 400s that another `Accept` would not mend: too large, too many."""
+
+Want = Literal["probabilities", "mask"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What an endpoint sent back.
+
+    body:         the bytes.
+    content_type: what they are, in the endpoint's words.
+    seconds:      from the request to the last byte.
+    """
+
+    body: bytes
+    content_type: str
+    seconds: float
+
+
+Invoke = Callable[[bytes, str, str], Answer]
+"""invoke(body, content_type, accept): one call, no retry. Raises AwsError."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inference:
+    """One picture, answered.
+
+    segmentation:     what the answer says, at the size of `image`.
+    answer:           the answer itself.
+    image:            the picture that was sent.
+    endpoint:         who answered.
+    accept:           the content type that was asked for.
+    endpoint_seconds: from the first request to the last byte, a refused request included.
+    decode_seconds:   from bytes to labels.
+    """
+
+    segmentation: Segmentation
+    answer: Answer
+    image: EncodedImage
+    endpoint: str
+    accept: str
+    endpoint_seconds: float
+    decode_seconds: float
+
+
+def segment(
+    image: EncodedImage,
+    invoke: Invoke,
+    *,
+    endpoint: str,
+    accepts: MutableMapping[str, str],
+    want: Want = "probabilities",
+    classes: Classes | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Inference:
+    """Send a picture, decode the answer.
+
+    accepts: what each endpoint was found to accept; read, and written once an answer is decoded.
+    want:    "probabilities", or "mask" for class ids alone (a small PNG).
+    classes: the model's names and colours; None lets the decoder assume them.
+
+    Raises AwsError from `invoke` and DecodeError from the decoder.
+    """
+    started = clock()
+    answer, accept = _ask(image, invoke, _accepts(want, accepts.get(endpoint)))
+    answered = clock()
+    segmentation = _at_size(decode(answer.body, answer.content_type, classes=classes), image)
+    decoded = clock()
+    if want == "probabilities":
+        accepts[endpoint] = accept
+    return Inference(segmentation, answer, image, endpoint, accept, answered - started, decoded - answered)
+
+
+def _accepts(want: Want, known: str | None) -> tuple[str, ...]:
+    """What to ask for, in this order."""
+    if want == "mask":
+        return (PNG,)
+    return PROBABILITIES[::-1] if known == PROTOBUF else PROBABILITIES
+
+
+def _ask(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple[Answer, str]:
+    """The answer and the `accept` that brought it; the second one is tried only where the first was refused."""
+    first, *others = accepts
+    try:
+        return invoke(image.body, image.content_type, first), first
+    except ModelError as refusal:
+        if not others or not _about_accept(refusal):
+            raise
+        try:
+            return invoke(image.body, image.content_type, others[0]), others[0]
+        except ModelError as second:
+            raise _both(refusal, first, second, others[0]) from second
+
+
+def _about_accept(error: ModelError) -> bool:
+    """Whether the container refused the request itself, as it does for an `Accept` it does not know."""
+    return 400 <= error.status < 500 and error.status not in NOT_ABOUT_ACCEPT
+
+
+def _both(first: ModelError, accept: str, second: ModelError, other: str) -> ModelError:
+    """The first refusal, with a note that the second way was tried."""
+    same = "the same" if second.why == first.why else second.why or second.what
+    return ModelError(
+        first.what,
+        why=f"{first.why} (Asked for {accept}; asked for {other}, it said: {same})".strip(),
+        todo=first.todo,
+        code=first.code,
+        request_id=first.request_id,
+        status=first.status,
+        log_url=first.log_url,
+    )
+
+
+def _at_size(found: Segmentation, image: EncodedImage) -> Segmentation:
+    """The answer at the size of the picture that was sent; where it had another, it is scaled and that is said."""
+    if (found.height, found.width) == (image.height, image.width):
+        return found
+    size = image.height, image.width
+    note = (
+        f"The answer is {found.width} x {found.height} pixels, the picture sent was {image.width} x {image.height}: "
+        "scaled by nearest neighbour."
+    )
+    return replace(
+        found,
+        labels=resize_labels(found.labels, *size),
+        confidence=None if found.confidence is None else resize_nearest(found.confidence, *size),
+        probabilities=None if found.probabilities is None else resize_nearest(found.probabilities, *size),
+        problems=(*found.problems, note),
+    )
