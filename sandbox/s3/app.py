@@ -1,0 +1,104 @@
+"""S3 as a WSGI application: finds the operation by method and sub-resource, and turns refusals into answers."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.s3.answers import Answer
+from sandbox.s3.buckets import Buckets
+from sandbox.s3.errors import S3Error
+from sandbox.s3.multipart import Multipart
+from sandbox.s3.objects import Objects
+from sandbox.s3.request import Request
+from sandbox.s3.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
+Handler = Callable[[Request], Answer]
+# Query parameters that shape an answer; every other one names a sub-resource and so another operation.
+_OPTIONS = frozenset(
+    """
+    list-type prefix delimiter max-keys marker continuation-token start-after fetch-owner encoding-type
+    max-parts part-number-marker max-uploads max-buckets bucket-region response-cache-control
+    response-content-disposition response-content-encoding response-content-language response-content-type
+    response-expires
+    """.split()  # noqa: SIM905 - twenty quoted strings read worse
+)
+
+
+class S3:
+    """An S3 with path-style addresses under one directory. What it does not offer it refuses with 501, in words.
+
+    The request's signature is the caller's to check; the body's hashes and checksums are checked here.
+    """
+
+    def __init__(self, root: Path, region: str) -> None:
+        self._store = Store(root)
+        buckets, objects, parts = Buckets(self._store, region), Objects(self._store), Multipart(self._store)
+        self._service: dict[tuple[str, str], Handler] = {("GET", ""): buckets.list_buckets}
+        self._bucket: dict[tuple[str, str], Handler] = {
+            ("PUT", ""): buckets.create,
+            ("HEAD", ""): buckets.head,
+            ("DELETE", ""): buckets.delete,
+            ("GET", ""): buckets.list_objects,
+            ("GET", "location"): buckets.location,
+            ("GET", "versioning"): buckets.versioning,
+            ("GET", "uploads"): parts.list_uploads,
+            ("POST", "delete"): buckets.delete_objects,
+        }
+        self._object: dict[tuple[str, str], Handler] = {
+            ("PUT", ""): objects.put,
+            ("GET", ""): objects.get,
+            ("HEAD", ""): objects.head,
+            ("DELETE", ""): objects.delete,
+            ("GET", "tagging"): objects.get_tags,
+            ("PUT", "tagging"): objects.put_tags,
+            ("DELETE", "tagging"): objects.delete_tags,
+            ("POST", "uploads"): parts.create,
+            ("PUT", "partNumber&uploadId"): parts.put_part,
+            ("GET", "uploadId"): parts.list_parts,
+            ("POST", "uploadId"): parts.complete,
+            ("DELETE", "uploadId"): parts.abort,
+        }
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._store.close()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        request, request_id = Request(environ), uuid.uuid4().hex[:16].upper()
+        try:
+            response = self._handler(request)(request)
+        except S3Error as error:
+            response = _refusal(request, error, request_id)
+        except Exception:  # noqa: BLE001 - logged, and told to the client
+            _log.exception("S3 failed at %s %s", request.method, request.path)
+            response = _refusal(request, S3Error("InternalError"), request_id)
+        response.headers["x-amz-request-id"] = request_id
+        return response(environ, start_response)
+
+    def _handler(self, request: Request) -> Handler:
+        request.address()
+        routes = self._object if request.key else self._bucket if request.bucket else self._service
+        sub_resource = "&".join(sorted(set(request.query) - _OPTIONS))
+        handler = routes.get((request.method, sub_resource))
+        if handler is None:
+            kind = "an object" if request.key else "a bucket" if request.bucket else "the service"
+            asked = f"{request.method} {kind}" + (f" with ?{sub_resource}" if sub_resource else "")
+            raise S3Error("NotImplemented", f"The sandbox's S3 does not offer {asked}.")
+        return handler
+
+
+def _refusal(request: Request, error: S3Error, request_id: str) -> Answer:
+    """The answer to a refused request, after what the client still sends has been read."""
+    try:
+        request.payload.drain()
+    except S3Error:
+        _log.info("the client of %s %s went away", request.method, request.path)
+    return Answer(error.xml(request.path, request_id), status=error.status, content_type="application/xml")

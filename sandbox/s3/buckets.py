@@ -1,0 +1,177 @@
+"""What can be asked of S3 itself and of a bucket."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
+
+from sandbox.s3 import listing, xml
+from sandbox.s3.answers import Answer, answer
+from sandbox.s3.errors import S3Error
+from sandbox.s3.request import Request
+from sandbox.s3.store import Store
+from sandbox.s3.xml import Elements, element, elements, joined
+
+_MAX_KEYS = 1000
+_OWNER = elements(("ID", "sandbox"), ("DisplayName", "sandbox"))
+
+
+class Buckets:
+    """Handlers: Request -> Answer; they raise S3Error."""
+
+    def __init__(self, store: Store, region: str) -> None:
+        self._store, self._region = store, region
+
+    def list_buckets(self, request: Request) -> Answer:
+        """ListBuckets, in one page."""
+        named = [
+            elements(("Name", name), ("CreationDate", xml.iso(created)))
+            for name, created in self._store.buckets()
+            if name.startswith(request.query.get("prefix", ""))
+        ]
+        buckets = joined(element("Bucket", item) for item in named)
+        return answer("ListAllMyBucketsResult", elements(("Owner", _OWNER), ("Buckets", buckets)))
+
+    def create(self, request: Request) -> Answer:
+        """CreateBucket; in us-east-1 creating one's own bucket again succeeds, as in AWS."""
+        name, body = request.bucket, request.document()
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
+            raise S3Error("InvalidBucketName", BucketName=name)
+        place = xml.parse(body).findtext("LocationConstraint") if body else None
+        if place and place != self._region:
+            raise S3Error("IllegalLocationConstraintException")
+        if self._store.has_bucket(name) and self._region != "us-east-1":
+            raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
+        self._store.create_bucket(name)
+        return Answer(status=200, headers={"Location": f"/{name}"})
+
+    def head(self, request: Request) -> Answer:
+        """HeadBucket."""
+        self._need(request)
+        return Answer(status=200, headers={"x-amz-bucket-region": self._region})
+
+    def delete(self, request: Request) -> Answer:
+        """DeleteBucket."""
+        self._store.delete_bucket(request.bucket)
+        return Answer(status=204)
+
+    def location(self, request: Request) -> Answer:
+        """GetBucketLocation: empty for us-east-1."""
+        self._need(request)
+        place = "" if self._region == "us-east-1" else self._region
+        return answer("LocationConstraint", Elements(place))
+
+    def versioning(self, request: Request) -> Answer:
+        """GetBucketVersioning: never switched on."""
+        self._need(request)
+        return answer("VersioningConfiguration", Elements(""))
+
+    def delete_objects(self, request: Request) -> Answer:
+        """DeleteObjects."""
+        self._need(request)
+        asked = xml.parse(request.document())
+        keys = [xml.text(item, "Key") for item in asked.iterfind("Object")]
+        if not 1 <= len(keys) <= _MAX_KEYS:
+            raise S3Error("MalformedXML")
+        for key in keys:
+            self._store.delete(request.bucket, key)
+        told = [] if asked.findtext("Quiet") == "true" else keys
+        return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in told))
+
+    def list_objects(self, request: Request) -> Answer:
+        """ListObjectsV2, or ListObjects where no `list-type=2` is given."""
+        self._need(request)
+        query, second = request.query, request.query.get("list-type") == "2"
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        limit = min(request.number("max-keys", _MAX_KEYS), _MAX_KEYS)
+        found = listing.page(
+            partial(self._store.span, request.bucket),
+            prefix=prefix,
+            delimiter=delimiter,
+            start=_start_v2(query) if second else _start_v1(query),
+            limit=limit,
+        )
+        spell = _spelling(request)
+        head = elements(
+            ("Name", request.bucket),
+            ("Prefix", spell(prefix)),
+            ("Delimiter", spell(delimiter) if delimiter else None),
+            ("MaxKeys", limit),
+            ("EncodingType", query.get("encoding-type")),
+            ("IsTruncated", str(found.truncated).lower()),
+        )
+        special = _ends_v2(query, found, spell) if second else _ends_v1(query, found, spell)
+        owner = _OWNER if not second or query.get("fetch-owner") == "true" else None
+        return answer("ListBucketResult", joined([head, special, _contents(found, spell, owner)]))
+
+    def _need(self, request: Request) -> None:
+        if not self._store.has_bucket(request.bucket):
+            raise S3Error("NoSuchBucket", BucketName=request.bucket)
+
+
+def _spelling(request: Request) -> Callable[[str], str]:
+    """How keys are written: URL-encoded on demand, since XML cannot hold every character a key can."""
+    asked = request.query.get("encoding-type")
+    if asked not in {None, "url"}:
+        raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
+    return partial(quote, safe="/") if asked else str
+
+
+def _start_v2(query: dict[str, str]) -> bytes:
+    token = query.get("continuation-token")
+    if token is None:
+        return listing.above(query["start-after"]) if "start-after" in query else b""
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise S3Error("InvalidArgument", "The continuation token provided is incorrect") from error
+
+
+def _start_v1(query: dict[str, str]) -> bytes:
+    """Above the marker; a marker that is a common prefix stands for all it covers."""
+    marker = query.get("marker", "")
+    common = listing.common_prefix(marker, query.get("prefix", ""), query.get("delimiter", ""))
+    if marker and marker == common:
+        return marker.encode() + listing.END
+    return listing.above(marker) if marker else b""
+
+
+def _ends_v2(query: dict[str, str], found: listing.Page, spell: Callable[[str], str]) -> Elements:
+    token = base64.urlsafe_b64encode(found.going_on).decode() if found.truncated else None
+    start = query.get("start-after")
+    return elements(
+        ("KeyCount", found.count),
+        ("ContinuationToken", query.get("continuation-token")),
+        ("StartAfter", None if start is None else spell(start)),
+        ("NextContinuationToken", token),
+    )
+
+
+def _ends_v1(query: dict[str, str], found: listing.Page, spell: Callable[[str], str]) -> Elements:
+    following = spell(found.last) if found.truncated and query.get("delimiter") else None
+    return elements(("Marker", spell(query.get("marker", ""))), ("NextMarker", following))
+
+
+def _contents(found: listing.Page, spell: Callable[[str], str], owner: Elements | None) -> Elements:
+    objects = (
+        elements(
+            ("Key", spell(item.key)),
+            ("LastModified", xml.iso(item.modified)),
+            ("ETag", xml.quoted(item.blob.etag)),
+            ("Size", item.blob.size),
+            ("Owner", owner),
+            ("StorageClass", "STANDARD"),
+        )
+        for item in found.objects
+    )
+    prefixes = (elements(("Prefix", spell(prefix))) for prefix in found.prefixes)
+    return joined(
+        [
+            *(element("Contents", item) for item in objects),
+            *(element("CommonPrefixes", item) for item in prefixes),
+        ]
+    )

@@ -1,0 +1,68 @@
+"""Conditional requests and ranges, by RFC 9110 as S3 applies it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+
+from werkzeug.http import parse_date, parse_range_header
+
+from sandbox.s3.errors import S3Error
+from sandbox.s3.values import StoredObject
+
+
+def check(headers: Mapping[str, str], found: StoredObject, *, prefix: str = "") -> bool:
+    """Whether the object is to be sent; False means "not modified". Raises S3Error PreconditionFailed.
+
+    prefix: "x-amz-copy-source-" for the source of a copy.
+    """
+    etag = found.blob.etag
+    modified = dt.datetime.fromtimestamp(int(found.modified), dt.UTC)
+    match, none_match = headers.get(prefix + "if-match"), headers.get(prefix + "if-none-match")
+    since = parse_date(headers.get(prefix + "if-modified-since"))
+    unmodified = parse_date(headers.get(prefix + "if-unmodified-since"))
+    if match is not None and not _names(match, etag):
+        raise S3Error("PreconditionFailed", Condition="If-Match")
+    if match is None and unmodified and modified > unmodified:
+        raise S3Error("PreconditionFailed", Condition="If-Unmodified-Since")
+    if none_match is not None:
+        return not _names(none_match, etag)
+    return not (since and modified <= since)
+
+
+def write_condition(headers: Mapping[str, str]) -> Callable[[StoredObject | None], None]:
+    """A check of the object a write would replace, from the request's If-Match and If-None-Match."""
+
+    def allow(old: StoredObject | None) -> None:
+        match, none_match = headers.get("if-match"), headers.get("if-none-match")
+        if match is not None and old is None:
+            raise S3Error("NoSuchKey")
+        if match is not None and old is not None and not _names(match, old.blob.etag):
+            raise S3Error("PreconditionFailed", Condition="If-Match")
+        if none_match is not None and old is not None and _names(none_match, old.blob.etag):
+            raise S3Error("PreconditionFailed", Condition="If-None-Match")
+
+    return allow
+
+
+def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """First byte and end (exclusive) that a Range header asks for; None for the whole object.
+
+    A header that is no single range of bytes is ignored, as RFC 9110 has it. Raises S3Error InvalidRange.
+    """
+    asked = parse_range_header(header)
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        return None
+    begin = asked.ranges[0][0]
+    # werkzeug refuses "the last 100 bytes" of 10; RFC 9110 means all of them.
+    found = (0, size) if begin < 0 < size <= -begin else asked.range_for_length(size)
+    if found is None:
+        raise S3Error("InvalidRange", RangeRequested=header, ActualObjectSize=size)
+    return found
+
+
+def _names(header: str, etag: str) -> bool:
+    """Whether an If-Match value names the entity tag; S3's clients send it with and without quotes."""
+    return header.strip() == "*" or etag in {
+        part.strip().removeprefix("W/").strip('"') for part in header.split(",")
+    }

@@ -1,0 +1,70 @@
+"""Which keys one page of a listing holds: S3's rules for prefix, delimiter and where a page goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sandbox.s3.values import StoredObject
+
+# In UTF-8 no byte is 0xFF: prefix + END is above every key that begins with the prefix.
+END = b"\xff"
+Fetch = Callable[[bytes, bytes, int], list[StoredObject]]
+
+
+@dataclass(slots=True)
+class Page:
+    """One page in the making. objects and prefixes: each in order; going_on: where the next page starts."""
+
+    going_on: bytes
+    objects: list[StoredObject] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    truncated: bool = False
+
+    @property
+    def count(self) -> int:
+        """Keys and common prefixes together, as S3 counts them."""
+        return len(self.objects) + len(self.prefixes)
+
+    @property
+    def last(self) -> str:
+        """The last key or common prefix of the page."""
+        names = [*(item.key for item in self.objects[-1:]), *self.prefixes[-1:]]
+        return max(names, key=str.encode, default="")
+
+
+def above(key: str) -> bytes:
+    """The start of a page with keys above `key`: nothing lies between a key and itself with a zero byte."""
+    return key.encode() + b"\0"
+
+
+def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int) -> Page:
+    """The first `limit` keys or common prefixes from `start` on.
+
+    fetch: (start, below, count) -> the first objects with start <= key < below, in order.
+    """
+    made = Page(max(start, prefix.encode()))
+    while limit:
+        wanted = limit - made.count + 1
+        found = fetch(made.going_on, prefix.encode() + END, wanted)
+        for item in found:
+            if made.count == limit:
+                made.truncated = True
+                return made
+            common = common_prefix(item.key, prefix, delimiter)
+            if common is not None:
+                made.prefixes.append(common)
+                made.going_on = common.encode() + END
+                break
+            made.objects.append(item)
+            made.going_on = above(item.key)
+        else:
+            if len(found) < wanted:
+                break
+    return made
+
+
+def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    """What a key is rolled up into, or None."""
+    at = key.find(delimiter, len(prefix)) if delimiter else -1
+    return key[: at + len(delimiter)] if at >= 0 else None

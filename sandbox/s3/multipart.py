@@ -1,0 +1,197 @@
+"""Uploads in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sandbox.s3 import conditions, xml
+from sandbox.s3.answers import Answer, answer
+from sandbox.s3.errors import S3Error
+from sandbox.s3.objects import copy_source, need_source, stream
+from sandbox.s3.payload import CHECKSUM, HASHERS, Hasher, composite
+from sandbox.s3.request import Request
+from sandbox.s3.store import Store
+from sandbox.s3.values import Attributes, Part, Upload
+from sandbox.s3.xml import element, elements, joined
+
+_SMALLEST = 5 << 20  # bytes, of every part but the last
+_MAX_PARTS = 10_000
+
+
+class Multipart:
+    """Handlers: Request -> Answer; they raise S3Error."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, request: Request) -> Answer:
+        """CreateMultipartUpload."""
+        request.document()
+        algorithm = request.algorithm()
+        whole = (
+            request.headers.get("x-amz-checksum-type", "").upper() == "FULL_OBJECT"
+            or algorithm == "crc64nvme"
+        )
+        attributes = replace(request.attributes(), kind="FULL_OBJECT" if whole else "COMPOSITE")
+        upload = self._store.start_upload(request.bucket, request.key, algorithm, attributes)
+        named = elements(("Bucket", request.bucket), ("Key", request.key), ("UploadId", upload))
+        response = answer("InitiateMultipartUploadResult", named)
+        if algorithm:
+            response.headers["x-amz-checksum-algorithm"] = algorithm.upper()
+            response.headers["x-amz-checksum-type"] = attributes.kind
+        return response
+
+    def put_part(self, request: Request) -> Answer:
+        """UploadPart, or UploadPartCopy where a source is named."""
+        upload = self._upload(request)
+        number = request.number("partNumber", 0, low=1, high=_MAX_PARTS)
+        if "x-amz-copy-source" in request.headers:
+            return self._copy_part(request, upload, number)
+        body = request.payload
+        blob = self._store.write(body, lambda: body.etag)
+        self._store.put_part(upload, number, blob, body.checksums)
+        return Answer(status=200, headers={"ETag": xml.quoted(blob.etag), **body.checksums})
+
+    def list_parts(self, request: Request) -> Answer:
+        """ListParts."""
+        upload, limit = self._upload(request), min(request.number("max-parts", 1000), 1000)
+        after = request.number("part-number-marker", 0)
+        rest = [part for part in self._store.parts(upload.id) if part.number > after]
+        shown, last = rest[:limit], rest[:limit][-1].number if rest[:limit] else after
+        head = elements(
+            ("Bucket", upload.bucket),
+            ("Key", upload.key),
+            ("UploadId", upload.id),
+            ("PartNumberMarker", after),
+            ("NextPartNumberMarker", last),
+            ("MaxParts", limit),
+            ("IsTruncated", str(len(rest) > len(shown)).lower()),
+        )
+        return answer("ListPartsResult", joined([head, *map(_part, shown)]))
+
+    def list_uploads(self, request: Request) -> Answer:
+        """ListMultipartUploads, in one page as AWS gives up to 1,000."""
+        prefix = request.query.get("prefix", "")
+        found = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
+        uploads = (
+            elements(("Key", upload.key), ("UploadId", upload.id), ("Initiated", xml.iso(upload.started)))
+            for upload in found
+        )
+        head = elements(("Bucket", request.bucket), ("Prefix", prefix), ("IsTruncated", "false"))
+        return answer(
+            "ListMultipartUploadsResult", joined([head, *(element("Upload", item) for item in uploads)])
+        )
+
+    def abort(self, request: Request) -> Answer:
+        """AbortMultipartUpload."""
+        self._store.end_upload(self._upload(request))
+        return Answer(status=204)
+
+    def complete(self, request: Request) -> Answer:
+        """CompleteMultipartUpload."""
+        upload = self._upload(request)
+        parts = self._chosen(upload, request.document())
+        tags = hashlib.md5(b"".join(bytes.fromhex(part.blob.etag) for part in parts), usedforsecurity=False)
+        blob = self._store.join([part.blob for part in parts], f"{tags.hexdigest()}-{len(parts)}")
+        attributes = _with_checksum(upload, parts, request)
+        allow = conditions.write_condition(request.headers)
+        self._store.put(upload.bucket, upload.key, blob, attributes, allow)
+        self._store.end_upload(upload)
+        named = elements(
+            ("Location", f"/{upload.bucket}/{upload.key}"),
+            ("Bucket", upload.bucket),
+            ("Key", upload.key),
+            ("ETag", xml.quoted(blob.etag)),
+            *(
+                (f"Checksum{name[len(CHECKSUM) :].upper()}", value)
+                for name, value in attributes.checksums.items()
+            ),
+            ("ChecksumType", attributes.kind if attributes.checksums else None),
+        )
+        return answer("CompleteMultipartUploadResult", named)
+
+    def _upload(self, request: Request) -> Upload:
+        return self._store.upload(request.bucket, request.key, request.query["uploadId"])
+
+    def _copy_part(self, request: Request, upload: Upload, number: int) -> Answer:
+        found, file = self._store.open(*copy_source(request))
+        with file:
+            need_source(request, found)
+            start, stop = _copied(request.headers.get("x-amz-copy-source-range"), found.blob.size)
+            md5 = hashlib.md5(usedforsecurity=False)
+            blob = self._store.write(_hashed(stream(file, start, stop), md5), md5.hexdigest)
+        self._store.put_part(upload, number, blob, {})
+        done = elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(found.modified)))
+        return answer("CopyPartResult", done)
+
+    def _chosen(self, upload: Upload, body: bytes) -> list[Part]:
+        """The parts that the client lists, which must be there, in order, and large enough."""
+        have = {part.number: part for part in self._store.parts(upload.id)}
+        listed = [
+            (xml.text(item, "PartNumber"), xml.text(item, "ETag").strip('"'))
+            for item in xml.parse(body).iterfind("Part")
+        ]
+        if not listed or not all(number.isascii() and number.isdigit() for number, _ in listed):
+            raise S3Error("MalformedXML")
+        numbers = [int(number) for number, _ in listed]
+        if any(second <= first for first, second in itertools.pairwise(numbers)):
+            raise S3Error("InvalidPartOrder", UploadId=upload.id)
+        for number, (_, etag) in zip(numbers, listed, strict=True):
+            if number not in have or have[number].blob.etag != etag:
+                raise S3Error("InvalidPart", UploadId=upload.id, PartNumber=number, ETag=etag)
+        for number in numbers[:-1]:
+            if have[number].blob.size < _SMALLEST:
+                size = have[number].blob.size
+                raise S3Error(
+                    "EntityTooSmall", PartNumber=number, ProposedSize=size, MinSizeAllowed=_SMALLEST
+                )
+        return [have[number] for number in numbers]
+
+
+def _hashed(chunks: Iterator[bytes], hasher: Hasher) -> Iterator[bytes]:
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+
+
+def _copied(header: str | None, size: int) -> tuple[int, int]:
+    """The bytes [start, stop) of a copied part."""
+    if header is None:
+        return 0, size
+    match = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", header)
+    if not match or not int(match[1]) <= int(match[2]) < size:
+        raise S3Error("InvalidRange", RangeRequested=header, ActualObjectSize=size)
+    return int(match[1]), int(match[2]) + 1
+
+
+def _with_checksum(upload: Upload, parts: list[Part], request: Request) -> Attributes:
+    """The upload's attributes with the checksum of the whole.
+
+    COMPOSITE is reckoned from the parts; FULL_OBJECT is kept as the client sends it.
+    """
+    name = CHECKSUM + upload.algorithm
+    if not upload.algorithm:
+        return upload.attributes
+    if upload.attributes.kind == "FULL_OBJECT":
+        value = request.headers.get(name)
+    else:
+        values = [part.checksums[name] for part in parts if name in part.checksums]
+        whole = len(values) == len(parts) and upload.algorithm in HASHERS
+        value = composite(upload.algorithm, values) if whole else None
+    return replace(upload.attributes, checksums={name: value} if value else {})
+
+
+def _part(part: Part) -> str:
+    return element(
+        "Part",
+        elements(
+            ("PartNumber", part.number),
+            ("LastModified", xml.iso(part.modified)),
+            ("ETag", xml.quoted(part.blob.etag)),
+            ("Size", part.blob.size),
+        ),
+    )

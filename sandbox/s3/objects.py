@@ -1,0 +1,160 @@
+"""What can be asked of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import IO
+from urllib.parse import unquote
+
+from werkzeug.http import http_date
+
+from sandbox.s3 import conditions, xml
+from sandbox.s3.answers import Answer, answer
+from sandbox.s3.errors import S3Error
+from sandbox.s3.payload import CHUNK
+from sandbox.s3.request import Request
+from sandbox.s3.store import Store
+from sandbox.s3.values import StoredObject
+from sandbox.s3.xml import element, elements, joined
+
+
+class Objects:
+    """Handlers: Request -> Answer; they raise S3Error."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, request: Request) -> Answer:
+        """PutObject, or CopyObject where a source is named."""
+        if "x-amz-copy-source" in request.headers:
+            return self._copy(request)
+        if not self._store.has_bucket(request.bucket):
+            raise S3Error("NoSuchBucket", BucketName=request.bucket)
+        body = request.payload
+        blob = self._store.write(body, lambda: body.etag)
+        attributes = request.attributes(checksums=body.checksums)
+        allow = conditions.write_condition(request.headers)
+        made = self._store.put(request.bucket, request.key, blob, attributes, allow)
+        return Answer(status=200, headers={"ETag": xml.quoted(blob.etag), **made.attributes.checksums})
+
+    def get(self, request: Request) -> Answer:
+        """GetObject."""
+        found, file = self._store.open(request.bucket, request.key)
+        try:
+            response, span = _answer(request, found)
+        except BaseException:
+            file.close()
+            raise
+        if response.status_code == 304:
+            file.close()
+            return response
+        response.response = stream(file, *span)
+        response.call_on_close(file.close)
+        return response
+
+    def head(self, request: Request) -> Answer:
+        """HeadObject."""
+        response, _ = _answer(request, self._store.get(request.bucket, request.key))
+        return response
+
+    def delete(self, request: Request) -> Answer:
+        """DeleteObject."""
+        self._store.delete(request.bucket, request.key)
+        return Answer(status=204)
+
+    def get_tags(self, request: Request) -> Answer:
+        """GetObjectTagging."""
+        tags = self._store.get(request.bucket, request.key).attributes.tags
+        inner = (element("Tag", elements(("Key", name), ("Value", tags[name]))) for name in tags)
+        return answer("Tagging", elements(("TagSet", joined(inner))))
+
+    def put_tags(self, request: Request) -> Answer:
+        """PutObjectTagging: replaces all."""
+        asked = xml.parse(request.document())
+        tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in asked.iterfind("TagSet/Tag")}
+        found = self._store.get(request.bucket, request.key)
+        self._store.update(request.bucket, request.key, replace(found.attributes, tags=tags))
+        return Answer(status=200)
+
+    def delete_tags(self, request: Request) -> Answer:
+        """DeleteObjectTagging."""
+        found = self._store.get(request.bucket, request.key)
+        self._store.update(request.bucket, request.key, replace(found.attributes, tags={}))
+        return Answer(status=204)
+
+    def _copy(self, request: Request) -> Answer:
+        bucket, key = copy_source(request)
+        found, file = self._store.open(bucket, key)
+        with file:
+            need_source(request, found)
+            attributes = found.attributes
+            if request.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE":
+                attributes = replace(request.attributes(checksums=attributes.checksums), tags=attributes.tags)
+            elif (bucket, key) == (request.bucket, request.key):
+                raise S3Error(
+                    "InvalidRequest",
+                    "This copy request is illegal because it is trying to copy an object to itself without "
+                    "changing the object's metadata, storage class, website redirect location or encryption "
+                    "attributes.",
+                )
+            blob = self._store.copy(file, found.blob)
+        made = self._store.put(request.bucket, request.key, blob, attributes)
+        return answer(
+            "CopyObjectResult",
+            elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(made.modified))),
+        )
+
+
+def copy_source(request: Request) -> tuple[str, str]:
+    """Bucket and key that a copy reads from."""
+    source, _, version = request.headers["x-amz-copy-source"].partition("?")
+    if version:
+        raise S3Error("NotImplemented", "The sandbox's S3 keeps no versions of objects.")
+    bucket, _, key = unquote(source).removeprefix("/").partition("/")
+    if not bucket or not key:
+        raise S3Error(
+            "InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
+        )
+    return bucket, key
+
+
+def need_source(request: Request, found: StoredObject) -> None:
+    """Hold a copy's conditions on its source; "not modified" fails too."""
+    if not conditions.check(request.headers, found, prefix="x-amz-copy-source-"):
+        raise S3Error("PreconditionFailed")
+
+
+def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
+    """The file's bytes [start, stop)."""
+    file.seek(start)
+    while start < stop and (data := file.read(min(CHUNK, stop - start))):
+        start += len(data)
+        yield data
+
+
+def _answer(request: Request, found: StoredObject) -> tuple[Answer, tuple[int, int]]:
+    """The answer to GET and HEAD without a body, and the bytes [start, stop) that belong into it."""
+    size, kept = found.blob.size, found.attributes
+    headers = {
+        "ETag": xml.quoted(found.blob.etag),
+        "Last-Modified": http_date(found.modified),
+        "Accept-Ranges": "bytes",
+    }
+    if not conditions.check(request.headers, found):
+        return Answer(status=304, headers=headers), (0, 0)
+    asked = conditions.byte_range(request.headers.get("range"), size)
+    start, stop = asked or (0, size)
+    headers.update(kept.headers)
+    if asked:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    elif request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED" and kept.checksums:
+        headers |= {**kept.checksums, "x-amz-checksum-type": kept.kind}
+    if kept.tags:
+        headers["x-amz-tagging-count"] = str(len(kept.tags))
+    for name, value in request.query.items():
+        if name.startswith("response-"):
+            headers.pop(name.removeprefix("response-"), None)
+            headers[name.removeprefix("response-")] = value
+    headers["Content-Length"] = str(stop - start)
+    return Answer(status=206 if asked else 200, headers=headers), (start, stop)

@@ -1,0 +1,118 @@
+"""One S3 request, read from the WSGI environ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from sandbox.s3.errors import S3Error
+from sandbox.s3.payload import ALGORITHMS, CHECKSUM, Payload
+from sandbox.s3.values import Attributes
+
+_MAX_DOCUMENT = 4 << 20
+_KEPT = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+)
+
+
+class Request:
+    """What was asked.
+
+    bucket, key: decoded from the raw path, so that `//`, `%2F` and `..` in a key stay what they are; key may be "".
+    query:       parameters by name; those of a presigned signature are taken off.
+    headers:     by lower-case name.
+    """
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.method: str = environ["REQUEST_METHOD"]
+        self.headers = _headers(environ)
+        self.payload = Payload(environ, self.headers)
+        self._raw_path = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/").split("?")[0]
+        pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="strict")
+        self.query = {name: value for name, value in pairs if not name.startswith(("X-Amz-", "x-id"))}
+        self.bucket, self.key = "", ""
+
+    @property
+    def path(self) -> str:
+        """The path as sent, for error answers."""
+        return self._raw_path
+
+    def address(self) -> None:
+        """Find the bucket and the key. Raises S3Error where the path is no UTF-8 or the key too long."""
+        try:
+            path = unquote_to_bytes(self._raw_path).decode()
+        except UnicodeDecodeError as error:
+            raise S3Error("InvalidURI") from error
+        self.bucket, _, self.key = path.removeprefix("/").partition("/")
+        if len(self.key.encode()) > 1024:
+            raise S3Error("KeyTooLongError", Size=len(self.key.encode()), MaxSizeAllowed=1024)
+
+    def document(self) -> bytes:
+        """The body of a request that carries XML: whole, of bounded size, and checked."""
+        body = bytearray()
+        for chunk in self.payload:
+            body += chunk
+            if len(body) > _MAX_DOCUMENT:
+                raise S3Error("MalformedXML")
+        return bytes(body)
+
+    def number(self, name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> int:
+        """A whole number among the query's parameters."""
+        value = self.query.get(name, str(default))
+        if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
+            message = f"Argument {name} must be an integer between {low} and {high}"
+            raise S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=value)
+        return int(value)
+
+    def attributes(self, *, checksums: Mapping[str, str] | None = None) -> Attributes:
+        """What the headers ask to be kept with the object."""
+        kept = {
+            name: value
+            for name, value in self.headers.items()
+            if name in _KEPT or name.startswith("x-amz-meta-")
+        }
+        encodings = [part.strip() for part in kept.pop("content-encoding", "").split(",")]
+        if encoding := ",".join(part for part in encodings if part and part != "aws-chunked"):
+            kept["content-encoding"] = encoding
+        kept.setdefault("content-type", "binary/octet-stream")
+        tags = dict(parse_qsl(self.headers.get("x-amz-tagging", ""), keep_blank_values=True))
+        return Attributes(kept, checksums or {}, tags=tags)
+
+    def algorithm(self) -> str:
+        """The checksum algorithm a multipart upload announces, in lower case, or ""."""
+        asked = self.headers.get(CHECKSUM + "algorithm", "").lower()
+        if asked and asked not in ALGORITHMS:
+            raise S3Error(
+                "InvalidRequest",
+                "Checksum algorithm provided is unsupported. Please try again with any of "
+                "the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+            )
+        return asked
+
+
+def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+    """All headers by lower-case name.
+
+    WSGI cannot tell `x-amz-meta-a_b` from `x-amz-meta-a-b` (werkzeug drops the first), so the sandbox's listener
+    leaves the headers as sent in `sandbox.headers`.
+    """
+    headers = {
+        name[5:].replace("_", "-").lower(): str(value)
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.replace("_", "-").lower()] = environ[name]
+    sent = environ.get("sandbox.headers") or {}
+    for name, value in sent.items():
+        if name.lower().startswith("x-amz-meta-"):
+            headers[name.lower()] = value
+    return headers

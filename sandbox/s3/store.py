@@ -1,0 +1,309 @@
+"""Objects on disk: their bytes in files, their names in SQLite.
+
+An upload is written to a new file first and enters the index last, in one transaction. So whenever the process
+dies, the index names the old object or the new one, whole; a file that the index does not name is swept out at
+the next start. A key is only ever a value in the index, never a path. Keys are stored as UTF-8 bytes because S3
+lists them in that order.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from sandbox.s3.errors import S3Error
+from sandbox.s3.payload import CHUNK
+from sandbox.s3.values import Attributes, Blob, Part, StoredObject, Upload
+
+_SCHEMA = """
+create table if not exists bucket(name text primary key, created real not null) without rowid;
+create table if not exists object(
+    bucket text, key blob, blob text not null, size integer not null, etag text not null, modified real not null,
+    attributes text not null, primary key(bucket, key)) without rowid;
+create table if not exists upload(
+    id text primary key, bucket text not null, key blob not null, started real not null, algorithm text not null,
+    attributes text not null) without rowid;
+create table if not exists part(
+    upload text, number integer, blob text not null, size integer not null, etag text not null,
+    modified real not null, checksums text not null, primary key(upload, number)) without rowid;
+"""
+_OBJECT = "key, blob, size, etag, modified, attributes"
+Condition = Callable[["StoredObject | None"], None]
+
+
+class Store:
+    """Buckets, objects and multipart uploads under one directory. Safe for many threads of one process."""
+
+    def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
+        self._blobs = root / "blobs"
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(root / "index.sqlite", check_same_thread=False, isolation_level=None)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")
+        self._db.executescript(_SCHEMA)
+        self._sweep()
+
+    def close(self) -> None:
+        """Close the index; the files of downloads under way stay readable."""
+        with self._lock:
+            self._db.close()
+
+    # Buckets
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Names and creation times, in order."""
+        return self._all("select name, created from bucket order by name")
+
+    def has_bucket(self, bucket: str) -> bool:
+        """Whether it exists."""
+        return bool(self._all("select 1 from bucket where name = ?", bucket))
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create it; an existing one stays as it is."""
+        self._all("insert or ignore into bucket values (?, ?)", bucket, self._clock())
+
+    def delete_bucket(self, bucket: str) -> None:
+        """Delete an empty bucket and the uploads under way in it."""
+        with self._transaction():
+            self._need_bucket(bucket)
+            if self._all("select 1 from object where bucket = ? limit 1", bucket):
+                raise S3Error("BucketNotEmpty", BucketName=bucket)
+            uploads = [row[0] for row in self._all("select id from upload where bucket = ?", bucket)]
+            gone = [name for upload in uploads for name in self._forget_upload(upload)]
+            self._all("delete from bucket where name = ?", bucket)
+        self._unlink(gone)
+
+    # Objects
+
+    def get(self, bucket: str, key: str) -> StoredObject:
+        """One object without its bytes."""
+        with self._lock:
+            self._need_bucket(bucket)
+            found = self._find(bucket, key)
+        if found is None:
+            raise S3Error("NoSuchKey", Key=key)
+        return found
+
+    def open(self, bucket: str, key: str) -> tuple[StoredObject, IO[bytes]]:
+        """One object and its open file, which stays whole even if the object is replaced meanwhile."""
+        with self._lock:
+            found = self.get(bucket, key)
+            return found, self._path(found.blob.name).open("rb")
+
+    def put(
+        self, bucket: str, key: str, blob: Blob, attributes: Attributes, allow: Condition | None = None
+    ) -> StoredObject:
+        """Let the key name these bytes. `allow` sees the present object and may raise to refuse."""
+        try:
+            with self._transaction():
+                self._need_bucket(bucket)
+                old = self._find(bucket, key)
+                if allow:
+                    allow(old)
+                made = StoredObject(key, blob, self._clock(), attributes)
+                self._insert(bucket, made)
+        except BaseException:
+            self._unlink([blob.name])
+            raise
+        self._unlink([old.blob.name] if old else [])
+        return made
+
+    def update(self, bucket: str, key: str, attributes: Attributes) -> None:
+        """Change what travels with an object, not its bytes nor its time."""
+        with self._transaction():
+            self.get(bucket, key)
+            self._all(
+                "update object set attributes = ? where bucket = ? and key = ?",
+                json.dumps(asdict(attributes)),
+                bucket,
+                key.encode(),
+            )
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete the object; that there is none is no error, as in S3."""
+        with self._transaction():
+            self._need_bucket(bucket)
+            old = self._find(bucket, key)
+            self._all("delete from object where bucket = ? and key = ?", bucket, key.encode())
+        self._unlink([old.blob.name] if old else [])
+
+    def span(self, bucket: str, start: bytes, below: bytes, count: int) -> list[StoredObject]:
+        """The first `count` objects with start <= key < below, in order."""
+        sql = f"select {_OBJECT} from object where bucket = ? and key >= ? and key < ? order by key limit ?"  # noqa: S608
+        return [_object(row) for row in self._all(sql, bucket, start, below, count)]
+
+    # Bytes
+
+    def write(self, chunks: Iterable[bytes], etag: Callable[[], str]) -> Blob:
+        """Keep bytes in a new file. If the chunks raise, nothing is left. `etag` is asked after the last chunk."""
+        name = uuid.uuid4().hex
+        path = self._path(name)
+        path.parent.mkdir(exist_ok=True)
+        size = 0
+        try:
+            with path.open("wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                    size += len(chunk)
+            return Blob(name, size, etag())
+        except BaseException:
+            self._unlink([name])
+            raise
+
+    def join(self, blobs: list[Blob], etag: str) -> Blob:
+        """A new file with the bytes of all the blobs in order."""
+
+        def chunks() -> Iterator[bytes]:
+            for blob in blobs:
+                with self._path(blob.name).open("rb") as file:
+                    while data := file.read(CHUNK):
+                        yield data
+
+        return self.write(chunks(), lambda: etag)
+
+    def copy(self, file: IO[bytes], like: Blob) -> Blob:
+        """A new file with the bytes of an open one."""
+        name = uuid.uuid4().hex
+        path = self._path(name)
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as target:
+            shutil.copyfileobj(file, target, CHUNK)
+        return Blob(name, like.size, like.etag)
+
+    # Multipart uploads
+
+    def start_upload(self, bucket: str, key: str, algorithm: str, attributes: Attributes) -> str:
+        """The new upload's id."""
+        upload = uuid.uuid4().hex
+        with self._transaction():
+            self._need_bucket(bucket)
+            row = (upload, bucket, key.encode(), self._clock(), algorithm, json.dumps(asdict(attributes)))
+            self._all("insert into upload values (?, ?, ?, ?, ?, ?)", *row)
+        return upload
+
+    def upload(self, bucket: str, key: str, upload: str) -> Upload:
+        """The upload, which must be of this bucket and key."""
+        for found in self.uploads(bucket):
+            if (found.id, found.key) == (upload, key):
+                return found
+        raise S3Error("NoSuchUpload", UploadId=upload)
+
+    def uploads(self, bucket: str) -> list[Upload]:
+        """All uploads under way in a bucket, by key and start."""
+        self._need_bucket(bucket)
+        rows = self._all(
+            "select id, bucket, key, started, algorithm, attributes from upload where bucket = ? "
+            "order by key, started",
+            bucket,
+        )
+        return [Upload(i, b, k.decode(), s, a, Attributes(**json.loads(t))) for i, b, k, s, a, t in rows]
+
+    def put_part(self, upload: Upload, number: int, blob: Blob, checksums: dict[str, str]) -> None:
+        """Keep a part; one of the same number is replaced."""
+        try:
+            with self._transaction():
+                self.upload(upload.bucket, upload.key, upload.id)
+                old = self._all("select blob from part where upload = ? and number = ?", upload.id, number)
+                row = (
+                    upload.id,
+                    number,
+                    blob.name,
+                    blob.size,
+                    blob.etag,
+                    self._clock(),
+                    json.dumps(checksums),
+                )
+                self._all("insert or replace into part values (?, ?, ?, ?, ?, ?, ?)", *row)
+        except BaseException:
+            self._unlink([blob.name])
+            raise
+        self._unlink([row[0] for row in old])
+
+    def parts(self, upload: str) -> list[Part]:
+        """All parts, in order of their numbers."""
+        rows = self._all(
+            "select number, blob, size, etag, modified, checksums from part where upload = ? order by number",
+            upload,
+        )
+        return [Part(n, Blob(b, s, e), m, json.loads(c)) for n, b, s, e, m, c in rows]
+
+    def end_upload(self, upload: Upload) -> None:
+        """Forget an upload and its parts."""
+        with self._transaction():
+            gone = self._forget_upload(upload.id)
+        self._unlink(gone)
+
+    # Within
+
+    def _all(self, sql: str, *values: object) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing; a transaction within one is part of it."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            self._db.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+
+    def _need_bucket(self, bucket: str) -> None:
+        if not self.has_bucket(bucket):
+            raise S3Error("NoSuchBucket", BucketName=bucket)
+
+    def _find(self, bucket: str, key: str) -> StoredObject | None:
+        rows = self._all(f"select {_OBJECT} from object where bucket = ? and key = ?", bucket, key.encode())  # noqa: S608
+        return _object(rows[0]) if rows else None
+
+    def _insert(self, bucket: str, made: StoredObject) -> None:
+        blob = made.blob
+        row = (bucket, made.key.encode(), blob.name, blob.size, blob.etag, made.modified)
+        self._all(
+            "insert or replace into object values (?, ?, ?, ?, ?, ?, ?)",
+            *row,
+            json.dumps(asdict(made.attributes)),
+        )
+
+    def _forget_upload(self, upload: str) -> list[str]:
+        """Take the upload out of the index; its parts' files, to be deleted after the transaction."""
+        gone = [part.blob.name for part in self.parts(upload)]
+        self._all("delete from part where upload = ?", upload)
+        self._all("delete from upload where id = ?", upload)
+        return gone
+
+    def _path(self, name: str) -> Path:
+        return self._blobs / name[:2] / name
+
+    def _unlink(self, names: list[str]) -> None:
+        for name in names:
+            self._path(name).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Delete the files of uploads that an earlier process did not finish."""
+        named = {row[0] for row in self._all("select blob from object union select blob from part")}
+        for path in self._blobs.glob("*/*"):
+            if path.name not in named:
+                path.unlink()
+
+
+def _object(row: Any) -> StoredObject:
+    key, name, size, etag, modified, attributes = row
+    return StoredObject(key.decode(), Blob(name, size, etag), modified, Attributes(**json.loads(attributes)))
