@@ -1,0 +1,66 @@
+"""Batches to train on: random crops, in random orientations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox.algorithm.predict import normalise
+from sandbox.algorithm.scores import IGNORE
+
+Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""A picture (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
+Examples = Sequence[Example]
+Turn = Callable[[Example, np.random.Generator], Example]
+"""How a crop is turned before it is trained on."""
+
+
+def any_way_up(example: Example, random: np.random.Generator) -> Example:
+    """One of the eight orientations: from above there is no up."""
+    picture, labels = example
+    choice = int(random.integers(8))
+    if choice & 1:
+        picture, labels = picture[:, ::-1], labels[:, ::-1]
+    if choice & 2:
+        picture, labels = picture[::-1], labels[::-1]
+    if choice & 4:
+        picture, labels = picture.transpose(1, 0, 2), labels.T
+    return picture, labels
+
+
+def left_or_right(example: Example, random: np.random.Generator) -> Example:
+    """Mirrored half of the time: what photographs taken on the ground can bear."""
+    picture, labels = example
+    return (picture[:, ::-1], labels[:, ::-1]) if random.integers(2) else example
+
+
+def random_crop(example: Example, side: int, random: np.random.Generator) -> Example:
+    """A square of the picture; beyond a smaller picture it is black and ignored."""
+    picture, labels = example
+    height, width = labels.shape
+    top = int(random.integers(max(0, height - side) + 1))
+    left = int(random.integers(max(0, width - side) + 1))
+    picture = picture[top : top + side, left : left + side]
+    labels = labels[top : top + side, left : left + side]
+    rows, columns = side - labels.shape[0], side - labels.shape[1]
+    if rows or columns:
+        picture = np.pad(picture, ((0, rows), (0, columns), (0, 0)))
+        labels = np.pad(labels, ((0, rows), (0, columns)), constant_values=IGNORE)
+    return picture, labels
+
+
+def batches(
+    examples: Examples, *, size: int, crop: int, turn: Turn, random: np.random.Generator
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """One epoch in random order, the last incomplete batch left out unless it is the only one.
+
+    Yields pictures (N, 3, crop, crop) float32, normalised, and labels (N, crop, crop) uint8.
+    """
+    order = random.permutation(len(examples))
+    for start in range(0, max(1, len(order) - size + 1), size):
+        chosen = order[start : start + size]
+        crops = [turn(random_crop(examples[int(i)], crop, random), random) for i in chosen]
+        pictures = np.concatenate([normalise(picture) for picture, _ in crops])
+        yield pictures, np.stack([labels for _, labels in crops])

@@ -1,0 +1,134 @@
+"""The light network: 662,614 parameters for six classes, trained in two minutes on one processor core.
+
+A small encoder (strides 2, 4, 8, 16) whose features come back by additive skips. It is not one of AWS's networks: it
+stands in for them where nobody has a GPU, so that the sandbox answers in a fraction of a second.
+"""
+
+# mypy: disable-error-code="misc"
+# MXNet has no types, so every class below has a base of type Any.
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.algorithm.mxnet_import import load_mxnet
+
+mx = load_mxnet()
+nn: Any = mx.gluon.nn
+HybridBlock: Any = mx.gluon.HybridBlock
+
+STRIDE = 16
+"""Height and width of the input must be multiples of this; `predict` pads."""
+
+
+class ConvNorm(HybridBlock):
+    """Convolution, batch normalisation and, unless told otherwise, a rectifier."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        dilation: int = 1,
+        relu: bool = True,
+    ) -> None:
+        super().__init__()
+        padding = dilation * (kernel // 2)
+        self.convolution = nn.Conv2D(
+            outputs, kernel, stride, padding, dilation, use_bias=False, in_channels=inputs
+        )
+        self.norm = nn.BatchNorm(in_channels=outputs)
+        # The block Activation is two to four times as fast as the operator F.relu.
+        self.activation = nn.Activation("relu") if relu else None
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        y = self.norm(self.convolution(x))
+        return y if self.activation is None else self.activation(y)
+
+
+class Residual(HybridBlock):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = ConvNorm(inputs, outputs, stride=stride, dilation=dilation)
+        self.second = ConvNorm(outputs, outputs, relu=False)
+        same = inputs == outputs and stride == 1
+        self.shortcut = None if same else ConvNorm(inputs, outputs, kernel=1, stride=stride, relu=False)
+        self.activation = nn.Activation("relu")
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        beside = x if self.shortcut is None else self.shortcut(x)
+        return self.activation(self.second(self.first(x)) + beside)
+
+
+class Merge(HybridBlock):
+    """Doubles the deep features, adds the finer ones at their side, and mixes both."""
+
+    def __init__(self, deep: int, fine: int, outputs: int) -> None:
+        super().__init__()
+        self.enlarge = doubling(deep)
+        self.skip = ConvNorm(fine, deep, kernel=1, relu=False)
+        self.activation = nn.Activation("relu")
+        self.mix = ConvNorm(deep, outputs)
+
+    def hybrid_forward(self, F: Any, deep: Any, fine: Any) -> Any:  # noqa: ARG002, N803
+        return self.mix(self.activation(self.enlarge(deep) + self.skip(fine)))
+
+
+class HalfSize(HybridBlock):
+    """The network but for the last enlargement: (N, 3, H, W) to scores (N, classes, H / 2, W / 2)."""
+
+    def __init__(self, classes: int, width: int = 16) -> None:
+        super().__init__()
+        two, four, eight = 2 * width, 4 * width, 8 * width
+        self.stem = ConvNorm(3, width, stride=2)
+        self.stage1 = Residual(width, two, stride=2)
+        self.stage2 = Residual(two, four, stride=2)
+        self.stage3 = Residual(four, eight, stride=2)
+        self.stage4 = Residual(eight, eight, dilation=2)
+        self.gate = nn.Conv2D(four, 1, in_channels=eight)
+        self.project = ConvNorm(eight, four, kernel=1)
+        self.merge2 = Merge(four, four, two)
+        self.merge1 = Merge(two, two, two)
+        self.merge0 = Merge(two, width, two)
+        self.score = nn.Conv2D(classes, 1, in_channels=two)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        half = self.stem(x)
+        quarter = self.stage1(half)
+        eighth = self.stage2(quarter)
+        deep = self.stage4(self.stage3(eighth))
+        # What the picture as a whole is like decides how much each feature counts.
+        gate = F.sigmoid(self.gate(F.contrib.AdaptiveAvgPooling2D(deep, output_size=1)))
+        y = F.broadcast_mul(self.project(deep), gate)
+        return self.score(self.merge0(self.merge1(self.merge2(y, eighth), quarter), half))
+
+
+class LightNetwork(HybridBlock):
+    """The whole: (N, 3, H, W) float32 to scores (N, classes, H, W); H and W multiples of STRIDE."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.half = HalfSize(classes)
+        self.enlarge = doubling(classes)
+
+    def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        return self.enlarge(self.half(x))
+
+    def training_scores(self, x: Any) -> list[tuple[Any, float, int]]:
+        """What to train on: (scores, weight in the loss, stride). At half size the loss costs a fifth."""
+        return [(self.half(x), 1.0, 2)]
+
+
+def doubling(channels: int) -> Any:
+    """Bilinear enlargement by two, never trained; as a grouped deconvolution it is 40 times as fast to train through
+    as MXNet's BilinearResize2D."""
+    block = nn.Conv2DTranspose(
+        channels, 4, 2, 1, groups=channels, use_bias=False, in_channels=channels,
+        weight_initializer=mx.init.Bilinear(),
+    )  # fmt: skip
+    block.weight.grad_req = "null"
+    return block

@@ -1,0 +1,115 @@
+"""`serve`: load the model, warm up, answer until told to stop.
+
+How it is started:
+
+    SM_ML_ROOT            stands for /opt/ml; the unpacked model lies in its `model` folder
+    SANDBOX_LISTEN_FD     a TCP socket that already listens, inherited
+    SANDBOX_LIFELINE_FD   the reading end of a pipe; when it ends, whoever started us is gone, and we go too
+
+By hand, `python -m sandbox.algorithm serve --model DIR --port N` opens its own socket.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sandbox.algorithm import log
+from sandbox.algorithm.archive import read_archive
+from sandbox.algorithm.mxnet_import import load_mxnet
+from sandbox.algorithm.predict import Predictor
+from sandbox.algorithm.service import Service, http_server
+
+WARM_UP = (600, 800)
+"""Height and width of the first picture: the size that the dashboard sends unless told otherwise."""
+WARM_UP_RESNET = (240, 240)
+"""With a ResNet the usual size takes seconds; AWS's crop size is enough to build the graph."""
+LAST_ANSWERS = 10.0
+"""Seconds that running requests have to end after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Where the model is, and where to listen.
+
+    listen_fd, lifeline_fd: descriptors inherited, None where there are none.
+    """
+
+    model: Path
+    scratch: Path
+    listen_fd: int | None = None
+    lifeline_fd: int | None = None
+    port: int = 8080
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> Serving:
+        """What the container contract says; `model` and `port` are for starting it by hand."""
+        root = Path(environ.get("SM_ML_ROOT", "/opt/ml"))
+        listen, lifeline = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_LIFELINE_FD")
+        return cls(
+            model=model or root / "model",
+            scratch=model or root,
+            listen_fd=int(listen) if listen else None,
+            lifeline_fd=int(lifeline) if lifeline else None,
+            port=port,
+        )
+
+
+def serve(serving: Serving) -> None:
+    """Serve until SIGTERM or SIGINT. Raises AlgorithmError where the model cannot be loaded."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if serving.lifeline_fd is not None:
+        threading.Thread(target=_die_with, args=(serving.lifeline_fd,), daemon=True).start()
+    service = Service(serving.scratch)
+    server = http_server(_listener(serving), service)
+    # It listens at once, so that a ping during the start gets its answer (not yet) and does not hang.
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    service.predictor = _ready(serving.model)
+    host, port = server.socket.getsockname()[:2]
+    log.info(f"Ready on {host}:{port}")
+    stop.wait()
+    log.info("Asked to stop")
+    server.shutdown()
+    if not service.wait_until_idle(LAST_ANSWERS):
+        log.warning(f"Stopped with requests unanswered after {LAST_ANSWERS:.0f} seconds")
+
+
+def _ready(folder: Path) -> Predictor:
+    """The model of the folder, loaded and warm."""
+    started = time.time()
+    load_mxnet()
+    archive = read_archive(folder)
+    known = archive.architecture
+    log.info(f"Using device: cpu for worker PID: {os.getpid()}")
+    log.info(f"Loading weights from {archive.parameters}")
+    predictor = Predictor(archive)
+    height, width = WARM_UP if known.algorithm == "light" else WARM_UP_RESNET
+    predictor.probabilities(np.zeros((height, width, 3), np.uint8))
+    log.info(
+        f"Serving {known.algorithm} on {known.backbone} with {known.classes} classes "
+        f"after {time.time() - started:.1f} seconds"
+    )
+    return predictor
+
+
+def _listener(serving: Serving) -> socket.socket:
+    if serving.listen_fd is not None:
+        return socket.socket(fileno=serving.listen_fd)
+    return socket.create_server(("127.0.0.1", serving.port), backlog=128)
+
+
+def _die_with(lifeline: int) -> None:
+    """End the process, without ceremony, when the pipe ends."""
+    while os.read(lifeline, 1):
+        pass
+    os._exit(0)

@@ -1,0 +1,208 @@
+"""The HTTP side of serving: `GET /ping` and `POST /invocations`, as SageMaker calls its containers."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sandbox.algorithm import log
+from sandbox.algorithm.answers import LARGEST_RECORD, mask_png, record
+from sandbox.algorithm.predict import Predictor
+
+PICTURES = {
+    "image/jpeg": ("JPEG",),
+    "image/jpg": ("JPEG",),
+    "application/x-image": ("JPEG", "PNG"),
+}
+"""Content types of a request, and the formats each may hold."""
+MASK = "image/png"
+RECORDS = ("application/x-recordio-protobuf", "application/x-protobuf")
+"""The documentation names the first, AWS's own notebook sends the second; the answer is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: status, body and its type."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "text/plain"
+
+
+class RefusalError(Exception):
+    """The request cannot be answered; the text goes to whoever sent it."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status, self.text = status, text
+
+
+class Service:
+    """Answers requests, from the moment there is a model; until then it says that there is none yet.
+
+    scratch: a folder for files that live as long as one answer.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._idle = threading.Condition()
+        self._running = 0
+        self.predictor: Predictor | None = None
+
+    def ping(self) -> Answer:
+        """200 once the model is ready."""
+        status = HTTPStatus.OK if self.predictor else HTTPStatus.SERVICE_UNAVAILABLE
+        return Answer(status, b"\n")
+
+    def invoke(self, body: bytes, content_type: str, accept: str) -> Answer:
+        """The answer to one picture. Raises RefusalError for what the sender can mend."""
+        with self._idle:
+            self._running += 1
+        try:
+            return self._segment(body, content_type, accept)
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Whether all requests were answered in time."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._running, seconds)
+
+    def _segment(self, body: bytes, content_type: str, accept: str) -> Answer:
+        predictor = self.predictor
+        if predictor is None:
+            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "The model is still being loaded.")
+        kind = accepted(accept)
+        picture = read_picture(body, content_type, predictor.max_pixels)
+        if kind != MASK and picture.shape[0] * picture.shape[1] * predictor.classes * 4 > LARGEST_RECORD:
+            text = f"Probabilities of this size do not fit into one record of 512 MB: ask for {MASK}."
+            raise RefusalError(HTTPStatus.BAD_REQUEST, text)
+        probabilities = predictor.probabilities(picture)
+        encoded = mask_png(probabilities) if kind == MASK else record(probabilities, self._scratch)
+        return Answer(HTTPStatus.OK, encoded, kind)
+
+
+def accepted(accept: str) -> str:
+    """The first content type of an Accept header that we have; a mask where anything goes. Raises RefusalError."""
+    wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    for kind in wanted:
+        if kind in {"", "*/*", "image/*"}:
+            return MASK
+        if kind in {MASK, *RECORDS}:
+            return kind
+    raise RefusalError(
+        HTTPStatus.NOT_ACCEPTABLE,
+        f"Unsupported accept type {accept}: this algorithm answers {MASK} or {RECORDS[0]}.",
+    )
+
+
+def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.uint8]:
+    """The picture as (H, W, 3) uint8 red, green, blue, in whatever mode it came. Raises RefusalError.
+
+    The orientation in the EXIF data is left alone, as AWS's container leaves it: turning is the sender's part.
+    """
+    formats = PICTURES.get(content_type.split(";", maxsplit=1)[0].strip().lower())
+    if formats is None:
+        raise RefusalError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Unsupported content type {content_type or '(none)'}: this algorithm takes image/jpeg.",
+        )
+    try:
+        with Image.open(io.BytesIO(body), formats=formats) as image:
+            if image.width * image.height > max_pixels:
+                raise RefusalError(
+                    HTTPStatus.BAD_REQUEST,
+                    f"The picture has {image.width} x {image.height} pixels, more than the {max_pixels:,} "
+                    "that this model takes here: send it smaller, or in tiles.",
+                )
+            return np.asarray(image.convert("RGB"))
+    except UnidentifiedImageError as error:
+        text = f"The body of {len(body)} bytes is no {' or '.join(formats)} picture."
+        raise RefusalError(HTTPStatus.BAD_REQUEST, text) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        text = f"The {formats[0]} picture of {len(body)} bytes cannot be read: {error}."
+        raise RefusalError(HTTPStatus.BAD_REQUEST, text) from error
+
+
+def http_server(listener: socket.socket, service: Service) -> ThreadingHTTPServer:
+    """A server on a socket that already listens: who starts us binds it, so that no port can be lost to another."""
+
+    class Handler(_Handler):
+        ping = staticmethod(service.ping)
+        invoke = staticmethod(service.invoke)
+
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
+    server.daemon_threads = True
+    return server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads a request, asks the service, writes the answer."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    ping: Callable[[], Answer]
+    invoke: Callable[[bytes, str, str], Answer]
+
+    def do_GET(self) -> None:
+        if self.path == "/ping":
+            self._send(self.ping())
+        else:
+            self._send(
+                _text(HTTPStatus.NOT_FOUND, f"There is no {self.path}: GET /ping or POST /invocations.")
+            )
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path != "/invocations":
+            self._send(
+                _text(HTTPStatus.NOT_FOUND, f"There is no {self.path}: GET /ping or POST /invocations.")
+            )
+            return
+        started = time.time()
+        answer = self._answer(body)
+        self._send(answer)
+        dimensions = {"Host": "UNKNOWN", "Operation": "scoring", "Algorithm": "SemanticSegmentationModel"}
+        log.metrics(started, time.time(), dimensions, {"invocations.count": log.count_of_one()})
+
+    def _answer(self, body: bytes) -> Answer:
+        try:
+            return self.invoke(
+                body, self.headers.get("Content-Type") or "", self.headers.get("Accept") or "*/*"
+            )
+        except RefusalError as refusal:
+            log.warning(f"Refused with {refusal.status.value}: {refusal.text}")
+            return _text(refusal.status, refusal.text)
+        except Exception as error:  # noqa: BLE001 - the edge of the process: reported to the sender and to the log
+            log.failure("The request failed", error)
+            return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        if self.path != "/ping":
+            log.info(format % args)
+
+
+def _text(status: HTTPStatus, text: str) -> Answer:
+    return Answer(status, text.encode())
