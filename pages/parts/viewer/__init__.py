@@ -1,1 +1,4 @@
-"""The mask viewer: a Streamlit component in plain JavaScript."""
+"""The mask viewer: a Streamlit component in plain JavaScript.
+
+`frame.build` makes the bytes of one picture; `viewer.viewer` shows them.
+"""

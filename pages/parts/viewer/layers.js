@@ -1,0 +1,78 @@
+// The layers of the right pane. Each is painted once, at the size of its plane, when its colours change; drawing a
+// frame then only scales it.
+
+const SMOOTH_BELOW = 2; // device pixels a pixel: enlarged beyond this, pixels keep their edges
+const WHITE = 0xffffffff;
+
+/** A canvas of the plane's size, its pixels taken from `paint(values, pixels)`. */
+function paintLayer(width, height, paint) {
+  const canvas = new OffscreenCanvas(width, height);
+  const image = new ImageData(width, height);
+  paint(new Uint32Array(image.data.buffer));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** Class ids in their colours; ids whose colour is 0 stay clear. */
+function maskLayer(labels, colors) {
+  return paintLayer(labels.width, labels.height, (pixels) => {
+    const { values } = labels;
+    for (let i = 0; i < values.length; i++) pixels[i] = colors[values[i]];
+  });
+}
+
+/** Whole percent in the scale's colours; clear where `colors` hides the label, if labels are given. */
+function mapLayer(plane, scale, labels, colors) {
+  return paintLayer(plane.width, plane.height, (pixels) => {
+    const { values } = plane;
+    for (let i = 0; i < values.length; i++) pixels[i] = !labels || colors[labels.values[i]] ? scale[values[i]] : 0;
+  });
+}
+
+/** The borders between classes: each pixel that has a neighbour of another class, in `colors` or in white. */
+function outlineLayer(labels, colors, white) {
+  const { width, height, values } = labels;
+  return paintLayer(width, height, (pixels) => {
+    const mark = (i) => {
+      const color = colors[values[i]];
+      if (color) pixels[i] = white ? WHITE : color;
+    };
+    for (let y = 0, i = 0; y < height; y++) {
+      for (let x = 0; x < width; x++, i++) {
+        const right = x + 1 < width && values[i] !== values[i + 1];
+        const below = y + 1 < height && values[i] !== values[i + width];
+        if (right || below) mark(i);
+        if (right) mark(i + 1);
+        if (below) mark(i + width);
+      }
+    }
+  });
+}
+
+/** Draws an image over an extent given in label pixels. */
+function drawOver(context, image, { scale, left, top }, width, height, alpha = 1) {
+  const pixel = (scale * width) / image.width;
+  context.imageSmoothingEnabled = pixel < SMOOTH_BELOW;
+  context.imageSmoothingQuality = "high";
+  context.globalAlpha = alpha;
+  context.drawImage(image, left, top, width * scale, height * scale);
+  context.globalAlpha = 1;
+}
+
+/** Two lines through the middle of a label pixel, open at the crossing, and that pixel's frame where it is large. */
+function drawCrosshair(context, placement, point, ratio) {
+  const { scale, left, top } = placement;
+  const { width, height } = context.canvas;
+  const x = left + (Math.floor(point.x) + 0.5) * scale;
+  const y = top + (Math.floor(point.y) + 0.5) * scale;
+  const gap = Math.max(7 * ratio, scale * 0.75);
+  const path = new Path2D(
+    `M0 ${y}H${x - gap}M${x + gap} ${y}H${width}M${x} 0V${y - gap}M${x} ${y + gap}V${height}`,
+  );
+  if (scale >= 6 * ratio) path.rect(x - scale / 2, y - scale / 2, scale, scale);
+  for (const [style, line] of [["rgba(0, 0, 0, 0.55)", 3], ["rgba(255, 255, 255, 0.95)", 1]]) {
+    context.strokeStyle = style;
+    context.lineWidth = line * ratio;
+    context.stroke(path);
+  }
+}

@@ -1,0 +1,95 @@
+"""A real Chromium, and real Streamlit servers for it to look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+ROOT = Path(__file__).parents[2]
+QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+StreamlitServer = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium or Chrome where there is one, else Playwright's own."""
+    found = [
+        path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
+    ]
+    executable = {"executable_path": found[0]} if found else {}
+    return {**browser_type_launch_args, **executable, "args": list(QUIET)}
+
+
+@pytest.fixture(scope="module")
+def streamlit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
+    """`streamlit_server(script, environ)` starts a server and gives its address; all end with the module."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(script: Path, environ: Mapping[str, str] = {}) -> str:
+        port = _free_port()
+        log = tmp_path_factory.mktemp("streamlit") / "log.txt"
+        command = [
+            sys.executable, "-m", "streamlit", "run", str(script), "--server.address=127.0.0.1",
+            f"--server.port={port}", "--server.headless=true", "--browser.gatherUsageStats=false",
+            "--server.fileWatcherType=none",
+        ]  # fmt: skip
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
+            )
+        running.append(process)
+        _wait_healthy(f"http://127.0.0.1:{port}", process, log)
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for process in running:
+        process.terminate()
+    for process in running:
+        process.wait(timeout=20)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"Streamlit did not come up at {url}:\n{log.read_text('utf-8', 'replace')[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def ready() -> Callable[[Page], None]:
+    """`ready(page)` waits until the script has run to its end."""
+
+    def wait(page: Page) -> None:
+        app = page.get_by_test_id("stApp")
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+
+    return wait

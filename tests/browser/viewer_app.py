@@ -1,0 +1,62 @@
+"""A page with two viewers and nothing else, for the journeys in `test_viewer.py`.
+
+The picture is 40 x 30 labels under a photo of 400 x 300, so that a person can say what stands where: the left
+half is road, the right half grass, with a car of 4 x 4 in the middle of the road and a row to ignore at the bottom.
+"""
+
+import io
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.classes import Classes
+from core.segmentation import Segmentation
+from pages.parts.viewer import frame
+from pages.parts.viewer.viewer import viewer
+
+HEIGHT, WIDTH = 30, 40
+CLASSES = Classes(
+    ("road", "grass", "car", "<b>a very long class name that nobody wants to read to its end</b>"),
+    ((128, 128, 128), (110, 190, 90), (230, 60, 60), (90, 90, 220)),
+)
+
+
+def photo(width: int, height: int) -> bytes:
+    """A grey gradient as JPEG."""
+    row = np.linspace(60, 200, width).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(np.repeat(row[None], height, axis=0)).convert("RGB").save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def probabilities(shift: int) -> np.ndarray:
+    """(4, 30, 40) float32: road 75 %, grass 70 %, car 90 % where they are; the rest mostly to one runner-up."""
+    answer = np.empty((4, HEIGHT, WIDTH), np.float32)
+    answer[:, :, :20] = np.array([0.75, 0.20, 0.04, 0.01])[:, None, None]
+    answer[:, :, 20:] = np.array([0.10, 0.70, 0.02, 0.18])[:, None, None]
+    answer[:, 10:14, 8 + shift : 12 + shift] = np.array([0.06, 0.03, 0.90, 0.01])[:, None, None]
+    return answer
+
+
+def segmentation(shift: int, *, mask_only: bool) -> Segmentation:
+    """The picture of the docstring above; `shift` moves the car to the right."""
+    answer = probabilities(shift)
+    labels = answer.argmax(0).astype(np.uint8)
+    labels[-1] = 255
+    if mask_only:
+        return Segmentation(labels, None, None, CLASSES)
+    return Segmentation(labels, answer.max(0), answer, CLASSES)
+
+
+st.set_page_config(layout="wide")
+st.session_state["runs"] = st.session_state.get("runs", 0) + 1
+st.text(f"run {st.session_state['runs']}")
+st.button("Run again")
+car_moved = st.toggle("Move the car")
+mask_only = st.toggle("Mask only")
+broken = st.toggle("Broken frame")
+
+picture = segmentation(4 if car_moved else 0, mask_only=mask_only)
+body = frame.build(photo(400, 300), (800, 600), picture)
+viewer(body[:-9] if broken else body, key="picture")
