@@ -1,0 +1,204 @@
+"""A connection to AWS, or to the sandbox in its place, and the clients made from it.
+
+Making a client is slow (about 0.1 s for the first, 20 MB for each new Session), and boto3 documents clients as safe
+to share between threads but Sessions as not. So each Connection has one Session, used under a lock, and its clients
+are made once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock, RLock
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.session import Session
+
+from core.aws.errors import Place, Todos, translated
+from core.errors import CredentialsError, SettingsError
+from core.settings import Settings
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+INVOKE_SECONDS = 70
+"""AWS ends a model's run after 60 s, and asks for a socket timeout of 70 s (text of botocore's service model)."""
+
+CONNECTIONS = 32
+"""Sockets kept by one client: more threads than this wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where to and as whom. A value: the key of every cache.
+
+    region:     such as "eu-west-1".
+    aws_url:    the address of the API; None: AWS itself.
+    profile:    None: AWS's own chain of credentials.
+    access_key: given only for the sandbox, with secret_key; the chain is then not asked.
+    """
+
+    region: str
+    aws_url: str | None = None
+    profile: str | None = None
+    access_key: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
+
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether this is our own sandbox."""
+        return self.access_key is not None
+
+    @property
+    def place(self) -> Place:
+        """The same in words, for errors."""
+        if self.is_sandbox:
+            return Place(f"the sandbox ({self.aws_url})", sandbox=True)
+        return Place(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS in {self.region}")
+
+
+class Clients:
+    """boto3 clients of one connection, each made when it is first asked for.
+
+    invoke_seconds: how long an answer of a model may take.
+    read_seconds:   the same of any other call.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        invoke_seconds: float = INVOKE_SECONDS,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self.connection = connection
+        self._invoke_seconds, self._read_seconds = invoke_seconds, read_seconds
+        self._lock = RLock()
+        self._session: Any = None
+        self._made: dict[str, Any] = {}
+
+    @property
+    def runtime(self) -> Any:
+        """`sagemaker-runtime`. It never retries: each try runs, and bills, the model."""
+        return self._client(
+            "sagemaker-runtime", read_timeout=self._invoke_seconds, retries={"total_max_attempts": 1}
+        )
+
+    @property
+    def sagemaker(self) -> Any:
+        """`sagemaker`."""
+        return self._client("sagemaker")
+
+    @property
+    def s3(self) -> Any:
+        """`s3`, signing in version 4: in us-east-1 botocore would presign with version 2."""
+        style = {"addressing_style": "path"} if self.connection.aws_url else {}
+        return self._client("s3", signature_version="s3v4", s3=style)
+
+    @property
+    def sts(self) -> Any:
+        """`sts`."""
+        return self._client("sts")
+
+    @property
+    def logs(self) -> Any:
+        """`logs`."""
+        return self._client("logs")
+
+    @contextmanager
+    def calling(self, doing: str, *, todos: Todos | None = None) -> Iterator[None]:
+        """Stands around every use of a client, the making included: errors become ours (see `translated`).
+
+        After a CredentialsError the Session is dropped: it remembers its keys, and a person who signs in again
+        should not have to restart us.
+        """
+        try:
+            with translated(doing, self.connection.place, todos=todos):
+                yield
+        except CredentialsError:
+            self._forget()
+            raise
+
+    def _client(self, service: str, **options: Any) -> Any:
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = self._make(service, options)
+            return self._made[service]
+
+    def _make(self, service: str, options: dict[str, Any]) -> Any:
+        connection = self.connection
+        self._session = self._session or _session(connection)
+        defaults: dict[str, Any] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": self._read_seconds,
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"mode": "standard", "total_max_attempts": 3},
+        }
+        if connection.is_sandbox:
+            defaults["proxies"] = {}  # HTTP_PROXY is for the world outside, not for this machine
+        return self._session.client(
+            service,
+            region_name=connection.region,
+            endpoint_url=connection.aws_url,
+            config=Config(**(defaults | options)),
+        )
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._session = None
+            self._made.clear()
+
+
+def clients(connection: Connection) -> Clients:
+    """The clients of a connection: always the same ones."""
+    with _making:
+        return _clients(connection)
+
+
+def connect(settings: Settings) -> Connection:
+    """The connection of mode `aws`, by AWS's own chain. Raises SettingsError without a region, CredentialsError."""
+    region = settings.region or _region_of(settings.profile)
+    if region is None:
+        raise SettingsError(
+            "No AWS region is set.",
+            why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile names none.",
+            todo="Set AWS_REGION, for example to eu-west-1.",
+        )
+    return Connection(region, settings.aws_url, settings.profile)
+
+
+_making = Lock()
+
+NOTHING = (None, None, os.devnull, None)
+"""A file name for botocore: in the sandbox a broken AWS_PROFILE or ~/.aws of the person's must not matter."""
+
+
+@lru_cache(maxsize=8)
+def _clients(connection: Connection) -> Clients:
+    return Clients(connection)
+
+
+def _session(connection: Connection) -> boto3.Session:
+    session = _chain(connection.profile)
+    if connection.is_sandbox:
+        session = _chain(None, {"config_file": NOTHING, "credentials_file": NOTHING})
+        session.set_credentials(connection.access_key, connection.secret_key)
+    return boto3.Session(botocore_session=session, region_name=connection.region)
+
+
+def _chain(profile: str | None, more: Mapping[str, Any] | None = None) -> Session:
+    """botocore's session with the profile as AWS_PROFILE would give it.
+
+    Given to boto3 as `profile_name`, it would beat keys in the environment, which the AWS CLI lets win.
+    """
+    return Session(session_vars={"profile": (None, None, profile, None), **(more or {})})
+
+
+def _region_of(profile: str | None) -> str | None:
+    with translated("read the AWS configuration", Place("AWS")):
+        region: str | None = _chain(profile).get_config_variable("region")
+    return region

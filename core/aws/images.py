@@ -1,0 +1,56 @@
+"""The container image of AWS's own algorithm, in each region.
+
+The accounts lie in the SageMaker SDK, as a JSON among its data. That file is read directly: the SDK's function for
+it, `sagemaker.core.image_uris.retrieve`, takes three seconds to import. A test compares the two for every region.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.metadata import distribution
+
+from core.errors import InputError
+
+REPOSITORY = "semantic-segmentation"
+VERSION = "1"
+REGISTRIES = "sagemaker/core/image_uri_config/semantic-segmentation.json"
+DOMAINS = {
+    "cn-": "amazonaws.com.cn",
+    "us-iso-": "c2s.ic.gov",
+    "us-isob-": "sc2s.sgov.gov",
+    "us-isof-": "csp.hci.ic.gov",
+}
+"""Of AWS's partitions (botocore's endpoints.json); everywhere else it is amazonaws.com."""
+
+IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/semantic-segmentation[:@].+"
+)
+
+
+def image_uri(region: str) -> str:
+    """The image to train and serve with. Raises InputError where AWS does not offer the algorithm."""
+    account = _registries().get(region)
+    if account is None:
+        raise InputError(
+            f"AWS does not offer its semantic segmentation algorithm in the region {region!r}.",
+            todo=f"It is offered in {', '.join(sorted(_registries()))}.",
+        )
+    domain = next((name for prefix, name in DOMAINS.items() if region.startswith(prefix)), "amazonaws.com")
+    return f"{account}.dkr.ecr.{region}.{domain}/{REPOSITORY}:{VERSION}"
+
+
+def is_semantic_segmentation(image: str) -> bool:
+    """Whether an image is AWS's own: its repository, in the account that AWS uses in that region."""
+    found = IMAGE.fullmatch(image)
+    return found is not None and _registries().get(found["region"]) == found["account"]
+
+
+@cache
+def _registries() -> dict[str, str]:
+    """Region -> account."""
+    path = distribution("sagemaker-core").locate_file(REGISTRIES)
+    with open(str(path), encoding="utf-8") as file:
+        registries: dict[str, str] = json.load(file)["versions"][VERSION]["registries"]
+    return registries

@@ -1,0 +1,90 @@
+"""One picture to an endpoint, one answer back."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from core.aws.connection import Clients
+from core.aws.errors import Todos, required
+from core.endpoints import IN_SERVICE, in_words
+from core.errors import (
+    AwsError,
+    CutOffError,
+    NotFoundError,
+    NotReadyError,
+    TimedOutError,
+    TooLargeError,
+    UnexpectedAnswerError,
+)
+from core.inference import Answer, Invoke
+
+MAX_REQUEST = 6_291_456
+"""Bytes of a request: `BodyBlob` of SageMaker Runtime's service model. botocore sends more without a word."""
+
+TODOS: Todos = {
+    TimedOutError: "AWS gives a model 60 seconds. Send a smaller picture, or use an endpoint on a faster machine. "
+    "It was not tried again by itself: each try runs the model, and is billed.",
+    CutOffError: "Try again. The model has run, so a second try is billed as well.",
+}
+
+
+def invoker(clients: Clients, endpoint: str) -> Invoke:
+    """What `core.inference.segment` asks for: one call, never retried, because each one runs and bills the model."""
+
+    def invoke(body: bytes, content_type: str, accept: str) -> Answer:
+        _check_size(body)
+        try:
+            return _invoke(clients, endpoint, body, content_type, accept)
+        except NotFoundError as error:
+            not_ready = _not_ready(clients, endpoint)
+            if not_ready is None:
+                raise
+            raise not_ready from error
+
+    return invoke
+
+
+def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> Answer:
+    """Raises AwsError. The stream checks its declared length itself, and is read whole in one piece."""
+    doing = f"ask the endpoint {endpoint}"
+    with clients.calling(doing, todos=TODOS):
+        started = time.perf_counter()
+        answer = clients.runtime.invoke_endpoint(
+            EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
+        )
+        found: bytes = required(answer, "Body", doing).read()
+        seconds = time.perf_counter() - started
+    if not found:
+        raise UnexpectedAnswerError(
+            f"Could not {doing}: its answer is empty.", todo="Try again, and look into the container's log."
+        )
+    return Answer(found, answer.get("ContentType", ""), seconds)
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > MAX_REQUEST:
+        raise TooLargeError(
+            f"The picture is {len(body):,} bytes as JPEG; SageMaker takes at most {MAX_REQUEST:,}.",
+            todo="Send it smaller, or use batch transform.",
+        )
+
+
+def _not_ready(clients: Clients, endpoint: str) -> NotReadyError | None:
+    """SageMaker calls an endpoint "not found" until it is in service; one look tells which it is."""
+    try:
+        with clients.calling(f"look at the endpoint {endpoint}"):
+            found: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=endpoint)
+    except AwsError:
+        return None  # the refusal of the call itself says more than that looking failed as well
+    status = found.get("EndpointStatus", "")
+    if status in {"", IN_SERVICE}:
+        return None
+    return NotReadyError(
+        f"The endpoint {endpoint} is not in service: it is {in_words(status)}.",
+        why=found.get("FailureReason", ""),
+        todo="Pick another endpoint."
+        if "Failed" in status
+        else "Wait until it is in service, then try again.",
+        code=status,
+    )

@@ -1,0 +1,35 @@
+"""Objects in S3."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from core.aws.connection import Clients
+from core.errors import InputError, TooLargeError
+
+MAX_BYTES = 10_000_000
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/a/key` -> ("bucket", "a/key"). Raises InputError."""
+    parts = urlsplit(uri, allow_fragments=False)
+    key = parts.path.removeprefix("/") + (f"?{parts.query}" if parts.query else "")
+    if parts.scheme != "s3" or not parts.netloc or not key:
+        raise InputError(f"{uri!r} is no address in S3.", todo="Write it as s3://bucket/folder/file.")
+    return parts.netloc, key
+
+
+def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """A whole object. Raises InputError for the URI, TooLargeError above `max_bytes`, AwsError."""
+    bucket, key = parse_uri(uri)
+    with clients.calling(f"read {uri}"):
+        answer = clients.s3.get_object(Bucket=bucket, Key=key)
+        with closing(answer["Body"]) as stream:
+            if answer["ContentLength"] > max_bytes:
+                raise TooLargeError(
+                    f"{uri} is {answer['ContentLength']:,} bytes; at most {max_bytes:,} are read.",
+                    todo="Check that it is the file that was meant.",
+                )
+            body: bytes = stream.read()
+    return body
