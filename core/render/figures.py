@@ -1,0 +1,224 @@
+"""The figure for a report or a talk: photograph, mask and overlay side by side, with a legend below.
+
+The only module that draws with matplotlib, which takes a moment to import and is therefore imported at the first
+figure. Its figures are made as objects, without pyplot and its one global state.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+import warnings
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.image import fitted_size, resize_labels, resize_nearest
+from core.render.legend import ClassArea, areas
+from core.render.overlay import overlay
+from core.render.palette import Table
+from core.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Format = Literal["png", "pdf", "svg"]
+Third = Literal["overlay", "confidence"]
+
+WIDTH = 12.0
+"""Of the page, in inches."""
+
+MARGIN, GAP, HEAD, CAPTION, ROW = 0.3, 0.2, 0.4, 0.3, 0.3
+"""Around the page, between the panels, for the title, above a panel, and a legend row; in inches."""
+
+TALLEST = 7.0
+WIDE = 2.4
+"""A panel is at most this high (inches). Pictures wider than this (width / height) stand one below the other."""
+
+COLUMNS, MOST_ROWS = 3, 10
+INK, SOFT = "#1f2430", "#6b7280"
+PIXELS = 1200
+"""Longest side of a picture within the figure."""
+
+_drawing = threading.Lock()  # matplotlib's font and text caches are not made for threads
+
+Box = tuple[float, float, float, float]
+"""Left, top, width, height in inches from the page's upper left corner."""
+
+
+def figure(
+    photo: NDArray[np.uint8],
+    segmentation: Segmentation,
+    table: Table,
+    *,
+    title: str = "",
+    third: Third = "overlay",
+    opacity: float = 0.55,
+    form: Format = "png",
+    dpi: int = 150,
+) -> bytes:
+    """Photograph, mask and a third panel, with class, colour, share and mean confidence below.
+
+    photo: (H, W, 3) uint8 of any size; the labels are scaled to it.
+    third: the overlay, or the confidence (which a PNG answer has not: the overlay stands in).
+    form:  `png` at `dpi` dots an inch, or `pdf` or `svg`.
+    """
+    rows = areas(segmentation, table)
+    panels = _panels(photo, segmentation, table, third, opacity)
+    height, width = panels[0][1].shape[:2]
+    boxes, below = _boxes(width / height, top=MARGIN + (HEAD if title else 0))
+    with _drawing:
+        return _saved(_drawn(panels, boxes, below, rows, title), form, dpi)
+
+
+def _panels(
+    photo: NDArray[np.uint8], segmentation: Segmentation, table: Table, third: Third, opacity: float
+) -> list[tuple[str, NDArray[np.generic]]]:
+    """Captions and pictures, all of one size that is enough for a page."""
+    width, height = fitted_size(photo.shape[1], photo.shape[0], (PIXELS, PIXELS))
+    small = np.asarray(Image.fromarray(photo).resize((width, height), reducing_gap=2.0))
+    labels = resize_labels(segmentation.labels, height, width)
+    panels: list[tuple[str, NDArray[np.generic]]] = [("Photograph", small), ("Segmentation", table[labels])]
+    if third == "confidence" and segmentation.confidence is not None:
+        return [*panels, ("Confidence", resize_nearest(segmentation.confidence, height, width))]
+    return [*panels, ("Overlay", overlay(small, labels, table, opacity))]
+
+
+def _boxes(aspect: float, top: float) -> tuple[list[Box], float]:
+    """Where three pictures of width / height = `aspect` go, and where they end: in a row, or one below the other."""
+    if aspect > WIDE:
+        width = WIDTH - 2 * MARGIN
+        height = max(width / aspect, 0.2)
+        step = CAPTION + height + GAP
+        return [(MARGIN, top + i * step + CAPTION, width, height) for i in range(3)], top + 3 * step
+    width = (WIDTH - 2 * MARGIN - 2 * GAP) / 3
+    height = min(width / aspect, TALLEST)
+    return [
+        (MARGIN + i * (width + GAP), top + CAPTION, width, height) for i in range(3)
+    ], top + CAPTION + height + GAP
+
+
+def _drawn(
+    panels: list[tuple[str, NDArray[np.generic]]],
+    boxes: list[Box],
+    below: float,
+    rows: tuple[ClassArea, ...],
+    title: str,
+) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and seldom needed
+
+    lines = min(math.ceil(len(rows) / COLUMNS), MOST_ROWS)
+    page = Figure(figsize=(WIDTH, below + lines * ROW + MARGIN + 0.1), facecolor="white")
+    axes = page.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, WIDTH), ylim=(page.get_figheight(), 0))  # inches from the upper left corner
+    axes.axis("off")
+    axes.set_autoscale_on(False)
+    if title:
+        _text(axes, MARGIN, MARGIN + 0.1, _cut(title, 90), size=15, weight="bold")
+    for (caption, picture), box in zip(panels, boxes, strict=True):
+        _draw_panel(axes, caption, picture, box)
+    _draw_legend(axes, rows, below + 0.1)
+    return page
+
+
+def _draw_panel(axes: Axes, caption: str, picture: NDArray[np.generic], box: Box) -> None:
+    left, top, width, height = box
+    aspect = picture.shape[1] / picture.shape[0]
+    width, height = max(min(width, height * aspect), 0.02), max(min(height, width / aspect), 0.02)
+    _text(axes, left, top - CAPTION / 2, caption, size=10.5, color=SOFT)
+    _draw_picture(axes, picture, (left, top, width, height), smooth=caption != "Segmentation")
+    if caption == "Confidence":
+        _draw_scale(axes, left + box[2], top - CAPTION / 2)
+
+
+def _draw_picture(axes: Axes, picture: NDArray[np.generic], box: Box, *, smooth: bool) -> None:
+    left, top, width, height = box
+    axes.imshow(
+        picture,
+        extent=(left, left + width, top + height, top),
+        aspect="auto",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        interpolation="antialiased" if smooth else "none",
+    )
+
+
+def _draw_scale(axes: Axes, right: float, middle: float) -> None:
+    """What the colours of the confidence mean: 0 to 1, with its right end at `right`."""
+    ramp = np.linspace(0, 1, 256)[None, :]
+    _draw_picture(axes, ramp, (right - 1.15, middle - 0.05, 1.0, 0.1), smooth=True)
+    _text(axes, right - 1.22, middle, "0", size=9, color=SOFT, align="right")
+    _text(axes, right, middle, "1", size=9, color=SOFT, align="right")
+
+
+def _draw_legend(axes: Axes, rows: tuple[ClassArea, ...], top: float) -> None:
+    """Columns of colour, name, share of pixels, mean confidence; of very many classes the smallest are summed up."""
+    room = COLUMNS * MOST_ROWS
+    shown = rows if len(rows) <= room else rows[: room - 1]
+    lines = min(math.ceil(len(rows) / COLUMNS), MOST_ROWS)
+    width = (WIDTH - 2 * MARGIN - 2 * GAP) / COLUMNS
+    places = [(MARGIN + i // lines * (width + GAP), top + (i % lines + 0.5) * ROW) for i in range(room)]
+    for row, (left, middle) in zip(shown, places, strict=False):
+        _draw_entry(axes, row, left, middle, width)
+    if len(shown) < len(rows):
+        rest = sum(row.share for row in rows[len(shown) :])
+        left, middle = places[len(shown)]
+        _text(axes, left, middle, f"{len(rows) - len(shown)} more classes: {_percent(rest)}", color=SOFT)
+
+
+def _draw_entry(axes: Axes, row: ClassArea, left: float, middle: float, width: float) -> None:
+    from matplotlib.patches import Rectangle  # noqa: PLC0415
+
+    color = tuple(value / 255 for value in row.color)
+    axes.add_patch(
+        Rectangle((left, middle - 0.075), 0.2, 0.15, facecolor=color, edgecolor=INK, linewidth=0.4)
+    )
+    _text(axes, left + 0.3, middle, _cut(row.name, 26))
+    _text(axes, left + width - 0.95, middle, _percent(row.share), weight="bold", align="right")
+    if row.mean_confidence is not None:
+        _text(
+            axes,
+            left + width,
+            middle,
+            f"sure {_percent(row.mean_confidence)}",
+            color=SOFT,
+            size=9,
+            align="right",
+        )
+
+
+def _text(
+    axes: Axes, x: float, y: float, text: str, *, size: float = 10, color: str = INK, weight: str = "normal",
+    align: Literal["left", "right"] = "left",
+) -> None:  # fmt: skip
+    axes.text(
+        x, y, text, fontsize=size, color=color, fontweight=weight, ha=align, va="center", parse_math=False
+    )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _percent(share: float) -> str:
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+
+
+def _saved(page: Figure, form: Format, dpi: int) -> bytes:
+    """The file, without a date, so that one figure always has the same bytes."""
+    dates: dict[str, dict[str, str | None]] = {
+        "png": {},
+        "pdf": {"CreationDate": None},
+        "svg": {"Date": None},
+    }
+    warnings.filterwarnings(
+        "ignore", message="Glyph .* missing"
+    )  # a name's sign that the font lacks shows as a box
+    buffer = io.BytesIO()
+    page.savefig(buffer, format=form, dpi=dpi, metadata=dates[form])
+    return buffer.getvalue()
