@@ -1,0 +1,370 @@
+"""CloudWatch Logs on SQLite: what is written survives a restart and kill -9.
+
+Events are kept in the order (stream, time, number of arrival), so the tail of a stream is a range of the primary key.
+A position in a listing is such a (time, number); tokens are made of it, so new events never shift a page.
+Requests arrive validated against botocore's model (`protocol.call_json`); here are the rules the model cannot tell.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from sandbox import logs_pattern
+from sandbox.protocol import ApiError, Params, unknown_operation
+
+_SCHEMA = """
+create table if not exists log_group(
+    name text primary key, created integer not null, retention integer) without rowid;
+create table if not exists stream(
+    id integer primary key autoincrement, log_group text not null, name text not null, created integer not null,
+    first integer, last integer, ingested integer, bytes integer not null default 0, unique(log_group, name));
+create table if not exists event(
+    stream integer, time integer, number integer, ingested integer not null, message text not null,
+    primary key(stream, time, number)) without rowid;
+"""
+# Limits of PutLogEvents and of an answer, by AWS's API reference.
+BATCH_BYTES = 1_048_576
+EVENT_OVERHEAD = 26
+ANSWER_BYTES = 1_048_576
+ANSWER_EVENTS = 10_000
+DAY = 86_400_000  # ms
+OLDEST, NEWEST = 14 * DAY, 2 * 3_600_000
+_ENDLESS = 2**63 - 1
+Position = tuple[int, int]  # (time in ms, number of arrival)
+Row = tuple[Any, ...]
+
+
+class Logs:
+    """The service, for many threads of one process. path: the SQLite file; clock: seconds since 1970."""
+
+    def __init__(self, path: Path, region: str, account: str, clock: Callable[[], float] = time.time) -> None:
+        self._prefix = f"arn:aws:logs:{region}:{account}:log-group:"
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")
+        self._db.executescript(_SCHEMA)
+        self._number: int = self._all("select coalesce(max(number), 0) from event")[0][0]
+        self._operations: dict[str, Callable[[Params], Params | None]] = {
+            "CreateLogGroup": self._create_group,
+            "DeleteLogGroup": self._delete_group,
+            "DescribeLogGroups": self._describe_groups,
+            "PutRetentionPolicy": self._put_retention,
+            "CreateLogStream": self._create_stream,
+            "DeleteLogStream": self._delete_stream,
+            "DescribeLogStreams": self._describe_streams,
+            "PutLogEvents": self._put_events,
+            "GetLogEvents": self._get_events,
+            "FilterLogEvents": self._filter_events,
+        }
+
+    def call(self, operation: str, params: Params) -> Params:
+        """The result of one operation. Raises ApiError."""
+        run = self._operations.get(operation)
+        if run is None:
+            raise unknown_operation("logs", operation)
+        with self._lock:
+            return run(params) or {}
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    # Groups
+
+    def _create_group(self, params: Params) -> None:
+        name = params["logGroupName"]
+        if self._all("select 1 from log_group where name = ?", name):
+            raise ApiError("ResourceAlreadyExistsException", "The specified log group already exists")
+        self._all("insert into log_group values (?, ?, null)", name, self._now())
+
+    def _delete_group(self, params: Params) -> None:
+        name = self._group(params)
+        with self._db:
+            self._db.execute("begin immediate")
+            self._all("delete from event where stream in (select id from stream where log_group = ?)", name)
+            self._all("delete from stream where log_group = ?", name)
+            self._all("delete from log_group where name = ?", name)
+
+    def _describe_groups(self, params: Params) -> Params:
+        prefix, part = params.get("logGroupNamePrefix", ""), params.get("logGroupNamePattern", "")
+        if prefix and part:
+            raise _invalid(
+                "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
+            )
+        limit, after = params.get("limit", 50), _untoken(params.get("nextToken"), [""])[0]
+        rows = self._all(
+            "select name, created, retention, (select coalesce(sum(bytes), 0) from stream where log_group = g.name) "
+            "from log_group g where name > ? and substr(name, 1, ?) = ? and instr(lower(name), lower(?)) > 0 "
+            "order by name limit ?",
+            *(after, len(prefix), prefix, part, limit + 1),
+        )
+        groups = [self._described_group(row) for row in rows[:limit]]
+        return {"logGroups": groups} | _more(rows, limit, lambda row: [row[0]])
+
+    def _described_group(self, row: Row) -> Params:
+        name, created, retention, stored = row
+        return {
+            "logGroupName": name,
+            "creationTime": created,
+            "retentionInDays": retention,
+            "metricFilterCount": 0,
+            "arn": f"{self._prefix}{name}:*",
+            "logGroupArn": f"{self._prefix}{name}",
+            "logGroupClass": "STANDARD",
+            "storedBytes": stored,
+        }
+
+    def _put_retention(self, params: Params) -> None:
+        self._all(
+            "update log_group set retention = ? where name = ?",
+            params["retentionInDays"],
+            self._group(params),
+        )
+
+    def _group(self, params: Params) -> str:
+        """The name of the request's group, which must exist; it may be given as an ARN."""
+        identifier = params.get("logGroupName") or params.get("logGroupIdentifier")
+        if not identifier:
+            raise _invalid("Either logGroupName or logGroupIdentifier must be given.")
+        name = str(identifier).removeprefix(self._prefix).removesuffix(":*")
+        if not self._all("select 1 from log_group where name = ?", name):
+            raise ApiError("ResourceNotFoundException", "The specified log group does not exist.")
+        return name
+
+    # Streams
+
+    def _create_stream(self, params: Params) -> None:
+        group, name = self._group(params), params["logStreamName"]
+        if self._all("select 1 from stream where log_group = ? and name = ?", group, name):
+            raise ApiError("ResourceAlreadyExistsException", "The specified log stream already exists")
+        self._all("insert into stream(log_group, name, created) values (?, ?, ?)", group, name, self._now())
+
+    def _delete_stream(self, params: Params) -> None:
+        stream = self._stream(params)
+        with self._db:
+            self._db.execute("begin immediate")
+            self._all("delete from event where stream = ?", stream)
+            self._all("delete from stream where id = ?", stream)
+
+    def _stream(self, params: Params) -> int:
+        """The number of the request's stream, which must exist."""
+        return self._stream_ids(self._group(params), [params["logStreamName"]])[0]
+
+    def _stream_ids(self, group: str, names: Iterable[str]) -> list[int]:
+        found = [
+            self._all("select id from stream where log_group = ? and name = ?", group, name) for name in names
+        ]
+        if not all(found):
+            raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
+        return [rows[0][0] for rows in found]
+
+    def _describe_streams(self, params: Params) -> Params:
+        group, prefix = self._group(params), params.get("logStreamNamePrefix", "")
+        by_time = params.get("orderBy") == "LastEventTime"
+        if by_time and prefix:
+            raise _invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
+        limit, down = params.get("limit", 50), bool(params.get("descending"))
+        key = "coalesce(last, -1)" if by_time else "0"
+        # The first page begins outside: below the lowest or, going down, above the highest (time, name).
+        edge = [_ENDLESS, ""] if down else [-2, ""]
+        after = _untoken(params.get("nextToken"), edge)
+        rows = self._all(
+            f"select name, created, first, last, ingested, {key} as place from stream "  # noqa: S608 - fixed words only
+            f"where log_group = ? and ({key}, name) {'<' if down else '>'} (?, ?) and substr(name, 1, ?) = ? "
+            f"order by place {'desc' if down else ''}, name {'desc' if down else ''} limit ?",
+            *(group, *after, len(prefix), prefix, limit + 1),
+        )
+        streams = [self._described_stream(group, row) for row in rows[:limit]]
+        return {"logStreams": streams} | _more(rows, limit, lambda row: [row[5], row[0]])
+
+    def _described_stream(self, group: str, row: Row) -> Params:
+        name, created, first, last, ingested, _ = row
+        return {
+            "logStreamName": name,
+            "creationTime": created,
+            "firstEventTimestamp": first,
+            "lastEventTimestamp": last,
+            "lastIngestionTime": ingested,
+            "uploadSequenceToken": "0",
+            "arn": f"{self._prefix}{group}:log-stream:{name}",
+            "storedBytes": 0,  # AWS has told 0 for streams since 2019
+        }
+
+    # Events
+
+    def _put_events(self, params: Params) -> Params:
+        stream, events, now = self._stream(params), params["logEvents"], self._now()
+        times = [event["timestamp"] for event in events]
+        _check_batch(events, times)
+        old = sum(at < now - OLDEST for at in times)
+        new = sum(at > now + NEWEST for at in times)
+        kept = events[old : len(events) - new]
+        self._insert(stream, kept, now)
+        rejected = {"tooOldLogEventEndIndex": old} if old else {}
+        rejected |= {"tooNewLogEventStartIndex": len(events) - new} if new else {}
+        result = {"nextSequenceToken": str(self._number)}
+        return result | ({"rejectedLogEventsInfo": rejected} if rejected else {})
+
+    def _insert(self, stream: int, events: list[Params], now: int) -> None:
+        if not events:
+            return
+        first = self._number + 1
+        self._number += len(events)
+        rows = [(stream, item["timestamp"], n, now, item["message"]) for n, item in enumerate(events, first)]
+        size = sum(len(item["message"]) + EVENT_OVERHEAD for item in events)
+        low, high = events[0]["timestamp"], events[-1]["timestamp"]
+        with self._db:
+            self._db.execute("begin immediate")
+            self._db.executemany("insert into event values (?, ?, ?, ?, ?)", rows)
+            self._all(
+                "update stream set first = min(coalesce(first, ?), ?), last = max(coalesce(last, ?), ?), "
+                "ingested = ?, bytes = bytes + ? where id = ?",
+                *(low, low, high, high, now, size, stream),
+            )
+
+    def _get_events(self, params: Params) -> Params:
+        stream, limit = self._stream(params), params.get("limit", ANSWER_EVENTS)
+        forward, (low, high) = bool(params.get("startFromHead")), (_at(0), _at(_ENDLESS))
+        if token := params.get("nextToken"):
+            forward, position = _position(token)
+            low, high = (position, high) if forward else (low, position)
+        rows = self._all(
+            "select time, number, ingested, message from event "  # noqa: S608 - fixed words only
+            "where stream = ? and (time, number) > (?, ?) "
+            "and (time, number) < (?, ?) and time >= ? and time < ? "
+            f"order by time {'' if forward else 'desc'}, number {'' if forward else 'desc'} limit ?",
+            *(stream, *low, *high, params.get("startTime", 0), params.get("endTime", _ENDLESS), limit),
+        )
+        rows = _fitting(rows)
+        rows = rows if forward else rows[::-1]
+        # An empty page gives back the token that asked for it: that is how AWS says "the end, for now".
+        empty = (low, (low[0], low[1] + 1)) if forward else ((high[0], max(high[1] - 1, 0)), high)
+        last, first = (rows[-1][:2], rows[0][:2]) if rows else empty
+        if not token and not rows:
+            last, first = _at(0), _at(0)
+        return {
+            "events": [
+                {"timestamp": at, "message": text, "ingestionTime": came} for at, _, came, text in rows
+            ],
+            "nextForwardToken": _token("f", last),
+            "nextBackwardToken": _token("b", first),
+        }
+
+    def _filter_events(self, params: Params) -> Params:
+        streams = self._chosen_streams(params)
+        test, values = logs_pattern.condition(params.get("filterPattern", ""))
+        limit = params.get("limit", ANSWER_EVENTS)
+        after = _untoken(params.get("nextToken"), [-1, -1])
+        rows = self._all(
+            "select e.time, e.number, e.ingested, e.message, s.name "  # noqa: S608 - values are bound
+            "from event e join stream s on s.id = e.stream "
+            "where e.stream in (select value from json_each(?)) and (e.time, e.number) > (?, ?) "
+            f"and e.time >= ? and e.time <= ? and {test} order by e.time, e.number limit ?",
+            *(json.dumps(streams), *after, params.get("startTime", 0), params.get("endTime", _ENDLESS)),
+            *(*values, limit + 1),
+        )
+        shown = _fitting(rows[:limit])
+        events = [
+            {
+                "logStreamName": name,
+                "timestamp": at,
+                "message": text,
+                "ingestionTime": came,
+                "eventId": f"{at:020d}{number:036d}",
+            }
+            for at, number, came, text, name in shown
+        ]
+        return {"events": events, "searchedLogStreams": []} | _more(rows, len(shown), lambda row: row[:2])
+
+    def _chosen_streams(self, params: Params) -> list[int]:
+        group = self._group(params)
+        names, prefix = params.get("logStreamNames"), params.get("logStreamNamePrefix")
+        if names and prefix:
+            raise _invalid("Either logStreamNames or logStreamNamePrefix may be given, not both.")
+        if names:
+            return self._stream_ids(group, names)
+        sql = "select id from stream where log_group = ? and substr(name, 1, ?) = ?"
+        return [row[0] for row in self._all(sql, group, len(prefix or ""), prefix or "")]
+
+    def _all(self, sql: str, *values: object) -> list[Row]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1000)
+
+
+def _check_batch(events: list[Params], times: list[int]) -> None:
+    """AWS's rules for one PutLogEvents: in order, within a day, not above 1 MiB with 26 bytes added an event."""
+    if any(later < earlier for earlier, later in itertools.pairwise(times)):
+        raise _invalid("Log events in a single PutLogEvents request must be in chronological order.")
+    if times[-1] - times[0] > DAY:
+        raise _invalid(
+            "The batch of log events in a single PutLogEvents request cannot span more than 24 hours."
+        )
+    size = sum(len(event["message"].encode()) + EVENT_OVERHEAD for event in events)
+    if size > BATCH_BYTES:
+        raise _invalid(f"Upload too large: {size} bytes exceeds limit of {BATCH_BYTES}")
+
+
+def _fitting(rows: list[Row]) -> list[Row]:
+    """As many rows as one answer may hold by size, at least one; the message is the fourth column."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row[3]) + EVENT_OVERHEAD
+        if size > ANSWER_BYTES and count:
+            return rows[:count]
+    return rows
+
+
+def _at(moment: int) -> Position:
+    return moment, 0
+
+
+def _token(direction: str, position: tuple[Any, ...]) -> str:
+    return f"{direction}/{position[0]:020d}{position[1]:036d}/s"
+
+
+def _position(token: str) -> tuple[bool, Position]:
+    """Whether a GetLogEvents token goes forward, and from where."""
+    match = re.fullmatch(r"([fb])/([0-9]{20})([0-9]{36})/s", token)
+    if not match:
+        raise _invalid("The specified nextToken is invalid.")
+    return match[1] == "f", (int(match[2]), int(match[3]))
+
+
+def _more(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]]) -> Params:
+    """The token for what follows the `shown` first rows, if anything does."""
+    if len(rows) <= shown:
+        return {}
+    value = json.dumps(list(place(rows[shown - 1])))
+    return {"nextToken": base64.urlsafe_b64encode(value.encode()).decode()}
+
+
+def _untoken(token: str | None, first: list[Any]) -> list[Any]:
+    """Where a page begins: the token's place, or `first`."""
+    if token is None:
+        return first
+    try:
+        place = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+    except ValueError as error:
+        raise _invalid("The specified nextToken is invalid.") from error
+    if not isinstance(place, list) or [type(item) for item in place] != [type(item) for item in first]:
+        raise _invalid("The specified nextToken is invalid.")
+    return place
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("InvalidParameterException", message)

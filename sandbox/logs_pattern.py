@@ -1,0 +1,55 @@
+"""CloudWatch Logs filter patterns for plain text, as a condition in SQL.
+
+Offered is the unstructured form: terms that all must occur, in any order and in the case given; "quoted phrases";
+`-term` that must not occur; `?a ?b` of which one must. As in AWS, `?` terms beside others are ignored. The forms
+for JSON `{ $.a = 1 }`, columns `[a, b]` and regular expressions `%...%` are refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sandbox.protocol import ApiError
+
+_TERM = re.compile(r'(?P<sign>[-?]?)(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]+))(?=\s|$)\s*')
+_PLAIN = re.compile(r"\w[\w.-]*")
+_STRUCTURED = {"{": "JSON", "[": "column", "%": "regular expression"}
+
+
+def condition(pattern: str) -> tuple[str, list[str]]:
+    """A condition on a column `message` and its values. Raises ApiError InvalidParameterException."""
+    terms = _terms(pattern)
+    plain = [(sign, term) for sign, term in terms if sign != "?"]
+    if plain:
+        tests = ["instr(message, ?) = 0" if sign else "instr(message, ?) > 0" for sign, _ in plain]
+        return " and ".join(tests), [term for _, term in plain]
+    if terms:
+        return f"({' or '.join(['instr(message, ?) > 0'] * len(terms))})", [term for _, term in terms]
+    return "1", []
+
+
+def _terms(pattern: str) -> list[tuple[str, str]]:
+    """(sign, text) of every term; sign is "", "-" or "?"."""
+    text = pattern.strip()
+    if text[:1] in _STRUCTURED:
+        raise _refused(
+            f"The sandbox does not offer {_STRUCTURED[text[:1]]} filter patterns; found {pattern!r}. "
+            'Use terms: word "a phrase" -without ?either ?or'
+        )
+    terms, at = [], 0
+    while at < len(text):
+        found = _TERM.match(text, at)
+        if found is None:
+            raise _refused(
+                f"Invalid filter pattern: a quote does not end, or a term is empty, at {text[at:]!r}"
+            )
+        bare, quoted = found["bare"], found["quoted"]
+        if bare is not None and not _PLAIN.fullmatch(bare):
+            raise _refused(f"Invalid character(s) in term '{bare}'")
+        terms.append((found["sign"], bare if bare is not None else re.sub(r"\\(.)", r"\1", quoted)))
+        at = found.end()
+    return terms
+
+
+def _refused(message: str) -> ApiError:
+    return ApiError("InvalidParameterException", message)
