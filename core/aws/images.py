@@ -25,7 +25,7 @@ DOMAINS = {
 """Of AWS's partitions (botocore's endpoints.json); everywhere else it is amazonaws.com."""
 
 IMAGE = re.compile(
-    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z.]+/semantic-segmentation[:@].+"
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z0-9.]+/semantic-segmentation[:@].+"
 )
 
 

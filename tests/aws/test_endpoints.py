@@ -1,0 +1,186 @@
+"""Endpoints, as read from a server that answers as AWS does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.aws.endpoints import describe_serving, in_service, list_endpoints
+from core.aws.identity import whoami
+from core.aws.storage import get_bytes, parse_uri
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/coastlines"
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+NAMES = json.dumps({"classes": [{"name": "water"}, {"name": "land"}]}).encode()
+DENIED = (400, "AccessDeniedException", "not authorized to perform: sagemaker:Some")
+
+
+def row(name: str, status: str = "InService") -> dict[str, Any]:
+    return {
+        "EndpointName": name,
+        "EndpointArn": ARN,
+        "EndpointStatus": status,
+        "CreationTime": 1_790_000_000,
+        "LastModifiedTime": 1_790_000_060,
+    }
+
+
+@pytest.fixture
+def replies(canned_server: Any) -> list[Any]:
+    """What describe_serving is answered when all is well, call by call."""
+    variant = {"VariantName": "all", "ModelName": "m", "InstanceType": "ml.g4dn.xlarge"}
+    return [
+        canned_server.json(
+            row("coastlines")
+            | {
+                "EndpointConfigName": "c",
+                "ProductionVariants": [{"VariantName": "all", "CurrentInstanceCount": 2}],
+            }
+        ),
+        canned_server.json({"EndpointConfigName": "c", "ProductionVariants": [variant]}),
+        canned_server.json(
+            {"PrimaryContainer": {"Image": IMAGE, "ModelDataUrl": "s3://b/models/x/model.tar.gz"}}
+        ),
+        canned_server.json(
+            {
+                "Tags": [
+                    {"Key": "segdeck:classes", "Value": "s3://b/tagged.json"},
+                    {"Key": "segdeck:examples", "Value": "s3://b/examples.json"},
+                ]
+            }
+        ),
+        canned_server.mask(NAMES),
+    ]
+
+
+def test_the_list_goes_through_all_pages(canned_server: Any) -> None:
+    """The list holds every page, the empty ones with a next one included, with aware times."""
+    canned_server.says(
+        canned_server.json({"Endpoints": [row("b")], "NextToken": "1"}),
+        canned_server.json({"Endpoints": [], "NextToken": "2"}),
+        canned_server.json({"Endpoints": [row("a", "Creating")]}),
+    )
+    found = list_endpoints(canned_server.clients())
+    assert [endpoint.name for endpoint in found.endpoints] == ["b", "a"]
+    assert [endpoint.in_service for endpoint in found.endpoints] == [True, False]
+    assert found.complete
+    assert found.endpoints[0].created_at.tzinfo is not None
+
+
+@pytest.mark.parametrize("bound", [{"max_pages": 2}, {"max_seconds": 0.0}])
+def test_the_list_ends_by_pages_and_by_time(canned_server: Any, bound: dict[str, Any]) -> None:
+    """A list without an end is cut off, and says that it is not complete."""
+    canned_server.says(canned_server.json({"Endpoints": [row("a")], "NextToken": "again"}))
+    found = list_endpoints(canned_server.clients(), **bound)
+    assert not found.complete
+    assert 1 <= len(canned_server.asked) <= 2
+
+
+def test_an_empty_success_is_not_an_empty_list(canned_server: Any) -> None:
+    """A body that got lost on its way is an error, not "no endpoints"."""
+    canned_server.says(canned_server.json({}))
+    with pytest.raises(errors.UnexpectedAnswerError, match="no Endpoints"):
+        in_service(canned_server.clients())
+
+
+def test_one_endpoint_with_all_that_belongs_to_it(canned_server: Any, replies: list[Any]) -> None:
+    """A description has the variants, the model, the names from the tag and where the examples are."""
+    canned_server.says(*replies)
+    found = describe_serving(canned_server.clients(), "coastlines")
+    assert found.in_service
+    assert [(v.name, v.instance_type, v.count, v.model) for v in found.variants] == [
+        ("all", "ml.g4dn.xlarge", 2, "m")
+    ]
+    assert found.classes is not None
+    assert found.classes.names == ("water", "land")
+    assert (found.model_uri, found.examples_uri) == ("s3://b/models/x/model.tar.gz", "s3://b/examples.json")
+    assert found.aws_algorithm is True
+    assert found.notes == ()
+    assert canned_server.asked[-1] == ("GET", "/b/tagged.json")
+
+
+def test_names_lie_beside_the_model_when_no_tag_says_where(canned_server: Any, replies: list[Any]) -> None:
+    """Without a tag, names are looked for beside the model; that there are none is nothing to note."""
+    canned_server.says(*replies[:3], canned_server.json({"Tags": []}), replies[4])
+    found = describe_serving(canned_server.clients(), "coastlines")
+    assert found.classes is not None
+    assert canned_server.asked[-1] == ("GET", "/b/models/x/classes.json")
+    absent = canned_server.raw(404, b"<Error><Code>NoSuchKey</Code><Message>None.</Message></Error>")
+    canned_server.says(*replies[:3], canned_server.json({"Tags": []}), absent)
+    found = describe_serving(canned_server.clients(), "coastlines")
+    assert (found.classes, found.notes) == (None, ())
+
+
+def test_what_may_not_be_read_is_a_note(canned_server: Any, replies: list[Any]) -> None:
+    """Names, tags, model and configuration that may not be read are left out with a note each."""
+    canned_server.says(replies[0], canned_server.error(*DENIED))
+    found = describe_serving(canned_server.clients(), "coastlines")
+    assert (found.variants, found.model_uri, found.classes) == ((), "", None)
+    assert found.aws_algorithm is None
+    assert len(found.notes) == 2
+    assert all("not allowed" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("body", [b'{"classes": 5}', b"\xff\xfe", b"{}", b"x" * 1_000_001])
+def test_names_that_cannot_be_read_are_a_note(canned_server: Any, replies: list[Any], body: bytes) -> None:
+    """A broken or huge file of names does not stand in the way of the endpoint."""
+    canned_server.says(*replies[:4], canned_server.mask(body))
+    found = describe_serving(canned_server.clients(), "coastlines")
+    assert found.classes is None
+    assert len(found.notes) == 1
+
+
+def test_an_endpoint_that_does_not_exist(canned_server: Any) -> None:
+    """A missing endpoint is an error with its name."""
+    canned_server.says(canned_server.error(400, "ValidationException", f'Could not find endpoint "{ARN}".'))
+    with pytest.raises(errors.NotFoundError, match="coastlines"):
+        describe_serving(canned_server.clients(), "coastlines")
+
+
+def test_an_object_is_read_whole_or_not_at_all(canned_server: Any) -> None:
+    """An object above the bound, and one cut on its way, are errors."""
+    made = canned_server.clients()
+    canned_server.says(canned_server.mask(b"x" * 100))
+    assert get_bytes(made, "s3://b/k", max_bytes=100) == b"x" * 100
+    with pytest.raises(errors.TooLargeError, match="at most 99"):
+        get_bytes(made, "s3://b/k", max_bytes=99)
+    canned_server.says(canned_server.mask(b"x" * 100, length=200))
+    with pytest.raises(errors.CutOffError):
+        get_bytes(made, "s3://b/k")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("s3://b/k", ("b", "k")),
+        ("s3://b/a/b c#d?e", ("b", "a/b c#d?e")),
+        ("s3://my.bucket//k", ("my.bucket", "/k")),
+    ],
+)
+def test_an_address_in_s3(uri: str, expected: tuple[str, str]) -> None:
+    """An S3 address is a bucket and a key, whatever the key is made of."""
+    assert parse_uri(uri) == expected
+
+
+@pytest.mark.parametrize("uri", ["", "b/k", "http://b/k", "s3://b", "s3://b/", "s3:///k"])
+def test_what_is_no_address_in_s3(uri: str) -> None:
+    """Anything else is an error that shows it."""
+    with pytest.raises(errors.InputError, match=repr(uri)):
+        parse_uri(uri)
+
+
+def test_who_we_are(canned_server: Any) -> None:
+    """The caller is an account and an ARN."""
+    canned_server.says(
+        canned_server.raw(
+            200,
+            b"<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:iam::123456789012:user/me</Arn>"
+            b"<UserId>U</UserId><Account>123456789012</Account></GetCallerIdentityResult>"
+            b"</GetCallerIdentityResponse>",
+        )
+    )
+    caller = whoami(canned_server.clients())
+    assert (caller.account, caller.arn) == ("123456789012", "arn:aws:iam::123456789012:user/me")
