@@ -23,7 +23,7 @@ from core.pixels import to_rgb
 # because `warnings.catch_warnings` is not safe with threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "DIB", "SGI", "PCX")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "SGI", "PCX")
 """What is tried, in this order. Left out are formats that run other programs (EPS), that have no signature (TGA) or
 that hold no photographs."""
 
@@ -249,9 +249,10 @@ def _open(data: bytes, name: str) -> Image.Image:
     if not data:
         raise ImageError(f"{name} is empty.", why="The file has 0 bytes.", todo="Choose the file again.")
     Image.init()
+    start = data[:16].ljust(16, b"\0")  # some signatures are compared without a look at the length
     for form in FORMATS:
         factory, accept = Image.OPEN[form]
-        if accept is not None and accept(data[:16]) is not True:
+        if accept is not None and accept(start) is not True:
             continue
         try:
             return factory(io.BytesIO(data), name)
@@ -277,7 +278,7 @@ def _unknown(data: bytes, name: str) -> ImageError:
 def _damaged(name: str, error: Exception) -> ImageError:
     return ImageError(
         f"{name} is damaged or cut off.",
-        why=f"{str(error) or type(error).__name__}.",
+        why=f"{str(error).rstrip('. ') or type(error).__name__}.",
         todo="Copy the file again from where it came, or save it anew.",
     )
 

@@ -14,11 +14,8 @@ from core.classes import Classes
 from core.errors import ModelError
 from core.image import EncodedImage, resize_labels, resize_nearest
 from core.segmentation import Segmentation
-from core.wire.decode import decode
+from core.wire.decode import PNG, PROTOBUF, RECORDIO, decode
 
-RECORDIO = "application/x-recordio-protobuf"
-PROTOBUF = "application/x-protobuf"
-PNG = "image/png"
 PROBABILITIES = (RECORDIO, PROTOBUF)
 """Two names for one answer. The documentation has the first, AWS's own notebook the second; containers differ."""
 
