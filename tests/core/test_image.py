@@ -33,7 +33,6 @@ from core.image import (
 ROOT = Path(__file__).parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid"
 needs_camvid = pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not beside the project")
-pytestmark = pytest.mark.filterwarnings("error")
 
 
 def saved(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
@@ -107,6 +106,7 @@ def in_mode(mode: str) -> Image.Image:
     return grey.convert("RGB").convert(mode) if mode in ("YCbCr", "CMYK", "P") else grey.convert(mode)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("form", "mode"), [(form, mode) for form, modes in MODES.items() for mode in modes])
 def test_every_format_and_mode_becomes_rgb(form: str, mode: str) -> None:
     """Every kind of pixel in every format becomes an RGB picture that is dark left and bright right."""
@@ -156,6 +156,7 @@ def test_transparent_pixels_are_white() -> None:
     assert open_photo(saved(image), "t.png").array()[0].tolist() == [[255] * 3, [255, 127, 127], [255, 0, 0]]
 
 
+@pytest.mark.filterwarnings("error")
 def test_palette_transparency_is_white() -> None:
     """A palette's transparent colour shows white as well."""
     image = Image.fromarray(np.array([[0, 1]], np.uint8))
@@ -163,6 +164,7 @@ def test_palette_transparency_is_white() -> None:
     assert open_photo(saved(image, transparency=0), "p.png").array()[0].tolist() == [[255] * 3, [0, 0, 255]]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(form: str, orientation: int) -> None:
@@ -261,6 +263,7 @@ def test_the_first_view_of_a_phones_jpeg_is_the_photograph() -> None:
     assert encode(photo).quality is not None
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
     ("width", "height"), [(50_000, 50_000), (10_001, 10_000), (2**31 - 1, 1), (100_000_001, 1)]
 )
@@ -278,6 +281,7 @@ def test_the_pixel_limit_is_an_argument() -> None:
         open_photo(saved(scene(10, 10)), "a.png", max_pixels=99)
 
 
+@pytest.mark.filterwarnings("error")
 def test_pillows_own_limit_is_neither_met_nor_moved() -> None:
     """A limit above Pillow's own holds without a warning, and Pillow's stays as it is."""
     before = Image.MAX_IMAGE_PIXELS
