@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from core.classes import Classes
+from core.errors import NotReadyError
 
 IN_SERVICE = "InService"
 
@@ -29,6 +30,9 @@ STATUS_WORDS = {
     "UpdateRollbackFailed": "in a failed state, after a rollback",
 }
 """EndpointStatus of botocore 1.44's service model. AWS may add more: an unknown one is shown as it is."""
+
+REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
+"""Statuses in which it takes no requests. While it is updated or rolled back, the old variants go on serving."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,20 @@ class Serving:
 def in_words(status: str) -> str:
     """An endpoint's status in words, such as "being created"."""
     return STATUS_WORDS.get(status, status)
+
+
+def not_ready(name: str, status: str, reason: str) -> NotReadyError | None:
+    """Why an endpoint takes no requests; None where it takes them (also while it is being updated)."""
+    if status not in REFUSING:
+        return None
+    return NotReadyError(
+        f"The endpoint {name} is not in service: it is {in_words(status)}.",
+        why=reason,
+        todo="Wait until it is in service, then try again."
+        if status == "Creating"
+        else "Pick another endpoint.",
+        code=status,
+    )
 
 
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:

@@ -41,7 +41,11 @@ VARIABLES = (
         "SEGDECK_MODE", "`sandbox` runs a SageMaker on this machine, `aws` uses your account.", "sandbox"
     ),
     Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
-    Variable("SEGDECK_MAX_UPLOAD_MB", "The largest photograph taken, in megabytes.", str(MAX_UPLOAD_MB)),
+    Variable(
+        "SEGDECK_MAX_UPLOAD_MB",
+        "The largest photograph that the page takes, in megabytes.",
+        str(MAX_UPLOAD_MB),
+    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
@@ -61,7 +65,7 @@ class Settings:
     profile:          None: AWS's own chain of credentials.
     aws_url:          None: AWS itself.
     sandbox_dir:      absolute; need not exist.
-    max_upload_bytes: the largest photograph taken.
+    max_upload_bytes: the largest photograph that the page takes.
     """
 
     mode: Mode = "sandbox"

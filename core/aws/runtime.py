@@ -7,7 +7,7 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import Todos, required
-from core.endpoints import IN_SERVICE, in_words
+from core.endpoints import not_ready
 from core.errors import (
     AwsError,
     CutOffError,
@@ -37,10 +37,10 @@ def invoker(clients: Clients, endpoint: str) -> Invoke:
         try:
             return _invoke(clients, endpoint, body, content_type, accept)
         except NotFoundError as error:
-            not_ready = _not_ready(clients, endpoint)
-            if not_ready is None:
+            reason = _why_not(clients, endpoint)
+            if reason is None:
                 raise
-            raise not_ready from error
+            raise reason from error
 
     return invoke
 
@@ -70,21 +70,11 @@ def _check_size(body: bytes) -> None:
         )
 
 
-def _not_ready(clients: Clients, endpoint: str) -> NotReadyError | None:
+def _why_not(clients: Clients, endpoint: str) -> NotReadyError | None:
     """SageMaker calls an endpoint "not found" until it is in service; one look tells which it is."""
     try:
         with clients.calling(f"look at the endpoint {endpoint}"):
             found: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=endpoint)
     except AwsError:
         return None  # the refusal of the call itself says more than that looking failed as well
-    status = found.get("EndpointStatus", "")
-    if status in {"", IN_SERVICE}:
-        return None
-    return NotReadyError(
-        f"The endpoint {endpoint} is not in service: it is {in_words(status)}.",
-        why=found.get("FailureReason", ""),
-        todo="Pick another endpoint."
-        if "Failed" in status
-        else "Wait until it is in service, then try again.",
-        code=status,
-    )
+    return not_ready(endpoint, found.get("EndpointStatus", ""), found.get("FailureReason", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.endpoints import Variant, classes_beside, container_of, in_words, variants_of
+from core.endpoints import Variant, classes_beside, container_of, in_words, not_ready, variants_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,19 @@ def test_a_status_aws_added_later_is_shown_as_it_is() -> None:
     """Known statuses have words, unknown ones stay as AWS spells them."""
     assert in_words("Creating") == "being created"
     assert in_words("Dreaming") == "Dreaming"
+
+
+@pytest.mark.parametrize("status", ["InService", "Updating", "SystemUpdating", "RollingBack", "Dreaming"])
+def test_an_endpoint_that_may_answer_is_asked(status: str) -> None:
+    """An endpoint goes on serving while it is updated, and an unknown status is no reason not to ask."""
+    assert not_ready("x", status, "") is None
+
+
+@pytest.mark.parametrize(("status", "advice"), [("Creating", "Wait"), ("Failed", "Pick another")])
+def test_an_endpoint_that_cannot_answer_says_why(status: str, advice: str) -> None:
+    """An endpoint that takes no requests has its status, AWS's reason and what to do."""
+    error = not_ready("x", status, "No capacity.")
+    assert error is not None
+    assert (error.code, error.why) == (status, "No capacity.")
+    assert in_words(status) in error.what
+    assert error.todo.startswith(advice)
