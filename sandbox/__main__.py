@@ -1,0 +1,126 @@
+"""python -m sandbox: serve until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.launcher import Address, default_dir, running
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
+SETTLE_SECONDS = 90.0
+EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE = 1, 2, 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 another sandbox runs on the folder."""
+    options = _options().parse_args(arguments)
+    if options.print_env:
+        return _print_running(options.data)
+    if not _is_loopback(options.host):
+        why = "the sandbox starts programs for whoever may call it, so it listens on this machine only"
+        print(f"sandbox: --host {options.host} is refused: {why}. Use 127.0.0.1.", file=sys.stderr)
+        return EXIT_USAGE
+    return _serve(options)
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A SageMaker that runs on this machine."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
+    parser.add_argument(
+        "--port", type=int, help="default: the port it had before, else 4566, else a free one"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=default_dir(), metavar="DIR", help="where its state is kept"
+    )
+    parser.add_argument(
+        "--print-env", action="store_true", help="print the variables of the one running on DIR"
+    )
+    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
+    parser.add_argument("--no-demo", action="store_true", help="create no demonstration endpoints")
+    return parser
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _print_running(data_dir: Path) -> int:
+    address = running(data_dir)
+    if address is None:
+        print(f"No sandbox runs on {data_dir}. Start one with: python -m sandbox", file=sys.stderr)
+        return EXIT_FAILED
+    print(export_lines(address))
+    return 0
+
+
+def export_lines(address: Address) -> str:
+    """Shell lines that point any AWS client at the sandbox; what would lead it elsewhere is unset."""
+    lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
+    lines += [f"export {name}={value}" for name, value in address.environ().items()]
+    return "\n".join(lines)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    # Slow imports (moto): after the options are known to be good.
+    from sandbox.home import InUseError, UnsupportedError  # noqa: PLC0415
+    from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if options.exit_with_parent:
+        threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+    try:
+        sandbox = Sandbox(options.data, host=options.host, port=options.port)
+    except InUseError as problem:
+        print(f"sandbox: {problem}", file=sys.stderr)
+        return EXIT_IN_USE
+    except (PortTakenError, UnsupportedError) as problem:
+        print(f"sandbox: {problem}", file=sys.stderr)
+        return EXIT_FAILED
+    try:
+        sandbox.start()
+        _get_ready(sandbox, options, stop)
+        stop.wait()
+    finally:
+        sandbox.withdraw()
+        sandbox.stop()
+    return 0
+
+
+def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Event) -> None:
+    from sandbox.seed import DEMO_FOLDER, seed  # noqa: PLC0415
+
+    seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)
+    if not sandbox.wait_settled(SETTLE_SECONDS, stop):
+        _say(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
+    if not stop.is_set():
+        sandbox.announce()
+        _say(export_lines(sandbox.address))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _wait_for_end_of_input(stop: threading.Event) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""One model's process behind an endpoint: what SageMaker does with a container, done with a plain process.
+
+The process gets its model in $SM_ML_ROOT/model and answers GET /ping and POST /invocations on a socket that it
+inherits already listening (SANDBOX_LISTEN_FD): no port is guessed, nothing races. It ends when its lifeline, a pipe
+from this process (SANDBOX_LIFELINE_FD), ends: also when this process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import urllib3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.archive import MAX_BYTES, ArchiveError, unpack
+from sandbox.listener import bind
+from sandbox.loopback import Loopback
+from sandbox.shipping import Followed
+
+PROJECT = Path(__file__).resolve().parent.parent
+# What a process needs from here; above all not the person's AWS credentials.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+)
+PING_SECONDS = 2.0
+
+
+class StartError(Exception):
+    """A model does not come into service; the text is the endpoint's FailureReason."""
+
+
+class Lifeline:
+    """A pipe that nobody writes to: its read end sees the end when this process is gone, however it went."""
+
+    def __init__(self) -> None:
+        self.read_end, self._write_end = os.pipe()
+
+    def close(self) -> None:
+        os.close(self.read_end)
+        os.close(self._write_end)
+
+
+def fetch_model(loopback: Loopback, url: str, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
+    """Download the model.tar.gz at `url` (s3://bucket/key) and unpack it into `folder`. Raises StartError."""
+    parts = urlsplit(url)
+    archive = folder.parent / "model.tar.gz"
+    try:
+        loopback.client("s3").download_file(parts.netloc, parts.path.removeprefix("/"), str(archive))
+    except ClientError as problem:
+        raise StartError(f"Could not find model data at {url}.") from problem
+    except BotoCoreError as problem:
+        raise StartError(f"Could not download model data from {url}: {problem}") from problem
+    try:
+        unpack(archive, folder, max_bytes=max_bytes)
+    except ArchiveError as problem:
+        raise StartError(_bad_archive(url, problem)) from problem
+    finally:
+        archive.unlink(missing_ok=True)
+
+
+def _bad_archive(url: str, problem: ArchiveError) -> str:
+    return (
+        f'Failed to extract model data archive for container "container_1" from URL "{url}": {problem}. '
+        "Please ensure that the object located at the URL is a valid tar.gz archive."
+    )
+
+
+class ModelProcess:
+    """A started process; `stop` ends it with everything it started."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        ml_root: Path,
+        environment: Mapping[str, str],
+        lifeline: Lifeline,
+        follow: Callable[[IO[bytes]], Followed],
+    ) -> None:
+        """Raises StartError when the program cannot be started."""
+        with bind("127.0.0.1", 0) as sock:
+            self.port: int = sock.getsockname()[1]
+            pipes = {"SANDBOX_LISTEN_FD": sock.fileno(), "SANDBOX_LIFELINE_FD": lifeline.read_end}
+            try:
+                self._process = subprocess.Popen(
+                    list(command),
+                    cwd=ml_root,
+                    env=_environment(ml_root, environment, pipes),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=tuple(pipes.values()),
+                    start_new_session=True,
+                )
+            except OSError as problem:
+                raise StartError(
+                    f"The program {command[0]} cannot be started: {problem.strerror}."
+                ) from problem
+        # Our copy of the socket is closed: once the process is gone its port refuses instead of letting callers wait.
+        output = self._process.stdout
+        if output is None:
+            raise StartError("The program has no output.")
+        self._stopped = False
+        self.log = follow(output)
+        self._pool = urllib3.HTTPConnectionPool("127.0.0.1", self.port, maxsize=32, retries=False)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        return self._process.wait()
+
+    def wait_ready(self, seconds: float, stop: threading.Event) -> None:
+        """Ping until the answer is 200. Raises StartError when it exits, when time is up, or when `stop` is set."""
+        deadline = time.monotonic() + seconds
+        while not self._ping():
+            if self.exit_code() is not None:
+                raise StartError(self._exit_reason())
+            if time.monotonic() > deadline:
+                raise StartError(f"it did not answer /ping with 200 within {seconds:g} seconds")
+            if stop.wait(0.02):
+                raise StartError("the sandbox stops")
+
+    def _ping(self) -> bool:
+        try:
+            return self._pool.request("GET", "/ping", timeout=PING_SECONDS).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False  # not listening yet, or gone: the caller looks which
+
+    def _exit_reason(self) -> str:
+        self.log.ended.wait(2)
+        said = f": {self.log.last_line}" if self.log.last_line else ""
+        return f"its process ended with exit code {self._process.returncode}{said}"
+
+    def post(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Any:
+        """POST /invocations; the answer is not read yet. Raises urllib3's HTTPError."""
+        return self._pool.request(
+            "POST",
+            "/invocations",
+            body=body,
+            headers=headers,
+            timeout=urllib3.Timeout(connect=5, read=seconds),
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def stop(self, grace: float) -> None:
+        """SIGTERM, and SIGKILL after `grace` seconds, to its whole process group; returns when it is gone."""
+        if self._stopped:  # its number may belong to another process by now
+            return
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._stopped = True
+        self._pool.close()
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
+            os.killpg(self._process.pid, number)
+
+
+def _environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[str, int]) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    contract = {
+        "SM_ML_ROOT": str(ml_root),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
+        **{name: str(descriptor) for name, descriptor in pipes.items()},
+    }
+    return {**kept, **own, **contract}
+
+
+def instance_id() -> str:
+    """A name such as AWS gives to instances in log streams."""
+    return f"i-{secrets.token_hex(8)}0"[:19]
+
+
+def default_programs() -> dict[str, list[str]]:
+    """Which program stands for a container image: a part of the image's name -> the command that serves."""
+    return {"semantic-segmentation": [sys.executable, "-m", "sandbox.algorithm", "serve"]}

@@ -1,0 +1,158 @@
+"""Faults on demand, for tests: errors, delays and broken connections, made where a real network makes them.
+
+    faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", times=2)
+    faults.add("truncate", operation="InvokeEndpoint", at=10_000)
+
+Kinds: error (code, message, status), delay (seconds, then the true answer), slow (chunk, pause: the body in pieces),
+truncate and reset_body (the body ends after `at` bytes, by FIN or RST), reset and drop (RST or FIN in place of an
+answer), lost_reply (the work is done, the answer lost).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.protocol import ApiError, Environ, dialect, error_reply
+
+KINDS = frozenset({"error", "delay", "slow", "truncate", "reset_body", "reset", "drop", "lost_reply"})
+Wsgi = Callable[[Any, Any], Iterable[bytes]]
+
+
+@dataclass(slots=True)
+class Rule:
+    """`times` counts down to 0; None lasts until `clear`."""
+
+    kind: str
+    operation: re.Pattern[str]
+    service: re.Pattern[str]
+    times: int | None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Faults:
+    """The rules in force; the first that matches a request is applied. `hits` tells which fired, in order."""
+
+    def __init__(self) -> None:
+        self.hits: list[tuple[str, str]] = []
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+
+    def add(
+        self,
+        kind: str,
+        *,
+        operation: str = ".*",
+        service: str = ".*",
+        times: int | None = None,
+        **options: Any,
+    ) -> None:
+        """operation and service: patterns that the whole name must match ("InvokeEndpoint", "s3", "GetObject" ...).
+
+        S3 requests are named by method and path: "GET /bucket/key".
+        """
+        if kind not in KINDS:
+            raise ValueError(f"unknown fault {kind!r}: one of {', '.join(sorted(KINDS))}")
+        rule = Rule(kind, re.compile(operation), re.compile(service), times, options)
+        with self._lock:
+            self._rules.append(rule)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+            self.hits.clear()
+
+    def match(self, service: str, operation: str) -> Rule | None:
+        """The rule to apply to this request, counted as used."""
+        with self._lock:
+            for rule in self._rules:
+                if rule.times == 0 or not (
+                    rule.service.fullmatch(service) and rule.operation.fullmatch(operation)
+                ):
+                    continue
+                if rule.times is not None:
+                    rule.times -= 1
+                self.hits.append((rule.kind, operation))
+                return rule
+        return None
+
+
+def apply(rule: Rule, service: str, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
+    """Answer the request as the rule says; `app` would have answered it truly."""
+    options = rule.options
+    if rule.kind == "error":
+        return _error(options, service, environ, start_response)
+    if rule.kind == "delay":
+        time.sleep(options.get("seconds", 1.0))
+        return app(environ, start_response)
+    if rule.kind == "lost_reply":
+        for _ in app(environ, lambda *_: None):
+            pass
+        _reset(environ)
+        raise ConnectionError("fault: the reply is lost")
+    if rule.kind in {"reset", "drop"}:
+        _read_away(environ)
+        _reset(environ) if rule.kind == "reset" else _finish(environ)
+        raise ConnectionError(f"fault: {rule.kind}")
+    return _broken_body(rule, environ, start_response, app)
+
+
+def _error(options: dict[str, Any], service: str, environ: Environ, start_response: Any) -> Iterable[bytes]:
+    _read_away(environ)
+    known = {"code", "message", "status"}
+    extra = {name: value for name, value in options.items() if name not in known}
+    code, status = options.get("code", "ThrottlingException"), options.get("status", 400)
+    error = ApiError(code, options.get("message", "Rate exceeded"), status, **extra)
+    reply = error_reply(error, dialect(environ, service))
+    start_response(reply.status_line(), reply.headers)
+    return reply.body
+
+
+def _broken_body(rule: Rule, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
+    """The true head with its Content-Length, then a body that comes slowly or not whole."""
+    head: list[Any] = []
+    whole = b"".join(app(environ, lambda status, headers, _=None: head.extend((status, headers))))
+    status, headers = head
+    kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+    start_response(status, [*kept, ("Content-Length", str(len(whole)))])
+    return _slowly(whole, rule.options) if rule.kind == "slow" else _cut(whole, rule, environ)
+
+
+def _slowly(whole: bytes, options: dict[str, Any]) -> Iterator[bytes]:
+    step = options.get("chunk", 65536)
+    for start in range(0, len(whole), step):
+        yield whole[start : start + step]
+        time.sleep(options.get("pause", 0.1))
+
+
+def _cut(whole: bytes, rule: Rule, environ: Environ) -> Iterator[bytes]:
+    yield whole[: rule.options.get("at", len(whole) // 2)]
+    _reset(environ) if rule.kind == "reset_body" else _finish(environ)
+    raise ConnectionError("fault: the body is cut")
+
+
+def _read_away(environ: Environ) -> None:
+    """Read the request whole: an answer before that would look like another fault."""
+    while environ["wsgi.input"].read(1 << 20):
+        pass
+
+
+def _reset(environ: Environ) -> None:
+    """RST. Closing alone would wait for the streams made from the socket, so its descriptor is taken away."""
+    sock = environ["werkzeug.socket"]
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    os.close(sock.detach())
+
+
+def _finish(environ: Environ) -> None:
+    """FIN."""
+    with contextlib.suppress(OSError):  # the client may have gone first
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)

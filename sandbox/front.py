@@ -1,0 +1,192 @@
+"""The one door of the sandbox: who asks, for which service, which operation; then the service's own code.
+
+Order matters: the Host first (a web page must not reach in by DNS rebinding), then the signature, then the faults
+that tests ask for, then the service. There are no CORS headers anywhere and nothing answers unsigned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from sandbox import faults, sigv4
+from sandbox.faults import Faults
+from sandbox.protocol import (
+    ApiError,
+    Environ,
+    Params,
+    Reply,
+    call_json,
+    dialect,
+    error_reply,
+    target_operation,
+    unknown_operation,
+)
+
+Wsgi = Callable[[Any, Any], Iterable[bytes]]
+JsonCall = Callable[[str, Params], Params | None]
+Invoke = Callable[[Environ, str, bytes | None], Reply]
+
+MAX_CONTROL_BODY = 16 << 20  # bytes; PutLogEvents, the largest, takes 1 MiB
+MAX_READ = 256 << 20  # a body above this is not even read to its end
+_HOST = re.compile(r"(?:127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
+_INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
+_CBOR_OPERATION = re.compile(r"/service/[^/]+/operation/([^/]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What stands behind the door, by the name in a signature's scope.
+
+    json: services called by JSON 1.1 operation (with the name of their botocore model); wsgi: whole applications.
+    """
+
+    invoke: Invoke
+    json: Mapping[str, JsonCall] = field(default_factory=dict)
+    wsgi: Mapping[str, Wsgi] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose signature is right. body: None for S3 (streamed), or when it was longer than may be."""
+
+    environ: dict[str, Any]
+    service: str
+    body: bytes | None
+    operation: str
+
+
+class Front:
+    """The WSGI application."""
+
+    def __init__(
+        self, access_key: str, secret_key: str, services: Services, rules: Faults, *, body_limit: int
+    ) -> None:
+        self._access_key, self._secret_key = access_key, secret_key
+        self._services, self._faults, self._body_limit = services, rules, body_limit
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            _check_host(environ)
+            request = self._authenticate(environ)
+        except ApiError as error:
+            return _send(_refusal(error, environ), start_response)
+        rule = self._faults.match(request.service, request.operation)
+        if rule is None:
+            return self._answer(request, start_response)
+
+        def app(_: Any, respond: Any) -> Iterable[bytes]:
+            return self._answer(request, respond)
+
+        return faults.apply(rule, request.service, environ, start_response, app)
+
+    def _authenticate(self, environ: dict[str, Any]) -> Request:
+        signature = sigv4.parse(environ)
+        service, body = signature.service, None
+        if service == "s3":
+            # A presigned URL signs no body; other requests name its hash, which the S3 store holds them to.
+            default = "UNSIGNED-PAYLOAD" if signature.expires else sigv4.EMPTY_SHA256
+            digest = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", default))
+        else:
+            invoking = _INVOCATIONS.fullmatch(environ["PATH_INFO"])
+            body, digest = _read(environ, self._body_limit if invoking else MAX_CONTROL_BODY)
+            environ["wsgi.input"] = io.BytesIO(body or b"")
+        now = datetime.now(UTC)
+        sigv4.verify(environ, signature, self._access_key, self._secret_key, payload_sha256=digest, now=now)
+        return Request(environ, service, body, _operation(environ, service, body or b""))
+
+    def _answer(self, request: Request, start_response: Any) -> Iterable[bytes]:
+        app = self._services.wsgi.get(request.service)
+        if app is not None:
+            return app(request.environ, start_response)
+        try:
+            reply = self._reply(request)
+        except ApiError as error:
+            reply = error_reply(error, dialect(request.environ, request.service))
+        except Exception as problem:  # noqa: BLE001 - printed, and told to the client
+            traceback.print_exc()
+            failure = ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
+            reply = error_reply(failure, dialect(request.environ, request.service))
+        return _send(reply, start_response)
+
+    def _reply(self, request: Request) -> Reply:
+        if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
+            name = unquote(request.environ["PATH_INFO"].split("/")[2])
+            return self._services.invoke(request.environ, name, request.body)
+        call, operation = self._services.json.get(request.service), request.operation
+        if call is None or not target_operation(request.environ):
+            raise unknown_operation(request.service, operation)
+        if request.body is None:
+            raise ApiError(
+                "RequestEntityTooLargeException", f"The body is above {MAX_CONTROL_BODY} bytes.", 413
+            )
+        return call_json(request.service, operation, request.body, lambda params: call(operation, params))
+
+
+def _check_host(environ: Environ) -> None:
+    host = str(environ.get("HTTP_HOST", ""))
+    if not _HOST.fullmatch(host):
+        raise ApiError(
+            "AccessDeniedException", f"The sandbox answers on this machine only, not as {host!r}.", 403
+        )
+
+
+def _refusal(error: ApiError, environ: Environ) -> Reply:
+    """An answer to who did not sign, or not rightly, in the words of the service that was probably meant."""
+    service = ""
+    if (
+        "s3/aws4_request"
+        in f"{environ.get('HTTP_AUTHORIZATION', '')}{unquote(str(environ.get('QUERY_STRING', '')))}"
+    ):
+        service = "s3"
+    elif error.code == "MissingAuthenticationTokenException" and not target_operation(environ):
+        plain = environ["REQUEST_METHOD"] != "POST"
+        service = "s3" if plain else ""
+        error = ApiError("AccessDenied", "Access Denied", 403) if plain else error
+    return error_reply(error, dialect(environ, service))
+
+
+def _send(reply: Reply, start_response: Any) -> Iterable[bytes]:
+    start_response(reply.status_line(), reply.headers)
+    return reply.body
+
+
+def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
+    """The body, or None when it is longer than `limit` bytes, and the hex SHA-256 of all of it.
+
+    Raises ApiError above MAX_READ.
+    """
+    stream, digest, kept, size = environ["wsgi.input"], hashlib.sha256(), [], 0
+    while piece := stream.read(1 << 18):
+        digest.update(piece)
+        size += len(piece)
+        if size > MAX_READ:
+            raise ApiError(
+                "RequestEntityTooLargeException", f"A body above {MAX_READ} bytes is not read.", 413
+            )
+        if size <= limit:
+            kept.append(piece)
+        else:
+            kept.clear()
+    return (b"".join(kept) if size <= limit else None), digest.hexdigest()
+
+
+def _operation(environ: Environ, service: str, body: bytes) -> str:
+    """The operation's name, as far as the request says it; for S3 its method and path."""
+    path = str(environ["PATH_INFO"])
+    if service == "s3":
+        return f"{environ['REQUEST_METHOD']} {path}"
+    if service == "sagemaker" and environ["REQUEST_METHOD"] == "POST" and _INVOCATIONS.fullmatch(path):
+        return "InvokeEndpoint"
+    if found := _CBOR_OPERATION.fullmatch(path):
+        return found[1]
+    if str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded"):
+        return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
+    return target_operation(environ) or f"{environ['REQUEST_METHOD']} {path}"

@@ -1,0 +1,161 @@
+"""Find a running sandbox or start one. Standard library only, so that importing it costs nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PROJECT = Path(__file__).resolve().parent.parent
+ADDRESS_FILE = "sandbox.json"
+LOG_FILE = "sandbox.log"
+TAIL_BYTES = 2000
+
+
+class LaunchError(Exception):
+    """The sandbox did not come up; the text holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a sandbox answers, and the key it answers to."""
+
+    url: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    region: str
+    account: str
+    pid: int
+
+    def environ(self) -> dict[str, str]:
+        """The variables that point any AWS client at this sandbox."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+
+def default_dir() -> Path:
+    """$SEGDECK_SANDBOX_DIR, else `.sandbox` in the project."""
+    return Path(os.environ.get("SEGDECK_SANDBOX_DIR") or PROJECT / ".sandbox")
+
+
+def write_address(data_dir: Path, address: Address) -> None:
+    """Make a running sandbox known: whole or not at all, readable by its owner only."""
+    path = data_dir / f"{ADDRESS_FILE}.new"
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(asdict(address), file)
+    path.replace(data_dir / ADDRESS_FILE)
+
+
+def remove_address(data_dir: Path) -> None:
+    (data_dir / ADDRESS_FILE).unlink(missing_ok=True)
+
+
+def running(data_dir: Path) -> Address | None:
+    """The sandbox that runs on `data_dir` and is ready; None when there is none (a stale file does not count)."""
+    try:
+        address = Address(**json.loads((data_dir / ADDRESS_FILE).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return address if _alive(address.pid) and _answers(address.url) else None
+
+
+def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess.Popen[bytes] | None]:
+    """The sandbox on `data_dir`, started when none runs: then its process too, which ends with this one.
+
+    timeout: seconds until it must be ready. Raises LaunchError with the tail of its log.
+    """
+    address = running(data_dir)
+    if address is not None:
+        return address, None
+    data_dir.mkdir(parents=True, exist_ok=True)
+    process = _start(data_dir)
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        address = running(data_dir)
+        if address is not None:
+            return _whose(address, process)
+        if process.poll() is not None:
+            return _after_exit(data_dir, process)
+        time.sleep(0.05)
+    _end(process)
+    raise LaunchError(f"The sandbox was not ready within {timeout:g} seconds.\n{_tail(data_dir)}")
+
+
+def _start(data_dir: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "sandbox", "--data", str(data_dir.resolve()), "--exit-with-parent"]
+    with (data_dir / LOG_FILE).open("ab") as log:
+        # Its standard input is a pipe from us that nobody writes to: it ends when we do, however we end.
+        return subprocess.Popen(
+            command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _whose(
+    address: Address, process: subprocess.Popen[bytes]
+) -> tuple[Address, subprocess.Popen[bytes] | None]:
+    """Two starters at once: the one that came second uses the sandbox of the first."""
+    if address.pid == process.pid:
+        return address, process
+    _end(process)
+    return address, None
+
+
+def _after_exit(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[Address, None]:
+    """It ended early: fine when another one runs there, or is just coming up, by now."""
+    deadline = time.monotonic() + (60 if process.returncode == 3 else 0)
+    while True:
+        address = running(data_dir)
+        if address is not None:
+            return address, None
+        if time.monotonic() >= deadline:
+            raise LaunchError(f"The sandbox ended with exit code {process.returncode}.\n{_tail(data_dir)}")
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _tail(data_dir: Path) -> str:
+    with contextlib.suppress(OSError), (data_dir / LOG_FILE).open("rb") as log:
+        size = log.seek(0, os.SEEK_END)
+        log.seek(max(0, size - TAIL_BYTES))
+        return log.read().decode("utf-8", "replace").strip()
+    return "(it wrote no log)"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2):
+            return True
+    except OSError:
+        return False

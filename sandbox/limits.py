@@ -1,0 +1,27 @@
+"""Two values that many parts need: where the sandbox pretends to be, and the figures it holds to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sandbox.archive import MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The region and the account of everything in the sandbox."""
+
+    region: str = "us-east-1"
+    account: str = "123456789012"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What AWS documents, and a few of our own. Bytes and seconds. Tests shorten the seconds."""
+
+    request_bytes: int = 6_291_456  # InvokeEndpoint's body, botocore's BodyBlob
+    invocation_seconds: float = 60.0  # a container's time to answer
+    startup_seconds: float = 240.0  # until /ping answers 200, unless the variant says otherwise
+    stop_seconds: float = 2.0  # between SIGTERM and SIGKILL
+    restart_seconds: float = 1.0  # first wait before a process that died is started again; doubles
+    archive_bytes: int = MAX_BYTES  # a model unpacked

@@ -1,0 +1,177 @@
+"""The HTTP/1.1 server under the sandbox: werkzeug's, with connections that stay open.
+
+werkzeug closes every connection after one answer, because an application may leave a body unread and the next request
+would begin in the middle of it. Here the body is a stream with an end, what is left of it is read away (or the
+connection closed when that is much), and connections are reused: thousands of calls leave no sockets in TIME_WAIT.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import threading
+from collections.abc import Iterable
+from typing import IO, Any, cast
+
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.wsgi import LimitedStream
+
+LEFTOVER_LIMIT = 1 << 20  # bytes of an unread body worth reading to keep a connection
+IDLE_SECONDS = 300
+
+
+class Listener(ThreadedWSGIServer):
+    """One thread a connection, on a socket bound by `bind`; `stop` ends the open connections too."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, app: Any, sock: socket.socket) -> None:
+        host, port = sock.getsockname()[:2]
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        super().__init__(host, port, app, handler=Handler, fd=sock.fileno())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that the other side dropped is not worth a traceback."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+    def stop(self) -> None:
+        """Accept no more, end what is open, free the port."""
+        self.shutdown()
+        self.server_close()
+        with self._lock:
+            left = list(self._open)
+        for request in left:
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RDWR)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. Raises OSError when the port is taken."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Handler(WSGIRequestHandler):
+    """One connection's requests, one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are written apart
+    timeout = IDLE_SECONDS
+
+    def run_wsgi(self) -> None:
+        if self.headers.get("Expect", "").strip().lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        environ = self.make_environ()
+        answer = _Answer(self)
+        try:
+            answer.send(self.server.app(environ, answer.start_response))
+        except (ConnectionError, ClientDisconnected):
+            self.close_connection = True
+        if not self.close_connection:
+            self.close_connection = not _body_is_read(environ["sandbox.body"])
+
+    def make_environ(self) -> dict[str, Any]:
+        """werkzeug's environ with a body that ends, and the headers as they came (WSGI drops some)."""
+        environ: dict[str, Any] = super().make_environ()
+        environ["sandbox.headers"] = self.headers
+        if not environ.get("wsgi.input_terminated"):
+            length = environ.get("CONTENT_LENGTH") or "0"
+            environ["wsgi.input"] = LimitedStream(
+                cast(IO[bytes], self.rfile), int(length) if length.isdecimal() else 0
+            )
+        environ["sandbox.body"] = environ["wsgi.input"]  # what the application puts in its place is its own
+        return environ
+
+    def version_string(self) -> str:
+        return "segdeck-sandbox"
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Requests are not logged: the sandbox's own lines would drown in them."""
+        if type == "error":
+            print(message % args if args else message, file=sys.stderr)
+
+
+class _Answer:
+    """start_response and the writing of one answer."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.head: tuple[str, list[tuple[str, str]]] | None = None
+        self.chunked = False
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Any:
+        self.head = status, headers
+        return None
+
+    def send(self, body: Iterable[bytes]) -> None:
+        try:
+            pieces = iter(body)
+            first = next(pieces, b"")
+            self._send_head()
+            self._write(first)
+            for piece in pieces:
+                self._write(piece)
+            if self.chunked:
+                self.handler.wfile.write(b"0\r\n\r\n")
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+
+    def _send_head(self) -> None:
+        if self.head is None:
+            raise RuntimeError("the application gave a body but no status")
+        status, headers = self.head
+        code, _, reason = status.partition(" ")
+        handler = self.handler
+        handler.send_response(int(code), reason)
+        for name, value in headers:
+            handler.send_header(name, value)
+        bare = handler.command == "HEAD" or code in {"204", "304"}
+        if not bare and not any(name.lower() == "content-length" for name, _ in headers):
+            self.chunked = handler.request_version >= "HTTP/1.1"
+            handler.send_header(
+                *(("Transfer-Encoding", "chunked") if self.chunked else ("Connection", "close"))
+            )
+        if handler.close_connection:
+            handler.send_header("Connection", "close")
+        handler.end_headers()
+
+    def _write(self, piece: bytes) -> None:
+        if not piece or self.handler.command == "HEAD":
+            return
+        if self.chunked:
+            self.handler.wfile.write(b"%x\r\n" % len(piece))
+        self.handler.wfile.write(piece)
+        if self.chunked:
+            self.handler.wfile.write(b"\r\n")
+
+
+def _body_is_read(stream: Any) -> bool:
+    """Whether the next request begins where the stream stands now, after reading a small rest away."""
+    if not isinstance(stream, LimitedStream):
+        return False  # chunked: its end is known only to werkzeug
+    left = stream.limit - stream.tell()
+    return left <= LEFTOVER_LIMIT and len(stream.exhaust()) == left

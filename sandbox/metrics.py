@@ -1,0 +1,89 @@
+"""CloudWatch metrics of invocations, gathered and published in the background as SageMaker does each minute."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.loopback import Loopback
+
+NAMESPACE = "AWS/SageMaker"
+INTERVAL = 1.0  # seconds
+MAX_VALUES = 150  # in one datum, by PutMetricData
+MAX_DATA = 500  # in one call
+Key = tuple[str, str, str, str]  # endpoint, variant, metric, unit
+
+
+class Metrics:
+    """`record` counts at once; a thread publishes what came together."""
+
+    def __init__(self, loopback: Loopback) -> None:
+        self._loopback = loopback
+        self._values: dict[Key, Counter[float]] = {}
+        self._change = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._publish_all, name="metrics", daemon=True)
+        self._thread.start()
+
+    def record(
+        self, endpoint: str, variant: str, *, status: int, model_us: float, overhead_us: float
+    ) -> None:
+        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds."""
+        server_error = status == 0 or status >= 500
+        values = {
+            ("Invocations", "Count"): 1.0,
+            ("Invocation4XXErrors", "Count"): float(400 <= status < 500),
+            ("Invocation5XXErrors", "Count"): float(server_error),
+            ("InvocationModelErrors", "Count"): float(server_error or status >= 400),
+            ("ModelLatency", "Microseconds"): round(model_us),
+            ("OverheadLatency", "Microseconds"): round(overhead_us),
+        }
+        with self._change:
+            for (metric, unit), value in values.items():
+                self._values.setdefault((endpoint, variant, metric, unit), Counter())[value] += 1
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """Publish what is waiting and stop; the sandbox must still be answering."""
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        self._thread.join(timeout=5)
+
+    def _publish_all(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._values or self._closing)
+                self._change.wait_for(lambda: self._closing, timeout=INTERVAL)
+                values, self._values = self._values, {}
+                closing = self._closing
+            if values:
+                self._publish(values)
+            elif closing:
+                return
+
+    def _publish(self, values: dict[Key, Counter[float]]) -> None:
+        now = time.time()
+        data = [datum for key, counts in values.items() for datum in _data(key, counts, now)]
+        try:
+            for start in range(0, len(data), MAX_DATA):
+                cloudwatch = self._loopback.client("cloudwatch")
+                cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
+        except (ClientError, BotoCoreError) as problem:
+            print(f"sandbox: {len(data)} metric values are lost: {problem}", file=sys.stderr)
+
+
+def _data(key: Key, counts: Counter[float], now: float) -> list[dict[str, Any]]:
+    endpoint, variant, metric, unit = key
+    dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+    pairs = list(counts.items())
+    parts = [pairs[start : start + MAX_VALUES] for start in range(0, len(pairs), MAX_VALUES)]
+    fixed = {"MetricName": metric, "Unit": unit, "Dimensions": dimensions, "Timestamp": now}
+    return [
+        {**fixed, "Values": [v for v, _ in part], "Counts": [float(n) for _, n in part]} for part in parts
+    ]

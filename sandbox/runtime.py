@@ -1,0 +1,131 @@
+"""InvokeEndpoint: one request passed to a model's process, its answer streamed back, in AWS's codes and words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import urllib3
+
+from sandbox.lifecycle import Endpoints, Replica
+from sandbox.limits import Limits, Place
+from sandbox.metrics import Metrics
+from sandbox.protocol import ApiError, Environ, Reply
+from sandbox.store import Store
+
+PIECE = 1 << 18  # bytes of an answer held at a time
+MAX_MESSAGE = 4096  # bytes of a container's error text that are passed on
+_TIMED_OUT = (
+    "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for"
+    " each container in Amazon CloudWatch, resolve the issue, and try again."
+)
+# WSGI's name of a request header -> what the container gets.
+_PASSED = {
+    "CONTENT_TYPE": "Content-Type",
+    "HTTP_ACCEPT": "Accept",
+    "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES": "X-Amzn-SageMaker-Custom-Attributes",
+    "HTTP_X_AMZN_SAGEMAKER_INFERENCE_ID": "X-Amzn-SageMaker-Inference-Id",
+    "HTTP_X_AMZN_SAGEMAKER_TARGET_MODEL": "X-Amzn-SageMaker-Target-Model",
+}
+_RETURNED = ("Content-Type", "Content-Length", "X-Amzn-SageMaker-Custom-Attributes")
+Recorder = Callable[[int], None]
+
+
+class Runtime:
+    """Answers POST /endpoints/NAME/invocations."""
+
+    def __init__(
+        self, store: Store, endpoints: Endpoints, metrics: Metrics, place: Place, limits: Limits
+    ) -> None:
+        self._store, self._endpoints, self._metrics = store, endpoints, metrics
+        self._region, self._account, self._limits = place.region, place.account, limits
+
+    def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
+        """body: None when it was longer than the limit (then it was not kept).
+
+        Raises ApiError: ValidationError for an endpoint that is not in service, ModelError for what the container
+        does wrong or refuses.
+        """
+        started = time.perf_counter()
+        replica = self._route(name, environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
+        if body is None:
+            raise self._model_error(replica, 413, "", "and could not load the entire response body")
+        variant = replica.variant["VariantName"]
+        sent = time.perf_counter()
+
+        def record(status: int) -> None:
+            done = time.perf_counter()
+            times = {"model_us": (done - sent) * 1e6, "overhead_us": (sent - started) * 1e6}
+            self._metrics.record(name, variant, status=status, **times)
+
+        answer = self._post(replica, environ, body, record)
+        headers = [("x-Amzn-Invoked-Production-Variant", variant)]
+        headers += [(header, answer.headers[header]) for header in _RETURNED if header in answer.headers]
+        return Reply(answer.status, headers, _Stream(answer, record))
+
+    def _route(self, name: str, variant: str | None) -> Replica:
+        document = self._store.get("endpoint", name)
+        # Invoking minds the case of the name, and knows only what is in service.
+        if document is None or document["EndpointName"] != name or document["EndpointStatus"] != "InService":
+            raise ApiError("ValidationError", f"Endpoint {name} of account {self._account} not found.")
+        replica = self._endpoints.choose(name, variant)
+        if replica is None:
+            what = f"Variant {variant} of endpoint" if variant else "Endpoint"
+            raise ApiError("ValidationError", f"{what} {name} of account {self._account} not found.")
+        return replica
+
+    def _post(self, replica: Replica, environ: Environ, body: bytes, record: Recorder) -> Any:
+        headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
+        process = replica.process
+        if process is None:
+            record(503)
+            raise self._model_error(replica, 503, "The model's process is not running.")
+        try:
+            answer = process.post(body, headers, self._limits.invocation_seconds)
+        except urllib3.exceptions.ReadTimeoutError as problem:
+            record(0)
+            raise self._model_error(replica, 0, _TIMED_OUT) from problem
+        except urllib3.exceptions.HTTPError as problem:
+            record(503)
+            raise self._model_error(replica, 503, "The model's process broke the connection.") from problem
+        if answer.status >= 300:
+            message = answer.read(MAX_MESSAGE).decode("utf-8", "replace").strip()
+            answer.close()
+            record(answer.status)
+            raise self._model_error(replica, answer.status, message)
+        return answer
+
+    def _model_error(self, replica: Replica, status: int, message: str, instead: str = "") -> ApiError:
+        """HTTP 424 with the container's own status and text, and the link to its log."""
+        console = f"https://{self._region}.console.aws.amazon.com/cloudwatch/home?region={self._region}"
+        link = f"{console}#logEventViewer:group={replica.log_group} in account {self._account}"
+        side = "client" if 400 <= status < 500 else "server"
+        quoted = instead or f'with message "{message}"'
+        text = f"Received {side} error ({status}) from primary {quoted}. See {link} for more information."
+        arn = f"arn:aws:logs:{self._region}:{self._account}:log-group:{replica.log_group}"
+        stream = f"{arn}:log-stream:{replica.log_stream}"
+        extra = {"OriginalStatusCode": status, "OriginalMessage": message, "LogStreamArn": stream}
+        return ApiError("ModelError", text, 424, **extra)
+
+
+class _Stream:
+    """The container's answer, piece by piece; closing it, read or not, records the invocation."""
+
+    def __init__(self, answer: Any, record: Recorder) -> None:
+        self._answer, self._record = answer, record
+        self._open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._answer.stream(PIECE, decode_content=False)
+        except urllib3.exceptions.HTTPError as problem:
+            # The head is sent: all that is left to tell the client is a body that ends too early.
+            raise ConnectionError(f"the model's process broke its answer off: {problem}") from problem
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._record(self._answer.status)
+            # A connection whose answer was not read to its end cannot serve again.
+            self._answer.release_conn() if self._answer.closed else self._answer.close()

@@ -1,0 +1,140 @@
+"""What a new sandbox holds: a role, a bucket, and the demonstration endpoints with their pictures.
+
+All of it is made through the AWS API, as any client would. Each thing is made once in the life of a data folder (a
+file there remembers): who deletes a demonstration endpoint does not find it back at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mimetypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.loopback import Loopback
+
+ROLE = "SegdeckSandboxRole"
+BUCKET = "segdeck-sandbox"
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+INSTANCE_TYPE = "ml.g4dn.xlarge"
+MARKER = "seeded.json"
+DEMO_FOLDER = Path(__file__).resolve().parent / "demo"
+CLASSES_TAG, EXAMPLES_TAG = "segdeck:classes", "segdeck:examples"
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A folder below `demo/` and the endpoint that serves its model."""
+
+    folder: str
+    endpoint: str
+
+
+DEMOS = (Demo("aerial", "aerial-land-cover"), Demo("coastlines", "coastlines"))
+
+
+def seed(
+    loopback: Loopback, data_dir: Path, say: Callable[[str], None], *, demos: Path | None = DEMO_FOLDER
+) -> list[str]:
+    """Make what was not made yet; the names of the endpoints created.
+
+    demos: where the demonstrations lie; None leaves them out.
+    """
+    done = _read(data_dir / MARKER)
+    if "account" not in done:
+        role_arn = _role(loopback.client("iam"))
+        _bucket(loopback.client("s3"))
+        done["account"] = role_arn
+        _write(data_dir / MARKER, done)
+    created = []
+    for demo in DEMOS if demos is not None else ():
+        if demo.folder in done or demos is None:
+            continue
+        folder = demos / demo.folder
+        if not (folder / "model.tar.gz").is_file():
+            say(f"The demonstration {demo.folder} is left out: {folder} holds no model.tar.gz.")
+            continue
+        _upload(loopback.client("s3"), folder, demo)
+        _endpoint(loopback.client("sagemaker"), folder, demo, done["account"])
+        done[demo.folder] = demo.endpoint
+        _write(data_dir / MARKER, done)
+        created.append(demo.endpoint)
+    return created
+
+
+def _role(iam: Any) -> str:
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        iam.create_role(
+            RoleName=ROLE,
+            AssumeRolePolicyDocument=json.dumps(_TRUST),
+            Description="The execution role of everything in the sandbox",
+        )
+    arn: str = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
+    return arn
+
+
+def _bucket(s3: Any) -> None:
+    with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=BUCKET)
+
+
+def _upload(s3: Any, folder: Path, demo: Demo) -> None:
+    files = {f"models/{demo.folder}/{name}": folder / name for name in ("model.tar.gz", "classes.json")}
+    examples = sorted(path for path in (folder / "examples").glob("*") if path.is_file())
+    files |= {f"examples/{demo.folder}/{path.name}": path for path in examples}
+    for key, path in files.items():
+        if path.is_file():
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            s3.upload_file(str(path), BUCKET, key, ExtraArgs={"ContentType": kind})
+
+
+def _endpoint(sagemaker: Any, folder: Path, demo: Demo, role_arn: str) -> None:
+    """Model, configuration and endpoint of one name; what is there from an interrupted start is kept."""
+    name, model_uri = demo.endpoint, f"s3://{BUCKET}/models/{demo.folder}"
+    container = {"Image": IMAGE, "ModelDataUrl": f"{model_uri}/model.tar.gz"}
+    tags = [{"Key": CLASSES_TAG, "Value": f"{model_uri}/classes.json"}]
+    if (folder / "examples" / "examples.json").is_file():
+        tags.append({"Key": EXAMPLES_TAG, "Value": f"s3://{BUCKET}/examples/{demo.folder}/examples.json"})
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": INSTANCE_TYPE,
+        "InitialInstanceCount": 1,
+    }
+    _once(
+        sagemaker,
+        sagemaker.create_model,
+        ModelName=name,
+        PrimaryContainer=container,
+        ExecutionRoleArn=role_arn,
+    )
+    _once(sagemaker, sagemaker.create_endpoint_config, EndpointConfigName=name, ProductionVariants=[variant])
+    _once(sagemaker, sagemaker.create_endpoint, EndpointName=name, EndpointConfigName=name, Tags=tags)
+
+
+def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
+    try:
+        create(**members)
+    except sagemaker.exceptions.ClientError as error:
+        if "already existing" not in error.response["Error"]["Message"]:
+            raise
+
+
+def _read(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def _write(path: Path, done: dict[str, str]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(done))
+    new.replace(path)

@@ -1,0 +1,158 @@
+"""One sandbox, put together: what `python -m sandbox` runs and what tests start in their own process."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from sandbox.container import Lifeline, default_programs
+from sandbox.control import Control, Resources
+from sandbox.faults import Faults
+from sandbox.front import Front, Services
+from sandbox.home import DEFAULT_PORT, Home
+from sandbox.launcher import Address, remove_address, write_address
+from sandbox.lifecycle import Endpoints, Host, Programs
+from sandbox.limits import Limits, Place
+from sandbox.listener import Listener, bind
+from sandbox.logs import Logs
+from sandbox.loopback import Loopback
+from sandbox.metrics import Metrics
+from sandbox.moto_services import MotoServices
+from sandbox.runtime import Runtime
+from sandbox.s3 import S3
+from sandbox.shipping import LogShipper
+from sandbox.store import Store
+
+POLL_SECONDS = 0.1
+
+
+class PortTakenError(Exception):
+    """The port asked for is in use."""
+
+
+class Sandbox:
+    """A SageMaker on this machine, between `start` and `stop`; also a context manager.
+
+    port:     0 takes a free one; None the one it had before, else 4566, else a free one.
+    programs: a part of a container image's name -> the command that serves it.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = 0,
+        place: Place | None = None,
+        programs: Programs | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Raises InUseError, PortTakenError or UnsupportedError."""
+        self.faults = Faults()
+        self._place, self._limits = place or Place(), limits or Limits()
+        self._home = Home(data_dir)
+        try:
+            sock = self._bind(host, port)
+        except BaseException:
+            self._home.close()
+            raise
+        identity, number = self._home.identity, sock.getsockname()[1]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{number}"
+        region, account = self._place.region, self._place.account
+        self.address = Address(url, identity.access_key, identity.secret_key, region, account, os.getpid())
+        self.loopback = Loopback(url, region, identity.access_key, identity.secret_key)
+        self._assemble(sock, programs or default_programs())
+
+    def _bind(self, host: str, port: int | None) -> socket.socket:
+        wanted = [port] if port is not None else [self._home.identity.port or DEFAULT_PORT, 0]
+        for number in wanted:
+            try:
+                sock = bind(host, number)
+            except OSError as problem:
+                if number == wanted[-1]:
+                    raise PortTakenError(
+                        f"Port {number} of {host} cannot be used: {problem.strerror}."
+                    ) from problem
+            else:
+                if port != 0:
+                    self._home.remember_port(sock.getsockname()[1])
+                return sock
+        raise AssertionError("a free port was asked for last")
+
+    def _assemble(self, sock: socket.socket, programs: Programs) -> None:
+        folder, place = self._home.folder, self._place
+        self._store = Store(folder / "control.sqlite")
+        self._s3 = S3(folder / "s3", place.region)
+        self._logs = Logs(folder / "logs.sqlite", place.region, place.account)
+        self._moto = MotoServices(folder / "moto", place.region, place.account)
+        self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
+        self._lifeline = Lifeline()
+        surroundings = Host(
+            self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
+        )
+        self._endpoints = Endpoints(self._store, surroundings)
+        runtime = Runtime(self._store, self._endpoints, self._metrics, place, self._limits)
+        control = Control(Resources(self._store, place), self._endpoints)
+        services = Services(
+            invoke=runtime.invoke,
+            json={"sagemaker": control.call, "logs": self._logs.call},
+            wsgi={"s3": self._s3, **dict.fromkeys(("sts", "iam", "monitoring"), self._moto)},
+        )
+        identity = self._home.identity
+        limit = self._limits.request_bytes
+        front = Front(identity.access_key, identity.secret_key, services, self.faults, body_limit=limit)
+        self._listener = Listener(front, sock)
+        sock.close()
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(POLL_SECONDS,), daemon=True
+        )
+
+    def start(self) -> Sandbox:
+        """Answer requests, and bring up again what was in service."""
+        self._thread.start()
+        self._endpoints.resume()
+        return self
+
+    def stop(self) -> None:
+        """End every model's process, keep what is known, free the port."""
+        self._endpoints.close()
+        self._shipper.close()
+        self._metrics.close()
+        self._listener.stop()
+        self._thread.join()
+        self._lifeline.close()
+        self._store.close()
+        self._logs.close()
+        self._s3.close()
+        self._moto.close()
+        self._home.close()
+
+    def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
+        """Wait until no endpoint is Creating, or `stop` is set; False when time was up first."""
+        stop = stop or threading.Event()
+        deadline = time.monotonic() + seconds
+        while any(document["EndpointStatus"] == "Creating" for document in self._store.all("endpoint")):
+            if time.monotonic() > deadline:
+                return False
+            if stop.wait(0.05):
+                break
+        return True
+
+    def announce(self) -> None:
+        """Let other processes find this sandbox by its folder."""
+        write_address(self._home.folder, self.address)
+
+    def withdraw(self) -> None:
+        remove_address(self._home.folder)
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

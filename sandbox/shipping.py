@@ -1,0 +1,114 @@
+"""What a model's process prints, sent to CloudWatch Logs line by line, in batches, in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import IO, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.loopback import Loopback
+
+BATCH_SECONDS = 0.25
+BATCH_EVENTS = 1000
+MAX_LINE = 200_000  # bytes; PutLogEvents refuses events above 256 KiB
+MAX_WAITING = 20_000  # lines: above that a chatty process waits, as its pipe is not read
+Event = dict[str, Any]
+
+
+class Followed:
+    """One pipe being read; `last_line` is the last that said something."""
+
+    def __init__(self) -> None:
+        self.last_line = ""
+        self.ended = threading.Event()
+
+
+class LogShipper:
+    """One thread sends for all streams; one thread a pipe reads."""
+
+    def __init__(self, loopback: Loopback, clock: Callable[[], float] = time.time) -> None:
+        self._loopback, self._clock = loopback, clock
+        self._waiting: dict[tuple[str, str], list[Event]] = {}
+        self._count = 0
+        self._created: set[tuple[str, str]] = set()
+        self._change = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._send_all, name="log-shipper", daemon=True)
+        self._thread.start()
+
+    def follow(self, pipe: IO[bytes], group: str, stream: str) -> Followed:
+        """Read `pipe` to its end in a thread of its own."""
+        followed = Followed()
+        arguments = (pipe, (group, stream), followed)
+        threading.Thread(target=self._read, args=arguments, name=f"log {stream}", daemon=True).start()
+        return followed
+
+    def close(self) -> None:
+        """Send what is waiting and stop; the sandbox must still be answering."""
+        with self._change:
+            self._closing = True
+            self._change.notify_all()
+        self._thread.join(timeout=5)
+
+    def _read(self, pipe: IO[bytes], key: tuple[str, str], followed: Followed) -> None:
+        with pipe:
+            while raw := pipe.readline(MAX_LINE):
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                followed.last_line = line.strip() or followed.last_line
+                self._add(key, line)
+        followed.ended.set()
+
+    def _add(self, key: tuple[str, str], line: str) -> None:
+        event = {"timestamp": int(self._clock() * 1000), "message": line or " "}
+        with self._change:
+            self._change.wait_for(lambda: self._count < MAX_WAITING or self._closing)
+            self._waiting.setdefault(key, []).append(event)
+            self._count += 1
+            self._change.notify_all()
+
+    def _send_all(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._waiting or self._closing)
+                # Lines come in bursts: a short wait makes one call of many.
+                self._change.wait_for(lambda: self._closing, timeout=BATCH_SECONDS)
+                batches, self._waiting, self._count = self._waiting, {}, 0
+                closing = self._closing
+                self._change.notify_all()
+            for key, events in batches.items():
+                self._send(key, events)
+            if closing and not batches:
+                return
+
+    def _send(self, key: tuple[str, str], events: list[Event]) -> None:
+        events.sort(key=lambda event: event["timestamp"])  # the clock may have been set back
+        try:
+            for start in range(0, len(events), BATCH_EVENTS):
+                self._put(key, events[start : start + BATCH_EVENTS])
+        except (ClientError, BotoCoreError) as problem:
+            print(f"sandbox: {len(events)} log lines of {key[0]} are lost: {problem}", file=sys.stderr)
+
+    def _put(self, key: tuple[str, str], events: list[Event]) -> None:
+        logs = self._loopback.client("logs")
+        self._create(key)
+        try:
+            logs.put_log_events(logGroupName=key[0], logStreamName=key[1], logEvents=events)
+        except logs.exceptions.ResourceNotFoundException:  # somebody deleted the group meanwhile
+            self._created.discard(key)
+            self._create(key)
+            logs.put_log_events(logGroupName=key[0], logStreamName=key[1], logEvents=events)
+
+    def _create(self, key: tuple[str, str]) -> None:
+        if key in self._created:
+            return
+        logs = self._loopback.client("logs")
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_group(logGroupName=key[0])
+        with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+            logs.create_log_stream(logGroupName=key[0], logStreamName=key[1])
+        self._created.add(key)

@@ -1,0 +1,70 @@
+"""What the control plane knows, as JSON documents in one SQLite table: it survives a restart and a kill.
+
+Documents are found by (kind, name); names are compared without case, as SageMaker does when it creates.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Document = dict[str, Any]
+
+
+class Store:
+    """Safe to use from many threads. Every value given out is a copy of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        # WAL with normal syncing loses nothing when the process is killed; only a power cut may take the last calls.
+        self._database.execute("pragma journal_mode=wal")
+        self._database.execute("pragma synchronous=normal")
+        self._database.execute(
+            "create table if not exists documents"
+            " (kind text, name text collate nocase, body text, primary key (kind, name))"
+        )
+
+    def get(self, kind: str, name: str) -> Document | None:
+        with self._lock:
+            row = self._run("select body from documents where kind = ? and name = ?", kind, name).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def all(self, kind: str) -> list[Document]:
+        """Every document of a kind, by name."""
+        with self._lock:
+            rows = self._run("select body from documents where kind = ? order by name", kind).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def insert(self, kind: str, name: str, document: Document) -> bool:
+        """False, and nothing changed, when the name is taken."""
+        with self._lock:
+            done = self._run(
+                "insert or ignore into documents values (?, ?, ?)", kind, name, json.dumps(document)
+            )
+        return done.rowcount == 1
+
+    def update(self, kind: str, name: str, change: Callable[[Document], object]) -> Document | None:
+        """Apply `change` to the document in place; the new document, or None when there is none."""
+        with self._lock:
+            document = self.get(kind, name)
+            if document is not None:
+                change(document)
+                text = json.dumps(document)
+                self._run("update documents set body = ? where kind = ? and name = ?", text, kind, name)
+        return document
+
+    def delete(self, kind: str, name: str) -> bool:
+        with self._lock:
+            return self._run("delete from documents where kind = ? and name = ?", kind, name).rowcount == 1
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
+        return self._database.execute(statement, values)

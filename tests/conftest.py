@@ -1,0 +1,146 @@
+"""One sandbox for the whole run, with a light container in MXNet's place."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from sandbox.server import Sandbox
+
+STUB = Path(__file__).parent / "support" / "stub_container.py"
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+BUCKET = "stub-models"
+StubEndpoint = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def stub_programs() -> dict[str, list[str]]:
+    """The `programs` argument of a Sandbox whose containers are stubs."""
+    return {"semantic-segmentation": [sys.executable, str(STUB)]}
+
+
+@pytest.fixture(scope="session")
+def sandbox_server(
+    tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]
+) -> Iterator[Sandbox]:
+    """A running sandbox without demonstrations; its containers are stubs. Clear its faults after adding some."""
+    with Sandbox(tmp_path_factory.mktemp("sandbox"), programs=stub_programs) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def aws_environ(sandbox_server: Sandbox) -> dict[str, str]:
+    """The AWS_* variables that point any client at `sandbox_server`."""
+    return sandbox_server.address.environ()
+
+
+@pytest.fixture(scope="session")
+def make_client() -> Callable[..., Any]:
+    """make_client(sandbox, service, **config) -> a boto3 client that tries once, so that tests see each failure."""
+
+    def make(sandbox: Sandbox, service: str, **config: Any) -> Any:
+        address = sandbox.address
+        session = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region)
+        settings = Config(**{"retries": {"total_max_attempts": 1}, **config})
+        return session.client(service, endpoint_url=address.url, config=settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_archive() -> Callable[[Mapping[str, bytes]], bytes]:
+    """model_archive({"name": content}) -> the bytes of a model.tar.gz."""
+
+    def make(files: Mapping[str, bytes]) -> bytes:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+            for name, content in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_endpoint(
+    make_client: Callable[..., Any], model_archive: Callable[[Mapping[str, bytes]], bytes]
+) -> StubEndpoint:
+    """make_endpoint(sandbox, files={...}, behaviour={...}, tags={...}, name=..., wait=True) -> the endpoint's name.
+
+    files go into the model archive (`answer.recordio`, `answer.png`); behaviour: see tests/support/stub_container.py.
+    wait=False returns as soon as it is Creating.
+    """
+    numbers = itertools.count(1)
+
+    def make(
+        sandbox: Sandbox,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        behaviour: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        name: str = "",
+        wait: bool = True,
+    ) -> str:
+        name = name or f"stub-{next(numbers)}"
+        s3, sagemaker = make_client(sandbox, "s3"), make_client(sandbox, "sagemaker")
+        if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+            s3.create_bucket(Bucket=BUCKET)
+        content = {**(files or {}), "behaviour.json": json.dumps(behaviour or {}).encode()}
+        s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=model_archive(content))
+        container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{name}/model.tar.gz"}
+        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.g4dn.xlarge"}
+        sagemaker.create_model(ModelName=name, PrimaryContainer=container)
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
+        pairs = [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=pairs)
+        if wait:
+            waiter = sagemaker.get_waiter("endpoint_in_service")
+            waiter.wait(EndpointName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+        return name
+
+    return make
+
+
+@pytest.fixture
+def stub_endpoint(sandbox_server: Sandbox, make_endpoint: StubEndpoint) -> Iterator[StubEndpoint]:
+    """stub_endpoint(files=..., ...) -> the name of an InService endpoint of `sandbox_server`; gone after the test."""
+    made: list[str] = []
+
+    def make(**options: Any) -> str:
+        made.append(make_endpoint(sandbox_server, **options))
+        return made[-1]
+
+    yield make
+    for name in made:
+        remove_endpoint(sandbox_server, name)
+
+
+def remove_endpoint(sandbox: Sandbox, name: str) -> None:
+    """Delete an endpoint, its configuration and its model, as far as they are still there."""
+    sandbox.wait_settled(30)
+    sagemaker = sandbox.loopback.client("sagemaker")
+    calls = (
+        (sagemaker.delete_endpoint, "EndpointName"),
+        (sagemaker.delete_endpoint_config, "EndpointConfigName"),
+        (sagemaker.delete_model, "ModelName"),
+    )
+    for call, member in calls:
+        try:
+            call(**{member: name})
+        except sagemaker.exceptions.ClientError as error:
+            if "Could not find" not in str(error) and "in-progress" not in str(error):  # it is being deleted
+                raise

@@ -1,0 +1,151 @@
+"""Endpoints: created, in service, failed with a reason, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox.server import Sandbox
+
+Client = Callable[..., Any]
+Endpoint = Callable[..., str]
+
+
+def _failed(client: Client, eventually: Callable[..., Any], name: str) -> str:
+    """The FailureReason of an endpoint that is to fail."""
+    sagemaker = client("sagemaker")
+
+    def settled() -> dict[str, Any] | None:
+        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        return found if found["EndpointStatus"] != "Creating" else None
+
+    found = eventually(settled)
+    assert found["EndpointStatus"] == "Failed", found
+    return str(found["FailureReason"])
+
+
+def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
+    client: Client, stub_endpoint: Endpoint
+) -> None:
+    """CreateEndpoint returns at once; the endpoint is InService no earlier than /ping says 200."""
+    name = stub_endpoint(behaviour={"ping_seconds": 0.3}, wait=False)
+    sagemaker = client("sagemaker")
+    first = sagemaker.describe_endpoint(EndpointName=name)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
+    last = sagemaker.describe_endpoint(EndpointName=name)
+    assert (first["EndpointStatus"], last["EndpointStatus"]) == ("Creating", "InService")
+    assert "ProductionVariants" not in first
+    variant = last["ProductionVariants"][0]
+    assert variant["VariantName"] == "AllTraffic"
+    assert variant["DeployedImages"][0]["SpecifiedImage"].endswith("/semantic-segmentation:1")
+    assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == (1.0, 1)
+    assert last["EndpointConfigName"] == name
+    assert last["LastModifiedTime"] > last["CreationTime"]
+
+
+def test_a_deleted_endpoint_is_deleting_and_then_gone(client: Client, stub_endpoint: Endpoint) -> None:
+    """DeleteEndpoint returns at once, the process ends, and the name is free again."""
+    name = stub_endpoint(behaviour={"stubborn": True})
+    sagemaker = client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName=name)
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Deleting"
+    with pytest.raises(ClientError, match="Cannot update in-progress endpoint"):
+        sagemaker.delete_endpoint(EndpointName=name)
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
+    with pytest.raises(ClientError, match="Could not find endpoint"):
+        sagemaker.describe_endpoint(EndpointName=name)
+
+
+def _serve(client: Client, eventually: Callable[..., Any], model: str, container: dict[str, str]) -> str:
+    """Make an endpoint of a model that cannot be served; its FailureReason."""
+    sagemaker = client("sagemaker")
+    variant = {"VariantName": "AllTraffic", "ModelName": model, "InstanceType": "ml.m5.large"}
+    sagemaker.create_model(ModelName=model, PrimaryContainer=container)
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=model, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+    )
+    sagemaker.create_endpoint(EndpointName=model, EndpointConfigName=model)
+    return _failed(client, eventually, model)
+
+
+def test_missing_model_data_is_the_failure_reason(client: Client, eventually: Callable[..., Any]) -> None:
+    """An endpoint whose artifact is not in S3 fails and names the artifact."""
+    container = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://no-such/none.tar.gz"}
+    reason = _serve(client, eventually, "no-data", container)
+    assert reason == "Could not find model data at s3://no-such/none.tar.gz."
+
+
+def test_a_broken_archive_is_the_failure_reason(client: Client, eventually: Callable[..., Any]) -> None:
+    """What cannot be unpacked is said in AWS's words and with why."""
+    client("s3").create_bucket(Bucket="broken-archives")
+    client("s3").put_object(Bucket="broken-archives", Key="model.tar.gz", Body=b"this is not an archive")
+    url = "s3://broken-archives/model.tar.gz"
+    reason = _serve(client, eventually, "broken", {"Image": "x/semantic-segmentation:1", "ModelDataUrl": url})
+    assert reason.startswith(
+        f'Failed to extract model data archive for container "container_1" from URL "{url}"'
+    )
+    assert "Not a gzipped file" in reason
+
+
+def test_a_container_that_exits_gives_its_last_line_as_reason(
+    client: Client, eventually: Callable[..., Any], stub_endpoint: Endpoint
+) -> None:
+    """What the process said last stands in the FailureReason, and in the endpoint's log."""
+    name = stub_endpoint(behaviour={"exit": "ModuleNotFoundError: No module named 'mxnet'"}, wait=False)
+    reason = _failed(client, eventually, name)
+    assert "did not pass the ping health check" in reason
+    assert "exit code 1: ModuleNotFoundError: No module named 'mxnet'" in reason
+
+    def lines() -> list[str]:
+        found = client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+        return [event["message"] for event in found["events"]]
+
+    group = f"/aws/sagemaker/Endpoints/{name}"
+    eventually(lambda: client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    assert eventually(lines) == ["ModuleNotFoundError: No module named 'mxnet'"]
+
+
+def test_an_image_without_a_program_is_the_failure_reason(
+    client: Client, eventually: Callable[..., Any]
+) -> None:
+    """The sandbox says which images it has programs for."""
+    container = {"Image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/xgboost:1"}
+    reason = _serve(client, eventually, "no-program", container)
+    assert reason.endswith('xgboost:1" (known: semantic-segmentation).')
+
+
+def test_an_endpoint_outlives_its_model_and_configuration(client: Client, stub_endpoint: Endpoint) -> None:
+    """Deleting the model and the configuration of a live endpoint leaves it in service, as in AWS."""
+    name = stub_endpoint(files={"answer.png": b"mask"})
+    sagemaker = client("sagemaker")
+    sagemaker.delete_model(ModelName=name)
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x", Accept="image/png")
+    assert answer["Body"].read() == b"mask"
+
+
+def test_a_process_that_dies_is_started_again(
+    client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any], sandbox: Sandbox
+) -> None:
+    """The endpoint stays InService; calls meanwhile are ModelErrors; then another process answers."""
+    name = stub_endpoint(behaviour={"mortal": True})
+    runtime = client("sagemaker-runtime")
+    first = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
+    with pytest.raises(runtime.exceptions.ModelError):
+        runtime.invoke_endpoint(EndpointName=name, Body=b"x", CustomAttributes="die")
+    with pytest.raises(runtime.exceptions.ModelError) as caught:
+        runtime.invoke_endpoint(EndpointName=name, Body=b"x")
+    assert caught.value.response["OriginalStatusCode"] == 503
+    assert client("sagemaker").describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+
+    def answer() -> bytes | None:
+        try:
+            found: bytes = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
+        except runtime.exceptions.ModelError:
+            return None
+        return found
+
+    assert eventually(answer) != first

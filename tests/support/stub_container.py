@@ -1,0 +1,98 @@
+"""A container without a model: it keeps the container contract and answers what the model archive holds.
+
+Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behaviour.json` with
+any of {"exit": text, "ping_seconds": s, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n, "mortal": true,
+"stubborn": true}. With "mortal", a request whose custom attribute is "die" ends the process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+MODEL = Path(os.environ["SM_ML_ROOT"], "model")
+BEHAVIOUR = json.loads((MODEL / "behaviour.json").read_text()) if (MODEL / "behaviour.json").exists() else {}
+STARTED = time.monotonic()
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        ready = time.monotonic() - STARTED >= BEHAVIOUR.get("ping_seconds", 0)
+        self.answer(200 if ready else 503, b"", "text/plain")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if BEHAVIOUR.get("mortal") and self.headers.get(ATTRIBUTES) == "die":
+            print("told to die", flush=True)
+            os._exit(7)
+        time.sleep(BEHAVIOUR.get("seconds", 0))
+        if "status" in BEHAVIOUR:
+            self.answer(BEHAVIOUR["status"], BEHAVIOUR.get("text", "refused").encode(), "text/plain")
+        elif "bytes" in BEHAVIOUR:
+            self.answer(200, bytes(BEHAVIOUR["bytes"]), "application/octet-stream", cut=BEHAVIOUR.get("cut"))
+        else:
+            self.canned(len(body))
+
+    def canned(self, length: int) -> None:
+        accept = self.headers.get("Accept") or "*/*"
+        name = "answer.recordio" if "protobuf" in accept else "answer.png"
+        if (MODEL / name).exists():
+            kind = accept if name == "answer.recordio" else "image/png"
+            self.answer(200, (MODEL / name).read_bytes(), kind)
+            return
+        names = ("Content-Type", "Accept", ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+        seen = {"length": length, "model": sorted(path.name for path in MODEL.iterdir()), "pid": os.getpid()}
+        seen |= {name: self.headers[name] for name in names if name in self.headers}
+        self.answer(200, json.dumps(seen).encode(), "application/json")
+
+    def answer(self, status: int, body: bytes, kind: str, cut: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if ATTRIBUTES in self.headers:
+            self.send_header(ATTRIBUTES, self.headers[ATTRIBUTES])
+        self.end_headers()
+        self.wfile.write(body[:cut])
+        if cut is not None:
+            self.close_connection = True
+
+    def log_message(self, text: str, *arguments: object) -> None:
+        print(text % arguments, flush=True)
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock.getsockname(), Handler, bind_and_activate=False)
+        self.socket = sock
+
+
+def _die_with_the_sandbox() -> None:
+    os.read(int(os.environ["SANDBOX_LIFELINE_FD"]), 1)
+    os._exit(0)
+
+
+def main() -> None:
+    if "exit" in BEHAVIOUR:
+        sys.exit(BEHAVIOUR["exit"])
+    if BEHAVIOUR.get("stubborn"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
+    print(f"stub serving {sorted(path.name for path in MODEL.iterdir())}", flush=True)
+    Server(socket.socket(fileno=int(os.environ["SANDBOX_LISTEN_FD"]))).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
