@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import colorsys
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +36,22 @@ OKABE_ITO = ("000000", "e69f00", "56b4e9", "009e73", "f0e442", "0072b2", "d55e00
 """M. Okabe and K. Ito, "Color Universal Design", 2008: eight colours that all kinds of colour vision tell apart."""
 
 TOL_MUTED = ("cc6677", "332288", "ddcc77", "117733", "88ccee", "882255", "44aa99", "999933", "aa4499")
-TOL_LIGHT = ("77aadd", "99ddff", "44bb99", "bbcc33", "aaaa00", "eedd88", "ee8866", "ffaabb", "dddddd")
-"""Paul Tol, "Colour schemes", 2021: safe each within its own set."""
+"""Paul Tol, "Colour schemes", 2021: nine more, safe among themselves."""
 
 
 def table(name: str, classes: Classes) -> Table:
     """The palette of that name, (256, 3) uint8, a new array. Id 255 is always off-white. Raises InputError."""
-    makers = {"model": classes.table, "voc": _voc, "jet": lambda: _jet(len(classes)), "safe": _safe}
+    makers: dict[str, Callable[[], Table]] = {
+        "model": classes.table,
+        "voc": lambda: voc_colors(256),
+        "jet": lambda: _jet(len(classes)),
+        "safe": lambda: _safe_colors().copy(),
+    }
     if name not in makers:
         raise InputError(f"There is no palette {name!r}.", todo=f"Choose one of {', '.join(PALETTES)}.")
     colors = makers[name]()
     colors[IGNORE] = IGNORE_COLOR
     return colors
-
-
-def _voc() -> Table:
-    return voc_colors(256)
 
 
 def _jet(count: int) -> Table:
@@ -68,26 +67,20 @@ def _jet(count: int) -> Table:
     return shown
 
 
-def _safe() -> Table:
-    """Okabe and Ito's eight, then Tol's eighteen, then hues made up here. No two are alike.
+@cache
+def _safe_colors() -> Table:
+    """Okabe and Ito's eight, then Tol's nine, then each time the colour that is farthest from all before it.
 
     Nobody tells more than about ten colours apart by eye alone: beyond, names and the isolating of a class must help.
     """
-    return np.array(list(islice(_safe_colors(), 256)), np.uint8)
-
-
-def _safe_colors() -> Iterator[Color]:
-    taken = {IGNORE_COLOR}
-    for text in (*OKABE_ITO, *TOL_MUTED, *TOL_LIGHT):
-        color = int(text[:2], 16), int(text[2:4], 16), int(text[4:], 16)
-        taken.add(color)
-        yield color
-    number = 0
-    while True:
-        # Steps of the golden ratio never come back to a hue; three lightnesses tell neighbours apart without hue.
-        red, green, blue = colorsys.hls_to_rgb(number * 0.618034 % 1, (0.3, 0.55, 0.8)[number % 3], 0.65)
-        color = round(red * 255), round(green * 255), round(blue * 255)
-        number += 1
-        if color not in taken:
-            taken.add(color)
-            yield color
+    named = [[int(text[i : i + 2], 16) for i in (0, 2, 4)] for text in (*OKABE_ITO, *TOL_MUTED)]
+    levels = np.linspace(0, 255, 8).round()
+    candidates = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    taken = np.array([*named, IGNORE_COLOR], float)
+    nearest = np.abs(candidates[:, None] - taken).sum(axis=2).min(axis=1)
+    colors = np.empty((256, 3), np.uint8)
+    colors[: len(named)] = named
+    for place in range(len(named), 256):
+        colors[place] = candidates[nearest.argmax()]
+        nearest = np.minimum(nearest, np.abs(candidates - colors[place]).sum(axis=1))
+    return colors

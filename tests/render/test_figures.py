@@ -1,0 +1,111 @@
+"""The figure for reports."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.classes import VOC, Classes
+from core.render.figures import Format, figure
+from core.segmentation import Segmentation
+
+ROOT = Path(__file__).parents[2]
+
+
+def example(height: int, width: int, classes: int = 3) -> tuple[np.ndarray, Segmentation]:
+    labels = (np.arange(height * width).reshape(height, width) % classes).astype(np.uint8)
+    confidence = np.full(labels.shape, 0.75, np.float32)
+    return np.full((height, width, 3), 90, np.uint8), Segmentation(labels, confidence, None, VOC)
+
+
+def drawn(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def holds(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
+    return bool((picture == color).all(axis=2).any())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [(60, 80), (80, 60), (20, 200), (400, 10), (1, 1), (1, 3000), (3000, 1)])
+def test_a_figure_of_any_shape(size: tuple[int, int]) -> None:
+    """Landscape, portrait, panorama, a line, a pixel: each gives a page of a size one can print."""
+    photo, found = example(*size)
+    picture = drawn(figure(photo, found, VOC.table(), title="Example", dpi=50))
+    assert picture.shape[1] == 600
+    assert 80 <= picture.shape[0] <= 1000
+
+
+def test_a_figure_shows_photo_mask_and_legend() -> None:
+    """The photograph's and every class's own colours are on the page, which is white else."""
+    photo, found = example(3, 3)
+    picture = drawn(figure(photo, found, VOC.table()))
+    for color in ((90, 90, 90), *VOC.colors[:3], (255, 255, 255)):
+        assert holds(picture, color), color
+
+
+def test_the_third_panel_is_a_choice() -> None:
+    """The third panel shows the confidence where it is asked for and there is one, else the overlay."""
+    photo, found = example(6, 8)
+    without = Segmentation(found.labels, None, None, VOC)
+    overlay = figure(photo, without, VOC.table(), dpi=40)
+    assert figure(photo, without, VOC.table(), third="confidence", dpi=40) == overlay
+    assert figure(photo, found, VOC.table(), third="confidence", dpi=40) != figure(
+        photo, found, VOC.table(), dpi=40
+    )
+
+
+@pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
+def test_a_figure_is_the_same_each_time(form: Format, start: bytes) -> None:
+    """PNG and PDF have the same bytes each time they are drawn: no date is in them; SVG is one too."""
+    photo, found = example(6, 8)
+    data = figure(photo, found, VOC.table(), form=form)
+    assert data.startswith(start)
+    assert form == "svg" or data == figure(photo, found, VOC.table(), form=form)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_taken_by_the_letter() -> None:
+    """Names with signs that mean something to matplotlib, long ones and ones no font has, are drawn as they are."""
+    photo, found = example(6, 8)
+    names = Classes(("$\\frac{", "n" * 300, "空"), VOC.colors[:3])
+    strange = Segmentation(found.labels, found.confidence, None, names)
+    assert drawn(figure(photo, strange, names.table(), title="_^$ 100 %", dpi=40)).shape[1] == 480
+
+
+def test_very_many_classes_keep_to_a_page() -> None:
+    """Of 254 classes the largest are listed, the rest are summed up."""
+    photo = np.zeros((32, 32, 3), np.uint8)
+    labels = (np.arange(1024).reshape(32, 32) % 254).astype(np.uint8)
+    found = Segmentation(labels, None, None, Classes.numbered(254))
+    assert drawn(figure(photo, found, VOC.table(), dpi=50)).shape[0] < 600
+
+
+def test_figures_may_be_drawn_at_the_same_time() -> None:
+    """Threads that draw at once get what they would get alone."""
+    photo, found = example(30, 40)
+    alone = figure(photo, found, VOC.table(), dpi=40)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: figure(photo, found, VOC.table(), dpi=40), range(8))) == {alone}
+
+
+def test_matplotlib_is_imported_at_the_first_figure_only() -> None:
+    """Importing the renderers and the export does not import matplotlib, and drawing does not import pyplot."""
+    program = (
+        "import sys, numpy as np, core.export, core.render.figures as f; from core.classes import VOC\n"
+        "from core.segmentation import Segmentation as S\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "f.figure(np.zeros((4,4,3),np.uint8), S(np.zeros((4,4),np.uint8),None,None,VOC), VOC.table())\n"
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
