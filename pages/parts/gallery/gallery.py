@@ -1,0 +1,62 @@
+"""The gallery as a Streamlit component: markup, style and script are read from the files beside this one."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import streamlit as st
+
+State = Literal["", "waiting", "busy", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One picture of the row.
+
+    id:     what `on_pick` gets.
+    title:  one line below the picture; a long one is cut in its middle, so that the end of a file's name stays.
+    note:   a smaller second line; may be empty.
+    jpeg:   the picture, some 240 pixels wide; None draws a grey field.
+    state:  "" draws no mark.
+    """
+
+    id: str
+    title: str
+    note: str = ""
+    jpeg: bytes | None = None
+    state: State = ""
+
+
+def gallery(
+    tiles: Sequence[Tile], *, key: str, label: str, on_pick: Callable[[str], None], selected: str = ""
+) -> None:
+    """Show the row. A click runs `on_pick` with the tile's id before the page runs again.
+
+    label:    what a screen reader calls the row.
+    selected: the id of the tile that is marked.
+    """
+
+    def picked() -> None:
+        choice = st.session_state[key].get("picked")  # the component's own trigger, gone after this run
+        if choice in {tile.id for tile in tiles}:
+            on_pick(choice)
+
+    rows = [{**asdict(tile), "jpeg": _data_url(tile.jpeg)} for tile in tiles]
+    _COMPONENT(data={"tiles": rows, "selected": selected, "label": label}, key=key, on_picked_change=picked)
+
+
+def _data_url(jpeg: bytes | None) -> str:
+    return "" if jpeg is None else f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def _read(name: str) -> str:
+    return Path(__file__).with_name(name).read_text("utf-8")
+
+
+_COMPONENT = st.components.v2.component(
+    "segdeck_gallery", html=_read("gallery.html"), css=_read("gallery.css"), js=_read("gallery.js")
+)

@@ -1,0 +1,130 @@
+"""The choice of an endpoint, and of how it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.endpoints import EndpointSummary, Serving, in_words
+from core.errors import CoreError, NotFoundError, NotReadyError
+from core.image import FIT
+from core.inference import Want
+from pages.parts import cached, messages, state
+
+ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
+SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Whom to ask, and how.
+
+    fit: the box that pictures are fitted into, (width, height); None: their own size.
+    """
+
+    serving: Serving
+    want: Want
+    fit: tuple[int, int] | None
+
+
+def choose(connection: Connection) -> Choice | None:
+    """The row of choices. None where there is no endpoint, which is then said. Raises AwsError, NotFoundError."""
+    listed = cached.endpoints(connection).endpoints
+    names = [endpoint.name for endpoint in listed if endpoint.in_service]
+    asked = state.endpoint_of_url() or state.chosen(state.ENDPOINT) or ""
+    if not names and not asked:
+        _none_in_service(connection, listed)
+        return None
+    if not asked:
+        state.choose(state.ENDPOINT, names[0])
+    options = names if not asked or asked in names else [asked, *names]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.selectbox(
+            "Endpoint", options, index=None, key=state.ENDPOINT, bind="query-params", required=True
+        )
+        want = _either(
+            "Answer", state.ANSWER, ANSWERS, "Probabilities show how sure the model is; a mask is smaller."
+        )
+        size = _either(
+            "The model sees", state.SIZE, SIZES, "Large pictures take longer, and may be more than it takes."
+        )
+    if name is None or name not in names:
+        raise _not_in_service(connection, str(name), listed, names)
+    serving = cached.serving(connection, name)
+    _describe(serving)
+    return Choice(serving, "mask" if want == "mask" else "probabilities", None if size == "own" else FIT)
+
+
+def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str | None:
+    value: str | None = st.segmented_control(
+        label,
+        list(options),
+        default=next(iter(options)),
+        format_func=options.__getitem__,
+        required=True,
+        key=key,
+        bind="query-params",
+        help=why,
+    )
+    return value
+
+
+def _describe(serving: Serving) -> None:
+    """One line on the endpoint: what it is, on what it runs, what it knows."""
+    machines = " + ".join(
+        f"{'' if variant.count in {None, 1} else f'{variant.count} × '}{variant.instance_type or 'serverless'}"
+        for variant in serving.variants
+    )
+    known = f"{len(serving.classes)} classes" if serving.classes else "class names unknown"
+    with st.container(horizontal=True, gap="xsmall"):
+        st.badge(in_words(serving.status), icon=":material/check_circle:", color="green")
+        if machines:
+            st.badge(machines, icon=":material/memory:", color="gray")
+        st.badge(
+            known,
+            icon=":material/palette:",
+            color="gray",
+            help=", ".join(messages.plain(name) for name in serving.classes.names)
+            if serving.classes
+            else None,
+        )
+    if serving.aws_algorithm is False:
+        st.warning(
+            "**This endpoint does not run AWS's semantic segmentation algorithm.** It may not understand.",
+            icon=":material/warning:",
+        )
+    for text in serving.notes:
+        st.caption(f":material/info: {messages.plain(text)}")
+
+
+def _none_in_service(connection: Connection, listed: tuple[EndpointSummary, ...]) -> None:
+    """What to do without any endpoint."""
+    others = "".join(f"\n- **{messages.plain(one.name)}** is {in_words(one.status)}" for one in listed[:8])
+    if connection.is_sandbox:
+        todo = "The sandbox brings two endpoints of its own, which take a moment at its start."
+    else:
+        todo = (
+            f"Deploy a model in **{connection.region}** with the SageMaker console or its SDK, or set `AWS_REGION` "
+            "to the region where yours is. `make run` without `MODE=aws` starts two demo endpoints on this machine."
+        )
+    st.info(f"**No endpoint is in service here.** {todo}{others}", icon=":material/dns:")
+    st.button("Look again", icon=":material/refresh:", on_click=state.ask_retry)
+
+
+def _not_in_service(
+    connection: Connection, name: str, listed: tuple[EndpointSummary, ...], names: list[str]
+) -> CoreError:
+    """A link, or an older choice, names an endpoint that cannot be asked: say so, and switch nothing silently."""
+    todo = "Choose another above." if names else "Wait until one is in service, or deploy one."
+    for one in listed:
+        if one.name == name:
+            return NotReadyError(f"The endpoint {name} is {in_words(one.status)}.", todo=todo)
+    return NotFoundError(
+        f"There is no endpoint {name}.",
+        why=f"It was looked for in {connection.place.name}.",
+        todo=todo,
+    )

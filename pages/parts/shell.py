@@ -1,0 +1,56 @@
+"""The script that Streamlit runs for every visit: the frame, and the page in it.
+
+It is the entry, and not `app.py`, because no `pages/` lies beside it: with one, Streamlit would run a page that is
+opened by its address without this file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.parts import cached, frame, messages, state, upstream
+
+ROOT = Path(__file__).resolve().parents[2]
+STATIC = Path(__file__).with_name("static")
+
+SECTIONS = {
+    "Use a model": [
+        st.Page(
+            ROOT / "pages" / "segment.py",
+            title="Segment",
+            icon=":material/imagesmode:",
+            url_path="segment",
+            default=True,
+            help="Photographs in, masks beside them: look at them closely, and take them with you.",
+        ),
+    ],
+    "This dashboard": [
+        st.Page(
+            ROOT / "pages" / "setup.py",
+            title="Setup",
+            icon=":material/checklist:",
+            url_path="setup",
+            help="Whether everything is in place: where AWS answers, as whom, and what is in service.",
+        ),
+    ],
+}
+
+
+def main() -> None:
+    """Draw the frame, then run the page. Nothing that goes wrong in either shows a traceback."""
+    st.set_page_config(page_title="Segdeck", page_icon=str(STATIC / "favicon.png"), layout="wide")
+    page = st.navigation(SECTIONS)
+    with messages.error_door():
+        if state.take_retry():
+            with st.spinner("Looking again ..."):
+                cached.forget_aws()
+                upstream.revive()
+    with messages.error_door():
+        frame.draw()
+    with messages.error_door():
+        page.run()
+
+
+main()

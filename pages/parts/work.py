@@ -1,0 +1,254 @@
+"""Pictures on their way through an endpoint, in the background.
+
+A page must answer to its visitor while an endpoint thinks for a minute. So each picture has a thread of its own; the
+page starts it, looks at it, and never waits. Nothing in these threads may touch Streamlit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field, replace
+from functools import partial
+from threading import Semaphore, Thread
+from typing import Literal
+
+from core.aws.connection import Connection, clients
+from core.aws.runtime import invoker
+from core.classes import Classes
+from core.image import EncodedImage, Photo, encode, open_photo, preview, resize_labels
+from core.inference import Answer, Inference, Want, segment
+from core.render.legend import ClassArea, areas
+from core.render.overlay import overlay_image
+from core.render.palette import table
+from pages.parts import cached
+from pages.parts.viewer.frame import build
+
+AT_ONCE = 2
+"""Pictures asked for at the same time. An endpoint answers one after the other; a second one fills the pauses."""
+
+KEPT_BYTES = 256_000_000
+"""Of raw answers in one session. Older ones then lose their probabilities, which can be asked for again."""
+
+Stage = Literal["waiting", "preparing", "asking the endpoint", "decoding", "drawing", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that came in.
+
+    id:   the same for the same content.
+    name: the file's, as its owner calls it.
+    read: gives the file's bytes; called in another thread.
+    """
+
+    id: str
+    name: str
+    read: Callable[[], bytes] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked about a picture; the same question is never asked twice.
+
+    fit: the box that the model sees the picture in, (width, height); None: its own size.
+    """
+
+    picture: str
+    connection: Connection
+    endpoint: str
+    want: Want
+    fit: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A picture, answered and ready to be looked at.
+
+    frame:        what the viewer shows.
+    thumbnail:    JPEG, the mask laid over the photo.
+    areas:        of the classes, on the mask at the photo's own size.
+    draw_seconds: what making these took.
+    """
+
+    inference: Inference
+    frame: bytes
+    thumbnail: bytes
+    areas: tuple[ClassArea, ...]
+    draw_seconds: float
+
+    @property
+    def raw_bytes(self) -> int:
+        """What of it `without_probabilities` would free."""
+        return len(self.inference.answer.body)
+
+    def without_probabilities(self) -> Result:
+        """The same with labels and confidence alone; the viewer keeps what it shows."""
+        found = self.inference
+        return replace(
+            self,
+            inference=replace(
+                found,
+                segmentation=replace(found.segmentation, probabilities=None),
+                answer=replace(found.answer, body=b""),
+            ),
+        )
+
+
+@dataclass(eq=False)
+class Work:
+    """One picture on its way. Written by its thread, read by the page.
+
+    wanted: set to False, it is dropped if its turn has not come.
+    """
+
+    picture: Picture
+    request: Request
+    stage: Stage = "waiting"
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    thumbnail: bytes | None = None
+    wanted: bool = True
+    future: Future[Result] = field(default_factory=Future)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done or failed."""
+        return self.future.done()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why it failed; None if it did not, or is not over."""
+        return self.future.exception() if self.over and not self.future.cancelled() else None
+
+    @property
+    def result(self) -> Result | None:
+        """What came of it; None if nothing did, or not yet."""
+        return self.future.result() if self.over and self.error is None else None
+
+
+class Bench:
+    """The pictures of one session, at work and done."""
+
+    def __init__(self) -> None:
+        self._works: dict[Request, Work] = {}
+        self._turns = Semaphore(AT_ONCE)
+
+    def ask(self, picture: Picture, request: Request, classes: Classes | None) -> Work:
+        """The work on this question: the one that is there, else a new one."""
+        if (work := self._works.get(request)) is None:
+            work = self._works[request] = Work(picture, request)
+            # A daemon: the dashboard can be stopped while an endpoint thinks.
+            job = partial(_segment, work, classes, cached.accepts(request.connection))
+            Thread(target=_run, args=(work, job, self._turns), daemon=True, name=picture.name).start()
+        else:
+            self._works[request] = self._works.pop(request)  # youngest last
+        return work
+
+    def keep_to(self, works: Sequence[Work]) -> None:
+        """Drop what nobody asks for any more and has not begun, and hold the answers within `KEPT_BYTES`."""
+        for request, work in list(self._works.items()):
+            if work not in works and (work.stage == "waiting" or work.error is not None):
+                work.wanted = False
+                del self._works[request]
+        self._shrink()
+
+    def retry(self, works: Sequence[Work]) -> None:
+        """Forget these, so that they are asked anew."""
+        for work in works:
+            self._works.pop(work.request, None)
+
+    def _shrink(self) -> None:
+        done = [work for work in self._works.values() if work.result is not None]
+        kept = 0
+        for work in reversed(done):
+            result = work.result
+            assert result is not None  # noqa: S101  # for the type checker
+            kept += result.raw_bytes
+            if kept > KEPT_BYTES and work is not done[-1] and result.raw_bytes:
+                kept -= result.raw_bytes
+                work.future = _finished(result.without_probabilities())
+
+
+def wait_a_little(works: Sequence[Work], seconds: float) -> None:
+    """Until one of these is over, or the time is."""
+    wait([work.future for work in works if not work.over], timeout=seconds, return_when="FIRST_COMPLETED")
+
+
+def digest(data: bytes | memoryview) -> str:
+    """The id of a picture's content."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _run(work: Work, job: Callable[[], Result], turns: Semaphore) -> None:
+    with turns:
+        if not work.wanted:
+            work.future.cancel()
+            return
+        work.started = time.monotonic()
+        try:
+            result = job()
+        except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future
+            _close(work, "failed")
+            work.future.set_exception(error)
+        else:
+            _close(work, "done")
+            work.future.set_result(result)
+
+
+def _close(work: Work, stage: Stage) -> None:
+    work.seconds = time.monotonic() - work.started
+    work.stage = stage
+
+
+def _segment(work: Work, classes: Classes | None, accepts: MutableMapping[str, str]) -> Result:
+    request = work.request
+    work.stage = "preparing"
+    photo = open_photo(work.picture.read(), work.picture.name)
+    work.thumbnail = cached.thumbnail_of(photo.image)
+    image = encode(photo, fit=request.fit)
+    ask = invoker(clients(request.connection), request.endpoint)
+
+    def invoke(body: bytes, content_type: str, accept: str) -> Answer:
+        work.stage = "asking the endpoint"
+        answer = ask(body, content_type, accept)
+        work.stage = "decoding"
+        return answer
+
+    inference = segment(
+        image,
+        invoke,
+        endpoint=request.endpoint,
+        accepts=accepts,
+        want=request.want,
+        classes=classes,
+    )
+    work.stage = "drawing"
+    return _drawn(photo, image, inference)
+
+
+def _drawn(photo: Photo, image: EncodedImage, inference: Inference) -> Result:
+    started = time.perf_counter()
+    found = inference.segmentation
+    shown = preview(photo) if image.reduced else image
+    frame = build(shown.body, (photo.width, photo.height), found)
+    seconds = time.perf_counter() - started
+    labels = resize_labels(found.labels, photo.height, photo.width)
+    return Result(inference, frame, _masked(photo, inference), areas(found, labels=labels), seconds)
+
+
+def _masked(photo: Photo, inference: Inference) -> bytes:
+    """The thumbnail with the mask laid over."""
+    found = inference.segmentation
+    small = photo.image.copy()
+    small.thumbnail(cached.THUMBNAIL)
+    labels = resize_labels(found.labels, small.height, small.width)
+    return cached.thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))
+
+
+def _finished(result: Result) -> Future[Result]:
+    future: Future[Result] = Future()
+    future.set_result(result)
+    return future

@@ -1,0 +1,5 @@
+"""Whether everything is in place."""
+
+import streamlit as st
+
+st.title("Setup")
