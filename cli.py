@@ -1,0 +1,368 @@
+"""Segdeck in the terminal: the verbs of the pages. `python cli.py --help` lists them.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong
+usage, 130 stopped with Ctrl-C.
+"""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen, TimeoutExpired
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from core.errors import (
+    CoreError,
+    DeniedError,
+    InputError,
+    ModelError,
+    NotFoundError,
+    SettingsError,
+    UnreachableError,
+)
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from core.aws.connection import Clients
+    from core.endpoints import Serving
+    from core.files import Order
+    from core.inference import Invoke
+    from sandbox.launcher import Address
+
+FAILED, STOPPED = 1, 130
+SHOWN_CLASSES = 3
+
+app = typer.Typer(
+    help="Segment photographs with Amazon SageMaker's semantic segmentation, or with the sandbox on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+endpoints = typer.Typer(help="The endpoints that can be asked.", no_args_is_help=True)
+app.add_typer(endpoints, name="endpoints")
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
+]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the images so far: rows for the JSON document."""
+
+    done: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+
+
+@app.command()
+def segment(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or patterns.")],
+    *,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")],
+    endpoint: Annotated[str, typer.Option(metavar="NAME", help="Default: the only one in service.")] = "",
+    format_: Annotated[
+        Literal["probabilities", "mask"],
+        typer.Option("--format", help="mask: class ids alone, a much smaller answer without confidence."),
+    ] = "probabilities",
+    palette: Annotated[Literal["model", "voc", "jet", "safe"], typer.Option(help="Colours.")] = "model",
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
+    size: Annotated[
+        str, typer.Option(metavar="WxH|own", help="The box the model sees the image in.")
+    ] = "800x600",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write STEM_mask.png, STEM_overlay.png and STEM.json for each image.
+
+    An image that fails does not stop the others; the exit code is then 1.
+    """
+    from core.files import Order, find
+
+    fit = _fit(size)
+    with _reporting(debug):
+        found, missing = find(images)
+        _make_folder(out)
+        with _connected() as clients:
+            from core.aws.runtime import invoker
+
+            serving = _serving(clients, endpoint)
+            inputs = frozenset(path.resolve() for path in found)
+            order = Order(
+                serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs
+            )
+            outcome = Outcome(failed=[_failure(name, error) for name, error in missing])
+            _segment_all(found, order, invoker(clients, serving.name), outcome, debug)
+            _report(outcome, order, as_json)
+
+
+@endpoints.command("list")
+def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
+    """List the endpoints, newest first."""
+    with _reporting(debug):
+        with _connected() as clients:
+            from core.aws.endpoints import list_endpoints as ask
+
+            found = ask(clients)
+        rows = [
+            {
+                "name": row.name,
+                "status": row.status,
+                "created_at": row.created_at.isoformat(),
+                "modified_at": row.modified_at.isoformat(),
+            }
+            for row in found.endpoints
+        ]
+        if as_json:
+            print(json.dumps({"endpoints": rows, "complete": found.complete}, indent=1))
+        else:
+            _print_table("Endpoints", rows)
+        if not found.complete:
+            _say("There are more endpoints than these.")
+
+
+@app.command("image-uri")
+def image_uri(
+    region: Annotated[str, typer.Option(help="Default: AWS_REGION, then AWS_DEFAULT_REGION.")] = "",
+    debug: Debug = False,
+) -> None:
+    """Print the container image of AWS's algorithm, to train and serve with."""
+    with _reporting(debug):
+        from core.aws.images import image_uri as look_up
+
+        chosen = region or Settings.from_environ(os.environ).region
+        if not chosen:
+            raise SettingsError(
+                "No AWS region is given.", todo="Add --region, for example --region eu-west-1."
+            )
+        print(look_up(chosen))
+
+
+# Where the calls go.
+
+
+@contextmanager
+def _connected() -> Iterator[Clients]:
+    """Clients for AWS or for the sandbox, as the settings have it."""
+    from core.aws.connection import Connection, clients, connect
+
+    settings = Settings.from_environ(os.environ)
+    if settings.mode == "aws":
+        yield clients(connect(settings))
+        return
+    with _sandbox(settings.sandbox_dir) as address:
+        yield clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
+
+
+@contextmanager
+def _sandbox(folder: Path) -> Iterator[Address]:
+    """The sandbox that runs on the folder; else one for the length of this call."""
+    from sandbox import launcher
+
+    if launcher.running(folder) is None:
+        _say("Starting the sandbox … (`make sandbox` keeps one running)")
+    try:
+        address, process = launcher.ensure(folder)
+    except (launcher.LaunchError, OSError) as error:
+        raise UnreachableError(
+            "The sandbox did not start.", why=f"{error}", todo=f"Its log is in {folder}."
+        ) from error
+    try:
+        yield address
+    finally:
+        if process is not None:
+            _end(process)
+
+
+def _end(process: Popen[bytes]) -> None:
+    """Wait until it has gone: the next call would otherwise meet one that is going."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except TimeoutExpired:
+        process.kill()  # its models end with it
+        process.wait()
+
+
+def _serving(clients: Clients, name: str) -> Serving:
+    """The endpoint to ask: the one that was named, else the only one in service."""
+    from core.aws.endpoints import describe_serving, in_service
+    from core.endpoints import Serving, not_ready
+
+    try:
+        serving = describe_serving(clients, name or _only(in_service(clients)))
+    except DeniedError as error:
+        if not name:
+            raise
+        _say(
+            f"Its class names stay unknown. {error}"
+        )  # to ask an endpoint one need not be allowed to describe it
+        return Serving(name, status="")
+    for note in serving.notes:
+        _say(note)
+    refusal = not_ready(serving.name, serving.status, serving.failure_reason)
+    if refusal is not None:
+        raise refusal
+    return serving
+
+
+def _only(found: list[Any]) -> str:
+    if not found:
+        raise NotFoundError("No endpoint is in service.", todo="Deploy a model first.")
+    if len(found) > 1:
+        names = ", ".join(sorted(row.name for row in found))
+        raise InputError("Several endpoints are in service.", todo=f"Add --endpoint with one of: {names}.")
+    name: str = found[0].name
+    return name
+
+
+def _fit(size: str) -> tuple[int, int] | None:
+    if size == "own":
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", size)
+    if found is None:
+        raise typer.BadParameter(f"{size!r} is neither own nor a size such as 800x600.", param_hint="--size")
+    return int(found[1]), int(found[2])
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {out} cannot be made.", why=f"{error.strerror}.", todo="Choose another --out."
+        ) from error
+
+
+# The work.
+
+
+def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outcome, debug: bool) -> None:
+    """Each image in turn. Ctrl-C ends it with what is done so far."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from core.export import unique_stems
+    from core.files import segment_file
+
+    accepts: dict[str, str] = {}
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=_console(), redirect_stdout=False) as progress:
+        task = progress.add_task(f"Asking {order.endpoint}", total=len(paths))
+        for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
+            try:
+                outcome.done.append(segment_file(path, stem, order, invoke, accepts))
+            except KeyboardInterrupt:
+                outcome.stopped = True
+                return
+            except Exception as error:  # noqa: BLE001 - one image never stops the rest; each is told at the end
+                if debug:
+                    traceback.print_exc()
+                outcome.failed.append(_failure(str(path), error))
+            progress.advance(task)
+
+
+def _failure(name: str, error: Exception) -> dict[str, Any]:
+    if not isinstance(error, CoreError):
+        error = CoreError(
+            f"Segdeck stumbled: {error!r}.", todo="Run it with --debug, and report what it shows."
+        )
+    row = {"path": name, "error": type(error).__name__, "what": error.what}
+    row |= {"why": error.why, "todo": error.todo}
+    return row | ({"log_url": error.log_url} if isinstance(error, ModelError) else {})
+
+
+# What is said.
+
+
+def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
+    """The results on standard output, the failures on standard error; raises Exit when not all is well."""
+    if as_json:
+        rows = {"images": outcome.done, "failed": outcome.failed, "stopped": outcome.stopped}
+        print(json.dumps({"endpoint": order.endpoint, **rows}, indent=1))
+    else:
+        for row in outcome.done:
+            print(_line(row))
+    for row in outcome.done:
+        for problem in row["problems"]:
+            _say(f"{row['path']}: {problem}")
+    for row in outcome.failed:
+        _print_error(row["what"], row["why"], row["todo"], where=row["path"])
+    total = len(outcome.done) + len(outcome.failed)
+    if outcome.stopped:
+        _say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
+        raise typer.Exit(STOPPED)
+    if outcome.failed:
+        _say(f"{len(outcome.failed)} of {total} images failed.")
+        raise typer.Exit(FAILED)
+
+
+def _line(row: dict[str, Any]) -> str:
+    largest = row["classes"][:SHOWN_CLASSES]
+    shares = ", ".join(f"{area['name']} {area['share']:.1%}" for area in largest)
+    return f"{row['files']['mask']}  {shares}  {row['seconds']['endpoint']:.2f} s"
+
+
+@contextmanager
+def _reporting(debug: bool) -> Iterator[None]:
+    """Errors of ours become text and an exit code, not a traceback."""
+    try:
+        yield
+    except CoreError as error:
+        if debug:
+            raise
+        _print_error(error.what, error.why, error.todo)
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt:
+        _say("Stopped.")
+        raise typer.Exit(STOPPED) from None
+
+
+def _print_error(what: str, why: str, todo: str, where: str = "") -> None:
+    from rich.text import Text
+
+    text = Text(f"{where}: " if where else "", style="bold")
+    text.append(what, style="bold red")
+    text.append("".join(f"\n  {part}" for part in (why, todo) if part), style="not bold")
+    _console().print(text, soft_wrap=True)
+
+
+def _print_table(title: str, rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        print("There are none.")
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
+    for row in rows:
+        table.add_row(*row.values())
+    Console(soft_wrap=True).print(table, markup=False)
+
+
+def _say(text: str) -> None:
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+if __name__ == "__main__":
+    sys.exit(app())
