@@ -19,7 +19,7 @@ import re
 import secrets
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
@@ -257,8 +257,12 @@ def _folded(stem: str) -> str:
     return unicodedata.normalize("NFKC", stem).casefold()
 
 
-def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
+def write_new(
+    path: Path, data: bytes, *, overwrite: bool = False, link: Callable[[Path, Path], None] = os.link
+) -> None:
     """Save a file whole or not at all: written beside its place, then moved there in one step.
+
+    link: gives a file a second name, and fails where the name is taken.
 
     Raises InputError where something stands there already (unless `overwrite`), and where it cannot be written.
     """
@@ -270,7 +274,10 @@ def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        _move(part, path, overwrite=overwrite)
+        if overwrite:
+            part.replace(path)
+        else:
+            _name(part, path, link)
     except FileExistsError as error:
         raise _exists(path) from error
     except OSError as error:
@@ -280,16 +287,14 @@ def write_new(path: Path, data: bytes, *, overwrite: bool = False) -> None:
             todo="Choose a folder that exists, that you may write to and that has room.",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        if os.path.lexists(part):
+            part.unlink()
 
 
-def _move(part: Path, path: Path, *, overwrite: bool) -> None:
-    """A link refuses to replace what stands there, in the same step; a rename does not ask."""
-    if overwrite:
-        part.replace(path)
-        return
+def _name(part: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
+    """Give the file its name. A link refuses in the same step to replace what stands there; a rename does not ask."""
     try:
-        path.hardlink_to(part)
+        link(part, path)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
