@@ -13,6 +13,12 @@ function hexOf(pixel) {
   return "#" + [0, 8, 16].map((shift) => ((pixel >>> shift) & 0xff).toString(16).padStart(2, "0")).join("");
 }
 
+/** A pixel, mixed with a part of white. */
+function mixWhite(pixel, part) {
+  const mix = (shift) => Math.round(((pixel >>> shift) & 0xff) * (1 - part) + 255 * part) << shift;
+  return (OPAQUE | mix(16) | mix(8) | mix(0)) >>> 0;
+}
+
 /**
  * The scale of the probability maps: 0 % to 100 % as 101 pixels, dark blue over green to bright yellow.
  * Lightness rises evenly in OKLab, so that equal steps look equal, in grey and to colour-blind eyes too.

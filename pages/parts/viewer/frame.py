@@ -34,8 +34,8 @@ PERCENT = 100
 WORTH_SHOWING = 0.05
 """A class that is nowhere in the mask, and nowhere this probable, gets no plane."""
 
-PLANE_PIXELS = 12_000_000
-"""With more pixels than this in all probability planes together, they are thinned out: 21 x 800 x 600 fit."""
+PLANE_PIXELS = 16_000_000
+"""With more pixels than this in all probability planes together, they are thinned out. 21 of 800 x 600 are 10 million."""
 
 
 def build(photo_jpeg: bytes, photo_size: tuple[int, int], segmentation: Segmentation) -> bytes:

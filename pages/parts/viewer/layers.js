@@ -2,7 +2,6 @@
 // frame then only scales it.
 
 const SMOOTH_BELOW = 2; // device pixels a pixel: enlarged beyond this, pixels keep their edges
-const WHITE = 0xffffffff;
 
 /** A canvas of the plane's size, its pixels taken from `paint(values, pixels)`. */
 function paintLayer(width, height, paint) {
@@ -29,14 +28,15 @@ function mapLayer(plane, scale, labels, colors) {
   });
 }
 
-/** The borders between classes: each pixel that has a neighbour of another class, in `colors` or in white. */
+/**
+ * The borders between classes: each pixel that has a neighbour of another class, in its colour.
+ * The colours are mixed with that part of white, to stand out from the fill.
+ */
 function outlineLayer(labels, colors, white) {
   const { width, height, values } = labels;
+  const lines = colors.map((color) => color && mixWhite(color, white));
   return paintLayer(width, height, (pixels) => {
-    const mark = (i) => {
-      const color = colors[values[i]];
-      if (color) pixels[i] = white ? WHITE : color;
-    };
+    const mark = (i) => (pixels[i] = lines[values[i]]);
     for (let y = 0, i = 0; y < height; y++) {
       for (let x = 0; x < width; x++, i++) {
         const right = x + 1 < width && values[i] !== values[i + 1];
@@ -59,20 +59,21 @@ function drawOver(context, image, { scale, left, top }, width, height, alpha = 1
   context.globalAlpha = 1;
 }
 
-/** Two lines through the middle of a label pixel, open at the crossing, and that pixel's frame where it is large. */
-function drawCrosshair(context, placement, point, ratio) {
-  const { scale, left, top } = placement;
-  const { width, height } = context.canvas;
-  const x = left + (Math.floor(point.x) + 0.5) * scale;
-  const y = top + (Math.floor(point.y) + 0.5) * scale;
+/** Two lines across the picture, open where they meet at a label pixel, and that pixel's frame where it is large. */
+function drawCrosshair(context, { scale, left, top }, point, { width, height }) {
+  const ratio = devicePixelRatio;
+  const snap = (value) => Math.floor(value) + (Math.round(ratio) % 2) / 2; // a line of one pixel stays one pixel
+  const x = snap(left + (Math.floor(point.x) + 0.5) * scale);
+  const y = snap(top + (Math.floor(point.y) + 0.5) * scale);
+  const [right, bottom] = [left + width * scale, top + height * scale];
   const gap = Math.max(7 * ratio, scale * 0.75);
   const path = new Path2D(
-    `M0 ${y}H${x - gap}M${x + gap} ${y}H${width}M${x} 0V${y - gap}M${x} ${y + gap}V${height}`,
+    `M${left} ${y}H${x - gap}M${x + gap} ${y}H${right}M${x} ${top}V${y - gap}M${x} ${y + gap}V${bottom}`,
   );
   if (scale >= 6 * ratio) path.rect(x - scale / 2, y - scale / 2, scale, scale);
-  for (const [style, line] of [["rgba(0, 0, 0, 0.55)", 3], ["rgba(255, 255, 255, 0.95)", 1]]) {
+  for (const [style, line] of [["rgba(0, 0, 0, 0.5)", 3], ["rgba(255, 255, 255, 0.95)", 1]]) {
     context.strokeStyle = style;
-    context.lineWidth = line * ratio;
+    context.lineWidth = line * Math.round(ratio);
     context.stroke(path);
   }
 }

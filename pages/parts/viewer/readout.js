@@ -14,7 +14,8 @@ function inspect(picture, { x, y }, chosen) {
   let second = null;
   for (const [other, plane] of planes) {
     const percent = percentOf(plane);
-    if (other !== id && percent > (second?.[1] ?? 0)) second = [other, percent];
+    // A thinned plane tells of a neighbour: what it calls more probable than the winner is not the runner-up here.
+    if (other !== id && percent > (second?.[1] ?? 0) && percent <= confidence.values[index]) second = [other, percent];
   }
   return {
     id,
@@ -26,8 +27,14 @@ function inspect(picture, { x, y }, chosen) {
   };
 }
 
+/** The class whose map is shown, if one is; else the runner-up. */
+function secondText({ names }, { id, second, chosen }, mapId) {
+  if (mapId !== null) return mapId === id || chosen === null ? "" : `${names.get(mapId)} ${percentText(chosen)}`;
+  return second ? `then ${names.get(second[0])} ${percentText(second[1])}` : "";
+}
+
 /** Writes what `inspect` found into the page; null = the mouse is elsewhere. */
-function fillReadout(root, picture, found, mode, colorOf) {
+function fillReadout(root, picture, found, { mode, chosen: chosenId, colorOf }) {
   const write = (selector, text) => {
     root.querySelector(`.readout ${selector}`).textContent = text;
   };
@@ -41,7 +48,7 @@ function fillReadout(root, picture, found, mode, colorOf) {
   const { id, percent, second, chosen, x, y } = found;
   write(".name", picture.names.get(id));
   write(".percent", percent === null ? "" : percentText(percent));
-  write(".second", mode === "probability" ? "" : second ? `then ${picture.names.get(second[0])} ${percentText(second[1])}` : "");
+  write(".second", secondText(picture, found, mode === "probability" ? chosenId : null));
   write(".place", `x ${x}, y ${y}`);
   root.querySelector(".readout .swatch").style.setProperty("--color", colorOf(id));
   root.querySelector(".meter").style.setProperty("--filled", `${percent ?? 0}%`);

@@ -148,6 +148,7 @@ class Viewer {
       button.title = this.picture.confidence ? "Next view (m)" : NO_PROBABILITIES;
     }
     this.find(".of-class").hidden = this.mode !== "probability";
+    this.find(".palette").hidden = this.mode !== "classes";
     this.find(".of-class select").value = this.chosen;
     this.find(".palette select").value = this.palette.name;
     this.find(".scale").hidden = this.mode === "classes";
@@ -214,7 +215,7 @@ class Viewer {
     if (this.mode === "classes") this.layer = maskLayer(labels, colors);
     else if (all) this.layer = plane && mapLayer(plane, this.scale);
     else this.layer = mapLayer(confidence, this.scale, labels, colors);
-    this.outline = this.settings.outline && outlineLayer(labels, colors, this.mode !== "classes");
+    this.outline = this.settings.outline && outlineLayer(labels, colors, this.mode === "classes" ? 0.35 : 1);
     this.legend.update((id) => this.colorOf(id), (id) => (all ? id === this.chosen : !this.hidden.has(id)));
     this.find(".all").disabled = all || this.hidden.size === 0;
     this.showReadout();
@@ -236,7 +237,7 @@ class Viewer {
       context.clearRect(0, 0, canvas.width, canvas.height);
       drawOver(context, this.picture.photo, placement, width, height);
       if (canvas === this.resultCanvas) this.drawLayers(context, placement);
-      if (this.point) drawCrosshair(context, placement, this.point, devicePixelRatio);
+      if (this.point) drawCrosshair(context, placement, this.point, this.picture.labels);
     }
     const { zoom, centerX, centerY } = this.view;
     this.root.toggleAttribute("data-zoomed", zoom > 1);
@@ -318,7 +319,8 @@ class Viewer {
 
   showReadout() {
     const found = this.point && inspect(this.picture, this.point, this.chosen);
-    fillReadout(this.root, this.picture, found, this.mode, (id) => this.colorOf(id));
+    const { mode, chosen } = this;
+    fillReadout(this.root, this.picture, found, { mode, chosen, colorOf: (id) => this.colorOf(id) });
   }
 
   destroy() {
@@ -329,16 +331,10 @@ class Viewer {
   }
 }
 
-const VIEWERS = new WeakMap(); // by the element Streamlit gives us
-
 /** Streamlit calls this at the start, and again whenever the frame or the theme changes. */
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".viewer");
-  if (!VIEWERS.has(root)) VIEWERS.set(root, new Viewer(root));
-  const viewer = VIEWERS.get(root);
-  viewer.show(data);
-  return () => {
-    viewer.destroy();
-    VIEWERS.delete(root);
-  };
+  root.viewer ??= new Viewer(root);
+  root.viewer.show(data);
+  return () => root.viewer.destroy();
 }
