@@ -1,0 +1,187 @@
+"""A PNG whose samples are class ids, as the algorithm answers to `Accept: image/png`.
+
+Strategy: walk the chunks first (lengths, order, checksums, end of the file), then hand Pillow a PNG of just what the
+samples need. So no comment, profile or animation is ever unpacked, and a file that is damaged anywhere is refused,
+where Pillow would shrug at a cut end. Pillow alone reads the samples, since OpenCV and others turn a palette's
+indices into colours. (https://www.w3.org/TR/png-3)
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
+
+from core.wire.source import Source, counted, described
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PIXELS = 100_000_000
+"""Pixels that we are ready to hold: as many as a photograph may have."""
+
+_HEADER = struct.Struct(">IIBBBBB")
+_FRAME = 12
+_GREY, _PALETTE = 0, 3
+_COLOR_TYPES = {
+    0: "grey",
+    2: "colour (RGB)",
+    3: "palette",
+    4: "grey with alpha",
+    6: "colour with alpha (RGBA)",
+}
+_DEPTHS = (1, 2, 4, 8)
+_CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_DEFLATE_RATIO = 1032
+"""More than this, deflate cannot pack into a byte: what claims to is a trap. (RFC 1951: 258 bytes in 2 bits.)"""
+
+
+class Chunk(NamedTuple):
+    """One chunk; positions in the source. `start` to `end` is its content."""
+
+    name: bytes
+    start: int
+    end: int
+
+
+class Header(NamedTuple):
+    """IHDR; width and height in pixels, depth in bits a sample."""
+
+    width: int
+    height: int
+    depth: int
+    color_type: int
+    compression: int
+    filtering: int
+    interlace: int
+
+
+def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The samples of a grey or palette PNG of 1 to 8 bits, (H, W) uint8: ids, never colours.
+
+    Raises DecodeError where it is damaged, of another kind, or above `max_pixels`.
+    """
+    if bytes(source.data[: len(SIGNATURE)]) != SIGNATURE:
+        raise source.error(
+            "The answer is no PNG", found=described(source.data), wanted="a PNG's signature", position=0
+        )
+    kept = [chunk for chunk in _chunks(source) if chunk.name in _CRITICAL]
+    header = _header(source, kept)
+    _check_size(source, header, kept, max_pixels)
+    return _samples(source, header, kept)
+
+
+def _chunks(source: Source) -> Iterator[Chunk]:
+    """All chunks up to IEND, which must be the end of the answer; each whole and with the right checksum."""
+    position = len(SIGNATURE)
+    name = b""
+    while name != b"IEND":
+        chunk = _chunk(source, position)
+        yield chunk
+        name, position = chunk.name, chunk.end + 4
+    left = len(source.data) - position
+    if left:
+        raise source.error(
+            "Something stands behind the PNG",
+            found=f"{counted(left, 'byte')} more, {described(source.data[position:])}",
+            wanted="the end of the answer",
+            position=position,
+        )
+
+
+def _chunk(source: Source, position: int) -> Chunk:
+    left = len(source.data) - position
+    length = int.from_bytes(source.data[position : position + 4], "big") if left >= 4 else 0
+    if left < _FRAME + length:
+        raise source.error(
+            "The PNG is cut",
+            found=f"{counted(left, 'byte')} left",
+            wanted=f"a chunk of {_FRAME + length:,}",
+            position=position,
+        )
+    start = position + 8
+    end = start + length
+    checksum = int.from_bytes(source.data[end : end + 4], "big")
+    wanted = zlib.crc32(source.data[position + 4 : end])
+    if checksum != wanted:
+        raise source.error(
+            "The PNG is damaged",
+            found=f"checksum {checksum:08x} of a chunk",
+            wanted=f"{wanted:08x}, which its bytes give",
+            position=end,
+        )
+    return Chunk(bytes(source.data[position + 4 : start]), start, end)
+
+
+def _header(source: Source, chunks: list[Chunk]) -> Header:
+    first = chunks[0]
+    if first.name != b"IHDR" or first.end - first.start != _HEADER.size:
+        raise source.error(
+            "The PNG has no header",
+            found=f"{counted(first.end - first.start, 'byte')} of {described(memoryview(first.name))}",
+            wanted=f"IHDR, {_HEADER.size} bytes",
+            position=first.start,
+        )
+    header = Header(*_HEADER.unpack_from(source.data, first.start))
+    if header.color_type not in (_GREY, _PALETTE) or header.depth not in _DEPTHS:
+        kind = _COLOR_TYPES.get(header.color_type, f"of colour type {header.color_type}")
+        raise source.error(
+            "The PNG is no mask of class ids",
+            found=f"a picture that is {kind}, {counted(header.depth, 'bit')} a sample",
+            wanted="grey or palette, 1 to 8 bits a sample",
+            position=first.start + 8,
+        )
+    return header
+
+
+def _check_size(source: Source, header: Header, chunks: list[Chunk], max_pixels: int) -> None:
+    """Refuse, before anything is unpacked, a size that is nothing, too much, or more than the bytes can hold."""
+    packed = sum(chunk.end - chunk.start for chunk in chunks if chunk.name == b"IDAT")
+    pixels = header.width * header.height
+    claimed = f"{header.width:,} x {header.height:,} pixels"
+    wanted = ""
+    if pixels == 0:
+        wanted = "at least one"
+    elif pixels > max_pixels:
+        wanted = f"at most {max_pixels:,} pixels"
+    elif pixels * header.depth // 8 > packed * _DEFLATE_RATIO:
+        wanted = f"at most what {counted(packed, 'packed byte')} can hold"
+    if wanted:
+        raise source.error("The PNG's size cannot be", found=claimed, wanted=wanted, position=chunks[0].start)
+
+
+def _samples(source: Source, header: Header, chunks: list[Chunk]) -> NDArray[np.uint8]:
+    try:
+        with PngImageFile(io.BytesIO(_repacked(source, chunks))) as image:
+            image.load()
+            samples = np.array(image, np.uint8)
+    # What Pillow and zlib are known to raise at bytes that are no PNG.
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise source.error(
+            "The PNG cannot be unpacked",
+            found=f"{type(error).__name__}: {error}",
+            wanted=f"the samples of {header.width:,} x {header.height:,} pixels",
+            position=chunks[0].start,
+        ) from error
+    # Pillow stretches grey of 2 and 4 bits to 0..255; a mask of 1 bit it gives as false and true.
+    stretch = 255 // ((1 << header.depth) - 1)
+    return samples // np.uint8(stretch) if header.color_type == _GREY and header.depth in (2, 4) else samples
+
+
+def _repacked(source: Source, chunks: list[Chunk]) -> bytes:
+    """The PNG without the chunks that do not matter."""
+    data = source.data
+    return b"".join([SIGNATURE, *(data[chunk.start - 8 : chunk.end + 4] for chunk in chunks)])

@@ -1,0 +1,235 @@
+"""The protobuf wire format, as far as a message of numbers needs it.
+
+Strategy: `fields` walks the fields of one message and yields where each one's content lies; nothing is copied and
+no claimed length is believed before the bytes are seen to be there. `Repeated` gathers one repeated number field:
+a single packed run stays a view of the answer; more of them, or numbers one by one, are joined, since protobuf says
+that they mean the same. (https://protobuf.dev/programming-guides/encoding)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import DecodeError
+from core.wire.source import Source, counted
+
+VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
+"""Wire types: how the end of a field's content is found."""
+
+_FIXED_SIZE = {FIXED64: 8, FIXED32: 4}
+_MAX_VARINT = 10
+_MAX_DEPTH = 100
+"""Groups in groups, as deep as the protobuf library itself goes."""
+
+_MAX_NUMBER = (1 << 29) - 1
+_VARINT_BLOCK = 1 << 16
+
+Kind = Literal["float", "double", "int32", "uint64"]
+_KINDS: dict[Kind, tuple[int, np.dtype[Any]]] = {
+    "float": (FIXED32, np.dtype("<f4")),
+    "double": (FIXED64, np.dtype("<f8")),
+    "int32": (VARINT, np.dtype("<i4")),
+    "uint64": (VARINT, np.dtype("<u8")),
+}
+
+
+class Span(NamedTuple):
+    """Bytes from `start` up to `end`, as positions in a source."""
+
+    start: int
+    end: int
+
+
+class Field(NamedTuple):
+    """One field of a message: its number, its wire type and where its content lies."""
+
+    number: int
+    wire_type: int
+    span: Span
+
+
+def fields(source: Source, span: Span) -> Iterator[Field]:
+    """The fields of the message in `span`, in the order they stand. Raises DecodeError where one is damaged."""
+    position = span.start
+    while position < span.end:
+        number, wire_type, start = _tag(source, position, span.end)
+        if wire_type == END_GROUP:
+            raise source.error(
+                "A protobuf group ends that never began",
+                found=f"the end of group {number}",
+                wanted="a field",
+                position=position,
+            )
+        content, position = _content(source, number, wire_type, start, span.end)
+        yield Field(number, wire_type, content)
+
+
+def varint(source: Source, position: int, end: int) -> tuple[int, int]:
+    """The base-128 number at `position`, at most 64 bits, and the position behind it."""
+    value = 0
+    data = source.data
+    for index in range(min(_MAX_VARINT, end - position)):
+        byte = data[position + index]
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1
+    left = end - position
+    raise source.error(
+        "A protobuf number has no end",
+        found=f"{counted(min(left, _MAX_VARINT), 'byte')}, and each says that another follows"
+        if left
+        else "the end",
+        wanted=f"a number of 1 to {_MAX_VARINT} bytes",
+        position=position,
+    )
+
+
+def _tag(source: Source, position: int, end: int) -> tuple[int, int, int]:
+    """Field number, wire type, and the position behind the tag."""
+    tag, start = varint(source, position, end)
+    number, wire_type = tag >> 3, tag & 7
+    if not 1 <= number <= _MAX_NUMBER or wire_type > FIXED32:
+        raise source.error(
+            "This is no protobuf field",
+            found=f"field number {number}, wire type {wire_type}",
+            wanted=f"a number of 1 to {_MAX_NUMBER} and a wire type of 0 to 5",
+            position=position,
+        )
+    return number, wire_type, start
+
+
+def _content(source: Source, number: int, wire_type: int, start: int, end: int) -> tuple[Span, int]:
+    """Where a field's content lies, and the position behind the field."""
+    if wire_type == VARINT:
+        stop = varint(source, start, end)[1]
+    elif wire_type == LENGTH:
+        length, start = varint(source, start, end)
+        stop = start + length
+    elif wire_type == GROUP:
+        return _group(source, number, start, end)
+    else:
+        stop = start + _FIXED_SIZE[wire_type]
+    if stop > end:
+        raise source.error(
+            f"Protobuf field {number} is longer than what holds it",
+            found=f"{counted(end - start, 'byte')} left",
+            wanted=counted(stop - start, "byte"),
+            position=start,
+        )
+    return Span(start, stop), stop
+
+
+def _group(source: Source, number: int, start: int, end: int) -> tuple[Span, int]:
+    """A group's content, up to its own end tag; groups within are passed over by count, not by recursion."""
+    open_groups = [number]
+    position = start
+    while True:
+        at = position
+        inner, wire_type, position = _tag(source, at, end)
+        if wire_type == GROUP:
+            open_groups.append(inner)
+        elif wire_type == END_GROUP and inner == open_groups[-1]:
+            open_groups.pop()
+        elif wire_type == END_GROUP or len(open_groups) > _MAX_DEPTH:
+            raise source.error(
+                "Protobuf groups do not nest",
+                found=f"the end of group {inner}" if wire_type == END_GROUP else "one more level",
+                wanted=f"the end of group {open_groups[-1]}, at most {_MAX_DEPTH} levels deep",
+                position=at,
+            )
+        else:
+            _, position = _content(source, inner, wire_type, position, end)
+        if not open_groups:
+            return Span(start, at), position
+
+
+class Repeated:
+    """Gathers the numbers of one repeated field, packed or one by one, in the order they stand."""
+
+    def __init__(self, source: Source, kind: Kind) -> None:
+        self._source = source
+        self._wire_type, self._dtype = _KINDS[kind]
+        self._size = 0 if self._wire_type == VARINT else self._dtype.itemsize
+        self._first: Span | None = None
+        self._joined: bytearray | None = None
+
+    def add(self, field: Field) -> None:
+        """Take one field's content. A field of another wire type is, as in protobuf, unknown and passed over."""
+        if field.wire_type == LENGTH:
+            self._check_whole(field.span)
+        elif field.wire_type != self._wire_type:
+            return
+        start, end = field.span
+        if start == end:
+            return
+        if self._first is None:
+            self._first = field.span
+            return
+        if self._joined is None:
+            self._joined = bytearray(self._source.data[self._first.start : self._first.end])
+        self._joined += self._source.data[start:end]
+
+    @property
+    def position(self) -> int | None:
+        """Where the first number stands; None if there is none."""
+        return self._first.start if self._first else None
+
+    def numbers(self) -> NDArray[Any]:
+        """The numbers, 1-D, of the kind's own type. Floats in one packed run are a read-only view, not copied."""
+        if self._first is None:
+            return np.empty(0, self._dtype)
+        whole = self._source.data[self._first.start : self._first.end]
+        raw = np.frombuffer(whole if self._joined is None else self._joined, np.uint8)
+        return self._integers(raw) if self._wire_type == VARINT else raw.view(self._dtype)
+
+    def _check_whole(self, span: Span) -> None:
+        size = span.end - span.start
+        if size and (size % self._size if self._size else self._source.data[span.end - 1] >= 0x80):
+            raise self._source.error(
+                "Packed protobuf numbers end within a number",
+                found=counted(size, "byte"),
+                wanted=f"a multiple of {self._size}" if self._size else "a last byte below 128",
+                position=span.start,
+            )
+
+    def _integers(self, raw: NDArray[np.uint8]) -> NDArray[Any]:
+        """Decode varints. By blocks, so that the indices of a block are all the memory needed beside the result."""
+        numbers = np.empty(np.count_nonzero(raw < 0x80), self._dtype)
+        done = position = 0
+        while position < len(raw):
+            block = raw[position : position + _VARINT_BLOCK]
+            ends = np.flatnonzero(block < 0x80) + 1
+            lengths = np.diff(ends, prepend=0)
+            if not len(ends) or lengths.max() > _MAX_VARINT:
+                raise self._too_long()
+            # Cut to the low bits that the type has, as protobuf does: int32 -1 is sent as 64 bits.
+            numbers[done : done + len(ends)] = _varint_values(block, ends - lengths, lengths).astype(
+                self._dtype
+            )
+            done += len(ends)
+            position += int(ends[-1])
+        return numbers
+
+    def _too_long(self) -> DecodeError:
+        return self._source.error(
+            "A packed protobuf number is too long",
+            found=f"more than {_MAX_VARINT} bytes",
+            wanted=f"1 to {_MAX_VARINT}",
+            position=self.position or 0,
+        )
+
+
+def _varint_values(
+    raw: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.uint64]:
+    """The values of whole varints that begin at `starts`."""
+    values = np.zeros(len(starts), np.uint64)
+    for index in range(int(lengths.max())):
+        longer = lengths > index
+        bits = (raw[starts[longer] + index] & 0x7F).astype(np.uint64)
+        values[longer] |= bits << np.uint64(7 * index)
+    return values
