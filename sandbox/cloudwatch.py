@@ -1,0 +1,361 @@
+"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9, for two weeks.
+
+Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol that boto3 and
+the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
+
+A point is a value with its count, or a statistic set. Points fall into periods that begin at whole multiples of the
+period since 1970. A percentile is the smallest value that at least that share of the samples does not exceed; as in
+AWS there is none for a period with a statistic set of differing values.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import math
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.protocol import (
+    ApiError,
+    Params,
+    call_json,
+    dialect,
+    error_reply,
+    target_operation,
+    unknown_operation,
+)
+
+_SCHEMA = """
+create table if not exists metric(
+    id integer primary key, namespace text not null, name text not null, dimensions text not null,
+    last integer not null, unique(namespace, name, dimensions));
+create table if not exists point(
+    metric integer not null, time integer not null, unit text not null,
+    count real not null, sum real not null, low real not null, high real not null);
+create index if not exists point_time on point(metric, time);
+"""
+KEPT_SECONDS = 14 * 86_400
+_FUTURE_SECONDS = 2 * 3600
+_ACTIVE_SECONDS = 3 * 3600
+_MAX_POINTS = 100_800  # of one GetMetricData answer
+_MAX_STATISTICS = 1440  # data points of one GetMetricStatistics answer
+_PAGE = 500  # metrics of one ListMetrics answer
+_MAX_BODY = 16 << 20
+_PLAIN = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
+_PERCENTILE = re.compile(r"p(100|[0-9]{1,2}(?:\.[0-9]{1,10})?)")
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The samples of one period. values: (value, count) pairs, for percentiles; None where they are not known."""
+
+    count: float = 0.0
+    sum: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+    values: list[tuple[float, float]] | None = field(default_factory=list)
+
+    def add(self, count: float, total: float, low: float, high: float) -> None:
+        """Take one stored point."""
+        self.count += count
+        self.sum += total
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        if low != high:
+            self.values = None
+        elif self.values is not None:
+            self.values.append((low, count))
+
+    def statistic(self, name: str) -> float | None:
+        """A statistic by CloudWatch's name; None where it is not known. Raises ApiError for one not offered."""
+        if name in _PLAIN:
+            average = self.sum / self.count
+            return dict(zip(_PLAIN, (average, self.sum, self.low, self.high, self.count), strict=True))[name]
+        found = _PERCENTILE.fullmatch(name)
+        if found is None:
+            raise _invalid(
+                f"The sandbox offers the statistics {', '.join(_PLAIN)} and p0 to p100; found {name!r}."
+            )
+        return None if self.values is None else _percentile(self.values, float(found[1]) / 100)
+
+
+class CloudWatch:
+    """The service, for many threads of one process. path: the SQLite file; clock: seconds since 1970."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")
+        self._db.executescript(_SCHEMA)
+        oldest = clock() - KEPT_SECONDS
+        self._db.execute("delete from point where time < ?", (oldest,))
+        self._db.execute("delete from metric where last < ?", (oldest,))
+        self._operations: dict[str, Callable[[Params], Params | None]] = {
+            "PutMetricData": self._put,
+            "GetMetricData": self._get_data,
+            "GetMetricStatistics": self._get_statistics,
+            "ListMetrics": self._list,
+            "DescribeAlarms": lambda _: {"MetricAlarms": [], "CompositeAlarms": []},
+            "DescribeAlarmsForMetric": lambda _: {"MetricAlarms": []},
+        }
+
+    def call(self, operation: str, params: Params) -> Params:
+        """The result of one operation; times are seconds since 1970. Raises ApiError."""
+        run = self._operations.get(operation)
+        if run is None:
+            raise unknown_operation("cloudwatch", operation)
+        return run(params) or {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            operation = target_operation(environ)
+            if not operation:
+                raise _invalid(
+                    "The sandbox's CloudWatch speaks JSON only, as boto3 does from version 1.41 on."
+                )
+            body = _body(environ)
+            reply = call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
+        except ApiError as error:
+            reply = error_reply(error, dialect(environ, "monitoring"))
+        start_response(reply.status_line(), reply.headers)
+        return reply.body
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._db.close()
+
+    # Writing
+
+    def _put(self, params: Params) -> None:
+        if params.get("EntityMetricData"):
+            raise _invalid("The sandbox does not offer EntityMetricData; give MetricData.")
+        now = self._clock()
+        data = [(datum, _points(datum), _moment(datum, now)) for datum in params.get("MetricData", [])]
+        with self._lock, self._db:
+            self._db.execute("begin immediate")
+            for datum, points, at in data:
+                metric = self._metric(params["Namespace"], datum, at)
+                rows = [(metric, at, datum.get("Unit", "None"), *point) for point in points]
+                self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _metric(self, namespace: str, datum: Params, at: int) -> int:
+        row = (namespace, datum["MetricName"], _dimensions(datum), at)
+        self._all(
+            "insert into metric(namespace, name, dimensions, last) values (?, ?, ?, ?) "
+            "on conflict(namespace, name, dimensions) do update set last = max(last, excluded.last)",
+            *row,
+        )
+        sql = "select id from metric where namespace = ? and name = ? and dimensions = ?"
+        found: int = self._all(sql, *row[:3])[0][0]
+        return found
+
+    # Reading
+
+    def _get_data(self, params: Params) -> Params:
+        queries = params["MetricDataQueries"]
+        if len({query["Id"] for query in queries}) < len(queries):
+            raise _invalid("The values for parameter id in MetricDataQueries are not unique.")
+        ascending = params.get("ScanBy") == "TimestampAscending"
+        results = [self._result(query, params, ascending=ascending) for query in queries]
+        shown = [
+            result for query, result in zip(queries, results, strict=True) if query.get("ReturnData", True)
+        ]
+        return _page(shown, _offset(params), min(params.get("MaxDatapoints", _MAX_POINTS), _MAX_POINTS))
+
+    def _result(self, query: Params, params: Params, *, ascending: bool) -> Params:
+        """One query's result with all its points."""
+        asked = query.get("MetricStat")
+        if asked is None or query.get("Expression"):
+            raise _invalid(
+                f"The sandbox offers no metric math nor SEARCH; found {query.get('Expression')!r}."
+            )
+        buckets = self._buckets(asked["Metric"], params, asked["Period"], asked.get("Unit"))
+        merged: dict[int, float] = {}
+        for (at, _), bucket in buckets.items():
+            value = bucket.statistic(asked["Stat"])
+            if value is not None:
+                merged.setdefault(at, value)
+        times = sorted(merged, reverse=not ascending)
+        return {
+            "Id": query["Id"],
+            "Label": query.get("Label") or asked["Metric"].get("MetricName", query["Id"]),
+            "Timestamps": times,
+            "Values": [merged[at] for at in times],
+            "StatusCode": "Complete",
+        }
+
+    def _get_statistics(self, params: Params) -> Params:
+        plain, extended = params.get("Statistics", []), params.get("ExtendedStatistics", [])
+        if not plain and not extended:
+            raise ApiError("MissingParameter", "Must specify either Statistics or ExtendedStatistics")
+        count = math.ceil((params["EndTime"] - params["StartTime"]) / params["Period"])
+        if count > _MAX_STATISTICS:
+            raise ApiError(
+                "InvalidParameterCombination",
+                f"You have requested up to {count:,} datapoints, which exceeds the limit of {_MAX_STATISTICS:,}. "
+                "You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
+            )
+        buckets = self._buckets(params, params, params["Period"], params.get("Unit"))
+        points = []
+        for (at, unit), bucket in sorted(buckets.items()):
+            percentiles = {name: bucket.statistic(name) for name in extended}
+            known = {name: value for name, value in percentiles.items() if value is not None}
+            point = {"Timestamp": at, "Unit": unit} | {name: bucket.statistic(name) for name in plain}
+            points.append(point | ({"ExtendedStatistics": known} if known else {}))
+        return {"Label": params["MetricName"], "Datapoints": points}
+
+    def _buckets(
+        self, metric: Params, span: Params, period: int, unit: str | None
+    ) -> dict[tuple[int, str], Bucket]:
+        """The samples from StartTime (down to a whole period) up to EndTime, by (start of the period, unit)."""
+        if period not in {1, 5, 10, 20, 30} and period % 60:
+            raise _invalid("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
+        if span["StartTime"] >= span["EndTime"]:
+            raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
+        rows = self._all(
+            "select time, unit, count, sum, low, high from point where metric = "
+            "(select id from metric where namespace = ? and name = ? and dimensions = ?) "
+            "and time >= ? and time < ? and (? is null or unit = ?) order by time",
+            *(metric.get("Namespace", ""), metric.get("MetricName", ""), _dimensions(metric)),
+            *(span["StartTime"] // period * period, span["EndTime"], unit, unit),
+        )
+        buckets: dict[tuple[int, str], Bucket] = {}
+        for at, its_unit, *point in rows:
+            buckets.setdefault((at // period * period, its_unit), Bucket()).add(*point)
+        return buckets
+
+    def _list(self, params: Params) -> Params:
+        oldest = self._clock() - _ACTIVE_SECONDS if params.get("RecentlyActive") else 0
+        rows = self._all(
+            "select namespace, name, dimensions from metric where (? is null or namespace = ?) "
+            "and (? is null or name = ?) and last >= ? order by namespace, name, dimensions",
+            *(
+                params.get("Namespace"),
+                params.get("Namespace"),
+                params.get("MetricName"),
+                params.get("MetricName"),
+            ),
+            oldest,
+        )
+        wanted = params.get("Dimensions", [])
+        found = [row for row in rows if _has(json.loads(row[2]), wanted)]
+        offset = _offset(params)
+        metrics = [
+            {
+                "Namespace": namespace,
+                "MetricName": name,
+                "Dimensions": [{"Name": n, "Value": v} for n, v in json.loads(dimensions)],
+            }
+            for namespace, name, dimensions in found[offset : offset + _PAGE]
+        ]
+        more = {"NextToken": str(offset + _PAGE)} if len(found) > offset + _PAGE else {}
+        return {"Metrics": metrics} | more
+
+    def _all(self, sql: str, *values: object) -> list[Any]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+
+def _percentile(values: list[tuple[float, float]], share: float) -> float:
+    """The smallest value that at least `share` of the samples does not exceed. values: (value, count), any order."""
+    ordered = sorted(values)
+    wanted = share * sum(count for _, count in ordered)
+    reached = 0.0
+    for value, count in ordered:
+        reached += count
+        # A little slack: 0.9 * 10 samples is 9 of them, whatever the last binary digit says.
+        if reached >= wanted - 1e-9:
+            return value
+    return ordered[-1][0]
+
+
+def _points(datum: Params) -> list[tuple[float, float, float, float]]:
+    """A datum's points as (count, sum, low, high)."""
+    if (whole := datum.get("StatisticValues")) is not None:
+        points = [(whole["SampleCount"], whole["Sum"], whole["Minimum"], whole["Maximum"])]
+    else:
+        values = datum["Values"] if "Values" in datum else [datum["Value"]] if "Value" in datum else []
+        counts = datum.get("Counts") or [1.0] * len(values)
+        if not values or len(counts) != len(values):
+            raise _invalid(
+                "A datum needs a Value, or StatisticValues, or Values with as many Counts or none."
+            )
+        points = [(count, value * count, value, value) for value, count in zip(values, counts, strict=True)]
+    if not all(map(math.isfinite, (number for point in points for number in point))):
+        raise _invalid("A value must be a finite number.")
+    if any(point[0] <= 0 for point in points):
+        raise _invalid("A count of samples must be above zero.")
+    return points
+
+
+def _moment(datum: Params, now: float) -> int:
+    """A datum's time in seconds, cut to the minute unless it is of high resolution."""
+    at = datum.get("Timestamp", now)
+    if not now - KEPT_SECONDS <= at <= now + _FUTURE_SECONDS:
+        raise _invalid(
+            "A Timestamp must be within the past two weeks and no more than two hours in the future."
+        )
+    return int(at) if datum.get("StorageResolution") == 1 else int(at) // 60 * 60
+
+
+def _dimensions(params: Params) -> str:
+    """Dimensions in one spelling, whatever their order."""
+    return json.dumps(sorted([item["Name"], item["Value"]] for item in params.get("Dimensions", [])))
+
+
+def _has(pairs: list[list[str]], wanted: list[Params]) -> bool:
+    """Whether dimensions have all the wanted names and, where given, values."""
+    have = dict(pairs)
+    return all(item["Name"] in have and item.get("Value") in {None, have[item["Name"]]} for item in wanted)
+
+
+def _page(results: list[Params], skipped: int, room: int) -> Params:
+    """Part of the results: points from number `skipped` on, `room` of them, counted through all results."""
+    shown: list[Params] = []
+    number = 0
+    for result in results:
+        start = max(skipped - number, 0)
+        stop = min(skipped + room - number, len(result["Values"]))
+        if start < stop or (not result["Values"] and not skipped):
+            part = {name: result[name][start:stop] for name in ("Timestamps", "Values")}
+            partial = {"StatusCode": "PartialData"} if stop < len(result["Values"]) else {}
+            shown.append(result | part | partial)
+        number += len(result["Values"])
+    more = {"NextToken": str(skipped + room)} if number > skipped + room else {}
+    return {"MetricDataResults": shown} | more
+
+
+def _offset(params: Params) -> int:
+    token = params.get("NextToken", "0")
+    if not re.fullmatch(r"[0-9]{1,9}", token):
+        raise ApiError("InvalidNextToken", "The next token specified is invalid.")
+    return int(token)
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """The request's body; boto3 compresses PutMetricData above 10 KB."""
+    body: bytes = environ["wsgi.input"].read()
+    if environ.get("HTTP_CONTENT_ENCODING", "") != "gzip":
+        return body
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
+            plain = file.read(_MAX_BODY + 1)
+    except (OSError, EOFError) as error:
+        raise ApiError("SerializationException", "The body is not what its Content-Encoding says.") from error
+    if len(plain) > _MAX_BODY:
+        raise ApiError("RequestEntityTooLargeException", f"The body is above {_MAX_BODY} bytes.", 413)
+    return plain
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("InvalidParameterValue", message)

@@ -1,0 +1,180 @@
+"""IAM's SimulatePrincipalPolicy, which moto lacks and the SageMaker SDK asks before it trains.
+
+Evaluated are the principal's own policies: Action, NotAction, Resource, NotResource, and conditions with StringEquals
+and StringLike on the given context. A statement with any other condition counts as not met, and its keys are told as
+missing. Boundaries and resource policies are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from sandbox.protocol import ApiError
+
+# (action, parameters) -> the result's element, without namespaces. Raises ApiError as IAM answers it.
+AskIam = Callable[[str, Mapping[str, str]], ET.Element]
+_REFUSED = ("ResourcePolicy", "PermissionsBoundaryPolicyInputList.member.1", "PolicyExclusionList.member.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of a policy. source: the policy's name."""
+
+    source: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One action on one resource: allowed, implicitDeny or explicitDeny, by which policies."""
+
+    action: str
+    resource: str
+    outcome: str
+    sources: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def simulate(params: Mapping[str, str], ask: AskIam) -> str:
+    """The answer's XML. params: the query protocol's, flat. Raises ApiError."""
+    for name in _REFUSED:
+        if name in params:
+            raise ApiError("InvalidInput", f"The sandbox's SimulatePrincipalPolicy does not offer {name}.")
+    actions, resources = _members(params, "ActionNames"), _members(params, "ResourceArns") or ["*"]
+    if not actions or "PolicySourceArn" not in params:
+        raise ApiError("ValidationError", "PolicySourceArn and ActionNames must be given.")
+    statements = [*_attached(params["PolicySourceArn"], ask), *_given(_members(params, "PolicyInputList"))]
+    context = _context(params)
+    decisions = [
+        decide(statements, action, resource, context) for action in actions for resource in resources
+    ]
+    results = "".join(f"<member>{_xml(decision)}</member>" for decision in decisions)
+    return f"<IsTruncated>false</IsTruncated><EvaluationResults>{results}</EvaluationResults>"
+
+
+def decide(
+    statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, list[str]]
+) -> Decision:
+    """IAM's rule: a matching Deny wins, then a matching Allow, else denied."""
+    outcome, sources, missing = "implicitDeny", [], set()
+    for statement in statements:
+        body = statement.body
+        if not _names(body, "Action", action, re.IGNORECASE) or not _names(body, "Resource", resource):
+            continue
+        unmet = _unmet(body.get("Condition", {}), context)
+        if unmet is not None:
+            missing |= unmet
+            continue
+        sources.append(statement.source)
+        if body["Effect"] == "Deny":
+            outcome = "explicitDeny"
+        elif outcome == "implicitDeny":
+            outcome = "allowed"
+    return Decision(action, resource, outcome, tuple(dict.fromkeys(sources)), tuple(sorted(missing)))
+
+
+def _names(body: Mapping[str, Any], member: str, value: str, flags: int = 0) -> bool:
+    """Whether Action or Resource (or its Not form) covers the value."""
+    if member in body:
+        return any(_like(pattern, value, flags) for pattern in _list(body[member]))
+    return not any(_like(pattern, value, flags) for pattern in _list(body.get(f"Not{member}", [])))
+
+
+def _unmet(condition: Mapping[str, Any], context: Mapping[str, list[str]]) -> set[str] | None:
+    """None where the condition is met; else the keys that the context lacks (or that are not understood)."""
+    unmet, missing = False, set()
+    for operator, tests in condition.items():
+        for key, wanted in tests.items():
+            values = context.get(key.lower())
+            if values is None or operator not in {"StringEquals", "StringLike"}:
+                missing.add(key)
+            elif not any(_is(operator, pattern, value) for pattern in _list(wanted) for value in values):
+                unmet = True
+    return missing if missing or unmet else None
+
+
+def _is(operator: str, pattern: str, value: str) -> bool:
+    return pattern == value if operator == "StringEquals" else _like(pattern, value)
+
+
+def _like(pattern: str, value: str, flags: int = 0) -> bool:
+    """IAM's wildcards: `*` and `?`, nothing else."""
+    spelled = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern)
+    return re.fullmatch(spelled, value, flags | re.DOTALL) is not None
+
+
+def _attached(arn: str, ask: AskIam) -> Iterator[Statement]:
+    """The statements of a role's or user's inline and attached policies."""
+    found = re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/(?:.*/)?([^/]+)", arn)
+    if not found:
+        raise ApiError("InvalidInput", f"The sandbox simulates roles and users; found {arn!r}.")
+    kind, who = found[1].title(), {f"{found[1].title()}Name": found[2]}
+    for name in _texts(ask(f"List{kind}Policies", who), "PolicyNames/member"):
+        document = ask(f"Get{kind}Policy", {**who, "PolicyName": name}).findtext("PolicyDocument", "{}")
+        yield from _statements(name, document)
+    for policy in _texts(ask(f"ListAttached{kind}Policies", who), "AttachedPolicies/member/PolicyArn"):
+        version = ask("GetPolicy", {"PolicyArn": policy}).findtext("Policy/DefaultVersionId", "v1")
+        held = ask("GetPolicyVersion", {"PolicyArn": policy, "VersionId": version})
+        yield from _statements(policy.rpartition("/")[2], held.findtext("PolicyVersion/Document", "{}"))
+
+
+def _given(documents: Iterable[str]) -> Iterator[Statement]:
+    for number, document in enumerate(documents, 1):
+        yield from _statements(f"PolicyInputList.{number}", document)
+
+
+def _statements(source: str, document: str) -> Iterator[Statement]:
+    text = document if document.lstrip().startswith("{") else unquote(document)
+    try:
+        policy = json.loads(text)
+    except ValueError as error:
+        raise ApiError("InvalidInput", f"The policy {source} is not JSON: {error}") from error
+    for body in _list(policy.get("Statement", [])):
+        yield Statement(source, body)
+
+
+def _texts(element: ET.Element, path: str) -> list[str]:
+    return [item.text or "" for item in element.iterfind(path)]
+
+
+def _members(params: Mapping[str, str], name: str) -> list[str]:
+    """A list of the query protocol, in order: `Name.member.1`, `Name.member.2`, ..."""
+    found: list[str] = []
+    while (key := f"{name}.member.{len(found) + 1}") in params:
+        found.append(params[key])
+    return found
+
+
+def _context(params: Mapping[str, str]) -> dict[str, list[str]]:
+    """Context values by key in lower case, as IAM compares keys."""
+    context: dict[str, list[str]] = {}
+    number = 1
+    while key := params.get(f"ContextEntries.member.{number}.ContextKeyName"):
+        context[key.lower()] = _members(params, f"ContextEntries.member.{number}.ContextKeyValues")
+        number += 1
+    return context
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _xml(decision: Decision) -> str:
+    sources = "".join(
+        f"<member><SourcePolicyId>{escape(source)}</SourcePolicyId></member>" for source in decision.sources
+    )
+    missing = "".join(f"<member>{escape(key)}</member>" for key in decision.missing)
+    return (
+        f"<EvalActionName>{escape(decision.action)}</EvalActionName>"
+        f"<EvalResourceName>{escape(decision.resource)}</EvalResourceName>"
+        f"<EvalDecision>{decision.outcome}</EvalDecision>"
+        f"<MatchedStatements>{sources}</MatchedStatements>"
+        f"<MissingContextValues>{missing}</MissingContextValues>"
+    )

@@ -1,0 +1,50 @@
+"""A journal of calls that changed something: one JSON line each, written before the caller is answered."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as far as it is needed to make it again. at: seconds since 1970."""
+
+    at: float
+    authorization: str
+    content_type: str
+    target: str
+    body: str
+
+
+class Journal:
+    """Append-only. A line that a killed process left unfinished is cut off."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.touch()
+        self._cut_unfinished_line()
+        self._file = path.open("a", encoding="utf-8")
+
+    def __iter__(self) -> Iterator[Call]:
+        with self._path.open(encoding="utf-8") as file:
+            for line in file:
+                yield Call(**json.loads(line))
+
+    def append(self, call: Call) -> None:
+        """Write one call; it is with the operating system when this returns."""
+        self._file.write(json.dumps(asdict(call)) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _cut_unfinished_line(self) -> None:
+        data = self._path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(self._path, whole)
