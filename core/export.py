@@ -19,6 +19,7 @@ import re
 import secrets
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -137,8 +138,11 @@ def _mask(of: Result) -> bytes:
 
 
 def _overlay(of: Result) -> bytes:
+    """Photographs hold few repeats worth a search: at 12 million pixels Z_RLE takes 1.3 s for 16 MB, against 1.5 s
+    for 19 MB at level 1 and 2.3 s for 18.6 MB at level 3."""
+    mixed = overlay_image(of.photo.image, of.labels, of.table, of.opacity)
     buffer = io.BytesIO()
-    overlay_image(of.photo.image, of.labels, of.table, of.opacity).save(buffer, "PNG", compress_level=1)
+    mixed.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 

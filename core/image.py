@@ -248,9 +248,11 @@ def _open(data: bytes, name: str) -> Image.Image:
     for the whole process, which warns before it refuses."""
     if not data:
         raise ImageError(f"{name} is empty.", why="The file has 0 bytes.", todo="Choose the file again.")
-    Image.init()
+    Image.preinit()  # the commonest formats
     start = data[:16].ljust(16, b"\0")  # some signatures are compared without a look at the length
     for form in FORMATS:
+        if form not in Image.OPEN:
+            Image.init()  # all of them, which takes a tenth of a second
         factory, accept = Image.OPEN[form]
         if accept is not None and accept(start) is not True:
             continue
@@ -314,12 +316,11 @@ def _check_single(image: Image.Image, name: str) -> None:
 def _several(image: Image.Image) -> bool:
     """Whether the file holds more than one picture. A phone's JPEG with a second view (`MPO`) counts as one; so do
     a TIFF's smaller copies of the same picture."""
-    count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format == "MPO":
+    if not getattr(image, "is_animated", False) or image.format == "MPO":
         return False
     if not isinstance(image, TiffImageFile):
         return True
-    several = any(not _is_smaller_copy(image, page) for page in range(1, count))
+    several = any(not _is_smaller_copy(image, page) for page in range(1, image.n_frames))
     image.seek(0)
     return several
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from PIL import Image
 def plane_png(values: NDArray[np.float32]) -> bytes:
     """(H, W) float32 -> an 8-bit grey PNG of that size, 0 black and 1 white; see `to_bytes`."""
     buffer = io.BytesIO()
-    Image.fromarray(to_bytes(values)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(to_bytes(values)).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
     return buffer.getvalue()
 
 

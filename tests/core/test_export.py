@@ -41,13 +41,13 @@ CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (
 
 
 def answered(
-    *, mask_alone: bool = False, width: int = 1200, height: int = 900, stem: str = "street"
+    *, mask_alone: bool = False, width: int = 300, height: int = 225, stem: str = "street"
 ) -> Result:
-    """A photograph of 1200 x 900 that the model saw at 800 x 600."""
+    """A photograph of 300 x 225 that the model saw at 200 x 150."""
     buffer = io.BytesIO()
     Image.effect_noise((width, height), 60).convert("RGB").save(buffer, "PNG")
     photo = open_photo(buffer.getvalue(), "street.png")
-    image = encode(photo)
+    image = encode(photo, fit=(200, 150))
     values = np.random.default_rng(3).random((3, image.height, image.width), np.float32)
     labels = values.argmax(0).astype(np.uint8)
     labels[0, 0] = 255
@@ -98,9 +98,9 @@ def test_the_mask_is_the_photographs_size(full: Result) -> None:
     """The mask is an 8-bit indexed PNG at the photograph's own size, scaled by nearest neighbour, 255 kept."""
     image = Image.open(io.BytesIO(file(full, "mask").data))
     ids = np.asarray(image)
-    rows = ((np.arange(900) + 0.5) * 600 / 900).astype(int)
-    columns = ((np.arange(1200) + 0.5) * 800 / 1200).astype(int)
-    assert (image.mode, image.size) == ("P", (1200, 900))
+    rows = ((np.arange(225) + 0.5) * 150 / 225).astype(int)
+    columns = ((np.arange(300) + 0.5) * 200 / 300).astype(int)
+    assert (image.mode, image.size) == ("P", (300, 225))
     assert ids[0, 0] == 255
     assert np.array_equal(ids, full.inference.segmentation.labels[rows][:, columns])
 
@@ -108,7 +108,7 @@ def test_the_mask_is_the_photographs_size(full: Result) -> None:
 def test_the_overlay_is_the_photographs_size(full: Result) -> None:
     """The overlay is an RGB PNG at the photograph's own size, and it differs from the photograph."""
     image = Image.open(io.BytesIO(file(full, "overlay").data))
-    assert (image.mode, image.size) == ("RGB", (1200, 900))
+    assert (image.mode, image.size) == ("RGB", (300, 225))
     assert not np.array_equal(np.asarray(image), full.photo.array())
 
 
@@ -117,8 +117,8 @@ def test_the_json_says_what_happened(full: Result) -> None:
     found = json.loads(file(full, "json").data)
     assert found == summary(full)
     assert found["image"] == "street.png"
-    assert found["photo"] == {"width": 1200, "height": 900}
-    assert found["model_saw"] == {"width": 800, "height": 600}
+    assert found["photo"] == {"width": 300, "height": 225}
+    assert found["model_saw"] == {"width": 200, "height": 150}
     assert (found["endpoint"], found["content_type"]) == ("demo", "application/x-recordio-protobuf")
     assert found["seconds"] == {"endpoint": 1.75, "decode": 0.25}
     assert found["class_names"] == ["sky", "road, wet", "Bäume"]
