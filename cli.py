@@ -54,6 +54,8 @@ app = typer.Typer(
 endpoints = typer.Typer(help="The endpoints that can be asked.", no_args_is_help=True)
 app.add_typer(endpoints, name="endpoints")
 
+Palette = Literal["model", "voc", "jet", "safe"]
+
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
@@ -79,7 +81,7 @@ def segment(
         Literal["probabilities", "mask"],
         typer.Option("--format", help="mask: class ids alone, a much smaller answer without confidence."),
     ] = "probabilities",
-    palette: Annotated[Literal["model", "voc", "jet", "safe"], typer.Option(help="Colours.")] = "model",
+    palette: Annotated[Palette, typer.Option(help="Colours.")] = "model",
     opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
     size: Annotated[
         str, typer.Option(metavar="WxH|own", help="The box the model sees the image in.")

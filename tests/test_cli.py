@@ -1,0 +1,446 @@
+"""The command line, run against a real server on loopback as it would be against AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+import cli
+from core.render.palette import PALETTES
+from sandbox.launcher import write_address
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+CAMVID = ROOT.parent / "shared" / "camvid" / "JPEGImages"
+EXAMPLES = ROOT / "sandbox" / "demo" / "aerial" / "examples"
+Run = Callable[..., Result]
+
+
+def png(ids: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def varint(number: int) -> bytes:
+    low, rest = number & 0x7F, number >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def chunk(field: int, payload: bytes) -> bytes:
+    return varint(field << 3 | 2) + varint(len(payload)) + payload
+
+
+def recordio(probabilities: np.ndarray) -> bytes:
+    """A RecordIO frame with a Record: features `target` and `shape`, as the algorithm sends them."""
+    shape = b"".join(varint(size) for size in (1, *probabilities.shape))
+    target = chunk(2, chunk(1, probabilities.astype("<f4").tobytes()))
+    entries = [
+        chunk(1, name) + chunk(2, value)
+        for name, value in ((b"target", target), (b"shape", chunk(7, chunk(1, shape))))
+    ]
+    record = b"".join(chunk(1, entry) for entry in entries)
+    return struct.pack("<II", 0xCED7230A, len(record)) + record + bytes(-len(record) % 4)
+
+
+LEFT_RIGHT = np.repeat([[1, 2]], 6, axis=0).repeat(4, axis=1)  # 6 rows, 8 columns: 1 left, 2 right
+MASK = np.where(np.indices((6, 8))[0] == 0, 255, LEFT_RIGHT)  # the first row is to be ignored
+SURE = np.stack([np.equal(LEFT_RIGHT, i) * 0.8 + 0.05 for i in range(3)])
+FILES = {"answer.png": png(MASK), "answer.recordio": recordio(SURE)}
+
+
+@pytest.fixture
+def run(aws_environ: dict[str, str]) -> Run:
+    """run("segment", ...) -> what the command line did, in mode aws at the address of the test's sandbox."""
+
+    def invoke(*arguments: object, **environ: str) -> Result:
+        environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
+        return CliRunner().invoke(cli.app, [str(item) for item in arguments], env=environ)
+
+    return invoke
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with two photographs and one file that is none."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, size in (("a.jpg", (80, 60)), ("b.png", (33, 47))):
+        Image.effect_noise(size, 40).convert("RGB").save(folder / name)
+    (folder / "broken.jpg").write_bytes(b"no picture at all")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
+    """The name of an endpoint that answers as the algorithm does, the same for every picture."""
+    name: str = make_endpoint(sandbox_server, files=FILES)
+    yield name
+    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_an_image_becomes_a_mask_an_overlay_and_a_summary(
+    run: Run, endpoint: str, photos: Path, tmp_path: Path
+) -> None:
+    """One image gives three files: a mask of its own size with its ids, an overlay, and a JSON about both."""
+    out = tmp_path / "out/deep"
+    done = run("segment", photos / "b.png", "--endpoint", endpoint, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["b.json", "b_mask.png", "b_overlay.png"]
+    with Image.open(out / "b_mask.png") as mask, Image.open(out / "b_overlay.png") as overlay:
+        assert (mask.mode, mask.size, overlay.size) == ("P", (33, 47), (33, 47))
+        assert set(np.unique(np.asarray(mask))) == {1, 2}
+    summary = json.loads((out / "b.json").read_text())
+    assert sum(row["pixels"] for row in summary["classes"]) == 33 * 47
+    assert summary["mean_confidence"] == pytest.approx(0.85)
+    assert str(out / "b_mask.png") in done.stdout
+
+
+def test_a_mask_alone_keeps_the_ignored_pixels(run: Run, endpoint: str, photos: Path, tmp_path: Path) -> None:
+    """With --format mask the ids are the endpoint's own, 255 included, and no confidence is made up."""
+    done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path, "--format", "mask")
+    assert done.exit_code == 0, done.stderr
+    with Image.open(tmp_path / "a_mask.png") as mask:
+        assert set(np.unique(np.asarray(mask))) == {1, 2, 255}
+    assert json.loads((tmp_path / "a.json").read_text())["mean_confidence"] is None
+
+
+def test_one_bad_image_stops_no_other_and_is_named(
+    run: Run, endpoint: str, photos: Path, tmp_path: Path
+) -> None:
+    """Images that fail are named with the reason, the others are done, the exit code is 1."""
+    arguments = [
+        photos,
+        photos / "nowhere.jpg",
+        "--endpoint",
+        endpoint,
+        "--out",
+        tmp_path / "out",
+    ]
+    done = run("segment", *arguments)
+    assert done.exit_code == 1
+    assert (tmp_path / "out/a_mask.png").exists()
+    assert (tmp_path / "out/b_mask.png").exists()
+    assert "broken.jpg is not a picture" in done.stderr
+    assert "no file at" in done.stderr
+    assert "2 of 4 images failed" in done.stderr
+
+
+def test_json_is_one_document_and_nothing_else(run: Run, endpoint: str, photos: Path, tmp_path: Path) -> None:
+    """With --json, standard output is one document: every image with its files, every failure with its reason."""
+    done = run("segment", f"{photos}/*.*", "--endpoint", endpoint, "--out", tmp_path / "out", "--json")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert document["endpoint"] == endpoint
+    assert [Path(row["path"]).name for row in document["images"]] == ["a.jpg", "b.png"]
+    assert all(Path(path).exists() for row in document["images"] for path in row["files"].values())
+    assert [(Path(row["path"]).name, row["error"]) for row in document["failed"]] == [
+        ("broken.jpg", "ImageError")
+    ]
+    assert document["stopped"] is False
+
+
+def test_nothing_is_overwritten_unasked(
+    run: Run, sandbox_server: Any, endpoint: str, photos: Path, tmp_path: Path
+) -> None:
+    """A file that exists already is left alone and the endpoint is not even asked; --overwrite replaces it."""
+    (tmp_path / "a_mask.png").write_text("mine")
+    arguments = ["segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path]
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="InvokeEndpoint", code="MustNotBeAsked", message="", status=400
+    )
+    try:
+        done = run(*arguments)
+        assert not sandbox_server.faults.hits
+    finally:
+        sandbox_server.faults.clear()
+    assert (done.exit_code, (tmp_path / "a_mask.png").read_text()) == (1, "mine")
+    assert "a_mask.png exists already" in done.stderr
+    assert not (tmp_path / "a.json").exists()
+    assert run(*arguments, "--overwrite").exit_code == 0
+    assert (tmp_path / "a_mask.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_image_is_never_replaced(run: Run, endpoint: str, photos: Path) -> None:
+    """Not even --overwrite writes over one of the images."""
+    (photos / "a_mask.png").write_bytes((photos / "b.png").read_bytes())
+    before = hashes(photos)
+    images = (photos / "a.jpg", photos / "a_mask.png")
+    done = run("segment", *images, "--endpoint", endpoint, "--out", photos, "--overwrite")
+    assert done.exit_code == 1
+    assert "a_mask.png is one of the photographs" in done.stderr
+    assert before.items() <= hashes(photos).items()
+
+
+def test_a_folder_can_be_segmented_into_itself_twice(run: Run, endpoint: str, photos: Path) -> None:
+    """Files of an earlier run are no photographs when the folder is searched."""
+    (photos / "broken.jpg").unlink()
+    arguments = ("segment", photos, "--endpoint", endpoint, "--out", photos, "--overwrite")
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments, "--json")
+    assert [Path(row["path"]).name for row in json.loads(again.stdout)["images"]] == ["a.jpg", "b.png"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--palette", "jet"), ("--opacity", "1"), ("--size", "40x40"), ("--size", "own")]
+)
+def test_options_change_the_picture_and_not_the_ids(
+    run: Run, endpoint: str, photos: Path, tmp_path: Path, option: tuple[str, str]
+) -> None:
+    """Palette, opacity and size are taken, and the mask keeps the photograph's size."""
+    done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path, *option)
+    assert done.exit_code == 0, done.stderr
+    with Image.open(tmp_path / "a_mask.png") as mask:
+        assert mask.size == (80, 60)
+    saw = json.loads((tmp_path / "a.json").read_text())["model_saw"]
+    assert saw == ({"width": 40, "height": 30} if "40x40" in option else {"width": 80, "height": 60})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("segment", "a.jpg"),
+        ("segment", "--out", "x"),
+        ("segment", "a.jpg", "--out", "x", "--size", "large"),
+        ("segment", "a.jpg", "--out", "x", "--size", "0x600"),
+        ("segment", "a.jpg", "--out", "x", "--palette", "rainbow"),
+        ("segment", "a.jpg", "--out", "x", "--opacity", "2"),
+        ("paint",),
+    ],
+)
+def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...]) -> None:
+    """Options that cannot be used end with exit code 2 and nothing on standard output."""
+    done = run(*arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_the_endpoint_may_be_left_out_when_there_is_one(
+    *, run: Run, stub_programs: Any, make_endpoint: Any, photos: Path, tmp_path: Path
+) -> None:
+    """With one endpoint in service it is taken; with several they are named; with none that is said."""
+    with Sandbox(tmp_path / "sandbox", programs=stub_programs) as sandbox:
+
+        def ask() -> Result:
+            images = photos / "a.jpg", "--out", tmp_path / "out", "--overwrite"
+            return run("segment", *images, **sandbox.address.environ())
+
+        assert "No endpoint is in service" in ask().stderr
+        make_endpoint(sandbox, files=FILES, name="first")
+        assert ask().exit_code == 0
+        make_endpoint(sandbox, files=FILES, name="second")
+        several = ask()
+    assert several.exit_code == 1
+    assert "first, second" in several.stderr
+
+
+def test_class_names_come_with_the_endpoint(
+    *, run: Run, stub_endpoint: Any, make_client: Any, sandbox_server: Any, photos: Path, tmp_path: Path
+) -> None:
+    """Names from the classes.json that the endpoint's tag leads to stand in the summary."""
+    names = {"classes": [{"name": name} for name in ("sea", "sand", "grass")]}
+    storage = make_client(sandbox_server, "s3")
+    storage.create_bucket(Bucket="names")
+    storage.put_object(Bucket="names", Key="classes.json", Body=json.dumps(names).encode())
+    name = stub_endpoint(files=FILES, tags={"segdeck:classes": "s3://names/classes.json"})
+    done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert "sand 50.0%" in done.stdout
+    assert json.loads((tmp_path / "a.json").read_text())["class_names"] == ["sea", "sand", "grass"]
+
+
+def test_asking_needs_no_leave_to_describe(
+    run: Run, endpoint: str, sandbox_server: Any, photos: Path, tmp_path: Path
+) -> None:
+    """Credentials that may only invoke are enough; the names then stay unknown, which is said."""
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="DescribeEndpoint", code="AccessDeniedException", message="no", status=400
+    )
+    try:
+        done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path)
+    finally:
+        sandbox_server.faults.clear()
+    assert done.exit_code == 0, done.stderr
+    assert "not allowed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ({"status": 500, "text": "boom"}, "status 500"),
+        ({"bytes": 1000, "cut": 500}, "Could not ask the endpoint"),
+        ({"bytes": 1000}, "application/octet-stream"),
+    ],
+)
+def test_an_endpoint_that_fails_is_told_without_a_traceback(
+    *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behaviour: dict[str, Any], said: str
+) -> None:
+    """What an endpoint does wrong is told in words, and leaves no files."""
+    name = stub_endpoint(behaviour=behaviour)
+    done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "a.jpg" in done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+    assert (
+        "Traceback"
+        in run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out", "--debug").stderr
+    )
+
+
+def test_an_endpoint_that_does_not_exist(run: Run, photos: Path, tmp_path: Path) -> None:
+    """An unknown endpoint is told once, before any image."""
+    done = run("segment", photos, "--endpoint", "nobody", "--out", tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr.count("nobody") >= 1
+    assert "does not exist" in done.stderr
+
+
+def test_the_list_of_endpoints(run: Run, endpoint: str) -> None:
+    """`endpoints list` shows name and status, as a table or as JSON."""
+    table, document = run("endpoints", "list"), run("endpoints", "list", "--json")
+    assert endpoint in table.stdout
+    assert "InService" in table.stdout
+    row = next(row for row in json.loads(document.stdout)["endpoints"] if row["name"] == endpoint)
+    assert row["status"] == "InService"
+
+
+def test_the_image_of_a_region(run: Run) -> None:
+    """`image-uri` prints the image of the region that is given or set."""
+    given, set_ = run("image-uri", "--region", "eu-west-1"), run("image-uri")
+    assert given.stdout == "685385470294.dkr.ecr.eu-west-1.amazonaws.com/semantic-segmentation:1\n"
+    assert set_.stdout == "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1\n"
+    nowhere = run("image-uri", AWS_REGION="", AWS_DEFAULT_REGION="")
+    assert (nowhere.exit_code, nowhere.stdout) == (1, "")
+    assert "--region" in nowhere.stderr
+
+
+def test_a_bad_setting_is_told_without_a_traceback(run: Run) -> None:
+    """A variable that cannot be used is named; --debug shows where."""
+    done = run("endpoints", "list", SEGDECK_MODE="amazon")
+    assert done.exit_code == 1
+    assert "SEGDECK_MODE" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sandbox_that_runs_on_the_folder_is_used(
+    run: Run, sandbox_server: Any, endpoint: str, tmp_path: Path
+) -> None:
+    """In mode sandbox a running one is found by its folder, and no other is started."""
+    write_address(tmp_path, sandbox_server.address)
+    done = run("endpoints", "list", "--json", SEGDECK_MODE="sandbox", SEGDECK_SANDBOX_DIR=str(tmp_path))
+    assert endpoint in [row["name"] for row in json.loads(done.stdout)["endpoints"]]
+    assert "Starting" not in done.stderr
+
+
+def test_a_sandbox_is_started_for_the_call_and_ends_with_it(tmp_path: Path) -> None:
+    """With nothing running, one command on a photograph starts a sandbox, gets a mask and leaves nothing behind."""
+    if find_spec("mxnet") is None:
+        pytest.skip("the sandbox's own endpoints need MXNet")
+    photo = next(iter(sorted(EXAMPLES.glob("*.jpg"))), None)
+    if photo is None:
+        pytest.skip("there are no demonstration pictures")
+    home, out = tmp_path / "sandbox", tmp_path / "out"
+    arguments = ["segment", photo, "--endpoint", "aerial-land-cover", "--out", out, "--json"]
+    done = script(*arguments, SEGDECK_MODE="sandbox", SEGDECK_SANDBOX_DIR=str(home))
+    assert done.returncode == 0, done.stderr
+    assert "Starting the sandbox" in done.stderr
+    (row,) = json.loads(done.stdout)["images"]
+    assert len(row["class_names"]) == 6
+    assert row["mean_confidence"] > 0.5
+    assert not (home / "sandbox.json").exists()
+
+
+def script(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
+    """`python cli.py ...` as a person runs it."""
+    command = [sys.executable, "cli.py", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=180
+    )
+
+
+def test_ctrl_c_ends_with_what_is_done(
+    aws_environ: dict[str, str], stub_endpoint: Any, tmp_path: Path
+) -> None:
+    """Ctrl-C exits with 130, says how far it came, and leaves only whole files."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(40):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(photos / f"{number:02}.jpg")
+    name = stub_endpoint(files=FILES, behaviour={"seconds": 0.25})
+    command = [sys.executable, "cli.py", "segment", photos, "--endpoint", name, "--out", out, "--json"]
+    environ = os.environ | aws_environ | {"SEGDECK_MODE": "aws"}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "00.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130, stderr
+    document = json.loads(stdout)
+    assert document["stopped"] is True
+    assert 1 <= len(document["images"]) < 40
+    assert "Stopped." in stderr
+    assert not list(out.glob(".*"))
+
+
+def test_help_comes_at_once() -> None:
+    """`--help` brings in no AWS SDK, no arrays and no drawing."""
+    code = (
+        "import sys; sys.argv = ['cli.py', '--help']\n"
+        "import runpy\n"
+        "try: runpy.run_path('cli.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "slow = {'boto3', 'botocore', 'numpy', 'PIL', 'matplotlib', 'moto', 'streamlit'}\n"
+        "print(*slow & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "segment" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""
+
+
+def test_the_palettes_are_those_of_the_product() -> None:
+    """The command line offers every palette there is."""
+    assert set(get_args(cli.Palette)) == set(PALETTES)
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid photographs are not on this machine")
+def test_real_photographs_come_through_and_stay_untouched(run: Run, endpoint: str, tmp_path: Path) -> None:
+    """Photographs from a camera get masks of their own size, and their files stay as they were."""
+    photos = sorted(CAMVID.glob("*.jpg"))[:6]
+    before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos]
+    done = run("segment", *photos, "--endpoint", endpoint, "--out", tmp_path, "--json")
+    assert done.exit_code == 0, done.stderr
+    for path, row in zip(photos, json.loads(done.stdout)["images"], strict=True):
+        with Image.open(path) as photo, Image.open(row["files"]["mask"]) as mask:
+            assert photo.size == mask.size
+    assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos] == before
