@@ -44,6 +44,9 @@ INK, SOFT = "#1f2430", "#6b7280"
 PIXELS = 1200
 """Longest side of a picture within the figure."""
 
+# A sign of a name that the font lacks shows as a box. Once at import: `catch_warnings` is not safe with threads.
+warnings.filterwarnings("ignore", message="Glyph .* missing")
+
 _drawing = threading.Lock()  # matplotlib's font and text caches are not made for threads
 
 Box = tuple[float, float, float, float]
@@ -216,9 +219,6 @@ def _saved(page: Figure, form: Format, dpi: int) -> bytes:
         "pdf": {"CreationDate": None},
         "svg": {"Date": None},
     }
-    warnings.filterwarnings(
-        "ignore", message="Glyph .* missing"
-    )  # a name's sign that the font lacks shows as a box
     buffer = io.BytesIO()
     page.savefig(buffer, format=form, dpi=dpi, metadata=dates[form])
     return buffer.getvalue()
