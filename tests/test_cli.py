@@ -94,6 +94,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
     name: str = make_endpoint(sandbox_server, files=FILES)
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
+    sandbox_server.wait_settled(30)
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -1,0 +1,66 @@
+"""Photographs are found where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.files import find, printable
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("b.JPG", "a.png", "a_mask.png", "a_overlay.png", "notes.txt", "sub/c.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
+def test_a_folder_is_searched_for_photographs(folder: Path) -> None:
+    """A folder gives its photographs in order, without our own files, other files and folders below."""
+    found, missing = find([str(folder)])
+    assert (names(found), missing) == (["a.png", "b.JPG"], [])
+
+
+def test_a_pattern_and_a_file_give_whatever_they_name(folder: Path) -> None:
+    """A file that is named, or meant by a pattern, is taken whatever it ends in."""
+    assert names(find([f"{folder}/*.txt", f"{folder}/a_mask.png"])[0]) == ["notes.txt", "a_mask.png"]
+    assert names(find([f"{folder}/**/*.jpg"])[0]) == ["c.jpg"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder: Path) -> None:
+    """Brackets in the name of a file that exists are part of the name."""
+    (folder / "x[1].jpg").write_bytes(b"")
+    assert names(find([str(folder / "x[1].jpg")])[0]) == ["x[1].jpg"]
+
+
+def test_each_file_is_taken_once(folder: Path) -> None:
+    """A file that is named in several ways is taken once, at its first place."""
+    (folder / "link.jpg").symlink_to(folder / "b.JPG")
+    found, _ = find(
+        [str(folder / "b.JPG"), str(folder / "sub/../b.JPG"), str(folder / "link.jpg"), str(folder)]
+    )
+    assert names(found) == ["b.JPG", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"), [("nowhere.jpg", "no file"), ("*.gif", "no file"), ("empty", "no photo")]
+)
+def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str) -> None:
+    """An argument behind which there is nothing comes back with the reason."""
+    (tmp_path / "empty").mkdir()
+    found, [(name, error)] = find([str(tmp_path / argument)])
+    assert found == []
+    assert name == str(tmp_path / argument)
+    assert said in error.what
+
+
+def test_a_name_that_is_no_utf8_can_be_shown() -> None:
+    """A name with bytes that are no UTF-8 becomes text that can be written anywhere."""
+    assert printable("a\udcff.jpg").encode() == b"a?.jpg"
