@@ -8,7 +8,10 @@ a real model has not been seen published; what that says is held against it.
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +124,26 @@ def write_hyperparameters(folder: Path, hyperparameters: Mapping[str, str]) -> N
     """Write `hyperparams.json`; all values are text, as they travel in CreateTrainingJob."""
     text = json.dumps(dict(sorted(hyperparameters.items())), indent=1)
     (folder / HYPERPARAMETERS).write_text(text + "\n", encoding="utf-8")
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Pack a model folder as AWS packs it; the same files always give the same bytes."""
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for name in (LAST, BEST, HYPERPARAMETERS):
+            content = (folder / name).read_bytes()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a model archive; nothing in it can leave the folder. Raises tarfile.TarError."""
+    with tarfile.open(archive, "r:gz") as tar:
+        tar.extractall(folder, filter="data")
 
 
 def _algorithm_of(shapes: Mapping[str, tuple[int, ...]]) -> str:

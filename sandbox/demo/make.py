@@ -1,0 +1,156 @@
+"""`python -m sandbox.demo.make [aerial] [coastlines]`: make the demos from nothing, as they ship.
+
+Draws or reads the data, trains, measures, and writes the folder of each demo: the archive, class names, pictures,
+figures and the model card. `make demo-models` runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sandbox.algorithm.archive import (
+    BEST,
+    LAST,
+    Architecture,
+    pack,
+    unpack,
+    write_hyperparameters,
+)
+from sandbox.algorithm.augment import any_way_up
+from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
+from sandbox.algorithm.predict import Predictor
+from sandbox.algorithm.train import Recipe, train
+from sandbox.demo.aerial import AERIAL
+from sandbox.demo.card import write_card
+from sandbox.demo.coastlines import COASTLINES
+from sandbox.demo.demo import Demo, Example, jpeg, read_shown
+from sandbox.demo.figures import measure
+
+DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
+KEPT_BITS = 12
+"""Significant bits of the weights that ship; the archive is half as large, and the figures are those of the rounded
+weights."""
+WARM_UP = 30
+
+
+def make(demo: Demo) -> None:
+    """Make one demo, from data to card."""
+    demo.folder.mkdir(exist_ok=True)
+    write_classes(demo)
+    names = write_shown(demo)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        seconds = fit(demo, names, folder)
+        for file in (BEST, LAST):
+            round_weights(folder / file)
+        pack(folder, demo.folder / "model.tar.gz")
+    with tempfile.TemporaryDirectory() as name:
+        unpack(demo.folder / "model.tar.gz", Path(name))
+        figures = measure(Predictor.from_folder(Path(name)), demo, names, seconds)
+    (demo.folder / "figures.json").write_text(figures.to_json() + "\n", encoding="utf-8")
+    (demo.folder / "README.md").write_text(write_card(demo, figures), encoding="utf-8")
+    print(write_card(demo, figures))
+
+
+def fit(demo: Demo, names: list[str], folder: Path) -> int:
+    """Train; `folder` then holds the model as SageMaker would pack it. The processor's seconds, data aside."""
+    plan = demo.schedule
+    recipe = Recipe(
+        Architecture("light", "light", len(demo.classes)),
+        epochs=plan.epochs, batch=plan.batch, crop=plan.crop, optimizer="adam",
+        learning_rate=plan.learning_rate, momentum=None, warm_up=WARM_UP, turn=any_way_up,
+    )  # fmt: skip
+    training = demo.training()
+    validation: list[Example] = list(demo.validation()) or [read_shown(demo.folder, name) for name in names]
+    print(
+        f"{demo.title}: {len(training)} pictures to train on, {len(validation)} to measure with", flush=True
+    )
+    started = time.process_time()
+    for epoch in train(recipe, training, validation, folder):
+        print(f"epoch {epoch.number}: mean IoU {epoch.mean_iou:.4f}", flush=True)
+    write_hyperparameters(folder, hyperparameters(demo, len(training)))
+    return round(time.process_time() - started)
+
+
+def hyperparameters(demo: Demo, training_samples: int) -> dict[str, str]:
+    """What was set, in the algorithm's own names."""
+    plan = demo.schedule
+    return {
+        "algorithm": "light",
+        "backbone": "light",
+        "num_classes": str(len(demo.classes)),
+        "num_training_samples": str(training_samples),
+        "crop_size": str(plan.crop),
+        "epochs": str(plan.epochs),
+        "mini_batch_size": str(plan.batch),
+        "optimizer": "adam",
+        "learning_rate": str(plan.learning_rate),
+        "lr_scheduler": "poly",
+        "use_pretrained_model": "False",
+    }
+
+
+def write_classes(demo: Demo) -> None:
+    """Write `classes.json`."""
+    rows = [{"name": name, "color": color} for name, color in demo.classes]
+    text = json.dumps({"classes": rows}, indent=1)
+    (demo.folder / "classes.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_shown(demo: Demo) -> list[str]:
+    """Write the pictures, their truth and `examples.json`; their names."""
+    folder = demo.folder / "examples"
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for item in demo.shown():
+        (folder / f"{item.name}.jpg").write_bytes(jpeg(item.picture))
+        truth = Image.fromarray(item.labels)
+        truth.putpalette(palette(demo))
+        truth.save(folder / f"{item.name}_truth.png", optimize=True)
+        rows.append({"file": f"{item.name}.jpg", "title": item.title, "note": item.note})
+    (folder / "examples.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return [row["file"].removesuffix(".jpg") for row in rows]
+
+
+def palette(demo: Demo) -> bytes:
+    """256 colours: the classes', then black; 255, ignored, is off-white as in Pascal VOC's masks."""
+    colors = np.zeros((256, 3), np.uint8)
+    for number, (_, color) in enumerate(demo.classes):
+        colors[number] = tuple(bytes.fromhex(color[1:]))
+    colors[255] = (224, 224, 192)
+    return colors.tobytes()
+
+
+def round_weights(path: Path) -> None:
+    """Round the parameters of a file to KEPT_BITS significant bits, to the nearest: float32 has 24."""
+    mx = load_mxnet()
+    arrays = mx.nd.load(str(path))
+    dropped = np.uint32(24 - KEPT_BITS)
+    for name, array in arrays.items():
+        bits = array.asnumpy().view(np.uint32) + (np.uint32(1) << (dropped - np.uint32(1)))
+        arrays[name] = mx.nd.array(((bits >> dropped) << dropped).view(np.float32))
+    mx.nd.save(str(path), arrays)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make the demos that are named, all of them where none is."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo.make", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="|".join(DEMOS), help="which demos (default: all)")
+    names = parser.parse_args(arguments).names
+    unknown = set(names) - set(DEMOS)
+    if unknown:
+        parser.error(f"there is no demo {', '.join(sorted(unknown))}")
+    load_mxnet(TRAIN_THREADS)
+    for name in names or DEMOS:
+        make(DEMOS[name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The algorithm's array work, which needs no MXNet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sandbox.algorithm.augment import any_way_up, batches, random_crop
+from sandbox.algorithm.predict import normalise, pad, softmax
+from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
+
+
+def test_confusion_counts_by_truth_and_prediction_without_ignored_pixels() -> None:
+    """Rows are the truth, columns the prediction, and 255 in the truth is not counted."""
+    truth = np.array([[0, 0, 1], [1, 255, 2]], np.uint8)
+    predicted = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
+    assert confusion(truth, predicted, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+
+
+def test_a_class_in_neither_picture_does_not_count_for_the_mean() -> None:
+    """IoU of an absent class is NaN, and mean IoU is that of the others."""
+    counts = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
+    assert iou(counts)[:2].tolist() == [0.75, 0.8]
+    assert np.isnan(iou(counts)[2])
+    assert mean_iou(counts) == pytest.approx(0.775)
+    assert pixel_accuracy(counts) == 7 / 8
+
+
+def test_scores_of_nothing_are_zero() -> None:
+    """Where no pixel counts, mean IoU and accuracy are 0 and not NaN."""
+    assert (mean_iou(np.zeros((2, 2), np.int64)), pixel_accuracy(np.zeros((2, 2), np.int64))) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (16, 17), (31, 33)])
+def test_padding_makes_multiples_and_keeps_the_picture(size: tuple[int, int]) -> None:
+    """Both sides become multiples of 16, and the upper left part is the picture itself."""
+    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    padded = pad(picture, 16)
+    assert padded.shape[0] % 16 == padded.shape[1] % 16 == 0
+    assert np.array_equal(padded[: size[0], : size[1]], picture)
+
+
+def test_normalise_is_that_of_imagenet() -> None:
+    """A pixel at ImageNet's mean becomes about 0, one a deviation above about 1."""
+    picture = np.array([[[124, 116, 104], [182, 173, 161]]], np.uint8)
+    planes = normalise(picture)
+    assert planes.shape == (1, 3, 1, 2)
+    assert planes.dtype == np.float32
+    assert np.allclose(planes[0, :, 0], [[0, 1], [0, 1], [0, 1]], atol=0.02)
+
+
+def test_softmax_sums_to_one_and_keeps_its_argument() -> None:
+    """Probabilities sum to 1 over the classes, also for enormous scores and across blocks."""
+    scores = np.random.default_rng(0).normal(0, 300, (4, 200, 300)).astype(np.float32)
+    before = scores.copy()
+    values = softmax(scores)
+    assert np.allclose(values.sum(axis=0), 1, atol=1e-5)
+    assert np.array_equal(values.argmax(axis=0), scores.argmax(axis=0))
+    assert np.array_equal(scores, before)
+
+
+def test_a_crop_beyond_the_picture_is_ignored_there() -> None:
+    """A picture smaller than the crop is filled up with pixels that are not trained on."""
+    example = np.full((10, 20, 3), 7, np.uint8), np.ones((10, 20), np.uint8)
+    picture, labels = random_crop(example, 16, np.random.default_rng(0))
+    assert picture.shape == (16, 16, 3)
+    assert labels[:10].tolist() == [[1] * 16] * 10
+    assert (labels[10:] == 255).all()
+
+
+def test_turning_keeps_picture_and_labels_together() -> None:
+    """All eight orientations occur, and in each of them a pixel keeps its label."""
+    labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
+    picture = np.repeat(labels[..., None], 3, axis=2)
+    random = np.random.default_rng(0)
+    turned = [any_way_up((picture, labels), random) for _ in range(100)]
+    assert all(np.array_equal(one[..., 0], other) for one, other in turned)
+    assert len({other.tobytes() for _, other in turned}) == 8
+
+
+def test_an_epoch_sees_every_picture_once() -> None:
+    """Batches are of the size asked for, in an order that the seed decides."""
+    examples = [(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), number, np.uint8)) for number in range(6)]
+    runs = [
+        [labels[:, 0, 0].tolist() for _, labels in batches(
+            examples, size=2, crop=8, turn=any_way_up, random=np.random.default_rng(5))]
+        for _ in range(2)
+    ]  # fmt: skip
+    assert runs[0] == runs[1]
+    assert sorted(number for batch in runs[0] for number in batch) == list(range(6))

@@ -1,0 +1,291 @@
+"""The serving process, through the contract its container has: a socket, a lifeline, /ping and /invocations."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import io
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sandbox.algorithm.answers import record_message
+from sandbox.algorithm.archive import unpack
+
+ROOT = Path(__file__).parents[2]
+ARCHIVE = ROOT / "sandbox/demo/aerial/model.tar.gz"
+RECORD = "application/x-recordio-protobuf"
+CLASSES = 6
+needs_mxnet = pytest.mark.skipif(
+    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
+)
+
+
+@dataclass
+class Container:
+    """A serving process and what holds it: `lifeline` is the writing end of its pipe."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    lifeline: int
+    log: Path
+
+    @classmethod
+    def start(cls, root: Path) -> Container:
+        """Start `serve` on a bound socket, as the sandbox does."""
+        reading, writing = os.pipe()
+        with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+            environ = os.environ | {
+                "SM_ML_ROOT": str(root),
+                "SANDBOX_LISTEN_FD": str(listener.fileno()),
+                "SANDBOX_LIFELINE_FD": str(reading),
+                "PYTHONUNBUFFERED": "1",
+            }
+            with (root / "log").open("wb") as log:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "sandbox.algorithm", "serve"],
+                    env=environ, cwd=ROOT, pass_fds=(listener.fileno(), reading), stdout=log, stderr=log,
+                    start_new_session=True,
+                )  # fmt: skip
+            os.close(reading)
+            return cls(process, listener.getsockname()[1], writing, root / "log")
+
+    def wait_until_ready(self, seconds: float = 60) -> None:
+        """Ping until it says 200."""
+        deadline = time.monotonic() + seconds
+        while self.request("GET", "/ping")[0] != 200:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.05)
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, str, bytes]:
+        """Status, content type and body of an answer; header names are given with underscores."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(
+            method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
+        )
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers.get_content_type(), content
+
+    def invoke(
+        self, body: bytes, accept: str = "image/png", content_type: str = "image/jpeg"
+    ) -> tuple[int, str, bytes]:
+        """The answer to one picture."""
+        return self.request("POST", "/invocations", body, Content_Type=content_type, Accept=accept)
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.lifeline)
+
+
+@pytest.fixture(scope="session")
+def model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory standing for /opt/ml, with the aerial demo's model."""
+    root = tmp_path_factory.mktemp("ml")
+    unpack(ARCHIVE, root / "model")
+    return root
+
+
+@pytest.fixture(scope="session")
+def algorithm_container(model_root: Path) -> Iterator[Container]:
+    """A ready container, shared by the tests that only ask."""
+    container = Container.start(model_root)
+    try:
+        container.wait_until_ready()
+        yield container
+    finally:
+        container.stop()
+
+
+def picture(height: int, width: int, mode: str = "RGB") -> bytes:
+    """A JPEG of noise on a gradient."""
+    noise = np.random.default_rng(1).integers(0, 60, (height, width, 3))
+    pixels = (noise + np.linspace(0, 190, width)[None, :, None]).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).convert(mode).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
+
+
+def probabilities(body: bytes) -> np.ndarray:
+    """Read a framed Record: one whole frame, (C, H, W) float32."""
+    magic, header = struct.unpack_from("<II", body)
+    assert (magic, header >> 29) == (0xCED7230A, 0)
+    message = record_message()
+    message.ParseFromString(body[8 : 8 + header])
+    shape = tuple(message.features["shape"].int32_tensor.values)
+    return np.frombuffer(message.features["target"].float32_tensor.values, "<f4").reshape(shape)[0]
+
+
+def labels(body: bytes) -> np.ndarray:
+    """Read a mask."""
+    with Image.open(io.BytesIO(body)) as image:
+        assert image.format == "PNG"
+        assert image.mode in {"L", "P"}
+        return np.asarray(image)
+
+
+@needs_mxnet
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (1, 300), (241, 333)])
+def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tuple[int, int]) -> None:
+    """A mask has its picture's height and width, also where the network must be given more pixels than there are."""
+    status, _, body = algorithm_container.invoke(picture(*size))
+    assert status == 200
+    assert labels(body).shape == size
+
+
+@needs_mxnet
+def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_container: Container) -> None:
+    """Both answers say the same, and the probabilities of a pixel sum to 1."""
+    body = picture(200, 301)
+    mask = labels(algorithm_container.invoke(body)[2])
+    values = probabilities(algorithm_container.invoke(body, RECORD)[2])
+    assert values.shape == (CLASSES, 200, 301)
+    assert np.allclose(values.sum(axis=0), 1, atol=1e-5)
+    assert np.array_equal(mask, values.argmax(axis=0))
+
+
+@needs_mxnet
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png", "image/png"),
+        ("*/*", "image/png"),
+        (RECORD, RECORD),
+        ("application/x-protobuf", "application/x-protobuf"),
+        ("text/html, application/x-protobuf;q=0.5", "application/x-protobuf"),
+    ],
+)
+def test_the_answer_is_of_the_type_asked_for(algorithm_container: Container, accept: str, kind: str) -> None:
+    """The content type is one of the Accept header; a mask where anything goes."""
+    assert algorithm_container.invoke(picture(20, 30), accept)[:2] == (200, kind)
+
+
+@needs_mxnet
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_pictures_are_answered(algorithm_container: Container, mode: str) -> None:
+    """A JPEG that is not RGB is converted."""
+    assert algorithm_container.invoke(picture(40, 50, mode))[0] == 200
+
+
+@needs_mxnet
+@pytest.mark.parametrize(
+    ("sent", "status", "words"),
+    [
+        ((b"no picture", "image/png", "image/jpeg"), 400, "10 bytes is no JPEG"),
+        ((picture(64, 64)[:500], "image/png", "image/jpeg"), 400, "500 bytes cannot be read"),
+        ((picture(8, 8), "image/png", "image/png"), 415, "image/png"),
+        ((picture(8, 8), "image/png", ""), 415, "(none)"),
+        ((picture(8, 8), "text/csv", "image/jpeg"), 406, "text/csv"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_the_value_found(
+    algorithm_container: Container, sent: tuple[bytes, str, str], status: int, words: str
+) -> None:
+    """Bad pictures, content types and accept types give a client error whose text names what was found."""
+    found, kind, text = algorithm_container.invoke(*sent)
+    assert (found, kind) == (status, "text/plain")
+    assert words in text.decode()
+
+
+@needs_mxnet
+def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container: Container) -> None:
+    """More pixels than memory bears are a client error, not the end of the process."""
+    stream = io.BytesIO()
+    Image.new("L", (6000, 6000)).save(stream, "JPEG")
+    status, _, text = algorithm_container.invoke(stream.getvalue())
+    assert status == 400
+    assert b"6000 x 6000" in text
+
+
+@needs_mxnet
+def test_parallel_requests_all_get_their_own_answer(algorithm_container: Container) -> None:
+    """Eight requests at once neither deadlock nor mix up."""
+    sizes = [(40 + 8 * number, 60) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda size: algorithm_container.invoke(picture(*size), RECORD), sizes))
+    assert [probabilities(body).shape[1:] for _, _, body in answers] == sizes
+
+
+@needs_mxnet
+def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> None:
+    """The log says which weights were loaded, and holds AWS's `#metrics` line for an invocation."""
+    algorithm_container.invoke(picture(8, 8))
+    log = algorithm_container.log.read_text()
+    assert "Loading weights from" in log
+    assert '"invocations.count": {"count": 1, "max": 1, "sum": 1.0, "min": 1}' in log
+
+
+@needs_mxnet
+def test_unknown_paths_are_not_found(algorithm_container: Container) -> None:
+    """Only /ping and /invocations exist."""
+    assert algorithm_container.request("GET", "/models")[0] == 404
+    assert algorithm_container.request("POST", "/ping", b"")[0] == 404
+
+
+@needs_mxnet
+def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
+    """A container whose server was killed does not outlive it, even while it loads."""
+    container = Container.start(model_root)
+    os.close(container.lifeline)
+    assert container.process.wait(timeout=30) == 0
+
+
+@needs_mxnet
+def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
+    """SIGTERM lets the process say goodbye and exit with 0."""
+    container = Container.start(model_root)
+    container.wait_until_ready()
+    container.process.send_signal(signal.SIGTERM)
+    assert container.process.wait(timeout=30) == 0
+    assert "Asked to stop" in container.log.read_text()
+    os.close(container.lifeline)
+
+
+@needs_mxnet
+def test_a_broken_archive_ends_with_a_sentence(tmp_path: Path) -> None:
+    """Where the archive lacks a file, the process exits and its last line on stderr says which."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "other.txt").write_text("x")
+    found = serve_until_it_ends({"SM_ML_ROOT": str(tmp_path)})
+    assert found.returncode == 3
+    assert found.stderr.strip().endswith("The model archive has no hyperparams.json; it holds other.txt.")
+
+
+def test_without_mxnet_it_says_so() -> None:
+    """Where MXNet cannot be imported the process exits at once, with one line that says why."""
+    code = (
+        "import sys; sys.modules['mxnet'] = None\n"
+        "from sandbox.algorithm.__main__ import main\n"
+        "sys.exit(main(['serve']))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 3
+    assert found.stderr.startswith("MXNet 1.9.1 is not installed here")
+    assert len(found.stderr.strip().splitlines()) == 1
+
+
+def serve_until_it_ends(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `serve` where it is expected to give up."""
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox.algorithm", "serve", "--port", "0"],
+        cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
