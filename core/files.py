@@ -22,8 +22,8 @@ PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 """What is written for each photograph."""
 
-OURS = ("_mask.png", "_overlay.png", "_figure.png")
-"""Ends of names that we give: left out of a folder that is segmented into itself a second time."""
+OURS = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
+"""Ends of names that we give to what is no photograph: left out of a folder, also when it is segmented into itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from core.files import find, printable
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.JPG", "a.png", "a_mask.png", "a_overlay.png", "notes.txt", "sub/c.jpg"):
+    for name in ("b.JPG", "a.png", "a_mask.png", "a_overlay.png", "a_truth.png", "notes.txt", "sub/c.jpg"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"")
@@ -23,7 +23,7 @@ def names(paths: list[Path]) -> list[str]:
 
 
 def test_a_folder_is_searched_for_photographs(folder: Path) -> None:
-    """A folder gives its photographs in order, without our own files, other files and folders below."""
+    """A folder gives its photographs in order, without masks and other results, other files and folders below."""
     found, missing = find([str(folder)])
     assert (names(found), missing) == (["a.png", "b.JPG"], [])
 
