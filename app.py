@@ -11,13 +11,14 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 
 import anyio
 import streamlit as st
+from anyio import to_thread
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -30,13 +31,17 @@ SHELL = Path(__file__).parent / "pages" / "parts" / "shell.py"
 WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit.elements.arrow")
 """What the first visitor would otherwise wait for."""
 
+LOOK_SECONDS, LONGEST_LOOK_SECONDS = 2.0, 300.0
+STOP_SECONDS = 20
+
 
 class SandboxKeeper:
-    """Brings the sandbox up when asked, and takes down what it brought up."""
+    """Brings the sandbox up, keeps it up, and takes down what it brought up."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.process: Popen[bytes] | None = None
+        self.url = ""
 
     def start(self) -> Connection:
         """Join the sandbox that runs, or start one. Raises UnreachableError with the end of its log."""
@@ -46,49 +51,81 @@ class SandboxKeeper:
             raise UnreachableError(
                 "The sandbox on this machine does not start.",
                 why=str(error),
-                todo=f"Its log is {self.data_dir / 'sandbox.log'}. Mend what it says, then try again.",
+                todo=f"Its log is {self.data_dir / launcher.LOG_FILE}. Mend what it says, then try again.",
             ) from error
-        self.process = started or self.process
+        self.process, self.url = started or self.process, address.url
         return Connection(
             address.region, address.url, access_key=address.access_key, secret_key=address.secret_key
         )
 
+    def bring_up(self) -> None:
+        """Start, and say so. Where that fails the page tells, better than an exit could."""
+        from pages.parts import upstream  # noqa: PLC0415  # cached functions need Streamlit's runtime first
+
+        _say("Starting the sandbox, a SageMaker on this machine ...")
+        try:
+            upstream.revive()
+        except CoreError as error:
+            _say(str(error))
+
+    async def keep_up(self) -> None:
+        """Start it again when it has died; one that keeps dying is started ever less often."""
+        pause = LOOK_SECONDS
+        while True:
+            await anyio.sleep(pause)
+            if self.process is not None and self.process.poll() is not None:
+                _say(f"The sandbox has ended (exit {self.process.returncode}).")
+                self.process = None
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+                await to_thread.run_sync(self.bring_up)
+
     def stop(self) -> None:
         """End the sandbox, if this dashboard started it."""
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(timeout=20)
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=STOP_SECONDS)
+        except TimeoutExpired:
+            self.process.kill()
 
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
-    # Only now, with Streamlit's runtime there, may cached functions be imported.
-    from pages.parts import upstream  # noqa: PLC0415
+    from pages.parts import upstream  # noqa: PLC0415  # as above
 
-    keeper = None
-    if Settings.from_environ(os.environ).mode == "sandbox":
-        keeper = SandboxKeeper(Settings.from_environ(os.environ).sandbox_dir)
-        upstream.register(keeper.start)
-        await anyio.to_thread.run_sync(_try, upstream.revive)
+    keeper = _keeper()
+    async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as starting:
+            if keeper is not None:
+                upstream.register(keeper.start)
+                starting.start_soon(to_thread.run_sync, keeper.bring_up)
+            starting.start_soon(to_thread.run_sync, _import_what_is_slow)
+        _spare_the_collector()
+        _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
+        if keeper is not None:
+            tasks.start_soon(keeper.keep_up)
+        try:
+            yield
+        finally:
+            tasks.cancel_scope.cancel()
+            if keeper is not None:
+                keeper.stop()
+
+
+def _keeper() -> SandboxKeeper | None:
+    try:
+        settings = Settings.from_environ(os.environ)
+    except CoreError as error:  # every page will say so as well
+        _say(str(error))
+        return None
+    return SandboxKeeper(settings.sandbox_dir) if settings.mode == "sandbox" else None
+
+
+def _import_what_is_slow() -> None:
     for name in WARM:
         importlib.import_module(name)
-    _spare_the_collector()
-    _say(f"Segdeck is ready at {_own_address()}")
-    try:
-        yield
-    finally:
-        if keeper is not None:
-            keeper.stop()
-
-
-def _try(start: Callable[[], None]) -> None:
-    """The page can say what is wrong better than an exit can: start in any case."""
-    _say("Starting the sandbox, a SageMaker on this machine ...")
-    try:
-        start()
-    except CoreError as error:
-        _say(str(error))
 
 
 def _spare_the_collector() -> None:
@@ -98,18 +135,24 @@ def _spare_the_collector() -> None:
 
 
 def _own_address() -> str:
-    host = st.get_option("browser.serverAddress" if _is_wildcard() else "server.address")
+    listens = str(st.get_option("server.address") or "")
+    host = "localhost" if listens in {"", "0.0.0.0", "::"} else listens  # noqa: S104  # compared, not bound
     return f"http://{host}:{st.get_option('server.port')}"
 
 
-def _is_wildcard() -> bool:
-    return st.get_option("server.address") in {None, "", "0.0.0.0", "::"}  # noqa: S104  # only compared
-
-
 def _say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201  # the one program that talks to a terminal
+    print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201  # talks to who started it
+
+
+def _on_script_error(error: Exception) -> bool:
+    from pages.parts import messages  # noqa: PLC0415  # as above
+
+    return messages.on_script_error(error)
 
 
 app = st.App(
-    SHELL, lifespan=lifespan, middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
+    SHELL,
+    lifespan=lifespan,
+    middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
+    on_script_error=_on_script_error,
 )

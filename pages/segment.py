@@ -14,18 +14,25 @@ from pages.parts.work import Picture, Request, Work
 def main() -> None:
     """Address, read, show: the drop zone is drawn before anything is asked, so that no error can empty it."""
     connection = upstream.connection()
-    st.title("Segment photographs")
-    choices = st.container()
-    dropped = uploads.from_files(upstream.settings())
+    title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
+    title.title("Segment photographs", width="stretch")
+    pictures = uploads.from_files(upstream.settings())
+    more, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
     with choices:
         choice = serving.choose(connection)
     if choice is None:
         return
-    clicked = uploads.from_examples(connection, choice.serving, open_at_first=not dropped)
-    pictures = list({picture.id: picture for picture in [*dropped, *clicked]}.values())
+    with title:
+        serving.describe(choice.serving)
+    with choices:
+        serving.warn(choice.serving)
+    with more if state.has_pictures() else below:
+        pictures += uploads.from_examples(connection, choice.serving)
+    with more:
+        pictures += uploads.from_camera()
+    pictures = list({picture.id: picture for picture in pictures}.values())
     state.show_newest([picture.id for picture in pictures])
-    works = _ask(connection, choice, pictures)
-    if works:
+    if works := _ask(connection, choice, pictures):
         _show(works)
 
 

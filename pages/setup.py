@@ -1,5 +1,88 @@
-"""Whether everything is in place."""
+"""Whether everything is in place, and what to do where it is not."""
+
+from __future__ import annotations
 
 import streamlit as st
 
-st.title("Setup")
+from core.aws.connection import Connection
+from core.endpoints import in_words
+from core.errors import CoreError
+from core.settings import Settings
+from pages.parts import cached, messages, state, upstream
+
+
+def main() -> None:
+    """One line a thing that must hold, from the nearest to the farthest."""
+    title = st.container(horizontal=True, vertical_alignment="center")
+    title.title("Setup", width="stretch")
+    title.button("Check again", icon=":material/refresh:", on_click=state.ask_retry)
+    settings = upstream.settings()
+    _mode(settings)
+    try:
+        connection = upstream.connection()
+    except CoreError as error:
+        _line("Connection", error)
+        return
+    _line("Address", f"{connection.aws_url or 'AWS itself'}, region {connection.region}")
+    who = cached.caller(connection)
+    _line("Identity", who if isinstance(who, CoreError) else f"{who.arn}, account {who.account}")
+    _endpoints(connection)
+    _limits(settings)
+
+
+def _mode(settings: Settings) -> None:
+    if settings.mode == "sandbox":
+        _line(
+            "Mode",
+            f"The sandbox on this machine, kept in {settings.sandbox_dir}",
+            "SEGDECK_MODE=aws uses your account.",
+        )
+    else:
+        profile = f"profile {settings.profile}" if settings.profile else "AWS's own chain of credentials"
+        _line("Mode", f"AWS, by {profile}", "Without SEGDECK_MODE=aws, all runs on this machine.")
+
+
+def _endpoints(connection: Connection) -> None:
+    try:
+        listed = cached.endpoints(connection).endpoints
+    except CoreError as error:
+        _line("Endpoints", error)
+        return
+    ready = [endpoint.name for endpoint in listed if endpoint.in_service]
+    others = [f"{one.name} is {in_words(one.status)}" for one in listed if not one.in_service]
+    if ready:
+        _line("Endpoints", f"{', '.join(ready)} in service", "; ".join(others))
+    else:
+        _line(
+            "Endpoints",
+            CoreError("None is in service.", why="; ".join(others), todo=_how_to_get_one(connection)),
+        )
+
+
+def _how_to_get_one(connection: Connection) -> str:
+    if connection.is_sandbox:
+        return "The sandbox brings two of its own, which take a moment after its start: check again."
+    return f"Deploy a model in {connection.region}, or set AWS_REGION to the region where yours is."
+
+
+def _limits(settings: Settings) -> None:
+    _line(
+        "Photographs",
+        f"up to {settings.max_upload_bytes // 1_000_000} MB each",
+        "SEGDECK_MAX_UPLOAD_MB sets another limit.",
+    )
+
+
+def _line(name: str, found: str | CoreError, hint: str = "") -> None:
+    """A thing, whether it holds, what was found, and what to do."""
+    good = isinstance(found, str)
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(":green[:material/check_circle:]" if good else ":red[:material/error:]", width="content")
+        st.markdown(f"**{name}**", width=110)
+        with st.container(gap=None):
+            st.markdown(messages.plain(found) if isinstance(found, str) else messages.card(found))
+            if hint:
+                st.caption(messages.plain(hint))
+
+
+main()

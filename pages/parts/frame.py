@@ -42,4 +42,4 @@ def _where(connection: Connection) -> None:
         )
     who = cached.caller(connection)
     account = "account not known" if isinstance(who, CoreError) else f"account {who.account}"
-    st.caption(messages.plain(f"{connection.region} · {account}"))
+    st.caption(f"{messages.plain(connection.region)}  \n{account}")

@@ -67,8 +67,8 @@ def note(error: BaseException) -> str:
 
 
 def card(error: CoreError) -> str:
-    """An error as Markdown: what in bold, why, what to do, and where the container's log is."""
-    parts = [f"**{plain(error.what)}**", plain(error.why), plain(error.todo)]
+    """An error as Markdown: what in bold with why; what to do; where the container's log is."""
+    parts = [f"**{plain(error.what)}** {plain(error.why)}", plain(error.todo)]
     if isinstance(error, ModelError) and error.log_url.startswith("https://"):
         parts.append(f"[The container's log]({error.log_url.replace(')', '%29')})")
     if isinstance(error, AwsError) and error.request_id:

@@ -8,7 +8,7 @@ from itertools import groupby
 import streamlit as st
 
 from pages.parts import messages, state
-from pages.parts.work import Work, wait_a_little
+from pages.parts.work import Stage, Work, wait_a_little
 
 TICK = 0.3
 """Seconds between two looks, while there is something to wait for."""
@@ -26,7 +26,9 @@ ICONS = {
 def show(works: Sequence[Work]) -> None:
     """A line a picture; runs the page again whenever one is over."""
     pending = any(not work.over for work in works)
-    st.fragment(_look, run_every=TICK if pending else None)(works, sum(work.over for work in works))
+    if pending or len(works) > 1:  # of a single picture, the page says the rest
+        look = st.fragment(_look, run_every=TICK if pending else None)
+        look(works, sum(work.over for work in works))
     failed = [work for work in works if work.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
         _failure(list(group))
@@ -41,34 +43,34 @@ def _look(works: Sequence[Work], over_at_draw: int) -> None:
 
 
 def _lines(works: Sequence[Work], over: int) -> None:
-    failed = sum(work.error is not None for work in works)
-    words = f"{over} of {len(works)} pictures" if over < len(works) else f"{len(works)} pictures"
-    label = "1 picture" if len(works) == 1 else words
+    stages = [work.stage for work in works]  # read once: they change while this is drawn
     done = over == len(works)
+    failed = sum(work.error is not None for work in works)
     with st.status(
-        f"{label}{_ending(works, over, failed)}",
+        _heading(works, stages, over, failed),
         expanded=not done,
         state="error" if done and failed == over else "complete" if done else "running",
     ):
-        st.markdown("  \n".join(map(_line, works)))
+        st.markdown("  \n".join(_line(work, stage) for work, stage in zip(works, stages, strict=True)))
 
 
-def _ending(works: Sequence[Work], over: int, failed: int) -> str:
+def _heading(works: Sequence[Work], stages: Sequence[Stage], over: int, failed: int) -> str:
+    if len(works) == 1:
+        return _said(works[0], stages[0]).capitalize()
     if over < len(works):
-        return f": {works[0].stage}" if len(works) == 1 else " done"
-    if failed:
-        return f", {failed} failed" if len(works) > 1 else " failed"
-    return f" done in {sum(work.seconds for work in works):.1f} s"
+        return f"{over} of {len(works)} pictures done"
+    busy = sum(work.seconds for work in works)
+    return f"{over - failed} pictures done in {busy:.1f} s" + (f", {failed} failed" if failed else "")
 
 
-def _line(work: Work) -> str:
-    icon = ICONS.get(work.stage, ":primary[:material/progress_activity:]")
-    text: str = work.stage
-    if work.stage == "done":
-        text = f"done in {work.seconds:.1f} s"
-    elif work.stage not in ICONS:
-        text = f":shimmer[{work.stage} …]"
-    return f"{icon} **{messages.plain(work.picture.name)}** · {text}"
+def _line(work: Work, stage: Stage) -> str:
+    icon = ICONS.get(stage, ":primary[:material/progress_activity:]")
+    text = _said(work, stage)
+    return f"{icon} **{messages.plain(work.picture.name)}** · {text if stage in ICONS else f':shimmer[{text} …]'}"
+
+
+def _said(work: Work, stage: Stage) -> str:
+    return f"done in {work.seconds:.1f} s" if stage == "done" else stage
 
 
 def _reason(work: Work) -> str:
@@ -80,10 +82,8 @@ def _failure(works: list[Work]) -> None:
     """Why these failed, with a button that tries them again."""
     error = works[0].error
     assert error is not None  # noqa: S101  # for the type checker
-    names = ", ".join(messages.plain(work.picture.name) for work in works[:5])
-    more = f" and {len(works) - 5} more" if len(works) > 5 else ""
-    with st.container(gap="xsmall"):
-        st.error(f"**{names}{more}**\n\n{messages.any_card(error)}", icon=":material/error:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.error(f"{_names(works, error)}{messages.any_card(error)}", icon=":material/error:")
         st.button(
             "Try again" if len(works) == 1 else f"Try these {len(works)} again",
             key=f"again-{works[0].picture.id}",
@@ -91,6 +91,15 @@ def _failure(works: list[Work]) -> None:
             on_click=_again,
             args=(works,),
         )
+
+
+def _names(works: list[Work], error: BaseException) -> str:
+    """Whose error it is, unless its text says so itself."""
+    names = [work.picture.name for work in works]
+    if len(names) == 1 and names[0] in str(error):
+        return ""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(map(messages.plain, names[:5]))}{more}\n\n"
 
 
 def _again(works: list[Work]) -> None:

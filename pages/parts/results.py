@@ -113,13 +113,16 @@ def _areas(areas: tuple[ClassArea, ...]) -> None:
     )
     colors = ["background-color: #{:02x}{:02x}{:02x}".format(*area.color) for area in areas]
     columns = {
-        "color": st.column_config.TextColumn("", width=28),
-        "name": st.column_config.TextColumn("Class", width="medium"),
-        "share": st.column_config.ProgressColumn("Share", format="percent", min_value=0, max_value=1),
-        "pixels": st.column_config.NumberColumn("Pixels", format="localized"),
+        "color": st.column_config.TextColumn("", width=24),
+        "name": st.column_config.TextColumn("Class", width=130),
+        "share": st.column_config.ProgressColumn(
+            "Share", format="percent", min_value=0, max_value=1, width=130
+        ),
+        "pixels": st.column_config.NumberColumn("Pixels", format="localized", width=90),
         "confidence": st.column_config.NumberColumn(
-            "Mean confidence",
+            "Confidence",
             format="percent",
+            width=80,
             help="Mean of the model's confidence over the class's pixels.",
         ),
     }

@@ -35,28 +35,34 @@ def choose(connection: Connection) -> Choice | None:
     """The row of choices. None where there is no endpoint, which is then said. Raises AwsError, NotFoundError."""
     listed = cached.endpoints(connection).endpoints
     names = [endpoint.name for endpoint in listed if endpoint.in_service]
-    asked = state.endpoint_of_url() or state.chosen(state.ENDPOINT) or ""
+    asked = state.endpoint_asked_for()
     if not names and not asked:
         _none_in_service(connection, listed)
         return None
-    if not asked:
-        state.choose(state.ENDPOINT, names[0])
-    options = names if not asked or asked in names else [asked, *names]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.selectbox(
-            "Endpoint", options, index=None, key=state.ENDPOINT, bind="query-params", required=True
-        )
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
+        name = _endpoint(names, asked)
         want = _either(
             "Answer", state.ANSWER, ANSWERS, "Probabilities show how sure the model is; a mask is smaller."
         )
         size = _either(
             "The model sees", state.SIZE, SIZES, "Large pictures take longer, and may be more than it takes."
         )
-    if name is None or name not in names:
-        raise _not_in_service(connection, str(name), listed, names)
-    serving = cached.serving(connection, name)
-    _describe(serving)
-    return Choice(serving, "mask" if want == "mask" else "probabilities", None if size == "own" else FIT)
+    if name not in names:
+        raise _not_in_service(connection, name, listed, names)
+    return Choice(
+        cached.serving(connection, name),
+        "mask" if want == "mask" else "probabilities",
+        None if size == "own" else FIT,
+    )
+
+
+def _endpoint(names: list[str], asked: str) -> str:
+    """The list to choose from. What a link asks for stays in it, also where it is not in service."""
+    state.choose(state.ENDPOINT, asked or names[0])
+    options = names if not asked or asked in names else [asked, *names]
+    name: str = st.selectbox("Endpoint", options, key=state.ENDPOINT, persist_state="session")
+    state.remember_endpoint(name)
+    return name
 
 
 def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str | None:
@@ -73,14 +79,14 @@ def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str |
     return value
 
 
-def _describe(serving: Serving) -> None:
-    """One line on the endpoint: what it is, on what it runs, what it knows."""
+def describe(serving: Serving) -> None:
+    """Badges of the endpoint: how it is, on what it runs, what it knows."""
     machines = " + ".join(
         f"{'' if variant.count in {None, 1} else f'{variant.count} × '}{variant.instance_type or 'serverless'}"
         for variant in serving.variants
     )
     known = f"{len(serving.classes)} classes" if serving.classes else "class names unknown"
-    with st.container(horizontal=True, gap="xsmall"):
+    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall", width="content"):
         st.badge(in_words(serving.status), icon=":material/check_circle:", color="green")
         if machines:
             st.badge(machines, icon=":material/memory:", color="gray")
@@ -92,6 +98,10 @@ def _describe(serving: Serving) -> None:
             if serving.classes
             else None,
         )
+
+
+def warn(serving: Serving) -> None:
+    """What a person should know of the endpoint before they wonder."""
     if serving.aws_algorithm is False:
         st.warning(
             "**This endpoint does not run AWS's semantic segmentation algorithm.** It may not understand.",

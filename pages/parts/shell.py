@@ -40,7 +40,12 @@ SECTIONS = {
 
 def main() -> None:
     """Draw the frame, then run the page. Nothing that goes wrong in either shows a traceback."""
-    st.set_page_config(page_title="Segdeck", page_icon=str(STATIC / "favicon.png"), layout="wide")
+    st.set_page_config(
+        page_title="Segdeck",
+        page_icon=str(STATIC / "favicon.png"),
+        layout="wide",
+        initial_sidebar_state=240,
+    )
     page = st.navigation(SECTIONS)
     with messages.error_door():
         if state.take_retry():

@@ -6,7 +6,7 @@ person in this tab and nobody needs tomorrow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
@@ -39,19 +39,20 @@ def take_retry() -> bool:
     return bool(st.session_state.pop(_RETRY, False))
 
 
-def endpoint_of_url() -> str:
-    """The endpoint that a link names; empty where it names none."""
-    return str(st.query_params.get(ENDPOINT, ""))
+def endpoint_asked_for() -> str:
+    """The endpoint that was chosen, or that the link names; empty where neither is so."""
+    return str(st.session_state.get(ENDPOINT) or st.query_params.get(ENDPOINT, ""))
+
+
+def remember_endpoint(name: str) -> None:
+    """Keep the choice in the URL, so that a copied link shows the same."""
+    if st.query_params.get(ENDPOINT) != name:
+        st.query_params[ENDPOINT] = name
 
 
 def choose(key: str, value: str) -> None:
     """Set a widget's value before it is drawn."""
     st.session_state[key] = value
-
-
-def chosen(key: str) -> Any:
-    """A widget's value, None before it was drawn."""
-    return st.session_state.get(key)
 
 
 def bench() -> Bench:
@@ -75,9 +76,9 @@ def add_example(uri: str) -> None:
     show(uri)
 
 
-def clear_examples() -> None:
-    """Take all examples away again."""
-    examples().clear()
+def has_pictures() -> bool:
+    """Whether there is anything to look at, as of the last run and the click since."""
+    return bool(st.session_state.get(UPLOADS) or st.session_state.get(CAMERA) or examples())
 
 
 def show(picture: str) -> None:

@@ -16,6 +16,7 @@ from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.work import Picture, digest
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 MOST_FILES = 24
@@ -26,21 +27,15 @@ SUFFIXES = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp", "gif", "
 
 
 def from_files(settings: Settings) -> list[Picture]:
-    """The drop zone, and the camera below it on request."""
-    megabytes = settings.max_upload_bytes // 1_000_000
+    """The drop zone. Once pictures are there it makes room for them, and says less."""
     dropped = st.file_uploader(
-        "Photographs",
+        "**Drop photographs here** or choose them; click the box once and Ctrl+V pastes one. "
+        f"Up to {MOST_FILES} at a time.",
         type=SUFFIXES,
         accept_multiple_files=True,
-        max_upload_size=megabytes,
+        max_upload_size=settings.max_upload_bytes // 1_000_000,
         key=state.UPLOADS,
-        label_visibility="collapsed",
-    )
-    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.caption("Up to 24 photographs at a time. Click the box once, and Ctrl+V pastes a picture into it.")
-        camera = st.toggle("Use the camera", key=state.CAMERA_ON)
-    taken = (
-        st.camera_input("Take a picture", key=state.CAMERA, resolution="720p", width=480) if camera else None
+        label_visibility="collapsed" if state.has_pictures() else "visible",
     )
     if len(dropped) > MOST_FILES:
         st.warning(
@@ -48,12 +43,20 @@ def from_files(settings: Settings) -> list[Picture]:
             "or use `python cli.py segment`, which knows no limit.",
             icon=":material/warning:",
         )
-    return [_picture(file) for file in [*dropped[:MOST_FILES], *([taken] if taken else [])]]
+    return [_picture(file) for file in dropped[:MOST_FILES]]
 
 
-def from_examples(connection: Connection, serving: Serving | None, *, open_at_first: bool) -> list[Picture]:
+def from_camera() -> list[Picture]:
+    """The switch, and below it the camera once it is on."""
+    if not st.toggle("Use the camera", key=state.CAMERA_ON):
+        return []
+    taken = st.camera_input("Take a picture", key=state.CAMERA, resolution="720p", width=480)
+    return [_picture(taken)] if taken else []
+
+
+def from_examples(connection: Connection, serving: Serving) -> list[Picture]:
     """The endpoint's own examples as a row to click on; gives those that were clicked."""
-    if serving is None or serving.examples_uri is None:
+    if serving.examples_uri is None:
         return []
     try:
         shipped = cached.examples(connection, serving.examples_uri)
@@ -61,14 +64,23 @@ def from_examples(connection: Connection, serving: Serving | None, *, open_at_fi
     except CoreError as error:
         st.warning(f"The examples cannot be shown. {messages.line(error)}", icon=":material/warning:")
         return []
-    with st.expander("Try it with an example", expanded=open_at_first, icon=":material/imagesmode:"):
+    with _place_for_examples():
         gallery(tiles, key=f"examples-{serving.name}", label="Examples", on_pick=state.add_example)
-    titles = {example.uri: example for example in shipped}
+    names = {example.uri: example.uri.rpartition("/")[2] for example in shipped}
     return [
-        Picture(uri, titles[uri].uri.rpartition("/")[2], partial(cached.example, connection, uri))
+        Picture(uri, names[uri], partial(cached.example, connection, uri))
         for uri in state.examples()
-        if uri in titles
+        if uri in names
     ]
+
+
+def _place_for_examples() -> DeltaGenerator:
+    """In full view for a newcomer; behind a button once there is something better to look at."""
+    if state.has_pictures():
+        return st.popover("Examples", icon=":material/imagesmode:")
+    box = st.container(border=True)
+    box.markdown("**Nothing at hand?** One click on an example shows what the model does.")
+    return box
 
 
 def _tile(connection: Connection, example: cached.Example) -> Tile:
