@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import signal
 import sys
 import threading
@@ -13,14 +14,18 @@ from typing import TYPE_CHECKING
 from sandbox.launcher import Address, default_dir, running
 
 if TYPE_CHECKING:
+    from sandbox.lifecycle import Programs
     from sandbox.server import Sandbox
 
 SETTLE_SECONDS = 90.0
 EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE = 1, 2, 3
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 another sandbox runs on the folder."""
+def main(arguments: list[str] | None = None, *, programs: Programs | None = None) -> int:
+    """Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 another sandbox runs on the folder.
+
+    programs: what stands for container images, see `sandbox.server.Sandbox`.
+    """
     options = _options().parse_args(arguments)
     if options.print_env:
         return _print_running(options.data)
@@ -28,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         why = "the sandbox starts programs for whoever may call it, so it listens on this machine only"
         print(f"sandbox: --host {options.host} is refused: {why}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
-    return _serve(options)
+    return _serve(options, programs)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -73,18 +78,17 @@ def export_lines(address: Address) -> str:
     return "\n".join(lines)
 
 
-def _serve(options: argparse.Namespace) -> int:
+def _serve(options: argparse.Namespace, programs: Programs | None) -> int:
     # Slow imports (moto): after the options are known to be good.
     from sandbox.home import InUseError, UnsupportedError  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
 
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    _stop_on_signals(stop)
     if options.exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     try:
-        sandbox = Sandbox(options.data, host=options.host, port=options.port)
+        sandbox = Sandbox(options.data, host=options.host, port=options.port, programs=programs)
     except InUseError as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return EXIT_IN_USE
@@ -116,8 +120,24 @@ def _say(text: str) -> None:
     print(text, flush=True)
 
 
+def _stop_on_signals(stop: threading.Event) -> None:
+    """SIGTERM and SIGINT set `stop`, from a thread: a handler runs in the main thread only, which waits for a lock."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _wait_for_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not sys.stdin: its lock, held here for ever, would break the interpreter's own end.
+    while os.read(0, 4096):
         pass
     stop.set()
 

@@ -18,7 +18,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wsgi import LimitedStream
 
-LEFTOVER_LIMIT = 1 << 20  # bytes of an unread body worth reading to keep a connection
+LEFTOVER_LIMIT = 64 << 20  # bytes of an unread body that are read away to keep a connection
 IDLE_SECONDS = 300
 
 
@@ -84,13 +84,13 @@ class Handler(WSGIRequestHandler):
         if self.headers.get("Expect", "").strip().lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = self.make_environ()
-        answer = _Answer(self)
+        answer = _Answer(self, environ["sandbox.body"])
         try:
             answer.send(self.server.app(environ, answer.start_response))
         except (ConnectionError, ClientDisconnected):
             self.close_connection = True
         if not self.close_connection:
-            self.close_connection = not _body_is_read(environ["sandbox.body"])
+            self.close_connection = not _read_away(environ["sandbox.body"])
 
     def make_environ(self) -> dict[str, Any]:
         """werkzeug's environ with a body that ends, and the headers as they came (WSGI drops some)."""
@@ -116,8 +116,8 @@ class Handler(WSGIRequestHandler):
 class _Answer:
     """start_response and the writing of one answer."""
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
+    def __init__(self, handler: Handler, body: Any) -> None:
+        self.handler, self.body = handler, body
         self.head: tuple[str, list[tuple[str, str]]] | None = None
         self.chunked = False
 
@@ -155,7 +155,7 @@ class _Answer:
             handler.send_header(
                 *(("Transfer-Encoding", "chunked") if self.chunked else ("Connection", "close"))
             )
-        if handler.close_connection:
+        if handler.close_connection or _left(self.body) > LEFTOVER_LIMIT:
             handler.send_header("Connection", "close")
         handler.end_headers()
 
@@ -169,9 +169,15 @@ class _Answer:
             self.handler.wfile.write(b"\r\n")
 
 
-def _body_is_read(stream: Any) -> bool:
-    """Whether the next request begins where the stream stands now, after reading a small rest away."""
-    if not isinstance(stream, LimitedStream):
-        return False  # chunked: its end is known only to werkzeug
-    left = stream.limit - stream.tell()
-    return left <= LEFTOVER_LIMIT and len(stream.exhaust()) == left
+def _left(stream: Any) -> float:
+    """Bytes of the body not read yet; of a chunked one only werkzeug knows, so it counts as endless."""
+    return stream.limit - stream.tell() if isinstance(stream, LimitedStream) else float("inf")
+
+
+def _read_away(stream: Any) -> bool:
+    """Whether the stream now stands where the next request begins."""
+    if _left(stream) > LEFTOVER_LIMIT:
+        return False
+    while stream.read(1 << 16):
+        pass
+    return _left(stream) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -60,7 +61,7 @@ class Runtime:
             self._metrics.record(name, variant, status=status, **times)
 
         answer = self._post(replica, environ, body, record)
-        headers = [("x-Amzn-Invoked-Production-Variant", variant)]
+        headers = [("x-amzn-RequestId", str(uuid.uuid4())), ("x-Amzn-Invoked-Production-Variant", variant)]
         headers += [(header, answer.headers[header]) for header in _RETURNED if header in answer.headers]
         return Reply(answer.status, headers, _Stream(answer, record))
 

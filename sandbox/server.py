@@ -27,6 +27,7 @@ from sandbox.s3 import S3
 from sandbox.shipping import LogShipper
 from sandbox.store import Store
 
+MOTO_SERVICES = ("sts", "iam", "monitoring", "application-autoscaling")
 POLL_SECONDS = 0.1
 
 
@@ -100,7 +101,7 @@ class Sandbox:
         services = Services(
             invoke=runtime.invoke,
             json={"sagemaker": control.call, "logs": self._logs.call},
-            wsgi={"s3": self._s3, **dict.fromkeys(("sts", "iam", "monitoring"), self._moto)},
+            wsgi={"s3": self._s3, **dict.fromkeys(MOTO_SERVICES, self._moto)},
         )
         identity = self._home.identity
         limit = self._limits.request_bytes

@@ -1,0 +1,74 @@
+"""What a new sandbox holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.seed import BUCKET, ROLE, seed
+from sandbox.server import Sandbox
+
+
+@pytest.fixture
+def demos(tmp_path: Path, model_archive: Callable[[Mapping[str, bytes]], bytes]) -> Path:
+    """A folder with the aerial demonstration alone."""
+    folder = tmp_path / "demos" / "aerial"
+    (folder / "examples").mkdir(parents=True)
+    (folder / "model.tar.gz").write_bytes(model_archive({"answer.png": b"mask"}))
+    (folder / "classes.json").write_text("{}")
+    (folder / "examples" / "examples.json").write_text("[]")
+    (folder / "examples" / "farm.jpg").write_bytes(b"jpeg")
+    return tmp_path / "demos"
+
+
+def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
+    tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]], make_client: Callable[..., Any]
+) -> None:
+    """The endpoint comes into service with its tags; a demonstration without files is left out with a line."""
+    said: list[str] = []
+    with Sandbox(tmp_path / "data", programs=stub_programs) as sandbox:
+        assert seed(sandbox.loopback, tmp_path / "data", said.append, demos=demos) == ["aerial-land-cover"]
+        assert said == [
+            f"The demonstration coastlines is left out: {demos}/coastlines holds no model.tar.gz."
+        ]
+        assert sandbox.wait_settled(30)
+        sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
+        found = sagemaker.describe_endpoint(EndpointName="aerial-land-cover")
+        assert found["EndpointStatus"] == "InService", found
+        tags = {
+            tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+        }
+        assert tags == {
+            "segdeck:classes": "s3://segdeck-sandbox/models/aerial/classes.json",
+            "segdeck:examples": "s3://segdeck-sandbox/examples/aerial/examples.json",
+        }
+        keys = {item["Key"]: item["Size"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+        assert keys["examples/aerial/farm.jpg"] == 4
+        assert s3.head_object(Bucket=BUCKET, Key="examples/aerial/farm.jpg")["ContentType"] == "image/jpeg"
+        role = make_client(sandbox, "iam").get_role(RoleName=ROLE)["Role"]
+        assert "sagemaker.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
+        config = sagemaker.describe_endpoint_config(EndpointConfigName="aerial-land-cover")
+        assert config["ProductionVariants"][0]["InstanceType"] == "ml.g4dn.xlarge"
+
+
+def test_what_a_person_deleted_does_not_come_back(
+    tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]]
+) -> None:
+    """Each thing is made once in the life of the folder; an interrupted start is taken up again."""
+    data = tmp_path / "data"
+    with Sandbox(data, programs=stub_programs) as sandbox:
+        seed(sandbox.loopback, data, print, demos=demos)
+        sandbox.wait_settled(30)
+        (data / "seeded.json").unlink()
+        assert seed(sandbox.loopback, data, print, demos=demos) == ["aerial-land-cover"]
+        sagemaker = sandbox.loopback.client("sagemaker")
+        sagemaker.delete_endpoint(EndpointName="aerial-land-cover")
+        sagemaker.get_waiter("endpoint_deleted").wait(
+            EndpointName="aerial-land-cover", WaiterConfig={"Delay": 0.05}
+        )
+        assert seed(sandbox.loopback, data, print, demos=demos) == []
+        assert sagemaker.list_endpoints()["Endpoints"] == []
