@@ -49,14 +49,22 @@ def segmentation(shift: int, *, mask_only: bool) -> Segmentation:
     return Segmentation(labels, answer.max(0), answer, CLASSES)
 
 
+def start_afresh() -> None:
+    """Another key makes another viewer, and toggles that are off."""
+    st.session_state["round"] = st.session_state.get("round", 0) + 1
+    st.session_state["runs"] = 0
+
+
 st.set_page_config(layout="wide")
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
-st.text(f"run {st.session_state['runs']}")
+turn = st.session_state.get("round", 0)
+st.text(f"round {turn} run {st.session_state['runs']}")
+st.button("Start afresh", on_click=start_afresh)
 st.button("Run again")
-car_moved = st.toggle("Move the car")
-mask_only = st.toggle("Mask only")
-broken = st.toggle("Broken frame")
+car_moved = st.toggle("Move the car", key=f"moved {turn}")
+mask_only = st.toggle("Mask only", key=f"mask {turn}")
+broken = st.toggle("Broken frame", key=f"broken {turn}")
 
 picture = segmentation(4 if car_moved else 0, mask_only=mask_only)
 body = frame.build(photo(400, 300), (800, 600), picture)
-viewer(body[:-9] if broken else body, key="picture")
+viewer(body[:-9] if broken else body, key=f"picture {turn}")

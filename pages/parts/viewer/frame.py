@@ -35,7 +35,7 @@ WORTH_SHOWING = 0.05
 """A class that is nowhere in the mask, and nowhere this probable, gets no plane."""
 
 PLANE_PIXELS = 16_000_000
-"""With more pixels than this in all probability planes together, they are thinned out. 21 of 800 x 600 are 10 million."""
+"""With more pixels than this in all probability planes together, they are thinned out; 21 of 800 x 600 are not."""
 
 
 def build(photo_jpeg: bytes, photo_size: tuple[int, int], segmentation: Segmentation) -> bytes:

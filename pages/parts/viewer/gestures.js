@@ -31,7 +31,9 @@ class Gestures {
   wheel(event) {
     const { x, y } = this.place(event);
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
-    if (this.on.zoom(x, y, Math.exp(-event.deltaY * lines * 0.0015))) event.preventDefault();
+    const speed = event.ctrlKey ? 0.01 : 0.0015; // a pinch on a touchpad comes as a slow wheel with Ctrl
+    const zoomed = this.on.zoom(x, y, Math.exp(-event.deltaY * lines * speed));
+    if (zoomed || event.ctrlKey) event.preventDefault();
   }
 
   down(event) {

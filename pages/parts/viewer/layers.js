@@ -36,14 +36,15 @@ function outlineLayer(labels, colors, white) {
   const { width, height, values } = labels;
   const lines = colors.map((color) => color && mixWhite(color, white));
   return paintLayer(width, height, (pixels) => {
-    const mark = (i) => (pixels[i] = lines[values[i]]);
     for (let y = 0, i = 0; y < height; y++) {
       for (let x = 0; x < width; x++, i++) {
-        const right = x + 1 < width && values[i] !== values[i + 1];
-        const below = y + 1 < height && values[i] !== values[i + width];
-        if (right || below) mark(i);
-        if (right) mark(i + 1);
-        if (below) mark(i + width);
+        const id = values[i];
+        const right = x + 1 < width ? values[i + 1] : id;
+        const below = y + 1 < height ? values[i + width] : id;
+        if (right === id && below === id) continue;
+        pixels[i] = lines[id];
+        if (right !== id) pixels[i + 1] = lines[right];
+        if (below !== id) pixels[i + width] = lines[below];
       }
     }
   });

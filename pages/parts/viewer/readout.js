@@ -29,8 +29,8 @@ function inspect(picture, { x, y }, chosen) {
 
 /** The class whose map is shown, if one is; else the runner-up. */
 function secondText({ names }, { id, second, chosen }, mapId) {
-  if (mapId !== null) return mapId === id || chosen === null ? "" : `${names.get(mapId)} ${percentText(chosen)}`;
-  return second ? `then ${names.get(second[0])} ${percentText(second[1])}` : "";
+  if (mapId !== null) return mapId === id || chosen === null ? "" : `${names.get(mapId)} (${percentText(chosen)})`;
+  return second ? `then ${names.get(second[0])} (${percentText(second[1])})` : "";
 }
 
 /** Writes what `inspect` found into the page; null = the mouse is elsewhere. */

@@ -15,10 +15,19 @@ function defaultSettings() {
   };
 }
 
+/** The browser's store, or null where it was told to keep nothing: there, even naming it is refused. */
+function settingsStore() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 function readSettings() {
-  return { ...defaultSettings(), ...JSON.parse(sessionStorage.getItem(SETTINGS_KEY) ?? "{}") };
+  return { ...defaultSettings(), ...JSON.parse(settingsStore()?.getItem(SETTINGS_KEY) ?? "{}") };
 }
 
 function keepSettings(settings) {
-  sessionStorage.setItem(SETTINGS_KEY, JSON.stringify(settings));
+  settingsStore()?.setItem(SETTINGS_KEY, JSON.stringify(settings));
 }

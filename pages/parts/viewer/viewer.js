@@ -24,7 +24,7 @@ class Viewer {
     root.style.setProperty("--gradient", gradientOf(this.scale));
     this.stopping = new AbortController();
     connectControls(this, this.stopping.signal);
-    this.applySettings();
+    this.showSettings();
   }
 
   // ---- A picture comes in
@@ -81,7 +81,8 @@ class Viewer {
     this.legend.fill(picture.classes, width * height);
     this.fillSelects();
     this.setState("ready");
-    this.applySettings();
+    this.showSettings();
+    this.applyToPicture();
     this.root.dataset.picture = picture.id;
     delete this.root.dataset.planes;
   }
@@ -114,22 +115,28 @@ class Viewer {
   }
 
   set(changes) {
+    this.adjust(changes);
+    if (this.picture) this.applyToPicture();
+  }
+
+  /** As `set`, for what needs no painting: it is dragged, and follows the hand. */
+  adjust(changes) {
     Object.assign(this.settings, changes);
     keepSettings(this.settings);
-    this.applySettings();
+    this.showSettings();
+    this.draw();
   }
 
   setOpacity(percent) {
     const value = Math.min(100, Math.max(0, percent));
-    this.set({ opacity: { ...this.settings.opacity, [this.mode]: value } });
+    this.adjust({ opacity: { ...this.settings.opacity, [this.mode]: value } });
   }
 
   setSplit(percent) {
-    this.set({ split: Math.min(100, Math.max(0, percent)) });
+    this.adjust({ split: Math.min(100, Math.max(0, percent)) });
   }
 
-  /** Brings the controls in line with the settings, then paints. */
-  applySettings() {
+  showSettings() {
     const { layout, outline, opacity, split } = this.settings;
     Object.assign(this.root.dataset, { layout, mode: this.mode });
     this.pressOne("[data-layout]", layout);
@@ -139,9 +146,9 @@ class Viewer {
     this.find(".opacity output").textContent = `${opacity[this.mode]} %`;
     this.find(".divider").setAttribute("aria-valuenow", Math.round(split));
     this.root.style.setProperty("--split", `${split}%`);
-    if (this.picture) this.applyToPicture();
   }
 
+  /** Brings what belongs to the picture in line with the settings and the classes chosen, then paints. */
   applyToPicture() {
     for (const button of this.root.querySelectorAll(".modes button:not([data-mode=classes])")) {
       button.setAttribute("aria-disabled", String(!this.picture.confidence));
@@ -174,12 +181,12 @@ class Viewer {
   pressClass(id) {
     if (this.mode === "probability") return this.choose(id);
     if (!this.hidden.delete(id)) this.hidden.add(id);
-    this.applySettings();
+    this.applyToPicture();
   }
 
   choose(id) {
     this.chosen = id;
-    this.applySettings();
+    this.applyToPicture();
   }
 
   /** Shows one class alone; the only one shown, shows all again. */
@@ -188,12 +195,12 @@ class Viewer {
     const others = this.picture.classes.map((row) => row.id).filter((other) => other !== id);
     const alone = !this.hidden.has(id) && others.every((other) => this.hidden.has(other));
     this.hidden = new Set(alone ? [] : others);
-    this.applySettings();
+    this.applyToPicture();
   }
 
   showAll() {
     this.hidden.clear();
-    this.applySettings();
+    this.applyToPicture();
   }
 
   colorOf(id) {
@@ -275,6 +282,7 @@ class Viewer {
 
   /** The cursor is over a point of a canvas, in device pixels; null when it left. */
   pointAt(place) {
+    this.find(".readout").setAttribute("aria-live", "off");
     this.moveCrosshair(place && this.picture ? this.view.toPicture(this.resultCanvas, place.x, place.y) : null);
   }
 
@@ -290,6 +298,7 @@ class Viewer {
   stepCrosshair(dx, dy) {
     const { width, height } = this.picture.labels;
     const from = this.point ?? { x: this.view.centerX * width, y: this.view.centerY * height };
+    this.find(".readout").setAttribute("aria-live", "polite"); // only this way of reading is spoken
     const inside = (value, size) => Math.min(size - 1, Math.max(0, Math.floor(value)));
     this.moveCrosshair({ x: inside(from.x + dx, width), y: inside(from.y + dy, height) });
   }
@@ -336,5 +345,8 @@ export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".viewer");
   root.viewer ??= new Viewer(root);
   root.viewer.show(data);
-  return () => root.viewer.destroy();
+  return () => {
+    root.viewer?.destroy();
+    delete root.viewer;
+  };
 }
