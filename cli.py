@@ -225,7 +225,10 @@ def _serving(clients: Clients, name: str) -> Serving:
 
 def _only(found: list[Any]) -> str:
     if not found:
-        raise NotFoundError("No endpoint is in service.", todo="Deploy a model first.")
+        raise NotFoundError(
+            "No endpoint is in service.",
+            todo="`python cli.py endpoints list` shows the others and how they are.",
+        )
     if len(found) > 1:
         names = ", ".join(sorted(row.name for row in found))
         raise InputError("Several endpoints are in service.", todo=f"Add --endpoint with one of: {names}.")

@@ -23,7 +23,7 @@ KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 """What is written for each photograph."""
 
 OURS = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
-"""Ends of names that we give to what is no photograph: left out of a folder, also when it is segmented into itself."""
+"""Ends of names that we give to what is no photograph: left out when a folder is searched."""
 
 
 @dataclass(frozen=True, slots=True)
