@@ -120,7 +120,7 @@ class CloudWatch:
             operation = target_operation(environ)
             if not operation:
                 raise _invalid(
-                    "The sandbox's CloudWatch speaks JSON only, as boto3 does from version 1.41 on."
+                    "The sandbox's CloudWatch speaks JSON only, as boto3 and the AWS CLI do today."
                 )
             body = _body(environ)
             reply = call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))

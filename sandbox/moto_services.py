@@ -29,7 +29,7 @@ from sandbox import sigv4
 from sandbox.cloudwatch import CloudWatch
 from sandbox.iam_simulate import simulate
 from sandbox.journal import Call, Journal
-from sandbox.protocol import ApiError, Params, Reply, bytes_reply, dialect, error_reply, target_operation
+from sandbox.protocol import ApiError, Reply, bytes_reply, dialect, error_reply, target_operation
 
 _log = logging.getLogger(__name__)
 SERVICES = frozenset({"sts", "iam", "application-autoscaling"})
@@ -69,10 +69,6 @@ class MotoServices:
             _running.discard(id(self))
         self._cloudwatch.close()
         self._journal.close()
-
-    def cloudwatch(self, operation: str, params: Params) -> Params:
-        """A CloudWatch operation from within the process, without a connection. Raises ApiError."""
-        return self._cloudwatch.call(operation, params)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         service = ""

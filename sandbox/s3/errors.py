@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.sax.saxutils import escape
 
 _KNOWN: dict[str, tuple[int, str]] = {
@@ -66,6 +67,15 @@ _KNOWN: dict[str, tuple[int, str]] = {
 }
 
 
+# What XML 1.0 cannot hold, not even escaped.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def escaped(value: object) -> str:
+    """Text for XML; characters that XML cannot hold become the replacement character."""
+    return escape(_NOT_XML.sub("\ufffd", str(value)))
+
+
 class S3Error(Exception):
     """A refusal, by its AWS code.
 
@@ -86,5 +96,5 @@ class S3Error(Exception):
             "Resource": resource,
             "RequestId": request_id,
         }
-        inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
+        inner = "".join(f"<{name}>{escaped(value)}</{name}>" for name, value in fields.items())
         return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()

@@ -94,6 +94,12 @@ class Payload:
         return {name: value for name, value in both.items() if name in names}
 
     def __iter__(self) -> Iterator[bytes]:
+        promise = self._headers.get("x-amz-content-sha256", "UNSIGNED-PAYLOAD")
+        if not (self._signed or promise == "UNSIGNED-PAYLOAD" or promise.startswith("STREAMING-")):
+            raise S3Error(
+                "InvalidArgument",
+                "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-..., or a valid sha256 value.",
+            )
         for data in self._frames() if self._framed else self._plain():
             self.size += len(data)
             self._md5.update(data)

@@ -35,8 +35,8 @@ class Request:
         self.headers = _headers(environ)
         self.payload = Payload(environ, self.headers)
         self._raw_path = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/").split("?")[0]
-        pairs = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="strict")
-        self.query = {name: value for name, value in pairs if not name.startswith(("X-Amz-", "x-id"))}
+        self._raw_query = str(environ.get("QUERY_STRING", ""))
+        self.query: dict[str, str] = {}
         self.bucket, self.key = "", ""
 
     @property
@@ -45,11 +45,13 @@ class Request:
         return self._raw_path
 
     def address(self) -> None:
-        """Find the bucket and the key. Raises S3Error where the path is no UTF-8 or the key too long."""
+        """Find bucket, key and query. Raises S3Error where they are no UTF-8 or the key is too long."""
         try:
             path = unquote_to_bytes(self._raw_path).decode()
+            pairs = parse_qsl(self._raw_query, keep_blank_values=True, errors="strict")
         except UnicodeDecodeError as error:
             raise S3Error("InvalidURI") from error
+        self.query = {name: value for name, value in pairs if not name.startswith(("X-Amz-", "x-id"))}
         self.bucket, _, self.key = path.removeprefix("/").partition("/")
         if len(self.key.encode()) > 1024:
             raise S3Error("KeyTooLongError", Size=len(self.key.encode()), MaxSizeAllowed=1024)

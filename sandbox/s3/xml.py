@@ -5,16 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
-from xml.sax.saxutils import escape
 
-from sandbox.s3.errors import S3Error
+from sandbox.s3.errors import S3Error, escaped
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def element(name: str, content: object) -> str:
     """One element around text (escaped) or around `Elements` (as they are)."""
-    inner = content if isinstance(content, Elements) else escape(str(content))
+    inner = content if isinstance(content, Elements) else escaped(content)
     return f"<{name}>{inner}</{name}>"
 
 

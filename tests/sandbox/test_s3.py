@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     app, sock = S3(root, "us-east-1"), bind("127.0.0.1", 0)
     port = sock.getsockname()[1]
     listener = Listener(app, sock)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    threading.Thread(target=listener.serve_forever, args=[0.02], daemon=True).start()
     yield Served(port, root, _client(port))
     listener.stop()
     app.close()
@@ -209,6 +209,7 @@ class TestPromises:
             ("content_md5", base64.b64encode(b"0" * 16).decode(), b"BadDigest"),
             ("content_md5", "short", b"InvalidDigest"),
             ("x_amz_content_sha256", "0" * 64, b"XAmzContentSHA256Mismatch"),
+            ("x_amz_content_sha256", "ABC", b"InvalidArgument"),
             ("x_amz_checksum_crc32", "AAAAAA==", b"BadDigest"),
             ("x_amz_checksum_sha1", "AAAA", b"BadDigest"),
             ("x_amz_checksum_sha256", "AAAA", b"BadDigest"),
@@ -287,6 +288,7 @@ class TestRefusals:
         ("call", "wanted"),
         [
             (lambda s3, b: s3.get_object(Bucket=b, Key="no"), ("NoSuchKey", 404)),
+            (lambda s3, b: s3.get_object(Bucket=b, Key="no \x01"), ("NoSuchKey", 404)),
             (lambda s3, _: s3.get_object(Bucket="no-such", Key="k"), ("NoSuchBucket", 404)),
             (lambda s3, _: s3.list_objects_v2(Bucket="no-such"), ("NoSuchBucket", 404)),
             (lambda s3, _: s3.delete_object(Bucket="no-such", Key="k"), ("NoSuchBucket", 404)),
@@ -302,6 +304,12 @@ class TestRefusals:
         with pytest.raises(ClientError) as raised:
             call(s3, bucket)
         assert _code(raised) == wanted
+
+    @pytest.mark.parametrize("path", ["/bucket/%FF", "/bucket?prefix=%FF"])
+    def test_not_utf8(self, served: Served, path: str) -> None:
+        """An address that is no UTF-8 is refused."""
+        status, answer = _ask(served, "GET", path)
+        assert (status, b"<Code>InvalidURI</Code>" in answer) == (400, True)
 
     def test_large_body_to_a_missing_bucket(self, s3: Any) -> None:
         """An early refusal reaches a client that is still sending, as an answer and not as a reset."""
