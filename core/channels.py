@@ -1,0 +1,87 @@
+"""The channels of a training job: where its pictures and masks lie, and how AWS is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MODEL_CHANNEL = "model"
+MODEL_CONTENT = "application/x-sagemaker-model"
+DATA_CHANNELS = {
+    "train": "image/jpeg",
+    "validation": "image/jpeg",
+    "train_annotation": "image/png",
+    "validation_annotation": "image/png",
+}
+"""The four channels that every job needs, and their content types."""
+
+CONTENT_TYPES = {**DATA_CHANNELS, "label_map": "application/json", MODEL_CHANNEL: MODEL_CONTENT}
+"""All channels that the algorithm takes (developer guide), in the order in which we send them."""
+
+S3_PREFIX = "S3Prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """Where one kind of input lies.
+
+    uri:          an S3 prefix, or an object.
+    content_type: empty where none was told.
+    input_mode:   "File", "Pipe" or "FastFile"; empty where the job's own counts.
+    data_type:    "S3Prefix", "ManifestFile" or "AugmentedManifestFile".
+    """
+
+    name: str
+    uri: str
+    content_type: str = ""
+    input_mode: str = ""
+    data_type: str = S3_PREFIX
+
+
+def data_channels(base_uri: str) -> tuple[Channel, ...]:
+    """The four channels below one prefix, in the folders that the documentation names."""
+    base = base_uri.rstrip("/")
+    return tuple(Channel(name, f"{base}/{name}/", kind) for name, kind in DATA_CHANNELS.items())
+
+
+def in_order(channels: Iterable[Channel]) -> list[Channel]:
+    """Channels in the order of `CONTENT_TYPES`, unknown ones behind."""
+    order = list(CONTENT_TYPES)
+    return sorted(
+        channels, key=lambda one: (order.index(one.name) if one.name in order else len(order), one.name)
+    )
+
+
+def folder(uri: str) -> str:
+    """An S3 prefix with its slash: without it, AWS takes `train_annotation/` for a part of `train`."""
+    return uri if uri.endswith(("/", ".json", ".jpg", ".jpeg", ".png")) else f"{uri}/"
+
+
+def to_request(channel: Channel) -> dict[str, Any]:
+    """One of `InputDataConfig` of CreateTrainingJob."""
+    prefix = channel.data_type == S3_PREFIX and channel.name != MODEL_CHANNEL
+    source = {
+        "S3DataType": channel.data_type,
+        "S3Uri": folder(channel.uri) if prefix else channel.uri,
+        "S3DataDistributionType": "FullyReplicated",
+    }
+    request: dict[str, Any] = {"ChannelName": channel.name, "DataSource": {"S3DataSource": source}}
+    content = channel.content_type or CONTENT_TYPES.get(channel.name, "")
+    mode = "File" if channel.name == MODEL_CHANNEL else channel.input_mode
+    request |= {"ContentType": content} if content else {}
+    request |= {"InputMode": mode} if mode else {}
+    return request
+
+
+def from_description(row: Mapping[str, Any]) -> Channel:
+    """From one of `InputDataConfig`; tolerant of missing keys."""
+    source = row.get("DataSource") or {}
+    s3, files = source.get("S3DataSource") or {}, source.get("FileSystemDataSource") or {}
+    return Channel(
+        name=row.get("ChannelName", ""),
+        uri=s3.get("S3Uri") or files.get("DirectoryPath", ""),
+        content_type=row.get("ContentType") or "",
+        input_mode=row.get("InputMode") or "",
+        data_type=s3.get("S3DataType") or files.get("FileSystemType") or S3_PREFIX,
+    )

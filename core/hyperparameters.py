@@ -1,0 +1,370 @@
+"""The hyperparameters of SageMaker's semantic segmentation, as one table; form, command line and check use it.
+
+Source: the SageMaker developer guide, "Semantic Segmentation Hyperparameters". The defaults changed over time
+(crop_size 480 and epochs 30 in older revisions, 240 and 10 now), so we send every value and rely on none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+Kind = Literal["choice", "boolean", "integer", "number", "epochs"]
+"""epochs: whole numbers with commas between them, such as "10, 20"."""
+
+Severity = Literal["error", "warning", "note"]
+
+BOOLEANS = ("True", "False")
+LIGHT = "light"
+"""A small network of the sandbox alone, which trains on a processor in minutes. AWS refuses it."""
+
+INCREMENTAL_KEYS = ("backbone", "algorithm", "crop_size", "num_classes")
+"""What must stay the same when a job goes on from an earlier model (developer guide, incremental training)."""
+
+CROP_MULTIPLE = 8
+WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+EPOCH_LIST = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something to say about what was asked for.
+
+    name:     the hyperparameter, channel or field it is about.
+    message:  sentences, with the value found and the value wanted.
+    severity: "error" (the job would fail, or must not start), "warning" (look at it) or "note" (good to know).
+    """
+
+    name: str
+    message: str
+    severity: Severity = "error"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it must be mended first."""
+        return self.severity == "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A hyperparameter counts only where another one has one of these values."""
+
+    name: str
+    values: tuple[str, ...]
+
+    def holds(self, values: Mapping[str, str]) -> bool:
+        """Whether it counts, with defaults for what is not given."""
+        return values.get(self.name, default(self.name)) in self.values
+
+    def __str__(self) -> str:
+        return f"{self.name} is {' or '.join(self.values)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameter:
+    """One row of the table.
+
+    default:           as it travels, a string; None where there is none.
+    choices:           for the kinds "choice" and "boolean".
+    minimum, maximum:  bounds of a number; None where there is none.
+    exclusive_minimum, exclusive_maximum: whether the bound itself is out.
+    required:          must be given; where `only_when` is set, only then.
+    only_when:         ignored by the algorithm unless this holds.
+    """
+
+    name: str
+    kind: Kind
+    group: str
+    help: str
+    default: str | None = None
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
+    only_when: Condition | None = None
+
+    @property
+    def range(self) -> str:
+        """What is allowed, in words, such as "a whole number from 2 to 254"."""
+        if self.kind in ("choice", "boolean"):
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "epochs":
+            return 'whole numbers with commas between them, such as "10, 20"'
+        words = ["a whole number" if self.kind == "integer" else "a number"]
+        if self.minimum is not None:
+            words.append(f"{'above' if self.exclusive_minimum else 'from'} {self.minimum:g}")
+        if self.maximum is not None:
+            words.append(f"{'and below' if self.exclusive_maximum else 'up to'} {self.maximum:g}")
+        return " ".join(words)
+
+
+NETWORK, DATA, TRAINING, OPTIMIZER, RATE, STOPPING = (
+    "Network", "Data", "Training", "Optimizer", "Learning rate", "Early stopping",
+)  # fmt: skip
+GROUPS = (NETWORK, DATA, TRAINING, OPTIMIZER, RATE, STOPPING)
+
+_STEP = Condition("lr_scheduler", ("step",))
+_EARLY = Condition("early_stopping", ("True",))
+_RMSPROP = Condition("optimizer", ("rmsprop",))
+_SGD = Condition("optimizer", ("sgd",))
+
+HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
+    Hyperparameter(
+        "algorithm", "choice", NETWORK, default="fcn", choices=("fcn", "psp", "deeplab"),
+        help="The decoder: FCN (fast), PSP or DeepLabV3 (better at context, slower).",
+    ),
+    Hyperparameter(
+        "backbone", "choice", NETWORK, default="resnet-50", choices=("resnet-50", "resnet-101"),
+        help="The encoder. ResNet-101 is larger and slower.",
+    ),
+    Hyperparameter(
+        "use_pretrained_model", "boolean", NETWORK, default="True", choices=BOOLEANS,
+        help="Start the backbone from ImageNet's weights. Decoders always start from nothing.",
+    ),
+    Hyperparameter(
+        "syncbn", "boolean", NETWORK, default="False", choices=BOOLEANS,
+        help="Take batch-norm statistics over all GPUs of the machine.",
+    ),
+    Hyperparameter(
+        "num_classes", "integer", DATA, required=True, minimum=2, maximum=254,
+        help="How many classes the masks have; ids run from 0, and 255 (ignore) is not counted.",
+    ),
+    Hyperparameter(
+        "num_training_samples", "integer", DATA, required=True, minimum=1,
+        help="How many training pictures there are; the learning-rate schedule is made from it.",
+    ),
+    Hyperparameter(
+        "base_size", "integer", DATA, default="520", minimum=16, exclusive_minimum=True,
+        help="The long side is scaled to this size times a random number from 0.5 to 2 before the crop.",
+    ),
+    Hyperparameter(
+        "crop_size", "integer", DATA, default="240", minimum=16, exclusive_minimum=True,
+        help="The side of the random square crop; rounded up to a multiple of 8.",
+    ),
+    Hyperparameter(
+        "epochs", "integer", TRAINING, default="10", minimum=1, help="How often all pictures are gone through."
+    ),
+    Hyperparameter(
+        "mini_batch_size", "integer", TRAINING, default="16", minimum=1, help="Pictures in one training step."
+    ),
+    Hyperparameter(
+        "validation_mini_batch_size", "integer", TRAINING, default="16", minimum=1,
+        help="Pictures in one validation step.",
+    ),
+    Hyperparameter(
+        "optimizer", "choice", OPTIMIZER, default="sgd", choices=("adam", "adagrad", "nag", "rmsprop", "sgd"),
+        help="The rule by which weights are changed.",
+    ),
+    Hyperparameter(
+        "momentum", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, exclusive_minimum=True,
+        only_when=_SGD, help="Momentum of sgd.",
+    ),
+    Hyperparameter(
+        "weight_decay", "number", OPTIMIZER, default="0.0001", minimum=0, maximum=1, exclusive_minimum=True,
+        exclusive_maximum=True, only_when=_SGD, help="Weight decay of sgd.",
+    ),
+    Hyperparameter(
+        "gamma1", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, only_when=_RMSPROP,
+        help="Decay of rmsprop's running average.",
+    ),
+    Hyperparameter(
+        "gamma2", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, only_when=_RMSPROP,
+        help="Momentum of rmsprop.",
+    ),
+    Hyperparameter(
+        "learning_rate", "number", RATE, default="0.001", minimum=0, maximum=1, exclusive_minimum=True,
+        help="The learning rate at the start.",
+    ),
+    Hyperparameter(
+        "lr_scheduler", "choice", RATE, default="poly", choices=("step", "poly", "cosine"),
+        help="How the learning rate falls over the epochs.",
+    ),
+    Hyperparameter(
+        "lr_scheduler_step", "epochs", RATE, required=True, only_when=_STEP,
+        help="The epochs after which the rate is multiplied by lr_scheduler_factor.",
+    ),
+    Hyperparameter(
+        "lr_scheduler_factor", "number", RATE, default="0.1", minimum=0, maximum=1, only_when=_STEP,
+        help="What the rate is multiplied by at each step.",
+    ),
+    Hyperparameter(
+        "early_stopping", "boolean", STOPPING, default="False", choices=BOOLEANS,
+        help="Stop once the validation mIOU no longer rises.",
+    ),
+    Hyperparameter(
+        "early_stopping_min_epochs", "integer", STOPPING, default="5", minimum=0, only_when=_EARLY,
+        help="Epochs to run before it may stop.",
+    ),
+    Hyperparameter(
+        "early_stopping_patience", "integer", STOPPING, default="4", minimum=0, only_when=_EARLY,
+        help="Epochs without enough gain before it stops.",
+    ),
+    Hyperparameter(
+        "early_stopping_tolerance", "number", STOPPING, default="0.0", minimum=0, maximum=1, only_when=_EARLY,
+        help="The relative gain in mIOU that counts as one.",
+    ),
+)  # fmt: skip
+"""In the order in which a form shows them and a request sends them."""
+
+BY_NAME: dict[str, Hyperparameter] = {row.name: row for row in HYPERPARAMETERS}
+
+
+def default(name: str) -> str | None:
+    """A hyperparameter's default; None where it has none or is unknown."""
+    row = BY_NAME.get(name)
+    return row.default if row else None
+
+
+def defaults() -> dict[str, str]:
+    """Every default, in the order of the table."""
+    return {row.name: row.default for row in HYPERPARAMETERS if row.default is not None}
+
+
+def applies(row: Hyperparameter, values: Mapping[str, str]) -> bool:
+    """Whether the algorithm looks at it, given the others."""
+    return row.only_when is None or row.only_when.holds(values)
+
+
+def clean(values: Mapping[str, str]) -> dict[str, str]:
+    """The values in the order of the table, unknown ones behind; without blanks, and the quotes some SDKs add."""
+    stripped = {name: str(value).strip().strip('"').strip() for name, value in values.items()}
+    known = [row.name for row in HYPERPARAMETERS if stripped.get(row.name)]
+    return {name: stripped[name] for name in [*known, *sorted(set(stripped) - set(BY_NAME))]}
+
+
+def complete(values: Mapping[str, str]) -> dict[str, str]:
+    """What is sent: the values given, and the default of every other one, each said outright."""
+    return clean({**defaults(), **clean(values)})
+
+
+def effective(values: Mapping[str, str]) -> dict[str, str]:
+    """What the algorithm works with: complete, the crop rounded up, and without what it ignores."""
+    found = complete(values)
+    crop = _whole(found.get("crop_size", ""))
+    if crop is not None:
+        found["crop_size"] = str(-(-crop // CROP_MULTIPLE) * CROP_MULTIPLE)
+    return {
+        name: text for name, text in found.items() if name not in BY_NAME or applies(BY_NAME[name], found)
+    }
+
+
+def differences(several: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Where sets of values differ -> what each works with, defaults filled in; "" where it does not count."""
+    rows = [effective(values) for values in several]
+    names = clean({name: "-" for row in rows for name in row})
+    found = {name: tuple(row.get(name, "") for row in rows) for name in names}
+    return {name: texts for name, texts in found.items() if len(set(texts)) > 1}
+
+
+def check(values: Mapping[str, str], *, sandbox: bool = False) -> list[Problem]:
+    """What is wrong with a set of values, in the order of the table; unknown names last.
+
+    sandbox: allow the sandbox's own `algorithm=light`.
+    """
+    given = clean(values)
+    problems = [
+        problem for row in HYPERPARAMETERS if (problem := _check_one(row, given, sandbox=sandbox)) is not None
+    ]
+    problems += [_unknown(name) for name in sorted(values) if name not in BY_NAME]
+    return problems + _across(given)
+
+
+def number(text: str) -> float | None:
+    """A finite number; None for anything else (`nan` and `inf` too)."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if WHOLE.fullmatch(text) else None
+
+
+def _check_one(row: Hyperparameter, given: Mapping[str, str], *, sandbox: bool) -> Problem | None:
+    text = given.get(row.name)
+    if text is None:
+        if row.required and applies(row, given):
+            when = f", since {row.only_when}" if row.only_when else ""
+            return Problem(row.name, f"{row.name} is not set{when}. Set it to {row.range}.")
+        return None
+    if not _allowed(row, text) and not (sandbox and row.name == "algorithm" and text == LIGHT):
+        return Problem(row.name, f"{row.name} is {text!r}. Set it to {row.range}.")
+    if not applies(row, given) and text != row.default:
+        return Problem(
+            row.name, f"{row.name} has no effect: it counts only where {row.only_when}.", "warning"
+        )
+    return None
+
+
+def _allowed(row: Hyperparameter, text: str) -> bool:
+    if row.choices:
+        return text in row.choices
+    if row.kind == "epochs":
+        return EPOCH_LIST.fullmatch(text) is not None
+    value = _whole(text) if row.kind == "integer" else number(text)
+    return value is not None and _within(row, value)
+
+
+def _within(row: Hyperparameter, value: float) -> bool:
+    low, high = row.minimum, row.maximum
+    above = low is None or value > low or (value == low and not row.exclusive_minimum)
+    below = high is None or value < high or (value == high and not row.exclusive_maximum)
+    return above and below
+
+
+def _unknown(name: str) -> Problem:
+    """The algorithm refuses a job with a name it does not know, so it is an error here too."""
+    near = get_close_matches(name, BY_NAME, n=1)
+    hint = f" Did you mean {near[0]}?" if near else " Leave it out."
+    return Problem(name, f"{name!r} is no hyperparameter of this algorithm, which would fail the job.{hint}")
+
+
+def _across(given: Mapping[str, str]) -> list[Problem]:
+    """What only shows when two values are seen together."""
+    found = []
+    samples, batch = (
+        _whole(given.get("num_training_samples", "")),
+        _whole(_or_default(given, "mini_batch_size")),
+    )
+    if samples is not None and batch is not None and 0 < samples < batch:
+        found.append(
+            Problem(
+                "mini_batch_size",
+                f"mini_batch_size is {batch}, with {samples} training samples. Set it to {samples} or less.",
+            )
+        )
+    crop = _whole(_or_default(given, "crop_size"))
+    if crop is not None and crop > 16 and crop % CROP_MULTIPLE:
+        rounded = -(-crop // CROP_MULTIPLE) * CROP_MULTIPLE
+        found.append(
+            Problem("crop_size", f"crop_size {crop} is rounded up to {rounded}, a multiple of 8.", "note")
+        )
+    return found + _late_steps(given)
+
+
+def _late_steps(given: Mapping[str, str]) -> list[Problem]:
+    steps, epochs = given.get("lr_scheduler_step", ""), _whole(_or_default(given, "epochs"))
+    if not EPOCH_LIST.fullmatch(steps) or epochs is None or not applies(BY_NAME["lr_scheduler_step"], given):
+        return []
+    late = [step.strip() for step in steps.split(",") if int(step) >= epochs]
+    if not late:
+        return []
+    return [
+        Problem(
+            "lr_scheduler_step",
+            f"The job ends after {epochs} epochs, before step {', '.join(late)}.",
+            "warning",
+        )
+    ]
+
+
+def _or_default(given: Mapping[str, str], name: str) -> str:
+    return given.get(name) or default(name) or ""

@@ -1,0 +1,153 @@
+"""Which training jobs to list: from a page's address, back to it, and to SageMaker's Search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+STATUSES = ("InProgress", "Completed", "Failed", "Stopping", "Stopped")
+SORTS = {
+    "created": "CreationTime",
+    "modified": "LastModifiedTime",
+    "name": "TrainingJobName",
+    "status": "TrainingJobStatus",
+}
+"""Our word -> the property that Search sorts by."""
+
+IMAGE_PART = "semantic-segmentation"
+PAGE = 100
+"""Results of one Search call at most (botocore 1.44)."""
+
+TEXT = re.compile(r"[a-zA-Z0-9-]{1,63}")
+"""What can stand in a job's name, which is no longer than 63."""
+
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs, in which order.
+
+    statuses:                 TrainingJobStatus values; none means all.
+    text:                     a part of the name; "" means all.
+    created_from, created_to: aware, UTC, both ends included.
+    only_segmentation:        this algorithm's container alone.
+    sort:                     one of `SORTS`.
+    notes:                    what of an address could not be used; not part of what is compared.
+    """
+
+    statuses: tuple[str, ...] = ()
+    text: str = ""
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    only_segmentation: bool = True
+    sort: str = "created"
+    descending: bool = True
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> JobFilter:
+        """From a page's address; unknown keys are ignored, a bad value is ignored with a note."""
+        notes: list[str] = []
+        return cls(
+            statuses=_statuses(query.get("status", ""), notes),
+            text=_text(query.get("text", ""), notes),
+            created_from=_time("from", query.get("from", ""), notes, end=False),
+            created_to=_time("to", query.get("to", ""), notes, end=True),
+            only_segmentation=not _flag("all", query.get("all", ""), notes, default=False),
+            sort=_sort(query.get("sort", ""), notes),
+            descending=_flag("desc", query.get("desc", ""), notes, default=True),
+            notes=tuple(notes),
+        )
+
+    def to_query(self) -> dict[str, str]:
+        """The address that leads back here; what is as usual is left out."""
+        query = {
+            "status": ",".join(self.statuses),
+            "text": self.text,
+            "from": _stamp(self.created_from),
+            "to": _stamp(self.created_to),
+            "all": "" if self.only_segmentation else "1",
+            "sort": "" if self.sort == "created" else self.sort,
+            "desc": "" if self.descending else "0",
+        }
+        return {name: text for name, text in query.items() if text}
+
+    def to_search(self, *, next_token: str | None = None, limit: int = PAGE) -> dict[str, Any]:
+        """The parameters of Search for one page; times as Search wants them, in UTC and without a zone."""
+        filters = self._filters()
+        params: dict[str, Any] = {"Resource": "TrainingJob"}
+        params |= {"SearchExpression": {"Filters": filters, "Operator": "And"}} if filters else {}
+        params |= {"SortBy": SORTS[self.sort], "SortOrder": "Descending" if self.descending else "Ascending"}
+        params["MaxResults"] = min(limit, PAGE)
+        return params | ({"NextToken": next_token} if next_token else {})
+
+    def _filters(self) -> list[dict[str, str]]:
+        wanted = [
+            (
+                "AlgorithmSpecification.TrainingImage",
+                "Contains",
+                IMAGE_PART if self.only_segmentation else "",
+            ),
+            ("TrainingJobName", "Contains", self.text),
+            ("TrainingJobStatus", "In" if len(self.statuses) > 1 else "Equals", ",".join(self.statuses)),
+            ("CreationTime", "GreaterThanOrEqualTo", _stamp(self.created_from).rstrip("Z")),
+            ("CreationTime", "LessThanOrEqualTo", _stamp(self.created_to).rstrip("Z")),
+        ]
+        return [
+            {"Name": name, "Operator": operator, "Value": value} for name, operator, value in wanted if value
+        ]
+
+
+def _statuses(text: str, notes: list[str]) -> tuple[str, ...]:
+    asked = [word.strip() for word in text.split(",") if word.strip()]
+    notes += [f"There is no status {word[:40]!r}." for word in asked if word not in STATUSES]
+    return tuple(status for status in STATUSES if status in asked)
+
+
+def _text(text: str, notes: list[str]) -> str:
+    text = text.strip()
+    if text and not TEXT.fullmatch(text):
+        notes.append(f"No job's name can hold {text[:40]!r}: names have letters, digits and hyphens.")
+        return ""
+    return text
+
+
+def _time(name: str, text: str, notes: list[str], *, end: bool) -> datetime | None:
+    """A day, or a time; a day as an end means its last second."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        notes.append(f"{name}={text[:40]!r} is no date such as 2026-11-22.")
+        return None
+    at = at.replace(microsecond=0)
+    return at + timedelta(hours=23, minutes=59, seconds=59) if end and DAY.fullmatch(text) else at
+
+
+def _flag(name: str, text: str, notes: list[str], *, default: bool) -> bool:
+    if text.lower() in YES:
+        return True
+    if text.lower() in NO:
+        return False
+    if text:
+        notes.append(f"{name}={text[:40]!r} is neither 1 nor 0.")
+    return default
+
+
+def _sort(text: str, notes: list[str]) -> str:
+    if text and text not in SORTS:
+        notes.append(f"Jobs cannot be sorted by {text[:40]!r}.")
+    return text if text in SORTS else "created"
+
+
+def _stamp(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -1,0 +1,142 @@
+"""Changes as values: what is about to be done, step by step, before anything is.
+
+A page or the command line makes a `Plan`, shows it, and on a yes hands it to `core.aws.execute`. Printed, a plan is
+the dry run: the same value, the same steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from core.cost import Estimate, PriceTable, estimate
+from core.errors import InputError
+from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
+
+Verb = Literal["launch", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One call to AWS.
+
+    service:   boto3's name of it, such as "sagemaker".
+    operation: AWS's name of it, such as "CreateTrainingJob".
+    params:    as AWS takes them; only text, numbers, truth values, lists and mappings.
+    what:      what it does, in words.
+    """
+
+    service: str
+    operation: str
+    params: Mapping[str, Any]
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.service}:{self.operation} {json.dumps(self.params, indent=2, ensure_ascii=False)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Steps towards one change.
+
+    verb:     what kind of change.
+    target:   the name of what is changed.
+    steps:    in the order in which they are done.
+    price:    None where nothing new is paid for.
+    warnings: sentences to read before saying yes.
+    undo:     how to take it back, or that it cannot be.
+    """
+
+    verb: Verb
+    target: str
+    steps: tuple[ApiCall, ...]
+    price: Estimate | None
+    warnings: tuple[str, ...]
+    undo: str
+
+    def __str__(self) -> str:
+        """The dry run."""
+        lines = [f"Plan: {self.verb} {self.target}"]
+        lines += [f"\n{number}. {step}" for number, step in enumerate(self.steps, 1)]
+        lines += ["", f"Price: {_price(self.price)}"] if self.price else []
+        lines += [f"Warning: {text}" for text in self.warnings]
+        return "\n".join([*lines, f"To undo: {self.undo}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; money is text, so that nothing is rounded."""
+        return {
+            "verb": self.verb,
+            "target": self.target,
+            "steps": [
+                {
+                    "service": step.service,
+                    "operation": step.operation,
+                    "params": step.params,
+                    "what": step.what,
+                }
+                for step in self.steps
+            ],
+            "price": _price_dict(self.price),
+            "warnings": list(self.warnings),
+            "undo": self.undo,
+        }
+
+    def to_json(self) -> str:
+        """The same plan always gives the same text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+
+def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
+    """Start a training job. Check it with `core.preflight` first, and pass on what that warns of."""
+    price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
+    unknown = () if price.per_hour else (price.source,)
+    spot = ("It may wait for spot capacity, and be interrupted: then it starts again.",) if spec.spot else ()
+    call = ApiCall(
+        "sagemaker",
+        "CreateTrainingJob",
+        to_request(spec),
+        f"Start the training job {spec.name} on {spec.instance_type}.",
+    )
+    return Plan(
+        "launch",
+        spec.name,
+        (call,),
+        price,
+        (*warnings, *unknown, *spot),
+        "stop the job; what it ran for until then is billed, and its name stays taken.",
+    )
+
+
+def plan_stop(job: TrainingJob) -> Plan:
+    """Stop a training job. Raises InputError where it no longer runs."""
+    if not job.running or job.status == "Stopping":
+        raise InputError(
+            f"The training job {job.name} cannot be stopped: it is {status_in_words(job)}.",
+            todo="There is nothing to do.",
+        )
+    call = ApiCall(
+        "sagemaker", "StopTrainingJob", {"TrainingJobName": job.name}, f"Stop the training job {job.name}."
+    )
+    warning = "AWS gives the container two minutes to save what it has; what it ran for until then is billed."
+    return Plan(
+        "stop", job.name, (call,), None, (warning,), "a stopped job cannot go on; clone it to run it again."
+    )
+
+
+def _price(price: Estimate | None) -> str:
+    if price is None or price.per_hour is None:
+        return "unknown" if price else "nothing"
+    return f"{price.per_hour} an hour, {price.at_max} at the maximum run time ({price.source})"
+
+
+def _price_dict(price: Estimate | None) -> dict[str, str | None] | None:
+    if price is None:
+        return None
+    hourly, most = price.per_hour, price.at_max
+    return {
+        "usd_per_hour": str(hourly.usd) if hourly else None,
+        "usd_at_max": str(most.usd) if most else None,
+        "source": price.source,
+    }

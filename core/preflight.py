@@ -1,0 +1,375 @@
+"""What would fail a training job, found before anybody pays for its machine.
+
+`check_spec` looks at the request alone; `preflight` also at the names of the objects in its channels. The caller
+lists them; nothing here touches the network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from core.channels import CONTENT_TYPES, DATA_CHANNELS, MODEL_CHANNEL, MODEL_CONTENT, S3_PREFIX, Channel
+from core.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective
+from core.training import IMAGE, TrainingSpec
+
+NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", re.ASCII)
+"""TrainingJobName of SageMaker's API."""
+
+ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/?[a-zA-Z0-9+=,.@_/-]+", re.ASCII)
+S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", re.ASCII)
+INSTANCE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.[a-z0-9]+", re.ASCII)
+
+FAMILIES = ("p2", "p3", "g4dn", "g5")
+"""What this algorithm trains on (developer guide, semantic segmentation); g6, p4 and p5 are not among them."""
+
+MAX_RUNTIME = 28 * 86_400
+UNSAVED_WAIT = 3600
+"""MaxWaitTimeInSeconds of a built-in algorithm without checkpoints (developer guide, Managed Spot Training)."""
+
+MAX_VOLUME = 16_384
+PAIRS = (("train", "train_annotation"), ("validation", "validation_annotation"))
+SHOWN = 5
+
+
+def check_spec(
+    spec: TrainingSpec, *, families: Collection[str] | None = FAMILIES, sandbox: bool = False
+) -> list[Problem]:
+    """What is wrong with a request, in the order of its fields.
+
+    families: instance families to allow; None allows any.
+    sandbox:  allow what only the sandbox has.
+    """
+    return [
+        *_identity(spec),
+        *_machine(spec, families),
+        *_limits(spec),
+        *check(spec.hyperparameters, sandbox=sandbox),
+        *_channels(spec),
+    ]
+
+
+def preflight(
+    spec: TrainingSpec,
+    listing: Mapping[str, Sequence[str]],
+    *,
+    previous: Mapping[str, str] | None = None,
+    families: Collection[str] | None = FAMILIES,
+    sandbox: bool = False,
+) -> list[Problem]:
+    """All of `check_spec`, and whether the data fits: errors first.
+
+    listing:  channel -> keys of the objects below its URI; a channel that is not in it was not listed.
+    previous: hyperparameters of the job that the `model` channel comes from; None where they are not known.
+    """
+    found = check_spec(spec, families=families, sandbox=sandbox)
+    found += _incremental(spec, previous)
+    files = {
+        channel.name: _files(channel, listing[channel.name])
+        for channel in spec.channels
+        if channel.name in listing
+    }
+    found += [
+        Problem(
+            name, f"There is no object under {_uri(spec, name)}. Upload the data, or correct the address."
+        )
+        for name, keys in files.items()
+        if not keys
+    ]
+    for images, masks in PAIRS:
+        found += _suffixes(files, images, (".jpg", ".jpeg")) + _suffixes(files, masks, (".png",))
+        found += _pairs(files, images, masks)
+    found += _samples(spec, files)
+    found += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(found)]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda problem: order.index(problem.severity))
+
+
+def _identity(spec: TrainingSpec) -> list[Problem]:
+    found = []
+    if not NAME.fullmatch(spec.name):
+        found.append(
+            Problem(
+                "name",
+                f"The name {spec.name!r} cannot be used. Take 1 to 63 letters, digits and hyphens, "
+                "with a letter or digit at both ends.",
+            )
+        )
+    if not ROLE.fullmatch(spec.role_arn):
+        found.append(
+            Problem(
+                "role_arn",
+                f"The role {spec.role_arn!r} is no IAM role. Give one such as arn:aws:iam::123456789012:role/NAME.",
+            )
+        )
+    if not spec.image:
+        found.append(Problem("image", "No container image is set."))
+    elif not IMAGE.search(spec.image):
+        found.append(
+            Problem("image", f"{spec.image} is not the image of AWS's semantic segmentation.", "warning")
+        )
+    return found
+
+
+def _machine(spec: TrainingSpec, families: Collection[str] | None) -> list[Problem]:
+    found = []
+    kind = INSTANCE.fullmatch(spec.instance_type)
+    if not kind:
+        found.append(
+            Problem(
+                "instance_type",
+                f"{spec.instance_type!r} is no instance type. Take one such as ml.g4dn.xlarge.",
+            )
+        )
+    elif families is not None and kind["family"] not in families:
+        found.append(
+            Problem(
+                "instance_type",
+                f"The algorithm does not train on {spec.instance_type}. Take one of the families "
+                f"{', '.join(families)}, such as ml.g4dn.xlarge.",
+            )
+        )
+    if spec.instance_count != 1:
+        found.append(
+            Problem(
+                "instance_count",
+                f"{spec.instance_count} instances are asked for; the algorithm trains on one alone. Set it to 1.",
+            )
+        )
+    if not 1 <= spec.volume_gb <= MAX_VOLUME:
+        found.append(
+            Problem(
+                "volume_gb",
+                f"The volume has {spec.volume_gb} GB. Take 1 to {MAX_VOLUME}; 50 is usual.",
+            )
+        )
+    return found
+
+
+def _limits(spec: TrainingSpec) -> list[Problem]:
+    found = []
+    if not 1 <= spec.max_runtime_seconds <= MAX_RUNTIME:
+        found.append(
+            Problem(
+                "max_runtime_seconds",
+                f"The maximum run time is {spec.max_runtime_seconds} s. Take 1 s to 28 days.",
+            )
+        )
+    wait = spec.max_wait_seconds
+    if spec.spot and wait is not None and wait < spec.max_runtime_seconds:
+        found.append(
+            Problem(
+                "max_wait_seconds",
+                f"The maximum wait of {wait} s is less than the maximum run time of {spec.max_runtime_seconds} s, "
+                "which it includes. Raise it.",
+            )
+        )
+    if not spec.spot and wait is not None:
+        found.append(
+            Problem(
+                "max_wait_seconds", "The maximum wait counts for spot jobs alone; it is not sent.", "warning"
+            )
+        )
+    if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_WAIT and not spec.checkpoint_uri:
+        found.append(
+            Problem(
+                "checkpoint_uri",
+                f"Without checkpoints, AWS limits the wait of a spot job to {UNSAVED_WAIT} s, and an interrupted "
+                "one starts from nothing. Give an S3 prefix for them, or a shorter time.",
+                "warning",
+            )
+        )
+    if not S3_URI.fullmatch(spec.output_uri):
+        found.append(_no_s3("output_uri", spec.output_uri))
+    return found
+
+
+def _channels(spec: TrainingSpec) -> list[Problem]:
+    names = [channel.name for channel in spec.channels]
+    found = [
+        Problem(name, f"The channel {name} is missing. The algorithm needs {', '.join(DATA_CHANNELS)}.")
+        for name in DATA_CHANNELS
+        if name not in names
+    ]
+    found += [
+        Problem(name, f"The channel {name} stands there {names.count(name)} times.")
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    for channel in spec.channels:
+        found += _one_channel(channel)
+    if spec.input_mode not in ("File", "Pipe"):
+        found.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Take File."))
+    elif spec.input_mode == "Pipe":
+        found.append(
+            Problem("input_mode", "Pipe mode is the older way; File mode is the usual one.", "warning")
+        )
+    return found
+
+
+def _one_channel(channel: Channel) -> list[Problem]:
+    if channel.name not in CONTENT_TYPES:
+        known = ", ".join(CONTENT_TYPES)
+        return [Problem(channel.name, f"The algorithm has no channel {channel.name!r}. It has {known}.")]
+    if not S3_URI.fullmatch(channel.uri):
+        return [_no_s3(channel.name, channel.uri)]
+    found = []
+    if channel.data_type != S3_PREFIX:
+        found.append(
+            Problem(
+                channel.name,
+                f"The channel reads a {channel.data_type}. Give an S3 prefix: a manifest needs settings that "
+                "cannot be sent from here.",
+            )
+        )
+    wanted = CONTENT_TYPES[channel.name]
+    if channel.content_type and channel.content_type != wanted and channel.name in DATA_CHANNELS:
+        severity: Severity = "warning" if channel.content_type == "application/x-image" else "error"
+        found.append(
+            Problem(channel.name, f"The content type is {channel.content_type!r}. Take {wanted}.", severity)
+        )
+    if channel.name == MODEL_CHANNEL:
+        found += _model_channel(channel)
+    return found
+
+
+def _model_channel(channel: Channel) -> list[Problem]:
+    if channel.content_type not in ("", MODEL_CONTENT):
+        return [Problem(channel.name, f"The content type is {channel.content_type!r}. Take {MODEL_CONTENT}.")]
+    if not channel.uri.endswith(".tar.gz"):
+        return [
+            Problem(
+                channel.name, f"{channel.uri} does not look like a model.tar.gz of an earlier job.", "warning"
+            )
+        ]
+    return []
+
+
+def _incremental(spec: TrainingSpec, previous: Mapping[str, str] | None) -> list[Problem]:
+    """Going on from a model needs the same network."""
+    if spec.channel(MODEL_CHANNEL) is None:
+        return []
+    if previous is None:
+        keys = ", ".join(INCREMENTAL_KEYS)
+        return [
+            Problem(
+                MODEL_CHANNEL, f"Make sure that {keys} are those the earlier model was trained with.", "note"
+            )
+        ]
+    before, now = effective(previous), effective(spec.hyperparameters)
+    return [
+        Problem(
+            key,
+            f"{key} is {now.get(key, 'not set')}, the earlier model was trained with {before.get(key, 'none')}. "
+            f"To go on from it, they must be the same.",
+        )
+        for key in INCREMENTAL_KEYS
+        if now.get(key) != before.get(key)
+    ]
+
+
+def _files(channel: Channel, keys: Sequence[str]) -> list[str]:
+    """The keys that are files of this channel: no folder markers, and nothing of `train_annotation` in `train`."""
+    prefix = channel.uri.removeprefix("s3://").partition("/")[2]
+    below = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    return [key for key in keys if not key.endswith("/") and (key == prefix or key.startswith(below))]
+
+
+def _suffixes(files: Mapping[str, Sequence[str]], channel: str, allowed: tuple[str, ...]) -> list[Problem]:
+    wrong = [key for key in files.get(channel, ()) if not key.lower().endswith(allowed)]
+    if not wrong:
+        return []
+    return [
+        Problem(
+            channel,
+            f"{_count(wrong, 'object is', 'objects are')} no {allowed[0].lstrip('.').upper()}: {_few(wrong)}. "
+            "Move them away.",
+        )
+    ]
+
+
+def _pairs(files: Mapping[str, Sequence[str]], images: str, masks: str) -> list[Problem]:
+    """Pictures and masks pair up by the name without its ending."""
+    if not files.get(images) or not files.get(masks):
+        return []
+    left, right = _stems(files[images]), _stems(files[masks])
+    found = []
+    for channel, names, others, kind in (
+        (masks, left, right, "mask in"),
+        (images, right, left, "picture in"),
+    ):
+        missing = sorted(names - others)
+        if missing:
+            found.append(
+                Problem(
+                    channel,
+                    f"{_count(missing, 'name has', 'names have')} no {kind} {channel}: {_few(missing)}.",
+                )
+            )
+    return found + _doubles(files[images], images) + _doubles(files[masks], masks)
+
+
+def _doubles(keys: Sequence[str], channel: str) -> list[Problem]:
+    seen: dict[str, int] = {}
+    for key in keys:
+        stem = PurePosixPath(key).stem
+        seen[stem] = seen.get(stem, 0) + 1
+    twice = sorted(stem for stem, count in seen.items() if count > 1)
+    if not twice:
+        return []
+    return [Problem(channel, f"{_count(twice, 'name stands', 'names stand')} more than once: {_few(twice)}.")]
+
+
+def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """The number that the learning-rate schedule is made from must be that of the pictures."""
+    if not files.get("train"):
+        return []
+    there, said = len(files["train"]), effective(spec.hyperparameters).get("num_training_samples", "")
+    found = []
+    if said.isdigit() and int(said) != there:
+        found.append(
+            Problem(
+                "num_training_samples",
+                f"num_training_samples is {said}, the channel train has {there}. Set it to {there}.",
+            )
+        )
+    return found
+
+
+def _batches(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """A batch cannot hold more than there is."""
+    values = effective(spec.hyperparameters)
+    found = []
+    for name, channel in (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation")):
+        there, batch = len(files.get(channel, ())), values.get(name, "")
+        if there and batch.isdigit() and int(batch) > there:
+            said = f"{name} is {batch}, the channel {channel} has {there}. Set it to {there} or less."
+            found.append(Problem(name, said))
+    return found
+
+
+def _at_fault(problems: Iterable[Problem]) -> set[str]:
+    return {problem.name for problem in problems if problem.is_error}
+
+
+def _stems(keys: Sequence[str]) -> set[str]:
+    return {PurePosixPath(key).stem for key in keys}
+
+
+def _uri(spec: TrainingSpec, name: str) -> str:
+    channel = spec.channel(name)
+    return channel.uri if channel else name
+
+
+def _no_s3(name: str, uri: str) -> Problem:
+    return Problem(name, f"{uri!r} is no S3 address. Give one such as s3://BUCKET/PREFIX.")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(names: Sequence[str], one: str, many: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else many}"

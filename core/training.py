@@ -1,0 +1,336 @@
+"""Training jobs as values: a job as AWS tells of it, and a job as somebody asks for it. No network here.
+
+What is wrong with a `TrainingSpec` is said by `core.preflight`; which jobs to list by `core.job_filter`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from core import channels
+from core.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
+from core.errors import InputError, UnexpectedAnswerError
+from core.hyperparameters import clean, complete, default
+
+ENDED = ("Completed", "Failed", "Stopped")
+"""TrainingJobStatus values after which nothing changes (botocore 1.44). Others: InProgress, Stopping, Deleting."""
+
+STATUS_WORDS = {
+    "InProgress": "running",
+    "Completed": "completed",
+    "Failed": "failed",
+    "Stopping": "stopping",
+    "Stopped": "stopped",
+    "Deleting": "being deleted",
+}
+SECONDARY_WORDS = {
+    "Starting": "starting",
+    "Pending": "waiting for capacity",
+    "LaunchingMLInstances": "starting the machine",
+    "PreparingTrainingStack": "preparing the machine",
+    "Downloading": "downloading the data",
+    "DownloadingTrainingImage": "downloading the container",
+    "Training": "training",
+    "Interrupted": "interrupted: the spot machine was taken back",
+    "Uploading": "uploading the model",
+    "MaxRuntimeExceeded": "stopped at its maximum run time",
+    "MaxWaitTimeExceeded": "stopped at its maximum wait time",
+    "Updating": "updating",
+    "Restarting": "restarting",
+}
+"""AWS: "valid values are subject to change"; an unknown one is shown as it is."""
+
+IMAGE = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """A metric's name, and the regular expression whose first group finds its value in the log."""
+
+    name: str
+    regex: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A stretch of a job's life.
+
+    status:               a SecondaryStatus, such as "Downloading".
+    started_at, ended_at: aware, UTC; no end while it lasts.
+    """
+
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    message: str
+
+    def seconds(self, now: datetime) -> float:
+        """How long it took, or has been taking until now."""
+        return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """One job, as DescribeTrainingJob and Search tell of it. All times are aware, UTC; durations in seconds.
+
+    status, secondary_status: AWS's own words; unknown ones are kept.
+    started_at, ended_at:     None until then.
+    spot:                     whether it runs on spare capacity.
+    billable_seconds:         what AWS charges for; None until it has ended.
+    training_seconds:         what the machine ran for.
+    model_uri:                where `model.tar.gz` lies; None until it was uploaded.
+    failure_reason:           AWS's text; None where nothing failed.
+    final_metrics:            the last value of each metric.
+    metric_definitions:       what finds the metrics in the log.
+    tags:                     Search tells them, DescribeTrainingJob does not.
+    """
+
+    name: str
+    arn: str
+    status: str
+    secondary_status: str
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    modified_at: datetime
+    instance_type: str
+    instance_count: int
+    volume_gb: int
+    spot: bool
+    max_runtime_seconds: int
+    max_wait_seconds: int | None
+    billable_seconds: int | None
+    training_seconds: int | None
+    image: str
+    input_mode: str
+    hyperparameters: Mapping[str, str]
+    channels: tuple[Channel, ...]
+    output_uri: str
+    model_uri: str | None
+    role_arn: str
+    failure_reason: str | None
+    final_metrics: Mapping[str, float]
+    metric_definitions: tuple[MetricDefinition, ...]
+    transitions: tuple[Transition, ...]
+    tags: Mapping[str, str]
+
+    @property
+    def running(self) -> bool:
+        """Whether something may still change; also for statuses nobody has heard of yet."""
+        return self.status not in ENDED and self.ended_at is None
+
+    @property
+    def is_semantic_segmentation(self) -> bool:
+        """Whether its container is that of the built-in algorithm, by the repository's name."""
+        return IMAGE.search(self.image) is not None
+
+    @property
+    def algorithm(self) -> str:
+        """The decoder, such as "fcn"; the default where the job did not say."""
+        return self._value("algorithm")
+
+    @property
+    def backbone(self) -> str:
+        """The encoder, such as "resnet-50"; the default where the job did not say."""
+        return self._value("backbone")
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs were asked for; None where that is no number."""
+        text = self._value("epochs")
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    def channel(self, name: str) -> Channel | None:
+        """A channel by its name."""
+        return next((channel for channel in self.channels if channel.name == name), None)
+
+    def seconds(self, now: datetime) -> float:
+        """How long the machine has run: until its end, or until now; 0 before its start."""
+        if self.training_seconds is not None and not self.running:
+            return float(self.training_seconds)
+        if self.started_at is None:
+            return 0.0
+        return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
+
+    def _value(self, name: str) -> str:
+        return self.hyperparameters.get(name, "").strip().strip('"') or default(name) or ""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpec:
+    """A job that somebody wants. Build it from a form or the command line; `core.preflight` checks it.
+
+    volume_gb:           disk for data and model.
+    max_wait_seconds:    how long a spot job may take with its waiting; None without spot.
+    hyperparameters:     what was chosen; the rest is sent with its default.
+    channels:            see `core.channels.data_channels`.
+    input_mode:          "File"; "Pipe" is the older way.
+    output_uri:          the S3 prefix below which AWS puts JOB/output/model.tar.gz.
+    checkpoint_uri:      an S3 prefix for a spot job's checkpoints, its own alone; "" keeps none.
+    """
+
+    name: str
+    role_arn: str
+    image: str
+    instance_type: str
+    hyperparameters: Mapping[str, str]
+    channels: tuple[Channel, ...]
+    output_uri: str
+    volume_gb: int = 50
+    max_runtime_seconds: int = 86_400
+    spot: bool = False
+    max_wait_seconds: int | None = None
+    instance_count: int = 1
+    input_mode: str = "File"
+    checkpoint_uri: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def channel(self, name: str) -> Channel | None:
+        """A channel by its name."""
+        return next((channel for channel in self.channels if channel.name == name), None)
+
+
+def status_in_words(job: TrainingJob) -> str:
+    """What a job is doing, such as "downloading the data"; for one that has ended, how."""
+    if job.running or job.secondary_status in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
+        return SECONDARY_WORDS.get(job.secondary_status, STATUS_WORDS.get(job.status, job.status))
+    return STATUS_WORDS.get(job.status, job.status)
+
+
+def from_description(answer: Mapping[str, Any]) -> TrainingJob:
+    """From DescribeTrainingJob's answer, or `TrainingJob` of one of Search's results.
+
+    Raises UnexpectedAnswerError where it names no job or no time of creation; anything else may be missing.
+    """
+    name, created = answer.get("TrainingJobName"), _utc(answer.get("CreationTime"))
+    if not name or created is None:
+        raise UnexpectedAnswerError(
+            f"SageMaker's answer about {name or 'a training job'} lacks its name or its time of creation.",
+            why=f"It holds {', '.join(sorted(answer)) or 'nothing'}.",
+            todo="Try again; a proxy may have cut the answer.",
+        )
+    resources, stopping = answer.get("ResourceConfig") or {}, answer.get("StoppingCondition") or {}
+    algorithm = answer.get("AlgorithmSpecification") or {}
+    status = answer.get("TrainingJobStatus") or "Unknown"
+    return TrainingJob(
+        name=name,
+        arn=answer.get("TrainingJobArn", ""),
+        status=status,
+        secondary_status=answer.get("SecondaryStatus") or status,
+        created_at=created,
+        started_at=_utc(answer.get("TrainingStartTime")),
+        ended_at=_utc(answer.get("TrainingEndTime")),
+        modified_at=_utc(answer.get("LastModifiedTime")) or created,
+        instance_type=resources.get("InstanceType", ""),
+        instance_count=resources.get("InstanceCount") or 1,
+        volume_gb=resources.get("VolumeSizeInGB") or 0,
+        spot=bool(answer.get("EnableManagedSpotTraining")),
+        max_runtime_seconds=stopping.get("MaxRuntimeInSeconds") or 0,
+        max_wait_seconds=stopping.get("MaxWaitTimeInSeconds"),
+        billable_seconds=answer.get("BillableTimeInSeconds"),
+        training_seconds=answer.get("TrainingTimeInSeconds"),
+        image=algorithm.get("TrainingImage") or algorithm.get("AlgorithmName") or "",
+        input_mode=algorithm.get("TrainingInputMode", ""),
+        hyperparameters=dict(answer.get("HyperParameters") or {}),
+        channels=tuple(map(channels.from_description, answer.get("InputDataConfig") or [])),
+        output_uri=(answer.get("OutputDataConfig") or {}).get("S3OutputPath", ""),
+        model_uri=(answer.get("ModelArtifacts") or {}).get("S3ModelArtifacts") or None,
+        role_arn=answer.get("RoleArn", ""),
+        failure_reason=answer.get("FailureReason") or None,
+        final_metrics={
+            row["MetricName"]: float(row["Value"])
+            for row in answer.get("FinalMetricDataList") or []
+            if "MetricName" in row and "Value" in row
+        },
+        metric_definitions=tuple(
+            MetricDefinition(row.get("Name", ""), row.get("Regex", ""))
+            for row in algorithm.get("MetricDefinitions") or []
+        ),
+        transitions=_transitions(answer.get("SecondaryStatusTransitions") or []),
+        tags={row["Key"]: row.get("Value", "") for row in answer.get("Tags") or [] if "Key" in row},
+    )
+
+
+def to_request(spec: TrainingSpec) -> dict[str, Any]:
+    """The parameters of CreateTrainingJob; the same spec always gives the same, in the same order.
+
+    Nothing is left to a default of AWS's, for those have changed over time.
+    """
+    stopping = {"MaxRuntimeInSeconds": spec.max_runtime_seconds}
+    if spec.spot:
+        stopping["MaxWaitTimeInSeconds"] = spec.max_wait_seconds or spec.max_runtime_seconds
+    checkpoints = {"CheckpointConfig": {"S3Uri": spec.checkpoint_uri}} if spec.checkpoint_uri else {}
+    return {
+        "TrainingJobName": spec.name,
+        "RoleArn": spec.role_arn,
+        "AlgorithmSpecification": {"TrainingImage": spec.image, "TrainingInputMode": spec.input_mode},
+        "HyperParameters": complete(spec.hyperparameters),
+        "InputDataConfig": [channels.to_request(channel) for channel in channels.in_order(spec.channels)],
+        "OutputDataConfig": {"S3OutputPath": spec.output_uri},
+        "ResourceConfig": {
+            "InstanceType": spec.instance_type,
+            "InstanceCount": spec.instance_count,
+            "VolumeSizeInGB": spec.volume_gb,
+        },
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": spec.spot,
+        **checkpoints,
+        "Tags": [{"Key": key, "Value": spec.tags[key]} for key in sorted(spec.tags)],
+    }
+
+
+def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
+    """The same job again, under a new name; an empty name is to be filled in.
+
+    Without checkpoints: with those of the old job, the new one would go on where that one ended.
+    """
+    chosen = {key: text for key, text in job.hyperparameters.items() if not key.startswith("_")}
+    return TrainingSpec(
+        name=name,
+        role_arn=job.role_arn,
+        image=job.image,
+        instance_type=job.instance_type,
+        hyperparameters=clean(chosen),  # without what a tuning job adds, such as _tuning_objective_metric
+        channels=job.channels,
+        output_uri=job.output_uri,
+        volume_gb=job.volume_gb or 50,
+        max_runtime_seconds=job.max_runtime_seconds or 86_400,
+        spot=job.spot,
+        max_wait_seconds=job.max_wait_seconds if job.spot else None,
+        instance_count=job.instance_count,
+        input_mode=job.input_mode or "File",
+        tags={key: text for key, text in job.tags.items() if not key.startswith("aws:")},
+    )
+
+
+def continue_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
+    """A job that goes on from this one's model (incremental training). Raises InputError where it left none."""
+    if job.model_uri is None:
+        raise InputError(
+            f"The training job {job.name} left no model to go on from.",
+            why=f"It is {status_in_words(job)}.",
+            todo="Wait until it has ended, or clone it to start from nothing.",
+        )
+    spec = clone_spec(job, name)
+    model = Channel(MODEL_CHANNEL, job.model_uri, MODEL_CONTENT, "File")
+    others = tuple(channel for channel in spec.channels if channel.name != MODEL_CHANNEL)
+    return replace(spec, hyperparameters=complete(spec.hyperparameters), channels=(*others, model))
+
+
+def _transitions(rows: Iterable[Mapping[str, Any]]) -> tuple[Transition, ...]:
+    return tuple(
+        Transition(row.get("Status", ""), started, _utc(row.get("EndTime")), row.get("StatusMessage") or "")
+        for row in rows
+        if (started := _utc(row.get("StartTime"))) is not None
+    )
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    """botocore gives the machine's own zone, we keep UTC. A time without a zone is UTC already."""
+    if at is None:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
