@@ -1,0 +1,315 @@
+"""Curves of training metrics, from three sources; each series says which.
+
+In this order: SageMaker's BatchGetMetrics, CloudWatch, and the job's log. In the log, the job's own metric
+definitions come first; a tolerant reading of the lines that AWS's algorithms write fills in what they leave out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from core.logs import LogEvent, plain
+from core.metric_regex import Matcher, compile_regex, number
+from core.training import MetricDefinition, TrainingJob
+
+Source = Literal["BatchGetMetrics", "CloudWatch", "log"]
+
+MIOU = "validation:mIOU"
+PIXEL_ACCURACY = "validation:pixel_accuracy"
+LOSS = "train:loss"
+THROUGHPUT = "train:throughput"
+
+QUALITY = re.compile(
+    r"#quality_metric: host=(?P<host>[^\s,]+),(?: epoch=(?P<epoch>\d{1,9}),?)?(?: batch=(?P<batch>\d{1,9}),?)?"
+    r" (?P<split>train|validation|test) (?P<metric>\S{1,100}) <(?P<kind>loss|score)>=(?P<value>\S{1,60})"
+)
+SPEED = re.compile(
+    r"#throughput_metric: host=[^\s,]+,(?: epoch=(?P<epoch>\d{1,9}),?)? train throughput=(?P<value>\S{1,60})"
+    r"(?: (?P<unit>records/second))?"
+)
+PROGRESS = re.compile(
+    r"#progress_metric: host=[^\s,]+, completed (?P<percent>\d{1,3}(?:\.\d{1,9})?) ?% of epochs"
+)
+EPOCH = re.compile(r"\bepoch[=: ]{1,2}(?P<epoch>\d{1,9})\b", re.IGNORECASE)
+EARLY_STOP = re.compile(r"\bearly[ -]stop(?:ping|ped)?\b", re.IGNORECASE)
+"""Of prose such as "early stopping at epoch 9", not of the hyperparameter `early_stopping` and its like."""
+
+UNITS = {
+    THROUGHPUT: "records/second",
+    "CPUUtilization": "%",
+    "MemoryUtilization": "%",
+    "GPUUtilization": "%",
+    "GPUMemoryUtilization": "%",
+    "DiskUtilization": "%",
+}
+MILLISECONDS_FROM = 10**11
+"""Timestamps from here on are milliseconds: in seconds it would be the year 5138."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricSeries:
+    """One metric over time.
+
+    unit:   "records/second", "%", or "" for shares and losses.
+    times:  (n,) datetime64[ms], UTC; NaT where the source gives no time.
+    epochs: (n,) int64, ascending, from 0; None where the source does not say.
+    values: (n,) float64; may hold NaN and infinity, as training does.
+    """
+
+    name: str
+    unit: str
+    source: Source
+    times: NDArray[np.datetime64]
+    epochs: NDArray[np.int64] | None
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shapes = {self.times.shape, self.values.shape} | (
+            {self.epochs.shape} if self.epochs is not None else set()
+        )
+        if shapes != {(self.values.size,)}:
+            raise InputError(f"The curve {self.name} has arrays of different shapes: {sorted(shapes)}.")
+
+    def __len__(self) -> int:
+        return int(self.values.size)
+
+    def epoch_at(self, place: int) -> int:
+        """The epoch of a point; where the source does not say, its place."""
+        return place if self.epochs is None else int(self.epochs[place])
+
+
+@dataclass(frozen=True, slots=True)
+class LogCurves:
+    """What a log holds.
+
+    series:   by name, in the order of their first point.
+    progress: percent of the epochs that are done, as the container last said; None where it did not.
+    problems: sentences on metric definitions that could not be used.
+    """
+
+    series: tuple[MetricSeries, ...]
+    progress: float | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best point of a series: its place, its epoch and its value."""
+
+    place: int
+    epoch: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """A job that ended before all its epochs.
+
+    done, asked: epochs.
+    evidence:    the log's line; "" where only the number of epochs tells.
+    """
+
+    done: int
+    asked: int
+    evidence: str
+
+
+@dataclass(slots=True)
+class _Points:
+    """Points of one metric, as they are found."""
+
+    unit: str
+    rows: list[tuple[np.datetime64, int | None, float]]
+
+
+def from_log(lines: Iterable[LogEvent | str], definitions: Sequence[MetricDefinition] = ()) -> LogCurves:
+    """Curves from a job's log, oldest line first."""
+    matchers, problems = _matchers(definitions)
+    defined: dict[str, _Points] = {}
+    tolerant: dict[str, _Points] = {}
+    progress = None
+    for line in lines:
+        at, text = _read(line)
+        epoch = EPOCH.search(text)
+        found_epoch = int(epoch["epoch"]) if epoch else None
+        for matcher in matchers:
+            value = matcher.value(text)
+            if value is not None:
+                _add(defined, matcher.name, UNITS.get(matcher.name, ""), (at, found_epoch, value))
+        _tolerant(text, at, tolerant)
+        percent = PROGRESS.search(text)
+        progress = float(percent["percent"]) if percent else progress
+    series = tuple(_series(name, points) for name, points in {**tolerant, **defined}.items())
+    return LogCurves(series, progress, tuple(problems))
+
+
+def from_batch_get_metrics(
+    name: str, result: Mapping[str, Any], *, x_axis: Literal["IterationNumber", "Timestamp"]
+) -> MetricSeries:
+    """From one of `MetricQueryResults` of BatchGetMetrics, asked for with this x axis."""
+    pairs = sorted(zip(result.get("XAxisValues") or [], result.get("MetricValues") or [], strict=False))
+    marks = np.array([mark for mark, _ in pairs], np.int64)
+    values = np.array([value for _, value in pairs], np.float64)
+    if x_axis == "IterationNumber":
+        times = np.full(len(marks), "NaT", "datetime64[ms]")
+        return MetricSeries(name, UNITS.get(name, ""), "BatchGetMetrics", times, marks, values)
+    in_ms = np.where(marks < MILLISECONDS_FROM, marks * 1000, marks)
+    return MetricSeries(
+        name, UNITS.get(name, ""), "BatchGetMetrics", in_ms.astype("datetime64[ms]"), None, values
+    )
+
+
+def from_cloudwatch(name: str, result: Mapping[str, Any]) -> MetricSeries:
+    """From one of `MetricDataResults` of GetMetricData, which come newest first; epochs are not told."""
+    pairs = sorted(zip(result.get("Timestamps") or [], result.get("Values") or [], strict=False))
+    times = np.array([_moment(at) for at, _ in pairs], "datetime64[ms]")
+    values = np.array([value for _, value in pairs], np.float64)
+    return MetricSeries(name, UNITS.get(name, ""), "CloudWatch", times, None, values)
+
+
+def prefer(*sources: Iterable[MetricSeries]) -> tuple[MetricSeries, ...]:
+    """Of each metric, the series of the first source that has points."""
+    chosen: dict[str, MetricSeries] = {}
+    for source in sources:
+        for series in source:
+            if len(series):
+                chosen.setdefault(series.name, series)
+    return tuple(chosen.values())
+
+
+def named(series: Iterable[MetricSeries], name: str) -> MetricSeries | None:
+    """The series of a metric; None where there is none."""
+    return next((one for one in series if one.name == name), None)
+
+
+def best_epoch(series: MetricSeries, *, lowest: bool = False) -> Best | None:
+    """The highest value, the first of equals; NaN is skipped. The container serves the model of this epoch.
+
+    lowest: take the lowest instead, as for a loss.
+    """
+    finite = np.isfinite(series.values)
+    if not finite.any():
+        return None
+    worst = np.inf if lowest else -np.inf
+    values = np.where(finite, series.values, worst)
+    place = int(values.argmin() if lowest else values.argmax())
+    return Best(place, series.epoch_at(place), float(series.values[place]))
+
+
+def plateau(series: MetricSeries, *, patience: int = 4, tolerance: float = 0.0) -> Best | None:
+    """The last real gain, where at least `patience` points came after it; None while the series still rises.
+
+    tolerance: the relative gain that counts as one, as the algorithm's `early_stopping_tolerance` has it.
+    """
+    last: Best | None = None
+    for place, value in enumerate(series.values.tolist()):
+        if np.isfinite(value) and (last is None or value > last.value + tolerance * abs(last.value)):
+            last = Best(place, series.epoch_at(place), value)
+    return last if last is not None and len(series) - 1 - last.place >= max(1, patience) else None
+
+
+def epochs_done(series: MetricSeries) -> int:
+    """How many epochs a series has seen to their end."""
+    if not len(series):
+        return 0
+    return len(series) if series.epochs is None else int(series.epochs.max()) + 1
+
+
+def early_stop(
+    job: TrainingJob, series: MetricSeries | None, lines: Iterable[LogEvent | str] = ()
+) -> EarlyStop | None:
+    """Whether a completed job ended before all its epochs, by its log or by its number of epochs."""
+    if job.status != "Completed" or job.epochs is None or series is None or not len(series):
+        return None
+    done = epochs_done(series)
+    counted = series.epochs is not None  # CloudWatch's minutes are no epochs
+    said = next((text for line in lines if EARLY_STOP.search(text := _read(line)[1])), "")
+    if done >= job.epochs or not (said or (counted and job.hyperparameters.get("early_stopping") == "True")):
+        return None
+    return EarlyStop(done, job.epochs, said)
+
+
+def notes(series: MetricSeries) -> tuple[str, ...]:
+    """What to say beside a curve: values that are no numbers, and a plateau."""
+    found = []
+    odd = np.flatnonzero(~np.isfinite(series.values))
+    if odd.size:
+        found.append(
+            f"{odd.size} of {len(series)} values of {series.name} are no numbers, the first at epoch "
+            f"{series.epoch_at(int(odd[0]))}. A lower learning_rate often helps."
+        )
+    flat = plateau(series) if series.name == MIOU else None
+    if flat is not None:
+        found.append(f"No gain in {series.name} since epoch {flat.epoch} ({flat.value:.3f}).")
+    return tuple(found)
+
+
+def _matchers(definitions: Sequence[MetricDefinition]) -> tuple[list[Matcher], list[str]]:
+    matchers, problems = [], []
+    for definition in definitions:
+        try:
+            matchers.append(compile_regex(definition.name, definition.regex))
+        except InputError as error:
+            problems.append(str(error))
+    return matchers, problems
+
+
+def _read(line: LogEvent | str) -> tuple[np.datetime64, str]:
+    if isinstance(line, str):
+        return np.datetime64("NaT", "ms"), plain(line)
+    return _moment(line.at), plain(line.message)
+
+
+def _moment(at: datetime) -> np.datetime64:
+    """A time as numpy has it: in UTC, without a zone."""
+    bare = at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(bare, "ms")
+
+
+def _tolerant(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:
+    """What a line says in the way of AWS's own algorithms."""
+    quality = QUALITY.search(text)
+    found = quality or SPEED.search(text)
+    value = number(found["value"]) if found else None
+    if found is None or value is None:
+        return
+    epoch = int(found["epoch"]) if found["epoch"] else None
+    if quality is None:
+        _add(into, THROUGHPUT, UNITS[THROUGHPUT], (at, epoch, value))
+        return
+    name = f"{quality['split']}:{'loss' if quality['kind'] == 'loss' else quality['metric']}"
+    if quality["batch"]:
+        _add(into, f"{name}:batch", "", (at, None, value))
+    else:
+        _add(into, name, "", (at, epoch, value))
+
+
+def _add(
+    into: dict[str, _Points], name: str, unit: str, row: tuple[np.datetime64, int | None, float]
+) -> None:
+    """A point more. A machine that was interrupted starts again: what it says anew replaces what it said."""
+    points = into.setdefault(name, _Points(unit, []))
+    epoch = row[1]
+    while epoch is not None and points.rows and (last := points.rows[-1][1]) is not None and last >= epoch:
+        points.rows.pop()
+    points.rows.append(row)
+
+
+def _series(name: str, points: _Points) -> MetricSeries:
+    epochs = [epoch for _, epoch, _ in points.rows if epoch is not None]
+    return MetricSeries(
+        name,
+        points.unit,
+        "log",
+        np.array([at for at, _, _ in points.rows], "datetime64[ms]"),
+        np.array(epochs, np.int64) if len(epochs) == len(points.rows) else None,
+        np.array([value for _, _, value in points.rows], np.float64),
+    )

@@ -1,0 +1,157 @@
+"""Why a job failed, in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.diagnosis import MAX_EVIDENCE, diagnose
+from core.training import TrainingJob, from_description
+
+
+def job(
+    reason: str = "", *, status: str = "Failed", secondary: str = "Failed", model: str = ""
+) -> TrainingJob:
+    return from_description(
+        {
+            "TrainingJobName": "roads",
+            "CreationTime": datetime(2026, 11, 22, tzinfo=UTC),
+            "TrainingJobStatus": status,
+            "SecondaryStatus": secondary,
+            "FailureReason": reason,
+            "ResourceConfig": {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900},
+            "ModelArtifacts": {"S3ModelArtifacts": model},
+            "SecondaryStatusTransitions": [
+                {"Status": "Interrupted", "StartTime": datetime(2026, 11, 22, tzinfo=UTC)}
+            ],
+        }
+    )
+
+
+REASONS = [
+    (
+        "ResourceLimitExceeded: The account-level service limit 'ml.p3.2xlarge for training job usage' is 0",
+        "Quota reached",
+    ),
+    ("CapacityError: Unable to provision requested ML compute capacity. Please retry.", "No machine free"),
+    ("ClientError: Could not assume role arn:aws:iam::1:role/x. Please check it", "The role cannot be used"),
+    ("ClientError: Data download failed: S3 HeadObject: AccessDenied (403): Access Denied", "Access denied"),
+    ("ClientError: Cannot find repository semantic-segmentation in registry ID 8112", "Image not found"),
+    ("CannotPullContainerError: manifest unknown: Requested image not found", "Image not found"),
+    ("ClientError: No S3 objects found under S3 URL 's3://b/d/train' given in input data", "No data found"),
+    (
+        "ClientError: Additional properties are not allowed (u'mini_batch_siz' was unexpected) (caused by X)",
+        "Unknown hyperparameter",
+    ),
+    ("ClientError: u'0' is not valid under any of the given schemas (caused by X)", "Bad hyperparameter"),
+    ("ClientError: 'num_classes' is a required property", "Bad hyperparameter"),
+    ("ClientError: Failed to validate. u'train_annotation' is a required property", "Channel missing"),
+    ("ClientError: Missing required channel: validation_annotation", "Channel missing"),
+    ("AlgorithmError: CUDA: Check failed: e == cudaSuccess: out of memory", "Out of memory"),
+    ("AlgorithmError: cudaMalloc failed: out of memory", "Out of memory"),
+    ("AlgorithmError: Please use an instance type with more memory, exit code: 137", "Out of memory"),
+    ("ClientError: No space left on device", "Disk full"),
+    ("ClientError: The size of the mask a.png does not match its image", "Picture and mask differ in size"),
+    (
+        "ClientError: The annotation a.png holds label 9, which is outside 0..5 (num_classes is 6)",
+        "Labels outside the classes",
+    ),
+    ("ClientError: cannot identify image file 'a.png'", "A file cannot be read"),
+    ("InternalServerError: We encountered an internal error. Please try again.", "AWS failed"),
+]
+
+
+@pytest.mark.parametrize(("reason", "title"), REASONS)
+def test_a_known_reason_has_words(reason: str, title: str) -> None:
+    """Each reason that is known has a title, a cause and something to do, and quotes AWS's text."""
+    found = diagnose(job(reason))
+    assert found is not None
+    assert (found.title, found.evidence) == (title, reason)
+    assert found.cause
+    assert found.todo
+    assert "{" not in found.cause + found.todo
+
+
+def test_words_name_what_is_at_fault() -> None:
+    """The instance type and the hyperparameter at fault stand in the words, with the name it may have meant."""
+    quota = diagnose(job(REASONS[0][0]))
+    assert quota is not None
+    assert "ml.p3.2xlarge for training job usage" in quota.todo
+    typo = diagnose(job("Additional properties are not allowed (u'mini_batch_siz' was unexpected)"))
+    assert typo is not None
+    assert "“mini_batch_siz”" in typo.cause
+    assert "Did you mean mini_batch_size?" in typo.todo
+
+
+def test_the_log_tells_where_aws_does_not() -> None:
+    """Where AWS's reason says nothing, the last error of the log that is known does; other lines are left alone."""
+    lines = [
+        "[11/22/2026 12:00:00 INFO 1] out of memory is what we avoid",
+        "[11/22/2026 12:00:00 INFO 1] Memory: num_classes out of range is checked",
+        "mxnet.base.MXNetError: [12:00:01] src/storage.cc: Check failed: cudaMalloc failed: out of memory",
+        "[11/22/2026 12:00:02 INFO 1] bye",
+    ]
+    found = diagnose(job("AlgorithmError: exit code: 1"), lines)
+    assert found is not None
+    assert (found.title, found.evidence) == ("Out of memory", lines[2])
+
+
+def test_the_reason_counts_before_the_log() -> None:
+    """AWS's reason is believed before the log's errors."""
+    found = diagnose(job("ClientError: No space left on device"), ["MemoryError: out of memory"])
+    assert found is not None
+    assert found.title == "Disk full"
+
+
+def test_without_a_log_it_died_before_its_start() -> None:
+    """A failed job whose log is empty never ran; where nobody looked, that is not said."""
+    empty, unread = diagnose(job("Odd."), []), diagnose(job("Odd."))
+    assert empty is not None
+    assert unread is not None
+    assert (empty.title, unread.title) == ("It died before its start", "It failed")
+    assert empty.evidence == unread.evidence == "Odd."
+
+
+def test_an_unknown_reason_is_shown_as_it_is() -> None:
+    """Where nothing is known, AWS's text is quoted, or the log's last error, and no cause is made up."""
+    found = diagnose(job(), ["ERROR: the moon is down", "bye"])
+    assert found is not None
+    assert (found.title, found.evidence) == ("It failed", "ERROR: the moon is down")
+    assert "no reason" in found.cause
+
+
+def test_a_job_that_does_well_has_no_diagnosis() -> None:
+    """Running, completed and stopped jobs have none."""
+    for status, secondary in (("InProgress", "Training"), ("Completed", "Completed"), ("Stopped", "Stopped")):
+        assert diagnose(job(status=status, secondary=secondary)) is None
+
+
+def test_an_interrupted_spot_job_waits() -> None:
+    """A job whose spot machine was taken back is told to be waiting."""
+    found = diagnose(job(status="InProgress", secondary="Interrupted"))
+    assert found is not None
+    assert found.title == "Spot machine taken back"
+
+
+def test_limits_of_time_are_told() -> None:
+    """A job stopped at its limit says which limit, and where the model lies."""
+    late = diagnose(job(status="Stopped", secondary="MaxRuntimeExceeded", model="s3://b/model.tar.gz"))
+    assert late is not None
+    assert "600 s" in late.cause
+    assert "s3://b/model.tar.gz" in late.cause
+    waited = diagnose(job(status="Stopped", secondary="MaxWaitTimeExceeded"))
+    assert waited is not None
+    assert "900 s" in waited.cause
+    assert "taken back once" in waited.cause
+
+
+@given(st.text(max_size=3000), st.lists(st.text(max_size=300), max_size=5))
+def test_any_text_is_diagnosed(reason: str, lines: list[str]) -> None:
+    """Whatever AWS and the log say, a failed job has a diagnosis with short evidence."""
+    found = diagnose(job(reason), lines)
+    assert found is not None
+    assert len(found.evidence) <= MAX_EVIDENCE + 2
