@@ -1,0 +1,146 @@
+"""What many viewers share: one asks, the others take; what was good is kept when AWS fails."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.errors import ThrottledError
+from pages.parts.latest import Latest, Shelf
+
+
+class Source:
+    """Counts how often it is asked; fails while told to; may be held until let go."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.failing = False
+        self.let_go = threading.Event()
+        self.let_go.set()
+        self.entered = threading.Event()
+
+    def __call__(self) -> int:
+        self.asked += 1
+        self.entered.set()
+        self.let_go.wait(20)
+        if self.failing:
+            raise ThrottledError("Too many calls.")
+        return self.asked
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make() -> tuple[Source, Clock, Latest[int]]:
+    source, clock = Source(), Clock()
+    return source, clock, Latest(source, 15, clock=clock)
+
+
+def test_fifty_viewers_make_one_call():
+    """Fifty who ask at once, with nothing there, wait for one call and all get its answer."""
+    source, _, latest = make()
+    source.let_go.clear()
+    with ThreadPoolExecutor(50) as pool:
+        readings = [pool.submit(latest.read) for _ in range(50)]
+        assert source.entered.wait(20)
+        source.let_go.set()
+        assert {reading.result().value for reading in readings} == {1}
+    assert source.asked == 1
+
+
+def test_an_answer_is_asked_for_again_when_it_is_old():
+    """Within its time an answer is kept, after it there is one new call."""
+    source, clock, latest = make()
+    assert [latest.read().value, latest.read().value] == [1, 1]
+    clock.now += 14.9
+    assert latest.read().value == 1
+    clock.now += 0.1
+    assert [latest.read().value, latest.read().value] == [2, 2]
+    assert source.asked == 2
+
+
+def test_the_last_good_answer_stays_when_the_next_fails():
+    """After a failure the last good answer comes with the reason, until a call succeeds again."""
+    source, clock, latest = make()
+    good = latest.read()
+    assert good.failure is None
+    source.failing = True
+    clock.now += 15
+    kept = latest.read()
+    assert (kept.value, kept.at, str(kept.failure)) == (1, good.at, "Too many calls.")
+    source.failing = False
+    clock.now += 15
+    assert (latest.read().value, latest.read().failure) == (3, None)
+
+
+def test_a_failure_is_no_reason_to_call_more():
+    """While AWS fails, there are no more calls than while it answers; with nothing good, the error is raised."""
+    source, clock, latest = make()
+    source.failing = True
+    for _ in range(10):
+        with pytest.raises(ThrottledError, match="Too many calls"):
+            latest.read()
+    assert source.asked == 1
+    clock.now += 15
+    with pytest.raises(ThrottledError):
+        latest.read()
+    assert source.asked == 2
+
+
+def test_nobody_waits_while_another_asks():
+    """Who finds another one asking takes what there is at once, unless it is much too old."""
+    source, clock, latest = make()
+    latest.read()
+    source.let_go.clear()
+    source.entered.clear()
+    clock.now += 20
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(latest.read)
+        assert source.entered.wait(20)
+        assert latest.read().value == 1
+        source.let_go.set()
+        assert asking.result().value == 2
+
+
+def test_an_unforeseen_error_goes_through():
+    """What is no CoreError is raised as it is, and the next read asks again."""
+
+    def broken() -> int:
+        raise ZeroDivisionError
+
+    latest = Latest(broken, 15)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            latest.read()
+
+
+def test_a_shelf_keeps_answers_apart_and_forgets_the_longest_unused():
+    """Each key has its answer; with too many, the longest unused is asked for again."""
+    shelf, first, second = Shelf(max_entries=2), Source(), Source()
+    shelf.read("a", first, 15)
+    shelf.read("b", second, 15)
+    shelf.read("a", first, 15)
+    shelf.read("c", Source(), 15)
+    shelf.read("a", first, 15)
+    shelf.read("b", second, 15)
+    assert (first.asked, second.asked) == (1, 2)
+
+
+def test_an_expired_shelf_asks_anew():
+    """After `expire` every answer is asked for again, once; while that fails the old one stays."""
+    shelf, source = Shelf(), Source()
+    shelf.read("a", source, 1000)
+    shelf.expire()
+    source.failing = True
+    kept = shelf.read("a", source, 1000)
+    assert (kept.value, source.asked) == (1, 2)
+    assert isinstance(kept.failure, ThrottledError)
