@@ -21,10 +21,15 @@ SETTLE_SECONDS = 90.0
 EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE = 1, 2, 3
 
 
-def main(arguments: list[str] | None = None, *, programs: Programs | None = None) -> int:
+def main(
+    arguments: list[str] | None = None,
+    *,
+    programs: Programs | None = None,
+    training_programs: Programs | None = None,
+) -> int:
     """Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 another sandbox runs on the folder.
 
-    programs: what stands for container images, see `sandbox.server.Sandbox`.
+    programs, training_programs: what stands for container images, see `sandbox.server.Sandbox`.
     """
     options = _options().parse_args(arguments)
     if options.print_env:
@@ -33,7 +38,7 @@ def main(arguments: list[str] | None = None, *, programs: Programs | None = None
         why = "the sandbox starts programs for whoever may call it, so it listens on this machine only"
         print(f"sandbox: --host {options.host} is refused: {why}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
-    return _serve(options, programs)
+    return _serve(options, programs, training_programs)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -78,7 +83,7 @@ def export_lines(address: Address) -> str:
     return "\n".join(lines)
 
 
-def _serve(options: argparse.Namespace, programs: Programs | None) -> int:
+def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
     # Slow imports (moto): after the options are known to be good.
     from sandbox.home import InUseError, UnsupportedError  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
@@ -88,7 +93,13 @@ def _serve(options: argparse.Namespace, programs: Programs | None) -> int:
     if options.exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     try:
-        sandbox = Sandbox(options.data, host=options.host, port=options.port, programs=programs)
+        sandbox = Sandbox(
+            options.data,
+            host=options.host,
+            port=options.port,
+            programs=programs,
+            training_programs=training_programs,
+        )
     except InUseError as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return EXIT_IN_USE
@@ -121,7 +132,7 @@ def _say(text: str) -> None:
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM and SIGINT set `stop`, from a thread: a handler runs in the main thread only, which waits for a lock."""
+    """SIGTERM and SIGINT set `stop`, from a thread: a handler would run in the main thread, which waits for a lock."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)

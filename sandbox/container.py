@@ -103,7 +103,7 @@ class ModelProcess:
                 self._process = subprocess.Popen(
                     list(command),
                     cwd=ml_root,
-                    env=_environment(ml_root, environment, pipes),
+                    env=process_environment(ml_root, environment, pipes),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
@@ -184,7 +184,8 @@ class ModelProcess:
             os.killpg(self._process.pid, number)
 
 
-def _environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[str, int]) -> dict[str, str]:
+def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[str, int]) -> dict[str, str]:
+    """What a container's process gets: a little of ours, the variables asked for, and the contract's."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     contract = {
         "SM_ML_ROOT": str(ml_root),

@@ -1,14 +1,14 @@
 """SageMaker's control plane: the operations on models, endpoint configurations, endpoints and tags.
 
 `Control.call` looks an operation up in one table; another group of operations (training, search) is another class
-with a table of its own, added in `Control.__init__`.
+with a table of its own, given to `Control`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox.lifecycle import Endpoints
 from sandbox.limits import Place
@@ -19,8 +19,18 @@ from sandbox.store import Document, Store
 Operation = Callable[[Params], Params | None]
 MAX_TAGS = 50
 # Kind, as ARNs and the store spell it -> the prefix of its members, and its name in error messages.
-_PREFIX = {"model": "Model", "endpoint-config": "EndpointConfig", "endpoint": "Endpoint"}
-_WORDS = {"model": "model", "endpoint-config": "endpoint configuration", "endpoint": "endpoint"}
+_PREFIX = {
+    "model": "Model",
+    "endpoint-config": "EndpointConfig",
+    "endpoint": "Endpoint",
+    "training-job": "TrainingJob",
+}
+_WORDS = {
+    "model": "model",
+    "endpoint-config": "endpoint configuration",
+    "endpoint": "endpoint",
+    "training-job": "training job",
+}
 
 
 class Resources:
@@ -57,7 +67,7 @@ class Resources:
     def page(self, kind: str, member: str, params: Params, *, status: str | None = None) -> Params:
         """The answer of a List operation: one page under `member`."""
         listing = Listing(f"{_PREFIX[kind]}Name", status)
-        documents, token = listing.page(self.store.all(kind), params)
+        documents, token = listing.page(self.store.view(kind), params)
         return {member: documents, "NextToken": token}
 
     def by_arn(self, arn: str) -> tuple[str, str]:
@@ -67,6 +77,11 @@ class Resources:
             raise ApiError("ValidationException", f'Could not find resource "{arn}".')
         self.get(kind, name)
         return kind, name
+
+    def is_training_job(self, arn: str) -> bool:
+        kind, _, name = arn.split(":", 5)[-1].partition("/")
+        known = kind == "training-job" and self.arn(kind, name) == arn.lower()
+        return known and self.store.get(kind, name) is not None
 
 
 class Models:
@@ -215,15 +230,22 @@ class Tags:
         return (document or {}).get("Tags") or []
 
 
+class Group(Protocol):
+    """Some operations, by name."""
+
+    def operations(self) -> dict[str, Operation]: ...
+
+
 class Control:
     """All operations of the control plane in one table."""
 
-    def __init__(self, resources: Resources, endpoints: Endpoints) -> None:
-        groups = (
+    def __init__(self, resources: Resources, endpoints: Endpoints, *more: Group) -> None:
+        groups: tuple[Group, ...] = (
             Models(resources),
             EndpointConfigs(resources),
             EndpointOperations(resources, endpoints),
             Tags(resources),
+            *more,
         )
         self._operations = {name: run for group in groups for name, run in group.operations().items()}
 

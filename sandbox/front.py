@@ -37,6 +37,7 @@ Invoke = Callable[[Environ, str, bytes | None], Reply]
 MAX_CONTROL_BODY = 16 << 20  # bytes; PutLogEvents, the largest, takes 1 MiB
 MAX_READ = 256 << 20  # a body above this is not even read to its end
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
+BATCH_GET_METRICS = "BatchGetMetrics"
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
 _CBOR_OPERATION = re.compile(r"/service/[^/]+/operation/([^/]+)")
 
@@ -45,10 +46,12 @@ _CBOR_OPERATION = re.compile(r"/service/[^/]+/operation/([^/]+)")
 class Services:
     """What stands behind the door, by the name in a signature's scope.
 
-    json: services called by JSON 1.1 operation (with the name of their botocore model); wsgi: whole applications.
+    json: services called by JSON 1.1 operation (with the name of their botocore model); wsgi: whole applications;
+    metrics: sagemaker-metrics, which is signed for as sagemaker and called by REST.
     """
 
     invoke: Invoke
+    metrics: JsonCall
     json: Mapping[str, JsonCall] = field(default_factory=dict)
     wsgi: Mapping[str, Wsgi] = field(default_factory=dict)
 
@@ -120,14 +123,18 @@ class Front:
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
             name = unquote(request.environ["PATH_INFO"].split("/")[2])
             return self._services.invoke(request.environ, name, request.body)
-        call, operation = self._services.json.get(request.service), request.operation
-        if call is None or not target_operation(request.environ):
+        call, operation, model = self._services.json.get(request.service), request.operation, request.service
+        if request.service == "sagemaker" and operation == BATCH_GET_METRICS:
+            call, model = self._services.metrics, "sagemaker-metrics"
+        elif not target_operation(request.environ):
+            call = None
+        if call is None:
             raise unknown_operation(request.service, operation)
         if request.body is None:
             raise ApiError(
                 "RequestEntityTooLargeException", f"The body is above {MAX_CONTROL_BODY} bytes.", 413
             )
-        return call_json(request.service, operation, request.body, lambda params: call(operation, params))
+        return call_json(model, operation, request.body, lambda params: call(operation, params))
 
 
 def _check_host(environ: Environ) -> None:
@@ -185,6 +192,8 @@ def _operation(environ: Environ, service: str, body: bytes) -> str:
         return f"{environ['REQUEST_METHOD']} {path}"
     if service == "sagemaker" and environ["REQUEST_METHOD"] == "POST" and _INVOCATIONS.fullmatch(path):
         return "InvokeEndpoint"
+    if service == "sagemaker" and (environ["REQUEST_METHOD"], path) == ("POST", f"/{BATCH_GET_METRICS}"):
+        return BATCH_GET_METRICS
     if found := _CBOR_OPERATION.fullmatch(path):
         return found[1]
     if str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded"):

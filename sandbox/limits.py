@@ -25,3 +25,7 @@ class Limits:
     stop_seconds: float = 2.0  # between SIGTERM and SIGKILL
     restart_seconds: float = 1.0  # first wait before a process that died is started again; doubles
     archive_bytes: int = MAX_BYTES  # a model unpacked
+    training_jobs: int = 2  # that run at once; the others wait
+    training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program
+    training_seconds: int = 86_400  # of a job that names no MaxRuntimeInSeconds
+    utilisation_seconds: float = 10.0  # between two measurements of a job's processor and memory

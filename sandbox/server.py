@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +15,9 @@ from sandbox.control import Control, Resources
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
 from sandbox.home import DEFAULT_PORT, Home
+from sandbox.job_metrics import JobMetrics
+from sandbox.job_process import default_training_programs
+from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.lifecycle import Endpoints, Host, Programs
 from sandbox.limits import Limits, Place
@@ -24,8 +28,10 @@ from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
 from sandbox.runtime import Runtime
 from sandbox.s3 import S3
+from sandbox.search import Search
 from sandbox.shipping import LogShipper
 from sandbox.store import Store
+from sandbox.training import Training
 
 MOTO_SERVICES = ("sts", "iam", "monitoring", "application-autoscaling")
 POLL_SECONDS = 0.1
@@ -40,6 +46,7 @@ class Sandbox:
 
     port:     0 takes a free one; None the one it had before, else 4566, else a free one.
     programs: a part of a container image's name -> the command that serves it.
+    training_programs: the same -> the command that trains.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Sandbox:
         port: int | None = 0,
         place: Place | None = None,
         programs: Programs | None = None,
+        training_programs: Programs | None = None,
         limits: Limits | None = None,
     ) -> None:
         """Raises InUseError, PortTakenError or UnsupportedError."""
@@ -66,7 +74,7 @@ class Sandbox:
         region, account = self._place.region, self._place.account
         self.address = Address(url, identity.access_key, identity.secret_key, region, account, os.getpid())
         self.loopback = Loopback(url, region, identity.access_key, identity.secret_key)
-        self._assemble(sock, programs or default_programs())
+        self._assemble(sock, programs or default_programs(), training_programs or default_training_programs())
 
     def _bind(self, host: str, port: int | None) -> socket.socket:
         wanted = [port] if port is not None else [self._home.identity.port or DEFAULT_PORT, 0]
@@ -84,7 +92,7 @@ class Sandbox:
                 return sock
         raise AssertionError("a free port was asked for last")
 
-    def _assemble(self, sock: socket.socket, programs: Programs) -> None:
+    def _assemble(self, sock: socket.socket, programs: Programs, training_programs: Programs) -> None:
         folder, place = self._home.folder, self._place
         self._store = Store(folder / "control.sqlite")
         self._s3 = S3(folder / "s3", place.region)
@@ -97,9 +105,15 @@ class Sandbox:
         )
         self._endpoints = Endpoints(self._store, surroundings)
         runtime = Runtime(self._store, self._endpoints, self._metrics, place, self._limits)
-        control = Control(Resources(self._store, place), self._endpoints)
+        resources = Resources(self._store, place)
+        self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
+        workshop = replace(surroundings, programs=training_programs, folder=folder / "training")
+        self._training = Training(self._store, workshop, self._job_metrics, place.region)
+        jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
+        control = Control(resources, self._endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
+            metrics=self._job_metrics.call,
             json={"sagemaker": control.call, "logs": self._logs.call},
             wsgi={"s3": self._s3, **dict.fromkeys(MOTO_SERVICES, self._moto)},
         )
@@ -113,13 +127,15 @@ class Sandbox:
         )
 
     def start(self) -> Sandbox:
-        """Answer requests, and bring up again what was in service."""
+        """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
         self._thread.start()
         self._endpoints.resume()
+        self._training.resume()
         return self
 
     def stop(self) -> None:
-        """End every model's process, keep what is known, free the port."""
+        """End every process, keep what is known, free the port."""
+        self._training.close()
         self._endpoints.close()
         self._shipper.close()
         self._metrics.close()
@@ -127,6 +143,7 @@ class Sandbox:
         self._thread.join()
         self._lifeline.close()
         self._store.close()
+        self._job_metrics.close()
         self._logs.close()
         self._s3.close()
         self._moto.close()

@@ -34,6 +34,7 @@ class LogShipper:
     def __init__(self, loopback: Loopback, clock: Callable[[], float] = time.time) -> None:
         self._loopback, self._clock = loopback, clock
         self._waiting: dict[tuple[str, str], list[Event]] = {}
+        self._in_flight: set[tuple[str, str]] = set()
         self._count = 0
         self._created: set[tuple[str, str]] = set()
         self._change = threading.Condition()
@@ -41,12 +42,22 @@ class LogShipper:
         self._thread = threading.Thread(target=self._send_all, name="log-shipper", daemon=True)
         self._thread.start()
 
-    def follow(self, pipe: IO[bytes], group: str, stream: str) -> Followed:
-        """Read `pipe` to its end in a thread of its own."""
+    def follow(
+        self, pipe: IO[bytes], group: str, stream: str, on_line: Callable[[str], object] | None = None
+    ) -> Followed:
+        """Read `pipe` to its end in a thread of its own, which calls `on_line` too."""
         followed = Followed()
-        arguments = (pipe, (group, stream), followed)
+        arguments = (pipe, (group, stream), followed, on_line)
         threading.Thread(target=self._read, args=arguments, name=f"log {stream}", daemon=True).start()
         return followed
+
+    def flush(self, group: str, stream: str, seconds: float) -> bool:
+        """Wait until all lines of a stream are sent; False when time was up first."""
+        key = (group, stream)
+        with self._change:
+            return self._change.wait_for(
+                lambda: key not in self._waiting and key not in self._in_flight, timeout=seconds
+            )
 
     def close(self) -> None:
         """Send what is waiting and stop; the sandbox must still be answering."""
@@ -55,12 +66,20 @@ class LogShipper:
             self._change.notify_all()
         self._thread.join(timeout=5)
 
-    def _read(self, pipe: IO[bytes], key: tuple[str, str], followed: Followed) -> None:
+    def _read(
+        self,
+        pipe: IO[bytes],
+        key: tuple[str, str],
+        followed: Followed,
+        on_line: Callable[[str], object] | None,
+    ) -> None:
         with pipe:
             while raw := pipe.readline(MAX_LINE):
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 followed.last_line = line.strip() or followed.last_line
                 self._add(key, line)
+                if on_line is not None:
+                    on_line(line)
         followed.ended.set()
 
     def _add(self, key: tuple[str, str], line: str) -> None:
@@ -78,10 +97,14 @@ class LogShipper:
                 # Lines come in bursts: a short wait makes one call of many.
                 self._change.wait_for(lambda: self._closing, timeout=BATCH_SECONDS)
                 batches, self._waiting, self._count = self._waiting, {}, 0
+                self._in_flight = set(batches)
                 closing = self._closing
                 self._change.notify_all()
             for key, events in batches.items():
                 self._send(key, events)
+            with self._change:
+                self._in_flight = set()
+                self._change.notify_all()
             if closing and not batches:
                 return
 

@@ -18,6 +18,7 @@ from botocore.config import Config
 from sandbox.server import Sandbox
 
 STUB = Path(__file__).parent / "support" / "stub_container.py"
+STUB_TRAINING = STUB.with_name("stub_training.py")
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 BUCKET = "stub-models"
 StubEndpoint = Callable[..., str]
@@ -30,11 +31,20 @@ def stub_programs() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="session")
+def stub_training_programs() -> dict[str, list[str]]:
+    """The `training_programs` argument of a Sandbox that trains nothing: see tests/support/stub_training.py."""
+    return {"semantic-segmentation": [sys.executable, str(STUB_TRAINING)]}
+
+
+@pytest.fixture(scope="session")
 def sandbox_server(
-    tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]
+    tmp_path_factory: pytest.TempPathFactory,
+    stub_programs: dict[str, list[str]],
+    stub_training_programs: dict[str, list[str]],
 ) -> Iterator[Sandbox]:
     """A running sandbox without demonstrations; its containers are stubs. Clear its faults after adding some."""
-    with Sandbox(tmp_path_factory.mktemp("sandbox"), programs=stub_programs) as sandbox:
+    folder = tmp_path_factory.mktemp("sandbox")
+    with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
         yield sandbox
 
 

@@ -1,0 +1,184 @@
+"""One training job from its turn to its end, in a thread of its own."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from boto3.exceptions import S3UploadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox import job_folder, job_status
+from sandbox.container import StartError
+from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
+from sandbox.job_metrics import JobMetrics
+from sandbox.job_process import ProgramError, TrainingProcess
+from sandbox.job_queue import Queue, WaitedTooLongError
+from sandbox.job_run import Run
+from sandbox.job_status import KIND
+from sandbox.lifecycle import Host
+from sandbox.store import Document, Store
+
+
+class Failure(Exception):  # noqa: N818 - a job's failure, not one of this program
+    """The job fails; the text is its FailureReason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every job needs. closing: set when the sandbox ends, from when on nothing is written any more."""
+
+    store: Store
+    host: Host
+    metrics: JobMetrics
+    queue: Queue
+    region: str
+    clock: Callable[[], float]
+    closing: threading.Event
+
+
+class Job:
+    """`gone` is called when its life is over."""
+
+    def __init__(self, name: str, around: Surroundings, gone: Callable[[], object]) -> None:
+        self.name, self._around, self._gone = name, around, gone
+        self.process: TrainingProcess | None = None
+        self._root: Path = around.host.folder / f"{name}-{secrets.token_hex(4)}"
+        self._ticket = around.queue.enter()
+        self._stop = threading.Event()
+        self._changed = threading.Event()  # the program ended, or somebody wants it to
+        self._thread = threading.Thread(target=self._live, name=f"job {name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; it saves what there is."""
+        self._stop.set()
+        self._changed.set()
+        self._around.queue.wake()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    # The life
+
+    def _live(self) -> None:
+        try:
+            self._take_turn()
+        except Interrupted:
+            self._end("Stopped")
+        except WaitedTooLongError:
+            self._end("MaxWaitTimeExceeded")
+        except Failure as failure:
+            self._end("Failed", str(failure))
+        except Exception as problem:
+            self._end("Failed", f"InternalServerError: {type(problem).__name__}: {problem}")
+            raise
+        finally:
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._gone()
+
+    def _take_turn(self) -> None:
+        queue, document = self._around.queue, self._around.store.get(KIND, self.name)
+        if document is None:
+            raise Interrupted
+        text = f"Waiting for a place: this machine trains {queue.places} at a time."
+        patience = document["StoppingCondition"].get("MaxWaitTimeInSeconds", threading.TIMEOUT_MAX)
+        with queue.turn(self._ticket, self._go_on, lambda: self._enter("Starting", text), patience):
+            self._train(document)
+
+    def _train(self, document: Document) -> None:
+        host = self._around.host
+        try:
+            command = host.command(document["AlgorithmSpecification"]["TrainingImage"])
+            self._download(document)
+            self._enter("Training")
+            run = Run(document, self._root, host, self._around.metrics, self._changed)
+            self.process = run.start(command, self._around.region, self._around.clock())
+        except (StartError, ProgramError, DownloadError) as problem:
+            raise Failure(f"ClientError: {problem}") from problem
+        outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
+        if self._around.closing.is_set():
+            return
+        run.finish(self._around.store)
+        self._enter("Uploading")
+        self._upload(document, "output/data", "output.tar.gz")
+        if outcome is None and self.process.exit_code != 0:
+            raise Failure(run.failure())
+        uri = self._upload(document, "model", "model.tar.gz")
+        self._end(outcome or "Completed", artifact=uri)
+
+    def _download(self, document: Document) -> None:
+        """Raises DownloadError or Interrupted."""
+        self._enter("Downloading")
+        job_folder.prepare(self._root, document)
+        s3 = self._around.host.loopback.client("s3")
+        source = Source(s3, self._around.region, document["RoleArn"], self._stop)
+        fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
+        self._go_on()
+
+    def _watch(self, run: Run, limit: float) -> str | None:
+        """Until the program's end; "Stopped" or "MaxRuntimeExceeded" when that was not its own."""
+        process, outcome, ends = self.process, None, time.monotonic() + limit
+        while process is not None and process.exit_code is None:
+            now = time.monotonic()
+            if outcome is None and (self._stop.is_set() or now >= ends):
+                outcome = "Stopped" if self._stop.is_set() else "MaxRuntimeExceeded"
+                self._enter("Stopping")
+                process.terminate()
+                ends = now
+            if outcome is not None and now >= ends + self._grace():
+                process.kill()
+            run.wait(ends + (0 if outcome is None else self._grace()) - now, self._around.store)
+        return outcome or ("Stopped" if self._stop.is_set() else None)
+
+    def _grace(self) -> float:
+        """Seconds between SIGTERM and SIGKILL: few when the sandbox itself ends."""
+        limits = self._around.host.limits
+        return limits.stop_seconds if self._around.closing.is_set() else limits.training_stop_seconds
+
+    def _upload(self, document: Document, folder: str, name: str) -> str | None:
+        """Where what lies in `folder` went as an archive; None when it is empty. Raises Failure."""
+        archive = self._root / name
+        if not job_folder.pack(self._root / folder, archive):
+            return None
+        path = document["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        uri = f"{path}/{self.name}/output/{name}"
+        bucket, key = split_uri(uri)
+        try:
+            self._around.host.loopback.client("s3").upload_file(str(archive), bucket, key)
+        except (S3UploadFailedError, ClientError, BotoCoreError) as problem:
+            raise Failure(f"ClientError: Artifact upload failed: {problem}") from problem
+        return uri
+
+    # Its document
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise Interrupted
+
+    def _enter(self, secondary: str, message: str | None = None) -> None:
+        now = self._around.clock()
+        self._write(lambda document: job_status.enter(document, secondary, now, message))
+
+    def _end(self, secondary: str, reason: str = "", artifact: str | None = None) -> None:
+        now = self._around.clock()
+
+        def change(document: Document) -> None:
+            # Decided here, where no StopTrainingJob can come in between: who was told Stopping sees Stopped.
+            stopped = secondary == "Completed" and document["TrainingJobStatus"] == "Stopping"
+            if artifact is not None:
+                document["ModelArtifacts"] = {"S3ModelArtifacts": artifact}
+            job_status.end(document, "Stopped" if stopped else secondary, now, reason)
+
+        self._write(change)
+
+    def _write(self, change: Callable[[Document], object]) -> None:
+        if not self._around.closing.is_set():
+            self._around.store.update(KIND, self.name, change)

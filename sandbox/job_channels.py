@@ -1,0 +1,158 @@
+"""The input of a training job: channels in S3 become files below input/data, as a container finds them in /opt/ml."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.store import Document
+
+AT_ONCE = 8  # downloads of one job
+_NOTHING = (
+    'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure that the bucket exists '
+    'in the selected region ({region}), that objects exist under that S3 prefix, and that the role "{role}" has '
+    '"s3:ListBucket" permissions on bucket "{bucket}".'
+)
+
+
+class DownloadError(Exception):
+    """A channel cannot be had; the text goes into the FailureReason."""
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the job is being stopped
+    """The job was stopped meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One object and where it goes. path: below the channel's folder."""
+
+    bucket: str
+    key: str
+    path: PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where channels come from. stop: set when the job is not wanted any more."""
+
+    s3: Any
+    region: str
+    role: str
+    stop: threading.Event
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Bucket and key of s3://bucket/key."""
+    bucket, _, key = uri.partition("://")[2].partition("/")
+    return bucket, key
+
+
+def fetch_channels(source: Source, channels: Sequence[Document], folder: Path) -> None:
+    """Download every channel into a folder of its name. Raises DownloadError or Interrupted."""
+    wanted = [
+        (piece, folder / channel["ChannelName"])
+        for channel in channels
+        for piece in _pieces(source, channel["DataSource"]["S3DataSource"])
+    ]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="channel") as pool:
+        downloads = [pool.submit(_download, source, piece, target) for piece, target in wanted]
+        try:
+            for download in downloads:
+                download.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _pieces(source: Source, data: Document) -> list[Piece]:
+    try:
+        if data["S3DataType"] == "ManifestFile":
+            return _by_manifest(source, data["S3Uri"])
+        return _by_prefix(source, data["S3Uri"])
+    except ClientError as problem:
+        raise _refused(problem) from problem
+    except BotoCoreError as problem:
+        raise DownloadError(f"Data download failed: {problem}") from problem
+
+
+def _by_prefix(source: Source, uri: str) -> list[Piece]:
+    """The objects of a "folder". Without one of that name: the object itself, else all keys that begin so.
+
+    So s3://bucket/train takes nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
+    """
+    bucket, prefix = split_uri(uri)
+    keys = _keys(source, bucket, prefix)
+    folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    inside = [key for key in keys if key.startswith(folder)]
+    if prefix in keys:
+        inside = [prefix]
+    start = len(folder) if inside and inside != [prefix] else prefix.rfind("/") + 1
+    chosen = [key for key in inside or keys if not key.endswith("/")]
+    if not chosen:
+        raise DownloadError(_NOTHING.format(uri=uri, region=source.region, role=source.role, bucket=bucket))
+    return [Piece(bucket, key, _inside(key, key[start:])) for key in chosen]
+
+
+def _by_manifest(source: Source, uri: str) -> list[Piece]:
+    """A manifest: a JSON list of one {"prefix": "s3://bucket/folder/"} and of names below it."""
+    bucket, key = split_uri(uri)
+    text = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    try:
+        first, *names = json.loads(text)
+        bucket, start = split_uri(first["prefix"])
+        return [Piece(bucket, start + name, _inside(start + name, name)) for name in names]
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise DownloadError(f'Data download failed: "{uri}" is no manifest: {problem!r}') from problem
+
+
+def _keys(source: Source, bucket: str, prefix: str) -> list[str]:
+    pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    found = []
+    for page in pages:
+        _go_on(source)
+        found += [item["Key"] for item in page.get("Contents", ())]
+    return found
+
+
+def _inside(key: str, name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
+        raise DownloadError(f'Data download failed: the key "{key}" leads out of its channel\'s folder.')
+    return path
+
+
+def _download(source: Source, piece: Piece, folder: Path) -> None:
+    _go_on(source)
+    target = folder / piece.path
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        body = source.s3.get_object(Bucket=piece.bucket, Key=piece.key)["Body"]
+        with target.open("xb") as file:
+            shutil.copyfileobj(body, file, 1 << 18)
+    except ClientError as problem:
+        raise _refused(problem) from problem
+    except BotoCoreError as problem:
+        raise DownloadError(f"Data download failed: {problem}") from problem
+    except OSError as problem:
+        raise DownloadError(
+            f'Data download failed: "{piece.key}" cannot be written: {problem.strerror}.'
+        ) from problem
+
+
+def _go_on(source: Source) -> None:
+    if source.stop.is_set():
+        raise Interrupted
+
+
+def _refused(problem: ClientError) -> DownloadError:
+    error, status = problem.response["Error"], problem.response["ResponseMetadata"]["HTTPStatusCode"]
+    return DownloadError(f"Data download failed:{error['Code']} ({status}): {error['Message']}")

@@ -1,0 +1,64 @@
+"""What stands for /opt/ml in a training job: its folders, its configuration, and the archives of what came out."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+from sandbox.store import Document
+
+HOST = "algo-1"
+FOLDERS = ("input/config", "input/data", "model", "output/data", "checkpoints")
+
+
+def prepare(root: Path, document: Document) -> None:
+    """Make the folders and write the three files of input/config. root: a folder that is not there yet."""
+    for name in FOLDERS:
+        (root / name).mkdir(parents=True)
+    channels = document.get("InputDataConfig") or []
+    for channel in channels:
+        (root / "input/data" / channel["ChannelName"]).mkdir(exist_ok=True)
+    files = {
+        "hyperparameters": document.get("HyperParameters") or {},
+        "inputdataconfig": {channel["ChannelName"]: _channel(channel, document) for channel in channels},
+        "resourceconfig": {
+            "current_host": HOST,
+            "hosts": [HOST],
+            "network_interface_name": "lo",
+            "current_instance_type": document["ResourceConfig"].get("InstanceType"),
+        },
+    }
+    for name, content in files.items():
+        (root / "input/config" / f"{name}.json").write_text(json.dumps(content))
+
+
+def _channel(channel: Document, document: Document) -> Document:
+    mode = document["AlgorithmSpecification"]["TrainingInputMode"]
+    told = {
+        "ContentType": channel.get("ContentType"),
+        "TrainingInputMode": channel.get("InputMode", mode),
+        "S3DistributionType": channel["DataSource"]["S3DataSource"]["S3DataDistributionType"],
+        "RecordWrapperType": channel["RecordWrapperType"],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def failure_text(root: Path) -> str:
+    """What the program wrote to output/failure: at most the 1,024 characters that AWS shows."""
+    path = root / "output/failure"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(4096).decode("utf-8", "replace").strip()[:1024]
+
+
+def pack(folder: Path, archive: Path) -> bool:
+    """Put what lies in a folder into a .tar.gz; False, and none made, when the folder is empty."""
+    members = sorted(folder.iterdir())
+    if members:
+        # Parameters hardly shrink: the lowest level is as good as the highest, and ten times as fast.
+        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+            for member in members:
+                tar.add(member, member.name)
+    return bool(members)

@@ -1,0 +1,182 @@
+"""The metrics of training jobs: found in the log, kept with their iteration, told by BatchGetMetrics.
+
+A metric is what a job's MetricDefinitions find: a name, and a regular expression whose first group is the value. The
+iteration is the epoch that the line names, else the count of values so far.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import statistics
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.protocol import ApiError, Params, unknown_operation
+from sandbox.store import Document
+
+# What DescribeTrainingJob tells of the built-in algorithm. AWS fills them in too; its own are not public.
+_QUALITY = r"#quality_metric: host=\S+, epoch=\d+, {} <\w+>=\(?([^\s()]+)"
+DEFINITIONS = (
+    {"Name": "train:loss", "Regex": _QUALITY.format("train cross_entropy")},
+    {
+        "Name": "train:throughput",
+        "Regex": r"#throughput_metric: host=\S+, train throughput=\(?([^\s()]+)\)? records/second",
+    },
+    {"Name": "validation:mIOU", "Regex": _QUALITY.format("validation mIOU")},
+    {"Name": "validation:pixel_accuracy", "Regex": _QUALITY.format("validation pixel_accuracy")},
+)
+MAX_LINE = 4000  # characters of a line that are searched
+_EPOCH = re.compile(r"\bepoch=(\d+)")
+_SCHEMA = """
+create table if not exists metric(
+    id integer primary key, job text not null collate nocase, name text not null, unique(job, name));
+create table if not exists point(
+    metric integer not null, iteration integer not null, time integer not null, value real not null);
+create index if not exists point_metric on point(metric);
+"""
+_SECONDS = {"OneMinute": 60, "FiveMinute": 300, "OneHour": 3600}
+_STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
+    "Min": min,
+    "Max": max,
+    "Avg": statistics.fmean,
+    "Count": len,
+    "StdDev": statistics.pstdev,
+    "Last": lambda values: values[-1],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a metric. time: milliseconds since 1970; value: finite."""
+
+    name: str
+    iteration: int
+    time: int
+    value: float
+
+
+class Finder:
+    """Finds the metrics of one job in its lines."""
+
+    def __init__(self, definitions: Iterable[Document]) -> None:
+        self._rules = [(item["Name"], re.compile(item["Regex"])) for item in definitions]
+        self._counts: Counter[str] = Counter()
+
+    def find(self, line: str, now: float) -> list[Point]:
+        """What one line tells; a value that is no finite number is left out, as CloudWatch takes none."""
+        points = []
+        for name, rule in self._rules:
+            found = rule.search(line[:MAX_LINE])
+            value = _number(found[1]) if found is not None and rule.groups else None
+            if value is not None:
+                epoch = _EPOCH.search(line)
+                iteration = int(epoch[1]) if epoch is not None else self._counts[name]
+                self._counts[name] += 1
+                points.append(Point(name, iteration, int(now * 1000), value))
+        return points
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float((text or "").strip("(),"))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def final(points: Iterable[Point]) -> list[Document]:
+    """FinalMetricDataList: the last value of each metric."""
+    last = {point.name: point for point in points}
+    return [
+        {"MetricName": point.name, "Value": point.value, "Timestamp": point.time / 1000}
+        for point in last.values()
+    ]
+
+
+class JobMetrics:
+    """Every point of every job, on SQLite, and the service sagemaker-metrics over it. For many threads."""
+
+    def __init__(self, path: Path, has_job: Callable[[str], bool]) -> None:
+        """has_job: whether an ARN is that of a training job."""
+        self._has_job = has_job
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=normal")
+        self._db.executescript(_SCHEMA)
+
+    def add(self, job: str, points: Sequence[Point]) -> None:
+        with self._lock, self._db:
+            self._db.execute("begin immediate")
+            for name in {point.name for point in points}:
+                self._db.execute("insert or ignore into metric(job, name) values (?, ?)", (job, name))
+            self._db.executemany(
+                "insert into point select id, ?, ?, ? from metric where job = ? and name = ?",
+                [(point.iteration, point.time, point.value, job, point.name) for point in points],
+            )
+
+    def forget(self, job: str) -> None:
+        with self._lock, self._db:
+            self._db.execute("begin immediate")
+            self._db.execute(
+                "delete from point where metric in (select id from metric where job = ?)", (job,)
+            )
+            self._db.execute("delete from metric where job = ?", (job,))
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def call(self, operation: str, params: Params) -> Params:
+        """One operation of sagemaker-metrics. Raises ApiError."""
+        if operation != "BatchGetMetrics":
+            raise unknown_operation("sagemaker-metrics", operation)
+        return {"MetricQueryResults": [self._answer(query) for query in params["MetricQueries"]]}
+
+    def _answer(self, query: Params) -> Params:
+        try:
+            pairs = self._series(query)
+        except ApiError as problem:
+            failed = {"Status": "ValidationError", "Message": problem.message}
+            return {**failed, "XAxisValues": [], "MetricValues": []}
+        return {
+            "Status": "Complete",
+            "XAxisValues": [x for x, _ in pairs],
+            "MetricValues": [value for _, value in pairs],
+        }
+
+    def _series(self, query: Params) -> list[tuple[int, float]]:
+        """(x, value) in the order of x. x, Start and End: an iteration, or milliseconds since 1970."""
+        arn = query["ResourceArn"]
+        if not self._has_job(arn):
+            raise ApiError("ValidationException", f"Could not find training job {arn}.")
+        by_iteration = query["XAxisType"] == "IterationNumber"
+        groups: dict[int, list[tuple[int, int, float]]] = {}
+        for iteration, time, value in self._points(arn.rpartition("/")[2], query["MetricName"]):
+            key = iteration
+            if query["Period"] != "IterationNumber":
+                step = _SECONDS[query["Period"]] * 1000
+                key = time // step * step
+            groups.setdefault(key, []).append((iteration, time, value))
+        pairs = []
+        for key, points in sorted(groups.items()):
+            x = max(iteration if by_iteration else time for iteration, time, _ in points)
+            if not by_iteration and query["Period"] != "IterationNumber":
+                x = key  # a period is told by its beginning
+            if query.get("Start", x) <= x <= query.get("End", x):
+                pairs.append((x, _STATISTICS[query["MetricStat"]]([point[2] for point in points])))
+        return pairs
+
+    def _points(self, job: str, name: str) -> list[tuple[int, int, float]]:
+        """(iteration, time in ms, value) as they came."""
+        with self._lock:
+            return self._db.execute(
+                "select iteration, time, value from point"
+                " where metric = (select id from metric where job = ? and name = ?) order by rowid",
+                (job, name),
+            ).fetchall()

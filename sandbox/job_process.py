@@ -1,0 +1,95 @@
+"""The program of a training job: what SageMaker does with a container, done with a plain process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from sandbox.container import Lifeline, process_environment
+from sandbox.shipping import Followed
+
+
+class ProgramError(Exception):
+    """The program cannot be started; the text goes into the FailureReason."""
+
+
+class TrainingProcess:
+    """A started program with everything it starts. It ends with the sandbox: by `kill`, or by its lifeline."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        ml_root: Path,
+        environment: Mapping[str, str],
+        lifeline: Lifeline,
+        *,
+        follow: Callable[[IO[bytes]], Followed],
+        ended: Callable[[], object],
+    ) -> None:
+        """`ended` is called, from another thread, when the program has ended. Raises ProgramError."""
+        pipes = {"SANDBOX_LIFELINE_FD": lifeline.read_end}
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                cwd=ml_root,
+                env=process_environment(ml_root, environment, pipes),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=tuple(pipes.values()),
+                start_new_session=True,
+            )
+        except OSError as problem:
+            raise ProgramError(
+                f"The program {command[0]} cannot be started: {problem.strerror}."
+            ) from problem
+        if self._process.stdout is None:
+            raise ProgramError("The program has no output.")
+        self.log = follow(self._process.stdout)
+        self._lock = threading.Lock()  # no signal is sent once the number may belong to another process
+        self._reaped = False
+        self._ended = ended
+        threading.Thread(target=self._wait, name=f"training {self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Also the number of its process group."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; 128 and the signal's number when one ended it, as containers tell it."""
+        code = self._process.returncode
+        return code if code is None or code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        """Ask it to save what there is and end."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        with self._lock:
+            if not self._reaped:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+    def _wait(self) -> None:
+        self._process.wait()
+        self._signal(signal.SIGKILL)  # what it may have left behind in its group
+        with self._lock:
+            self._reaped = True
+        self._ended()
+
+
+def default_training_programs() -> dict[str, list[str]]:
+    """Which program stands for a training image: a part of the image's name -> the command that trains."""
+    return {"semantic-segmentation": [sys.executable, "-m", "sandbox.algorithm", "train"]}

@@ -1,0 +1,77 @@
+"""Who trains when: at most so many jobs at once, the others in the order in which they came."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+
+class WaitedTooLongError(Exception):
+    """The time that a job may wait is over."""
+
+
+class Queue:
+    """places: how many may go on at once."""
+
+    def __init__(self, places: int) -> None:
+        self.places = places
+        self._waiting: list[object] = []
+        self._running = 0
+        self._change = threading.Condition()
+
+    def enter(self) -> object:
+        """A place at the end of the queue, for `turn`."""
+        ticket = object()
+        with self._change:
+            self._waiting.append(ticket)
+        return ticket
+
+    @contextlib.contextmanager
+    def turn(
+        self,
+        ticket: object,
+        go_on: Callable[[], object],
+        must_wait: Callable[[], object],
+        seconds: float = threading.TIMEOUT_MAX,
+    ) -> Iterator[None]:
+        """Wait for the turn of `ticket` and hold it.
+
+        go_on:     called at every change (see `wake`); may raise to leave the queue.
+        must_wait: called once when it is not the turn at once.
+        Raises WaitedTooLongError after `seconds`.
+        """
+        self._await(ticket, go_on, must_wait, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            with self._change:
+                self._running -= 1
+                self._change.notify_all()
+
+    def wake(self) -> None:
+        """Let all that wait look again whether they go on."""
+        with self._change:
+            self._change.notify_all()
+
+    def _await(
+        self, ticket: object, go_on: Callable[[], object], must_wait: Callable[[], object], deadline: float
+    ) -> None:
+        with self._change:
+            try:
+                told = False
+                while self._running >= self.places or self._waiting[0] is not ticket:
+                    go_on()
+                    if not told:
+                        must_wait()
+                        told = True
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0:
+                        raise WaitedTooLongError
+                    self._change.wait(min(remaining, threading.TIMEOUT_MAX))
+                go_on()
+                self._running += 1
+            finally:
+                self._waiting.remove(ticket)
+                self._change.notify_all()

@@ -1,0 +1,69 @@
+"""The statuses of a training job, in its document: each with when it began and ended, in AWS's words.
+
+What happens to a job is written here and nowhere else, so that TrainingJobStatus, SecondaryStatus, the transitions
+and the times always agree. The words are those of botocore's SecondaryStatusTransition and of the SDK's logs.
+"""
+
+from __future__ import annotations
+
+import math
+
+from sandbox.store import Document
+
+KIND = "training-job"
+ENDED = frozenset({"Completed", "Failed", "Stopped"})
+MAX_REASON = 1024
+MESSAGES = {
+    "Starting": "Starting the training job",
+    "Downloading": "Downloading input data",
+    "Training": "Training image download completed. Training in progress.",
+    "Stopping": "Stopping the training job",
+    "Uploading": "Uploading generated training model",
+    "Completed": "Training job completed",
+    "Failed": "Training job failed",
+    "Stopped": "Training job stopped",
+    "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
+    "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
+}
+RESTARTED = "InternalServerError: the sandbox was restarted while this job ran"
+_STEPS = ("Starting", "Downloading", "Training")
+_STATUS = dict.fromkeys(_STEPS, "InProgress") | {
+    "MaxRuntimeExceeded": "Stopped",
+    "MaxWaitTimeExceeded": "Stopped",
+}
+
+
+def has_ended(document: Document) -> bool:
+    return document["TrainingJobStatus"] in ENDED
+
+
+def enter(document: Document, secondary: str, now: float, message: str | None = None) -> None:
+    """Go over to a secondary status; to the one it has already with another message, which starts a new stretch."""
+    if document.get("TrainingJobStatus") == "Stopping" and secondary in _STEPS:
+        return  # told to stop meanwhile, it takes no further step
+    transitions = document.setdefault("SecondaryStatusTransitions", [])
+    message = MESSAGES[secondary] if message is None else message
+    if transitions:
+        if (transitions[-1]["Status"], transitions[-1]["StatusMessage"]) == (secondary, message):
+            return
+        transitions[-1].setdefault("EndTime", now)
+    transitions.append({"Status": secondary, "StartTime": now, "StatusMessage": message})
+    document["SecondaryStatus"] = secondary
+    # A job that is being stopped keeps that status while its model is uploaded.
+    kept = document.get("TrainingJobStatus", "InProgress")
+    document["TrainingJobStatus"] = kept if secondary == "Uploading" else _STATUS.get(secondary, secondary)
+    document["LastModifiedTime"] = now
+    if secondary == "Downloading":
+        document["TrainingStartTime"] = now
+
+
+def end(document: Document, secondary: str, now: float, reason: str = "") -> None:
+    """Completed, Failed (with `reason`), Stopped, MaxRuntimeExceeded or MaxWaitTimeExceeded: nothing follows."""
+    enter(document, secondary, now)
+    document["SecondaryStatusTransitions"][-1]["EndTime"] = now
+    document["TrainingEndTime"] = now
+    if reason:
+        document["FailureReason"] = reason[:MAX_REASON]
+    if "TrainingStartTime" in document:
+        seconds = max(1, math.ceil(now - document["TrainingStartTime"]))
+        document |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}

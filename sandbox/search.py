@@ -1,0 +1,108 @@
+"""Search: what is stored, by any of its properties, in any order, page by page.
+
+A page token holds the sort key of the last result, so nothing is skipped or given twice when results come and go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.model import Shape
+
+from sandbox.control import Operation
+from sandbox.protocol import Params, service
+from sandbox.search_filters import Property, build, find_property, invalid, number_of
+from sandbox.store import Document, Store
+
+DEFAULT_PAGE = 10
+SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What can be searched. kind: in the store; member: of a SearchRecord; name: the property that is its name."""
+
+    kind: str
+    member: str
+    name: str
+
+    @property
+    def shape(self) -> Shape:
+        return service("sagemaker").shape_for("SearchRecord").members[self.member]
+
+
+RESOURCES = {
+    "TrainingJob": Resource("training-job", "TrainingJob", "TrainingJobName"),
+    "Endpoint": Resource("endpoint", "Endpoint", "EndpointName"),
+}
+
+
+class Search:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def operations(self) -> dict[str, Operation]:
+        return {"Search": self.search}
+
+    def search(self, params: Params) -> Params:
+        """Raises ApiError for a resource not offered, an expression or a token that is not valid."""
+        resource = RESOURCES.get(params["Resource"])
+        if resource is None:
+            raise invalid(f"The sandbox searches {' and '.join(RESOURCES)}, not {params['Resource']}.")
+        found = self._store.view(resource.kind)
+        if params.get("SearchExpression") is not None:
+            test = build(resource.shape, params["SearchExpression"])
+            found = [document for document in found if test(document)]
+        page, token = _page(found, resource, params)
+        return {
+            "Results": [{resource.member: document} for document in page],
+            "NextToken": token,
+            "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
+        }
+
+
+def _page(found: list[Document], resource: Resource, params: Params) -> tuple[list[Document], str | None]:
+    by = find_property(resource.shape, params.get("SortBy", "LastModifiedTime"))
+    descending = params.get("SortOrder", "Descending") == "Descending"
+    keyed = [(_key(document, by, resource, descending), document) for document in found]
+    keyed.sort(key=lambda pair: pair[0], reverse=descending)
+    query = [by.name, descending]
+    if params.get("NextToken"):
+        last = _read_token(params["NextToken"], query)
+        keyed = [pair for pair in keyed if (pair[0] < last if descending else pair[0] > last)]
+    size = params.get("MaxResults", DEFAULT_PAGE)
+    token = _write_token(keyed[size - 1][0], query) if len(keyed) > size else None
+    return [document for _, document in keyed[:size]], token
+
+
+def _key(document: Document, by: Property, resource: Resource, descending: bool) -> SortKey:
+    """Numbers before texts; what has no value comes last in either order."""
+    value, name = by.first(document), document[resource.name]
+    if by.kind == "map" and (number := number_of(value)) is not None:
+        value = number
+    if isinstance(value, (bool, int, float)):
+        return 1, value, name
+    if isinstance(value, str):
+        return 2, value, name
+    return (0 if descending else 3), "", name
+
+
+def _write_token(last: SortKey, query: list[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([query, last]).encode()).decode()
+
+
+def _read_token(token: str, query: list[Any]) -> SortKey:
+    """Raises ApiError for what is no token, or that of another search."""
+    try:
+        asked, (rank, value, name) = json.loads(base64.urlsafe_b64decode(token))
+        wanted = (int, float) if rank == 1 else str
+        good = asked == query and rank in {0, 1, 2, 3} and isinstance(value, wanted) and isinstance(name, str)
+    except (ValueError, binascii.Error, TypeError) as problem:
+        raise invalid(f"Invalid pagination token: {token}") from problem
+    if not good:
+        raise invalid(f"Invalid pagination token: {token}")
+    return rank, value, name

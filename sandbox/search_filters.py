@@ -1,0 +1,238 @@
+"""The filters of Search: a SearchExpression becomes one function that says whether a document is meant.
+
+A property's name is a path through botocore's shape of the resource ("AlgorithmSpecification.TrainingImage",
+"HyperParameters.epochs", "InputDataConfig.ChannelName"), or "Metrics.NAME", its last value, or "Tags.KEY".
+A property has several values where its path passes a list; a filter holds when one of them satisfies it.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.model import Shape
+
+from sandbox.protocol import ApiError, Params
+from sandbox.store import Document
+
+MAX_PARTS = 50  # filters, nested filters and subexpressions of one search
+Test = Callable[[Document], bool]
+_TYPES = {
+    "string": "text",
+    "integer": "number",
+    "long": "number",
+    "float": "number",
+    "double": "number",
+    "timestamp": "time",
+    "boolean": "boolean",
+}
+_ORDER: dict[str, Callable[[Any, Any], bool]] = {
+    "GreaterThan": operator.gt,
+    "GreaterThanOrEqualTo": operator.ge,
+    "LessThan": operator.lt,
+    "LessThanOrEqualTo": operator.le,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """kind: "text", "number", "time", "boolean", "map" (texts that may be numbers), or "whole" (no single value)."""
+
+    name: str
+    kind: str
+    values: Callable[[Document], Iterable[Any]]
+
+    def first(self, document: Document) -> Any:
+        """Its value, for sorting; None where it has none."""
+        return next(iter(self.values(document)), None)
+
+
+def find_property(shape: Shape, name: str) -> Property:
+    """Raises ApiError for a name that the resource does not have."""
+    group, _, rest = name.partition(".")
+    if group == "Metrics" and rest:
+        return Property(name, "number", lambda document: _metric(document, rest))
+    if group == "Tags" and rest:
+        return Property(name, "text", lambda document: _tag(document, rest))
+    steps, kind = _path(shape, name)
+    return Property(name, kind, lambda document: _walk(document, steps))
+
+
+def _metric(document: Document, name: str) -> list[float]:
+    return [item["Value"] for item in document.get("FinalMetricDataList") or () if item["MetricName"] == name]
+
+
+def _tag(document: Document, key: str) -> list[str]:
+    return [item["Value"] for item in document.get("Tags") or () if item["Key"] == key]
+
+
+def _path(shape: Shape, name: str) -> tuple[list[str], str]:
+    """The keys to follow, and the kind of what is found at their end."""
+    steps: list[str] = []
+    rest, kind = name, "whole"
+    while rest:
+        while shape.type_name == "list":
+            shape = shape.member
+        if shape.type_name == "map":
+            return [*steps, rest], "map"  # a key may hold dots
+        step, _, rest = rest.partition(".")
+        if shape.type_name != "structure" or step not in shape.members:
+            raise invalid(f"Unknown property name: {name}")
+        steps.append(step)
+        shape = shape.members[step]
+        kind = _TYPES.get(shape.type_name, "whole")
+    return steps, kind
+
+
+def _walk(value: Any, steps: list[str]) -> Iterator[Any]:
+    for number, step in enumerate(steps):
+        if isinstance(value, list):
+            for item in value:
+                yield from _walk(item, steps[number:])
+            return
+        value = value.get(step) if isinstance(value, dict) else None
+        if value is None:
+            return
+    if isinstance(value, list):
+        yield from value
+    else:
+        yield value
+
+
+def build(shape: Shape, expression: Params) -> Test:
+    """The whole expression. Raises ApiError for one that is not valid."""
+    _check_size(expression)
+    return _build(shape, expression)
+
+
+def _build(shape: Shape, expression: Params) -> Test:
+    tests = [_test(find_property(shape, item["Name"]), item) for item in expression.get("Filters") or ()]
+    tests += [_nested(shape, item) for item in expression.get("NestedFilters") or ()]
+    tests += [_build(shape, item) for item in expression.get("SubExpressions") or ()]
+    if not tests:
+        raise invalid("A search expression needs at least one subexpression, filter, or nested filter.")
+    some = expression.get("Operator", "And") == "Or"
+    if len(tests) == 1:
+        return tests[0]
+    return lambda document: (any if some else all)(test(document) for test in tests)
+
+
+def _nested(shape: Shape, nested: Params) -> Test:
+    """One object of a list has to satisfy all filters."""
+    name = nested["NestedPropertyName"]
+    steps, _ = _path(shape, name)
+    tests = []
+    for item in nested["Filters"]:
+        if not item["Name"].startswith(f"{name}."):
+            raise invalid(f"The nested filter {item['Name']} must begin with {name}.")
+        inner, kind = _path(shape, item["Name"])
+        below = inner[len(steps) :]
+        found = Property(item["Name"], kind, lambda value, below=below: _walk(value, below))  # type: ignore[misc]
+        tests.append(_test(found, item))
+    return lambda document: any(all(test(item) for test in tests) for item in _walk(document, steps))
+
+
+def _test(found: Property, item: Params) -> Test:
+    """One filter. Raises ApiError when its operator or its value does not suit the property."""
+    name, text = item.get("Operator", "Equals"), item.get("Value")
+    if name in {"Exists", "NotExists"}:
+        wanted = name == "Exists"
+        return lambda document: (found.first(document) is not None) == wanted
+    if text is None:
+        raise invalid(f"A value is required for the operator {name} of {found.name}.")
+    if found.kind == "whole":
+        raise invalid(f"The property {found.name} takes the operators Exists and NotExists only.")
+    if name == "NotEquals":
+        same = _matcher(found, "Equals", text)
+        return lambda document: not any(same(value) for value in found.values(document))
+    matches = _matcher(found, name, text)
+    return lambda document: any(matches(value) for value in found.values(document))
+
+
+def _matcher(found: Property, name: str, text: str) -> Callable[[Any], bool]:
+    is_text = found.kind in {"text", "map"}
+    if name == "Contains" and is_text:
+        return lambda value: text in value
+    if name == "In" and is_text:
+        choices = {choice.strip() for choice in text.split(",")}
+        return lambda value: value in choices
+    if name in _ORDER and found.kind not in {"text", "boolean"}:
+        return _order(found, _ORDER[name], text)
+    if name == "Equals":
+        wanted = text if is_text else _value(found, text)
+        if found.kind == "map" and (number := number_of(text)) is not None:
+            return lambda value: value == text or number_of(value) == number
+        return lambda value: value == wanted
+    raise invalid(f"The operator {name} is not supported for the property {found.name}.")
+
+
+def _order(found: Property, compare: Callable[[Any, Any], bool], text: str) -> Callable[[Any], bool]:
+    if found.kind != "map":
+        wanted = _value(found, text)
+        return lambda value: compare(value, wanted)
+    limit = number_of(text)
+    if limit is None:
+        raise invalid(f"The value {text} of {found.name} must be a number.")
+    whole = text.strip().lstrip("+-").isdigit()
+
+    def matches(value: str) -> bool:
+        # AWS: against a whole number, a decimal hyperparameter counts as a whole number too.
+        number = number_of(value)
+        return number is not None and compare(float(int(number)) if whole else number, limit)
+
+    return matches
+
+
+def _value(found: Property, text: str) -> Any:
+    """A filter's text as the property has it. Raises ApiError."""
+    if found.kind == "boolean":
+        if text.lower() not in {"true", "false"}:
+            raise invalid(f"The value {text} of {found.name} must be true or false.")
+        return text.lower() == "true"
+    if found.kind == "number":
+        number = number_of(text)
+        if number is None:
+            raise invalid(f"The value {text} of {found.name} must be a number.")
+        return number
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise invalid(
+            f"The value {text} of {found.name} must be a time such as 2026-11-22T12:00:00."
+        ) from problem
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def number_of(text: Any) -> float | None:
+    """A text as a finite number; None when it is none."""
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if number - number == 0 else None  # neither nan nor infinite
+
+
+def _check_size(expression: Params) -> None:
+    names: Counter[str] = Counter()
+    parts = 0
+    stack = [expression]
+    while stack:
+        item = stack.pop()
+        nested = item.get("NestedFilters") or []
+        filters = [*(item.get("Filters") or []), *(one for group in nested for one in group["Filters"])]
+        below = item.get("SubExpressions") or []
+        names.update(one["Name"] for one in filters if one.get("Operator") == "Contains")
+        parts += len(filters) + len(nested) + len(below)
+        stack += below
+    if parts > MAX_PARTS:
+        raise invalid(f"A search expression can have {MAX_PARTS} filters and subexpressions, not {parts}.")
+    if names and max(names.values()) > 1:
+        raise invalid("'CONTAINS' operator usage limit of 1 exceeded.")
+
+
+def invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)

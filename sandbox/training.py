@@ -1,0 +1,89 @@
+"""The training jobs of the store, living: Starting, Downloading, Training, Uploading, and then their end.
+
+What a restart of the sandbox finds running has Failed; what was still waiting for its turn waits again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+
+from sandbox import job_status
+from sandbox.job import Job, Surroundings
+from sandbox.job_metrics import JobMetrics
+from sandbox.job_queue import Queue
+from sandbox.job_status import KIND
+from sandbox.lifecycle import Host
+from sandbox.store import Document, Store
+
+JOIN_SECONDS = 5.0  # for a job's thread to end after its program
+
+
+class Training:
+    """host: its `programs` train, its `folder` holds what stands for /opt/ml of each running job."""
+
+    def __init__(
+        self,
+        store: Store,
+        host: Host,
+        metrics: JobMetrics,
+        region: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        queue = Queue(host.limits.training_jobs)
+        self._around = Surroundings(store, host, metrics, queue, region, clock, threading.Event())
+        self._jobs: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, name: str) -> None:
+        """Run a job of the store in the background, when it is its turn."""
+        with self._lock:
+            if self._around.closing.is_set():
+                return
+            job = self._jobs[name.lower()] = Job(name, self._around, lambda: self._gone(name))
+        job.start()
+
+    def stop(self, name: str) -> None:
+        """Ask a running job to end; its document says Stopping already."""
+        with self._lock:
+            job = self._jobs.get(name.lower())
+        if job is not None:
+            job.stop()
+
+    def forget(self, name: str) -> None:
+        """Drop the metrics of a deleted job."""
+        self._around.metrics.forget(name)
+
+    def resume(self) -> None:
+        """After a restart."""
+        store = self._around.store
+        shutil.rmtree(self._around.host.folder, ignore_errors=True)
+        found = [document for document in store.all(KIND) if not job_status.has_ended(document)]
+        for document in sorted(found, key=lambda document: document["CreationTime"]):
+            name = document["TrainingJobName"]
+            if "TrainingStartTime" in document:
+                store.update(KIND, name, self._ending("Failed", job_status.RESTARTED))
+            elif document["TrainingJobStatus"] == "Stopping":
+                store.update(KIND, name, self._ending("Stopped"))
+            else:
+                self.start(name)
+
+    def close(self) -> None:
+        """End every program; the store keeps what ran as running, for the next start to tell."""
+        with self._lock:
+            self._around.closing.set()
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.stop()
+        for job in jobs:
+            job.join(self._around.host.limits.stop_seconds + JOIN_SECONDS)
+
+    def _ending(self, secondary: str, reason: str = "") -> Callable[[Document], None]:
+        now = self._around.clock()
+        return lambda document: job_status.end(document, secondary, now, reason)
+
+    def _gone(self, name: str) -> None:
+        with self._lock:
+            self._jobs.pop(name.lower(), None)

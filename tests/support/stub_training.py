@@ -1,0 +1,87 @@
+"""A training program without a network: it keeps the contract of /opt/ml and does what its hyperparameters say.
+
+epochs (3), seconds (an epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
+else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (does not hear SIGTERM), child (starts one that does
+not either), files (of model/, comma list), data (a file of output/data), nan (is the first epoch's loss).
+SIGTERM makes it write its model and end with 0.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(os.environ["SM_ML_ROOT"])
+ASKED: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
+STOP = threading.Event()
+
+
+def _die_with_the_sandbox() -> None:
+    os.read(int(os.environ["SANDBOX_LIFELINE_FD"]), 1)
+    os._exit(0)
+
+
+def _told_to_stop(_number: int, _frame: FrameType | None) -> None:
+    STOP.set()
+
+
+def _say(text: str) -> None:
+    print(f"[11/22/2026 12:00:00 INFO {os.getpid()}] {text}", flush=True)
+
+
+def _epoch(number: int, epochs: int) -> None:
+    quality = f"#quality_metric: host=algo-1, epoch={number}"
+    loss = "nan" if "nan" in ASKED and number == 0 else f"{1 / (number + 1):.6f}"
+    _say(f"{quality}, train cross_entropy <loss>={loss}")
+    _say(f"#throughput_metric: host=algo-1, train throughput={30 + number} records/second")
+    _say(f"{quality}, validation mIOU <score>=(0.{number + 1})")
+    _say(f"{quality}, validation pixel_accuracy <score>=0.8{number}")
+    _say(f"#progress_metric: host=algo-1, completed {100 * (number + 1) // epochs} % of epochs")
+
+
+def _save() -> None:
+    for name in filter(
+        None, ASKED.get("files", "model_algo-1,model_best.params,hyperparams.json").split(",")
+    ):
+        (ROOT / "model" / name).write_text(json.dumps(ASKED))
+    if "data" in ASKED:
+        (ROOT / "output/data" / ASKED["data"]).write_text("extra")
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in ASKED else _told_to_stop)
+    threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
+    if "child" in ASKED:
+        code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        print("child", subprocess.Popen([sys.executable, "-c", code]).pid, flush=True)
+    found = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "input/data").rglob("*") if path.is_file())
+    print(
+        json.dumps({"pid": os.getpid(), "files": found, "asked": ASKED, "environ": dict(os.environ)}),
+        flush=True,
+    )
+    print(ASKED.get("echo", "begin"), flush=True)
+    if "fail" in ASKED:
+        (ROOT / "output/failure").write_text(ASKED["fail"])
+        return int(ASKED.get("code", "2"))
+    epochs = int(ASKED.get("epochs", "3"))
+    for number in range(epochs):
+        _epoch(number, epochs)
+        if STOP.wait(float(ASKED.get("seconds", "0.02"))):
+            break
+    if "kill" in ASKED:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while "stubborn" in ASKED:
+        time.sleep(1)
+    _save()
+    return int(ASKED.get("code", "0"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
