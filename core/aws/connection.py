@@ -28,8 +28,13 @@ READ_SECONDS = 20
 INVOKE_SECONDS = 70
 """AWS ends a model's run after 60 s, and asks for a socket timeout of 70 s (text of botocore's service model)."""
 
+PRICE_SECONDS = 10
+LIST_ATTEMPTS = 5
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
+
+PRICING_REGION = "us-east-1"
+"""The Price List service answers in few regions, and for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,35 @@ class Clients:
         return self._client("sagemaker")
 
     @property
+    def lists(self) -> Any:
+        """`sagemaker` for listings. AWS throttles those first; this client slows itself then, and no other call."""
+        return self._client(
+            "sagemaker", name="lists", retries={"mode": "adaptive", "total_max_attempts": LIST_ATTEMPTS}
+        )
+
+    @property
+    def changes(self) -> Any:
+        """`sagemaker` for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
+        return self._client("sagemaker", name="changes", retries={"total_max_attempts": 1})
+
+    @property
+    def metrics(self) -> Any:
+        """`sagemaker-metrics`."""
+        return self._client("sagemaker-metrics")
+
+    @property
+    def cloudwatch(self) -> Any:
+        """`cloudwatch`."""
+        return self._client("cloudwatch")
+
+    @property
+    def pricing(self) -> Any:
+        """`pricing`. Prices are worth a few seconds, no more: there is a table without it."""
+        return self._client(
+            "pricing", region=PRICING_REGION, read_timeout=PRICE_SECONDS, retries={"total_max_attempts": 1}
+        )
+
+    @property
     def s3(self) -> Any:
         """`s3`, signing in version 4: in us-east-1 botocore would presign with version 2."""
         style = {"addressing_style": "path"} if self.connection.aws_url else {}
@@ -123,13 +157,15 @@ class Clients:
             self._forget()
             raise
 
-    def _client(self, service: str, **options: Any) -> Any:
+    def _client(self, service: str, *, name: str = "", region: str = "", **options: Any) -> Any:
+        """name: tells apart several clients of one service."""
+        name = name or service
         with self._lock:
-            if service not in self._made:
-                self._made[service] = self._make(service, options)
-            return self._made[service]
+            if name not in self._made:
+                self._made[name] = self._make(service, region or self.connection.region, options)
+            return self._made[name]
 
-    def _make(self, service: str, options: dict[str, Any]) -> Any:
+    def _make(self, service: str, region: str, options: dict[str, Any]) -> Any:
         connection = self.connection
         self._session = self._session or _session(connection)
         defaults: dict[str, Any] = {
@@ -142,7 +178,7 @@ class Clients:
             defaults["proxies"] = {}  # HTTP_PROXY is for the world outside, not for this machine
         return self._session.client(
             service,
-            region_name=connection.region,
+            region_name=region,
             endpoint_url=connection.aws_url,
             config=Config(**(defaults | options)),
         )

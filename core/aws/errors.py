@@ -130,6 +130,12 @@ TROUBLE = Rule(
     AwsError, "{place} has trouble of its own ({code})", "Try again in a minute; see health.aws.amazon.com."
 )
 REFUSED = Rule(AwsError, "{place} refused it ({code})", "Correct what the text names, then try again.")
+QUOTA = Rule(
+    AwsError,
+    "a quota of the account is reached",
+    "Wait for something else to end, or ask for more under Service Quotas.",
+)
+IN_USE = Rule(AwsError, "the name is taken, or it is in use", "Take another name, or wait until it is free.")
 UNKNOWN = Rule(AwsError, "{place} answered {code}", "Try again; if it stays, search for the code.")
 BROKEN = Rule(UnexpectedAnswerError, "the answer of {place} cannot be read", "Try again.")
 BAD_INPUT = Rule(
@@ -227,6 +233,8 @@ BY_CODE: dict[str, Rule] = {
         ),
         TROUBLE,
     ),
+    **dict.fromkeys(("ResourceLimitExceeded", "LimitExceededException"), QUOTA),
+    **dict.fromkeys(("ResourceInUse", "ResourceInUseException"), IN_USE),
     **dict.fromkeys(("ValidationError", "ValidationException", "InvalidRequest", "InvalidArgument"), REFUSED),
 }  # fmt: skip
 """By the service's own error code."""

@@ -1,0 +1,134 @@
+"""A training job's log in CloudWatch Logs: its end first, then what comes after."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from core.aws.connection import Clients
+from core.aws.errors import required
+from core.errors import NotFoundError
+from core.logs import TRAINING_LOG_GROUP, LogEvent, from_cloudwatch
+
+LIMIT = 500
+MAX_LIMIT = 10_000
+"""Events of one GetLogEvents at most; an answer is cut at 1 MB besides (API reference)."""
+
+MAX_EVENTS = 100_000
+MAX_SECONDS = 30.0
+BACKWARDS = 5
+"""How often an empty last page is followed back: CloudWatch may give empty pages between full ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogToken:
+    """How far a log has been read: the stream, and CloudWatch's own word for the place in it."""
+
+    stream: str
+    forward: str
+
+
+@dataclass(frozen=True, slots=True)
+class TailPage:
+    """Lines in order, oldest first.
+
+    next_token: what to ask with for what comes after; None where there is no log yet.
+    at_end:     whether nothing came after, just now.
+    has_log:    False where the job has written nothing: it died before its start, or has not started.
+    """
+
+    events: tuple[LogEvent, ...]
+    next_token: LogToken | None
+    at_end: bool
+    has_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLog:
+    """A log from its start. complete: whether this is all that there is now."""
+
+    events: tuple[LogEvent, ...]
+    complete: bool
+
+
+def log_streams(clients: Clients, job_name: str) -> tuple[str, ...]:
+    """The log streams of a job, oldest first: JOB/algo-1-NUMBER, one for each time its machine started."""
+    doing = f"find the log of {job_name}"
+    try:
+        with clients.calling(doing):
+            answer = clients.logs.describe_log_streams(
+                logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{job_name}/", limit=50
+            )
+    except NotFoundError:
+        return ()  # the group comes into being with the account's first job
+    names = [row["logStreamName"] for row in required(answer, "logStreams", doing)]
+    return tuple(sorted(names, key=_started))
+
+
+def tail(clients: Clients, job_name: str, *, token: LogToken | None = None, limit: int = LIMIT) -> TailPage:
+    """The last lines of a job's log; with the token of an earlier page, what came after that. Raises AwsError."""
+    if token is not None:
+        return _after(clients, token, limit)
+    streams = log_streams(clients, job_name)
+    if not streams:
+        return TailPage((), None, at_end=True, has_log=False)
+    return _last(clients, streams[-1], limit)
+
+
+def all_events(
+    clients: Clients, job_name: str, *, max_events: int = MAX_EVENTS, seconds: float = MAX_SECONDS
+) -> WholeLog:
+    """All streams of a job from their start, within so many lines and seconds. Raises AwsError."""
+    events: list[LogEvent] = []
+    until = time.monotonic() + seconds
+    for stream in log_streams(clients, job_name):
+        token: LogToken | None = None
+        while True:
+            if len(events) >= max_events or time.monotonic() > until:
+                return WholeLog(tuple(events[:max_events]), complete=False)
+            page = _after(clients, token or LogToken(stream, ""), MAX_LIMIT)
+            events += page.events
+            token = page.next_token
+            if page.at_end:
+                break
+    return WholeLog(tuple(events), complete=True)
+
+
+def _last(clients: Clients, stream: str, limit: int) -> TailPage:
+    answer = _get(clients, stream, limit, startFromHead=False)
+    forward, back = answer["nextForwardToken"], answer
+    for _ in range(BACKWARDS):
+        earlier = back.get("nextBackwardToken")
+        if back["events"] or not earlier:
+            break
+        back = _get(clients, stream, limit, startFromHead=False, nextToken=earlier)
+        if back.get("nextBackwardToken") == earlier:
+            break
+    return TailPage(from_cloudwatch(back["events"], stream), LogToken(stream, forward), True, has_log=True)
+
+
+def _after(clients: Clients, token: LogToken, limit: int) -> TailPage:
+    """The same token come back means the end (API reference)."""
+    more = {"nextToken": token.forward} if token.forward else {}
+    answer = _get(clients, token.stream, limit, startFromHead=True, **more)
+    forward = answer["nextForwardToken"]
+    events = from_cloudwatch(answer["events"], token.stream)
+    return TailPage(events, LogToken(token.stream, forward), at_end=forward == token.forward, has_log=True)
+
+
+def _get(clients: Clients, stream: str, limit: int, **more: Any) -> dict[str, Any]:
+    doing = f"read the log {stream}"
+    with clients.calling(doing):
+        answer: dict[str, Any] = clients.logs.get_log_events(
+            logGroupName=TRAINING_LOG_GROUP, logStreamName=stream, limit=min(limit, MAX_LIMIT), **more
+        )
+    required(answer, "events", doing)
+    required(answer, "nextForwardToken", doing)
+    return answer
+
+
+def _started(stream: str) -> tuple[int, str]:
+    """The number at a stream's end is the second of its start."""
+    number = stream.rpartition("-")[2]
+    return (int(number) if number.isascii() and number.isdigit() else 0), stream

@@ -1,0 +1,229 @@
+"""Curves of training jobs, for many jobs in few calls; and how busy a job's machine is.
+
+Three sources, in this order, and each series says which: SageMaker's BatchGetMetrics, CloudWatch's GetMetricData,
+the job's own log. A later one is asked only about jobs that an earlier one knows nothing of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from core.aws.connection import Clients
+from core.aws.errors import required
+from core.aws.logs import all_events
+from core.curves import (
+    LOSS,
+    MIOU,
+    PIXEL_ACCURACY,
+    THROUGHPUT,
+    MetricSeries,
+    from_batch_get_metrics,
+    from_cloudwatch,
+    from_log,
+)
+from core.errors import AwsError, CredentialsError, ThrottledError
+from core.training import TrainingJob
+
+NAMES = (LOSS, MIOU, PIXEL_ACCURACY, THROUGHPUT)
+"""Asked for where a job does not tell its metric definitions."""
+
+NAMESPACE = "/aws/sagemaker/TrainingJobs"
+BATCH_QUERIES = 100
+"""Queries of one BatchGetMetrics call (botocore 1.44)."""
+
+CLOUDWATCH_QUERIES = 500
+"""Queries of one GetMetricData call (API reference)."""
+
+MAX_PAGES = 5
+UTILISATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
+HOST = "algo-1"
+RETENTION = ((timedelta(days=15), 60), (timedelta(days=63), 300))
+"""How long CloudWatch keeps data of so many seconds; older data it keeps by the hour."""
+
+Axis = Literal["IterationNumber", "Timestamp"]
+Query = tuple[TrainingJob, str]
+"""A job, and the name of a metric."""
+
+
+def curves(
+    clients: Clients,
+    jobs: Sequence[TrainingJob],
+    *,
+    now: datetime | None = None,
+    notes: list[str] | None = None,
+) -> dict[str, tuple[MetricSeries, ...]]:
+    """Job name -> its curves: one call for up to 25 jobs where BatchGetMetrics answers. Raises AwsError.
+
+    now:   for tests; else the clock's.
+    notes: gets a sentence on each source that could not be asked.
+    """
+    notes = [] if notes is None else notes
+    found = _first_source(clients, jobs, notes)
+    left = [job for job in jobs if not found[job.name] and job.started_at]
+    if left:
+        found |= _second_source(clients, left, now or datetime.now(UTC), notes)
+    for job in left:
+        if not found[job.name]:
+            found[job.name] = _third_source(clients, job)
+    return found
+
+
+def sparklines(
+    clients: Clients, jobs: Sequence[TrainingJob], *, metric: str = MIOU, notes: list[str] | None = None
+) -> dict[str, MetricSeries]:
+    """Job name -> one metric by epoch, where there is one: one call for each 100 jobs.
+
+    Where BatchGetMetrics cannot be asked there are none; `notes` gets the reason. Raises AwsError.
+    """
+    started = [(job, metric) for job in jobs if job.started_at and job.arn]
+    try:
+        found = _batch(clients, started, "IterationNumber")
+    except (CredentialsError, ThrottledError):
+        raise
+    except AwsError as error:
+        if notes is not None:
+            notes.append(str(error))
+        return {}
+    return {job.name: series for (job, _), series in found}
+
+
+def utilisation(
+    clients: Clients, job: TrainingJob, *, now: datetime | None = None
+) -> tuple[MetricSeries, ...]:
+    """CPU, memory and GPU of a job's machine, in percent, minute by minute: one call. Raises AwsError.
+
+    CPUUtilization is the sum over the cores, GPUUtilization that over the GPUs (developer guide).
+    """
+    if job.started_at is None:
+        return ()
+    queries = [(job, name) for name in UTILISATION]
+    found = _cloudwatch(clients, queries, now or datetime.now(UTC), by_host=True)
+    return tuple(series for _, series in found)
+
+
+def _first_source(
+    clients: Clients, jobs: Sequence[TrainingJob], notes: list[str]
+) -> dict[str, tuple[MetricSeries, ...]]:
+    """By epoch; where a job has no epochs there, by time."""
+    found: dict[str, tuple[MetricSeries, ...]] = {job.name: () for job in jobs}
+    axes: tuple[Axis, ...] = ("IterationNumber", "Timestamp")
+    for axis in axes:
+        left = [job for job in jobs if not found[job.name] and job.started_at and job.arn]
+        try:
+            found |= _by_job(_batch(clients, _queries(left), axis))
+        except (CredentialsError, ThrottledError):
+            raise  # more calls would not help, but make it worse
+        except AwsError as error:
+            notes.append(str(error))
+            break
+    return found
+
+
+def _second_source(
+    clients: Clients, jobs: Sequence[TrainingJob], now: datetime, notes: list[str]
+) -> dict[str, tuple[MetricSeries, ...]]:
+    empty: dict[str, tuple[MetricSeries, ...]] = {job.name: () for job in jobs}
+    try:
+        return empty | _by_job(_cloudwatch(clients, _queries(jobs), now))
+    except (CredentialsError, ThrottledError):
+        raise
+    except AwsError as error:
+        notes.append(str(error))
+        return empty
+
+
+def _third_source(clients: Clients, job: TrainingJob) -> tuple[MetricSeries, ...]:
+    return from_log(all_events(clients, job.name).events, job.metric_definitions).series
+
+
+def _queries(jobs: Iterable[TrainingJob]) -> list[Query]:
+    """What to ask of each job: the metrics it defines, else the usual ones."""
+    return [
+        (job, name)
+        for job in jobs
+        for name in dict.fromkeys(row.name for row in job.metric_definitions) or NAMES
+    ]
+
+
+def _by_job(found: Iterable[tuple[Query, MetricSeries]]) -> dict[str, tuple[MetricSeries, ...]]:
+    rows: dict[str, tuple[MetricSeries, ...]] = {}
+    for (job, _), series in found:
+        rows[job.name] = (*rows.get(job.name, ()), series)
+    return rows
+
+
+def _batch(clients: Clients, queries: Sequence[Query], axis: Axis) -> list[tuple[Query, MetricSeries]]:
+    """BatchGetMetrics; series without points are left out."""
+    doing = "read the training metrics"
+    period = "IterationNumber" if axis == "IterationNumber" else "OneMinute"
+    found = []
+    for start in range(0, len(queries), BATCH_QUERIES):
+        part = queries[start : start + BATCH_QUERIES]
+        asked = [
+            {
+                "MetricName": name,
+                "ResourceArn": job.arn,
+                "MetricStat": "Last",
+                "Period": period,
+                "XAxisType": axis,
+            }
+            for job, name in part
+        ]
+        with clients.calling(doing):
+            answer = clients.metrics.batch_get_metrics(MetricQueries=asked)
+        rows = required(answer, "MetricQueryResults", doing)
+        found += [
+            (query, from_batch_get_metrics(query[1], row, x_axis=axis))
+            for query, row in zip(part, rows, strict=False)
+        ]
+    return [(query, series) for query, series in found if len(series)]
+
+
+def _cloudwatch(
+    clients: Clients, queries: Sequence[Query], now: datetime, *, by_host: bool = False
+) -> list[tuple[Query, MetricSeries]]:
+    """GetMetricData; series without points are left out."""
+    found = []
+    for start in range(0, len(queries), CLOUDWATCH_QUERIES):
+        part = queries[start : start + CLOUDWATCH_QUERIES]
+        rows = _metric_data(clients, part, now, by_host)
+        found += [(query, from_cloudwatch(query[1], rows[f"m{n}"])) for n, query in enumerate(part)]
+    return [(query, series) for query, series in found if len(series)]
+
+
+def _metric_data(
+    clients: Clients, queries: Sequence[Query], now: datetime, by_host: bool
+) -> dict[str, dict[str, list[Any]]]:
+    """Id of a query -> its times and values, of all pages."""
+    doing = "read the metrics in CloudWatch"
+    jobs = [job for job, _ in queries]
+    begin = min(job.started_at or job.created_at for job in jobs)
+    end = max(job.ended_at or now for job in jobs) + timedelta(minutes=1)
+    seconds = next((seconds for age, seconds in RETENTION if now - begin < age), 3600)
+    asked = [_metric_query(f"m{n}", query, seconds, by_host) for n, query in enumerate(queries)]
+    rows: dict[str, dict[str, list[Any]]] = {row["Id"]: {"Timestamps": [], "Values": []} for row in asked}
+    more: dict[str, str] = {}
+    for _ in range(MAX_PAGES):
+        with clients.calling(doing):
+            answer = clients.cloudwatch.get_metric_data(
+                MetricDataQueries=asked, StartTime=begin, EndTime=end, **more
+            )
+        for row in required(answer, "MetricDataResults", doing):
+            rows[row["Id"]]["Timestamps"] += row["Timestamps"]
+            rows[row["Id"]]["Values"] += row["Values"]
+        if not answer.get("NextToken"):
+            break
+        more = {"NextToken": answer["NextToken"]}
+    return rows
+
+
+def _metric_query(identity: str, query: Query, seconds: int, by_host: bool) -> dict[str, Any]:
+    """Algorithm metrics carry the dimension TrainingJobName, those of the machine Host."""
+    job, name = query
+    dimension = {"Name": "TrainingJobName", "Value": job.name}
+    if by_host:
+        dimension = {"Name": "Host", "Value": f"{job.name}/{HOST}"}
+    metric = {"Namespace": NAMESPACE, "MetricName": name, "Dimensions": [dimension]}
+    return {"Id": identity, "MetricStat": {"Metric": metric, "Period": seconds, "Stat": "Average"}}

@@ -1,0 +1,164 @@
+"""Training jobs: the list, by Search, one of them, and the objects of their channels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from core.aws.connection import Clients
+from core.aws.errors import required
+from core.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
+from core.errors import AwsError, InputError
+from core.job_filter import JobFilter
+from core.training import TrainingJob, from_description
+
+MAX_PAGES = 10
+MAX_SECONDS = 20.0
+MAX_KEYS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """One page of jobs.
+
+    next_token: what to ask with for the next page; None on the last.
+    total:      how many jobs fit in all; None where AWS does not say.
+    exact:      whether there are just so many, or at least.
+    """
+
+    jobs: tuple[TrainingJob, ...]
+    next_token: str | None
+    total: int | None
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class JobList:
+    """Jobs of several pages. complete: whether these are all."""
+
+    jobs: tuple[TrainingJob, ...]
+    total: int | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyList:
+    """Keys of objects. complete: whether these are all."""
+
+    keys: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKeys:
+    """What `core.preflight.preflight` asks for.
+
+    keys:  channel -> its objects' keys; a channel that could not be listed to its end is left out.
+    notes: sentences on those.
+    """
+
+    keys: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+def search_jobs(clients: Clients, job_filter: JobFilter, *, next_token: str | None = None) -> JobPage:
+    """A page of up to 100 jobs with everything DescribeTrainingJob tells, by one call. Raises AwsError.
+
+    Search finds a new job some seconds after its start.
+    """
+    doing = "list the training jobs"
+    with clients.calling(doing):
+        answer = clients.lists.search(**job_filter.to_search(next_token=next_token))
+    rows = [row["TrainingJob"] for row in required(answer, "Results", doing) if row.get("TrainingJob")]
+    hits = answer.get("TotalHits") or {}
+    return JobPage(
+        jobs=tuple(map(from_description, rows)),
+        next_token=answer.get("NextToken") or None,
+        total=hits.get("Value"),
+        exact=hits.get("Relation", "EqualTo") == "EqualTo",
+    )
+
+
+def all_jobs(
+    clients: Clients, job_filter: JobFilter, *, pages: int = MAX_PAGES, seconds: float = MAX_SECONDS
+) -> JobList:
+    """Page after page, within so many pages and seconds; a job that moved between two pages stands there once."""
+    found: dict[str, TrainingJob] = {}
+    token, total = None, None
+    until = time.monotonic() + seconds
+    for _ in range(pages):
+        page = search_jobs(clients, job_filter, next_token=token)
+        found |= {job.name: job for job in page.jobs if job.name not in found}
+        token, total = page.next_token, page.total if total is None else total
+        if token is None or time.monotonic() > until:
+            break
+    return JobList(tuple(found.values()), total, complete=token is None)
+
+
+def describe_job(clients: Clients, name: str) -> TrainingJob:
+    """One job as it is now, its tags left out. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the training job {name}"):
+        answer = clients.sagemaker.describe_training_job(TrainingJobName=name)
+    return from_description(answer)
+
+
+def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:
+    """A job's tags, which Search tells and DescribeTrainingJob does not. Raises AwsError."""
+    doing = f"read the tags of {job.name}"
+    with clients.calling(doing):
+        answer = clients.sagemaker.list_tags(ResourceArn=job.arn, MaxResults=100)
+    return {row["Key"]: row["Value"] for row in required(answer, "Tags", doing)}
+
+
+def list_channel_keys(
+    clients: Clients, uri: str, *, cap: int = MAX_KEYS, seconds: float = MAX_SECONDS
+) -> KeyList:
+    """Keys that begin with an S3 address, up to `cap`. Raises InputError for the address, AwsError."""
+    bucket, prefix = _bucket_and_prefix(uri)
+    query: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+    keys: list[str] = []
+    until = time.monotonic() + seconds
+    doing = f"list {uri}"
+    while len(keys) < cap and time.monotonic() < until:
+        with clients.calling(doing):
+            answer = clients.s3.list_objects_v2(**query, MaxKeys=min(1000, cap - len(keys)))
+        keys += [row["Key"] for row in answer.get("Contents", ())]
+        if not required(answer, "IsTruncated", doing):
+            return KeyList(tuple(keys), complete=True)
+        query["ContinuationToken"] = required(answer, "NextContinuationToken", doing)
+    return KeyList(tuple(keys), complete=False)
+
+
+def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = MAX_KEYS) -> ChannelKeys:
+    """The objects of a job's channels, before it starts.
+
+    Channels that cannot be listed (a manifest, too many objects, no permission) do not stop it: a note says so.
+    """
+    keys: dict[str, tuple[str, ...]] = {}
+    notes: list[str] = []
+    for channel in channels:
+        if channel.data_type != S3_PREFIX:
+            notes.append(f"The channel {channel.name} was not looked into: it reads a {channel.data_type}.")
+            continue
+        uri = channel.uri if channel.name == MODEL_CHANNEL else folder(channel.uri)
+        try:
+            found = list_channel_keys(clients, uri, cap=cap)
+        except (AwsError, InputError) as error:
+            notes.append(f"The channel {channel.name} was not looked into. {error}")
+            continue
+        if found.complete:
+            keys[channel.name] = found.keys
+        else:
+            notes.append(
+                f"The channel {channel.name} has more than {len(found.keys):,} objects; not checked."
+            )
+    return ChannelKeys(keys, tuple(notes))
+
+
+def _bucket_and_prefix(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    if not uri.startswith("s3://") or not bucket:
+        raise InputError(f"{uri!r} is no address in S3.", todo="Write it as s3://bucket/folder/.")
+    return bucket, prefix
