@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.curves import (
@@ -210,6 +210,7 @@ def test_a_restart_replaces_what_it_says_anew() -> None:
         assert (found.epochs.tolist(), found.values.tolist()) == ([0, 1, 2], [0.1, 0.4, 0.5])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=20))
 def test_any_text_is_read(lines: list[str]) -> None:
     """Whatever a log holds, reading it makes series and no error."""

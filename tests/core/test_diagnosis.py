@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.diagnosis import MAX_EVIDENCE, diagnose
@@ -149,6 +149,7 @@ def test_limits_of_time_are_told() -> None:
     assert "taken back once" in waited.cause
 
 
+@settings(deadline=None)
 @given(st.text(max_size=3000), st.lists(st.text(max_size=300), max_size=5))
 def test_any_text_is_diagnosed(reason: str, lines: list[str]) -> None:
     """Whatever AWS and the log say, a failed job has a diagnosis with short evidence."""

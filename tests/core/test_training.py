@@ -24,6 +24,10 @@ from core.training import (
     to_request,
 )
 
+SAGEMAKER = botocore.model.ServiceModel(
+    botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
+)
+CREATE = SAGEMAKER.operation_model("CreateTrainingJob").input_shape
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -204,9 +208,7 @@ def test_seconds_are_counted_until_now_or_the_end() -> None:
 
 def valid(request: dict[str, Any]) -> str:
     """What botocore's own check says of a CreateTrainingJob request; "" where it is content."""
-    model = botocore.loaders.Loader().load_service_model("sagemaker", "service-2")
-    shape = botocore.model.ServiceModel(model).operation_model("CreateTrainingJob").input_shape
-    return botocore.validate.ParamValidator().validate(request, shape).generate_report()
+    return botocore.validate.ParamValidator().validate(request, CREATE).generate_report()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,200 @@
+"""What would fail a job, found before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.channels import Channel, data_channels
+from core.preflight import check_spec, preflight
+from core.training import TrainingSpec
+
+SPEC = TrainingSpec(
+    name="roads-8",
+    role_arn="arn:aws:iam::123456789012:role/service/Trainer",
+    image="811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1",
+    instance_type="ml.g4dn.xlarge",
+    hyperparameters={"num_classes": "6", "num_training_samples": "20"},
+    channels=data_channels("s3://bucket/data"),
+    output_uri="s3://bucket/out",
+)
+LISTING = {
+    "train": [f"data/train/{i:03}.jpg" for i in range(20)],
+    "train_annotation": [f"data/train_annotation/{i:03}.png" for i in range(20)],
+    "validation": [f"data/validation/{i:03}.jpg" for i in range(16)],
+    "validation_annotation": [f"data/validation_annotation/{i:03}.png" for i in range(16)],
+}
+MODEL = Channel("model", "s3://bucket/out/roads-7/output/model.tar.gz", "application/x-sagemaker-model")
+
+
+def found(listing: Mapping[str, list[str]] = LISTING, **changes: Any) -> list[tuple[str, str]]:
+    return [(one.name, one.severity) for one in preflight(replace(SPEC, **changes), listing)]
+
+
+def test_a_good_job_has_nothing_wrong() -> None:
+    """A job whose data fits has no problem at all."""
+    assert preflight(SPEC, LISTING) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "-roads"}, "name"),
+        ({"name": "roads-"}, "name"),
+        ({"name": "ro_ads"}, "name"),
+        ({"name": "r" * 64}, "name"),
+        ({"name": "roäds"}, "name"),
+        ({"role_arn": "Trainer"}, "role_arn"),
+        ({"image": ""}, "image"),
+        ({"instance_type": "g4dn.xlarge"}, "instance_type"),
+        ({"instance_type": "ml.g6.xlarge"}, "instance_type"),
+        ({"instance_type": "ml.p3dn.24xlarge"}, "instance_type"),
+        ({"instance_count": 2}, "instance_count"),
+        ({"volume_gb": 0}, "volume_gb"),
+        ({"max_runtime_seconds": 0}, "max_runtime_seconds"),
+        ({"max_runtime_seconds": 29 * 86_400}, "max_runtime_seconds"),
+        (
+            {"spot": True, "max_runtime_seconds": 600, "max_wait_seconds": 599},
+            "max_wait_seconds",
+        ),
+        ({"output_uri": "bucket/out"}, "output_uri"),
+        ({"input_mode": "Stream"}, "input_mode"),
+        ({"hyperparameters": {"num_training_samples": "20"}}, "num_classes"),
+        ({"channels": SPEC.channels[1:]}, "train"),
+        ({"channels": (*SPEC.channels, SPEC.channels[0])}, "train"),
+        ({"channels": (*SPEC.channels, Channel("test", "s3://bucket/test"))}, "test"),
+        ({"channels": (replace(SPEC.channels[0], uri="data/train"), *SPEC.channels[1:])}, "train"),
+        ({"channels": (replace(SPEC.channels[0], data_type="ManifestFile"), *SPEC.channels[1:])}, "train"),
+        ({"channels": (replace(SPEC.channels[0], content_type="image/png"), *SPEC.channels[1:])}, "train"),
+        ({"channels": (*SPEC.channels, replace(MODEL, content_type="image/png"))}, "model"),
+    ],
+)
+def test_a_request_that_would_fail_is_an_error(changes: dict[str, Any], name: str) -> None:
+    """Each part of a request that AWS or the algorithm refuses is one error, under its own name."""
+    errors = [one for one in check_spec(replace(SPEC, **changes)) if one.is_error]
+    assert [one.name for one in errors] == [name]
+    assert errors[0].message.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"image": "1.dkr.ecr.us-east-1.amazonaws.com/my-own:1"}, "image"),
+        ({"max_wait_seconds": 90_000}, "max_wait_seconds"),
+        ({"spot": True, "max_wait_seconds": 90_000}, "checkpoint_uri"),
+        ({"input_mode": "Pipe"}, "input_mode"),
+        (
+            {"channels": (replace(SPEC.channels[0], content_type="application/x-image"), *SPEC.channels[1:])},
+            "train",
+        ),
+        ({"channels": (*SPEC.channels, replace(MODEL, uri="s3://bucket/out/"))}, "model"),
+    ],
+)
+def test_a_doubtful_request_is_a_warning(changes: dict[str, Any], name: str) -> None:
+    """What may work, but is not as it should be, is a warning."""
+    assert [(one.name, one.severity) for one in check_spec(replace(SPEC, **changes))] == [(name, "warning")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "r"},
+        {"name": "r" * 63},
+        {"name": "a--b-9"},
+        {"role_arn": "arn:aws-cn:iam::123456789012:role/T"},
+        {"instance_type": "ml.p3.2xlarge"},
+        {"instance_type": "ml.g5.48xlarge"},
+        {"spot": True, "max_runtime_seconds": 600, "max_wait_seconds": 600},
+        {"spot": True, "max_wait_seconds": 90_000, "checkpoint_uri": "s3://bucket/checkpoints/"},
+        {"channels": (*SPEC.channels, MODEL)},
+    ],
+)
+def test_a_usual_request_has_nothing_wrong(changes: dict[str, Any]) -> None:
+    """What AWS takes is no problem."""
+    assert check_spec(replace(SPEC, **changes)) == []
+
+
+def test_the_sandbox_may_use_any_machine() -> None:
+    """The families are an argument: with none named, any instance goes."""
+    spec = replace(SPEC, instance_type="ml.c5.xlarge")
+    assert [one.name for one in check_spec(spec)] == ["instance_type"]
+    assert check_spec(spec, families=None) == []
+    light = replace(spec, hyperparameters={**SPEC.hyperparameters, "algorithm": "light"})
+    assert check_spec(light, families=None, sandbox=True) == []
+
+
+def test_missing_masks_are_named() -> None:
+    """Pictures without a mask are counted, and the first few are named; so are masks without a picture."""
+    listing = LISTING | {
+        "train_annotation": LISTING["train_annotation"][8:],
+        "validation": LISTING["validation"][:15],
+    }
+    messages = {one.name: one.message for one in preflight(replace(SPEC), listing) if "no " in one.message}
+    assert messages["train_annotation"] == (
+        "8 names have no mask in train_annotation: 000, 001, 002, 003, 004 and 3 more."
+    )
+    assert messages["validation"] == "1 name has no picture in validation: 015."
+
+
+def test_an_empty_channel_is_an_error() -> None:
+    """A channel without an object is told with its address; one that nobody listed is not judged."""
+    (problem,) = preflight(SPEC, LISTING | {"train_annotation": []})
+    assert "s3://bucket/data/train_annotation/" in problem.message
+    assert preflight(SPEC, {}) == []
+
+
+def test_a_prefix_is_a_folder() -> None:
+    """Folder markers are no files, and `train_annotation/` is no part of `train`."""
+    channels = tuple(replace(one, uri=one.uri.rstrip("/")) for one in SPEC.channels)
+    listing = LISTING | {"train": ["data/train/", *LISTING["train"], *LISTING["train_annotation"]]}
+    assert found(listing, channels=channels) == []
+
+
+def test_the_number_of_samples_is_that_of_the_files() -> None:
+    """num_training_samples must be the number of pictures in `train`."""
+    hyper = SPEC.hyperparameters | {"num_training_samples": "21"}  # type: ignore[operator]
+    (problem,) = preflight(replace(SPEC, hyperparameters=hyper), LISTING)
+    assert problem.message == "num_training_samples is 21, the channel train has 20. Set it to 20."
+
+
+def test_batches_fit_into_their_channels() -> None:
+    """Neither batch may be larger than its channel; what is wrong is said once."""
+    small = LISTING | {
+        "validation": LISTING["validation"][:3],
+        "validation_annotation": LISTING["validation_annotation"][:3],
+    }
+    assert found(small) == [("validation_mini_batch_size", "error")]
+    few = LISTING | {"train": LISTING["train"][:9], "train_annotation": LISTING["train_annotation"][:9]}
+    hyper = {"num_classes": "6", "num_training_samples": "9"}
+    assert found(few, hyperparameters=hyper) == [("mini_batch_size", "error")]
+    assert ("mini_batch_size", "error") in found(few)
+
+
+def test_other_files_and_doubles_are_errors() -> None:
+    """A file that is no picture, and two pictures of one name, are told."""
+    extra = LISTING | {"train": [*LISTING["train"][:19], "data/train/notes.txt"]}
+    assert ("train", "error") in found(extra)
+    double = LISTING | {"validation": [*LISTING["validation"], "data/validation/more/000.jpeg"]}
+    (problem,) = preflight(SPEC, double)
+    assert problem.message == "1 name stands more than once: 000."
+
+
+def test_going_on_needs_the_same_network() -> None:
+    """With a `model` channel, backbone, algorithm, crop and classes must be those of the earlier job."""
+    spec = replace(SPEC, channels=(*SPEC.channels, MODEL))
+    earlier = {"num_classes": "5", "crop_size": "239", "backbone": "resnet-101"}
+    problems = preflight(spec, LISTING, previous=earlier)
+    assert [one.name for one in problems] == ["backbone", "num_classes"]
+    assert preflight(spec, LISTING, previous=SPEC.hyperparameters) == []
+    assert [one.severity for one in preflight(spec, LISTING)] == ["note"]
+
+
+def test_errors_come_first() -> None:
+    """Errors stand before warnings, and those before notes."""
+    hyper = {"num_classes": "999", "num_training_samples": "20", "crop_size": "241", "gamma1": "0.1"}
+    severities = [severity for _, severity in found(hyperparameters=hyper)]
+    assert severities == ["error", "warning", "note"]
