@@ -7,26 +7,46 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 from PIL import Image
 
+from core.aws import metrics, training
+from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoints import describe_serving, list_endpoints
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
+from core.aws.training import JobList
+from core.cost import PriceTable, shipped_prices
+from core.curves import MetricSeries
 from core.endpoints import EndpointList, Serving
 from core.errors import CoreError, InputError
 from core.image import encode, open_photo
+from core.job_filter import JobFilter
 from core.settings import Settings
+from core.training import TrainingJob
+from pages.parts.latest import Reading, Shelf
 
 if TYPE_CHECKING:
     from pages.parts.upstream import Upstream
 
+T = TypeVar("T")
+
 THUMBNAIL = (320, 240)
 """Twice the size a thumbnail is shown in, for screens with fine pixels."""
+
+
+JOBS_SECONDS, OLD_JOBS_SECONDS = 15, 300
+"""How old the newest hundred jobs may be, and those before them, which hardly change."""
+
+SETTLED, SETTLED_SECONDS = timedelta(minutes=10), 3600
+"""So long after a job's end its metrics have all arrived; they are then asked for no more than once an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +146,100 @@ def thumbnail_of(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    """What all viewers share of what changes all the time, and keep while AWS fails."""
+    return Shelf()
+
+
+def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[JobList]:
+    """Training jobs, a hundred a page; the first page is as new as can be. Raises AwsError where none ever came."""
+    newest = shelf().read(
+        ("jobs", connection, wanted),
+        lambda: training.all_jobs(clients(connection), wanted, pages=1),
+        JOBS_SECONDS,
+    )
+    if pages == 1 or newest.value.complete:
+        return newest
+    older = shelf().read(
+        ("older jobs", connection, wanted, pages),
+        lambda: training.all_jobs(clients(connection), wanted, pages=pages),
+        OLD_JOBS_SECONDS,
+    )
+    return Reading(_joined(newest.value, older.value, wanted), newest.at, newest.failure or older.failure)
+
+
+def _joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
+    """The first page as it is now, and behind it what was read some minutes ago."""
+    names = {job.name for job in newest.jobs}
+    rest = [job for job in older.jobs if job.name not in names]
+    if wanted.sort == "created" and wanted.descending:  # what fell out of the first page must not come back
+        oldest = min((job.created_at for job in newest.jobs), default=None)
+        rest = [job for job in rest if oldest is None or job.created_at <= oldest]
+    return JobList((*newest.jobs, *rest), newest.total, older.complete)
+
+
+def job(connection: Connection, name: str) -> Reading[TrainingJob]:
+    """One training job. Raises NotFoundError, AwsError."""
+    return shelf().read(
+        ("job", connection, name), lambda: training.describe_job(clients(connection), name), JOBS_SECONDS
+    )
+
+
+def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[dict[str, MetricSeries]]:
+    """Job name -> its validation mIOU, where it is known. Raises AwsError."""
+    return _by_job("sparklines", connection, jobs, lambda some: metrics.sparklines(clients(connection), some))
+
+
+def curves(
+    connection: Connection, jobs: Sequence[TrainingJob]
+) -> Reading[dict[str, tuple[MetricSeries, ...]]]:
+    """Job name -> all its curves. Raises AwsError."""
+    return _by_job("curves", connection, jobs, lambda some: metrics.curves(clients(connection), some))
+
+
+def _by_job(
+    what: str,
+    connection: Connection,
+    jobs: Sequence[TrainingJob],
+    load: Callable[[Sequence[TrainingJob]], dict[str, T]],
+) -> Reading[dict[str, T]]:
+    """Of jobs that still change, and of those that have ended, each in calls of their own."""
+    before = datetime.now(UTC) - SETTLED
+    settled = [job for job in jobs if job.ended_at is not None and job.ended_at < before]
+    moving = [job for job in jobs if job.ended_at is None or job.ended_at >= before]
+    readings = [
+        shelf().read((what, connection, _key(some)), lambda some=some: load(some), seconds)  # type: ignore[misc]
+        for some, seconds in ((settled, SETTLED_SECONDS), (moving, JOBS_SECONDS))
+    ]
+    return Reading(
+        {**readings[0].value, **readings[1].value},
+        min(reading.at for reading in readings),
+        next((reading.failure for reading in readings if reading.failure), None),
+    )
+
+
+def _key(jobs: Sequence[TrainingJob]) -> Hashable:
+    """Of a job that has started more can be asked than before."""
+    return tuple((job.name, job.started_at is not None) for job in jobs)
+
+
+def prices(connection: Connection) -> PriceTable:
+    """AWS's prices once they are there, and until then those that come with Segdeck: no page waits for them."""
+    asked = _prices_asked_for(connection)
+    return asked.result() if asked.done() else shipped_prices(connection.region)
+
+
+@st.cache_resource(ttl="1d", max_entries=8, show_spinner=False)
+def _prices_asked_for(connection: Connection) -> Future[PriceTable]:
+    pool = ThreadPoolExecutor(1, thread_name_prefix="prices")
+    asked = pool.submit(price_list.prices, clients(connection))
+    pool.shutdown(wait=False)
+    return asked
+
+
 def forget_aws() -> None:
-    """Read everything from AWS anew."""
+    """Read everything from AWS anew. What the shelf holds stays until the new is there."""
+    shelf().expire()
     for cache in (connection, endpoints, serving, caller, examples):
         cache.clear()

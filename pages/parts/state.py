@@ -1,12 +1,14 @@
 """Every key of the session and of the URL. `st.session_state` is used nowhere else, widgets' own keys apart.
 
-In the URL, because a link should carry them: `endpoint`, `answer`, `size`. In the session: what belongs to this
-person in this tab and nobody needs tomorrow.
+In the URL, because a link should carry them: `endpoint`, `answer`, `size`; which training jobs are listed (the keys
+of `core.job_filter`) and which are compared. In the session: what belongs to this person in this tab and nobody needs
+tomorrow.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -19,13 +21,17 @@ ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 """Keys of the widgets that pictures come in by."""
 
-_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN = (
+JOB, COMPARE = "job", "compare"
+"""Names in the URL: the training job that is looked at, and those that are compared."""
+
+_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES = (
     "_retry",
     "_bench",
     "_examples",
     "_shown",
     "_digests",
     "_seen",
+    "_job_pages",
 )
 
 
@@ -104,3 +110,42 @@ def digests() -> dict[str, str]:
     """Upload id -> id of the content: a file is read once, not at every run."""
     found: dict[str, str] = st.session_state.setdefault(_DIGESTS, {})
     return found
+
+
+def query(names: Iterable[str]) -> dict[str, str]:
+    """What the address says under these names."""
+    return {name: st.query_params[name] for name in names if name in st.query_params}
+
+
+def set_query(values: Mapping[str, str]) -> None:
+    """Write into the address; an empty text takes the name out of it."""
+    for name, text in values.items():
+        if text:
+            st.query_params[name] = text
+        elif name in st.query_params:
+            del st.query_params[name]
+
+
+def chosen(key: str) -> Any:
+    """What a widget holds; None where it was not drawn yet."""
+    return st.session_state.get(key)
+
+
+def compared_jobs() -> tuple[str, ...]:
+    """The training jobs that are laid side by side, as the address has them."""
+    return tuple(filter(None, st.query_params.get(COMPARE, "").split(",")))
+
+
+def compare_jobs(names: Iterable[str]) -> None:
+    """Lay these side by side from now on."""
+    set_query({COMPARE: ",".join(names)})
+
+
+def job_pages() -> int:
+    """How many pages of training jobs to show."""
+    return int(st.session_state.get(_JOB_PAGES, 1))
+
+
+def show_job_pages(pages: int) -> None:
+    """Show so many pages of training jobs from now on."""
+    st.session_state[_JOB_PAGES] = pages
