@@ -1,8 +1,8 @@
 """A training program without a network: it keeps the contract of /opt/ml and does what its hyperparameters say.
 
-epochs (3), seconds (an epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
-else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (does not hear SIGTERM), child (starts one that does
-not either), files (of model/, comma list), data (a file of output/data), nan (is the first epoch's loss).
+epochs (3), seconds (an epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code
+`code`, else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (does not hear SIGTERM), child (starts one
+that does not either), files (of model/, comma list), data (a file of output/data), nan (is the first epoch's loss).
 SIGTERM makes it write its model and end with 0.
 """
 
