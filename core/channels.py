@@ -54,7 +54,7 @@ def in_order(channels: Iterable[Channel]) -> list[Channel]:
 
 
 def folder(uri: str) -> str:
-    """An S3 prefix with its slash: without it, AWS takes `train_annotation/` for a part of `train`."""
+    """An S3 prefix with its slash, so that no key of `train_annotation/` can be taken for one of `train`."""
     return uri if uri.endswith(("/", ".json", ".jpg", ".jpeg", ".png")) else f"{uri}/"
 
 

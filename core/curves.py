@@ -138,12 +138,10 @@ def from_log(lines: Iterable[LogEvent | str], definitions: Sequence[MetricDefini
     progress = None
     for line in lines:
         at, text = _read(line)
-        epoch = EPOCH.search(text)
-        found_epoch = int(epoch["epoch"]) if epoch else None
         for matcher in matchers:
             value = matcher.value(text)
             if value is not None:
-                _add(defined, matcher.name, UNITS.get(matcher.name, ""), (at, found_epoch, value))
+                _add(defined, matcher.name, UNITS.get(matcher.name, ""), (at, _epoch(text), value))
         _tolerant(text, at, tolerant)
         percent = PROGRESS.search(text)
         progress = float(percent["percent"]) if percent else progress
@@ -272,6 +270,11 @@ def _moment(at: datetime) -> np.datetime64:
     """A time as numpy has it: in UTC, without a zone."""
     bare = at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(bare, "ms")
+
+
+def _epoch(text: str) -> int | None:
+    found = EPOCH.search(text)
+    return int(found["epoch"]) if found else None
 
 
 def _tolerant(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:

@@ -57,6 +57,12 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "The sandbox was restarted",
+        r"sandbox was (?:restarted|stopped|killed)",
+        "The sandbox that ran this job ended while it trained, and took it along.",
+        "Clone the job to run it again.",
+    ),
+    Rule(
         "Quota reached",
         r"ResourceLimitExceeded|account-level service limit|quota exceeded",
         "The account may not run (another) {instance} for training in this region.",

@@ -26,6 +26,7 @@ INCREMENTAL_KEYS = ("backbone", "algorithm", "crop_size", "num_classes")
 """What must stay the same when a job goes on from an earlier model (developer guide, incremental training)."""
 
 CROP_MULTIPLE = 8
+DECIMAL = re.compile(r"[+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30})(?:[eE][+-]?\d{1,3})?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 EPOCH_LIST = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
 
@@ -246,7 +247,7 @@ def complete(values: Mapping[str, str]) -> dict[str, str]:
 def effective(values: Mapping[str, str]) -> dict[str, str]:
     """What the algorithm works with: complete, the crop rounded up, and without what it ignores."""
     found = complete(values)
-    crop = _whole(found.get("crop_size", ""))
+    crop = whole(found.get("crop_size", ""))
     if crop is not None:
         found["crop_size"] = str(-(-crop // CROP_MULTIPLE) * CROP_MULTIPLE)
     return {
@@ -277,14 +278,12 @@ def check(values: Mapping[str, str], *, sandbox: bool = False) -> list[Problem]:
 
 def number(text: str) -> float | None:
     """A finite number; None for anything else (`nan` and `inf` too)."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
+    value = float(text) if DECIMAL.fullmatch(text) else math.inf
     return value if math.isfinite(value) else None
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
+    """A whole number of at most 18 digits; None for anything else."""
     return int(text) if WHOLE.fullmatch(text) else None
 
 
@@ -309,7 +308,7 @@ def _allowed(row: Hyperparameter, text: str) -> bool:
         return text in row.choices
     if row.kind == "epochs":
         return EPOCH_LIST.fullmatch(text) is not None
-    value = _whole(text) if row.kind == "integer" else number(text)
+    value = whole(text) if row.kind == "integer" else number(text)
     return value is not None and _within(row, value)
 
 
@@ -331,8 +330,8 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
     """What only shows when two values are seen together."""
     found = []
     samples, batch = (
-        _whole(given.get("num_training_samples", "")),
-        _whole(_or_default(given, "mini_batch_size")),
+        whole(given.get("num_training_samples", "")),
+        whole(_or_default(given, "mini_batch_size")),
     )
     if samples is not None and batch is not None and 0 < samples < batch:
         found.append(
@@ -341,7 +340,7 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
                 f"mini_batch_size is {batch}, with {samples} training samples. Set it to {samples} or less.",
             )
         )
-    crop = _whole(_or_default(given, "crop_size"))
+    crop = whole(_or_default(given, "crop_size"))
     if crop is not None and crop > 16 and crop % CROP_MULTIPLE:
         rounded = -(-crop // CROP_MULTIPLE) * CROP_MULTIPLE
         found.append(
@@ -351,7 +350,7 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
 
 
 def _late_steps(given: Mapping[str, str]) -> list[Problem]:
-    steps, epochs = given.get("lr_scheduler_step", ""), _whole(_or_default(given, "epochs"))
+    steps, epochs = given.get("lr_scheduler_step", ""), whole(_or_default(given, "epochs"))
     if not EPOCH_LIST.fullmatch(steps) or epochs is None or not applies(BY_NAME["lr_scheduler_step"], given):
         return []
     late = [step.strip() for step in steps.split(",") if int(step) >= epochs]

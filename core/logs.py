@@ -78,7 +78,8 @@ def from_cloudwatch(rows: Iterable[Mapping[str, Any]], stream: str = "") -> tupl
 
 def plain(message: str) -> str:
     """The text without a terminal's colours, cut at `MAX_LINE` characters."""
-    return ANSI.sub("", message[: 2 * MAX_LINE])[:MAX_LINE]
+    text = message[: 2 * MAX_LINE]
+    return (ANSI.sub("", text) if "\x1b" in text else text)[:MAX_LINE]
 
 
 def level(message: str) -> Level:

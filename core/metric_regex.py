@@ -23,6 +23,9 @@ CLASS = re.compile(r"\[\^?\]?[^\]]*\]")
 GROUP = re.compile(r"\((?:\?(?:P?<[=!]?\w*>?|[:=!]|[aiLmsux-]+:?))?(?P<inside>[^()]*)\)")
 OPEN_REPEAT = re.compile(r"[*+]|\{\d*,\}")
 WIDE_REPEAT = re.compile(r"[.W](?:[*+]|\{\d*,\})")
+WIDE_TAIL = re.compile(r"[.W](?:[*+]|\{\d*,\})$")
+"""A wide repeat at the very end is never tried again."""
+
 NARROW_RUN = re.compile(r"(?:a(?:[*+]|\{\d*,\})){3}")
 NESTED = "\0"
 WIDE_ESCAPES = "SDWsw"
@@ -53,7 +56,7 @@ def compile_regex(name: str, regex: str) -> Matcher:
     if pattern.groups < 1:
         raise _refused(name, regex, "It has no group ( ) that would hold the value.")
     skeleton = _skeleton(regex)
-    wide = len(WIDE_REPEAT.findall(skeleton))
+    wide = len(WIDE_REPEAT.findall(WIDE_TAIL.sub("", skeleton)))
     nested = NESTED in skeleton or NARROW_RUN.search(skeleton) is not None
     if len(regex) > MAX_REGEX or nested or wide >= len(LINE_LIMITS):
         raise _refused(name, regex, "It repeats what is repeated already, which can take for ever.")

@@ -92,7 +92,11 @@ def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, 
     """Start a training job. Check it with `core.preflight` first, and pass on what that warns of."""
     price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
     unknown = () if price.per_hour else (price.source,)
-    spot = ("It may wait for spot capacity, and be interrupted: then it starts again.",) if spec.spot else ()
+    spot = (
+        ("It may wait for spot capacity and be interrupted; the price is that on demand.",)
+        if spec.spot
+        else ()
+    )
     call = ApiCall(
         "sagemaker",
         "CreateTrainingJob",

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from core.channels import CONTENT_TYPES, DATA_CHANNELS, MODEL_CHANNEL, MODEL_CONTENT, S3_PREFIX, Channel
-from core.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective
+from core.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
 from core.training import IMAGE, TrainingSpec
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", re.ASCII)
@@ -29,6 +29,7 @@ UNSAVED_WAIT = 3600
 """MaxWaitTimeInSeconds of a built-in algorithm without checkpoints (developer guide, Managed Spot Training)."""
 
 MAX_VOLUME = 16_384
+MAX_TAGS = 50
 PAIRS = (("train", "train_annotation"), ("validation", "validation_annotation"))
 SHOWN = 5
 
@@ -47,6 +48,7 @@ def check_spec(
         *_limits(spec),
         *check(spec.hyperparameters, sandbox=sandbox),
         *_channels(spec),
+        *_tags(spec),
     ]
 
 
@@ -180,6 +182,8 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
                 "warning",
             )
         )
+    if spec.checkpoint_uri and not S3_URI.fullmatch(spec.checkpoint_uri):
+        found.append(_no_s3("checkpoint_uri", spec.checkpoint_uri))
     if not S3_URI.fullmatch(spec.output_uri):
         found.append(_no_s3("output_uri", spec.output_uri))
     return found
@@ -232,6 +236,20 @@ def _one_channel(channel: Channel) -> list[Problem]:
     if channel.name == MODEL_CHANNEL:
         found += _model_channel(channel)
     return found
+
+
+def _tags(spec: TrainingSpec) -> list[Problem]:
+    """AWS's bounds on tags (API reference, Tag)."""
+    bad = [
+        key
+        for key, text in sorted(spec.tags.items())
+        if not 1 <= len(key) <= 128 or len(text) > 256 or key.lower().startswith("aws:")
+    ]
+    if not bad and len(spec.tags) <= MAX_TAGS:
+        return []
+    shown = _few([repr(key[:40]) for key in bad]) or f"there are {len(spec.tags)}"
+    said = "Take keys of 1 to 128 and values of up to 256 characters, at most 50, none beginning with aws:."
+    return [Problem("tags", f"The tags cannot be used: {shown}. {said}")]
 
 
 def _model_channel(channel: Channel) -> list[Problem]:
@@ -325,9 +343,9 @@ def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Pro
     """The number that the learning-rate schedule is made from must be that of the pictures."""
     if not files.get("train"):
         return []
-    there, said = len(files["train"]), effective(spec.hyperparameters).get("num_training_samples", "")
+    there, said = len(files["train"]), whole(effective(spec.hyperparameters).get("num_training_samples", ""))
     found = []
-    if said.isdigit() and int(said) != there:
+    if said is not None and said != there:
         found.append(
             Problem(
                 "num_training_samples",
@@ -342,8 +360,8 @@ def _batches(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Pro
     values = effective(spec.hyperparameters)
     found = []
     for name, channel in (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation")):
-        there, batch = len(files.get(channel, ())), values.get(name, "")
-        if there and batch.isdigit() and int(batch) > there:
+        there, batch = len(files.get(channel, ())), whole(values.get(name, ""))
+        if there and batch is not None and batch > there:
             said = f"{name} is {batch}, the channel {channel} has {there}. Set it to {there} or less."
             found.append(Problem(name, said))
     return found

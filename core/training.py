@@ -14,7 +14,7 @@ from typing import Any
 from core import channels
 from core.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
 from core.errors import InputError, UnexpectedAnswerError
-from core.hyperparameters import clean, complete, default
+from core.hyperparameters import clean, complete, default, whole
 
 ENDED = ("Completed", "Failed", "Stopped")
 """TrainingJobStatus values after which nothing changes (botocore 1.44). Others: InProgress, Stopping, Deleting."""
@@ -141,8 +141,7 @@ class TrainingJob:
     @property
     def epochs(self) -> int | None:
         """How many epochs were asked for; None where that is no number."""
-        text = self._value("epochs")
-        return int(text) if text.isascii() and text.isdigit() else None
+        return whole(self._value("epochs"))
 
     def channel(self, name: str) -> Channel | None:
         """A channel by its name."""

@@ -191,7 +191,9 @@ def test_usual_definitions_are_used(regex: str) -> None:
 @pytest.mark.parametrize(
     ("regex", "limit"),
     [
-        (r"mIOU=(\d+).*", 4000), (r".*x(\d)", 4000), (r".*a.*x(\d)", 600), (r"\S+\S+x(\d)", 600),
+        (r"mIOU=(\d+).*", 4000),
+        (r"host=\S+, epoch=\d+, mIOU <\w+>=([^\s()]+)", 600),
+        (r".*x(\d)", 4000), (r".*a.*x(\d)", 600), (r"\S+\S+x(\d)", 600),
         (r".*a.*a[^b]*x(\d)", 200),
     ],
 )  # fmt: skip

@@ -61,6 +61,7 @@ REASONS = [
         "Labels outside the classes",
     ),
     ("ClientError: cannot identify image file 'a.png'", "A file cannot be read"),
+    ("InternalServerError: the sandbox was restarted while this job ran", "The sandbox was restarted"),
     ("InternalServerError: We encountered an internal error. Please try again.", "AWS failed"),
 ]
 

@@ -60,12 +60,16 @@ def test_the_defaults_have_nothing_wrong() -> None:
 @pytest.mark.parametrize(
     ("name", "allowed", "refused"),
     [
-        ("num_classes", ("2", "254"), ("1", "255", "2.0", "many", "", "٣", "1e2")),
+        ("num_classes", ("2", "254"), ("1", "255", "2.0", "many", "", "٣", "²", "1e2", "9" * 5000)),
         ("num_training_samples", ("16", "1000000"), ("0", "-1")),
         ("base_size", ("17", "520"), ("16",)),
         ("crop_size", ("24", "480"), ("16", "0")),
         ("epochs", ("1",), ("0", "1.5")),
-        ("learning_rate", ("1", "0.1", "1e-4"), ("0", "1.01", "nan", "inf", "-1")),
+        (
+            "learning_rate",
+            ("1", "0.1", "1e-4"),
+            ("0", "1.01", "nan", "inf", "-1", "0_1", "0x1", "1e-999", "٠.١"),
+        ),
         ("weight_decay", ("0.5",), ("0", "1")),
         ("momentum", ("1",), ("0", "1.1")),
         ("gamma1", ("0", "1"), ("-0.1", "1.1")),

@@ -7,8 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.channels import Channel, data_channels
+from core.hyperparameters import BY_NAME
 from core.preflight import check_spec, preflight
 from core.training import TrainingSpec
 
@@ -62,6 +65,9 @@ def test_a_good_job_has_nothing_wrong() -> None:
             "max_wait_seconds",
         ),
         ({"output_uri": "bucket/out"}, "output_uri"),
+        ({"checkpoint_uri": "bucket/checkpoints"}, "checkpoint_uri"),
+        ({"tags": {"aws:team": "maps"}}, "tags"),
+        ({"tags": {str(i): "" for i in range(51)}}, "tags"),
         ({"input_mode": "Stream"}, "input_mode"),
         ({"hyperparameters": {"num_training_samples": "20"}}, "num_classes"),
         ({"channels": SPEC.channels[1:]}, "train"),
@@ -191,6 +197,20 @@ def test_going_on_needs_the_same_network() -> None:
     assert [one.name for one in problems] == ["backbone", "num_classes"]
     assert preflight(spec, LISTING, previous=SPEC.hyperparameters) == []
     assert [one.severity for one in preflight(spec, LISTING)] == ["note"]
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from([*BY_NAME, "x"]), st.text(max_size=8) | st.integers(0, 99).map(str)),
+    st.dictionaries(
+        st.sampled_from(list(LISTING)), st.lists(st.text(max_size=20).map("data/train/".__add__))
+    ),
+    st.text(max_size=70),
+)
+def test_anything_can_be_checked(hyper: dict[str, str], listing: dict[str, list[str]], text: str) -> None:
+    """Whatever is asked for and wherever it lies, the check ends in problems and not in an exception."""
+    spec = replace(SPEC, hyperparameters=hyper, name=text, role_arn=text, instance_type=text, output_uri=text)
+    assert preflight(spec, listing, previous=hyper)
 
 
 def test_errors_come_first() -> None:

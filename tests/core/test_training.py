@@ -235,7 +235,7 @@ def test_every_hyperparameter_is_sent() -> None:
 
 
 def test_prefixes_end_with_a_slash() -> None:
-    """`train` is sent as `train/`, or it would hold `train_annotation/` too; a file stays what it is."""
+    """`train` is sent as `train/`, which no key of `train_annotation/` begins with; a file stays what it is."""
     channels = (Channel("train", "s3://b/d/train"), Channel("model", "s3://b/model.tar.gz"))
     sent = to_request(spec(channels=channels))["InputDataConfig"]
     uris = [row["DataSource"]["S3DataSource"]["S3Uri"] for row in sent]
