@@ -188,7 +188,7 @@ def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[st
     """What a container's process gets: a little of ours, the variables asked for, and the contract's."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     contract = {
-        "SM_ML_ROOT": str(ml_root),
+        "SM_ML_ROOT": str(ml_root.resolve()),  # the process has another working directory than we
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
         "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),

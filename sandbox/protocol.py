@@ -243,12 +243,18 @@ def project(shape: Shape, value: Any) -> Any:
     if value is None:
         return None
     if shape.type_name == "structure":
-        known = {name: value.get(name) for name in shape.members}
-        return {name: project(shape.members[name], item) for name, item in known.items() if item is not None}
+        members = shape.members
+        known = ((name, item) for name, item in value.items() if item is not None and name in members)
+        # Most values are plain ones: a page of search results has thousands, and none of them needs a call.
+        return {
+            name: project(members[name], item) if isinstance(item, dict | list) else item
+            for name, item in known
+        }
     if shape.type_name == "list":
         return [project(shape.member, item) for item in value]
     if shape.type_name == "map":
-        return {key: project(shape.value, item) for key, item in value.items()}
+        plain = shape.value.type_name not in {"structure", "list", "map"}
+        return dict(value) if plain else {key: project(shape.value, item) for key, item in value.items()}
     return value
 
 

@@ -48,7 +48,9 @@ class Property:
 
     def first(self, document: Document) -> Any:
         """Its value, for sorting; None where it has none."""
-        return next(iter(self.values(document)), None)
+        for value in self.values(document):
+            return value
+        return None
 
 
 def find_property(shape: Shape, name: str) -> Property:
@@ -59,6 +61,10 @@ def find_property(shape: Shape, name: str) -> Property:
     if group == "Tags" and rest:
         return Property(name, "text", lambda document: _tag(document, rest))
     steps, kind = _path(shape, name)
+    if len(steps) == 1 and kind != "whole":  # most are so, and this is much quicker
+        return Property(
+            name, kind, lambda document: [document[name]] if document.get(name) is not None else ()
+        )
     return Property(name, kind, lambda document: _walk(document, steps))
 
 
