@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 
 from core.channels import CONTENT_TYPES, DATA_CHANNELS, MODEL_CHANNEL, MODEL_CONTENT, S3_PREFIX, Channel
 from core.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
@@ -331,7 +330,7 @@ def _pairs(files: Mapping[str, Sequence[str]], images: str, masks: str) -> list[
 def _doubles(keys: Sequence[str], channel: str) -> list[Problem]:
     seen: dict[str, int] = {}
     for key in keys:
-        stem = PurePosixPath(key).stem
+        stem = _stem(key)
         seen[stem] = seen.get(stem, 0) + 1
     twice = sorted(stem for stem, count in seen.items() if count > 1)
     if not twice:
@@ -372,7 +371,13 @@ def _at_fault(problems: Iterable[Problem]) -> set[str]:
 
 
 def _stems(keys: Sequence[str]) -> set[str]:
-    return {PurePosixPath(key).stem for key in keys}
+    return {_stem(key) for key in keys}
+
+
+def _stem(key: str) -> str:
+    """A file's name without its ending, by which pictures and masks pair up."""
+    name = key.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def _uri(spec: TrainingSpec, name: str) -> str:

@@ -157,3 +157,13 @@ def test_any_text_is_diagnosed(reason: str, lines: list[str]) -> None:
     found = diagnose(job(reason), lines)
     assert found is not None
     assert len(found.evidence) <= MAX_EVIDENCE + 2
+
+
+def test_long_evidence_is_cut_around_what_was_found() -> None:
+    """Of a long text, the part around what was found is quoted, with an ellipsis where it was cut."""
+    reason = "x " * 400 + "No space left on device" + " y" * 400
+    found = diagnose(job(reason))
+    assert found is not None
+    assert "No space left on device" in found.evidence
+    assert (found.evidence[0], found.evidence[-1]) == ("…", "…")
+    assert len(found.evidence) <= MAX_EVIDENCE + 2

@@ -107,6 +107,8 @@ def test_a_description_becomes_a_job() -> None:
     assert (job.billable_seconds, job.training_seconds) == (540, 1800)
     assert (job.algorithm, job.backbone, job.epochs) == ("psp", "resnet-50", 12)
     assert job.channels == (Channel("train", "s3://b/d/train", "image/jpeg"),)
+    assert job.channel("train") == job.channels[0]
+    assert job.channel("model") is None
     assert job.model_uri == "s3://b/out/roads-7/output/model.tar.gz"
     assert job.final_metrics == {"validation:mIOU": 0.75}
     assert job.metric_definitions[0].regex == "mIOU=(.*)"
