@@ -56,7 +56,7 @@ def remember_endpoint(name: str) -> None:
         st.query_params[ENDPOINT] = name
 
 
-def choose(key: str, value: str) -> None:
+def choose(key: str, value: object) -> None:
     """Set a widget's value before it is drawn."""
     st.session_state[key] = value
 
@@ -149,3 +149,83 @@ def job_pages() -> int:
 def show_job_pages(pages: int) -> None:
     """Show so many pages of training jobs from now on."""
     st.session_state[_JOB_PAGES] = pages
+
+
+CLONE, CONTINUE = "clone", "continue"
+"""Names in the URL of the launch page: the job that a new one is made from."""
+
+JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
+"""Keys of a job page's widgets that are bound to the URL under the same name."""
+
+_TOLD, _LOG_AT, _FILLED = "_told", "_log_at", "_filled"
+
+
+def job_asked_for() -> str:
+    """The training job that the link names; empty where it names none."""
+    return str(st.query_params.get(JOB, "")).strip()
+
+
+def tell(text: str) -> None:
+    """Say this once, on the page that comes next."""
+    st.session_state[_TOLD] = text
+
+
+def take_told() -> str:
+    """What is to be said; once taken, it is gone."""
+    return str(st.session_state.pop(_TOLD, ""))
+
+
+def show_log_at(place: int | None) -> None:
+    """Show a job's log around this line from now on; None: its end."""
+    st.session_state[_LOG_AT] = place
+
+
+def log_at() -> int | None:
+    """The line to show a job's log around; None: its end."""
+    found: int | None = st.session_state.get(_LOG_AT)
+    return found
+
+
+def field(name: str) -> str:
+    """The key of a field of the launch form."""
+    return f"launch-{name}"
+
+
+def fill_form(source: str, fields: Mapping[str, Any]) -> None:
+    """Put these values into the launch form. source: what they were made from."""
+    for name, value in fields.items():
+        st.session_state[field(name)] = value
+    st.session_state[_FILLED] = source
+
+
+def form_filled_from() -> str | None:
+    """What the launch form was filled from; None before it was."""
+    found: str | None = st.session_state.get(_FILLED)
+    return found
+
+
+def form_fields(names: Iterable[str]) -> dict[str, Any]:
+    """What the launch form holds; None for what it does not."""
+    return {name: st.session_state.get(field(name)) for name in names}
+
+
+def set_field(name: str, value: Any) -> None:
+    """Change one field of the launch form; only before it is drawn, as in a button's callback."""
+    st.session_state[field(name)] = value
+
+
+def forget_form() -> None:
+    """Fill the launch form anew the next time."""
+    st.session_state.pop(_FILLED, None)
+
+
+def ticked_rows(key: str) -> list[int]:
+    """The places of the rows that are ticked in a table."""
+    table = st.session_state.get(key)
+    return list(table["selection"]["rows"]) if table else []
+
+
+def clicked_row(key: str) -> int | None:
+    """The row whose button was clicked just now; None where none was."""
+    click = st.session_state.get(key)
+    return None if click is None else int(click["row"])

@@ -1,0 +1,10 @@
+"""The pages' files, for links from one page to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGES = Path(__file__).resolve().parents[1]
+TRAINING_JOBS = PAGES / "training_jobs.py"
+TRAINING_JOB = PAGES / "training_job.py"
+LAUNCH_TRAINING = PAGES / "launch_training.py"

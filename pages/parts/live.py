@@ -1,0 +1,107 @@
+"""What the page of one training job asks for again and again, shared by all who look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.aws import metrics, training
+from core.aws.connection import Connection, clients
+from core.aws.logs import LogToken, tail
+from core.aws.training import ChannelKeys
+from core.channels import Channel
+from core.curves import MetricSeries
+from core.logs import LogEvent
+from core.training import TrainingJob
+from pages.parts import cached
+from pages.parts.latest import Reading
+
+SECONDS = 4
+"""How old a running job's facts may be; of one that has ended they hardly change."""
+
+ENDED_SECONDS = 60
+MACHINE_SECONDS = 30
+"""CloudWatch has a point a minute."""
+
+KEYS_SECONDS = 60
+LOG_LINES = 10_000
+"""Kept of a log, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLog:
+    """The lines of a job's log, oldest first.
+
+    has_log: False where the job has written nothing.
+    cut:     whether there are older lines.
+    """
+
+    events: tuple[LogEvent, ...]
+    has_log: bool
+    cut: bool
+
+
+class LogReader:
+    """Reads a log once, and from then on what came after."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection, self._name = connection, name
+        self._token: LogToken | None = None
+        self._log = JobLog((), has_log=False, cut=False)
+
+    def read(self) -> JobLog:
+        """All that is kept of it. Raises AwsError."""
+        page = tail(clients(self._connection), self._name, token=self._token, limit=LOG_LINES)
+        events = (*self._log.events, *page.events)
+        cut = self._log.cut or len(events) >= LOG_LINES
+        self._log = JobLog(events[-LOG_LINES:], page.has_log or self._log.has_log, cut)
+        self._token = page.next_token or self._token
+        return self._log
+
+
+def job(connection: Connection, name: str) -> Reading[TrainingJob]:
+    """The job as it is. Raises NotFoundError, AwsError."""
+    return cached.shelf().read(
+        ("open job", connection, name), lambda: training.describe_job(clients(connection), name), SECONDS
+    )
+
+
+def log(connection: Connection, job: TrainingJob) -> Reading[JobLog]:
+    """Its log; a machine that starts again after an interruption begins a new one. Raises AwsError."""
+    starts = sum(step.status == "Interrupted" for step in job.transitions)
+    key = ("log", connection, job.name, starts, job.running)
+    return cached.shelf().read(key, LogReader(connection, job.name).read, _seconds(job))
+
+
+def curves(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
+    """Its curves, from the first source that has them. Raises AwsError."""
+    return cached.shelf().read(
+        ("open curves", connection, job.name, job.running, job.started_at is not None),
+        lambda: metrics.curves(clients(connection), [job])[job.name],
+        _seconds(job),
+    )
+
+
+def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
+    """How busy its machine was, minute by minute. Raises AwsError."""
+    return cached.shelf().read(
+        ("machine", connection, job.name, job.running, job.started_at is not None),
+        lambda: metrics.utilisation(clients(connection), job),
+        MACHINE_SECONDS,
+    )
+
+
+def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
+    """The objects of a channel; where they cannot be listed, a note says so."""
+    return (
+        cached.shelf()
+        .read(
+            ("keys", connection, channel),
+            lambda: training.list_channels(clients(connection), [channel]),
+            KEYS_SECONDS,
+        )
+        .value
+    )
+
+
+def _seconds(job: TrainingJob) -> int:
+    return SECONDS if job.running else ENDED_SECONDS
