@@ -1,0 +1,368 @@
+"""The life of training jobs, as boto3 sees it: statuses, files, logs, artifacts, ends of every kind."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import signal
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.limits import Limits
+from sandbox.server import Sandbox
+
+Client = Callable[..., Any]
+Train = Callable[..., str]
+Job = Callable[..., dict[str, Any]]
+GROUP = "/aws/sagemaker/TrainingJobs"
+BUCKET = "training-data"
+
+
+def _passed(found: dict[str, Any]) -> list[str]:
+    return [step["Status"] for step in found["SecondaryStatusTransitions"]]
+
+
+def _lines(client: Client, name: str) -> list[str]:
+    logs = client("logs")
+    events = logs.filter_log_events(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")["events"]
+    return [event["message"] for event in events]
+
+
+def _start(client: Client, eventually: Callable[..., Any], name: str) -> dict[str, Any]:
+    """What the stub tells of itself in its first line."""
+    line = eventually(lambda: next((x for x in _lines(client, name) if x.startswith('{"pid"')), None), 60)
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_job_goes_through_its_statuses_to_its_artifact(client: Client, train: Train, job: Job) -> None:
+    """Starting, Downloading, Training, Uploading, Completed: each with its times, and what came of it."""
+    name = train(epochs="3")
+    found = job(name)
+    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Completed", "Completed")
+    assert _passed(found) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    steps = found["SecondaryStatusTransitions"]
+    assert all(one["EndTime"] == two["StartTime"] for one, two in itertools.pairwise(steps))
+    assert steps[-1]["EndTime"] == found["TrainingEndTime"] == found["LastModifiedTime"]
+    assert steps[1]["StartTime"] == found["TrainingStartTime"]
+    assert found["BillableTimeInSeconds"] == found["TrainingTimeInSeconds"] >= 1
+    uri = found["ModelArtifacts"]["S3ModelArtifacts"]
+    assert uri == f"s3://{BUCKET}/out/{name}/output/model.tar.gz"
+    body = client("s3").get_object(Bucket=BUCKET, Key=f"out/{name}/output/model.tar.gz")["Body"].read()
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
+
+
+def test_what_aws_fills_in_is_told(train: Train, job: Job) -> None:
+    """DescribeTrainingJob has the defaults that the SDKs read, and no artifact before there is one."""
+    name = train(wait=False, seconds="60")
+    found = job(name, "Training")
+    assert found["OutputDataConfig"]["KmsKeyId"] == ""
+    assert "ModelArtifacts" not in found
+    assert "BillableTimeInSeconds" not in found
+    assert found["InputDataConfig"][0]["CompressionType"] == "None"
+    names = [item["Name"] for item in found["AlgorithmSpecification"]["MetricDefinitions"]]
+    assert names == ["train:loss", "train:throughput", "validation:mIOU", "validation:pixel_accuracy"]
+    assert found["EnableManagedSpotTraining"] is False
+
+
+def test_the_program_finds_the_files_of_a_container(
+    client: Client, train: Train, eventually: Callable[..., Any]
+) -> None:
+    """Channels lie below input/data under their keys; hyperparameters are texts; no credentials of ours go in."""
+    name = train(epochs="1", crop_size="240")
+    told = _start(client, eventually, name)
+    assert told["asked"] == {"epochs": "1", "crop_size": "240"}
+    data = ["input/data/train/0.jpg", "input/data/train/deep/1.jpg", "input/data/train_annotation/0.png"]
+    assert told["files"] == data
+    assert told["environ"]["TRAINING_JOB_NAME"] == name
+    assert told["environ"]["TRAINING_JOB_ARN"].endswith(f":training-job/{name}")
+    assert not [variable for variable in told["environ"] if "SECRET" in variable or "TOKEN" in variable]
+    streams = client("logs").describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")
+    assert streams["logStreams"][0]["logStreamName"].startswith(f"{name}/algo-1-1")
+
+
+def test_the_log_is_whole_when_the_job_has_ended(client: Client, train: Train) -> None:
+    """Who sees Completed finds the last line in the log."""
+    lines = _lines(client, train(epochs="40", seconds="0"))
+    assert lines[-1].endswith("completed 100 % of epochs")
+    assert len([line for line in lines if "mIOU" in line]) == 40
+
+
+def test_metrics_are_told_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
+    """FinalMetricDataList has the last value of each metric, and grows before the job has ended."""
+    name = train(wait=False, seconds="60")
+    found = eventually(lambda: job(name).get("FinalMetricDataList"))
+    assert {item["MetricName"]: item["Value"] for item in found} == {
+        "train:loss": 1.0,
+        "train:throughput": 30.0,
+        "validation:mIOU": pytest.approx(0.1),
+        "validation:pixel_accuracy": pytest.approx(0.8),
+    }
+
+
+def test_output_data_is_uploaded_too(client: Client, train: Train) -> None:
+    """What lies in output/data becomes output.tar.gz, of a failed job too; else there is none."""
+    with_data, without = train(epochs="1", data="figures.json"), train(epochs="1")
+    keys = [item["Key"] for item in client("s3").list_objects_v2(Bucket=BUCKET, Prefix="out/")["Contents"]]
+    assert f"out/{with_data}/output/output.tar.gz" in keys
+    assert f"out/{without}/output/output.tar.gz" not in keys
+
+
+def test_a_stopped_job_keeps_what_it_had(client: Client, train: Train, job: Job) -> None:
+    """StopTrainingJob: Stopping, SIGTERM, the partial model in S3, Stopped."""
+    name = train(wait=False, seconds="60")
+    job(name, "Training")
+    client("sagemaker").stop_training_job(TrainingJobName=name)
+    assert job(name)["TrainingJobStatus"] in {"Stopping", "Stopped"}
+    found = job(name, "Stopped")
+    assert found["SecondaryStatus"] == "Stopped"
+    assert _passed(found)[-4:] == ["Training", "Stopping", "Uploading", "Stopped"]
+    client("s3").head_object(Bucket=BUCKET, Key=f"out/{name}/output/model.tar.gz")
+    assert found["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{name}/output/model.tar.gz")
+
+
+def test_a_job_stopped_while_it_downloads_never_trains(
+    client: Client, sandbox: Sandbox, train: Train, job: Job
+) -> None:
+    """Stopping follows Downloading, and Stopped follows Stopping."""
+    sandbox.faults.add("delay", op=f"GET /{BUCKET}/train/0.jpg", seconds=1)
+    name = train(wait=False)
+    job(name, "Downloading")
+    client("sagemaker").stop_training_job(TrainingJobName=name)
+    found = job(name, "Stopped")
+    assert _passed(found) == ["Starting", "Downloading", "Stopping", "Stopped"]
+    assert "ModelArtifacts" not in found
+
+
+def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
+    """MaxRuntimeInSeconds: SIGTERM, the model is kept, the status is Stopped with MaxRuntimeExceeded."""
+    name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, seconds="60")
+    found = job(name)
+    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert _passed(found)[2:] == ["Training", "Stopping", "Uploading", "MaxRuntimeExceeded"]
+    assert found["ModelArtifacts"]["S3ModelArtifacts"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        (
+            {"fail": "num_classes: 'x' is no integer"},
+            "ClientError: num_classes: 'x' is no integer, exit code: 2",
+        ),
+        ({"fail": "it broke", "code": "1"}, "AlgorithmError: it broke, exit code: 1"),
+        ({"fail": "ClientError: twice"}, "ClientError: twice, exit code: 2"),
+        ({"kill": "1", "epochs": "1"}, "AlgorithmError: , exit code: 137"),
+        ({"fail": "long " * 400}, f"ClientError: {'long ' * 199}long, exit code: 2"),
+    ],
+)
+def test_a_failed_program_is_told_in_awss_words(
+    train: Train, job: Job, asked: dict[str, str], reason: str
+) -> None:
+    """The reason is output/failure with the exit code; 2 is the client's fault, a signal is 128 and its number."""
+    name = train(wait=False, **asked)
+    found = job(name, "Failed", "Completed")
+    assert found["FailureReason"][:900] == reason[:900]
+    assert len(found["FailureReason"]) <= 1024
+    assert found["FailureReason"].endswith(reason.rpartition(", ")[2])
+    assert "ModelArtifacts" not in found
+    assert _passed(found)[-2:] == ["Uploading", "Failed"]
+    assert found["BillableTimeInSeconds"] >= 1
+
+
+def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
+    """A prefix without objects, or a bucket that is not there, is the reason; and nothing was started."""
+    reasons = []
+    for uri in (f"s3://{BUCKET}/nothing/", "s3://no-such-bucket/train"):
+        source = {"S3DataType": "S3Prefix", "S3Uri": uri}
+        members = {"InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]}
+        found = job(train(wait=False, members=members), "Failed")
+        reasons.append(found["FailureReason"])
+        assert _passed(found) == ["Starting", "Downloading", "Failed"]
+    assert reasons[0].startswith(f'ClientError: No S3 objects found under S3 URL "s3://{BUCKET}/nothing/"')
+    assert reasons[1].startswith("ClientError: Data download failed:NoSuchBucket (404): ")
+
+
+def test_an_unknown_image_fails_the_job(train: Train, job: Job) -> None:
+    """The reason names the image and what there is."""
+    image = {"TrainingImage": "123.dkr.ecr.us-east-1.amazonaws.com/other:1", "TrainingInputMode": "File"}
+    found = job(train(wait=False, members={"AlgorithmSpecification": image}), "Failed")
+    assert found["FailureReason"].startswith("ClientError: No program on this machine stands for the image")
+    assert "MetricDefinitions" not in found["AlgorithmSpecification"]
+
+
+def test_an_artifact_that_cannot_be_uploaded_fails_the_job(train: Train, job: Job) -> None:
+    """Completed means that the model is in S3."""
+    members = {"OutputDataConfig": {"S3OutputPath": "s3://no-such-bucket/out"}}
+    found = job(train(wait=False, epochs="1", members=members), "Failed", "Completed")
+    assert found["FailureReason"].startswith("ClientError: Artifact upload failed: ")
+    assert "NoSuchBucket" in found["FailureReason"]
+
+
+def test_what_a_program_started_ends_with_it(
+    client: Client, train: Train, job: Job, eventually: Callable[..., Any]
+) -> None:
+    """A child that hears no signal is gone when the job has ended."""
+    name = train(epochs="1", child="1")
+    pid = next(int(line.split()[1]) for line in _lines(client, name) if line.startswith("child "))
+    eventually(lambda: _gone(pid))
+    assert job(name)["TrainingJobStatus"] == "Completed"
+
+
+@pytest.fixture
+def small(
+    tmp_path: Path,
+    stub_training_programs: dict[str, list[str]],
+    training_request: Callable[..., dict[str, Any]],
+) -> Callable[[], Sandbox]:
+    """small() -> a sandbox on one folder that trains one job at a time, and waits for none; not started."""
+
+    def make() -> Sandbox:
+        limits = Limits(training_jobs=1, training_stop_seconds=0.3, stop_seconds=0.3, utilisation_seconds=0.2)
+        return Sandbox(tmp_path, training_programs=stub_training_programs, limits=limits)
+
+    return make
+
+
+def _create(
+    sandbox: Sandbox, training_request: Callable[..., dict[str, Any]], name: str, **members: Any
+) -> None:
+    asked = members.pop("asked", {"seconds": "60"})
+    sagemaker = sandbox.loopback.client("sagemaker")
+    sagemaker.create_training_job(**training_request(name, asked, InputDataConfig=None, **members))
+
+
+def _until(sandbox: Sandbox, eventually: Callable[..., Any], name: str, *statuses: str) -> dict[str, Any]:
+    sagemaker = sandbox.loopback.client("sagemaker")
+
+    def probe() -> dict[str, Any] | None:
+        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        return found if {found["TrainingJobStatus"], found["SecondaryStatus"]} & set(statuses) else None
+
+    found: dict[str, Any] = eventually(probe, 60)
+    return found
+
+
+def test_jobs_above_the_limit_wait_for_their_turn(
+    small: Callable[[], Sandbox],
+    training_request: Callable[..., dict[str, Any]],
+    eventually: Callable[..., Any],
+) -> None:
+    """They wait in Starting, with the reason, in the order of their coming; a stopped one leaves the queue."""
+    with small() as sandbox:
+        sagemaker = sandbox.loopback.client("sagemaker")
+        sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
+        for name in ("first", "second", "third", "fourth"):
+            _create(sandbox, training_request, name)
+        _until(sandbox, eventually, "first", "Training")
+        waiting = _until(sandbox, eventually, "third", "Starting")
+        steps = eventually(
+            lambda: _until(sandbox, eventually, "third", "Starting")["SecondaryStatusTransitions"][1:]
+        )
+        assert steps[0]["StatusMessage"] == "Waiting for a place: this machine trains 1 at a time."
+        assert "TrainingStartTime" not in waiting
+        sagemaker.stop_training_job(TrainingJobName="second")
+        stopped = _until(sandbox, eventually, "second", "Stopped")
+        assert _passed(stopped)[-2:] == ["Stopping", "Stopped"]
+        assert "BillableTimeInSeconds" not in stopped
+        sagemaker.stop_training_job(TrainingJobName="first")
+        _until(sandbox, eventually, "third", "Training")
+        assert _until(sandbox, eventually, "fourth", "Starting")["TrainingJobStatus"] == "InProgress"
+
+
+def test_a_spot_job_waits_no_longer_than_it_may(
+    small: Callable[[], Sandbox],
+    training_request: Callable[..., dict[str, Any]],
+    eventually: Callable[..., Any],
+) -> None:
+    """MaxWaitTimeInSeconds ends the waiting: Stopped with MaxWaitTimeExceeded."""
+    with small() as sandbox:
+        _create(sandbox, training_request, "first")
+        _until(sandbox, eventually, "first", "Training")
+        limits = {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 1}
+        _create(sandbox, training_request, "spot", StoppingCondition=limits, EnableManagedSpotTraining=True)
+        found = _until(sandbox, eventually, "spot", "Stopped")
+        assert found["SecondaryStatus"] == "MaxWaitTimeExceeded"
+
+
+def test_a_program_that_does_not_hear_is_killed(
+    small: Callable[[], Sandbox],
+    training_request: Callable[..., dict[str, Any]],
+    eventually: Callable[..., Any],
+) -> None:
+    """After the time of grace comes SIGKILL, and the job is Stopped."""
+    with small() as sandbox:
+        _create(sandbox, training_request, "deaf", asked={"stubborn": "1", "epochs": "1"})
+        _until(sandbox, eventually, "deaf", "Training")
+        logs = sandbox.loopback.client("logs")
+        eventually(lambda: logs.describe_log_groups()["logGroups"])
+        sandbox.loopback.client("sagemaker").stop_training_job(TrainingJobName="deaf")
+        found = _until(sandbox, eventually, "deaf", "Stopped")
+        assert "ModelArtifacts" not in found
+
+
+def test_a_restart_tells_what_it_did_to_jobs(
+    small: Callable[[], Sandbox],
+    training_request: Callable[..., dict[str, Any]],
+    eventually: Callable[..., Any],
+) -> None:
+    """A job that ran has Failed, honestly; one that waited trains now; no process is left between."""
+    with small() as sandbox:
+        sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
+        _create(sandbox, training_request, "running", asked={"stubborn": "1", "seconds": "60"})
+        _until(sandbox, eventually, "running", "Training")
+        _create(sandbox, training_request, "waiting", asked={"epochs": "1"})
+        logs = sandbox.loopback.client("logs")
+        eventually(lambda: logs.describe_log_groups()["logGroups"])
+        events = eventually(lambda: logs.filter_log_events(logGroupName=GROUP)["events"])
+        pid = json.loads(events[0]["message"])["pid"]
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert _gone(pid)
+    with small() as sandbox:
+        found = _until(sandbox, eventually, "running", "Failed")
+        assert found["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
+        assert found["TrainingEndTime"] > found["TrainingStartTime"]
+        assert _until(sandbox, eventually, "waiting", "Completed")["ModelArtifacts"]
+
+
+def test_a_killed_program_is_not_the_sandboxs_end(
+    client: Client, train: Train, job: Job, eventually: Callable[..., Any]
+) -> None:
+    """SIGKILL from outside: Failed with exit code 137, as after an out-of-memory kill."""
+    name = train(wait=False, seconds="60")
+    os.kill(_start(client, eventually, name)["pid"], signal.SIGKILL)
+    assert job(name, "Failed")["FailureReason"] == "AlgorithmError: , exit code: 137"
+
+
+def test_use_of_the_machine_is_published(
+    small: Callable[[], Sandbox],
+    training_request: Callable[..., dict[str, Any]],
+    eventually: Callable[..., Any],
+) -> None:
+    """CPUUtilization and MemoryUtilization, in percent, under the job's host."""
+    with small() as sandbox:
+        _create(sandbox, training_request, "busy")
+        cloudwatch = sandbox.loopback.client("cloudwatch")
+
+        def names() -> set[str]:
+            dimension = {"Name": "Host", "Value": "busy/algo-1"}
+            found = cloudwatch.list_metrics(Namespace=GROUP, Dimensions=[dimension])["Metrics"]
+            return {item["MetricName"] for item in found if "Utilization" in item["MetricName"]}
+
+        assert eventually(names) == {"CPUUtilization", "MemoryUtilization"}
