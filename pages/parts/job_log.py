@@ -1,0 +1,100 @@
+"""The log of one training job: its end, as it grows; what a search finds; the place of the first error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.logs import LEVELS, Level, LogEvent, as_text, first_error, matching, plain
+from core.training import TrainingJob
+from pages.parts import state
+from pages.parts.live import JobLog
+
+SHOWN = 400
+"""Lines at once: more would be slow to draw, and nobody reads them."""
+
+BEFORE = 12
+"""Lines that are shown before an error."""
+
+HEIGHT = 420
+
+
+def show(job: TrainingJob, log: JobLog) -> None:
+    """Search, level, jump and download above; the lines below."""
+    if not log.has_log:
+        st.caption(_no_log(job))
+        return
+    error = first_error(log.events)
+    text, levels = _controls(job, log, error)
+    found = matching(log.events, text or "", levels or LEVELS)
+    at = state.log_at() if not text and not levels else None
+    lines = _window(found, at)
+    with st.container(height=HEIGHT, autoscroll=at is None, border=True):
+        st.code(
+            "\n".join(_line(event) for event in lines) or "No line fits.", language="log", wrap_lines=True
+        )
+    st.caption(_said(log, found, lines, at))
+
+
+def _controls(job: TrainingJob, log: JobLog, error: int | None) -> tuple[str | None, list[Level]]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        text = st.text_input(
+            "Search",
+            key=state.LOG_TEXT,
+            type="search",
+            placeholder="Search the log",
+            label_visibility="collapsed",
+            bind="query-params",
+            width=240,
+        )
+        levels = st.pills(
+            "Levels",
+            LEVELS[:3],
+            selection_mode="multi",
+            key=state.LOG_LEVELS,
+            label_visibility="collapsed",
+            bind="query-params",
+        )
+        if error is not None:
+            st.button(
+                "Jump to the error", icon=":material/error:", key="log-error",
+                on_click=_jump, args=(max(0, error - BEFORE),),
+            )  # fmt: skip
+        if state.log_at() is not None:
+            st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
+        st.download_button(
+            "Download", lambda: as_text(log.events), f"{job.name}.log", "text/plain",
+            icon=":material/download:", key="log-download", on_click="ignore",
+        )  # fmt: skip
+    return text, list(levels)
+
+
+def _jump(place: int | None) -> None:
+    """Leave search and levels, which would hide what stands around that place."""
+    state.show_log_at(place)
+    state.choose(state.LOG_TEXT, "")
+    state.choose(state.LOG_LEVELS, [])
+
+
+def _window(events: Sequence[LogEvent], at: int | None) -> Sequence[LogEvent]:
+    return events[-SHOWN:] if at is None else events[at : at + SHOWN]
+
+
+def _line(event: LogEvent) -> str:
+    return f"{event.at:%H:%M:%S} {plain(event.message)}"
+
+
+def _said(log: JobLog, found: Sequence[LogEvent], lines: Sequence[LogEvent], at: int | None) -> str:
+    """How much of the log this is."""
+    if at is not None:
+        return f"Lines {at + 1} to {at + len(lines)} of {len(log.events):,}. Times are UTC."
+    part = "" if len(lines) == len(found) else f"The last {len(lines):,} of "
+    older = " Older lines are in CloudWatch." if log.cut else ""
+    return f"{part}{len(found):,} lines. Times are UTC.{older}"
+
+
+def _no_log(job: TrainingJob) -> str:
+    if job.running:
+        return "No line has come yet: the log begins when the container does."
+    return "It has no log: its container never ran."

@@ -1,0 +1,40 @@
+"""What the launch form begins with: nothing, a job to clone, or a job to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from core.aws.connection import Connection
+from core.aws.images import image_uri
+from core.training import TrainingSpec, clone_spec, continue_spec
+from pages.parts import launch_fields, live, messages, state
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the form begins with.
+
+    source:   what it was made from; another one fills the form anew.
+    previous: hyperparameters of the job that the new one goes on from.
+    """
+
+    source: str
+    spec: TrainingSpec
+    said: str
+    previous: Mapping[str, str] | None = None
+
+
+def ask(connection: Connection) -> Origin:
+    """A job to clone, one to go on from, or nothing. Raises NotFoundError, InputError, AwsError."""
+    asked = state.query((state.CLONE, state.CONTINUE))
+    if name := asked.get(state.CONTINUE):
+        job = live.job(connection, name).value
+        said = f"Goes on from the model of **{messages.plain(name)}**: the network stays, the rest is yours."
+        return Origin(f"continue {name}", continue_spec(job, name), said, job.hyperparameters)
+    if name := asked.get(state.CLONE):
+        said = f"As **{messages.plain(name)}** was, under a new name. Change what you like."
+        return Origin(f"clone {name}", clone_spec(live.job(connection, name).value, name), said)
+    spec = launch_fields.new_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
+    said = "AWS's semantic segmentation algorithm on your own pictures and masks."
+    return Origin("new", replace(spec, name="segmentation"), said)

@@ -1,0 +1,115 @@
+"""One training job: what it is doing, how good it is, what it costs, and why it failed."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.cost import training_cost
+from core.diagnosis import diagnose
+from core.plans import plan_stop
+from core.training import TrainingJob
+from pages.parts import (
+    cached,
+    job_charts,
+    job_log,
+    job_tables,
+    job_view,
+    links,
+    live,
+    messages,
+    plan_dialog,
+    state,
+    times,
+    upstream,
+)
+from pages.parts.latest import Reading
+
+REFRESH = 5
+"""Seconds between two looks at a job that runs."""
+
+
+def main() -> None:
+    """The way back, then all about the job, again and again until it has ended."""
+    st.page_link(links.TRAINING_JOBS, label="Training jobs", icon=":material/arrow_back:")
+    if said := state.take_told():
+        st.toast(said, icon=":material/check_circle:")
+    name = state.job_asked_for()
+    if not name:
+        st.info("**No training job is named in the address.** Choose one from the list of training jobs.")
+        return
+    connection = upstream.connection()
+    running = live.job(connection, name).value.running
+    st.fragment(_look, run_every=REFRESH if running else None)(connection, name, running)
+
+
+def _look(connection: Connection, name: str, running: bool) -> None:
+    """One look. running: as it was when the page was drawn; once it has ended, the page is drawn a last time."""
+    with messages.error_door():
+        seen = live.job(connection, name)
+        job = seen.value
+        if running and not job.running:
+            st.rerun()
+        _head(connection, job)
+        _freshness(seen, running=running)
+        curves, log = live.curves(connection, job), live.log(connection, job)
+        found = diagnose(job, [event.message for event in log.value.events] if log.value.has_log else [])
+        if found is not None:
+            job_view.diagnosis(found, failed=job.status == "Failed")
+        cost = training_cost(job, cached.prices(connection), seen.at)
+        job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
+        charts, steps = st.columns([3, 1], gap="medium")
+        with charts:
+            job_charts.training(curves.value)
+        with steps:
+            job_view.timeline(job, seen.at)
+        _details(connection, job, log.value)
+
+
+def _head(connection: Connection, job: TrainingJob) -> None:
+    """Name and status, and what can be done with it. Nothing is done before a plan was shown."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(messages.plain(job.name), width="stretch")
+        job_view.chip(job)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        job_view.facts(job)
+        if job.running and st.button(
+            "Stop", icon=":material/stop_circle:", disabled=job.status == "Stopping"
+        ):
+            plan_dialog.ask(plan_stop(job), connection, st.rerun)
+        if st.button("Clone", icon=":material/content_copy:"):
+            st.switch_page(links.LAUNCH_TRAINING, query_params={state.CLONE: job.name})
+        if job.model_uri and st.button("Continue", icon=":material/resume:"):
+            st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
+
+
+def _freshness(seen: Reading[TrainingJob], *, running: bool) -> None:
+    """Of a running job, when this was; where AWS fails, why it is no newer."""
+    if seen.failure is not None:
+        st.warning(
+            f"**This is what AWS said at {times.moment(seen.at)}.** {messages.line(seen.failure)}",
+            icon=":material/history:",
+        )
+    elif running:
+        st.caption(f":material/sync: Looks again every {REFRESH} s · data from {times.moment(seen.at)}")
+
+
+def _details(connection: Connection, job: TrainingJob, log: live.JobLog) -> None:
+    tabs = st.tabs(
+        ["Log", "Hyperparameters", "Data and model", "Machine"],
+        key=state.JOB_TAB,
+        on_change="rerun",
+        bind="query-params",
+    )
+    with tabs[0]:
+        job_log.show(job, log)
+    with tabs[1]:
+        job_tables.hyperparameters(job)
+    with tabs[2]:
+        job_tables.places(job, sandbox=connection.is_sandbox, region=connection.region)
+    with tabs[3]:
+        if tabs[3].open:
+            job_charts.machine(live.machine(connection, job).value)
+
+
+main()
