@@ -13,15 +13,25 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from commands import jobs
+from commands.common import (
+    FAILED,
+    STOPPED,
+    AsJson,
+    Debug,
+    connected,
+    console,
+    print_error,
+    print_table,
+    reporting,
+    say,
+)
 from core.errors import (
     CoreError,
     DeniedError,
@@ -29,20 +39,15 @@ from core.errors import (
     ModelError,
     NotFoundError,
     SettingsError,
-    UnreachableError,
 )
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from core.aws.connection import Clients
     from core.endpoints import Serving
     from core.files import Order
     from core.inference import Invoke
-    from sandbox.launcher import Address
 
-FAILED, STOPPED = 1, 130
 SHOWN_CLASSES = 3
 
 app = typer.Typer(
@@ -53,13 +58,9 @@ app = typer.Typer(
 )
 endpoints = typer.Typer(help="The endpoints that can be asked.", no_args_is_help=True)
 app.add_typer(endpoints, name="endpoints")
+app.add_typer(jobs.jobs, name="jobs")
 
 Palette = Literal["model", "voc", "jet", "safe"]
-
-Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-]
 
 
 @dataclass(slots=True)
@@ -97,10 +98,10 @@ def segment(
     from core.files import Order, find
 
     fit = _fit(size)
-    with _reporting(debug):
+    with reporting(debug):
         found, missing = find(images)
         _make_folder(out)
-        with _connected() as clients:
+        with connected() as clients:
             from core.aws.runtime import invoker
 
             serving = _serving(clients, endpoint)
@@ -116,8 +117,8 @@ def segment(
 @endpoints.command("list")
 def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
     """List the endpoints, newest first."""
-    with _reporting(debug):
-        with _connected() as clients:
+    with reporting(debug):
+        with connected() as clients:
             from core.aws.endpoints import list_endpoints as ask
 
             found = ask(clients)
@@ -133,9 +134,9 @@ def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
         if as_json:
             print(json.dumps({"endpoints": rows, "complete": found.complete}, indent=1))
         else:
-            _print_table("Endpoints", rows)
+            print_table("Endpoints", rows)
         if not found.complete:
-            _say("There are more endpoints than these.")
+            say("There are more endpoints than these.")
 
 
 @app.command("image-uri")
@@ -144,7 +145,7 @@ def image_uri(
     debug: Debug = False,
 ) -> None:
     """Print the container image of AWS's algorithm, to train and serve with."""
-    with _reporting(debug):
+    with reporting(debug):
         from core.aws.images import image_uri as look_up
 
         chosen = region or Settings.from_environ(os.environ).region
@@ -155,50 +156,7 @@ def image_uri(
         print(look_up(chosen))
 
 
-# Where the calls go.
-
-
-@contextmanager
-def _connected() -> Iterator[Clients]:
-    """Clients for AWS or for the sandbox, as the settings have it."""
-    from core.aws.connection import Connection, clients, connect
-
-    settings = Settings.from_environ(os.environ)
-    if settings.mode == "aws":
-        yield clients(connect(settings))
-        return
-    with _sandbox(settings.sandbox_dir) as address:
-        yield clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
-
-
-@contextmanager
-def _sandbox(folder: Path) -> Iterator[Address]:
-    """The sandbox that runs on the folder; else one for the length of this call."""
-    from sandbox import launcher
-
-    if launcher.running(folder) is None:
-        _say("Starting the sandbox … (`make sandbox` keeps one running)")
-    try:
-        address, process = launcher.ensure(folder)
-    except (launcher.LaunchError, OSError) as error:
-        raise UnreachableError(
-            "The sandbox did not start.", why=f"{error}", todo=f"Its log is in {folder}."
-        ) from error
-    try:
-        yield address
-    finally:
-        if process is not None:
-            _end(process)
-
-
-def _end(process: Popen[bytes]) -> None:
-    """Wait until it has gone: the next call would otherwise meet one that is going."""
-    process.terminate()
-    try:
-        process.wait(30)
-    except TimeoutExpired:
-        process.kill()  # its models end with it
-        process.wait()
+# The endpoint and the folder.
 
 
 def _serving(clients: Clients, name: str) -> Serving:
@@ -211,12 +169,12 @@ def _serving(clients: Clients, name: str) -> Serving:
     except DeniedError as error:
         if not name:
             raise
-        _say(
+        say(
             f"Its class names stay unknown. {error}"
         )  # to ask an endpoint one need not be allowed to describe it
         return Serving(name, status="")
     for note in serving.notes:
-        _say(note)
+        say(note)
     refusal = not_ready(serving.name, serving.status, serving.failure_reason)
     if refusal is not None:
         raise refusal
@@ -266,7 +224,7 @@ def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outco
 
     accepts: dict[str, str] = {}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=_console(), redirect_stdout=False) as progress:
+    with Progress(*columns, console=console(), redirect_stdout=False) as progress:
         task = progress.add_task(f"Asking {order.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
@@ -304,15 +262,15 @@ def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
             print(_line(row))
     for row in outcome.done:
         for problem in row["problems"]:
-            _say(f"{row['path']}: {problem}")
+            say(f"{row['path']}: {problem}")
     for row in outcome.failed:
-        _print_error(row["what"], row["why"], row["todo"], where=row["path"])
+        print_error(row["what"], row["why"], row["todo"], where=row["path"])
     total = len(outcome.done) + len(outcome.failed)
     if outcome.stopped:
-        _say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
+        say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
         raise typer.Exit(STOPPED)
     if outcome.failed:
-        _say(f"{len(outcome.failed)} of {total} images failed.")
+        say(f"{len(outcome.failed)} of {total} images failed.")
         raise typer.Exit(FAILED)
 
 
@@ -320,53 +278,6 @@ def _line(row: dict[str, Any]) -> str:
     largest = row["classes"][:SHOWN_CLASSES]
     shares = ", ".join(f"{area['name']} {area['share']:.1%}" for area in largest)
     return f"{row['files']['mask']}  {shares}  {row['seconds']['endpoint']:.2f} s"
-
-
-@contextmanager
-def _reporting(debug: bool) -> Iterator[None]:
-    """Errors of ours become text and an exit code, not a traceback."""
-    try:
-        yield
-    except CoreError as error:
-        if debug:
-            raise
-        _print_error(error.what, error.why, error.todo)
-        raise typer.Exit(FAILED) from error
-    except KeyboardInterrupt:
-        _say("Stopped.")
-        raise typer.Exit(STOPPED) from None
-
-
-def _print_error(what: str, why: str, todo: str, where: str = "") -> None:
-    from rich.text import Text
-
-    text = Text(f"{where}: " if where else "", style="bold")
-    text.append(what, style="bold red")
-    text.append("".join(f"\n  {part}" for part in (why, todo) if part), style="not bold")
-    _console().print(text, soft_wrap=True)
-
-
-def _print_table(title: str, rows: list[dict[str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not rows:
-        print("There are none.")
-        return
-    table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
-    for row in rows:
-        table.add_row(*row.values())
-    Console(soft_wrap=True).print(table, markup=False)
-
-
-def _say(text: str) -> None:
-    _console().print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,34 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 AWS_SDKS = {"boto3", "botocore", "s3transfer", "sagemaker"}
-OURS = {"app", "cli", "core", "pages", "sandbox"}
+OURS = {"app", "cli", "commands", "core", "pages", "sandbox"}
 
 # folder -> modules it must not import (a name covers what lies below it); the longest matching folder counts
 FORBIDDEN = {
     "core": AWS_SDKS
-    | {"streamlit", "core.aws", "pages", "sandbox", "app", "cli", "matplotlib", "mxnet", "moto", "pandas"},
+    | {
+        "streamlit",
+        "core.aws",
+        "pages",
+        "sandbox",
+        "app",
+        "cli",
+        "commands",
+        "matplotlib",
+        "mxnet",
+        "moto",
+        "pandas",
+    },
     "core/render/figures.py": AWS_SDKS
-    | {"streamlit", "core.aws", "pages", "sandbox", "app", "cli", "mxnet", "moto"},
-    "core/aws": {"streamlit", "pages", "sandbox", "app", "cli", "mxnet", "moto"},
-    "pages": AWS_SDKS | {"sandbox", "moto", "mxnet", "app", "cli"},
-    "sandbox": {"core", "pages", "app", "cli", "streamlit", "mxnet"},
-    "sandbox/algorithm": {"core", "pages", "app", "cli", "streamlit", "moto"},
-    "sandbox/demo": {"core", "pages", "app", "cli", "streamlit", "moto"},
-    "app.py": AWS_SDKS | {"mxnet", "moto", "cli"},
+    | {"streamlit", "core.aws", "pages", "sandbox", "app", "cli", "commands", "mxnet", "moto"},
+    "core/aws": {"streamlit", "pages", "sandbox", "app", "cli", "commands", "mxnet", "moto"},
+    "pages": AWS_SDKS | {"sandbox", "moto", "mxnet", "app", "cli", "commands"},
+    "sandbox": {"core", "pages", "app", "cli", "commands", "streamlit", "mxnet"},
+    "sandbox/algorithm": {"core", "pages", "app", "cli", "commands", "streamlit", "moto"},
+    "sandbox/demo": {"core", "pages", "app", "cli", "commands", "streamlit", "moto"},
+    "app.py": AWS_SDKS | {"mxnet", "moto", "cli", "commands"},
     "cli.py": AWS_SDKS | {"mxnet", "moto", "streamlit", "app", "pages"},
+    "commands": AWS_SDKS | {"mxnet", "moto", "streamlit", "app", "pages", "cli"},
 }
 CLOCKS = {
     ("time", "time"),
@@ -72,7 +85,7 @@ def offences(relative: str, source: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", sources("core", "pages", "sandbox", "app.py", "cli.py"), ids=relative_to_root
+    "path", sources("core", "pages", "sandbox", "commands", "app.py", "cli.py"), ids=relative_to_root
 )
 def test_no_file_imports_what_its_folder_must_not(path: Path) -> None:
     """Each folder imports only what the layers allow it."""

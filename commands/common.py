@@ -1,0 +1,147 @@
+"""What every command of the terminal needs: where its calls go, and how it says what became of them.
+
+Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong
+usage, 130 stopped with Ctrl-C.
+"""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen, TimeoutExpired
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.errors import CoreError, UnreachableError
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from core.aws.connection import Clients
+    from sandbox.launcher import Address
+
+FAILED, STOPPED = 1, 130
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where the calls of a command go. ends_with_us: it is a sandbox that was started for this command alone."""
+
+    clients: Clients
+    ends_with_us: bool
+
+
+@contextmanager
+def reached() -> Iterator[Reached]:
+    """AWS or the sandbox, as the settings have it."""
+    from core.aws.connection import Connection, clients, connect
+
+    settings = Settings.from_environ(os.environ)
+    if settings.mode == "aws":
+        yield Reached(clients(connect(settings)), ends_with_us=False)
+        return
+    with _sandbox(settings.sandbox_dir) as (address, ours):
+        found = Connection(address.region, address.url, None, address.access_key, address.secret_key)
+        yield Reached(clients(found), ours)
+
+
+@contextmanager
+def connected() -> Iterator[Clients]:
+    """Clients for AWS or for the sandbox."""
+    with reached() as place:
+        yield place.clients
+
+
+@contextmanager
+def _sandbox(folder: Path) -> Iterator[tuple[Address, bool]]:
+    """The sandbox that runs on the folder, else one for the length of this call; and whether it is that."""
+    from sandbox import launcher
+
+    if launcher.running(folder) is None:
+        say("Starting the sandbox … (`make sandbox` keeps one running)")
+    try:
+        address, process = launcher.ensure(folder)
+    except (launcher.LaunchError, OSError) as error:
+        raise UnreachableError(
+            "The sandbox did not start.", why=f"{error}", todo=f"Its log is in {folder}."
+        ) from error
+    try:
+        yield address, process is not None
+    finally:
+        if process is not None:
+            _end(process)
+
+
+def _end(process: Popen[bytes]) -> None:
+    """Wait until it has gone: the next call would otherwise meet one that is going."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except TimeoutExpired:
+        process.kill()  # its models end with it
+        process.wait()
+
+
+@contextmanager
+def reporting(debug: bool) -> Iterator[None]:
+    """Errors of ours become text and an exit code, not a traceback."""
+    try:
+        yield
+    except CoreError as error:
+        if debug:
+            raise
+        print_error(error.what, error.why, error.todo)
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt:
+        say("Stopped.")
+        raise typer.Exit(STOPPED) from None
+
+
+def print_error(what: str, why: str, todo: str, where: str = "") -> None:
+    from rich.text import Text
+
+    text = Text(f"{where}: " if where else "", style="bold")
+    text.append(what, style="bold red")
+    text.append("".join(f"\n  {part}" for part in (why, todo) if part), style="not bold")
+    console().print(text, soft_wrap=True)
+
+
+def print_table(title: str, rows: list[dict[str, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        print("There are none.")
+        return
+    table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
+    for row in rows:
+        table.add_row(*row.values())
+    Console(soft_wrap=True).print(table, markup=False)
+
+
+def say(text: str) -> None:
+    console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def print_json(**document: Any) -> None:
+    """The one document of --json; numbers that are none become null."""
+    print(json.dumps(document, indent=1, allow_nan=False))

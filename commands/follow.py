@@ -1,0 +1,126 @@
+"""Following a job's log until the job has ended, like tail -f."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from commands.common import FAILED, STOPPED, Reached, say
+from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
+
+if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.aws.logs import LogToken
+    from core.logs import LogEvent
+    from core.training import TrainingJob
+
+POLL_SECONDS = 2.0
+LAST_LOOKS = 2
+"""How often a log must hold nothing new after the job's end: CloudWatch shows the last lines a little later."""
+
+TRIES = 10
+"""Failed looks in a row after which following is given up."""
+
+PASSING = (CutOffError, ThrottledError, TimedOutError, UnreachableError)
+"""What may pass by itself, while a log is followed for hours."""
+
+
+def follow_to_end(place: Reached, name: str, *, lines: int, as_json: bool = False) -> None:
+    """Print a job's log until the job has ended. Raises Exit: 1 where it failed, 130 for Ctrl-C."""
+    from core.training import status_in_words
+
+    try:
+        job = _Follower(place.clients, name, lines, as_json).run()
+    except KeyboardInterrupt:
+        say(
+            f"The sandbox was started for this call alone and ends now, and the job {name} with it."
+            if place.ends_with_us
+            else f"The job {name} goes on. To stop it: python cli.py jobs stop {name}"
+        )
+        raise typer.Exit(STOPPED) from None
+    reason = f" {job.failure_reason}" if job.failure_reason else ""
+    say(f"The job {name} is {status_in_words(job)}.{reason}")
+    if job.status == "Failed":
+        raise typer.Exit(FAILED)
+
+
+def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
+    """A line each, with its time; as JSON a document each."""
+    from core.logs import as_text
+
+    for event in events:
+        if as_json:
+            print(json.dumps({"at": event.at.isoformat(), "message": event.message, "stream": event.stream}))
+        else:
+            print(as_text([event]), end="")
+    print(end="", flush=True)
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Where we are in a job's log."""
+
+    clients: Clients
+    name: str
+    lines: int
+    as_json: bool
+    token: LogToken | None = None
+    said: str = ""
+    failed: int = 0
+
+    def run(self) -> TrainingJob:
+        """The job, once it has ended and its log has nothing new. Raises AwsError."""
+        quiet = 0
+        job = None
+        while True:
+            try:
+                job = job if job is not None and not job.running else self._job()
+                new = self._lines(job)
+            except PASSING as error:
+                self._stumbled(error)
+            else:
+                self.failed = 0
+                quiet = 0 if new or job.running else quiet + 1
+                if quiet >= LAST_LOOKS:
+                    return job
+            time.sleep(POLL_SECONDS)
+
+    def _job(self) -> TrainingJob:
+        from core.aws.training import describe_job
+        from core.training import status_in_words
+
+        job = describe_job(self.clients, self.name)
+        if self.said != job.secondary_status and job.running:
+            self.said = job.secondary_status
+            say(f"The job {self.name} is {status_in_words(job)}.")
+        return job
+
+    def _lines(self, job: TrainingJob) -> int:
+        """Print what is new; how many lines that were."""
+        from core.aws.logs import LogToken, log_streams, tail
+
+        page = tail(
+            self.clients, self.name, token=self.token, limit=self.lines if self.token is None else 10_000
+        )
+        print_events(page.events, self.as_json)
+        self.token = page.next_token
+        if not page.events and self.token is not None and job.spot:
+            newest = log_streams(self.clients, self.name)[-1]  # a machine that was taken back logs anew
+            if newest != self.token.stream:
+                self.token = LogToken(newest, "")
+                return 1
+        return len(page.events)
+
+    def _stumbled(self, error: AwsError) -> None:
+        if self.failed == 0:
+            say(f"{error} Trying again.")
+        self.failed += 1
+        if self.failed >= TRIES:
+            raise error

@@ -1,0 +1,330 @@
+"""The commands `jobs ...`: training jobs in the terminal. Those that start one are in `commands.launch`."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from commands import launch as launching
+from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
+from commands.follow import follow_to_end, print_events
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.cost import PriceTable
+    from core.curves import MetricSeries
+    from core.job_filter import JobFilter
+    from core.training import TrainingJob
+
+MOST_COMPARED = 6
+LAST_LINES = 200
+
+jobs = typer.Typer(help="Training jobs.", no_args_is_help=True)
+jobs.command("launch")(launching.launch)
+jobs.command("clone")(launching.clone)
+
+Name = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
+Sort = Literal["created", "modified", "name", "status"]
+
+
+@jobs.command("list")
+def list_jobs(
+    *,
+    status: Annotated[
+        list[str] | None, typer.Option(metavar="STATUS", help="InProgress, Completed, Failed, Stopped, ...")
+    ] = None,
+    text: Annotated[str, typer.Option(help="A part of the name.")] = "",
+    created_from: Annotated[str, typer.Option("--from", metavar="DAY", help="Such as 2026-11-22.")] = "",
+    created_to: Annotated[str, typer.Option("--to", metavar="DAY", help="Up to the end of that day.")] = "",
+    every: Annotated[bool, typer.Option("--all", help="Jobs of other algorithms too.")] = False,
+    sort: Annotated[Sort, typer.Option(help="By what.")] = "created",
+    ascending: Annotated[bool, typer.Option("--ascending", help="Oldest, or A, first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List training jobs, newest first."""
+    query = {
+        "status": ",".join(status or ()),
+        "text": text,
+        "from": created_from,
+        "to": created_to,
+        "all": "1" if every else "",
+        "sort": sort,
+        "desc": "0" if ascending else "1",
+    }
+    with reporting(debug):
+        wanted = _filter(query)
+        with connected() as clients:
+            from core.aws.training import all_jobs
+            from core.cost import shipped_prices
+
+            found = all_jobs(clients, wanted, pages=-(-limit // 100))
+            prices = shipped_prices(clients.connection.region)
+        rows = [_summary(job, prices) for job in found.jobs[:limit]]
+        complete = found.complete and len(rows) == len(found.jobs)
+        if as_json:
+            print_json(jobs=rows, total=found.total, complete=complete, prices=prices.said)
+            return
+        print_table("Training jobs", [_table_row(row) for row in rows])
+        if not complete:
+            say(f"There are more than these{f': {found.total} in all' if found.total else ''}.")
+
+
+@jobs.command()
+def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show one job: how it is, what it was asked for, what it costs, and why it failed."""
+    with reporting(debug):
+        with connected() as clients:
+            from core.aws.logs import tail
+            from core.aws.prices import prices
+            from core.aws.training import describe_job
+            from core.diagnosis import diagnose
+
+            job = describe_job(clients, name)
+            failed = job.status == "Failed"
+            lines = (
+                [event.message for event in tail(clients, name, limit=LAST_LINES).events] if failed else None
+            )
+            table = prices(clients)
+        diagnosis = diagnose(job, lines)
+        document = _summary(job, table) | _details(job)
+        document["diagnosis"] = (
+            {
+                "title": diagnosis.title,
+                "cause": diagnosis.cause,
+                "todo": diagnosis.todo,
+                "evidence": diagnosis.evidence,
+            }
+            if diagnosis
+            else None
+        )
+        if as_json:
+            print_json(**document, prices=table.said)
+        else:
+            _print_details(document)
+
+
+@jobs.command()
+def curves(
+    names: Annotated[list[str], typer.Argument(metavar="JOB...", help="One to six jobs.")],
+    *,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Show the metrics of jobs, epoch by epoch, with the best mean IoU."""
+    names = list(dict.fromkeys(names))
+    if len(names) > MOST_COMPARED:
+        raise typer.BadParameter(f"{len(names)} jobs are named; at most {MOST_COMPARED} can be compared.")
+    with reporting(debug):
+        notes: list[str] = []
+        with connected() as clients:
+            from core.aws.metrics import curves as ask
+            from core.aws.training import describe_job
+
+            found = ask(clients, [describe_job(clients, name) for name in names], notes=notes)
+        for note in notes:
+            say(note)
+        if as_json:
+            print_json(jobs={name: [_series(series) for series in found[name]] for name in names})
+            return
+        for name in names:
+            _print_curves(name, found[name])
+
+
+@jobs.command()
+def logs(
+    name: Name,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="From the end.")] = 100,
+    every: Annotated[bool, typer.Option("--all", help="From the start.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Print a job's log. With --follow, like tail -f; Ctrl-C ends that and leaves the job alone."""
+    with reporting(debug), reached() as place:
+        from core.aws.logs import all_events, tail
+        from core.aws.training import describe_job
+
+        if follow:
+            follow_to_end(place, name, lines=lines, as_json=as_json)
+            return
+        if every:
+            whole = all_events(place.clients, name)
+            print_events(whole.events, as_json)
+            if not whole.complete:
+                say("The log is longer than this.")
+            return
+        page = tail(place.clients, name, limit=lines)
+        print_events(page.events, as_json)
+        if not page.has_log:
+            job = describe_job(place.clients, name)
+            say(f"The job {name} has no log; it is {job.status}.")
+
+
+@jobs.command()
+def stop(
+    name: Name,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and do nothing.")] = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Stop a job; what it has learned until then is kept."""
+    with reporting(debug), connected() as clients:
+        from core.aws.training import describe_job
+        from core.plans import plan_stop
+
+        plan = plan_stop(describe_job(clients, name))
+        if launching.carry_out(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+            say(f"The job {name} is stopping.")
+
+
+# What is shown.
+
+
+def _filter(query: dict[str, str]) -> JobFilter:
+    """Raises InputError: what a page ignores with a note is wrong usage here."""
+    from core.job_filter import JobFilter
+
+    wanted = JobFilter.from_query(query)
+    if wanted.notes:
+        raise InputError(" ".join(wanted.notes), todo="`python cli.py jobs list --help` shows what there is.")
+    return wanted
+
+
+def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
+    """A job in one row."""
+    from core.cost import training_cost
+    from core.curves import MIOU
+
+    now = datetime.now(UTC)
+    cost = training_cost(job, prices, now)
+    return {
+        "name": job.name,
+        "status": job.status,
+        "secondary_status": job.secondary_status,
+        "mean_iou": job.final_metrics.get(MIOU),
+        "instance_type": job.instance_type,
+        "spot": job.spot,
+        "seconds": round(job.seconds(now)),
+        "cost_usd": str(cost.so_far.usd) if cost.so_far else None,
+        "created_at": job.created_at.isoformat(),
+    }
+
+
+def _table_row(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "name": row["name"],
+        "status": row["status"]
+        if row["status"] == row["secondary_status"]
+        else f"{row['status']}: {row['secondary_status']}",
+        "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
+        "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
+        "time": _duration(row["seconds"]),
+        "cost": _cost(row["cost_usd"]),
+        "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
+    }
+
+
+def _details(job: TrainingJob) -> dict[str, Any]:
+    """What `show` tells besides the row."""
+    return {
+        "arn": job.arn,
+        "failure_reason": job.failure_reason,
+        "started_at": job.started_at.isoformat() if job.started_at else None,
+        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+        "max_runtime_seconds": job.max_runtime_seconds,
+        "billable_seconds": job.billable_seconds,
+        "image": job.image,
+        "role_arn": job.role_arn,
+        "channels": {channel.name: channel.uri for channel in job.channels},
+        "model_uri": job.model_uri,
+        "final_metrics": dict(job.final_metrics),
+        "hyperparameters": dict(job.hyperparameters),
+        "transitions": [
+            {"status": step.status, "started_at": step.started_at.isoformat(), "message": step.message}
+            for step in job.transitions
+        ],
+    }
+
+
+def _print_details(document: dict[str, Any]) -> None:
+    """Name and value, a line each; what holds several values, a line for each of them."""
+    for name, value in document.items():
+        if value is None or name in ("transitions", "diagnosis"):
+            continue
+        if isinstance(value, dict):
+            print(f"{name}:")
+            for key, text in value.items():
+                print(f"  {key}: {text}")
+        else:
+            print(f"{name}: {_cost(value) if name == 'cost_usd' else value}")
+    print("transitions:")
+    for step in document["transitions"]:
+        print(f"  {step['started_at']}  {step['status']}  {step['message']}")
+    diagnosis = document["diagnosis"]
+    if diagnosis:
+        print(f"diagnosis: {diagnosis['title']}")
+        for name in ("cause", "todo", "evidence"):
+            print(f"  {diagnosis[name]}")
+
+
+def _series(series: MetricSeries) -> dict[str, Any]:
+    """For JSON, which knows no NaN: null."""
+    from core.curves import best_epoch
+
+    best = best_epoch(series, lowest=series.name.endswith("loss"))
+    return {
+        "name": series.name,
+        "unit": series.unit,
+        "source": series.source,
+        "times": [None if text == "NaT" else f"{text}Z" for text in map(str, series.times)],
+        "epochs": None if series.epochs is None else series.epochs.tolist(),
+        "values": [value if math.isfinite(value) else None for value in series.values.tolist()],
+        "best": {"epoch": best.epoch, "value": best.value} if best else None,
+    }
+
+
+def _print_curves(name: str, found: tuple[MetricSeries, ...]) -> None:
+    """A row for each epoch, a column for each metric. The best mean IoU is that of the model that is served."""
+    from core.curves import MIOU, best_epoch, named, notes
+
+    cells: dict[int, dict[str, str]] = {}
+    for series in found:
+        for place, value in enumerate(series.values.tolist()):
+            cells.setdefault(series.epoch_at(place), {})[series.name] = f"{value:.4g}"
+    rows = [
+        {"epoch": str(epoch), **{series.name: cells[epoch].get(series.name, "") for series in found}}
+        for epoch in sorted(cells)
+    ]
+    sources = ", ".join(dict.fromkeys(series.source for series in found))
+    print_table(f"{name} (from {sources})" if sources else name, rows)
+    miou = named(found, MIOU)
+    best = best_epoch(miou) if miou else None
+    if best:
+        print(f"Best mean IoU: {best.value:.3f}, at epoch {best.epoch}.")
+    for series in found:
+        for note in notes(series):
+            say(note)
+
+
+def _duration(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+def _cost(usd: str | None) -> str:
+    from decimal import Decimal
+
+    from core.cost import Money
+
+    return "unknown" if usd is None else str(Money(Decimal(usd)))

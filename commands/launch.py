@@ -1,0 +1,261 @@
+"""The commands that start training jobs: `jobs launch` and `jobs clone`."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.common import FAILED, AsJson, Debug, Reached, print_json, reached, reporting, say
+from commands.follow import follow_to_end
+from core.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.aws.connection import Clients
+    from core.hyperparameters import Problem
+    from core.plans import Plan
+    from core.training import TrainingSpec
+
+INSTANCE = "ml.g4dn.xlarge"
+DAY = 86_400
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
+DURATION = re.compile(r"([1-9]\d{0,7})([smhd]?)")
+
+SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
+SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
+SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
+SANDBOX_RECIPE = {
+    "algorithm": "light",
+    "num_classes": "6",
+    "crop_size": "128",
+    "epochs": "10",
+    "mini_batch_size": "8",
+    "validation_mini_batch_size": "8",
+    "optimizer": "adam",
+    "learning_rate": "0.003",
+    "use_pretrained_model": "False",
+}
+"""What teaches the sandbox's own small network its own data within minutes; taken where nothing else is given."""
+
+NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: made from the time.")]
+Parameters = Annotated[
+    list[str] | None,
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A hyperparameter; once for each."),
+]
+Instance = Annotated[str, typer.Option("--instance-type", metavar="TYPE", help=f"Default: {INSTANCE}.")]
+Runtime = Annotated[str, typer.Option("--max-runtime", metavar="TIME", help="Such as 90m, 4h or 1d.")]
+Spot = Annotated[bool | None, typer.Option("--spot/--no-spot", help="Use spare capacity, which is cheaper.")]
+Wait = Annotated[str, typer.Option("--max-wait", metavar="TIME", help="Of a spot job, with its run time.")]
+Checkpoints = Annotated[str, typer.Option(metavar="S3-PREFIX", help="Where a spot job keeps checkpoints.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Then print its log until it ends.")]
+
+
+def launch(
+    *,
+    data: Annotated[
+        str, typer.Option(metavar="S3-PREFIX", help="Holds train, validation and their _annotation folders.")
+    ] = "",
+    output: Annotated[str, typer.Option(metavar="S3-PREFIX", help="Where the model goes.")] = "",
+    role: Annotated[str, typer.Option(metavar="ARN", help="The role that SageMaker takes on.")] = "",
+    name: NewName = "",
+    parameter: Parameters = None,
+    instance_type: Instance = "",
+    max_runtime: Runtime = "",
+    spot: Spot = None,
+    max_wait: Wait = "",
+    checkpoints: Checkpoints = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    follow: Follow = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Start a training job, after a look at its data and a yes.
+
+    Without --data, --output and --role the sandbox's own are taken; AWS needs all three.
+    """
+    given = _parameters(parameter)
+    changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
+    with reporting(debug), reached() as place:
+        spec = _new_spec(place.clients, data, output, role, given)
+        spec = replace(spec, **changes, name=name or _name(spec.hyperparameters.get("algorithm", "fcn")))
+        _start(place, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
+
+
+def clone(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job to take everything from.")],
+    *,
+    name: NewName = "",
+    parameter: Parameters = None,
+    instance_type: Instance = "",
+    max_runtime: Runtime = "",
+    spot: Spot = None,
+    max_wait: Wait = "",
+    checkpoints: Checkpoints = "",
+    go_on: Annotated[bool, typer.Option("--continue", help="Start from the model that it left.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    follow: Follow = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Start a job once more, changed where you say so."""
+    given = _parameters(parameter)
+    changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
+    with reporting(debug), reached() as place:
+        from core.aws.training import describe_job, job_tags
+        from core.training import clone_spec, continue_spec
+
+        old = describe_job(place.clients, job)
+        old = replace(old, tags=job_tags(place.clients, old))
+        spec = (continue_spec if go_on else clone_spec)(old)
+        values = {**spec.hyperparameters, **given}
+        spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.algorithm))
+        previous = old.hyperparameters if go_on else {}
+        _start(place, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
+
+
+def carry_out(clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
+    if dry_run:
+        print(plan.to_json() if as_json else plan)
+        say("This is a dry run: nothing was done.")
+        return False
+    if not yes:
+        say(str(plan))
+        if not sys.stdin.isatty():
+            raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
+        if not typer.confirm("Do it?", err=True):
+            say("Nothing was done.")
+            raise typer.Exit(FAILED)
+    from core.aws.execute import execute
+
+    outcome = execute(clients, plan)
+    if outcome.recovered:
+        say("AWS's reply was lost on its way, but a second look shows that it was done.")
+    if as_json:
+        print_json(**plan.to_dict(), done=True, recovered=outcome.recovered)
+    return True
+
+
+def _start(
+    place: Reached,
+    spec: TrainingSpec,
+    previous: Mapping[str, str],
+    *,
+    dry_run: bool,
+    yes: bool,
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """Look at the data, say what is wrong, and go on to the plan where nothing is."""
+    from core.aws.prices import prices
+    from core.plans import plan_launch
+
+    spec, problems, notes = _checked(place.clients, spec, previous)
+    for problem in problems:
+        say(f"{problem.severity}: {problem.message}")
+    for note in notes:
+        say(f"note: {note}")
+    if any(problem.is_error for problem in problems):
+        raise InputError("The job would fail, so it was not started.", todo="Mend the errors above.")
+    warnings = tuple(problem.message for problem in problems if problem.severity == "warning")
+    reasons: list[str] = []
+    plan = plan_launch(spec, prices(place.clients, notes=reasons), warnings=warnings)
+    for reason in reasons:
+        say(reason)
+    if not carry_out(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        return
+    say(f"The job {spec.name} has started.")
+    if place.ends_with_us and not follow:
+        say(
+            "The sandbox was started for this call alone, so it waits for the job's end. (`make sandbox` keeps one.)"
+        )
+    if follow or place.ends_with_us:
+        follow_to_end(place, spec.name, lines=10_000, as_json=as_json)
+
+
+def _checked(
+    clients: Clients, spec: TrainingSpec, previous: Mapping[str, str]
+) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
+    """The spec with the number of training pictures filled in, what is wrong with it, and what was not looked at."""
+    from core.aws.training import list_channels
+    from core.preflight import preflight
+
+    found = list_channels(clients, spec.channels)
+    pictures = sum(key.lower().endswith((".jpg", ".jpeg")) for key in found.keys.get("train", ()))
+    if pictures and "num_training_samples" not in spec.hyperparameters:
+        values = {**spec.hyperparameters, "num_training_samples": str(pictures)}
+        spec = replace(spec, hyperparameters=values)
+    problems = preflight(spec, found.keys, previous=previous or None, sandbox=clients.connection.is_sandbox)
+    return spec, problems, found.notes
+
+
+def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
+    """Raises SettingsError for what AWS needs and nobody gave."""
+    from core.aws.images import image_uri
+    from core.channels import data_channels
+    from core.training import TrainingSpec
+
+    sandbox = clients.connection.is_sandbox
+    missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
+    if missing and not sandbox:
+        raise SettingsError(
+            f"{' and '.join(missing)} must be given.", todo="`jobs launch --help` tells of them."
+        )
+    recipe = SANDBOX_RECIPE if sandbox and given.get("algorithm", "light") == "light" else {}
+    return TrainingSpec(
+        name="",
+        role_arn=role or SANDBOX_ROLE,
+        image=image_uri(clients.connection.region),
+        instance_type=INSTANCE,
+        hyperparameters={**recipe, **given},
+        channels=data_channels(data or SANDBOX_DATA),
+        output_uri=output or SANDBOX_OUTPUT,
+    )
+
+
+def _changes(
+    instance_type: str, max_runtime: str, spot: bool | None, max_wait: str, checkpoints: str
+) -> dict[str, Any]:
+    """The fields of a TrainingSpec that were given."""
+    found: dict[str, Any] = {}
+    found |= {"instance_type": instance_type} if instance_type else {}
+    found |= {"max_runtime_seconds": _seconds(max_runtime, "--max-runtime")} if max_runtime else {}
+    found |= {"max_wait_seconds": _seconds(max_wait, "--max-wait")} if max_wait else {}
+    found |= {"checkpoint_uri": checkpoints} if checkpoints else {}
+    found |= {"spot": spot} if spot is not None else {}
+    found |= {"max_wait_seconds": None} if spot is False else {}
+    return found
+
+
+def _seconds(text: str, flag: str) -> int:
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time such as 90m, 4h or 1d.", param_hint=flag)
+    return int(found[1]) * UNITS[found[2]]
+
+
+def _parameters(texts: list[str] | None) -> dict[str, str]:
+    found = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE.", param_hint="--parameter")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _name(algorithm: str) -> str:
+    """A name that nothing else has, and that tells when it was made."""
+    return f"segdeck-{algorithm}-{datetime.now(UTC):%Y%m%d-%H%M%S}"

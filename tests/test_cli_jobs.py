@@ -1,0 +1,338 @@
+"""The commands `jobs ...`, run against a real server on loopback as they would be against AWS."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+import cli
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+ROLE = "arn:aws:iam::123456789012:role/Trainer"
+BUCKET = "cli-jobs"
+DATA, OUTPUT = f"s3://{BUCKET}/data/", f"s3://{BUCKET}/out/"
+PLACES = ("--data", DATA, "--output", OUTPUT, "--role", ROLE)
+RECIPE = (
+    "-p",
+    "num_classes=3",
+    "-p",
+    "mini_batch_size=2",
+    "-p",
+    "validation_mini_batch_size=1",
+    "-p",
+    "epochs=2",
+)
+Run = Callable[..., Result]
+StartJob = Callable[..., str]
+
+
+def picture(kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def run(aws_environ: dict[str, str]) -> Run:
+    """run("list", ...) -> what `jobs` did, in mode aws at the address of the test's sandbox."""
+
+    def invoke(*arguments: object, **environ: str) -> Result:
+        environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
+        return CliRunner().invoke(cli.app, ["jobs", *map(str, arguments)], env=environ)
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
+    """A client; the bucket holds two pictures to train on and one to validate with."""
+    s3 = make_client(sandbox_server, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for split, count in (("train", 2), ("validation", 1)):
+        for number in range(count):
+            s3.put_object(Bucket=BUCKET, Key=f"data/{split}/{number}.jpg", Body=picture("JPEG"))
+            s3.put_object(Bucket=BUCKET, Key=f"data/{split}_annotation/{number}.png", Body=picture("PNG"))
+    return make_client(sandbox_server, "sagemaker")
+
+
+@pytest.fixture
+def start_job(sagemaker: Any) -> Iterator[StartJob]:
+    """start_job(name, wait=True, **hyperparameters of the stub) -> the name of a job; gone after the test."""
+    names: list[str] = []
+
+    def start(name: str, *, wait: bool = True, **values: str) -> str:
+        hyperparameters = {"num_classes": "3", "num_training_samples": "2", "mini_batch_size": "2"}
+        channels = ("train", "validation", "train_annotation", "validation_annotation")
+        sagemaker.create_training_job(
+            TrainingJobName=name,
+            RoleArn=ROLE,
+            AlgorithmSpecification={"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+            HyperParameters=hyperparameters | {"validation_mini_batch_size": "1"} | values,
+            InputDataConfig=[
+                {
+                    "ChannelName": channel,
+                    "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{DATA}{channel}/"}},
+                }
+                for channel in channels
+            ],
+            OutputDataConfig={"S3OutputPath": OUTPUT},
+            ResourceConfig={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+            StoppingCondition={"MaxRuntimeInSeconds": 600},
+        )
+        names.append(name)
+        if wait:
+            wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] in ENDED)
+        return name
+
+    yield start
+    for name in names:
+        if sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress":
+            sagemaker.stop_training_job(TrainingJobName=name)
+        wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] in ENDED)
+        sagemaker.delete_training_job(TrainingJobName=name)
+
+
+ENDED = ("Completed", "Failed", "Stopped")
+
+
+def wait_for(sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The job's description, once it holds."""
+    deadline = time.monotonic() + 60
+    while True:
+        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        if holds(found):
+            return found
+        assert time.monotonic() < deadline, f"{name} is still {found['SecondaryStatus']}"
+        time.sleep(0.05)
+
+
+def names(sagemaker: Any) -> list[str]:
+    return [row["TrainingJobName"] for row in sagemaker.list_training_jobs()["TrainingJobSummaries"]]
+
+
+def test_a_job_is_launched_followed_and_shown(run: Run, sagemaker: Any) -> None:
+    """A launch fills in the number of pictures, starts the job, and with --follow prints its log to its end."""
+    done = run("launch", *PLACES, *RECIPE, "--name", "cli-a", "--max-runtime", "10m", "--yes", "--follow")
+    assert done.exit_code == 0, done.stderr
+    assert "The job cli-a has started." in done.stderr
+    assert "The job cli-a is completed." in done.stderr
+    assert "validation mIOU <score>=(0.2)" in done.stdout
+    found = sagemaker.describe_training_job(TrainingJobName="cli-a")
+    assert found["HyperParameters"]["num_training_samples"] == "2"
+    assert found["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
+    shown = json.loads(run("show", "cli-a", "--json").stdout)
+    assert (shown["name"], shown["status"], shown["diagnosis"]) == ("cli-a", "Completed", None)
+    assert shown["final_metrics"]["validation:mIOU"] == pytest.approx(0.2)
+    assert shown["model_uri"] == f"{OUTPUT}cli-a/output/model.tar.gz"
+    assert "validation:mIOU: 0.2" in run("show", "cli-a").stdout
+
+
+def test_a_dry_run_shows_the_plan_and_starts_nothing(run: Run, sagemaker: Any) -> None:
+    """--dry-run prints the call and its price, and no job comes into being."""
+    done = run("launch", *PLACES, *RECIPE, "--name", "cli-dry", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "CreateTrainingJob" in done.stdout
+    assert "$0.74 an hour, $17.67 at the maximum run time" in done.stdout
+    document = json.loads(run("launch", *PLACES, *RECIPE, "--name", "cli-dry", "--dry-run", "--json").stdout)
+    assert document["steps"][0]["params"]["HyperParameters"]["num_training_samples"] == "2"
+    assert document["price"]["usd_per_hour"] == "0.7364"
+    assert "cli-dry" not in names(sagemaker)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("-p", "mini_batch_siz=2"), "Did you mean mini_batch_size?"),
+        (("-p", "num_training_samples=7"), "the channel train has 2"),
+        (("--instance-type", "ml.m5.xlarge"), "does not train on ml.m5.xlarge"),
+        (("--data", f"s3://{BUCKET}/nothing/"), "There is no object under"),
+    ],
+)
+def test_what_would_fail_is_not_started(
+    run: Run, sagemaker: Any, arguments: tuple[str, ...], words: str
+) -> None:
+    """A job that would fail is refused with the reason, before anything is paid for."""
+    done = run("launch", *PLACES, *RECIPE, "--name", "cli-bad", *arguments, "--yes")
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert "was not started" in done.stderr
+    assert "cli-bad" not in names(sagemaker)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("-p", "novalue"), ("--max-runtime", "soon"), ("--max-runtime", "0h"), ("--instance-type",)],
+)
+def test_wrong_usage(run: Run, sagemaker: Any, arguments: tuple[str, ...]) -> None:
+    """An option without a usable value is wrong usage: exit code 2."""
+    assert run("launch", *PLACES, *RECIPE, *arguments).exit_code == 2
+
+
+def test_aws_needs_data_output_and_role(run: Run) -> None:
+    """On AWS nothing is guessed: data, output and role must be given."""
+    done = run("launch", *RECIPE, "--data", DATA)
+    assert done.exit_code == 1
+    assert "--output and --role must be given" in done.stderr
+
+
+def test_without_a_terminal_nobody_says_yes(run: Run, sagemaker: Any) -> None:
+    """Without --yes and without a terminal to ask on, nothing is started."""
+    done = run("launch", *PLACES, *RECIPE, "--name", "cli-unasked")
+    assert done.exit_code == 1
+    assert "Add --yes" in done.stderr
+    assert "cli-unasked" not in names(sagemaker)
+
+
+def test_a_lost_reply_starts_one_job(run: Run, sandbox_server: Sandbox, sagemaker: Any) -> None:
+    """When the reply to CreateTrainingJob is lost, the job that runs is found, and no second one is started."""
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add("lost_reply", operation="CreateTrainingJob", times=1)
+    try:
+        done = run("launch", *PLACES, *RECIPE, "--name", "cli-lost", "--yes", "--json")
+    finally:
+        sandbox_server.faults.clear()
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["recovered"] is True
+    assert names(sagemaker).count("cli-lost") == 1
+    wait_for(sagemaker, "cli-lost", lambda found: found["TrainingJobStatus"] in ENDED)
+
+
+def test_a_name_is_taken_once(run: Run, start_job: StartJob, sagemaker: Any) -> None:
+    """A name that is taken is refused with the reason."""
+    done = run("launch", *PLACES, *RECIPE, "--name", start_job("cli-taken"), "--yes")
+    assert done.exit_code == 1
+    assert "the name is taken" in done.stderr
+
+
+def test_jobs_are_listed_by_status_and_text(run: Run, start_job: StartJob) -> None:
+    """The list is filtered and sorted as asked, and its JSON tells whether it is complete."""
+    start_job("cli-list-b")
+    start_job("cli-list-a", fail="no such thing")
+    found = json.loads(run("list", "--text", "cli-list", "--sort", "name", "--ascending", "--json").stdout)
+    assert [(row["name"], row["status"]) for row in found["jobs"]] == [
+        ("cli-list-a", "Failed"),
+        ("cli-list-b", "Completed"),
+    ]
+    assert (found["total"], found["complete"]) == (2, True)
+    table = run("list", "--status", "Failed", "--text", "cli-list").stdout
+    assert "cli-list-a" in table
+    assert "cli-list-b" not in table
+    assert "There are more" in run("list", "--text", "cli-list", "--limit", "1").stderr
+    wrong = run("list", "--status", "Done")
+    assert wrong.exit_code == 1
+    assert "no status 'Done'" in wrong.stderr
+
+
+def test_a_failed_job_is_explained(run: Run, start_job: StartJob) -> None:
+    """A failed job is shown with its diagnosis."""
+    name = start_job(
+        "cli-failed", fail="Additional properties are not allowed ('mini_batch_siz' was unexpected)"
+    )
+    shown = json.loads(run("show", name, "--json").stdout)
+    assert shown["diagnosis"]["title"] == "Unknown hyperparameter"
+    assert "Did you mean mini_batch_size" in run("show", name).stdout
+
+
+def test_curves_tell_their_source_and_the_best_epoch(run: Run, start_job: StartJob) -> None:
+    """Curves are shown epoch by epoch with the best mean IoU; JSON has null where a value is no number."""
+    start_job("cli-curve", epochs="3", nan="1")
+    found = json.loads(run("curves", "cli-curve", "--json").stdout)["jobs"]["cli-curve"]
+    miou = next(series for series in found if series["name"] == "validation:mIOU")
+    assert (miou["source"], miou["epochs"], miou["values"]) == ("BatchGetMetrics", [0, 1, 2], [0.1, 0.2, 0.3])
+    assert miou["best"] == {"epoch": 2, "value": 0.3}
+    shown = run("curves", "cli-curve").stdout
+    assert "Best mean IoU: 0.300, at epoch 2." in shown
+    assert run("curves", *(f"j{n}" for n in range(7))).exit_code == 2
+
+
+def test_the_log_is_printed(run: Run, start_job: StartJob) -> None:
+    """The last lines, all lines, and as JSON a document a line; a job that is not there is an error."""
+    name = start_job("cli-log", epochs="3")
+    assert len(run("logs", name, "-n", "2").stdout.splitlines()) == 2
+    rows = [json.loads(line) for line in run("logs", name, "--all", "--json").stdout.splitlines()]
+    assert any("epoch=0, validation mIOU" in row["message"] for row in rows)
+    assert rows[0]["stream"].startswith(f"{name}/algo-1-")
+    missing = run("logs", "cli-nowhere")
+    assert missing.exit_code == 1
+    assert "does not exist" in missing.stderr
+
+
+def test_a_job_is_stopped(run: Run, start_job: StartJob, sagemaker: Any) -> None:
+    """Stop asks the job to end; one that has ended cannot be stopped."""
+    name = start_job("cli-stop", wait=False, epochs="500", seconds="0.2")
+    wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
+    assert run("stop", name, "--dry-run").exit_code == 0
+    assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
+    done = run("stop", name, "--yes")
+    assert done.exit_code == 0, done.stderr
+    wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] == "Stopped")
+    again = run("stop", name, "--yes")
+    assert again.exit_code == 1
+    assert "cannot be stopped: it is stopped" in again.stderr
+
+
+def test_a_clone_takes_everything_but_what_is_changed(run: Run, start_job: StartJob) -> None:
+    """A clone has the job's own request with the changes; --continue adds the channel of its model."""
+    name = start_job("cli-old", epochs="2")
+    done = run("clone", name, "--name", "cli-new", "-p", "epochs=5", "--spot", "--dry-run", "--json")
+    params = json.loads(done.stdout)["steps"][0]["params"]
+    assert params["HyperParameters"]["epochs"] == "5"
+    assert params["HyperParameters"]["num_classes"] == "3"
+    assert params["EnableManagedSpotTraining"] is True
+    assert len(params["InputDataConfig"]) == 4
+    done = run("clone", name, "--name", "cli-next", "--continue", "--dry-run", "--json")
+    params = json.loads(done.stdout)["steps"][0]["params"]
+    assert params["InputDataConfig"][4]["ChannelName"] == "model"
+    refused = run("clone", name, "--continue", "-p", "crop_size=160", "--dry-run")
+    assert refused.exit_code == 1
+    assert "must be the same" in refused.stderr
+
+
+def test_ctrl_c_leaves_the_job_alone(
+    aws_environ: dict[str, str], start_job: StartJob, sagemaker: Any
+) -> None:
+    """Ctrl-C ends following with exit code 130, says that the job goes on, and it does."""
+    name = start_job("cli-follow", wait=False, epochs="500", seconds="0.2")
+    environ = {**os.environ, "SEGDECK_MODE": "aws", **aws_environ}
+    command = [sys.executable, str(ROOT / "cli.py"), "jobs", "logs", name, "--follow"]
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"The job {name} goes on." in said
+    assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
+
+
+def test_following_survives_a_bad_minute(run: Run, sandbox_server: Sandbox, start_job: StartJob) -> None:
+    """A log is followed through throttling; what was missed meanwhile is printed then."""
+    name = start_job("cli-bumpy", epochs="2")
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="GetLogEvents", code="ThrottlingException", message="Slow", status=400, times=4
+    )
+    try:
+        done = run("logs", name, "--follow")
+    finally:
+        sandbox_server.faults.clear()
+    assert done.exit_code == 0, done.stderr
+    assert "Trying again." in done.stderr
+    assert done.stdout.count("validation mIOU") == 2
