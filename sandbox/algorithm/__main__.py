@@ -1,4 +1,4 @@
-"""`python -m sandbox.algorithm serve`: what a container's entry point is to SageMaker."""
+"""`python -m sandbox.algorithm serve` and `train`: what a container's entry point is to SageMaker."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ UNUSABLE = 3
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
+    return int(options.run(options))
+
+
+def _serve(options: argparse.Namespace) -> int:
     try:
         load_mxnet(SERVE_THREADS)
         # Imported here: MXNet must have been told its threads before any of it is loaded.
@@ -28,6 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _train(_options: argparse.Namespace) -> int:
+    # Imported here: serving needs none of it.
+    from sandbox.algorithm import train_command  # noqa: PLC0415
+
+    os.nice(train_command.NICENESS)
+    return train_command.run(train_command.Root.from_environ(os.environ))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sandbox.algorithm", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -36,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--port", type=int, default=8080, help="where no socket is inherited (default: 8080)"
     )
+    serving.set_defaults(run=_serve)
+    training = commands.add_parser("train", help="train the job described below $SM_ML_ROOT")
+    training.set_defaults(run=_train)
     return parser
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from sandbox.algorithm.predict import normalise
 from sandbox.algorithm.scores import IGNORE
@@ -15,6 +17,8 @@ Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 Examples = Sequence[Example]
 Turn = Callable[[Example, np.random.Generator], Example]
 """How a crop is turned before it is trained on."""
+Take = Callable[[Example, int, np.random.Generator], Example]
+"""How a square crop of so many pixels a side is taken from an example."""
 
 
 def any_way_up(example: Example, random: np.random.Generator) -> Example:
@@ -42,8 +46,40 @@ def random_crop(example: Example, side: int, random: np.random.Generator) -> Exa
     height, width = labels.shape
     top = int(random.integers(max(0, height - side) + 1))
     left = int(random.integers(max(0, width - side) + 1))
-    picture = picture[top : top + side, left : left + side]
-    labels = labels[top : top + side, left : left + side]
+    cut = picture[top : top + side, left : left + side], labels[top : top + side, left : left + side]
+    return _filled_up(cut, side)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaledCrop:
+    """A random crop of the picture at a random scale, as AWS takes it.
+
+    base_size: the long side is scaled to this, times a random number from 0.5 to 2.
+    """
+
+    base_size: int
+
+    def __call__(self, example: Example, side: int, random: np.random.Generator) -> Example:
+        """Only the part that the crop shows is scaled."""
+        picture, labels = example
+        scale = self.base_size * random.uniform(0.5, 2.0) / max(labels.shape)
+        height, width = (max(1, round(length * scale)) for length in labels.shape)
+        top = int(random.integers(max(0, height - side) + 1))
+        left = int(random.integers(max(0, width - side) + 1))
+        size = min(side, width), min(side, height)
+        down, right = labels.shape[0] / height, labels.shape[1] / width
+        box = (left * right, top * down, (left + size[0]) * right, (top + size[1]) * down)
+        bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
+        cut = (
+            np.asarray(Image.fromarray(picture).resize(size, bilinear, box)),
+            np.asarray(Image.fromarray(labels).resize(size, nearest, box)),
+        )
+        return _filled_up(cut, side)
+
+
+def _filled_up(example: Example, side: int) -> Example:
+    """Black and ignored pixels to the right and below, up to a square."""
+    picture, labels = example
     rows, columns = side - labels.shape[0], side - labels.shape[1]
     if rows or columns:
         picture = np.pad(picture, ((0, rows), (0, columns), (0, 0)))
@@ -52,7 +88,13 @@ def random_crop(example: Example, side: int, random: np.random.Generator) -> Exa
 
 
 def batches(
-    examples: Examples, *, size: int, crop: int, turn: Turn, random: np.random.Generator
+    examples: Examples,
+    *,
+    size: int,
+    crop: int,
+    turn: Turn,
+    random: np.random.Generator,
+    take: Take = random_crop,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """One epoch in random order, the last incomplete batch left out unless it is the only one.
 
@@ -61,6 +103,6 @@ def batches(
     order = random.permutation(len(examples))
     for start in range(0, max(1, len(order) - size + 1), size):
         chosen = order[start : start + size]
-        crops = [turn(random_crop(examples[int(i)], crop, random), random) for i in chosen]
+        crops = [turn(take(examples[int(i)], crop, random), random) for i in chosen]
         pictures = np.concatenate([normalise(picture) for picture, _ in crops])
         yield pictures, np.stack([labels for _, labels in crops])

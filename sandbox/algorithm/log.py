@@ -25,9 +25,14 @@ def warning(text: str) -> None:
     _line("WARNING", text)
 
 
-def failure(text: str, error: BaseException) -> None:
+def error(text: str) -> None:
+    """One line about what ends the process."""
+    _line("ERROR", text)
+
+
+def failure(text: str, problem: BaseException) -> None:
     """What nobody foresaw, with where it happened."""
-    _line("ERROR", f"{text}\n{''.join(traceback.format_exception(error))}")
+    _line("ERROR", f"{text}\n{''.join(traceback.format_exception(problem))}")
 
 
 def metrics(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,31 +14,48 @@ from numpy.typing import NDArray
 
 from sandbox.algorithm import log
 from sandbox.algorithm.archive import BEST, LAST, Architecture, build
-from sandbox.algorithm.augment import Examples, Turn, any_way_up, batches
+from sandbox.algorithm.augment import (
+    Example,
+    Examples,
+    Take,
+    Turn,
+    any_way_up,
+    batches,
+    random_crop,
+)
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
-from sandbox.algorithm.predict import MULTIPLE, forward, network_input
+from sandbox.algorithm.predict import MULTIPLE, network_input
+from sandbox.algorithm.schedule import Optimizer, Schedule
 from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
+
+VALIDATION_PIXELS = {"light": 4_000_000}
+VALIDATION_PIXELS_RESNET = 1_000_000
+"""Of all pictures that are validated at once; one alone may be larger."""
+UNFINISHED = ".unfinished-"
+"""Files in the model's folder that begin so are being written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to train.
 
-    crop:     side of the square crops, pixels.
-    warm_up:  steps in which the learning rate rises from a tenth.
-    momentum: None for optimizers that know none.
+    crop:             side of the square crops, pixels.
+    samples:          what the learning rate's schedule takes for the number of training pictures; None counts them.
+    validation_batch: pictures that are validated at once, if they are of one size.
+    start:            the parameters to begin with; None begins with random ones.
     """
 
     architecture: Architecture
     epochs: int = 10
     batch: int = 16
     crop: int = 240
-    optimizer: str = "sgd"
-    learning_rate: float = 0.001
-    weight_decay: float = 0.0001
-    momentum: float | None = 0.9
-    warm_up: int = 0
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    samples: int | None = None
+    take: Take = random_crop
     turn: Turn = any_way_up
+    validation_batch: int = 1
+    start: Path | None = None
     seed: int = 3
 
 
@@ -46,13 +63,15 @@ class Recipe:
 class Epoch:
     """What one epoch came to.
 
-    loss:   mean cross-entropy of the training pixels, nats.
-    counts: confusion of the validation pixels, see `scores.confusion`.
+    loss:       mean cross-entropy of the training pixels, nats.
+    counts:     confusion of the validation pixels, see `scores.confusion`.
+    throughput: pictures trained on in a second.
     """
 
     number: int
     loss: float
     counts: NDArray[np.int64]
+    throughput: float
 
     @property
     def mean_iou(self) -> float:
@@ -60,65 +79,123 @@ class Epoch:
         return mean_iou(self.counts)
 
 
-def train(recipe: Recipe, training: Examples, validation: Examples, folder: Path) -> Iterator[Epoch]:
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+def train(
+    recipe: Recipe,
+    training: Examples,
+    validation: Examples,
+    folder: Path,
+    *,
+    stop: Callable[[], bool] = never,
+) -> Iterator[Epoch]:
     """Train epoch by epoch. After each, `folder` holds the last parameters and the best so far.
 
+    stop: asked between steps; once it is true, what there is is saved and no further epoch comes.
     Repeats itself on the same machine with the same number of threads.
     """
     mx = load_mxnet(TRAIN_THREADS)
     mx.random.seed(recipe.seed)
     random = np.random.default_rng(recipe.seed)
-    network = _fresh(recipe.architecture)
-    trainer = _trainer(network, recipe, steps=recipe.epochs * max(1, len(training) // recipe.batch))
+    network = _network(recipe)
+    trainer = _trainer(network, recipe, len(training))
     best = -1.0
     for number in range(recipe.epochs):
         started = time.time()
-        crops = batches(training, size=recipe.batch, crop=recipe.crop, turn=recipe.turn, random=random)
-        losses = [_step(network, trainer, pictures, labels, random) for pictures, labels in crops]
-        epoch = Epoch(number, float(np.mean(losses)), evaluate(network, recipe.architecture, validation))
-        _report(epoch, seconds=time.time() - started)
-        network.save_parameters(str(folder / LAST))
+        losses: list[float] = []
+        for pictures, labels in _batches(recipe, training, random):
+            losses.append(_step(network, trainer, pictures, labels, random))
+            if stop():
+                _save(network, folder / LAST)
+                return
+        throughput = len(losses) * min(recipe.batch, len(training)) / (time.time() - started)
+        _save(network, folder / LAST)
+        counts = evaluate(network, recipe.architecture, validation, recipe.validation_batch)
+        epoch = Epoch(number, float(np.mean(losses)), counts, throughput)
         if epoch.mean_iou > best:
             best = epoch.mean_iou
-            shutil.copyfile(folder / LAST, folder / BEST)
+            _copy(folder / LAST, folder / BEST)
+        _report(epoch, recipe.epochs, seconds=time.time() - started, best=best)
         yield epoch
+        if stop():
+            return
 
 
-def evaluate(network: Any, architecture: Architecture, examples: Examples) -> NDArray[np.int64]:
+def _batches(
+    recipe: Recipe, training: Examples, random: np.random.Generator
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    return batches(
+        training, size=recipe.batch, crop=recipe.crop, take=recipe.take, turn=recipe.turn, random=random
+    )
+
+
+def evaluate(
+    network: Any, architecture: Architecture, examples: Examples, batch: int = 1
+) -> NDArray[np.int64]:
     """The confusion over all examples, each at its full size."""
     total = np.zeros((architecture.classes, architecture.classes), np.int64)
-    for picture, labels in examples:
-        height, width = labels.shape
-        scores = forward(network, network_input(picture, MULTIPLE[architecture.algorithm]))
-        predicted = scores[:, :height, :width].argmax(axis=0).astype(np.uint8)
-        total += confusion(labels, predicted, architecture.classes)
+    limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
+    for group in _groups(examples, batch, limit):
+        height, width = group[0][1].shape
+        inputs = [network_input(picture, MULTIPLE[architecture.algorithm]) for picture, _ in group]
+        predicted = _predict(network, np.concatenate(inputs))[:, :height, :width]
+        total += confusion(np.stack([labels for _, labels in group]), predicted, architecture.classes)
     return total
 
 
-def _fresh(architecture: Architecture) -> Any:
-    """The network with random parameters."""
+def _groups(examples: Examples, batch: int, limit: int) -> Iterator[list[Example]]:
+    """Neighbours of one size, at most `batch` of them and at most `limit` pixels, but at least one."""
+    group: list[Example] = []
+    for example in examples:
+        shape = example[1].shape
+        full = len(group) >= batch or (len(group) + 1) * shape[0] * shape[1] > limit
+        if group and (full or group[0][1].shape != shape):
+            yield group
+            group = []
+        group.append(example)
+    if group:
+        yield group
+
+
+def _predict(network: Any, pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(N, 3, H, W) float32 to class ids (N, H, W) uint8."""
+    scores = network(load_mxnet().nd.array(pictures))
+    main = scores[0] if isinstance(scores, tuple | list) else scores
+    return np.asarray(main.asnumpy().argmax(axis=1), np.uint8)
+
+
+def _network(recipe: Recipe) -> Any:
+    """The network with random parameters, or with those to go on from."""
     mx = load_mxnet()
-    network = build(architecture)
+    network = build(recipe.architecture)
     network.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    if recipe.start is not None:
+        network.load_parameters(str(recipe.start))
     network.hybridize(static_alloc=True)
     return network
 
 
-def _trainer(network: Any, recipe: Recipe, steps: int) -> Any:
-    """The optimizer, with a learning rate that falls to a hundredth as a polynomial of the steps."""
-    mx = load_mxnet()
-    rate = recipe.learning_rate
-    options = {
-        "learning_rate": rate,
-        "wd": recipe.weight_decay,
-        "lr_scheduler": mx.lr_scheduler.PolyScheduler(
-            steps, rate, pwr=0.9, final_lr=rate / 100,
-            warmup_steps=min(recipe.warm_up, steps // 4), warmup_begin_lr=rate / 10,
-        ),
-    }  # fmt: skip
-    if recipe.momentum is not None:
-        options["momentum"] = recipe.momentum
-    return mx.gluon.Trainer(network.collect_params(), recipe.optimizer, options)
+def _trainer(network: Any, recipe: Recipe, examples: int) -> Any:
+    """The optimizer, with its schedule."""
+    steps = max(1, (recipe.samples or examples) // recipe.batch)
+    rate = recipe.optimizer.rate
+    return recipe.optimizer.trainer(network, recipe.schedule.scheduler(rate, recipe.epochs, steps))
+
+
+def _save(network: Any, path: Path) -> None:
+    """Whole or not at all: who is stopped while it is written keeps the parameters of before."""
+    new = path.with_name(UNFINISHED + path.name)
+    network.save_parameters(str(new))
+    new.replace(path)
+
+
+def _copy(source: Path, path: Path) -> None:
+    new = path.with_name(UNFINISHED + path.name)
+    shutil.copyfile(source, new)
+    new.replace(path)
 
 
 def _step(
@@ -158,10 +235,14 @@ def _cross_entropy(probabilities: Any, wanted: Any) -> float:
     return float(total / max(1.0, counted.sum().asscalar()))
 
 
-def _report(epoch: Epoch, seconds: float) -> None:
+def _report(epoch: Epoch, epochs: int, *, seconds: float, best: float) -> None:
     """The lines that SageMaker reads its metrics from."""
     quality = f"#quality_metric: host=algo-1, epoch={epoch.number}"
     log.info(f"{quality}, train cross_entropy <loss>={epoch.loss:.6f}")
+    log.info(f"#throughput_metric: host=algo-1, train throughput={epoch.throughput:.3f} records/second")
     log.info(f"{quality}, validation mIOU <score>={epoch.mean_iou:.6f}")
     log.info(f"{quality}, validation pixel_accuracy <score>={pixel_accuracy(epoch.counts):.6f}")
-    log.info(f"Epoch {epoch.number} took {seconds:.1f} seconds")
+    done = 100 * (epoch.number + 1) // epochs
+    log.info(f"#progress_metric: host=algo-1, completed {done} % of epochs")
+    mark = " and is the best so far" if epoch.mean_iou >= best else ""
+    log.info(f"Epoch {epoch.number} took {seconds:.1f} seconds{mark}")

@@ -26,6 +26,7 @@ from sandbox.algorithm.archive import (
 from sandbox.algorithm.augment import any_way_up
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import Predictor
+from sandbox.algorithm.schedule import Optimizer, Schedule
 from sandbox.algorithm.train import Recipe, train
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card
@@ -38,6 +39,7 @@ KEPT_BITS = 12
 """Significant bits of the weights that ship; the archive is half as large, and the figures are those of the rounded
 weights."""
 WARM_UP = 30
+WEIGHT_DECAY = 0.0001
 
 
 def make(demo: Demo) -> None:
@@ -64,8 +66,9 @@ def fit(demo: Demo, names: list[str], folder: Path) -> int:
     plan = demo.schedule
     recipe = Recipe(
         Architecture("light", "light", len(demo.classes)),
-        epochs=plan.epochs, batch=plan.batch, crop=plan.crop, optimizer="adam",
-        learning_rate=plan.learning_rate, momentum=None, warm_up=WARM_UP, turn=any_way_up,
+        epochs=plan.epochs, batch=plan.batch, crop=plan.crop,
+        optimizer=Optimizer("adam", plan.learning_rate, WEIGHT_DECAY),
+        schedule=Schedule("poly", warm_up=WARM_UP), turn=any_way_up,
     )  # fmt: skip
     training = demo.training()
     validation: list[Example] = list(demo.validation()) or [read_shown(demo.folder, name) for name in names]

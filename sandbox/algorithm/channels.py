@@ -1,0 +1,223 @@
+"""The channels of a training job: pictures and masks found, paired by name, checked, and read as they are needed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from sandbox.algorithm import log
+from sandbox.algorithm.augment import Example
+from sandbox.algorithm.failure import InputError, invalid_channels
+from sandbox.algorithm.label_map import identity, read_label_map
+from sandbox.algorithm.scores import IGNORE
+
+REQUIRED = ("train", "validation", "train_annotation", "validation_annotation")
+PICTURES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+MASKS = {".png": "PNG"}
+MASK_MODES = ("L", "P", "1")
+CACHE_BYTES = 256 * 2**20
+"""Decoded examples that are kept; beyond it the one not used for longest is read again."""
+AT_ONCE = 4
+"""Files that are checked at once."""
+_UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A picture and its mask."""
+
+    picture: Path
+    mask: Path
+
+
+class Examples(Sequence[Example]):
+    """The pairs of a channel, read when they are asked for; the last ones used stay decoded.
+
+    labels: the label of each pixel value, (256,) uint8.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], classes: int, labels: NDArray[np.uint8], cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self.pairs, self._classes, self._labels = pairs, classes, labels
+        self._room = cache_bytes
+        self._cache: OrderedDict[int, Example] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
+        """Raises InputError for a picture that cannot be read."""
+        if isinstance(index, slice):
+            return Examples(self.pairs[index], self._classes, self._labels, self._room)
+        number = range(len(self))[index]
+        if number in self._cache:
+            self._cache.move_to_end(number)
+            return self._cache[number]
+        example = self._read(self.pairs[number])
+        self._keep(number, example)
+        return example
+
+    def check(self) -> None:
+        """Read every mask, and of every picture its size. Raises InputError, which names the file."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for _ in pool.map(self._check, self.pairs):
+                    pass
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _check(self, pair: Pair) -> None:
+        shape = read_mask(pair.mask, self._labels, self._classes).shape
+        _check_sizes(pair, _size(pair.picture), shape)
+
+    def _read(self, pair: Pair) -> Example:
+        labels = read_mask(pair.mask, self._labels, self._classes)
+        picture = read_picture(pair.picture)
+        _check_sizes(pair, picture.shape[:2], labels.shape)
+        return picture, labels
+
+    def _keep(self, number: int, example: Example) -> None:
+        self._cache[number] = example
+        self._room -= _bytes(example)
+        while self._room < 0:
+            self._room += _bytes(self._cache.popitem(last=False)[1])
+
+
+def check_channels(data: Path) -> None:
+    """Raises InputError when a channel is not there or empty. data: the folder `input/data`."""
+    for name in REQUIRED:
+        if not (data / name).is_dir():
+            raise invalid_channels(f"u'{name}' is a required property")
+        if not any(path.is_file() for path in (data / name).rglob("*")):
+            raise InputError(f"No files found in the channel '{name}'.")
+
+
+def read_channel(data: Path, name: str, classes: int) -> Examples:
+    """The examples of `train` or `validation`, with the label map if there is one. Raises InputError."""
+    pairs = find_pairs(data / name, data / f"{name}_annotation")
+    labels = identity()
+    path = data / "label_map" / f"{name}_label_map.json"
+    if path.is_file():
+        labels = read_label_map(path)
+        log.info(f"The channel {name} has a label map: {_changes(labels)}")
+    elif path.parent.is_dir():
+        log.warning(f"The channel label_map has no {path.name}: the labels of {name} are taken as they are")
+    return Examples(pairs, classes, labels)
+
+
+def find_pairs(pictures: Path, masks: Path) -> list[Pair]:
+    """Pictures and masks of the same name below two folders, by name. Raises InputError."""
+    found, wanted = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
+    if not found:
+        raise InputError(
+            f"No image files found in the channel '{pictures.name}': wanted .jpg beside .png masks."
+        )
+    alone = sorted(set(found) - set(wanted))
+    if alone:
+        more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+        raise InputError(
+            f"The image {found[alone[0]].name}{more} of the channel '{pictures.name}' has no annotation: "
+            f"no file {alone[0]}.png was found in the channel '{masks.name}'."
+        )
+    left_over = sorted(set(wanted) - set(found))
+    if left_over:
+        log.warning(f"{len(left_over)} annotations have no image, the first is {wanted[left_over[0]].name}")
+    return [Pair(path, wanted[stem]) for stem, path in sorted(found.items())]
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 red, green, blue, as it is stored: the EXIF orientation is left alone. Raises InputError."""
+    try:
+        with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
+            return np.asarray(image.convert("RGB"))
+    except _UNREADABLE as error:
+        raise InputError(f"The image {path.name} cannot be read: {_why(error)}") from error
+
+
+def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
+    """(H, W) uint8 class ids and 255. Raises InputError."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.mode not in MASK_MODES:
+                raise InputError(
+                    f"The annotation {path.name} has mode {image.mode}, wanted a PNG with a single channel of "
+                    "8 bits (mode L or P) whose pixel values are class ids."
+                )
+            found = np.asarray(image).astype(np.uint8)
+    except _UNREADABLE as error:
+        raise InputError(f"The annotation {path.name} cannot be read: {_why(error)}") from error
+    mapped = labels[found]
+    outside = (mapped >= classes) & (mapped != IGNORE)
+    if outside.any():
+        raise InputError(
+            f"The annotation {path.name} has the label {int(found[outside][0])}, which is out of range: wanted "
+            f"0 to {classes - 1} (num_classes is {classes}), or 255 for pixels to ignore."
+        )
+    return mapped
+
+
+def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
+    """The files of these endings below a folder, by their path in it without the ending. Raises InputError."""
+    found: dict[str, Path] = {}
+    others = 0
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix.lower() not in kinds:
+            others += 1
+        elif path.is_file():
+            stem = path.relative_to(folder).with_suffix("").as_posix()
+            if stem in found:
+                raise InputError(
+                    f"{found[stem].name} and {path.name} of the channel '{folder.name}' have the same name."
+                )
+            found[stem] = path
+    if others:
+        log.warning(f"{others} files of the channel {folder.name} are no pictures and are left out")
+    return found
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Height and width, from the head of the file. Raises InputError."""
+    try:
+        with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
+            return image.height, image.width
+    except _UNREADABLE as error:
+        raise InputError(f"The image {path.name} cannot be read: {_why(error)}") from error
+
+
+def _check_sizes(pair: Pair, picture: Sequence[int], mask: Sequence[int]) -> None:
+    if tuple(picture) != tuple(mask):
+        raise InputError(
+            f"The image {pair.picture.name} has {picture[1]} x {picture[0]} pixels and its annotation "
+            f"{pair.mask.name} has {mask[1]} x {mask[0]}: their sizes do not match."
+        )
+
+
+def _changes(labels: NDArray[np.uint8]) -> str:
+    changed = [f"{value} is {label}" for value, label in enumerate(labels.tolist()) if value != label][:12]
+    return (
+        f"pixel value {', '.join(changed)}{' ...' if len(changed) == 12 else ''}" if changed else "no change"
+    )
+
+
+def _bytes(example: Example) -> int:
+    return example[0].nbytes + example[1].nbytes
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "cannot identify image file"
+    return str(error) or type(error).__name__

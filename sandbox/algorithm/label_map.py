@@ -1,0 +1,60 @@
+"""The label map of a channel: which label each pixel value of a mask stands for.
+
+`{"scale": "3"}` divides, rounding down; `{"map": {"0": 5, "1": 0}}` names for each label the value that it has in the
+mask. 255 is "ignore" and stays so unless the map names it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.scores import IGNORE
+
+UNKNOWN = 254
+"""What a value becomes that the map does not name: never a class, as there are at most 254."""
+
+
+def identity() -> NDArray[np.uint8]:
+    """The table of no map: (256,) uint8, each value itself."""
+    return np.arange(256, dtype=np.uint8)
+
+
+def read_label_map(path: Path) -> NDArray[np.uint8]:
+    """The label of each pixel value, (256,) uint8. Raises InputError for a file that is not a label map."""
+    try:
+        found = json.loads(path.read_bytes())
+        unknown = sorted(set(found) - {"scale", "map"})
+        if unknown:
+            raise InputError(f"The label map {path.name} has {', '.join(unknown)}, wanted 'scale' or 'map'.")
+        if "map" in found:
+            return _by_map(found["map"])
+        return _by_scale(found.get("scale", 1))
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"The label map {path.name} cannot be read ({error}): wanted "
+            '{"scale": "3"}, or {"map": {"LABEL": PIXEL VALUE}} with whole numbers from 0 to 255.'
+        ) from error
+
+
+def _by_map(pairs: dict[str, Any]) -> NDArray[np.uint8]:
+    table = np.full(256, UNKNOWN, np.uint8)
+    table[IGNORE] = IGNORE
+    for label, value in pairs.items():
+        if not (0 <= int(label) <= 255 and 0 <= int(value) <= 255):
+            raise ValueError(f"{label} for {value}")
+        table[int(value)] = int(label)
+    return table
+
+
+def _by_scale(scale: Any) -> NDArray[np.uint8]:
+    if float(scale) < 1 or float(scale) > 255:
+        raise ValueError(f"scale {scale}")
+    table: NDArray[np.uint8] = np.floor(identity() / float(scale)).astype(np.uint8)
+    table[IGNORE] = IGNORE
+    return table

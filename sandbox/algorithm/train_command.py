@@ -1,0 +1,252 @@
+"""`train`: what a training container does, from /opt/ml to the model.
+
+How it is started:
+
+    SM_ML_ROOT            stands for /opt/ml: input/config/hyperparameters.json, input/data/CHANNEL, model, output
+    SANDBOX_LIFELINE_FD   the reading end of a pipe; when it ends, whoever started us is gone, and we go too
+
+It ends with 0 when the model is there, also when SIGTERM cut it short; with 2 and output/failure when a
+hyperparameter or a file is at fault; with another code and output/failure when the algorithm is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox.algorithm import log
+from sandbox.algorithm.archive import Architecture, write_hyperparameters
+from sandbox.algorithm.augment import ScaledCrop, any_way_up, left_or_right, random_crop
+from sandbox.algorithm.channels import Examples, check_channels, read_channel
+from sandbox.algorithm.early_stopping import EarlyStopping
+from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, InputError
+from sandbox.algorithm.hyperparameters import DEFAULTS, LIGHT, Hyperparameters, read, round_up
+from sandbox.algorithm.incremental import Start, read_start
+from sandbox.algorithm.memory import check_memory
+from sandbox.algorithm.mxnet_import import TRAIN_THREADS, AlgorithmError, load_mxnet
+from sandbox.algorithm.schedule import Optimizer, Schedule
+from sandbox.algorithm.train import UNFINISHED, Epoch, Recipe, train
+
+EXIT_ALGORITHM_ERROR = 1
+NICENESS = 5
+"""Whoever looks at the dashboard goes before."""
+LIGHT_WARM_UP = 30
+LIGHT_MULTIPLE = 16
+"""The light network's crops are multiples of its deepest stride."""
+LAST_STEP = 10.0
+"""Seconds that the step under way has to end after SIGTERM; then the parameters of the last epoch must do."""
+MAX_FAILURE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The folders of the contract. lifeline_fd: a descriptor inherited, None where there is none."""
+
+    folder: Path
+    lifeline_fd: int | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Root:
+        lifeline = environ.get("SANDBOX_LIFELINE_FD")
+        return cls(Path(environ.get("SM_ML_ROOT", "/opt/ml")), int(lifeline) if lifeline else None)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "input" / "data"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+    def hyperparameters(self) -> dict[str, str]:
+        """What the job was given. Raises InputError."""
+        path = self.folder / "input" / "config" / "hyperparameters.json"
+        try:
+            values = json.loads(path.read_bytes())
+            return {str(name): str(value) for name, value in values.items()}
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(f"Unable to parse hyperparameters from {path.name}: {error}") from error
+
+
+def run(root: Root) -> int:
+    """Train one job; the exit code."""
+    if root.lifeline_fd is not None:
+        threading.Thread(target=_die_with, args=(root.lifeline_fd,), daemon=True).start()
+    root.model.mkdir(parents=True, exist_ok=True)
+    stop = _stop_on_signals(root.model)
+    try:
+        _train(root, stop)
+    except InputError as error:
+        _fail(root, str(error))
+        return EXIT_CLIENT_ERROR
+    except AlgorithmError as error:
+        _fail(root, str(error))
+        return EXIT_ALGORITHM_ERROR
+    except Exception as error:  # noqa: BLE001 - the edge of the process: reported to the log and to SageMaker
+        log.failure("Training failed", error)
+        _fail(root, f"{type(error).__name__}: {error}")
+        return EXIT_ALGORITHM_ERROR
+    return 0
+
+
+def recipe_of(asked: Hyperparameters, start: Start | None) -> Recipe:
+    """How to train, from the hyperparameters."""
+    light = asked.algorithm == LIGHT
+    architecture = Architecture(LIGHT, LIGHT, asked.num_classes)
+    if not light:
+        architecture = Architecture(asked.algorithm, asked.backbone, asked.num_classes, True, "v1s")
+    return Recipe(
+        architecture=start.architecture if start else architecture,
+        epochs=asked.epochs,
+        batch=asked.mini_batch_size,
+        crop=round_up(asked.crop_size, LIGHT_MULTIPLE) if light else asked.crop_size,
+        optimizer=_optimizer(asked),
+        schedule=Schedule(
+            asked.lr_scheduler,
+            asked.lr_scheduler_step,
+            asked.lr_scheduler_factor,
+            LIGHT_WARM_UP if light else 0,
+        ),
+        samples=asked.num_training_samples,
+        take=random_crop if light else ScaledCrop(asked.base_size),
+        turn=any_way_up if light else left_or_right,
+        validation_batch=asked.validation_mini_batch_size,
+        start=start.parameters if start else None,
+    )
+
+
+def _optimizer(asked: Hyperparameters) -> Optimizer:
+    """AWS's table gives momentum and weight decay to sgd alone."""
+    found = Optimizer(asked.optimizer, asked.learning_rate, gamma1=asked.gamma1, gamma2=asked.gamma2)
+    if asked.optimizer != "sgd":
+        return found
+    return replace(found, momentum=asked.momentum, weight_decay=asked.weight_decay)
+
+
+def _train(root: Root, stop: threading.Event) -> None:
+    given = root.hyperparameters()
+    log.info(f"Reading default configuration: {json.dumps(DEFAULTS)}")
+    log.info(f"Merging with provided configuration from hyperparameters.json: {json.dumps(given)}")
+    asked = read(given)
+    log.info(f"Final configuration: {json.dumps(asked.text())}")
+    check_channels(root.data)
+    training, validation = (
+        read_channel(root.data, name, asked.num_classes) for name in ("train", "validation")
+    )
+    _check_files(training, validation)
+    load_mxnet(TRAIN_THREADS)
+    start = read_start(root.data / "model", asked, root.folder)
+    check_memory(asked)
+    _say_what_differs(asked, training, start)
+    write_hyperparameters(root.model, asked.text())
+    epochs = train(recipe_of(asked, start), training, validation, root.model, stop=stop.is_set)
+    _follow(epochs, asked, stop)
+
+
+def _check_files(training: Examples, validation: Examples) -> None:
+    started = time.monotonic()
+    for examples in (training, validation):
+        examples.check()
+    log.info(
+        f"{len(training)} pictures to train on and {len(validation)} to validate with, "
+        f"checked in {time.monotonic() - started:.1f} seconds"
+    )
+
+
+def _follow(epochs: Iterator[Epoch], asked: Hyperparameters, stop: threading.Event) -> None:
+    """Run the epochs, to the last one or to an early stop."""
+    stopping = EarlyStopping(
+        asked.early_stopping_min_epochs, asked.early_stopping_patience, asked.early_stopping_tolerance
+    )
+    best, number = -1.0, 0
+    for epoch in epochs:
+        if epoch.mean_iou > best:
+            best, number = epoch.mean_iou, epoch.number
+        if asked.early_stopping and stopping.update(epoch.mean_iou):
+            log.info(
+                f"Early stopping after epoch {epoch.number}: no gain in validation mIOU for "
+                f"{stopping.without_gain} epochs (early_stopping_patience {stopping.patience}, "
+                f"early_stopping_tolerance {stopping.tolerance:g})"
+            )
+            break
+    if stop.is_set():
+        log.info("Training was stopped; the parameters so far are saved")
+    if best >= 0:
+        log.info(
+            f"The best epoch is {number} with validation mIOU {best:.6f}: its parameters are model_best.params"
+        )
+
+
+def _say_what_differs(asked: Hyperparameters, training: Examples, start: Start | None) -> None:
+    """Where the sandbox does less or other than AWS, the log says so."""
+    log.info("Using device: cpu; number of GPUs being used: 0")
+    if len(training) != asked.num_training_samples:
+        log.warning(
+            f"num_training_samples is {asked.num_training_samples} and the channel train has {len(training)} "
+            "pictures: the learning rate's schedule follows the hyperparameter"
+        )
+    if len(training) < asked.mini_batch_size:
+        log.warning(
+            f"mini_batch_size is {asked.mini_batch_size}: all {len(training)} pictures make one batch"
+        )
+    if start:
+        log.info(f"Going on from {start.parameters.name} of the channel model")
+    elif asked.use_pretrained_model:
+        log.warning(
+            "use_pretrained_model is True, but the sandbox has no pretrained backbone: "
+            "training starts from random parameters"
+        )
+    if asked.syncbn:
+        log.info("syncbn is True and has no effect on a single device")
+    if asked.optimizer != "sgd":
+        log.info(f"momentum and weight_decay have no effect with {asked.optimizer}")
+    if asked.algorithm == LIGHT:
+        log.info(
+            "The light network is the sandbox's own: base_size has no effect, crops are taken at the pictures' "
+            "own scale and in all eight orientations"
+        )
+
+
+def _fail(root: Root, text: str) -> None:
+    """Tell SageMaker and the log why it ends."""
+    log.error(text)
+    path = root.folder / "output" / "failure"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text[:MAX_FAILURE], encoding="utf-8")
+
+
+def _stop_on_signals(model: Path) -> threading.Event:
+    """Set by SIGTERM and SIGINT. A step of the training may take minutes, in which no handler of Python's runs: so a
+    thread waits for the signal, and ends the process when the step under way takes too long."""
+    stop = threading.Event()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+
+    def wait() -> None:
+        os.read(reader, 1)
+        log.info("Asked to stop")
+        stop.set()
+        time.sleep(LAST_STEP)
+        log.warning("The step under way was cut off; what the last whole epoch saved is the model")
+        for path in model.glob(f"{UNFINISHED}*"):
+            path.unlink(missing_ok=True)
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return stop
+
+
+def _die_with(lifeline: int) -> None:
+    """End the process, without ceremony, when the pipe ends."""
+    while os.read(lifeline, 1):
+        pass
+    os._exit(0)

@@ -1,0 +1,71 @@
+"""`python -m sandbox.demo.dataset FOLDER`: draw the pictures of the demo "aerial land cover" to train on.
+
+FOLDER then holds `train` and `validation` with JPEG pictures, and `train_annotation` and `validation_annotation` with
+palette PNG masks of the same names, as SageMaker's algorithm takes them; and `classes.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sandbox.demo.aerial import COLORS, TRAINING_SEEDS, VALIDATION_SEEDS
+from sandbox.demo.demo import jpeg
+from sandbox.demo.scenes import CLASSES, scene
+
+TRAINING = 240
+VALIDATION = 48
+"""How many there are: enough for the light network to learn from, few enough to be drawn in the background."""
+
+
+def write(folder: Path, training: int = TRAINING, validation: int = VALIDATION) -> None:
+    """Draw the data set into a folder; what is there from an interrupted run is drawn again."""
+    sets = {"validation": VALIDATION_SEEDS[:validation], "train": TRAINING_SEEDS[:training]}
+    for name, seeds in sets.items():
+        for part in (name, f"{name}_annotation"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(seeds):
+            picture, labels = scene(seed)
+            (folder / name / f"{number:04d}.jpg").write_bytes(jpeg(picture))
+            mask(labels).save(folder / f"{name}_annotation" / f"{number:04d}.png", compress_level=6)
+    rows = [{"name": name, "color": color} for name, color in zip(CLASSES, COLORS, strict=True)]
+    (folder / "classes.json").write_text(json.dumps({"classes": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def mask(labels: NDArray[np.uint8]) -> Image.Image:
+    """Labels (H, W) uint8 as a picture in the classes' colours."""
+    image = Image.fromarray(labels)
+    image.putpalette([part for color in COLORS for part in bytes.fromhex(color[1:])])
+    return image
+
+
+def _die_with(lifeline: int) -> None:
+    """End the process, without ceremony, when the pipe ends."""
+    while os.read(lifeline, 1):
+        pass
+    os._exit(0)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """With SANDBOX_LIFELINE_FD, the reading end of a pipe, it ends when that ends."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo.dataset", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--training", type=int, default=TRAINING, help=f"pictures (default: {TRAINING})")
+    parser.add_argument("--validation", type=int, default=VALIDATION, help=f"default: {VALIDATION}")
+    options = parser.parse_args(arguments)
+    lifeline = os.environ.get("SANDBOX_LIFELINE_FD")
+    if lifeline:
+        threading.Thread(target=_die_with, args=(int(lifeline),), daemon=True).start()
+    os.nice(10)
+    write(options.folder, options.training, options.validation)
+
+
+if __name__ == "__main__":
+    main()
