@@ -179,13 +179,6 @@ def _joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     return JobList((*newest.jobs, *rest), newest.total, older.complete)
 
 
-def job(connection: Connection, name: str) -> Reading[TrainingJob]:
-    """One training job. Raises NotFoundError, AwsError."""
-    return shelf().read(
-        ("job", connection, name), lambda: training.describe_job(clients(connection), name), JOBS_SECONDS
-    )
-
-
 def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[dict[str, MetricSeries]]:
     """Job name -> its validation mIOU, where it is known. Raises AwsError."""
     return _by_job("sparklines", connection, jobs, lambda some: metrics.sparklines(clients(connection), some))

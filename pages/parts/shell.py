@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import cached, frame, messages, state, upstream
+from pages.parts import cached, frame, links, messages, state, upstream
 
 ROOT = Path(__file__).resolve().parents[2]
 STATIC = Path(__file__).with_name("static")
@@ -24,6 +24,29 @@ SECTIONS = {
             url_path="segment",
             default=True,
             help="Photographs in, masks beside them: look at them closely, and take them with you.",
+        ),
+    ],
+    "Train": [
+        st.Page(
+            links.TRAINING_JOBS,
+            title="Training jobs",
+            icon=":material/model_training:",
+            url_path="training_jobs",
+            help="Which jobs run, how far they are, what they cost; several of them side by side.",
+        ),
+        st.Page(
+            links.TRAINING_JOB,
+            title="Training job",
+            icon=":material/monitoring:",
+            url_path="training_job",
+            visibility="hidden",
+        ),
+        st.Page(
+            links.LAUNCH_TRAINING,
+            title="Launch training",
+            icon=":material/rocket_launch:",
+            url_path="launch_training",
+            visibility="hidden",
         ),
     ],
     "This dashboard": [

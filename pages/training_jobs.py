@@ -1,0 +1,92 @@
+"""The training jobs: which there are, how far they are, what they cost, and several of them side by side."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.aws.training import JobList
+from core.errors import CoreError
+from core.job_filter import JobFilter
+from pages.parts import (
+    cached,
+    comparison,
+    job_figures,
+    job_filters,
+    jobs_table,
+    links,
+    messages,
+    state,
+    times,
+    upstream,
+)
+from pages.parts.latest import Reading
+
+TICK = 5  # seconds between two looks, while something may change
+
+
+def main() -> None:
+    """The title, and below it the board, which looks again by itself while anything runs."""
+    connection = upstream.connection()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title("Training jobs", width="stretch")
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
+    ticking = _may_change(connection, job_filters.wanted())
+    st.fragment(_board, run_every=TICK if ticking else None)(connection, ticking)
+
+
+def _may_change(connection: Connection, wanted: JobFilter) -> bool:
+    try:
+        return _is_moving(cached.jobs(connection, wanted, state.job_pages()))
+    except CoreError:  # the board says it, and looks again until it is over
+        return True
+
+
+def _is_moving(reading: Reading[JobList]) -> bool:
+    return reading.failure is not None or any(job.running for job in reading.value.jobs)
+
+
+def _board(connection: Connection, ticking: bool) -> None:
+    with messages.error_door():
+        above = st.container()
+        wanted = job_filters.ask()
+        reading = cached.jobs(connection, wanted, state.job_pages())
+        _say_age(reading)
+        if reading.value.jobs:
+            jobs_table.show(connection, reading.value.jobs, reading.at)
+            jobs_table.offer_more(reading.value)
+        else:
+            _nothing(wanted)
+        with above:
+            job_figures.show(connection, wanted)
+        comparison.show(connection, reading.value.jobs, reading.at)
+        if _is_moving(reading) != ticking:
+            st.rerun()
+
+
+def _say_age(reading: Reading[JobList]) -> None:
+    """How old the table is; where AWS fails, why it is no newer."""
+    at = times.moment(reading.at)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        job_filters.ask_for_all()
+        st.caption(f"Data from {at}")
+    if reading.failure is not None:
+        st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
+
+
+def _nothing(wanted: JobFilter) -> None:
+    if not job_filters.is_usual(wanted):
+        st.info("**No job fits these filters.**", icon=":material/filter_alt:")
+        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=job_filters.clear)
+        return
+    with st.container(border=True):
+        st.markdown("**No training job yet.**")
+        st.caption(
+            "Launching one takes photographs and masks in S3 and a role. The form checks all of it, and tells the "
+            "price, before anything starts."
+        )
+        st.page_link(links.LAUNCH_TRAINING, label="Launch the first job", icon=":material/rocket_launch:")
+
+
+main()
