@@ -1,0 +1,254 @@
+"""Plans, carried out against the sandbox and against a server that answers as AWS does."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.session import get_session
+
+from core import errors
+from core.aws.connection import Clients, Connection
+from core.aws.execute import execute
+from core.aws.logs import all_events, tail
+from core.aws.metrics import curves, sparklines, utilisation
+from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
+from core.channels import data_channels
+from core.cost import shipped_prices
+from core.curves import best_epoch, named
+from core.job_filter import JobFilter
+from core.plans import ApiCall, Plan, plan_launch, plan_stop
+from core.preflight import preflight
+from core.training import TrainingJob, TrainingSpec, to_request
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+ROLE = "arn:aws:iam::123456789012:role/Trainer"
+BUCKET = "plans"
+SERVICES = ("sagemaker", "sagemaker-metrics", "s3", "logs", "cloudwatch", "iam")
+READS = ("Batch", "Describe", "Get", "Head", "List", "Search", "Filter", "Test")
+SPEC = TrainingSpec(
+    name="plan-a",
+    role_arn=ROLE,
+    image=IMAGE,
+    instance_type="ml.g4dn.xlarge",
+    hyperparameters={"num_classes": "3", "num_training_samples": "2", "epochs": "3", "mini_batch_size": "2"}
+    | {"validation_mini_batch_size": "1"},
+    channels=data_channels(f"s3://{BUCKET}/data"),
+    output_uri=f"s3://{BUCKET}/out",
+    max_runtime_seconds=600,
+    tags={"team": "maps"},
+)
+
+
+@pytest.fixture(scope="module")
+def clients(sandbox_server: Any, make_client: Any) -> Clients:
+    """Clients of the sandbox, whose bucket holds two pictures to train on and one to validate with."""
+    s3 = make_client(sandbox_server, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for key in ("train/0.jpg", "train/1.jpg", "validation/0.jpg"):
+        folder, _, name = key.partition("/")
+        s3.put_object(Bucket=BUCKET, Key=f"data/{key}", Body=b"picture")
+        s3.put_object(
+            Bucket=BUCKET, Key=f"data/{folder}_annotation/{name.replace('jpg', 'png')}", Body=b"mask"
+        )
+    address = sandbox_server.address
+    return Clients(
+        Connection(address.region, address.url, None, address.access_key, address.secret_key), read_seconds=3
+    )
+
+
+@pytest.fixture
+def faults(sandbox_server: Any) -> Iterator[Any]:
+    sandbox_server.faults.clear()
+    sandbox_server.faults.hits.clear()
+    yield sandbox_server.faults
+    sandbox_server.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def changes() -> set[str]:
+    """The boto3 methods of our services that change something."""
+    models = [get_session().get_service_model(service) for service in SERVICES]
+    operations = {name for model in models for name in model.operation_names if not name.startswith(READS)}
+    return {xform_name(name) for name in operations} | {"upload_file", "upload_fileobj", "batch_put_metrics"}
+
+
+def launch(name: str, **more: str) -> Plan:
+    """more: hyperparameters of the stub that trains."""
+    values = {**SPEC.hyperparameters, **more}
+    return plan_launch(replace(SPEC, name=name, hyperparameters=values), shipped_prices("us-east-1"))
+
+
+def ended(clients: Clients, name: str) -> TrainingJob:
+    deadline = time.monotonic() + 60
+    while (job := describe_job(clients, name)).running:
+        assert time.monotonic() < deadline, job
+        time.sleep(0.05)
+    return job
+
+
+def test_a_plan_is_carried_out_and_its_job_can_be_read(clients: Clients) -> None:
+    """A launch starts the job of the plan; the list, the curves, the log and the utilisation then tell of it."""
+    listing = list_channels(clients, SPEC.channels)
+    assert listing.notes == ()
+    assert not [problem for problem in preflight(SPEC, listing.keys) if problem.is_error]
+    told: list[tuple[int, str]] = []
+    outcome = execute(
+        clients, launch("plan-a"), on_step=lambda number, _, state: told.append((number, state))
+    )
+    assert told == [(0, "start"), (0, "done")]
+    assert outcome.done[0].answer["TrainingJobArn"].endswith("training-job/plan-a")
+    job = ended(clients, "plan-a")
+    assert (job.status, job.instance_type, job.channels) == ("Completed", "ml.g4dn.xlarge", SPEC.channels)
+    found = all_jobs(clients, JobFilter(text="plan-a"))
+    assert (found.jobs[0].tags, found.total, found.complete) == ({"team": "maps"}, 1, True)
+    miou = named(curves(clients, [job])["plan-a"], "validation:mIOU")
+    assert miou is not None
+    assert (miou.source, miou.values.tolist()) == ("BatchGetMetrics", [0.1, 0.2, 0.3])
+    best = best_epoch(miou)
+    assert best is not None
+    assert best.epoch == 2
+    assert sparklines(clients, [job])["plan-a"].values.tolist() == [0.1, 0.2, 0.3]
+    assert tail(clients, "plan-a").events == all_events(clients, "plan-a").events
+    assert all(series.name.endswith("Utilization") for series in utilisation(clients, job))
+
+
+def test_cloudwatch_and_the_log_tell_the_same(clients: Clients, faults: Any) -> None:
+    """Where BatchGetMetrics fails, CloudWatch has the job's metrics; where that fails too, its log has them."""
+    execute(clients, launch("plan-sources"))
+    job = ended(clients, "plan-sources")
+    error = {"code": "AccessDeniedException", "message": "no", "status": 400}
+    faults.add("error", operation="BatchGetMetrics", **error)
+    notes: list[str] = []
+    found = curves(clients, [job], notes=notes)["plan-sources"]
+    assert {series.source for series in found} == {"CloudWatch"}
+    faults.add("error", operation="GetMetricData", **error)
+    miou = named(curves(clients, [job], notes=notes)["plan-sources"], "validation:mIOU")
+    assert miou is not None
+    assert (miou.source, miou.values.tolist()) == ("log", [0.1, 0.2, 0.3])
+    assert len(notes) == 3
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "truncate", "reset_body"])
+def test_a_lost_reply_starts_no_second_job(clients: Clients, faults: Any, kind: str) -> None:
+    """When the reply to CreateTrainingJob is lost or cut, the job that runs is found: success, and one job."""
+    name = f"plan-{kind.replace('_', '-')}"
+    faults.add(kind, operation="CreateTrainingJob", times=1, **({} if kind == "lost_reply" else {"at": 5}))
+    told: list[str] = []
+    outcome = execute(clients, launch(name), on_step=lambda _, __, state: told.append(state))
+    assert outcome.recovered
+    assert told == ["start", "recovered"]
+    assert ended(clients, name).status == "Completed"
+
+
+def test_a_late_reply_starts_no_second_job(clients: Clients, faults: Any) -> None:
+    """A call that is still under way when we give up waiting is not doubled: the name is taken by our own job."""
+    faults.add("delay", operation="CreateTrainingJob", times=1, seconds=5)
+    assert execute(clients, launch("plan-late")).done
+    assert ended(clients, "plan-late").status == "Completed"
+    found = search_jobs(clients, JobFilter(text="plan-late"))
+    assert found.total == 1
+
+
+@pytest.mark.parametrize("kind", ["reset", "drop"])
+def test_a_call_that_never_arrived_is_made_again(clients: Clients, faults: Any, kind: str) -> None:
+    """When the call itself was lost, a second look shows no job, and it is made again."""
+    faults.add(kind, operation="CreateTrainingJob", times=1)
+    outcome = execute(clients, launch(f"plan-{kind}"))
+    assert not outcome.recovered
+    assert ended(clients, f"plan-{kind}").status == "Completed"
+
+
+def test_somebody_elses_job_is_not_taken_for_ours(clients: Clients, faults: Any) -> None:
+    """A name that is taken by a job that was asked for otherwise is an error, also after a lost reply."""
+    execute(clients, launch("plan-theirs"))
+    with pytest.raises(errors.AwsError, match="name is taken") as caught:
+        execute(clients, launch("plan-theirs"))
+    assert caught.value.code == "ResourceInUse"
+    faults.add("drop", operation="CreateTrainingJob", times=1)
+    with pytest.raises(errors.AwsError, match="name is taken"):
+        execute(clients, launch("plan-theirs", epochs="4"))
+    ended(clients, "plan-theirs")
+
+
+def test_when_nothing_can_be_seen_it_says_so(clients: Clients, faults: Any) -> None:
+    """When the second look fails too, the error says that it may have been done."""
+    faults.add("lost_reply", operation="CreateTrainingJob", times=1)
+    faults.add("drop", operation="DescribeTrainingJob")
+    with pytest.raises(errors.UnreachableError, match="may have been done all the same"):
+        execute(clients, launch("plan-dark"))
+    faults.clear()
+    assert ended(clients, "plan-dark").status == "Completed"
+
+
+def test_throttling_is_waited_out_and_a_refusal_is_not(clients: Clients, faults: Any) -> None:
+    """A throttled change is made again; a refused one is not."""
+    throttled = {"code": "ThrottlingException", "message": "slow", "status": 400}
+    faults.add("error", operation="CreateTrainingJob", times=1, **throttled)
+    assert not execute(clients, launch("plan-throttled")).recovered
+    ended(clients, "plan-throttled")
+    limit = {
+        "code": "ResourceLimitExceeded",
+        "message": "The account-level service limit is 0",
+        "status": 400,
+    }
+    faults.clear()
+    faults.hits.clear()
+    faults.add("error", operation="CreateTrainingJob", **limit)
+    with pytest.raises(errors.AwsError, match="quota"):
+        execute(clients, launch("plan-quota"))
+    assert len(faults.hits) == 1
+
+
+def test_a_job_is_stopped_though_the_reply_is_lost(clients: Clients, faults: Any) -> None:
+    """A stop whose reply is lost is seen by the job's status."""
+    execute(clients, launch("plan-stop", epochs="500", seconds="0.2"))
+    faults.add("lost_reply", operation="StopTrainingJob", times=1)
+    assert execute(clients, plan_stop(describe_job(clients, "plan-stop"))).recovered
+    assert ended(clients, "plan-stop").status == "Stopped"
+
+
+def test_an_unknown_step_is_refused_before_the_first(canned_server: Any) -> None:
+    """A plan with a step that is not known here changes nothing at all."""
+    good = ApiCall("sagemaker", "CreateTrainingJob", to_request(SPEC), "Start it.")
+    bad = ApiCall("sagemaker", "DeleteEverything", {}, "Delete it all.")
+    with pytest.raises(errors.InputError, match="DeleteEverything"):
+        execute(canned_server.clients(), Plan("launch", "a", (good, bad), None, (), ""))
+    assert canned_server.asked == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for folder in ("core/aws", "pages", "commands")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "execute.py"
+    ]
+    + [ROOT / "cli.py", ROOT / "app.py"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_nothing_else_changes_anything(path: Path, changes: set[str]) -> None:
+    """Only core/aws/execute.py calls what changes something on AWS, or takes the client for changes."""
+    tree = ast.parse(path.read_text("utf-8"))
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in changes] == []
+    if path.name != "connection.py":
+        assert not [
+            node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "changes"
+        ]
+
+
+def test_the_rule_sees_a_change(changes: set[str]) -> None:
+    """The check above knows the calls that count, and would find execute.py by the client that it takes."""
+    assert {"create_training_job", "stop_training_job", "put_object", "delete_endpoint"} <= changes
+    assert not {"describe_training_job", "search", "get_object", "list_objects_v2", "create_pool"} & changes
+    tree = ast.parse((ROOT / "core/aws/execute.py").read_text("utf-8"))
+    assert [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "changes"]

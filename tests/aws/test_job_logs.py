@@ -1,0 +1,108 @@
+"""A training job's log, as read from a server that answers as CloudWatch Logs does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.aws.logs import LogToken, all_events, log_streams, tail
+
+STREAM = "a/algo-1-1790000000"
+
+
+def streams(server: Any, *names: str) -> Any:
+    return server.json({"logStreams": [{"logStreamName": name} for name in names]})
+
+
+def events(server: Any, *messages: str, forward: str, backward: str = "b/0") -> Any:
+    rows = [{"timestamp": 1_790_000_000_000 + n, "message": text} for n, text in enumerate(messages)]
+    return server.json({"events": rows, "nextForwardToken": forward, "nextBackwardToken": backward})
+
+
+def test_the_tail_is_two_calls_and_then_one(canned_server: Any) -> None:
+    """The end of a log costs two calls, and each look at what came after one; the same token back means the end."""
+    canned_server.says(
+        streams(canned_server, STREAM),
+        events(canned_server, "one", "two", forward="f/1"),
+        events(canned_server, "three", forward="f/2"),
+        events(canned_server, forward="f/2"),
+    )
+    clients = canned_server.clients()
+    first = tail(clients, "a")
+    assert [event.message for event in first.events] == ["one", "two"]
+    assert (first.next_token, first.has_log) == (LogToken(STREAM, "f/1"), True)
+    second = tail(clients, "a", token=first.next_token)
+    assert ([event.message for event in second.events], second.at_end) == (["three"], False)
+    third = tail(clients, "a", token=second.next_token)
+    assert (third.events, third.at_end, third.next_token) == ((), True, second.next_token)
+    calls = [name for name, _ in canned_server.asked]
+    assert calls == ["DescribeLogStreams", "GetLogEvents", "GetLogEvents", "GetLogEvents"]
+
+
+def test_an_empty_last_page_is_followed_back(canned_server: Any) -> None:
+    """CloudWatch may give an empty page though there are lines before it; those are found."""
+    canned_server.says(
+        streams(canned_server, STREAM),
+        events(canned_server, forward="f/9", backward="b/9"),
+        events(canned_server, "last", forward="f/8", backward="b/8"),
+    )
+    page = tail(canned_server.clients(), "a")
+    assert [event.message for event in page.events] == ["last"]
+    assert page.next_token == LogToken(STREAM, "f/9")
+
+
+def test_a_job_without_a_log(canned_server: Any) -> None:
+    """A job that wrote nothing has an empty page that says so; so has one of an account without any job."""
+    canned_server.says(
+        streams(canned_server),
+        canned_server.error(400, "ResourceNotFoundException", "The specified log group does not exist."),
+    )
+    for _ in range(2):
+        page = tail(canned_server.clients(), "a")
+        assert (page.events, page.next_token, page.has_log) == ((), None, False)
+
+
+def test_the_newest_stream_is_read(canned_server: Any) -> None:
+    """A job whose machine was taken back logs anew; the streams are in the order of their start."""
+    canned_server.says(streams(canned_server, "a/algo-1-1800000000", "a/algo-1-999999999"))
+    assert log_streams(canned_server.clients(), "a")[-1] == "a/algo-1-1800000000"
+
+
+def test_a_whole_log_is_read_over_all_streams(canned_server: Any) -> None:
+    """All lines of all streams come in order, over empty pages, until each stream's end."""
+    canned_server.says(
+        streams(canned_server, "a/algo-1-1", "a/algo-1-2"),
+        events(canned_server, "one", forward="f/1"),
+        events(canned_server, forward="f/2"),
+        events(canned_server, "two", forward="f/3"),
+        events(canned_server, forward="f/3"),
+        events(canned_server, "three", forward="g/1"),
+        events(canned_server, forward="g/1"),
+    )
+    whole = all_events(canned_server.clients(), "a")
+    assert [event.message for event in whole.events] == ["one", "two", "three"]
+    assert whole.complete
+
+
+@pytest.mark.parametrize("bounds", [{"max_events": 3}, {"seconds": -1.0}])
+def test_a_log_without_an_end_is_bounded(canned_server: Any, bounds: dict[str, Any]) -> None:
+    """A log is read up to so many lines and seconds, and says that it goes on."""
+    canned_server.says(streams(canned_server, STREAM))
+    canned_server.replies += [
+        events(canned_server, "one", "two", forward=f"f/{number}") for number in range(9)
+    ]
+    whole = all_events(canned_server.clients(), "a", **bounds)
+    assert not whole.complete
+    assert len(whole.events) == bounds.get("max_events", 0)
+
+
+def test_a_cut_answer_is_no_empty_log(canned_server: Any) -> None:
+    """An answer that was cut on its way is an error, not a log without lines."""
+    canned_server.says(canned_server.json({}))
+    with pytest.raises(errors.UnexpectedAnswerError):
+        tail(canned_server.clients(), "a")
+    canned_server.says(streams(canned_server, STREAM), canned_server.json({}))
+    with pytest.raises(errors.UnexpectedAnswerError):
+        tail(canned_server.clients(), "a")

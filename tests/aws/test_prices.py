@@ -1,0 +1,78 @@
+"""Prices, as read from a server that answers as AWS's Price List does."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.aws.connection import Clients, Connection
+from core.aws.prices import prices
+from core.cost import Money, shipped_prices
+
+TODAY = date(2026, 11, 22)
+
+
+def product(instance: str, usd: str, *, unit: str = "Hrs", key: str = "instanceName") -> str:
+    dimension = {"unit": unit, "pricePerUnit": {"USD": usd}}
+    return json.dumps(
+        {
+            "product": {"attributes": {key: instance}},
+            "terms": {"OnDemand": {"x": {"priceDimensions": {"y": dimension}}}},
+        }
+    )
+
+
+def page(server: Any, *products: str, token: str = "") -> Any:
+    return server.json({"PriceList": list(products)} | ({"NextToken": token} if token else {}))
+
+
+@pytest.fixture
+def aws(canned_server: Any, monkeypatch: pytest.MonkeyPatch) -> Clients:
+    """Clients as in mode aws, with keys from the environment."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    return Clients(Connection("us-east-1", canned_server.url))
+
+
+def test_aws_own_prices_are_taken(canned_server: Any, aws: Clients) -> None:
+    """Where the Price List answers, its prices count, of all pages, and the table says so."""
+    canned_server.says(
+        page(canned_server, product("ml.g4dn.xlarge", "0.7364000000"), token="t"),
+        page(
+            canned_server,
+            product("USE1-Train:ml.g5.xlarge", "1.408", key="usagetype"),
+            product("ml.g5.xlarge", "9", unit="GB"),
+            product("Studio", "1"),
+        ),
+        page(canned_server, product("ml.c5.xlarge", "0.204")),
+    )
+    table = prices(aws, today=TODAY)
+    assert table.per_hour("ml.g4dn.xlarge") == Money(Decimal("0.7364"))
+    assert table.per_hour("ml.g5.xlarge") == Money(Decimal("1.408"))
+    assert table.per_hour("ml.c5.xlarge", "hosting") == Money(Decimal("0.204"))
+    assert (table.as_of, table.region, table.note) == (TODAY, "us-east-1", "")
+    assert "Price List" in table.said
+
+
+def test_without_the_price_list_our_own_table_counts(canned_server: Any, aws: Clients) -> None:
+    """Where the Price List may not be asked, the shipped table is taken, and the reason is told."""
+    canned_server.says(canned_server.error(400, "AccessDeniedException", "no"))
+    notes: list[str] = []
+    assert prices(aws, notes=notes) == shipped_prices("us-east-1")
+    assert "not allowed" in notes[0]
+
+
+def test_an_empty_price_list_is_none(canned_server: Any, aws: Clients) -> None:
+    """A Price List that knows nothing of the region is no table."""
+    canned_server.says(page(canned_server))
+    assert prices(aws) == shipped_prices("us-east-1")
+
+
+def test_the_sandbox_is_not_asked_for_prices(canned_server: Any) -> None:
+    """With the sandbox, the shipped table is taken without any call."""
+    assert prices(canned_server.clients()).source == shipped_prices("us-east-1").source
+    assert canned_server.asked == []
