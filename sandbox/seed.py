@@ -17,6 +17,7 @@ from typing import Any
 from sandbox.loopback import Loopback
 
 ROLE = "SegdeckSandboxRole"
+POLICY = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"
 BUCKET = "segdeck-sandbox"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 INSTANCE_TYPE = "ml.g4dn.xlarge"
@@ -49,12 +50,12 @@ def seed(
 
     demos: where the demonstrations lie; None leaves them out.
     """
-    done = _read(data_dir / MARKER)
+    done = read_marker(data_dir / MARKER)
     if "account" not in done:
         role_arn = _role(loopback.client("iam"))
         _bucket(loopback.client("s3"))
         done["account"] = role_arn
-        _write(data_dir / MARKER, done)
+        write_marker(data_dir / MARKER, done)
     created = []
     for demo in DEMOS if demos is not None else ():
         if demo.folder in done or demos is None:
@@ -66,7 +67,7 @@ def seed(
         _upload(loopback.client("s3"), folder, demo)
         _endpoint(loopback.client("sagemaker"), folder, demo, done["account"])
         done[demo.folder] = demo.endpoint
-        _write(data_dir / MARKER, done)
+        write_marker(data_dir / MARKER, done)
         created.append(demo.endpoint)
     return created
 
@@ -78,6 +79,8 @@ def _role(iam: Any) -> str:
             AssumeRolePolicyDocument=json.dumps(_TRUST),
             Description="The execution role of everything in the sandbox",
         )
+    # As roles have it in AWS; the SageMaker SDK 3 asks IAM for it before it trains.
+    iam.attach_role_policy(RoleName=ROLE, PolicyArn=POLICY)
     arn: str = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
     return arn
 
@@ -129,12 +132,14 @@ def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
             raise
 
 
-def _read(path: Path) -> dict[str, str]:
+def read_marker(path: Path) -> dict[str, str]:
+    """What was made, by its name."""
     found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
-def _write(path: Path, done: dict[str, str]) -> None:
+def write_marker(path: Path, done: dict[str, str]) -> None:
+    """Remember what was made."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(done))
     new.replace(path)

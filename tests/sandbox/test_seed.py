@@ -49,7 +49,11 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
         keys = {item["Key"]: item["Size"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
         assert keys["examples/aerial/farm.jpg"] == 4
         assert s3.head_object(Bucket=BUCKET, Key="examples/aerial/farm.jpg")["ContentType"] == "image/jpeg"
-        role = make_client(sandbox, "iam").get_role(RoleName=ROLE)["Role"]
+        iam = make_client(sandbox, "iam")
+        role = iam.get_role(RoleName=ROLE)["Role"]
+        asked = ["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]
+        allowed = iam.simulate_principal_policy(PolicySourceArn=role["Arn"], ActionNames=asked)
+        assert {item["EvalDecision"] for item in allowed["EvaluationResults"]} == {"allowed"}
         assert "sagemaker.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
         config = sagemaker.describe_endpoint_config(EndpointConfigName="aerial-land-cover")
         assert config["ProductionVariants"][0]["InstanceType"] == "ml.g4dn.xlarge"

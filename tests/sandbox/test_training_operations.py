@@ -1,0 +1,211 @@
+"""The operations on training jobs: what is refused, listed, deleted and tagged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox.server import Sandbox
+
+Client = Callable[..., Any]
+Train = Callable[..., str]
+Request = Callable[..., dict[str, Any]]
+STATUSES = ("Completed", "Failed", "Stopped")
+
+
+def _code(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
+    found = error.value.response["Error"]
+    return found["Code"], found["Message"]
+
+
+def test_a_name_is_given_once(client: Client, training_request: Request, train: Train) -> None:
+    """The same name in other letters is ResourceInUse, in AWS's words with the ARN; the first job is untouched."""
+    name = train(epochs="1")
+    sagemaker = client("sagemaker")
+    with pytest.raises(ClientError) as caught:
+        sagemaker.create_training_job(**training_request(name.upper(), {"epochs": "9"}))
+    code, message = _code(caught)
+    assert code == "ResourceInUse"
+    assert message == (
+        "Training job names must be unique within an AWS account and region, and a training job with this name "
+        f"already exists (arn:aws:sagemaker:us-east-1:123456789012:training-job/{name})"
+    )
+    assert sagemaker.describe_training_job(TrainingJobName=name)["HyperParameters"] == {"epochs": "1"}
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"TrainingJobName": "bad_name!"}, "'trainingJobName' failed to satisfy constraint"),
+        ({"RoleArn": "arn:aws:iam::1:user/me-myself-and-i"}, "'roleArn' failed to satisfy constraint"),
+        ({"ResourceConfig": None}, "ResourceConfig.InstanceType is required."),
+        (
+            {"ResourceConfig": {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 2, "VolumeSizeInGB": 5}},
+            "The sandbox trains on one instance, not on 2.",
+        ),
+        ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds. It must be present"),
+        (
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 9}},
+            "It must not be given without EnableManagedSpotTraining.",
+        ),
+        ({"CheckpointConfig": {"S3Uri": "s3://x/y"}}, "does not offer CheckpointConfig"),
+        ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "must specify AlgorithmSpecification"),
+        (
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": "semantic-segmentation:1",
+                    "TrainingInputMode": "Pipe",
+                }
+            },
+            "no Pipe mode: give channel train the mode File",
+        ),
+        (
+            {
+                "AlgorithmSpecification": {
+                    "TrainingImage": "semantic-segmentation:1",
+                    "TrainingInputMode": "File",
+                    "MetricDefinitions": [{"Name": "a", "Regex": "("}, {"Name": "b", "Regex": "x"}],
+                }
+            },
+            "metric b has no group",
+        ),
+        (
+            {"OutputDataConfig": {"S3OutputPath": "s3://x/y", "CompressionType": "NONE"}},
+            "a model.tar.gz only",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(
+    client: Client, training_request: Request, members: dict[str, Any], words: str
+) -> None:
+    """ValidationException names the member; no job is made."""
+    whole = training_request("refused", {}, **members)
+    with pytest.raises(ClientError) as caught:
+        client("sagemaker").create_training_job(**whole)
+    code, message = _code(caught)
+    assert code == "ValidationException"
+    assert words in message
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        client("sagemaker").describe_training_job(TrainingJobName="refused")
+
+
+def test_an_ended_job_cannot_be_stopped_and_a_running_one_not_deleted(client: Client, train: Train) -> None:
+    """Both are refused in AWS's words; a deleted job's name is free again."""
+    done, running, sagemaker = train(epochs="1"), train(wait=False, seconds="60"), client("sagemaker")
+    with pytest.raises(ClientError) as caught:
+        sagemaker.stop_training_job(TrainingJobName=done)
+    refused = "The request was rejected because the training job is in status {}."
+    assert _code(caught) == ("ValidationException", refused.format("Completed"))
+    with pytest.raises(ClientError) as caught:
+        sagemaker.delete_training_job(TrainingJobName=running)
+    assert _code(caught) == ("ValidationException", refused.format("InProgress"))
+    sagemaker.delete_training_job(TrainingJobName=done)
+    with pytest.raises(ClientError, match="Requested resource not found"):
+        sagemaker.describe_training_job(TrainingJobName=done)
+    train(done, epochs="1")
+
+
+def test_a_missing_job_is_not_found(client: Client) -> None:
+    """Describe, stop, delete and update say the same."""
+    sagemaker = client("sagemaker")
+    for call in ("describe", "stop", "delete", "update"):
+        with pytest.raises(ClientError) as caught:
+            getattr(sagemaker, f"{call}_training_job")(TrainingJobName="nowhere")
+        assert _code(caught) == ("ValidationException", "Requested resource not found.")
+
+
+def test_update_is_refused_with_a_reason(client: Client, train: Train) -> None:
+    """There is neither a profiler nor a warm pool to change."""
+    with pytest.raises(ClientError, match="neither the profiler nor warm pools"):
+        client("sagemaker").update_training_job(TrainingJobName=train(epochs="1"))
+
+
+def test_tags_are_kept_and_changed(client: Client, train: Train) -> None:
+    """Tags given at the start, added and deleted are told by ListTags and found by Search."""
+    name, sagemaker = (
+        train(epochs="1", members={"Tags": [{"Key": "team", "Value": "sea"}]}),
+        client("sagemaker"),
+    )
+    arn = sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobArn"]
+    sagemaker.add_tags(
+        ResourceArn=arn, Tags=[{"Key": "team", "Value": "land"}, {"Key": "note", "Value": "x"}]
+    )
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["note"])
+    assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "land"}]
+    filters = [{"Name": "Tags.team", "Value": "land"}, {"Name": "TrainingJobName", "Value": name}]
+    found = sagemaker.search(Resource="TrainingJob", SearchExpression={"Filters": filters})
+    assert found["Results"][0]["TrainingJob"]["Tags"] == [{"Key": "team", "Value": "land"}]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox with 25 ended jobs, job-00 the oldest, one a minute; their statuses take turns."""
+    folder: Path = tmp_path_factory.mktemp("shelf")
+    with Sandbox(folder) as sandbox:
+        for number in range(25):
+            put_job(sandbox, f"job-{number:02}", number, STATUSES[number % 3])
+        yield sandbox
+
+
+def put_job(sandbox: Sandbox, name: str, minute: int, status: str) -> None:
+    """A document as an ended job leaves it, without the time to run it."""
+    at = datetime(2026, 11, 1, tzinfo=UTC).timestamp() + 60 * minute
+    arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"
+    times = {"CreationTime": at, "LastModifiedTime": at + 30, "TrainingEndTime": at + 30}
+    sandbox._store.insert(
+        "training-job",
+        name,
+        {"TrainingJobName": name, "TrainingJobArn": arn, "TrainingJobStatus": status, **times},
+    )
+
+
+def _names(answer: dict[str, Any]) -> list[str]:
+    return [item["TrainingJobName"] for item in answer["TrainingJobSummaries"]]
+
+
+def test_a_list_has_ten_the_newest_first(shelf: Sandbox, make_client: Client) -> None:
+    """The default page; the next ones follow without gaps, also when a job is new meanwhile."""
+    sagemaker = make_client(shelf, "sagemaker")
+    first = sagemaker.list_training_jobs()
+    assert _names(first) == [f"job-{number:02}" for number in range(24, 14, -1)]
+    put_job(shelf, "newcomer", 99, "Completed")
+    second = sagemaker.list_training_jobs(NextToken=first["NextToken"])
+    assert _names(second) == [f"job-{number:02}" for number in range(14, 4, -1)]
+    shelf._store.delete("training-job", "newcomer")
+    third = sagemaker.list_training_jobs(NextToken=second["NextToken"])
+    assert (_names(third)[-1], "NextToken" in third) == ("job-00", False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "names"),
+    [
+        ({"NameContains": "-2"}, ["job-24", "job-23", "job-22", "job-21", "job-20"]),
+        ({"SortBy": "Name", "SortOrder": "Ascending", "MaxResults": 2}, ["job-00", "job-01"]),
+        ({"SortBy": "Status", "SortOrder": "Ascending", "MaxResults": 1}, ["job-00"]),
+        ({"StatusEquals": "Failed", "MaxResults": 3}, ["job-22"]),  # of the newest three
+        ({"StatusEquals": "Failed"}, [f"job-{number:02}" for number in range(22, 0, -3)]),
+        ({"CreationTimeAfter": datetime(2026, 11, 1, 0, 23, tzinfo=UTC)}, ["job-24", "job-23"]),
+        ({"CreationTimeBefore": datetime(2026, 11, 1, 0, 2, tzinfo=UTC)}, ["job-01", "job-00"]),
+        ({"LastModifiedTimeAfter": datetime(2026, 11, 1, 0, 24, 10, tzinfo=UTC)}, ["job-24"]),
+        ({"WarmPoolStatusEquals": "Available"}, []),
+    ],
+)
+def test_a_list_is_filtered_and_sorted_as_awss(
+    shelf: Sandbox, make_client: Client, asked: dict[str, Any], names: list[str]
+) -> None:
+    """Filters come before pages; only StatusEquals with MaxResults is applied to the page, as AWS documents."""
+    assert _names(make_client(shelf, "sagemaker").list_training_jobs(**asked)) == names
+
+
+def test_a_foreign_token_is_refused(shelf: Sandbox, make_client: Client) -> None:
+    """A token of another order, or none at all, is no token."""
+    sagemaker = make_client(shelf, "sagemaker")
+    token = sagemaker.list_training_jobs()["NextToken"]
+    for asked in ({"NextToken": token, "SortBy": "Name"}, {"NextToken": "bm9uZQ=="}):
+        with pytest.raises(ClientError, match="Invalid pagination token"):
+            sagemaker.list_training_jobs(**asked)
