@@ -25,8 +25,7 @@ from pages.parts import (
 )
 from pages.parts.latest import Reading
 
-REFRESH = 5
-"""Seconds between two looks at a job that runs."""
+REFRESH = 5  # seconds between two looks at a job that runs
 
 
 def main() -> None:
@@ -60,7 +59,7 @@ def _look(connection: Connection, name: str, running: bool) -> None:
         job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
         charts, steps = st.columns([3, 1], gap="medium")
         with charts:
-            job_charts.training(curves.value)
+            job_charts.training(curves.value, running=job.running)
         with steps:
             job_view.timeline(job, seen.at)
         _details(connection, job, log.value)
@@ -73,6 +72,11 @@ def _head(connection: Connection, job: TrainingJob) -> None:
         job_view.chip(job)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         job_view.facts(job)
+        _actions(connection, job)
+
+
+def _actions(connection: Connection, job: TrainingJob) -> None:
+    with st.container(horizontal=True, width="content", gap="small"):
         if job.running and st.button(
             "Stop", icon=":material/stop_circle:", disabled=job.status == "Stopping"
         ):
@@ -109,7 +113,7 @@ def _details(connection: Connection, job: TrainingJob, log: live.JobLog) -> None
         job_tables.places(job, sandbox=connection.is_sandbox, region=connection.region)
     with tabs[3]:
         if tabs[3].open:
-            job_charts.machine(live.machine(connection, job).value)
+            job_charts.machine(live.machine(connection, job).value, running=job.running)
 
 
 main()

@@ -30,12 +30,17 @@ SOURCES = {
 }
 
 
-def training(curves: Sequence[MetricSeries]) -> None:
+def training(curves: Sequence[MetricSeries], *, running: bool) -> None:
     """Scores with the best epoch marked, and the loss; where they come from, and what is odd about them."""
     scores = [one for name in (MIOU, PIXEL_ACCURACY) if (one := named(curves, name)) is not None]
     loss = named(curves, LOSS)
     if not scores and loss is None:
-        st.caption("No metric has come yet: the first ones follow the first epoch.")
+        none = (
+            "No metric has come yet: the first ones follow the first epoch."
+            if running
+            else "It has no metrics."
+        )
+        st.caption(none)
         return
     with st.grid(2, min_column_width=300, gap="small"):
         if scores:
@@ -48,10 +53,11 @@ def training(curves: Sequence[MetricSeries]) -> None:
     st.caption(f"From {' and '.join(dict.fromkeys(SOURCES[one.source] for one in shown))}.")
 
 
-def machine(found: Sequence[MetricSeries]) -> None:
+def machine(found: Sequence[MetricSeries], *, running: bool) -> None:
     """CPU, memory and GPU in percent."""
     if not found:
-        st.caption("CloudWatch has no figures of the machine yet; the first come a minute after its start.")
+        more = " yet; the first come a minute after its start" if running else ""
+        st.caption(f"CloudWatch has no figures of the machine{more}.")
         return
     _chart(found, "Percent")
     st.caption("By CloudWatch, minute by minute. CPU is the sum over the cores, GPU the sum over the GPUs.")
@@ -90,8 +96,13 @@ def _mark(series: MetricSeries) -> list[alt.Chart]:
     rule = base.mark_rule(strokeDash=[4, 4], opacity=0.6, color="#8b5cf6")
     right = best.place > len(series) / 2
     text = base.mark_text(
-        align="right" if right else "left", dx=-6 if right else 6, dy=-4, baseline="bottom", color="#8b5cf6"
-    ).encode(text="said:N", y=alt.value(HEIGHT - 60))
+        align="right" if right else "left",
+        dx=-6 if right else 6,
+        baseline="bottom",
+        color="#8b5cf6",
+        fontSize=12,
+        fontWeight=600,
+    ).encode(text="said:N", y=alt.value(alt.ExprRef("height - 6")))
     return [rule, text]
 
 

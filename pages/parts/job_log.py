@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.logs import LEVELS, Level, LogEvent, as_text, first_error, matching, plain
+from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, first_error, matching, plain
 from core.training import TrainingJob
 from pages.parts import state
 from pages.parts.live import JobLog
@@ -17,7 +17,8 @@ SHOWN = 400
 BEFORE = 12
 """Lines that are shown before an error."""
 
-HEIGHT = 420
+FEW, HEIGHT = 12, 420
+"""More lines than that scroll in a box of so many pixels."""
 
 
 def show(job: TrainingJob, log: JobLog) -> None:
@@ -30,7 +31,7 @@ def show(job: TrainingJob, log: JobLog) -> None:
     found = matching(log.events, text or "", levels or LEVELS)
     at = state.log_at() if not text and not levels else None
     lines = _window(found, at)
-    with st.container(height=HEIGHT, autoscroll=at is None, border=True):
+    with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
         st.code(
             "\n".join(_line(event) for event in lines) or "No line fits.", language="log", wrap_lines=True
         )
@@ -38,7 +39,7 @@ def show(job: TrainingJob, log: JobLog) -> None:
 
 
 def _controls(job: TrainingJob, log: JobLog, error: int | None) -> tuple[str | None, list[Level]]:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = st.text_input(
             "Search",
             key=state.LOG_TEXT,
@@ -82,7 +83,9 @@ def _window(events: Sequence[LogEvent], at: int | None) -> Sequence[LogEvent]:
 
 
 def _line(event: LogEvent) -> str:
-    return f"{event.at:%H:%M:%S} {plain(event.message)}"
+    """With its time, unless the container wrote one itself."""
+    text = plain(event.message)
+    return text if STAMPED.match(text) else f"{event.at:%H:%M:%S} {text}"
 
 
 def _said(log: JobLog, found: Sequence[LogEvent], lines: Sequence[LogEvent], at: int | None) -> str:

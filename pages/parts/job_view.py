@@ -11,6 +11,7 @@ import streamlit as st
 from core.cost import Cost
 from core.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
 from core.diagnosis import Diagnosis
+from core.hyperparameters import LIGHT
 from core.training import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
 from pages.parts import messages, times
 
@@ -39,7 +40,7 @@ def facts(job: TrainingJob) -> None:
     """What it is and where it runs, in a line."""
     machines = f"{job.instance_count} × " if job.instance_count > 1 else ""
     parts = [
-        f"{job.algorithm} · {job.backbone}" if job.is_semantic_segmentation else "not this algorithm",
+        _network(job),
         f"{machines}{job.instance_type}{' (spot)' if job.spot else ''}",
         f"created {times.moment(job.created_at)}, {times.ago(job.created_at)}",
     ]
@@ -60,7 +61,7 @@ def figures(
         st.metric(_cost_label(cost, sandbox=sandbox), _cost(cost), border=True, help=_cost_help(cost))
         st.metric(
             "Best mIOU" if best is None else f"Best mIOU, epoch {best.epoch}",
-            "none yet" if best is None else f"{best.value:.3f}",
+            ("none yet" if job.running else "none") if best is None else f"{best.value:.3f}",
             border=True,
             help="Epochs count from 0. The model of the best epoch is the one that an endpoint serves.",
         )
@@ -69,25 +70,30 @@ def figures(
 def diagnosis(found: Diagnosis, *, failed: bool) -> None:
     """Why it ended as it did, and what to do."""
     box = st.error if failed else st.warning
+    evidence = f"\n\n:small[{messages.plain(found.evidence)}]" if found.evidence else ""
     box(
         f"**{messages.plain(found.title)}.** {messages.plain(found.cause)}\n\n"
-        f"**What to do:** {messages.plain(found.todo)}",
+        f"**What to do:** {messages.plain(found.todo)}{evidence}",
         icon=":material/stethoscope:",
     )
-    if found.evidence:
-        st.caption("The words it was told from")
-        st.code(found.evidence, language=None, wrap_lines=True)
 
 
 def timeline(job: TrainingJob, now: datetime) -> None:
     """A step for each stretch, oldest first; how long it took, and what AWS said."""
     for step in job.transitions:
         last = step is job.transitions[-1]
-        with st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last)):
-            said = f"From {times.moment(step.started_at)}"
-            st.caption(f"{said}. {messages.plain(step.message)}" if step.message else said)
+        said = f"From {times.moment(step.started_at)}"
+        # Not by `with`, at whose end a status counts as complete.
+        status = st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last))
+        status.caption(f"{said}. {messages.plain(step.message)}" if step.message else said)
     if not job.transitions:
         st.caption("AWS tells of no step yet.")
+
+
+def _network(job: TrainingJob) -> str:
+    if not job.is_semantic_segmentation:
+        return "not this algorithm"
+    return job.algorithm if job.algorithm == LIGHT else f"{job.algorithm} · {job.backbone}"
 
 
 def _epochs(job: TrainingJob, curves: Sequence[MetricSeries]) -> str:
