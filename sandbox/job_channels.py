@@ -85,7 +85,7 @@ def _pieces(source: Source, data: Document) -> list[Piece]:
 
 
 def _by_prefix(source: Source, uri: str) -> list[Piece]:
-    """The objects of a "folder". Without one of that name: the object itself, else all keys that begin so.
+    """The object of that name, else the objects of that "folder", else all whose keys begin so.
 
     So s3://bucket/train takes nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
     """
@@ -93,10 +93,12 @@ def _by_prefix(source: Source, uri: str) -> list[Piece]:
     keys = _keys(source, bucket, prefix)
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     inside = [key for key in keys if key.startswith(folder)]
-    if prefix in keys:
-        inside = [prefix]
-    start = len(folder) if inside and inside != [prefix] else prefix.rfind("/") + 1
-    chosen = [key for key in inside or keys if not key.endswith("/")]
+    if prefix in keys and prefix != folder:
+        chosen, start = [prefix], prefix.rfind("/") + 1
+    elif inside:
+        chosen, start = [key for key in inside if not key.endswith("/")], len(folder)
+    else:
+        chosen, start = [key for key in keys if not key.endswith("/")], prefix.rfind("/") + 1
     if not chosen:
         raise DownloadError(_NOTHING.format(uri=uri, region=source.region, role=source.role, bucket=bucket))
     return [Piece(bucket, key, _inside(key, key[start:])) for key in chosen]

@@ -1,0 +1,228 @@
+"""Metrics of training jobs: found in lines, told by BatchGetMetrics and CloudWatch."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+from botocore.exceptions import ClientError
+
+from sandbox.job_cloudwatch import Use, group_use
+from sandbox.job_metrics import DEFINITIONS, Finder, JobMetrics, Point
+from sandbox.server import Sandbox
+
+Client = Callable[..., Any]
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job/{}"
+MINUTE = 60_000
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "iteration", "value"),
+    [
+        ("#quality_metric: host=algo-1, epoch=7, train cross_entropy <loss>=0.98", "train:loss", 7, 0.98),
+        ("#quality_metric: host=algo-1, epoch=0, validation mIOU <score>=(0.48)", "validation:mIOU", 0, 0.48),
+        (
+            "#quality_metric: host=algo-1, epoch=3, validation pixel_accuracy <score>=1e-3",
+            "validation:pixel_accuracy",
+            3,
+            0.001,
+        ),
+        (
+            "#throughput_metric: host=algo-1, train throughput=31.2 records/second",
+            "train:throughput",
+            0,
+            31.2,
+        ),
+    ],
+)
+def test_the_built_in_definitions_find_the_algorithms_lines(
+    line: str, name: str, iteration: int, value: float
+) -> None:
+    """Each metric is found once, with the line's epoch; a stamp before it does not matter."""
+    found = Finder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
+    assert found == [Point(name, iteration, 5500, value)]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "high", ""])
+def test_what_is_no_finite_number_is_no_value(value: str) -> None:
+    """CloudWatch takes no NaN and no infinity."""
+    line = f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={value}"
+    assert Finder(DEFINITIONS).find(line, 0) == []
+
+
+def test_own_definitions_count_where_no_epoch_is_told() -> None:
+    """The iteration is the number of values so far; one line may hold several metrics."""
+    finder = Finder([{"Name": "a", "Regex": r"a=(\d)"}, {"Name": "b", "Regex": r"b=(\d)"}])
+    points = [
+        point for line in ("a=1 b=2", "a=3", "nothing", "x" * 5000 + "a=9") for point in finder.find(line, 0)
+    ]
+    assert [(point.name, point.iteration, point.value) for point in points] == [
+        ("a", 0, 1.0),
+        ("b", 0, 2.0),
+        ("a", 1, 3.0),
+    ]
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Iterator[JobMetrics]:
+    """loss of job "one": epochs 0 to 3, two values in epoch 1, half a minute apart."""
+    metrics = JobMetrics(tmp_path / "metrics.sqlite", lambda arn: arn.endswith("/one"))
+    values = ((0, 0, 4.0), (1, 30_000, 2.0), (1, 40_000, 3.0), (2, 60_000, 1.0), (3, 90_000, 0.5))
+    metrics.add("one", [Point("loss", epoch, time, value) for epoch, time, value in values])
+    yield metrics
+    metrics.close()
+
+
+def _ask(metrics: JobMetrics, **query: Any) -> dict[str, Any]:
+    whole = {
+        "MetricName": "loss",
+        "ResourceArn": ARN.format("one"),
+        "MetricStat": "Last",
+        "Period": "IterationNumber",
+        "XAxisType": "IterationNumber",
+        **query,
+    }
+    found: dict[str, Any] = metrics.call("BatchGetMetrics", {"MetricQueries": [whole]})["MetricQueryResults"][
+        0
+    ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "xs", "values"),
+    [
+        ({}, [0, 1, 2, 3], [4.0, 3.0, 1.0, 0.5]),
+        ({"MetricStat": "Min"}, [0, 1, 2, 3], [4.0, 2.0, 1.0, 0.5]),
+        ({"MetricStat": "Max"}, [0, 1, 2, 3], [4.0, 3.0, 1.0, 0.5]),
+        ({"MetricStat": "Avg"}, [0, 1, 2, 3], [4.0, 2.5, 1.0, 0.5]),
+        ({"MetricStat": "Count"}, [0, 1, 2, 3], [1, 2, 1, 1]),
+        ({"MetricStat": "StdDev"}, [0, 1, 2, 3], [0.0, 0.5, 0.0, 0.0]),
+        ({"Start": 1, "End": 2}, [1, 2], [3.0, 1.0]),
+        ({"XAxisType": "Timestamp"}, [0, 40_000, 60_000, 90_000], [4.0, 3.0, 1.0, 0.5]),
+        ({"XAxisType": "Timestamp", "Period": "OneMinute"}, [0, MINUTE], [3.0, 0.5]),
+        ({"Period": "OneMinute"}, [1, 3], [3.0, 0.5]),
+        ({"XAxisType": "Timestamp", "Period": "OneHour", "MetricStat": "Min"}, [0], [0.5]),
+        ({"MetricName": "unknown"}, [], []),
+    ],
+)
+def test_series_by_iteration_and_by_time(
+    series: JobMetrics, query: dict[str, Any], xs: list[int], values: list[float]
+) -> None:
+    """Each statistic over each period; Start and End are in the unit of the x axis, and both inside."""
+    found = _ask(series, **query)
+    assert (found["Status"], found["XAxisValues"], found["MetricValues"]) == ("Complete", xs, values)
+
+
+def test_an_unknown_job_spoils_its_own_query_only(series: JobMetrics) -> None:
+    """The status of the one query says it."""
+    found = _ask(series, ResourceArn=ARN.format("two"))
+    assert (found["Status"], found["MetricValues"]) == ("ValidationError", [])
+    assert found["Message"] == f"Could not find training job {ARN.format('two')}."
+
+
+def test_a_forgotten_job_has_no_values(series: JobMetrics) -> None:
+    """Another job of that name begins anew, in whatever letters it was written."""
+    series.forget("ONE")
+    assert _ask(series)["MetricValues"] == []
+
+
+def test_boto3_reads_the_curves_of_a_job(client: Client, train: Callable[..., str]) -> None:
+    """BatchGetMetrics over the wire: one call, many metrics, in the order of the queries."""
+    arn = client("sagemaker").describe_training_job(TrainingJobName=train(epochs="4", nan="1"))[
+        "TrainingJobArn"
+    ]
+    fixed = {
+        "ResourceArn": arn,
+        "MetricStat": "Last",
+        "Period": "IterationNumber",
+        "XAxisType": "IterationNumber",
+    }
+    queries = [
+        {**fixed, "MetricName": name} for name in ("validation:mIOU", "train:loss", "train:throughput")
+    ]
+    results = client("sagemaker-metrics").batch_get_metrics(MetricQueries=queries)["MetricQueryResults"]
+    assert [result["XAxisValues"] for result in results] == [[0, 1, 2, 3], [1, 2, 3], [0, 1, 2, 3]]
+    assert results[0]["MetricValues"] == [0.1, 0.2, 0.3, 0.4]
+    assert results[1]["MetricValues"] == [0.5, 0.333333, 0.25]
+
+
+def test_batch_get_metrics_validates_and_wants_a_signature(client: Client, sandbox: Sandbox) -> None:
+    """More than a hundred queries are refused by the model; nothing answers unsigned."""
+    query = {
+        "ResourceArn": ARN.format("x"),
+        "MetricName": "loss",
+        "MetricStat": "Last",
+        "Period": "OneHour",
+        "XAxisType": "Timestamp",
+    }
+    metrics = client("sagemaker-metrics", parameter_validation=False)
+    with pytest.raises(ClientError, match="length less than or equal to 100"):
+        metrics.batch_get_metrics(MetricQueries=[query] * 101)
+    request = urllib.request.Request(
+        f"{sandbox.address.url}/BatchGetMetrics",
+        json.dumps({"MetricQueries": [query]}).encode(),
+        method="POST",
+    )
+    with pytest.raises(HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 403
+
+
+def test_batch_put_metrics_is_not_offered(client: Client) -> None:
+    """Trial components are beyond the sandbox, and it says so."""
+    data = [{"MetricName": "loss", "Timestamp": 0, "Value": 1.0}]
+    with pytest.raises(ClientError, match="does not offer"):
+        client("sagemaker-metrics").batch_put_metrics(TrialComponentName="x", MetricData=data)
+
+
+@pytest.mark.parametrize("dimension", [("TrainingJobName", "{}"), ("Host", "{}/algo-1")])
+def test_cloudwatch_has_the_metrics_too(
+    client: Client, train: Callable[..., str], dimension: tuple[str, str]
+) -> None:
+    """Under the job's name, as the SDK asks, and under its host, as AWS documents."""
+    name = train(epochs="2")
+    now = datetime.now(UTC)
+    found = client("cloudwatch").get_metric_statistics(
+        Namespace="/aws/sagemaker/TrainingJobs",
+        MetricName="validation:mIOU",
+        Dimensions=[{"Name": dimension[0], "Value": dimension[1].format(name)}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=3600,
+        Statistics=["Maximum", "SampleCount"],
+    )
+    points = found["Datapoints"]
+    assert sum(point["SampleCount"] for point in points) == 2
+    assert max(point["Maximum"] for point in points) == 0.2
+
+
+def test_deleting_a_job_deletes_its_curves(client: Client, train: Callable[..., str]) -> None:
+    """BatchGetMetrics knows the job no more."""
+    name = train(epochs="1")
+    arn = client("sagemaker").describe_training_job(TrainingJobName=name)["TrainingJobArn"]
+    client("sagemaker").delete_training_job(TrainingJobName=name)
+    query = {"ResourceArn": arn, "MetricName": "train:loss", "MetricStat": "Last", "Period": "OneHour"}
+    found = client("sagemaker-metrics").batch_get_metrics(MetricQueries=[{**query, "XAxisType": "Timestamp"}])
+    assert found["MetricQueryResults"][0]["Status"] == "ValidationError"
+
+
+def test_the_use_of_a_group_is_the_sum_of_its_processes(tmp_path: Path) -> None:
+    """Of /proc/PID/stat count the fields utime, stime and rss, whatever the program's name holds."""
+    for pid, group in ((10, 10), (11, 10), (12, 12)):
+        (tmp_path / str(pid)).mkdir()
+        fields = ["S", "1", str(group), *["0"] * 8, "150", "50", *["0"] * 8, "1000", "0"]
+        (tmp_path / str(pid) / "stat").write_text(f"{pid} (a name) with) {' '.join(fields)}")
+    (tmp_path / "self").mkdir()
+    found = group_use(10, tmp_path)
+    one = group_use(12, tmp_path)
+    assert found is not None
+    assert one is not None
+    assert found == Use(2 * one.processor, 2 * one.memory)
+    assert one.processor > 0
+    assert group_use(99, tmp_path) is None
