@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,33 +25,19 @@ if TYPE_CHECKING:
     from core.plans import Plan
     from core.training import TrainingSpec
 
-INSTANCE = "ml.g4dn.xlarge"
 DAY = 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
 DURATION = re.compile(r"([1-9]\d{0,7})([smhd]?)")
 
-SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
-SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
-SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
-SANDBOX_RECIPE = {
-    "algorithm": "light",
-    "num_classes": "6",
-    "crop_size": "128",
-    "epochs": "10",
-    "mini_batch_size": "8",
-    "validation_mini_batch_size": "8",
-    "optimizer": "adam",
-    "learning_rate": "0.003",
-    "use_pretrained_model": "False",
-}
-"""What teaches the sandbox's own small network its own data within minutes; taken where nothing else is given."""
+DATA_SECONDS = 300.0
+"""How long to wait for the data that a new sandbox draws."""
 
 NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: made from the time.")]
 Parameters = Annotated[
     list[str] | None,
     typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A hyperparameter; once for each."),
 ]
-Instance = Annotated[str, typer.Option("--instance-type", metavar="TYPE", help=f"Default: {INSTANCE}.")]
+Instance = Annotated[str, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g4dn.xlarge.")]
 Runtime = Annotated[str, typer.Option("--max-runtime", metavar="TIME", help="Such as 90m, 4h or 1d.")]
 Spot = Annotated[bool | None, typer.Option("--spot/--no-spot", help="Use spare capacity, which is cheaper.")]
 Wait = Annotated[str, typer.Option("--max-wait", metavar="TIME", help="Of a spot job, with its run time.")]
@@ -88,7 +75,7 @@ def launch(
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
     with reporting(debug), reached() as place:
         spec = _new_spec(place.clients, data, output, role, given)
-        spec = replace(spec, **changes, name=name or _name(spec.hyperparameters.get("algorithm", "fcn")))
+        spec = replace(spec, **changes, name=name or _name("segdeck"))
         _start(place, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
@@ -120,7 +107,7 @@ def clone(
         old = replace(old, tags=job_tags(place.clients, old))
         spec = (continue_spec if go_on else clone_spec)(old)
         values = {**spec.hyperparameters, **given}
-        spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.algorithm))
+        spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))
         previous = old.hyperparameters if go_on else {}
         _start(place, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
@@ -204,8 +191,7 @@ def _checked(
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
     """Raises SettingsError for what AWS needs and nobody gave."""
     from core.aws.images import image_uri
-    from core.channels import data_channels
-    from core.training import TrainingSpec
+    from core.first_job import first_spec
 
     sandbox = clients.connection.is_sandbox
     missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
@@ -213,16 +199,38 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
         raise SettingsError(
             f"{' and '.join(missing)} must be given.", todo="`jobs launch --help` tells of them."
         )
-    recipe = SANDBOX_RECIPE if sandbox and given.get("algorithm", "light") == "light" else {}
-    return TrainingSpec(
-        name="",
-        role_arn=role or SANDBOX_ROLE,
-        image=image_uri(clients.connection.region),
-        instance_type=INSTANCE,
-        hyperparameters={**recipe, **given},
-        channels=data_channels(data or SANDBOX_DATA),
-        output_uri=output or SANDBOX_OUTPUT,
+    spec = first_spec(
+        image_uri(clients.connection.region),
+        sandbox=sandbox,
+        data=data,
+        output=output,
+        role=role,
+        values=given,
     )
+    if sandbox and not data:
+        _await_data(clients, spec)
+    return spec
+
+
+def _await_data(clients: Clients, spec: TrainingSpec) -> None:
+    """A new sandbox draws its data in the background; it is all there once every picture has its mask."""
+    from core.aws.training import list_channels
+
+    said = False
+    until = time.monotonic() + DATA_SECONDS
+    while time.monotonic() < until:
+        keys = list_channels(clients, spec.channels).keys
+        counts = {name: len(found) for name, found in keys.items()}
+        whole = all(
+            counts.get(name) and counts[name] == counts.get(f"{name}_annotation")
+            for name in ("train", "validation")
+        )
+        if whole:
+            return
+        if not said:
+            say("The sandbox is new, and draws its pictures first. This takes a minute …")
+            said = True
+        time.sleep(1)
 
 
 def _changes(
@@ -256,6 +264,7 @@ def _parameters(texts: list[str] | None) -> dict[str, str]:
     return found
 
 
-def _name(algorithm: str) -> str:
-    """A name that nothing else has, and that tells when it was made."""
-    return f"segdeck-{algorithm}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+def _name(before: str) -> str:
+    from core.first_job import new_name
+
+    return new_name(before, datetime.now(UTC))

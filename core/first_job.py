@@ -1,0 +1,75 @@
+"""The training job that a form or the command line begins with, before anybody has changed anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from core.channels import data_channels
+from core.hyperparameters import LIGHT
+from core.training import TrainingSpec
+
+INSTANCE = "ml.g4dn.xlarge"
+"""The cheapest machine that the algorithm trains on."""
+
+SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
+SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
+SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
+SANDBOX_CLASSES = {"num_classes": "6"}
+"""Of the data at `SANDBOX_DATA`."""
+
+LIGHT_RECIPE = {
+    "algorithm": LIGHT,
+    "crop_size": "160",
+    "epochs": "14",
+    "mini_batch_size": "8",
+    "optimizer": "adam",
+    "learning_rate": "0.004",
+}
+"""What the sandbox's own small network was trained with for its demonstration; minutes on two cores."""
+
+STAMP = re.compile(r"-\d{8}-\d{6}$")
+MAX_NAME = 63
+DAY, HOUR = 86_400, 3600
+
+
+def first_spec(
+    image: str,
+    *,
+    sandbox: bool,
+    data: str = "",
+    output: str = "",
+    role: str = "",
+    values: Mapping[str, str] | None = None,
+) -> TrainingSpec:
+    """A job with what is given; what is not, the sandbox has of its own, and AWS leaves empty. It has no name yet.
+
+    data: the S3 prefix of the four channels. values: hyperparameters.
+    """
+    values = values or {}
+    own: dict[str, str] = {}
+    if sandbox and values.get("algorithm", LIGHT) == LIGHT:
+        own |= LIGHT_RECIPE
+    if sandbox:
+        own |= SANDBOX_CLASSES if (data or SANDBOX_DATA) == SANDBOX_DATA else {}
+        data, output, role = data or SANDBOX_DATA, output or SANDBOX_OUTPUT, role or SANDBOX_ROLE
+    return TrainingSpec(
+        name="",
+        role_arn=role,
+        image=image,
+        instance_type=INSTANCE,
+        hyperparameters={**own, **values},
+        channels=data_channels(data) if data else (),
+        output_uri=output,
+        max_runtime_seconds=HOUR if sandbox else DAY,
+    )
+
+
+def new_name(before: str, now: datetime) -> str:
+    """A name that nobody has yet: what went before, with this time in place of an older one.
+
+    now: aware, or UTC.
+    """
+    stamp = f"-{now:%Y%m%d-%H%M%S}"
+    return STAMP.sub("", before)[: MAX_NAME - len(stamp)].rstrip("-") + stamp
