@@ -1,0 +1,117 @@
+"""Pages run by Streamlit's AppTest against a sandbox on loopback, in either mode, and jobs for them to show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.aws.connection import Connection
+from core.channels import data_channels
+from core.training import TrainingSpec, to_request
+from pages.parts import upstream
+from sandbox.server import Sandbox
+
+SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+BUCKET = "dashboard"
+ENDED = ("Completed", "Failed", "Stopped")
+SPEC = TrainingSpec(
+    name="",
+    role_arn="arn:aws:iam::123456789012:role/Trainer",
+    image=IMAGE,
+    instance_type="ml.g4dn.xlarge",
+    hyperparameters={
+        "num_classes": "3",
+        "num_training_samples": "4",
+        "epochs": "3",
+        "mini_batch_size": "2",
+        "validation_mini_batch_size": "2",
+    },
+    channels=data_channels(f"s3://{BUCKET}/data"),
+    output_uri=f"s3://{BUCKET}/out/",
+    max_runtime_seconds=600,
+)
+"""A job of four pictures to train on and two to validate with, see `put_data`."""
+
+
+def connection_of(sandbox: Sandbox) -> Connection:
+    """The connection of mode `sandbox`, as app.py makes it."""
+    at = sandbox.address
+    return Connection(at.region, at.url, None, at.access_key, at.secret_key)
+
+
+def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -> AppTest:
+    """The page of this name after its first run. The environment must hold the mode, and in mode aws its address.
+
+    Both caches are emptied: what another test made Streamlit remember must not be seen.
+    """
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    if mode == "sandbox":
+        upstream.register(lambda: connection_of(sandbox))
+        upstream.revive()
+    app = AppTest.from_file(SHELL, default_timeout=60)
+    app.run()
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.switch_page(f"../{page}.py").run()
+
+
+def texts(app: AppTest) -> str:
+    """All that a person reads on the page, widgets' labels included."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "error", "warning", "info", "code")
+    found = [str(element.value) for kind in kinds for element in app.get(kind)]
+    found += [f"{metric.label}: {metric.value}" for metric in app.metric]
+    return "\n".join([*found, *(status.label for status in app.status)])
+
+
+def plain_texts(app: AppTest) -> str:
+    """The same without Markdown's backslashes."""
+    return texts(app).replace("\\", "")
+
+
+def button(app: AppTest, label: str) -> Any:
+    """The button whose label begins so. Raises StopIteration."""
+    return next(one for one in app.button if one.label.startswith(label))
+
+
+def put_data(s3: Any) -> None:
+    """The bucket with the data that `SPEC` names; made once."""
+    if BUCKET in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
+        return
+    s3.create_bucket(Bucket=BUCKET)
+    for folder, count in (("train", 4), ("validation", 2)):
+        for number in range(count):
+            s3.put_object(Bucket=BUCKET, Key=f"data/{folder}/{number}.jpg", Body=b"picture")
+            s3.put_object(Bucket=BUCKET, Key=f"data/{folder}_annotation/{number}.png", Body=b"mask")
+
+
+def start_job(sagemaker: Any, name: str, values: Mapping[str, str] = {}, **changes: Any) -> str:
+    """Start a job as `SPEC`, with these hyperparameters more."""
+    spec = replace(SPEC, name=name, hyperparameters={**SPEC.hyperparameters, **values}, **changes)
+    sagemaker.create_training_job(**to_request(spec))
+    return name
+
+
+def wait_for(
+    sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 30
+) -> dict[str, Any]:
+    """The job's description once it is so."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        if holds(found):
+            return found
+        assert time.monotonic() < deadline, found
+        time.sleep(0.05)
+
+
+def ended(found: dict[str, Any]) -> bool:
+    """Whether a job's description says that it is over."""
+    return found["TrainingJobStatus"] in ENDED
