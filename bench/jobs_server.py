@@ -92,12 +92,18 @@ def miou(name: str, epochs: int) -> list[float]:
 
 
 class JobsServer:
-    """SageMaker for training jobs. `jobs`: what there is, newest first. `failing`: status, code of Search's error."""
+    """SageMaker for training jobs.
+
+    jobs:    what there is, newest first.
+    failing: status and code of Search's error; None: it answers.
+    refused: operations that it does not know.
+    """
 
     def __init__(self, jobs: Sequence[dict[str, Any]], *, delay: float = 0) -> None:
         self.jobs = list(jobs)
         self.delay = delay
         self.failing: tuple[int, str] | None = None
+        self.refused: set[str] = set()
         self.asked: Counter[str] = Counter()
         self.searches: list[dict[str, Any]] = []
         self._lock = threading.Lock()
@@ -171,7 +177,7 @@ class JobsServer:
             "DescribeTrainingJob": self._describe,
             "BatchGetMetrics": self._metrics,
         }
-        if what not in answers:
+        if what not in answers or what in self.refused:
             return 400, json.dumps(
                 {"__type": "ValidationException", "message": f"{what} is not here."}
             ).encode()

@@ -11,7 +11,8 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import streamlit as st
 from PIL import Image
@@ -47,6 +48,18 @@ JOBS_SECONDS, OLD_JOBS_SECONDS = 15, 300
 
 SETTLED, SETTLED_SECONDS = timedelta(minutes=10), 3600
 """So long after a job's end its metrics have all arrived; they are then asked for no more than once an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByJob(Generic[T]):
+    """Something of several training jobs.
+
+    found: job name -> it, of those that have it.
+    notes: sentences on what could not be asked.
+    """
+
+    found: dict[str, T]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +179,10 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[J
         lambda: training.all_jobs(clients(connection), wanted, pages=pages),
         OLD_JOBS_SECONDS,
     )
-    return Reading(_joined(newest.value, older.value, wanted), newest.at, newest.failure or older.failure)
+    return Reading(joined(newest.value, older.value, wanted), newest.at, newest.failure or older.failure)
 
 
-def _joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
+def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     """The first page as it is now, and behind it what was read some minutes ago."""
     names = {job.name for job in newest.jobs}
     rest = [job for job in older.jobs if job.name not in names]
@@ -179,37 +192,54 @@ def _joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     return JobList((*newest.jobs, *rest), newest.total, older.complete)
 
 
-def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[dict[str, MetricSeries]]:
-    """Job name -> its validation mIOU, where it is known. Raises AwsError."""
-    return _by_job("sparklines", connection, jobs, lambda some: metrics.sparklines(clients(connection), some))
+def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[ByJob[MetricSeries]]:
+    """Validation mIOU of the jobs where it is known. Raises AwsError."""
+    return _by_job(
+        "sparklines",
+        connection,
+        jobs,
+        lambda some, notes: metrics.sparklines(clients(connection), some, notes=notes),
+    )
 
 
-def curves(
-    connection: Connection, jobs: Sequence[TrainingJob]
-) -> Reading[dict[str, tuple[MetricSeries, ...]]]:
-    """Job name -> all its curves. Raises AwsError."""
-    return _by_job("curves", connection, jobs, lambda some: metrics.curves(clients(connection), some))
+def curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[ByJob[tuple[MetricSeries, ...]]]:
+    """All curves of the jobs. Raises AwsError."""
+    return _by_job(
+        "curves",
+        connection,
+        jobs,
+        lambda some, notes: metrics.curves(clients(connection), some, notes=notes),
+    )
 
 
 def _by_job(
     what: str,
     connection: Connection,
     jobs: Sequence[TrainingJob],
-    load: Callable[[Sequence[TrainingJob]], dict[str, T]],
-) -> Reading[dict[str, T]]:
+    load: Callable[[Sequence[TrainingJob], list[str]], dict[str, T]],
+) -> Reading[ByJob[T]]:
     """Of jobs that still change, and of those that have ended, each in calls of their own."""
     before = datetime.now(UTC) - SETTLED
     settled = [job for job in jobs if job.ended_at is not None and job.ended_at < before]
     moving = [job for job in jobs if job.ended_at is None or job.ended_at >= before]
-    readings = [
-        shelf().read((what, connection, _key(some)), lambda some=some: load(some), seconds)  # type: ignore[misc]
+    old, new = (
+        shelf().read((what, connection, _key(some)), partial(_with_notes, load, some), seconds)
         for some, seconds in ((settled, SETTLED_SECONDS), (moving, JOBS_SECONDS))
-    ]
-    return Reading(
-        {**readings[0].value, **readings[1].value},
-        min(reading.at for reading in readings),
-        next((reading.failure for reading in readings if reading.failure), None),
     )
+    return Reading(
+        ByJob(
+            {**old.value.found, **new.value.found}, tuple(dict.fromkeys(old.value.notes + new.value.notes))
+        ),
+        new.at,
+        old.failure or new.failure,
+    )
+
+
+def _with_notes(
+    load: Callable[[Sequence[TrainingJob], list[str]], dict[str, T]], jobs: Sequence[TrainingJob]
+) -> ByJob[T]:
+    notes: list[str] = []
+    return ByJob(load(jobs, notes), tuple(notes))
 
 
 def _key(jobs: Sequence[TrainingJob]) -> Hashable:
@@ -223,7 +253,7 @@ def prices(connection: Connection) -> PriceTable:
     return asked.result() if asked.done() else shipped_prices(connection.region)
 
 
-@st.cache_resource(ttl="1d", max_entries=8, show_spinner=False)
+@st.cache_resource(ttl="24h", max_entries=8, show_spinner=False)
 def _prices_asked_for(connection: Connection) -> Future[PriceTable]:
     pool = ThreadPoolExecutor(1, thread_name_prefix="prices")
     asked = pool.submit(price_list.prices, clients(connection))

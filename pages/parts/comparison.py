@@ -59,7 +59,9 @@ def _curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Mapping[str,
         return {}
     if reading.failure is not None:
         st.caption(f":material/history: Curves from before. {messages.line(reading.failure)}")
-    return reading.value
+    for note in reading.value.notes:
+        st.caption(f":material/show_chart: {messages.plain(note)}")
+    return reading.value.found
 
 
 def _charts(jobs: Sequence[TrainingJob], found: Mapping[str, Sequence[MetricSeries]]) -> None:

@@ -65,8 +65,10 @@ def _tick(key: str, names: tuple[str, ...]) -> None:
 def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
     """The table stands without its curves, too."""
     try:
-        reading = cached.sparklines(connection, jobs)
+        curves = cached.sparklines(connection, jobs).value
     except CoreError as error:
         st.caption(f":material/show_chart: {messages.line(error)}")
         return {}
-    return reading.value
+    for note in curves.notes:
+        st.caption(f":material/show_chart: {messages.plain(note)}")
+    return curves.found

@@ -58,7 +58,7 @@ def jobs_frame(
 def jobs_columns(**button: Any) -> dict[str, Any]:
     """How the columns of `jobs_frame` look. button: key and callback of the column that opens a job."""
     column = st.column_config
-    words, colors = _chips()
+    words, colors = chips()
     return {
         OPEN: column.ButtonColumn(
             "Job", type="tertiary", alignment="left", pinned=True, width=230, help="Opens the job.", **button
@@ -172,7 +172,7 @@ def _instance(job: TrainingJob) -> str:
     return f"{several}{job.instance_type}{' spot' if job.spot else ''}"
 
 
-def _chips() -> tuple[list[str], list[str]]:
+def chips() -> tuple[list[str], list[str]]:
     """Every word that `chip` may say, and its colour."""
     chips = dict.fromkeys(map(_short, SECONDARY_WORDS.values()), "blue")
     chips |= {word: ENDED_COLORS.get(status, "blue") for status, word in STATUS_WORDS.items()}

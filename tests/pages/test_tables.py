@@ -1,0 +1,177 @@
+"""Rows, figures and points of training jobs, as values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.jobs_server import many, record
+from core.aws.training import JobList
+from core.cost import shipped_prices
+from core.curves import LOSS, MIOU, MetricSeries
+from core.job_filter import JobFilter
+from core.training import TrainingJob, from_description
+from pages.parts import cached, charts, job_figures, tables
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+PRICES = shipped_prices("us-east-1")
+
+
+def job(name: str = "a", status: str = "Completed", **more: Any) -> TrainingJob:
+    return from_description(record(name, status, **{"created": NOW - timedelta(hours=2), **more}))
+
+
+def series(*values: float, name: str = MIOU, epochs: bool = True) -> MetricSeries:
+    times = np.full(len(values), "NaT", "datetime64[ms]")
+    counted = np.arange(len(values)) if epochs else None
+    return MetricSeries(name, "", "BatchGetMetrics", times, counted, np.array(values, np.float64))
+
+
+def frame(*jobs: TrainingJob, **lines: MetricSeries) -> Any:
+    return tables.jobs_frame(jobs, lines, PRICES, NOW)
+
+
+def test_progress_by_epoch():
+    """A running job's progress is the epochs its curve has seen, of those asked for."""
+    table = frame(job("a", "InProgress"), job("b"), a=series(0.1, 0.2, 0.3), b=series(*[0.5] * 30))
+    assert table["epoch"].tolist() == ["3 of 30", "30 of 30"]
+    assert table["progress"].tolist() == [0.1, 1.0]
+
+
+def test_progress_that_nobody_knows():
+    """An ended job without a curve, or one that has not started, shows no progress, rather than none of it done."""
+    waiting = job("b", "InProgress", TrainingStartTime=None)
+    table = frame(job("a"), waiting)
+    assert table["epoch"].tolist() == [None, None]
+    assert table["progress"].isna().all()
+
+
+def test_the_best_is_not_the_last():
+    """The best mIOU is the highest of the curve; without a curve, the last value that AWS kept."""
+    kept = job("b", FinalMetricDataList=[{"MetricName": MIOU, "Value": 0.25, "Timestamp": NOW}])
+    table = frame(job("a"), kept, job("c"), a=series(0.1, 0.7, float("nan"), 0.6))
+    assert table["best"].tolist()[:2] == [0.7, 0.25]
+    assert np.isnan(table["best"][2])
+
+
+def test_cost_and_duration():
+    """An ended job costs what AWS bills; an instance without a known price has no cost."""
+    table = frame(
+        job("a", minutes=60),
+        job("b", ResourceConfig={"InstanceType": "ml.new.huge", "InstanceCount": 2, "VolumeSizeInGB": 1}),
+    )
+    hourly = PRICES.per_hour("ml.p3.2xlarge")
+    assert hourly is not None
+    assert table["cost"][0] == pytest.approx(float(hourly.usd))
+    assert np.isnan(table["cost"][1])
+    assert table["duration"][0] == "1 h 00 min"
+    assert table["instance"][1] == "2 × ml.new.huge"
+
+
+def test_rows_of_the_same_reading_are_the_same():
+    """Two looks at the same reading give equal tables, so that nothing is sent to the browser a second time."""
+    jobs = [from_description(row) for row in many(50, now=NOW)]
+    assert tables.jobs_frame(jobs, {}, PRICES, NOW).equals(tables.jobs_frame(jobs, {}, PRICES, NOW))
+
+
+@pytest.mark.parametrize(
+    ("secondary", "said"),
+    [
+        ("Downloading", "downloading the data"),
+        ("Interrupted", "interrupted"),
+        ("MaxRuntimeExceeded", "stopped at max. run time"),
+        ("SomethingNew", "running"),
+    ],
+)
+def test_every_chip_has_a_colour(secondary, said):
+    """A chip says in few words what the job is doing, and every word that we know has a colour."""
+    words, colors = tables.chips()
+    chip = tables.chip(job("a", "InProgress", secondary=secondary))
+    assert chip == said
+    assert dict(zip(words, colors, strict=True))[chip] in ("blue", "orange")
+
+
+def test_a_long_curve_is_thinned():
+    """A sparkline has sixty points at most, and no value that is no number."""
+    points = tables.sparkline(series(*np.linspace(0, 1, 1000), float("inf")))
+    assert points is not None
+    assert len(points) <= tables.POINTS
+    assert points[0] == 0
+    assert max(points) <= 1
+
+
+def test_settings_that_differ():
+    """Side by side stand only the settings that differ, defaults filled in; or all of them."""
+    jobs = [job("a", hyperparameters={"mini_batch_size": "8"}), job("b", EnableManagedSpotTraining=True)]
+    differing = tables.settings_frame(jobs, everything=False)
+    assert list(differing.index) == ["mini_batch_size", "instance"]
+    assert differing.loc["mini_batch_size"].tolist() == ["8", "16"]
+    assert differing.loc["instance"].tolist() == ["ml.p3.2xlarge", "ml.p3.2xlarge spot"]
+    assert {"algorithm", "epochs"} < set(tables.settings_frame(jobs, everything=True).index)
+
+
+def test_equal_settings_leave_nothing_to_show():
+    """Equal settings leave an empty table."""
+    assert tables.settings_frame([job("a"), job("b")], everything=False).empty
+
+
+def test_best_values():
+    """A row a job: the best mIOU with its epoch, the lowest loss, what it took."""
+    found = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
+    row = tables.best_frame([job("a", minutes=30)], found, PRICES, NOW).iloc[0]
+    assert (row["Best mIOU"], row["at epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
+    assert row["Duration"] == "30 min 00 s"
+
+
+def test_points_of_a_chart():
+    """A chart gets every finite point, with the best one of each job marked."""
+    found = charts.points({"a": series(0.1, float("nan"), 0.3), "b": series(0.9, 0.8, epochs=False)})
+    assert found["epoch"].tolist() == [0, 2, 0, 1]
+    assert found["best"].tolist() == [False, True, True, False]
+
+
+def test_points_of_no_curves():
+    """Without curves there is an empty table of the same columns."""
+    assert charts.points({}).columns.tolist() == ["job", "epoch", "value", "best"]
+
+
+def test_a_job_keeps_its_colour():
+    """A job has the same colour in every chart, also where another one has no curve there."""
+    whole = charts.overlay({"a": series(1), "b": series(2)}, "x", ["a", "b"]).to_dict()
+    part = charts.overlay({"b": series(2)}, "x", ["a", "b"]).to_dict()
+    scales = [chart["layer"][0]["encoding"]["color"]["scale"] for chart in (whole, part)]
+    assert scales[0] == scales[1]
+    assert len(set(scales[0]["range"])) == 2
+
+
+def test_figures():
+    """Running now, failed since midnight, and the money of this month's jobs; each by the visitor's own clock."""
+    jobs = [
+        job("a", "InProgress", created=NOW - timedelta(hours=1)),
+        job("b", "Failed", created=NOW - timedelta(hours=3)),
+        job("c", "Failed", created=NOW - timedelta(days=1)),
+        job("d", created=NOW - timedelta(days=22)),  # 31 October
+        job("e", ResourceConfig={"InstanceType": "ml.new.huge"}),
+    ]
+    found = job_figures.figures(jobs, PRICES, NOW)
+    assert (found.running, found.failed_today, found.completed_today, found.unpriced) == (1, 1, 1, 1)
+    hourly = PRICES.per_hour("ml.p3.2xlarge")
+    assert hourly is not None
+    seconds = 3600 - 90 + 2 * 42 * 60  # what runs, to now; b and c
+    assert found.spent == hourly.for_seconds(3600 - 90) + hourly.for_seconds(42 * 60) + hourly.for_seconds(
+        42 * 60
+    )
+    assert float(found.spent.usd) == pytest.approx(float(hourly.usd) * seconds / 3600)
+
+
+def test_pages_that_were_read_at_different_times():
+    """Behind the newest page stand older jobs, each once, without those that have left the newest page since."""
+    jobs = [from_description(row) for row in many(6, now=NOW, running=0)]
+    newest = JobList(tuple(jobs[0:1] + jobs[2:3]), 5, complete=False)  # jobs[1] fits the filter no more
+    older = JobList(tuple(jobs[1:6]), 5, complete=True)
+    found = cached.joined(newest, older, JobFilter())
+    assert [row.name for row in found.jobs] == [jobs[n].name for n in (0, 2, 3, 4, 5)]
+    assert found.complete

@@ -1,0 +1,261 @@
+"""The page `training_jobs`, against a server that tells of jobs as AWS does and counts what it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from bench.jobs_server import JobsServer, many, record
+from pages.parts import cached
+
+SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
+
+OpenJobs = Callable[..., AppTest]
+
+
+@pytest.fixture
+def server() -> Iterator[JobsServer]:
+    """A thousand jobs, the two newest running."""
+    with JobsServer(many(1000)) as running:
+        yield running
+
+
+@pytest.fixture
+def open_jobs(server: JobsServer, monkeypatch: pytest.MonkeyPatch) -> OpenJobs:
+    """open_jobs(status="Failed", ...) -> the page at this address, after its first run."""
+
+    def start(**query: str) -> AppTest:
+        app = AppTest.from_file(SHELL, default_timeout=60)
+        app.run()
+        app = app.switch_page("../training_jobs.py")
+        for key, value in query.items():
+            app.query_params[key] = value
+        return app.run()
+
+    for name, value in server.environ().items():
+        monkeypatch.setenv(name, value)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return start
+
+
+def texts(app: AppTest) -> str:
+    kinds = ("title", "markdown", "caption", "error", "warning", "info", "subheader")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))
+
+
+def names(app: AppTest) -> list[str]:
+    return list(app.dataframe[0].value["name"])
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def button(app: AppTest, label: str) -> object:
+    return next(button for button in app.button if label in button.label)
+
+
+def fail(server: JobsServer, code: str = "AccessDeniedException") -> None:
+    """From now on Search fails, and what was read before has become old."""
+    server.failing = (400, code)
+    cached.shelf().expire()
+
+
+def test_the_first_paint_makes_one_search(server, open_jobs):
+    """With a thousand jobs the page is drawn after one Search call, of the newest hundred, and says so."""
+    app = open_jobs()
+    assert server.asked["Search"] == 1
+    assert names(app) == [f"aerial-{n:04d}" for n in range(1000, 900, -1)]
+    assert "The newest 100 of 1,000 jobs" in texts(app)
+    assert not app.exception
+
+
+def test_many_viewers_make_no_more_calls_than_one(server, open_jobs):
+    """Ten viewers who look three times each make one Search call together, and no Describe call at all."""
+    viewers = [open_jobs() for _ in range(10)]
+    for viewer in viewers * 2:
+        viewer.run()
+    assert server.asked["Search"] == 1
+    assert server.asked["DescribeTrainingJob"] == 0
+
+
+def test_only_this_algorithm_by_default(server, open_jobs):
+    """Search is asked for the algorithm's own image; the switch, or `all=1` in the address, asks for every job."""
+    app = open_jobs()
+    assert [row["Name"] for row in server.searches[0]["SearchExpression"]["Filters"]] == [
+        "AlgorithmSpecification.TrainingImage"
+    ]
+    app.toggle(key="jobs_all").set_value(True).run()
+    assert app.query_params["all"] == "1"
+    assert "SearchExpression" not in server.searches[-1]
+
+
+def test_filters_come_from_the_address(open_jobs):
+    """A link with filters shows those jobs alone, with the widgets set; the figures still count all."""
+    app = open_jobs(status="Failed", text="aerial-09")
+    assert set(app.dataframe[0].value["status"].map(tuple)) == {("failed",)}
+    assert all(name.startswith("aerial-09") for name in names(app))
+    assert app.text_input(key="jobs_text").value == "aerial-09"
+    assert app.session_state["jobs_status"] == ["Failed"]
+    assert figures(app)["Running"] == "2"
+
+
+def test_filters_go_into_the_address(server, open_jobs):
+    """What a person sets is in the address, and asked of Search."""
+    app = open_jobs()
+    app.text_input(key="jobs_text").set_value("0042").run()
+    assert app.query_params["text"] == "0042"
+    assert names(app) == ["aerial-0042"]
+    assert {"Name": "TrainingJobName", "Operator": "Contains", "Value": "0042"} in server.searches[-1][
+        "SearchExpression"
+    ]["Filters"]
+
+
+def test_days_go_into_the_address(open_jobs):
+    """A chosen range of days is in the address, and a link with one fills the field."""
+    app = open_jobs(**{"from": "2026-11-01"})
+    field = app.date_input(key="jobs_created")
+    assert [day.isoformat() for day in field.value] == ["2026-11-01"]
+    days = (datetime(2026, 11, 2, tzinfo=UTC).date(), datetime(2026, 11, 3, tzinfo=UTC).date())
+    field.set_value(days).run()
+    assert (app.query_params["from"], app.query_params["to"]) == ("2026-11-02", "2026-11-03")
+
+
+def test_a_bad_address_is_said(open_jobs):
+    """What of an address cannot be used is said, and the rest is used."""
+    app = open_jobs(status="Failed,Lost", text="no_such")
+    assert "There is no status" in texts(app)
+    assert "letters, digits and hyphens" in texts(app)
+    assert app.session_state["jobs_status"] == ["Failed"]
+
+
+def test_more_jobs(server, open_jobs):
+    """Each click on the button shows a hundred more; the newest page is not asked for again."""
+    app = open_jobs()
+    button(app, "Show 100 more").click().run()
+    assert len(names(app)) == len(set(names(app))) == 200
+    assert server.asked["Search"] == 3
+
+
+def test_money_of_more_jobs_than_are_listed(open_jobs):
+    """Where jobs of this month may be missing from the sum, it is said to be a lower bound."""
+    app = open_jobs()
+    newest, now = names(app)[-1], datetime.now(UTC)
+    oldest = now - timedelta(hours=1000 - int(newest.removeprefix("aerial-")) + 1)
+    whole = (oldest.year, oldest.month) == (now.year, now.month)
+    assert figures(app)["This month"].startswith("≥ ") is whole
+
+
+def test_comparison_of_a_link(server, open_jobs):
+    """Two jobs in the address: their curves over each other, what they reached, and where their settings differ."""
+    now = datetime.now(UTC)
+    server.jobs = [
+        record("one", created=now - timedelta(hours=3), hyperparameters={"learning_rate": "0.01"}),
+        record("two", created=now - timedelta(hours=5), hyperparameters={"backbone": "resnet-101"}),
+    ]
+    app = open_jobs(compare="one,two")
+    assert [chart.proto.alt for chart in app.get("vega_lite_chart")] == [
+        "Validation mIOU by epoch of 2 training jobs",
+        "Training loss by epoch of 2 training jobs",
+    ]
+    reached, settings = app.dataframe[1].value, app.dataframe[2].value
+    assert list(reached["Job"]) == ["one", "two"]
+    assert reached["Best mIOU"].between(0.5, 0.8).all()
+    assert list(settings.index) == ["backbone", "learning_rate"]
+    assert list(settings.loc["learning_rate"]) == ["0.01", "0.001"]
+    app.toggle(key="compare_everything").set_value(True).run()
+    assert "num_classes" in app.dataframe[2].value.index
+
+
+def test_comparison_of_a_job_that_is_not_listed(server, open_jobs):
+    """A link may name jobs that the table does not hold; one that does not exist is said."""
+    app = open_jobs(compare="aerial-1000,aerial-0007,nowhere")
+    assert list(app.dataframe[1].value["Job"]) == ["aerial-1000", "aerial-0007"]
+    assert server.asked["DescribeTrainingJob"] == 2
+    assert "nowhere" in texts(app)
+
+
+def test_one_job_alone_is_not_compared(open_jobs):
+    """With a single job ticked the page asks for a second one."""
+    assert "Select a second job" in texts(open_jobs(compare="aerial-1000"))
+
+
+def test_clearing_the_comparison(open_jobs):
+    """The button takes the comparison off the page and out of the address."""
+    app = open_jobs(compare="aerial-1000,aerial-0999")
+    button(app, "Clear").click().run()
+    assert "compare" not in app.query_params
+    assert len(app.dataframe) == 1
+
+
+def test_the_last_good_table_stays_when_aws_fails(server, open_jobs):
+    """When Search fails, the table stays as it was, with its time and the reason; once it answers, both are gone."""
+    app = open_jobs()
+    before = names(app)
+    fail(server)
+    app.run()
+    assert names(app) == before
+    assert "Rate exceeded" in texts(app)
+    assert "This is from" in texts(app)
+    server.failing = None
+    button(app, "Refresh").click().run()
+    assert not app.warning
+
+
+def test_a_failing_aws_is_not_asked_more_often(server, open_jobs):
+    """While Search fails, looking again and again makes one call, not one a look."""
+    app = open_jobs()
+    fail(server)
+    for _ in range(5):
+        app.run()
+    assert server.asked["Search"] == 2
+
+
+def test_failure_from_the_start(server, open_jobs):
+    """Where AWS never answered, the reason stands in the table's place, with a button that tries again."""
+    server.failing = (400, "AccessDeniedException")
+    app = open_jobs()
+    assert "Rate exceeded" in texts(app)
+    assert not app.dataframe
+    assert app.text_input(key="jobs_text")
+    server.failing = None
+    button(app, "Try again").click().run()
+    assert len(names(app)) == 100
+
+
+def test_a_table_without_curves(server, open_jobs):
+    """Where the metrics cannot be read, the table stands without them, and says why."""
+    server.refused.add("BatchGetMetrics")
+    app = open_jobs()
+    assert len(names(app)) == 100
+    assert app.dataframe[0].value["line"].isna().all()
+    assert "BatchGetMetrics is not here" in texts(app)
+
+
+def test_no_job_yet(server, open_jobs):
+    """In an account without jobs the page says how to launch the first."""
+    server.jobs = []
+    app = open_jobs()
+    assert "No training job yet" in texts(app)
+    assert "launch_training" in [link.proto.page for link in app.get("page_link")]
+    assert figures(app) == {"Running": "0", "Failed today": "0", "This month": "$0.00"}
+
+
+def test_no_job_fits(open_jobs):
+    """Where filters leave nothing, that is said, and one click takes them off."""
+    app = open_jobs(text="nothing-like-it")
+    assert "No job fits these filters" in texts(app)
+    button(app, "Clear the filters").click().run()
+    assert len(names(app)) == 100
+
+
+def test_a_status_nobody_has_heard_of(server, open_jobs):
+    """A status that AWS adds tomorrow is shown as it is."""
+    server.jobs = [record("new", "Hibernating", secondary="Sleeping", created=datetime.now(UTC))]
+    assert open_jobs().dataframe[0].value["status"].tolist() == [["Hibernating"]]
