@@ -43,9 +43,9 @@ class Surroundings:
 
 
 class Job:
-    """`gone` is called when its life is over."""
+    """`gone` is called, with the job, when its life is over."""
 
-    def __init__(self, name: str, around: Surroundings, gone: Callable[[], object]) -> None:
+    def __init__(self, name: str, around: Surroundings, gone: Callable[[Job], object]) -> None:
         self.name, self._around, self._gone = name, around, gone
         self.process: TrainingProcess | None = None
         self._root: Path = around.host.folder / f"{name}-{secrets.token_hex(4)}"
@@ -82,7 +82,7 @@ class Job:
             raise
         finally:
             shutil.rmtree(self._root, ignore_errors=True)
-            self._gone()
+            self._gone(self)
 
     def _take_turn(self) -> None:
         queue, document = self._around.queue, self._around.store.get(KIND, self.name)

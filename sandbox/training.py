@@ -42,7 +42,7 @@ class Training:
         with self._lock:
             if self._around.closing.is_set():
                 return
-            job = self._jobs[name.lower()] = Job(name, self._around, lambda: self._gone(name))
+            job = self._jobs[name.lower()] = Job(name, self._around, self._gone)
         job.start()
 
     def stop(self, name: str) -> None:
@@ -84,6 +84,7 @@ class Training:
         now = self._around.clock()
         return lambda document: job_status.end(document, secondary, now, reason)
 
-    def _gone(self, name: str) -> None:
+    def _gone(self, job: Job) -> None:
         with self._lock:
-            self._jobs.pop(name.lower(), None)
+            if self._jobs.get(job.name.lower()) is job:  # deleted meanwhile, its name may be another's
+                del self._jobs[job.name.lower()]
