@@ -22,7 +22,7 @@ ENDED_SECONDS = 60
 MACHINE_SECONDS = 30
 """CloudWatch has a point a minute."""
 
-KEYS_SECONDS = 60
+KEYS_SECONDS = 30
 LOG_LINES = 10_000
 """Kept of a log, the last ones."""
 
