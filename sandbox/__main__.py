@@ -86,6 +86,7 @@ def export_lines(address: Address) -> str:
 def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
     # Slow imports (moto): after the options are known to be good.
     from sandbox.home import InUseError, UnsupportedError  # noqa: PLC0415
+    from sandbox.seed_dataset import DatasetSeed  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
 
     stop = threading.Event()
@@ -106,11 +107,16 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
     except (PortTakenError, UnsupportedError) as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return EXIT_FAILED
+    # The demonstration's data to train on comes after everything that somebody waits for.
+    dataset = DatasetSeed(sandbox.loopback, options.data, _say)
     try:
         sandbox.start()
         _get_ready(sandbox, options, stop)
+        if not options.no_demo and not stop.is_set():
+            dataset.start()
         stop.wait()
     finally:
+        dataset.close()
         sandbox.withdraw()
         sandbox.stop()
     return 0

@@ -1,0 +1,233 @@
+"""`python -m sandbox.algorithm train`, as a training container: what it reads, writes, says and ends with."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "sandbox.algorithm", "train"]
+SMALL = {
+    "algorithm": "light",
+    "num_classes": "2",
+    "num_training_samples": "4",
+    "mini_batch_size": "2",
+    "crop_size": "32",
+    "epochs": "2",
+    "optimizer": "adam",
+    "learning_rate": "0.01",
+}
+Prepare = Callable[..., Path]
+needs_mxnet = pytest.mark.skipif(
+    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
+)
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Prepare:
+    """prepare(hyperparameters, side=48) -> a folder that stands for /opt/ml, with four pictures a channel."""
+
+    def make(hyperparameters: dict[str, str], name: str = "ml", side: int = 48) -> Path:
+        root, random = tmp_path / name, np.random.default_rng(0)
+        (root / "input" / "config").mkdir(parents=True)
+        (root / "input/config/hyperparameters.json").write_text(json.dumps(hyperparameters))
+        for channel in ("train", "validation"):
+            data = root / "input" / "data"
+            (data / channel).mkdir(parents=True)
+            (data / f"{channel}_annotation").mkdir()
+            for number in range(4):
+                coarse = random.integers(0, 2, (4, 4), np.uint8)
+                labels = np.repeat(np.repeat(coarse, side // 4, 0), side // 4, 1)
+                Image.fromarray(labels).save(data / f"{channel}_annotation" / f"{number}.png")
+                Image.fromarray(labels * 120 + 60).convert("RGB").save(data / channel / f"{number}.jpg")
+        return root
+
+    return make
+
+
+def _train(root: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        COMMAND, cwd=ROOT, env=_environ(root), capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def _environ(root: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "SM_ML_ROOT": str(root), **more}
+
+
+def _start(root: Path, **options: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@needs_mxnet
+def test_a_job_leaves_the_model_in_awss_layout_and_the_log_that_metrics_are_read_from(
+    prepare: Prepare,
+) -> None:
+    """Three files, values as text; loss, mIOU, accuracy, throughput and progress of each epoch; the best is told."""
+    root = prepare(SMALL)
+    done = _train(root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in (root / "model").iterdir()} == {
+        "model_algo-1",
+        "model_best.params",
+        "hyperparams.json",
+    }
+    kept = json.loads((root / "model/hyperparams.json").read_text())
+    assert (kept["algorithm"], kept["num_classes"], kept["crop_size"], kept["epochs"]) == (
+        "light",
+        "2",
+        "32",
+        "2",
+    )
+    line = r"^\[\d\d/\d\d/\d{4} \d\d:\d\d:\d\d INFO \d+\] #"
+    quality = line + "quality_metric: host=algo-1, epoch=1, "
+    for pattern in (
+        quality + r"train cross_entropy <loss>=\d\.\d+$",
+        quality + r"validation mIOU <score>=\d\.\d+$",
+        quality + r"validation pixel_accuracy <score>=\d\.\d+$",
+        line + r"throughput_metric: host=algo-1, train throughput=[\d.]+ records/second$",
+        line + r"progress_metric: host=algo-1, completed 100 % of epochs$",
+    ):
+        assert re.search(pattern, done.stdout, re.MULTILINE), done.stdout
+    assert "use_pretrained_model is True, but the sandbox has no pretrained backbone" in done.stdout
+    assert re.search(r"The best epoch is [01] with validation mIOU", done.stdout)
+
+
+def test_a_bad_hyperparameter_ends_it_with_awss_words(prepare: Prepare) -> None:
+    """Exit code 2, and the reason in output/failure and in the log."""
+    root = prepare({**SMALL, "mini_batch_siz": "8"})
+    done = _train(root)
+    failure = (root / "output/failure").read_text()
+    assert done.returncode == 2, done.stdout
+    assert "Additional properties are not allowed (u'mini_batch_siz' was unexpected)" in failure
+    assert re.search(r" ERROR \d+\] " + re.escape(failure), done.stdout)
+
+
+def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
+    """Exit code 2, and the file is named."""
+    root = prepare(SMALL)
+    Image.new("RGB", (48, 48)).save(root / "input/data/validation_annotation/2.png")
+    done = _train(root)
+    assert done.returncode == 2, done.stdout
+    assert "2.png has mode RGB" in (root / "output/failure").read_text()
+
+
+@needs_mxnet
+def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
+    """The channel `model` is where training begins; another num_classes is refused and both values are told."""
+    first = prepare({**SMALL, "epochs": "6"})
+    assert _train(first).returncode == 0
+    archive = tmp_path / "model.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for path in (first / "model").iterdir():
+            tar.add(path, path.name)
+    second = prepare({**SMALL, "epochs": "1", "learning_rate": "0.0001"}, "second")
+    third = prepare({**SMALL, "num_classes": "3"}, "third")
+    for root in (second, third):
+        (root / "input/data/model").mkdir()
+        (root / "input/data/model/model.tar.gz").write_bytes(archive.read_bytes())
+    went_on, refused = _train(second), _train(third)
+    assert went_on.returncode == 0, went_on.stdout
+    fresh = _train(prepare(SMALL, "fresh"))
+    assert _losses(went_on.stdout)[0] < _losses(fresh.stdout)[0]
+    assert "Going on from model_best.params of the channel model" in went_on.stdout
+    assert refused.returncode == 2
+    assert "num_classes is 3 and was 2" in (third / "output/failure").read_text()
+
+
+@needs_mxnet
+def test_it_stops_early_when_asked_to(prepare: Prepare) -> None:
+    """With a tolerance that no epoch reaches, patience ends it long before its last epoch."""
+    early = {"early_stopping": "True", "early_stopping_min_epochs": "1", "early_stopping_patience": "2"}
+    done = _train(prepare({**SMALL, "epochs": "50", **early, "early_stopping_tolerance": "1.0"}))
+    assert done.returncode == 0, done.stdout
+    assert "Early stopping after epoch" in done.stdout
+    assert len(_losses(done.stdout)) < 50
+
+
+@needs_mxnet
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"optimizer": "sgd", "momentum": "0.5", "weight_decay": "0.001", "lr_scheduler": "cosine"},
+        {
+            "optimizer": "nag",
+            "lr_scheduler": "step",
+            "lr_scheduler_step": "1, 90",
+            "lr_scheduler_factor": "0",
+        },
+        {"optimizer": "rmsprop", "gamma1": "0.8", "gamma2": "0.5", "learning_rate": "0.001"},
+        {"optimizer": "adagrad", "syncbn": "True", "validation_mini_batch_size": "3", "mini_batch_size": "9"},
+    ],
+)
+def test_every_optimizer_and_schedule_trains(prepare: Prepare, more: dict[str, str]) -> None:
+    """Each leaves a model, and losses that are numbers."""
+    root = prepare({**SMALL, **more})
+    done = _train(root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(_losses(done.stdout)) == 2
+    assert np.isfinite(_losses(done.stdout)).all()
+    assert (root / "model/model_best.params").is_file()
+
+
+@needs_mxnet
+def test_aws_own_networks_train(prepare: Prepare) -> None:
+    """One epoch of FCN on ResNet-50 with a small crop; the others are made of the same parts."""
+    aws = {"algorithm": "fcn", "backbone": "resnet-50", "base_size": "48", "crop_size": "24", "epochs": "1"}
+    root = prepare({**SMALL, **aws, "optimizer": "sgd"})
+    done = _train(root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(_losses(done.stdout)) == 1
+    assert json.loads((root / "model/hyperparams.json").read_text())["backbone"] == "resnet-50"
+
+
+@needs_mxnet
+def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
+    """The model of the last step is saved, so that a stopped job has an artifact; it takes seconds."""
+    root = prepare({**SMALL, "epochs": "100000"})
+    process = _start(root, env=_environ(root))
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch=1, validation mIOU" in line:
+            break
+    asked = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert time.monotonic() - asked < 30
+    assert "Training was stopped; the parameters so far are saved" in output
+    kept = {path.name for path in (root / "model").iterdir()}
+    assert kept == {"model_algo-1", "model_best.params", "hyperparams.json"}
+
+
+@needs_mxnet
+def test_it_ends_with_whoever_started_it(prepare: Prepare) -> None:
+    """Once the lifeline ends, as when the sandbox is killed, so does training."""
+    root = prepare({**SMALL, "epochs": "100000"})
+    reader, writer = os.pipe()
+    process = _start(root, env=_environ(root, SANDBOX_LIFELINE_FD=str(reader)), pass_fds=(reader,))
+    os.close(reader)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "epoch=0, validation mIOU" in line:
+            break
+    os.close(writer)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def _losses(text: str) -> list[float]:
+    return [float(value) for value in re.findall(r"train cross_entropy <loss>=(\S+)", text)]

@@ -1,0 +1,109 @@
+"""Hyperparameters of a training job: AWS's table, in AWS's words; early stopping; what incremental training needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.algorithm.early_stopping import EarlyStopping
+from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.hyperparameters import check_same, read
+
+NEEDED = {"num_classes": "6", "num_training_samples": "96"}
+
+
+def test_what_is_not_given_has_the_default_of_the_guide() -> None:
+    """num_classes and num_training_samples are enough; the rest is the developer guide's."""
+    asked = read(NEEDED)
+    assert (asked.algorithm, asked.backbone, asked.crop_size, asked.epochs) == ("fcn", "resnet-50", 240, 10)
+    assert (asked.optimizer, asked.learning_rate, asked.mini_batch_size) == ("sgd", 0.001, 16)
+    assert asked.use_pretrained_model is True
+    assert asked.early_stopping is False
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_classes", "1"),
+        ("num_classes", "255"),
+        ("num_classes", "six"),
+        ("num_training_samples", "0"),
+        ("base_size", "16"),
+        ("crop_size", "16"),
+        ("crop_size", "240.0"),
+        ("epochs", "-1"),
+        ("algorithm", "unet"),
+        ("backbone", "resnet-18"),
+        ("optimizer", "adadelta"),
+        ("learning_rate", "0"),
+        ("learning_rate", "1.5"),
+        ("learning_rate", "nan"),
+        ("momentum", "0"),
+        ("weight_decay", "1"),
+        ("gamma1", "1.01"),
+        ("lr_scheduler", "linear"),
+        ("lr_scheduler_step", "10; 20"),
+        ("early_stopping", "yes"),
+        ("syncbn", "true"),
+        ("early_stopping_tolerance", "-0.1"),
+    ],
+)
+def test_a_value_outside_the_table_is_refused_in_awss_words(name: str, value: str) -> None:
+    """The reason holds the value, AWS's sentence, and the name of the hyperparameter."""
+    with pytest.raises(InputError) as caught:
+        read({**NEEDED, name: value})
+    text = str(caught.value)
+    assert f"u'{value}' is not valid under any of the given schemas" in text
+    assert f"u'{name}'" in text
+
+
+def test_a_bound_that_is_allowed_is_taken() -> None:
+    """Each range of the table ends where the table says."""
+    edge = {"num_classes": "254", "base_size": "17", "learning_rate": "1", "gamma1": "0", "momentum": "1"}
+    asked = read({**NEEDED, **edge})
+    assert (asked.num_classes, asked.base_size, asked.learning_rate) == (254, 17, 1.0)
+
+
+def test_an_unknown_name_is_refused_in_awss_words() -> None:
+    """AWS's container fails a job with a name it does not know."""
+    with pytest.raises(
+        InputError, match=r"Additional properties are not allowed \(u'mini_batch_siz' was unexp"
+    ):
+        read({**NEEDED, "mini_batch_siz": "8"})
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"num_classes": "6"}, "num_training_samples"),
+        ({"num_training_samples": "6"}, "num_classes"),
+        ({**NEEDED, "lr_scheduler": "step"}, "lr_scheduler_step"),
+    ],
+)
+def test_what_is_required_is_asked_for(given: dict[str, str], missing: str) -> None:
+    """lr_scheduler_step is required with the schedule `step`, the two counts always."""
+    with pytest.raises(InputError, match=f"u'{missing}' is a required property"):
+        read(given)
+
+
+def test_crop_and_steps_are_taken_as_the_algorithm_takes_them() -> None:
+    """crop_size goes up to a multiple of 8; the epochs of a step schedule are sorted, and ignored without one."""
+    asked = read({**NEEDED, "crop_size": "241", "lr_scheduler": "step", "lr_scheduler_step": "8, 4,8"})
+    assert (asked.crop_size, asked.lr_scheduler_step) == (248, (4, 8))
+    assert read({**NEEDED, "lr_scheduler_step": "4"}).lr_scheduler_step == ()
+    assert read(asked.text()) == asked
+
+
+def test_incremental_training_needs_the_same_network() -> None:
+    """backbone, algorithm, crop_size (rounded) and num_classes must be those of the model."""
+    asked = read({**NEEDED, "crop_size": "100"})
+    check_same(asked, {**asked.text(), "crop_size": "99", "epochs": "99"})
+    with pytest.raises(InputError, match="num_classes is 6 and was 7"):
+        check_same(asked, {**asked.text(), "num_classes": "7"})
+
+
+def test_training_stops_early_once_patience_is_used_up() -> None:
+    """Epochs whose relative gain is below the tolerance use up patience, not before min_epochs."""
+    stopping = EarlyStopping(min_epochs=1, patience=2, tolerance=0.1)
+    assert [stopping.update(score) for score in (0.5, 0.54, 0.6, 0.61, 0.62)] == [False] * 4 + [True]
+    patient = EarlyStopping(min_epochs=6, patience=2, tolerance=0.0)
+    assert [patient.update(0.5) for _ in range(6)] == [False] * 5 + [True]
