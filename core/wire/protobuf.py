@@ -130,19 +130,19 @@ def _group(source: Source, number: int, start: int, end: int) -> tuple[Span, int
     while True:
         at = position
         inner, wire_type, position = _tag(source, at, end)
-        if wire_type == GROUP:
+        if wire_type == GROUP and len(open_groups) < _MAX_DEPTH:
             open_groups.append(inner)
         elif wire_type == END_GROUP and inner == open_groups[-1]:
             open_groups.pop()
-        elif wire_type == END_GROUP or len(open_groups) > _MAX_DEPTH:
+        elif wire_type in (GROUP, END_GROUP):
             raise source.error(
                 "Protobuf groups do not nest",
-                found=f"the end of group {inner}" if wire_type == END_GROUP else "one more level",
+                found=f"the {'end' if wire_type == END_GROUP else 'begin'} of group {inner}",
                 wanted=f"the end of group {open_groups[-1]}, at most {_MAX_DEPTH} levels deep",
                 position=at,
             )
         else:
-            _, position = _content(source, inner, wire_type, position, end)
+            position = _content(source, inner, wire_type, position, end)[1]
         if not open_groups:
             return Span(start, at), position
 
