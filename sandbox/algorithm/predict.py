@@ -21,8 +21,9 @@ MULTIPLE = {"light": 16, "fcn": 1, "psp": 1, "deeplab": 1}
 SMALLEST_SIDE = 16
 """Smaller pictures are padded to this: below it the deep features have no pixel left."""
 MAX_PIXELS = {"light": 12_000_000}
-MAX_PIXELS_RESNET = 2_500_000
-"""About 4 GB at work; more would take the machine down and not only the request."""
+MAX_PIXELS_RESNET = 1_600_000
+"""3 GB at work with the light network, up to 6 GB with PSP on ResNet-101; more would take the machine down and not
+only the request."""
 BLOCK = 1 << 15
 """Pixels per step of the softmax: all classes of a block stay in the processor's cache."""
 
