@@ -12,8 +12,8 @@ TEMPLATE = """# {title}
 
 {about}
 
-Written by `python -m sandbox.demo.make {name}`; `python -m sandbox.demo.check {name}` measures again with the weights
-as they are here.
+Written by `python -m sandbox.demo.make {name}`; `python -m sandbox.demo.check {name}` measures
+again with the weights as they are here.
 
 ## Measured
 
