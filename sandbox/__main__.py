@@ -121,7 +121,7 @@ def _say(text: str) -> None:
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM and SIGINT set `stop`, from a thread: a handler runs in the main thread only, which waits for a lock."""
+    """SIGTERM and SIGINT set `stop`, from a thread: handlers run in the main thread, and that one is waiting."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
