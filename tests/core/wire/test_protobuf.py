@@ -25,7 +25,8 @@ def gathered(body, kind):
     source = Source.of_answer(body)
     repeated = Repeated(source, kind)
     for one in fields(source, Span(0, len(body))):
-        repeated.add(one)
+        if one.number == 1:
+            repeated.add(one)
     return repeated.numbers()
 
 
@@ -133,5 +134,20 @@ def test_other_wire_type_is_unknown():
     repeated = Repeated(Source.of_answer(b"\x08\x01"), "float")
     repeated.add(Field(1, VARINT, Span(1, 2)))
     assert repeated.position is None
+    assert repeated.numbers().size == 0
     repeated.add(Field(1, LENGTH, Span(1, 1)))
     assert repeated.numbers().size == 0
+
+
+@pytest.mark.parametrize("tag", [b"\x0d", b"\x15", b"\x8d\x00"])
+@pytest.mark.parametrize("count", [1, 2, 15, 17, 18, 100_000])
+def test_floats_in_a_row(wire, tag, count):
+    """Floats one by one are gathered in runs, whatever stands before, between and behind, in order."""
+    values = np.random.default_rng(count).random(count, np.float32)
+    run = b"".join(tag + value.tobytes() for value in values)
+    other = b"\x1d" + b"\x0d\x0d\x0d\x0d"
+    body = other + run + other + other + wire.field(1, b"\0\0\x80\x3f") + run
+    wanted = [] if tag == b"\x15" else values.tolist()
+    assert gathered(body, "float").tolist() == [*wanted, 1, *wanted]
+    with pytest.raises(DecodeError):
+        read(body[:-1])
