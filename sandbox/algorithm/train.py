@@ -16,7 +16,7 @@ from sandbox.algorithm import log
 from sandbox.algorithm.archive import BEST, LAST, Architecture, build
 from sandbox.algorithm.augment import Examples, Turn, any_way_up, batches
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
-from sandbox.algorithm.predict import MULTIPLE, forward, network_input
+from sandbox.algorithm.predict import MULTIPLE, forward, likeliest, network_input
 from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
 
@@ -90,7 +90,7 @@ def evaluate(network: Any, architecture: Architecture, examples: Examples) -> ND
     for picture, labels in examples:
         height, width = labels.shape
         scores = forward(network, network_input(picture, MULTIPLE[architecture.algorithm]))
-        predicted = scores[:, :height, :width].argmax(axis=0).astype(np.uint8)
+        predicted = likeliest(scores[:, :height, :width])
         total += confusion(labels, predicted, architecture.classes)
     return total
 

@@ -37,8 +37,8 @@ The light network (662,614 parameters with six classes; see `sandbox/algorithm/l
 {epochs} epochs of Adam, learning rate {rate} falling as a polynomial, batches of {batch} random crops with {crop}
 pixels a side in random orientations, normalised as ImageNet. The epoch with the best mean IoU on the pictures above
 is `model_best.params`, the last one `model_algo-1`, as in AWS's archive. Weights are rounded to 12 significant bits,
-which makes the archive smaller; the figures are those of the rounded weights. Training took {seconds} seconds of one
-processor core, which other work shared; drawing or reading the data is not in it.
+which makes the archive smaller; the figures are those of the rounded weights. Training took {seconds} seconds on
+one core of a busy machine; drawing or reading the data is not in it.
 
 ## What it is not
 
