@@ -1,5 +1,9 @@
 """The door: an answer of any kind, whole, cut, with junk behind, from other writers."""
 
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -286,3 +290,42 @@ def test_any_bytes(body, content_type):
     """Any bytes at all are a DecodeError: so few cannot be a picture."""
     with pytest.raises(DecodeError):
         decode(body, content_type)
+
+
+def _claims(wire):
+    """Small answers that claim to be huge: name -> (body, content type)."""
+    huge = wire.varint(2**40)
+    header = b"IHDR" + struct.pack(">IIBBBBB", 9_999, 9_999, 8, 0, 0, 0, 0)
+    chunks = (header, b"IDAT" + zlib.compress(bytes(9)), b"IEND")
+    picture = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    return {
+        "frame": (wire.MAGIC + struct.pack("<I", 2**29 - 1), RECORDIO),
+        "map": (b"\x0a" + huge, PROTOBUF),
+        "values": (wire.feature("target", wire.field(2, b"\x0a" + huge)), PROTOBUF),
+        "shape": (wire.bare(np.zeros(8, np.float32), (2, 2**31 - 1, 2**31 - 1)), PROTOBUF),
+        "png": (b"\x89PNG\r\n\x1a\n" + picture, PNG),
+    }
+
+
+@pytest.mark.parametrize("name", ["frame", "map", "values", "shape", "png"])
+def test_claims_cost_no_memory(wire, name):
+    """Whatever size an answer claims, nothing is held for it that is not there."""
+    body, content_type = _claims(wire)[name]
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError):
+            decode(body, content_type)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_of_a_whole_answer(wire):
+    """Decoding takes less than a third of the answer's size beside it: labels, confidence and one block."""
+    body = wire.frame(wire.bare(np.full((21, 300, 400), 1 / 21, np.float32)))
+    tracemalloc.start()
+    try:
+        decode(body, RECORDIO)
+        assert tracemalloc.get_traced_memory()[1] < len(body) / 3
+    finally:
+        tracemalloc.stop()
