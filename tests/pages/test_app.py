@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from subprocess import PIPE, Popen
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +24,32 @@ def test_importing_the_app_stays_light():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
+def test_the_sandbox_ends_with_the_dashboard(tmp_path, how):
+    """The sandbox that a dashboard started ends with it, also where the dashboard is killed."""
+    environ = {**os.environ, "SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0"]
+    with Popen(command, cwd=ROOT, env=environ, stderr=PIPE, text=True) as dashboard:
+        assert dashboard.stderr is not None
+        ready = next(line for line in dashboard.stderr if "Segdeck: http" in line)
+        pid = json.loads((tmp_path / "sandbox.json").read_text())["pid"]
+        assert json.loads((tmp_path / "sandbox.json").read_text())["url"] in ready
+        assert is_running(pid)
+        dashboard.send_signal(how)
+        deadline = time.monotonic() + 30
+        while is_running(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and not only waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_session_state_has_one_home():

@@ -16,6 +16,13 @@ def test_other_peoples_text_is_shown_as_it_stands():
     assert messages.plain("<b> $x$ :red[!]") == r"\<b\> \$x\$ \:red\[\!\]"
 
 
+def test_code_and_addresses_are_shown_as_code():
+    """What is quoted as code stays code, and an address is shown whole, as code and not as a link."""
+    assert messages.plain("Run `make run`.") == r"Run `make run`\."
+    assert messages.plain("at (http://127.0.0.1:4566).") == r"at \(`http://127.0.0.1:4566`\)\."
+    assert messages.plain("a ` alone") == r"a \` alone"
+
+
 def test_card_holds_what_why_and_todo():
     """A card leads with what happened, in bold, then why, then what to do."""
     assert messages.card(CoreError("It fell.", why="Gravity.", todo="Lift it.")) == (

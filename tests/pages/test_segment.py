@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
@@ -130,6 +131,19 @@ def test_nothing_answers(open_page, free_address, read_texts):
     assert "Check the network" in app.error[0].value
     assert not app.exception
     assert [button.label for button in app.button if button.label == "Try again"]
+
+
+def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
+    """Where the endpoints cannot be listed, what was dropped stays, and is segmented once they can."""
+    app = open_page(endpoint=coast)
+    faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
+    st.cache_data.clear()
+    drop(app, ("bay.jpg", jpeg()))
+    assert "not allowed" in app.error[0].value
+    faults.clear()
+    click(app, "Try again")
+    run_until(app, has_areas)
+    assert not app.error
 
 
 def test_unusable_setting(open_page):

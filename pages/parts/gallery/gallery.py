@@ -18,7 +18,7 @@ class Tile:
     """One picture of the row.
 
     id:     what `on_pick` gets.
-    title:  one line below the picture; a long one is cut in its middle, so that the end of a file's name stays.
+    title:  one line below the picture; a file's long name is cut in its middle, so that its end stays.
     note:   a smaller second line; may be empty.
     jpeg:   the picture, some 240 pixels wide; None draws a grey field.
     state:  "" draws no mark.
