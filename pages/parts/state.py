@@ -1,4 +1,4 @@
-"""Every key of the session and of the URL. `st.session_state` is used nowhere else, widgets' own keys apart.
+"""Every key of the session and of the URL. `st.session_state` is used nowhere else.
 
 In the URL, because a link should carry them: `endpoint`, `answer`, `size`. In the session: what belongs to this
 person in this tab and nobody needs tomorrow.
@@ -76,6 +76,11 @@ def add_example(uri: str) -> None:
     show(uri)
 
 
+def clear_examples() -> None:
+    """Take all examples away again."""
+    examples().clear()
+
+
 def has_pictures() -> bool:
     """Whether there is anything to look at, as of the last run and the click since."""
     return bool(st.session_state.get(UPLOADS) or st.session_state.get(CAMERA) or examples())
@@ -104,3 +109,8 @@ def digests() -> dict[str, str]:
     """Upload id -> id of the content: a file is read once, not at every run."""
     found: dict[str, str] = st.session_state.setdefault(_DIGESTS, {})
     return found
+
+
+def said(component: str, trigger: str) -> object:
+    """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
+    return st.session_state[component].get(trigger)

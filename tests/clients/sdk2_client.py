@@ -11,7 +11,9 @@ from sagemaker.serializers import IdentitySerializer
 picture, recordio, png = map(Path, sys.argv[1:])
 # The SDK asks sts.<region>.amazonaws.com for the account unless it is told which bucket to use.
 session = sagemaker.Session(default_bucket="segdeck-sandbox")
-predictor = Predictor("aerial-land-cover", sagemaker_session=session, serializer=IdentitySerializer("image/jpeg"))
+predictor = Predictor(
+    "aerial-land-cover", sagemaker_session=session, serializer=IdentitySerializer("image/jpeg")
+)
 for path, accept in ((recordio, "application/x-protobuf"), (png, "image/png")):
     predictor.deserializer = BytesDeserializer(accept)
     path.write_bytes(predictor.predict(picture.read_bytes()))

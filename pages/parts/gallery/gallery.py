@@ -10,7 +10,9 @@ from typing import Literal
 
 import streamlit as st
 
-State = Literal["", "waiting", "busy", "done", "failed"]
+from pages.parts import state
+
+Mark = Literal["", "waiting", "busy", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Tile:
     title: str
     note: str = ""
     jpeg: bytes | None = None
-    state: State = ""
+    state: Mark = ""
 
 
 def gallery(
@@ -41,8 +43,8 @@ def gallery(
     """
 
     def picked() -> None:
-        choice = st.session_state[key].get("picked")  # the component's own trigger, gone after this run
-        if choice in {tile.id for tile in tiles}:
+        choice = next((tile.id for tile in tiles if tile.id == state.said(key, "picked")), None)
+        if choice is not None:
             on_pick(choice)
 
     rows = [{**asdict(tile), "jpeg": _data_url(tile.jpeg)} for tile in tiles]
