@@ -52,14 +52,6 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_session_state_has_one_home():
-    """`st.session_state` stands in `state.py`; a component may read its own trigger."""
-    users = {
-        path.name for path in (ROOT / "pages").rglob("*.py") if "session_state" in path.read_text("utf-8")
-    }
-    assert users == {"state.py", "gallery.py"}
-
-
 def test_caches_have_one_home():
     """Every `st.cache_*` stands in `cached.py`, and is bounded by age or number."""
     users = {path.name for path in (ROOT / "pages").rglob("*.py") if "@st.cache" in path.read_text("utf-8")}
