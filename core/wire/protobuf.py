@@ -25,6 +25,9 @@ _MAX_VARINT = 10
 _MAX_DEPTH = 100
 """Groups in groups, as deep as the protobuf library itself goes."""
 
+_MAX_TAGS = 1_000_000
+"""Fields of an answer that are read one by one. A real answer has a handful, and each costs microseconds."""
+
 _MAX_NUMBER = (1 << 29) - 1
 _VARINT_BLOCK = 1 << 16
 _MOST_AHEAD = 1 << 18
@@ -105,6 +108,13 @@ def varint(source: Source, position: int, end: int) -> tuple[int, int]:
 
 def _tag(source: Source, position: int, end: int) -> tuple[int, int, int]:
     """Field number, wire type, and the position behind the tag."""
+    if next(source.read) >= _MAX_TAGS:
+        raise source.error(
+            "This protobuf message has too many fields",
+            found=f"more than {_MAX_TAGS:,}",
+            wanted="its numbers packed in runs",
+            position=position,
+        )
     tag, start = varint(source, position, end)
     number, wire_type = tag >> 3, tag & 7
     if not 1 <= number <= _MAX_NUMBER or wire_type > FIXED32:

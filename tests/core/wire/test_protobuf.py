@@ -151,3 +151,10 @@ def test_floats_in_a_row(wire, tag, count):
     assert gathered(body, "float").tolist() == [*wanted, 1, *wanted]
     with pytest.raises(DecodeError):
         read(body[:-1])
+
+
+@pytest.mark.parametrize("body", [b"\x08\x01" * 1_000_001, b"\x0b" + b"\x10\x01" * 1_000_001 + b"\x0c"])
+def test_too_many_fields(body):
+    """An answer of nothing but tiny fields, in a group or not, is refused before it takes minutes."""
+    with pytest.raises(DecodeError, match="more than 1,000,000"):
+        read(body)
