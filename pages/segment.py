@@ -17,7 +17,11 @@ def main() -> None:
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
     title.title("Segment photographs", width="stretch")
     pictures = uploads.from_files(upstream.settings())
-    more, below = st.container(horizontal=True, vertical_alignment="center"), st.container()
+    more, camera, below = (
+        st.container(horizontal=True, vertical_alignment="center"),
+        st.container(),
+        st.container(),
+    )
     with choices:
         choice = serving.choose(connection)
     if choice is None:
@@ -28,9 +32,9 @@ def main() -> None:
         serving.warn(choice.serving)
     with more if state.has_pictures() else below:
         pictures += uploads.from_examples(connection, choice.serving)
-    with more:
-        pictures += uploads.from_camera()
-    pictures = list({picture.id: picture for picture in pictures}.values())
+    pictures += uploads.from_camera(more, camera)
+    unique = {picture.id: picture for picture in reversed(pictures)}  # of two alike, the first one's name
+    pictures = [unique[key] for key in dict.fromkeys(picture.id for picture in pictures)]
     state.show_newest([picture.id for picture in pictures])
     if works := _ask(connection, choice, pictures):
         _show(works)

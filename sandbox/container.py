@@ -41,7 +41,6 @@ INHERITED = (
     "DYLD_LIBRARY_PATH",
     "OMP_NUM_THREADS",
 )
-PING_SECONDS = 2.0
 
 
 class StartError(Exception):
@@ -136,7 +135,8 @@ class ModelProcess:
     def wait_ready(self, seconds: float, stop: threading.Event) -> None:
         """Ping until the answer is 200. Raises StartError when it exits, when time is up, or when `stop` is set."""
         deadline = time.monotonic() + seconds
-        while not self._ping():
+        # A ping waits in the socket's queue until the process listens, and breaks when the process ends.
+        while not self._ping(max(deadline - time.monotonic(), 0.1)):
             if self.exit_code() is not None:
                 raise StartError(self._exit_reason())
             if time.monotonic() > deadline:
@@ -144,11 +144,11 @@ class ModelProcess:
             if stop.wait(0.02):
                 raise StartError("the sandbox stops")
 
-    def _ping(self) -> bool:
+    def _ping(self, seconds: float) -> bool:
         try:
-            return self._pool.request("GET", "/ping", timeout=PING_SECONDS).status == 200
+            return self._pool.request("GET", "/ping", timeout=seconds).status == 200
         except urllib3.exceptions.HTTPError:
-            return False  # not listening yet, or gone: the caller looks which
+            return False  # late, or gone: the caller looks which
 
     def _exit_reason(self) -> str:
         self.log.ended.wait(2)
@@ -191,7 +191,6 @@ def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[st
         "SM_ML_ROOT": str(ml_root.resolve()),  # the process has another working directory than we
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
-        "PYTHONDONTWRITEBYTECODE": os.environ.get("PYTHONDONTWRITEBYTECODE", ""),
         **{name: str(descriptor) for name, descriptor in pipes.items()},
     }
     return {**kept, **own, **contract}

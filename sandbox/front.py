@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from sandbox import faults, sigv4
+from sandbox import faults, sigv2, sigv4
 from sandbox.faults import Faults
 from sandbox.protocol import (
     ApiError,
@@ -91,6 +91,10 @@ class Front:
         return faults.apply(rule, request.service, environ, start_response, app)
 
     def _authenticate(self, environ: dict[str, Any]) -> Request:
+        if sigv2.is_presigned(environ):
+            sigv2.verify(environ, self._access_key, self._secret_key, datetime.now(UTC))
+            sigv2.strip(environ)
+            return Request(environ, "s3", None, _operation(environ, "s3", b""))
         signature = sigv4.parse(environ)
         service, body = signature.service, None
         if service == "s3":

@@ -40,7 +40,7 @@ class Demo:
     endpoint: str
 
 
-DEMOS = (Demo("aerial", "aerial-land-cover"), Demo("coastlines", "coastlines"))
+DEMOS = (Demo("coastlines", "coastlines"), Demo("aerial", "aerial-land-cover"))  # the newest is offered first
 
 
 def seed(

@@ -1,9 +1,10 @@
 """A PNG whose samples are class ids, as the algorithm answers to `Accept: image/png`.
 
-Strategy: walk the chunks first (lengths, order, checksums, end of the file), then hand Pillow a PNG of just what the
-samples need. So no comment, profile or animation is ever unpacked, and a file that is damaged anywhere is refused,
-where Pillow would shrug at a cut end. Pillow alone reads the samples, since OpenCV and others turn a palette's
-indices into colours. (https://www.w3.org/TR/png-3)
+Strategy: walk the chunks first (lengths, checksums, end of the file), count the unpacked bytes without keeping them,
+then hand Pillow a PNG of just what the samples need. So no comment, profile or animation is ever unpacked, nothing
+is held that the answer cannot fill, and damage is refused where Pillow would shrug: it draws missing lines as zeros,
+which here is a class. Pillow alone reads the samples, since OpenCV and others turn a palette's indices into colours.
+(https://www.w3.org/TR/png-3)
 """
 
 from __future__ import annotations
@@ -36,8 +37,10 @@ _COLOR_TYPES = {
 }
 _DEPTHS = (1, 2, 4, 8)
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
-_DEFLATE_RATIO = 1032
-"""More than this, deflate cannot pack into a byte: what claims to is a trap. (RFC 1951: 258 bytes in 2 bits.)"""
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Passes of an interlaced PNG: first column, first row, step of columns, step of rows."""
+
+_UNPACKED_AT_ONCE = 1 << 18
 
 
 class Chunk(NamedTuple):
@@ -71,7 +74,8 @@ def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
         )
     kept = [chunk for chunk in _chunks(source) if chunk.name in _CRITICAL]
     header = _header(source, kept)
-    _check_size(source, header, kept, max_pixels)
+    _check_size(source, header, kept[0], max_pixels)
+    _check_lines(source, header, [chunk for chunk in kept if chunk.name == b"IDAT"])
     return _samples(source, header, kept)
 
 
@@ -119,11 +123,12 @@ def _chunk(source: Source, position: int) -> Chunk:
 
 def _header(source: Source, chunks: list[Chunk]) -> Header:
     first = chunks[0]
-    if first.name != b"IHDR" or first.end - first.start != _HEADER.size:
+    headers = sum(chunk.name == b"IHDR" for chunk in chunks)
+    if first.name != b"IHDR" or first.end - first.start != _HEADER.size or headers != 1:
         raise source.error(
-            "The PNG has no header",
-            found=f"{counted(first.end - first.start, 'byte')} of {described(memoryview(first.name))}",
-            wanted=f"IHDR, {_HEADER.size} bytes",
+            "The PNG's header cannot be used",
+            found=f"{first.name!r} of {counted(first.end - first.start, 'byte')} in front, {headers} IHDR in all",
+            wanted=f"one IHDR of {_HEADER.size} bytes in front",
             position=first.start,
         )
     header = Header(*_HEADER.unpack_from(source.data, first.start))
@@ -138,20 +143,51 @@ def _header(source: Source, chunks: list[Chunk]) -> Header:
     return header
 
 
-def _check_size(source: Source, header: Header, chunks: list[Chunk], max_pixels: int) -> None:
-    """Refuse, before anything is unpacked, a size that is nothing, too much, or more than the bytes can hold."""
-    packed = sum(chunk.end - chunk.start for chunk in chunks if chunk.name == b"IDAT")
+def _check_size(source: Source, header: Header, first: Chunk, max_pixels: int) -> None:
     pixels = header.width * header.height
-    claimed = f"{header.width:,} x {header.height:,} pixels"
-    wanted = ""
-    if pixels == 0:
-        wanted = "at least one"
-    elif pixels > max_pixels:
-        wanted = f"at most {max_pixels:,} pixels"
-    elif pixels * header.depth // 8 > packed * _DEFLATE_RATIO:
-        wanted = f"at most what {counted(packed, 'packed byte')} can hold"
-    if wanted:
-        raise source.error("The PNG's size cannot be", found=claimed, wanted=wanted, position=chunks[0].start)
+    if not 1 <= pixels <= max_pixels:
+        raise source.error(
+            "The PNG's size cannot be used",
+            found=f"{header.width:,} x {header.height:,} pixels",
+            wanted=f"at least one, at most {max_pixels:,} pixels",
+            position=first.start,
+        )
+
+
+def _check_lines(source: Source, header: Header, data: list[Chunk]) -> None:
+    """Unpack the data and throw it away: it must have an end, and hold all lines and no more."""
+    wanted = _unpacked_size(header)
+    unpacker = zlib.decompressobj()
+    size = 0
+    try:
+        for chunk in data:
+            packed: memoryview | bytes = source.data[chunk.start : chunk.end]
+            while packed and size <= wanted and not unpacker.eof:
+                size += len(unpacker.decompress(packed, _UNPACKED_AT_ONCE))
+                packed = unpacker.unconsumed_tail
+        size += len(unpacker.flush()) if size <= wanted else 0
+        fault = "" if unpacker.eof else " without an end"
+    except zlib.error as error:
+        fault = f", then {error}"
+    if size != wanted or fault:
+        raise source.error(
+            "The PNG's data cannot be used",
+            found=f"{counted(size, 'unpacked byte')}{fault}",
+            wanted=f"{wanted:,} for {header.width:,} x {header.height:,} pixels",
+            position=data[0].start if data else len(SIGNATURE),
+        )
+
+
+def _unpacked_size(header: Header) -> int:
+    """Bytes of all lines, each with the byte that names its filter."""
+    passes = _ADAM7 if header.interlace else ((0, 0, 1, 1),)
+    size = 0
+    for left, top, across, down in passes:
+        columns = -(-(header.width - left) // across)
+        rows = -(-(header.height - top) // down)
+        if columns > 0 and rows > 0:
+            size += rows * (1 + -(-columns * header.depth // 8))
+    return size
 
 
 def _samples(source: Source, header: Header, chunks: list[Chunk]) -> NDArray[np.uint8]:

@@ -25,8 +25,12 @@ _MAX_VARINT = 10
 _MAX_DEPTH = 100
 """Groups in groups, as deep as the protobuf library itself goes."""
 
+_MAX_TAGS = 1_000_000
+"""Fields of an answer that are read one by one. A real answer has a handful, and each costs microseconds."""
+
 _MAX_NUMBER = (1 << 29) - 1
 _VARINT_BLOCK = 1 << 16
+_MOST_AHEAD = 1 << 18
 
 Kind = Literal["float", "double", "int32", "uint64"]
 _KINDS: dict[Kind, tuple[int, np.dtype[Any]]] = {
@@ -45,11 +49,16 @@ class Span(NamedTuple):
 
 
 class Field(NamedTuple):
-    """One field of a message: its number, its wire type and where its content lies."""
+    """One field of a message: its number, its wire type and where its content lies.
+
+    A number of fixed size that is repeated on the spot makes one Field: `span` runs from the first content to the end
+    of the last, with the tags of all but the first in between.
+    """
 
     number: int
     wire_type: int
     span: Span
+    repeats: int = 1
 
 
 def fields(source: Source, span: Span) -> Iterator[Field]:
@@ -64,14 +73,23 @@ def fields(source: Source, span: Span) -> Iterator[Field]:
                 wanted="a field",
                 position=position,
             )
-        content, position = _content(source, number, wire_type, start, span.end)
-        yield Field(number, wire_type, content)
+        content, behind = _content(source, number, wire_type, start, span.end)
+        repeats = 1
+        if wire_type in _FIXED_SIZE:
+            size = behind - position
+            repeats = _repeats(source, Span(position, span.end), start - position, size)
+            behind = position + repeats * size
+            content = Span(content.start, behind)
+        yield Field(number, wire_type, content, repeats)
+        position = behind
 
 
 def varint(source: Source, position: int, end: int) -> tuple[int, int]:
     """The base-128 number at `position`, at most 64 bits, and the position behind it."""
-    value = 0
     data = source.data
+    if position < end and data[position] < 0x80:
+        return data[position], position + 1
+    value = 0
     for index in range(min(_MAX_VARINT, end - position)):
         byte = data[position + index]
         value |= (byte & 0x7F) << (7 * index)
@@ -90,6 +108,13 @@ def varint(source: Source, position: int, end: int) -> tuple[int, int]:
 
 def _tag(source: Source, position: int, end: int) -> tuple[int, int, int]:
     """Field number, wire type, and the position behind the tag."""
+    if next(source.read) >= _MAX_TAGS:
+        raise source.error(
+            "This protobuf message has too many fields",
+            found=f"more than {_MAX_TAGS:,}",
+            wanted="its numbers packed in runs",
+            position=position,
+        )
     tag, start = varint(source, position, end)
     number, wire_type = tag >> 3, tag & 7
     if not 1 <= number <= _MAX_NUMBER or wire_type > FIXED32:
@@ -130,21 +155,42 @@ def _group(source: Source, number: int, start: int, end: int) -> tuple[Span, int
     while True:
         at = position
         inner, wire_type, position = _tag(source, at, end)
-        if wire_type == GROUP:
+        if wire_type == GROUP and len(open_groups) < _MAX_DEPTH:
             open_groups.append(inner)
         elif wire_type == END_GROUP and inner == open_groups[-1]:
             open_groups.pop()
-        elif wire_type == END_GROUP or len(open_groups) > _MAX_DEPTH:
+        elif wire_type in (GROUP, END_GROUP):
             raise source.error(
                 "Protobuf groups do not nest",
-                found=f"the end of group {inner}" if wire_type == END_GROUP else "one more level",
+                found=f"the {'end' if wire_type == END_GROUP else 'begin'} of group {inner}",
                 wanted=f"the end of group {open_groups[-1]}, at most {_MAX_DEPTH} levels deep",
                 position=at,
             )
         else:
-            _, position = _content(source, inner, wire_type, position, end)
+            position = _content(source, inner, wire_type, position, end)[1]
         if not open_groups:
             return Span(start, at), position
+
+
+def _repeats(source: Source, span: Span, tag_size: int, stride: int) -> int:
+    """How often the field at the start of `span` stands there in a row, with the same tag; at least once.
+
+    It looks ahead by twice as much each time, so the work is of the order of what it finds.
+    """
+    start, end = span
+    tag = source.data[start : start + tag_size]
+    if source.data[start + stride : start + stride + tag_size] != tag:
+        return 1
+    raw = np.frombuffer(source.data[start:end], np.uint8)
+    most = len(raw) // stride
+    found, ahead = 1, 16
+    while found < most:
+        rows = raw[found * stride : min(found + ahead, most) * stride].reshape(-1, stride)
+        same = (rows[:, :tag_size] == raw[:tag_size]).all(axis=1)
+        if not same.all():
+            return found + int(np.argmin(same))
+        found, ahead = found + len(rows), min(ahead * 2, _MOST_AHEAD)
+    return found
 
 
 class Repeated:
@@ -154,8 +200,9 @@ class Repeated:
         self._source = source
         self._wire_type, self._dtype = _KINDS[kind]
         self._size = 0 if self._wire_type == VARINT else self._dtype.itemsize
-        self._first: Span | None = None
-        self._joined: bytearray | None = None
+        self._raw: memoryview | bytes | bytearray = b""
+        self.position: int | None = None
+        """Where the first number stands; None if there is none."""
 
     def add(self, field: Field) -> None:
         """Take one field's content. A field of another wire type is, as in protobuf, unknown and passed over."""
@@ -163,28 +210,29 @@ class Repeated:
             self._check_whole(field.span)
         elif field.wire_type != self._wire_type:
             return
-        start, end = field.span
-        if start == end:
+        content = self._content(field)
+        if not content:
             return
-        if self._first is None:
-            self._first = field.span
+        if self.position is None:
+            self.position, self._raw = field.span.start, content
             return
-        if self._joined is None:
-            self._joined = bytearray(self._source.data[self._first.start : self._first.end])
-        self._joined += self._source.data[start:end]
-
-    @property
-    def position(self) -> int | None:
-        """Where the first number stands; None if there is none."""
-        return self._first.start if self._first else None
+        if not isinstance(self._raw, bytearray):
+            self._raw = bytearray(self._raw)
+        self._raw += content
 
     def numbers(self) -> NDArray[Any]:
         """The numbers, 1-D, of the kind's own type. Floats in one packed run are a read-only view, not copied."""
-        if self._first is None:
-            return np.empty(0, self._dtype)
-        whole = self._source.data[self._first.start : self._first.end]
-        raw = np.frombuffer(whole if self._joined is None else self._joined, np.uint8)
+        raw = np.frombuffer(self._raw, np.uint8)
         return self._integers(raw) if self._wire_type == VARINT else raw.view(self._dtype)
+
+    def _content(self, field: Field) -> memoryview | bytes:
+        """The bytes of a field's numbers, without the tags between repeats."""
+        start, end = field.span
+        if field.repeats == 1:
+            return self._source.data[start:end]
+        tag_size = (end - start - self._size) // (field.repeats - 1) - self._size
+        raw = np.frombuffer(self._source.data[start - tag_size : end], np.uint8)
+        return raw.reshape(field.repeats, -1)[:, tag_size:].tobytes()
 
     def _check_whole(self, span: Span) -> None:
         size = span.end - span.start

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 
 from core.errors import DecodeError
 
@@ -16,10 +17,12 @@ class Source:
 
     data:   read-only bytes; a view of the answer itself wherever they lie in it in one piece.
     locate: gives the offset in the answer of a position in `data`; called only to word an error.
+    read:   counts what was read one by one in the whole answer, so that a reader can bound it.
     """
 
     data: memoryview
     locate: Callable[[int], int]
+    read: Iterator[int] = field(default_factory=count)
 
     @classmethod
     def of_answer(cls, body: bytes | bytearray | memoryview) -> Source:
@@ -31,7 +34,7 @@ class Source:
 
     def part(self, start: int, end: int) -> Source:
         """The bytes from `start` up to `end`, not copied."""
-        return Source(self.data[start:end], lambda position: self.locate(start + position))
+        return Source(self.data[start:end], lambda position: self.locate(start + position), self.read)
 
     def error(self, what: str, *, found: str, wanted: str, position: int) -> DecodeError:
         """A DecodeError that names the offset in the answer."""

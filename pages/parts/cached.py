@@ -139,7 +139,7 @@ def example_thumbnail(connection: Connection, uri: str) -> bytes:
     return thumbnail(example(connection, uri), uri)
 
 
-@st.cache_resource(ttl="1d", max_entries=16, show_spinner=False)
+@st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)
 def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the key
     """What each endpoint of this connection was found to accept; `core.inference` writes into it."""
     return {}

@@ -20,6 +20,8 @@ _noted: WeakKeyDictionary[BaseException, str] = WeakKeyDictionary()
 """Ids of errors that stay on a page from run to run."""
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
+LITERAL = re.compile(r"`([^`]+)`|(https?://[^\s`\"'<>]*[^\s`\"'<>.,;:!?)])")
+"""What is shown as code: what is quoted so already, and addresses, which would else become links."""
 
 
 @contextmanager
@@ -94,7 +96,15 @@ def line(error: BaseException) -> str:
 
 def plain(text: str) -> str:
     """Text that Markdown shows as it stands: file names and other people's messages hold any sign."""
-    return MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+    shown, at = [], 0
+    for found in LITERAL.finditer(text := text.replace("\n", " ")):
+        shown += [_escaped(text[at : found.start()]), f"`{found[1] or found[2]}`"]
+        at = found.end()
+    return "".join([*shown, _escaped(text[at:])])
+
+
+def _escaped(text: str) -> str:
+    return MARKDOWN.sub(r"\\\1", text)
 
 
 def _retry_button() -> None:

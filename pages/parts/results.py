@@ -12,7 +12,7 @@ from core import export
 from core.image import open_photo
 from core.render.legend import ClassArea
 from pages.parts import messages, state
-from pages.parts.gallery.gallery import State, Tile, gallery
+from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.viewer.viewer import viewer
 from pages.parts.work import Result, Work
 
@@ -53,7 +53,7 @@ def _tile(work: Work) -> Tile:
         largest = result.areas[0]
         note = f"{largest.name} {largest.share:.0%} · {work.seconds:.1f} s"
         return Tile(work.picture.id, work.picture.name, note, result.thumbnail, "done")
-    mark: State = "failed" if work.stage == "failed" else "waiting" if work.stage == "waiting" else "busy"
+    mark: Mark = "failed" if work.stage == "failed" else "waiting" if work.stage == "waiting" else "busy"
     return Tile(work.picture.id, work.picture.name, work.stage, work.thumbnail, mark)
 
 

@@ -60,7 +60,13 @@ def _endpoint(names: list[str], asked: str) -> str:
     """The list to choose from. What a link asks for stays in it, also where it is not in service."""
     state.choose(state.ENDPOINT, asked or names[0])
     options = names if not asked or asked in names else [asked, *names]
-    name: str = st.selectbox("Endpoint", options, key=state.ENDPOINT, persist_state="session")
+    name: str = st.selectbox(
+        "Endpoint",
+        options,
+        key=state.ENDPOINT,
+        persist_state="session",
+        on_change=state.clear_examples,  # they are pictures of the other endpoint's kind
+    )
     state.remember_endpoint(name)
     return name
 

@@ -1,4 +1,4 @@
-"""Every key of the session and of the URL. `st.session_state` is used nowhere else, widgets' own keys apart.
+"""Every key of the session and of the URL. `st.session_state` is used nowhere else.
 
 In the URL, because a link should carry them: `endpoint`, `answer`, `size`; which training jobs are listed (the keys
 of `core.job_filter`) and which are compared. In the session: what belongs to this person in this tab and nobody needs
@@ -80,6 +80,11 @@ def add_example(uri: str) -> None:
     if uri not in examples():
         examples().append(uri)
     show(uri)
+
+
+def clear_examples() -> None:
+    """Take all examples away again."""
+    examples().clear()
 
 
 def has_pictures() -> bool:
@@ -229,3 +234,8 @@ def clicked_row(key: str) -> int | None:
     """The row whose button was clicked just now; None where none was."""
     click = st.session_state.get(key)
     return None if click is None else int(click["row"])
+
+
+def said(component: str, trigger: str) -> object:
+    """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
+    return st.session_state[component].get(trigger)

@@ -46,11 +46,13 @@ def from_files(settings: Settings) -> list[Picture]:
     return [_picture(file) for file in dropped[:MOST_FILES]]
 
 
-def from_camera() -> list[Picture]:
-    """The switch, and below it the camera once it is on."""
-    if not st.toggle("Use the camera", key=state.CAMERA_ON):
+def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> list[Picture]:
+    """The switch, and the camera once it is on. It keeps its place: moved, it would lose the picture it shows."""
+    if not switch.toggle("Use the camera", key=state.CAMERA_ON):
         return []
-    taken = st.camera_input("Take a picture", key=state.CAMERA, resolution="720p", width=480)
+    taken = place.camera_input(
+        "Camera", key=state.CAMERA, resolution="720p", width=400, label_visibility="collapsed"
+    )
     return [_picture(taken)] if taken else []
 
 
@@ -66,6 +68,8 @@ def from_examples(connection: Connection, serving: Serving) -> list[Picture]:
         return []
     with _place_for_examples():
         gallery(tiles, key=f"examples-{serving.name}", label="Examples", on_pick=state.add_example)
+        if state.examples():
+            st.button("Take the examples away", icon=":material/close:", on_click=state.clear_examples)
     names = {example.uri: example.uri.rpartition("/")[2] for example in shipped}
     return [
         Picture(uri, names[uri], partial(cached.example, connection, uri))

@@ -32,6 +32,9 @@ AT_ONCE = 2
 KEPT_BYTES = 256_000_000
 """Of raw answers in one session. Older ones then lose their probabilities, which can be asked for again."""
 
+SPARE = 16
+"""Answered pictures kept that are not on the page: whoever switches back to an endpoint finds them at once."""
+
 Stage = Literal["waiting", "preparing", "asking the endpoint", "decoding", "drawing", "done", "failed"]
 
 
@@ -130,9 +133,10 @@ class Work:
 
 
 class Bench:
-    """The pictures of one session, at work and done."""
+    """The pictures of one session, at work and done; `kept_bytes` of raw answers at most, and the youngest one."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+        self._kept_bytes = kept_bytes
         self._works: dict[Request, Work] = {}
         self._turns = Semaphore(AT_ONCE)
 
@@ -148,11 +152,13 @@ class Bench:
         return work
 
     def keep_to(self, works: Sequence[Work]) -> None:
-        """Drop what nobody asks for any more and has not begun, and hold the answers within `KEPT_BYTES`."""
-        for request, work in list(self._works.items()):
-            if work not in works and (work.stage == "waiting" or work.error is not None):
+        """Drop what nobody asks for any more, but for the last few that are done, and hold the answers in bounds."""
+        others = [work for work in self._works.values() if work not in works]
+        done = [work for work in others if work.result is not None]
+        for work in others:
+            if work.stage == "waiting" or work.error is not None or work in done[:-SPARE]:
                 work.wanted = False
-                del self._works[request]
+                del self._works[work.request]
         self._shrink()
 
     def retry(self, works: Sequence[Work]) -> None:
@@ -167,7 +173,7 @@ class Bench:
             result = work.result
             assert result is not None  # noqa: S101  # for the type checker
             kept += result.raw_bytes
-            if kept > KEPT_BYTES and work is not done[-1] and result.raw_bytes:
+            if kept > self._kept_bytes and work is not done[-1] and result.raw_bytes:
                 kept -= result.raw_bytes
                 work.future = _finished(result.without_probabilities())
 

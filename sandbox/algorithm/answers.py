@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sandbox.algorithm.mxnet_import import load_mxnet
+from sandbox.algorithm.predict import likeliest
 
 LARGEST_RECORD = (1 << 29) - 1024
 """RecordIO has 29 bits for the length; the rest of the message needs less than the kilobyte left."""
@@ -31,9 +32,8 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 
 def mask_png(probabilities: NDArray[np.float32]) -> bytes:
     """(C, H, W) probabilities to a grey 8-bit PNG of the likeliest class ids; the first one where two are equal."""
-    labels = probabilities.argmax(axis=0).astype(np.uint8)
     stream = io.BytesIO()
-    Image.fromarray(labels).save(stream, "PNG", compress_level=3)
+    Image.fromarray(likeliest(probabilities)).save(stream, "PNG", compress_level=3)
     return stream.getvalue()
 
 

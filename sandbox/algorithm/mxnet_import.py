@@ -24,6 +24,9 @@ def load_mxnet(threads: int = SERVE_THREADS) -> Any:
     threads: what MXNet may use, if OMP_NUM_THREADS does not say; it is read once, at the import.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    # Threads that wait for each other sleep instead of spinning: beside other work an answer takes half the time,
+    # alone the same.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _restore_numpy_bool()
     try:
         return importlib.import_module("mxnet")

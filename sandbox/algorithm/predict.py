@@ -21,8 +21,9 @@ MULTIPLE = {"light": 16, "fcn": 1, "psp": 1, "deeplab": 1}
 SMALLEST_SIDE = 16
 """Smaller pictures are padded to this: below it the deep features have no pixel left."""
 MAX_PIXELS = {"light": 12_000_000}
-MAX_PIXELS_RESNET = 2_500_000
-"""About 4 GB at work; more would take the machine down and not only the request."""
+MAX_PIXELS_RESNET = 1_600_000
+"""3 GB at work with the light network, up to 6 GB with PSP on ResNet-101; more would take the machine down and not
+only the request."""
 BLOCK = 1 << 15
 """Pixels per step of the softmax: all classes of a block stay in the processor's cache."""
 
@@ -96,3 +97,19 @@ def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
         np.exp(block, out=block)
         block /= block.sum(axis=0)
     return values.reshape(scores.shape)
+
+
+def likeliest(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """The class with the highest probability, (C, H, W) to (H, W) uint8; the first of those that are equal.
+
+    The answer of `argmax(axis=0)`, several times as fast: it goes through memory in the order it lies there.
+    """
+    classes = probabilities.shape[0]
+    values = probabilities.reshape(classes, -1)
+    labels = np.empty(values.shape[1], np.uint8)
+    for start in range(0, values.shape[1], BLOCK):
+        block, part = values[:, start : start + BLOCK], labels[start : start + BLOCK]
+        highest = block.max(axis=0)
+        for number in reversed(range(classes)):
+            np.copyto(part, np.uint8(number), where=block[number] == highest)
+    return labels.reshape(probabilities.shape[1:])

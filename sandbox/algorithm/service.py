@@ -196,11 +196,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
+        try:
+            self.end_headers()
+            self.wfile.write(answer.body)
+        except ConnectionError as error:
+            log.warning(f"The caller left before its answer was sent: {error}")
+            self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        if self.path != "/ping":
+        if getattr(self, "path", "") != "/ping":
             log.info(format % args)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from sandbox.algorithm.scores import iou, mean_iou, pixel_accuracy
 from sandbox.demo.demo import Demo
 from sandbox.demo.figures import Counts, Figures
@@ -10,8 +12,8 @@ TEMPLATE = """# {title}
 
 {about}
 
-Written by `python -m sandbox.demo.make {name}`; `python -m sandbox.demo.check {name}` measures again with the weights
-as they are here.
+Written by `python -m sandbox.demo.make {name}`; `python -m sandbox.demo.check {name}` measures
+again with the weights as they are here.
 
 ## Measured
 
@@ -23,6 +25,8 @@ Mean IoU **{mean:.3f}**, pixel accuracy **{accuracy:.3f}**. The pictures in `exa
 
 {shown}
 
+A class that a picture does not have counts as 0 there as soon as one pixel is taken for it.
+
 ## Data
 
 {data}
@@ -30,11 +34,11 @@ Mean IoU **{mean:.3f}**, pixel accuracy **{accuracy:.3f}**. The pictures in `exa
 ## Recipe
 
 The light network (662,614 parameters with six classes; see `sandbox/algorithm/light.py`), from random weights:
-{epochs} epochs of Adam, learning rate {rate} falling as a polynomial, batches of {batch} random crops of {crop} x
-{crop} pixels in random orientations, normalised as ImageNet. The epoch with the best mean IoU on the pictures above
+{epochs} epochs of Adam, learning rate {rate} falling as a polynomial, batches of {batch} random crops with {crop}
+pixels a side in random orientations, normalised as ImageNet. The epoch with the best mean IoU on the pictures above
 is `model_best.params`, the last one `model_algo-1`, as in AWS's archive. Weights are rounded to 12 significant bits,
-which makes the archive smaller; the figures are those of the rounded weights. Training took {seconds} seconds of one
-processor core, drawing or reading the data aside.
+which makes the archive smaller; the figures are those of the rounded weights. Training took {seconds} seconds on
+one core of a busy machine; drawing or reading the data is not in it.
 
 ## What it is not
 
@@ -51,10 +55,10 @@ def write_card(demo: Demo, figures: Figures) -> str:
     return TEMPLATE.format(
         title=demo.title,
         name=demo.name,
-        about=demo.about,
-        data=demo.data,
-        limits=demo.limits,
-        licence=demo.licence,
+        about=_wrapped(demo.about),
+        data=_wrapped(demo.data),
+        limits=_wrapped(demo.limits),
+        licence=_wrapped(demo.licence),
         pictures=figures.pictures,
         table=class_table(demo, figures.validation),
         mean=mean_iou(figures.validation),
@@ -66,6 +70,10 @@ def write_card(demo: Demo, figures: Figures) -> str:
         crop=demo.schedule.crop,
         seconds=figures.seconds,
     )
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def class_table(demo: Demo, counts: Counts) -> str:

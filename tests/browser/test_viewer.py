@@ -202,10 +202,12 @@ def test_zoom_and_pan_keep_both_pictures_in_step(viewer: Viewer) -> None:
     viewer.set_opacity(0)  # so that both panes draw the same
     viewer.point(10, 12)
     viewer.page.mouse.wheel(0, -900)
-    viewer.page.wait_for_function(
-        "(root) => Number(root.dataset.view.split(' ')[0]) > 3", arg=viewer.root.element_handle()
-    )
-    assert viewer.readout().startswith("car"), "the point under the mouse stays under it"
+    zoomed = "(root) => Number(root.dataset.view.split(' ')[0]) > 3"
+    viewer.page.wait_for_function(zoomed, arg=viewer.root.element_handle())
+    viewer.page.mouse.move(2, 2)
+    viewer.point(10, 12)
+    assert viewer.readout().startswith("car 90 %"), "what was under the mouse is still there"
+    assert viewer.readout().endswith("x 210, y 250")
     assert viewer.pixels("photo") == viewer.pixels("result")
 
     before = viewer.root.get_attribute("data-view")
@@ -475,14 +477,20 @@ def test_nothing_runs_the_script_again(viewer: Viewer) -> None:
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
 
 
-def test_a_rerun_with_the_same_picture_changes_nothing(viewer: Viewer) -> None:
-    """When the page runs again with the same picture, zoom, mode and hidden classes stay."""
+def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
+    """When the page runs again with the same picture, or the theme changes, zoom, mode and hidden classes stay."""
     viewer.press("+", "+", "m", "1")
     viewer.drawn()
     before = viewer.root.get_attribute("data-view")
     viewer.page.get_by_role("button", name="Run again").click()
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
-    viewer.drawn()
+    shown = viewer.root.evaluate("(root) => root.viewer.turn")
+    viewer.page.emulate_media(color_scheme="dark")
+    told_again = "([root, shown]) => root.viewer.turn > shown"
+    viewer.page.wait_for_function(told_again, arg=[viewer.root.element_handle(), shown])
+    for _ in range(10):
+        viewer.drawn()
+    viewer.page.emulate_media(color_scheme="light")
     assert viewer.root.get_attribute("data-view") == before
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
     expect(viewer.chip(1)).to_have_attribute("aria-pressed", "false")
@@ -524,6 +532,8 @@ def test_a_mask_alone_says_why_there_are_no_maps(viewer: Viewer) -> None:
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     viewer.point(9, 11)
     assert viewer.readout() == "car x 190, y 230"
+    viewer.page.get_by_text("Mask only").click()
+    expect(viewer.root).to_have_attribute("data-mode", "confidence")
 
 
 def test_a_frame_that_cannot_be_read_says_so(viewer: Viewer) -> None:

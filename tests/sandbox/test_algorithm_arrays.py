@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sandbox.algorithm.augment import any_way_up, batches, random_crop
-from sandbox.algorithm.predict import normalise, pad, softmax
+from sandbox.algorithm.predict import likeliest, normalise, pad, softmax
 from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
 
 
@@ -57,6 +57,12 @@ def test_softmax_sums_to_one_and_keeps_its_argument() -> None:
     assert np.allclose(values.sum(axis=0), 1, atol=1e-5)
     assert np.array_equal(values.argmax(axis=0), scores.argmax(axis=0))
     assert np.array_equal(scores, before)
+
+
+def test_the_likeliest_class_is_the_first_of_equals() -> None:
+    """Labels are those of argmax, also where classes tie and beyond the first block."""
+    values = np.random.default_rng(0).integers(0, 4, (6, 190, 211)).astype(np.float32)
+    assert np.array_equal(likeliest(values), values.argmax(axis=0))
 
 
 def test_a_crop_beyond_the_picture_is_ignored_there() -> None:

@@ -62,7 +62,7 @@ class Container:
             os.close(reading)
             return cls(process, listener.getsockname()[1], writing, root / "log")
 
-    def wait_until_ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 120) -> None:
         """Ping until it says 200."""
         deadline = time.monotonic() + seconds
         while self.request("GET", "/ping")[0] != 200:
@@ -244,7 +244,7 @@ def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
     """A container whose server was killed does not outlive it, even while it loads."""
     container = Container.start(model_root)
     os.close(container.lifeline)
-    assert container.process.wait(timeout=30) == 0
+    assert container.process.wait(timeout=120) == 0
 
 
 @needs_mxnet
@@ -253,7 +253,7 @@ def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
     container = Container.start(model_root)
     container.wait_until_ready()
     container.process.send_signal(signal.SIGTERM)
-    assert container.process.wait(timeout=30) == 0
+    assert container.process.wait(timeout=120) == 0
     assert "Asked to stop" in container.log.read_text()
     os.close(container.lifeline)
 
@@ -287,5 +287,5 @@ def serve_until_it_ends(environ: dict[str, str]) -> subprocess.CompletedProcess[
     """Run `serve` where it is expected to give up."""
     return subprocess.run(
         [sys.executable, "-m", "sandbox.algorithm", "serve", "--port", "0"],
-        cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip

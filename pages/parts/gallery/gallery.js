@@ -1,6 +1,6 @@
 // One button a picture. Buttons are kept from run to run, so that focus and scroll position stay.
 
-const TAIL = 9; // signs of a title's end that are never cut: a number and an extension
+const TAIL = 9; // signs of a file's name that are never cut from its end: a number and the extension
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const row = parentElement.querySelector(".row");
@@ -33,5 +33,6 @@ function fill(button, tile, selected) {
 }
 
 function split(title) {
-  return title.length > 3 * TAIL ? [title.slice(0, -TAIL), title.slice(-TAIL)] : [title, ""];
+  const isFile = /\.\w{2,4}$/.test(title);
+  return isFile && title.length > 2 * TAIL ? [title.slice(0, -TAIL), title.slice(-TAIL)] : [title, ""];
 }

@@ -10,7 +10,9 @@ from typing import Literal
 
 import streamlit as st
 
-State = Literal["", "waiting", "busy", "done", "failed"]
+from pages.parts import state
+
+Mark = Literal["", "waiting", "busy", "done", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +20,7 @@ class Tile:
     """One picture of the row.
 
     id:     what `on_pick` gets.
-    title:  one line below the picture; a long one is cut in its middle, so that the end of a file's name stays.
+    title:  one line below the picture; a file's long name is cut in its middle, so that its end stays.
     note:   a smaller second line; may be empty.
     jpeg:   the picture, some 240 pixels wide; None draws a grey field.
     state:  "" draws no mark.
@@ -28,7 +30,7 @@ class Tile:
     title: str
     note: str = ""
     jpeg: bytes | None = None
-    state: State = ""
+    state: Mark = ""
 
 
 def gallery(
@@ -41,8 +43,8 @@ def gallery(
     """
 
     def picked() -> None:
-        choice = st.session_state[key].get("picked")  # the component's own trigger, gone after this run
-        if choice in {tile.id for tile in tiles}:
+        choice = next((tile.id for tile in tiles if tile.id == state.said(key, "picked")), None)
+        if choice is not None:
             on_pick(choice)
 
     rows = [{**asdict(tile), "jpeg": _data_url(tile.jpeg)} for tile in tiles]

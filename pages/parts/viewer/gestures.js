@@ -34,6 +34,7 @@ class Gestures {
     const speed = event.ctrlKey ? 0.01 : 0.0015; // a pinch on a touchpad comes as a slow wheel with Ctrl
     const zoomed = this.on.zoom(x, y, Math.exp(-event.deltaY * lines * speed));
     if (zoomed || event.ctrlKey) event.preventDefault();
+    this.on.point({ x, y });
   }
 
   down(event) {

@@ -2,7 +2,7 @@
 // All of it happens in the browser; Python hears of nothing.
 
 const NO_PROBABILITIES = "This answer holds the mask alone: ask the endpoint for probabilities to see how sure it is.";
-const WORDS = { classes: "Segmentation", confidence: "Confidence", probability: "Probability" };
+const WORDS = { classes: "Segmentation", confidence: "Confidence" };
 
 class Viewer {
   constructor(root) {

@@ -1,0 +1,74 @@
+"""Presigned S3 URLs of the second version: what boto3 and the AWS CLI still make by default in us-east-1."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote
+
+from sandbox.protocol import ApiError, Environ
+
+_OWN = ("AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token")
+# The query parameters that are part of what is signed.
+_SIGNED = frozenset(
+    {
+        "acl", "delete", "lifecycle", "location", "partNumber", "policy", "requestPayment", "tagging", "torrent",
+        "uploadId", "uploads", "versionId", "versioning", "versions", "website", "x-amz-security-token",
+        "response-cache-control", "response-content-disposition", "response-content-encoding",
+        "response-content-language", "response-content-type", "response-expires",
+    }
+)  # fmt: skip
+
+
+def is_presigned(environ: Environ) -> bool:
+    """Whether the query holds such a signature."""
+    names = {name for name, _ in _pairs(environ)}
+    return not environ.get("HTTP_AUTHORIZATION") and {"AWSAccessKeyId", "Signature", "Expires"} <= names
+
+
+def verify(environ: Environ, key: str, secret: str, now: datetime) -> None:
+    """Raises ApiError, in S3's words, unless the URL was signed with `secret` and has not expired."""
+    query = {name: unquote(value) for name, value in _pairs(environ)}
+    if not hmac.compare_digest(query["AWSAccessKeyId"].encode(), key.encode()):
+        raise ApiError(
+            "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403
+        )
+    expires = query["Expires"]
+    if not expires.isdecimal() or now.timestamp() > int(expires):
+        raise ApiError("AccessDenied", "Request has expired", 403)
+    digest = hmac.new(
+        secret.encode(), _text(environ, expires).encode("latin-1", "replace"), hashlib.sha1
+    ).digest()
+    if not hmac.compare_digest(base64.b64encode(digest), query["Signature"].encode()):
+        text = "The request signature we calculated does not match the signature you provided."
+        raise ApiError("SignatureDoesNotMatch", text, 403)
+
+
+def strip(environ: dict[str, Any]) -> None:
+    """Take the signature off the query: what is left is S3's."""
+    parts = [part for part in str(environ["QUERY_STRING"]).split("&") if part.partition("=")[0] not in _OWN]
+    environ["QUERY_STRING"] = "&".join(parts)
+
+
+def _text(environ: Environ, expires: str) -> str:
+    """The string to sign: method, MD5, type, expiry, x-amz headers and the resource, a line each."""
+    amz = {
+        name.removeprefix("HTTP_").lower().replace("_", "-"): " ".join(str(value).split())
+        for name, value in environ.items()
+        if name.startswith("HTTP_X_AMZ_")
+    }
+    headers = [f"{name}:{amz[name]}" for name in sorted(amz)]
+    md5, kind = environ.get("HTTP_CONTENT_MD5", ""), environ.get("CONTENT_TYPE", "")
+    path = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/").partition("?")[0]
+    signed = sorted((name, unquote(value)) for name, value in _pairs(environ) if name in _SIGNED)
+    resource = "&".join(f"{name}={value}" if value else name for name, value in signed)
+    lines = [str(environ["REQUEST_METHOD"]), md5, kind, expires, *headers]
+    return "\n".join([*lines, f"{path}?{resource}" if resource else path])
+
+
+def _pairs(environ: Environ) -> list[tuple[str, str]]:
+    parts = (part.partition("=") for part in str(environ.get("QUERY_STRING", "")).split("&") if part)
+    return [(name, value) for name, _, value in parts]

@@ -1,0 +1,95 @@
+"""The page while its AWS is slow, throttles, or cuts its answers: told, usable, and mended by a button."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from sandbox.server import Sandbox
+from tests.support.answers import HEIGHT, NAMES, WIDTH, probabilities, recordio
+
+ROOT = Path(__file__).parents[2]
+LONG = 60_000
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
+    """An endpoint of two classes, behind it a stub."""
+    name = make_endpoint(sandbox_server, files={"answer.recordio": recordio(probabilities())})
+    s3 = sandbox_server.loopback.client("s3")
+    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
+    yield name
+    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
+    sandbox_server.wait_settled(30)
+
+
+@pytest.fixture(scope="module")
+def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str]) -> str:
+    """A dashboard in mode aws, at the address of the test's sandbox."""
+    return streamlit_server(ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws"})
+
+
+@pytest.fixture
+def faults(sandbox_server: Sandbox) -> Iterator[Any]:
+    """The sandbox's faults, none at the start and none left behind."""
+    sandbox_server.faults.clear()
+    yield sandbox_server.faults
+    sandbox_server.faults.clear()
+
+
+@pytest.fixture
+def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[], None]:
+    """drop(): open the page and give it a photograph."""
+    file = tmp_path / "bay.jpg"
+    Image.new("RGB", (WIDTH, HEIGHT), (20, 60, 180)).save(file)
+
+    def give() -> None:
+        page.goto(f"{dashboard}/?endpoint={coast}")
+        page.evaluate("window.neverReloaded = true")
+        page.locator("input[type=file]").first.set_input_files(file, timeout=LONG)
+
+    return give
+
+
+def mended(page: Page) -> None:
+    """Press the button; the mask comes, the message goes, and the page was never loaded again."""
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+    assert page.evaluate("window.neverReloaded")
+
+
+def test_throttled(drop, faults, page: Page):
+    """Throttling is told with what to do, and the button mends it."""
+    faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
+    drop()
+    expect(page.get_by_test_id("stAlert")).to_contain_text("too many calls", timeout=LONG)
+    expect(page.get_by_test_id("stAlert")).to_contain_text("Wait a few seconds")
+    mended(page)
+
+
+def test_cut_answer(drop, faults, page: Page):
+    """An answer that stops before its end is told, and the button mends it."""
+    faults.add("truncate", operation="InvokeEndpoint", times=1)
+    drop()
+    expect(page.get_by_test_id("stAlert")).to_contain_text("stopped before its end", timeout=LONG)
+    mended(page)
+
+
+def test_slow_answer(drop, faults, page: Page):
+    """While an endpoint thinks, its picture's line says so and the page still takes clicks; then the mask comes."""
+    faults.add("delay", seconds=6, operation="InvokeEndpoint", times=1)
+    drop()
+    expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint", timeout=LONG)
+    page.get_by_text("Use the camera").click()
+    expect(page.get_by_test_id("stCameraInput")).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint")
+    expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)

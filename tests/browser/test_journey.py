@@ -1,0 +1,174 @@
+"""What a person does first: the dashboard on its own sandbox, with the demo models, in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+ROOT = Path(__file__).parents[2]
+AERIAL = ROOT / "sandbox" / "demo" / "aerial"
+LONG = 60_000
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dashboard's sandbox keeps its state."""
+    return tmp_path_factory.mktemp("dashboard-sandbox")
+
+
+@pytest.fixture(scope="module")
+def dashboard(streamlit_server: Callable[..., str], data_dir: Path) -> str:
+    """The address of a dashboard on a sandbox of its own."""
+    return streamlit_server(
+        ROOT / "app.py", {"SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(data_dir)}
+    )
+
+
+def photo() -> Path:
+    """A picture of the aerial model's with a lot of water."""
+    return AERIAL / "examples" / "river.jpg"
+
+
+def sure_place(name: str) -> tuple[float, float]:
+    """Where in `photo()` this class is, far from its border: x and y as parts of width and height."""
+    ids = np.asarray(Image.open(photo().with_name("river_truth.png")))
+    names = [row["name"] for row in json.loads((AERIAL / "classes.json").read_text())["classes"]]
+    inside = np.pad(ids == names.index(name), 1)
+    last = inside
+    while inside.any():
+        last = inside
+        inside = (
+            inside[1:-1, 1:-1] & inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        )
+        inside = np.pad(inside, 1)
+    row, column = np.argwhere(last)[0] - 1
+    return (column + 0.5) / ids.shape[1], (row + 0.5) / ids.shape[0]
+
+
+def drop(page: Page, *files: Path) -> None:
+    """Drag these files onto the drop zone and let go."""
+    zone = page.get_by_test_id("stFileUploaderDropzone")
+    expect(zone).to_be_visible(timeout=LONG)
+    items = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
+    transfer = page.evaluate_handle(
+        """(items) => {
+            const transfer = new DataTransfer();
+            for (const [name, text] of items) {
+                const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
+                transfer.items.add(new File([bytes], name, { type: "image/jpeg" }));
+            }
+            return transfer;
+        }""",
+        items,
+    )
+    zone.dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def viewer(page: Page) -> Locator:
+    """The viewer, once its picture is drawn."""
+    root = page.locator(".viewer")
+    expect(root).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
+    return root
+
+
+def point_at(page: Page, root: Locator, place: tuple[float, float]) -> None:
+    """Move the mouse over the mask, at a place of the whole picture."""
+    canvas = root.locator(".result canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    with Image.open(photo()) as image:
+        scale = min(box["width"] / image.width, box["height"] / image.height)
+        width, height = image.width * scale, image.height * scale
+    left, top = box["x"] + (box["width"] - width) / 2, box["y"] + (box["height"] - height) / 2
+    page.mouse.move(left + place[0] * width, top + place[1] * height)
+
+
+def test_deep_link_on_a_fresh_server(dashboard, page: Page):
+    """The first visitor of a server who opens a page by its address gets it inside the shell."""
+    page.goto(f"{dashboard}/setup")
+    expect(page.get_by_role("heading", name="Setup")).to_be_visible(timeout=LONG)
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text("Sandbox on this machine").first).to_be_visible()
+    expect(sidebar.get_by_role("link", name="Segment")).to_be_visible()
+    expect(page.get_by_text("aerial-land-cover")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (480, 900)], ids=lambda size: str(size[0]))
+def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, scheme, size):
+    """A dropped JPEG stands beside its painted mask, and the mouse over the river reads `water`."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    drop(page, photo())
+    root = viewer(page)
+    point_at(page, root, sure_place("water"))
+    expect(root.locator(".readout")).to_contain_text("water")
+    page.screenshot(path=Path(output_path, f"painted-{scheme}-{size[0]}.png"))
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    context.close()
+
+
+def test_one_click_on_an_example(dashboard, page: Page):
+    """A newcomer gets a mask in one click, and nothing is fetched from outside this machine."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(dashboard)
+    page.get_by_role("group", name="Examples").get_by_role("button").first.click(timeout=LONG)
+    viewer(page)
+    expect(page.get_by_text("What is in it")).to_be_visible()
+    outside = [url for url in asked if not url.startswith((dashboard, "data:", "blob:"))]
+    assert outside == []
+    assert any("inter.woff2" in url for url in asked)
+
+
+def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, output_path):
+    """Of several dropped files the broken one is told with its reason; the others can be looked at in turn."""
+    broken = tmp_path / "survey 2026-03-14 north-east quadrant, second pass (corrected) 0047.jpg"
+    broken.write_bytes(photo().read_bytes()[:20_000])
+    second = tmp_path / "second.jpg"
+    Image.open(photo()).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(second, quality=92)
+    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    drop(page, photo(), broken, second)
+    expect(page.get_by_text("2 pictures done in")).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stAlert")).to_contain_text("damaged or cut off")
+    viewer(page)
+    pictures = page.get_by_role("group", name="Pictures").get_by_role("button")
+    pictures.filter(has_text="second.jpg").click()
+    expect(pictures.filter(has_text="second.jpg")).to_have_attribute("aria-pressed", "true", timeout=LONG)
+    page.screenshot(path=Path(output_path, "several.png"), full_page=True)
+    with page.expect_download(timeout=LONG) as download:
+        page.get_by_role("button", name="Mask", exact=True).click()
+    assert download.value.suggested_filename == "second_mask.png"
+    saved = Image.open(download.value.path())
+    assert saved.mode == "P"
+    assert saved.size == Image.open(second).size
+
+
+def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
+    """With the sandbox killed, a dropped photo is told what happened; the button brings it back, with no reload."""
+    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    expect(page.get_by_role("group", name="Examples")).to_be_visible(timeout=LONG)
+    os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
+    drop(page, photo())
+    alert = page.get_by_test_id("stAlert").first
+    expect(alert).to_contain_text("sandbox", timeout=LONG)
+    page.screenshot(path=Path(output_path, "killed.png"))
+    page.evaluate("window.neverReloaded = true")
+    page.get_by_role("button", name="Try again").first.click()
+    viewer(page)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0, timeout=LONG)
+    assert page.evaluate("window.neverReloaded")

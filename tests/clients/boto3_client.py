@@ -1,0 +1,15 @@
+"""boto3_client.py PICTURE RECORDIO PNG: boto3, told nothing but what the environment says."""
+
+import sys
+from pathlib import Path
+
+import boto3
+
+picture, recordio, png = map(Path, sys.argv[1:])
+runtime = boto3.client("sagemaker-runtime")
+for path, accept in ((recordio, "application/x-recordio-protobuf"), (png, "image/png")):
+    answer = runtime.invoke_endpoint(
+        EndpointName="aerial-land-cover", Body=picture.read_bytes(), ContentType="image/jpeg", Accept=accept
+    )
+    path.write_bytes(answer["Body"].read())
+    print(answer["ContentType"], answer["InvokedProductionVariant"], path.stat().st_size)

@@ -1,0 +1,20 @@
+"""sdk2_client.py PICTURE RECORDIO PNG: `Predictor` of the SageMaker SDK version 2, as AWS's own notebook uses it."""
+
+import sys
+from pathlib import Path
+
+import sagemaker
+from sagemaker.deserializers import BytesDeserializer
+from sagemaker.predictor import Predictor
+from sagemaker.serializers import IdentitySerializer
+
+picture, recordio, png = map(Path, sys.argv[1:])
+# The SDK asks sts.<region>.amazonaws.com for the account unless it is told which bucket to use.
+session = sagemaker.Session(default_bucket="segdeck-sandbox")
+predictor = Predictor(
+    "aerial-land-cover", sagemaker_session=session, serializer=IdentitySerializer("image/jpeg")
+)
+for path, accept in ((recordio, "application/x-protobuf"), (png, "image/png")):
+    predictor.deserializer = BytesDeserializer(accept)
+    path.write_bytes(predictor.predict(picture.read_bytes()))
+    print(sagemaker.__version__, accept, path.stat().st_size)

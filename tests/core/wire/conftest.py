@@ -1,0 +1,176 @@
+"""Writers of answers that are not ours: MXNet's RecordIO and the protobuf library; and a plain one for odd bytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from PIL import Image
+
+MAGIC = struct.pack("<I", 0xCED7230A)
+
+# Written in a process of its own: MXNet 1.9 wants a name that numpy dropped, and starts threads when imported.
+MXNET_WRITER = """
+import pathlib, sys
+import numpy
+numpy.bool = numpy.bool_
+try:
+    import mxnet
+except (ImportError, OSError) as error:
+    print(error, file=sys.stderr)
+    sys.exit(77)
+folder = pathlib.Path(sys.argv[1])
+for payload in sorted(folder.glob("*.payload")):
+    writer = mxnet.recordio.MXRecordIO(str(payload.with_suffix(".rec")), "w")
+    writer.write(payload.read_bytes())
+    writer.close()
+"""
+
+
+def varint(number):
+    """A base-128 number; negative ones as the 64 bits that protobuf sends."""
+    number &= (1 << 64) - 1
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def field(number, content):
+    """A length-delimited field."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def frame(payload, flag=0):
+    """One RecordIO part."""
+    return MAGIC + struct.pack("<I", flag << 29 | len(payload)) + payload + bytes(-len(payload) % 4)
+
+
+def floats(values):
+    """A Float32Tensor with packed values."""
+    return field(2, field(1, np.asarray(values, "<f4").tobytes()))
+
+
+def integers(values):
+    """An Int32Tensor with packed values."""
+    return field(7, field(1, b"".join(varint(int(value)) for value in values)))
+
+
+def feature(name, value):
+    """An entry of the map of features."""
+    return field(1, field(1, name.encode()) + field(2, value))
+
+
+def bare(probabilities, shape=None):
+    """A Record around (C, H, W) probabilities."""
+    shape = (1, *probabilities.shape) if shape is None else shape
+    return feature("shape", integers(shape)) + feature("target", floats(probabilities))
+
+
+def softmax(count, height, width, seed=0):
+    """Probabilities, (C, H, W) float32."""
+    logits = np.random.default_rng(seed).normal(size=(count, height, width))
+    raised = np.exp(logits)
+    return (raised / raised.sum(0)).astype(np.float32)
+
+
+def png(image, **options):
+    """A PNG as Pillow writes it."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def palette_png(labels, **options):
+    """An 8-bit PNG with a palette."""
+    image = Image.fromarray(np.asarray(labels, np.uint8), "L")
+    image.putpalette(bytes(range(256)) * 3)
+    return png(image, **options)
+
+
+def grey_png(labels):
+    """An 8-bit PNG without a palette."""
+    return png(Image.fromarray(np.asarray(labels, np.uint8), "L"))
+
+
+@pytest.fixture(scope="session")
+def wire():
+    """Functions that write answers byte by byte."""
+    functions = (varint, field, frame, floats, integers, feature, bare, softmax, png, palette_png, grey_png)
+    return SimpleNamespace(**{function.__name__: function for function in functions}, MAGIC=MAGIC)
+
+
+@pytest.fixture(scope="session")
+def record_class():
+    """The protobuf library's own class for `aialgs.data.Record`, from a descriptor."""
+    file = descriptor_pb2.FileDescriptorProto(name="record.proto", package="aialgs.data", syntax="proto2")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    tensors = {
+        "Float32Tensor": kinds.TYPE_FLOAT,
+        "Float64Tensor": kinds.TYPE_DOUBLE,
+        "Int32Tensor": kinds.TYPE_INT32,
+    }
+    for name, kind in tensors.items():
+        message = file.message_type.add(name=name)
+        numbers = (("values", 1, kind), ("keys", 2, kinds.TYPE_UINT64), ("shape", 3, kinds.TYPE_UINT64))
+        for label, number, of_kind in numbers:
+            added = message.field.add(name=label, number=number, type=of_kind, label=kinds.LABEL_REPEATED)
+            added.options.packed = True
+    message = file.message_type.add(name="Bytes")
+    message.field.add(name="value", number=1, type=kinds.TYPE_BYTES, label=kinds.LABEL_REPEATED)
+    message.field.add(name="content_type", number=2, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    message = file.message_type.add(name="Value")
+    message.oneof_decl.add(name="value")
+    members = (("float32_tensor", 2, "Float32Tensor"), ("float64_tensor", 3, "Float64Tensor"))
+    for label, number, of in (*members, ("int32_tensor", 7, "Int32Tensor"), ("bytes", 9, "Bytes")):
+        message.field.add(
+            name=label, number=number, type=kinds.TYPE_MESSAGE, type_name=f".aialgs.data.{of}",
+            label=kinds.LABEL_OPTIONAL, oneof_index=0,
+        )  # fmt: skip
+    record = file.message_type.add(name="Record")
+    for label, number in (("features", 1), ("label", 2)):
+        entry = record.nested_type.add(name=f"{label.capitalize()}Entry")
+        entry.options.map_entry = True
+        entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+        entry.field.add(
+            name="value",
+            number=2,
+            type=kinds.TYPE_MESSAGE,
+            type_name=".aialgs.data.Value",
+            label=kinds.LABEL_OPTIONAL,
+        )
+        record.field.add(
+            name=label, number=number, type=kinds.TYPE_MESSAGE, label=kinds.LABEL_REPEATED,
+            type_name=f".aialgs.data.Record.{entry.name}",
+        )  # fmt: skip
+    for label, number in (("uid", 3), ("metadata", 4), ("configuration", 5)):
+        record.field.add(name=label, number=number, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("aialgs.data.Record"))
+
+
+@pytest.fixture(scope="session")
+def mxnet_frame(tmp_path_factory):
+    """A function: payloads -> what MXNet's own RecordIO writer makes of each."""
+
+    def write(payloads):
+        folder = tmp_path_factory.mktemp("recordio")
+        for number, payload in enumerate(payloads):
+            (folder / f"{number:04}.payload").write_bytes(payload)
+        done = subprocess.run(
+            [sys.executable, "-c", MXNET_WRITER, folder], capture_output=True, text=True, check=False
+        )
+        if done.returncode == 77:
+            pytest.skip(f"MXNet cannot be imported here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        return [path.read_bytes() for path in sorted(folder.glob("*.rec"))]
+
+    return write

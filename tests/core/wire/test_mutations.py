@@ -1,0 +1,136 @@
+"""A hundred thousand damaged answers: each a Segmentation or a DecodeError, and no warning."""
+
+import random
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+
+from core.errors import DecodeError
+from core.segmentation import Segmentation
+from core.wire.decode import decode
+
+RECORDIO, PROTOBUF, PNG = "application/x-recordio-protobuf", "application/x-protobuf", "image/png"
+TELLING = (0, 1, 0x7F, 0x80, 0xFF)
+LENGTHS = (0, 1, 2**7, 2**16, 2**29 - 1, 2**29, 2**31 - 1, 2**31, 2**32 - 1)
+
+
+def flip(body, chance):
+    body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
+
+
+def put(body, chance):
+    body[chance.randrange(len(body))] = chance.choice(TELLING)
+
+
+def cut(body, chance):
+    del body[chance.randrange(len(body)) :]
+
+
+def insert(body, chance):
+    place = chance.randrange(len(body) + 1)
+    body[place:place] = chance.randbytes(chance.randrange(1, 12))
+
+
+def drop(body, chance):
+    place = chance.randrange(len(body))
+    del body[place : place + chance.randrange(1, 12)]
+
+
+def copy(body, chance):
+    start, place = chance.randrange(len(body)), chance.randrange(len(body))
+    body[place:place] = body[start : start + chance.randrange(1, 60)]
+
+
+def claim(body, chance):
+    """A length, little or big end first, where one may stand."""
+    form = chance.choice("<>") + "I"
+    body[(place := chance.randrange(len(body))) : place + 4] = struct.pack(form, chance.choice(LENGTHS))
+
+
+def stretch(body, chance):
+    """A varint that claims more than there is."""
+    body[(place := chance.randrange(len(body))) : place + 1] = b"\xff" * chance.randrange(1, 11) + b"\x01"
+
+
+DAMAGES = (flip, put, cut, insert, drop, copy, claim, stretch)
+
+
+def with_right_checksums(body):
+    """The PNG's checksums made right again, so that the damage gets past them."""
+    position = 8
+    while position + 12 <= len(body):
+        end = position + 8 + int.from_bytes(body[position : position + 4], "big")
+        if end + 4 > len(body):
+            return
+        body[end : end + 4] = struct.pack(">I", zlib.crc32(body[position + 4 : end]))
+        position = end + 4
+
+
+def damaged(body, chance, *, checksums):
+    body = bytearray(body)
+    for _ in range(chance.choice((1, 1, 2, 4))):
+        if body:
+            chance.choice(DAMAGES)(body, chance)
+    if checksums and chance.random() < 0.8:
+        with_right_checksums(body)
+    return bytes(body)
+
+
+def attempt(body, content_type):
+    """What decoding gives: a Segmentation or a DecodeError. Anything else comes out."""
+    try:
+        return decode(body, content_type)
+    except DecodeError as error:
+        return error
+
+
+def outcome(body, content_type):
+    """`value` or `error`, each found to be in order."""
+    got = attempt(body, content_type)
+    if isinstance(got, DecodeError):
+        assert got.found
+        assert got.wanted
+        assert got.offset is None or 0 <= got.offset <= len(body)
+        return "error"
+    assert isinstance(got, Segmentation)
+    assert got.probabilities is None or np.array_equal(got.labels, np.argmax(got.probabilities, axis=0))
+    return "value"
+
+
+@pytest.fixture(scope="module")
+def bodies(wire):
+    """Small answers of every form."""
+    planes = wire.softmax(3, 2, 3)
+    record = wire.bare(planes)
+    double = wire.field(3, wire.field(1, planes.astype(float).tobytes()))
+    single = wire.field(2, b"".join(b"\x0d" + value.tobytes() for value in planes.ravel()))
+    others = [
+        wire.feature("shape", wire.integers([3, 2, 3])) + wire.feature("target", value)
+        for value in (double, single, wire.integers(range(-9, 9)))
+    ]
+    split = wire.frame(record[:12], 1) + wire.frame(record[12:20], 2) + wire.frame(record[20:], 3)
+    ids = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    return {
+        "recordio": [(wire.frame(record), RECORDIO), (split, RECORDIO), (wire.frame(others[0]), PROTOBUF)],
+        "bare": [(body, PROTOBUF) for body in (record, *others)],
+        "png": [
+            (body, PNG) for body in (wire.palette_png(ids), wire.palette_png(ids, bits=4), wire.grey_png(ids))
+        ],
+    }
+
+
+@pytest.mark.parametrize(("form", "count"), [("recordio", 40_000), ("bare", 40_000), ("png", 20_000)])
+def test_damaged_answers(bodies, form, count):
+    """However an answer is damaged, decoding gives a Segmentation or a DecodeError, never anything else."""
+    chance = random.Random(f"{form} 1")
+    seen = {"value": 0, "error": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(count):
+            body, content_type = chance.choice(bodies[form])
+            seen[outcome(damaged(body, chance, checksums=form == "png"), content_type)] += 1
+    # Both happen: the damage is neither always fatal nor always harmless.
+    assert min(seen.values()) > count // 50, seen

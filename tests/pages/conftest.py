@@ -1,0 +1,94 @@
+"""Pages run by Streamlit's own AppTest, in mode aws, against a loopback sandbox with a stub in the model's place."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from sandbox.server import Sandbox
+from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
+
+SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> OpenPage:
+    """open_page(page="segment", environ={...}, **query) -> the page after its first run."""
+
+    def start(page: str = "segment", environ: Mapping[str, str] = {}, **query: str) -> AppTest:
+        for name, value in {"SEGDECK_MODE": "aws", **aws_environ, **environ}.items():
+            monkeypatch.setenv(name, value)
+        app = AppTest.from_file(SHELL, default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        return app if page == "segment" else app.switch_page(f"../{page}.py").run()
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    return start
+
+
+@pytest.fixture
+def coast(sandbox_server: Sandbox, stub_endpoint: Callable[..., str]) -> str:
+    """An endpoint of two classes: the left three quarters are sea at 90 %, the rest is land at 70 %."""
+    name = stub_endpoint(files={"answer.recordio": recordio(probabilities()), "answer.png": mask()})
+    sandbox_server.loopback.client("s3").put_object(
+        Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode()
+    )
+    return name
+
+
+@pytest.fixture
+def faults(sandbox_server: Sandbox) -> Iterator[Any]:
+    """The sandbox's faults, none at the start and none left behind."""
+    sandbox_server.faults.clear()
+    yield sandbox_server.faults
+    sandbox_server.faults.clear()
+
+
+@pytest.fixture(scope="session")
+def run_until() -> Callable[[AppTest, Callable[[AppTest], Any]], None]:
+    """run_until(app, holds): run the page again until it does; the browser's timer does not tick here."""
+
+    def run(app: AppTest, holds: Callable[[AppTest], Any], seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds(app):
+            assert time.monotonic() < deadline, texts(app)
+            app.run()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def read_texts() -> Callable[[AppTest], str]:
+    """read_texts(app) -> all that a person reads on the page."""
+    return texts
+
+
+@pytest.fixture(scope="session")
+def jpeg() -> Callable[..., bytes]:
+    """jpeg(width, height, shade) -> a photograph's bytes."""
+
+    def make(width: int = WIDTH, height: int = HEIGHT, shade: int = 90) -> bytes:
+        file = io.BytesIO()
+        Image.new("RGB", (width, height), (shade, shade, 200)).save(file, "JPEG")
+        return file.getvalue()
+
+    return make
+
+
+def texts(app: AppTest) -> str:
+    kinds = ("title", "markdown", "caption", "error", "warning", "info")
+    return "\n".join(str(element.value) for kind in kinds for element in app.get(kind))

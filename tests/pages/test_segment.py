@@ -1,0 +1,163 @@
+"""The page `segment`, from files in to masks, tables and told failures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from sandbox.server import Sandbox
+
+
+def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    """Put these files into the drop zone."""
+    return app.file_uploader[0].set_value([(name, data, "image/jpeg") for name, data in files]).run()
+
+
+def has_areas(app: AppTest) -> bool:
+    return bool(app.dataframe)
+
+
+def click(app: AppTest, label: str) -> AppTest:
+    return next(button for button in app.button if label in button.label).click().run()
+
+
+def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
+    """A dropped photograph ends in a table of its classes, with names, shares and mean confidence."""
+    app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
+    run_until(app, has_areas)
+    table = app.dataframe[0].value
+    assert list(table["name"]) == ["sea", "land"]
+    assert list(table["share"]) == [0.75, 0.25]
+    assert list(table["pixels"]) == [900, 300]
+    assert table["confidence"].round(3).tolist() == [0.9, 0.7]
+    assert len(app.get("bidi_component")) == 1  # the viewer
+    assert "decode" in read_texts(app)
+
+
+def test_large_photo_is_said_to_be_reduced(open_page, coast, jpeg, run_until, read_texts):
+    """Where the model saw the photo smaller than it is, the page says both sizes and how the mask is scaled back."""
+    app = drop(open_page(endpoint=coast), ("large.jpg", jpeg(1600, 1200)))
+    run_until(app, has_areas)
+    told = read_texts(app)
+    assert "**800 × 600** of your 1600 × 1200 photo" in told
+    assert "nearest neighbour" in told
+    assert app.dataframe[0].value["pixels"].sum() == 1600 * 1200
+
+
+def test_mask_only(open_page, coast, jpeg, run_until):
+    """Asked for a mask alone, the page shows areas without a confidence, and offers no probabilities."""
+    app = drop(open_page(endpoint=coast, answer="Mask only"), ("bay.jpg", jpeg()))
+    run_until(app, has_areas)
+    assert "confidence" not in app.dataframe[0].value
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert "Mask" in labels
+    assert "Probabilities" not in labels
+
+
+def test_one_broken_file_among_several(open_page, coast, jpeg, run_until, read_texts):
+    """A file that is no picture is told by name with its reason; the others are segmented all the same."""
+    app = drop(
+        open_page(endpoint=coast), ("a.jpg", jpeg(shade=10)), ("note_1.jpg", b"no"), ("c.jpg", jpeg(shade=99))
+    )
+    run_until(app, lambda app: "2 pictures done" in str([status.label for status in app.status]))
+    assert has_areas(app)
+    assert r"note\_1\.jpg is not a picture" in app.error[0].value
+    assert "a\\.jpg** · done" in read_texts(app)
+    assert "c\\.jpg** · done" in read_texts(app)
+
+
+def test_nothing_is_asked_twice(open_page, coast, jpeg, run_until, faults):
+    """The same picture, endpoint and options are asked once, however often the page runs or the file is dropped."""
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
+    run_until(app, has_areas)
+    drop(app, ("bay again.jpg", jpeg())).run()
+    assert has_areas(app)
+    assert len(faults.hits) == 1
+
+
+def test_throttled_then_tried_again(open_page, coast, jpeg, run_until, faults):
+    """Throttling is told with what to do; the button asks only what failed, and the message is gone."""
+    app = drop(open_page(endpoint=coast), ("first.jpg", jpeg(shade=5)))
+    run_until(app, has_areas)
+    faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
+    app = drop(app, ("first.jpg", jpeg(shade=5)), ("second.jpg", jpeg(shade=6)))
+    run_until(app, lambda app: app.error)
+    assert "too many calls" in app.error[0].value
+    assert "Wait a few seconds" in app.error[0].value
+    click(app, "Try again")
+    run_until(app, lambda app: "2 pictures done" in str([status.label for status in app.status]))
+    assert not app.error
+
+
+def test_cut_answer(open_page, coast, jpeg, run_until, faults):
+    """An answer that stops before its end is told as such, and can be tried again."""
+    faults.add("truncate", operation="InvokeEndpoint", times=1)
+    app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
+    run_until(app, lambda app: app.error)
+    assert "stopped before its end" in app.error[0].value
+    click(app, "Try again")
+    run_until(app, has_areas)
+    assert not app.error
+
+
+def test_unknown_endpoint_in_the_link(open_page, coast):
+    """A link to an endpoint that is not there says so, names it, and switches to no other."""
+    app = open_page(endpoint="gone-with-the-wind")
+    assert r"There is no endpoint gone\-with\-the\-wind" in app.error[0].value
+    assert app.selectbox[0].value == "gone-with-the-wind"
+    assert coast in app.selectbox[0].options
+    app.selectbox[0].set_value(coast).run()
+    assert not app.error
+    assert app.query_params["endpoint"] == coast
+
+
+def test_no_endpoint_in_service(open_page, tmp_path: Path, stub_programs):
+    """Without any endpoint the page says how to get one, and still takes files."""
+    with Sandbox(tmp_path, programs=stub_programs) as empty:
+        app = open_page(environ=empty.address.environ())
+        assert "No endpoint is in service" in app.info[0].value
+        assert "us-east-1" in app.info[0].value
+        assert len(app.file_uploader) == 1
+
+
+def test_nothing_answers(open_page, free_address, read_texts):
+    """Where nothing answers, one card says what happened and what to do, with a button; no traceback is shown."""
+    app = open_page(environ={"AWS_ENDPOINT_URL": free_address})
+    assert "nothing answers at" in app.error[0].value
+    assert "Check the network" in app.error[0].value
+    assert not app.exception
+    assert [button.label for button in app.button if button.label == "Try again"]
+
+
+def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
+    """Where the endpoints cannot be listed, what was dropped stays, and is segmented once they can."""
+    app = open_page(endpoint=coast)
+    faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
+    st.cache_data.clear()
+    drop(app, ("bay.jpg", jpeg()))
+    assert "not allowed" in app.error[0].value
+    faults.clear()
+    click(app, "Try again")
+    run_until(app, has_areas)
+    assert not app.error
+
+
+def test_unusable_setting(open_page):
+    """A setting that cannot be used is told with its name and value."""
+    app = open_page(environ={"SEGDECK_MODE": "cloud"})
+    assert "SEGDECK" in app.error[0].value
+    assert "cloud" in app.error[0].value
+
+
+@pytest.fixture
+def free_address() -> str:
+    """An address of this machine where nothing listens."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"

@@ -1,0 +1,24 @@
+"""The page `setup`."""
+
+from __future__ import annotations
+
+
+def test_all_in_place(open_page, coast, read_texts, aws_environ):
+    """Setup says the mode, the address, who we are and what is in service."""
+    told = read_texts(open_page("setup")).replace("\\", "")
+    assert "AWS, by AWS's own chain" in told
+    assert aws_environ["AWS_ENDPOINT_URL"] in told
+    assert "account 123456789012" in told
+    assert f"{coast} in service" in told
+
+
+def test_wrong_keys(open_page, read_texts, aws_environ):
+    """With keys that AWS does not know, Setup says so and what to check, and shows the rest."""
+    # Another spelling of the address: the clients of the right one are made, and keep the keys they were made with.
+    url = aws_environ["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
+    app = open_page("setup", environ={"AWS_ENDPOINT_URL": url, "AWS_SECRET_ACCESS_KEY": "wrong"})
+    told = read_texts(app).replace("\\", "")
+    assert "refused the signature" in told
+    assert "secret key" in told
+    assert "Photographs" in told
+    assert not app.exception

@@ -1,0 +1,74 @@
+"""Pictures at work, without a page around them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from core.aws.connection import Connection
+from pages.parts.work import Bench, Picture, Request, Work, digest
+
+
+@pytest.fixture
+def ask(aws_environ: dict[str, str], coast: str):
+    """ask(bench, data, name=...) -> its Work."""
+    connection = Connection(
+        "us-east-1",
+        aws_environ["AWS_ENDPOINT_URL"],
+        access_key=aws_environ["AWS_ACCESS_KEY_ID"],
+        secret_key=aws_environ["AWS_SECRET_ACCESS_KEY"],
+    )
+
+    def start(bench: Bench, data: bytes, name: str = "a.jpg") -> Work:
+        picture = Picture(digest(data), name, lambda: data)
+        request = Request(picture.id, connection, coast, "probabilities", (800, 600))
+        return bench.ask(picture, request, None)
+
+    return start
+
+
+def finished(*works: Work) -> None:
+    deadline = time.monotonic() + 40
+    while not all(work.over for work in works):
+        assert time.monotonic() < deadline, [work.stage for work in works]
+        time.sleep(0.01)
+
+
+def test_old_answers_make_room(ask, jpeg):
+    """Above the bound, older pictures lose their probabilities and keep labels, confidence and what is shown."""
+    bench = Bench(kept_bytes=15_000)  # an answer has 9,600 bytes and a little more
+    old, young = ask(bench, jpeg(shade=1)), ask(bench, jpeg(shade=2))
+    finished(old, young)
+    bench.keep_to([old, young])
+    assert young.result.inference.segmentation.probabilities is not None
+    assert old.result.inference.segmentation.probabilities is None
+    assert old.result.raw_bytes == 0
+    assert old.result.inference.segmentation.confidence is not None
+    assert old.result.frame
+
+
+def test_forgotten_pictures_are_asked_anew(ask, jpeg):
+    """After `retry`, the same question starts a new work."""
+    bench = Bench()
+    work = ask(bench, jpeg())
+    finished(work)
+    assert ask(bench, jpeg()) is work
+    bench.retry([work])
+    assert ask(bench, jpeg()) is not work
+
+
+def test_what_nobody_wants_is_not_asked(ask, jpeg, faults):
+    """A picture that is taken away before its turn never reaches the endpoint."""
+    faults.add("delay", seconds=0.5, operation="InvokeEndpoint")
+    bench = Bench()
+    works = [ask(bench, jpeg(shade=shade), f"{shade}.jpg") for shade in range(5)]
+    deadline = time.monotonic() + 20
+    while sum(work.stage != "waiting" for work in works) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    kept = [work for work in works if work.stage != "waiting"]
+    bench.keep_to(kept)
+    finished(*works)
+    assert len(faults.hits) == len(kept)
+    assert all(work.result is not None for work in kept)
