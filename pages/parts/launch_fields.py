@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from core.channels import DATA_CHANNELS, Channel, data_channels
-from core.hyperparameters import BY_NAME, HYPERPARAMETERS, LIGHT, Hyperparameter, applies, number
+from core.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
 from core.training import TrainingSpec
 
 JOB_FIELDS = ("name", "base_uri", "apart", "output_uri", "role_arn", "image")
@@ -20,45 +18,6 @@ EXTRA = "extra"
 CHANNEL_FIELDS = {name: f"channel-{name}" for name in DATA_CHANNELS}
 VALUE_FIELDS = {row.name: f"value-{row.name}" for row in HYPERPARAMETERS}
 FIELDS = (*JOB_FIELDS, *CHANNEL_FIELDS.values(), *MACHINE_FIELDS, *VALUE_FIELDS.values(), EXTRA)
-
-STAMP = re.compile(r"-\d{8}-\d{6}$")
-MAX_NAME = 63
-
-SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
-SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
-SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
-SANDBOX_VALUES = {
-    "algorithm": LIGHT,
-    "num_classes": "6",
-    "crop_size": "160",
-    "epochs": "14",
-    "mini_batch_size": "8",
-    "optimizer": "adam",
-    "learning_rate": "0.004",
-}
-"""What the sandbox's own demonstration model was trained with."""
-
-INSTANCE = "ml.g4dn.xlarge"
-
-
-def new_spec(image: str, *, sandbox: bool) -> TrainingSpec:
-    """What the form begins with; in the sandbox a job that works as it stands."""
-    return TrainingSpec(
-        name="",
-        role_arn=SANDBOX_ROLE if sandbox else "",
-        image=image,
-        instance_type=INSTANCE,
-        hyperparameters=SANDBOX_VALUES if sandbox else {},
-        channels=data_channels(SANDBOX_DATA) if sandbox else (),
-        output_uri=SANDBOX_OUTPUT if sandbox else "",
-        max_runtime_seconds=3600 if sandbox else 86_400,
-    )
-
-
-def new_name(before: str, now: datetime) -> str:
-    """A name that nobody has yet: what went before, with the time in place of an older one."""
-    stamp = f"-{now:%Y%m%d-%H%M%S}"
-    return STAMP.sub("", before)[: MAX_NAME - len(stamp)].strip("-") + stamp
 
 
 def to_fields(spec: TrainingSpec) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from core.aws.connection import Connection
 from core.aws.images import image_uri
+from core.first_job import first_spec
 from core.training import TrainingSpec, clone_spec, continue_spec
-from pages.parts import launch_fields, live, messages, state
+from pages.parts import live, messages, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,6 @@ def ask(connection: Connection) -> Origin:
     if name := asked.get(state.CLONE):
         said = f"As **{messages.plain(name)}** was, under a new name. Change what you like."
         return Origin(f"clone {name}", clone_spec(live.job(connection, name).value, name), said)
-    spec = launch_fields.new_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
+    spec = first_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
     said = "AWS's semantic segmentation algorithm on your own pictures and masks."
     return Origin("new", replace(spec, name="segmentation"), said)

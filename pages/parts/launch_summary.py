@@ -35,8 +35,15 @@ def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
 def counts(found: Mapping[str, int]) -> None:
     """How many files lie in each channel."""
     said = " · ".join(f"{messages.plain(name)} **{count:,}**" for name, count in found.items())
-    if said:
-        st.caption(f":material/folder_open: {said}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f":material/folder_open: {said or 'No data was looked at yet.'}", width="stretch")
+        st.button(
+            "Look again",
+            icon=":material/refresh:",
+            type="tertiary",
+            key="look-again",
+            on_click=state.ask_retry,
+        )
 
 
 def problems(
