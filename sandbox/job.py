@@ -7,7 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from boto3.exceptions import S3UploadFailedError
@@ -16,30 +15,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox import job_folder, job_status
 from sandbox.container import StartError
 from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
-from sandbox.job_metrics import JobMetrics
-from sandbox.job_process import ProgramError, TrainingProcess
-from sandbox.job_queue import Queue, WaitedTooLongError
-from sandbox.job_run import Run
+from sandbox.job_process import ProgramError
+from sandbox.job_queue import WaitedTooLongError
+from sandbox.job_run import Run, Surroundings
 from sandbox.job_status import KIND
-from sandbox.lifecycle import Host
-from sandbox.store import Document, Store
+from sandbox.store import Document
 
 
 class Failure(Exception):  # noqa: N818 - a job's failure, not one of this program
     """The job fails; the text is its FailureReason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every job needs. closing: set when the sandbox ends, from when on nothing is written any more."""
-
-    store: Store
-    host: Host
-    metrics: JobMetrics
-    queue: Queue
-    region: str
-    clock: Callable[[], float]
-    closing: threading.Event
 
 
 class Job:
@@ -47,7 +31,6 @@ class Job:
 
     def __init__(self, name: str, around: Surroundings, gone: Callable[[Job], object]) -> None:
         self.name, self._around, self._gone = name, around, gone
-        self.process: TrainingProcess | None = None
         self._root: Path = around.host.folder / f"{name}-{secrets.token_hex(4)}"
         self._ticket = around.queue.enter()
         self._stop = threading.Event()
@@ -94,24 +77,26 @@ class Job:
             self._train(document)
 
     def _train(self, document: Document) -> None:
-        host = self._around.host
         try:
-            command = host.command(document["AlgorithmSpecification"]["TrainingImage"])
+            command = self._around.host.command(document["AlgorithmSpecification"]["TrainingImage"])
             self._download(document)
             self._enter("Training")
-            run = Run(document, self._root, host, self._around.metrics, self._changed)
-            self.process = run.start(command, self._around.region, self._around.clock())
+            run = Run(document, command, self._root, self._around, self._changed)
         except (StartError, ProgramError, DownloadError) as problem:
             raise Failure(f"ClientError: {problem}") from problem
         outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
         if self._around.closing.is_set():
             return
-        run.finish(self._around.store)
+        run.finish()
         self._enter("Uploading")
-        self._upload(document, "output/data", "output.tar.gz")
-        if outcome is None and self.process.exit_code != 0:
+        failed = outcome is None and run.process.exit_code != 0
+        try:
+            self._upload(document, "output/data", "output.tar.gz")
+            uri = None if failed else self._upload(document, "model", "model.tar.gz")
+        except Failure as problem:
+            raise Failure(run.failure() if failed else str(problem)) from problem
+        if failed:
             raise Failure(run.failure())
-        uri = self._upload(document, "model", "model.tar.gz")
         self._end(outcome or "Completed", artifact=uri)
 
     def _download(self, document: Document) -> None:
@@ -125,8 +110,8 @@ class Job:
 
     def _watch(self, run: Run, limit: float) -> str | None:
         """Until the program's end; "Stopped" or "MaxRuntimeExceeded" when that was not its own."""
-        process, outcome, ends = self.process, None, time.monotonic() + limit
-        while process is not None and process.exit_code is None:
+        process, outcome, ends = run.process, None, time.monotonic() + limit
+        while process.exit_code is None:
             now = time.monotonic()
             if outcome is None and (self._stop.is_set() or now >= ends):
                 outcome = "Stopped" if self._stop.is_set() else "MaxRuntimeExceeded"
@@ -135,7 +120,7 @@ class Job:
                 ends = now
             if outcome is not None and now >= ends + self._grace():
                 process.kill()
-            run.wait(ends + (0 if outcome is None else self._grace()) - now, self._around.store)
+            run.wait(ends + (0 if outcome is None else self._grace()) - now)
         return outcome or ("Stopped" if self._stop.is_set() else None)
 
     def _grace(self) -> float:
