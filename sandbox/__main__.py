@@ -124,8 +124,11 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
 
 def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Event) -> None:
     from sandbox.seed import DEMO_FOLDER, seed  # noqa: PLC0415
+    from sandbox.seed_jobs import seed_jobs  # noqa: PLC0415
 
     seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)
+    if not options.no_demo:
+        seed_jobs(sandbox.loopback, sandbox.importer, options.data)
     if not sandbox.wait_settled(SETTLE_SECONDS, stop):
         _say(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
     if not stop.is_set():

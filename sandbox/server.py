@@ -15,6 +15,7 @@ from sandbox.control import Control, Resources
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
 from sandbox.home import DEFAULT_PORT, Home
+from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
@@ -110,6 +111,7 @@ class Sandbox:
         workshop = replace(surroundings, programs=training_programs, folder=folder / "training")
         self._training = Training(self._store, workshop, self._job_metrics, place.region)
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
+        self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         control = Control(resources, self._endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,

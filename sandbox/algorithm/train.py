@@ -24,7 +24,7 @@ from sandbox.algorithm.augment import (
     random_crop,
 )
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
-from sandbox.algorithm.predict import MULTIPLE, network_input
+from sandbox.algorithm.predict import MULTIPLE, likeliest, network_input
 from sandbox.algorithm.schedule import Optimizer, Schedule
 from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
@@ -164,7 +164,7 @@ def _predict(network: Any, pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(N, 3, H, W) float32 to class ids (N, H, W) uint8."""
     scores = network(load_mxnet().nd.array(pictures))
     main = scores[0] if isinstance(scores, tuple | list) else scores
-    return np.asarray(main.asnumpy().argmax(axis=1), np.uint8)
+    return np.stack([likeliest(one) for one in main.asnumpy()])
 
 
 def _network(recipe: Recipe) -> Any:

@@ -1,0 +1,126 @@
+"""A training job that was run elsewhere, put into a sandbox: its description, its log, its use of the machine.
+
+Nothing of it is made up but the time: it is moved so that the job ended just now, as old log events are not taken.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import job_cloudwatch
+from sandbox.job_folder import HOST
+from sandbox.job_metrics import Finder, JobMetrics, Point
+from sandbox.job_run import LOG_GROUP
+from sandbox.job_status import KIND
+from sandbox.loopback import Loopback
+from sandbox.store import Document, Store
+
+TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
+RECORDED_TAG = "segdeck:recorded"
+MAX_EVENTS = 1000  # of one PutLogEvents
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """document: as DescribeTrainingJob tells it, with Tags; times are seconds since 1970.
+
+    events: (milliseconds since 1970, line) of its log, in their order.
+    usage:  (metric, seconds since 1970, percent) of the machine.
+    """
+
+    document: Document
+    events: tuple[tuple[int, str], ...]
+    usage: tuple[tuple[str, float, float], ...]
+
+    @property
+    def name(self) -> str:
+        name: str = self.document["TrainingJobName"]
+        return name
+
+    def to_json(self) -> str:
+        """The text of a recording's file, one event a line."""
+        events = ",\n".join(json.dumps(event, ensure_ascii=False) for event in self.events)
+        document, usage = json.dumps(self.document, indent=1), json.dumps(self.usage)
+        return f'{{"document": {document},\n"events": [\n{events}\n],\n"usage": {usage}}}\n'
+
+    @classmethod
+    def read(cls, path: Path) -> Recording:
+        """Raises OSError, ValueError or KeyError."""
+        found = json.loads(path.read_bytes())
+        events = tuple((time, line) for time, line in found["events"])
+        return cls(found["document"], events, tuple((name, at, value) for name, at, value in found["usage"]))
+
+    def ending(self, end: float) -> Recording:
+        """The same, having ended at that time."""
+        shift = end - self.document["TrainingEndTime"]
+        document = {**self.document}
+        for name in TIMES:
+            if name in document:
+                document[name] += shift
+        document["SecondaryStatusTransitions"] = [
+            {name: value + shift if name.endswith("Time") else value for name, value in step.items()}
+            for step in document.get("SecondaryStatusTransitions", ())
+        ]
+        document["FinalMetricDataList"] = [
+            {**metric, "Timestamp": metric["Timestamp"] + shift}
+            for metric in document.get("FinalMetricDataList", ())
+        ]
+        events = tuple((time + round(shift * 1000), line) for time, line in self.events)
+        return Recording(document, events, tuple((name, at + shift, value) for name, at, value in self.usage))
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Where recordings go. arn: (kind, name) -> a resource's name in this account and region."""
+
+    store: Store
+    metrics: JobMetrics
+    loopback: Loopback
+    arn: Callable[[str, str], str]
+
+    def adopt(self, recording: Recording) -> bool:
+        """Put a job in; False, and nothing done, where there is one of its name."""
+        name = recording.name
+        document = {**recording.document, "TrainingJobArn": self.arn(KIND, name)}
+        if not self.store.insert(KIND, name, document):
+            return False
+        self._log(recording)
+        points = _points(recording)
+        self.metrics.add(name, points)
+        data = job_cloudwatch.metric_data(name, points) + _usage_data(recording)
+        job_cloudwatch.publish(self.loopback, data)
+        return True
+
+    def _log(self, recording: Recording) -> None:
+        logs, name = self.loopback.client("logs"), recording.name
+        stream = f"{name}/{HOST}-{int(recording.document['TrainingStartTime'])}"
+        _unless_there(logs, logs.create_log_group, logGroupName=LOG_GROUP)
+        place = {"logGroupName": LOG_GROUP, "logStreamName": stream}
+        _unless_there(logs, logs.create_log_stream, **place)
+        events = [{"timestamp": time, "message": line} for time, line in recording.events]
+        for start in range(0, len(events), MAX_EVENTS):
+            logs.put_log_events(**place, logEvents=events[start : start + MAX_EVENTS])
+
+
+def _points(recording: Recording) -> list[Point]:
+    """The metrics that the job's own definitions find in its log."""
+    finder = Finder(recording.document["AlgorithmSpecification"].get("MetricDefinitions") or [])
+    return [point for time, line in recording.events for point in finder.find(line, time / 1000)]
+
+
+def _usage_data(recording: Recording) -> list[dict[str, Any]]:
+    fixed = {"Dimensions": [{"Name": "Host", "Value": f"{recording.name}/{HOST}"}], "Unit": "Percent"}
+    return [
+        {**fixed, "MetricName": name, "Timestamp": at, "Value": value} for name, at, value in recording.usage
+    ]
+
+
+def _unless_there(logs: Any, create: Callable[..., Any], **members: str) -> None:
+    try:
+        create(**members)
+    except logs.exceptions.ResourceAlreadyExistsException:
+        return

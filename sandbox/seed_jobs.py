@@ -1,0 +1,34 @@
+"""The training jobs that a new sandbox begins with: recorded from real ones, and marked as such by their tags."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sandbox.job_import import Importer, Recording
+from sandbox.loopback import Loopback
+from sandbox.seed import BUCKET, DEMO_FOLDER, MARKER, read_marker, write_marker
+
+DONE = "jobs"
+AGO = 300.0
+"""Seconds between the end of the newest and now; each older one ended its own duration and as much again earlier."""
+
+
+def seed_jobs(loopback: Loopback, importer: Importer, data_dir: Path, demos: Path = DEMO_FOLDER) -> list[str]:
+    """Put the recorded jobs in, once in the life of the folder, and with the aerial demonstration; their names."""
+    marker = data_dir / MARKER
+    done = read_marker(marker)
+    if DONE in done or not done.get("aerial"):
+        return []
+    end, names = time.time() - AGO, []
+    recordings = [Recording.read(path) for path in (demos / "jobs").glob("*.json")]
+    for recording in sorted(recordings, key=lambda found: -found.document["CreationTime"]):
+        archive = demos / "jobs" / f"{recording.name}.tar.gz"
+        if archive.is_file():
+            uri = recording.document["ModelArtifacts"]["S3ModelArtifacts"]
+            loopback.client("s3").upload_file(str(archive), BUCKET, uri.removeprefix(f"s3://{BUCKET}/"))
+        importer.adopt(recording.ending(end))
+        names.append(recording.name)
+        end -= AGO + recording.document["TrainingEndTime"] - recording.document["CreationTime"]
+    write_marker(marker, {**done, DONE: ",".join(names)})
+    return names
