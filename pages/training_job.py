@@ -6,21 +6,20 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost import training_cost
+from core.curves import MIOU, early_stop, named
 from core.diagnosis import diagnose
 from core.plans import plan_stop
 from core.training import TrainingJob
 from pages.parts import (
     cached,
     job_charts,
-    job_log,
-    job_tables,
+    job_details,
     job_view,
     links,
     live,
     messages,
     plan_dialog,
     state,
-    times,
     upstream,
 )
 from pages.parts.latest import Reading
@@ -50,19 +49,21 @@ def _look(connection: Connection, name: str, running: bool) -> None:
         if running and not job.running:
             st.rerun()
         _head(connection, job)
-        _freshness(seen, running=running)
+        job_details.freshness(seen, every=REFRESH)
         curves, log = live.curves(connection, job), live.log(connection, job)
-        found = diagnose(job, [event.message for event in log.value.events] if log.value.has_log else [])
+        found = diagnose(job, _lines(log))
         if found is not None:
             job_view.diagnosis(found, failed=job.status == "Failed")
         cost = training_cost(job, cached.prices(connection), seen.at)
         job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
         charts, steps = st.columns([3, 1], gap="medium")
         with charts:
-            job_charts.training(curves.value, running=job.running)
+            job_details.why_not(curves, seen)
+            stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
+            job_charts.training(curves.value, running=job.running, early=stopped)
         with steps:
             job_view.timeline(job, seen.at)
-        _details(connection, job, log.value)
+        job_details.show(connection, seen, log)
 
 
 def _head(connection: Connection, job: TrainingJob) -> None:
@@ -87,33 +88,9 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
 
 
-def _freshness(seen: Reading[TrainingJob], *, running: bool) -> None:
-    """Of a running job, when this was; where AWS fails, why it is no newer."""
-    if seen.failure is not None:
-        st.warning(
-            f"**This is what AWS said at {times.moment(seen.at)}.** {messages.line(seen.failure)}",
-            icon=":material/history:",
-        )
-    elif running:
-        st.caption(f":material/sync: Looks again every {REFRESH} s · data from {times.moment(seen.at)}")
-
-
-def _details(connection: Connection, job: TrainingJob, log: live.JobLog) -> None:
-    tabs = st.tabs(
-        ["Log", "Hyperparameters", "Data and model", "Machine"],
-        key=state.JOB_TAB,
-        on_change="rerun",
-        bind="query-params",
-    )
-    with tabs[0]:
-        job_log.show(job, log)
-    with tabs[1]:
-        job_tables.hyperparameters(job)
-    with tabs[2]:
-        job_tables.places(job, sandbox=connection.is_sandbox, region=connection.region)
-    with tabs[3]:
-        if tabs[3].open:
-            job_charts.machine(live.machine(connection, job).value, running=job.running)
+def _lines(log: Reading[live.JobLog]) -> list[str] | None:
+    """What the log says; None where it could not be read."""
+    return None if log.failure and not log.value.has_log else [event.message for event in log.value.events]
 
 
 main()

@@ -9,7 +9,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.curves import LOSS, MIOU, PIXEL_ACCURACY, THROUGHPUT, MetricSeries, best_epoch, named, notes
+from core.curves import (
+    LOSS,
+    MIOU,
+    PIXEL_ACCURACY,
+    THROUGHPUT,
+    EarlyStop,
+    MetricSeries,
+    best_epoch,
+    named,
+    notes,
+)
 from pages.parts import messages
 
 HEIGHT = 240
@@ -30,7 +40,7 @@ SOURCES = {
 }
 
 
-def training(curves: Sequence[MetricSeries], *, running: bool) -> None:
+def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop | None) -> None:
     """Scores with the best epoch marked, and the loss; where they come from, and what is odd about them."""
     scores = [one for name in (MIOU, PIXEL_ACCURACY) if (one := named(curves, name)) is not None]
     loss = named(curves, LOSS)
@@ -50,6 +60,10 @@ def training(curves: Sequence[MetricSeries], *, running: bool) -> None:
     shown = [*scores, *([loss] if loss is not None else [])]
     for text in (text for one in shown for text in notes(one)):
         st.caption(f":material/info: {messages.plain(text)}")
+    if early is not None:
+        st.caption(
+            f":material/info: It stopped early, after {early.done} of {early.asked} epochs: no more gain."
+        )
     st.caption(f"From {' and '.join(dict.fromkeys(SOURCES[one.source] for one in shown))}.")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, first_error, matching, plain
+from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
 from core.training import TrainingJob
 from pages.parts import state
 from pages.parts.live import JobLog
@@ -26,8 +26,7 @@ def show(job: TrainingJob, log: JobLog) -> None:
     if not log.has_log:
         st.caption(_no_log(job))
         return
-    error = first_error(log.events)
-    text, levels = _controls(job, log, error)
+    text, levels = _controls(job, log)
     found = matching(log.events, text or "", levels or LEVELS)
     at = state.log_at() if not text and not levels else None
     lines = _window(found, at)
@@ -38,7 +37,7 @@ def show(job: TrainingJob, log: JobLog) -> None:
     st.caption(_said(log, found, lines, at))
 
 
-def _controls(job: TrainingJob, log: JobLog, error: int | None) -> tuple[str | None, list[Level]]:
+def _controls(job: TrainingJob, log: JobLog) -> tuple[str | None, list[Level]]:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = st.text_input(
             "Search",
@@ -57,10 +56,10 @@ def _controls(job: TrainingJob, log: JobLog, error: int | None) -> tuple[str | N
             label_visibility="collapsed",
             bind="query-params",
         )
-        if error is not None:
+        if log.error is not None:
             st.button(
                 "Jump to the error", icon=":material/error:", key="log-error",
-                on_click=_jump, args=(max(0, error - BEFORE),),
+                on_click=_jump, args=(max(0, log.error - BEFORE),),
             )  # fmt: skip
         if state.log_at() is not None:
             st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from core.aws import metrics, training
 from core.aws.connection import Connection, clients
@@ -10,10 +12,13 @@ from core.aws.logs import LogToken, tail
 from core.aws.training import ChannelKeys
 from core.channels import Channel
 from core.curves import MetricSeries
-from core.logs import LogEvent
+from core.errors import CoreError
+from core.logs import LogEvent, first_error
 from core.training import TrainingJob
-from pages.parts import cached
+from pages.parts import cached, times
 from pages.parts.latest import Reading
+
+T = TypeVar("T")
 
 SECONDS = 4
 """How old a running job's facts may be; of one that has ended they hardly change."""
@@ -33,11 +38,13 @@ class JobLog:
 
     has_log: False where the job has written nothing.
     cut:     whether there are older lines.
+    error:   the place of the first error; None where there is none.
     """
 
-    events: tuple[LogEvent, ...]
-    has_log: bool
-    cut: bool
+    events: tuple[LogEvent, ...] = ()
+    has_log: bool = False
+    cut: bool = False
+    error: int | None = None
 
 
 class LogReader:
@@ -46,15 +53,17 @@ class LogReader:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection, self._name = connection, name
         self._token: LogToken | None = None
-        self._log = JobLog((), has_log=False, cut=False)
+        self._log = JobLog()
 
     def read(self) -> JobLog:
         """All that is kept of it. Raises AwsError."""
         page = tail(clients(self._connection), self._name, token=self._token, limit=LOG_LINES)
-        events = (*self._log.events, *page.events)
-        cut = self._log.cut or len(events) >= LOG_LINES
-        self._log = JobLog(events[-LOG_LINES:], page.has_log or self._log.has_log, cut)
         self._token = page.next_token or self._token
+        events = (*self._log.events, *page.events)
+        if page.events or page.has_log != self._log.has_log:
+            kept = events[-LOG_LINES:]
+            cut = self._log.cut or len(events) >= LOG_LINES
+            self._log = JobLog(kept, page.has_log, cut, first_error(kept))
         return self._log
 
 
@@ -66,27 +75,29 @@ def job(connection: Connection, name: str) -> Reading[TrainingJob]:
 
 
 def log(connection: Connection, job: TrainingJob) -> Reading[JobLog]:
-    """Its log; a machine that starts again after an interruption begins a new one. Raises AwsError."""
+    """Its log; a machine that starts again after an interruption begins a new one."""
     starts = sum(step.status == "Interrupted" for step in job.transitions)
     key = ("log", connection, job.name, starts, job.running)
-    return cached.shelf().read(key, LogReader(connection, job.name).read, _seconds(job))
+    return _read(key, LogReader(connection, job.name).read, _seconds(job), JobLog())
 
 
 def curves(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
-    """Its curves, from the first source that has them. Raises AwsError."""
-    return cached.shelf().read(
+    """Its curves, from the first source that has them."""
+    return _read(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.curves(clients(connection), [job])[job.name],
         _seconds(job),
+        (),
     )
 
 
 def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
-    """How busy its machine was, minute by minute. Raises AwsError."""
-    return cached.shelf().read(
+    """How busy its machine was, minute by minute."""
+    return _read(
         ("machine", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.utilisation(clients(connection), job),
         MACHINE_SECONDS,
+        (),
     )
 
 
@@ -101,6 +112,14 @@ def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
         )
         .value
     )
+
+
+def _read(key: Hashable, load: Callable[[], T], seconds: float, empty: T) -> Reading[T]:
+    """What the page can do without: an error is a value here, so that a part that fails hides no other."""
+    try:
+        return cached.shelf().read(key, load, seconds)
+    except CoreError as error:
+        return Reading(empty, times.now(), error)
 
 
 def _seconds(job: TrainingJob) -> int:

@@ -276,3 +276,15 @@ def test_refusal(sandbox_server, sagemaker, faults):
     assert "a quota of the account is reached" in app.error[0].value
     assert "Service Quotas" in app.error[0].value
     assert not app.success
+
+
+def test_a_part_that_fails_hides_no_other(open_job, sagemaker, faults):
+    """Without the right to read logs the page says so in the log's place, and shows all the rest."""
+    name = finished(sagemaker)
+    faults.add("error", service="logs", code="AccessDeniedException", message="not authorized", status=400)
+    app = open_job(name)
+    told = plain_texts(app)
+    assert "not allowed to" in app.warning[0].value
+    assert "Best mIOU, epoch 2: 0.300" in told
+    assert "container never ran" not in told
+    assert not app.error
