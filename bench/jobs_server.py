@@ -176,6 +176,8 @@ class JobsServer:
             "Search": self._search,
             "DescribeTrainingJob": self._describe,
             "BatchGetMetrics": self._metrics,
+            "GetMetricData": self._nothing,
+            "DescribeLogStreams": self._nothing,
         }
         if what not in answers or what in self.refused:
             return 400, json.dumps(
@@ -200,6 +202,13 @@ class JobsServer:
 
     def _metrics(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"MetricQueryResults": [self._metric(row) for row in asked["MetricQueries"]]}
+
+    def _nothing(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """CloudWatch has neither metrics nor logs."""
+        none = [
+            {"Id": row["Id"], "Timestamps": [], "Values": []} for row in asked.get("MetricDataQueries", [])
+        ]
+        return {"MetricDataResults": none, "logStreams": []}
 
     def _metric(self, query: dict[str, Any]) -> dict[str, Any]:
         name = query["ResourceArn"].rpartition("/")[2]

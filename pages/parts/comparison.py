@@ -83,7 +83,7 @@ def _chart(
     """Jobs without this metric keep their colour, and a place in the legend."""
     several = {job.name: series for job in jobs if (series := named(found.get(job.name, ()), metric))}
     if not several:
-        st.caption(f"No {title.lower()} yet.")
+        st.caption(f"{title}: no values yet.")
         return
     chart = charts.overlay(several, title, [job.name for job in jobs], lowest=lowest)
     st.altair_chart(chart, key=f"compare-{metric}", alt=f"{title} by epoch of {len(several)} training jobs")

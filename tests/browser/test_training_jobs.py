@@ -1,0 +1,126 @@
+"""The list of training jobs in a real browser: ticking, opening, and looking again by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from bench.jobs_server import JobsServer, many, record
+
+APP = Path(__file__).parents[2] / "app.py"
+HEADER, ROW = 39, 37
+"""Pixels of the table's head and of each row."""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[JobsServer]:
+    with JobsServer(many(40)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def address(server: JobsServer, streamlit_server: Callable[..., str]) -> str:
+    return streamlit_server(APP, server.environ()) + "/training_jobs"
+
+
+@pytest.fixture
+def jobs(server: JobsServer, address: str, page: Page, ready: Callable[[Page], None]) -> Page:
+    """The page with forty jobs, the two newest running."""
+    server.jobs = many(40)
+    page.goto(address)
+    ready(page)
+    refresh(page, ready)
+    return page
+
+
+def refresh(page: Page, ready: Callable[[Page], None]) -> None:
+    """Read all anew: the dashboard shares what it read for another test."""
+    page.get_by_role("button", name="Refresh").click()
+    ready(page)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=20_000)
+
+
+def click(page: Page, row: int, x: int) -> None:
+    """Click into a row of the list, x pixels from its left."""
+    canvas = page.get_by_test_id("stDataFrame").first
+    canvas.click(position={"x": x, "y": HEADER + ROW * (row + 0.5)})
+
+
+def test_ticked_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> None:
+    """Two ticked rows stand in the address, and their curves are drawn over each other; a tick less ends it."""
+    for row in (0, 2):
+        click(jobs, row, 16)
+        ready(jobs)
+    expect(jobs).to_have_url(re.compile("compare=aerial-0040%2Caerial-0038"))
+    expect(jobs.get_by_test_id("stVegaLiteChart")).to_have_count(2)
+    click(jobs, 0, 16)
+    expect(jobs.get_by_text("Select a second job")).to_be_visible(timeout=20_000)
+    expect(jobs).to_have_url(re.compile("compare=aerial-0038$"))
+
+
+def test_a_tick_stays_with_its_job(server: JobsServer, jobs: Page, ready: Callable[[Page], None]) -> None:
+    """When a new job comes to the top of the list, the ticked one stays ticked, not the one now in its place."""
+    click(jobs, 1, 16)
+    expect(jobs).to_have_url(re.compile("compare=aerial-0039"))
+    server.jobs.insert(0, record("newcomer", "InProgress", created=datetime.now(UTC)))
+    refresh(jobs, ready)
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("3", timeout=20_000)
+    click(jobs, 0, 16)
+    expect(jobs).to_have_url(re.compile(r"compare=(newcomer%2Caerial-0039|aerial-0039%2Cnewcomer)$"))
+
+
+def test_a_name_opens_its_job(jobs: Page) -> None:
+    """A click on a job's name leads to that job's page."""
+    click(jobs, 3, 90)
+    expect(jobs).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"), timeout=20_000)
+    expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=20_000)
+
+
+def test_the_list_looks_again_while_something_runs(server: JobsServer, jobs: Page) -> None:
+    """A job that ends is seen to have ended without a click; then nothing runs, and the page asks no more."""
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("2")
+    for row in server.jobs[:2]:
+        ended = {"TrainingEndTime": datetime.now(UTC) - timedelta(hours=1), "SecondaryStatus": "Completed"}
+        row.update({"TrainingJobStatus": "Completed", **ended})
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=40_000)
+    frames: list[object] = []
+    jobs.on("websocket", lambda socket: socket.on("framesent", lambda sent: frames.append(sent)))
+    jobs.reload()
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=20_000)
+    seen = len(frames)
+    assert seen
+    jobs.wait_for_timeout(7_000)  # longer than a tick: nothing is to happen in it
+    assert len(frames) == seen
+
+
+def test_typing_is_not_disturbed(jobs: Page) -> None:
+    """What a person has half typed is still there after the page has looked again by itself."""
+    field = jobs.get_by_label("Name contains")
+    field.press_sequentially("aerial-00")
+    before = jobs.get_by_text("Data from").inner_text()
+    expect(jobs.get_by_text("Data from")).not_to_have_text(before, timeout=40_000)
+    expect(field).to_have_value("aerial-00")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_window_has_no_sideways_scroll(
+    browser: Browser, server: JobsServer, address: str, scheme: str, ready: Callable[[Page], None]
+) -> None:
+    """On a narrow window, with a name as long as AWS allows, only the table scrolls sideways, never the page."""
+    long = "a" + "-very-long-name" * 4 + "-1"
+    server.jobs = [record(long, "Failed", created=datetime.now(UTC)), *many(3)]
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 480, "height": 900})
+    page = context.new_page()
+    page.goto(f"{address}?compare={long},aerial-0003")
+    ready(page)
+    refresh(page, ready)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=20_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 480
+    context.close()
