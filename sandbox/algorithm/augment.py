@@ -77,6 +77,20 @@ class ScaledCrop:
         return _filled_up(cut, side)
 
 
+def scaled_down(example: Example, pixels: int) -> Example:
+    """The same example where it has at most so many pixels, else a smaller copy that does."""
+    picture, labels = example
+    height, width = labels.shape
+    if height * width <= pixels:
+        return example
+    scale = (pixels / (height * width)) ** 0.5
+    size = max(1, int(width * scale)), max(1, int(height * scale))
+    return (
+        np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)),
+        np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)),
+    )
+
+
 def _filled_up(example: Example, side: int) -> Example:
     """Black and ignored pixels to the right and below, up to a square."""
     picture, labels = example

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from sandbox.algorithm.augment import (
     any_way_up,
     batches,
     random_crop,
+    scaled_down,
 )
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import MULTIPLE, likeliest, network_input
@@ -30,7 +31,7 @@ from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
 VALIDATION_PIXELS = {"light": 4_000_000}
 VALIDATION_PIXELS_RESNET = 1_000_000
-"""Of all pictures that are validated at once; one alone may be larger."""
+"""Of all pictures that are validated at once. A picture that has more by itself is scaled down to this."""
 UNFINISHED = ".unfinished-"
 """Files in the model's folder that begin so are being written."""
 
@@ -135,10 +136,10 @@ def _batches(
 def evaluate(
     network: Any, architecture: Architecture, examples: Examples, batch: int = 1
 ) -> NDArray[np.int64]:
-    """The confusion over all examples, each at its full size."""
+    """The confusion over all examples, each at its full size unless that is above VALIDATION_PIXELS."""
     total = np.zeros((architecture.classes, architecture.classes), np.int64)
     limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
-    for group in _groups(examples, batch, limit):
+    for group in _groups((scaled_down(example, limit) for example in examples), batch, limit):
         height, width = group[0][1].shape
         inputs = [network_input(picture, MULTIPLE[architecture.algorithm]) for picture, _ in group]
         predicted = _predict(network, np.concatenate(inputs))[:, :height, :width]
@@ -146,7 +147,7 @@ def evaluate(
     return total
 
 
-def _groups(examples: Examples, batch: int, limit: int) -> Iterator[list[Example]]:
+def _groups(examples: Iterable[Example], batch: int, limit: int) -> Iterator[list[Example]]:
     """Neighbours of one size, at most `batch` of them and at most `limit` pixels, but at least one."""
     group: list[Example] = []
     for example in examples:

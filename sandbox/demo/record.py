@@ -33,8 +33,9 @@ def record(loopback: Loopback, name: str) -> Recording:
     document["Tags"] = [{"Key": RECORDED_TAG, "Value": "true"}]
     logs = loopback.client("logs")
     events = []
+    begin = int(document["CreationTime"].timestamp() * 1000)  # there may be older lines of a deleted job
     for page in logs.get_paginator("filter_log_events").paginate(
-        logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/{HOST}"
+        logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/{HOST}", startTime=begin
     ):
         events += [(event["timestamp"], event["message"]) for event in page["events"]]
     return Recording(_plain(document), tuple(events), _usage(loopback, document))

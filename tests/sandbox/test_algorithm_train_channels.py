@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox.algorithm.augment import ScaledCrop
+from sandbox.algorithm.augment import ScaledCrop, scaled_down
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
 from sandbox.algorithm.failure import InputError
 from sandbox.algorithm.hyperparameters import read
@@ -182,6 +182,17 @@ def test_a_crop_at_a_random_scale_keeps_picture_and_labels_together() -> None:
         shares.append(float(known.mean()))
     assert min(shares) < 0.35
     assert max(shares) == 1.0
+
+
+def test_only_what_is_too_large_is_scaled_down() -> None:
+    """Picture and labels together, to at most so many pixels, with the same proportions and only known labels."""
+    labels = np.zeros((30, 60), np.uint8)
+    labels[:, 30:] = 7
+    example = np.repeat(labels[..., None], 3, axis=2), labels
+    assert scaled_down(example, 1800) is example
+    picture, smaller = scaled_down(example, 450)
+    assert picture.shape == (15, 30, 3)
+    assert smaller.tolist() == [[0] * 15 + [7] * 15] * 15
 
 
 def test_a_step_that_does_not_fit_into_memory_is_refused_before_it_takes_the_machine_down(
