@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.first_job import first_spec
-from core.training import TrainingSpec, clone_spec, continue_spec
+from core.training import TrainingJob, TrainingSpec, clone_spec, continue_spec
 from pages.parts import live, messages, state
 
 
@@ -30,12 +30,21 @@ def ask(connection: Connection) -> Origin:
     """A job to clone, one to go on from, or nothing. Raises NotFoundError, InputError, AwsError."""
     asked = state.query((state.CLONE, state.CONTINUE))
     if name := asked.get(state.CONTINUE):
-        job = live.job(connection, name).value
-        said = f"Goes on from the model of **{messages.plain(name)}**: the network stays, the rest is yours."
+        job, lost = _job(connection, name)
+        said = f"Goes on from the model of **{messages.plain(name)}**: the network stays, the rest is yours.{lost}"
         return Origin(f"continue {name}", continue_spec(job, name), said, job.hyperparameters)
     if name := asked.get(state.CLONE):
-        said = f"As **{messages.plain(name)}** was, under a new name. Change what you like."
-        return Origin(f"clone {name}", clone_spec(live.job(connection, name).value, name), said)
+        job, lost = _job(connection, name)
+        said = f"As **{messages.plain(name)}** was, under a new name. Change what you like.{lost}"
+        return Origin(f"clone {name}", clone_spec(job, name), said)
     spec = first_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
     said = "AWS's semantic segmentation algorithm on your own pictures and masks."
     return Origin("new", replace(spec, name="segmentation"), said)
+
+
+def _job(connection: Connection, name: str) -> tuple[TrainingJob, str]:
+    """A job with its tags; where they cannot be read, a sentence on that."""
+    job = live.job(connection, name).value
+    tags = live.tags(connection, job)
+    lost = f" Its tags are left out. {messages.line(tags.failure)}" if tags.failure else ""
+    return replace(job, tags=tags.value), lost

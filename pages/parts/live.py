@@ -28,6 +28,7 @@ MACHINE_SECONDS = 30
 """CloudWatch has a point a minute."""
 
 KEYS_SECONDS = 30
+TAGS_SECONDS = 300
 LOG_LINES = 10_000
 """Kept of a log, the last ones."""
 
@@ -98,6 +99,16 @@ def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSer
         lambda: metrics.utilisation(clients(connection), job),
         MACHINE_SECONDS,
         (),
+    )
+
+
+def tags(connection: Connection, job: TrainingJob) -> Reading[dict[str, str]]:
+    """Its tags, which a clone should keep: costs are told apart by them."""
+    return _read(
+        ("tags", connection, job.name),
+        lambda: training.job_tags(clients(connection), job),
+        TAGS_SECONDS,
+        {},
     )
 
 

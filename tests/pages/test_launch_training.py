@@ -225,6 +225,17 @@ def test_going_on_from_a_model(open_form, sagemaker):
     assert '"ChannelName": "model"' in texts(app)
 
 
+def test_a_clone_keeps_its_tags(open_form, sagemaker, faults):
+    """A clone carries the tags of the old job; where they cannot be read, the form says that it leaves them out."""
+    name = start_job(sagemaker, f"origin-{next(NUMBERS)}", tags={"team": "maps"})
+    wait_for(sagemaker, name, ended)
+    app = open_form(clone=name)
+    button(app, "Review and start").click().run()
+    assert '"Value": "maps"' in texts(app)
+    faults.add("error", operation="ListTags", code="AccessDeniedException", message="no", status=400)
+    assert "Its tags are left out." in plain_texts(open_form(clone=name))
+
+
 def test_no_such_origin(open_form):
     """A job to clone that does not exist is told by its name, with the way back."""
     app = open_form(clone="never-there")
