@@ -145,7 +145,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return np.asarray(image.convert("RGB"))
     except _UNREADABLE as error:
-        raise InputError(f"The image {path.name} cannot be read: {_why(error)}") from error
+        raise InputError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
 def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
@@ -154,12 +154,12 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in MASK_MODES:
                 raise InputError(
-                    f"The annotation {path.name} has mode {image.mode}, wanted a PNG with a single channel of "
-                    "8 bits (mode L or P) whose pixel values are class ids."
+                    f"Cannot read labels from the annotation {path.name}: it has mode {image.mode}, "
+                    "wanted a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
                 )
             found = np.asarray(image).astype(np.uint8)
     except _UNREADABLE as error:
-        raise InputError(f"The annotation {path.name} cannot be read: {_why(error)}") from error
+        raise InputError(f"Cannot read the annotation {path.name}: {_why(error)}") from error
     mapped = labels[found]
     outside = (mapped >= classes) & (mapped != IGNORE)
     if outside.any():
@@ -195,7 +195,7 @@ def _size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return image.height, image.width
     except _UNREADABLE as error:
-        raise InputError(f"The image {path.name} cannot be read: {_why(error)}") from error
+        raise InputError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
 def _check_sizes(pair: Pair, picture: Sequence[int], mask: Sequence[int]) -> None:

@@ -78,7 +78,7 @@ def test_a_missing_channel_is_named_in_awss_words(draw: Draw) -> None:
     ("labels", "options", "reason"),
     [
         ([[0, 7]], {}, r"a\.png has the label 7, which is out of range: wanted 0 to 2 .* or 255"),
-        ([[0, 1]], {"mode": "RGB"}, r"a\.png has mode RGB, wanted a PNG with a single channel"),
+        ([[0, 1]], {"mode": "RGB"}, r"a\.png: it has mode RGB, wanted a PNG with a single channel"),
         (
             [[0, 1]],
             {"size": (4, 3)},
@@ -100,7 +100,7 @@ def test_a_broken_file_is_named(draw: Draw, folder: str, name: str) -> None:
     data = draw(np.zeros((64, 64)))
     path = data / folder / name
     path.write_bytes(b"no picture at all")
-    with pytest.raises(InputError, match=f"{name} cannot be read: cannot identify image file"):
+    with pytest.raises(InputError, match=f"Cannot read the .* {name}: cannot identify image file"):
         read_channel(data, "train", 3).check()
 
 
@@ -109,7 +109,7 @@ def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
     data = draw(np.zeros((64, 64)))
     path = data / "train" / "a.jpg"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"The image a\.jpg cannot be read: .*truncated"):
+    with pytest.raises(InputError, match=r"Cannot read the image a\.jpg: .*truncated"):
         read_channel(data, "train", 3)[0]
 
 

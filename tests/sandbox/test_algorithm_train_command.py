@@ -122,7 +122,7 @@ def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
     Image.new("RGB", (48, 48)).save(root / "input/data/validation_annotation/2.png")
     done = _train(root)
     assert done.returncode == 2, done.stdout
-    assert "2.png has mode RGB" in (root / "output/failure").read_text()
+    assert "2.png: it has mode RGB" in (root / "output/failure").read_text()
 
 
 @needs_mxnet
