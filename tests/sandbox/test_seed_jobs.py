@@ -1,0 +1,103 @@
+"""Recorded training jobs: told by one sandbox, found in another."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.demo.record import record
+from sandbox.job_import import Recording
+from sandbox.seed import BUCKET
+from sandbox.seed_jobs import seed_jobs
+from sandbox.server import Sandbox
+
+SHIPPED = sorted((Path(__file__).parents[2] / "sandbox" / "demo" / "jobs").glob("*.json"))
+
+
+@pytest.fixture
+def recording(sandbox: Sandbox, train: Callable[..., str], tmp_path: Path) -> Recording:
+    """A job of three epochs, after a way through its file."""
+    path = tmp_path / "job.json"
+    path.write_text(record(sandbox.loopback, train(epochs="3")).to_json())
+    return Recording.read(path)
+
+
+def test_a_recorded_job_is_found_as_it_was(
+    recording: Recording,
+    sandbox: Sandbox,
+    tmp_path: Path,
+    stub_programs: dict[str, list[str]],
+    make_client: Callable[..., Any],
+) -> None:
+    """Description, log and curves are those of the job; times are moved together, and a tag says what it is."""
+    then, end = sandbox.loopback.client("sagemaker"), time.time() - 100
+    before = then.describe_training_job(TrainingJobName=recording.name)
+    with Sandbox(tmp_path / "data", programs=stub_programs) as other:
+        assert other.importer.adopt(recording.ending(end)) is True
+        assert other.importer.adopt(recording.ending(end)) is False
+        sagemaker, logs = make_client(other, "sagemaker"), make_client(other, "logs")
+        after = sagemaker.describe_training_job(TrainingJobName=recording.name)
+        assert after["TrainingEndTime"].timestamp() == pytest.approx(end, abs=0.01)
+        for name in ("TrainingJobArn", "HyperParameters", "TrainingJobStatus", "InputDataConfig"):
+            assert after[name] == before[name]
+        length = after["TrainingEndTime"] - after["TrainingStartTime"]
+        assert length.total_seconds() == pytest.approx(
+            (before["TrainingEndTime"] - before["TrainingStartTime"]).total_seconds(), abs=0.01
+        )
+        tags = sagemaker.list_tags(ResourceArn=after["TrainingJobArn"])["Tags"]
+        assert tags == [{"Key": "segdeck:recorded", "Value": "true"}]
+        lines = logs.filter_log_events(logGroupName="/aws/sagemaker/TrainingJobs")["events"]
+        assert [(line["timestamp"], line["message"]) for line in lines] == list(recording.ending(end).events)
+        query = {
+            "MetricName": "validation:mIOU",
+            "ResourceArn": after["TrainingJobArn"],
+            "MetricStat": "Last",
+            "Period": "IterationNumber",
+            "XAxisType": "IterationNumber",
+        }
+        found = make_client(other, "sagemaker-metrics").batch_get_metrics(MetricQueries=[query])
+        assert found["MetricQueryResults"][0]["XAxisValues"] == [0, 1, 2]
+
+
+def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
+    """With their model, into a sandbox that has the aerial demonstration; who deletes one does not find it back."""
+    demos, data = tmp_path / "demos" / "jobs", tmp_path / "data"
+    demos.mkdir(parents=True)
+    data.mkdir()
+    (demos / "job.json").write_text(recording.to_json())
+    (demos / f"{recording.name}.tar.gz").write_bytes(b"model")
+    (data / "seeded.json").write_text('{"account": "role"}')
+    assert seed_jobs(sandbox.loopback, sandbox.importer, data, tmp_path / "demos") == []
+    (data / "seeded.json").write_text('{"aerial": "aerial-land-cover"}')
+    with Sandbox(data) as other:
+        other.loopback.client("s3").create_bucket(Bucket=BUCKET)
+        uri = f"s3://{BUCKET}/jobs/{recording.name}/output/model.tar.gz"
+        recording.document["ModelArtifacts"] = {"S3ModelArtifacts": uri}
+        (demos / "job.json").write_text(recording.to_json())
+        assert seed_jobs(other.loopback, other.importer, data, tmp_path / "demos") == [recording.name]
+        body = other.loopback.client("s3").get_object(Bucket=BUCKET, Key=uri.partition(f"{BUCKET}/")[2])[
+            "Body"
+        ]
+        assert body.read() == b"model"
+        sagemaker = other.loopback.client("sagemaker")
+        found = sagemaker.describe_training_job(TrainingJobName=recording.name)
+        assert 200 < time.time() - found["TrainingEndTime"].timestamp() < 600
+        sagemaker.delete_training_job(TrainingJobName=recording.name)
+        assert seed_jobs(other.loopback, other.importer, data, tmp_path / "demos") == []
+        assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
+
+
+def test_the_jobs_that_ship_were_run_and_say_so() -> None:
+    """One completed, one did not; each is named demo-..., is tagged, and has the log of a real run."""
+    found = [Recording.read(path) for path in SHIPPED]
+    assert {recording.document["TrainingJobStatus"] for recording in found} > {"Completed"}
+    for recording in found:
+        assert recording.name.startswith("demo-")
+        assert {"Key": "segdeck:recorded", "Value": "true"} in recording.document["Tags"]
+        assert any("Final configuration" in line for _, line in recording.events)
+        assert "/tmp" not in json.dumps(recording.document) + "".join(line for _, line in recording.events)
