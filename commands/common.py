@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sandbox.launcher import Address
 
 FAILED, STOPPED = 1, 130
+PIPE_WIDTH = 240
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
 AsJson = Annotated[
@@ -120,16 +122,19 @@ def print_error(what: str, why: str, todo: str, where: str = "") -> None:
 
 
 def print_table(title: str, rows: list[dict[str, str]]) -> None:
+    """Rows with the same columns; no cell is cut short where a file or another program reads along."""
     from rich.console import Console
     from rich.table import Table
 
     if not rows:
         print("There are none.")
         return
-    table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name if ":" in name else name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*row.values())
-    Console(soft_wrap=True).print(table, markup=False)
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, markup=False)
 
 
 def say(text: str) -> None:

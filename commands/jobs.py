@@ -13,7 +13,6 @@ import typer
 from commands import launch as launching
 from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
 from commands.follow import follow_to_end, print_events
-from core.errors import InputError
 
 if TYPE_CHECKING:
     from core.cost import PriceTable
@@ -191,12 +190,12 @@ def stop(
 
 
 def _filter(query: dict[str, str]) -> JobFilter:
-    """Raises InputError: what a page ignores with a note is wrong usage here."""
+    """What a page ignores with a note is wrong usage here."""
     from core.job_filter import JobFilter
 
     wanted = JobFilter.from_query(query)
     if wanted.notes:
-        raise InputError(" ".join(wanted.notes), todo="`python cli.py jobs list --help` shows what there is.")
+        raise typer.BadParameter(" ".join(wanted.notes))
     return wanted
 
 

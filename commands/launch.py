@@ -29,8 +29,11 @@ DAY = 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
 DURATION = re.compile(r"([1-9]\d{0,7})([smhd]?)")
 
-DATA_SECONDS = 300.0
-"""How long to wait for the data that a new sandbox draws."""
+DATA_SECONDS = 600.0
+"""How long to wait for the data that a new sandbox draws, on a busy machine."""
+
+DEMO = "s3://segdeck-sandbox/models/aerial/"
+"""Without this demonstration there will be no data of it."""
 
 NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: made from the time.")]
 Parameters = Annotated[
@@ -214,8 +217,10 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
 
 def _await_data(clients: Clients, spec: TrainingSpec) -> None:
     """A new sandbox draws its data in the background; it is all there once every picture has its mask."""
-    from core.aws.training import list_channels
+    from core.aws.training import list_channel_keys, list_channels
 
+    if not list_channel_keys(clients, DEMO, cap=1).keys:
+        return
     said = False
     until = time.monotonic() + DATA_SECONDS
     while time.monotonic() < until:

@@ -21,6 +21,7 @@ SANDBOX_CLASSES = {"num_classes": "6"}
 
 LIGHT_RECIPE = {
     "algorithm": LIGHT,
+    "use_pretrained_model": "False",
     "crop_size": "160",
     "epochs": "14",
     "mini_batch_size": "8",

@@ -234,7 +234,7 @@ def test_jobs_are_listed_by_status_and_text(run: Run, start_job: StartJob) -> No
     assert "cli-list-b" not in table
     assert "There are more" in run("list", "--text", "cli-list", "--limit", "1").stderr
     wrong = run("list", "--status", "Done")
-    assert wrong.exit_code == 1
+    assert wrong.exit_code == 2
     assert "no status 'Done'" in wrong.stderr
 
 
