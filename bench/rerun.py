@@ -34,7 +34,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.jobs_server import JobsServer, many
+from bench.support.jobs_server import JobsServer, many
 
 ROOT = Path(__file__).resolve().parents[1]
 JOBS, EVERY = 1000, 5.0

@@ -41,7 +41,7 @@ def overlay(
             alt.Tooltip("value:Q", title=title, format=".4f"),
         ],
     )
-    line = base.mark_line(strokeWidth=2, interpolate="monotone")
+    line = base.mark_line(strokeWidth=2)
     best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
     every = base.mark_point(size=60, opacity=0)  # what the pointer finds
     return alt.LayerChart(layer=[line, best, every], height=HEIGHT)

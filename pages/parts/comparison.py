@@ -111,6 +111,7 @@ def _reached(
         frame.style.apply(lambda _: painted, subset=[""]),
         hide_index=True,
         column_config=columns,
+        placeholder="–",
         alt="What the compared jobs reached",
     )
 

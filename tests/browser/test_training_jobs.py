@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bench.jobs_server import JobsServer, many, record
+from bench.support.jobs_server import JobsServer, many, record
 
 APP = Path(__file__).parents[2] / "app.py"
 HEADER, ROW = 39, 37
@@ -90,8 +90,8 @@ def test_the_list_looks_again_while_something_runs(server: JobsServer, jobs: Pag
         ended = {"TrainingEndTime": datetime.now(UTC) - timedelta(hours=1), "SecondaryStatus": "Completed"}
         row.update({"TrainingJobStatus": "Completed", **ended})
     expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=40_000)
-    frames: list[object] = []
-    jobs.on("websocket", lambda socket: socket.on("framesent", lambda sent: frames.append(sent)))
+    frames: list[bool] = []
+    jobs.on("websocket", lambda socket: socket.on("framesent", lambda _: frames.append(True)))
     jobs.reload()
     expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=20_000)
     seen = len(frames)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.jobs_server import many, record
+from bench.support.jobs_server import many, record
 from core.aws.training import JobList
 from core.cost import shipped_prices
 from core.curves import LOSS, MIOU, MetricSeries

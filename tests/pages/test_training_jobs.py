@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from bench.jobs_server import JobsServer, many, record
+from bench.support.jobs_server import JobsServer, many, record
 from pages.parts import cached
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"

@@ -1,0 +1,1 @@
+"""What the measurements and the tests share."""
