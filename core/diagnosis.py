@@ -125,6 +125,24 @@ RULES: tuple[Rule, ...] = (
         "Compare the values below with their ranges, then clone the job with the right one.",
     ),
     Rule(
+        "Not the model's own settings",
+        r"incremental training.{0,400}must be identical",
+        "Going on from a model takes the settings that it was trained with: they shape its network.",
+        "Set algorithm, backbone, crop_size and num_classes as the earlier job had them.",
+    ),
+    Rule(
+        "Pictures without masks",
+        r"has no (?:annotation|label|mask)|(?:image|picture)s? .{0,120}without (?:an? )?(?:annotation|label|mask)",
+        "A picture has no mask of the same name in the annotation channel.",
+        "Give every picture a mask with its name, 0001.png for 0001.jpg; or take the picture out.",
+    ),
+    Rule(
+        "Label map not read",
+        r"label.?map .{0,200}(?:cannot be read|not valid|invalid|malformed)",
+        "The JSON of the label_map channel is not one that the algorithm understands.",
+        "Write whole numbers: in “map” the new label first and the mask's value second, or one “scale”.",
+    ),
+    Rule(
         "Out of memory",
         r"out of memory|cudaMalloc failed|exit code:? 137|\bMemoryError\b|CUDA_ERROR_OUT_OF_MEMORY|\bOOM\b"
         r"|cannot allocate memory|std::bad_alloc|signal 9|SIGKILL",

@@ -63,6 +63,16 @@ REASONS = [
     ("ClientError: cannot identify image file 'a.png'", "A file cannot be read"),
     ("InternalServerError: the sandbox was restarted while this job ran", "The sandbox was restarted"),
     ("InternalServerError: We encountered an internal error. Please try again.", "AWS failed"),
+    (
+        "ClientError: Incremental training needs the hyperparameters of the model: num_classes is 5 and was 6. "
+        + "backbone, algorithm, crop_size, num_classes must be identical., exit code: 2",
+        "Not the model's own settings",
+    ),
+    (
+        "ClientError: The image a.jpg and 3 more of the channel 'train' has no annotation: no file a.png was found",
+        "Pictures without masks",
+    ),
+    ("ClientError: The label map train_label_map.json cannot be read (bad number)", "Label map not read"),
 ]
 
 
