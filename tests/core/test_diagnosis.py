@@ -64,8 +64,7 @@ REASONS = [
     ("InternalServerError: the sandbox was restarted while this job ran", "The sandbox was restarted"),
     ("InternalServerError: We encountered an internal error. Please try again.", "AWS failed"),
     (
-        "ClientError: Incremental training needs the hyperparameters of the model: num_classes is 5 and was 6. "
-        + "backbone, algorithm, crop_size, num_classes must be identical., exit code: 2",
+        "ClientError: Incremental training: num_classes is 5 and was 6. backbone, num_classes must be identical.",
         "Not the model's own settings",
     ),
     (
