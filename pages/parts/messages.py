@@ -74,7 +74,8 @@ def card(error: CoreError) -> str:
     if isinstance(error, ModelError) and error.log_url.startswith("https://"):
         parts.append(f"[The container's log]({error.log_url.replace(')', '%29')})")
     if isinstance(error, AwsError) and error.request_id:
-        parts.append(f":small[Request `{error.request_id.replace("`", "")}`]")
+        bare = error.request_id.replace("`", "")  # within backticks nothing else is Markdown
+        parts.append(f":small[Request `{bare}`]")
     return "\n\n".join(part for part in parts if part)
 
 
