@@ -66,7 +66,7 @@ def curves(
         found |= _second_source(clients, left, now or datetime.now(UTC), notes)
     for job in left:
         if not found[job.name]:
-            found[job.name] = _third_source(clients, job)
+            found[job.name] = _third_source(clients, job, notes)
     return found
 
 
@@ -134,8 +134,15 @@ def _second_source(
         return empty
 
 
-def _third_source(clients: Clients, job: TrainingJob) -> tuple[MetricSeries, ...]:
-    return from_log(all_events(clients, job.name).events, job.metric_definitions).series
+def _third_source(clients: Clients, job: TrainingJob, notes: list[str]) -> tuple[MetricSeries, ...]:
+    try:
+        events = all_events(clients, job.name).events
+    except (CredentialsError, ThrottledError):
+        raise
+    except AwsError as error:  # one job's log must not hide the other jobs' curves
+        notes.append(str(error))
+        return ()
+    return from_log(events, job.metric_definitions).series
 
 
 def _queries(jobs: Iterable[TrainingJob]) -> list[Query]:

@@ -119,6 +119,21 @@ def test_the_log_is_the_third_source(canned_server: Any) -> None:
     assert found["a"][0].values.tolist() == [0.25]
 
 
+def test_a_log_that_may_not_be_read_hides_no_other_curves(canned_server: Any) -> None:
+    """Where one job's log is refused, the other jobs keep their curves, and a note says why."""
+    canned_server.says(
+        batch(canned_server, [0.1], []),
+        batch(canned_server, []),
+        cloudwatch(canned_server, []),
+        canned_server.error(400, "AccessDeniedException", "not allowed"),
+    )
+    notes: list[str] = []
+    jobs = [job("a", "validation:mIOU"), job("b", "validation:mIOU")]
+    found = curves(canned_server.clients(), jobs, notes=notes)
+    assert (found["a"][0].values.tolist(), found["b"]) == ([0.1], ())
+    assert "not allowed" in notes[-1]
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [("ThrottlingException", errors.ThrottledError), ("ExpiredTokenException", errors.CredentialsError)],
