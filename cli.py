@@ -125,8 +125,8 @@ def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
             {
                 "name": row.name,
                 "status": row.status,
-                "created_at": row.created_at.isoformat(),
-                "modified_at": row.modified_at.isoformat(),
+                "created_at": row.created_at.isoformat(" ", "seconds"),
+                "modified_at": row.modified_at.isoformat(" ", "seconds"),
             }
             for row in found.endpoints
         ]
