@@ -306,7 +306,9 @@ def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
         for problem in row["problems"]:
             _say(f"{row['path']}: {problem}")
     for row in outcome.failed:
-        _print_error(row["what"], row["why"], row["todo"], where=row["path"])
+        _print_error(
+            row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]
+        )
     total = len(outcome.done) + len(outcome.failed)
     if outcome.stopped:
         _say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
@@ -337,23 +339,27 @@ def _reporting(debug: bool) -> Iterator[None]:
         raise typer.Exit(STOPPED) from None
 
 
-def _print_error(what: str, why: str, todo: str, where: str = "") -> None:
+def _log_line(url: str) -> str:
+    return f"The container's log: {url}" if url else ""
+
+
+def _print_error(what: str, *parts: str, where: str = "") -> None:
     from rich.text import Text
 
     text = Text(f"{where}: " if where else "", style="bold")
     text.append(what, style="bold red")
-    text.append("".join(f"\n  {part}" for part in (why, todo) if part), style="not bold")
+    text.append("".join(f"\n  {part}" for part in parts if part), style="not bold")
     _console().print(text, soft_wrap=True)
 
 
 def _print_table(title: str, rows: list[dict[str, str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     if not rows:
         print("There are none.")
         return
-    table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
+    table = Table(*(Column(name.replace("_", " "), overflow="fold") for name in rows[0]), title=title)
     for row in rows:
         table.add_row(*row.values())
     Console(soft_wrap=True).print(table, markup=False)
