@@ -62,7 +62,8 @@ class SandboxKeeper:
         """Start, and say so. Where that fails the page tells, better than an exit could."""
         from pages.parts import upstream  # noqa: PLC0415  # cached functions need Streamlit's runtime first
 
-        _say("Starting the sandbox, a SageMaker on this machine ...")
+        if launcher.running(self.data_dir) is None:
+            _say("Starting the sandbox, a SageMaker on this machine ...")
         try:
             upstream.revive()
         except CoreError as error:

@@ -126,8 +126,8 @@ def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
             {
                 "name": row.name,
                 "status": row.status,
-                "created_at": row.created_at.isoformat(),
-                "modified_at": row.modified_at.isoformat(),
+                "created_at": row.created_at.isoformat(" ", "seconds"),
+                "modified_at": row.modified_at.isoformat(" ", "seconds"),
             }
             for row in found.endpoints
         ]
@@ -264,7 +264,9 @@ def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
         for problem in row["problems"]:
             say(f"{row['path']}: {problem}")
     for row in outcome.failed:
-        print_error(row["what"], row["why"], row["todo"], where=row["path"])
+        print_error(
+            row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]
+        )
     total = len(outcome.done) + len(outcome.failed)
     if outcome.stopped:
         say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
@@ -278,6 +280,10 @@ def _line(row: dict[str, Any]) -> str:
     largest = row["classes"][:SHOWN_CLASSES]
     shares = ", ".join(f"{area['name']} {area['share']:.1%}" for area in largest)
     return f"{row['files']['mask']}  {shares}  {row['seconds']['endpoint']:.2f} s"
+
+
+def _log_line(url: str) -> str:
+    return f"The container's log: {url}" if url else ""
 
 
 if __name__ == "__main__":

@@ -112,12 +112,13 @@ def reporting(debug: bool) -> Iterator[None]:
         raise typer.Exit(STOPPED) from None
 
 
-def print_error(what: str, why: str, todo: str, where: str = "") -> None:
+def print_error(what: str, *parts: str, where: str = "") -> None:
+    """What in red, and a line for each part that says something."""
     from rich.text import Text
 
     text = Text(f"{where}: " if where else "", style="bold")
     text.append(what, style="bold red")
-    text.append("".join(f"\n  {part}" for part in (why, todo) if part), style="not bold")
+    text.append("".join(f"\n  {part}" for part in parts if part), style="not bold")
     console().print(text, soft_wrap=True)
 
 

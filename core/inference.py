@@ -86,7 +86,8 @@ def segment(
     started = clock()
     answer, accept = _ask(image, invoke, _accepts(want, accepts.get(endpoint)))
     answered = clock()
-    segmentation = _at_size(decode(answer.body, answer.content_type, classes=classes), image)
+    found = _named(decode(answer.body, answer.content_type, classes=classes), classes)
+    segmentation = _at_size(found, image)
     decoded = clock()
     if want == "probabilities":
         accepts[endpoint] = accept
@@ -131,6 +132,17 @@ def _both(first: ModelError, accept: str, second: ModelError, other: str) -> Mod
         status=first.status,
         log_url=first.log_url,
     )
+
+
+def _named(found: Segmentation, classes: Classes | None) -> Segmentation:
+    """The same; where the model has more or fewer classes than it has names, that is said."""
+    if classes is None or found.probabilities is None or len(classes) == len(found.probabilities):
+        return found
+    note = (
+        f"The answer holds {len(found.probabilities)} classes, and there are names for {len(classes)}: "
+        "check that they are those of this model."
+    )
+    return replace(found, problems=(*found.problems, note))
 
 
 def _at_size(found: Segmentation, image: EncodedImage) -> Segmentation:

@@ -46,8 +46,8 @@ class Address:
 
 
 def default_dir() -> Path:
-    """$SEGDECK_SANDBOX_DIR, else `.sandbox` in the project."""
-    return Path(os.environ.get("SEGDECK_SANDBOX_DIR") or PROJECT / ".sandbox")
+    """$SEGDECK_SANDBOX_DIR, else `.sandbox`; counted from the project, as the dashboard counts it."""
+    return PROJECT / Path(os.environ.get("SEGDECK_SANDBOX_DIR", "").strip() or ".sandbox").expanduser()
 
 
 def write_address(data_dir: Path, address: Address) -> None:

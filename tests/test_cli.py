@@ -333,6 +333,21 @@ def test_the_list_of_endpoints(run: Run, endpoint: str) -> None:
     assert row["status"] == "InService"
 
 
+def test_a_long_name_is_shown_whole(run: Run, stub_endpoint: Any) -> None:
+    """A name too long for its column goes on in the next line: cut, it would be of no use."""
+    stub_endpoint(name="n" * 60 + "end")
+    assert "…" not in run("endpoints", "list").stdout
+
+
+def test_the_log_of_a_container_that_failed_is_named(
+    run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path
+) -> None:
+    """Where the model's container failed, the address of its log is told."""
+    name = stub_endpoint(behaviour={"status": 500, "text": "boom"})
+    done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
+    assert "The container's log: https://" in done.stderr
+
+
 def test_the_image_of_a_region(run: Run) -> None:
     """`image-uri` prints the image of the region that is given or set."""
     given, set_ = run("image-uri", "--region", "eu-west-1"), run("image-uri")

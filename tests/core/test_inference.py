@@ -198,6 +198,15 @@ def test_the_models_classes_are_used() -> None:
     assert ask(Endpoint(recordio=record(softmax())), {}, classes=classes).segmentation.classes == classes
 
 
+@pytest.mark.parametrize("count", [2, 4])
+def test_names_that_are_not_as_many_as_the_classes_are_said(count: int) -> None:
+    """Names of another number than the answer's classes are those of another model, perhaps: a problem says so."""
+    found = ask(Endpoint(recordio=record(softmax())), {}, classes=Classes.numbered(count)).segmentation
+    assert found.problems == (
+        f"The answer holds 3 classes, and there are names for {count}: check that they are those of this model.",
+    )
+
+
 def test_an_answer_of_another_size_is_scaled_and_said() -> None:
     """An answer that is not of the size sent is scaled to it by nearest neighbour, and a problem says so."""
     values = softmax(height=2, width=3)

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from core.settings import Settings
 from sandbox import launcher
 from sandbox.launcher import Address, LaunchError, running
 
@@ -228,6 +229,20 @@ def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> No
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (1, "")
     assert f"No sandbox runs on {tmp_path}. Start one with: python -m sandbox" in errors
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("", PROJECT / ".sandbox"), ("a b", PROJECT / "a b"), ("~/s", Path.home() / "s")]
+)
+def test_the_folder_is_the_one_of_the_dashboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: Path
+) -> None:
+    """Wherever it is called from, SEGDECK_SANDBOX_DIR means the folder that it means to the dashboard."""
+    monkeypatch.setenv("SEGDECK_SANDBOX_DIR", given)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        launcher.default_dir() == meant == Settings.from_environ({"SEGDECK_SANDBOX_DIR": given}).sandbox_dir
+    )
 
 
 def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:

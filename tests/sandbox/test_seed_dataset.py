@@ -36,21 +36,22 @@ def _keys(sandbox: Sandbox) -> dict[str, str]:
     return {item["Key"]: s3.head_object(Bucket=BUCKET, Key=item["Key"])["ContentType"] for item in found}
 
 
-def test_the_data_set_is_uploaded_once(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_the_data_set_is_uploaded_once(tmp_path: Path) -> None:
     """What was drawn lies in the bucket, the folder it was drawn in is gone, and the next start draws nothing."""
-    _keys(sandbox)
-    (tmp_path / "seeded.json").write_text('{"account": "role", "aerial": "aerial-land-cover"}')
-    first = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
-    assert first.wait(30)
-    first.close()
-    assert _keys(sandbox) == {"datasets/aerial/train/0000.jpg": "image/jpeg"}
-    assert _marked(tmp_path)["dataset"] == "s3://segdeck-sandbox/datasets/aerial"
-    assert not (tmp_path / "drawing").exists()
-    sandbox.loopback.client("s3").delete_object(Bucket=BUCKET, Key="datasets/aerial/train/0000.jpg")
-    second = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
-    assert second.wait(30)
-    second.close()
-    assert _keys(sandbox) == {}
+    with Sandbox(tmp_path / "own") as sandbox:
+        _keys(sandbox)
+        (tmp_path / "seeded.json").write_text('{"account": "role", "aerial": "aerial-land-cover"}')
+        first = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
+        assert first.wait(30)
+        first.close()
+        assert _keys(sandbox) == {"datasets/aerial/train/0000.jpg": "image/jpeg"}
+        assert _marked(tmp_path)["dataset"] == "s3://segdeck-sandbox/datasets/aerial"
+        assert not (tmp_path / "drawing").exists()
+        sandbox.loopback.client("s3").delete_object(Bucket=BUCKET, Key="datasets/aerial/train/0000.jpg")
+        second = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
+        assert second.wait(30)
+        second.close()
+        assert _keys(sandbox) == {}
 
 
 def test_it_is_left_out_with_its_demonstration(sandbox: Sandbox, tmp_path: Path) -> None:
