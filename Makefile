@@ -20,7 +20,7 @@ run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS accoun
 
 test: $(DEV) ## Run every test, the journeys in a real Chromium included
 	@tools/system.sh chromium
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
 
 check: $(DEV) ## Lint, types and the rules of what may import what
 	@$(BIN)/ruff check .

@@ -41,13 +41,20 @@ def main(
     return _serve(options, programs, training_programs)
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: give 0 to 65535; 0 takes a free one")
+    return port
+
+
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description="A SageMaker that runs on this machine."
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     parser.add_argument(
-        "--port", type=int, help="default: the port it had before, else 4566, else a free one"
+        "--port", type=_port, help="default: the port it had before, else 4566, else a free one"
     )
     parser.add_argument(
         "--data", type=Path, default=default_dir(), metavar="DIR", help="where its state is kept"

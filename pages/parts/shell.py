@@ -21,10 +21,12 @@ SECTIONS = {
             ROOT / "pages" / "segment.py",
             title="Segment",
             icon=":material/imagesmode:",
-            url_path="segment",
+            url_path="start",  # not an address: a default page answers at / alone, but takes up a name
             default=True,
             help="Photographs in, masks beside them: look at them closely, and take them with you.",
         ),
+        # The same under its own name, for whoever writes that into the address.
+        st.Page(ROOT / "pages" / "segment.py", title="Segment", url_path="segment", visibility="hidden"),
     ],
     "Train": [
         st.Page(

@@ -106,6 +106,24 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
     expect(page.get_by_text("aerial-land-cover")).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("address", "title"),
+    [
+        ("", "Segment photographs"),
+        ("segment?endpoint=coastlines", "Segment photographs"),
+        ("training_jobs", "Training jobs"),
+        ("launch_training", "Launch training"),
+        ("setup", "Setup"),
+    ],
+)
+def test_every_page_has_an_address(dashboard, page: Page, address, title):
+    """A page opened by its address stands in the shell, and nothing says that it was not found."""
+    page.goto(f"{dashboard}/{address}")
+    expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (480, 900)], ids=lambda size: str(size[0]))
 def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, scheme, size):
