@@ -95,6 +95,9 @@ def _serve(options: argparse.Namespace, programs: Programs | None) -> int:
     except (PortTakenError, UnsupportedError) as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return EXIT_FAILED
+    except OSError as problem:
+        print(f"sandbox: the folder {options.data} cannot be used: {problem.strerror}.", file=sys.stderr)
+        return EXIT_FAILED
     try:
         sandbox.start()
         _get_ready(sandbox, options, stop)
