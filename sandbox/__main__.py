@@ -114,6 +114,9 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
     except (PortTakenError, UnsupportedError) as problem:
         print(f"sandbox: {problem}", file=sys.stderr)
         return EXIT_FAILED
+    except OSError as problem:
+        print(f"sandbox: the folder {options.data} cannot be used: {problem.strerror}.", file=sys.stderr)
+        return EXIT_FAILED
     # The demonstration's data to train on comes after everything that somebody waits for.
     dataset = DatasetSeed(sandbox.loopback, options.data, _say)
     try:

@@ -80,8 +80,11 @@ def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess
     address = running(data_dir)
     if address is not None:
         return address, None
-    data_dir.mkdir(parents=True, exist_ok=True)
-    process = _start(data_dir)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        process = _start(data_dir)
+    except OSError as problem:
+        raise LaunchError(f"Its folder {data_dir} cannot be used: {problem.strerror}.") from problem
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         address = running(data_dir)

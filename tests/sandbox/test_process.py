@@ -245,6 +245,17 @@ def test_the_folder_is_the_one_of_the_dashboard(
     )
 
 
+def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, start: Start) -> None:
+    """Where the folder cannot be made, the process and its launcher say so, without a traceback."""
+    (tmp_path / "file").touch()
+    process = start(tmp_path / "file" / "folder")
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in errors) == (1, False)
+    assert f"the folder {tmp_path / 'file' / 'folder'} cannot be used: Not a directory" in errors
+    with pytest.raises(LaunchError, match="cannot be used: Not a directory"):
+        launcher.ensure(tmp_path / "file" / "folder")
+
+
 def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
     """`ensure` starts a sandbox when none runs, and gives the running one to whoever asks next."""
     assert running(tmp_path) is None
