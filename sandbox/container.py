@@ -83,6 +83,31 @@ def _bad_archive(url: str, problem: ArchiveError) -> str:
     )
 
 
+def spawn(
+    command: Sequence[str], ml_root: Path, environment: Mapping[str, str], pipes: Mapping[str, int]
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A container's program in a process group of its own, and what it prints. Raises StartError.
+
+    pipes: the variable that tells the program -> a descriptor that it inherits.
+    """
+    try:
+        process = subprocess.Popen(
+            list(command),
+            cwd=ml_root,
+            env=process_environment(ml_root, environment, pipes),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=tuple(pipes.values()),
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise StartError(f"The program {command[0]} cannot be started: {problem.strerror}.") from problem
+    if process.stdout is None:
+        raise StartError("The program has no output.")
+    return process, process.stdout
+
+
 class ModelProcess:
     """A started process; `stop` ends it with everything it started."""
 
@@ -98,25 +123,8 @@ class ModelProcess:
         with bind("127.0.0.1", 0) as sock:
             self.port: int = sock.getsockname()[1]
             pipes = {"SANDBOX_LISTEN_FD": sock.fileno(), "SANDBOX_LIFELINE_FD": lifeline.read_end}
-            try:
-                self._process = subprocess.Popen(
-                    list(command),
-                    cwd=ml_root,
-                    env=process_environment(ml_root, environment, pipes),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=tuple(pipes.values()),
-                    start_new_session=True,
-                )
-            except OSError as problem:
-                raise StartError(
-                    f"The program {command[0]} cannot be started: {problem.strerror}."
-                ) from problem
+            self._process, output = spawn(command, ml_root, environment, pipes)
         # Our copy of the socket is closed: once the process is gone its port refuses instead of letting callers wait.
-        output = self._process.stdout
-        if output is None:
-            raise StartError("The program has no output.")
         self._stopped = False
         self.log = follow(output)
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", self.port, maxsize=32, retries=False)

@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox import job_folder, job_status
 from sandbox.container import StartError
 from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
-from sandbox.job_process import ProgramError
 from sandbox.job_queue import WaitedTooLongError
 from sandbox.job_run import Run, Surroundings
 from sandbox.job_status import KIND
@@ -82,7 +81,7 @@ class Job:
             self._download(document)
             self._enter("Training")
             run = Run(document, command, self._root, self._around, self._changed)
-        except (StartError, ProgramError, DownloadError) as problem:
+        except (StartError, DownloadError) as problem:
             raise Failure(f"ClientError: {problem}") from problem
         outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
         if self._around.closing.is_set():

@@ -5,19 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from sandbox.container import Lifeline, process_environment
+from sandbox.container import Lifeline, spawn
 from sandbox.shipping import Followed
-
-
-class ProgramError(Exception):
-    """The program cannot be started; the text goes into the FailureReason."""
 
 
 class TrainingProcess:
@@ -33,26 +28,10 @@ class TrainingProcess:
         follow: Callable[[IO[bytes]], Followed],
         ended: Callable[[], object],
     ) -> None:
-        """`ended` is called, from another thread, when the program has ended. Raises ProgramError."""
+        """`ended` is called, from another thread, when the program has ended. Raises StartError."""
         pipes = {"SANDBOX_LIFELINE_FD": lifeline.read_end}
-        try:
-            self._process = subprocess.Popen(
-                list(command),
-                cwd=ml_root,
-                env=process_environment(ml_root, environment, pipes),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=tuple(pipes.values()),
-                start_new_session=True,
-            )
-        except OSError as problem:
-            raise ProgramError(
-                f"The program {command[0]} cannot be started: {problem.strerror}."
-            ) from problem
-        if self._process.stdout is None:
-            raise ProgramError("The program has no output.")
-        self.log = follow(self._process.stdout)
+        self._process, output = spawn(command, ml_root, environment, pipes)
+        self.log = follow(output)
         self._lock = threading.Lock()  # no signal is sent once the number may belong to another process
         self._reaped = False
         self._ended = ended

@@ -48,7 +48,7 @@ class Run:
         around: Surroundings,
         changed: threading.Event,
     ) -> None:
-        """Raises ProgramError."""
+        """Raises StartError."""
         self.name: str = document["TrainingJobName"]
         self._root, self._around, self._changed = root, around, changed
         self._finder = Finder(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
