@@ -45,6 +45,8 @@ class SandboxKeeper:
 
     def start(self) -> Connection:
         """Join the sandbox that runs, or start one. Raises UnreachableError with the end of its log."""
+        if self.process is not None:
+            self.process.poll()  # a dead child that nobody asked about still counts as a process
         try:
             address, started = launcher.ensure(self.data_dir)
         except launcher.LaunchError as error:

@@ -65,6 +65,8 @@ class Sandbox:
         self.faults = Faults()
         self._place, self._limits = place or Place(), limits or Limits()
         self._home = Home(data_dir)
+        # What a killed sandbox left must go before the port answers again: it would pass for a running one.
+        remove_address(data_dir)
         try:
             sock = self._bind(host, port)
         except BaseException:

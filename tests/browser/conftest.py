@@ -22,6 +22,8 @@ QUIET = (
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
 
+expect.set_options(timeout=30_000)  # a bound, not a wait: a busy machine may take its time
+
 StreamlitServer = Callable[..., str]
 
 
@@ -90,6 +92,6 @@ def ready() -> Callable[[Page], None]:
 
     def wait(page: Page) -> None:
         app = page.get_by_test_id("stApp")
-        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+        expect(app).to_have_attribute("data-test-script-state", "notRunning", timeout=90_000)
 
     return wait

@@ -15,7 +15,7 @@ from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, probabilities, recordio
 
 ROOT = Path(__file__).parents[2]
-LONG = 60_000
+LONG = 120_000
 
 pytestmark = pytest.mark.browser
 

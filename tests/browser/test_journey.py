@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
-LONG = 60_000
+LONG = 120_000
 
 pytestmark = pytest.mark.browser
 

@@ -44,7 +44,7 @@ def refresh(page: Page, ready: Callable[[Page], None]) -> None:
     """Read all anew: the dashboard shares what it read for another test."""
     page.get_by_role("button", name="Refresh").click()
     ready(page)
-    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=90_000)
 
 
 def click(page: Page, row: int, x: int) -> None:
@@ -61,7 +61,7 @@ def test_ticked_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> 
     expect(jobs).to_have_url(re.compile("compare=aerial-0040%2Caerial-0038"))
     expect(jobs.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     click(jobs, 0, 16)
-    expect(jobs.get_by_text("Select a second job")).to_be_visible(timeout=20_000)
+    expect(jobs.get_by_text("Select a second job")).to_be_visible(timeout=90_000)
     expect(jobs).to_have_url(re.compile("compare=aerial-0038$"))
 
 
@@ -71,7 +71,7 @@ def test_a_tick_stays_with_its_job(server: JobsServer, jobs: Page, ready: Callab
     expect(jobs).to_have_url(re.compile("compare=aerial-0039"))
     server.jobs.insert(0, record("newcomer", "InProgress", created=datetime.now(UTC)))
     refresh(jobs, ready)
-    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("3", timeout=20_000)
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("3", timeout=90_000)
     click(jobs, 0, 16)
     expect(jobs).to_have_url(re.compile(r"compare=(newcomer%2Caerial-0039|aerial-0039%2Cnewcomer)$"))
 
@@ -79,8 +79,8 @@ def test_a_tick_stays_with_its_job(server: JobsServer, jobs: Page, ready: Callab
 def test_a_name_opens_its_job(jobs: Page) -> None:
     """A click on a job's name leads to that job's page."""
     click(jobs, 3, 90)
-    expect(jobs).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"), timeout=20_000)
-    expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=20_000)
+    expect(jobs).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"), timeout=90_000)
+    expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=90_000)
 
 
 def test_the_list_looks_again_while_something_runs(server: JobsServer, jobs: Page) -> None:
@@ -89,11 +89,11 @@ def test_the_list_looks_again_while_something_runs(server: JobsServer, jobs: Pag
     for row in server.jobs[:2]:
         ended = {"TrainingEndTime": datetime.now(UTC) - timedelta(hours=1), "SecondaryStatus": "Completed"}
         row.update({"TrainingJobStatus": "Completed", **ended})
-    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=40_000)
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=90_000)
     frames: list[bool] = []
     jobs.on("websocket", lambda socket: socket.on("framesent", lambda _: frames.append(True)))
     jobs.reload()
-    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=20_000)
+    expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("0", timeout=90_000)
     seen = len(frames)
     assert seen
     jobs.wait_for_timeout(7_000)  # longer than a tick: nothing is to happen in it
@@ -105,7 +105,7 @@ def test_typing_is_not_disturbed(jobs: Page) -> None:
     field = jobs.get_by_label("Name contains")
     field.press_sequentially("aerial-00")
     before = jobs.get_by_text("Data from").inner_text()
-    expect(jobs.get_by_text("Data from")).not_to_have_text(before, timeout=40_000)
+    expect(jobs.get_by_text("Data from")).not_to_have_text(before, timeout=90_000)
     expect(field).to_have_value("aerial-00")
 
 
@@ -121,6 +121,6 @@ def test_a_narrow_window_has_no_sideways_scroll(
     page.goto(f"{address}?compare={long},aerial-0003")
     ready(page)
     refresh(page, ready)
-    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=20_000)
+    expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=90_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 480
     context.close()

@@ -65,12 +65,12 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def launch(page: Page) -> str:
     """Review, say yes, and come to the job's page; gives its name."""
-    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=90_000)
     page.get_by_role("button", name="Review and start").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("To undo")).to_be_visible()
     dialog.get_by_role("button", name="Start the job").click()
-    page.wait_for_url(re.compile(r"/training_job\?job="), timeout=30_000)
+    page.wait_for_url(re.compile(r"/training_job\?job="), timeout=90_000)
     return page.url.rpartition("=")[2]
 
 
@@ -83,9 +83,9 @@ def chip(page: Page, word: str) -> None:
 def test_launch_and_watch(page, dashboard, data):
     """What the pre-flight finds is mended by a click; the job then runs to its end before one's eyes, and learns."""
     page.goto(f"{dashboard}/launch_training")
-    expect(page.get_by_role("button", name="Review and start")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Review and start")).to_be_visible(timeout=90_000)
     fill(page, "Data", data)
-    expect(page.get_by_text("train_annotation 16")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("train_annotation 16")).to_be_visible(timeout=90_000)
     page.get_by_role("button", name="Set to 8").click()
     fill(page, "epochs", "4")
     name = launch(page)
@@ -103,7 +103,7 @@ def test_launch_and_watch(page, dashboard, data):
 def test_clone_and_stop(page):
     """Its clone, with more epochs, is stopped by a plan and a yes; what it had learned is kept."""
     page.get_by_role("button", name="Clone").click()
-    expect(page.get_by_text("under a new name")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
     fill(page, "epochs", "300")
     launch(page)
     expect(page.get_by_text("Best mIOU, epoch")).to_be_visible(timeout=LONG)
@@ -119,7 +119,7 @@ def test_clone_and_stop(page):
 def test_read_why_it_failed(page):
     """A job whose masks hold more classes than it was told of fails, and its page says so, and what to do."""
     page.get_by_role("button", name="Clone").click()
-    expect(page.get_by_text("under a new name")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
     fill(page, "epochs", "1")
     fill(page, "num_classes", "2")
     launch(page)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from core.settings import Settings
 from sandbox import launcher
 from sandbox.launcher import Address, LaunchError, running
+from sandbox.server import Sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 STUBBED = [sys.executable, str(PROJECT / "tests" / "support" / "sandbox_process.py")]
@@ -271,6 +273,19 @@ def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
     finally:
         process.communicate(timeout=20)
     assert running(tmp_path) is None
+
+
+def test_what_a_killed_one_left_does_not_pass_for_it(tmp_path: Path) -> None:
+    """Once a new sandbox answers at the port, the address of the one before it counts no more."""
+    with Sandbox(tmp_path, port=0) as sandbox:
+        sandbox.announce()
+        left = (tmp_path / "sandbox.json").read_text()
+        port = urlsplit(sandbox.address.url).port
+    (tmp_path / "sandbox.json").write_text(
+        left
+    )  # its process, this one, is alive, as a dead child nobody asked about
+    with Sandbox(tmp_path, port=port):
+        assert running(tmp_path) is None
 
 
 def test_the_launcher_tells_why_it_failed(tmp_path: Path) -> None:
