@@ -162,7 +162,7 @@ CLONE, CONTINUE = "clone", "continue"
 JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
 """Keys of a job page's widgets that are bound to the URL under the same name."""
 
-_TOLD, _LOG_AT, _FILLED = "_told", "_log_at", "_filled"
+_TOLD, _LOG_AT, _FILLED, _FIELDS = "_told", "_log_at", "_filled", "_fields"
 
 
 def job_asked_for() -> str:
@@ -192,14 +192,24 @@ def log_at() -> int | None:
 
 
 def field(name: str) -> str:
-    """The key of a field of the launch form."""
-    return f"launch-{name}"
+    """The key of a field of the launch form.
+
+    Each value that the page itself puts into a field gives it a new key: with the next click the browser still sends
+    what it showed before, and under the old key that would undo the page's change.
+    """
+    return f"launch-{name}-{_field_changes().get(name, 0)}"
+
+
+def _field_changes() -> dict[str, int]:
+    """Field of the launch form -> how often the page has changed it."""
+    found: dict[str, int] = st.session_state.setdefault(_FIELDS, {})
+    return found
 
 
 def fill_form(source: str, fields: Mapping[str, Any]) -> None:
     """Put these values into the launch form. source: what they were made from."""
     for name, value in fields.items():
-        st.session_state[field(name)] = value
+        set_field(name, value)
     st.session_state[_FILLED] = source
 
 
@@ -216,6 +226,10 @@ def form_fields(names: Iterable[str]) -> dict[str, Any]:
 
 def set_field(name: str, value: Any) -> None:
     """Change one field of the launch form; only before it is drawn, as in a button's callback."""
+    if field(name) in st.session_state and st.session_state[field(name)] == value:
+        return
+    changes = _field_changes()
+    changes[name] = changes.get(name, 0) + 1
     st.session_state[field(name)] = value
 
 
