@@ -13,6 +13,7 @@ from core.hyperparameters import INCREMENTAL_KEYS
 from core.plans import plan_launch
 from pages.parts import (
     cached,
+    job_filters,
     launch_fields,
     launch_form,
     launch_origin,
@@ -29,7 +30,7 @@ from pages.parts.launch_origin import Origin
 
 def main() -> None:
     """The form on the left; price, checks and the way on at its right."""
-    st.page_link(links.TRAINING_JOBS, label="Training jobs", icon=":material/arrow_back:")
+    job_filters.way_back()
     st.title("Launch training")
     connection = upstream.connection()
     origin = launch_origin.ask(connection)

@@ -259,3 +259,17 @@ def test_a_status_nobody_has_heard_of(server, open_jobs):
     """A status that AWS adds tomorrow is shown as it is."""
     server.jobs = [record("new", "Hibernating", secondary="Sleeping", created=datetime.now(UTC))]
     assert open_jobs().dataframe[0].value["status"].tolist() == [["Hibernating"]]
+
+
+def test_the_way_back_keeps_the_filters(open_jobs):
+    """Whoever leaves the filtered list for a job comes back to the same list by the link above the job."""
+    app = open_jobs(status="Failed", text="train")
+    for name in ("status", "text"):
+        del app.query_params[name]
+    app.query_params["job"] = "train-0001"
+    app.switch_page("../training_job.py").run()
+    back = next(link.proto for link in app.get("page_link") if link.proto.label == "Training jobs")
+    assert (back.page, sorted(back.query_string.split("&"))) == (
+        "training_jobs",
+        ["status=Failed", "text=train"],
+    )
