@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import streamlit as st
 
@@ -19,6 +20,7 @@ from pages.parts import (
     launch_origin,
     launch_summary,
     links,
+    live,
     plan_dialog,
     state,
     times,
@@ -42,6 +44,14 @@ def main() -> None:
         _form(checked, origin, prices, sandbox=connection.is_sandbox)
     with beside, st.container(border=True):
         _before_it_starts(connection, checked, origin, prices)
+    if checked.drawing:
+        st.fragment(_look_again, run_every=live.KEYS_SECONDS)(times.now())
+
+
+def _look_again(drawn_at: datetime) -> None:
+    """Run the page anew at the first tick after it was drawn, when its listing of the data may have changed."""
+    if (times.now() - drawn_at).total_seconds() > live.KEYS_SECONDS / 2:
+        st.rerun()
 
 
 def _fill(origin: Origin) -> None:
