@@ -52,7 +52,9 @@ def check(connection: Connection, origin: Origin) -> Checked:
     found += [Problem("channels", note, "warning") for note in (*notes, *_unreadable(origin))]
     drawing = connection.is_sandbox and _wants_more_of_the_demonstration(spec, found)
     if drawing:
-        text = "A new sandbox draws these pictures first, for a minute or two. The page looks again by itself."
+        text = (
+            "A new sandbox draws these pictures first, for a minute or two. The page looks again by itself."
+        )
         found.append(Problem("channels", text, "note"))
     return Checked(spec, tuple(found), counts, drawing)
 

@@ -238,6 +238,16 @@ def test_a_table_without_curves(server, open_jobs):
     assert "BatchGetMetrics is not here" in texts(app)
 
 
+def test_curves_outlast_a_failure(server, open_jobs):
+    """Curves that were read stay in the table while they cannot be read anew, with the time they are from."""
+    app = open_jobs()
+    server.refused.add("BatchGetMetrics")
+    cached.shelf().expire()
+    app.run()
+    assert app.dataframe[0].value["line"].notna().any()
+    assert "The curves are from" in texts(app)
+
+
 def test_no_job_yet(server, open_jobs):
     """In an account without jobs the page says how to launch the first."""
     server.jobs = []
