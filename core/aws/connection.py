@@ -170,7 +170,7 @@ class Clients:
         return {"signature_version": "s3v4", "s3": style}
 
     def _client(self, service: str, *, name: str = "", region: str = "", **options: Any) -> Any:
-        """name: tells apart several clients of one service. All but those of `client_for_changes` refuse to change anything."""
+        """name: tells apart several clients of one service. All refuse changes but those of `client_for_changes`."""
         name = name or service
         with self._lock:
             if name not in self._made:
