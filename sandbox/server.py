@@ -12,6 +12,7 @@ from types import TracebackType
 
 from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
+from sandbox.endpoint_import import EndpointImporter
 from sandbox.endpoint_operations import EndpointOperations
 from sandbox.endpoint_usage import EndpointUsage
 from sandbox.faults import Faults
@@ -120,6 +121,7 @@ class Sandbox:
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         endpoints = EndpointOperations(resources, self._endpoints, self._limits)
+        self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
