@@ -202,10 +202,9 @@ def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> Entry:
     end: Mapping[str, Any] = {}
     for row in rows[1:]:
         if row["event"] == "step":
-            there = row["state"] == "already" and states[row["number"]] is not None
-            states[row["number"]] = (
-                "done" if there else row["state"]
-            )  # what is there was made by an earlier try
+            before = states[row["number"]]
+            ours = row["state"] == "already" and before not in (None, "already")
+            states[row["number"]] = "done" if ours else row["state"]  # there, since an earlier try made it
         end = row if row["event"] == "end" else {}
     if held:
         outcome = "under way"
