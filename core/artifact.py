@@ -20,7 +20,7 @@ from core.hyperparameters import HYPERPARAMETERS, LIGHT
 from core.wire.ndarrays import read_shapes
 
 BEST, LAST, SETTINGS = "model_best.params", "model_algo-1", "hyperparams.json"
-MAX_SETTINGS = 1 << 20
+MAX_SETTINGS = 1 << 16
 """Bytes of `hyperparams.json`; a real one has hundreds."""
 
 SHOWN = 8
