@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.aws.artifacts import look_into
+from core.aws.artifacts import find_classes, look_into
 from core.aws.connection import Clients, Connection
 from core.errors import ArtifactError, CutOffError, InputError, NotFoundError
 from sandbox.server import Sandbox
@@ -101,3 +101,18 @@ def test_memory_does_not_grow_with_the_object(clients: Clients, put: Callable[[s
     finally:
         tracemalloc.stop()
     assert most < 6_000_000
+
+
+def test_class_names_are_taken_from_the_first_place_that_has_some(
+    clients: Clients, put: Callable[[str, bytes], str]
+) -> None:
+    """Places without names are passed over; names that cannot be read are told of."""
+    bad, good = put("bad.json", b"no json"), put("good.json", b'{"classes": [{"name": "road"}]}')
+    notes: list[str] = []
+    places = (f"s3://{BUCKET}/none.json", "s3://no-such-bucket-here/classes.json", bad, good)
+    found = find_classes(clients, places, notes=notes)
+    assert found is not None
+    assert (found[0], found[1].names) == (good, ("road",))
+    assert len(notes) == 1
+    assert bad in notes[0]
+    assert find_classes(clients, places[:2]) is None
