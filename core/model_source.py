@@ -14,6 +14,8 @@ from core.errors import InputError
 from core.training import TrainingJob
 
 ARCHIVE, NAMES = "model.tar.gz", "classes.json"
+"""What artifact and class names are called, in S3 and on this machine."""
+
 COMMON = ("output", "model", "models", ARCHIVE)
 """Parts of an S3 address that tell nothing of the model."""
 
