@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 INSTANCE = "ml.c5.xlarge"
 """What AWS's own notebook for this algorithm serves with; the plan shows its price before anybody pays."""
 
-ENDINGS = ("CreateEndpoint", "UpdateEndpoint")
-"""The steps whose parameters name the configuration that the endpoint should have in the end."""
+MOVES = ("CreateEndpoint", "UpdateEndpoint")
+"""The steps that give an endpoint a configuration, whose name stands in their parameters."""
 
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
 NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: that of what is served.")]
@@ -213,16 +213,15 @@ def _do(place: Reached, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_
     if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
     outcome = carry_out(place.clients, plan, journal=journal())
-    last = next(step for step in reversed(plan.steps) if step.operation in ENDINGS)
-    name, config = last.params["EndpointName"], last.params["EndpointConfigName"]
-    result: dict[str, Any] | None = wait_until_settled(place, name, config=config) if wait else None
+    config = next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
+    result = wait_until_settled(place, plan.target, config=config) if wait and config else None
     if as_json:
         print_json(**plan.to_dict(), done=True, recovered=outcome.recovered, endpoint=result)
     if place.ends_with_us:
         say(
-            "The sandbox was started for this call alone. `make sandbox` keeps one, and the endpoint in it, running."
+            "The sandbox was started for this call alone. `make sandbox` keeps one, with the endpoint, running."
         )
     if result is not None:
         tell(result)
-    else:
-        say(f"The endpoint {name} comes up. To look: python cli.py endpoints show {name}")
+    elif config:
+        say(f"The endpoint {plan.target} comes up. To look: python cli.py endpoints show {plan.target}")

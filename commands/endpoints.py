@@ -100,7 +100,7 @@ def scale(
         typer.Option(metavar="NAME[=WEIGHT]", help="A variant, and its share of the calls; once for each."),
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="Instances of the variant.")] = None,
-    low: Annotated[int | None, typer.Option("--min", min=0, help="Fewest instances; with --max.")] = None,
+    low: Annotated[int | None, typer.Option("--min", min=1, help="Fewest instances; with --max.")] = None,
     high: Annotated[
         int | None, typer.Option("--max", min=1, help="Most instances: it follows its calls.")
     ] = None,

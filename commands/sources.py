@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.common import say
-from core.errors import InputError, NotFoundError, SettingsError
+from core.errors import DeniedError, InputError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from core.artifact import Artifact
@@ -31,6 +31,10 @@ ClassesFile = Annotated[
     typer.Option("--classes", metavar="FILE", help="A classes.json. Default: that beside the model."),
 ]
 To = Annotated[str, typer.Option("--to", metavar="S3-PREFIX", help="Where --file is uploaded to.")]
+
+
+NO_MODEL = dict.fromkeys(("model", "model_uri", "image", "classes_uri", "examples_uri", "job"), "")
+"""All that another model brings anew, in an update too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Source:
     fields: dict[str, Any]
     upload: Upload | None = None
     classes: Classes | None = None
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
 
 def find_source(clients: Clients, asked: Asked) -> Source:
@@ -78,9 +82,7 @@ def find_source(clients: Clients, asked: Asked) -> Source:
         return _of_file(clients, asked, asked.file)
     if asked.classes:
         raise InputError("--classes does not go with --model: the names lie beside the model's artifact.")
-    return Source(
-        asked.model, {"model": asked.model, "model_uri": "", "image": "", "job": "", "classes_uri": ""}
-    )
+    return Source(asked.model, {**NO_MODEL, "model": asked.model})
 
 
 def _of_job(clients: Clients, asked: Asked) -> Source:
@@ -105,10 +107,7 @@ def _of_job(clients: Clients, asked: Asked) -> Source:
 
 
 def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
-    from dataclasses import replace
-
     from core.aws.training import job_tags
-    from core.errors import DeniedError
 
     try:
         return replace(job, tags=job_tags(clients, job))
@@ -148,7 +147,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     for note in notes:
         say(note)
     image = image_uri(clients.connection.region)
-    fields = {"model_uri": uri, "image": image, "classes_uri": where, "model": "", "job": ""}
+    fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": where}
     return Source(base_name(uri), fields, classes=given, warnings=warnings)
 
 
@@ -167,13 +166,8 @@ def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
     if names and not asked.classes:
         say(f"Its class names are those of {names}.")
     warnings = _shown(clients, found.artifact, found.classes)
-    fields = {
-        "model_uri": found.upload.uri,
-        "image": image_uri(clients.connection.region),
-        "classes_uri": found.classes_uri,
-        "model": "",
-        "job": "",
-    }
+    image = image_uri(clients.connection.region)
+    fields = {**NO_MODEL, "model_uri": found.upload.uri, "image": image, "classes_uri": found.classes_uri}
     stem = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
     name = path.resolve().parent.name if stem == "model" else stem
     return Source(name, fields, found.upload, found.classes, warnings)
