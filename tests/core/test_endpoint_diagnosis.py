@@ -30,16 +30,16 @@ REASONS = [
     ),
     (
         (
-            'Could not access model data at s3://b/m.tar.gz. Please ensure that the role "arn:aws:iam::1:role/x" exists '
-            'and that its trust relationship policy allows the action "sts:AssumeRole".'
+            'Could not access model data at s3://b/m.tar.gz. Please ensure that the role "arn:aws:iam::1:role/x" '
+            'exists and that its trust relationship policy allows the action "sts:AssumeRole".'
         ),
         "The model cannot be fetched",
     ),
     ("Could not find model data at s3://b/model.tar.gz.", "The model cannot be fetched"),
     (
         (
-            'Failed to extract model data archive for container "container_1" from URL "s3://b/m.tar.gz": it unpacks to '
-            "more than 5 bytes."
+            'Failed to extract model data archive for container "container_1" from URL "s3://b/m.tar.gz": it '
+            "unpacks to more than 5 bytes."
         ),
         "The model is no archive",
     ),
