@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 import cli
 from sandbox.launcher import write_address
+from sandbox.seed import seed
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 
@@ -92,6 +93,7 @@ def run(aws_environ: dict[str, str], tmp_path: Path) -> Run:
 def stub_home(tmp_path: Path, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """The sandbox of this machine, with stubs in MXNet's place."""
     with Sandbox(tmp_path / "sandbox", programs=stub_programs) as home:
+        seed(home.loopback, tmp_path, print, demos=None)
         write_address(tmp_path / "sandbox", home.address)
         yield home
 
@@ -169,6 +171,7 @@ def test_the_masks_are_the_models_own(run: Run, account: Any, make_client: Any, 
     files = {path.name: path.read_bytes() for path in sorted(model.iterdir())}
     account.upload_fileobj(io.BytesIO(archive(files, level=1)), BUCKET, KEY)
     with Sandbox(tmp_path / "sandbox") as home:
+        seed(home.loopback, tmp_path, print, demos=None)
         write_address(tmp_path / "sandbox", home.address)
         done = run("endpoints", "serve-here", "--artifact", URI, "--yes")
         assert done.exit_code == 0, done.stderr
