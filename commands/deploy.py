@@ -212,7 +212,7 @@ def _do(place: Reached, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_
     """Ask, carry out, and wait for the endpoint. Raises Exit where it fails."""
     if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
-    outcome = carry_out(place.clients, plan, journal=journal())
+    outcome = carry_out(place.clients, plan, journal=journal(sandbox=place.clients.connection.is_sandbox))
     config = next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
     result = wait_until_settled(place, plan.target, config=config) if wait and config else None
     if as_json:

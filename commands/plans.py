@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,8 +83,10 @@ def ask_and_do(
     return True
 
 
-def journal() -> Journal:
-    """Where changes of several steps are written down before they begin."""
+def journal(*, sandbox: bool = False) -> Journal:
+    """Where changes are written down before they begin. sandbox: the sandbox's, whatever the mode is."""
     from core.aws.execute import journal_in
 
-    return journal_in(Settings.from_environ(os.environ).state_dir, "the command line")
+    settings = Settings.from_environ(os.environ)
+    settings = replace(settings, mode="sandbox") if sandbox else settings
+    return journal_in(settings.journal_dir, "the command line")

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from core.diagnosis import Diagnosis
     from core.endpoints import Endpoint
 
-POLL_SECONDS = 2.0
-SLOW_POLL_SECONDS = 10.0
-SLOW_AFTER = 60.0
-"""AWS takes minutes for an endpoint, and counts calls; the sandbox takes seconds."""
+POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
+"""Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""
 
 TRIES = 10
 """Failed looks in a row after which waiting is given up."""
@@ -96,7 +94,7 @@ def _settled(clients: Clients, name: str) -> Endpoint:
                     say(f"The endpoint {name} is {in_words(said)} ...")
             waited = time.monotonic() - began
             shown.update(f"{in_words(said)}, {waited:.0f} s")
-            time.sleep(POLL_SECONDS if waited < SLOW_AFTER else SLOW_POLL_SECONDS)
+            time.sleep(min(max(POLL_SECONDS, SHARE * waited), MAX_POLL_SECONDS))
 
 
 def _stumbled(error: AwsError, failed: int) -> None:
