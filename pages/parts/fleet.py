@@ -15,7 +15,7 @@ from typing import TypeVar
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
-from core.endpoints import Endpoint, with_config
+from core.endpoints import Endpoint, Fleet, with_config
 from core.errors import CoreError
 from core.health import Health, health
 from core.hosting_cost import EndpointCost, FleetCost, endpoint_cost, fleet_cost
@@ -75,7 +75,7 @@ class Look:
 
 def look(connection: Connection) -> Reading[Look]:
     """All endpoints as they are. Raises AwsError where the list never came."""
-    read = cached.shelf().read(("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS)
+    read = _list(connection)
     endpoints, unread = _with_configs(connection, read.value.endpoints)
     calls = _traffic(connection, endpoints)
     answers = _service(connection, endpoints, calls.value)
@@ -85,10 +85,19 @@ def look(connection: Connection) -> Reading[Look]:
     return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
 
 
+def everything(connection: Connection) -> Fleet:
+    """The list alone. Raises AwsError where it never came."""
+    return _list(connection).value
+
+
 def total(rows: Sequence[Row]) -> FleetCost:
     """What these cost together, and what the idle ones of them waste."""
     idle = [row.endpoint.name for row in rows if row.health.verdict == "idle"]
     return fleet_cost({row.endpoint.name: row.cost for row in rows}, idle)
+
+
+def _list(connection: Connection) -> Reading[Fleet]:
+    return cached.shelf().read(("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS)
 
 
 def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int]:

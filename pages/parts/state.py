@@ -239,3 +239,42 @@ def clicked_row(key: str) -> int | None:
 def said(component: str, trigger: str) -> object:
     """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
     return st.session_state[component].get(trigger)
+
+
+HEALTH, ENDPOINT_TEXT, WINDOW = "health", "text", "window"
+"""Keys of widgets of the pages about endpoints that are bound to the URL under the same name."""
+
+_TICKED, _TICKS = "_ticked_endpoints", "_endpoint_ticks"
+
+
+def endpoint_looked_at() -> str:
+    """The endpoint that the link to its page names; empty where it names none."""
+    return str(st.query_params.get(ENDPOINT, "")).strip()
+
+
+def ticked_endpoints() -> tuple[str, ...]:
+    """The endpoints that are ticked in their list."""
+    found: tuple[str, ...] = st.session_state.get(_TICKED, ())
+    return found
+
+
+def keep_ticks(names: Iterable[str]) -> None:
+    """Note what a person has ticked."""
+    st.session_state[_TICKED] = tuple(names)
+
+
+def tick_endpoints(names: Iterable[str]) -> None:
+    """Tick these, and no others: the table is then another one, see `endpoint_ticks`."""
+    keep_ticks(names)
+    st.session_state[_TICKS] = endpoint_ticks() + 1
+
+
+def endpoint_ticks() -> int:
+    """How often ticks were set by anything but a click into the table."""
+    return int(st.session_state.get(_TICKS, 0))
+
+
+def untick_endpoints() -> None:
+    """Tick none, and draw the page anew."""
+    tick_endpoints(())
+    st.rerun()
