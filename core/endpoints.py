@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,42 +38,11 @@ FAILED = ("Failed", "OutOfService", "UpdateRollbackFailed")
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 """AWS changes nothing else about an endpoint while it is in one of these."""
 
+NOT_ASKED_FOR = ("EndpointConfigArn", "CreationTime", "ResponseMetadata")
+"""What DescribeEndpointConfig tells besides what CreateEndpointConfig takes (botocore 1.44)."""
+
 REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
 """Statuses in which it takes no requests. While it is updated or rolled back, the old variants go on serving."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointSummary:
-    """One line of the list.
-
-    created_at, modified_at: aware, UTC.
-    """
-
-    name: str
-    status: str
-    created_at: datetime
-    modified_at: datetime
-
-    @property
-    def in_service(self) -> bool:
-        """Whether it takes requests."""
-        return self.status == IN_SERVICE
-
-    @classmethod
-    def from_listing(cls, row: Mapping[str, Any]) -> EndpointSummary:
-        """From one of `Endpoints` of ListEndpoints."""
-        return cls(row["EndpointName"], row["EndpointStatus"], row["CreationTime"], row["LastModifiedTime"])
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointList:
-    """What ListEndpoints found.
-
-    complete: False where there were more than we asked for, or time ran out.
-    """
-
-    endpoints: tuple[EndpointSummary, ...]
-    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,31 +203,58 @@ def endpoint_from(record: Mapping[str, Any]) -> Endpoint:
 
     Raises UnexpectedAnswerError where it names no endpoint, status or time of creation; anything else may be missing.
     """
-    raise NotImplementedError
+    name, created = answer_part(record, "EndpointName"), answer_part(record, "CreationTime")
+    return Endpoint(
+        name=name,
+        arn=record.get("EndpointArn", ""),
+        status=answer_part(record, "EndpointStatus"),
+        created_at=_utc(created),
+        modified_at=_utc(record.get("LastModifiedTime") or created),
+        failure_reason=record.get("FailureReason") or "",
+        config=record.get("EndpointConfigName") or "",
+        variants=tuple(map(_running, record.get("ProductionVariants") or [])),
+        tags={row["Key"]: row.get("Value", "") for row in record.get("Tags") or [] if "Key" in row},
+    )
 
 
 def config_from(answer: Mapping[str, Any]) -> EndpointConfig:
     """From DescribeEndpointConfig's answer. Raises UnexpectedAnswerError where it names no configuration."""
-    raise NotImplementedError
+    return EndpointConfig(
+        name=answer_part(answer, "EndpointConfigName"),
+        arn=answer.get("EndpointConfigArn", ""),
+        created_at=_utc(answer_part(answer, "CreationTime")),
+        variants=tuple(map(_configured, answer_part(answer, "ProductionVariants"))),
+        request={key: value for key, value in answer.items() if key not in NOT_ASKED_FOR},
+    )
 
 
 def with_config(endpoint: Endpoint, config: EndpointConfig | None) -> Endpoint:
     """The endpoint with the instance types and models of its configuration; as it was where that is None."""
-    raise NotImplementedError
+    if config is None:
+        return endpoint
+    running = {variant.name: variant for variant in endpoint.variants}
+    return replace(
+        endpoint,
+        variants=tuple(_joined(running.get(variant.name), variant) for variant in config.variants),
+    )
+
+
+def answer_part(answer: Mapping[str, Any], key: str) -> Any:
+    """`answer[key]`, for what tells of a thing at all. Raises UnexpectedAnswerError."""
+    if not answer.get(key):
+        raise UnexpectedAnswerError(
+            f"SageMaker's answer lacks {key}.",
+            why=f"It holds {', '.join(sorted(answer)) or 'nothing'}.",
+            todo="Try again; a proxy may have cut the answer.",
+        )
+    return answer[key]
 
 
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:
     """From the answers of DescribeEndpoint (how many run) and DescribeEndpointConfig (what runs)."""
-    running = {row["VariantName"]: row for row in endpoint.get("ProductionVariants", [])}
-    return tuple(
-        Variant(
-            name=row["VariantName"],
-            instance_type=row.get("InstanceType", ""),
-            count=running.get(row["VariantName"], {}).get("CurrentInstanceCount"),
-            model=row.get("ModelName", ""),
-        )
-        for row in config.get("ProductionVariants", [])
-    )
+    running = {row["VariantName"]: _running(row) for row in endpoint.get("ProductionVariants", [])}
+    asked = map(_configured, config.get("ProductionVariants", []))
+    return tuple(_joined(running.get(variant.name), variant) for variant in asked)
 
 
 def container_of(model: Mapping[str, Any]) -> tuple[str, str]:
@@ -276,3 +272,44 @@ def classes_beside(model_uri: str) -> str | None:
     if not slash or not model_uri.startswith("s3://") or folder == "s3:/":
         return None
     return f"{folder}/classes.json" if file else f"{model_uri}classes.json"
+
+
+def _running(row: Mapping[str, Any]) -> Variant:
+    """From ProductionVariantSummary, which tells neither the instance type nor the model."""
+    return Variant(
+        name=row["VariantName"],
+        instance_type="",
+        count=row.get("CurrentInstanceCount"),
+        model="",
+        weight=row.get("CurrentWeight"),
+        desired_weight=row.get("DesiredWeight"),
+        desired_count=row.get("DesiredInstanceCount"),
+        serverless="CurrentServerlessConfig" in row,
+    )
+
+
+def _configured(row: Mapping[str, Any]) -> Variant:
+    """From ProductionVariant."""
+    count, weight = row.get("InitialInstanceCount"), row.get("InitialVariantWeight")
+    return Variant(
+        name=row["VariantName"],
+        instance_type=row.get("InstanceType", ""),
+        count=count,
+        model=row.get("ModelName", ""),
+        weight=weight,
+        desired_weight=weight,
+        desired_count=count,
+        serverless="ServerlessConfig" in row,
+    )
+
+
+def _joined(running: Variant | None, asked: Variant) -> Variant:
+    """What runs, with what was asked for. Before an endpoint is in service it tells of no variants."""
+    if running is None:
+        return replace(asked, count=None, weight=None)
+    return replace(running, instance_type=asked.instance_type, model=asked.model, serverless=asked.serverless)
+
+
+def _utc(at: datetime) -> datetime:
+    """botocore gives the machine's own zone, we keep UTC. A time without a zone is UTC already."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.cost import Money, PriceTable, exact
+from core.cost import NOTHING, Money, PriceTable, exact
 from core.endpoints import Endpoint, Variant
 
 HOURS_A_MONTH = 730
 HOURS_A_YEAR = 8760
+NOT_READ = "an instance type that was not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +98,61 @@ def hosting_price(variants: Iterable[Variant], table: PriceTable) -> HostingPric
 
     A variant whose instance type was not read (see `core.endpoints.with_config`) counts as unknown.
     """
-    raise NotImplementedError
+    hourly, unknown = NOTHING, []
+    for variant in variants:
+        price = NOTHING if variant.serverless else table.per_hour(variant.instance_type, "hosting")
+        count = variant.desired_count if variant.count is None else variant.count
+        if price is None:
+            unknown.append(variant.instance_type or NOT_READ)
+        else:
+            hourly += price.times(1 if count is None else count)
+    kinds = tuple(dict.fromkeys(unknown))
+    said = f"No price is known for {', '.join(kinds)}. {table.said}" if kinds else table.said
+    return HostingPrice(None if kinds else hourly, said, kinds)
 
 
 def endpoint_cost(endpoint: Endpoint, table: PriceTable, now: datetime) -> EndpointCost:
     """What an endpoint costs. now: aware."""
-    raise NotImplementedError
+    if endpoint.failed or endpoint.status == "Deleting":
+        return EndpointCost(HostingPrice(NOTHING, f"Nothing bills. {table.said}"), None, NOTHING)
+    price = hosting_price(endpoint.variants, table) if endpoint.variants else _unread(table)
+    if price.per_hour is None:
+        return EndpointCost(price, None, None)
+    month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    seconds = max(0.0, (now - max(month, endpoint.created_at)).total_seconds())
+    till_monday = price.per_hour.for_seconds(till_next_monday(now).total_seconds())
+    return EndpointCost(price, price.per_hour.for_seconds(seconds), till_monday)
 
 
 def fleet_cost(costs: Mapping[str, EndpointCost], idle: Collection[str] = ()) -> FleetCost:
     """The sum of many, by name; and what the idle ones of them waste."""
-    raise NotImplementedError
+    known = {name: cost for name, cost in costs.items() if cost.price.per_hour is not None}
+    wasting = tuple(name for name, cost in known.items() if name in idle and cost.price.per_hour != NOTHING)
+    hourly = _sum(cost.price.per_hour for cost in known.values())
+    wasted = _sum(known[name].price.per_hour for name in wasting)
+    return FleetCost(
+        per_hour=hourly,
+        per_month=hourly.times(HOURS_A_MONTH),
+        per_year=hourly.times(HOURS_A_YEAR),
+        so_far=_sum(cost.so_far for cost in known.values()),
+        till_monday=_sum(cost.till_monday for cost in known.values()),
+        wasted_per_hour=wasted,
+        wasted_per_month=wasted.times(HOURS_A_MONTH),
+        idle=wasting,
+        unknown=tuple(name for name in costs if name not in known),
+    )
 
 
-def hours_till_monday(now: datetime) -> Decimal:
-    """Until the next Monday, 00:00 UTC."""
-    raise NotImplementedError
+def till_next_monday(now: datetime) -> timedelta:
+    """Until the next Monday, 00:00 UTC; on a Monday that is a week away."""
+    here = now.astimezone(UTC)
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + timedelta(days=7 - here.weekday()) - here
+
+
+def _unread(table: PriceTable) -> HostingPrice:
+    return HostingPrice(None, f"Its instances are not known. {table.said}", (NOT_READ,))
+
+
+def _sum(amounts: Iterable[Money | None]) -> Money:
+    return sum((amount for amount in amounts if amount is not None), NOTHING)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from core.aws.connection import Clients
@@ -15,13 +17,14 @@ from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,
+    Endpoint,
     EndpointConfig,
-    EndpointList,
-    EndpointSummary,
     Fleet,
     Serving,
     classes_beside,
+    config_from,
     container_of,
+    endpoint_from,
     variants_of,
 )
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
@@ -30,9 +33,28 @@ PAGE = 100
 MAX_PAGES = 10
 MAX_SECONDS = 20.0
 MAX_CLASSES_BYTES = 1_000_000
+READERS = 8
+"""Configurations read at a time."""
+
+LISTING = "list the endpoints"
+Ask = Callable[[Clients, dict[str, Any]], tuple[list[dict[str, Any]], str | None]]
+"""One page: its rows, and the token of the next."""
 
 OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 """What may go wrong with names and examples without anybody minding more than a note."""
+
+
+def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
+    """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
+
+    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
+    """
+    query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
+    try:
+        return _paged(clients, _search, query, max_pages=max_pages, max_seconds=max_seconds)
+    except DeniedError as error:
+        listed = list_endpoints(clients, max_pages=max_pages, max_seconds=max_seconds)
+        return replace(listed, notes=(f"Variants, traffic and tags are not told. {error}",))
 
 
 def list_endpoints(
@@ -42,38 +64,17 @@ def list_endpoints(
     name_contains: str | None = None,
     max_pages: int = MAX_PAGES,
     max_seconds: float = MAX_SECONDS,
-) -> EndpointList:
-    """The account's endpoints, newest first. Raises AwsError.
-
-    A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
-    """
-    doing = "list the endpoints"
+) -> Fleet:
+    """The account's endpoints, newest first, without variants and tags. Raises AwsError."""
     query: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     query |= {"StatusEquals": status} if status else {}
     query |= {"NameContains": name_contains} if name_contains else {}
-    rows: list[EndpointSummary] = []
-    until = time.monotonic() + max_seconds
-    for _ in range(max_pages):
-        with clients.calling(doing):
-            answer = clients.sagemaker.list_endpoints(**query)
-        rows += map(EndpointSummary.from_listing, required(answer, "Endpoints", doing))
-        query["NextToken"] = answer.get("NextToken")
-        if not query["NextToken"] or time.monotonic() > until:
-            break
-    return EndpointList(tuple(rows), complete=not query["NextToken"])
+    return _paged(clients, _list, query, max_pages=max_pages, max_seconds=max_seconds)
 
 
-def in_service(clients: Clients) -> list[EndpointSummary]:
+def in_service(clients: Clients) -> list[Endpoint]:
     """The endpoints that take requests, newest first. Raises AwsError."""
     return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
-
-
-def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
-    """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
-
-    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
-    """
-    raise NotImplementedError
 
 
 def configs(
@@ -83,7 +84,12 @@ def configs(
 
     notes: gets a sentence on those that are gone or may not be read; these are left out. Raises AwsError.
     """
-    raise NotImplementedError
+    notes = [] if notes is None else notes
+    wanted = list(dict.fromkeys(name for name in names if name))
+    with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
+        answers = pool.map(lambda name: _config(clients, name, notes), wanted)
+        found = zip(wanted, answers, strict=True)
+        return {name: config_from(answer) for name, answer in found if answer is not None}
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:
@@ -95,8 +101,7 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
-    config = _config(clients, endpoint, notes)
-    variants = variants_of(endpoint, config)
+    variants = variants_of(endpoint, _config(clients, endpoint.get("EndpointConfigName", ""), notes) or {})
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
     tags = _tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
@@ -113,16 +118,43 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     )
 
 
-def _config(clients: Clients, endpoint: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    name = endpoint.get("EndpointConfigName")
+def _search(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    answer = clients.lists.search(**query)
+    rows = required(answer, "Results", LISTING)
+    return [row["Endpoint"] for row in rows if row.get("Endpoint")], answer.get("NextToken")
+
+
+def _list(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    answer = clients.lists.list_endpoints(**query)
+    return required(answer, "Endpoints", LISTING), answer.get("NextToken")
+
+
+def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int, max_seconds: float) -> Fleet:
+    """A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
+
+    An endpoint that moved between two pages stands there once.
+    """
+    found: dict[str, Endpoint] = {}
+    until = time.monotonic() + max_seconds
+    token = None
+    for _ in range(max_pages):
+        with clients.calling(LISTING):
+            rows, token = ask(clients, query | ({"NextToken": token} if token else {}))
+        found |= {one.name: one for one in map(endpoint_from, rows) if one.name not in found}
+        if not token or time.monotonic() > until:
+            break
+    return Fleet(tuple(found.values()), complete=not token)
+
+
+def _config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
     if not name:
-        return {}
+        return None
     try:
         with clients.calling(f"look at the endpoint configuration {name}"):
             answer: dict[str, Any] = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
         notes.append(str(error))
-        return {}
+        return None
     return answer
 
 
