@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import job_cloudwatch, job_folder
+from sandbox.host import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
 from sandbox.job_process import TrainingProcess
 from sandbox.job_queue import Queue
 from sandbox.job_status import KIND, MAX_REASON
-from sandbox.lifecycle import Host
 from sandbox.store import Document, Store
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"

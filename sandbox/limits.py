@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from sandbox.archive import MAX_BYTES
@@ -24,6 +25,7 @@ class Limits:
     startup_seconds: float = 240.0  # until /ping answers 200, unless the variant says otherwise
     stop_seconds: float = 2.0  # between SIGTERM and SIGKILL
     restart_seconds: float = 1.0  # first wait before a process that died is started again; doubles
+    variant_instances: int = max(4, os.cpu_count() or 1)  # processes of one variant, as many as its instances
     archive_bytes: int = MAX_BYTES  # a model unpacked
     training_jobs: int = 2  # that run at once; the others wait
     training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program

@@ -31,12 +31,23 @@ class Metrics:
         self._thread.start()
 
     def record(
-        self, endpoint: str, variant: str, *, status: int, model_us: float, overhead_us: float
+        self,
+        endpoint: str,
+        variant: str,
+        *,
+        status: int,
+        instances: int,
+        model_us: float,
+        overhead_us: float,
     ) -> None:
-        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds."""
+        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds.
+
+        instances: that the variant has; the sum of InvocationsPerInstance is the load of one.
+        """
         server_error = status == 0 or status >= 500
         values = {
             ("Invocations", "Count"): 1.0,
+            ("InvocationsPerInstance", "None"): 1 / instances,
             ("Invocation4XXErrors", "Count"): float(400 <= status < 500),
             ("Invocation5XXErrors", "Count"): float(server_error),
             ("InvocationModelErrors", "Count"): float(server_error or status >= 400),

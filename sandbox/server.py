@@ -11,22 +11,25 @@ from pathlib import Path
 from types import TracebackType
 
 from sandbox.container import Lifeline, default_programs
-from sandbox.control import Control, Resources
+from sandbox.control import Control
+from sandbox.endpoint_operations import EndpointOperations
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
 from sandbox.home import DEFAULT_PORT, Home
+from sandbox.host import Host, Programs
 from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.lifecycle import Endpoints, Host, Programs
+from sandbox.lifecycle import BUSY, Endpoints
 from sandbox.limits import Limits, Place
 from sandbox.listener import Listener, bind
 from sandbox.logs import Logs
 from sandbox.loopback import Loopback
 from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
+from sandbox.resources import Resources
 from sandbox.runtime import Runtime
 from sandbox.s3 import S3
 from sandbox.search import Search
@@ -107,14 +110,15 @@ class Sandbox:
             self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, surroundings)
-        runtime = Runtime(self._store, self._endpoints, self._metrics, place, self._limits)
+        runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
         resources = Resources(self._store, place)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
         workshop = replace(surroundings, programs=training_programs, folder=folder / "training")
         self._training = Training(self._store, workshop, self._job_metrics, place.region)
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
-        control = Control(resources, self._endpoints, jobs, Search(self._store))
+        endpoints = EndpointOperations(resources, self._endpoints, self._limits)
+        control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,
@@ -154,10 +158,10 @@ class Sandbox:
         self._home.close()
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
-        """Wait until no endpoint is Creating, or `stop` is set; False when time was up first."""
+        """Wait until no endpoint is on its way into service, or `stop` is set; False when time was up first."""
         stop = stop or threading.Event()
         deadline = time.monotonic() + seconds
-        while any(document["EndpointStatus"] == "Creating" for document in self._store.all("endpoint")):
+        while any(document["EndpointStatus"] in BUSY for document in self._store.view("endpoint")):
             if time.monotonic() > deadline:
                 return False
             if stop.wait(0.05):
