@@ -113,6 +113,24 @@ class Estimate:
     at_max: Money | None
     source: str
 
+    @property
+    def figures(self) -> tuple[tuple[str, Money | None], ...]:
+        """What to show of it, each with its name."""
+        return (("an hour", self.per_hour), ("at the maximum run time", self.at_max))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; money is text, so that nothing is rounded."""
+        return {
+            "usd_per_hour": exact(self.per_hour),
+            "usd_at_max": exact(self.at_max),
+            "source": self.source,
+        }
+
+
+def exact(amount: Money | None) -> str | None:
+    """For JSON."""
+    return None if amount is None else str(amount.usd)
+
 
 def shipped_prices(region: str) -> PriceTable:
     """The table that comes with Segdeck; for a region that it lacks, the prices of us-east-1 with a note."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from core.classes import Classes
-from core.errors import NotReadyError
+from core.errors import NotReadyError, UnexpectedAnswerError
 
 IN_SERVICE = "InService"
 
@@ -17,6 +17,9 @@ CLASSES_TAG = "segdeck:classes"
 
 EXAMPLES_TAG = "segdeck:examples"
 """A tag of the endpoint: the S3 URI of an `examples.json`."""
+
+JOB_TAG = "segdeck:job"
+"""A tag of the model and the endpoint: the training job that the artifact came from."""
 
 STATUS_WORDS = {
     "Creating": "being created",
@@ -30,6 +33,10 @@ STATUS_WORDS = {
     "UpdateRollbackFailed": "in a failed state, after a rollback",
 }
 """EndpointStatus of botocore 1.44's service model. AWS may add more: an unknown one is shown as it is."""
+
+FAILED = ("Failed", "OutOfService", "UpdateRollbackFailed")
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""AWS changes nothing else about an endpoint while it is in one of these."""
 
 REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
 """Statuses in which it takes no requests. While it is updated or rolled back, the old variants go on serving."""
@@ -73,15 +80,102 @@ class EndpointList:
 class Variant:
     """A production variant.
 
-    instance_type: such as "ml.g4dn.xlarge"; empty for a serverless one.
-    count:         instances now; None where AWS does not say.
-    model:         the name of SageMaker's Model.
+    instance_type:  such as "ml.g4dn.xlarge"; empty for a serverless one, and where the configuration was not read.
+    count:          instances now; None where AWS does not say.
+    model:          the name of SageMaker's Model; empty where the configuration was not read.
+    weight:         its share of the calls is this over the sum of all weights; None where AWS does not say.
+    desired_weight, desired_count: what it is on its way to; None where AWS does not say.
+    serverless:     it has no instances.
     """
 
     name: str
     instance_type: str
     count: int | None
     model: str
+    weight: float | None = None
+    desired_weight: float | None = None
+    desired_count: int | None = None
+    serverless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """An endpoint's configuration. AWS never changes one, so it may be kept for ever.
+
+    variants: with their first counts and weights.
+    request:  what CreateEndpointConfig would take to make the same; its lists and mappings are not to be changed.
+    """
+
+    name: str
+    arn: str
+    created_at: datetime
+    variants: tuple[Variant, ...]
+    request: Mapping[str, Any]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models, each once."""
+        return tuple(dict.fromkeys(variant.model for variant in self.variants if variant.model))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint, as Search and DescribeEndpoint tell of it.
+
+    status:                  SageMaker's own word, such as "InService"; unknown ones are kept.
+    created_at, modified_at: aware, UTC.
+    failure_reason:          AWS's text; empty where nothing failed.
+    config:                  the name of its configuration; empty in ListEndpoints' answer.
+    variants:                instance types and models are in the configuration alone: see `with_config`.
+    tags:                    Search tells them, DescribeEndpoint does not.
+    """
+
+    name: str
+    arn: str
+    status: str
+    created_at: datetime
+    modified_at: datetime
+    failure_reason: str = ""
+    config: str = ""
+    variants: tuple[Variant, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it is as it was asked for, and takes requests."""
+        return self.status == IN_SERVICE
+
+    @property
+    def changing(self) -> bool:
+        """Whether AWS is at work on it, so that it takes no other change."""
+        return self.status in CHANGING
+
+    @property
+    def failed(self) -> bool:
+        """Whether it, or its last update's way back, has failed."""
+        return self.status in FAILED
+
+    @property
+    def job(self) -> str:
+        """The training job that its model came from, by its tag; empty where it does not say."""
+        return self.tags.get(JOB_TAG, "")
+
+    def variant(self, name: str) -> Variant | None:
+        """A variant by its name."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The account's endpoints, newest first.
+
+    complete: False where there were more than we asked for, or time ran out.
+    notes:    sentences on what could not be read.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    complete: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +227,24 @@ def not_ready(name: str, status: str, reason: str) -> NotReadyError | None:
         else "Pick another endpoint.",
         code=status,
     )
+
+
+def endpoint_from(record: Mapping[str, Any]) -> Endpoint:
+    """From DescribeEndpoint's answer, one of ListEndpoints' rows, or `Endpoint` of one of Search's results.
+
+    Raises UnexpectedAnswerError where it names no endpoint, status or time of creation; anything else may be missing.
+    """
+    raise NotImplementedError
+
+
+def config_from(answer: Mapping[str, Any]) -> EndpointConfig:
+    """From DescribeEndpointConfig's answer. Raises UnexpectedAnswerError where it names no configuration."""
+    raise NotImplementedError
+
+
+def with_config(endpoint: Endpoint, config: EndpointConfig | None) -> Endpoint:
+    """The endpoint with the instance types and models of its configuration; as it was where that is None."""
+    raise NotImplementedError
 
 
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:

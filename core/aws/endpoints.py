@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from core.aws.connection import Clients
@@ -14,8 +15,10 @@ from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,
+    EndpointConfig,
     EndpointList,
     EndpointSummary,
+    Fleet,
     Serving,
     classes_beside,
     container_of,
@@ -63,6 +66,24 @@ def list_endpoints(
 def in_service(clients: Clients) -> list[EndpointSummary]:
     """The endpoints that take requests, newest first. Raises AwsError."""
     return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
+
+
+def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
+    """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
+
+    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
+    """
+    raise NotImplementedError
+
+
+def configs(
+    clients: Clients, names: Iterable[str], *, notes: list[str] | None = None
+) -> dict[str, EndpointConfig]:
+    """Name -> endpoint configuration, one call each: they never change, so keep them and ask for new names only.
+
+    notes: gets a sentence on those that are gone or may not be read; these are left out. Raises AwsError.
+    """
+    raise NotImplementedError
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from botocore import xform_name
 
@@ -26,7 +28,8 @@ from core.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from core.plans import ApiCall, Plan
+from core.journal import Entry, Journal
+from core.plans import ApiCall, Plan, StepState
 
 TRIES = 3
 PAUSE = 0.5
@@ -41,9 +44,9 @@ UNCLEAR = (
     "It may have been done all the same. Look at the list first; the same name never starts a second one."
 )
 
-State = Literal["start", "done", "recovered"]
+State = StepState
 OnStep = Callable[[int, ApiCall, State], None]
-"""Called with the number of a step, from 0, before and after it."""
+"""Called with the number of a step, from 0, before and after it, and when it begins to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,13 @@ class Done:
 
     answer:    AWS's; empty where its reply was lost.
     recovered: whether the reply was lost, and a second look found the step done.
+    already:   whether it was done before the plan came to it.
     """
 
     step: ApiCall
     answer: Mapping[str, Any]
     recovered: bool
+    already: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +89,29 @@ class Operation:
     answers: tuple[str, ...] = ()
 
 
-def execute(clients: Clients, plan: Plan, *, on_step: OnStep | None = None) -> Outcome:
+def journal_in(folder: Path, who: str = "") -> Journal:
+    """The journal in a folder (`Settings.state_dir`), by this machine's clock."""
+    return Journal(folder, lambda: datetime.now(UTC), who)
+
+
+def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> Outcome:
+    """Carry out what is left of a cut plan: each step found done is "already", and is not done again.
+
+    Raises InputError where another process is at it, else as `execute`.
+    """
+    raise NotImplementedError
+
+
+def execute(
+    clients: Clients,
+    plan: Plan,
+    *,
+    on_step: OnStep | None = None,
+    journal: Journal | None = None,  # noqa: ARG001
+) -> Outcome:
     """Carry out a plan, step by step. Raises InputError for a step unknown here, AwsError where one failed.
 
-    Steps before the failed one stay done; `on_step` has told of them.
+    Steps before the failed one stay done; `on_step` has told of them, and the journal keeps them.
     """
     unknown = [step for step in plan.steps if (step.service, step.operation) not in OPERATIONS]
     if unknown:

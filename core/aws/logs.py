@@ -23,10 +23,11 @@ BACKWARDS = 5
 
 @dataclass(frozen=True, slots=True)
 class LogToken:
-    """How far a log has been read: the stream, and CloudWatch's own word for the place in it."""
+    """How far a log has been read: the stream, CloudWatch's own word for the place in it, and the stream's group."""
 
     stream: str
     forward: str
+    group: str = TRAINING_LOG_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,18 @@ def tail(clients: Clients, job_name: str, *, token: LogToken | None = None, limi
     if not streams:
         return TailPage((), None, at_end=True, has_log=False)
     return _last(clients, streams[-1], limit)
+
+
+def endpoint_streams(clients: Clients, name: str) -> tuple[str, ...]:
+    """The log streams of an endpoint, the one written to last first: VARIANT/INSTANCE, one for each machine."""
+    raise NotImplementedError
+
+
+def endpoint_tail(
+    clients: Clients, name: str, *, stream: str = "", token: LogToken | None = None, limit: int = LIMIT
+) -> TailPage:
+    """The last lines of an endpoint's log, as `tail`; of the stream written to last where none is given."""
+    raise NotImplementedError
 
 
 def all_events(

@@ -1,0 +1,116 @@
+"""What endpoints cost: an hour, this month so far, if left till Monday, a month, a year; and what idle ones waste.
+
+An endpoint bills for each instance from the moment it is in service until it is deleted, called or not. Prices are
+those on demand; a serverless variant costs nothing while nobody calls it, and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from core.cost import Money, PriceTable, exact
+from core.endpoints import Endpoint, Variant
+
+HOURS_A_MONTH = 730
+HOURS_A_YEAR = 8760
+
+
+@dataclass(frozen=True, slots=True)
+class HostingPrice:
+    """What machines cost as long as they are there.
+
+    per_hour: of all instances together; None where the price of any is unknown.
+    source:   where the prices come from, in words to show.
+    unknown:  the instance types whose price nobody knows.
+    """
+
+    per_hour: Money | None
+    source: str
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def per_month(self) -> Money | None:
+        """Of 730 hours."""
+        return self.per_hour.times(HOURS_A_MONTH) if self.per_hour else None
+
+    @property
+    def per_year(self) -> Money | None:
+        """Of 365 days."""
+        return self.per_hour.times(HOURS_A_YEAR) if self.per_hour else None
+
+    @property
+    def figures(self) -> tuple[tuple[str, Money | None], ...]:
+        """What to show of it, each with its name; as `core.cost.Estimate.figures`."""
+        return (("an hour", self.per_hour), ("a month", self.per_month), ("a year", self.per_year))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; money is text, so that nothing is rounded."""
+        return {
+            "usd_per_hour": exact(self.per_hour),
+            "usd_per_month": exact(self.per_month),
+            "usd_per_year": exact(self.per_year),
+            "source": self.source,
+            "unknown": list(self.unknown),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCost:
+    """What one endpoint costs.
+
+    price:       of what it runs on now; zero where nothing bills (failed, or being deleted).
+    so_far:      this month, as if it had run on that since the month began or it was created; None where unknown.
+    till_monday: from now until the next Monday, 00:00 UTC; None where unknown.
+    """
+
+    price: HostingPrice
+    so_far: Money | None
+    till_monday: Money | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetCost:
+    """What all endpoints cost together.
+
+    per_hour, per_month, per_year, so_far, till_monday: of those whose price is known.
+    wasted_per_hour, wasted_per_month: of the idle ones among them.
+    idle:     the names of the idle ones that bill.
+    unknown:  the names of those whose price is unknown.
+    """
+
+    per_hour: Money
+    per_month: Money
+    per_year: Money
+    so_far: Money
+    till_monday: Money
+    wasted_per_hour: Money
+    wasted_per_month: Money
+    idle: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+
+def hosting_price(variants: Iterable[Variant], table: PriceTable) -> HostingPrice:
+    """The price of variants, each with its instances: those there now, else those wanted.
+
+    A variant whose instance type was not read (see `core.endpoints.with_config`) counts as unknown.
+    """
+    raise NotImplementedError
+
+
+def endpoint_cost(endpoint: Endpoint, table: PriceTable, now: datetime) -> EndpointCost:
+    """What an endpoint costs. now: aware."""
+    raise NotImplementedError
+
+
+def fleet_cost(costs: Mapping[str, EndpointCost], idle: Collection[str] = ()) -> FleetCost:
+    """The sum of many, by name; and what the idle ones of them waste."""
+    raise NotImplementedError
+
+
+def hours_till_monday(now: datetime) -> Decimal:
+    """Until the next Monday, 00:00 UTC."""
+    raise NotImplementedError
