@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,20 +13,39 @@ from core.aws.execute import State, execute
 from core.plans import ApiCall, Plan, Price, Verb
 from pages.parts import cached, messages, state
 
+FEW, HEIGHT = 8, 300
+"""More steps than these scroll in a box of so many pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind of change is called: the dialog's title, its button with an icon, what is said once it is done."""
+    """How a kind of change is called.
+
+    title:  the dialog's. button, icon: of the button that does it.
+    done:   what is said once it is; {} stands for the target.
+    typed:  whether the target must be typed first: what cannot be taken back is not done by a slip.
+    """
 
     title: str
     button: str
     icon: str
     done: str
+    typed: bool = False
 
 
 WORDS: dict[Verb, Words] = {
-    "launch": Words("Start a training job", "Start the job", ":material/rocket_launch:", "is started"),
-    "stop": Words("Stop the training job", "Stop the job", ":material/stop_circle:", "is being stopped"),
+    "launch": Words(
+        "Start a training job",
+        "Start the job",
+        ":material/rocket_launch:",
+        "The training job {} is started.",
+    ),
+    "stop": Words(
+        "Stop the training job",
+        "Stop the job",
+        ":material/stop_circle:",
+        "The training job {} is being stopped.",
+    ),
 }
 
 
@@ -54,30 +73,52 @@ def body(errand: Errand) -> None:
     """What stands in the dialog."""
     plan, connection = errand.plan, errand.connection
     words = WORDS[plan.verb]
-    for step in plan.steps:
-        _step(step)
+    _steps(plan.steps)
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
     for warning in plan.warnings:
         st.warning(messages.plain(warning), icon=":material/warning:")
     st.caption(f":material/undo: To undo: {messages.plain(plan.undo)}")
+    meant = not words.typed or _typed(plan.target)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
             st.rerun()
-        sure = st.button(words.button, key="plan-sure", type="primary", icon=words.icon)
+        sure = st.button(words.button, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
     if sure:
         with messages.error_door():
             if not errand.done:
                 _carry_out(errand, words)
             cached.shelf().expire()
-            state.tell(f"The training job {plan.target} {words.done}.")
+            state.tell(words.done.format(plan.target))
             errand.after()
 
 
-def _step(step: ApiCall) -> None:
-    st.markdown(f":material/arrow_forward: **{messages.plain(step.what)}**")
-    with st.expander(f"What is sent: {step.service}:{step.operation}", icon=":material/data_object:"):
-        st.code(json.dumps(step.params, indent=2, ensure_ascii=False), language="json", height=320)
+def _steps(steps: Sequence[ApiCall]) -> None:
+    """What is done, in order, and all that is sent."""
+    with st.container(
+        height=HEIGHT if len(steps) > FEW else "content", border=len(steps) > FEW, gap="xsmall"
+    ):
+        for number, step in enumerate(steps, 1):
+            sign = f"{number}." if len(steps) > 1 else ":material/arrow_forward:"
+            st.markdown(f"{sign} **{messages.plain(step.what)}**")
+    sent = f"{steps[0].service}:{steps[0].operation}" if len(steps) == 1 else f"{len(steps)} calls"
+    with st.expander(f"What is sent: {sent}", icon=":material/data_object:"):
+        shown = [_sent(step, alone=len(steps) == 1) for step in steps]
+        st.code("\n\n".join(shown), language="json", height=320)
+
+
+def _sent(step: ApiCall, *, alone: bool) -> str:
+    """A call's parameters; of several, with its name."""
+    params = json.dumps(step.params, indent=2, ensure_ascii=False)
+    return params if alone else f"{step.service}:{step.operation} {params}"
+
+
+def _typed(target: str) -> bool:
+    """Whether the target stands in the field, which asks for it."""
+    said = st.text_input(
+        f"Type **{messages.plain(target)}** to go on", key="plan-typed", live=True, autocomplete="off"
+    )
+    return (said or "").strip() == target
 
 
 def _price(price: Price, *, sandbox: bool) -> None:
@@ -95,9 +136,12 @@ def _carry_out(errand: Errand, words: Words) -> None:
     """Do it, and say what happens. Raises AwsError."""
     with st.status(f"{words.title} ...", expanded=True) as status:
 
-        def on_step(_number: int, step: ApiCall, said: State) -> None:
+        def on_step(number: int, step: ApiCall, said: State) -> None:
             if said == "start":
-                status.update(label=messages.plain(step.what))
+                of = f"{number + 1} of {len(errand.plan.steps)}: " if len(errand.plan.steps) > 1 else ""
+                status.update(label=f"{of}{messages.plain(step.what)}")
+            elif len(errand.plan.steps) > 1:
+                status.write(f":green[:material/check:] {messages.plain(step.what)}")
 
         outcome = execute(clients(errand.connection), errand.plan, on_step=on_step)
         errand.done = True  # before anything of Streamlit's, where a second click takes effect

@@ -51,6 +51,22 @@ SECTIONS = {
             visibility="hidden",
         ),
     ],
+    "Serve": [
+        st.Page(
+            links.ENDPOINTS,
+            title="Endpoints",
+            icon=":material/dns:",
+            url_path="endpoints",
+            help="What is in service and what it costs, above all what stands idle.",
+        ),
+        st.Page(
+            links.ENDPOINT,
+            title="Endpoint",
+            icon=":material/monitor_heart:",
+            url_path="endpoint",
+            visibility="hidden",
+        ),
+    ],
     "This dashboard": [
         st.Page(
             ROOT / "pages" / "setup.py",
