@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.execute import State, execute
-from core.plans import ApiCall, Plan, Price, Verb
-from pages.parts import cached, messages, state
+from core.aws.execute import State, execute, resume
+from core.journal import Entry
+from core.plans import ApiCall, Plan, Price, StepState, Verb
+from pages.parts import cached, messages, state, upstream
 
 FEW, HEIGHT = 8, 300
 """More steps than these scroll in a box of so many pixels."""
+
+PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting until it is done ..."}
+AFTER: dict[StepState, str] = {"already": " It was there already."}
+"""What is said of a step while it is under way, and after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,49 @@ WORDS: dict[Verb, Words] = {
         ":material/stop_circle:",
         "The training job {} is being stopped.",
     ),
+    "deploy": Words(
+        "Deploy an endpoint",
+        "Deploy it",
+        ":material/cloud_upload:",
+        "The endpoint {} is being created.",
+    ),
+    "update": Words(
+        "Update the endpoint",
+        "Update it",
+        ":material/published_with_changes:",
+        "The endpoint {} is being updated.",
+    ),
+    "scale": Words(
+        "Change instances and weights",
+        "Change them",
+        ":material/tune:",
+        "The endpoint {} is being changed.",
+    ),
+    "autoscale": Words(
+        "Scale by itself",
+        "Let it scale",
+        ":material/swap_vert:",
+        "The number of instances of {} follows its calls from now on.",
+    ),
+    "stop autoscaling": Words(
+        "End the autoscaling",
+        "End it",
+        ":material/swap_vert:",
+        "The number of instances of {} stays as it is.",
+    ),
+    "delete": Words(
+        "Delete for good",
+        "Delete for good",
+        ":material/delete_forever:",
+        "Deleted: {}.",
+        typed=True,
+    ),
+    "clean up": Words(
+        "Clean up what a cut change left",
+        "Clean up",
+        ":material/mop:",
+        "What the cut change of {} had made is gone.",
+    ),
 }
 
 
@@ -54,19 +102,21 @@ class Errand:
     """A plan that waits for a yes.
 
     after: called once it is carried out, to go where one sees it.
+    cut:   the journal's entry of it, where it was begun before; None where it is new.
     done:  a second click of an impatient hand begins the dialog's script anew; the plan must not.
     """
 
     plan: Plan
     connection: Connection
     after: Callable[[], None]
+    cut: Entry | None = None
     done: bool = False
 
 
-def ask(plan: Plan, connection: Connection, after: Callable[[], None]) -> None:
-    """Open the dialog."""
+def ask(plan: Plan, connection: Connection, after: Callable[[], None], cut: Entry | None = None) -> None:
+    """Open the dialog. cut: the plan was begun before, and this carries out what is left of it."""
     words = WORDS[plan.verb]
-    st.dialog(words.title, width="medium", icon=words.icon)(body)(Errand(plan, connection, after))
+    st.dialog(words.title, width="medium", icon=words.icon)(body)(Errand(plan, connection, after, cut))
 
 
 def body(errand: Errand) -> None:
@@ -133,17 +183,21 @@ def _price(price: Price, *, sandbox: bool) -> None:
 
 
 def _carry_out(errand: Errand, words: Words) -> None:
-    """Do it, and say what happens. Raises AwsError."""
+    """Do it, and say what happens. Raises AwsError, and InputError where another process is at it."""
+    journal, aws, count = upstream.journal(), clients(errand.connection), len(errand.plan.steps)
     with st.status(f"{words.title} ...", expanded=True) as status:
 
         def on_step(number: int, step: ApiCall, said: State) -> None:
-            if said == "start":
-                of = f"{number + 1} of {len(errand.plan.steps)}: " if len(errand.plan.steps) > 1 else ""
-                status.update(label=f"{of}{messages.plain(step.what)}")
-            elif len(errand.plan.steps) > 1:
-                status.write(f":green[:material/check:] {messages.plain(step.what)}")
+            if said in PENDING:
+                of = f"{number + 1} of {count}: " if count > 1 else ""
+                status.update(label=f"{of}{messages.plain(step.what)}{PENDING[said]}")
+            elif count > 1:
+                status.write(f":green[:material/check:] {messages.plain(step.what)}{AFTER.get(said, '')}")
 
-        outcome = execute(clients(errand.connection), errand.plan, on_step=on_step)
+        if errand.cut is not None:
+            outcome = resume(aws, journal, errand.cut, on_step=on_step)
+        else:
+            outcome = execute(aws, errand.plan, on_step=on_step, journal=journal)
         errand.done = True  # before anything of Streamlit's, where a second click takes effect
         if outcome.recovered:
             status.write(
