@@ -162,7 +162,7 @@ CLONE, CONTINUE = "clone", "continue"
 JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
 """Keys of a job page's widgets that are bound to the URL under the same name."""
 
-_TOLD, _LOG_AT, _FILLED = "_told", "_log_at", "_filled"
+_TOLD, _LOG_AT = "_told", "_log_at"
 
 
 def job_asked_for() -> str:
@@ -191,37 +191,60 @@ def log_at() -> int | None:
     return found
 
 
-def field(name: str) -> str:
-    """The key of a field of the launch form."""
-    return f"launch-{name}"
+class Form:
+    """The fields of a form that a page fills in, and its visitor then changes.
+
+    Each value that the page itself puts into a field gives it a new key: with the next click the browser still sends
+    what it showed before, and under the old key that would undo the page's change.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._filled, self._changed = f"_{name}_filled", f"_{name}_changed"
+
+    def field(self, name: str) -> str:
+        """The key of a field."""
+        return f"{self._name}-{name}-{self._changes().get(name, 0)}"
+
+    def fill(self, source: str, fields: Mapping[str, Any]) -> None:
+        """Put these values in. source: what they were made from."""
+        for name, value in fields.items():
+            self.set(name, value)
+        st.session_state[self._filled] = source
+
+    def filled_from(self) -> str | None:
+        """What it was filled from; None before it was."""
+        found: str | None = st.session_state.get(self._filled)
+        return found
+
+    def fields(self, names: Iterable[str]) -> dict[str, Any]:
+        """What it holds; None for what it does not."""
+        return {name: st.session_state.get(self.field(name)) for name in names}
+
+    def get(self, name: str) -> Any:
+        """What one field holds; None where it does not."""
+        return st.session_state.get(self.field(name))
+
+    def set(self, name: str, value: Any) -> None:
+        """Change one field; only before it is drawn, as in a button's callback."""
+        key = self.field(name)
+        if key in st.session_state and st.session_state[key] == value:
+            return
+        self._changes()[name] = self._changes().get(name, 0) + 1
+        st.session_state[self.field(name)] = value
+
+    def forget(self) -> None:
+        """Fill it anew the next time."""
+        st.session_state.pop(self._filled, None)
+
+    def _changes(self) -> dict[str, int]:
+        """Field -> how often the page has changed it."""
+        found: dict[str, int] = st.session_state.setdefault(self._changed, {})
+        return found
 
 
-def fill_form(source: str, fields: Mapping[str, Any]) -> None:
-    """Put these values into the launch form. source: what they were made from."""
-    for name, value in fields.items():
-        st.session_state[field(name)] = value
-    st.session_state[_FILLED] = source
-
-
-def form_filled_from() -> str | None:
-    """What the launch form was filled from; None before it was."""
-    found: str | None = st.session_state.get(_FILLED)
-    return found
-
-
-def form_fields(names: Iterable[str]) -> dict[str, Any]:
-    """What the launch form holds; None for what it does not."""
-    return {name: st.session_state.get(field(name)) for name in names}
-
-
-def set_field(name: str, value: Any) -> None:
-    """Change one field of the launch form; only before it is drawn, as in a button's callback."""
-    st.session_state[field(name)] = value
-
-
-def forget_form() -> None:
-    """Fill the launch form anew the next time."""
-    st.session_state.pop(_FILLED, None)
+LAUNCH, DEPLOY = Form("launch"), Form("deploy")
+"""The forms that start a training job, and an endpoint."""
 
 
 def ticked_rows(key: str) -> list[int]:
