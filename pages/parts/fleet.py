@@ -85,6 +85,12 @@ def look(connection: Connection) -> Reading[Look]:
     return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
 
 
+def row(connection: Connection, endpoint: Endpoint, now: datetime) -> Row:
+    """One endpoint, with its configuration, in the same way."""
+    calls = _traffic(connection, [endpoint]).value
+    return _rows(connection, [endpoint], calls, _service(connection, [endpoint], calls).value, now)[0]
+
+
 def everything(connection: Connection) -> Fleet:
     """The list alone. Raises AwsError where it never came."""
     return _list(connection).value

@@ -25,7 +25,7 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
         st.caption(f":material/sync: Looks again every {every} s · data from {times.moment(seen.at)}")
 
 
-def why_not(part: Reading[Any], seen: Reading[TrainingJob]) -> None:
+def why_not(part: Reading[Any], seen: Reading[Any]) -> None:
     """Why a part of the page is not there or not new, unless the head says so of all."""
     if part.failure is not None and seen.failure is None:
         st.warning(messages.line(part.failure), icon=":material/history:")

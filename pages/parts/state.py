@@ -264,10 +264,10 @@ def said(component: str, trigger: str) -> object:
     return st.session_state[component].get(trigger)
 
 
-HEALTH, ENDPOINT_TEXT, WINDOW = "health", "text", "window"
+HEALTH, ENDPOINT_TEXT, WINDOW, ENDPOINT_TAB = "health", "text", "window", "part"
 """Keys of widgets of the pages about endpoints that are bound to the URL under the same name."""
 
-_TICKED, _TICKS = "_ticked_endpoints", "_endpoint_ticks"
+_TICKED, _TICKS, _TRIED = "_ticked_endpoints", "_endpoint_ticks", "_tried"
 
 
 def endpoint_looked_at() -> str:
@@ -301,3 +301,13 @@ def untick_endpoints() -> None:
     """Tick none, and draw the page anew."""
     tick_endpoints(())
     st.rerun()
+
+
+def tried(endpoint: str) -> str:
+    """The picture that this endpoint was last tried with; empty where it was not."""
+    return str(st.session_state.get(_TRIED, {}).get(endpoint, ""))
+
+
+def try_picture(endpoint: str, picture: str) -> None:
+    """Try the endpoint with this picture."""
+    st.session_state[_TRIED] = {endpoint: picture}
