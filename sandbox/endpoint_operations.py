@@ -117,18 +117,9 @@ class EndpointOperations:
         return {"EndpointArn": document["EndpointArn"]}
 
     def _deployment(self, config_name: str) -> tuple[str, list[Document]]:
-        """A configuration's own name and its variants, each with the container of its model. Raises ApiError."""
-        config = self._resources.get("endpoint-config", config_name)
-        variants = [
-            {**variant, "_container": self._container(variant)} for variant in config["ProductionVariants"]
-        ]
+        config, variants = deployment(self._resources, config_name)
         self._check_counts(variants)
-        return config["EndpointConfigName"], variants
-
-    def _container(self, variant: Document) -> Document:
-        model = self._resources.get("model", variant["ModelName"])
-        container: Document = model.get("PrimaryContainer") or model["Containers"][0]
-        return container
+        return config, variants
 
     def _check_counts(self, variants: Sequence[Document]) -> None:
         """An instance is a process here, so this machine is the quota."""
@@ -147,6 +138,21 @@ class EndpointOperations:
                     f"Instances, with current utilization of 0 Instances and a request delta of {count} Instances. "
                     "In the sandbox an instance is a process on this machine, and one variant may have so many.",
                 )
+
+
+def deployment(resources: Resources, config_name: str) -> tuple[str, list[Document]]:
+    """A configuration's own name and its variants, each with the container of its model. Raises ApiError."""
+    config = resources.get("endpoint-config", config_name)
+    variants = [
+        {**variant, "_container": _container(resources.get("model", variant["ModelName"]))}
+        for variant in config["ProductionVariants"]
+    ]
+    return config["EndpointConfigName"], variants
+
+
+def _container(model: Document) -> Document:
+    container: Document = model.get("PrimaryContainer") or model["Containers"][0]
+    return container
 
 
 def _in_progress(document: Document) -> ApiError:

@@ -186,7 +186,12 @@ class Endpoints:
         """What a change has come to, as DescribeEndpoint tells it."""
         now = self._clock()
         shown = [summary(variant, now) for variant in variants]
-        return {"ProductionVariants": shown, "PendingDeploymentSummary": None, "_pending": None}
+        return {
+            "ProductionVariants": shown,
+            "PendingDeploymentSummary": None,
+            "_pending": None,
+            "_imported": None,
+        }
 
     def _set(self, name: str, **values: Any) -> None:
         """Change a document; None takes a member away. Once the sandbox closes, nothing changes any more."""

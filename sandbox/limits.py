@@ -31,3 +31,4 @@ class Limits:
     training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program
     training_seconds: int = 86_400  # of a job that names no MaxRuntimeInSeconds
     utilisation_seconds: float = 10.0  # between two measurements of a job's processor and memory
+    endpoint_usage_seconds: float = 60.0  # the same of an endpoint's

@@ -49,7 +49,7 @@ class MotoServices:
     def __init__(self, root: Path, region: str, account: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._region, self._account = region, account
-        self._cloudwatch = CloudWatch(root / "metrics.sqlite")
+        self.cloudwatch = CloudWatch(root / "metrics.sqlite")
         self._journal = Journal(root / "journal.jsonl")
         self._lock = (
             threading.Lock()
@@ -67,7 +67,7 @@ class MotoServices:
         self._loading.join()
         with _running_lock:
             _running.discard(id(self))
-        self._cloudwatch.close()
+        self.cloudwatch.close()
         self._journal.close()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -75,7 +75,7 @@ class MotoServices:
         try:
             service = sigv4.parse(environ).service
             if service == "monitoring":
-                return self._cloudwatch(environ, start_response)
+                return self.cloudwatch(environ, start_response)
             reply = self._reply(service, environ)
         except ApiError as error:
             reply = error_reply(error, dialect(environ, service))

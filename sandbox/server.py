@@ -12,7 +12,9 @@ from types import TracebackType
 
 from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
+from sandbox.endpoint_import import EndpointImporter
 from sandbox.endpoint_operations import EndpointOperations
+from sandbox.endpoint_usage import EndpointUsage
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
 from sandbox.home import DEFAULT_PORT, Home
@@ -110,6 +112,7 @@ class Sandbox:
             self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, surroundings)
+        self._usage = EndpointUsage(self._endpoints, self.loopback, self._limits.endpoint_usage_seconds)
         runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
         resources = Resources(self._store, place)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
@@ -118,6 +121,7 @@ class Sandbox:
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         endpoints = EndpointOperations(resources, self._endpoints, self._limits)
+        self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
@@ -138,11 +142,13 @@ class Sandbox:
         """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
         self._thread.start()
         self._endpoints.resume()
+        self._usage.start()
         self._training.resume()
         return self
 
     def stop(self) -> None:
         """End every process, keep what is known, free the port."""
+        self._usage.close()
         self._training.close()
         self._endpoints.close()
         self._shipper.close()
