@@ -23,8 +23,8 @@ Verb = Literal[
 StepState = Literal["start", "waiting", "done", "recovered", "already"]
 """Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan."""
 
-Wait = Literal["", "endpoint_deleted"]
-"""What a step waits for after its call, before the next one."""
+Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
+"""What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
 
 Price = Estimate | HostingPrice
 """Both have `figures`, each with its name, a `source`, and `to_dict`."""
@@ -101,6 +101,19 @@ class Plan:
     def to_json(self) -> str:
         """The same plan always gives the same text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """What `to_dict` gave. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        price = data["price"]
+        return cls(
+            verb=data["verb"],
+            target=data["target"],
+            steps=tuple(ApiCall(**step) for step in data["steps"]),
+            price=price and (Estimate if "usd_at_max" in price else HostingPrice).from_dict(price),
+            warnings=tuple(data["warnings"]),
+            undo=data["undo"],
+        )
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
