@@ -17,6 +17,9 @@ from pages.parts import cached, messages, state, upstream
 FEW, HEIGHT = 8, 300
 """More steps than these scroll in a box of so many pixels."""
 
+ALONE = 2
+"""More warnings than these stand in one box."""
+
 PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting until it is done ..."}
 AFTER: dict[StepState, str] = {"already": " It was there already."}
 """What is said of a step while it is under way, and after it."""
@@ -126,10 +129,9 @@ def body(errand: Errand) -> None:
     _steps(plan.steps)
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
-    for warning in plan.warnings:
-        st.warning(messages.plain(warning), icon=":material/warning:")
+    _warnings(plan.warnings)
     st.caption(f":material/undo: To undo: {messages.plain(plan.undo)}")
-    meant = not words.typed or _typed(plan.target)
+    meant = not words.typed or errand.cut is not None or _typed(plan.target)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
             st.rerun()
@@ -139,7 +141,7 @@ def body(errand: Errand) -> None:
             if not errand.done:
                 _carry_out(errand, words)
             cached.shelf().expire()
-            state.tell(words.done.format(plan.target))
+            state.tell(words.done.format(_short(plan.target)))
             errand.after()
 
 
@@ -163,12 +165,29 @@ def _sent(step: ApiCall, *, alone: bool) -> str:
     return params if alone else f"{step.service}:{step.operation} {params}"
 
 
+def _warnings(warnings: Sequence[str]) -> None:
+    """A box each; many of them, such as all that a deletion leaves behind, as a list in one."""
+    if len(warnings) <= ALONE:
+        for warning in warnings:
+            st.warning(messages.plain(warning), icon=":material/warning:")
+        return
+    with st.container(height=HEIGHT if len(warnings) > FEW else "content"):
+        st.warning("\n".join(f"- {messages.plain(warning)}" for warning in warnings))
+
+
 def _typed(target: str) -> bool:
-    """Whether the target stands in the field, which asks for it."""
+    """Whether what is asked for stands in the field: the target's name, or how many there are."""
+    wanted = _short(target)
     said = st.text_input(
-        f"Type **{messages.plain(target)}** to go on", key="plan-typed", live=True, autocomplete="off"
+        f"Type **{messages.plain(wanted)}** to go on", key="plan-typed", live=True, autocomplete="off"
     )
-    return (said or "").strip() == target
+    return (said or "").strip() == wanted
+
+
+def _short(target: str) -> str:
+    """A single name as it is; how many there are, of several."""
+    count = len(target.split(", "))
+    return target if count == 1 else f"{count} endpoints"
 
 
 def _price(price: Price, *, sandbox: bool) -> None:

@@ -30,7 +30,7 @@ WORDS: dict[StepState | None, str] = {
 def show(connection: Connection, target: str = "") -> None:
     """All of them, each with its steps and its buttons. target: only those of this endpoint."""
     for entry in upstream.journal().unfinished():
-        if not target or entry.plan.target == target:
+        if not target or target in entry.plan.target.split(", "):
             _one(connection, entry)
 
 
