@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
+    from pages.parts.deploy_file import LocalFile
     from pages.parts.work import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
@@ -24,7 +25,7 @@ UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 JOB, COMPARE = "job", "compare"
 """Names in the URL: the training job that is looked at, and those that are compared."""
 
-_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES = (
+_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _LINKED = (
     "_retry",
     "_bench",
     "_examples",
@@ -32,6 +33,7 @@ _RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES = (
     "_digests",
     "_seen",
     "_job_pages",
+    "_linked",
 )
 
 
@@ -46,12 +48,14 @@ def take_retry() -> bool:
 
 
 def endpoint_asked_for() -> str:
-    """The endpoint that was chosen, or that the link names; empty where neither is so."""
-    return str(st.session_state.get(ENDPOINT) or st.query_params.get(ENDPOINT, ""))
+    """The endpoint that a new link names, else the one that was chosen; empty where neither is so."""
+    linked, chosen = str(st.query_params.get(ENDPOINT, "")), str(st.session_state.get(ENDPOINT) or "")
+    return linked if linked and linked != st.session_state.get(_LINKED) else chosen or linked
 
 
 def remember_endpoint(name: str) -> None:
     """Keep the choice in the URL, so that a copied link shows the same."""
+    st.session_state[_LINKED] = name
     if st.query_params.get(ENDPOINT) != name:
         st.query_params[ENDPOINT] = name
 
@@ -156,13 +160,16 @@ def show_job_pages(pages: int) -> None:
     st.session_state[_JOB_PAGES] = pages
 
 
+ARTIFACT, MODEL = "artifact", "model"
+"""Names in the URL of the deploy page: what to serve, besides `job`."""
+
 CLONE, CONTINUE = "clone", "continue"
 """Names in the URL of the launch page: the job that a new one is made from."""
 
 JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
 """Keys of a job page's widgets that are bound to the URL under the same name."""
 
-_TOLD, _LOG_AT = "_told", "_log_at"
+_TOLD, _LOG_AT, _MODEL_FILE = "_told", "_log_at", "_model_file"
 
 
 def job_asked_for() -> str:
@@ -230,8 +237,12 @@ class Form:
         key = self.field(name)
         if key in st.session_state and st.session_state[key] == value:
             return
-        self._changes()[name] = self._changes().get(name, 0) + 1
+        self.renew(name)
         st.session_state[self.field(name)] = value
+
+    def renew(self, name: str) -> None:
+        """Empty a field that only its widget may fill."""
+        self._changes()[name] = self._changes().get(name, 0) + 1
 
     def forget(self) -> None:
         """Fill it anew the next time."""
@@ -245,6 +256,23 @@ class Form:
 
 LAUNCH, DEPLOY = Form("launch"), Form("deploy")
 """The forms that start a training job, and an endpoint."""
+
+
+def uploaded_model() -> LocalFile | None:
+    """The `model.tar.gz` that was dropped; None where none was."""
+    found: LocalFile | None = st.session_state.get(_MODEL_FILE)
+    return found
+
+
+def keep_uploaded_model(file: LocalFile) -> None:
+    """Take this one from the drop zone, which is empty from now on."""
+    st.session_state[_MODEL_FILE] = file
+    DEPLOY.renew("file")
+
+
+def forget_uploaded_model() -> None:
+    """Let it go, from disk too."""
+    st.session_state.pop(_MODEL_FILE, None)
 
 
 def ticked_rows(key: str) -> list[int]:
