@@ -142,23 +142,24 @@ def plan_update(
     before = _rows(endpoint, old)
     rows = _with_variant(before, spec)
     tags = _new_tags(endpoint, spec)
-    if rows == before and not tags:
+    config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows})
+    same = rows == before or config["EndpointConfigName"] == old.name
+    if same and not tags:
         raise InputError(
             f"Nothing about the endpoint {endpoint.name} would change.",
-            todo="Choose another model, or other instances.",
+            todo="Choose another model, or other instances. Weights and numbers of instances are changed by scaling.",
         )
-    config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows})
     price = hosting_price(variants_asked(config), prices)
     return Plan(
         "update",
         endpoint.name,
         (
             *_uploads(spec, upload, classes),
-            *(_move(endpoint, spec, config) if rows != before else ()),
+            *(_move(endpoint, spec, config) if not same else ()),
             *_tagging(endpoint, tags),
         ),
         price,
-        (*warnings, *price_warnings(price), *(_staying(detail, old, spec) if rows != before else ())),
+        (*warnings, *price_warnings(price), *(_staying(detail, old, spec) if not same else ())),
         f"update it again, to what it has now (configuration {old.name}).",
     )
 
