@@ -85,7 +85,7 @@ def test_several_are_deleted_after_their_number(sandbox_server, stub_endpoint, s
     names = [stub_endpoint(), stub_endpoint()]
     app = dialog(deletion(sandbox_server, *names), sandbox_server)
     told = plain_texts(app)
-    assert all(f"{name}/model.tar.gz` stays in S3" in told for name in names)
+    assert all(f"{name}/model.tar.gz stays in S3" in told for name in names)
     app.text_input(key="plan-typed").set_value("2 endpoints").run()
     button(app, "Delete for good").click().run()
     assert app.success
