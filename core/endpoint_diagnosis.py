@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.diagnosis import LINES, Diagnosis, Rule, around
+from core.endpoints import Endpoint
 from core.logs import level, plain
 
 RULES: tuple[Rule, ...] = (
@@ -95,31 +96,36 @@ UNHEALTHY = Rule(
 )
 
 
-def diagnose_endpoint(
-    failure_reason: str, last_lines: Sequence[str] = (), instance_type: str = ""
-) -> Diagnosis:
-    """What happened to an endpoint that failed, or whose update did.
+def diagnose_endpoint(endpoint: Endpoint, last_lines: Sequence[str] = ()) -> Diagnosis | None:
+    """What happened to an endpoint that failed, or whose last update did; None where nothing failed.
 
-    last_lines: the end of its log, oldest first.
+    last_lines: the end of its log, oldest first; empty where it has none, or nobody has looked.
     """
+    reason = endpoint.failure_reason
+    if not reason and not endpoint.failed:
+        return None
     lines = [plain(line) for line in last_lines[-LINES:]]
     wrong = [line for line in reversed(lines) if level(line) == "error"]
-    for text in ([failure_reason] if failure_reason else []) + wrong:
+    for text in ([reason] if reason else []) + wrong:
         for rule in RULES:
             found = rule.search(text)
             if found:
-                return _filled(rule, text, found.start(), instance_type)
-    found = UNHEALTHY.search(failure_reason)
-    if found:
-        return _filled(UNHEALTHY, wrong[-1] if wrong else failure_reason, 0, instance_type)
-    return Diagnosis(
-        "It failed",
-        "AWS gives the reason below." if failure_reason else "AWS gives no reason.",
-        "Read the end of the endpoint's log, above all its first error.",
-        around(failure_reason or (wrong[-1] if wrong else ""), 0),
-    )
+                return _filled(rule, endpoint, text, found.start())
+    if UNHEALTHY.search(reason):
+        return _filled(UNHEALTHY, endpoint, wrong[-1] if wrong else reason, 0)
+    said = "AWS gives the reason below." if reason else "AWS gives no reason."
+    todo = "Read the end of the endpoint's log, above all its first error."
+    evidence = around(reason or (wrong[-1] if wrong else ""), 0)
+    return Diagnosis("It failed", f"{_before(endpoint)}{said}", todo, evidence)
 
 
-def _filled(rule: Rule, text: str, place: int, instance_type: str) -> Diagnosis:
-    words = {"instance": instance_type or "the instance type"}
-    return Diagnosis(rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, place))
+def _filled(rule: Rule, endpoint: Endpoint, text: str, place: int) -> Diagnosis:
+    types = [variant.instance_type for variant in endpoint.variants if variant.instance_type]
+    words = {"instance": types[0] if types else "the instance type"}
+    cause, todo = rule.cause.format(**words), rule.todo.format(**words)
+    return Diagnosis(rule.title, f"{_before(endpoint)}{cause}", todo, around(text, place))
+
+
+def _before(endpoint: Endpoint) -> str:
+    """What to say first of one that failed and serves all the same."""
+    return "" if endpoint.failed else "Its last update failed, and it went back to what it was. "
