@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sandbox.autoscaling import Autoscaling
 from sandbox.fleet import count_of, pending
 from sandbox.lifecycle import Endpoints
 from sandbox.limits import Limits
@@ -17,8 +18,11 @@ _RETAINED = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "I
 
 
 class EndpointOperations:
-    def __init__(self, resources: Resources, endpoints: Endpoints, limits: Limits) -> None:
+    def __init__(
+        self, resources: Resources, endpoints: Endpoints, autoscaling: Autoscaling, limits: Limits
+    ) -> None:
         self._resources, self._endpoints, self._limits = resources, endpoints, limits
+        self._autoscaling = autoscaling
 
     def operations(self) -> dict[str, Operation]:
         resources = self._resources
@@ -48,9 +52,10 @@ class EndpointOperations:
 
     def update(self, params: Params) -> Params:
         """All replicas anew, of another configuration or of the same."""
-        document = self._resources.get("endpoint", params["EndpointName"])
+        document = self._configured(params["EndpointName"])
         config, variants = self._deployment(params["EndpointConfigName"])
         _check_deployment(params.get("DeploymentConfig"))
+        self._check_targets(document, variants)
         if params.get("RetainAllVariantProperties"):
             excluded = {
                 item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties", ())
@@ -66,7 +71,7 @@ class EndpointOperations:
 
     def update_weights(self, params: Params) -> Params:
         """Weights and counts of some variants; replicas that stay go on answering."""
-        document = self._resources.get("endpoint", params["EndpointName"])
+        document = self._configured(params["EndpointName"])
         asked = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
         missing = sorted(asked.keys() - {variant["VariantName"] for variant in document["_variants"]})
         if missing:
@@ -94,6 +99,7 @@ class EndpointOperations:
             document[STATUS] = "Deleting"
 
         self._resources.store.update("endpoint", name, mark)
+        self._autoscaling.forget(name)
         self._endpoints.delete(name)
 
     def _change(self, name: str, wanted: Document, **shown: object) -> Params:
@@ -115,6 +121,24 @@ class EndpointOperations:
             raise AssertionError(name)
         self._endpoints.update(name)
         return {"EndpointArn": document["EndpointArn"]}
+
+    def _configured(self, name: str) -> Document:
+        """An endpoint whose configuration is there still: AWS changes no other. Raises ApiError."""
+        document = self._resources.get("endpoint", name)
+        self._resources.get("endpoint-config", document["EndpointConfigName"])
+        return document
+
+    def _check_targets(self, document: Document, variants: Sequence[Document]) -> None:
+        """AWS: a variant that is scaled automatically must stay, on its instance type. Raises ApiError."""
+        before = {variant["VariantName"]: variant["InstanceType"] for variant in document["_variants"]}
+        after = {variant["VariantName"]: variant["InstanceType"] for variant in variants}
+        for target in self._autoscaling.targets_of(document["EndpointName"]):
+            name = target["ResourceId"].rpartition("/")[2]
+            if before.get(name) != after.get(name):
+                text = (
+                    f'Deregister the scalable target of variant "{name}" before it goes or changes its type.'
+                )
+                raise ApiError("ValidationException", text)
 
     def _deployment(self, config_name: str) -> tuple[str, list[Document]]:
         config, variants = deployment(self._resources, config_name)

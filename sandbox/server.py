@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from sandbox.autoscaler import Autoscaler
+from sandbox.autoscaling import Autoscaling
 from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
 from sandbox.endpoint_import import EndpointImporter
@@ -39,7 +41,7 @@ from sandbox.shipping import LogShipper
 from sandbox.store import Store
 from sandbox.training import Training
 
-MOTO_SERVICES = ("sts", "iam", "monitoring", "application-autoscaling")
+MOTO_SERVICES = ("sts", "iam", "monitoring")
 POLL_SECONDS = 0.1
 
 
@@ -120,13 +122,24 @@ class Sandbox:
         self._training = Training(self._store, workshop, self._job_metrics, place.region)
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
-        endpoints = EndpointOperations(resources, self._endpoints, self._limits)
+        autoscaling = Autoscaling(resources, place)
+        endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
+        self._autoscaler = Autoscaler(
+            self._store,
+            self.loopback,
+            seconds=self._limits.scaling_seconds,
+            most=self._limits.variant_instances,
+        )
         self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,
-            json={"sagemaker": control.call, "logs": self._logs.call},
+            json={
+                "sagemaker": control.call,
+                "logs": self._logs.call,
+                "application-autoscaling": autoscaling.call,
+            },
             wsgi={"s3": self._s3, **dict.fromkeys(MOTO_SERVICES, self._moto)},
         )
         identity = self._home.identity
@@ -143,12 +156,14 @@ class Sandbox:
         self._thread.start()
         self._endpoints.resume()
         self._usage.start()
+        self._autoscaler.start()
         self._training.resume()
         return self
 
     def stop(self) -> None:
         """End every process, keep what is known, free the port."""
         self._usage.close()
+        self._autoscaler.close()
         self._training.close()
         self._endpoints.close()
         self._shipper.close()

@@ -87,7 +87,7 @@ def configs(
     notes = [] if notes is None else notes
     wanted = list(dict.fromkeys(name for name in names if name))
     with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
-        answers = pool.map(lambda name: _config(clients, name, notes), wanted)
+        answers = pool.map(lambda name: read_config(clients, name, notes), wanted)
         found = zip(wanted, answers, strict=True)
         return {name: config_from(answer) for name, answer in found if answer is not None}
 
@@ -101,9 +101,11 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
-    variants = variants_of(endpoint, _config(clients, endpoint.get("EndpointConfigName", ""), notes) or {})
+    variants = variants_of(
+        endpoint, read_config(clients, endpoint.get("EndpointConfigName", ""), notes) or {}
+    )
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
-    tags = _tags(clients, required(endpoint, "EndpointArn", doing), notes)
+    tags = read_tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
         name=name,
         status=required(endpoint, "EndpointStatus", doing),
@@ -112,7 +114,7 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         image=image,
         model_uri=model_uri,
         aws_algorithm=is_semantic_segmentation(image) if image else None,
-        classes=_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
+        classes=read_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
     )
@@ -146,7 +148,8 @@ def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int,
     return Fleet(tuple(found.values()), complete=not token)
 
 
-def _config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
+def read_config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
+    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read."""
     if not name:
         return None
     try:
@@ -170,7 +173,8 @@ def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str
         return "", ""
 
 
-def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+    """The tags of an endpoint; none, with a note, where they may not be read."""
     doing = "read the endpoint's tags"
     try:
         with clients.calling(doing):
@@ -181,7 +185,7 @@ def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in required(answer, "Tags", doing)}
 
 
-def _classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
+def read_classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
     """Names by the endpoint's tag, else from beside the artifact."""
     uri = tagged or classes_beside(model_uri)
     if uri is None:

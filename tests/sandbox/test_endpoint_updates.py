@@ -402,3 +402,14 @@ def test_what_cannot_be_updated_is_refused(sagemaker: Any, endpoint: Endpoint, s
     sagemaker.create_endpoint(EndpointName="fails", EndpointConfigName="fails")
     assert settled("fails")["EndpointStatus"] == "Failed"
     assert "only delete it" in _refused(update, EndpointName="fails", EndpointConfigName=name)[1]
+
+
+def test_an_endpoint_whose_configuration_is_gone_cannot_be_updated(
+    sagemaker: Any, endpoint: Endpoint
+) -> None:
+    """As in AWS, an update needs the old configuration and the new one."""
+    name, new = endpoint(), endpoint()
+    sagemaker.delete_endpoint_config(EndpointConfigName=name)
+    text = _refused(sagemaker.update_endpoint, EndpointName=name, EndpointConfigName=new)[1]
+    assert text.startswith("Could not find endpoint configuration")
+    assert text.endswith(f'endpoint-config/{name}".')
