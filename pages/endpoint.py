@@ -38,7 +38,7 @@ def main() -> None:
         st.info("**No endpoint is named in the address.** Choose one from the list of endpoints.")
         return
     connection = upstream.connection()
-    with messages.error_door():
+    with messages.error_door("unfinished"):
         unfinished.show(connection, name)
     changing = endpoint_live.detail(connection, name).value.endpoint.changing
     st.fragment(_look, run_every=REFRESH if changing else None)(connection, name, changing)
@@ -78,13 +78,14 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
             st.switch_page(links.SEGMENT, query_params={state.ENDPOINT: name})
-        for label, icon, tab in (
-            ("Update", ":material/published_with_changes:", endpoint_details.UPDATE),
-            ("Scale", ":material/tune:", endpoint_details.SCALE),
-        ):
-            st.button(label, icon=icon, on_click=state.choose, args=(state.ENDPOINT_TAB, tab))
+        if st.button("Update", icon=":material/published_with_changes:", disabled=detail.endpoint.changing):
+            st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
+        st.button(
+            "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, endpoint_details.SCALE)
+        )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
-            endpoint_changes.delete(connection, [name], lambda: st.switch_page(links.ENDPOINTS))
+            with messages.error_door("delete"):
+                endpoint_changes.delete(connection, [name], lambda: st.switch_page(links.ENDPOINTS))
 
 
 def _freshness(seen: Reading[EndpointDetail]) -> None:

@@ -12,6 +12,7 @@ from pages.parts import (
     endpoint_filters,
     endpoints_table,
     fleet,
+    links,
     messages,
     state,
     times,
@@ -30,9 +31,10 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Endpoints", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
-    with messages.error_door():
+    with messages.error_door("unfinished"):
         unfinished.show(connection)
     ticking = _may_change(connection)
     st.fragment(_board, run_every=TICK if ticking else None)(connection, ticking)
@@ -97,6 +99,7 @@ def _nothing(connection: Connection) -> None:
             else f"Nothing in {messages.plain(connection.region)} bills by the hour. An endpoint is made from a "
             "training job that has ended, or from a model's file."
         )
+        st.page_link(links.DEPLOY, label="Deploy the first", icon=":material/deployed_code:")
 
 
 main()

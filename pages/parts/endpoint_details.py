@@ -14,7 +14,6 @@ from pages.parts import (
     endpoint_live,
     endpoint_scale,
     endpoint_try,
-    endpoint_update,
     job_details,
     job_log,
     lineage,
@@ -23,11 +22,10 @@ from pages.parts import (
 )
 from pages.parts.latest import Reading
 
-TRAFFIC, TRY, SCALE, UPDATE, LOG, CONFIG, LINEAGE = (
+TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
     "Traffic",
     "Test call",
     "Scale",
-    "Update",
     "Log",
     "Configuration",
     "Lineage",
@@ -41,15 +39,14 @@ def show(connection: Connection, seen: Reading[EndpointDetail]) -> None:
         TRAFFIC: lambda: endpoint_charts.show(connection, detail.endpoint, seen),
         TRY: lambda: endpoint_try.show(connection, detail),
         SCALE: lambda: endpoint_scale.show(connection, detail),
-        UPDATE: lambda: endpoint_update.show(connection, detail),
         LOG: lambda: _log(connection, seen),
         CONFIG: lambda: _config(detail),
         LINEAGE: lambda: lineage.show(detail),
     }
     tabs = st.tabs(list(parts), key=state.ENDPOINT_TAB, on_change="rerun", bind="query-params")
-    for tab, draw in zip(tabs, parts.values(), strict=True):
+    for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
         if tab.open:
-            with tab, messages.error_door():
+            with tab, messages.error_door(name):
                 draw()
 
 

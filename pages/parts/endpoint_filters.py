@@ -12,39 +12,51 @@ from pages.parts import state
 from pages.parts.endpoint_chips import VERDICT_ICONS
 from pages.parts.fleet import Row
 
+NAMES = ("health", "text")
+"""Names in the address."""
+
+HEALTH, TEXT = "endpoints_health", "endpoints_text"
+"""Keys of the widgets."""
+
 
 def ask(rows: Sequence[Row]) -> list[Row]:
-    """Draw the filters and give the rows that pass. Each verdict tells how many there are of it."""
+    """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
+    asked = state.query(NAMES)
+    verdicts = [one for one in VERDICTS if one in asked.get("health", "").split(",")]
+    text = asked.get("text", "").strip()
+    for key, value in ((HEALTH, verdicts), (TEXT, text)):
+        if state.chosen(key) != value:  # setting it needlessly would take away what is being typed
+            state.choose(key, value)
     counts = Counter(row.health.verdict for row in rows)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        verdicts = st.pills(
+        st.pills(
             "Health",
-            [verdict for verdict in VERDICTS if counts[verdict] or verdict in _held()],
+            [one for one in VERDICTS if counts[one] or one in verdicts],
             selection_mode="multi",
             format_func=lambda verdict: _label(verdict, counts[verdict]),
-            key=state.HEALTH,
-            bind="query-params",
+            key=HEALTH,
+            on_change=_apply,
         )
-        text = st.text_input(
+        st.text_input(
             "Name or instance contains",
-            key=state.ENDPOINT_TEXT,
+            key=TEXT,
             max_chars=63,
             icon=":material/search:",
             width=240,
-            bind="query-params",
+            on_change=_apply,
         )
-    return [row for row in rows if _passes(row, verdicts, (text or "").strip().casefold())]
+    return [row for row in rows if _passes(row, verdicts, text.casefold())]
 
 
 def clear() -> None:
     """Show all endpoints again."""
-    state.choose(state.HEALTH, [])
-    state.choose(state.ENDPOINT_TEXT, "")
+    state.set_query(dict.fromkeys(NAMES, ""))
 
 
-def _held() -> Sequence[str]:
-    """What is chosen stays to be taken off, also when there is none of it any more."""
-    return state.chosen(state.HEALTH) or ()
+def _apply() -> None:
+    """Write what the widgets hold into the address."""
+    chosen, text = state.chosen(HEALTH) or (), state.chosen(TEXT) or ""
+    state.set_query({"health": ",".join(chosen), "text": text.strip()})
 
 
 def _label(verdict: Verdict, count: int) -> str:

@@ -62,7 +62,7 @@ def offer_deletion(connection: Connection, rows: Sequence[Row]) -> None:
         pressed = st.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
         st.caption(f"They cost **{fleet.total(chosen).per_month}** a month.")
     if pressed:
-        with messages.error_door():
+        with messages.error_door("delete"):
             endpoint_changes.delete(connection, names, state.untick_endpoints)
 
 

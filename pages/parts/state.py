@@ -292,8 +292,8 @@ def said(component: str, trigger: str) -> object:
     return st.session_state[component].get(trigger)
 
 
-HEALTH, ENDPOINT_TEXT, WINDOW, ENDPOINT_TAB = "health", "text", "window", "part"
-"""Keys of widgets of the pages about endpoints that are bound to the URL under the same name."""
+WINDOW, ENDPOINT_TAB = "window", "part"
+"""Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
 
 _TICKED, _TICKS, _TRIED = "_ticked_endpoints", "_endpoint_ticks", "_tried"
 

@@ -89,7 +89,7 @@ def test_money_on_top(open_list):
     """The page begins with what all costs an hour and a month, and what of it the idle ones waste."""
     told = figures(open_list())
     assert told["An hour"] == "$8.45"
-    assert told["A month"] == "$6,167.62"
+    assert told["A month"] == "$6,166.60"
     assert told["Wasted by 2 idle, a month"] == "$2,941.17"
     assert "This month so far" in told
 
@@ -143,7 +143,7 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     for kind in ("endpoint", "endpoint configuration", "model"):
         for name in ("forgotten", "never-called"):
             assert f"Delete the {kind} {name}" in told
-    assert "The artifact `s3://models/forgotten/output/model.tar.gz` stays" in told
+    assert "The artifact s3://models/forgotten/output/model.tar.gz stays" in told
     assert "Type **2 endpoints** to go on" in app.text_input(key="plan-typed").label
     assert button(app, "Delete for good").disabled
     assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="forgotten")
