@@ -443,6 +443,17 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
         execute(at.clients, stale)
 
 
+def test_who_may_not_list_a_bucket_can_write_but_not_over(at: Place) -> None:
+    """Where S3 says "denied" of an object that is not there, it is written, and another one's is still kept."""
+    name = at.name("blind")
+    target = spec(name, classes_uri=f"s3://{BUCKET}/blind/classes.json")
+    denied = {"code": "AccessDenied", "message": "Access Denied", "status": 403}
+    at.faults.add("error", operation="GET /endpoint-changes/blind/.*", **denied)
+    assert states(execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(2))))[0] == "done"
+    with pytest.raises(errors.TakenError):
+        execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(3)))
+
+
 def test_the_list_tells_all_of_them(at: Place) -> None:
     """Search tells status, configuration, variants and tags of a deployed endpoint."""
     name = at.name("in-the-list")
