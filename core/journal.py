@@ -42,6 +42,7 @@ class Entry:
     id:       the name of its file.
     begun_at: aware, UTC.
     who:      who began it; empty where nobody said.
+    identity: the ARN that it was begun as; place: the account and the region. Both empty where nobody said.
     states:   of each of its steps; None: not begun, or refused. "start" without more: nobody knows.
     error:    why the last try failed; else empty.
     ended_at: None while it has not.
@@ -55,6 +56,8 @@ class Entry:
     outcome: Outcome
     error: str = ""
     ended_at: datetime | None = None
+    identity: str = ""
+    place: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -89,7 +92,7 @@ class Journal:
         self.folder, self._clock, self._who = folder / "plans", clock, who
 
     @contextmanager
-    def begin(self, plan: Plan) -> Iterator[Record]:
+    def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[Record]:
         """Write a plan down, and hold its file while it is carried out. Raises SettingsError."""
         name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
@@ -99,7 +102,7 @@ class Journal:
             raise _unwritable(self.folder, error) from error
         with _held(file):
             record = Record(file, self._clock)
-            record.add("plan", who=self._who, plan=plan.to_dict())
+            record.add("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
             yield record
 
     @contextmanager
@@ -114,7 +117,7 @@ class Journal:
             os.close(file)
             raise _not_ours(entry)
         with _held(file):
-            now = _read(path, held=False)
+            now = _read(path, looked=True)
             if now is None or not now.unfinished:
                 raise _not_ours(entry)
             os.write(file, b"\n")  # a process that died may have left half a line
@@ -127,7 +130,7 @@ class Journal:
         if not self.folder.is_dir():
             return ()
         paths = sorted(self.folder.glob("*.jsonl"), reverse=True)[:MAX_ENTRIES]
-        return tuple(entry for path in paths if (entry := _read(path, held=_is_held(path))) is not None)
+        return tuple(entry for path in paths if (entry := _read(path)) is not None)
 
     def unfinished(self) -> tuple[Entry, ...]:
         """Those to finish, to clean up, or to leave."""
@@ -156,7 +159,7 @@ def _held(file: int) -> Iterator[None]:
 
 
 def _is_held(path: Path) -> bool:
-    with path.open("r+b") as file:
+    with path.open("rb") as file:
         return not _locked(file.fileno(), shared=True)
 
 
@@ -177,12 +180,16 @@ def _locked(file: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _read(path: Path, *, held: bool) -> Entry | None:
-    """None for a file of something else, and for one that was cut before its plan was whole."""
+def _read(path: Path, *, looked: bool = False) -> Entry | None:
+    """None for a file of something else, and for one that was cut before its plan was whole.
+
+    looked: whether its lock is ours, so that nobody else is at it.
+    """
     try:
+        held = not looked and _is_held(path)
         rows = [row for line in path.read_text("utf-8").splitlines() if (row := _row(line))]
         return _entry(path.name, rows, held=held)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError):
         return None
 
 
@@ -219,6 +226,8 @@ def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> Entry:
         outcome=outcome,
         error=end.get("error", ""),
         ended_at=datetime.fromisoformat(end["at"]) if end else None,
+        identity=first["identity"],
+        place=first["place"],
     )
 
 

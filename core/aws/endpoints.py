@@ -47,7 +47,8 @@ OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
     """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
 
-    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
+    Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
+    without variants and tags, and with a note. Raises AwsError.
     """
     query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     try:
@@ -87,7 +88,8 @@ def configs(
     notes = [] if notes is None else notes
     wanted = list(dict.fromkeys(name for name in names if name))
     with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
-        answers = pool.map(lambda name: read_config(clients, name, notes), wanted)
+        many = len(wanted) > READERS
+        answers = pool.map(lambda name: read_config(clients, name, notes, many=many), wanted)
         found = zip(wanted, answers, strict=True)
         return {name: config_from(answer) for name, answer in found if answer is not None}
 
@@ -154,13 +156,19 @@ def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int,
     return Fleet(tuple(found.values()), complete=not token)
 
 
-def read_config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
-    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read."""
+def read_config(
+    clients: Clients, name: str, notes: list[str], *, many: bool = False
+) -> dict[str, Any] | None:
+    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read.
+
+    many: one of a great number, which are asked for by the client that slows itself down.
+    """
     if not name:
         return None
     try:
         with clients.calling(f"look at the endpoint configuration {name}"):
-            answer: dict[str, Any] = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            client = clients.lists if many else clients.sagemaker
+            answer: dict[str, Any] = client.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
         notes.append(str(error))
         return None

@@ -43,6 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Server"
 BUCKET = "endpoint-changes"
+SLOW = f"s3://{BUCKET}/slow/model.tar.gz"
 PRICES = shipped_prices("us-east-1")
 ONE_PLAN = ROOT / "tests/support/one_plan.py"
 
@@ -214,10 +215,10 @@ def test_a_lost_reply_of_a_change_is_found_done(at: Place) -> None:
 
 def test_what_is_gone_already_is_deleted(at: Place) -> None:
     """A delete whose endpoint, configuration and model somebody else deleted meanwhile is done."""
-    found = at.deployed(at.name("gone"))
+    found = replace(at.deployed(at.name("gone")), scaling=(Scaling("AllTraffic", 1, 2, 60.0),))
     plan = plan_delete([found], users(at.clients, [found]))
     execute(at.clients, plan)
-    assert states(execute(at.clients, plan)) == ["already", "done", "already", "already"]
+    assert states(execute(at.clients, plan)) == ["already", "already", "done", "already", "already"]
 
 
 def test_what_others_use_is_seen_and_stays(at: Place) -> None:
@@ -233,6 +234,29 @@ def test_what_others_use_is_seen_and_stays(at: Place) -> None:
     assert at.remains("shares") == [model]
     execute(at.clients, plan_delete([other], users(at.clients, [other])))
     assert at.remains("shares") == at.remains("borrows") == []
+
+
+def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
+    """A deploy whose model does not come up leaves a failed endpoint, which goes as any other."""
+    name = at.name("fails")
+    execute(at.clients, deploy(name, "missing"))
+    found = at.settled(name)
+    assert (found.endpoint.status, bool(found.endpoint.failure_reason)) == ("Failed", True)
+    with pytest.raises(errors.TakenError, match="name is taken"):
+        execute(at.clients, deploy(name, "missing"))
+    execute(at.clients, plan_delete([found], users(at.clients, [found])))
+    assert at.remains(name) == []
+
+
+def test_a_change_of_one_that_is_changing_is_refused(at: Place) -> None:
+    """A change planned before another one began is refused as not ready, and nothing of it is half done."""
+    name = at.name("busy")
+    now = at.deployed(name)
+    scale = plan_scale(now.endpoint, [VariantChange("AllTraffic", weight=2.0)], PRICES)
+    execute(at.clients, plan_update(now, spec_of(now).with_model(IMAGE, SLOW), PRICES))
+    with pytest.raises(errors.NotReadyError, match="in-progress"):
+        execute(at.clients, scale)
+    assert at.settled(name).models[0].model_uri == SLOW
 
 
 def test_throttling_is_waited_out(at: Place) -> None:
@@ -259,6 +283,9 @@ def test_an_expired_token_in_the_middle_is_finished_later(at: Place, journal: Jo
     (entry,) = journal.unfinished()
     assert (entry.states, entry.outcome, entry.who) == (("done", "done", None), "failed", "ada")
     assert "expired" in entry.error
+    assert entry.identity.startswith("arn:aws:")
+    with pytest.raises(errors.InputError, match="begun in account 1, and this is account"):
+        resume(at.clients, journal, replace(entry, place="account 1"))
     at.faults.clear()
     assert states(resume(at.clients, journal, entry)) == ["already", "already", "done"]
     assert journal.unfinished() == ()
@@ -414,6 +441,17 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
     at.clients.client_for_changes("s3").delete_object(Bucket=BUCKET, Key="uploaded/model.tar.gz")
     with pytest.raises(errors.InputError, match="has changed since"):
         execute(at.clients, stale)
+
+
+def test_who_may_not_list_a_bucket_can_write_but_not_over(at: Place) -> None:
+    """Where S3 says "denied" of an object that is not there, it is written, and another one's is still kept."""
+    name = at.name("blind")
+    target = spec(name, classes_uri=f"s3://{BUCKET}/blind/classes.json")
+    denied = {"code": "AccessDenied", "message": "Access Denied", "status": 403}
+    at.faults.add("error", operation="GET /endpoint-changes/blind/.*", **denied)
+    assert states(execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(2))))[0] == "done"
+    with pytest.raises(errors.TakenError):
+        execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(3)))
 
 
 def test_the_list_tells_all_of_them(at: Place) -> None:

@@ -34,7 +34,7 @@ def only(journal: Journal) -> Path:
 def test_a_plan_that_ended_is_kept_with_who_and_when(journal: Journal) -> None:
     """An entry says who did what, when, with what outcome; one that is done is not offered."""
     assert journal.entries() == journal.unfinished() == ()
-    with journal.begin(PLAN) as record:
+    with journal.begin(PLAN, identity="arn", place="home") as record:
         record.step(0, "start")
         record.step(0, "done")
         record.step(1, "already")
@@ -43,6 +43,7 @@ def test_a_plan_that_ended_is_kept_with_who_and_when(journal: Journal) -> None:
     (entry,) = journal.entries()
     assert (entry.plan, entry.who, entry.begun_at.date(), entry.outcome) == (PLAN, "ada", NOW.date(), "done")
     assert entry.states == ("done", "already", "recovered")
+    assert (entry.identity, entry.place) == ("arn", "home")
     assert entry.ended_at is not None
     assert entry.ended_at > entry.begun_at
     assert journal.unfinished() == ()
@@ -142,7 +143,7 @@ def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
         path.write_bytes(whole[:end])
         entries = journal.entries()
         assert len(entries) == (end >= plan)
-        if entries and entries[0].unfinished:
+        if entries and entries[0].unfinished and end % 7 == 0:
             with journal.again(entries[0]) as record:
                 record.step(2, "start")
             assert journal.entries()[0].states[2] == "start"
@@ -150,12 +151,21 @@ def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\n", "x", "5", "[]", '{"event": "plan"}', '{"event": "plan", "at": "x", "who": "", "plan": {}}'],
+    [
+        "",
+        "\n",
+        "x",
+        "5",
+        "[]",
+        '{"event": "plan"}',
+        '{"event": "plan", "at": "x", "who": "", "identity": "", "place": "", "plan": {}}',
+    ],
 )
 def test_a_foreign_file_is_left_out(journal: Journal, text: str) -> None:
     """A file of something else in the folder is neither an entry nor an error."""
     journal.folder.mkdir(parents=True)
     (journal.folder / "other.jsonl").write_text(text)
+    (journal.folder / "folder.jsonl").mkdir()
     assert journal.entries() == ()
 
 
