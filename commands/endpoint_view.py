@@ -79,6 +79,7 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
     """One row for JSON."""
     endpoint, calls = row.endpoint, row.traffic
     last = calls.last_call if calls else None
+    last = min(last, datetime.now(UTC)) if last else None  # the step under way has not ended
     return {
         "name": endpoint.name,
         "status": endpoint.status,
