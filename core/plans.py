@@ -13,9 +13,21 @@ from typing import Any, Literal
 
 from core.cost import Estimate, PriceTable, estimate
 from core.errors import InputError
+from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
-Verb = Literal["launch", "stop"]
+Verb = Literal[
+    "launch", "stop", "deploy", "update", "scale", "autoscale", "stop autoscaling", "delete", "clean up"
+]
+
+StepState = Literal["start", "waiting", "done", "recovered", "already"]
+"""Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan."""
+
+Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
+"""What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
+
+Price = Estimate | HostingPrice
+"""Both have `figures`, each with its name, a `source`, and `to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +38,14 @@ class ApiCall:
     operation: AWS's name of it, such as "CreateTrainingJob".
     params:    as AWS takes them; only text, numbers, truth values, lists and mappings.
     what:      what it does, in words.
+    then:      what to wait for after it.
     """
 
     service: str
     operation: str
     params: Mapping[str, Any]
     what: str
+    then: Wait = ""
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.service}:{self.operation} {json.dumps(self.params, indent=2, ensure_ascii=False)}"
@@ -52,7 +66,7 @@ class Plan:
     verb: Verb
     target: str
     steps: tuple[ApiCall, ...]
-    price: Estimate | None
+    price: Price | None
     warnings: tuple[str, ...]
     undo: str
 
@@ -75,10 +89,11 @@ class Plan:
                     "operation": step.operation,
                     "params": step.params,
                     "what": step.what,
+                    "then": step.then,
                 }
                 for step in self.steps
             ],
-            "price": _price_dict(self.price),
+            "price": self.price.to_dict() if self.price else None,
             "warnings": list(self.warnings),
             "undo": self.undo,
         }
@@ -86,6 +101,19 @@ class Plan:
     def to_json(self) -> str:
         """The same plan always gives the same text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """What `to_dict` gave. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        price = data["price"]
+        return cls(
+            verb=data["verb"],
+            target=data["target"],
+            steps=tuple(ApiCall(**step) for step in data["steps"]),
+            price=price and (Estimate if "usd_at_max" in price else HostingPrice).from_dict(price),
+            warnings=tuple(data["warnings"]),
+            undo=data["undo"],
+        )
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
@@ -129,18 +157,7 @@ def plan_stop(job: TrainingJob) -> Plan:
     )
 
 
-def _price(price: Estimate | None) -> str:
-    if price is None or price.per_hour is None:
-        return "unknown" if price else "nothing"
-    return f"{price.per_hour} an hour, {price.at_max} at the maximum run time ({price.source})"
-
-
-def _price_dict(price: Estimate | None) -> dict[str, str | None] | None:
-    if price is None:
-        return None
-    hourly, most = price.per_hour, price.at_max
-    return {
-        "usd_per_hour": str(hourly.usd) if hourly else None,
-        "usd_at_max": str(most.usd) if most else None,
-        "source": price.source,
-    }
+def _price(price: Price) -> str:
+    if price.per_hour is None:
+        return "unknown"
+    return f"{', '.join(f'{amount} {name}' for name, amount in price.figures)} ({price.source})"

@@ -26,7 +26,7 @@ from core.aws.storage import get_bytes
 from core.aws.training import JobList
 from core.cost import PriceTable, shipped_prices
 from core.curves import MetricSeries
-from core.endpoints import EndpointList, Serving
+from core.endpoints import Fleet, Serving
 from core.errors import CoreError, InputError
 from core.image import encode, open_photo
 from core.job_filter import JobFilter
@@ -89,7 +89,7 @@ def connection(settings: Settings) -> Connection:
 
 
 @st.cache_data(ttl="15s", max_entries=16, show_spinner=False)
-def endpoints(connection: Connection) -> EndpointList:
+def endpoints(connection: Connection) -> Fleet:
     """All endpoints, newest first."""
     return list_endpoints(clients(connection))
 
