@@ -17,7 +17,15 @@ from core.endpoint_spec import (
     tag_rows,
     variant_request,
 )
-from core.endpoint_steps import at_rest, new_config, new_model, price_warnings, put_object, the_variant
+from core.endpoint_steps import (
+    at_rest,
+    new_config,
+    new_model,
+    price_warnings,
+    put_object,
+    stop_autoscaling,
+    the_variant,
+)
 from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
@@ -155,7 +163,7 @@ def plan_update(
         endpoint.name,
         (
             *_uploads(spec, upload, classes),
-            *(_move(endpoint, spec, config) if not same else ()),
+            *(_move(detail, spec, config) if not same else ()),
             *_tagging(endpoint, tags),
         ),
         price,
@@ -223,10 +231,22 @@ def _with_variant(rows: list[Row], spec: EndpointSpec) -> list[Row]:
     return [{**kept, **new} if row is old else row for row in rows]
 
 
-def _move(endpoint: Endpoint, spec: EndpointSpec, config: Row) -> tuple[ApiCall, ...]:
-    params = {"EndpointName": endpoint.name, "EndpointConfigName": config["EndpointConfigName"]}
-    what = f"Move the endpoint {endpoint.name} to it; the old one answers until the new one does."
-    return (*new_model(spec), new_config(config), ApiCall("sagemaker", "UpdateEndpoint", params, what))
+def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiCall, ...]:
+    params = {"EndpointName": detail.name, "EndpointConfigName": config["EndpointConfigName"]}
+    what = f"Move the endpoint {detail.name} to it; the old one answers until the new one does."
+    return (
+        *new_model(spec),
+        new_config(config),
+        *(stop_autoscaling(detail.name, name) for name in _no_longer_scaled(detail, spec)),
+        ApiCall("sagemaker", "UpdateEndpoint", params, what),
+    )
+
+
+def _no_longer_scaled(detail: EndpointDetail, spec: EndpointSpec) -> tuple[str, ...]:
+    """AWS refuses another instance type for a variant that is scaled automatically."""
+    found = detail.endpoint.variant(spec.variant)
+    scaled = spec.variant in {row.variant for row in detail.scaling}
+    return (spec.variant,) if found and scaled and found.instance_type != spec.instance_type else ()
 
 
 def _new_tags(endpoint: Endpoint, spec: EndpointSpec) -> dict[str, str]:
@@ -248,7 +268,12 @@ def _staying(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) ->
     found = detail.endpoint.variant(spec.variant)
     left = f" and the model {found.model}" if found and found.model != spec.model_name else ""
     stays = f"The configuration {old.name}{left} stay{'' if left else 's'}, for the way back."
+    scaled = tuple(
+        f"The variant {name} is no longer scaled automatically; set that up again afterwards."
+        for name in _no_longer_scaled(detail, spec)
+    )
     return (
+        *scaled,
         "While it moves, the old instances and the new ones bill side by side.",
         f"{stays} Deleting the endpoint takes what is left along.",
     )

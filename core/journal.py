@@ -42,6 +42,7 @@ class Entry:
     id:       the name of its file.
     begun_at: aware, UTC.
     who:      who began it; empty where nobody said.
+    identity: the ARN that it was begun as; place: the account and the region. Both empty where nobody said.
     states:   of each of its steps; None: not begun, or refused. "start" without more: nobody knows.
     error:    why the last try failed; else empty.
     ended_at: None while it has not.
@@ -55,6 +56,8 @@ class Entry:
     outcome: Outcome
     error: str = ""
     ended_at: datetime | None = None
+    identity: str = ""
+    place: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -89,7 +92,7 @@ class Journal:
         self.folder, self._clock, self._who = folder / "plans", clock, who
 
     @contextmanager
-    def begin(self, plan: Plan) -> Iterator[Record]:
+    def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[Record]:
         """Write a plan down, and hold its file while it is carried out. Raises SettingsError."""
         name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
@@ -99,7 +102,7 @@ class Journal:
             raise _unwritable(self.folder, error) from error
         with _held(file):
             record = Record(file, self._clock)
-            record.add("plan", who=self._who, plan=plan.to_dict())
+            record.add("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
             yield record
 
     @contextmanager
@@ -202,10 +205,9 @@ def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> Entry:
     end: Mapping[str, Any] = {}
     for row in rows[1:]:
         if row["event"] == "step":
-            there = row["state"] == "already" and states[row["number"]] is not None
-            states[row["number"]] = (
-                "done" if there else row["state"]
-            )  # what is there was made by an earlier try
+            before = states[row["number"]]
+            ours = row["state"] == "already" and before not in (None, "already")
+            states[row["number"]] = "done" if ours else row["state"]  # there, since an earlier try made it
         end = row if row["event"] == "end" else {}
     if held:
         outcome = "under way"
@@ -220,6 +222,8 @@ def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> Entry:
         outcome=outcome,
         error=end.get("error", ""),
         ended_at=datetime.fromisoformat(end["at"]) if end else None,
+        identity=first["identity"],
+        place=first["place"],
     )
 
 

@@ -34,7 +34,7 @@ LIST_ATTEMPTS = 5
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
 
-READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Search|Filter|Invoke)[A-Z].*|Search")
+READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Filter)[A-Z].*|Search|InvokeEndpoint")
 """Operations that change nothing. (Invoking an endpoint runs its model, and changes nothing either.)"""
 
 PRICING_REGION = "us-east-1"

@@ -47,7 +47,8 @@ OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
     """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
 
-    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
+    Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
+    without variants and tags, and with a note. Raises AwsError.
     """
     query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     try:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -23,6 +23,7 @@ from botocore import xform_name
 
 from core.aws.connection import Clients
 from core.aws.errors import required
+from core.aws.identity import whoami
 from core.aws.operations import OPERATIONS, Operation, endpoint_now
 from core.endpoints import CHANGING, FAILED, in_words
 from core.errors import (
@@ -127,18 +128,35 @@ def execute(
     Steps before the failed one stay done; `on_step` has told of them, and the journal keeps them.
     """
     _known(plan)
-    with journal.begin(plan) if journal else nullcontext() as record:
+    with ExitStack() as stack:
+        record = None
+        if journal is not None:
+            identity, place = _here(clients)
+            record = stack.enter_context(journal.begin(plan, identity=identity, place=place))
         return _run(clients, plan, Teller(on_step, record), again=False)
 
 
 def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> Outcome:
     """Carry out what is left of a cut plan: each step found done is "already", and is not done again.
 
-    Raises InputError where another process is at it, else as `execute`.
+    Raises InputError where another process is at it, or it was begun in another account; else as `execute`.
     """
     _known(entry.plan)
+    _, place = _here(clients)
+    if entry.place != place:
+        raise InputError(
+            f"The change {entry.plan.verb} {entry.plan.target} was begun in {entry.place}, and this is {place}.",
+            todo="Go on there, or leave it.",
+        )
     with journal.again(entry) as record:
         return _run(clients, entry.plan, Teller(on_step, record), again=True)
+
+
+def _here(clients: Clients) -> tuple[str, str]:
+    """As whom we change things, and where: a name means nothing in another account or region."""
+    caller, connection = whoami(clients), clients.connection
+    sandbox = " of the sandbox" if connection.is_sandbox else ""
+    return caller.arn, f"account {caller.account} in {connection.region}{sandbox}"
 
 
 def _known(plan: Plan) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.connection import Clients
+from core.errors import DeniedError
 
 Params = Mapping[str, Any]
 
@@ -145,7 +146,17 @@ def _policy_there(clients: Clients, params: Params) -> bool:
 
 
 def _object_written(clients: Clients, params: Params) -> bool:
-    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object."""
+    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object.
+
+    Who may not list a bucket is told "denied" of what is not there; S3 itself then keeps us from writing over it.
+    """
+    try:
+        return _same_bytes(clients, params)
+    except DeniedError:
+        return False
+
+
+def _same_bytes(clients: Clients, params: Params) -> bool:
     bucket, key = params["Bucket"], params["Key"]
     with clients.calling(f"look at s3://{bucket}/{key}"):
         if "Filename" in params:

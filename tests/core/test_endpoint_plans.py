@@ -199,6 +199,27 @@ def test_another_machine_loses_what_belongs_to_the_old_one() -> None:
     assert set(other.steps[0].params["ProductionVariants"][0]) == {*row("a"), "RoutingConfig"}
 
 
+def test_another_machine_ends_autoscaling() -> None:
+    """AWS refuses another instance type while a variant is scaled automatically: that is ended first, and told."""
+    now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
+    plan = plan_update(now, replace(spec_of(now), instance_type="ml.c5.xlarge"), PRICES)
+    assert calls(plan) == ["CreateEndpointConfig", "DeregisterScalableTarget", "UpdateEndpoint"]
+    assert "no longer scaled" in plan.warnings[0]
+    more = plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    assert calls(more) == ["CreateEndpointConfig", "UpdateEndpoint"]
+
+
+def test_weights_are_not_set_back_by_an_update() -> None:
+    """An update to just what the configuration said before it was scaled is refused: AWS would see no new one."""
+    first = plan_deploy(SPEC, PRICES).steps[1].params
+    now = detail(*first["ProductionVariants"])
+    asked = config_from({**first, "CreationTime": CREATED})
+    scaled = replace(now.endpoint.variants[0], desired_count=3)
+    now = replace(now, config=asked, endpoint=replace(now.endpoint, variants=(scaled,)))
+    with pytest.raises(InputError, match="changed by scaling"):
+        plan_update(now, replace(spec_of(now), instance_count=1, job="roads-7"), PRICES)
+
+
 def test_a_new_name_is_a_variant_more() -> None:
     """A variant whose name is not there yet comes beside the others; the endpoint's own lineage stays."""
     now = detail()
