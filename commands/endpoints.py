@@ -216,8 +216,10 @@ def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
 
 
 def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
+    from core.aws.execute import check_place
     from core.endpoint_plans import clean_up
 
+    check_place(clients, entry)
     plan = clean_up(entry.plan, entry.states)
     if agreed(plan, yes=yes, dry_run=False, as_json=False):
         carry_out(clients, plan, journal=journal())
