@@ -1,105 +1,125 @@
-"""Why an endpoint, or its last update, failed: AWS's reason in plain words, with what to do next.
+"""Why an endpoint failed, in plain words, with what to do next.
 
-As with training jobs, the text itself is shown where no pattern fits: a guess would cost somebody a day.
+AWS's reason often says no more than that the container did not answer; then its log tells. Where nothing fits, the
+text itself is shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.diagnosis import LINES, Diagnosis, Rule
-from core.endpoints import Endpoint
+from core.diagnosis import LINES, Diagnosis, Rule, around
 from core.logs import level, plain
-
-MAX_EVIDENCE = 600
 
 RULES: tuple[Rule, ...] = (
     Rule(
         "Quota reached",
         r"ResourceLimitExceeded|account-level service limit|quota exceeded",
         "The account may not run (another) {instance} for endpoints in this region.",
-        "Delete an endpoint that stands idle, take another instance type, or ask for more under Service Quotas: "
+        "Delete an endpoint that idles, take another instance type, or ask for more under Service Quotas: "
         "“{instance} for endpoint usage”.",
     ),
     Rule(
         "No machine free",
-        r"InsufficientCapacity|unable to provision requested ML compute capacity|insufficient capacity",
+        r"CapacityError|unable to provision requested ML compute capacity|insufficient (?:instance )?capacity",
         "AWS had no {instance} to give at that time.",
-        "Try again later, or take another instance type or region.",
+        "Delete the endpoint, and deploy again later or with another instance type.",
     ),
     Rule(
-        "The model's file is not there",
-        r"model data .{0,200}(?:not found|does not exist|no such|could not (?:be )?(?:found|access))"
-        r"|could not find model data|NoSuchKey|NoSuchBucket|specified (?:key|bucket) does not",
-        "There is no model.tar.gz at the address that the model names.",
-        "Look at the artifact's address under “Lineage”; deploy again with the right one.",
+        "The sandbox has no MXNet",
+        r"MXNet .{0,20}is (?:not )?installed",
+        "The sandbox's models need MXNet 1.9.1, which cannot be used on this machine.",
+        "Do what the text below says.",
     ),
     Rule(
-        "Access denied",
-        r"access ?denied|is not authorized to perform|could not assume role|cannot assume|\b403\b.{0,40}forbidden",
-        "The model's role may not do what the text below says, most often read the artifact or the image.",
-        "Allow it in the role's policy: s3:GetObject on the artifact, and pulling the image from ECR.",
+        "The sandbox has no such image",
+        r"no program on this machine stands for the image",
+        "The sandbox serves the semantic segmentation algorithm alone.",
+        "Serve the model with the algorithm's own image: leave the choice of it to Segdeck.",
     ),
     Rule(
-        "The model's file cannot be used",
-        r"unable to (?:extract|untar|unpack)|invalid tar|not in gzip format|(?:corrupt|damaged|broken|truncated)"
-        r"|hyperparams\.json|model_best\.params|model_algo-1"
-        r"|(?:archive|model\.tar\.gz)\b.{0,120}(?:lacks|missing|holds no)",
-        "The archive is damaged, or is not one of this algorithm's: that has model_best.params and "
-        "hyperparams.json at its top.",
-        "Look into the file, take the one that the training job wrote, and deploy again.",
+        "The model cannot be fetched",
+        r"could not (?:access|find|download) model data|model data .{0,200}(?:access ?denied|does not exist)",
+        "There is no artifact at that address, it lies in another region, or the role may not read it.",
+        "Check the address, and that the role trusts sagemaker.amazonaws.com and may do s3:GetObject there.",
     ),
     Rule(
-        "The image cannot be pulled",
-        r"CannotPullContainer|image .{0,200}(?:not found|does not exist|cannot be pulled)|ECR image"
-        r"|repository .{0,120}does not",
-        "SageMaker cannot fetch the container's image: its address is of another region, or the role may not.",
-        "Take the image of this region; each region has its own account for it.",
+        "The model is no archive",
+        r"failed to extract model data|not a valid tar|valid tar\.gz|leaves the model's folder"
+        r"|unpacks to more than|a link, a device",
+        "The artifact is no .tar.gz that may be unpacked.",
+        "Deploy the model.tar.gz that the training job wrote, unchanged.",
+    ),
+    Rule(
+        "The archive holds no such model",
+        r"model archive has (?:no|neither)|parameters are those of|these are not parameters of|does not fit"
+        r"|not a file of MXNet parameters|is not a JSON object|model_best\.params|hyperparams\.json"
+        r"|Parameter .{0,200}(?:is missing|is not present|not loaded)",
+        "The archive unpacks, but what it holds is no model of this algorithm.",
+        "Deploy the model.tar.gz of a semantic segmentation job, unchanged.",
+    ),
+    Rule(
+        "The role cannot be used",
+        r"could not assume role|sts:AssumeRole|cannot assume|role .{0,200}(?:does not exist|is invalid)",
+        "SageMaker cannot take on the execution role: it does not exist, or does not trust SageMaker.",
+        "Check the role's ARN, and that its trust policy names sagemaker.amazonaws.com.",
+    ),
+    Rule(
+        "Image not found",
+        r"CannotPullContainer|requested image not found|manifest unknown|unsupported ecr|cannot find repository"
+        r"|(?:repository|image|\becr\b).{0,300}(?:does not exist|not found|not in the same region)",
+        "The container image cannot be fetched: its address, account or region is wrong, or the role may not.",
+        "Take the image of the region the endpoint runs in. Each region has its own account for it.",
     ),
     Rule(
         "Out of memory",
-        r"out of memory|cudaMalloc failed|exit code:? 137|\bMemoryError\b|\bOOM\b|std::bad_alloc|SIGKILL|signal 9",
+        r"out of memory|cudaMalloc failed|exit code:? (?:137|-9)|\bMemoryError\b|\bOOM\b"
+        r"|cannot allocate memory|std::bad_alloc|signal 9|SIGKILL",
         "The model did not fit into the memory of {instance}, or of its GPU.",
         "Take an instance with more memory.",
     ),
     Rule(
-        "The container does not come up",
-        r"ping health check|did not (?:pass|answer)|exited|exit code|CannotStartContainer|failed to start|"
-        r"not (?:come|came) up",
-        "The container ended, or did not answer SageMaker's question whether it is well.",
-        "Read the end of its log, above all the first error; most often the model's file is not what it expects.",
-    ),
-    Rule(
         "AWS failed",
-        r"InternalServerError|internal (?:server |service )?error|request to service failed",
+        r"InternalServerError|internal (?:server )?error|We encountered an internal",
         "Something broke on AWS's side, not in the model.",
-        "Try again. If it comes back, ask AWS's support with the endpoint's ARN.",
+        "Delete the endpoint and deploy again. If it comes back, ask AWS's support with the endpoint's ARN.",
     ),
 )  # fmt: skip
 """In this order: the first one that fits counts."""
 
+UNHEALTHY = Rule(
+    "The container does not answer",
+    r"ping health check",
+    "The container started, and did not say in time that it is ready; most often its model cannot be loaded.",
+    "Read the end of the endpoint's log; the first error in it tells.",
+)
 
-def diagnose_endpoint(endpoint: Endpoint, last_lines: Sequence[str] = ()) -> Diagnosis | None:
-    """What happened, in words; None where nothing failed.
 
-    last_lines: the end of its log, oldest first; empty where it has none, or nobody has looked.
+def diagnose_endpoint(
+    failure_reason: str, last_lines: Sequence[str] = (), instance_type: str = ""
+) -> Diagnosis:
+    """What happened to an endpoint that failed, or whose update did.
+
+    last_lines: the end of its log, oldest first.
     """
-    reason = endpoint.failure_reason
-    if not reason and not endpoint.failed:
-        return None
-    wrong = [plain(line) for line in reversed(last_lines[-LINES:]) if level(line) == "error"]
-    before = "" if endpoint.failed else "Its last update failed, and it went back to what it was. "
-    for rule in RULES:
-        if rule.search(reason):
-            return _filled(rule, endpoint, reason, before)
-    said = "AWS gives the reason below." if reason else "AWS gives no reason."
-    evidence = reason or (wrong[0] if wrong else "")
-    todo = "Look at the end of its log, above all at the first error."
-    return Diagnosis("It failed", f"{before}{said}", todo, evidence[:MAX_EVIDENCE])
+    lines = [plain(line) for line in last_lines[-LINES:]]
+    wrong = [line for line in reversed(lines) if level(line) == "error"]
+    for text in ([failure_reason] if failure_reason else []) + wrong:
+        for rule in RULES:
+            found = rule.search(text)
+            if found:
+                return _filled(rule, text, found.start(), instance_type)
+    found = UNHEALTHY.search(failure_reason)
+    if found:
+        return _filled(UNHEALTHY, wrong[-1] if wrong else failure_reason, 0, instance_type)
+    return Diagnosis(
+        "It failed",
+        "AWS gives the reason below." if failure_reason else "AWS gives no reason.",
+        "Read the end of the endpoint's log, above all its first error.",
+        around(failure_reason or (wrong[-1] if wrong else ""), 0),
+    )
 
 
-def _filled(rule: Rule, endpoint: Endpoint, reason: str, before: str) -> Diagnosis:
-    types = [variant.instance_type for variant in endpoint.variants if variant.instance_type]
-    words = {"instance": types[0] if types else "the instance type", "name": "", "hint": ""}
-    cause, todo = rule.cause.format(**words), rule.todo.format(**words)
-    return Diagnosis(rule.title, f"{before}{cause}", todo, reason[:MAX_EVIDENCE])
+def _filled(rule: Rule, text: str, place: int, instance_type: str) -> Diagnosis:
+    words = {"instance": instance_type or "the instance type"}
+    return Diagnosis(rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, place))

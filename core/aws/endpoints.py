@@ -93,6 +93,12 @@ def configs(
         return {name: config_from(answer) for name, answer in found if answer is not None}
 
 
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """One endpoint as it is now, without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
+
+
 def describe_serving(clients: Clients, name: str) -> Serving:
     """One endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
 

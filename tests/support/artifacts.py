@@ -51,21 +51,19 @@ def aws_files(
 def archive(
     files: Mapping[str, bytes],
     *more: tarfile.TarInfo,
-    first: Sequence[tarfile.TarInfo] = (),
     kind: int = tarfile.PAX_FORMAT,
+    level: int = 6,
 ) -> bytes:
-    """A .tar.gz with these files; `first` stand before them and `more` behind, without content."""
+    """A .tar.gz with these files, and `more` without content behind them."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=kind) as tar:
-        for entry in first:
-            tar.addfile(entry)
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
         for entry in more:
             tar.addfile(entry)
-    return gzip.compress(buffer.getvalue(), 6, mtime=0)
+    return gzip.compress(buffer.getvalue(), level, mtime=0)
 
 
 def special(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
