@@ -85,7 +85,12 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):
-                endpoint_changes.delete(connection, [name], lambda: st.switch_page(links.ENDPOINTS))
+                endpoint_changes.delete(connection, [name], _leave)
+
+
+def _leave() -> None:
+    # An empty mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    st.switch_page(links.ENDPOINTS, query_params={})
 
 
 def _freshness(seen: Reading[EndpointDetail]) -> None:
