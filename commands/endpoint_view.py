@@ -212,8 +212,12 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
     """Of an endpoint that failed, or whose last update did."""
     from core.endpoint_diagnosis import diagnose_endpoint
 
-    found = diagnose_endpoint(detail.endpoint)
-    return {"title": found.title, "cause": found.cause, "todo": found.todo} if found else None
+    endpoint = detail.endpoint
+    if not endpoint.failed and not endpoint.failure_reason:
+        return None
+    kind = next((variant.instance_type for variant in endpoint.variants), "")
+    found = diagnose_endpoint(endpoint.failure_reason, (), kind)
+    return {"title": found.title, "cause": found.cause, "todo": found.todo}
 
 
 def _line(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Why an endpoint, or its last update, failed: in plain words, with what to do next.
+"""Why an endpoint failed, in plain words, with what to do next.
 
 AWS's reason often says no more than that the container did not answer; then its log tells. Where nothing fits, the
 text itself is shown.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.diagnosis import LINES, Diagnosis, Rule, around
-from core.endpoints import Endpoint
 from core.logs import level, plain
 
 RULES: tuple[Rule, ...] = (
@@ -48,7 +47,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "The model is no archive",
         r"failed to extract model data|unable to (?:extract|untar|unpack)|not a valid tar|valid tar\.gz"
-        r"|leaves the model's folder|unpacks to more than|a link, a device",
+        r"|leaves the model's folder"
+        r"|unpacks to more than|a link, a device",
         "The artifact is no .tar.gz that may be unpacked.",
         "Deploy the model.tar.gz that the training job wrote, unchanged.",
     ),
@@ -92,44 +92,37 @@ RULES: tuple[Rule, ...] = (
 
 UNHEALTHY = Rule(
     "The container does not answer",
-    r"ping health check|CannotStartContainer|failed to start",
+    r"ping health check",
     "The container started, and did not say in time that it is ready; most often its model cannot be loaded.",
     "Read the end of the endpoint's log; the first error in it tells.",
 )
 
 
-def diagnose_endpoint(endpoint: Endpoint, last_lines: Sequence[str] = ()) -> Diagnosis | None:
-    """What happened, in words; None where nothing failed.
+def diagnose_endpoint(
+    failure_reason: str, last_lines: Sequence[str] = (), instance_type: str = ""
+) -> Diagnosis:
+    """What happened to an endpoint that failed, or whose update did.
 
-    last_lines: the end of its log, oldest first; empty where it has none, or nobody has looked.
+    last_lines: the end of its log, oldest first.
     """
-    reason = endpoint.failure_reason
-    if not reason and not endpoint.failed:
-        return None
     lines = [plain(line) for line in last_lines[-LINES:]]
     wrong = [line for line in reversed(lines) if level(line) == "error"]
-    for text in ([reason] if reason else []) + wrong:
+    for text in ([failure_reason] if failure_reason else []) + wrong:
         for rule in RULES:
             found = rule.search(text)
             if found:
-                return _filled(rule, endpoint, text, found.start())
-    if UNHEALTHY.search(reason):
-        return _filled(UNHEALTHY, endpoint, wrong[-1] if wrong else reason, 0)
-    said = "AWS gives the reason below." if reason else "AWS gives no reason."
+                return _filled(rule, text, found.start(), instance_type)
+    found = UNHEALTHY.search(failure_reason)
+    if found:
+        return _filled(UNHEALTHY, wrong[-1] if wrong else failure_reason, 0, instance_type)
     return Diagnosis(
         "It failed",
-        f"{_before(endpoint)}{said}",
+        "AWS gives the reason below." if failure_reason else "AWS gives no reason.",
         "Read the end of the endpoint's log, above all its first error.",
-        around(reason or (wrong[-1] if wrong else ""), 0),
+        around(failure_reason or (wrong[-1] if wrong else ""), 0),
     )
 
 
-def _filled(rule: Rule, endpoint: Endpoint, text: str, place: int) -> Diagnosis:
-    types = [variant.instance_type for variant in endpoint.variants if variant.instance_type]
-    words = {"instance": types[0] if types else "the instance type"}
-    cause = f"{_before(endpoint)}{rule.cause.format(**words)}"
-    return Diagnosis(rule.title, cause, rule.todo.format(**words), around(text, place))
-
-
-def _before(endpoint: Endpoint) -> str:
-    return "" if endpoint.failed else "Its last update failed, and it went back to what it was. "
+def _filled(rule: Rule, text: str, place: int, instance_type: str) -> Diagnosis:
+    words = {"instance": instance_type or "the instance type"}
+    return Diagnosis(rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, place))

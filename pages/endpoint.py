@@ -6,7 +6,6 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
-from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import REFUSING
 from pages.parts import (
     endpoint_changes,
@@ -54,7 +53,7 @@ def _look(connection: Connection, name: str, changing: bool) -> None:
         row = fleet.row(connection, detail.endpoint, seen.at)
         _head(connection, seen, row)
         _freshness(seen)
-        endpoint_view.verdict(row, diagnose_endpoint(detail.endpoint))
+        endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
         endpoint_view.progress(detail.endpoint, times.now())
         endpoint_view.figures(row, sandbox=connection.is_sandbox)
         for note in detail.notes:
@@ -86,7 +85,12 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):
-                endpoint_changes.delete(connection, [name], lambda: st.switch_page(links.ENDPOINTS))
+                endpoint_changes.delete(connection, [name], _leave)
+
+
+def _leave() -> None:
+    # An empty mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    st.switch_page(links.ENDPOINTS, query_params={})
 
 
 def _freshness(seen: Reading[EndpointDetail]) -> None:

@@ -58,6 +58,8 @@ def facts(detail: EndpointDetail, at: datetime) -> None:
 def verdict(row: Row, found: Diagnosis | None) -> None:
     """How it does, with the reason; what failed, with what to do."""
     if found is not None:
+        if not row.endpoint.failed:
+            st.caption(":material/undo: Its last update failed, and it is as it was before:")
         job_view.diagnosis(found, failed=row.endpoint.failed)
     elif row.health.verdict == "idle":
         st.warning(_idle(row), icon=endpoint_chips.VERDICT_ICONS["idle"])
