@@ -58,8 +58,7 @@ def deploy(
 ) -> None:
     """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
     asked = Asked(from_job, artifact, file, model, classes, to)
-    if asked.named != 1:
-        raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
+    asked.check(fewest=1)
     with reporting(debug), reached() as place:
         source = find_source(place.clients, asked)
         plan = _deploy_plan(place, source, name=name, instance_type=instance_type, count=count, role=role)
@@ -90,8 +89,7 @@ def update(
 ) -> None:
     """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
     asked = Asked(from_job, artifact, file, model, classes, to)
-    if asked.named > 1:
-        raise typer.BadParameter("Give at most one of --from-job, --artifact, --file and --model.")
+    asked.check(fewest=0)
     given: dict[str, Any] = {
         "weight": weight,
         "instance_type": instance_type,
