@@ -164,8 +164,10 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
         body(streamlit.session_state["errand"])
 
     app = AppTest.from_function(page, args=(connection_of(sandbox_server),), default_timeout=60).run()
-    button(app, "Deploy it").click().run()
+    assert texts(app).count("done before") == 1
+    button(app, "Finish it").click().run()
     assert app.success
+    assert "It was there already" in texts(app)
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
     assert not upstream.journal().unfinished()
