@@ -26,10 +26,9 @@ ROLE = "arn:aws:iam::123456789012:role/Server"
 
 
 @pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where changes are written down, empty at the start."""
+def _journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written down at the start."""
     monkeypatch.setenv("SEGDECK_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
 
 
 def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
@@ -119,7 +118,7 @@ def here() -> Connection:
 
 
 @pytest.fixture
-def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, state_dir, monkeypatch) -> Plan:
+def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Plan:
     """A deploy that AWS refused after its model was made, and the environment of a page that is to show it."""
     for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
         monkeypatch.setenv(name, value)
@@ -170,8 +169,10 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
         body(streamlit.session_state["errand"])
 
     app = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
-    button(app, "Deploy it").click().run()
+    assert texts(app).count("done before") == 1
+    button(app, "Finish it").click().run()
     assert app.success
+    assert "It was there already" in texts(app)
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
     assert not upstream.journal().unfinished()
