@@ -83,7 +83,7 @@ def clear(sagemaker: Any, sandbox: Sandbox) -> None:
     for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
         if row["EndpointStatus"] != "Deleting":
             sagemaker.delete_endpoint(EndpointName=row["EndpointName"])
-    sandbox.wait_settled(30)
+    until(lambda: not sagemaker.list_endpoints(NameContains="cli-")["Endpoints"])
     for row in sagemaker.list_endpoint_configs(NameContains="cli-")["EndpointConfigs"]:
         sagemaker.delete_endpoint_config(EndpointConfigName=row["EndpointConfigName"])
     for row in sagemaker.list_models(NameContains="cli-")["Models"]:
