@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import say
+from commands.common import console, say
 from core.errors import DeniedError, InputError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     from core.endpoints import classes_beside
     from core.model_source import base_name, read_classes
 
-    artifact = look_into(clients, uri)
+    with console().status(f"Looking into {uri}"):
+        artifact = look_into(clients, uri)
     notes: list[str] = []
     given = read_classes(classes_file) if classes_file else None
     found = None if given else find_classes(clients, places, notes=notes)
