@@ -16,7 +16,7 @@ from commands.common import AsJson, Debug, Reached, print_json, reached, reached
 from commands.plans import DryRun, Yes, agreed, carry_out, journal
 from commands.sources import Asked, ClassesFile, FromFile, FromJob, FromModel, FromS3, Source, To, find_source
 from commands.waiting import tell, wait_until_settled
-from core.errors import SettingsError
+from core.errors import InputError, NotFoundError, SettingsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def deploy(
 ) -> None:
     """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
     asked = Asked(from_job, artifact, file, model, classes, to)
-    if asked.named != 1:
-        raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
+    asked.check(fewest=1)
     with reporting(debug), reached() as place:
         source = find_source(place.clients, asked)
         plan = _deploy_plan(place, source, name=name, instance_type=instance_type, count=count, role=role)
@@ -90,8 +89,7 @@ def update(
 ) -> None:
     """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
     asked = Asked(from_job, artifact, file, model, classes, to)
-    if asked.named > 1:
-        raise typer.BadParameter("Give at most one of --from-job, --artifact, --file and --model.")
+    asked.check(fewest=0)
     given: dict[str, Any] = {
         "weight": weight,
         "instance_type": instance_type,
@@ -193,9 +191,31 @@ def _deploy_plan(
             "instance_count": count,
         }
     )
-    return plan_deploy(
+    plan = plan_deploy(
         spec, _prices(place), warnings=source.warnings, upload=source.upload, classes=source.classes
     )
+    _check_name(place, plan)
+    return plan
+
+
+def _check_name(place: Reached, plan: Plan) -> None:
+    """Raises InputError where the name is another endpoint's: before a file is uploaded, and not behind that."""
+    from core.aws.endpoints import describe_endpoint
+
+    try:
+        found = describe_endpoint(place.clients, plan.target)
+    except NotFoundError:
+        return
+    if found.config != _config(plan):
+        raise InputError(
+            f"There is an endpoint {plan.target} already, which serves something else.",
+            todo=f"Choose another --name, or change that one: python cli.py endpoints update {plan.target}",
+        )
+
+
+def _config(plan: Plan) -> str:
+    """The name of the configuration that a plan gives its endpoint; empty where it gives none."""
+    return next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
 
 
 def _prices(place: Reached) -> PriceTable:
@@ -213,7 +233,7 @@ def _do(place: Reached, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_
     if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
     outcome = carry_out(place.clients, plan, journal=journal(sandbox=place.clients.connection.is_sandbox))
-    config = next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
+    config = _config(plan)
     result = wait_until_settled(place, plan.target, config=config) if wait and config else None
     if as_json:
         print_json(**plan.to_dict(), done=True, recovered=outcome.recovered, endpoint=result)

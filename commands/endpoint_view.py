@@ -79,6 +79,7 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
     """One row for JSON."""
     endpoint, calls = row.endpoint, row.traffic
     last = calls.last_call if calls else None
+    last = min(last, datetime.now(UTC)) if last else None  # the step under way has not ended
     return {
         "name": endpoint.name,
         "status": endpoint.status,
@@ -211,8 +212,12 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
     """Of an endpoint that failed, or whose last update did."""
     from core.endpoint_diagnosis import diagnose_endpoint
 
-    found = diagnose_endpoint(detail.endpoint)
-    return {"title": found.title, "cause": found.cause, "todo": found.todo} if found else None
+    endpoint = detail.endpoint
+    if not endpoint.failed and not endpoint.failure_reason:
+        return None
+    kind = next((variant.instance_type for variant in endpoint.variants), "")
+    found = diagnose_endpoint(endpoint.failure_reason, (), kind)
+    return {"title": found.title, "cause": found.cause, "todo": found.todo}
 
 
 def _line(value: Any) -> str:

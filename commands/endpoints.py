@@ -11,8 +11,9 @@ import typer
 
 from commands import deploy as deploying
 from commands import endpoint_view as view
-from commands.common import AsJson, Debug, connected, print_json, print_table, reporting, say
+from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
 from commands.plans import DryRun, Yes, agreed, ask_and_do, carry_out, journal
+from commands.waiting import tell, wait_until_settled
 from core.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def scale(
     ] = None,
     target: Annotated[float | None, typer.Option(help="Calls a minute that one instance gets.")] = None,
     no_autoscale: Annotated[bool, typer.Option("--no-autoscale", help="Let the number be.")] = False,
+    no_wait: deploying.NoWait = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -119,22 +121,23 @@ def scale(
         raise typer.BadParameter("Give weights or --count; or --min, --max and --target; or --no-autoscale.")
     if follows and None in (low, high, target):
         raise typer.BadParameter("--min, --max and --target go together.")
-    with reporting(debug), connected() as clients:
+    with reporting(debug), reached() as place:
         from core.aws.endpoint_detail import endpoint_detail
         from core.aws.prices import prices
         from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        endpoint = endpoint_detail(clients, name).endpoint
+        endpoint = endpoint_detail(place.clients, name).endpoint
         if no_autoscale:
             plan = plan_stop_autoscale(endpoint, _one(endpoint, named))
         elif low is not None and high is not None:
             wanted = Scaling(_one(endpoint, named), low, high, target)
-            plan = plan_autoscale(endpoint, wanted, prices(clients))
+            plan = plan_autoscale(endpoint, wanted, prices(place.clients))
         else:
-            plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(clients))
-        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
-            say(f"The endpoint {name} changes. To look: python cli.py endpoints show {name}")
+            plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(place.clients))
+        done = ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal())
+        if done and plan.verb == "scale" and not no_wait:
+            tell(wait_until_settled(place, name, config=endpoint.config))
 
 
 @endpoints.command()
@@ -186,7 +189,9 @@ def unfinished(
         if as_json:
             print_json(plans=rows)
         elif not finish and not clean and not leave:
-            print_table("Changes that were cut", [{**row, "steps": "\n".join(row["steps"])} for row in rows])
+            shown = ("plan", "change", "of", "outcome", "steps")
+            table = [{key: row[key] for key in shown} | {"steps": "\n".join(row["steps"])} for row in rows]
+            print_table("Changes that were cut", table)
 
 
 # Plans that were cut.
@@ -211,8 +216,10 @@ def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
 
 
 def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
+    from core.aws.execute import check_place
     from core.endpoint_plans import clean_up
 
+    check_place(clients, entry)
     plan = clean_up(entry.plan, entry.states)
     if agreed(plan, yes=yes, dry_run=False, as_json=False):
         carry_out(clients, plan, journal=journal())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.common import FAILED, print_json, say
-from core.errors import InputError
+from core.errors import CoreError, InputError
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,18 +54,21 @@ def carry_out(
     from core.aws.execute import execute, resume
 
     def on_step(number: int, step: ApiCall, said: StepState) -> None:
-        if said == "waiting":
-            say("   Waiting until it is done ...")
-        elif said == "start":
+        if said == "start":
             say(f"{number + 1}/{len(plan.steps)} {step.what}")
         elif said in AFTER:
             say(f"  {AFTER[said]}")
 
     tell = on_step if len(plan.steps) > 1 else None
-    if cut is not None and journal is not None:
-        outcome = resume(clients, journal, cut, on_step=tell)
-    else:
-        outcome = execute(clients, plan, on_step=tell, journal=journal)
+    try:
+        if cut is not None and journal is not None:
+            outcome = resume(clients, journal, cut, on_step=tell)
+        else:
+            outcome = execute(clients, plan, on_step=tell, journal=journal)
+    except CoreError:
+        if journal is not None and any(entry.plan == plan for entry in journal.unfinished()):
+            say("Some of it is done. To finish it or to clean up: python cli.py endpoints unfinished")
+        raise
     if outcome.recovered:
         say("AWS's reply was lost on its way, but a second look shows that it was done.")
     return outcome

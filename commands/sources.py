@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import say
+from commands.common import console, say
 from core.errors import DeniedError, InputError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -50,8 +50,17 @@ class Asked:
 
     @property
     def named(self) -> int:
-        """How many sources; one is wanted."""
+        """How many sources."""
         return sum(map(bool, (self.job, self.artifact, self.file, self.model)))
+
+    def check(self, *, fewest: int) -> None:
+        """Raises BadParameter for more or fewer sources than wanted, and for options that would do nothing."""
+        if not fewest <= self.named <= 1:
+            raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
+        if self.to and not self.file:
+            raise typer.BadParameter("It goes with --file.", param_hint="--to")
+        if self.classes and not (self.job or self.artifact or self.file):
+            raise typer.BadParameter("It goes with --from-job, --artifact or --file.", param_hint="--classes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,6 @@ def find_source(clients: Clients, asked: Asked) -> Source:
         return _of_artifact(clients, asked)
     if asked.file:
         return _of_file(clients, asked, asked.file)
-    if asked.classes:
-        raise InputError("--classes does not go with --model: the names lie beside the model's artifact.")
     return Source(asked.model, {**NO_MODEL, "model": asked.model})
 
 
@@ -138,7 +145,8 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     from core.endpoints import classes_beside
     from core.model_source import base_name, read_classes
 
-    artifact = look_into(clients, uri)
+    with console().status(f"Looking into {uri}"):
+        artifact = look_into(clients, uri)
     notes: list[str] = []
     given = read_classes(classes_file) if classes_file else None
     found = None if given else find_classes(clients, places, notes=notes)

@@ -102,7 +102,7 @@ def _stumbled(error: AwsError, failed: int) -> None:
         say(f"{error} Trying again.")
 
 
-def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis | None:
+def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis:
     """Why it failed; its log is looked at where it may be read."""
     from core.aws.logs import endpoint_tail
     from core.endpoint_diagnosis import diagnose_endpoint
@@ -112,4 +112,4 @@ def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis | None:
     except AwsError as error:
         say(f"Its log was not read. {error}")
         lines = []
-    return diagnose_endpoint(endpoint, lines)
+    return diagnose_endpoint(endpoint.failure_reason, lines)

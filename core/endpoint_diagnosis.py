@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.diagnosis import LINES, Diagnosis, Rule, around
-from core.endpoints import Endpoint
 from core.logs import level, plain
 
 RULES: tuple[Rule, ...] = (
@@ -40,13 +39,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "The model cannot be fetched",
-        r"could not (?:access|find|download) model data|model data .{0,200}(?:access ?denied|does not exist)",
+        r"could not (?:access|find|download) model data|NoSuchKey|NoSuchBucket|specified (?:key|bucket) does not"
+        r"|model data .{0,200}(?:access ?denied|does not exist|not found)",
         "There is no artifact at that address, it lies in another region, or the role may not read it.",
         "Check the address, and that the role trusts sagemaker.amazonaws.com and may do s3:GetObject there.",
     ),
     Rule(
         "The model is no archive",
-        r"failed to extract model data|not a valid tar|valid tar\.gz|leaves the model's folder"
+        r"failed to extract model data|unable to (?:extract|untar|unpack)|not a valid tar|valid tar\.gz"
+        r"|leaves the model's folder"
         r"|unpacks to more than|a link, a device",
         "The artifact is no .tar.gz that may be unpacked.",
         "Deploy the model.tar.gz that the training job wrote, unchanged.",
@@ -61,9 +62,10 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "The role cannot be used",
-        r"could not assume role|sts:AssumeRole|cannot assume|role .{0,200}(?:does not exist|is invalid)",
-        "SageMaker cannot take on the execution role: it does not exist, or does not trust SageMaker.",
-        "Check the role's ARN, and that its trust policy names sagemaker.amazonaws.com.",
+        r"could not assume role|sts:AssumeRole|cannot assume|role .{0,200}(?:does not exist|is invalid)"
+        r"|access ?denied|is not authorized to perform",
+        "SageMaker cannot take on the execution role, or the role may not do what the text below says.",
+        "Check its ARN, that it trusts sagemaker.amazonaws.com, and that it may read the artifact and the image.",
     ),
     Rule(
         "Image not found",
@@ -96,36 +98,31 @@ UNHEALTHY = Rule(
 )
 
 
-def diagnose_endpoint(endpoint: Endpoint, last_lines: Sequence[str] = ()) -> Diagnosis | None:
-    """What happened to an endpoint that failed, or whose last update did; None where nothing failed.
+def diagnose_endpoint(
+    failure_reason: str, last_lines: Sequence[str] = (), instance_type: str = ""
+) -> Diagnosis:
+    """What happened to an endpoint that failed, or whose update did.
 
-    last_lines: the end of its log, oldest first; empty where it has none, or nobody has looked.
+    last_lines: the end of its log, oldest first.
     """
-    reason = endpoint.failure_reason
-    if not reason and not endpoint.failed:
-        return None
     lines = [plain(line) for line in last_lines[-LINES:]]
     wrong = [line for line in reversed(lines) if level(line) == "error"]
-    for text in ([reason] if reason else []) + wrong:
+    for text in ([failure_reason] if failure_reason else []) + wrong:
         for rule in RULES:
             found = rule.search(text)
             if found:
-                return _filled(rule, endpoint, text, found.start())
-    if UNHEALTHY.search(reason):
-        return _filled(UNHEALTHY, endpoint, wrong[-1] if wrong else reason, 0)
-    said = "AWS gives the reason below." if reason else "AWS gives no reason."
-    todo = "Read the end of the endpoint's log, above all its first error."
-    evidence = around(reason or (wrong[-1] if wrong else ""), 0)
-    return Diagnosis("It failed", f"{_before(endpoint)}{said}", todo, evidence)
+                return _filled(rule, text, found.start(), instance_type)
+    found = UNHEALTHY.search(failure_reason)
+    if found:
+        return _filled(UNHEALTHY, wrong[-1] if wrong else failure_reason, 0, instance_type)
+    return Diagnosis(
+        "It failed",
+        "AWS gives the reason below." if failure_reason else "AWS gives no reason.",
+        "Read the end of the endpoint's log, above all its first error.",
+        around(failure_reason or (wrong[-1] if wrong else ""), 0),
+    )
 
 
-def _filled(rule: Rule, endpoint: Endpoint, text: str, place: int) -> Diagnosis:
-    types = [variant.instance_type for variant in endpoint.variants if variant.instance_type]
-    words = {"instance": types[0] if types else "the instance type"}
-    cause, todo = rule.cause.format(**words), rule.todo.format(**words)
-    return Diagnosis(rule.title, f"{_before(endpoint)}{cause}", todo, around(text, place))
-
-
-def _before(endpoint: Endpoint) -> str:
-    """What to say first of one that failed and serves all the same."""
-    return "" if endpoint.failed else "Its last update failed, and it went back to what it was. "
+def _filled(rule: Rule, text: str, place: int, instance_type: str) -> Diagnosis:
+    words = {"instance": instance_type or "the instance type"}
+    return Diagnosis(rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, place))

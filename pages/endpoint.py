@@ -6,7 +6,6 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
-from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import REFUSING
 from pages.parts import (
     endpoint_changes,
@@ -52,9 +51,9 @@ def _look(connection: Connection, name: str, changing: bool) -> None:
         if detail.endpoint.changing != changing:
             st.rerun()
         row = fleet.row(connection, detail.endpoint, seen.at)
-        _head(connection, detail, row)
+        _head(connection, seen, row)
         _freshness(seen)
-        endpoint_view.verdict(row, diagnose_endpoint(detail.endpoint))
+        endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
         endpoint_view.progress(detail.endpoint, times.now())
         endpoint_view.figures(row, sandbox=connection.is_sandbox)
         for note in detail.notes:
@@ -62,13 +61,14 @@ def _look(connection: Connection, name: str, changing: bool) -> None:
         endpoint_details.show(connection, seen)
 
 
-def _head(connection: Connection, detail: EndpointDetail, row: Row) -> None:
+def _head(connection: Connection, seen: Reading[EndpointDetail], row: Row) -> None:
     """Name, status and health, and what can be done with it. Nothing is done before a plan was shown."""
+    detail = seen.value
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(messages.plain(detail.name), width="stretch")
         endpoint_chips.show(detail.endpoint, row.health)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        endpoint_view.facts(detail)
+        endpoint_view.facts(detail, seen.at)
         _actions(connection, detail)
 
 
@@ -85,20 +85,23 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):
-                endpoint_changes.delete(connection, [name], lambda: st.switch_page(links.ENDPOINTS))
+                endpoint_changes.delete(connection, [name], _leave)
+
+
+def _leave() -> None:
+    # An empty mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    st.switch_page(links.ENDPOINTS, query_params={})
 
 
 def _freshness(seen: Reading[EndpointDetail]) -> None:
-    """How old this is; where AWS fails, why it is no newer."""
-    at = times.moment(seen.at)
+    """That it looks again by itself; where AWS fails, why this is no newer."""
     if seen.failure is not None:
+        at = times.moment(seen.at)
         st.warning(
             f"**This is what AWS said at {at}.** {messages.line(seen.failure)}", icon=":material/history:"
         )
     elif seen.value.endpoint.changing:
-        st.caption(f":material/sync: Looks again every {REFRESH} s · data from {at}")
-    else:
-        st.caption(f"Data from {at}")
+        st.caption(f":material/sync: Looks again every {REFRESH} s")
 
 
 main()

@@ -83,7 +83,7 @@ def clear(sagemaker: Any, sandbox: Sandbox) -> None:
     for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
         if row["EndpointStatus"] != "Deleting":
             sagemaker.delete_endpoint(EndpointName=row["EndpointName"])
-    sandbox.wait_settled(30)
+    until(lambda: not sagemaker.list_endpoints(NameContains="cli-")["Endpoints"])
     for row in sagemaker.list_endpoint_configs(NameContains="cli-")["EndpointConfigs"]:
         sagemaker.delete_endpoint_config(EndpointConfigName=row["EndpointConfigName"])
     for row in sagemaker.list_models(NameContains="cli-")["Models"]:
@@ -304,9 +304,7 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
 
 
-def test_weights_counts_and_autoscaling_are_changed(
-    run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Any
-) -> None:
+def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sagemaker: Any) -> None:
     """A second variant takes its share; weights, counts and scaling follow."""
     name = deploy("cli-scaled")
     second = ("--artifact", f"{MODELS}other/model.tar.gz", "--variant", "new", "--weight", 0.5)
@@ -314,12 +312,10 @@ def test_weights_counts_and_autoscaling_are_changed(
     assert done.exit_code == 0, done.stderr
     done = run("scale", name, "--variant", "AllTraffic=3", "--variant", "new=1", "--yes")
     assert done.exit_code == 0, done.stderr
-    sandbox_server.wait_settled(30)
     found = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
     assert {row["VariantName"]: row["CurrentWeight"] for row in found} == {"AllTraffic": 3.0, "new": 1.0}
     assert "several variants" in run("scale", name, "--count", 2, "--yes").stderr
     assert run("scale", name, "--variant", "new", "--count", 2, "--yes").exit_code == 0
-    sandbox_server.wait_settled(30)
     order = ("--variant", "new", "--min", 1, "--max", 3, "--target", 60)
     done = run("scale", name, *order, "--yes")
     assert done.exit_code == 0, done.stderr
@@ -340,6 +336,9 @@ def test_weights_counts_and_autoscaling_are_changed(
         ("deploy",),
         ("deploy", "--from-job", "a", "--model", "b"),
         ("update", "x", "--from-job", "a", "--model", "b"),
+        ("update", "x", "--classes", "classes.json"),
+        ("deploy", "--model", "a", "--classes", "classes.json"),
+        ("deploy", "--artifact", "s3://b/model.tar.gz", "--to", "s3://b/"),
         ("serve-here",),
         ("unfinished", "--finish", "--leave"),
     ],
@@ -363,6 +362,32 @@ def test_delete_takes_what_only_the_endpoint_used(
     assert left(sagemaker, name) == (0, 0, 0)
     assert make_client(sandbox_server, "s3").head_object(Bucket=BUCKET, Key="good/model.tar.gz")
     assert run("delete", name, "--yes").exit_code == 1
+
+
+def test_a_name_that_serves_something_else_is_refused_first(run: Run, deploy: Deploy, sagemaker: Any) -> None:
+    """Nothing is made where the endpoint's name is taken; `update` is named instead."""
+    name = deploy("cli-taken")
+    done = run(*order_of(name, "other"))
+    assert done.exit_code == 1
+    assert f"endpoints update {name}" in done.stderr
+    assert left(sagemaker, name) == (1, 1, 1)
+
+
+def test_a_step_that_fails_leads_to_what_was_made(
+    run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Sandbox
+) -> None:
+    """Where a step is refused in the middle, the command that cleans up is named."""
+    sandbox_server.faults.clear()
+    denied = {"code": "AccessDeniedException", "message": "not authorized to perform: it", "status": 400}
+    sandbox_server.faults.add("error", operation="CreateEndpoint", **denied)
+    try:
+        done = run(*order_of("cli-denied"))
+    finally:
+        sandbox_server.faults.clear()
+    assert done.exit_code == 1
+    assert "endpoints unfinished" in done.stderr
+    assert run("unfinished", "--clean-up", "--yes").exit_code == 0
+    assert left(sagemaker, "cli-denied") == (0, 0, 0)
 
 
 def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any) -> None:

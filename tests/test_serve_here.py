@@ -169,7 +169,7 @@ def test_the_masks_are_the_models_own(run: Run, account: Any, make_client: Any, 
     Image.fromarray((noise + np.linspace(0, 190, 130)[None, :, None]).astype(np.uint8)).save(photo)
     python(MASK, model, photo, mask)
     files = {path.name: path.read_bytes() for path in sorted(model.iterdir())}
-    account.upload_fileobj(io.BytesIO(archive(files, level=1)), BUCKET, KEY)
+    account.upload_fileobj(io.BytesIO(archive(files, level=0)), BUCKET, KEY)
     with Sandbox(tmp_path / "sandbox") as home:
         seed(home.loopback, tmp_path, print, demos=None)
         write_address(tmp_path / "sandbox", home.address)

@@ -142,12 +142,7 @@ def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep 
     Raises InputError where another process is at it, or it was begun in another account; else as `execute`.
     """
     _known(entry.plan)
-    _, place = _here(clients)
-    if entry.place != place:
-        raise InputError(
-            f"The change {entry.plan.verb} {entry.plan.target} was begun in {entry.place}, and this is {place}.",
-            todo="Go on there, or leave it.",
-        )
+    check_place(clients, entry)
     with journal.again(entry) as record:
         return _run(clients, entry.plan, Teller(on_step, record), again=True)
 
@@ -157,6 +152,16 @@ def _here(clients: Clients) -> tuple[str, str]:
     caller, connection = whoami(clients), clients.connection
     sandbox = " of the sandbox" if connection.is_sandbox else ""
     return caller.arn, f"account {caller.account} in {connection.region}{sandbox}"
+
+
+def check_place(clients: Clients, entry: Entry) -> None:
+    """Raises InputError where a change was begun in another account: to be asked before its `clean_up` too."""
+    _, place = _here(clients)
+    if entry.place != place:
+        raise InputError(
+            f"The change {entry.plan.verb} {entry.plan.target} was begun in {entry.place}, and this is {place}.",
+            todo="Go on there, or leave it.",
+        )
 
 
 def _known(plan: Plan) -> None:

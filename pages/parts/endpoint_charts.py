@@ -18,7 +18,10 @@ from core.endpoints import Endpoint
 from pages.parts import charts, endpoint_live, job_details, state, times
 from pages.parts.latest import Reading
 
-HEIGHT = 200
+HEIGHT = 220
+DAILY_FROM = timedelta(hours=1)
+"""With steps of this length on, the axis tells days and no longer hours."""
+
 USUAL: Window = "24 h"
 MACHINE = {
     "CPUUtilization": "CPU",
@@ -52,13 +55,14 @@ def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None
     axis = alt.X(
         "x:T",
         title=None,
+        axis=alt.Axis(format="%H:%M" if every < DAILY_FROM else "%d %b", labelOverlap=True, tickCount=7),
         scale=alt.Scale(domain=[at.isoformat() for at in (found.at - WINDOWS[window][0], found.at)]),
     )
     with st.grid(2, min_column_width=320, gap="small"):
-        _bars(_frame(by_name, CALLS), f"Calls, {_step(every)}", axis, every)
-        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency, seconds", axis)
-        _bars(_frame(by_name, ERRORS), f"Failed calls, {_step(every)}", axis, every)
-        _lines(_frame(by_name, MACHINE), "Machines, percent", axis)
+        _bars(_frame(by_name, CALLS), f"Calls, {_step(every)}", axis, every, none="No call.")
+        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency, seconds", axis, none="No latency was measured.")
+        _bars(_frame(by_name, ERRORS), f"Failed calls, {_step(every)}", axis, every, none="No call failed.")
+        _lines(_frame(by_name, MACHINE), "Machines, percent", axis, none="No figures of the machines.")
     st.caption(
         "By CloudWatch, all variants together. CPU is the sum over the cores, GPU the sum over the GPUs."
     )
@@ -69,25 +73,28 @@ def _step(every: timedelta) -> str:
     return f"each {said.removesuffix(' 00 s').removesuffix(' 00 min')}"
 
 
-def _bars(frame: pd.DataFrame, title: str, axis: alt.X, every: timedelta) -> None:
-    """Counts, stacked; a bar lasts as long as its step."""
-    frame["end"] = frame["x"] + 0.9 * every
-    whole = alt.Axis(tickMinStep=1, tickCount=4)
+def _bars(frame: pd.DataFrame, title: str, axis: alt.X, every: timedelta, *, none: str) -> None:
+    """Counts, one kind on top of the other; a bar lasts as long as its step."""
+    frame = frame[frame["value"] > 0].copy()
+    frame["end"], frame["top"] = frame["x"] + 0.9 * every, frame.groupby("x")["value"].cumsum()
+    frame["foot"] = frame["top"] - frame["value"]
+    whole = alt.Axis(tickMinStep=1, tickCount=4, format="d")
     chart = (
         alt.Chart(frame)
-        .mark_bar()
+        .mark_rect()
         .encode(
             x=axis,
             x2="end:T",
-            y=alt.Y("value:Q", title=title, axis=whole),
+            y=alt.Y("foot:Q", title=title, axis=whole),
+            y2="top:Q",
             color=_color(frame),
             tooltip=_tooltip(".0f"),
         )
     )
-    _draw(chart, frame, title)
+    _draw(chart, frame, title, none)
 
 
-def _lines(frame: pd.DataFrame, title: str, axis: alt.X) -> None:
+def _lines(frame: pd.DataFrame, title: str, axis: alt.X, *, none: str) -> None:
     chart = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=18), strokeWidth=2)
@@ -98,7 +105,7 @@ def _lines(frame: pd.DataFrame, title: str, axis: alt.X) -> None:
             tooltip=_tooltip(".3~f"),
         )
     )
-    _draw(chart, frame, title)
+    _draw(chart, frame, title, none)
 
 
 def _color(frame: pd.DataFrame) -> alt.Color:
@@ -118,13 +125,13 @@ def _tooltip(form: str) -> list[object]:
     ]
 
 
-def _draw(chart: alt.Chart, frame: pd.DataFrame, title: str) -> None:
+def _draw(chart: alt.Chart, frame: pd.DataFrame, title: str, none: str) -> None:
     """A chart without a point says so in its place."""
     if frame.empty:
         with st.container(
             border=True, height=HEIGHT, vertical_alignment="center", horizontal_alignment="center"
         ):
-            st.caption(f"{title.partition(',')[0]}: nothing was measured.")
+            st.caption(none, width="content")
         return
     st.altair_chart(chart.properties(height=HEIGHT), width="stretch", alt=title)
 

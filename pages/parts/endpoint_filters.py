@@ -41,6 +41,8 @@ def ask(rows: Sequence[Row]) -> list[Row]:
             "Name or instance contains",
             key=TEXT,
             max_chars=63,
+            placeholder="Name or instance",
+            label_visibility="collapsed",
             icon=":material/search:",
             width=240,
             on_change=_apply,

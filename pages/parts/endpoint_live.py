@@ -8,7 +8,9 @@ from core.aws.endpoint_detail import endpoint_detail
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.curves import MetricSeries
+from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
+from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import Endpoint
 from pages.parts import cached, live, times
 from pages.parts.latest import Reading
@@ -58,3 +60,13 @@ def log(connection: Connection, name: str, stream: str) -> Reading[live.JobLog]:
         )
     )
     return live.optional(("endpoint log", connection, name, stream), reader.read, LOG_SECONDS, live.JobLog())
+
+
+def diagnosis(connection: Connection, endpoint: Endpoint) -> Diagnosis | None:
+    """Why it, or its last update, failed; its log is read for that. None where nothing did."""
+    if not endpoint.failed and not endpoint.failure_reason:
+        return None
+    found = streams(connection, endpoint.name).value
+    lines = log(connection, endpoint.name, found[0]).value.events if found else ()
+    kind = endpoint.variants[0].instance_type if endpoint.variants else ""
+    return diagnose_endpoint(endpoint.failure_reason, [event.message for event in lines], kind)

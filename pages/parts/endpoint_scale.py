@@ -51,7 +51,7 @@ def _table(detail: EndpointDetail) -> None:
         "share": column.ProgressColumn("Share of the calls", format="percent", min_value=0, max_value=1),
         "instance": column.TextColumn("Instance"),
         "count": column.NumberColumn("Instances"),
-        "wanted": column.NumberColumn("on the way to", help="As AWS was asked last."),
+        "wanted": column.NumberColumn("Wanted", help="As AWS was asked last."),
         "model": column.TextColumn("Model", width=280),
     }
     st.dataframe(frame, column_config=columns, hide_index=True, placeholder="–", alt="The variants")
@@ -59,7 +59,7 @@ def _table(detail: EndpointDetail) -> None:
 
 def _by_hand(connection: Connection, endpoint: Endpoint) -> None:
     """Sliders and numbers; a plan only once something is another way than now."""
-    st.markdown("**Weights and instances**")
+    st.markdown("**Weights and instances**" if len(endpoint.variants) > 1 else "**Instances**")
     weights = _weights(endpoint)
     counts = {one.name: _count(endpoint, one) for one in endpoint.variants if not one.serverless}
     changes = [
@@ -86,7 +86,7 @@ def _weights(endpoint: Endpoint) -> dict[str, float]:
         first, second = variants
         now = _percent(first, variants)
         share = st.slider(
-            f"{messages.plain(first.name)} gets of {messages.plain(second.name)}'s and its own calls",
+            f"Calls that go to **{messages.plain(first.name)}**",
             0, 100, now, 1, format="%d %%", key=f"share-{endpoint.name}-{now}",
         )  # fmt: skip
         st.caption(

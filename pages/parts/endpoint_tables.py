@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import streamlit as st
 
 from core.endpoints import in_words
 from core.health import VERDICTS
-from core.traffic import DAYS, Traffic
+from core.traffic import DAYS, STEP, Traffic
 from pages.parts import endpoint_chips
 from pages.parts.fleet import Row
 
@@ -22,7 +23,10 @@ PER_DAY = 4
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
-    """A row an endpoint, in their order. Latencies in seconds, errors as a share of 1, money in dollars."""
+    """A row an endpoint, in their order. Latencies in seconds, errors as a share of 1, money in dollars.
+
+    A last call is told by the beginning of the step of six hours that it was in.
+    """
     answers = [row.service for row in rows]
     monthly = [row.cost.price.per_month for row in rows]
     return pd.DataFrame(
@@ -63,7 +67,7 @@ def columns(**button: Any) -> dict[str, Any]:
             width=95,
             help="What AWS's status does not say: whether anybody calls it, and whether it answers.",
         ),
-        "status": column.MultiselectColumn("Status", options=words, color=colors, width=120),
+        "status": column.MultiselectColumn("Status", options=words, color=colors, width=130),
         "cost": column.NumberColumn(
             "A month", format="dollar", width=95, help="Of 730 hours, on what it runs on now."
         ),
@@ -92,8 +96,9 @@ def daily(traffic: Traffic | None) -> list[int] | None:
     return [sum(calls[at : at + PER_DAY]) for at in range(0, len(calls), PER_DAY)]
 
 
-def _last(traffic: Traffic | None) -> Any:
-    return None if traffic is None else traffic.last_call
+def _last(traffic: Traffic | None) -> datetime | None:
+    last = traffic.last_call if traffic is not None else None
+    return None if last is None else last - STEP
 
 
 def _seconds(milliseconds: float | None) -> float | None:

@@ -28,7 +28,7 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         return
     pictures = _shipped(connection, detail)
     st.caption(
-        "One click sends a picture. It is a call like any other, counts as one, and wakes an idle endpoint."
+        "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
         if detail.examples_uri
         else "This picture from above comes with Segdeck: it shows that the endpoint answers, and how fast. A model "
         "of other things finds none of its own in it."

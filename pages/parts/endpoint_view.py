@@ -12,7 +12,7 @@ from core.endpoint_detail import EndpointDetail
 from core.endpoints import Endpoint, in_words
 from core.health import Health
 from core.hosting_cost import EndpointCost
-from core.traffic import Service, Traffic
+from core.traffic import DAYS, STEP, Service, Traffic
 from pages.parts import endpoint_chips, job_view, messages, times
 from pages.parts.fleet import Row
 
@@ -38,15 +38,19 @@ STEPS: dict[str, tuple[str, str, str]] = {
 """What happens in each status: before, now, and next."""
 
 
-def facts(detail: EndpointDetail) -> None:
-    """What it runs on and since when, in a line."""
+UNKNOWN, NO_CALLS = ("unknown", ""), ("–", "no calls")
+"""Figures that CloudWatch did not tell, and those that there are none of."""
+
+
+def facts(detail: EndpointDetail, at: datetime) -> None:
+    """What it runs on, since when, and as of when, in a line."""
     endpoint = detail.endpoint
-    known = f"{len(detail.classes)} classes" if detail.classes else ""
     parts = [
         endpoint_chips.machines(endpoint.variants),
-        endpoint_chips.shares(endpoint.variants) if endpoint.variants else "",
-        known,
-        f"created {times.moment(endpoint.created_at)}, {times.ago(endpoint.created_at)}",
+        endpoint_chips.shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
+        f"{len(detail.classes)} classes" if detail.classes else "",
+        f"created {times.ago(endpoint.created_at)}",
+        f"data from {times.moment(at)}",
     ]
     st.caption(messages.plain("  ·  ".join(part for part in parts if part)))
 
@@ -54,6 +58,8 @@ def facts(detail: EndpointDetail) -> None:
 def verdict(row: Row, found: Diagnosis | None) -> None:
     """How it does, with the reason; what failed, with what to do."""
     if found is not None:
+        if not row.endpoint.failed:
+            st.caption(":material/undo: Its last update failed, and it is as it was before:")
         job_view.diagnosis(found, failed=row.endpoint.failed)
     elif row.health.verdict == "idle":
         st.warning(_idle(row), icon=endpoint_chips.VERDICT_ICONS["idle"])
@@ -69,24 +75,33 @@ def progress(endpoint: Endpoint, now: datetime) -> None:
     if endpoint.status not in STEPS:
         return
     before, here, after = STEPS[endpoint.status]
-    passed = times.duration((now - max(endpoint.created_at, endpoint.modified_at)).total_seconds())
-    _step(before, "complete", f"The endpoint is {in_words(endpoint.status)}.")
-    _step(f"{here} · {passed}", "running", f"Since {times.moment(endpoint.modified_at)}.")
+    passed = times.duration((now - endpoint.modified_at).total_seconds())
+    since = f"Since {times.moment(endpoint.modified_at)}"
+    _step(before, "complete", f"{since} the endpoint is {in_words(endpoint.status)}.")
+    _step(f"{here} · {passed}", "running", f"{since}.")
     st.caption(f":gray[:material/radio_button_unchecked: Next: {after[:1].lower()}{after[1:]}]")
 
 
 def figures(row: Row, *, sandbox: bool) -> None:
     """Last call, calls, latency, errors, money."""
-    with st.grid(5, min_column_width=140, gap="small"):
-        st.metric("Last call", _last(row.traffic), border=True, help="To within six hours, over thirty days.")
-        st.metric(
-            "Calls in 24 hours", *_calls(row.traffic), border=True, delta_color="off", delta_arrow="off"
+    money, month = _money(row.cost)
+    with st.grid(5, min_column_width=150, gap="small"):
+        _figure("Last call", *_last(row.traffic), why="To within six hours, over thirty days.")
+        _figure("Calls in 24 h", *_calls(row))
+        _figure(
+            "Latency in 24 h", *_latency(row.service), why="Half of the calls took less, and nine of ten."
         )
-        st.metric("Latency", *_latency(row.service), border=True, delta_color="off", delta_arrow="off")
-        st.metric(
-            "Errors in 24 hours", *_errors(row.service), border=True, delta_color="off", delta_arrow="off"
+        _figure("Errors in 24 h", *_errors(row.service), why="4xx are the caller's fault, 5xx the model's.")
+        _figure(
+            "An hour on AWS" if sandbox else "An hour", money, month, why=_about(row.cost, sandbox=sandbox)
         )
-        _money(row.cost, sandbox=sandbox)
+
+
+def _figure(label: str, value: str, more: str, why: str = "") -> None:
+    st.metric(
+        label, value, more or None, border=True, height="stretch", delta_color="off", delta_arrow="off",
+        help=messages.plain(why) or None,
+    )  # fmt: skip
 
 
 def _step(label: str, said: StepState, more: str) -> None:
@@ -104,41 +119,48 @@ def _said(health: Health) -> str:
     return messages.plain(health.reason)
 
 
-def _last(traffic: Traffic | None) -> str:
+def _last(traffic: Traffic | None) -> tuple[str, str]:
     if traffic is None:
-        return "unknown"
-    return "none in 30 days" if traffic.last_call is None else times.ago(min(traffic.last_call, times.now()))
+        return UNKNOWN
+    last = traffic.last_call
+    if last is None:
+        return "none", f"in {DAYS} days"
+    return ("today", f"in the last {STEP.seconds // 3600} h") if last > times.now() else (times.ago(last), "")
 
 
-def _calls(traffic: Traffic | None) -> tuple[str, str | None]:
-    if traffic is None:
-        return "unknown", None
-    return f"{traffic.day:,}", f"{traffic.week:,} in 7 days"
+def _calls(row: Row) -> tuple[str, str]:
+    if row.traffic is None:
+        return UNKNOWN
+    return f"{row.service.calls if row.service else row.traffic.day:,}", f"{row.traffic.week:,} in 7 days"
 
 
-def _latency(service: Service | None) -> tuple[str, str | None]:
-    if service is None or service.p50_ms is None:
-        return "no calls" if service is not None else "unknown", None
+def _latency(service: Service | None) -> tuple[str, str]:
+    if service is None:
+        return UNKNOWN
+    if service.p50_ms is None:
+        return NO_CALLS
     return times.milliseconds(service.p50_ms), f"p90 {times.milliseconds(service.p90_ms or 0)}"
 
 
-def _errors(service: Service | None) -> tuple[str, str | None]:
-    if service is None or service.error_share is None:
-        return "no calls" if service is not None else "unknown", None
+def _errors(service: Service | None) -> tuple[str, str]:
+    if service is None:
+        return UNKNOWN
+    if service.error_share is None:
+        return NO_CALLS
     return f"{service.error_share:.1%}", f"{service.errors_4xx:,} 4xx, {service.errors_5xx:,} 5xx"
 
 
-def _money(cost: EndpointCost, *, sandbox: bool) -> None:
+def _money(cost: EndpointCost) -> tuple[str, str]:
     price = cost.price
-    so_far = f" This month so far: {cost.so_far}." if cost.so_far else ""
-    till = f" If left till Monday: {cost.till_monday} more." if cost.till_monday else ""
-    free = " In the sandbox nothing is billed; AWS would." if sandbox else ""
-    st.metric(
-        "On AWS, an hour" if sandbox else "An hour",
-        str(price.per_hour) if price.per_hour else "unknown",
-        f"{price.per_month} a month" if price.per_month else None,
-        border=True,
-        delta_color="off",
-        delta_arrow="off",
-        help=messages.plain(f"A year: {price.per_year or 'unknown'}.{so_far}{till}{free} {price.source}"),
-    )
+    return ("unknown", "") if price.per_hour is None else (str(price.per_hour), f"{price.per_month} a month")
+
+
+def _about(cost: EndpointCost, *, sandbox: bool) -> str:
+    parts = [
+        f"A year: {cost.price.per_year or 'unknown'}.",
+        f"This month so far: {cost.so_far}." if cost.so_far else "",
+        f"If left till Monday: {cost.till_monday} more." if cost.till_monday else "",
+        "In the sandbox nothing is billed; AWS would." if sandbox else "",
+        cost.price.source,
+    ]
+    return " ".join(part for part in parts if part)

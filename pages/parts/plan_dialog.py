@@ -24,6 +24,10 @@ PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting until it is d
 AFTER: dict[StepState, str] = {"already": " It was there already."}
 """What is said of a step while it is under way, and after it."""
 
+DONE: tuple[StepState, ...] = ("done", "recovered", "already")
+BEFORE = "done before"
+"""What is said of a cut plan's steps that need not be done again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Words:
@@ -126,7 +130,7 @@ def body(errand: Errand) -> None:
     """What stands in the dialog."""
     plan, connection = errand.plan, errand.connection
     words = WORDS[plan.verb]
-    _steps(plan.steps)
+    _steps(plan.steps, errand.cut.states if errand.cut is not None else ())
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
     _warnings(plan.warnings)
@@ -135,7 +139,8 @@ def body(errand: Errand) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
             st.rerun()
-        sure = st.button(words.button, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
+        label = words.button if errand.cut is None else "Finish it"
+        sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
     if sure:
         with messages.error_door():
             if not errand.done:
@@ -145,14 +150,16 @@ def body(errand: Errand) -> None:
             errand.after()
 
 
-def _steps(steps: Sequence[ApiCall]) -> None:
-    """What is done, in order, and all that is sent."""
+def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None:
+    """What is done, in order, and all that is sent. states: what became of each step before, of a cut plan."""
     with st.container(
         height=HEIGHT if len(steps) > FEW else "content", border=len(steps) > FEW, gap="xsmall"
     ):
         for number, step in enumerate(steps, 1):
             sign = f"{number}." if len(steps) > 1 else ":material/arrow_forward:"
-            st.markdown(f"{sign} **{messages.plain(step.what)}**")
+            there = number <= len(states) and states[number - 1] in DONE
+            before = f" :green[:material/check: {BEFORE}]" if there else ""
+            st.markdown(f"{sign} **{messages.plain(step.what)}**{before}")
     sent = f"{steps[0].service}:{steps[0].operation}" if len(steps) == 1 else f"{len(steps)} calls"
     with st.expander(f"What is sent: {sent}", icon=":material/data_object:"):
         shown = [_sent(step, alone=len(steps) == 1) for step in steps]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.aws.connection import Connection
+from core.aws.connection import Connection, clients
+from core.aws.execute import check_place
 from core.endpoint_plans import clean_up
 from core.errors import InputError
 from core.journal import Entry
@@ -66,6 +67,7 @@ def _buttons(connection: Connection, entry: Entry) -> None:
     if finish:
         plan_dialog.ask(entry.plan, connection, st.rerun, cut=entry)
     if clean and back is not None:
+        check_place(clients(connection), entry)
         plan_dialog.ask(back, connection, lambda: _cleaned(entry))
 
 

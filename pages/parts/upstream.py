@@ -52,7 +52,7 @@ def settings() -> Settings:
 
 def journal() -> Journal:
     """Where changes are written down before they begin. Raises SettingsError."""
-    return journal_in(settings().state_dir)
+    return journal_in(settings().journal_dir, "the dashboard")
 
 
 def connection() -> Connection:

@@ -101,14 +101,14 @@ def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbo
     """What idle ones waste stands on top; chosen by one click they go after a typed yes, with all that was theirs."""
     page.goto(f"{address}/endpoints")
     ready(page)
-    expect(metric(page, "Wasted by 2 idle")).to_have_text("$3,329.82", timeout=LONG)
+    expect(metric(page, "Wasted a month")).to_have_text("$3,329.82", timeout=LONG)
     page.get_by_role("button", name="Choose all 2 idle").click()
     page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_contain_text("Delete the endpoint forgotten", timeout=LONG)
     expect(page.get_by_role("dialog").get_by_role("button", name="Delete for good")).to_be_disabled()
     confirm(page, "2 endpoints", "Delete for good")
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
-    expect(metric(page, "Wasted by idle ones")).to_have_text("$0.00", timeout=LONG)
+    expect(metric(page, "Wasted a month")).to_have_text("$0.00", timeout=LONG)
     assert all(names == {"roads"} for names in left(fleet).values())
 
 

@@ -90,7 +90,7 @@ def test_money_on_top(open_list):
     told = figures(open_list())
     assert told["An hour"] == "$8.45"
     assert told["A month"] == "$6,166.60"
-    assert told["Wasted by 2 idle, a month"] == "$2,941.17"
+    assert told["Wasted a month"] == "$2,941.17"
     assert "This month so far" in told
 
 

@@ -10,14 +10,15 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.aws.connection import clients
+from core.aws.connection import Connection, clients, connect
 from core.aws.endpoint_detail import endpoint_detail, users
-from core.aws.execute import execute, journal_in
+from core.aws.execute import execute
 from core.cost import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoint_spec import EndpointSpec
 from core.errors import AwsError
 from core.plans import Plan
+from pages.parts import upstream
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE, button, connection_of, open_page, plain_texts, texts
 
@@ -25,10 +26,9 @@ ROLE = "arn:aws:iam::123456789012:role/Server"
 
 
 @pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where changes are written down, empty at the start."""
+def _journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written down at the start."""
     monkeypatch.setenv("SEGDECK_STATE_DIR", str(tmp_path / "state"))
-    return tmp_path / "state"
 
 
 def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
@@ -112,8 +112,13 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
     button(button_, "Delete for good").click().run()
 
 
+def here() -> Connection:
+    """Where the page's own changes go to, by the environment."""
+    return connect(upstream.settings())
+
+
 @pytest.fixture
-def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, state_dir, monkeypatch) -> Plan:
+def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Plan:
     """A deploy that AWS refused after its model was made, and the environment of a page that is to show it."""
     for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
         monkeypatch.setenv(name, value)
@@ -125,7 +130,7 @@ def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, state_dir, monkeypatc
         "error", operation="CreateEndpointConfig", code="ValidationException", message="not now", status=400
     )
     with pytest.raises(AwsError):
-        execute(clients(connection_of(sandbox_server)), plan, journal=journal_in(state_dir))
+        execute(clients(here()), plan, journal=upstream.journal())
     sandbox_server.faults.clear()
     return plan
 
@@ -147,7 +152,7 @@ def test_cleaning_up_removes_what_was_made(sandbox_server, cut, sagemaker):
     assert "Delete the endpoint cut-1" not in plain_texts(app)
 
 
-def test_finishing_does_the_rest(sandbox_server, cut, sagemaker, state_dir):
+def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     """Finish carries out what is left; what was made already is not made again, and nothing is left to finish."""
 
     def page(connection):
@@ -163,12 +168,14 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker, state_dir):
             )
         body(streamlit.session_state["errand"])
 
-    app = AppTest.from_function(page, args=(connection_of(sandbox_server),), default_timeout=60).run()
-    button(app, "Deploy it").click().run()
+    app = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
+    assert texts(app).count("done before") == 1
+    button(app, "Finish it").click().run()
     assert app.success
+    assert "It was there already" in texts(app)
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
-    assert not journal_in(state_dir).unfinished()
+    assert not upstream.journal().unfinished()
 
 
 def test_a_cut_change_may_be_left(sandbox_server, cut):

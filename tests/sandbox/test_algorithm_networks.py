@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from core.artifact import Found, network_of
 from sandbox.algorithm.archive import architecture_of, read_archive
 from sandbox.algorithm.mxnet_import import AlgorithmError
 
@@ -118,6 +119,17 @@ def test_parameters_have_gluoncvs_names(
 ) -> None:
     """Parameters are called, and shaped, as in the files that AWS's algorithm writes."""
     assert shapes[network][name] == shape
+
+
+@needs_mxnet
+@pytest.mark.parametrize("network", PARAMETERS)
+def test_the_product_tells_each_network_from_outside(
+    shapes: dict[str, dict[str, list[int]]], network: str
+) -> None:
+    """The product's own reader, which looks at names and shapes alone, tells what the sandbox builds."""
+    algorithm, backbone = network.split("/")
+    found = network_of({name: tuple(shape) for name, shape in shapes[network].items()})
+    assert found == Found("aws", algorithm, backbone, 21)
 
 
 @needs_mxnet
