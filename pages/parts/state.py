@@ -325,12 +325,6 @@ def endpoint_ticks() -> int:
     return int(st.session_state.get(_TICKS, 0))
 
 
-def untick_endpoints() -> None:
-    """Tick none, and draw the page anew."""
-    tick_endpoints(())
-    st.rerun()
-
-
 def tried(endpoint: str) -> str:
     """The picture that this endpoint was last tried with; empty where it was not."""
     return str(st.session_state.get(_TRIED, {}).get(endpoint, ""))

@@ -113,6 +113,17 @@ def test_a_change_under_way(open_endpoint, name, step):
     assert [button(app, label).disabled for label in ("Update", "Delete", "Review the change")] == [True] * 3
 
 
+def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
+    """While AWS is at work on an endpoint, each further look asks how far it is, and for nothing else again."""
+    app = open_endpoint("changed")
+    faults.add("delay", seconds=0, operation=".*", service="sagemaker|s3|application-autoscaling")
+    cached.shelf().expire()
+    app.run()
+    assert [operation for _, operation in faults.hits] == ["DescribeEndpoint"]
+    assert "1 × ml" not in texts(app)
+    assert "ml\\.g4dn\\.xlarge" in texts(app)
+
+
 def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
     """Of two variants one slider moves calls from one to the other; the plan says so, and nothing is done yet."""
     app = open_endpoint("shared-out", part="Scale")
