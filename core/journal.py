@@ -117,7 +117,7 @@ class Journal:
             os.close(file)
             raise _not_ours(entry)
         with _held(file):
-            now = _read(path, held=False)
+            now = _read(path, looked=True)
             if now is None or not now.unfinished:
                 raise _not_ours(entry)
             os.write(file, b"\n")  # a process that died may have left half a line
@@ -130,7 +130,7 @@ class Journal:
         if not self.folder.is_dir():
             return ()
         paths = sorted(self.folder.glob("*.jsonl"), reverse=True)[:MAX_ENTRIES]
-        return tuple(entry for path in paths if (entry := _read(path, held=_is_held(path))) is not None)
+        return tuple(entry for path in paths if (entry := _read(path)) is not None)
 
     def unfinished(self) -> tuple[Entry, ...]:
         """Those to finish, to clean up, or to leave."""
@@ -159,7 +159,7 @@ def _held(file: int) -> Iterator[None]:
 
 
 def _is_held(path: Path) -> bool:
-    with path.open("r+b") as file:
+    with path.open("rb") as file:
         return not _locked(file.fileno(), shared=True)
 
 
@@ -180,12 +180,16 @@ def _locked(file: int, *, shared: bool = False) -> bool:
     return True
 
 
-def _read(path: Path, *, held: bool) -> Entry | None:
-    """None for a file of something else, and for one that was cut before its plan was whole."""
+def _read(path: Path, *, looked: bool = False) -> Entry | None:
+    """None for a file of something else, and for one that was cut before its plan was whole.
+
+    looked: whether its lock is ours, so that nobody else is at it.
+    """
     try:
+        held = not looked and _is_held(path)
         rows = [row for line in path.read_text("utf-8").splitlines() if (row := _row(line))]
         return _entry(path.name, rows, held=held)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError):
         return None
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.endpoints import (
-    MAX_PAGES,
     OPTIONAL,
     PAGE,
     all_endpoints,
@@ -31,6 +30,9 @@ from core.endpoints import (
     with_config,
 )
 from core.errors import DeniedError
+
+MAX_LISTED = 2000
+"""Configurations, and models, looked through for others that use them."""
 
 INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 
@@ -139,7 +141,7 @@ def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | N
     names: list[str] = []
     query: dict[str, Any] = {"MaxResults": PAGE}
     doing = f"list the {what}"
-    for _ in range(MAX_PAGES):
+    for _ in range(MAX_LISTED // PAGE):
         with clients.calling(doing):
             if key == "Models":
                 answer = clients.lists.list_models(**query)

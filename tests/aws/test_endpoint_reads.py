@@ -247,7 +247,8 @@ def test_an_endpoints_log_is_read_from_its_end(sandbox_server: Sandbox, stub_end
     if not endpoint_streams(clients, name):
         logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName="AllTraffic/later")
-    event = {"timestamp": int(NOW.timestamp() * 1000) + 60_000, "message": "Loading weights"}
+    later = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+    event = {"timestamp": later, "message": "Loading weights"}
     logs.put_log_events(logGroupName=group, logStreamName="AllTraffic/later", logEvents=[event])
     page = endpoint_tail(clients, name)
     assert [(line.message, line.stream) for line in page.events] == [("Loading weights", "AllTraffic/later")]

@@ -165,6 +165,7 @@ def test_a_foreign_file_is_left_out(journal: Journal, text: str) -> None:
     """A file of something else in the folder is neither an entry nor an error."""
     journal.folder.mkdir(parents=True)
     (journal.folder / "other.jsonl").write_text(text)
+    (journal.folder / "folder.jsonl").mkdir()
     assert journal.entries() == ()
 
 
