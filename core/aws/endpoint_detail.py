@@ -43,8 +43,7 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
     notes: list[str] = []
-    with clients.calling(f"look at the endpoint {name}"):
-        found = endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
+    found = describe_endpoint(clients, name)
     config = configs(clients, [found.config], notes=notes).get(found.config)
     endpoint = replace(with_config(found, config), tags=read_tags(clients, found.arn, notes))
     models = _models(clients, endpoint, config, notes)
@@ -62,6 +61,12 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
         scaling=_scaling(clients, endpoint, notes),
         notes=tuple(notes),
     )
+
+
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def users(

@@ -38,7 +38,8 @@ def show(cost: FleetCost, prices: PriceTable, *, unread: int, sandbox: bool) -> 
 
 def _figure(label: str, amount: str, more: str, *, icon: str, why: str) -> None:
     st.metric(
-        label, amount, more, border=True, icon=f":material/{icon}:", help=why, delta_color="off", delta_arrow="off"
+        label, amount, more, border=True, icon=f":material/{icon}:", help=why, height="stretch",
+        delta_color="off", delta_arrow="off",
     )  # fmt: skip
 
 

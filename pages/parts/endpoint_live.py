@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import endpoint_detail
+from core.aws.endpoint_detail import describe_endpoint, endpoint_detail
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.curves import MetricSeries
 from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_diagnosis import diagnose_endpoint
-from core.endpoints import Endpoint
+from core.endpoints import Endpoint, with_config
 from pages.parts import cached, live, times
 from pages.parts.latest import Reading
 
@@ -24,11 +26,32 @@ SERIES_SECONDS = 30
 LOG_SECONDS, STREAMS_SECONDS = 4, 15
 
 
+class DetailReader:
+    """Reads all of an endpoint; while AWS is at work on it, only how far that is: nothing else of it changes then."""
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self._connection, self._name = connection, name
+        self._last: EndpointDetail | None = None
+
+    def read(self) -> EndpointDetail:
+        """What is known of it now. Raises NotFoundError, AwsError."""
+        self._last = self._progress(self._last) or endpoint_detail(clients(self._connection), self._name)
+        return self._last
+
+    def _progress(self, last: EndpointDetail | None) -> EndpointDetail | None:
+        """The last look with the endpoint as it is now; None where all is to be read."""
+        if last is None or not last.endpoint.changing:
+            return None
+        found = describe_endpoint(clients(self._connection), self._name)
+        if not found.changing or found.config != last.endpoint.config:
+            return None
+        return replace(last, endpoint=replace(with_config(found, last.config), tags=last.endpoint.tags))
+
+
 def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
     """The endpoint with all that belongs to it. Raises NotFoundError, AwsError."""
-    return cached.shelf().read(
-        ("endpoint", connection, name), lambda: endpoint_detail(clients(connection), name), SECONDS
-    )
+    reader = DetailReader(connection, name)
+    return cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
 
 
 def series(connection: Connection, endpoint: Endpoint, window: Window) -> Reading[tuple[MetricSeries, ...]]:

@@ -41,29 +41,39 @@ def show(rows: Sequence[Row]) -> None:
 
 def offer_deletion(connection: Connection, rows: Sequence[Row]) -> None:
     """What is ticked, what it costs, and the button that shows what would go with it."""
-    chosen = [row for row in rows if row.endpoint.name in state.ticked_endpoints()]
-    idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
+    ticked = state.ticked_endpoints()
+    chosen = [row for row in rows if row.endpoint.name in ticked]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if idle and {row.endpoint.name for row in chosen} != set(idle):
-            st.button(
-                f"Choose all {len(idle)} idle" if len(idle) > 1 else "Choose the idle one",
-                icon=":material/bedtime:",
-                on_click=state.tick_endpoints,
-                args=(idle,),
-            )
+        _offer_idle([row.endpoint.name for row in rows if row.health.verdict == "idle"], ticked)
         if not chosen:
             st.caption("Tick endpoints to delete them together.")
             return
         st.button(
             "Choose none", icon=":material/close:", type="tertiary", on_click=state.tick_endpoints, args=((),)
         )
-        names = [row.endpoint.name for row in chosen]
+        going = chosen[: endpoint_changes.MOST]
+        names = [row.endpoint.name for row in going]
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
         pressed = st.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
-        st.caption(f"They cost **{fleet.total(chosen).per_month}** a month.")
+        rest = f" They are the first of {len(chosen)} chosen ones." if len(chosen) > len(going) else ""
+        st.caption(
+            f"{'They cost' if len(names) > 1 else 'It costs'} **{fleet.total(going).per_month}** a month.{rest}"
+        )
     if pressed:
         with messages.error_door("delete"):
-            endpoint_changes.delete(connection, names, state.untick_endpoints)
+            endpoint_changes.delete(connection, names, lambda: _gone(names))
+
+
+def _offer_idle(idle: Sequence[str], ticked: Sequence[str]) -> None:
+    """One click chooses all that stand idle."""
+    if idle and set(idle) != set(ticked):
+        label = f"Choose all {len(idle)} idle" if len(idle) > 1 else "Choose the idle one"
+        st.button(label, icon=":material/bedtime:", on_click=state.tick_endpoints, args=(tuple(idle),))
+
+
+def _gone(names: Sequence[str]) -> None:
+    state.tick_endpoints([name for name in state.ticked_endpoints() if name not in names])
+    st.rerun()
 
 
 def _tick(key: str, names: tuple[str, ...]) -> None:

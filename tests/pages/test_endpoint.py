@@ -113,6 +113,17 @@ def test_a_change_under_way(open_endpoint, name, step):
     assert [button(app, label).disabled for label in ("Update", "Delete", "Review the change")] == [True] * 3
 
 
+def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
+    """While AWS is at work on an endpoint, each further look asks how far it is, and for nothing else again."""
+    app = open_endpoint("changed")
+    faults.add("delay", seconds=0, operation=".*", service="sagemaker|s3|application-autoscaling")
+    cached.shelf().expire()
+    app.run()
+    assert [operation for _, operation in faults.hits] == ["DescribeEndpoint"]
+    assert "1 × ml" not in texts(app)
+    assert "ml\\.g4dn\\.xlarge" in texts(app)
+
+
 def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
     """Of two variants one slider moves calls from one to the other; the plan says so, and nothing is done yet."""
     app = open_endpoint("shared-out", part="Scale")
@@ -219,6 +230,28 @@ def test_no_such_endpoint(open_endpoint):
     assert "no-such-endpoint" in plain_texts(app)
     assert "Endpoints" in [link.proto.label for link in app.get("page_link")]
     assert app.error
+
+
+def test_an_endpoint_that_goes_while_it_is_looked_at(open_endpoint, fleet):
+    """Once it is deleted elsewhere, the page says that it is gone, and shows nothing of what it was."""
+    put_endpoint(fleet, "leaving")
+    app = open_endpoint("leaving")
+    sagemaker = fleet.loopback.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName="leaving")
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="leaving", WaiterConfig={"Delay": 0.1})
+    cached.shelf().expire()
+    app.run()
+    assert "it does not exist" in app.error[0].value
+    assert not app.metric
+
+
+def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
+    """From an endpoint the link back leads to the list with the filters that it was left with."""
+    app = open_page("endpoints", fleet, health="idle")
+    app.query_params["endpoint"] = "forgotten"
+    app = app.switch_page("../endpoint.py").run()
+    back = next(link for link in app.get("page_link") if link.proto.label == "Endpoints")
+    assert back.proto.query_string == "health=idle"
 
 
 def test_no_name(open_endpoint):

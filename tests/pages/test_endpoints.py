@@ -214,3 +214,6 @@ def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypa
         asked = _first_paint(sandbox, app)
         assert len(names(app)) == 500
         assert asked == {"Search": 5, "GetMetricData": 2, "DescribeEndpointConfig": 1}
+        button(app, "Choose all 410 idle").click().run()
+        assert "They are the first of 410 chosen ones." in texts(app)
+        assert button(app, "Delete 50 endpoints")
