@@ -243,12 +243,15 @@ def _contradictions(network: Found | None, said: Mapping[str, str]) -> list[str]
     """Where the JSON says another thing than the parameters, which count."""
     if network is None:
         return []
-    names = ("algorithm", "backbone", "num_classes")
-    pairs = [(name, str(getattr(network, name)), said.get(name)) for name in names]
+    held = {
+        "algorithm": network.algorithm,
+        "backbone": network.backbone,
+        "num_classes": str(network.num_classes),
+    }
     return [
-        f"{SETTINGS} says {name} {text}, but {BEST} holds the parameters of {name} {value}: serving may fail."
-        for name, value, text in pairs
-        if text not in (None, value)
+        f"{SETTINGS} says {name} {said[name]}, but {BEST} holds the parameters of {name} {value}: serving may fail."
+        for name, value in held.items()
+        if said.get(name, value) != value
     ]
 
 
