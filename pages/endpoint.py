@@ -7,10 +7,12 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
 from core.endpoints import REFUSING
+from core.errors import NotFoundError
 from pages.parts import (
     endpoint_changes,
     endpoint_chips,
     endpoint_details,
+    endpoint_filters,
     endpoint_live,
     endpoint_view,
     fleet,
@@ -29,7 +31,7 @@ REFRESH = 5  # seconds between two looks while AWS is at work on it
 
 def main() -> None:
     """The way back, then all about the endpoint, again and again while it changes."""
-    st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
+    endpoint_filters.way_back()
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
     name = state.endpoint_looked_at()
@@ -39,7 +41,10 @@ def main() -> None:
     connection = upstream.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)
-    changing = endpoint_live.detail(connection, name).value.endpoint.changing
+    seen = endpoint_live.detail(connection, name)
+    if isinstance(seen.failure, NotFoundError):  # it was there, and is gone
+        raise seen.failure
+    changing = seen.value.endpoint.changing
     st.fragment(_look, run_every=REFRESH if changing else None)(connection, name, changing)
 
 
@@ -48,7 +53,7 @@ def _look(connection: Connection, name: str, changing: bool) -> None:
     with messages.error_door():
         seen = endpoint_live.detail(connection, name)
         detail = seen.value
-        if detail.endpoint.changing != changing:
+        if detail.endpoint.changing != changing or isinstance(seen.failure, NotFoundError):
             st.rerun()
         row = fleet.row(connection, detail.endpoint, seen.at)
         _head(connection, seen, row)
@@ -89,8 +94,8 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
 
 
 def _leave() -> None:
-    # An empty mapping: without any, Streamlit refuses to take widgets' own values out of the address.
-    st.switch_page(links.ENDPOINTS, query_params={})
+    # Always a mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    st.switch_page(links.ENDPOINTS, query_params=state.endpoints_view())
 
 
 def _freshness(seen: Reading[EndpointDetail]) -> None:

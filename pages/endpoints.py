@@ -94,7 +94,8 @@ def _nothing(connection: Connection) -> None:
     with st.container(border=True):
         st.markdown("**No endpoint here.**")
         st.caption(
-            "The sandbox brings two of its own, which take a moment at its start."
+            "A new sandbox brings two of its own, which take a moment. Others are made from a training job that has "
+            "ended, or from a model's file."
             if connection.is_sandbox
             else f"Nothing in {messages.plain(connection.region)} bills by the hour. An endpoint is made from a "
             "training job that has ended, or from a model's file."

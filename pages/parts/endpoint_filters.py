@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.health import VERDICTS, Verdict
-from pages.parts import state
+from pages.parts import links, state
 from pages.parts.endpoint_chips import VERDICT_ICONS
 from pages.parts.fleet import Row
 
@@ -22,6 +22,7 @@ HEALTH, TEXT = "endpoints_health", "endpoints_text"
 def ask(rows: Sequence[Row]) -> list[Row]:
     """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
     asked = state.query(NAMES)
+    state.keep_endpoints_view(asked)
     verdicts = [one for one in VERDICTS if one in asked.get("health", "").split(",")]
     text = asked.get("text", "").strip()
     for key, value in ((HEALTH, verdicts), (TEXT, text)):
@@ -48,6 +49,16 @@ def ask(rows: Sequence[Row]) -> list[Row]:
             on_change=_apply,
         )
     return [row for row in rows if _passes(row, verdicts, text.casefold())]
+
+
+def way_back() -> None:
+    """The link to the list, as it was left."""
+    st.page_link(
+        links.ENDPOINTS,
+        label="Endpoints",
+        icon=":material/arrow_back:",
+        query_params=state.endpoints_view(),
+    )
 
 
 def clear() -> None:

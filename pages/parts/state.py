@@ -295,7 +295,18 @@ def said(component: str, trigger: str) -> object:
 WINDOW, ENDPOINT_TAB = "window", "part"
 """Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
 
-_TICKED, _TICKS, _TRIED = "_ticked_endpoints", "_endpoint_ticks", "_tried"
+_TICKED, _TICKS, _TRIED, _ENDPOINTS_VIEW = "_ticked_endpoints", "_endpoint_ticks", "_tried", "_endpoints_view"
+
+
+def keep_endpoints_view(view: Mapping[str, str]) -> None:
+    """Note the filters of the list of endpoints: leaving it for an endpoint must not lose them."""
+    st.session_state[_ENDPOINTS_VIEW] = dict(view)
+
+
+def endpoints_view() -> dict[str, str]:
+    """The filters that the list of endpoints was last seen with."""
+    found: dict[str, str] = st.session_state.get(_ENDPOINTS_VIEW, {})
+    return found
 
 
 def endpoint_looked_at() -> str:

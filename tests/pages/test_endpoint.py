@@ -232,6 +232,28 @@ def test_no_such_endpoint(open_endpoint):
     assert app.error
 
 
+def test_an_endpoint_that_goes_while_it_is_looked_at(open_endpoint, fleet):
+    """Once it is deleted elsewhere, the page says that it is gone, and shows nothing of what it was."""
+    put_endpoint(fleet, "leaving")
+    app = open_endpoint("leaving")
+    sagemaker = fleet.loopback.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName="leaving")
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="leaving", WaiterConfig={"Delay": 0.1})
+    cached.shelf().expire()
+    app.run()
+    assert "it does not exist" in app.error[0].value
+    assert not app.metric
+
+
+def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
+    """From an endpoint the link back leads to the list with the filters that it was left with."""
+    app = open_page("endpoints", fleet, health="idle")
+    app.query_params["endpoint"] = "forgotten"
+    app = app.switch_page("../endpoint.py").run()
+    back = next(link for link in app.get("page_link") if link.proto.label == "Endpoints")
+    assert back.proto.query_string == "health=idle"
+
+
 def test_no_name(open_endpoint):
     """Without an endpoint in the address, the page says how to come to one."""
     assert "No endpoint is named" in open_endpoint().info[0].value
