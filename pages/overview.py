@@ -8,8 +8,7 @@ from core.aws.connection import Connection
 from pages.parts import cached, links, messages, now, now_view, state, times, unfinished, upstream
 from pages.parts.now import Now
 
-TICK, LATER = 5, 60
-"""Seconds between two looks: while something moves, and while nothing does."""
+TICK, LATER = 5, 60  # seconds between two looks: while something moves, and while nothing does
 
 
 def main() -> None:
@@ -18,6 +17,7 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Overview", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.page_link(links.SEGMENT, label="Segment a photograph", icon=":material/imagesmode:")
         st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
     if said := state.take_told():

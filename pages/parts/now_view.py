@@ -8,10 +8,10 @@ from typing import TypeVar
 
 import streamlit as st
 
-from core.cost import Money, PriceTable, training_cost
-from core.endpoints import in_words
+from core.cost import NOTHING, Money, PriceTable, training_cost
 from core.training import TrainingJob, status_in_words
 from pages.parts import links, messages, now, state, times
+from pages.parts.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
 from pages.parts.fleet import Row
 from pages.parts.now import Now
 
@@ -124,43 +124,47 @@ def _lines(things: Sequence[T], draw: Callable[[T], None], page: Path, kind: str
         st.page_link(page, label=f"And {len(things) - FEW} more {kind}", icon=":material/more_horiz:")
 
 
-def _line(page: Path, name: str, said: str, at_right: str, *, key: str, icon: str) -> None:
-    """A link to the thing, what is said of it below, and a figure at its right."""
+def _line(page: Path, name: str, said: str, at_right: Sequence[str], *, key: str, icon: str) -> None:
+    """A link to the thing, what is said of it below, and badges and a figure at its right, as Markdown."""
     with st.container(border=True, gap=None):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.page_link(
                 page, label=messages.plain(name), icon=icon, query_params={key: name}, width="stretch"
             )
-            if at_right:
-                st.markdown(f":small[{messages.plain(at_right)}]", width="content")
+            st.markdown(" ".join(filter(None, at_right)), width="content")
         st.caption(messages.plain(said))
 
 
-def _job_line(job: TrainingJob, said: str, at_right: str = "") -> None:
-    _line(links.TRAINING_JOB, job.name, said, at_right, key=state.JOB, icon=JOB_ICON)
+def _job_line(job: TrainingJob, said: str, badge: str, price: Money | None = None) -> None:
+    _line(links.TRAINING_JOB, job.name, said, (badge, _hourly(price)), key=state.JOB, icon=JOB_ICON)
 
 
 def _endpoint_line(row: Row, said: str) -> None:
-    price = row.cost.price.per_hour
-    at_right = f"{price} an hour" if price else ""
+    verdict = row.health.verdict
+    badge = f":{VERDICT_COLORS[verdict]}-badge[{VERDICT_ICONS[verdict]} {verdict}]"
+    at_right = (badge, _hourly(row.cost.price.per_hour))
     _line(links.ENDPOINT, row.endpoint.name, said, at_right, key=state.ENDPOINT, icon=ENDPOINT_ICON)
+
+
+def _hourly(price: Money | None) -> str:
+    return f":small[{messages.plain(f'{price} an hour')}]" if price and price > NOTHING else ""
 
 
 def _running_job(job: TrainingJob, found: Now, prices: PriceTable) -> None:
     cost = training_cost(job, prices, found.at)
     began = f"for {times.duration(job.seconds(found.at))}" if job.started_at else "not begun"
-    said = f"{status_in_words(job)} · {began} · {job.instance_type}"
-    _job_line(job, said, f"{cost.per_hour} an hour" if cost.per_hour else "")
+    badge = ":blue-badge[:material/progress_activity: running]"
+    _job_line(job, f"{status_in_words(job)} · {began} · {job.instance_type}", badge, cost.per_hour)
 
 
 def _failed_job(job: TrainingJob) -> None:
     when = times.ago(job.ended_at or job.modified_at)
-    _job_line(job, f"{when} · {_short(job.failure_reason or 'AWS gave no reason.')}")
+    said = f"{when} · {_short(job.failure_reason or 'AWS gave no reason.')}"
+    _job_line(job, said, ":red-badge[:material/error: failed]")
 
 
 def _serving(row: Row) -> None:
-    status = "" if row.endpoint.in_service else f"{in_words(row.endpoint.status)} · "
-    _endpoint_line(row, f"{status}{_short(row.health.reason)}")
+    _endpoint_line(row, _short(row.health.reason))
 
 
 def _failing(row: Row) -> None:

@@ -92,7 +92,13 @@ def describe(serving: Serving) -> None:
         for variant in serving.variants
     )
     known = f"{len(serving.classes)} classes" if serving.classes else "class names unknown"
-    with st.container(horizontal=True, horizontal_alignment="right", gap="xsmall", width="content"):
+    with st.container(
+        horizontal=True,
+        horizontal_alignment="right",
+        vertical_alignment="center",
+        gap="xsmall",
+        width="content",
+    ):
         st.badge(in_words(serving.status), icon=":material/check_circle:", color="green")
         if machines:
             st.badge(machines, icon=":material/memory:", color="gray")

@@ -115,12 +115,31 @@ def test_unknown_endpoint_in_the_link(open_page, coast):
     assert app.query_params["endpoint"] == coast
 
 
+def test_a_new_link_wins_over_an_older_choice(open_page, coast, stub_endpoint):
+    """Who comes by another endpoint's link gets that one; a choice made after that holds, also in the address."""
+    other = stub_endpoint()
+    app = open_page(endpoint=coast)
+    app.query_params["endpoint"] = other
+    app.run()
+    assert app.selectbox[0].value == other
+    app.selectbox[0].set_value(coast).run().run()
+    assert app.selectbox[0].value == coast
+    assert app.query_params["endpoint"] == coast
+
+
+def test_it_leads_to_its_endpoint(open_page, coast):
+    """Beside what the endpoint is stands a link to its page."""
+    links = {link.proto.label: link.proto.query_string for link in open_page(endpoint=coast).get("page_link")}
+    assert links["Endpoint"] == f"endpoint={coast}"
+
+
 def test_no_endpoint_in_service(open_page, tmp_path: Path, stub_programs):
     """Without any endpoint the page says how to get one, and still takes files."""
     with Sandbox(tmp_path, programs=stub_programs) as empty:
         app = open_page(environ=empty.address.environ())
         assert "No endpoint is in service" in app.info[0].value
         assert "us-east-1" in app.info[0].value
+        assert "Deploy a model" in [link.proto.label for link in app.get("page_link")]
         assert len(app.file_uploader) == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sandbox.server import Sandbox
+
 
 def test_all_in_place(open_page, coast, read_texts, aws_environ):
     """Setup says the mode, the address, who we are and what is in service."""
@@ -22,3 +24,10 @@ def test_wrong_keys(open_page, read_texts, aws_environ):
     assert "secret key" in told
     assert "Photographs" in told
     assert not app.exception
+
+
+def test_nothing_in_service_leads_to_deploy(open_page, tmp_path, stub_programs):
+    """Where nothing is in service, Setup links to where that is mended."""
+    with Sandbox(tmp_path, programs=stub_programs) as empty:
+        app = open_page("setup", environ=empty.address.environ())
+        assert "Deploy a model" in [link.proto.label for link in app.get("page_link")]

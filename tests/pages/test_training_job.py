@@ -138,6 +138,15 @@ def test_places(open_job, sagemaker):
     assert "https://us-east-1.console.aws.amazon.com/s3/buckets/dashboard" in texts(app)
 
 
+def test_deploy_leads_to_the_form(open_job, sagemaker):
+    """A job with a model leads to the form that deploys it; one without offers no such way."""
+    app = button(open_job(finished(sagemaker)), "Deploy").click().run()
+    assert app.title[0].value == "Deploy a model"
+    name = running(sagemaker)
+    assert not [one for one in open_job(name).button if one.label == "Deploy"]
+    sagemaker.stop_training_job(TrainingJobName=name)
+
+
 def test_stop_asks_first(open_job, sagemaker):
     """A click on Stop shows the plan and stops nothing."""
     name = running(sagemaker)

@@ -1,0 +1,207 @@
+"""From a finished job to masks, in a real browser: deploy, segment, update under calls, share out, delete."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from sandbox import launcher
+
+ROOT = Path(__file__).parents[2]
+AERIAL = ROOT / "sandbox" / "demo" / "aerial"
+JOB = "demo-aerial-six-classes"
+NAME = "journey"
+COASTLINES = "s3://segdeck-sandbox/models/coastlines/model.tar.gz"
+MODEL = "s3://segdeck-sandbox/models/aerial/model.tar.gz"
+LONG = 120_000
+"""Milliseconds for models that really load, on two busy cores."""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dashboard's sandbox keeps its state."""
+    return tmp_path_factory.mktemp("deploy-sandbox")
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    streamlit_server: Callable[..., str], data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """The address of a dashboard on a new sandbox of its own."""
+    state_dir = tmp_path_factory.mktemp("state")
+    return streamlit_server(
+        ROOT / "app.py",
+        {
+            "SEGDECK_MODE": "sandbox",
+            "SEGDECK_SANDBOX_DIR": str(data_dir),
+            "SEGDECK_STATE_DIR": str(state_dir),
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def make(dashboard: str, data_dir: Path) -> Callable[[str], Any]:
+    """make(service) -> a client of the dashboard's sandbox that tries once."""
+    address = launcher.running(data_dir)
+    assert address is not None, dashboard
+    session = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region)
+    settings = Config(retries={"total_max_attempts": 1}, read_timeout=60)
+    return lambda service: session.client(service, endpoint_url=address.url, config=settings)
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, dashboard: str) -> Iterator[Page]:
+    """One tab for the whole journey."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    yield page
+    page.close()
+
+
+class Caller:
+    """A client that calls without a pause.
+
+    sizes: of the answers, in bytes. failures: what went wrong.
+    """
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+        self._photo = (AERIAL / "examples" / "river.jpg").read_bytes()
+        self._over = threading.Event()
+        self.sizes: list[int] = []
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            try:
+                answer = self._runtime.invoke_endpoint(
+                    EndpointName=NAME,
+                    ContentType="image/jpeg",
+                    Accept="application/x-recordio-protobuf",
+                    Body=self._photo,
+                )
+                self.sizes.append(len(answer["Body"].read()))
+            except Exception as error:  # noqa: BLE001  # whatever a client may meet is a failed call
+                self.failures.append(repr(error))
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+
+def review(page: Page, button: str) -> Locator:
+    """Go from a form without problems to its plan, and say yes."""
+    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Review the plan").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("To undo")).to_be_visible(timeout=LONG)
+    dialog.get_by_role("button", name=button, exact=True).click()
+    page.wait_for_url(re.compile(rf"/endpoint\?endpoint={NAME}"), timeout=LONG)
+    return dialog
+
+
+def status(page: Page, words: str) -> None:
+    """Wait until the endpoint's page says so."""
+    badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=words)
+    expect(badge.first).to_be_visible(timeout=LONG)
+
+
+def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str):
+    """A finished job's page leads to a form that knows all; a yes later its endpoint comes into service."""
+    page.goto(f"{dashboard}/training_job?job={JOB}")
+    page.get_by_role("button", name="Deploy", exact=True).click(timeout=LONG)
+    expect(page.get_by_text("6 classes")).to_be_visible(timeout=LONG)
+    name = page.get_by_label("Name", exact=True)
+    expect(name).to_have_value(JOB, timeout=LONG)
+    name.fill(NAME)
+    name.press("Tab")
+    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=LONG)
+    page.screenshot(path=Path(output_path, "deploy.png"), full_page=True)
+    review(page, "Deploy it")
+    expect(page.get_by_role("heading", name=NAME)).to_be_visible(timeout=LONG)
+    status(page, "in service")
+    page.screenshot(path=Path(output_path, "in-service.png"), full_page=True)
+
+
+def test_segment_with_it(page: Page, output_path: str):
+    """A click on its page leads to segmenting, with this endpoint chosen, and a photograph gets its mask."""
+    page.get_by_role("button", name="Segment with it").click()
+    page.wait_for_url(re.compile(rf"/segment\?endpoint={NAME}"), timeout=LONG)
+    page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
+    expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
+    page.screenshot(path=Path(output_path, "segmented.png"), full_page=True)
+    page.get_by_role("link", name="Endpoint", exact=True).click()
+    page.wait_for_url(re.compile(rf"/endpoint\?endpoint={NAME}"), timeout=LONG)
+
+
+def test_update_while_a_client_calls(
+    page: Page, dashboard: str, make: Callable[[str], Any], output_path: str
+):
+    """The endpoint moves to another model while a client calls without a pause, and no call fails."""
+    caller = Caller(make("sagemaker-runtime"))
+    with caller.calling():
+        page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={COASTLINES}")
+        review(page, "Update it")
+        status(page, "being updated")
+        page.screenshot(path=Path(output_path, "updating.png"), full_page=True)
+        status(page, "in service")
+        until = len(caller.sizes) + 2
+        while len(caller.sizes) < until and not caller.failures:
+            page.wait_for_timeout(50)
+    assert caller.failures == []
+    assert caller.sizes[0] > 2 * caller.sizes[-1]  # six classes before, two classes after
+
+
+def test_a_second_variant_gets_its_share(
+    page: Page, dashboard: str, make: Callable[[str], Any], output_path: str
+):
+    """A second model goes beside the first as a variant; a slider and a yes share the calls out anew."""
+    page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={MODEL}")
+    page.get_by_text("One variant more, beside").click(timeout=LONG)
+    expect(page.get_by_role("textbox", name="Its name")).to_have_value("challenger", timeout=LONG)
+    page.screenshot(path=Path(output_path, "variant.png"), full_page=True)
+    review(page, "Update it")
+    status(page, "being updated")
+    status(page, "in service")
+    page.get_by_role("button", name="Scale").click()
+    slider = page.get_by_role("slider")
+    slider.focus(timeout=LONG)
+    for _ in range(20):
+        slider.press("ArrowRight")
+    page.get_by_role("button", name="Review the change").click(timeout=LONG)
+    page.get_by_role("dialog").get_by_role("button", name="Change them").click(timeout=LONG)
+    expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
+    expect(page.get_by_text("AllTraffic 70% · challenger 30%").first).to_be_visible(timeout=LONG)
+    rows = make("sagemaker").describe_endpoint(EndpointName=NAME)["ProductionVariants"]
+    assert [row["CurrentWeight"] for row in rows] == pytest.approx([0.7, 0.3])
+
+
+def test_delete_all_of_it(page: Page, make: Callable[[str], Any], output_path: str):
+    """Its name typed, the endpoint goes, and with it every configuration and model it had; the artifacts stay."""
+    page.get_by_role("button", name="Delete", exact=True).click(timeout=LONG)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("to go on").fill(NAME, timeout=LONG)
+    page.screenshot(path=Path(output_path, "delete.png"))
+    dialog.get_by_role("button", name="Delete for good").click(timeout=LONG)
+    expect(page).to_have_url(re.compile(r"/endpoints$"), timeout=LONG)
+    sagemaker = make("sagemaker")
+    assert not sagemaker.list_endpoints(NameContains=NAME)["Endpoints"]
+    assert not sagemaker.list_endpoint_configs(NameContains=NAME)["EndpointConfigs"]
+    assert not sagemaker.list_models(NameContains=NAME)["Models"]
+    assert make("s3").head_object(Bucket="segdeck-sandbox", Key=f"jobs/{JOB}/output/model.tar.gz")

@@ -1,0 +1,195 @@
+"""The overview: what runs, what it costs an hour, what failed in the last day, and what sits idle."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.aws.connection import clients
+from core.aws.execute import execute, journal_in
+from core.cost import shipped_prices
+from core.endpoint_plans import plan_deploy
+from core.endpoint_spec import EndpointSpec
+from core.errors import CoreError
+from pages.parts import cached
+from sandbox.server import Sandbox
+from tests.support.dashboard import (
+    IMAGE,
+    button,
+    connection_of,
+    ended,
+    open_page,
+    plain_texts,
+    put_data,
+    start_job,
+    texts,
+    wait_for,
+)
+from tests.support.fleet import put_endpoint
+
+NUMBERS = itertools.count(1)
+OpenOverview = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def busy(
+    tmp_path_factory: pytest.TempPathFactory,
+    stub_programs: dict[str, list[str]],
+    stub_training_programs: dict[str, list[str]],
+    make_client: Callable[..., Any],
+) -> Iterator[Sandbox]:
+    """A sandbox with jobs and endpoints of every kind."""
+    folder = tmp_path_factory.mktemp("busy")
+    with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        put_data(make_client(sandbox, "s3"))
+        sagemaker = make_client(sandbox, "sagemaker")
+        start_job(sagemaker, "broken", {"fail": "no memory left"})
+        wait_for(sagemaker, "broken", ended)
+        put_endpoint(sandbox, "roads", daily=[40] * 30, count=2)
+        put_endpoint(sandbox, "forgotten", daily=[9] * 5 + [0] * 20, instance="ml.p3.2xlarge")
+        put_endpoint(sandbox, "feverish", daily=[40] * 30, failed=20)
+        put_endpoint(sandbox, "lost", status="Failed", days=0.1)
+        yield sandbox
+
+
+@pytest.fixture
+def faults(busy: Sandbox) -> Iterator[Any]:
+    busy.faults.clear()
+    yield busy.faults
+    busy.faults.clear()
+
+
+@pytest.fixture
+def open_overview(busy: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OpenOverview:
+    """open_overview(sandbox=busy) -> the page after its first run, in mode aws."""
+
+    def start(sandbox: Sandbox = busy, mode: str = "aws") -> AppTest:
+        environ = {**sandbox.address.environ(), "SEGDECK_MODE": mode, "SEGDECK_STATE_DIR": str(tmp_path)}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return open_page("overview", sandbox, mode=mode)
+
+    return start
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def link_labels(app: AppTest) -> list[str]:
+    return [link.proto.label.replace("\\", "") for link in app.get("page_link")]
+
+
+def test_it_is_the_first_page(open_overview):
+    """Who opens the dashboard sees the overview, with the ways on."""
+    app = open_overview()
+    assert app.title[0].value == "Overview"
+    assert {"Segment a photograph", "Launch a job", "Deploy a model"} <= set(link_labels(app))
+
+
+def test_figures(open_overview):
+    """On top stand what runs, what all of it costs an hour, and how much failed in the last day."""
+    known = figures(open_overview())
+    assert known["Jobs running"] == "0"
+    assert known["Endpoints serving"] == "2"
+    assert known["An hour"] == "$6.03"
+    assert known["Failed in 24 h"] == "3"
+
+
+def test_every_thing_is_linked(open_overview):
+    """What serves, failed, errs or sits idle stands there with its reason, and a link to its page."""
+    app = open_overview()
+    assert {"roads", "forgotten", "feverish", "lost", "broken"} <= set(link_labels(app))
+    told = plain_texts(app)
+    assert "no memory left" in told
+    assert "One endpoint sits idle" in told
+    assert "$2,792.25 a month" in told
+
+
+def test_running_jobs(open_overview, busy, make_client):
+    """A job that runs is counted, named, and priced by the hour."""
+    sagemaker = make_client(busy, "sagemaker")
+    name = start_job(sagemaker, f"long-{next(NUMBERS)}", {"seconds": "60"})
+    wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
+    app = open_overview()
+    assert figures(app)["Jobs running"] == "1"
+    assert name in link_labels(app)
+    sagemaker.stop_training_job(TrainingJobName=name)
+    wait_for(sagemaker, name, ended)
+
+
+def test_an_empty_account(open_overview, tmp_path_factory, stub_programs):
+    """With neither job nor endpoint, the page shows the two ways to a model, and no empty lists."""
+    with Sandbox(tmp_path_factory.mktemp("empty"), programs=stub_programs) as empty:
+        app = open_overview(empty)
+        assert "Nothing is here yet" in texts(app)
+        assert {"Train one on your pictures", "Deploy one that you have"} <= set(link_labels(app))
+        assert not app.metric
+
+
+def test_the_first_paint_asks_for_little(open_overview, faults):
+    """Five calls paint the page; configurations never seen, and the price list, are read behind its back."""
+    faults.add("delay", seconds=0)
+    open_overview()
+    behind = ("DescribeEndpointConfig", "GetProducts")
+    asked = sorted(operation for _, operation in faults.hits if operation not in behind)
+    assert asked == ["GetCallerIdentity", "GetMetricData", "GetMetricData", "Search", "Search"]
+
+
+def test_a_second_look_asks_for_nothing(open_overview, faults):
+    """Who looks again within moments, or beside somebody else, makes no call."""
+    app = open_overview()
+    app.run()
+    faults.add("delay", seconds=0, operation="Search|GetMetricData")
+    app.run()
+    assert faults.hits == []
+
+
+def test_endpoints_that_may_not_be_listed(open_overview, faults):
+    """Where endpoints cannot be listed, the jobs stand all the same, and the reason is told once."""
+    faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
+    faults.add("error", operation="Search", code="ThrottlingException", status=400)
+    app = open_overview()
+    assert len(app.error) == 2
+    assert not app.exception
+
+
+def test_aws_fails_later(open_overview, faults):
+    """Where AWS fails, what was read stays, with the reason; the button reads anew, and the reason is gone."""
+    app = open_overview()
+    faults.add("error", operation="Search", code="ThrottlingException", status=400)
+    cached.shelf().expire()
+    app.run()
+    assert "too many calls" in app.error[0].value
+    assert figures(app)["Endpoints serving"] == "2"
+    faults.clear()
+    button(app, "Try again").click().run()
+    assert not app.error
+
+
+def test_a_cut_change_is_told(open_overview, busy, faults, tmp_path):
+    """A deploy that was cut stands on top, with the ways to finish it, to clean up, and to leave it."""
+    spec = EndpointSpec(
+        f"cut-{next(NUMBERS)}",
+        "arn:aws:iam::123456789012:role/Server",
+        "ml.c5.xlarge",
+        IMAGE,
+        "s3://models/a/model.tar.gz",
+    )
+    connection = connection_of(busy)
+    faults.add("error", operation="CreateEndpoint", code="AccessDeniedException", status=400)
+    with pytest.raises(CoreError):
+        execute(
+            clients(connection), plan_deploy(spec, shipped_prices("us-east-1")), journal=journal_in(tmp_path)
+        )
+    faults.clear()
+    app = open_overview()
+    assert spec.name in plain_texts(app)
+    assert button(app, "Finish")
+    button(app, "Leave it as it is").click().run()
+    assert spec.name not in plain_texts(app)
