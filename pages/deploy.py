@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """The model and the form on the left; price, checks and the way on at its right."""
+    st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
     connection = upstream.connection()
     detail = _endpoint(connection)
     _head(detail)
@@ -64,18 +65,11 @@ def _endpoint(connection: Connection) -> EndpointDetail | None:
 
 def _head(detail: EndpointDetail | None) -> None:
     if detail is None:
-        st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
         st.title("Deploy a model")
         st.caption("A trained model behind an endpoint, which answers photographs with masks.")
-        return
-    st.page_link(
-        links.ENDPOINT,
-        label=messages.plain(detail.name),
-        icon=":material/arrow_back:",
-        query_params={state.ENDPOINT: detail.name},
-    )
-    st.title(f"Update {messages.plain(detail.name)}")
-    st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
+    else:
+        st.title(f"Update {messages.plain(detail.name)}")
+        st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
 
 
 def _rest(

@@ -17,6 +17,7 @@ from core.aws.endpoints import (
 )
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
+from core.aws.models import describe_model
 from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_spec import is_derived
 from core.endpoints import (
@@ -25,7 +26,6 @@ from core.endpoints import (
     Endpoint,
     EndpointConfig,
     classes_beside,
-    container_of,
     endpoint_from,
     with_config,
 )
@@ -166,24 +166,10 @@ def _models(
 
 def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
     try:
-        with clients.calling(f"look at the model {name}"):
-            answer = clients.sagemaker.describe_model(ModelName=name)
+        return describe_model(clients, name)
     except OPTIONAL as error:
         notes.append(str(error))
         return None
-    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(
-        iter(answer.get("Containers", [])), {}
-    )
-    image, model_uri = container_of(answer)
-    return Model(
-        name=name,
-        arn=answer.get("ModelArn", ""),
-        image=image,
-        model_uri=model_uri,
-        role_arn=answer.get("ExecutionRoleArn", ""),
-        created_at=answer.get("CreationTime"),
-        environment=container.get("Environment", {}),
-    )
 
 
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from core.aws.connection import Clients
+from core.aws.endpoints import read_tags
 from core.aws.errors import required
 from core.endpoint_detail import Model
 from core.endpoints import JOB_TAG, container_of
@@ -19,21 +24,25 @@ def newest_models(clients: Clients) -> tuple[str, ...]:
 
 
 def describe_model(clients: Clients, name: str) -> Model:
-    """One model with the job it came from, where a tag says so. Raises NotFoundError, AwsError."""
-    doing = f"look at the model {name}"
-    with clients.calling(doing):
+    """One model; which job it came from is told elsewhere. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the model {name}"):
         answer = clients.sagemaker.describe_model(ModelName=name)
-    arn = required(answer, "ModelArn", doing)
-    with clients.calling(f"read the tags of the model {name}"):
-        tags = clients.sagemaker.list_tags(ResourceArn=arn, MaxResults=PAGE).get("Tags", [])
+    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(
+        iter(answer.get("Containers", [])), {}
+    )
     image, model_uri = container_of(answer)
     return Model(
         name=name,
-        arn=arn,
+        arn=answer.get("ModelArn", ""),
         image=image,
         model_uri=model_uri,
         role_arn=answer.get("ExecutionRoleArn", ""),
         created_at=answer.get("CreationTime"),
-        environment=(answer.get("PrimaryContainer") or {}).get("Environment", {}),
-        job=next((tag["Value"] for tag in tags if tag["Key"] == JOB_TAG), ""),
+        environment=container.get("Environment", {}),
     )
+
+
+def model_with_job(clients: Clients, name: str) -> Model:
+    """The same with the job that its tag names; without, where the tags may not be read."""
+    model = describe_model(clients, name)
+    return replace(model, job=read_tags(clients, model.arn, []).get(JOB_TAG, ""))

@@ -76,7 +76,7 @@ def class_names(found: FoundClasses, wanted: int | None) -> None:
             key=state.DEPLOY.field("names"),
             placeholder="grass\nforest\nwater #3b82f6",
             help="A colour may stand behind a name. Without names, the classes are numbered.",
-            height=26 * min(wanted or 4, 8) + 40,
+            height=26 * min(max(wanted or 0, 3), 8) + 40,
             persist_state="session",
         )
         st.file_uploader(

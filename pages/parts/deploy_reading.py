@@ -6,7 +6,7 @@ from core.artifact import Artifact
 from core.aws.artifacts import look_into
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Connection, clients
-from core.aws.models import describe_model, newest_models
+from core.aws.models import model_with_job, newest_models
 from core.endpoint_detail import Model
 from pages.parts import cached
 
@@ -45,6 +45,6 @@ def model(connection: Connection, name: str) -> Model:
     """One model. Raises NotFoundError, AwsError."""
     return (
         cached.shelf()
-        .read(("model", connection, name), lambda: describe_model(clients(connection), name), SECONDS)
+        .read(("model", connection, name), lambda: model_with_job(clients(connection), name), SECONDS)
         .value
     )

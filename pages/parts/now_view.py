@@ -8,8 +8,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from core.cost import Money, PriceTable, training_cost
-from core.endpoints import in_words
+from core.cost import NOTHING, Money, PriceTable, training_cost
 from core.training import TrainingJob, status_in_words
 from pages.parts import links, messages, now, state, times
 from pages.parts.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
@@ -148,7 +147,7 @@ def _endpoint_line(row: Row, said: str) -> None:
 
 
 def _hourly(price: Money | None) -> str:
-    return f":small[{messages.plain(f'{price} an hour')}]" if price else ""
+    return f":small[{messages.plain(f'{price} an hour')}]" if price and price > NOTHING else ""
 
 
 def _running_job(job: TrainingJob, found: Now, prices: PriceTable) -> None:
@@ -165,8 +164,7 @@ def _failed_job(job: TrainingJob) -> None:
 
 
 def _serving(row: Row) -> None:
-    status = "" if row.endpoint.in_service else f"{in_words(row.endpoint.status)} · "
-    _endpoint_line(row, f"{status}{_short(row.health.reason)}")
+    _endpoint_line(row, _short(row.health.reason))
 
 
 def _failing(row: Row) -> None:
