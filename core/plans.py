@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.cost import Estimate, PriceTable, estimate
+from core.datasets.transfer import UploadOrder
 from core.errors import InputError
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
-Verb = Literal["launch", "stop"]
+Verb = Literal["launch", "stop", "upload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,15 @@ def plan_stop(job: TrainingJob) -> Plan:
     return Plan(
         "stop", job.name, (call,), None, (warning,), "a stopped job cannot go on; clone it to run it again."
     )
+
+
+def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
+    """Bring a data set into S3. Check it first, and pass on what that warns of."""
+    what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {order.folder} to {order.uri}."
+    replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
+    call = ApiCall("s3", "PutObject", order.to_params(), what)
+    undo = f"delete the objects under {order.uri}; the files here are only read."
+    return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
 def _price(price: Estimate | None) -> str:

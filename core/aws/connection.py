@@ -30,6 +30,7 @@ INVOKE_SECONDS = 70
 
 PRICE_SECONDS = 10
 LIST_ATTEMPTS = 5
+UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
 
@@ -134,6 +135,15 @@ class Clients:
         return self._client("s3", signature_version="s3v4", s3=style)
 
     @property
+    def uploads(self) -> Any:
+        """`s3` for many objects, which S3 may throttle for a while. To put the same object again does no harm."""
+        style = {"addressing_style": "path"} if self.connection.aws_url else {}
+        retries = {"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS}
+        made = self._client("s3", name="uploads", signature_version="s3v4", s3=style, retries=retries)
+        made.meta.events.register("before-sign.s3.PutObject", _without_expect, unique_id="without-expect")
+        return made
+
+    @property
     def sts(self) -> Any:
         """`sts`."""
         return self._client("sts")
@@ -187,6 +197,12 @@ class Clients:
         with self._lock:
             self._session = None
             self._made.clear()
+
+
+def _without_expect(request: Any, **_: Any) -> None:
+    """botocore asks S3 whether it may send before each body: a second journey for each small file."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
 
 
 def clients(connection: Connection) -> Clients:

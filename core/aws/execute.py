@@ -16,6 +16,8 @@ from botocore import xform_name
 
 from core.aws.connection import Clients
 from core.aws.errors import required
+from core.aws.upload import OnProgress, upload
+from core.datasets.transfer import UploadOrder
 from core.errors import (
     AwsError,
     CutOffError,
@@ -78,14 +80,20 @@ class Operation:
 
     look:    sees whether it was done, by its parameters. Raises NotFoundError where the thing is not there at all.
     answers: what its answer must hold; without that, the answer was cut.
+    run:     does many calls in place of one, each of which can be made again without harm; there is no look then.
     """
 
-    look: Callable[[Clients, Mapping[str, Any]], bool]
+    look: Callable[[Clients, Mapping[str, Any]], bool] | None
     answers: tuple[str, ...] = ()
+    run: Callable[[Clients, Mapping[str, Any], OnProgress | None], dict[str, Any]] | None = None
 
 
-def execute(clients: Clients, plan: Plan, *, on_step: OnStep | None = None) -> Outcome:
+def execute(
+    clients: Clients, plan: Plan, *, on_step: OnStep | None = None, on_progress: OnProgress | None = None
+) -> Outcome:
     """Carry out a plan, step by step. Raises InputError for a step unknown here, AwsError where one failed.
+
+    on_progress: told how far an upload is.
 
     Steps before the failed one stay done; `on_step` has told of them.
     """
@@ -95,7 +103,7 @@ def execute(clients: Clients, plan: Plan, *, on_step: OnStep | None = None) -> O
     done = []
     for number, step in enumerate(plan.steps):
         _tell(on_step, number, step, "start")
-        done.append(_step(clients, step))
+        done.append(_step(clients, step, on_progress))
         _tell(on_step, number, step, "recovered" if done[-1].recovered else "done")
     return Outcome(plan, tuple(done))
 
@@ -105,8 +113,11 @@ def _tell(on_step: OnStep | None, number: int, step: ApiCall, state: State) -> N
         on_step(number, step, state)
 
 
-def _step(clients: Clients, step: ApiCall) -> Done:
+def _step(clients: Clients, step: ApiCall, on_progress: OnProgress | None) -> Done:
     """Try, and after a lost reply look before trying again."""
+    run = OPERATIONS[step.service, step.operation].run
+    if run is not None:
+        return Done(step, run(clients, step.params, on_progress), recovered=False)
     lost = False
     for number in range(1, TRIES + 1):
         try:
@@ -133,8 +144,9 @@ def _call(clients: Clients, step: ApiCall) -> dict[str, Any]:
 
 def _is_done(clients: Clients, step: ApiCall, error: AwsError) -> bool:
     """Raises an error like the one that led here, where nothing can be seen."""
+    look = OPERATIONS[step.service, step.operation].look
     try:
-        return OPERATIONS[step.service, step.operation].look(clients, step.params)
+        return look is not None and look(clients, step.params)
     except NotFoundError:
         return False
     except AwsError as blind:
@@ -162,8 +174,15 @@ def _describe(clients: Clients, params: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _upload(clients: Clients, params: Mapping[str, Any], on_progress: OnProgress | None) -> dict[str, Any]:
+    return upload(
+        clients, UploadOrder.from_params(params), clients.uploads.put_object, on_progress=on_progress
+    )
+
+
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("sagemaker", "CreateTrainingJob"): Operation(_started, ("TrainingJobArn",)),
     ("sagemaker", "StopTrainingJob"): Operation(_stopping),
+    ("s3", "PutObject"): Operation(None, run=_upload),
 }
 """The calls that are carried out here; a plan with another one is refused before its first step."""

@@ -67,13 +67,16 @@ def check(source: Source, executor: Executor, *, on_progress: OnProgress | None 
 
 
 def in_parallel(
-    executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]]
+    executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]], ahead: int = 0
 ) -> Iterator[Result]:
-    """Results in the order of the jobs, never more than a few under way; left early, the rest is dropped."""
+    """Results in the order of the jobs; left early, the rest is dropped.
+
+    ahead: how many jobs are under way at most; 0: a few for each processor.
+    """
     waiting: deque[Future[Result]] = deque()
     left = iter(jobs)
     try:
-        waiting.extend(executor.submit(work, *job) for job in islice(left, processors() * AHEAD))
+        waiting.extend(executor.submit(work, *job) for job in islice(left, ahead or processors() * AHEAD))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(executor.submit(work, *job) for job in islice(left, 1))
