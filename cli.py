@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import jobs
+from commands import datasets, jobs
 from commands.common import (
     FAILED,
     STOPPED,
@@ -59,6 +59,7 @@ app = typer.Typer(
 endpoints = typer.Typer(help="The endpoints that can be asked.", no_args_is_help=True)
 app.add_typer(endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]
 

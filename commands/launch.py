@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.aws.connection import Clients
+    from core.aws.upload import OnProgress
     from core.hyperparameters import Problem
     from core.plans import Plan
     from core.training import TrainingSpec
@@ -115,8 +116,20 @@ def clone(
         _start(place, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
-def carry_out(clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
-    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
+def carry_out(
+    clients: Clients,
+    plan: Plan,
+    *,
+    yes: bool,
+    dry_run: bool,
+    as_json: bool,
+    on_progress: OnProgress | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> bool:
+    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError.
+
+    on_progress: told how far an upload is. more: what the JSON tells besides the plan.
+    """
     if dry_run:
         print(plan.to_json() if as_json else plan)
         say("This is a dry run: nothing was done.")
@@ -130,11 +143,11 @@ def carry_out(clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json
             raise typer.Exit(FAILED)
     from core.aws.execute import execute
 
-    outcome = execute(clients, plan)
+    outcome = execute(clients, plan, on_progress=on_progress)
     if outcome.recovered:
         say("AWS's reply was lost on its way, but a second look shows that it was done.")
     if as_json:
-        print_json(**plan.to_dict(), done=True, recovered=outcome.recovered)
+        print_json(**plan.to_dict(), **(more or {}), done=True, recovered=outcome.recovered)
     return True
 
 

@@ -6,6 +6,7 @@ What is kept of a pair are a few hundred bytes, so 50,000 of them fit anywhere.
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -46,7 +47,8 @@ def processes() -> Iterator[Executor]:
 
     Only for programs whose main module is guarded by its name. Elsewhere a pool of threads does the same work.
     """
-    pool = ProcessPoolExecutor(processors(), mp_context=get_context("spawn"))
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, who then end them
+    pool = ProcessPoolExecutor(processors(), get_context("spawn"), signal.signal, deaf)
     try:
         yield pool
     finally:
