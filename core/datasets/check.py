@@ -16,8 +16,7 @@ from multiprocessing import get_context
 from typing import TypeVar
 
 from core.datasets.look import PairFacts, look_at
-from core.datasets.masks import as_pairs
-from core.datasets.names import by_color
+from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source
 from core.datasets.summary import summed
@@ -57,8 +56,7 @@ def processes() -> Iterator[Executor]:
 
 def check(source: Source, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:
     """Read every file of the set, and say what is wrong with it."""
-    names = source.names
-    colors = as_pairs(names.colors or (by_color(names.classes) if names.classes else {}))
+    colors = mask_colors(source.names)
     facts: list[PairFacts] = []
     jobs = ((source.root, part, colors) for part in chunks(source.samples))
     for found in in_parallel(executor, look_at, jobs):

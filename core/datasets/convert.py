@@ -18,8 +18,8 @@ from typing import Any, Literal
 from core.classes import Classes
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.look import Colors
-from core.datasets.masks import as_pairs, read_ids
-from core.datasets.names import by_color
+from core.datasets.masks import read_ids
+from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, Sample, Source
@@ -127,8 +127,7 @@ def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversi
     if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
         why = "No class is known." if classes is None else "Training or validation would be empty."
         raise InputError("There is nothing to convert.", why=why, todo="Mend what the check found first.")
-    colors = as_pairs(source.names.colors or by_color(classes))
-    return Conversion(source, out, classes, colors, tuple(pairs), tuple(sorted(left)))
+    return Conversion(source, out, classes, mask_colors(source.names), tuple(pairs), tuple(sorted(left)))
 
 
 def safe_names(samples: Sequence[Sample]) -> list[str]:

@@ -58,6 +58,11 @@ def by_color(classes: Classes) -> dict[Color, int]:
     return {VOC_BORDER: IGNORE, **{color: place for place, color in enumerate(classes.colors)}}
 
 
+def mask_colors(names: Names) -> tuple[tuple[Color, int], ...]:
+    """What colours mean in an RGB mask, as sorted pairs: as a file says, else as the classes are coloured."""
+    return tuple(sorted((names.colors or (by_color(names.classes) if names.classes else {})).items()))
+
+
 def colors_of(count: int) -> tuple[Color, ...]:
     """Pascal VOC's first colours."""
     return tuple((int(red), int(green), int(blue)) for red, green, blue in voc_colors(count))

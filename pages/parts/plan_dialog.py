@@ -28,7 +28,6 @@ class Words:
 WORDS: dict[Verb, Words] = {
     "launch": Words("Start a training job", "Start the job", ":material/rocket_launch:", "is started"),
     "stop": Words("Stop the training job", "Stop the job", ":material/stop_circle:", "is being stopped"),
-    "upload": Words("Upload the data set", "Upload it", ":material/upload:", "is uploaded"),
 }
 
 
