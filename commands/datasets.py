@@ -161,7 +161,7 @@ def upload(
                 more=_what_for(order, report),
             )
         if done:
-            say(f"{sent:,} of {order.files:,} files were sent; the others stood there already.")
+            say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
         if done and not as_json:
             _print_what_for(order, report)
 

@@ -126,7 +126,7 @@ def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_enviro
     assert found["channels"]["validation_annotation"] == f"{to}validation_annotation/"
     assert len(keys(s3, "fed/")) == 17
     again = run("upload", voc, "--to", to, "--yes")
-    assert "0 of 17 files were sent" in again.stderr
+    assert "0 files were sent; 17 stood there already." in again.stderr
     assert f"jobs launch --data {to} -p num_classes=3" in again.stderr
     launch = ["jobs", "launch", "--data", to, "--output", f"s3://{BUCKET}/out/"]
     launch += ["--role", "arn:aws:iam::123456789012:role/Trainer", "--dry-run", "--json"]

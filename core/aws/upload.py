@@ -82,7 +82,7 @@ def _compared(
     _check_others(order, wanted, standing)
     there = [one for one in wanted if one.key in standing]
     jobs = ((clients, order, one, standing[one.key]) for one in there)
-    same = dict(zip((one.key for one in there), in_parallel(pool, _is_same, jobs, AHEAD), strict=True))
+    same = dict(zip((one.key for one in there), in_parallel(pool, is_same, jobs, AHEAD), strict=True))
     differ = [key for key, equal in same.items() if not equal]
     if differ and not order.overwrite:
         raise _in_the_way(order, differ)
@@ -144,7 +144,8 @@ class _Sender:
         raise _in_the_way(self.order, [item.key])
 
 
-def _is_same(clients: Clients, order: UploadOrder, item: Item, found: Standing) -> bool:
+def is_same(clients: Clients, order: UploadOrder, item: Item, found: Standing) -> bool:
+    """Whether a file is what stands there."""
     if found.size != item.size:
         return False
     body = item.read()

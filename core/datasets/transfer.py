@@ -105,6 +105,12 @@ def order_upload(
             if any(one.fixable for one in wrong)
             else wrong[0].todo,
         )
+    if source.label_maps:
+        raise InputError(
+            f"{source.root} is not uploaded: its masks need a label map.",
+            why="A job that is launched from here is not given one.",
+            todo="Convert it first, which works the label map into the masks.",
+        )
     classes = report.classes.to_json() if report.classes else ""
     found = _items(source, classes, prefix)
     size = sum(one.size for one in found)
@@ -145,10 +151,6 @@ def _items(source: Source, classes: str, prefix: str) -> tuple[Item, ...]:
         name = sample.name.rpartition("/")[2]
         found.append(_item(source, sample.photo, f"{prefix}{sample.split}/{name}", PHOTO_KINDS))
         found.append(_item(source, sample.mask, f"{prefix}{sample.split}_annotation/{name}", MASK_KINDS))
-    found += [
-        _item(source, one.path, prefix + one.path.removesuffix(".json"), {".json": JSON_KIND})
-        for one in source.label_maps.values()
-    ]
     if classes:
         found.append(Item(f"{prefix}{CLASSES_FILE}", JSON_KIND, None, len(classes.encode()), classes))
     huge = [one.key for one in found if one.size > MOST_BYTES]

@@ -37,9 +37,10 @@ def _conversion(checked: Checked) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
     st.subheader("A mended copy")
     fixable = sum(one.fixable for one in checked.report.problems)
-    st.caption(
-        f"Written into a new folder in the four channels; {fixable:,} problems are mended. Your files are only read."
+    mended = (
+        f"what can be mended is ({fixable:,} of the problems). " if fixable else "nothing needs mending. "
     )
+    st.caption(f"Written into a new folder in the four channels; {mended}Your files are only read.")
     beside = checked.source.root.resolve()
     default = str(Path.home() if checked.home else beside.parent) + f"/{beside.name}-channels"
     out = st.text_input("New folder", default, key=f"out-{beside}")

@@ -20,13 +20,13 @@ from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
 from core.aws.training import list_channels
-from core.aws.upload import Progress, upload
+from core.aws.upload import Progress, Standing, is_same, upload
 from core.channels import data_channels
 from core.datasets.check import check
 from core.datasets.objects import check_listing
 from core.datasets.read import read_dataset
 from core.datasets.source import Splitting
-from core.datasets.transfer import UploadOrder, order_upload
+from core.datasets.transfer import UploadOrder, items, order_upload
 from core.plans import plan_upload
 from tests.support.dataset import digests, ids, indexed, make_voc, photo, write
 
@@ -220,6 +220,28 @@ def test_a_set_with_errors_is_refused(order: Order, tmp_path: Path) -> None:
         order("wrong")
     with pytest.raises(errors.InputError, match="no address in S3"):
         order_upload(None, None, "http://x", splitting=Splitting())  # type: ignore[arg-type]
+
+
+def test_a_set_that_needs_a_label_map_is_refused(order: Order, tmp_path: Path) -> None:
+    """A job is given no label map from here, so the set is to be converted, which works it in."""
+    root = tmp_path / "mapped"
+    for split in ("train", "validation"):
+        write(root / split / "0.jpg", photo(split == "train"))
+        write(root / f"{split}_annotation/0.png", indexed(ids(0, 2)))
+        write(root / f"label_map/{split}_label_map.json", json.dumps({"map": {"0": 0, "1": 2}}))
+    with pytest.raises(errors.InputError, match="need a label map"):
+        order("mapped", root)
+
+
+def test_an_etag_that_is_no_md5_is_no_obstacle(clients: Clients, order: Order, tmp_path: Path) -> None:
+    """In a bucket with a KMS key an ETag is no MD5: the object's own SHA-256 then tells that it is the same."""
+    made = order("kms")
+    item = items(made)[0]
+    content = {"Bucket": BUCKET, "Key": item.key, "ChecksumAlgorithm": "SHA256"}
+    clients.s3.put_object(**content, Body=item.read())
+    assert is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
+    clients.s3.put_object(**content, Body=bytes(item.size))
+    assert not is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
 
 
 def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, order: Order) -> None:
