@@ -92,8 +92,8 @@ def ways(connection: Connection, root: Path, count: int, size: int) -> dict[str,
         ),
         SDK: sdk_way(session, connection.aws_url, root),
     }
-    clients.s3.create_bucket(Bucket=BUCKET)
-    assert clients.uploads
+    session.client("s3", endpoint_url=connection.aws_url).create_bucket(Bucket=BUCKET)
+    assert clients.client_for_uploads
     return found
 
 

@@ -113,6 +113,34 @@ class Estimate:
     at_max: Money | None
     source: str
 
+    @property
+    def figures(self) -> tuple[tuple[str, Money | None], ...]:
+        """What to show of it, each with its name."""
+        return (("an hour", self.per_hour), ("at the maximum run time", self.at_max))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; money is text, so that nothing is rounded."""
+        return {
+            "usd_per_hour": exact(self.per_hour),
+            "usd_at_max": exact(self.at_max),
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """What `to_dict` gave."""
+        return cls(from_exact(data["usd_per_hour"]), from_exact(data["usd_at_max"]), data["source"])
+
+
+def exact(amount: Money | None) -> str | None:
+    """An amount as text, so that JSON does not round it."""
+    return None if amount is None else str(amount.usd)
+
+
+def from_exact(text: str | None) -> Money | None:
+    """What `exact` gave."""
+    return None if text is None else Money(Decimal(text))
+
 
 def shipped_prices(region: str) -> PriceTable:
     """The table that comes with Segdeck; for a region that it lacks, the prices of us-east-1 with a note."""

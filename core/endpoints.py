@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from core.classes import Classes
-from core.errors import NotReadyError
+from core.errors import NotReadyError, UnexpectedAnswerError
 
 IN_SERVICE = "InService"
 
@@ -17,6 +17,9 @@ CLASSES_TAG = "segdeck:classes"
 
 EXAMPLES_TAG = "segdeck:examples"
 """A tag of the endpoint: the S3 URI of an `examples.json`."""
+
+JOB_TAG = "segdeck:job"
+"""A tag of the model and the endpoint: the training job that the artifact came from."""
 
 STATUS_WORDS = {
     "Creating": "being created",
@@ -31,57 +34,117 @@ STATUS_WORDS = {
 }
 """EndpointStatus of botocore 1.44's service model. AWS may add more: an unknown one is shown as it is."""
 
+FAILED = ("Failed", "OutOfService", "UpdateRollbackFailed")
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+"""AWS changes nothing else about an endpoint while it is in one of these."""
+
+NOT_ASKED_FOR = ("EndpointConfigArn", "CreationTime", "ResponseMetadata")
+"""What DescribeEndpointConfig tells besides what CreateEndpointConfig takes (botocore 1.44)."""
+
 REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
 """Statuses in which it takes no requests. While it is updated or rolled back, the old variants go on serving."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointSummary:
-    """One line of the list.
-
-    created_at, modified_at: aware, UTC.
-    """
-
-    name: str
-    status: str
-    created_at: datetime
-    modified_at: datetime
-
-    @property
-    def in_service(self) -> bool:
-        """Whether it takes requests."""
-        return self.status == IN_SERVICE
-
-    @classmethod
-    def from_listing(cls, row: Mapping[str, Any]) -> EndpointSummary:
-        """From one of `Endpoints` of ListEndpoints."""
-        return cls(row["EndpointName"], row["EndpointStatus"], row["CreationTime"], row["LastModifiedTime"])
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointList:
-    """What ListEndpoints found.
-
-    complete: False where there were more than we asked for, or time ran out.
-    """
-
-    endpoints: tuple[EndpointSummary, ...]
-    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A production variant.
 
-    instance_type: such as "ml.g4dn.xlarge"; empty for a serverless one.
-    count:         instances now; None where AWS does not say.
-    model:         the name of SageMaker's Model.
+    instance_type:  such as "ml.g4dn.xlarge"; empty for a serverless one, and where the configuration was not read.
+    count:          instances now; None where AWS does not say.
+    model:          the name of SageMaker's Model; empty where the configuration was not read.
+    weight:         its share of the calls is this over the sum of all weights; None where AWS does not say.
+    desired_weight, desired_count: what it is on its way to; None where AWS does not say.
+    serverless:     it has no instances.
     """
 
     name: str
     instance_type: str
     count: int | None
     model: str
+    weight: float | None = None
+    desired_weight: float | None = None
+    desired_count: int | None = None
+    serverless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """An endpoint's configuration. AWS never changes one, so it may be kept for ever.
+
+    variants: with their first counts and weights.
+    request:  what CreateEndpointConfig would take to make the same; its lists and mappings are not to be changed.
+    """
+
+    name: str
+    arn: str
+    created_at: datetime
+    variants: tuple[Variant, ...]
+    request: Mapping[str, Any]
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models, each once."""
+        return tuple(dict.fromkeys(variant.model for variant in self.variants if variant.model))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint, as Search and DescribeEndpoint tell of it.
+
+    status:                  SageMaker's own word, such as "InService"; unknown ones are kept.
+    created_at, modified_at: aware, UTC.
+    failure_reason:          AWS's text; empty where nothing failed.
+    config:                  the name of its configuration; empty in ListEndpoints' answer.
+    variants:                instance types and models are in the configuration alone: see `with_config`.
+    tags:                    Search tells them, DescribeEndpoint does not.
+    """
+
+    name: str
+    arn: str
+    status: str
+    created_at: datetime
+    modified_at: datetime
+    failure_reason: str = ""
+    config: str = ""
+    variants: tuple[Variant, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_service(self) -> bool:
+        """Whether it is as it was asked for, and takes requests."""
+        return self.status == IN_SERVICE
+
+    @property
+    def changing(self) -> bool:
+        """Whether AWS is at work on it, so that it takes no other change."""
+        return self.status in CHANGING
+
+    @property
+    def failed(self) -> bool:
+        """Whether it, or its last update's way back, has failed."""
+        return self.status in FAILED
+
+    @property
+    def job(self) -> str:
+        """The training job that its model came from, by its tag; empty where it does not say."""
+        return self.tags.get(JOB_TAG, "")
+
+    def variant(self, name: str) -> Variant | None:
+        """A variant by its name."""
+        return next((variant for variant in self.variants if variant.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The account's endpoints, newest first.
+
+    complete: False where there were more than we asked for, or time ran out.
+    notes:    sentences on what could not be read.
+    """
+
+    endpoints: tuple[Endpoint, ...]
+    complete: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +198,67 @@ def not_ready(name: str, status: str, reason: str) -> NotReadyError | None:
     )
 
 
+def endpoint_from(record: Mapping[str, Any]) -> Endpoint:
+    """From DescribeEndpoint's answer, one of ListEndpoints' rows, or `Endpoint` of one of Search's results.
+
+    Raises UnexpectedAnswerError where it names no endpoint, status or time of creation; anything else may be missing.
+    """
+    name, created = answer_part(record, "EndpointName"), answer_part(record, "CreationTime")
+    return Endpoint(
+        name=name,
+        arn=record.get("EndpointArn", ""),
+        status=answer_part(record, "EndpointStatus"),
+        created_at=_utc(created),
+        modified_at=_utc(record.get("LastModifiedTime") or created),
+        failure_reason=record.get("FailureReason") or "",
+        config=record.get("EndpointConfigName") or "",
+        variants=tuple(map(_running, record.get("ProductionVariants") or [])),
+        tags={row["Key"]: row.get("Value", "") for row in record.get("Tags") or [] if "Key" in row},
+    )
+
+
+def config_from(answer: Mapping[str, Any]) -> EndpointConfig:
+    """From DescribeEndpointConfig's answer. Raises UnexpectedAnswerError where it names no configuration."""
+    return EndpointConfig(
+        name=answer_part(answer, "EndpointConfigName"),
+        arn=answer.get("EndpointConfigArn", ""),
+        created_at=_utc(answer_part(answer, "CreationTime")),
+        variants=variants_asked({"ProductionVariants": answer_part(answer, "ProductionVariants")}),
+        request={key: value for key, value in answer.items() if key not in NOT_ASKED_FOR},
+    )
+
+
+def variants_asked(request: Mapping[str, Any]) -> tuple[Variant, ...]:
+    """The variants of a request or an answer about an endpoint configuration, with their first weights and counts."""
+    return tuple(map(_configured, request.get("ProductionVariants", [])))
+
+
+def with_config(endpoint: Endpoint, config: EndpointConfig | None) -> Endpoint:
+    """The endpoint with the instance types and models of its configuration; as it was where that is None."""
+    if config is None:
+        return endpoint
+    running = {variant.name: variant for variant in endpoint.variants}
+    return replace(
+        endpoint,
+        variants=tuple(_joined(running.get(variant.name), variant) for variant in config.variants),
+    )
+
+
+def answer_part(answer: Mapping[str, Any], key: str) -> Any:
+    """`answer[key]`, for what tells of a thing at all. Raises UnexpectedAnswerError."""
+    if not answer.get(key):
+        raise UnexpectedAnswerError(
+            f"SageMaker's answer lacks {key}.",
+            why=f"It holds {', '.join(sorted(answer)) or 'nothing'}.",
+            todo="Try again; a proxy may have cut the answer.",
+        )
+    return answer[key]
+
+
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:
     """From the answers of DescribeEndpoint (how many run) and DescribeEndpointConfig (what runs)."""
-    running = {row["VariantName"]: row for row in endpoint.get("ProductionVariants", [])}
-    return tuple(
-        Variant(
-            name=row["VariantName"],
-            instance_type=row.get("InstanceType", ""),
-            count=running.get(row["VariantName"], {}).get("CurrentInstanceCount"),
-            model=row.get("ModelName", ""),
-        )
-        for row in config.get("ProductionVariants", [])
-    )
+    running = {row["VariantName"]: _running(row) for row in endpoint.get("ProductionVariants", [])}
+    return tuple(_joined(running.get(variant.name), variant) for variant in variants_asked(config))
 
 
 def container_of(model: Mapping[str, Any]) -> tuple[str, str]:
@@ -164,3 +276,44 @@ def classes_beside(model_uri: str) -> str | None:
     if not slash or not model_uri.startswith("s3://") or folder == "s3:/":
         return None
     return f"{folder}/classes.json" if file else f"{model_uri}classes.json"
+
+
+def _running(row: Mapping[str, Any]) -> Variant:
+    """From ProductionVariantSummary, which tells neither the instance type nor the model."""
+    return Variant(
+        name=row["VariantName"],
+        instance_type="",
+        count=row.get("CurrentInstanceCount"),
+        model="",
+        weight=row.get("CurrentWeight"),
+        desired_weight=row.get("DesiredWeight"),
+        desired_count=row.get("DesiredInstanceCount"),
+        serverless="CurrentServerlessConfig" in row,
+    )
+
+
+def _configured(row: Mapping[str, Any]) -> Variant:
+    """From ProductionVariant."""
+    count, weight = row.get("InitialInstanceCount"), row.get("InitialVariantWeight")
+    return Variant(
+        name=row["VariantName"],
+        instance_type=row.get("InstanceType", ""),
+        count=count,
+        model=row.get("ModelName", ""),
+        weight=weight,
+        desired_weight=weight,
+        desired_count=count,
+        serverless="ServerlessConfig" in row,
+    )
+
+
+def _joined(running: Variant | None, asked: Variant) -> Variant:
+    """What runs, with what was asked for. Before an endpoint is in service it tells of no variants."""
+    if running is None:
+        return replace(asked, count=None, weight=None)
+    return replace(running, instance_type=asked.instance_type, model=asked.model, serverless=asked.serverless)
+
+
+def _utc(at: datetime) -> datetime:
+    """botocore gives the machine's own zone, we keep UTC. A time without a zone is UTC already."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

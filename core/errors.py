@@ -14,6 +14,7 @@ CoreError                      what happened, why, what to do now
     ├── ThrottledError         too many calls
     ├── NotFoundError          no such endpoint, bucket, object, ...
     ├── NotReadyError          it exists, but is not in service (yet)
+    ├── TakenError             the name belongs to something else, or it is in use
     ├── TooLargeError          above the request limit
     ├── ModelError             the model's container failed; carries the link to its log
     └── UnexpectedAnswerError  a success whose body lacks what it must have
@@ -110,6 +111,10 @@ class NotFoundError(AwsError):
 
 class NotReadyError(AwsError):
     """The thing that was named exists, but cannot be used yet."""
+
+
+class TakenError(AwsError):
+    """The name belongs to something else, or the thing is in use."""
 
 
 class TooLargeError(AwsError):

@@ -14,9 +14,30 @@ from typing import Any, Literal
 from core.cost import Estimate, PriceTable, estimate
 from core.datasets.transfer import UploadOrder
 from core.errors import InputError
+from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
-Verb = Literal["launch", "stop", "upload"]
+Verb = Literal[
+    "launch",
+    "stop",
+    "upload",
+    "deploy",
+    "update",
+    "scale",
+    "autoscale",
+    "stop autoscaling",
+    "delete",
+    "clean up",
+]
+
+StepState = Literal["start", "waiting", "done", "recovered", "already"]
+"""Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan."""
+
+Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
+"""What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
+
+Price = Estimate | HostingPrice
+"""Both have `figures`, each with its name, a `source`, and `to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +48,14 @@ class ApiCall:
     operation: AWS's name of it, such as "CreateTrainingJob".
     params:    as AWS takes them; only text, numbers, truth values, lists and mappings.
     what:      what it does, in words.
+    then:      what to wait for after it.
     """
 
     service: str
     operation: str
     params: Mapping[str, Any]
     what: str
+    then: Wait = ""
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.service}:{self.operation} {json.dumps(self.params, indent=2, ensure_ascii=False)}"
@@ -53,7 +76,7 @@ class Plan:
     verb: Verb
     target: str
     steps: tuple[ApiCall, ...]
-    price: Estimate | None
+    price: Price | None
     warnings: tuple[str, ...]
     undo: str
 
@@ -76,10 +99,11 @@ class Plan:
                     "operation": step.operation,
                     "params": step.params,
                     "what": step.what,
+                    "then": step.then,
                 }
                 for step in self.steps
             ],
-            "price": _price_dict(self.price),
+            "price": self.price.to_dict() if self.price else None,
             "warnings": list(self.warnings),
             "undo": self.undo,
         }
@@ -87,6 +111,19 @@ class Plan:
     def to_json(self) -> str:
         """The same plan always gives the same text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """What `to_dict` gave. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        price = data["price"]
+        return cls(
+            verb=data["verb"],
+            target=data["target"],
+            steps=tuple(ApiCall(**step) for step in data["steps"]),
+            price=price and (Estimate if "usd_at_max" in price else HostingPrice).from_dict(price),
+            warnings=tuple(data["warnings"]),
+            undo=data["undo"],
+        )
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
@@ -134,23 +171,12 @@ def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
     """Bring a data set into S3. Check it first, and pass on what that warns of."""
     what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {order.folder} to {order.uri}."
     replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
-    call = ApiCall("s3", "PutObject", order.to_params(), what)
+    call = ApiCall("s3", "PutObjects", order.to_params(), what)
     undo = f"delete the objects under {order.uri}; the files here are only read."
     return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
-def _price(price: Estimate | None) -> str:
-    if price is None or price.per_hour is None:
-        return "unknown" if price else "nothing"
-    return f"{price.per_hour} an hour, {price.at_max} at the maximum run time ({price.source})"
-
-
-def _price_dict(price: Estimate | None) -> dict[str, str | None] | None:
-    if price is None:
-        return None
-    hourly, most = price.per_hour, price.at_max
-    return {
-        "usd_per_hour": str(hourly.usd) if hourly else None,
-        "usd_at_max": str(most.usd) if most else None,
-        "source": price.source,
-    }
+def _price(price: Price) -> str:
+    if price.per_hour is None:
+        return "unknown"
+    return f"{', '.join(f'{amount} {name}' for name, amount in price.figures)} ({price.source})"

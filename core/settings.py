@@ -41,6 +41,7 @@ VARIABLES = (
         "SEGDECK_MODE", "`sandbox` runs a SageMaker on this machine, `aws` uses your account.", "sandbox"
     ),
     Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
+    Variable("SEGDECK_STATE_DIR", "Where changes under way are written down.", ".segdeck"),
     Variable(
         "SEGDECK_MAX_UPLOAD_MB",
         "The largest photograph that the page takes, in megabytes.",
@@ -65,6 +66,7 @@ class Settings:
     profile:          None: AWS's own chain of credentials.
     aws_url:          None: AWS itself.
     sandbox_dir:      absolute; need not exist.
+    state_dir:        absolute, likewise; holds the journal of changes.
     max_upload_bytes: the largest photograph that the page takes.
     """
 
@@ -73,6 +75,7 @@ class Settings:
     profile: str | None = None
     aws_url: str | None = None
     sandbox_dir: Path = PROJECT / ".sandbox"
+    state_dir: Path = PROJECT / ".segdeck"
     max_upload_bytes: int = MAX_UPLOAD_MB * 1_000_000
 
     @classmethod
@@ -85,9 +88,14 @@ class Settings:
             region=_region(region_from, values[region_from]),
             profile=values["AWS_PROFILE"] or None,
             aws_url=_url(values["AWS_ENDPOINT_URL"]),
-            sandbox_dir=(PROJECT / Path(values["SEGDECK_SANDBOX_DIR"] or ".sandbox").expanduser()).resolve(),
+            sandbox_dir=_folder(values["SEGDECK_SANDBOX_DIR"] or ".sandbox"),
+            state_dir=_folder(values["SEGDECK_STATE_DIR"] or ".segdeck"),
             max_upload_bytes=_megabytes(values["SEGDECK_MAX_UPLOAD_MB"]) * 1_000_000,
         )
+
+
+def _folder(text: str) -> Path:
+    return (PROJECT / Path(text).expanduser()).resolve()
 
 
 def _mode(text: str) -> Mode:

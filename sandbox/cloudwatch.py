@@ -1,4 +1,4 @@
-"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9, for two weeks.
+"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9.
 
 Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol that boto3 and
 the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
@@ -6,6 +6,8 @@ the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and 
 A point is a value with its count, or a statistic set. Points fall into periods that begin at whole multiples of the
 period since 1970. A percentile is the smallest value that at least that share of the samples does not exceed; as in
 AWS there is none for a period with a statistic set of differing values.
+
+Points are whole for 15 days, and statistic sets of an hour each for 455 days; AWS keeps as long, in three steps.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,9 @@ create table if not exists point(
     count real not null, sum real not null, low real not null, high real not null);
 create index if not exists point_time on point(metric, time);
 """
-KEPT_SECONDS = 14 * 86_400
+TAKEN_SECONDS = 14 * 86_400  # how old a datum may be that is put, and a metric's last that is listed
+WHOLE_SECONDS = 15 * 86_400
+KEPT_SECONDS = 455 * 86_400
 _FUTURE_SECONDS = 2 * 3600
 _ACTIVE_SECONDS = 3 * 3600
 _MAX_POINTS = 100_800  # of one GetMetricData answer
@@ -96,9 +100,7 @@ class CloudWatch:
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=normal")
         self._db.executescript(_SCHEMA)
-        oldest = clock() - KEPT_SECONDS
-        self._db.execute("delete from point where time < ?", (oldest,))
-        self._db.execute("delete from metric where last < ?", (oldest,))
+        self._age()
         self._operations: dict[str, Callable[[Params], Params | None]] = {
             "PutMetricData": self._put,
             "GetMetricData": self._get_data,
@@ -107,6 +109,21 @@ class CloudWatch:
             "DescribeAlarms": lambda _: {"MetricAlarms": [], "CompositeAlarms": []},
             "DescribeAlarmsForMetric": lambda _: {"MetricAlarms": []},
         }
+
+    def _age(self) -> None:
+        """Old points become one an hour, and then go, as in AWS."""
+        now = self._clock()
+        cut, oldest = int(now - WHOLE_SECONDS) // 3600 * 3600, now - KEPT_SECONDS
+        with self._db:
+            self._db.execute("begin immediate")
+            aged = self._db.execute(
+                "select metric, time / 3600 * 3600, unit, sum(count), sum(sum), min(low), max(high) from point "
+                "where time >= ? and time < ? group by 1, 2, 3",
+                (oldest, cut),
+            ).fetchall()
+            self._db.execute("delete from point where time < ?", (cut,))
+            self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", aged)
+            self._db.execute("delete from metric where last < ?", (oldest,))
 
     def call(self, operation: str, params: Params) -> Params:
         """The result of one operation; times are seconds since 1970. Raises ApiError."""
@@ -140,11 +157,21 @@ class CloudWatch:
         if params.get("EntityMetricData"):
             raise _invalid("The sandbox does not offer EntityMetricData; give MetricData.")
         now = self._clock()
-        data = [(datum, _points(datum), _moment(datum, now)) for datum in params.get("MetricData", [])]
+        for datum in params.get("MetricData", []):
+            if not now - TAKEN_SECONDS <= datum.get("Timestamp", now) <= now + _FUTURE_SECONDS:
+                raise _invalid(
+                    "A Timestamp must be within the past two weeks and no more than two hours in the future."
+                )
+        self.keep(params["Namespace"], params.get("MetricData", []))
+
+    def keep(self, namespace: str, metric_data: Sequence[Params]) -> None:
+        """Put data of any age, as what was measured elsewhere has. Raises ApiError when they are not valid."""
+        now = self._clock()
+        data = [(datum, _points(datum), _moment(datum, now)) for datum in metric_data]
         with self._lock, self._db:
             self._db.execute("begin immediate")
             for datum, points, at in data:
-                metric = self._metric(params["Namespace"], datum, at)
+                metric = self._metric(namespace, datum, at)
                 rows = [(metric, at, datum.get("Unit", "None"), *point) for point in points]
                 self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -235,7 +262,7 @@ class CloudWatch:
         return buckets
 
     def _list(self, params: Params) -> Params:
-        oldest = self._clock() - _ACTIVE_SECONDS if params.get("RecentlyActive") else 0
+        oldest = self._clock() - (_ACTIVE_SECONDS if params.get("RecentlyActive") else TAKEN_SECONDS)
         rows = self._all(
             "select namespace, name, dimensions from metric where (? is null or namespace = ?) "
             "and (? is null or name = ?) and last >= ? order by namespace, name, dimensions",
@@ -301,10 +328,6 @@ def _points(datum: Params) -> list[tuple[float, float, float, float]]:
 def _moment(datum: Params, now: float) -> int:
     """A datum's time in seconds, cut to the minute unless it is of high resolution."""
     at = datum.get("Timestamp", now)
-    if not now - KEPT_SECONDS <= at <= now + _FUTURE_SECONDS:
-        raise _invalid(
-            "A Timestamp must be within the past two weeks and no more than two hours in the future."
-        )
     return int(at) if datum.get("StorageResolution") == 1 else int(at) // 60 * 60
 
 

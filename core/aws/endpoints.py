@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from core.aws.connection import Clients
@@ -14,11 +17,14 @@ from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,
-    EndpointList,
-    EndpointSummary,
+    Endpoint,
+    EndpointConfig,
+    Fleet,
     Serving,
     classes_beside,
+    config_from,
     container_of,
+    endpoint_from,
     variants_of,
 )
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
@@ -27,9 +33,29 @@ PAGE = 100
 MAX_PAGES = 10
 MAX_SECONDS = 20.0
 MAX_CLASSES_BYTES = 1_000_000
+READERS = 8
+"""Configurations read at a time."""
+
+LISTING = "list the endpoints"
+Ask = Callable[[Clients, dict[str, Any]], tuple[list[dict[str, Any]], str | None]]
+"""One page: its rows, and the token of the next."""
 
 OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 """What may go wrong with names and examples without anybody minding more than a note."""
+
+
+def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
+    """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
+
+    Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
+    without variants and tags, and with a note. Raises AwsError.
+    """
+    query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
+    try:
+        return _paged(clients, _search, query, max_pages=max_pages, max_seconds=max_seconds)
+    except DeniedError as error:
+        listed = list_endpoints(clients, max_pages=max_pages, max_seconds=max_seconds)
+        return replace(listed, notes=(f"Variants, traffic and tags are not told. {error}",))
 
 
 def list_endpoints(
@@ -39,30 +65,32 @@ def list_endpoints(
     name_contains: str | None = None,
     max_pages: int = MAX_PAGES,
     max_seconds: float = MAX_SECONDS,
-) -> EndpointList:
-    """The account's endpoints, newest first. Raises AwsError.
-
-    A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
-    """
-    doing = "list the endpoints"
+) -> Fleet:
+    """The account's endpoints, newest first, without variants and tags. Raises AwsError."""
     query: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     query |= {"StatusEquals": status} if status else {}
     query |= {"NameContains": name_contains} if name_contains else {}
-    rows: list[EndpointSummary] = []
-    until = time.monotonic() + max_seconds
-    for _ in range(max_pages):
-        with clients.calling(doing):
-            answer = clients.sagemaker.list_endpoints(**query)
-        rows += map(EndpointSummary.from_listing, required(answer, "Endpoints", doing))
-        query["NextToken"] = answer.get("NextToken")
-        if not query["NextToken"] or time.monotonic() > until:
-            break
-    return EndpointList(tuple(rows), complete=not query["NextToken"])
+    return _paged(clients, _list, query, max_pages=max_pages, max_seconds=max_seconds)
 
 
-def in_service(clients: Clients) -> list[EndpointSummary]:
+def in_service(clients: Clients) -> list[Endpoint]:
     """The endpoints that take requests, newest first. Raises AwsError."""
     return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
+
+
+def configs(
+    clients: Clients, names: Iterable[str], *, notes: list[str] | None = None
+) -> dict[str, EndpointConfig]:
+    """Name -> endpoint configuration, one call each: they never change, so keep them and ask for new names only.
+
+    notes: gets a sentence on those that are gone or may not be read; these are left out. Raises AwsError.
+    """
+    notes = [] if notes is None else notes
+    wanted = list(dict.fromkeys(name for name in names if name))
+    with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
+        answers = pool.map(lambda name: read_config(clients, name, notes), wanted)
+        found = zip(wanted, answers, strict=True)
+        return {name: config_from(answer) for name, answer in found if answer is not None}
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:
@@ -74,10 +102,11 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
-    config = _config(clients, endpoint, notes)
-    variants = variants_of(endpoint, config)
+    variants = variants_of(
+        endpoint, read_config(clients, endpoint.get("EndpointConfigName", ""), notes) or {}
+    )
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
-    tags = _tags(clients, required(endpoint, "EndpointArn", doing), notes)
+    tags = read_tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
         name=name,
         status=required(endpoint, "EndpointStatus", doing),
@@ -86,22 +115,50 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         image=image,
         model_uri=model_uri,
         aws_algorithm=is_semantic_segmentation(image) if image else None,
-        classes=_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
+        classes=read_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
     )
 
 
-def _config(clients: Clients, endpoint: dict[str, Any], notes: list[str]) -> dict[str, Any]:
-    name = endpoint.get("EndpointConfigName")
+def _search(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    answer = clients.lists.search(**query)
+    rows = required(answer, "Results", LISTING)
+    return [row["Endpoint"] for row in rows if row.get("Endpoint")], answer.get("NextToken")
+
+
+def _list(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    answer = clients.lists.list_endpoints(**query)
+    return required(answer, "Endpoints", LISTING), answer.get("NextToken")
+
+
+def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int, max_seconds: float) -> Fleet:
+    """A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
+
+    An endpoint that moved between two pages stands there once.
+    """
+    found: dict[str, Endpoint] = {}
+    until = time.monotonic() + max_seconds
+    token = None
+    for _ in range(max_pages):
+        with clients.calling(LISTING):
+            rows, token = ask(clients, query | ({"NextToken": token} if token else {}))
+        found |= {one.name: one for one in map(endpoint_from, rows) if one.name not in found}
+        if not token or time.monotonic() > until:
+            break
+    return Fleet(tuple(found.values()), complete=not token)
+
+
+def read_config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
+    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read."""
     if not name:
-        return {}
+        return None
     try:
         with clients.calling(f"look at the endpoint configuration {name}"):
             answer: dict[str, Any] = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
         notes.append(str(error))
-        return {}
+        return None
     return answer
 
 
@@ -117,7 +174,8 @@ def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str
         return "", ""
 
 
-def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+    """The tags of an endpoint; none, with a note, where they may not be read."""
     doing = "read the endpoint's tags"
     try:
         with clients.calling(doing):
@@ -128,7 +186,7 @@ def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in required(answer, "Tags", doing)}
 
 
-def _classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
+def read_classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
     """Names by the endpoint's tag, else from beside the artifact."""
     uri = tagged or classes_beside(model_uri)
     if uri is None:

@@ -113,7 +113,7 @@ class _Sender:
 
     clients: Clients
     order: UploadOrder
-    put: Put
+    call: Put
 
     def __call__(self, item: Item) -> str:
         """The ETag of what then stands there. Unless told, S3 itself refuses to replace an object."""
@@ -122,7 +122,7 @@ class _Sender:
         options = {} if self.order.overwrite else {"IfNoneMatch": "*"}
         try:
             with self.clients.calling(doing):
-                answer = self.put(
+                answer = self.call(
                     Bucket=self.order.bucket,
                     Key=item.key,
                     Body=body,

@@ -22,7 +22,7 @@ from core.datasets.masks import read_ids
 from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
-from core.datasets.source import SPLITS, Sample, Source
+from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.export import unique_stems
 from core.image import encode, open_photo
@@ -30,7 +30,6 @@ from core.render.masks import mask_png
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
 ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth")
-CLASSES_FILE = "classes.json"
 UNBOUNDED = 1 << 40
 QUALITY = 95
 

@@ -18,6 +18,9 @@ TRAIN: Split = "train"
 VALIDATION: Split = "validation"
 SPLITS: tuple[Split, ...] = (TRAIN, VALIDATION)
 
+CLASSES_FILE = "classes.json"
+"""Where a set in channels has its names, see `core.classes`."""
+
 Kind = Literal["channels", "pascal voc", "ground truth", "folders"]
 
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.channels import data_channels
-from core.datasets.convert import CLASSES_FILE
 from core.datasets.problems import few
 from core.datasets.read import read_dataset
-from core.datasets.report import LayoutReport
-from core.datasets.source import Source, Splitting
+from core.datasets.source import CLASSES_FILE, Source, Splitting
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.datasets.report import LayoutReport  # it brings Pillow along, which a plan can do without
 
 PHOTO_KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 MASK_KINDS = {".png": "image/png"}

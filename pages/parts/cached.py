@@ -29,7 +29,7 @@ from core.cost import PriceTable, shipped_prices
 from core.curves import MetricSeries
 from core.datasets.pair import read_pair
 from core.datasets.source import Sample, Source
-from core.endpoints import EndpointList, Serving
+from core.endpoints import Fleet, Serving
 from core.errors import CoreError, InputError
 from core.image import encode, open_photo, preview, resize_labels
 from core.job_filter import JobFilter
@@ -94,7 +94,7 @@ def connection(settings: Settings) -> Connection:
 
 
 @st.cache_data(ttl="15s", max_entries=16, show_spinner=False)
-def endpoints(connection: Connection) -> EndpointList:
+def endpoints(connection: Connection) -> Fleet:
     """All endpoints, newest first."""
     return list_endpoints(clients(connection))
 

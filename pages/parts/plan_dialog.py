@@ -10,8 +10,7 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import State, execute
-from core.cost import Estimate
-from core.plans import ApiCall, Plan, Verb
+from core.plans import ApiCall, Plan, Price, Verb
 from pages.parts import cached, messages, state
 
 
@@ -81,12 +80,13 @@ def _step(step: ApiCall) -> None:
         st.code(json.dumps(step.params, indent=2, ensure_ascii=False), language="json", height=320)
 
 
-def _price(price: Estimate, *, sandbox: bool) -> None:
-    """By the hour and at most. The sandbox costs nothing, and says what AWS would take."""
-    hourly, most = (str(amount) if amount else "unknown" for amount in (price.per_hour, price.at_max))
-    with st.grid(2, min_column_width=140):
-        st.metric("On AWS, an hour" if sandbox else "Price an hour", hourly, border=True)
-        st.metric("On AWS, at most" if sandbox else "At the maximum run time", most, border=True)
+def _price(price: Price, *, sandbox: bool) -> None:
+    """Each figure with its name. The sandbox costs nothing, and says what AWS would take."""
+    figures = price.figures
+    with st.grid(len(figures), min_column_width=140):
+        for name, amount in figures:
+            label = f"On AWS, {name}" if sandbox else f"Price {name}"
+            st.metric(label, str(amount) if amount else "unknown", border=True)
     free = "It runs on this machine, and costs nothing. " if sandbox else ""
     st.caption(f"{free}{messages.plain(price.source)}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoints import EndpointSummary, Serving, in_words
+from core.endpoints import Endpoint, Serving, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
 from core.image import FIT
 from core.inference import Want
@@ -117,7 +117,7 @@ def warn(serving: Serving) -> None:
         st.caption(f":material/info: {messages.plain(text)}")
 
 
-def _none_in_service(connection: Connection, listed: tuple[EndpointSummary, ...]) -> None:
+def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> None:
     """What to do without any endpoint."""
     others = "".join(f"\n- **{messages.plain(one.name)}** is {in_words(one.status)}" for one in listed[:8])
     if connection.is_sandbox:
@@ -132,7 +132,7 @@ def _none_in_service(connection: Connection, listed: tuple[EndpointSummary, ...]
 
 
 def _not_in_service(
-    connection: Connection, name: str, listed: tuple[EndpointSummary, ...], names: list[str]
+    connection: Connection, name: str, listed: tuple[Endpoint, ...], names: list[str]
 ) -> CoreError:
     """A link, or an older choice, names an endpoint that cannot be asked: say so, and switch nothing silently."""
     todo = "Choose another above." if names else "Wait until one is in service, or deploy one."

@@ -39,8 +39,14 @@ Order = Callable[..., UploadOrder]
 @pytest.fixture(scope="module")
 def clients(sandbox_server: Any) -> Clients:
     address = sandbox_server.address
-    made = Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
-    made.s3.create_bucket(Bucket=BUCKET)
+    return Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
+
+
+@pytest.fixture(scope="module")
+def s3(sandbox_server: Any, make_client: Any) -> Any:
+    """Somebody else's client."""
+    made = make_client(sandbox_server, "s3")
+    made.create_bucket(Bucket=BUCKET)
     return made
 
 
@@ -82,7 +88,7 @@ def standing(clients: Clients, prefix: str) -> dict[str, str]:
 
 
 def test_a_set_is_uploaded_into_its_four_channels(
-    clients: Clients, order: Order, puts: Any, tmp_path: Path
+    clients: Clients, s3: Any, order: Order, puts: Any, tmp_path: Path
 ) -> None:
     """Each file is put once, under its channel, the classes' names beside them; the files here stay as they are."""
     before = digests(tmp_path)
@@ -104,20 +110,22 @@ def test_a_set_is_uploaded_into_its_four_channels(
     assert digests(tmp_path) == before
 
 
-def test_what_stands_there_is_not_sent_again(clients: Clients, order: Order, puts: Any) -> None:
+def test_what_stands_there_is_not_sent_again(clients: Clients, s3: Any, order: Order, puts: Any) -> None:
     """The same upload again sends nothing; one that lost an object sends that alone."""
     execute(clients, plan_upload(order("again")))
     assert len(puts()) == 17
     assert execute(clients, plan_upload(order("again"))).done[0].answer["Sent"] == 0
     assert puts() == []
-    clients.s3.delete_object(Bucket=BUCKET, Key="again/train/tile_3.jpg")
+    s3.delete_object(Bucket=BUCKET, Key="again/train/tile_3.jpg")
     execute(clients, plan_upload(order("again")))
     assert puts() == ["again/train/tile_3.jpg"]
 
 
-def test_another_object_is_not_overwritten_unasked(clients: Clients, order: Order, puts: Any) -> None:
+def test_another_object_is_not_overwritten_unasked(
+    clients: Clients, s3: Any, order: Order, puts: Any
+) -> None:
     """An object with other content stops the upload before its first file; told to, it is replaced."""
-    clients.s3.put_object(Bucket=BUCKET, Key="theirs/train/tile_3.jpg", Body=b"theirs")
+    s3.put_object(Bucket=BUCKET, Key="theirs/train/tile_3.jpg", Body=b"theirs")
     puts()
     with pytest.raises(errors.InputError, match=r"1 objects with other content.*theirs/train/tile_3\.jpg"):
         execute(clients, plan_upload(order("theirs")))
@@ -128,10 +136,10 @@ def test_another_object_is_not_overwritten_unasked(clients: Clients, order: Orde
     assert len(puts()) == 17
 
 
-def test_an_object_of_another_set_is_told(clients: Clients, order: Order, puts: Any) -> None:
+def test_an_object_of_another_set_is_told(clients: Clients, s3: Any, order: Order, puts: Any) -> None:
     """A strange object within a channel would be trained on, so the prefix is refused; beside them it may stand."""
-    clients.s3.put_object(Bucket=BUCKET, Key="mixed/notes.txt", Body=b"mine")
-    clients.s3.put_object(Bucket=BUCKET, Key="mixed/train/other.jpg", Body=b"other")
+    s3.put_object(Bucket=BUCKET, Key="mixed/notes.txt", Body=b"mine")
+    s3.put_object(Bucket=BUCKET, Key="mixed/train/other.jpg", Body=b"other")
     puts()
     with pytest.raises(
         errors.InputError, match=r"1 objects that are not of this set: mixed/train/other\.jpg"
@@ -140,26 +148,26 @@ def test_an_object_of_another_set_is_told(clients: Clients, order: Order, puts: 
     assert puts() == []
 
 
-def test_one_that_comes_meanwhile_is_not_overwritten(clients: Clients, order: Order) -> None:
+def test_one_that_comes_meanwhile_is_not_overwritten(clients: Clients, s3: Any, order: Order) -> None:
     """S3 itself refuses to replace an object that came after the look."""
 
     def late(**params: Any) -> Any:
         if params["Key"] == "race/classes.json":
-            clients.s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
-        return clients.uploads.put_object(**params)
+            s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
+        return clients.client_for_uploads.put_object(**params)
 
     with pytest.raises(errors.InputError, match=r"1 objects with other content.*race/classes\.json"):
         upload(clients, order("race"), late)
     assert clients.s3.get_object(Bucket=BUCKET, Key="race/classes.json")["Body"].read() == b"theirs"
 
 
-def test_the_end_is_verified(clients: Clients, order: Order) -> None:
+def test_the_end_is_verified(clients: Clients, s3: Any, order: Order) -> None:
     """An object that is not what was sent, by the time all are sent, is no success."""
 
     def early(**params: Any) -> Any:
-        answer = clients.uploads.put_object(**params)
+        answer = clients.client_for_uploads.put_object(**params)
         if params["Key"] == "verify/classes.json":
-            clients.s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
+            s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
         return answer
 
     with pytest.raises(errors.UnexpectedAnswerError, match=r"1 objects .* not what was sent: verify/classes"):
@@ -168,7 +176,7 @@ def test_the_end_is_verified(clients: Clients, order: Order) -> None:
 
 @pytest.mark.parametrize("kind", ["lost_reply", "reset", "drop"])
 def test_a_lost_reply_is_not_an_obstacle(
-    clients: Clients, order: Order, sandbox_server: Any, kind: str
+    clients: Clients, s3: Any, order: Order, sandbox_server: Any, kind: str
 ) -> None:
     """A call whose reply is lost is made again; that the object stands there by then is success."""
     sandbox_server.faults.clear()
@@ -179,7 +187,7 @@ def test_a_lost_reply_is_not_an_obstacle(
     assert len(standing(clients, prefix)) == 17
 
 
-def test_throttling_is_waited_out(clients: Clients, order: Order, sandbox_server: Any) -> None:
+def test_throttling_is_waited_out(clients: Clients, s3: Any, order: Order, sandbox_server: Any) -> None:
     """S3's SlowDown is no reason to give up."""
     sandbox_server.faults.clear()
     slow = {"code": "SlowDown", "message": "Reduce your request rate.", "status": 503, "times": 3}
@@ -189,7 +197,9 @@ def test_throttling_is_waited_out(clients: Clients, order: Order, sandbox_server
     assert len(standing(clients, "slow")) == 17
 
 
-def test_an_upload_can_be_cancelled_and_goes_on_later(clients: Clients, order: Order, puts: Any) -> None:
+def test_an_upload_can_be_cancelled_and_goes_on_later(
+    clients: Clients, s3: Any, order: Order, puts: Any
+) -> None:
     """What the progress raises ends it; what was sent until then stays, and the rest follows the next time."""
 
     def stop(progress: Progress) -> None:
@@ -204,7 +214,9 @@ def test_an_upload_can_be_cancelled_and_goes_on_later(clients: Clients, order: O
     assert len(standing(clients, "cancel")) == 17
 
 
-def test_a_folder_that_changed_is_told(clients: Clients, order: Order, tmp_path: Path, puts: Any) -> None:
+def test_a_folder_that_changed_is_told(
+    clients: Clients, s3: Any, order: Order, tmp_path: Path, puts: Any
+) -> None:
     """Files that came, went or changed since the plan end it before the first is sent."""
     made = order("changed")
     write(tmp_path / "voc/JPEGImages/tile_0.jpg", photo(99) + b"more")
@@ -233,25 +245,27 @@ def test_a_set_that_needs_a_label_map_is_refused(order: Order, tmp_path: Path) -
         order("mapped", root)
 
 
-def test_an_etag_that_is_no_md5_is_no_obstacle(clients: Clients, order: Order, tmp_path: Path) -> None:
+def test_an_etag_that_is_no_md5_is_no_obstacle(
+    clients: Clients, s3: Any, order: Order, tmp_path: Path
+) -> None:
     """In a bucket with a KMS key an ETag is no MD5: the object's own SHA-256 then tells that it is the same."""
     made = order("kms")
     item = items(made)[0]
     content = {"Bucket": BUCKET, "Key": item.key, "ChecksumAlgorithm": "SHA256"}
-    clients.s3.put_object(**content, Body=item.read())
+    s3.put_object(**content, Body=item.read())
     assert is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
-    clients.s3.put_object(**content, Body=bytes(item.size))
+    s3.put_object(**content, Body=bytes(item.size))
     assert not is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
 
 
-def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, order: Order) -> None:
+def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, s3: Any, order: Order) -> None:
     """A prefix in channel layout is checked by its names; a mask that is gone and an odd name are told."""
     execute(clients, plan_upload(order("listed")))
     base = f"s3://{BUCKET}/listed/"
     report = check_listing(base, list_channels(clients, data_channels(base)).keys)
     assert (report.problems, report.num_training_samples, report.counts["validation"]) == ((), 6, 2)
-    clients.s3.delete_object(Bucket=BUCKET, Key="listed/train_annotation/tile_0.png")
-    clients.s3.put_object(Bucket=BUCKET, Key="listed/validation/a b.jpg", Body=b"x")
+    s3.delete_object(Bucket=BUCKET, Key="listed/train_annotation/tile_0.png")
+    s3.put_object(Bucket=BUCKET, Key="listed/validation/a b.jpg", Body=b"x")
     report = check_listing(base, list_channels(clients, data_channels(base)).keys)
     assert [(one.code, one.path.removeprefix(base)) for one in report.problems] == [
         ("channel", "train_annotation/"),
@@ -280,7 +294,7 @@ execute(Clients(Connection(**connection)), plan_upload(UploadOrder(**order)), on
 
 
 def test_killed_in_the_middle_nothing_is_lost_and_nothing_sent_twice(
-    clients: Clients, sandbox_server: Any, puts: Any, tmp_path: Path
+    clients: Clients, s3: Any, sandbox_server: Any, puts: Any, tmp_path: Path
 ) -> None:
     """2,000 files, kill -9 after some hundreds, and again: all of them stand there, each that stood was sent once."""
     root, mask = tmp_path / "many", indexed(ids(0, 1))

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
-from core.endpoints import Variant, classes_beside, container_of, in_words, not_ready, variants_of
+from core.endpoints import (
+    Variant,
+    classes_beside,
+    config_from,
+    container_of,
+    endpoint_from,
+    in_words,
+    not_ready,
+    variants_of,
+    with_config,
+)
+from core.errors import UnexpectedAnswerError
 
 
 @pytest.mark.parametrize(
@@ -51,7 +64,7 @@ def test_variants_join_what_is_configured_with_what_runs() -> None:
     running = {"ProductionVariants": [{"VariantName": "a", "CurrentInstanceCount": 3}]}
     assert variants_of(running, config) == (
         Variant("a", "ml.c5.xlarge", 3, "m"),
-        Variant("b", "", None, ""),
+        Variant("b", "", None, "", serverless=True),
     )
 
 
@@ -75,3 +88,79 @@ def test_an_endpoint_that_cannot_answer_says_why(status: str, advice: str) -> No
     assert (error.code, error.why) == (status, "No capacity.")
     assert in_words(status) in error.what
     assert error.todo.startswith(advice)
+
+
+CREATED = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=1)))
+RECORD = {
+    "EndpointName": "roads",
+    "EndpointArn": "arn",
+    "EndpointConfigName": "roads-1",
+    "EndpointStatus": "Updating",
+    "CreationTime": CREATED,
+    "ProductionVariants": [
+        {
+            "VariantName": "a",
+            "CurrentWeight": 1.0,
+            "DesiredWeight": 0.5,
+            "CurrentInstanceCount": 1,
+            "DesiredInstanceCount": 2,
+        },
+    ],
+    "Tags": [{"Key": "segdeck:job", "Value": "roads-8"}],
+}
+CONFIG = {
+    "EndpointConfigName": "roads-1",
+    "EndpointConfigArn": "arn",
+    "CreationTime": CREATED,
+    "ProductionVariants": [
+        {
+            "VariantName": "a",
+            "ModelName": "m",
+            "InstanceType": "ml.c5.xlarge",
+            "InitialInstanceCount": 4,
+            "InitialVariantWeight": 1.0,
+        },
+        {
+            "VariantName": "b",
+            "ModelName": "m",
+            "InstanceType": "ml.g4dn.xlarge",
+            "InitialInstanceCount": 1,
+            "InitialVariantWeight": 3.0,
+        },
+    ],
+    "KmsKeyId": "key",
+    "ResponseMetadata": {},
+}
+
+
+def test_an_endpoint_is_read_from_searchs_record() -> None:
+    """Search's record gives status, variants with weights and counts now and wanted, and tags; times are UTC."""
+    found = endpoint_from(RECORD)
+    assert (found.name, found.config, found.job, found.changing) == ("roads", "roads-1", "roads-8", True)
+    assert found.created_at == found.modified_at == CREATED
+    assert found.created_at.utcoffset() == timedelta(0)
+    assert found.variants == (Variant("a", "", 1, "", 1.0, 0.5, 2),)
+
+
+def test_its_configuration_adds_machines_and_models() -> None:
+    """The configuration tells machine and model; what runs stays as it runs, and what does not run yet is wanted."""
+    config = config_from(CONFIG)
+    found = with_config(endpoint_from(RECORD), config)
+    assert found.variants == (
+        Variant("a", "ml.c5.xlarge", 1, "m", 1.0, 0.5, 2),
+        Variant("b", "ml.g4dn.xlarge", None, "m", None, 3.0, 1),
+    )
+    assert found.variant("b") == found.variants[1]
+    assert found.variant("c") is None
+    assert with_config(found, None) == found
+    assert config.models == ("m",)
+    assert set(config.request) == {"EndpointConfigName", "ProductionVariants", "KmsKeyId"}
+
+
+@pytest.mark.parametrize("lacking", ["EndpointName", "EndpointStatus", "CreationTime"])
+def test_a_cut_record_is_an_error(lacking: str) -> None:
+    """A record without name, status or time of creation is an answer that was cut, not an endpoint."""
+    with pytest.raises(UnexpectedAnswerError, match=lacking):
+        endpoint_from({key: value for key, value in RECORD.items() if key != lacking})
+    with pytest.raises(UnexpectedAnswerError, match="EndpointConfigName"):
+        config_from({})

@@ -34,6 +34,8 @@ def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, "aws_url", "http://127.0.0.1:4566"),
         ({"SEGDECK_SANDBOX_DIR": "/var/lib/segdeck"}, "sandbox_dir", Path("/var/lib/segdeck")),
         ({"SEGDECK_SANDBOX_DIR": "elsewhere"}, "sandbox_dir", PROJECT / "elsewhere"),
+        ({}, "state_dir", PROJECT / ".segdeck"),
+        ({"SEGDECK_STATE_DIR": "/var/lib/state"}, "state_dir", Path("/var/lib/state")),
         ({"SEGDECK_MAX_UPLOAD_MB": "3"}, "max_upload_bytes", 3_000_000),
     ],
 )

@@ -108,7 +108,7 @@ def test_review_shows_a_plan_and_starts_nothing(open_form, demonstration, faults
     app = button(open_form("sandbox"), "Review and start").click().run()
     told = plain_texts(app)
     assert f"Start the training job {field(app, 'name').value} on ml.g4dn.xlarge." in told
-    assert "On AWS, at most: $0.74" in told
+    assert "On AWS, at the maximum run time: $0.74" in told
     assert faults.hits == []
 
 

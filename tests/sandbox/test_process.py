@@ -183,6 +183,22 @@ def test_a_signal_ends_it_and_its_models(
     assert _gone(model)
 
 
+def test_it_ends_in_the_middle_of_a_deletion(
+    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
+) -> None:
+    """What deletes an endpoint ends before the files are closed; the next start finishes the deletion."""
+    process = start(tmp_path)
+    address = ready(tmp_path, process)
+    names = [make_endpoint(_Running(address), behaviour={"stubborn": True}) for _ in range(3)]
+    for name in names:
+        _client(address, "sagemaker").delete_endpoint(EndpointName=name)
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    again = ready(tmp_path, start(tmp_path))
+    assert _client(again, "sagemaker").list_endpoints()["Endpoints"] == []
+
+
 def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
     """With --exit-with-parent the end of standard input is the end."""
     process = start(tmp_path, "--port", "0", "--exit-with-parent")

@@ -1,0 +1,54 @@
+"""Figures of an endpoint's calls."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.traffic import STEP, STEPS, Service, Traffic
+
+BEGIN = datetime(2026, 10, 26, tzinfo=UTC)
+
+
+def calls(**by_age: int) -> Traffic:
+    """calls(s0=3, s5=1): so many in the step under way, and in the fifth before it."""
+    steps = [0] * STEPS
+    for age, number in by_age.items():
+        steps[-1 - int(age[1:])] = number
+    return Traffic(BEGIN, tuple(steps))
+
+
+@pytest.mark.parametrize(
+    ("traffic", "expected"),
+    [
+        (calls(), (0, 0, 0)),
+        (calls(s0=1, s4=10, s5=100), (11, 111, 111)),
+        (calls(s28=1, s29=10, s120=100), (0, 1, 111)),
+    ],
+)
+def test_calls_of_a_day_a_week_and_a_month(traffic: Traffic, expected: tuple[int, int, int]) -> None:
+    """The last 24 hours are the step under way and four before it, seven days 28 before it, thirty days all."""
+    assert (traffic.day, traffic.week, traffic.month) == expected
+
+
+def test_the_last_call_is_the_end_of_its_step() -> None:
+    """The last call is told by the end of its six hours, so that an endpoint is never called idle too early."""
+    assert calls().last_call is None
+    traffic = calls(s2=1, s50=9)
+    assert traffic.last_call == traffic.times()[-3] + STEP
+    assert traffic.times()[0] == BEGIN
+    assert traffic.times()[-1] == BEGIN + timedelta(days=30)
+
+
+@pytest.mark.parametrize(
+    ("service", "share"),
+    [
+        (Service(0, None, None, 0, 0), None),
+        (Service(100, 5.0, 9.0, 3, 2), 0.05),
+        (Service(1, 5.0, 9.0, 1, 1), 1.0),
+    ],
+)
+def test_the_share_of_failed_calls(service: Service, share: float | None) -> None:
+    """The share of errors counts both kinds, is never above one, and is nothing where nobody called."""
+    assert service.error_share == share
