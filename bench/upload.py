@@ -6,8 +6,9 @@
     SageMaker SDK     `Session.upload_data` of the SageMaker SDK 3: one file after the other
 
 to the sandbox, which runs in a process of its own. Rounds alternate, so that both meet the same machine; the ratio is
-that of the medians. Two networks are measured: this machine itself, where an answer takes no time and both are bound
-by the processor alone; and one whose answers take 20 ms, about what S3 needs for a small object.
+that of the medians. It is measured on two networks: one whose answers take 20 ms, about what S3 needs for a small
+object, which is what the aim is for; and this machine alone, where there is nothing to wait for, and what is compared
+is how much both keep the processor busy, the sandbox's own work included.
 """
 
 from __future__ import annotations
@@ -135,16 +136,16 @@ def timed(connection: Connection, root: Path, count: int, rounds: int, size: int
     return seconds
 
 
-def report(network: str, seconds: dict[str, list[float]], count: int) -> str:
-    """A line each, then the aim."""
+def report(network: str, seconds: dict[str, list[float]], count: int, aim: int | None) -> str:
+    """A line each, then the ratio with its aim, if it has one."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     lines = [network]
     lines += [
         f"  {name:16}{median:8.2f} s{count / median:9.0f} files a second" for name, median in medians.items()
     ]
     ratio = medians[SDK] / medians[OURS]
-    reached = "reached" if ratio >= TIMES else "NOT reached"
-    return "\n".join([*lines, f"  {ratio:.1f} times as fast: aim >= {TIMES}, {reached}"])
+    said = "" if aim is None else f": aim >= {aim}, {'reached' if ratio >= aim else 'NOT reached'}"
+    return "\n".join([*lines, f"  {ratio:.1f} times as fast{said}"])
 
 
 def main() -> None:
@@ -161,13 +162,13 @@ def main() -> None:
         serve(options.serve, options.delay)
         return
     print(f"{options.files:,} files of {BYTES / 1e3:.0f} kB")
-    networks = (("answers at once", 0.0, options.rounds), ("answers after 20 ms", 0.02, 1))
+    networks = (("answers after 20 ms", 0.02, 1, TIMES), ("answers at once", 0.0, options.rounds, None))
     with tempfile.TemporaryDirectory() as folder:
         size = make_files(Path(folder), options.files)
-        for network, delay, rounds in networks:
+        for network, delay, rounds, aim in networks:
             with server(delay) as connection:
                 seconds = timed(connection, Path(folder), options.files, rounds, size)
-            print(report(network, seconds, options.files), flush=True)
+            print(report(network, seconds, options.files, aim), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask. No picture is opened.
+"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask.
 
 channels       train, validation, train_annotation, validation_annotation: as the algorithm takes it
 pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation; CVAT and Label Studio export the same with
@@ -11,8 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
+from core.classes import Color
 from core.datasets import ground_truth
 from core.datasets.files import (
     MASKS,
@@ -47,6 +51,9 @@ MASK_FOLDERS = (
 )  # fmt: skip
 LISTS = "ImageSets/Segmentation"
 LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
+PALETTE_TRIES = 20
+"""Masks that are opened in search of a palette."""
+
 DEPTH = 4
 """How many folders that hold nothing but one folder are looked through, as in VOCdevkit/VOC2012."""
 
@@ -69,7 +76,7 @@ def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: P
     source = READERS[kind](root, splitting or Splitting())
     if classes is not None:
         source = replace(source, names=read_names(classes))
-    return source
+    return replace(source, names=replace(source.names, palette=_palette(source)))
 
 
 def find_root(folder: Path) -> tuple[Path, Kind]:
@@ -85,6 +92,20 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
         root = below[0]
     names = few(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+
+
+def _palette(source: Source) -> tuple[Color, ...]:
+    """That of the first indexed mask among the first few. What cannot be read, the check tells."""
+    for path in islice((sample.mask for sample in source.samples if sample.mask), PALETTE_TRIES):
+        try:
+            with Image.open(source.root / path) as image:
+                flat = image.getpalette() if image.mode == "P" else None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            continue
+        if flat:
+            numbers = iter(flat)
+            return tuple(zip(numbers, numbers, numbers, strict=True))
+    return ()
 
 
 def _kind(root: Path) -> Kind | None:

@@ -46,12 +46,14 @@ class Names:
     path:    the file it came from, below the set's folder or whole.
     colors:  colour in an RGB mask -> class id, 255 for what is to be ignored.
     painted: whether the file itself gave colours to the classes.
+    palette: that of the first indexed mask, by class id; empty where there is none.
     """
 
     classes: Classes | None
     path: str = ""
     colors: Mapping[Color, int] = field(default_factory=dict)
     painted: bool = False
+    palette: tuple[Color, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

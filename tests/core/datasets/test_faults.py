@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +17,7 @@ from PIL import Image
 
 from core.datasets.problems import RULES, counted
 from core.datasets.report import LayoutReport
-from tests.support.dataset import digests, encoded, ids, indexed, painted, photo, write
+from tests.support.dataset import CAMVID, digests, encoded, ids, indexed, painted, photo, write
 
 PHOTO, MASK = "JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"
 Checked = Callable[[Path], LayoutReport]
@@ -76,14 +80,12 @@ def sixteen(largest: int) -> bytes:
 def turned() -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    image = Image.open(__import__("io").BytesIO(photo(70))).transpose(Image.Transpose.ROTATE_90)
+    image = Image.open(io.BytesIO(photo(70))).transpose(Image.Transpose.ROTATE_90)
     return encoded(image, "JPEG", exif=exif)
 
 
 def four_bits() -> bytes:
     """A grey PNG of four bits a pixel, made by hand: Pillow writes none."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -123,7 +125,8 @@ PLANTS = [
     ),
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
     Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
-    Plant("unknown colours", replaced(MASK, painted(ids(0, 1, 2))), {"color_unknown": [MASK]}),
+    Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
     Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
     Plant("a class too many", replaced(MASK, indexed(ids(0, 1, 2, 3, 9))), {"class_out_of_range": [MASK]}),
@@ -255,4 +258,48 @@ def test_every_rule_has_a_fault_that_breaks_it() -> None:
     """No code is in the table that no test plants, but for the one of objects in S3."""
     planted = {code for plant in PLANTS for code in plant.found}
     planted |= {"label_map_backwards", "label_map_incomplete", "scale_with_255", "label_map_unreadable"}
-    assert RULES.keys() - planted == {"channel", "split_empty", "mask_rgb"}
+    assert RULES.keys() - planted == {"channel", "split_empty"}
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
+def test_faults_in_a_copy_of_a_real_set_are_found(tmp_path: Path, checked: Checked) -> None:
+    """One fault of each kind among 130 real pairs: each is found at its file, nothing else, and no file changes."""
+    root = tmp_path / "camvid"
+    shutil.copytree(CAMVID, root)
+    names = (root / "ImageSets/Segmentation/train.txt").read_text().split()
+    photos = [f"JPEGImages/{name}.jpg" for name in names]
+    labels = [f"SegmentationClass/{name}.png" for name in names]
+    with Image.open(root / labels[8]) as image:
+        ids_of_one = np.asarray(image)
+    (root / photos[0]).unlink()
+    (root / labels[1]).unlink()
+    cut(photos[2])(root)
+    cut(labels[3])(root)
+    write(root / photos[4], b"no picture")
+    write(root / labels[5], b"no picture")
+    with Image.open(root / photos[6]) as image:
+        write(root / photos[6], encoded(image.convert("RGB"), "PNG"))
+    with Image.open(root / labels[7]) as image:
+        write(root / labels[7], encoded(image.convert("RGB"), "PNG"))
+    write(root / labels[8], encoded(Image.fromarray(ids_of_one.astype(np.uint16)), "PNG"))
+    write(root / labels[9], encoded(Image.fromarray(np.where(ids_of_one == 3, 11, ids_of_one)), "PNG"))
+    write(root / labels[10], encoded(Image.fromarray(ids_of_one[:-1]), "PNG"))
+    shutil.copy(root / photos[12], root / photos[11])
+    before = digests(root)
+    found = {one.code: one.path for one in checked(root).problems}
+    assert found == {
+        "photo_missing": labels[0],
+        "mask_missing": photos[1],
+        "photo_truncated": photos[2],
+        "mask_truncated": labels[3],
+        "photo_unreadable": photos[4],
+        "mask_unreadable": labels[5],
+        "photo_not_jpeg": photos[6],
+        "mask_rgb": labels[7],
+        "mask_16bit": labels[8],
+        "class_out_of_range": labels[9],
+        "sizes_differ": labels[10],
+        "photo_twice": photos[12],
+    }
+    assert len(checked(root).problems) == len(found)
+    assert digests(root) == before

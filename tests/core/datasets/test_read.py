@@ -97,6 +97,15 @@ def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> 
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
 
 
+def test_colours_of_one_mask_are_those_of_the_others_palette(voc: Path, checked: Checked) -> None:
+    """Where no file says what colours mean, the palette of the indexed masks does: the counts stay the same."""
+    before = checked(voc).histogram
+    write(voc / "SegmentationClass/tile_0.png", painted(ids(0, 1, 2, 0)))
+    mixed = checked(voc).histogram
+    write(voc / "SegmentationClass/tile_0.png", indexed(ids(0, 1, 2, 0)))
+    assert checked(voc).histogram == mixed != before
+
+
 def test_two_folders_are_divided_by_ratio_and_seed(tmp_path: Path) -> None:
     """The same seed gives the same split, another one another; ends that programs hang on masks do not matter."""
     for number in range(20):
