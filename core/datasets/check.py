@@ -9,7 +9,7 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
@@ -69,7 +69,7 @@ def check(source: Source, executor: Executor, *, on_progress: OnProgress | None 
 def in_parallel(
     executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]], ahead: int = 0
 ) -> Iterator[Result]:
-    """Results in the order of the jobs; left early, the rest is dropped.
+    """Results in the order of the jobs. Left early, jobs that have not begun are dropped, the others waited for.
 
     ahead: how many jobs are under way at most; 0: a few for each processor.
     """
@@ -82,8 +82,7 @@ def in_parallel(
             waiting.extend(executor.submit(work, *job) for job in islice(left, 1))
             yield result
     finally:
-        for future in waiting:
-            future.cancel()
+        wait([future for future in waiting if not future.cancel()])
 
 
 def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:

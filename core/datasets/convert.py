@@ -7,7 +7,6 @@ or not at all.
 from __future__ import annotations
 
 import re
-import secrets
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -137,18 +136,13 @@ def safe_names(samples: Sequence[Sample]) -> list[str]:
 def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | None = None) -> None:
     """Carry it out. Raises InputError where the folder has been filled meanwhile, or a file has changed."""
     _check_out(plan.source, plan.out)
-    part = plan.out.with_name(f".{plan.out.name}.{secrets.token_hex(4)}.part")
+    part = plan.out.with_name(f".{plan.out.name}.part")
     try:
-        for split in SPLITS:
-            (part / split).mkdir(parents=True)
-            (part / f"{split}_annotation").mkdir()
-        jobs = ((plan.source, piece, plan.classes, plan.colors, part) for piece in chunks(plan.pairs))
-        done = 0
-        for count in in_parallel(executor, write_pairs, jobs):
-            done += count
-            if on_progress is not None:
-                on_progress(done, len(plan.pairs))
-        (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
+        part.mkdir()
+    except OSError as error:
+        raise _not_made(part, error) from error
+    try:
+        _fill(plan, part, executor, on_progress)
         part.rename(plan.out)  # in place of an empty folder at most
     except OSError as error:
         raise InputError(
@@ -157,6 +151,29 @@ def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | N
     finally:
         if part.exists():
             shutil.rmtree(part)
+
+
+def _fill(plan: Conversion, part: Path, executor: Executor, on_progress: OnProgress | None) -> None:
+    for split in SPLITS:
+        (part / split).mkdir()
+        (part / f"{split}_annotation").mkdir()
+    jobs = ((plan.source, piece, plan.classes, plan.colors, part) for piece in chunks(plan.pairs))
+    done = 0
+    for count in in_parallel(executor, write_pairs, jobs):
+        done += count
+        if on_progress is not None:
+            on_progress(done, len(plan.pairs))
+    (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
+
+
+def _not_made(part: Path, error: OSError) -> InputError:
+    if isinstance(error, FileExistsError):
+        return InputError(
+            f"{part} exists already.",
+            why="Another conversion is at work on it, or one was cut off.",
+            todo="Wait for it, or delete that folder.",
+        )
+    return InputError(f"{part} cannot be made.", why=f"{error.strerror}.", todo="Choose another folder.")
 
 
 def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors: Colors, part: Path) -> int:

@@ -38,7 +38,8 @@ def ask(connection: Connection) -> Origin:
         said = f"As **{messages.plain(name)}** was, under a new name. Change what you like.{lost}"
         return Origin(f"clone {name}", clone_spec(job, name), said)
     if data := asked.get(state.DATA):
-        values = {name: asked[name] for name in (state.DATA_CLASSES, state.DATA_SAMPLES) if name in asked}
+        names = (state.DATA_CLASSES, state.DATA_SAMPLES)
+        values = {name: asked[name] for name in names if asked.get(name, "").isdecimal()}
         spec = first_spec(
             image_uri(connection.region), sandbox=connection.is_sandbox, data=data, values=values
         )

@@ -164,6 +164,13 @@ def test_an_upload_leads_to_the_launch_form(
     assert form.session_state["launch-value-num_classes"] == 3
 
 
+def test_numbers_that_are_none_are_left_out(page: OpenPage) -> None:
+    """What a link says is not believed: a number that is none leaves the field as it is without it."""
+    form = page("launch_training", data=f"s3://{BUCKET}/led/", num_classes="<b>", num_training_samples="-1")
+    assert not form.exception
+    assert form.session_state["launch-value-num_classes"] is None
+
+
 def test_the_plan_waits_for_a_yes() -> None:
     """The dialog shows the plan, and begins it with its one button: AppTest cannot click inside a dialog."""
 

@@ -170,6 +170,15 @@ def test_a_conversion_that_ends_early_leaves_nothing(voc: Path, tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
 
 
+def test_two_conversions_do_not_meet(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """What another conversion is writing, or left when it was killed, is told and not touched."""
+    plan = planned(voc, tmp_path / "out", threads)
+    write(tmp_path / ".out.part/train/theirs.jpg", "theirs")
+    with pytest.raises(InputError, match=r"\.out\.part exists already.*delete that folder"):
+        convert(plan, threads)
+    assert (tmp_path / ".out.part/train/theirs.jpg").read_text() == "theirs"
+
+
 def test_faults_of_the_whole_set_must_be_mended_first(voc: Path, tmp_path: Path, threads: Executor) -> None:
     """A set without validation, and one whose objects are written as 255, would stay useless."""
     for number in range(8):
