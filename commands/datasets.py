@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,12 +24,10 @@ from commands.common import (
     reporting,
     say,
 )
-from commands.launch import DryRun, Yes, carry_out
-from core.errors import InputError, SettingsError
+from commands.plans import DryRun, Yes, agreed
+from core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from core.aws.upload import Progress
-    from core.datasets.convert import Conversion
     from core.datasets.problems import DataProblem
     from core.datasets.report import LayoutReport
     from core.datasets.source import Source, Splitting
@@ -105,7 +102,7 @@ def convert(
         source, report = _checked(folder, _splitting(validation, seed), classes)
         _say_problems(report)
         plan = plan_conversion(source, report, out or _beside(Path(place)))
-        if not _agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
             return
         with processes() as executor, _counting("Writing") as tell:
             carry_out_conversion(plan, executor, on_progress=tell)
@@ -134,35 +131,27 @@ def upload(
 ) -> None:
     """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
     with reporting(debug), _opened(place) as folder:
-        from core.datasets.transfer import order_upload
+        from core.datasets.transfer import order_upload, warnings_of
         from core.plans import plan_upload
 
         splitting = _splitting(validation, seed)
         source, report = _checked(folder, splitting, classes)
         _say_problems(report)
-        with connected() as clients, _counting("Uploading") as tell:
+        with connected() as clients:
+            from core.aws.execute import execute
+
             uri = to or _default_prefix(place, sandbox=clients.connection.is_sandbox)
             order = order_upload(source, report, uri, splitting=splitting, overwrite=overwrite)
-            sent = 0
-
-            def show(progress: Progress) -> None:
-                nonlocal sent
-                sent = progress.sent
-                tell(progress.files, progress.total)
-
-            warnings = tuple(str(one) for one in report.problems if one.severity == "warning")
-            done = carry_out(
-                clients,
-                plan_upload(order, warnings=warnings),
-                yes=yes,
-                dry_run=dry_run,
-                as_json=as_json,
-                on_progress=show,
-                more=_what_for(order, report),
-            )
-        if done:
-            say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
-        if done and not as_json:
+            plan = plan_upload(order, warnings=warnings_of(report))
+            if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+                return
+            with _counting("Uploading") as tell:
+                outcome = execute(clients, plan, on_progress=lambda now: tell(now.files, now.total))
+        sent = outcome.done[0].answer["Sent"]
+        say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
+        if as_json:
+            print_json(**plan.to_dict(), **_what_for(order, report), sent=sent, done=True)
+        else:
             _print_what_for(order, report)
 
 
@@ -226,26 +215,6 @@ def _default_prefix(place: str, *, sandbox: bool) -> str:
         raise SettingsError("--to must be given.", todo="Such as --to s3://BUCKET/datasets/NAME/.")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(place).expanduser().resolve().stem).strip("-")
     return f"{SANDBOX_DATASETS}{name or 'set'}/"
-
-
-def _agreed(plan: Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
-    """Show the plan, and ask. Raises Exit where the answer is no."""
-    if dry_run:
-        if as_json:
-            print_json(**plan.to_dict(), done=False)
-        else:
-            print(plan)
-        say("This is a dry run: nothing was done.")
-        return False
-    say(str(plan))
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
-    if not typer.confirm("Do it?", err=True):
-        say("Nothing was done.")
-        raise typer.Exit(FAILED)
-    return True
 
 
 @contextmanager

@@ -3,8 +3,9 @@
 CoreError                      what happened, why, what to do now
 ├── InputError                 what a person gave us cannot be used
 │   ├── SettingsError          an environment variable or option
-│   └── ImageError             a photograph or mask
-├── DecodeError                an endpoint's answer is not what its content type says
+│   ├── ImageError             a photograph or mask
+│   └── ArtifactError          a model.tar.gz
+├── DecodeError                bytes are not what they should be, such as an endpoint's answer
 └── AwsError                   AWS, or the sandbox, refused or failed
     ├── UnreachableError       nothing answers at the address
     ├── TimedOutError          something answers, but not in time
@@ -53,8 +54,12 @@ class ImageError(InputError):
     """A photograph or mask cannot be used."""
 
 
+class ArtifactError(InputError):
+    """A model.tar.gz cannot be served."""
+
+
 class DecodeError(CoreError):
-    """An endpoint's answer does not hold what it should.
+    """An endpoint's answer, or a file of weights, does not hold what it should.
 
     found:  what stands in the bytes.
     wanted: what should stand there.

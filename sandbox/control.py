@@ -14,6 +14,7 @@ from sandbox.resources import Operation, Resources
 from sandbox.store import Document
 
 MAX_TAGS = 50
+_NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
 
 
 class Models:
@@ -60,6 +61,9 @@ class EndpointConfigs:
         }
 
     def create(self, params: Params) -> Params:
+        for member in _NOT_SERVED:
+            if params.get(member):
+                raise ApiError("ValidationException", f"The sandbox offers no {member} of an endpoint.")
         variants = [self._variant(variant) for variant in params["ProductionVariants"]]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) != len(names):

@@ -200,7 +200,7 @@ def _changed(variant: Document, asked: Params) -> Document:
 
 
 def _check_deployment(policy: Params | None) -> None:
-    """Refuse what the sandbox does not do: it shifts all traffic at once, and knows no alarms. Raises ApiError."""
+    """Refuse other than what the sandbox does: all traffic at once, with no waits or alarms. Raises ApiError."""
     policy = policy or {}
     routing = policy.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     alarms = policy.get("AutoRollbackConfiguration", {}).get("Alarms")

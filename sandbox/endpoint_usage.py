@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 
 from sandbox.fleet import Fleet
+from sandbox.host import Host
 from sandbox.lifecycle import Endpoints
-from sandbox.loopback import Loopback
 from sandbox.process_use import Use, uses
 from sandbox.publish import Datum, publish
 from sandbox.replica import Replica
@@ -23,10 +23,11 @@ NAMESPACE = "/aws/sagemaker/Endpoints"
 
 
 class EndpointUsage:
-    """Measures in a thread of its own, from `start` to `close`. seconds: between two measurements."""
+    """Measures in a thread of its own, from `start` to `close`."""
 
-    def __init__(self, endpoints: Endpoints, loopback: Loopback, seconds: float) -> None:
-        self._endpoints, self._loopback, self._seconds = endpoints, loopback, seconds
+    def __init__(self, endpoints: Endpoints, host: Host) -> None:
+        self._endpoints, self._loopback, self._folder = endpoints, host.loopback, host.folder
+        self._seconds = host.limits.endpoint_usage_seconds
         self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="endpoint usage", daemon=True)
@@ -78,7 +79,7 @@ class EndpointUsage:
         if process is None or use is None:
             return {}
         sample = {"MemoryUtilization": use.memory_percent()}
-        disk = shutil.disk_usage(replica.folder)
+        disk = shutil.disk_usage(self._folder)
         sample["DiskUtilization"] = 100 * disk.used / disk.total
         last, at = self._last.get(process.pid, (use, now))
         if now > at:

@@ -33,12 +33,13 @@ class Metrics:
         *,
         status: int,
         instances: int,
-        model_us: float,
+        model_us: float | None,
         overhead_us: float,
     ) -> None:
         """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds.
 
         instances: that the variant has; the sum of InvocationsPerInstance is the load of one.
+        model_us:  None where the container was not asked; then there is no latency of it.
         """
         server_error = status == 0 or status >= 500
         values = {
@@ -47,9 +48,10 @@ class Metrics:
             ("Invocation4XXErrors", "Count"): float(400 <= status < 500),
             ("Invocation5XXErrors", "Count"): float(server_error),
             ("InvocationModelErrors", "Count"): float(server_error or status >= 400),
-            ("ModelLatency", "Microseconds"): round(model_us),
             ("OverheadLatency", "Microseconds"): round(overhead_us),
         }
+        if model_us is not None:
+            values["ModelLatency", "Microseconds"] = round(model_us)
         with self._change:
             for (metric, unit), value in values.items():
                 self._values.setdefault((endpoint, variant, metric, unit), Counter())[value] += 1

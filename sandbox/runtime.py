@@ -35,11 +35,14 @@ Recorder = Callable[[int], None]
 
 
 class ModelError(Exception):
-    """What the container does wrong or refuses. status: its own, 0: it gave none; instead: of quoting the message."""
+    """What the container does wrong or refuses.
 
-    def __init__(self, status: int, message: str, instead: str = "") -> None:
+    status: its own, 0: it gave none; instead: of quoting the message; asked: whether the request was sent to it.
+    """
+
+    def __init__(self, status: int, message: str, instead: str = "", *, asked: bool = True) -> None:
         super().__init__(message)
-        self.status, self.message, self.instead = status, message, instead
+        self.status, self.message, self.instead, self.asked = status, message, instead, asked
 
 
 class Runtime:
@@ -61,16 +64,22 @@ class Runtime:
         variant = replica.variant["VariantName"]
         sent = time.perf_counter()
 
-        def done(status: int) -> None:
-            ended = time.perf_counter()
+        def done(status: int, *, asked: bool = True) -> None:
+            model_us = (time.perf_counter() - sent) * 1e6 if asked else None
             lease.release()
-            times = {"model_us": (ended - sent) * 1e6, "overhead_us": (sent - started) * 1e6}
-            self._metrics.record(name, variant, status=status, instances=lease.instances, **times)
+            self._metrics.record(
+                name,
+                variant,
+                status=status,
+                instances=lease.instances,
+                model_us=model_us,
+                overhead_us=(sent - started) * 1e6,
+            )
 
         try:
             answer = self._post(replica, environ, body)
         except ModelError as problem:
-            done(problem.status)
+            done(problem.status, asked=problem.asked)
             raise self._model_error(replica, problem) from problem
         except BaseException:
             lease.release()
@@ -90,11 +99,11 @@ class Runtime:
     def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
         """The container's answer, not read yet. Raises ModelError."""
         if body is None:
-            raise ModelError(413, "", "and could not load the entire response body")
+            raise ModelError(413, "", "and could not load the entire response body", asked=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
         process = replica.process
         if process is None:
-            raise ModelError(503, "The model's process is not running.")
+            raise ModelError(503, "The model's process is not running.", asked=False)
         try:
             answer = process.post(body, headers, self._limits.invocation_seconds)
         except urllib3.exceptions.ReadTimeoutError as problem:

@@ -114,7 +114,7 @@ class Sandbox:
             self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, surroundings)
-        self._usage = EndpointUsage(self._endpoints, self.loopback, self._limits.endpoint_usage_seconds)
+        self._usage = EndpointUsage(self._endpoints, surroundings)
         runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
         resources = Resources(self._store, place)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)

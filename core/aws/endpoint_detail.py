@@ -8,7 +8,6 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.endpoints import (
-    MAX_PAGES,
     OPTIONAL,
     PAGE,
     all_endpoints,
@@ -32,6 +31,9 @@ from core.endpoints import (
 )
 from core.errors import DeniedError
 
+MAX_LISTED = 2000
+"""Configurations, and models, looked through for others that use them."""
+
 INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 
 
@@ -41,8 +43,7 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
     notes: list[str] = []
-    with clients.calling(f"look at the endpoint {name}"):
-        found = endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
+    found = describe_endpoint(clients, name)
     config = configs(clients, [found.config], notes=notes).get(found.config)
     endpoint = replace(with_config(found, config), tags=read_tags(clients, found.arn, notes))
     models = _models(clients, endpoint, config, notes)
@@ -60,6 +61,12 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
         scaling=_scaling(clients, endpoint, notes),
         notes=tuple(notes),
     )
+
+
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def users(
@@ -134,7 +141,7 @@ def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | N
     names: list[str] = []
     query: dict[str, Any] = {"MaxResults": PAGE}
     doing = f"list the {what}"
-    for _ in range(MAX_PAGES):
+    for _ in range(MAX_LISTED // PAGE):
         with clients.calling(doing):
             if key == "Models":
                 answer = clients.lists.list_models(**query)

@@ -88,9 +88,16 @@ def configs(
     notes = [] if notes is None else notes
     wanted = list(dict.fromkeys(name for name in names if name))
     with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
-        answers = pool.map(lambda name: read_config(clients, name, notes), wanted)
+        many = len(wanted) > READERS
+        answers = pool.map(lambda name: read_config(clients, name, notes, many=many), wanted)
         found = zip(wanted, answers, strict=True)
         return {name: config_from(answer) for name, answer in found if answer is not None}
+
+
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """One endpoint as it is now, without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:
@@ -149,13 +156,19 @@ def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int,
     return Fleet(tuple(found.values()), complete=not token)
 
 
-def read_config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
-    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read."""
+def read_config(
+    clients: Clients, name: str, notes: list[str], *, many: bool = False
+) -> dict[str, Any] | None:
+    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read.
+
+    many: one of a great number, which are asked for by the client that slows itself down.
+    """
     if not name:
         return None
     try:
         with clients.calling(f"look at the endpoint configuration {name}"):
-            answer: dict[str, Any] = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            client = clients.lists if many else clients.sagemaker
+            answer: dict[str, Any] = client.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
         notes.append(str(error))
         return None

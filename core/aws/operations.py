@@ -6,6 +6,7 @@ counts as made only where it is what was asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from core.aws.connection import Clients
 from core.errors import DeniedError
 
 Params = Mapping[str, Any]
+
+SINGLE = 1e-6
+"""SageMaker keeps weights as floats of 32 bits, so 0.2 may come back as 0.20000000298."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def _job(clients: Clients, params: Params) -> Params:
 
 def _model_made(clients: Clients, params: Params) -> bool:
     found = _model(clients, params)
-    return _holds(found, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
+    return holds(found, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
 
 
 def _model_gone(clients: Clients, params: Params) -> bool:
@@ -68,7 +72,7 @@ def _model(clients: Clients, params: Params) -> Params:
 
 
 def _config_made(clients: Clients, params: Params) -> bool:
-    return _holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
+    return holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
 
 
 def _config_gone(clients: Clients, params: Params) -> bool:
@@ -99,7 +103,7 @@ def _endpoint_moving(clients: Clients, params: Params) -> bool:
 def _endpoint_scaling(clients: Clients, params: Params) -> bool:
     found = endpoint_now(clients, params)
     now = {row["VariantName"]: row for row in found.get("ProductionVariants", [])}
-    return all(_holds(now.get(row["VariantName"], {}), row) for row in params["DesiredWeightsAndCapacities"])
+    return all(holds(now.get(row["VariantName"], {}), row) for row in params["DesiredWeightsAndCapacities"])
 
 
 def _endpoint_going(clients: Clients, params: Params) -> bool:
@@ -121,7 +125,7 @@ def _tagged(clients: Clients, params: Params) -> bool:
 
 
 def _target_there(clients: Clients, params: Params) -> bool:
-    return any(_holds(row, params) for row in _targets(clients, params))
+    return any(holds(row, params) for row in _targets(clients, params))
 
 
 def _target_gone(clients: Clients, params: Params) -> bool:
@@ -142,7 +146,7 @@ def _policy_there(clients: Clients, params: Params) -> bool:
         answer = clients.autoscaling.describe_scaling_policies(
             ServiceNamespace=params["ServiceNamespace"], ResourceId=params["ResourceId"]
         )
-    return any(_holds(row, params) for row in answer.get("ScalingPolicies", []))
+    return any(holds(row, params) for row in answer.get("ScalingPolicies", []))
 
 
 def _object_written(clients: Clients, params: Params) -> bool:
@@ -167,18 +171,20 @@ def _same_bytes(clients: Clients, params: Params) -> bool:
             return bool(stream.read(len(wanted) + 1) == wanted)
 
 
-def _holds(found: Any, wanted: Any) -> bool:
+def holds(found: Any, wanted: Any) -> bool:
     """Whether all that is wanted is there; what AWS adds of its own does not count."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(
-            _holds(found.get(key), value) for key, value in wanted.items()
+            holds(found.get(key), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return (
             isinstance(found, list)
             and len(found) == len(wanted)
-            and all(_holds(*pair) for pair in zip(found, wanted, strict=True))
+            and all(holds(*pair) for pair in zip(found, wanted, strict=True))
         )
+    if isinstance(wanted, float) and isinstance(found, int | float):
+        return math.isclose(found, wanted, rel_tol=SINGLE)
     return bool(found == wanted)
 
 

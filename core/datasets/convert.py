@@ -6,6 +6,7 @@ or not at all.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -78,6 +79,10 @@ class Conversion:
             "left_out": list(self.left_out),
             "num_classes": len(self.classes),
         }
+
+    def to_json(self) -> str:
+        """The dry run, for another program."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def __str__(self) -> str:
         """The dry run."""

@@ -128,6 +128,15 @@ def order_upload(
     )
 
 
+def warnings_of(report: LayoutReport) -> tuple[str, ...]:
+    """What to read before a yes: a sentence for each kind of warning, with its first file."""
+    first: dict[str, str] = {}
+    for one in report.problems:
+        if one.severity == "warning":
+            first.setdefault(one.code, str(one))
+    return tuple(first.values())
+
+
 def items(order: UploadOrder) -> tuple[Item, ...]:
     """The objects of an order. Raises InputError where the folder is not what it was."""
     source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))

@@ -20,6 +20,7 @@ from PIL import Image
 from core.aws import metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
+from core.aws.endpoints import configs as read_configs
 from core.aws.endpoints import describe_serving, list_endpoints
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
@@ -40,6 +41,7 @@ from core.training import TrainingJob
 from pages.parts.latest import Reading, Shelf
 
 if TYPE_CHECKING:
+    from pages.parts.configs import Configs
     from pages.parts.upstream import Upstream
 
 T = TypeVar("T")
@@ -250,6 +252,14 @@ def _with_notes(
 def _key(jobs: Sequence[TrainingJob]) -> Hashable:
     """Of a job that has started more can be asked than before."""
     return tuple((job.name, job.started_at is not None) for job in jobs)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def configs(connection: Connection) -> Configs:
+    """The endpoint configurations that were read, for good: AWS never changes one."""
+    from pages.parts.configs import Configs  # noqa: PLC0415  # only the pages about endpoints need it
+
+    return Configs(lambda name: read_configs(clients(connection), [name]).get(name))
 
 
 def prices(connection: Connection) -> PriceTable:

@@ -12,7 +12,7 @@ from core.aws.connection import Connection
 from core.datasets.convert import plan_conversion
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
-from core.datasets.transfer import order_upload
+from core.datasets.transfer import order_upload, warnings_of
 from core.plans import Plan, plan_upload
 from pages.parts import background, links, messages, state
 from pages.parts.dataset_desk import Checked
@@ -76,8 +76,7 @@ def _upload(connection: Connection, checked: Checked) -> None:
             order = order_upload(
                 checked.source, checked.report, to, splitting=checked.splitting, overwrite=overwrite
             )
-            warnings = tuple(str(one) for one in checked.report.problems if one.severity == "warning")
-            plan = plan_upload(order, warnings=warnings[:5])
+            plan = plan_upload(order, warnings=warnings_of(checked.report))
             _ask("Upload the data set", _said(plan), lambda: state.desk().carry_out(connection, plan))
     _uploaded(checked.report)
 

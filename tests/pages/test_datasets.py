@@ -76,6 +76,11 @@ def field(app: AppTest, label: str) -> Any:
     return next(one for one in app.text_input if one.label == label)
 
 
+def hyperparameter(form: AppTest, name: str) -> Any:
+    """What the launch form holds."""
+    return next(one.value for one in form.number_input if str(one.key).startswith(f"launch-value-{name}"))
+
+
 def test_a_folder_is_checked_and_shown(page: OpenPage, voc: Path) -> None:
     """A good folder: how many pairs, which classes, nothing wrong, and its pairs to look at."""
     app = checked(page(), voc, "Nothing is wrong with it.")
@@ -160,15 +165,15 @@ def test_an_upload_leads_to_the_launch_form(
     assert not form.exception
     assert f"On the data set at **{to}**" in everything(form)
     assert next(one.value for one in form.text_input if one.label == "Data") == to
-    assert form.session_state["launch-value-num_training_samples"] == 6
-    assert form.session_state["launch-value-num_classes"] == 3
+    assert hyperparameter(form, "num_training_samples") == 6
+    assert hyperparameter(form, "num_classes") == 3
 
 
 def test_numbers_that_are_none_are_left_out(page: OpenPage) -> None:
     """What a link says is not believed: a number that is none leaves the field as it is without it."""
     form = page("launch_training", data=f"s3://{BUCKET}/led/", num_classes="<b>", num_training_samples="-1")
     assert not form.exception
-    assert form.session_state["launch-value-num_classes"] is None
+    assert hyperparameter(form, "num_classes") is None
 
 
 def test_the_plan_waits_for_a_yes() -> None:

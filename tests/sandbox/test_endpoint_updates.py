@@ -25,7 +25,7 @@ LIMIT = 3
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """A sandbox that gives a variant few instances."""
-    limits = Limits(variant_instances=LIMIT)
+    limits = Limits(variant_instances=LIMIT, stop_seconds=30)
     with Sandbox(tmp_path_factory.mktemp("updates"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
 
@@ -85,6 +85,14 @@ def _ask(runtime: Any, name: str, **members: str) -> dict[str, Any]:
     return {**json.loads(answer["Body"].read()), "variant": answer["InvokedProductionVariant"]}
 
 
+def _answer(runtime: Any, name: str) -> dict[str, Any] | None:
+    """The same; None while nothing answers."""
+    try:
+        return _ask(runtime, name)
+    except ClientError:
+        return None
+
+
 def _refused(call: Callable[..., Any], **members: Any) -> tuple[str, str]:
     with pytest.raises(ClientError) as caught:
         call(**members)
@@ -129,11 +137,13 @@ def test_no_call_fails_while_an_endpoint_changes_its_model(
 
 
 def test_the_old_one_answers_until_the_new_one_is_ready(
-    sagemaker: Any, runtime: Any, endpoint: Endpoint, settled: Client
+    sagemaker: Any, runtime: Any, endpoint: Endpoint, settled: Client, tmp_path: Path
 ) -> None:
     """While Updating, DescribeEndpoint tells of the old configuration, and of the new one as pending."""
-    old = endpoint(files={"old": b""})
-    new = endpoint(files={"new": b""}, behaviour={"ping_seconds": 1})
+    old, gate = endpoint(files={"old": b""}), tmp_path / "gate"
+    gate.touch()
+    new = endpoint(files={"new": b""}, behaviour={"gate": str(gate)})
+    gate.unlink()
     made = sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
     during, answered = sagemaker.describe_endpoint(EndpointName=old), _ask(runtime, old)
     assert made["EndpointArn"] == during["EndpointArn"]
@@ -150,6 +160,7 @@ def test_the_old_one_answers_until_the_new_one_is_ready(
             "ValidationException",
             f'Cannot update in-progress endpoint "{made["EndpointArn"]}".',
         )
+    gate.touch()
     after = settled(old)
     assert (after["EndpointStatus"], "PendingDeploymentSummary" in after) == ("InService", False)
     assert after["LastModifiedTime"] > during["LastModifiedTime"]
@@ -190,10 +201,13 @@ def test_a_new_model_that_does_not_come_up_is_rolled_back(
 
 
 def test_rolling_back_is_a_status_of_its_own(
-    sagemaker: Any, runtime: Any, endpoint: Endpoint, eventually: Client
+    sagemaker: Any, runtime: Any, endpoint: Endpoint, eventually: Client, tmp_path: Path
 ) -> None:
     """RollingBack lasts until what did come up has ended; the old processes answer meanwhile."""
-    name, stays = endpoint(), endpoint(behaviour={"stubborn": True})
+    gate, end = tmp_path / "gate", tmp_path / "end"
+    gate.touch()
+    name, stays = endpoint(), endpoint(behaviour={"gate": str(gate), "lingers": str(end)})
+    gate.unlink()
     sagemaker.create_model(ModelName="half", PrimaryContainer={"Image": "unknown"})
     variants = [
         {"VariantName": variant, "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -201,15 +215,18 @@ def test_rolling_back_is_a_status_of_its_own(
     ]
     sagemaker.create_endpoint_config(EndpointConfigName="half", ProductionVariants=variants)
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="half")
-    seen: list[str] = []
 
-    def over() -> bool:
-        seen.append(sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"])
+    def status() -> str:
+        found: str = sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
         _ask(runtime, name)
-        return seen[-1] == "InService"
+        return found
 
-    eventually(over)
-    assert list(Counter(seen)) == ["Updating", "RollingBack", "InService"]
+    assert status() == "Updating"
+    gate.touch()
+    eventually(lambda: status() == "RollingBack")
+    assert status() == "RollingBack"
+    end.touch()
+    eventually(lambda: status() == "InService")
 
 
 def test_requests_are_spread_over_the_instances(
@@ -317,12 +334,19 @@ def test_weights_change_and_survive_a_restart(
 
 
 def test_an_update_goes_on_after_a_restart(
-    tmp_path: Path, stub_programs: dict[str, list[str]], make_endpoint: Endpoint, make_client: Client
+    tmp_path: Path,
+    stub_programs: dict[str, list[str]],
+    make_endpoint: Endpoint,
+    make_client: Client,
+    eventually: Client,
 ) -> None:
     """The old model comes up again and answers; then the new one takes over, its configuration deleted or not."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         old = make_endpoint(sandbox, files={"old": b""})
-        new = make_endpoint(sandbox, files={"new": b""}, behaviour={"ping_seconds": 1.5})
+        gate = tmp_path / "gate"
+        gate.touch()
+        new = make_endpoint(sandbox, files={"new": b""}, behaviour={"gate": str(gate)})
+        gate.unlink()
         sagemaker = make_client(sandbox, "sagemaker")
         sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
         sagemaker.delete_endpoint_config(EndpointConfigName=new)
@@ -330,6 +354,8 @@ def test_an_update_goes_on_after_a_restart(
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         sagemaker, runtime = make_client(sandbox, "sagemaker"), make_client(sandbox, "sagemaker-runtime")
         assert sagemaker.describe_endpoint(EndpointName=old)["EndpointStatus"] == "Updating"
+        assert "old" in eventually(lambda: _answer(runtime, old))["model"]
+        gate.touch()
         assert sandbox.wait_settled(30)
         found = sagemaker.describe_endpoint(EndpointName=old)
         assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", new)

@@ -239,6 +239,22 @@ def test_invocations_are_counted_in_cloudwatch(
     assert eventually(lambda: statistics(bad, "Invocation5XXErrors"))["Sum"] == 0
 
 
+def test_a_refused_body_is_counted_without_a_latency(
+    client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
+) -> None:
+    """What never reached the container is a client error, and no fast answer of the model."""
+    name, cloudwatch = stub_endpoint(), client("cloudwatch")
+    _refused(client, EndpointName=name, Body=bytes(LIMIT + 1))
+    dimensions = [{"Name": "EndpointName", "Value": name}]
+
+    def told() -> set[str]:
+        found = cloudwatch.list_metrics(Namespace="AWS/SageMaker", Dimensions=dimensions)["Metrics"]
+        return {metric["MetricName"] for metric in found}
+
+    assert "Invocation4XXErrors" in eventually(told)
+    assert "ModelLatency" not in told()
+
+
 def test_what_the_container_prints_is_in_its_log_stream(
     client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
 ) -> None:
