@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import endpoints, jobs
+from commands import datasets, endpoints, jobs
 from commands.common import (
     FAILED,
     STOPPED,
@@ -57,6 +57,7 @@ app = typer.Typer(
 )
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]
 

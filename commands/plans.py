@@ -18,6 +18,7 @@ from core.settings import Settings
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.aws.execute import Outcome
+    from core.datasets.convert import Conversion
     from core.journal import Entry, Journal
     from core.plans import ApiCall, Plan, StepState
 
@@ -28,7 +29,7 @@ AFTER = {"recovered": " (the reply was lost; a second look shows that it is done
 """What to add to a step that was done otherwise than by a call and its answer."""
 
 
-def agreed(plan: Plan, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show a plan and ask; False for a dry run. Raises Exit where the answer is no."""
     if dry_run:
         print(plan.to_json() if as_json else plan)

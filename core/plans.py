@@ -12,12 +12,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.cost import Estimate, PriceTable, estimate
+from core.datasets.transfer import UploadOrder
 from core.errors import InputError
 from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
 Verb = Literal[
-    "launch", "stop", "deploy", "update", "scale", "autoscale", "stop autoscaling", "delete", "clean up"
+    "launch",
+    "stop",
+    "upload",
+    "deploy",
+    "update",
+    "scale",
+    "autoscale",
+    "stop autoscaling",
+    "delete",
+    "clean up",
 ]
 
 StepState = Literal["start", "waiting", "done", "recovered", "already"]
@@ -155,6 +165,15 @@ def plan_stop(job: TrainingJob) -> Plan:
     return Plan(
         "stop", job.name, (call,), None, (warning,), "a stopped job cannot go on; clone it to run it again."
     )
+
+
+def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
+    """Bring a data set into S3. Check it first, and pass on what that warns of."""
+    what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {order.folder} to {order.uri}."
+    replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
+    call = ApiCall("s3", "PutObjects", order.to_params(), what)
+    undo = f"delete the objects under {order.uri}; the files here are only read."
+    return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
 def _price(price: Price) -> str:

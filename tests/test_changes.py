@@ -24,7 +24,7 @@ OURS = [
 TRANSFERS = {"upload_file", "upload_fileobj", "put", "generate_presigned_post"}
 """What boto3 and botocore add that writes, or lets somebody write."""
 
-INSIDE = {"client_for_changes", "_client", "_make", "_make_api_call"}
+INSIDE = {"client_for_changes", "client_for_uploads", "_client", "_make", "_make_api_call"}
 """What gives a client that may change something, or makes any call by its name."""
 
 
@@ -81,6 +81,7 @@ def test_no_other_file_changes_anything(path: Path) -> None:
         "delete = clients.sagemaker.delete_endpoint",
         "clients.s3.upload_file('a', 'b', 'c')",
         "clients.client_for_changes('sagemaker')",
+        "clients.client_for_uploads",
         "clients._client('sagemaker', name='changing')",
         "getattr(clients.sagemaker, call)(**query)",
         "import boto3",

@@ -31,6 +31,7 @@ INVOKE_SECONDS = 70
 
 PRICE_SECONDS = 10
 LIST_ATTEMPTS = 5
+UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
 
@@ -115,6 +116,14 @@ class Clients:
         return self._client(service, name=f"changing {service}", retries={"total_max_attempts": 1}, **more)
 
     @property
+    def client_for_uploads(self) -> Any:
+        """`s3` for changes that do no harm when they are made twice; S3 may throttle many of them for a while."""
+        retries = {"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS}
+        made = self._client("s3", name=f"{CHANGING} many", retries=retries, **self._s3_options())
+        made.meta.events.register("before-sign.s3.PutObject", _without_expect, unique_id="without-expect")
+        return made
+
+    @property
     def metrics(self) -> Any:
         """`sagemaker-metrics`."""
         return self._client("sagemaker-metrics")
@@ -170,7 +179,7 @@ class Clients:
         return {"signature_version": "s3v4", "s3": style}
 
     def _client(self, service: str, *, name: str = "", region: str = "", **options: Any) -> Any:
-        """name: tells apart several clients of one service. All refuse changes but those of `client_for_changes`."""
+        """name: tells apart several clients of one service. All refuse changes but the clients for those."""
         name = name or service
         with self._lock:
             if name not in self._made:
@@ -202,6 +211,12 @@ class Clients:
         with self._lock:
             self._session = None
             self._made.clear()
+
+
+def _without_expect(request: Any, **_: Any) -> None:
+    """botocore asks S3 whether it may send before each body: a second journey for each small file."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
 
 
 def clients(connection: Connection) -> Clients:

@@ -25,6 +25,8 @@ from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.identity import whoami
 from core.aws.operations import OPERATIONS, Operation, endpoint_now
+from core.aws.upload import OnProgress, upload
+from core.datasets.transfer import UploadOrder
 from core.endpoints import CHANGING, FAILED, in_words
 from core.errors import (
     AwsError,
@@ -57,6 +59,9 @@ TROUBLE = ("InternalFailure", "InternalServerError", "ServiceUnavailable", "500"
 UNCLEAR = (
     "It may have been done all the same. Look at the list first; the same name never starts a second one."
 )
+
+UPLOAD = ("s3", "PutObjects")
+"""The one step of many calls. Each can be made again without harm, so it needs no look of ours."""
 
 State = StepState
 OnStep = Callable[[int, ApiCall, State], None]
@@ -101,6 +106,7 @@ class Teller:
 
     on_step: OnStep | None
     record: Record | None
+    on_progress: OnProgress | None = None
 
     def show(self, number: int, step: ApiCall, state: State) -> None:
         if self.on_step is not None:
@@ -121,9 +127,16 @@ def journal_in(folder: Path, who: str = "") -> Journal:
 
 
 def execute(
-    clients: Clients, plan: Plan, *, on_step: OnStep | None = None, journal: Journal | None = None
+    clients: Clients,
+    plan: Plan,
+    *,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+    journal: Journal | None = None,
 ) -> Outcome:
     """Carry out a plan, step by step. Raises InputError for a step unknown here, AwsError where one failed.
+
+    on_progress: told how far an upload is; what it raises ends it.
 
     Steps before the failed one stay done; `on_step` has told of them, and the journal keeps them.
     """
@@ -133,7 +146,7 @@ def execute(
         if journal is not None:
             identity, place = _here(clients)
             record = stack.enter_context(journal.begin(plan, identity=identity, place=place))
-        return _run(clients, plan, Teller(on_step, record), again=False)
+        return _run(clients, plan, Teller(on_step, record, on_progress), again=False)
 
 
 def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> Outcome:
@@ -171,7 +184,7 @@ def _known(plan: Plan) -> None:
         if (
             step.operation != "DescribeEndpoint"
             if step.then
-            else (step.service, step.operation) not in OPERATIONS
+            else (step.service, step.operation) not in (*OPERATIONS, UPLOAD)
         )
     ]
     if unknown:
@@ -202,11 +215,19 @@ def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> Outcom
 
 def _do(clients: Clients, number: int, step: ApiCall, teller: Teller, again: bool) -> Done:
     """Look where that is asked for, then call."""
+    if (step.service, step.operation) == UPLOAD:
+        teller.write(number, "start")
+        return Done(step, _upload(clients, step, teller.on_progress))
     operation = OPERATIONS[step.service, step.operation]
     if (again or operation.first) and _looks_done(clients, step):
         return Done(step, already=True)
     teller.write(number, "start")
     return _tried(clients, step, operation)
+
+
+def _upload(clients: Clients, step: ApiCall, on_progress: OnProgress | None) -> dict[str, Any]:
+    order = UploadOrder.from_params(step.params)
+    return upload(clients, order, clients.client_for_uploads.put_object, on_progress=on_progress)
 
 
 def _tried(clients: Clients, step: ApiCall, operation: Operation) -> Done:

@@ -25,12 +25,17 @@ from core.aws.endpoints import describe_serving, list_endpoints
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
+from core.classes import Classes
 from core.cost import PriceTable, shipped_prices
 from core.curves import MetricSeries
+from core.datasets.pair import read_pair
+from core.datasets.source import Sample, Source
 from core.endpoints import Fleet, Serving
 from core.errors import CoreError, InputError
-from core.image import encode, open_photo
+from core.image import encode, open_photo, preview, resize_labels
 from core.job_filter import JobFilter
+from core.render.overlay import overlay_image
+from core.render.palette import table
 from core.settings import Settings
 from core.training import TrainingJob
 from pages.parts.latest import Reading, Shelf
@@ -276,3 +281,25 @@ def forget_aws() -> None:
     shelf().expire()
     for cache in (connection, endpoints, serving, caller, examples):
         cache.clear()
+
+
+@st.cache_data(ttl="1h", max_entries=32, show_spinner=False)
+def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+    """A pair of a data set for the viewer.
+
+    source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.pair`.
+    """
+    from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
+
+    photo, labels = read_pair(source, sample, classes)
+    return build(preview(photo).body, (photo.width, photo.height), labels)
+
+
+@st.cache_data(ttl="1h", max_entries=512, show_spinner=False)
+def pair_thumbnail(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+    """A pair as a small JPEG, the mask laid over."""
+    photo, found = read_pair(source, sample, classes)
+    small = photo.image.copy()
+    small.thumbnail(THUMBNAIL)
+    labels = resize_labels(found.labels, small.height, small.width)
+    return thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))

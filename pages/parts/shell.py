@@ -38,6 +38,13 @@ SECTIONS = {
     ],
     "Train": [
         st.Page(
+            links.DATASETS,
+            title="Data sets",
+            icon=":material/folder_open:",
+            url_path="datasets",
+            help="Photographs and masks: checked before they cost anything, mended, and brought into S3.",
+        ),
+        st.Page(
             links.TRAINING_JOBS,
             title="Training jobs",
             icon=":material/model_training:",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
+    from pages.parts.dataset_desk import Desk
     from pages.parts.deploy_file import LocalFile
     from pages.parts.work import Bench
 
@@ -302,6 +303,23 @@ def clicked_row(key: str) -> int | None:
 def said(component: str, trigger: str) -> object:
     """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
     return st.session_state[component].get(trigger)
+
+
+DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
+"""Names in the URL of the launch page: the S3 prefix of a data set, and two hyperparameters that it brings along."""
+
+DATASET, DATASET_ZIP = "dataset", "dataset_zip"
+"""Keys of the data set page's own inputs; the first is bound to the URL under the same name."""
+
+_DESK = "_desk"
+
+
+def desk() -> Desk:
+    """This session's data set, checked, mended and uploaded."""
+    from pages.parts.dataset_desk import Desk  # noqa: PLC0415  # streamlit starts faster without
+
+    found: Desk = st.session_state.setdefault(_DESK, Desk())
+    return found
 
 
 WINDOW, ENDPOINT_TAB = "window", "part"
