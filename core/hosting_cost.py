@@ -16,6 +16,9 @@ from core.endpoints import Endpoint, Variant
 
 HOURS_A_MONTH = 730
 HOURS_A_YEAR = 8760
+NOT_BILLED = ("Failed", "Deleting")
+"""Statuses with no machine behind them. After a rollback that failed there may still be some."""
+
 NOT_READ = "an instance type that was not read"
 
 
@@ -118,7 +121,7 @@ def hosting_price(variants: Iterable[Variant], table: PriceTable) -> HostingPric
 
 def endpoint_cost(endpoint: Endpoint, table: PriceTable, now: datetime) -> EndpointCost:
     """What an endpoint costs. now: aware."""
-    if endpoint.failed or endpoint.status == "Deleting":
+    if endpoint.status in NOT_BILLED:
         return EndpointCost(HostingPrice(NOTHING, f"Nothing bills. {table.said}"), None, NOTHING)
     price = hosting_price(endpoint.variants, table) if endpoint.variants else _unread(table)
     if price.per_hour is None:

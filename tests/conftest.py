@@ -14,8 +14,12 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from hypothesis import settings
 
 from sandbox.server import Sandbox
+
+settings.register_profile("segdeck", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("segdeck")
 
 STUB = Path(__file__).parent / "support" / "stub_container.py"
 STUB_TRAINING = STUB.with_name("stub_training.py")
