@@ -41,7 +41,7 @@ def show(connection: Connection, seen: Reading[EndpointDetail]) -> None:
         SCALE: lambda: endpoint_scale.show(connection, detail),
         LOG: lambda: _log(connection, seen),
         CONFIG: lambda: _config(detail),
-        LINEAGE: lambda: lineage.show(detail),
+        LINEAGE: lambda: lineage.show(connection, detail),
     }
     tabs = st.tabs(list(parts), key=state.ENDPOINT_TAB, on_change="rerun", bind="query-params")
     for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
@@ -66,14 +66,14 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
 
 def _config(detail: EndpointDetail) -> None:
     endpoint = detail.endpoint
-    st.code(endpoint.arn, language=None)
+    st.code(endpoint.arn, language=None, wrap_lines=True)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**Configuration** {messages.plain(endpoint.config)}")
         if detail.config is None:
             st.caption("It is gone, or may not be read.")
         else:
-            st.code(_json(dict(detail.config.request)), language="json")
+            st.code(_json(dict(detail.config.request)), language="json", wrap_lines=True)
     with right:
         for model in detail.models:
             st.markdown(f"**Model** {messages.plain(model.name)}")
@@ -82,10 +82,12 @@ def _config(detail: EndpointDetail) -> None:
                 "ModelDataUrl": model.model_uri,
                 "ExecutionRoleArn": model.role_arn,
             }
-            st.code(_json({**shown, "Environment": dict(model.environment)}), language="json")
+            st.code(
+                _json({**shown, "Environment": dict(model.environment)}), language="json", wrap_lines=True
+            )
         st.markdown("**Tags**")
         if endpoint.tags:
-            st.code(_json(dict(endpoint.tags)), language="json")
+            st.code(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
         else:
             st.caption("It has none.")
 

@@ -39,7 +39,7 @@ def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
     rows = [(f"Channel {channel.name}", channel.uri) for channel in job.channels]
     rows += [("Model", job.model_uri)] if job.model_uri else [("Output", job.output_uri)]
     for label, uri in rows:
-        link = "" if sandbox else f" [:material/open_in_new:]({_console(uri, region)})"
+        link = "" if sandbox else f" [:material/open_in_new:]({console(uri, region)})"
         st.caption(f"{messages.plain(label)}{link}")
         st.code(uri, language=None, wrap_lines=True)
     if job.model_uri:
@@ -67,7 +67,8 @@ def _said(name: str, given: dict[str, str]) -> str:
     return "default" if given[name] == BY_NAME[name].default else "changed"
 
 
-def _console(uri: str, region: str) -> str:
+def console(uri: str, region: str) -> str:
+    """The page of AWS's console about an object or prefix in S3."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     kind = "object" if key and not key.endswith("/") and key.endswith(".gz") else "buckets"
     return f"https://{region}.console.aws.amazon.com/s3/{kind}/{bucket}?region={region}&prefix={key}"

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail, Model
 from core.endpoints import Variant
 from pages.parts import links, messages, state, times
+from pages.parts.job_tables import console
 
 ARROW = ":gray[:material/arrow_downward:]"
 
 
-def show(detail: EndpointDetail) -> None:
-    """A chain for each variant."""
+def show(connection: Connection, detail: EndpointDetail) -> None:
+    """A chain for each variant; with AWS, the artifact links to its console."""
     for variant in detail.endpoint.variants:
         if len(detail.endpoint.variants) > 1:
             st.markdown(f"**{messages.plain(variant.name)}**")
-        _chain(detail, variant)
+        _chain(connection, detail, variant)
     if not detail.endpoint.variants:
         st.caption("It is not known what it serves: its configuration may not be read.")
 
 
-def _chain(detail: EndpointDetail, variant: Variant) -> None:
+def _chain(connection: Connection, detail: EndpointDetail, variant: Variant) -> None:
     model = detail.model(variant.model)
     job = (model.job if model else "") or detail.endpoint.job
     with st.container(border=True, gap="xsmall"):
         _job(job)
         st.markdown(ARROW)
-        _artifact(model)
+        _artifact(connection, model.model_uri if model else "")
         st.markdown(ARROW)
         _line("deployed_code", "Model", variant.model or "not known", _made(model))
         st.markdown(ARROW)
@@ -52,10 +54,13 @@ def _job(name: str) -> None:
         st.page_link(links.TRAINING_JOB, label=messages.plain(name), query_params={state.JOB: name})
 
 
-def _artifact(model: Model | None) -> None:
-    _line("folder_zip", "Artifact", "" if model and model.model_uri else "not known")
-    if model and model.model_uri:
-        st.code(model.model_uri, language=None)
+def _artifact(connection: Connection, uri: str) -> None:
+    if not uri:
+        _line("folder_zip", "Artifact", "not known")
+        return
+    link = "" if connection.is_sandbox else f" [:material/open_in_new:]({console(uri, connection.region)})"
+    st.markdown(f":material/folder_zip: Artifact{link}")
+    st.code(uri, language=None, wrap_lines=True)
 
 
 def _masks(detail: EndpointDetail) -> None:

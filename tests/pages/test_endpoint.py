@@ -179,6 +179,7 @@ def test_lineage(open_endpoint):
     assert (link.proto.page, link.proto.query_string) == ("training_job", "job=roads-7")
     assert "s3://models/roads/output/model.tar.gz" in [block.value for block in app.code]
     assert "Configuration **roads**" in texts(app)
+    assert "https://us-east-1.console.aws.amazon.com/s3/object/models" in texts(app)
 
 
 def test_configuration(open_endpoint):
