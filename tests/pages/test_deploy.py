@@ -334,6 +334,17 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
     assert f"Move the endpoint {name} to it" in told
 
 
+def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
+    """The model that serves already, on the same machine, is told to be no change, where the button is."""
+    name = put_endpoint(here, f"serving-{next(NUMBERS)}")
+    s3 = here.loopback.client("s3")
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=ARTIFACT)
+    app = button(open_deploy(endpoint=name, model=name), "Review the plan").click().run()
+    assert "Nothing about the endpoint" in app.error[0].value
+    assert has_field(app, "instance_type")
+
+
 def test_a_variant_more(open_deploy, here, put):
     """A model can go beside the one that serves, as a variant with its own name and weight."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}")
