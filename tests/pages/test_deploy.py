@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -285,6 +286,18 @@ def test_a_file_that_cannot_be_served(open_deploy):
     assert "holiday.tar.gz" in app.error[0].value.replace("\\", "")
     button(app, "Take another").click().run()
     assert app.file_uploader
+
+
+def test_files_that_were_left_are_swept(open_deploy, tmp_path):
+    """A new file lies in the folder of the dashboard's state; what an ended dashboard left there a day ago goes."""
+    left = tmp_path / "uploads" / "left"
+    left.mkdir(parents=True)
+    (left / "model.tar.gz").write_bytes(b"old")
+    os.utime(left, (0, 0))
+    app = choose(open_deploy(), "file")
+    app.file_uploader[0].set_value(("roads.tar.gz", ARTIFACT, "application/gzip")).run()
+    assert not left.exists()
+    assert [path.read_bytes() for path in tmp_path.glob("uploads/*/roads.tar.gz")] == [ARTIFACT]
 
 
 def test_a_registered_model(open_deploy, sagemaker, put):
