@@ -93,11 +93,13 @@ def _rest(
     with beside:
         deploy_summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
         deploy_summary.problems(checked.problems)
-        if st.button(
+        reviewed = st.button(
             "Review the plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
-        ):
-            plan = _plan(chosen, checked, detail, prices)
-            plan_dialog.ask(plan, connection, lambda: _show(plan.target))
+        )
+        with messages.error_door("review"):
+            if reviewed:
+                plan = _plan(chosen, checked, detail, prices)
+                plan_dialog.ask(plan, connection, lambda: _show(plan.target))
 
 
 def _plan(chosen: Chosen, checked: Checked, detail: EndpointDetail | None, prices: PriceTable) -> Plan:

@@ -47,6 +47,8 @@ def _show(connection: Connection, found: Now) -> None:
     st.caption(f":material/sync: Looks again by itself · data from {times.moment(found.at)}")
     for note in found.look.notes if found.look else ():
         st.caption(f":material/info: {note}")
+    if found.jobs and not found.jobs.complete:
+        st.caption(f":material/info: Of the training jobs, the newest {len(found.jobs.jobs)} are looked at.")
     at_work, to_mend = st.columns(2, gap="medium")
     with at_work:
         now_view.running(found, prices)

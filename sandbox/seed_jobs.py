@@ -26,9 +26,18 @@ def seed_jobs(loopback: Loopback, importer: Importer, data_dir: Path, demos: Pat
         archive = demos / "jobs" / f"{recording.name}.tar.gz"
         if archive.is_file():
             uri = recording.document["ModelArtifacts"]["S3ModelArtifacts"]
-            loopback.client("s3").upload_file(str(archive), BUCKET, uri.removeprefix(f"s3://{BUCKET}/"))
+            key = uri.removeprefix(f"s3://{BUCKET}/")
+            loopback.client("s3").upload_file(str(archive), BUCKET, key)
+            _name_classes(loopback, demos, key)
         importer.adopt(recording.ending(end))
         names.append(recording.name)
         end -= AGO + recording.document["TrainingEndTime"] - recording.document["CreationTime"]
     write_marker(marker, {**done, DONE: ",".join(names)})
     return names
+
+
+def _name_classes(loopback: Loopback, demos: Path, key: str) -> None:
+    """Put the demonstration's class names beside an artifact: the data, which has them too, is drawn later."""
+    names = demos / "aerial" / "classes.json"
+    if names.is_file():
+        loopback.client("s3").upload_file(str(names), BUCKET, f"{key.rpartition('/')[0]}/classes.json")

@@ -7,6 +7,7 @@ emptied; the file goes when its visitor does.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,7 @@ import streamlit as st
 
 from core.artifact import Artifact, look
 from core.errors import ArtifactError
-from pages.parts import messages, state
+from pages.parts import messages, state, times, upstream
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -80,7 +81,10 @@ def _drop_zone() -> None:
 
 
 def _to_disk(dropped: UploadedFile) -> LocalFile:
-    held = TemporaryDirectory(prefix="segdeck-")
+    folder = upstream.settings().state_dir / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder)
+    held = TemporaryDirectory(dir=folder)
     path = Path(held.name) / (Path(dropped.name).name or "model.tar.gz")
     digest = hashlib.sha256()
     with path.open("wb") as copy:
@@ -90,6 +94,13 @@ def _to_disk(dropped: UploadedFile) -> LocalFile:
     return LocalFile(
         dropped.name, str(path), dropped.size, digest.hexdigest(), _look(path, dropped.name), held
     )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is older than a day: a dashboard that is ended leaves its visitors' files."""
+    for left in folder.iterdir():
+        if left.stat().st_mtime < times.now().timestamp() - times.DAY:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _look(path: Path, name: str) -> Artifact | ArtifactError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -287,6 +288,18 @@ def test_a_file_that_cannot_be_served(open_deploy):
     assert app.file_uploader
 
 
+def test_files_that_were_left_are_swept(open_deploy, tmp_path):
+    """A new file lies in the folder of the dashboard's state; what an ended dashboard left there a day ago goes."""
+    left = tmp_path / "uploads" / "left"
+    left.mkdir(parents=True)
+    (left / "model.tar.gz").write_bytes(b"old")
+    os.utime(left, (0, 0))
+    app = choose(open_deploy(), "file")
+    app.file_uploader[0].set_value(("roads.tar.gz", ARTIFACT, "application/gzip")).run()
+    assert not left.exists()
+    assert [path.read_bytes() for path in tmp_path.glob("uploads/*/roads.tar.gz")] == [ARTIFACT]
+
+
 def test_a_registered_model(open_deploy, sagemaker, put):
     """A SageMaker Model is used as it is: its artifact is looked into, and no second model is made."""
     name = f"registered-{next(NUMBERS)}"
@@ -332,6 +345,17 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
     field(app, "role_arn").input(ROLE).run()
     told = plain_texts(button(app, "Review the plan").click().run())
     assert f"Move the endpoint {name} to it" in told
+
+
+def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
+    """The model that serves already, on the same machine, is told to be no change, where the button is."""
+    name = put_endpoint(here, f"serving-{next(NUMBERS)}")
+    s3 = here.loopback.client("s3")
+    s3.create_bucket(Bucket="models")
+    s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=ARTIFACT)
+    app = button(open_deploy(endpoint=name, model=name), "Review the plan").click().run()
+    assert "Nothing about the endpoint" in app.error[0].value
+    assert has_field(app, "instance_type")
 
 
 def test_a_variant_more(open_deploy, here, put):

@@ -172,6 +172,14 @@ def test_update_leads_to_the_deploy_page(open_endpoint):
     assert "Update roads" in [title.value for title in app.title]
 
 
+def test_scale_leads_to_its_tab(open_endpoint):
+    """Scale opens the tab with the variants, and the address says so."""
+    app = open_endpoint("roads")
+    button(app, "Scale").click().run()
+    assert "**Autoscaling**" in texts(app)
+    assert app.query_params["part"] == "Scale"
+
+
 def test_lineage(open_endpoint):
     """The chain leads from the training job, with a link, over artifact, model and configuration to the endpoint."""
     app = open_endpoint("roads", part="Lineage")

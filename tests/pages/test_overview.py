@@ -11,12 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import clients
-from core.aws.execute import execute, journal_in
+from core.aws.execute import execute
 from core.cost import shipped_prices
 from core.endpoint_plans import plan_deploy
 from core.endpoint_spec import EndpointSpec
 from core.errors import CoreError
-from pages.parts import cached
+from pages.parts import cached, upstream
 from sandbox.server import Sandbox
 from tests.support.dashboard import (
     IMAGE,
@@ -172,24 +172,18 @@ def test_aws_fails_later(open_overview, faults):
     assert not app.error
 
 
-def test_a_cut_change_is_told(open_overview, busy, faults, tmp_path):
+def test_a_cut_change_is_told(open_overview, busy, faults):
     """A deploy that was cut stands on top, with the ways to finish it, to clean up, and to leave it."""
-    spec = EndpointSpec(
-        f"cut-{next(NUMBERS)}",
-        "arn:aws:iam::123456789012:role/Server",
-        "ml.c5.xlarge",
-        IMAGE,
-        "s3://models/a/model.tar.gz",
-    )
-    connection = connection_of(busy)
+    assert "Finish" not in [one.label for one in open_overview().button]
+    name, role = f"cut-{next(NUMBERS)}", "arn:aws:iam::123456789012:role/Server"
+    spec = EndpointSpec(name, role, "ml.c5.xlarge", IMAGE, "s3://models/a/model.tar.gz")
+    plan = plan_deploy(spec, shipped_prices("us-east-1"))
     faults.add("error", operation="CreateEndpoint", code="AccessDeniedException", status=400)
     with pytest.raises(CoreError):
-        execute(
-            clients(connection), plan_deploy(spec, shipped_prices("us-east-1")), journal=journal_in(tmp_path)
-        )
+        execute(clients(connection_of(busy)), plan, journal=upstream.journal())
     faults.clear()
     app = open_overview()
-    assert spec.name in plain_texts(app)
-    assert button(app, "Finish")
+    assert f"deploy {name}" in plain_texts(app)
+    assert {"Finish", "Clean up"} <= {one.label for one in app.button}
     button(app, "Leave it as it is").click().run()
-    assert spec.name not in plain_texts(app)
+    assert f"deploy {name}" not in plain_texts(app)

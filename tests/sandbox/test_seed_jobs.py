@@ -65,12 +65,14 @@ def test_a_recorded_job_is_found_as_it_was(
 
 
 def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
-    """With their model, into a sandbox that has the aerial demonstration; who deletes one does not find it back."""
+    """With model and class names, where the aerial demonstration is; who deletes one does not find it back."""
     demos, data = tmp_path / "demos" / "jobs", tmp_path / "data"
     demos.mkdir(parents=True)
     data.mkdir()
     (demos / "job.json").write_text(recording.to_json())
     (demos / f"{recording.name}.tar.gz").write_bytes(b"model")
+    (demos.parent / "aerial").mkdir()
+    (demos.parent / "aerial" / "classes.json").write_bytes(b"names")
     (data / "seeded.json").write_text('{"account": "role"}')
     assert seed_jobs(sandbox.loopback, sandbox.importer, data, tmp_path / "demos") == []
     (data / "seeded.json").write_text('{"aerial": "aerial-land-cover"}')
@@ -80,10 +82,11 @@ def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, san
         recording.document["ModelArtifacts"] = {"S3ModelArtifacts": uri}
         (demos / "job.json").write_text(recording.to_json())
         assert seed_jobs(other.loopback, other.importer, data, tmp_path / "demos") == [recording.name]
-        body = other.loopback.client("s3").get_object(Bucket=BUCKET, Key=uri.partition(f"{BUCKET}/")[2])[
-            "Body"
-        ]
-        assert body.read() == b"model"
+        key = uri.partition(f"{BUCKET}/")[2]
+        s3 = other.loopback.client("s3")
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"model"
+        beside = key.replace("model.tar.gz", "classes.json")
+        assert s3.get_object(Bucket=BUCKET, Key=beside)["Body"].read() == b"names"
         sagemaker = other.loopback.client("sagemaker")
         found = sagemaker.describe_training_job(TrainingJobName=recording.name)
         assert 200 < time.time() - found["TrainingEndTime"].timestamp() < 600
