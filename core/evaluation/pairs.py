@@ -1,0 +1,165 @@
+"""Photos and the masks that say what is right, brought together by the stems of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from core.files import PHOTOGRAPHS, printable
+from core.image import open_mask
+
+MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
+ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
+"""What may stand behind a photo's stem in the name of its mask."""
+
+FEW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A photo and its truth. The readers are called in other threads.
+
+    name:        the stem; tells pairs of a set apart.
+    photo, mask: the files' names, for a person.
+    ids:         what the mask's bytes, with the file's name, hold: (H, W) uint8 class ids, 255 where nothing counts.
+    """
+
+    name: str
+    photo: str
+    mask: str
+    read_photo: Callable[[], bytes] = field(repr=False, compare=False)
+    read_mask: Callable[[], bytes] = field(repr=False, compare=False)
+    ids: Callable[[bytes, str], NDArray[np.uint8]] = field(default=open_mask, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which file belongs to which.
+
+    files: stem -> the photo and the mask, in order of the stems.
+    notes: sentences on files that have no partner.
+    """
+
+    files: Mapping[str, tuple[str, str]]
+    notes: tuple[str, ...]
+
+
+def pair_up(photos: Iterable[str], masks: Iterable[str], only: Sequence[str] | None = None) -> Pairing:
+    """Pair names or paths by stem. only: the stems that are wanted, in that order, each of which must be there.
+
+    A photo is no mask of its own: `a.png` in both lists is one pair only where they lie in different folders.
+
+    Raises InputError where no pair is found, two files share a stem, or one that is wanted has no partner.
+    """
+    by_photo, by_mask = _by_stem(photos, "photos"), _by_stem(masks, "masks")
+    partner = {stem: mask for stem in by_photo if (mask := _mask_of(stem, by_mask)) is not None}
+    if only is not None:
+        return Pairing(_wanted(only, by_photo, partner), ())
+    files = {stem: (by_photo[stem], partner[stem]) for stem in sorted(partner)}
+    if not files:
+        raise InputError(
+            f"No photo has a mask: {len(by_photo)} photos and {len(by_mask)} masks were looked at.",
+            why="They belong together where their names are the same but for the ending, as a.jpg and a.png.",
+            todo="Check the two folders.",
+        )
+    lonely = sorted(set(by_photo) - set(partner))
+    unused = [_stem(path) for path in sorted(set(by_mask.values()) - set(partner.values()))]
+    return Pairing(files, (*_lonely(lonely, "photo", "mask"), *_lonely(unused, "mask", "photo")))
+
+
+def pairs_in(photos: Path, masks: Path, only: Sequence[str] | None = None) -> tuple[list[Pair], Pairing]:
+    """The pairs of two folders, files in folders below left out. Raises InputError."""
+    pairing = pair_up(_files(photos, PHOTOGRAPHS), _files(masks, MASKS), only)
+    return [_local(stem, Path(photo), Path(mask)) for stem, (photo, mask) in pairing.files.items()], pairing
+
+
+def names_in_list(text: str) -> list[str]:
+    """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending or a 1 or -1 behind it."""
+    lines = [line.split() for line in text.splitlines()]
+    names = [line[0] for line in lines if line and not line[0].startswith("#")]
+    return list(dict.fromkeys(_stem(name) if name.lower().endswith(PHOTOGRAPHS) else name for name in names))
+
+
+def read_list(path: Path) -> list[str]:
+    """The stems in a list's file. Raises InputError where it cannot be read, or names nothing."""
+    try:
+        names = names_in_list(path.read_text("utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The list {path} cannot be read.", why=f"{error}.", todo="Give a text file in UTF-8."
+        ) from error
+    if not names:
+        raise InputError(f"The list {path} is empty.", todo="Write one name a line, such as 2007_000032.")
+    return names
+
+
+def _local(name: str, photo: Path, mask: Path) -> Pair:
+    return Pair(
+        printable(name), printable(photo.name), printable(mask.name), photo.read_bytes, mask.read_bytes
+    )
+
+
+def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {printable(str(folder))}.", todo="Check the path.")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be read.", why=f"{error.strerror}.", todo="Check its permissions."
+        ) from error
+    return [
+        str(path) for path in entries if path.suffix.lower() in suffixes and not path.name.startswith(".")
+    ]
+
+
+def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in paths:
+        stem = _stem(path)
+        if stem in found and found[stem] != path:
+            raise InputError(
+                f"Two {kind} are called {printable(stem)}: {printable(found[stem])} and {printable(path)}.",
+                todo="Take one of them away: photos and masks belong together by their names without endings.",
+            )
+        found[stem] = path
+    return found
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path.replace("\\", "/")).stem
+
+
+def _mask_of(stem: str, by_mask: Mapping[str, str]) -> str | None:
+    return next((by_mask[stem + end] for end in ENDS if stem + end in by_mask), None)
+
+
+def _wanted(
+    only: Sequence[str], by_photo: Mapping[str, str], partner: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
+    missing = [name for name in only if name not in by_photo]
+    bare = [name for name in only if name in by_photo and name not in partner]
+    for names, kind in ((missing, "photo"), (bare, "mask")):
+        if names:
+            raise InputError(
+                f"{len(names)} of the {len(only)} names in the list have no {kind}: {_few(names)}.",
+                todo=f"Check the folder of {kind}s and the list.",
+            )
+    return {name: (by_photo[name], partner[name]) for name in only}
+
+
+def _lonely(names: Sequence[str], kind: str, partner: str) -> tuple[str, ...]:
+    if not names:
+        return ()
+    if len(names) == 1:
+        return (f"The {kind} {printable(names[0])} has no {partner} and stays out.",)
+    return (f"{len(names):,} {kind}s have no {partner} and stay out: {_few(names)}.",)
+
+
+def _few(names: Sequence[str]) -> str:
+    return printable(", ".join(names[:FEW]) + (f" and {len(names) - FEW:,} more" if len(names) > FEW else ""))
