@@ -17,6 +17,7 @@ from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,
+    JOB_TAG,
     Endpoint,
     EndpointConfig,
     Fleet,
@@ -115,6 +116,8 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         classes=_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
+        config=endpoint.get("EndpointConfigName", ""),
+        job=tags.get(JOB_TAG, ""),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from core.classes import Classes
 from core.errors import InputError
 from core.files import PHOTOGRAPHS, printable
 from core.image import open_mask
@@ -96,6 +97,25 @@ def read_list(path: Path) -> list[str]:
     if not names:
         raise InputError(f"The list {path} is empty.", todo="Write one name a line, such as 2007_000032.")
     return names
+
+
+def read_classes(path: Path) -> Classes:
+    """Class names from a file: a `classes.json`, or a name a line in order of the ids. Raises InputError."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The class names in {path} cannot be read.", why=f"{error}.", todo="Give a text file in UTF-8."
+        ) from error
+    return classes_in(text)
+
+
+def classes_in(text: str) -> Classes:
+    """The same of a file's text."""
+    if text.lstrip().startswith("{"):
+        return Classes.from_json(text)
+    names = tuple(line.strip() for line in text.splitlines() if line.strip())
+    return Classes(names, Classes.numbered(len(names)).colors) if names else Classes((), ())
 
 
 def _local(name: str, photo: Path, mask: Path) -> Pair:

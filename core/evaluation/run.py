@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Generator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +43,23 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """What is to be judged.
+
+    asked:   one endpoint, or two to be compared.
+    classes: what the ids mean; None: they are numbered, as many as the masks and the answers hold.
+    fit:     the box the model sees a photo in, (width, height) in pixels; None: its own size.
+    notes:   sentences on what a reader of the verdict should know.
+    """
+
+    pairs: Sequence[Pair]
+    asked: Sequence[Asked]
+    classes: Classes | None
+    fit: Size = FIT
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Opened:
     """A pair that was read.
 
@@ -75,29 +92,19 @@ class Outcome:
     asked: int
 
 
-def evaluate(
-    pairs: Sequence[Pair],
-    asked: Sequence[Asked],
-    store: Store,
-    *,
-    classes: int | None,
-    fit: Size = FIT,
-    at_once: int = AT_ONCE,
-) -> Iterator[Outcome]:
+def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[Outcome]:
     """Judge the pairs; each comes out when it is done, in any order.
 
-    classes: how many there are; None takes what the masks hold.
-
-    To stop, close the iterator: what is under way is finished and kept, the rest is not begun. What goes wrong with
+    To stop, close the generator: what is under way is finished and kept, the rest is not begun. What goes wrong with
     one pair is in its Outcome and stops nothing.
     """
-    waiting = iter(pairs)
+    waiting = iter(task.pairs)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="evaluate")
     running: set[Future[Outcome]] = set()
     try:
         while True:
             for pair in waiting:
-                running.add(pool.submit(_judged, pair, asked, store, classes, fit))
+                running.add(pool.submit(_judged, pair, task, store))
                 if len(running) >= 2 * at_once:
                     break
             if not running:
@@ -134,23 +141,22 @@ def key_of(photo: bytes, truth: NDArray[np.uint8], asked: Asked, fit: Size) -> s
     return digest.hexdigest()
 
 
-def _judged(pair: Pair, asked: Sequence[Asked], store: Store, classes: int | None, fit: Size) -> Outcome:
+def _judged(pair: Pair, task: Task, store: Store) -> Outcome:
+    classes = MAX_CLASSES if task.classes is None else len(task.classes)
     try:
         opened = read_pair(pair)
-        confusion(
-            opened.truth, opened.truth, classes or MAX_CLASSES
-        )  # too high an id is told before it is paid for
+        confusion(opened.truth, opened.truth, classes)  # too high an id is told before it is paid for
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
         return Outcome(pair.name, (), (Failure(pair.name, "", error),), 0)
     judged, failures, calls = [], [], 0
-    for endpoint in asked:
-        key = key_of(opened.data, opened.truth, endpoint, fit)
+    for endpoint in task.asked:
+        key = key_of(opened.data, opened.truth, endpoint, task.fit)
         if (known := store.get(key)) is not None:
             judged.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
             continue
         calls += 1
         try:
-            judged.append(_ask(opened, endpoint, store, key, fit))
+            judged.append(_ask(opened, endpoint, store, key, task.fit))
         except Exception as error:  # noqa: BLE001  # likewise
             failures.append(Failure(pair.name, endpoint.name, error))
     return Outcome(pair.name, tuple(judged), tuple(failures), calls)

@@ -1,7 +1,8 @@
 """What endpoints answered to photos with a truth, kept in a folder: nothing is asked, or billed, twice.
 
 evaluation.jsonl    a line about the file, then a line for each photo and endpoint
-masks/KEY.png       the mask that was predicted, at the photo's own size
+predicted/KEY.png   the mask that was predicted, at the photo's own size
+report.html, ...    see `core.evaluation.report`
 
 Lines are only ever added. One that was cut by the machine's end is passed over, and its photo is asked again.
 """
@@ -26,7 +27,18 @@ from core.render.masks import mask_png
 from core.scores import Confusion, Triple
 
 LINES = "evaluation.jsonl"
+PREDICTED = "predicted"
 HEAD = {"segdeck": "evaluation", "version": 1}
+
+
+FILES: Mapping[str, str] = {
+    "classes.csv": "text/csv",
+    "images.csv": "text/csv",
+    "confusion.csv": "text/csv",
+    "report.json": "application/json",
+    "report.html": "text/html",
+}
+"""What an evaluation leaves behind for people and programs -> its content type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +93,17 @@ class Store:
     """The folder. Its methods may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InputError where the folder cannot be used, or holds a file of that name that is none of ours."""
+        """Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
         self.folder = folder
         self._path = folder / LINES
         self._lock = Lock()
         try:
-            (folder / "masks").mkdir(parents=True, exist_ok=True)
-            self.resumed = self._path.exists()
-            self._found = self._read() if self.resumed else {}
-            if not self.resumed:
+            resumed = self._path.exists()
+            if not resumed:
+                self._check_free()
+            (folder / PREDICTED).mkdir(parents=True, exist_ok=True)
+            self._found = self._read() if resumed else {}
+            if not resumed:
                 self._append(HEAD)
         except OSError as error:
             raise InputError(
@@ -122,8 +136,17 @@ class Store:
         except OSError as error:
             raise InputError(f"The mask {path} is gone.", todo="Evaluate again.") from error
 
+    def _check_free(self) -> None:
+        for name in (PREDICTED, *FILES):
+            if (self.folder / name).exists():
+                raise InputError(
+                    f"{self.folder / name} exists already, and no evaluation wrote it.",
+                    why="Nothing is overwritten unasked.",
+                    todo="Choose another folder for the results.",
+                )
+
     def _mask(self, key: str) -> Path:
-        return self.folder / "masks" / f"{key}.png"
+        return self.folder / PREDICTED / f"{key}.png"
 
     def _read(self) -> dict[str, Judged]:
         lines = self._path.read_bytes().split(b"\n")

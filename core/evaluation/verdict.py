@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.classes import Classes
 from core.errors import InputError
-from core.evaluation.run import Asked, Failure, Outcome
+from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.store import Judged
 from core.scores import Confusion, ImageMeans, Scores, image_means, scores
 from core.wire.source import counted
@@ -130,12 +130,7 @@ def classes_of(asked: Sequence[Asked], given: Classes | None) -> tuple[Classes |
 
 
 def judge(
-    outcomes: Iterable[Outcome],
-    asked: Sequence[Asked],
-    classes: Classes | None,
-    *,
-    notes: Sequence[str] = (),
-    jobs: Mapping[str, JobScore] | None = None,
+    outcomes: Iterable[Outcome], task: Task, *, jobs: Mapping[str, JobScore] | None = None
 ) -> Evaluation:
     """Add everything up. Raises InputError where not one photo was judged by all endpoints.
 
@@ -143,22 +138,22 @@ def judge(
     """
     done = list(outcomes)
     failures = tuple(failure for outcome in done for failure in outcome.failures)
-    whole = [outcome for outcome in done if len(outcome.judged) == len(asked)]
+    whole = [outcome for outcome in done if len(outcome.judged) == len(task.asked)]
     if not whole:
         raise InputError(
             f"Of {counted(len(done), 'photo')} none could be judged.",
             why=str(failures[0].error) if failures else "",
             todo="See what is said of each, and evaluate again.",
         )
-    left_out = sum(0 < len(outcome.judged) < len(asked) for outcome in done)
-    said = list(notes)
+    left_out = sum(0 < len(outcome.judged) < len(task.asked) for outcome in done)
+    said = list(task.notes)
     if left_out:
         said.append(
             f"Left out of both, because only one of the two endpoints answered: {counted(left_out, 'photo')}."
         )
-    rows = [[outcome.judged[place] for outcome in whole] for place in range(len(asked))]
-    named = classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))
-    verdicts = tuple(_verdict(one.name, row, len(named)) for one, row in zip(asked, rows, strict=True))
+    rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
+    named = task.classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))
+    verdicts = tuple(_verdict(one.name, row, len(named)) for one, row in zip(task.asked, rows, strict=True))
     said += [note for verdict in verdicts if (note := _outside(verdict))]
     return Evaluation(named, verdicts, failures, tuple(said), jobs)
 

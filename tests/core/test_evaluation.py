@@ -16,9 +16,9 @@ from PIL import Image
 from core.classes import Classes
 from core.errors import ImageError, InputError, ThrottledError
 from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list
-from core.evaluation.run import Asked, evaluate, key_of
+from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
 from core.evaluation.store import LINES, Store
-from core.evaluation.verdict import classes_of, judge, taken_for
+from core.evaluation.verdict import Evaluation, classes_of, judge, taken_for
 from core.inference import Answer
 
 CLASSES = Classes(("sea", "land"), ((0, 0, 255), (0, 170, 0)))
@@ -61,8 +61,13 @@ def asked(model: Model, name: str = "coast", config: str = "one") -> Asked:
     return Asked(name, config, "s3://models/coast/model.tar.gz", CLASSES, model)
 
 
-def ran(pairs: list[Pair], endpoints: list[Asked], folder: Path, classes: int | None = 2) -> list:
-    return list(evaluate(pairs, endpoints, Store(folder), classes=classes))
+def ran(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> list[Outcome]:
+    return list(evaluate(Task(pairs, endpoints, CLASSES), Store(folder)))
+
+
+def verdict_on(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> Evaluation:
+    task = Task(pairs, endpoints, CLASSES)
+    return judge(evaluate(task, Store(folder)), task)
 
 
 def test_set_is_judged(tmp_path):
@@ -71,7 +76,7 @@ def test_set_is_judged(tmp_path):
     pairs = [pair("a", 10), pair("b", 20, other)]
     answer = np.array([[0, 0, 1, 1], [0, 0, 0, 0]])
     one = asked(Model(answer))
-    found = judge(ran(pairs, [one], tmp_path), [one], CLASSES).verdicts[0]
+    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
     assert found.total.counts.tolist() == [[4 + 6, 2], [1, 2]]
     assert found.total.ignored == 1
     assert [image.judged.name for image in found.images] == ["b", "a"]
@@ -119,7 +124,7 @@ def test_one_failure_stops_nothing(tmp_path):
     model = Model(TRUTH, refuse=lambda shade: shade < 15)
     pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
     done = ran(pairs, [asked(model)], tmp_path)
-    found = judge(done, [asked(model)], CLASSES)
+    found = judge(done, Task(pairs, [asked(model)], CLASSES))
     assert found.photos == 1
     told = {failure.name: failure for failure in found.failures}
     assert isinstance(told["a"].error, ThrottledError)
@@ -160,7 +165,7 @@ def test_stopping_keeps_what_is_done(tmp_path):
     """A run that is closed begins no more photos; what came out is not asked again."""
     model = Model(TRUTH)
     pairs = [pair(f"p{i}", 5 * i) for i in range(30)]
-    run = evaluate(pairs, [asked(model)], Store(tmp_path), classes=2)
+    run = evaluate(Task(pairs, [asked(model)], CLASSES), Store(tmp_path))
     next(run)
     run.close()
     before = model.calls
@@ -189,6 +194,14 @@ def test_folder_of_somebody_else(tmp_path):
     assert (tmp_path / LINES).read_text() == "mine\n"
 
 
+def test_folder_with_a_file_of_ours_by_name(tmp_path):
+    """A report that no evaluation wrote is not overwritten, and nothing is begun."""
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(InputError, match=r"report\.html exists already"):
+        Store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
 def test_mask_is_kept_as_it_was_answered(tmp_path):
     """The predicted mask lies in the folder, and reads back to the same ids."""
     answer = 1 - TRUTH % 2
@@ -202,7 +215,7 @@ def test_two_endpoints_on_the_same_photos(tmp_path):
     """Two endpoints are compared on the photos that both answered; the difference is the second less the first."""
     perfect, poor = Model(TRUTH % 255), Model(np.zeros((2, 4)), refuse=lambda shade: shade > 15)
     both = [asked(perfect, "a"), asked(poor, "b")]
-    found = judge(ran([pair("x", 10), pair("y", 20)], both, tmp_path), both, CLASSES)
+    found = verdict_on([pair("x", 10), pair("y", 20)], both, tmp_path)
     assert [verdict.endpoint for verdict in found.verdicts] == ["a", "b"]
     assert found.photos == 1
     assert found.difference.tolist() == pytest.approx([4 / 7 - 1, -1])
@@ -213,7 +226,7 @@ def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
     """The photos in which land was taken for sea come with how many pixels, most first."""
     pairs = [pair("a", 10), pair("b", 20, np.ones((2, 4), np.uint8)), pair("c", 30, TRUTH * 0)]
     one = asked(Model(np.zeros((2, 4))))
-    found = judge(ran(pairs, [one], tmp_path), [one], CLASSES).verdicts[0]
+    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
     assert [(image.judged.name, pixels) for image, pixels in taken_for(found, 1, 0)] == [("b", 8), ("a", 3)]
     assert taken_for(found, 0, 1) == ()
 
@@ -232,7 +245,8 @@ def test_nobody_knows_the_names(tmp_path):
     """Without names, classes are numbered, as many as the masks hold, and that is said."""
     one = replace(asked(Model(TRUTH * 0 + 3)), classes=None)
     classes, notes = classes_of([one], None)
-    found = judge(ran([pair("a", 10)], [one], tmp_path, classes=None), [one], classes, notes=notes)
+    task = Task([pair("a", 10)], [one], classes, notes=notes)
+    found = judge(evaluate(task, Store(tmp_path)), task)
     assert found.classes.names == ("class 0", "class 1", "class 2", "class 3")
     assert "numbered" in found.notes[0]
 
@@ -240,7 +254,7 @@ def test_nobody_knows_the_names(tmp_path):
 def test_answer_with_other_ids(tmp_path):
     """Ids that are none of the classes count as missed, and how many there are is said."""
     one = asked(Model(TRUTH * 0 + 9))
-    found = judge(ran([pair("a", 10)], [one], tmp_path), [one], CLASSES)
+    found = verdict_on([pair("a", 10)], [one], tmp_path)
     assert found.verdicts[0].scores.pixel_accuracy == 0
     assert "coast answered 7 pixels (100.0%) with no id from 0 to 1" in found.notes[0]
 
@@ -249,7 +263,7 @@ def test_nothing_could_be_judged(tmp_path):
     """Where every photo fails, there is no verdict but the first reason."""
     one = asked(Model(TRUTH, refuse=lambda shade: True))
     with pytest.raises(InputError, match=r"Of 1 photo none could be judged\. Could not ask: too many"):
-        judge(ran([pair("a", 10)], [one], tmp_path), [one], CLASSES)
+        verdict_on([pair("a", 10)], [one], tmp_path)
 
 
 def test_pairs_by_stem():
