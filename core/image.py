@@ -76,6 +76,7 @@ class Photo:
     format: the file's format in Pillow's words, such as `JPEG`.
     mode:   the file's kind of pixel in Pillow's words, such as `CMYK`.
     jpeg:   the file's own bytes where they are an upright RGB JPEG, which an endpoint takes as it is; else None.
+    turned: whether the file holds it otherwise than upright.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Photo:
     format: str
     mode: str
     jpeg: bytes | None
+    turned: bool = False
 
     @property
     def height(self) -> int:
@@ -144,7 +146,7 @@ def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo
     except Exception as error:
         raise _damaged(name, error) from error
     rgb.info = {}  # what is made of the photograph must not carry its place and time
-    return Photo(name, rgb, form, mode, own_bytes)
+    return Photo(name, rgb, form, mode, own_bytes, turned=turn is not None)
 
 
 def encode(

@@ -1,0 +1,212 @@
+"""A copy of a data set in the four channels, with everything mended that can be: planned first, then written.
+
+The person's files are only read. The copy is written beside its place and moved there at the end: it is there whole,
+or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core.classes import Classes
+from core.datasets.check import OnProgress, chunks, in_parallel
+from core.datasets.look import Colors
+from core.datasets.masks import as_pairs, read_ids
+from core.datasets.names import by_color
+from core.datasets.problems import few
+from core.datasets.report import LayoutReport
+from core.datasets.source import SPLITS, Sample, Source
+from core.errors import InputError
+from core.export import unique_stems
+from core.image import encode, open_photo
+from core.render.masks import mask_png
+
+ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
+ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth")
+CLASSES_FILE = "classes.json"
+UNBOUNDED = 1 << 40
+QUALITY = 95
+
+Made = Literal["copied", "written anew"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What becomes of one pair. name: its new one. photo, mask: whether the files are copied or written anew."""
+
+    sample: Sample
+    name: str
+    photo: Made
+    mask: Made
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What is to be written.
+
+    out:      the new folder.
+    colors:   what colours mean in RGB masks.
+    left_out: paths of pairs that cannot be mended.
+    """
+
+    source: Source
+    out: Path
+    classes: Classes
+    colors: Colors
+    pairs: tuple[Pair, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """Old name -> new name, where they differ."""
+        return {pair.sample.name: pair.name for pair in self.pairs if pair.sample.name != pair.name}
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "from": str(self.source.root),
+            "to": str(self.out),
+            "pairs": {split: sum(pair.sample.split == split for pair in self.pairs) for split in SPLITS},
+            "photographs_written_anew": sum(pair.photo == "written anew" for pair in self.pairs),
+            "masks_written_anew": sum(pair.mask == "written anew" for pair in self.pairs),
+            "renamed": self.renamed,
+            "left_out": list(self.left_out),
+            "num_classes": len(self.classes),
+        }
+
+    def __str__(self) -> str:
+        """The dry run."""
+        said = self.to_dict()
+        train, validation = said["pairs"].values()
+        lines = [
+            f"Plan: convert {self.source.root}",
+            f"Into: {self.out}",
+            f"Pairs: {train:,} for training, {validation:,} for validation, {len(self.classes)} classes",
+            f"Photographs made JPEG or turned upright: {said['photographs_written_anew']:,}; the others are copied",
+            f"Masks made 8-bit PNGs of class ids: {said['masks_written_anew']:,}; the others are copied",
+        ]
+        if self.renamed:
+            shown = few([f"{old} -> {new}" for old, new in self.renamed.items()])
+            lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
+        if self.left_out:
+            lines.append(f"Left out, as they cannot be mended: {len(self.left_out):,}: {few(self.left_out)}")
+        return "\n".join([*lines, f"To undo: delete {self.out}; nothing else is touched."])
+
+
+def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversion:
+    """Raises InputError where nothing would be left, no class is known, or the folder is not empty."""
+    _check_out(source, out)
+    codes: dict[str, set[str]] = {}
+    beyond: set[str] = set()
+    for one in report.problems:
+        codes.setdefault(one.path, set()).add(one.code)
+        if one.is_error and not one.fixable:
+            beyond.add(one.path)
+    _check_set(report, beyond, source)
+    whole = [one for one in source.samples if one.photo and one.mask and not beyond & {one.photo, one.mask}]
+    pairs = [
+        Pair(
+            sample,
+            name,
+            _made(codes.get(sample.photo, set()), ABOUT_PHOTOS),
+            "written anew"
+            if sample.split in source.label_maps
+            else _made(codes.get(sample.mask, set()), ABOUT_MASKS),
+        )
+        for sample, name in zip(whole, safe_names(whole), strict=True)
+    ]
+    left = {one.photo or one.mask for one in source.samples} - {one.photo for one in whole}
+    classes = report.classes
+    if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
+        why = "No class is known." if classes is None else "Training or validation would be empty."
+        raise InputError("There is nothing to convert.", why=why, todo="Mend what the check found first.")
+    colors = as_pairs(source.names.colors or by_color(classes))
+    return Conversion(source, out, classes, colors, tuple(pairs), tuple(sorted(left)))
+
+
+def safe_names(samples: Sequence[Sample]) -> list[str]:
+    """Names of letters, digits, dots, hyphens and underscores; none twice."""
+    return unique_stems([re.sub(r"[^A-Za-z0-9._-]", "_", sample.name) + ".jpg" for sample in samples])
+
+
+def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | None = None) -> None:
+    """Carry it out. Raises InputError where the folder has been filled meanwhile, or a file has changed."""
+    _check_out(plan.source, plan.out)
+    part = plan.out.with_name(f".{plan.out.name}.{secrets.token_hex(4)}.part")
+    try:
+        for split in SPLITS:
+            (part / split).mkdir(parents=True)
+            (part / f"{split}_annotation").mkdir()
+        jobs = ((plan.source, piece, plan.classes, plan.colors, part) for piece in chunks(plan.pairs))
+        done = 0
+        for count in in_parallel(executor, write_pairs, jobs):
+            done += count
+            if on_progress is not None:
+                on_progress(done, len(plan.pairs))
+        (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
+        part.rename(plan.out)  # in place of an empty folder at most
+    except OSError as error:
+        raise InputError(
+            f"{plan.out} cannot be written.", why=f"{error.strerror or error}.", todo="Choose another folder."
+        ) from error
+    finally:
+        if part.exists():
+            shutil.rmtree(part)
+
+
+def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors: Colors, part: Path) -> int:
+    """How many were written. Raises InputError, OSError."""
+    tables = {split: one.table() for split, one in source.label_maps.items()}
+    for pair in pairs:
+        split = pair.sample.split
+        photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
+        data = photo.read_bytes()
+        if pair.photo == "written anew":
+            image = open_photo(data, pair.sample.photo)
+            data = encode(image, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body
+        (part / split / f"{pair.name}.jpg").write_bytes(data)
+        data = mask.read_bytes()
+        if pair.mask == "written anew":
+            ids = read_ids(data, pair.sample.mask, colors)
+            data = mask_png(tables[split][ids] if split in tables else ids, classes.table())
+        (part / f"{split}_annotation" / f"{pair.name}.png").write_bytes(data)
+    return len(pairs)
+
+
+def _made(codes: set[str], reasons: tuple[str, ...]) -> Made:
+    return "written anew" if codes & set(reasons) else "copied"
+
+
+def _check_out(source: Source, out: Path) -> None:
+    if out.resolve().is_relative_to(source.root.resolve()):
+        raise InputError(
+            f"{out} lies within the data set.",
+            why="Its own folder stays as it is.",
+            todo="Choose another folder.",
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} is not empty.",
+            why="Nothing is overwritten.",
+            todo="Choose a folder that is new or empty.",
+        )
+    if not out.parent.is_dir():
+        raise InputError(f"There is no folder {out.parent}.", todo="Make it, or choose another place.")
+
+
+def _check_set(report: LayoutReport, beyond: set[str], source: Source) -> None:
+    """Errors about the set, and not about a pair, cannot be left out with it."""
+    files = {path for sample in source.samples for path in (sample.photo, sample.mask)}
+    wrong = [
+        one for one in report.problems if one.path in beyond - files and one.is_error and not one.fixable
+    ]
+    wrong = [one for one in wrong if one.code not in ("photo_missing", "mask_missing", "name_twice")]
+    if wrong:
+        raise InputError(f"{wrong[0].path} must be mended first.", why=wrong[0].message, todo=wrong[0].todo)

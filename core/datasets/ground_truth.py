@@ -1,0 +1,162 @@
+"""The output of a SageMaker Ground Truth labelling job: a manifest of JSON lines, beside local copies of its files.
+
+    {"source-ref": "s3://b/photos/a.jpg", "job-ref": "s3://b/masks/a.png",
+     "job-ref-metadata": {"type": "groundtruth/semantic-segmentation",
+                          "internal-color-map": {"0": {"class-name": "road", "hex-color": "#ff0000"}}}}
+
+A file is found by the end of its address: s3://b/photos/a.jpg is photos/a.jpg below the folder, or a.jpg.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.classes import IGNORE, MAX_CLASSES, Classes, Color
+from core.datasets.files import stem
+from core.datasets.names import colors_of
+from core.datasets.problems import DataProblem, problem
+from core.datasets.source import Names, Sample
+from core.errors import InputError
+
+PLACES = (".", "manifests/output", "manifests", "output")
+TODO = "Copy it here, for example with: aws s3 cp {uri} ."
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a manifest says. The split of its samples is not told by it."""
+
+    samples: tuple[Sample, ...]
+    names: Names
+    problems: tuple[DataProblem, ...]
+
+
+def find_manifest(root: Path) -> Path | None:
+    """The manifest of a set; the output's rather than the input's."""
+    found = [path for place in PLACES for path in sorted((root / place).glob("*.manifest"))]
+    return next((path for path in found if path.stem == "output"), found[0] if found else None)
+
+
+def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
+    """files: what there is below the root. Raises InputError where the manifest cannot be read."""
+    shown = path.relative_to(root).as_posix()
+    by_name: dict[str, list[str]] = {}
+    for file in files:
+        by_name.setdefault(file.rpartition("/")[2], []).append(file)
+    samples: list[Sample] = []
+    problems: list[DataProblem] = []
+    names = Names(None)
+    taken: dict[str, int] = {}
+    for number, row in _rows(path, shown):
+        photo_uri, mask_uri, metadata = _attributes(row, shown, number)
+        names = names if names.classes else _names(metadata, shown)
+        photo, mask = _local(photo_uri, by_name), _local(mask_uri, by_name)
+        problems += _missing("photo_missing", photo, photo_uri, shown, number)
+        problems += _missing("mask_missing", mask, mask_uri, shown, number)
+        name = stem(photo_uri.rpartition("/")[2])
+        taken[name] = taken.get(name, 0) + 1
+        unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
+        samples.append(Sample(unique, "train", photo, mask))
+    return Manifest(tuple(samples), names, tuple(problems))
+
+
+def _rows(path: Path, shown: str) -> list[tuple[int, Mapping[str, Any]]]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{shown} cannot be read.", why=f"{error}.", todo="Copy it again.") from error
+    rows: list[tuple[int, Mapping[str, Any]]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise _wrong(shown, number, f"It is no JSON: {error}.") from error
+        if not isinstance(row, dict) or not isinstance(row.get("source-ref"), str):
+            raise _wrong(shown, number, 'It has no "source-ref".')
+        rows.append((number, row))
+    return rows
+
+
+def _wrong(shown: str, number: int, why: str) -> InputError:
+    return InputError(
+        f"Line {number} of {shown} cannot be used.",
+        why=why,
+        todo="Take the manifest that the labelling job wrote.",
+    )
+
+
+def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, str, Mapping[str, Any]]:
+    """The photograph's address, the mask's (empty where none was made), and what stands about it."""
+    refs = [name for name in row if name.endswith("-ref") and name != "source-ref"]
+    about = {name: row.get(f"{name}-metadata") or {} for name in refs}
+    ours = [name for name in refs if "semantic-segmentation" in str(about[name].get("type", ""))]
+    if not refs:
+        failed = [
+            name for name in row if name.endswith("-metadata") and "failure-reason" in (row[name] or {})
+        ]
+        if not failed:
+            raise _wrong(shown, number, 'No attribute but "source-ref" ends in "-ref".')
+        return row["source-ref"], "", {}
+    chosen = (ours or refs)[0]
+    return row["source-ref"], str(row[chosen]), about[chosen]
+
+
+def _names(metadata: Mapping[str, Any], shown: str) -> Names:
+    """The classes by `internal-color-map`, whose keys are the ids."""
+    rows = metadata.get("internal-color-map")
+    if not isinstance(rows, dict) or not all(key.isdigit() for key in rows):
+        return Names(None)
+    found = {int(key): row for key, row in rows.items() if isinstance(row, dict)}
+    count = max((number for number in found if number != IGNORE), default=-1) + 1
+    if not 1 <= count <= MAX_CLASSES:
+        return Names(None)
+    names, colors = [f"class {number}" for number in range(count)], list(colors_of(count))
+    table: dict[Color, int] = {}
+    for number, row in found.items():
+        color = _color(str(row.get("hex-color", "")))
+        if number < count:
+            names[number] = str(row.get("class-name", names[number]))
+            colors[number] = color or colors[number]
+        if color:
+            table[color] = number
+    return Names(Classes(tuple(names), tuple(colors)), shown, table, painted=bool(table))
+
+
+def _color(text: str) -> Color | None:
+    digits = text.removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    return red, green, blue
+
+
+def _local(uri: str, by_name: Mapping[str, Sequence[str]]) -> str:
+    """The file whose path has most in common with the end of the address; empty where there is none."""
+    parts = uri.split("/")
+
+    def common(path: str) -> int:
+        own = path.split("/")
+        return next((n for n in range(min(len(own), len(parts)), 0, -1) if own[-n:] == parts[-n:]), 0)
+
+    return max(by_name.get(parts[-1], ()), key=common, default="")
+
+
+def _missing(code: str, path: str, uri: str, shown: str, number: int) -> list[DataProblem]:
+    if path:
+        return []
+    if not uri:
+        return [
+            problem(code, shown, f"Line {number} names no mask: the labelling of this photograph failed.")
+        ]
+    return [
+        problem(
+            code, shown, f"Line {number} names {uri}, of which there is no copy.", todo=TODO.format(uri=uri)
+        )
+    ]

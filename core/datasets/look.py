@@ -1,0 +1,212 @@
+"""One pair looked at: everything about it that can be known without the others. Runs in other processes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.classes import Color
+from core.datasets.masks import UNKNOWN_COLOR, MaskKind, header, mask_kind, read_ids, unknown_colors
+from core.datasets.problems import DataProblem, few, problem
+from core.datasets.source import Sample
+from core.errors import ImageError
+from core.image import Photo, open_photo
+from core.render.legend import pixel_counts
+
+ODD = re.compile(r"[^A-Za-z0-9._-]")
+Colors = tuple[tuple[Color, int], ...]
+Values = tuple[bytes, tuple[int, ...]]
+"""The pixel values of a mask, and how many pixels have each."""
+
+NO_VALUES: Values = b"", ()
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """What is known of a pair. No pixel is kept.
+
+    width, height: of the photograph, upright, in pixels; 0 where it cannot be read.
+    digest:        of the photograph's bytes; empty where there is none.
+    values:        the pixel values of the mask, each once, as ids before any label map.
+    counts:        how many pixels each has.
+    problems:      what is wrong with this pair.
+    """
+
+    sample: Sample
+    width: int
+    height: int
+    digest: bytes
+    values: bytes
+    counts: tuple[int, ...]
+    problems: tuple[DataProblem, ...]
+
+
+class _FaultError(Exception):
+    """A problem after which nothing more can be said of a file."""
+
+    def __init__(self, code: str, message: str, *, todo: str = "", fixable: bool | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.todo, self.fixable = code, message, todo, fixable
+
+    def at(self, path: str) -> DataProblem:
+        return problem(self.code, path, self.message, todo=self.todo, fixable=self.fixable)
+
+
+def look_at(root: Path, samples: Sequence[Sample], colors: Colors) -> list[PairFacts]:
+    """One after the other, so that no more than one picture is held."""
+    return [look_at_one(root, sample, colors) for sample in samples]
+
+
+def look_at_one(root: Path, sample: Sample, colors: Colors) -> PairFacts:
+    """Read both files whole. What is wrong with them is not raised: it becomes a problem."""
+    problems: list[DataProblem] = []
+    size, digest, found = (0, 0), b"", NO_VALUES
+    if sample.photo:
+        size, digest = _photo(root, sample.photo, problems)
+    if sample.mask:
+        found = _mask(root, sample.mask, colors, size, problems)
+    problems += [_odd(path) for path in (sample.photo, sample.mask) if ODD.search(_last(path))]
+    return PairFacts(sample, *size, digest, *found, tuple(problems))
+
+
+def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[tuple[int, int], bytes]:
+    """Width and height, and the digest of its bytes."""
+    digest = b""
+    try:
+        data = _read(root / path, "photo_unreadable")
+        digest = hashlib.blake2b(data, digest_size=16).digest()
+        photo = _opened(data, path)
+    except _FaultError as fault:
+        problems.append(fault.at(path))
+        return (0, 0), digest
+    problems += _form(photo, path)
+    return (photo.width, photo.height), digest
+
+
+def _opened(data: bytes, path: str) -> Photo:
+    try:
+        return open_photo(data, path)
+    except ImageError as error:
+        code = "photo_truncated" if is_cut(data) else "photo_unreadable"
+        raise _FaultError(code, _said(error, path)) from error
+
+
+def _form(photo: Photo, path: str) -> list[DataProblem]:
+    """What kind of file a readable photograph is."""
+    if photo.format not in ("JPEG", "MPO"):
+        return [problem("photo_not_jpeg", path, f"The photograph is {photo.format}.")]
+    if not path.lower().endswith((".jpg", ".jpeg")):
+        return [problem("photo_not_jpeg", path, "It is a JPEG whose name does not end in .jpg.")]
+    if photo.turned:
+        message = "It is stored turned, with a note (EXIF orientation) on how to show it upright."
+        return [problem("photo_turned", path, message)]
+    return []
+
+
+def _mask(
+    root: Path, path: str, colors: Colors, size: tuple[int, int], problems: list[DataProblem]
+) -> Values:
+    """size: of the photograph, (width, height) in pixels; zeros where it is not known."""
+    try:
+        data = _read(root / path, "mask_unreadable")
+        kind, form = _mask_kind(data)
+        ids = _ids(data, path, kind, colors)
+        if kind == "colors":
+            _check_colors(data, ids)
+    except _FaultError as fault:
+        problems.append(fault.at(path))
+        return NO_VALUES
+    problems += _mask_form(kind, form, path, png_depth(data))
+    height, width = ids.shape
+    if size not in ((0, 0), (width, height)):
+        message = f"The mask is {width} x {height} pixels, its photograph {size[0]} x {size[1]}."
+        problems.append(problem("sizes_differ", path, message))
+    counts = pixel_counts(ids)
+    values = np.flatnonzero(counts)
+    return values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())
+
+
+def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
+    """What its pixels are, and Pillow's name of the file's format."""
+    try:
+        image = header(data)
+    except Exception as error:
+        code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+        raise _FaultError(code, f"It cannot be read: {_first_line(error)}") from error
+    form = image.format or ""
+    if mask_kind(image) == "lossy":
+        raise _FaultError("mask_lossy", f"The mask is {form}.")
+    return mask_kind(image), form
+
+
+def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> NDArray[np.uint8]:
+    try:
+        return read_ids(data, path, colors)
+    except ImageError as error:
+        if kind == "16 bit" and not is_cut(data):
+            todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."
+            raise _FaultError("mask_16bit", _said(error, path), todo=todo, fixable=False) from error
+        code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+        raise _FaultError(code, _said(error, path)) from error
+
+
+def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
+    lost = int(np.count_nonzero(ids == UNKNOWN_COLOR))
+    if lost:
+        shown = few([f"{red},{green},{blue}" for red, green, blue in unknown_colors(data, ids)])
+        raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
+
+
+def _mask_form(kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+    if kind == "colors":
+        return [problem("mask_rgb", path, "The mask is in colour; each colour is that of a class.")]
+    if kind == "16 bit":
+        return [problem("mask_16bit", path, "The mask has 16 bits a pixel.")]
+    if form != "PNG" or not path.lower().endswith(".png"):
+        return [problem("mask_not_png", path, f"The mask is {form}, under the name {_last(path)}.")]
+    if depth in (2, 4):
+        return [problem("mask_low_depth", path, f"It is a grey PNG of {depth} bits a pixel.")]
+    return []
+
+
+def png_depth(data: bytes) -> int:
+    """Bits a pixel of a grey PNG; 0 for anything else."""
+    return data[24] if data[:4] == b"\x89PNG" and data[25] == 0 else 0
+
+
+def is_cut(data: bytes) -> bool:
+    """Whether a JPEG or PNG lacks its end."""
+    if data[:2] == b"\xff\xd8":
+        return b"\xff\xd9" not in data[-1024:]
+    return data[:4] == b"\x89PNG" and b"IEND" not in data[-1024:]
+
+
+def _read(path: Path, code: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _FaultError(code, f"It cannot be opened: {error.strerror}.") from error
+
+
+def _odd(path: str) -> DataProblem:
+    signs = sorted({"a space" if sign.isspace() else sign for sign in ODD.findall(_last(path))})
+    return problem("name_odd", path, f"The name has {few(signs)} in it.")
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _said(error: ImageError, path: str) -> str:
+    """The error without the path, which is told beside it."""
+    return f"{error.what.replace(path, 'The file', 1)} {error.why}".strip()
+
+
+def _first_line(error: Exception) -> str:
+    return f"{(str(error) or type(error).__name__).splitlines()[0].rstrip('. ')}."

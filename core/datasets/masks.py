@@ -1,0 +1,96 @@
+"""Masks of every kind that programs write -> class ids. Pillow alone reads them: others lose a palette's ids."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.classes import Color
+from core.errors import ImageError
+from core.image import MAX_PIXELS, open_mask
+
+MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
+
+UNKNOWN_COLOR = 254
+"""The id of a colour that nobody named: never a class, as there are at most 254."""
+
+LOSSY = ("JPEG", "WEBP", "MPO")
+
+
+def mask_kind(image: Image.Image) -> MaskKind:
+    """What the pixels of a mask are, by its header."""
+    if image.format in LOSSY:
+        return "lossy"
+    if image.mode in ("1", "L", "P"):
+        return "ids"
+    return "16 bit" if image.mode.startswith("I") else "colors"
+
+
+def header(data: bytes) -> Image.Image:
+    """The picture, not yet decoded. Raises what Pillow raises."""
+    image = Image.open(io.BytesIO(data))
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,} in all")
+    return image
+
+
+def read_ids(data: bytes, name: str, colors: tuple[tuple[Color, int], ...]) -> NDArray[np.uint8]:
+    """Class ids as they stand, (H, W) uint8; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
+
+    colors: colour -> id, as sorted pairs. Raises ImageError for what holds no ids.
+    """
+    try:
+        image = header(data)
+        kind = mask_kind(image)
+        if kind == "ids":
+            return open_mask(data, name)
+        values = np.asarray(image if kind == "16 bit" else image.convert("RGB"))
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"{name} cannot be read.", why=f"{error}.") from error
+    if kind == "lossy":
+        raise ImageError(f"{name} is {image.format}, which blurs class ids.")
+    if kind == "colors":
+        return color_table(colors)[packed(values)]
+    if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
+        raise ImageError(f"{name} holds the value {int(values.max())}; 8 bits hold up to 255.")
+    return values.astype(np.uint8)
+
+
+def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Colours as one number each, (H, W, 3) uint8 -> (H, W) uint32."""
+    found: NDArray[np.uint32] = pixels[..., 0].astype(np.uint32)
+    found <<= 8
+    found |= pixels[..., 1]
+    found <<= 8
+    found |= pixels[..., 2]
+    return found
+
+
+@lru_cache(maxsize=1)
+def color_table(colors: tuple[tuple[Color, int], ...]) -> NDArray[np.uint8]:
+    """The id of each of the 16,777,216 colours, uint8. One look-up a pixel, where a search would take a sort."""
+    table = np.full(1 << 24, UNKNOWN_COLOR, np.uint8)
+    for (red, green, blue), number in colors:
+        table[red << 16 | green << 8 | blue] = number
+    return table
+
+
+def unknown_colors(data: bytes, ids: NDArray[np.uint8]) -> list[Color]:
+    """The colours of an RGB mask that nobody named, the commonest first."""
+    pixels = np.asarray(header(data).convert("RGB"))
+    numbers, counts = np.unique(packed(pixels)[ids == UNKNOWN_COLOR], return_counts=True)
+    ranked = numbers[np.argsort(-counts, kind="stable")].tolist()
+    return [(number >> 16, number >> 8 & 255, number & 255) for number in ranked]
+
+
+def as_pairs(colors: Mapping[Color, int]) -> tuple[tuple[Color, int], ...]:
+    """The same as a key of a cache."""
+    return tuple(sorted(colors.items()))

@@ -1,0 +1,96 @@
+"""Names and colours of the classes, from the files that data sets bring along.
+
+classes.json     ours, see `core.classes`
+labelmap.txt     CVAT and Label Studio: `name:red,green,blue:parts:actions`, a class a line, in order of the ids
+classes.txt      a name a line, in order of the ids
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from core.classes import IGNORE, Classes, Color, voc_colors
+from core.datasets.source import Names
+from core.errors import InputError
+
+FILES = ("classes.json", "labelmap.txt", "label_map.txt", "classes.txt", "class_names.txt", "labels.txt")
+"""Looked for in this order."""
+
+IGNORED = ("void", "ignore", "ignored", "unlabelled", "unlabeled")
+"""Names in a labelmap.txt whose pixels become 255."""
+
+VOC_BORDER: Color = (224, 224, 192)
+"""Pascal VOC's colour of pixels to ignore."""
+
+LINE = re.compile(
+    r"(?P<name>[^:]+):\s*(?P<red>\d{1,3})\s*,\s*(?P<green>\d{1,3})\s*,\s*(?P<blue>\d{1,3})\s*(:.*)?"
+)
+MAX_BYTES = 1_000_000
+
+
+def find_names(root: Path) -> Names:
+    """What stands beside the folders; without classes where nothing does. Raises InputError."""
+    for name in FILES:
+        if (root / name).is_file():
+            return read_names(root / name, name)
+    return Names(None)
+
+
+def read_names(path: Path, shown: str = "") -> Names:
+    """One of the three kinds of file, told by what is in it. Raises InputError."""
+    shown = shown or str(path)
+    text = _text(path)
+    if text.lstrip().startswith("{"):
+        classes = Classes.from_json(text)
+        return Names(classes, shown, by_color(classes), painted=True)
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not lines:
+        raise InputError(f"{shown} names no class.", todo="Write a name a line, in order of the ids.")
+    if all(LINE.fullmatch(line) for line in lines):
+        return _labelmap(lines, shown)
+    classes = Classes(tuple(lines), colors_of(len(lines)))
+    return Names(classes, shown)
+
+
+def by_color(classes: Classes) -> dict[Color, int]:
+    """Colour -> class id; VOC's colour of borders is 255 unless a class has it."""
+    return {VOC_BORDER: IGNORE, **{color: place for place, color in enumerate(classes.colors)}}
+
+
+def colors_of(count: int) -> tuple[Color, ...]:
+    """Pascal VOC's first colours."""
+    return tuple((int(red), int(green), int(blue)) for red, green, blue in voc_colors(count))
+
+
+def _labelmap(lines: list[str], shown: str) -> Names:
+    names: list[str] = []
+    painted: list[Color] = []
+    colors: dict[Color, int] = {}
+    for line in lines:
+        found = LINE.fullmatch(line)
+        assert found is not None  # noqa: S101  # for the type checker
+        color = int(found["red"]), int(found["green"]), int(found["blue"])
+        if max(color) > 255 or color in colors:
+            why = "A colour is given twice." if color in colors else "A part of a colour is above 255."
+            raise InputError(f"{shown} cannot be used: {line!r}.", why=why, todo="Correct the line.")
+        if found["name"].strip().lower() in IGNORED:
+            colors[color] = IGNORE
+        else:
+            colors[color] = len(names)
+            names.append(found["name"].strip())
+            painted.append(color)
+    return Names(Classes(tuple(names), tuple(painted)), shown, {VOC_BORDER: IGNORE, **colors}, painted=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"{path} is too large for a list of classes.", todo="Choose the right file.")
+        return data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The classes cannot be read from {path}.", why=f"{error}.", todo="Give a text file in UTF-8."
+        ) from error

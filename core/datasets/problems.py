@@ -1,0 +1,146 @@
+"""What can be wrong with a data set: one table, with what to do about each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.hyperparameters import Severity
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class DataProblem:
+    """Something wrong with a data set.
+
+    code:     a key of `RULES`.
+    path:     the file it is about, below the set's folder; for the whole set, the file or folder to look into.
+    message:  what was found there.
+    todo:     what to do about it.
+    severity: "error" (the job would fail, or learn something wrong), "warning" (look at it), "note".
+    fixable:  whether a converted copy is free of it.
+    """
+
+    code: str
+    path: str
+    message: str
+    todo: str
+    severity: Severity
+    fixable: bool
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the set cannot be trained on as it is."""
+        return self.severity == "error"
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message} {self.todo}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the table; see DataProblem."""
+
+    severity: Severity
+    todo: str
+    fixable: bool = False
+
+
+CONVERT = "A converted copy has it right."
+COPY_AGAIN = "Copy the file again from where it came, or take the pair out."
+
+RULES: dict[str, Rule] = {
+    "photo_missing": Rule("error", "Add the photograph, or take the mask and its line in a list out."),
+    "mask_missing": Rule("error", "Add the mask under the photograph's name, or take the photograph out."),
+    "photo_unreadable": Rule("error", COPY_AGAIN),
+    "photo_truncated": Rule("error", COPY_AGAIN),
+    "mask_unreadable": Rule("error", COPY_AGAIN),
+    "mask_truncated": Rule("error", COPY_AGAIN),
+    "photo_not_jpeg": Rule("error", f"The algorithm takes JPEG alone. {CONVERT}", fixable=True),
+    "photo_turned": Rule("warning", f"A model sees it as it is stored. {CONVERT}", fixable=True),
+    "sizes_differ": Rule("error", "Export the mask again at the photograph's size, or take the pair out."),
+    "mask_not_png": Rule("error", f"The algorithm takes PNG masks alone. {CONVERT}", fixable=True),
+    "mask_lossy": Rule(
+        "error", "JPEG and WebP blur class ids. Export the mask again from its source as PNG."
+    ),
+    "mask_rgb": Rule("error", f"A mask holds class ids, not colours. {CONVERT}", fixable=True),
+    "color_unknown": Rule(
+        "error", "Name the colour in labelmap.txt, a line each: NAME:RED,GREEN,BLUE; void is for pixels to ignore."
+    ),
+    "mask_16bit": Rule("error", f"The algorithm takes 8 bits a pixel. {CONVERT}", fixable=True),
+    "mask_low_depth": Rule("error", f"Readers spread its few greys over 0 to 255. {CONVERT}", fixable=True),
+    "class_out_of_range": Rule(
+        "error", "Add the missing names to the list of classes, or correct the mask; 255 is for pixels to ignore."
+    ),
+    "name_odd": Rule("warning", f"Such keys are a known source of trouble in S3. {CONVERT}", fixable=True),
+    "name_twice": Rule(
+        "error", f"Photographs and masks pair up by their name alone. {CONVERT}", fixable=True
+    ),
+    "photo_twice": Rule("warning", "It counts twice in training. Take one of them out."),
+    "photo_in_both": Rule("warning", "The score would flatter the model. Take it out of one of the two."),
+    "class_empty": Rule("warning", "Take the class out of the list, or add photographs that show it."),
+    "class_not_in_train": Rule("warning", "The model cannot learn it. Move photographs that show it to train."),
+    "class_not_in_validation": Rule(
+        "warning", "Its score stays unknown. Move photographs that show it to validation."
+    ),
+    "only_zero_and_255": Rule(
+        "error", "255 means ignore, so there is nothing to learn. Where 255 means an object, write it as 1."
+    ),
+    "label_map_unreadable": Rule(
+        "error", 'Write it as {"map": {"LABEL": PIXEL VALUE, ...}} or {"scale": 1}, or take it away.'
+    ),
+    "label_map_backwards": Rule("error", "The key is the new label, the value is the pixel value in the mask."),
+    "label_map_incomplete": Rule("error", "Name a label for each pixel value, or take the label map away."),
+    "scale_with_255": Rule(
+        "error", f"What becomes of 255 under a scale is not documented. {CONVERT}", fixable=True
+    ),
+    "split_empty": Rule("error", "Give photographs and masks for training and for validation."),
+    "not_listed": Rule("note", "Add their names to a list if they should take part."),
+    "classes_unnamed": Rule("note", "Put a classes.txt beside the folders, a name a line, in order of the ids."),
+    "channel": Rule("error", "Correct what stands in S3 below this address."),
+}  # fmt: skip
+"""By code, in the order in which one would mend them."""
+
+
+def problem(
+    code: str,
+    path: str,
+    message: str,
+    *,
+    todo: str = "",
+    severity: Severity | None = None,
+    fixable: bool | None = None,
+) -> DataProblem:
+    """A problem by its rule; what is given counts instead of the rule's own."""
+    rule = RULES[code]
+    return DataProblem(
+        code,
+        path,
+        message,
+        todo or rule.todo,
+        severity or rule.severity,
+        rule.fixable if fixable is None else fixable,
+    )
+
+
+def ordered(problems: Sequence[DataProblem]) -> tuple[DataProblem, ...]:
+    """Errors first, then in the order of `RULES`, then by path."""
+    severities, codes = ("error", "warning", "note"), list(RULES)
+    return tuple(
+        sorted(problems, key=lambda one: (severities.index(one.severity), codes.index(one.code), one.path))
+    )
+
+
+def counted(problems: Sequence[DataProblem]) -> dict[str, int]:
+    """How many there are of each code, in the order given."""
+    counts: dict[str, int] = {}
+    for one in problems:
+        counts[one.code] = counts.get(one.code, 0) + 1
+    return counts
+
+
+def few(texts: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = len(texts) - SHOWN
+    return ", ".join(texts[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,215 @@
+"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask. No picture is opened.
+
+channels       train, validation, train_annotation, validation_annotation: as the algorithm takes it
+pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation; CVAT and Label Studio export the same with
+               colours in the masks and a labelmap.txt
+ground truth   a manifest of SageMaker Ground Truth, with local copies of what it names
+folders        one folder of photographs and one of masks, with or without train and val in them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from core.datasets import ground_truth
+from core.datasets.files import (
+    MASKS,
+    PHOTOS,
+    by_stem,
+    divided,
+    files_below,
+    missing,
+    paired,
+    stem,
+    without_end,
+)
+from core.datasets.label_map import LabelMap, read_label_map
+from core.datasets.names import find_names, read_names
+from core.datasets.problems import DataProblem, few, problem
+from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
+from core.errors import InputError
+
+PHOTO_FOLDERS = (
+    "jpegimages",
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "photos",
+    "photographs",
+    "pictures",
+    "leftimg8bit",
+)
+MASK_FOLDERS = (
+    "segmentationclass", "masks", "mask", "labels", "label", "annotations", "annotation", "ground_truth", "gt",
+)  # fmt: skip
+LISTS = "ImageSets/Segmentation"
+LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
+DEPTH = 4
+"""How many folders that hold nothing but one folder are looked through, as in VOCdevkit/VOC2012."""
+
+WANTED = (
+    "Give a folder with JPEGImages and SegmentationClass (Pascal VOC, CVAT, Label Studio), with images and masks, "
+    "with a Ground Truth manifest, or with train, validation, train_annotation and validation_annotation."
+)
+
+
+def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None) -> Source:
+    """Find out what the folder is, and read it.
+
+    splitting: how to divide a set that has no lists. classes: a file of class names, instead of the set's own.
+
+    Raises InputError.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.", todo="Check the path.")
+    root, kind = find_root(folder)
+    source = READERS[kind](root, splitting or Splitting())
+    if classes is not None:
+        source = replace(source, names=read_names(classes))
+    return source
+
+
+def find_root(folder: Path) -> tuple[Path, Kind]:
+    """The folder that holds the set, perhaps deeper down, and what kind it is. Raises InputError."""
+    root = folder
+    for _ in range(DEPTH):
+        kind = _kind(root)
+        if kind is not None:
+            return root, kind
+        below = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+        if len(below) != 1:
+            break
+        root = below[0]
+    names = few(sorted(path.name for path in root.iterdir())) or "nothing"
+    raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+
+
+def _kind(root: Path) -> Kind | None:
+    if (root / "train_annotation").is_dir() or (root / "validation_annotation").is_dir():
+        return "channels"
+    if ground_truth.find_manifest(root) is not None:
+        return "ground truth"
+    if (root / LISTS).is_dir() or (root / "SegmentationClass").is_dir():
+        return "pascal voc"
+    if _folder(root, PHOTO_FOLDERS) and _folder(root, MASK_FOLDERS):
+        return "folders"
+    return None
+
+
+def _folder(root: Path, names: tuple[str, ...]) -> str:
+    """The folder below the root that has one of these names; empty where none has."""
+    found = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    return next((found[name] for name in names if name in found), "")
+
+
+def _read_channels(root: Path, _: Splitting) -> Source:
+    samples, problems = [], []
+    for split in SPLITS:
+        photos, twice = by_stem(root, split, PHOTOS)
+        masks, twice_too = by_stem(root, f"{split}_annotation", MASKS)
+        found = paired(dict.fromkeys([*photos, *masks], split), photos, masks)
+        problems += twice + twice_too + missing(found, split, f"{split}_annotation")
+        samples += found
+    label_maps, wrong = _label_maps(root)
+    return Source("channels", root, tuple(samples), find_names(root), label_maps, (*problems, *wrong))
+
+
+def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
+    found: dict[Split, LabelMap] = {}
+    problems = []
+    for split in SPLITS:
+        path = f"label_map/{split}_label_map.json"
+        if not (root / path).is_file():
+            continue
+        try:
+            found[split] = read_label_map((root / path).read_bytes(), path)
+        except InputError as error:
+            problems.append(problem("label_map_unreadable", path, error.why))
+    return found, problems
+
+
+def _read_voc(root: Path, splitting: Splitting) -> Source:
+    photo_folder = _folder(root, PHOTO_FOLDERS) or "JPEGImages"
+    photos, twice = by_stem(root, photo_folder, PHOTOS)
+    masks, twice_too = by_stem(root, "SegmentationClass", MASKS)
+    names, listed = _listed(root, splitting)
+    if not names:
+        names = divided({*photos, *masks}, splitting)
+    samples = paired(names, photos, masks)
+    problems = [*twice, *twice_too, *listed, *missing(samples, photo_folder, "SegmentationClass")]
+    left = sorted(masks.keys() - names.keys())
+    if left:
+        message = f"{len(left):,} masks stand in no list and are left out: {few(left)}."
+        problems.append(problem("not_listed", LISTS, message))
+    return Source("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
+
+
+def _listed(root: Path, splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
+    """Name -> split by the lists; all lists together are divided where none is called train and val."""
+    lists = {path.stem.lower(): path for path in sorted((root / LISTS).glob("*.txt"))}
+    told = {name: path for name, path in lists.items() if name in LIST_SPLITS}
+    names: dict[str, Split] = {}
+    problems = []
+    for list_name, path in (told if _tells(told) else lists).items():
+        split = LIST_SPLITS.get(list_name, "train")
+        for name in _lines(path):
+            if name in names and _tells(told):
+                code = "name_twice" if names[name] == split else "photo_in_both"
+                problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
+            names.setdefault(name, split)
+    return (names if _tells(told) else dict(divided(names, splitting))), problems
+
+
+def _tells(lists: Mapping[str, Path]) -> bool:
+    return {LIST_SPLITS[name] for name in lists} == set(SPLITS)
+
+
+def _twice_listed(code: str, path: str, name: str) -> DataProblem:
+    where = "this list" if code == "name_twice" else "the list of training too"
+    return problem(
+        code, path, f"{name} stands in {where}.", todo="Take one of the two lines out.", severity="warning"
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    """The names of a list: a line each, perhaps with an ending, perhaps with VOC's 1 or -1 behind."""
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"The list {path} cannot be read.", why=f"{error}.", todo="Save it as UTF-8."
+        ) from error
+    names = [line.strip().removesuffix(" -1").removesuffix(" 1").strip() for line in lines]
+    return [stem(name) if name.lower().endswith(PHOTOS) else name for name in names if name]
+
+
+def _read_folders(root: Path, splitting: Splitting) -> Source:
+    photo_folder, mask_folder = _folder(root, PHOTO_FOLDERS), _folder(root, MASK_FOLDERS)
+    photos, twice = by_stem(root, photo_folder, PHOTOS)
+    masks, twice_too = by_stem(root, mask_folder, MASKS)
+    masks = without_end(masks, photos)
+    samples = paired(divided({*photos, *masks}, splitting), photos, masks)
+    problems = [*twice, *twice_too, *missing(samples, photo_folder, mask_folder)]
+    return Source("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
+
+
+def _read_ground_truth(root: Path, splitting: Splitting) -> Source:
+    path = ground_truth.find_manifest(root)
+    assert path is not None  # noqa: S101  # for the type checker: this is how the kind was told
+    manifest = ground_truth.read_manifest(path, files_below(root), root)
+    names = divided([row.name for row in manifest.samples], splitting)
+    samples = [replace(row, split=names[row.name]) for row in manifest.samples]
+    own = find_names(root)
+    found = own if own.classes is not None else manifest.names
+    return Source("ground truth", root, tuple(samples), found, problems=manifest.problems)
+
+
+READERS: dict[Kind, Callable[[Path, Splitting], Source]] = {
+    "channels": _read_channels,
+    "pascal voc": _read_voc,
+    "folders": _read_folders,
+    "ground truth": _read_ground_truth,
+}

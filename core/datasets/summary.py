@@ -1,0 +1,199 @@
+"""The report on a set whose pairs were looked at: what can only be known of all of them together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.classes import IGNORE, MAX_CLASSES, Classes, Color
+from core.datasets.label_map import UNNAMED, check_label_map, used_table
+from core.datasets.look import PairFacts
+from core.datasets.problems import DataProblem, few, ordered, problem
+from core.datasets.report import ClassCount, LayoutReport
+from core.datasets.source import SPLITS, Sample, Source, Split
+
+Tables = Mapping[Split, Mapping[int, int]]
+
+
+def summed(source: Source, facts: Sequence[PairFacts]) -> LayoutReport:
+    """All that is known, and all that is wrong."""
+    images, pixels = _totals(source, facts)
+    ids = tuple(int(number) for number in np.flatnonzero(images.sum(0)) if number != IGNORE)
+    classes = _classes(source, ids)
+    values = _values(facts)
+    tables = {split: used_table(one, values[split]) for split, one in source.label_maps.items()}
+    problems = [
+        *source.problems,
+        *(one for fact in facts for one in fact.problems),
+        *(one for split, found in source.label_maps.items() for one in check_label_map(found, values[split])),
+        *_beyond(facts, classes, tables),
+        *_same_bytes(facts),
+        *_same_names(source.samples),
+        *_about_classes(source, classes, images),
+        *_about_splits(source, ids, images),
+    ]
+    return LayoutReport(
+        kind=source.kind,
+        root=str(source.root),
+        counts=_counts(source.samples),
+        classes=classes,
+        named=source.names.classes is not None,
+        class_ids=ids,
+        histogram=_histogram(classes, images, pixels),
+        sizes=tuple(Counter((one.width, one.height) for one in facts if one.width).most_common()),
+        label_tables=tables,
+        problems=ordered(problems),
+        facts=tuple(facts),
+    )
+
+
+def _counts(samples: Sequence[Sample]) -> dict[str, int]:
+    counts = {f"{split}{end}": 0 for end in ("", "_annotation") for split in SPLITS}
+    for sample in samples:
+        counts[sample.split] += bool(sample.photo)
+        counts[f"{sample.split}_annotation"] += bool(sample.mask)
+    return counts
+
+
+def _values(facts: Sequence[PairFacts]) -> dict[Split, set[int]]:
+    found: dict[Split, set[int]] = {split: set() for split in SPLITS}
+    for one in facts:
+        found[one.sample.split].update(one.values)
+    return found
+
+
+def _totals(source: Source, facts: Sequence[PairFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many images show each label, and how many pixels have it; (2, 256) int64 each, training first."""
+    images, pixels = np.zeros((2, 256), np.int64), np.zeros((2, 256), np.int64)
+    tables = {split: one.table() for split, one in source.label_maps.items()}
+    for one in facts:
+        row = SPLITS.index(one.sample.split)
+        labels = np.frombuffer(one.values, np.uint8)
+        if one.sample.split in tables:
+            labels = tables[one.sample.split][labels]
+        np.add.at(pixels[row], labels, one.counts)
+        images[row, np.unique(labels)] += 1
+    return images, pixels
+
+
+def _histogram(
+    classes: Classes | None, images: NDArray[np.int64], pixels: NDArray[np.int64]
+) -> tuple[ClassCount, ...]:
+    known = range(len(classes)) if classes else ()
+    shown = sorted({*known, *np.flatnonzero(images.sum(0)).tolist()})
+    return tuple(
+        ClassCount(
+            number,
+            classes.name(number) if classes else f"class {number}",
+            {split: int(images[row, number]) for row, split in enumerate(SPLITS)},
+            {split: int(pixels[row, number]) for row, split in enumerate(SPLITS)},
+        )
+        for number in shown
+    )
+
+
+def _classes(source: Source, ids: Sequence[int]) -> Classes | None:
+    """Names by a file, else numbered up to the largest id; colours by a file, else the masks' own."""
+    found = source.names.classes
+    if found is None:
+        if not ids or max(ids) >= MAX_CLASSES:
+            return None
+        found = Classes.for_count(max(ids) + 1)
+    palette = () if source.names.painted else _palette(source)
+    return replace(found, colors=palette[: len(found)]) if len(palette) >= len(found) else found
+
+
+def _palette(source: Source) -> tuple[Color, ...]:
+    """That of the first mask; empty where it has none or cannot be read, of which the check tells."""
+    path = next((sample.mask for sample in source.samples if sample.mask), "")
+    try:
+        with Image.open(source.root / path) as image:
+            flat = image.getpalette() if image.mode == "P" else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return ()
+    numbers = iter(flat or ())
+    return tuple(zip(numbers, numbers, numbers, strict=True))
+
+
+def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:
+    """Masks with class ids above the last class."""
+    most = len(classes) if classes else MAX_CLASSES
+    found = []
+    for one in facts:
+        table = tables.get(one.sample.split)
+        labels = set(one.values) if table is None else {table[value] for value in one.values} - {UNNAMED}
+        wrong = [str(label) for label in sorted(labels - {IGNORE}) if label >= most]
+        if wrong:
+            message = f"It holds the class ids {few(wrong)}; there are {most} classes, 0 to {most - 1}."
+            found.append(problem("class_out_of_range", one.sample.mask, message))
+    return found
+
+
+def _same_bytes(facts: Sequence[PairFacts]) -> list[DataProblem]:
+    """Photographs that are the same file under two names."""
+    first: dict[bytes, Sample] = {}
+    found = []
+    for one in facts:
+        other = first.setdefault(one.digest, one.sample) if one.digest else one.sample
+        if other.photo == one.sample.photo:
+            continue
+        code = "photo_twice" if other.split == one.sample.split else "photo_in_both"
+        where = "" if code == "photo_twice" else f" of {other.split}"
+        found.append(problem(code, one.sample.photo, f"It is the same file as {other.photo}{where}."))
+    return found
+
+
+def _same_names(samples: Sequence[Sample]) -> list[DataProblem]:
+    """Names that would meet in one channel: folders do not count there, nor does case on every system."""
+    first: dict[tuple[Split, str], Sample] = {}
+    found = []
+    for sample in samples:
+        other = first.setdefault((sample.split, sample.name.rpartition("/")[2].casefold()), sample)
+        if other is not sample:
+            message = f"Its name is that of {other.photo or other.mask}, in another folder or case."
+            found.append(problem("name_twice", sample.photo or sample.mask, message))
+    return found
+
+
+def _about_classes(source: Source, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
+    """Classes without a name, and those that are nowhere or on one side alone."""
+    path = source.names.path or source.root.name
+    if classes is None:
+        message = "No file names the classes, and the masks do not tell how many there are."
+        return [problem("classes_unnamed", path, message)]
+    found = []
+    if source.names.classes is None:
+        message = (
+            f"No file names the classes; by the masks there are {len(classes)}: {few(list(classes.names))}."
+        )
+        found.append(problem("classes_unnamed", path, message))
+    for number, name in enumerate(classes.names):
+        train, validation = (int(images[row, number]) for row in (0, 1))
+        said = f"The class {number} ({name}) stands in"
+        if not train and not validation:
+            found.append(problem("class_empty", path, f"{said} no mask."))
+        elif not train:
+            found.append(
+                problem("class_not_in_train", path, f"{said} masks of validation alone ({validation}).")
+            )
+        elif not validation:
+            found.append(
+                problem("class_not_in_validation", path, f"{said} masks of training alone ({train}).")
+            )
+    return found
+
+
+def _about_splits(source: Source, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
+    found = []
+    for row, split in enumerate(SPLITS):
+        if not any(sample.split == split and sample.photo for sample in source.samples):
+            found.append(problem("split_empty", source.root.name, f"There is no photograph for {split}."))
+        elif ids == (0,) and images[row, IGNORE]:
+            message = f"All masks of {split} hold nothing but 0 and 255."
+            found.append(problem("only_zero_and_255", source.root.name, message))
+    return found

@@ -1,0 +1,97 @@
+"""A small set in Pascal VOC layout, and a way to plant faults in it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.datasets.check import check
+from core.datasets.read import read_dataset
+from core.datasets.report import LayoutReport
+
+CAMVID = Path(__file__).resolve().parents[2] / ".." / "shared" / "camvid"
+COLORS = ((10, 20, 30), (200, 0, 0), (0, 200, 0))
+NAMES = ("ground", "roof", "tree")
+SIZE = (12, 8)
+"""Width and height of every picture, in pixels."""
+
+
+def photo(seed: int, form: str = "JPEG", **options: Any) -> bytes:
+    """A picture that is no other's twin."""
+    pixels = np.random.default_rng(seed).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+    return encoded(Image.fromarray(pixels), form, **options)
+
+
+def ids(*values: int) -> np.ndarray:
+    """(H, W) uint8 in which each of these values has a stripe."""
+    columns = np.resize(np.array(values, np.uint8), SIZE[0])
+    return np.tile(columns, (SIZE[1], 1))
+
+
+def indexed(labels: np.ndarray) -> bytes:
+    """An indexed PNG in the set's colours."""
+    image = Image.fromarray(labels)
+    image.putpalette([part for color in COLORS for part in color] + [0] * 744)
+    return encoded(image, "PNG", bits=8)
+
+
+def painted(labels: np.ndarray) -> bytes:
+    """The same in colours: what CVAT exports."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(COLORS)] = COLORS
+    table[255] = (224, 224, 192)
+    return encoded(Image.fromarray(table[labels]), "PNG")
+
+
+def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def write(path: Path, data: bytes | str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Every file below a folder with the hash of its bytes and its time."""
+    return {
+        path.relative_to(root).as_posix(): f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mtime_ns}"
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    """Six pairs for training, two for validation; every class on both sides; nothing is wrong with it."""
+    root = tmp_path / "voc"
+    names = [f"tile_{number}" for number in range(8)]
+    for number, name in enumerate(names):
+        write(root / "JPEGImages" / f"{name}.jpg", photo(number))
+        write(root / "SegmentationClass" / f"{name}.png", indexed(ids(0, 1, 2, 255)))
+    write(root / "ImageSets/Segmentation/train.txt", "\n".join(names[:6]) + "\n")
+    write(root / "ImageSets/Segmentation/val.txt", "\n".join(names[6:]) + "\n")
+    write(root / "classes.txt", "\n".join(NAMES) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def threads() -> Iterator[Executor]:
+    with ThreadPoolExecutor(2) as executor:
+        yield executor
+
+
+@pytest.fixture
+def checked(threads: Executor) -> Callable[[Path], LayoutReport]:
+    """checked(folder) -> its report."""
+    return lambda root: check(read_dataset(root), threads)
