@@ -33,7 +33,7 @@ from core.errors import AwsError, InputError
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.classes import Classes
+    from core.datasets.source import Names
     from core.endpoints import Serving
     from core.evaluation.pairs import Pair
     from core.evaluation.run import Outcome, Task
@@ -66,7 +66,8 @@ def evaluate(
     classes: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Class names, one a line, or a classes.json. Default: the model's."
+            metavar="FILE",
+            help="Class names: one a line, a classes.json, or a labelmap.txt. Default: the model's.",
         ),
     ] = None,
     out: Annotated[
@@ -89,8 +90,9 @@ def evaluate(
 
     fit = fit_of(size)
     with reporting(debug):
-        pairs, notes = _pairs(images, masks, list_)
-        given = _classes(classes)
+        named = _names(classes)
+        pairs, notes = _pairs(images, masks, list_, named)
+        given = None if named is None else named.classes
         with _store(out) as store, connected() as clients:
             servings = [serving_named(clients, name) for name in names]
             task = _with_endpoints(clients, servings, Task(pairs, (), given, fit, notes))
@@ -103,17 +105,19 @@ def evaluate(
             _report(run, found, len(pairs), out, as_json)
 
 
-def _pairs(images: Path, masks: Path, list_: Path | None) -> tuple[list[Pair], tuple[str, ...]]:
+def _pairs(
+    images: Path, masks: Path, list_: Path | None, names: Names | None
+) -> tuple[list[Pair], tuple[str, ...]]:
     from core.evaluation.pairs import pairs_in, read_list
 
-    pairs, pairing = pairs_in(images, masks, None if list_ is None else read_list(list_))
+    pairs, pairing = pairs_in(images, masks, None if list_ is None else read_list(list_), names)
     return pairs, pairing.notes
 
 
-def _classes(path: Path | None) -> Classes | None:
-    from core.evaluation.pairs import read_classes
+def _names(path: Path | None) -> Names | None:
+    from core.datasets.names import read_names
 
-    return None if path is None else read_classes(path)
+    return None if path is None else read_names(path)
 
 
 @contextmanager

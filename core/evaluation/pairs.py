@@ -9,16 +9,22 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Classes
+from core.datasets.label_map import LabelMap
+from core.datasets.masks import as_pairs, read_ids
+from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import InputError
 from core.files import PHOTOGRAPHS, printable
 from core.image import open_mask
+from core.wire.source import counted
 
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
 """What may stand behind a photo's stem in the name of its mask."""
 
 FEW = 5
+
+Ids = Callable[[bytes, str], NDArray[np.uint8]]
+"""What makes class ids, (H, W) uint8, of a mask's bytes and its name. Raises ImageError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,7 @@ class Pair:
     mask: str
     read_photo: Callable[[], bytes] = field(repr=False, compare=False)
     read_mask: Callable[[], bytes] = field(repr=False, compare=False)
-    ids: Callable[[bytes, str], NDArray[np.uint8]] = field(default=open_mask, repr=False, compare=False)
+    ids: Ids = field(default=open_mask, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,12 @@ def pair_up(photos: Iterable[str], masks: Iterable[str], only: Sequence[str] | N
     return Pairing(files, (*_lonely(lonely, "photo", "mask"), *_lonely(unused, "mask", "photo")))
 
 
-def pairs_in(photos: Path, masks: Path, only: Sequence[str] | None = None) -> tuple[list[Pair], Pairing]:
+def pairs_in(
+    photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
+) -> tuple[list[Pair], Pairing]:
     """The pairs of two folders, files in folders below left out. Raises InputError."""
     pairing = pair_up(_files(photos, PHOTOGRAPHS), _files(masks, MASKS), only)
-    return [_local(stem, Path(photo), Path(mask)) for stem, (photo, mask) in pairing.files.items()], pairing
+    return _local(pairing.files, reader(names)), pairing
 
 
 def names_in_list(text: str) -> list[str]:
@@ -99,29 +107,46 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def read_classes(path: Path) -> Classes:
-    """Class names from a file: a `classes.json`, or a name a line in order of the ids. Raises InputError."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+def pairs_of(source: Source, split: Split = VALIDATION) -> tuple[list[Pair], Pairing]:
+    """The whole pairs of a data set's split, their ids by its own names and label map. Raises InputError."""
+    samples = [sample for sample in source.samples if sample.split == split]
+    whole = [sample for sample in samples if sample.photo and sample.mask]
+    if not whole:
         raise InputError(
-            f"The class names in {path} cannot be read.", why=f"{error}.", todo="Give a text file in UTF-8."
-        ) from error
-    return classes_in(text)
+            f"There is no photo with a mask for {split} in {printable(str(source.root))}.",
+            todo="Check the lists and folders of the data set.",
+        )
+    read = reader(source.names, source.label_maps.get(split))
+    files = {one.name: (str(source.root / one.photo), str(source.root / one.mask)) for one in whole}
+    lonely = len(samples) - len(whole)
+    notes = (f"{counted(lonely, 'name')} of {split} lack a photo or a mask and stay out.",) if lonely else ()
+    return _local(files, read), Pairing(files, notes)
 
 
-def classes_in(text: str) -> Classes:
-    """The same of a file's text."""
-    if text.lstrip().startswith("{"):
-        return Classes.from_json(text)
-    names = tuple(line.strip() for line in text.splitlines() if line.strip())
-    return Classes(names, Classes.numbered(len(names)).colors) if names else Classes((), ())
+def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids:
+    """What reads class ids out of a mask. names: which colour is which class, for masks in colour."""
+    colors = as_pairs(names.colors) if names is not None else ()
+    table = None if label_map is None else label_map.table()
+
+    def ids(data: bytes, name: str) -> NDArray[np.uint8]:
+        found = open_mask(data, name) if not colors else read_ids(data, name, colors)
+        return found if table is None else table[found]
+
+    return ids
 
 
-def _local(name: str, photo: Path, mask: Path) -> Pair:
-    return Pair(
-        printable(name), printable(photo.name), printable(mask.name), photo.read_bytes, mask.read_bytes
-    )
+def _local(files: Mapping[str, tuple[str, str]], ids: Ids) -> list[Pair]:
+    return [
+        Pair(
+            printable(name),
+            printable(Path(photo).name),
+            printable(Path(mask).name),
+            Path(photo).read_bytes,
+            Path(mask).read_bytes,
+            ids,
+        )
+        for name, (photo, mask) in files.items()
+    ]
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
