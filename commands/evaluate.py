@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from core.evaluation.pairs import Pair
     from core.evaluation.run import Outcome, Task
     from core.evaluation.store import Store
-    from core.evaluation.verdict import Evaluation, JobScore
+    from core.evaluation.verdict import Evaluation
 
 MOST_ENDPOINTS = 2
 
@@ -97,7 +97,7 @@ def evaluate(
             servings = [serving_named(clients, name) for name in names]
             task = _with_endpoints(clients, servings, Task(pairs, (), given, fit, notes))
             run = _ask_all(task, store)
-            found = _verdict(run, task, _jobs(clients, servings))
+            found = _verdict(run, task, clients, servings)
             if debug:
                 _print_traces(run.outcomes)
             if out is not None and found is not None:
@@ -141,22 +141,6 @@ def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -
     return replace(task, asked=asked, classes=classes, notes=(*task.notes, *said))
 
 
-def _jobs(clients: Clients, servings: Sequence[Serving]) -> dict[str, JobScore]:
-    """What the training jobs behind the endpoints said of themselves, as far as that can be known."""
-    from core.aws.evaluation import job_score
-
-    found = {}
-    for serving in servings:
-        try:
-            score = job_score(clients, serving)
-        except AwsError as error:
-            say(f"What the training job of {serving.name} reported stays unknown. {error}")
-            continue
-        if score is not None:
-            found[serving.name] = score
-    return found
-
-
 def _ask_all(task: Task, store: Store) -> Run:
     """Each pair in turn. Ctrl-C ends it with what is done so far."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -178,12 +162,14 @@ def _ask_all(task: Task, store: Store) -> Run:
     return run
 
 
-def _verdict(run: Run, task: Task, jobs: dict[str, JobScore]) -> Evaluation | None:
+def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]) -> Evaluation | None:
     """None where nothing could be judged: why, each failure tells by itself."""
+    from core.aws.evaluation import job_scores
     from core.evaluation.verdict import judge
 
+    jobs, said = job_scores(clients, servings)
     try:
-        return judge(run.outcomes, task, jobs=jobs)
+        return judge(run.outcomes, replace(task, notes=(*task.notes, *said)), jobs=jobs)
     except InputError:
         return None
 

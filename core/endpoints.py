@@ -160,7 +160,7 @@ class Serving:
     classes:        names and colours; None where the model brought none.
     examples_uri:   the S3 URI of `examples.json`; None where there is none.
     notes:          sentences on what could not be read; nothing stops because of them.
-    config:         the name of its configuration; another one serves another model.
+    config:         its configuration's name and time of creation: another one serves another model.
     job:            the training job that its tag names; empty where it names none.
     """
 

@@ -102,7 +102,9 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
-    variants = variants_of(endpoint, _config(clients, endpoint.get("EndpointConfigName", ""), notes) or {})
+    config_name = endpoint.get("EndpointConfigName", "")
+    config = _config(clients, config_name, notes) or {}
+    variants = variants_of(endpoint, config)
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
     tags = _tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
@@ -116,7 +118,7 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         classes=_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
-        config=endpoint.get("EndpointConfigName", ""),
+        config=f"{config_name} {config.get('CreationTime', '')}".strip(),
         job=tags.get(JOB_TAG, ""),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
-from core.datasets.masks import as_pairs, read_ids
+from core.datasets.masks import as_pairs, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import InputError
 from core.files import PHOTOGRAPHS, printable
@@ -42,6 +42,14 @@ class Pair:
     read_photo: Callable[[], bytes] = field(repr=False, compare=False)
     read_mask: Callable[[], bytes] = field(repr=False, compare=False)
     ids: Ids = field(default=open_mask, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file that a person gave. name: the file's. read: gives its bytes."""
+
+    name: str
+    read: Callable[[], bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,20 +115,49 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def pairs_of(source: Source, split: Split = VALIDATION) -> tuple[list[Pair], Pairing]:
-    """The whole pairs of a data set's split, their ids by its own names and label map. Raises InputError."""
-    samples = [sample for sample in source.samples if sample.split == split]
-    whole = [sample for sample in samples if sample.photo and sample.mask]
-    if not whole:
+def pairs_of(source: Source, splits: Sequence[Split] = (VALIDATION,)) -> tuple[list[Pair], tuple[str, ...]]:
+    """The whole pairs of a data set, their ids by its own names and label maps; and notes. Raises InputError."""
+    pairs: list[Pair] = []
+    lacking = 0
+    for split in splits:
+        samples = [sample for sample in source.samples if sample.split == split]
+        whole = [sample for sample in samples if sample.photo and sample.mask]
+        files = {one.name: (str(source.root / one.photo), str(source.root / one.mask)) for one in whole}
+        pairs += _local(files, reader(source.names, source.label_maps.get(split)))
+        lacking += len(samples) - len(whole)
+    if not pairs:
         raise InputError(
-            f"There is no photo with a mask for {split} in {printable(str(source.root))}.",
+            f"There is no photo with a mask for {' or '.join(splits)} in {printable(str(source.root))}.",
             todo="Check the lists and folders of the data set.",
         )
-    read = reader(source.names, source.label_maps.get(split))
-    files = {one.name: (str(source.root / one.photo), str(source.root / one.mask)) for one in whole}
-    lonely = len(samples) - len(whole)
-    notes = (f"{counted(lonely, 'name')} of {split} lack a photo or a mask and stay out.",) if lonely else ()
-    return _local(files, read), Pairing(files, notes)
+    notes = (f"{counted(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()
+    return pairs, notes
+
+
+def pairs_given(files: Sequence[Given]) -> tuple[list[Pair], tuple[str, ...]]:
+    """Files as they were dropped, photos and masks together; and notes. Raises InputError."""
+    masks = [file for file in files if is_mask(file)]
+    photos = [file for file in files if file not in masks]
+    by_name = {file.name: file for file in files}
+    pairing = pair_up([file.name for file in photos], [file.name for file in masks])
+    pairs = [
+        Pair(name, photo, mask, by_name[photo].read, by_name[mask].read)
+        for name, (photo, mask) in pairing.files.items()
+    ]
+    return pairs, pairing.notes
+
+
+def is_mask(file: Given) -> bool:
+    """Whether a file holds class ids: its name ends as a mask's does, or it is grey or indexed and lossless."""
+    if not file.name.lower().endswith(MASKS):
+        return False
+    if _stem(file.name).lower().endswith(ENDS[1:]):
+        return True
+    try:
+        image = header(file.read())
+    except Exception:  # noqa: BLE001  # whatever it is, it is no mask; as a photo, it is told why it cannot be read
+        return False
+    return mask_kind(image) == "ids"
 
 
 def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids:

@@ -113,7 +113,10 @@ class Evaluation:
 def classes_of(asked: Sequence[Asked], given: Classes | None) -> tuple[Classes | None, tuple[str, ...]]:
     """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
     known = {one.name: one.classes for one in asked if one.classes is not None}
-    chosen = given or next(iter(known.values()), None)
+    same = [one for one in known.values() if given is not None and one.names == given.names]
+    chosen = next(iter(same), given) or next(
+        iter(known.values()), None
+    )  # the same names, but the model's colours
     if chosen is None:
         return None, (
             "Nobody told the class names: they are numbered, as many as the masks and the answers hold.",

@@ -8,3 +8,4 @@ PAGES = Path(__file__).resolve().parents[1]
 TRAINING_JOBS = PAGES / "training_jobs.py"
 TRAINING_JOB = PAGES / "training_job.py"
 LAUNCH_TRAINING = PAGES / "launch_training.py"
+EVALUATE = PAGES / "evaluate.py"

@@ -25,6 +25,13 @@ SECTIONS = {
             default=True,
             help="Photographs in, masks beside them: look at them closely, and take them with you.",
         ),
+        st.Page(
+            links.EVALUATE,
+            title="Evaluate",
+            icon=":material/grading:",
+            url_path="evaluate",
+            help="How good the masks are: endpoints judged by photos whose masks are known.",
+        ),
         # The same under its own name, for whoever writes that into the address.
         st.Page(ROOT / "pages" / "segment.py", title="Segment", url_path="segment", visibility="hidden"),
     ],

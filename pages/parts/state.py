@@ -1,8 +1,8 @@
 """Every key of the session and of the URL. `st.session_state` is used nowhere else.
 
-In the URL, because a link should carry them: `endpoint`, `answer`, `size`; which training jobs are listed (the keys
-of `core.job_filter`) and which are compared. In the session: what belongs to this person in this tab and nobody needs
-tomorrow.
+In the URL, because a link should carry them: `endpoint`, `answer`, `size`; what an endpoint is judged on, and against
+which other; which training jobs are listed (the keys of `core.job_filter`) and which are compared. In the session:
+what belongs to this person in this tab and nobody needs tomorrow.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
+    from pages.parts.judging import Judging
     from pages.parts.work import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
@@ -234,6 +235,73 @@ def clicked_row(key: str) -> int | None:
     """The row whose button was clicked just now; None where none was."""
     click = st.session_state.get(key)
     return None if click is None else int(click["row"])
+
+
+AGAINST, LABELLED, PART, FOLDER, S3_PHOTOS, S3_MASKS = (
+    "against",
+    "labelled",
+    "part",
+    "folder",
+    "photos",
+    "masks",
+)
+"""Keys of the evaluation's widgets that are bound to the URL under the same name."""
+
+LABELLED_FILES, CELL, MASK_SHOWN, MASK_OF = "labelled_files", "cell", "mask_shown", "mask_of"
+"""Keys of its other widgets."""
+
+_JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELLS = "_judging", "_judged_shown", "_judged_more", "_cells"
+
+
+def judging() -> Judging | None:
+    """This session's evaluation, on its way or done; None before the first."""
+    found: Judging | None = st.session_state.get(_JUDGING)
+    return found
+
+
+def judge(found: Judging) -> None:
+    """From now on this is the session's evaluation."""
+    st.session_state[_JUDGING] = found
+    st.session_state[_JUDGED_SHOWN] = ""
+    clear_cell()
+
+
+def judged_shown() -> str:
+    """The name of the judged photo that is looked at; empty: the first."""
+    return str(st.session_state.get(_JUDGED_SHOWN, ""))
+
+
+def show_judged(name: str) -> None:
+    """Look at this one from now on."""
+    st.session_state[_JUDGED_SHOWN] = name
+
+
+def judged_rows() -> int:
+    """How many times as many photos the gallery holds as at first."""
+    return int(st.session_state.get(_JUDGED_MORE, 1))
+
+
+def more_judged() -> None:
+    """Let the gallery hold more."""
+    st.session_state[_JUDGED_MORE] = judged_rows() + 1
+
+
+def cell_key() -> str:
+    """The key of the confusion's chart; another one after `clear_cell`, for a chart keeps its selection."""
+    return f"{CELL}-{st.session_state.get(_CELLS, 0)}"
+
+
+def cell() -> tuple[str, str] | None:
+    """The cell of the confusion that was clicked: true and predicted class; None where none is."""
+    chart = st.session_state.get(cell_key()) or {}
+    points = chart.get("selection", {}).get("cell") or []
+    return (str(points[0]["truth"]), str(points[0]["predicted"])) if points else None
+
+
+def clear_cell() -> None:
+    """Choose no cell."""
+    st.session_state[_CELLS] = st.session_state.get(_CELLS, 0) + 1
+    st.session_state[_JUDGED_MORE] = 1
 
 
 def said(component: str, trigger: str) -> object:
