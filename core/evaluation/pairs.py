@@ -147,6 +147,16 @@ def pairs_given(files: Sequence[Given]) -> tuple[list[Pair], tuple[str, ...]]:
     return pairs, pairing.notes
 
 
+def truths_among(files: Sequence[Given]) -> dict[str, Given]:
+    """Photo's name -> its mask, of files among which masks may be: those that share a photo's stem and hold ids."""
+    stems = [_bare(_stem(file.name)) for file in files]
+    shared = [file for file, stem in zip(files, stems, strict=True) if stems.count(stem) > 1]
+    masks = [file for file in shared if is_mask(file)]
+    by_stem = {_bare(_stem(mask.name)): mask for mask in masks}
+    photos = [file for file in shared if file not in masks]
+    return {file.name: by_stem[stem] for file in photos if (stem := _stem(file.name)) in by_stem}
+
+
 def is_mask(file: Given) -> bool:
     """Whether a file holds class ids: its name ends as a mask's does, or it is grey or indexed and lossless."""
     if not file.name.lower().endswith(MASKS):
@@ -215,6 +225,11 @@ def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
 
 def _stem(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).stem
+
+
+def _bare(stem: str) -> str:
+    """Without what a mask's name ends in."""
+    return next((stem.removesuffix(end) for end in ENDS[1:] if stem.endswith(end)), stem)
 
 
 def _mask_of(stem: str, by_mask: Mapping[str, str]) -> str | None:

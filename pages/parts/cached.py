@@ -151,6 +151,12 @@ def judged_picture(key: str, kind: str, _make: Callable[[], bytes]) -> bytes:  #
     return _make()
 
 
+@st.cache_resource(max_entries=64, show_spinner=False)
+def checked_picture(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
+    """How right a picture's mask is. key: tells picture, answer and truth from all others."""
+    return _make()
+
+
 @st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)
 def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the key
     """What each endpoint of this connection was found to accept; `core.inference` writes into it."""

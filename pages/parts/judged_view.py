@@ -43,7 +43,7 @@ def looked_at(found: Evaluation) -> Verdict:
     if len(found.verdicts) == 1:
         return found.verdicts[0]
     names = [verdict.endpoint for verdict in found.verdicts]
-    name = st.segmented_control("Endpoint shown", names, default=names[0], required=True, key=state.MASK_OF)
+    name = st.segmented_control("Of the endpoint", names, default=names[0], required=True, key=state.MASK_OF)
     return found.verdicts[names.index(name) if name in names else 0]
 
 
@@ -84,7 +84,7 @@ def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Map
             f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {counted(len(found), 'photo')}",
             width="content",
         )
-        st.button("All photos", icon=":material/close:", on_click=state.clear_cell)
+        st.button("All photos", icon=":material/close:", on_click=state.choose_cell, args=(None,))
     if not found:
         st.caption("There is no such pixel.")
     return [image for image, _ in found], {

@@ -96,7 +96,12 @@ def _job(connection: Connection, serving: Serving) -> Load | None:
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("The validation channel of the training job", width="content")
-        st.page_link(links.TRAINING_JOB, label=messages.plain(job.name), query_params={state.JOB: job.name})
+        st.page_link(
+            links.TRAINING_JOB,
+            label=messages.plain(job.name),
+            icon=":material/monitoring:",
+            query_params={state.JOB: job.name},
+        )
 
     def load() -> Labelled:
         pairs, notes = validation_set(clients(connection), job)

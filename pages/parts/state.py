@@ -247,10 +247,16 @@ AGAINST, LABELLED, PART, FOLDER, S3_PHOTOS, S3_MASKS = (
 )
 """Keys of the evaluation's widgets that are bound to the URL under the same name."""
 
-LABELLED_FILES, CELL, MASK_SHOWN, MASK_OF = "labelled_files", "cell", "mask_shown", "mask_of"
+LABELLED_FILES, MASK_SHOWN, MASK_OF, TRUTH_SHOWN = "labelled_files", "mask_shown", "mask_of", "truth_shown"
 """Keys of its other widgets."""
 
-_JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELLS = "_judging", "_judged_shown", "_judged_more", "_cells"
+_JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
+    "_judging",
+    "_judged_shown",
+    "_judged_more",
+    "_cell",
+    "_cells",
+)
 
 
 def judging() -> Judging | None:
@@ -262,8 +268,7 @@ def judging() -> Judging | None:
 def judge(found: Judging) -> None:
     """From now on this is the session's evaluation."""
     st.session_state[_JUDGING] = found
-    st.session_state[_JUDGED_SHOWN] = ""
-    clear_cell()
+    choose_cell(None)
 
 
 def judged_shown() -> str:
@@ -287,21 +292,31 @@ def more_judged() -> None:
 
 
 def cell_key() -> str:
-    """The key of the confusion's chart; another one after `clear_cell`, for a chart keeps its selection."""
-    return f"{CELL}-{st.session_state.get(_CELLS, 0)}"
+    """The key of the confusion's chart: another one each time that a cell is chosen elsewhere, or none any more."""
+    return f"confusion-{st.session_state.get(_CELLS, 0)}"
 
 
 def cell() -> tuple[str, str] | None:
-    """The cell of the confusion that was clicked: true and predicted class; None where none is."""
+    """The cell of the confusion that was chosen: true and predicted class; None where none is."""
+    found: tuple[str, str] | None = st.session_state.get(_CELL)
+    return found
+
+
+def take_cell() -> None:
+    """Choose the cell that was just clicked in the chart; a click beside all of them chooses none."""
     chart = st.session_state.get(cell_key()) or {}
     points = chart.get("selection", {}).get("cell") or []
-    return (str(points[0]["truth"]), str(points[0]["predicted"])) if points else None
+    found = (str(points[0]["truth"]), str(points[0]["predicted"])) if points else None
+    st.session_state[_CELL] = found
+    st.session_state[_JUDGED_SHOWN] = ""
 
 
-def clear_cell() -> None:
-    """Choose no cell."""
+def choose_cell(found: tuple[str, str] | None) -> None:
+    """Choose a cell, or none."""
+    st.session_state[_CELL] = found
     st.session_state[_CELLS] = st.session_state.get(_CELLS, 0) + 1
     st.session_state[_JUDGED_MORE] = 1
+    st.session_state[_JUDGED_SHOWN] = ""
 
 
 def said(component: str, trigger: str) -> object:

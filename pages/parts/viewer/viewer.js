@@ -158,7 +158,7 @@ class Viewer {
       button.title = this.picture.confidence ? "Next view (m)" : NO_PROBABILITIES;
     }
     this.find(".of-class").hidden = this.mode !== "probability";
-    this.find(".palette").hidden = this.mode !== "classes";
+    this.find(".palette").hidden = this.mode !== "classes" || this.picture.palettes.length === 1;
     this.find(".of-class select").value = this.chosen;
     this.find(".palette select").value = this.palette.name;
     this.find(".scale").hidden = this.mode === "classes";
