@@ -7,9 +7,15 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 import numpy as np
 import pytest
@@ -20,7 +26,8 @@ from typer.testing import CliRunner
 
 import cli
 
-CAMVID = Path(__file__).resolve().parents[2] / "shared" / "camvid"
+ROOT = Path(__file__).resolve().parents[1]
+CAMVID = ROOT.parent / "shared" / "camvid"
 Run = Callable[..., Result]
 ANSWER = np.repeat([[0, 1, 1, 2]], 4, axis=0)  # 4 rows, 4 columns
 CLASSES = "sky\nroad\ncar\n"
@@ -33,7 +40,7 @@ def png(ids: np.ndarray) -> bytes:
 
 
 def photo(path: Path, shade: int, size: tuple[int, int] = (4, 4)) -> None:
-    Image.new("RGB", size, (shade, 90, 90)).save(path, "JPEG")
+    Image.new("RGB", size, (shade, 90, 90)).save(path)
 
 
 @pytest.fixture
@@ -194,6 +201,35 @@ def test_three_endpoints(run, given):
     assert run("evaluate", *names, *given).exit_code == 2
 
 
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_server, sign):  # noqa: PLR0917
+    """After Ctrl-C or a sudden end, the same command asks only what was not answered."""
+    for shade in range(40):
+        photo(tmp_path / "photos" / f"{shade:02}.png", shade)  # without loss, no two of them are alike
+        (tmp_path / "masks" / f"{shade:02}.png").write_bytes(png(ANSWER))
+    faults = sandbox_server.faults
+    faults.clear()
+    faults.add("delay", seconds=0.1, operation="InvokeEndpoint")
+    arguments = ["evaluate", "--endpoint", street, *given, "--out", tmp_path / "out"]
+    command = [sys.executable, "cli.py", *map(str, arguments)]
+    environ = {**os.environ, "SEGDECK_MODE": "aws", **aws_environ}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=DEVNULL, stderr=PIPE, text=True) as process:
+        await_file(tmp_path / "out" / "predicted", at_least=3)
+        process.send_signal(sign)
+        _, said = process.communicate(timeout=60)
+    if sign is signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on from there" in said
+    kept = len(list((tmp_path / "out" / "evaluation.jsonl").read_bytes().splitlines())) - 1
+    assert 0 < kept < 42
+    faults.clear()
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    result = run(*arguments, "--json")
+    assert json.loads(result.stdout)["photos"] == 42
+    assert 42 - kept <= len(faults.hits) <= 42 - kept + 1  # a line that was cut is asked again
+    faults.clear()
+
+
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not on this machine")
 def test_real_masks_against_scikit_learn(run, stub_endpoint):
     """On CamVid's validation list, mean IoU and each class's IoU are scikit-learn's to 1e-9."""
@@ -212,6 +248,13 @@ def test_real_masks_against_scikit_learn(run, stub_endpoint):
     iou = jaccard_score(truth[truth != 255], said[truth != 255], labels=range(11), average=None)
     assert [row["iou"] for row in found["by_class"]] == pytest.approx(iou.tolist(), abs=1e-9)
     assert found["endpoints"][0]["measures"]["mean_iou"] == pytest.approx(iou.mean(), abs=1e-9)
+
+
+def await_file(folder: Path, at_least: int) -> None:
+    deadline = time.monotonic() + 60
+    while not folder.is_dir() or len(list(folder.glob("*.png"))) < at_least:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def digests(*folders: Path) -> list[str]:
