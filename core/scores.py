@@ -98,11 +98,13 @@ class Confusion:
     @classmethod
     def from_triples(cls, triples: Iterable[Sequence[int]], classes: int, ignored: int = 0) -> Confusion:
         """The other way round, also for fewer classes than there were. Raises InputError for a truth beyond them."""
-        table = np.zeros((IGNORE + 1, IGNORE + 1), np.int64)
-        for truth, predicted, pixels in triples:
-            table[truth, predicted] += pixels
-        table[IGNORE, 0] += ignored
-        return _cut(table, classes)
+        truth, predicted, pixels = np.array(list(triples), np.int64).reshape(-1, 3).T
+        _check(sorted(set(truth[truth >= classes].tolist())), classes)
+        found = cls.nothing(classes)
+        inside = predicted < classes
+        np.add.at(found.counts, (truth[inside], predicted[inside]), pixels[inside])
+        np.add.at(found.outside, truth[~inside], pixels[~inside])
+        return cls(found.counts, found.outside, ignored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,16 +194,20 @@ def in_band(truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.uint8]:
 
 def _cut(table: NDArray[np.int64], classes: int) -> Confusion:
     """A confusion of all 256 ids -> one of the classes."""
+    _check([int(number) for number in np.flatnonzero(table[classes:IGNORE].sum(axis=1)) + classes], classes)
+    inside = table[:classes]
+    return Confusion(inside[:, :classes], inside[:, classes:].sum(axis=1), int(table[IGNORE].sum()))
+
+
+def _check(beyond: Sequence[int], classes: int) -> None:
+    """beyond: ids of the truth that are no class."""
     if not 1 <= classes <= MAX_CLASSES:
         raise InputError(f"There are {classes} classes.", todo=f"Give 1 to {MAX_CLASSES}.")
-    beyond = [int(number) for number in np.flatnonzero(table[classes:IGNORE].sum(axis=1)) + classes]
     if beyond:
         raise InputError(
             f"The truth holds the class {_listed(beyond)}, and there are {classes} classes, 0 to {classes - 1}.",
             todo="Give the class names that the masks were made with, or write 255 where nothing is to be counted.",
         )
-    inside = table[:classes]
-    return Confusion(inside[:, :classes], inside[:, classes:].sum(axis=1), int(table[IGNORE].sum()))
 
 
 def _listed(ids: Sequence[int], most: int = 5) -> str:
