@@ -240,7 +240,7 @@ def _class_rows(found: Evaluation) -> list[dict[str, str]]:
 def _by_endpoint(found: Evaluation, values: list[float]) -> dict[str, str]:
     row = {verdict.endpoint: _number(value) for verdict, value in zip(found.verdicts, values, strict=True)}
     if len(values) > 1:
-        less = values[1] - values[0]
+        less = values[0] - values[1]
         row["difference"] = "-" if less != less else f"{less:+.4f}"  # noqa: PLR0124  # NaN
     return row
 

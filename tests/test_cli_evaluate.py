@@ -144,10 +144,10 @@ def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
     result = run(*arguments, "--json")
     found = json.loads(result.stdout)
     assert [row["name"] for row in found["endpoints"]] == [street, other]
-    differences = [row["iou_difference"] for row in found["by_class"] if row["endpoint"] == other]
-    assert differences == pytest.approx([13 / 28 - 7 / 13, -10 / 14, -5 / 7])
+    differences = [row["iou_difference"] for row in found["by_class"] if row["endpoint"] == street]
+    assert differences == pytest.approx([7 / 13 - 13 / 28, 10 / 14, 5 / 7])
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64,") == 12
-    assert "-0.0742" in run(*arguments).stdout
+    assert "+0.0742" in run(*arguments).stdout
 
 
 def test_list_takes_some(run, street, given, tmp_path):

@@ -81,7 +81,7 @@ def _measures(of: Evaluation) -> str:
     head = ["Measure", first.endpoint, second.endpoint, "Difference"]
     rows = [
         [escape(title), _percent(first.measures[name]), _percent(second.measures[name]),
-         _points(second.measures[name] - first.measures[name])]
+         _points(first.measures[name] - second.measures[name])]
         for name, (title, _) in MEASURES.items()
     ]  # fmt: skip
     return _table(head, rows)
@@ -128,7 +128,7 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     if len(rows) == 1:
         others = [_percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
         return [name, _percent(first["true_share"]), _bar(first["iou"]), *others]
-    less = rows[1]["iou_difference"]
+    less = first["iou_difference"]
     return [
         name,
         _percent(first["true_share"]),

@@ -44,7 +44,7 @@ def class_rows(of: Evaluation) -> list[Row]:
                 "image_iou": number_or_none(verdict.per_image.iou[number]),
             }
             if difference is not None:
-                row["iou_difference"] = number_or_none(difference[number]) if place else None
+                row["iou_difference"] = None if place else number_or_none(difference[number])
             rows.append(row)
     return rows
 

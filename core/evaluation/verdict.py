@@ -102,11 +102,11 @@ class Evaluation:
 
     @property
     def difference(self) -> NDArray[np.float64] | None:
-        """(K,) IoU of the second endpoint less that of the first; NaN where one has none; None for a single one."""
+        """(K,) IoU of the first endpoint less that of the second; NaN where one has none; None for a single one."""
         if len(self.verdicts) < 2:
             return None
         first, second = self.verdicts
-        less: NDArray[np.float64] = second.scores.iou - first.scores.iou
+        less: NDArray[np.float64] = first.scores.iou - second.scores.iou
         return less
 
 

@@ -66,12 +66,12 @@ def _compared(
     frame, columns = _start(first)
     for name, rows, verdict in zip(("iou", "other"), (first, second), found.verdicts, strict=True):
         frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {verdict.endpoint}")
-    frame["difference"] = _percents(second, "iou_difference")
+    frame["difference"] = _percents(first, "iou_difference")
     columns["difference"] = st.column_config.NumberColumn(
         "Difference",
         format="%+.1f",
         width=100,
-        help="In percentage points of IoU: the second less the first.",
+        help="In percentage points of IoU: the first less the second.",
     )
     return frame, columns
 

@@ -36,7 +36,7 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
 
 def show(judging: Judging, found: Evaluation) -> None:
     """All of it, from the one number down to the single photo."""
-    names = " and ".join(messages.plain(verdict.endpoint) for verdict in found.verdicts)
+    names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.verdicts)
     st.subheader(f"{names} on {counted(found.photos, 'photo')}")
     _measures(found)
     _beside_jobs(found)
@@ -51,19 +51,18 @@ def show(judging: Judging, found: Evaluation) -> None:
 
 
 def _measures(found: Evaluation) -> None:
-    """The numbers of one endpoint; of two, those of the first with what the second gains."""
-    last = found.verdicts[-1]
+    """The numbers of the endpoint; where it is compared with another, how far it is ahead."""
+    first, other = found.verdicts[0], found.verdicts[-1]
     with st.container(horizontal=True, gap="small"):
         for name in FIRST:
             title, meaning = MEASURES[name]
-            value = last.measures[name]
-            less = value - found.verdicts[0].measures[name]
-            several = len(found.verdicts) > 1
-            delta = f"{less * 100:+.1f} points" if several and not math.isnan(less) else None
-            st.metric(title, _percent(value), delta=delta, border=True, help=meaning, width="stretch")
-    if len(found.verdicts) > 1:
-        first, second = (messages.plain(verdict.endpoint) for verdict in found.verdicts)
-        st.caption(f"The numbers of **{second}**, and how far they are from those of **{first}**.")
+            less = first.measures[name] - other.measures[name]
+            delta = f"{less * 100:+.1f} points" if other is not first and not math.isnan(less) else None
+            value = _percent(first.measures[name])
+            st.metric(title, value, delta=delta, border=True, help=meaning, width="stretch")
+    if other is not first:
+        names = messages.plain(first.endpoint), messages.plain(other.endpoint)
+        st.caption(f"The numbers of **{names[0]}**, and how far it is ahead of **{names[1]}**.")
     with st.expander("All scores"):
         rows = {
             MEASURES[name][0]: [verdict.measures[name] for verdict in found.verdicts] for name in MEASURES

@@ -212,13 +212,13 @@ def test_mask_is_kept_as_it_was_answered(tmp_path):
 
 
 def test_two_endpoints_on_the_same_photos(tmp_path):
-    """Two endpoints are compared on the photos that both answered; the difference is the second less the first."""
+    """Two endpoints are compared on the photos that both answered; the difference is the first less the second."""
     perfect, poor = Model(TRUTH % 255), Model(np.zeros((2, 4)), refuse=lambda shade: shade > 15)
     both = [asked(perfect, "a"), asked(poor, "b")]
     found = verdict_on([pair("x", 10), pair("y", 20)], both, tmp_path)
     assert [verdict.endpoint for verdict in found.verdicts] == ["a", "b"]
     assert found.photos == 1
-    assert found.difference.tolist() == pytest.approx([4 / 7 - 1, -1])
+    assert found.difference.tolist() == pytest.approx([1 - 4 / 7, 1])
     assert "only one of the two endpoints answered: 1 photo." in found.notes[0]
 
 

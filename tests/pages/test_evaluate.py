@@ -127,7 +127,7 @@ def test_mistake_leads_to_its_photos(open_evaluate, shore, evaluate, read_texts)
 
 
 def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, evaluate):
-    """Two endpoints are laid side by side with the difference of each class, and how far the second is ahead."""
+    """Two endpoints are laid side by side with the difference of each class, and how far the first is ahead."""
     poor = stub_endpoint(files={"answer.png": png(truth(40))})
     sandbox_server.loopback.client("s3").put_object(
         Bucket="stub-models", Key=f"{poor}/classes.json", Body=json.dumps(NAMES).encode()
@@ -136,9 +136,9 @@ def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, eval
     evaluate(app)
     table = next(frame.value for frame in app.dataframe if "difference" in frame.value)
     assert table["other"].round(2).tolist() == [62.5, 0]
-    assert table["difference"].round(2).tolist() == [-20.83, -66.67]
+    assert table["difference"].round(2).tolist() == [20.83, 66.67]
     delta = next(metric.delta for metric in app.metric if metric.label == "Mean IoU")
-    assert delta == "-43.8 points"
+    assert delta == "+43.8 points"
 
 
 def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):
@@ -225,6 +225,24 @@ def test_failures_are_told(open_evaluate, shore, evaluate, read_texts, faults):
     evaluate(app)
     assert len(faults.hits) == before + 1
     assert "1 failed" not in read_texts(app)
+
+
+def test_stopped(open_evaluate, shore, jpeg, run_until, read_texts, faults):  # noqa: PLR0917
+    """A run that is stopped is judged as far as it came, says so, and goes on from there when it is started again."""
+    for shade in range(60, 90):
+        for folder, data in (("JPEGImages", jpeg(shade=3 * shade)), ("SegmentationClass", png(truth()))):
+            suffix = "jpg" if folder == "JPEGImages" else "png"
+            (shore / folder / f"{shade}.{suffix}").write_bytes(data)
+    (shore / "ImageSets/Segmentation/val.txt").write_text("\n".join(map(str, range(60, 90))))
+    faults.add("delay", seconds=0.2, operation="InvokeEndpoint")
+    app = open_evaluate(shore)
+    button(app, "Evaluate").click().run()
+    run_until(app, lambda app: len(faults.hits) > 2)
+    button(app, "Stop").click().run()
+    run_until(app, lambda app: not [one for one in app.button if "Stop" in one.label])
+    assert "It was stopped after" in read_texts(app)
+    assert "of 30 photos" in read_texts(app)
+    assert len(faults.hits) < 30
 
 
 def test_truth_beside_a_photo(open_page, coast, jpeg, run_until, read_texts):
