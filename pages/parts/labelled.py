@@ -18,6 +18,7 @@ from core.datasets.source import TRAIN, VALIDATION, Split
 from core.endpoints import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
+from core.first_job import SANDBOX_DATA
 from core.settings import Settings
 from pages.parts import cached, judging, links, messages, state
 from pages.parts.work import digest
@@ -93,6 +94,14 @@ def _job(connection: Connection, serving: Serving) -> Load | None:
             "Its photos and masks must come from elsewhere: choose a folder, files or S3.",
             icon=":material/info:",
         )
+        if connection.is_sandbox:
+            st.button(
+                "Take the sandbox's drawn landscapes",
+                icon=":material/landscape:",
+                on_click=state.label_from_s3,
+                args=(f"{SANDBOX_DATA}validation/", f"{SANDBOX_DATA}validation_annotation/"),
+                help="Photos and masks that its demonstration of land cover was not trained on.",
+            )
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("The validation channel of the training job", width="content")

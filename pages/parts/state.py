@@ -259,6 +259,12 @@ _JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
 )
 
 
+def label_from_s3(photos: str, masks: str) -> None:
+    """Judge by the photos and masks below these S3 prefixes; in a callback."""
+    st.session_state[LABELLED] = "s3"
+    st.session_state[S3_PHOTOS], st.session_state[S3_MASKS] = photos, masks
+
+
 def judging() -> Judging | None:
     """This session's evaluation, on its way or done; None before the first."""
     found: Judging | None = st.session_state.get(_JUDGING)

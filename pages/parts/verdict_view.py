@@ -40,8 +40,8 @@ def show(judging: Judging, found: Evaluation) -> None:
     st.subheader(f"{names} on {counted(found.photos, 'photo')}")
     _measures(found)
     _beside_jobs(found)
-    for note in found.notes:
-        st.caption(f":material/info: {messages.plain(note)}")
+    if found.notes:
+        st.warning("\n\n".join(map(messages.plain, found.notes)), icon=":material/warning:")
     _failures(found)
     _downloads(judging, found)
     st.subheader("By class")
