@@ -66,7 +66,7 @@ def choose(connection: Connection, serving: Serving, settings: Settings) -> Load
     kind = st.segmented_control(
         "Photos with known masks",
         list(KINDS),
-        default="job",
+        default=None if state.chosen(state.LABELLED) else "job",  # it is also set by a button below
         format_func=KINDS.__getitem__,
         required=True,
         key=state.LABELLED,

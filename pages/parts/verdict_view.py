@@ -87,9 +87,11 @@ def _beside_jobs(found: Evaluation) -> None:
         st.markdown(
             f":material/model_training: The training job **{messages.plain(job.job)}** reported a validation mIOU of "
             f"**{_percent(job.best)}** at its best epoch and {_percent(job.last)} at its last; "
-            f"here {messages.plain(verdict.endpoint)} has **{_percent(verdict.scores.mean_iou)}**.",
-            help=WHY_JOBS_DIFFER,
+            f"here {messages.plain(verdict.endpoint)} has **{_percent(verdict.scores.mean_iou)}**."
         )
+    if found.jobs:
+        with st.expander("Why these two numbers may differ"):
+            st.write(WHY_JOBS_DIFFER)
 
 
 def _failures(found: Evaluation) -> None:
