@@ -1,7 +1,7 @@
 // The viewer itself: holds the picture and what a person set, and keeps page, panes and readout in step with them.
 // All of it happens in the browser; Python hears of nothing.
 
-const NO_PROBABILITIES = "This mask comes without probabilities: ask the endpoint for them to see how sure it is.";
+const NO_PROBABILITIES = "This is a mask alone: ask the endpoint for probabilities to see how sure it is.";
 
 class Viewer {
   constructor(root) {
