@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
-from core.datasets.masks import as_pairs, header, mask_kind, read_ids
+from core.datasets.masks import UNKNOWN_COLOR, as_pairs, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
-from core.errors import InputError
+from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
 from core.image import open_mask
 from core.wire.source import counted
@@ -90,8 +90,12 @@ def pair_up(photos: Iterable[str], masks: Iterable[str], only: Sequence[str] | N
 def pairs_in(
     photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
 ) -> tuple[list[Pair], Pairing]:
-    """The pairs of two folders, files in folders below left out. Raises InputError."""
-    pairing = pair_up(_files(photos, PHOTOGRAPHS), _files(masks, MASKS), only)
+    """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
+    found, truths = _files(photos, PHOTOGRAPHS), _files(masks, MASKS)
+    if photos.resolve() == masks.resolve():
+        truths = [path for path in truths if is_mask(Given(path, Path(path).read_bytes))]
+        found = [path for path in found if path not in set(truths)]
+    pairing = pair_up(found, truths, only)
     return _local(pairing.files, reader(names)), pairing
 
 
@@ -177,6 +181,11 @@ def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids
 
     def ids(data: bytes, name: str) -> NDArray[np.uint8]:
         found = open_mask(data, name) if not colors else read_ids(data, name, colors)
+        if colors and (found == UNKNOWN_COLOR).any():
+            raise ImageError(
+                f"{name} has pixels of a colour that no class has.",
+                todo="Name every colour in the file of class names; what is called void or ignore does not count.",
+            )
         return found if table is None else table[found]
 
     return ids

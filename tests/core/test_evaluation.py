@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from core.classes import Classes
+from core.datasets.names import read_names
 from core.errors import ImageError, InputError, ThrottledError
-from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list
+from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list, reader
 from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
 from core.evaluation.store import LINES, Store
 from core.evaluation.verdict import Evaluation, classes_of, judge, taken_for
@@ -308,3 +309,29 @@ def test_folders(tmp_path):
     assert found.notes == ()
     with pytest.raises(InputError, match="There is no folder"):
         pairs_in(tmp_path / "nowhere", tmp_path / "masks")
+
+
+def test_one_folder_for_both(tmp_path):
+    """Photos and masks may lie in one folder: what is grey or indexed, or is called a mask, is one."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "a.png").write_bytes(png(TRUTH))
+    Image.new("RGB", (4, 2)).save(tmp_path / "b.png")
+    (tmp_path / "b_mask.png").write_bytes(png(TRUTH))
+    pairs, found = pairs_in(tmp_path, tmp_path)
+    assert [(one.photo, one.mask) for one in pairs] == [("a.jpg", "a.png"), ("b.png", "b_mask.png")]
+    assert found.notes == ()
+
+
+def test_masks_in_colour(tmp_path):
+    """Masks in colour are read by the colours of a labelmap.txt; a colour that it does not name is refused."""
+    (tmp_path / "labelmap.txt").write_text("sea:0,0,255::\nland:0,170,0::\nvoid:9,9,9::\n")
+    names = read_names(tmp_path / "labelmap.txt")
+    colors = np.array([[[0, 0, 255], [0, 170, 0], [9, 9, 9]]], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(colors).save(file, "PNG")
+    assert reader(names)(file.getvalue(), "a.png").tolist() == [[0, 1, 255]]
+    colors[0, 0] = 1
+    file = io.BytesIO()
+    Image.fromarray(colors).save(file, "PNG")
+    with pytest.raises(InputError, match=r"a\.png has pixels of a colour that no class has"):
+        reader(names)(file.getvalue(), "a.png")
