@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import evaluate, jobs
+from commands import datasets, endpoints, evaluate, jobs
 from commands.asking import fit_of, make_folder, serving_named
 from commands.common import (
     FAILED,
@@ -28,7 +28,6 @@ from commands.common import (
     connected,
     console,
     print_error,
-    print_table,
     reporting,
     say,
 )
@@ -47,10 +46,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-endpoints = typer.Typer(help="The endpoints that can be asked.", no_args_is_help=True)
-app.add_typer(endpoints, name="endpoints")
+app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
 app.command()(evaluate.evaluate)
+app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]
 
@@ -104,31 +103,6 @@ def segment(
             outcome = Outcome(failed=[_failure(name, error) for name, error in missing])
             _segment_all(found, order, invoker(clients, serving.name), outcome, debug)
             _report(outcome, order, as_json)
-
-
-@endpoints.command("list")
-def list_endpoints(as_json: AsJson = False, debug: Debug = False) -> None:
-    """List the endpoints, newest first."""
-    with reporting(debug):
-        with connected() as clients:
-            from core.aws.endpoints import list_endpoints as ask
-
-            found = ask(clients)
-        rows = [
-            {
-                "name": row.name,
-                "status": row.status,
-                "created_at": row.created_at.isoformat(" ", "seconds"),
-                "modified_at": row.modified_at.isoformat(" ", "seconds"),
-            }
-            for row in found.endpoints
-        ]
-        if as_json:
-            print(json.dumps({"endpoints": rows, "complete": found.complete}, indent=1))
-        else:
-            print_table("Endpoints", rows)
-        if not found.complete:
-            say("There are more endpoints than these.")
 
 
 @app.command("image-uri")

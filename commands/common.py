@@ -49,13 +49,23 @@ class Reached:
 @contextmanager
 def reached() -> Iterator[Reached]:
     """AWS or the sandbox, as the settings have it."""
-    from core.aws.connection import Connection, clients, connect
+    from core.aws.connection import clients, connect
 
     settings = Settings.from_environ(os.environ)
     if settings.mode == "aws":
         yield Reached(clients(connect(settings)), ends_with_us=False)
         return
-    with _sandbox(settings.sandbox_dir) as (address, ours):
+    with reached_sandbox() as place:
+        yield place
+
+
+@contextmanager
+def reached_sandbox() -> Iterator[Reached]:
+    """The sandbox, whatever the mode is."""
+    from core.aws.connection import Connection, clients
+
+    folder = Settings.from_environ(os.environ).sandbox_dir
+    with _sandbox(folder) as (address, ours):
         found = Connection(address.region, address.url, None, address.access_key, address.secret_key)
         yield Reached(clients(found), ours)
 

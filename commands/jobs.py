@@ -13,6 +13,7 @@ import typer
 from commands import launch as launching
 from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
 from commands.follow import follow_to_end, print_events
+from commands.plans import DryRun, Yes, ask_and_do
 
 if TYPE_CHECKING:
     from core.cost import PriceTable
@@ -171,8 +172,8 @@ def logs(
 def stop(
     name: Name,
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, and do nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -182,7 +183,7 @@ def stop(
         from core.plans import plan_stop
 
         plan = plan_stop(describe_job(clients, name))
-        if launching.carry_out(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
             say(f"The job {name} is stopping.")
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import FAILED, AsJson, Debug, Reached, print_json, reached, reporting, say
+from commands.common import AsJson, Debug, Reached, reached, reporting, say
 from commands.follow import follow_to_end
+from commands.plans import DryRun, Yes, ask_and_do
 from core.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from core.aws.connection import Clients
     from core.hyperparameters import Problem
-    from core.plans import Plan
     from core.training import TrainingSpec
 
 DAY = 86_400
@@ -45,8 +44,6 @@ Runtime = Annotated[str, typer.Option("--max-runtime", metavar="TIME", help="Suc
 Spot = Annotated[bool | None, typer.Option("--spot/--no-spot", help="Use spare capacity, which is cheaper.")]
 Wait = Annotated[str, typer.Option("--max-wait", metavar="TIME", help="Of a spot job, with its run time.")]
 Checkpoints = Annotated[str, typer.Option(metavar="S3-PREFIX", help="Where a spot job keeps checkpoints.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Then print its log until it ends.")]
 
 
@@ -115,29 +112,6 @@ def clone(
         _start(place, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
-def carry_out(clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
-    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
-    if dry_run:
-        print(plan.to_json() if as_json else plan)
-        say("This is a dry run: nothing was done.")
-        return False
-    if not yes:
-        say(str(plan))
-        if not sys.stdin.isatty():
-            raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
-        if not typer.confirm("Do it?", err=True):
-            say("Nothing was done.")
-            raise typer.Exit(FAILED)
-    from core.aws.execute import execute
-
-    outcome = execute(clients, plan)
-    if outcome.recovered:
-        say("AWS's reply was lost on its way, but a second look shows that it was done.")
-    if as_json:
-        print_json(**plan.to_dict(), done=True, recovered=outcome.recovered)
-    return True
-
-
 def _start(
     place: Reached,
     spec: TrainingSpec,
@@ -164,7 +138,7 @@ def _start(
     plan = plan_launch(spec, prices(place.clients, notes=reasons), warnings=warnings)
     for reason in reasons:
         say(reason)
-    if not carry_out(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+    if not ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
     say(f"The job {spec.name} has started.")
     if place.ends_with_us and not follow:

@@ -126,10 +126,20 @@ class Estimate:
             "source": self.source,
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Estimate:
+        """What `to_dict` gave."""
+        return cls(from_exact(data["usd_per_hour"]), from_exact(data["usd_at_max"]), data["source"])
+
 
 def exact(amount: Money | None) -> str | None:
-    """For JSON."""
+    """An amount as text, so that JSON does not round it."""
     return None if amount is None else str(amount.usd)
+
+
+def from_exact(text: str | None) -> Money | None:
+    """What `exact` gave."""
+    return None if text is None else Money(Decimal(text))
 
 
 def shipped_prices(region: str) -> PriceTable:

@@ -251,7 +251,7 @@ def _filled(rule: Rule, job: TrainingJob, text: str, found: re.Match[str]) -> Di
         "hint": f" Did you mean {near[0]}?" if near and name not in BY_NAME else "",
     }
     return Diagnosis(
-        rule.title, rule.cause.format(**words), rule.todo.format(**words), _around(text, found.start())
+        rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, found.start())
     )
 
 
@@ -264,18 +264,18 @@ def _unknown(job: TrainingJob, last_lines: Sequence[str] | None) -> Diagnosis:
             "The job has no log: its container never ran. The machine, the image, the role or the data were not "
             "there for it.",
             "Read AWS's reason below; check image, role and channels.",
-            _around(reason, 0),
+            around(reason, 0),
         )
     error = next((line for line in reversed(last_lines or ()) if level(line) == "error"), "")
     return Diagnosis(
         "It failed",
         "AWS gives the reason below." if reason else "AWS gives no reason.",
         "Look at the end of the log, above all at its first error.",
-        _around(reason or plain(error), 0),
+        around(reason or plain(error), 0),
     )
 
 
-def _around(text: str, place: int) -> str:
+def around(text: str, place: int) -> str:
     """The text, or so much of a long one that the place found stands in it."""
     if len(text) <= MAX_EVIDENCE:
         return text.strip()

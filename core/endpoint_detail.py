@@ -82,11 +82,15 @@ class EndpointDetail:
 class Users:
     """Who else uses what belongs to some endpoints, so that it must stay when they go.
 
-    configs: configuration -> the other endpoints that use it.
-    models:  model -> the other endpoints and configurations that use it, in words.
-    blind:   why it could not be seen who uses what: then no configuration and no model goes. Empty where it was seen.
+    configs:     configuration -> who else uses it, in words such as "the endpoint roads".
+    models:      model -> the same.
+    old_configs: endpoint -> configurations that earlier updates of it left.
+    old_models:  endpoint -> models that earlier updates of it left.
+    blind:       why it could not be seen who uses what: then no configuration and no model goes; empty where it was.
     """
 
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    old_configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    old_models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     blind: str = ""

@@ -3,8 +3,9 @@
 CoreError                      what happened, why, what to do now
 ├── InputError                 what a person gave us cannot be used
 │   ├── SettingsError          an environment variable or option
-│   └── ImageError             a photograph or mask
-├── DecodeError                an endpoint's answer is not what its content type says
+│   ├── ImageError             a photograph or mask
+│   └── ArtifactError          a model.tar.gz
+├── DecodeError                bytes are not what they should be, such as an endpoint's answer
 └── AwsError                   AWS, or the sandbox, refused or failed
     ├── UnreachableError       nothing answers at the address
     ├── TimedOutError          something answers, but not in time
@@ -14,6 +15,7 @@ CoreError                      what happened, why, what to do now
     ├── ThrottledError         too many calls
     ├── NotFoundError          no such endpoint, bucket, object, ...
     ├── NotReadyError          it exists, but is not in service (yet)
+    ├── TakenError             the name belongs to something else, or it is in use
     ├── TooLargeError          above the request limit
     ├── ModelError             the model's container failed; carries the link to its log
     └── UnexpectedAnswerError  a success whose body lacks what it must have
@@ -52,8 +54,12 @@ class ImageError(InputError):
     """A photograph or mask cannot be used."""
 
 
+class ArtifactError(InputError):
+    """A model.tar.gz cannot be served."""
+
+
 class DecodeError(CoreError):
-    """An endpoint's answer does not hold what it should.
+    """An endpoint's answer, or a file of weights, does not hold what it should.
 
     found:  what stands in the bytes.
     wanted: what should stand there.
@@ -110,6 +116,10 @@ class NotFoundError(AwsError):
 
 class NotReadyError(AwsError):
     """The thing that was named exists, but cannot be used yet."""
+
+
+class TakenError(AwsError):
+    """The name belongs to something else, or the thing is in use."""
 
 
 class TooLargeError(AwsError):

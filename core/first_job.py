@@ -15,6 +15,7 @@ INSTANCE = "ml.g4dn.xlarge"
 
 SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
 SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
+SANDBOX_MODELS = "s3://segdeck-sandbox/models/"
 SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
 SANDBOX_CLASSES = {"num_classes": "6"}
 """Of the data at `SANDBOX_DATA`."""

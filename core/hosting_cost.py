@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.cost import NOTHING, Money, PriceTable, exact
+from core.cost import NOTHING, Money, PriceTable, exact, from_exact
 from core.endpoints import Endpoint, Variant
 
 HOURS_A_MONTH = 730
@@ -56,6 +56,11 @@ class HostingPrice:
             "source": self.source,
             "unknown": list(self.unknown),
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> HostingPrice:
+        """What `to_dict` gave."""
+        return cls(from_exact(data["usd_per_hour"]), data["source"], tuple(data["unknown"]))
 
 
 @dataclass(frozen=True, slots=True)

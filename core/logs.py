@@ -1,4 +1,4 @@
-"""Lines of a job's log, as they come from CloudWatch Logs."""
+"""Lines of a log, as they come from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
 
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 """Streams in it are called JOB/algo-1-NUMBER (developer guide, "Log SageMaker events with CloudWatch")."""
+
+ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
+"""Each endpoint has a group below it, with streams called VARIANT/INSTANCE."""
 
 MAX_LINE = 4_000
 """Characters of a line that are looked at: enough for any metric, too few to make a search slow."""

@@ -12,19 +12,29 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.cost import Estimate, PriceTable, estimate
+from core.datasets.transfer import UploadOrder
 from core.errors import InputError
 from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
 Verb = Literal[
-    "launch", "stop", "deploy", "update", "scale", "autoscale", "stop autoscaling", "delete", "clean up"
+    "launch",
+    "stop",
+    "upload",
+    "deploy",
+    "update",
+    "scale",
+    "autoscale",
+    "stop autoscaling",
+    "delete",
+    "clean up",
 ]
 
 StepState = Literal["start", "waiting", "done", "recovered", "already"]
 """Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan."""
 
-Wait = Literal["", "endpoint_deleted"]
-"""What a step waits for after its call, before the next one."""
+Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
+"""What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
 
 Price = Estimate | HostingPrice
 """Both have `figures`, each with its name, a `source`, and `to_dict`."""
@@ -102,6 +112,19 @@ class Plan:
         """The same plan always gives the same text."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """What `to_dict` gave. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        price = data["price"]
+        return cls(
+            verb=data["verb"],
+            target=data["target"],
+            steps=tuple(ApiCall(**step) for step in data["steps"]),
+            price=price and (Estimate if "usd_at_max" in price else HostingPrice).from_dict(price),
+            warnings=tuple(data["warnings"]),
+            undo=data["undo"],
+        )
+
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
     """Start a training job. Check it with `core.preflight` first, and pass on what that warns of."""
@@ -142,6 +165,15 @@ def plan_stop(job: TrainingJob) -> Plan:
     return Plan(
         "stop", job.name, (call,), None, (warning,), "a stopped job cannot go on; clone it to run it again."
     )
+
+
+def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
+    """Bring a data set into S3. Check it first, and pass on what that warns of."""
+    what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {order.folder} to {order.uri}."
+    replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
+    call = ApiCall("s3", "PutObjects", order.to_params(), what)
+    undo = f"delete the objects under {order.uri}; the files here are only read."
+    return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
 def _price(price: Price) -> str:

@@ -66,25 +66,27 @@ def preflight(
     """
     found = check_spec(spec, families=families, sandbox=sandbox)
     found += _incremental(spec, previous)
-    files = {
-        channel.name: _files(channel, listing[channel.name])
-        for channel in spec.channels
-        if channel.name in listing
-    }
-    found += [
-        Problem(
-            name, f"There is no object under {_uri(spec, name)}. Upload the data, or correct the address."
-        )
+    files = _all_files(spec.channels, listing)
+    found += check_objects(spec.channels, listing)
+    found += _samples(spec, files)
+    found += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(found)]
+    order = ("error", "warning", "note")
+    return sorted(found, key=lambda problem: order.index(problem.severity))
+
+
+def check_objects(channels: Collection[Channel], listing: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """What the names of the objects in channels tell, whatever the job; see `preflight`."""
+    uris = {channel.name: channel.uri for channel in channels}
+    files = _all_files(channels, listing)
+    found = [
+        Problem(name, f"There is no object under {uris[name]}. Upload the data, or correct the address.")
         for name, keys in files.items()
         if not keys
     ]
     for images, masks in PAIRS:
         found += _suffixes(files, images, (".jpg", ".jpeg")) + _suffixes(files, masks, (".png",))
         found += _pairs(files, images, masks)
-    found += _samples(spec, files)
-    found += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(found)]
-    order = ("error", "warning", "note")
-    return sorted(found, key=lambda problem: order.index(problem.severity))
+    return found
 
 
 def _identity(spec: TrainingSpec) -> list[Problem]:
@@ -286,6 +288,10 @@ def _incremental(spec: TrainingSpec, previous: Mapping[str, str] | None) -> list
     ]
 
 
+def _all_files(channels: Iterable[Channel], listing: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    return {one.name: _files(one, listing[one.name]) for one in channels if one.name in listing}
+
+
 def _files(channel: Channel, keys: Sequence[str]) -> list[str]:
     """The keys that are files of this channel: no folder markers, and nothing of `train_annotation` in `train`."""
     prefix = channel.uri.removeprefix("s3://").partition("/")[2]
@@ -378,11 +384,6 @@ def _stem(key: str) -> str:
     """A file's name without its ending, by which pictures and masks pair up."""
     name = key.rpartition("/")[2]
     return name.rpartition(".")[0] or name
-
-
-def _uri(spec: TrainingSpec, name: str) -> str:
-    channel = spec.channel(name)
-    return channel.uri if channel else name
 
 
 def _no_s3(name: str, uri: str) -> Problem:

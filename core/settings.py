@@ -78,6 +78,14 @@ class Settings:
     state_dir: Path = PROJECT / ".segdeck"
     max_upload_bytes: int = MAX_UPLOAD_MB * 1_000_000
 
+    @property
+    def journal_dir(self) -> Path:
+        """Where changes are written down: each account's apart, as a name in one means nothing in another."""
+        parts = ["sandbox"]
+        if self.mode == "aws":
+            parts = ["aws", self.aws_url or "", self.profile or "", self.region or ""]
+        return self.state_dir / re.sub(r"[^\w.-]+", "_", "-".join(filter(None, parts)))
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read `VARIABLES`; an empty value counts as not set. Raises SettingsError, naming the variable."""

@@ -17,7 +17,7 @@ STEPS = int(timedelta(days=DAYS) / STEP) + 1
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Calls of one endpoint, of all its variants together.
+    """Calls of one endpoint, of all the variants it has now together.
 
     begin: when the first step begins; aware, UTC, a multiple of six hours.
     calls: in each of `STEPS` steps, oldest first; the last one is under way.

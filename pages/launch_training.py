@@ -45,9 +45,9 @@ def main() -> None:
 
 def _fill(origin: Origin) -> None:
     """Once for each origin; from then on the form is its visitor's."""
-    if state.form_filled_from() != origin.source:
+    if state.LAUNCH.filled_from() != origin.source:
         name = new_name(origin.spec.name, times.now())
-        state.fill_form(origin.source, launch_fields.to_fields(replace(origin.spec, name=name)))
+        state.LAUNCH.fill(origin.source, launch_fields.to_fields(replace(origin.spec, name=name)))
 
 
 def _form(checked: Checked, origin: Origin, prices: PriceTable, *, sandbox: bool) -> None:
@@ -68,7 +68,7 @@ def _before_it_starts(connection: Connection, checked: Checked, origin: Origin, 
 
 
 def _show(name: str) -> None:
-    state.forget_form()
+    state.LAUNCH.forget()
     st.switch_page(links.TRAINING_JOB, query_params={state.JOB: name})
 
 

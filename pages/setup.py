@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.endpoints import in_words
 from core.errors import CoreError
 from core.settings import Settings
-from pages.parts import cached, messages, state, upstream
+from pages.parts import cached, links, messages, state, upstream
 
 
 def main() -> None:
@@ -57,6 +57,7 @@ def _endpoints(connection: Connection) -> None:
             "Endpoints",
             CoreError("None is in service.", why="; ".join(others), todo=_how_to_get_one(connection)),
         )
+        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
 def _how_to_get_one(connection: Connection) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sandbox.launcher import Address, default_dir, running
 
 if TYPE_CHECKING:
-    from sandbox.lifecycle import Programs
+    from sandbox.host import Programs
     from sandbox.server import Sandbox
 
 SETTLE_SECONDS = 90.0

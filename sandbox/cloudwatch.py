@@ -1,11 +1,12 @@
-"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9, for two weeks.
+"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9.
 
 Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol that boto3 and
 the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
 
 A point is a value with its count, or a statistic set. Points fall into periods that begin at whole multiples of the
-period since 1970. A percentile is the smallest value that at least that share of the samples does not exceed; as in
-AWS there is none for a period with a statistic set of differing values.
+period since 1970; what is made of them is in `sandbox.cloudwatch_statistics`.
+
+Points are whole for 15 days, and statistic sets of an hour each for 455 days; AWS keeps as long, in three steps.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.cloudwatch_statistics import PLAIN, Bucket, invalid, points_of
 from sandbox.protocol import (
     ApiError,
     Params,
@@ -42,48 +43,22 @@ create table if not exists point(
     count real not null, sum real not null, low real not null, high real not null);
 create index if not exists point_time on point(metric, time);
 """
-KEPT_SECONDS = 14 * 86_400
+_OF_METRIC = """
+from point where metric = (select id from metric where namespace = ?2 and name = ?3 and dimensions = ?4)
+and time >= ?5 and time < ?6 and (?7 is null or unit = ?7)
+"""
+_POINTS = f"select time / ?1 * ?1, unit, count, sum, low, high {_OF_METRIC} order by time"
+_TOTALS = "sum(count), sum(sum), min(low), max(high)"
+_SUMS = f"select time / ?1 * ?1, unit, {_TOTALS} {_OF_METRIC} group by 1, 2 order by 1"
+TAKEN_SECONDS = 14 * 86_400  # how old a datum may be that is put, and a metric's last that is listed
+WHOLE_SECONDS = 15 * 86_400
+KEPT_SECONDS = 455 * 86_400
 _FUTURE_SECONDS = 2 * 3600
 _ACTIVE_SECONDS = 3 * 3600
 _MAX_POINTS = 100_800  # of one GetMetricData answer
 _MAX_STATISTICS = 1440  # data points of one GetMetricStatistics answer
 _PAGE = 500  # metrics of one ListMetrics answer
 _MAX_BODY = 16 << 20
-_PLAIN = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
-_PERCENTILE = re.compile(r"p(100|[0-9]{1,2}(?:\.[0-9]{1,10})?)")
-
-
-@dataclass(slots=True)
-class Bucket:
-    """The samples of one period. values: (value, count) pairs, for percentiles; None where they are not known."""
-
-    count: float = 0.0
-    sum: float = 0.0
-    low: float = math.inf
-    high: float = -math.inf
-    values: list[tuple[float, float]] | None = field(default_factory=list)
-
-    def add(self, count: float, total: float, low: float, high: float) -> None:
-        """Take one stored point."""
-        self.count += count
-        self.sum += total
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        if low != high:
-            self.values = None
-        elif self.values is not None:
-            self.values.append((low, count))
-
-    def statistic(self, name: str) -> float | None:
-        """A statistic by CloudWatch's name; None where it is not known. Raises ApiError for one not offered."""
-        if name in _PLAIN:
-            average = self.sum / self.count
-            return dict(zip(_PLAIN, (average, self.sum, self.low, self.high, self.count), strict=True))[name]
-        found = _PERCENTILE.fullmatch(name)
-        if found is None:
-            raise _invalid(
-                f"The sandbox offers the statistics {', '.join(_PLAIN)} and p0 to p100; found {name!r}."
-            )
-        return None if self.values is None else _percentile(self.values, float(found[1]) / 100)
 
 
 class CloudWatch:
@@ -96,9 +71,7 @@ class CloudWatch:
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=normal")
         self._db.executescript(_SCHEMA)
-        oldest = clock() - KEPT_SECONDS
-        self._db.execute("delete from point where time < ?", (oldest,))
-        self._db.execute("delete from metric where last < ?", (oldest,))
+        self._age()
         self._operations: dict[str, Callable[[Params], Params | None]] = {
             "PutMetricData": self._put,
             "GetMetricData": self._get_data,
@@ -107,6 +80,21 @@ class CloudWatch:
             "DescribeAlarms": lambda _: {"MetricAlarms": [], "CompositeAlarms": []},
             "DescribeAlarmsForMetric": lambda _: {"MetricAlarms": []},
         }
+
+    def _age(self) -> None:
+        """Old points become one an hour, and then go, as in AWS."""
+        now = self._clock()
+        cut, oldest = int(now - WHOLE_SECONDS) // 3600 * 3600, now - KEPT_SECONDS
+        with self._db:
+            self._db.execute("begin immediate")
+            aged = self._db.execute(
+                "select metric, time / 3600 * 3600, unit, sum(count), sum(sum), min(low), max(high) from point "
+                "where time >= ? and time < ? group by 1, 2, 3",
+                (oldest, cut),
+            ).fetchall()
+            self._db.execute("delete from point where time < ?", (cut,))
+            self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", aged)
+            self._db.execute("delete from metric where last < ?", (oldest,))
 
     def call(self, operation: str, params: Params) -> Params:
         """The result of one operation; times are seconds since 1970. Raises ApiError."""
@@ -119,9 +107,7 @@ class CloudWatch:
         try:
             operation = target_operation(environ)
             if not operation:
-                raise _invalid(
-                    "The sandbox's CloudWatch speaks JSON only, as boto3 and the AWS CLI do today."
-                )
+                raise invalid("The sandbox's CloudWatch speaks JSON only, as boto3 and the AWS CLI do today.")
             body = _body(environ)
             reply = call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
         except ApiError as error:
@@ -138,13 +124,23 @@ class CloudWatch:
 
     def _put(self, params: Params) -> None:
         if params.get("EntityMetricData"):
-            raise _invalid("The sandbox does not offer EntityMetricData; give MetricData.")
+            raise invalid("The sandbox does not offer EntityMetricData; give MetricData.")
         now = self._clock()
-        data = [(datum, _points(datum), _moment(datum, now)) for datum in params.get("MetricData", [])]
+        for datum in params.get("MetricData", []):
+            if not now - TAKEN_SECONDS <= datum.get("Timestamp", now) <= now + _FUTURE_SECONDS:
+                raise invalid(
+                    "A Timestamp must be within the past two weeks and no more than two hours in the future."
+                )
+        self.keep(params["Namespace"], params.get("MetricData", []))
+
+    def keep(self, namespace: str, metric_data: Sequence[Params]) -> None:
+        """Put data of any age, as what was measured elsewhere has. Raises ApiError when they are not valid."""
+        now = self._clock()
+        data = [(datum, points_of(datum), _moment(datum, now)) for datum in metric_data]
         with self._lock, self._db:
             self._db.execute("begin immediate")
             for datum, points, at in data:
-                metric = self._metric(params["Namespace"], datum, at)
+                metric = self._metric(namespace, datum, at)
                 rows = [(metric, at, datum.get("Unit", "None"), *point) for point in points]
                 self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -164,7 +160,7 @@ class CloudWatch:
     def _get_data(self, params: Params) -> Params:
         queries = params["MetricDataQueries"]
         if len({query["Id"] for query in queries}) < len(queries):
-            raise _invalid("The values for parameter id in MetricDataQueries are not unique.")
+            raise invalid("The values for parameter id in MetricDataQueries are not unique.")
         ascending = params.get("ScanBy") == "TimestampAscending"
         results = [self._result(query, params, ascending=ascending) for query in queries]
         shown = [
@@ -176,10 +172,9 @@ class CloudWatch:
         """One query's result with all its points."""
         asked = query.get("MetricStat")
         if asked is None or query.get("Expression"):
-            raise _invalid(
-                f"The sandbox offers no metric math nor SEARCH; found {query.get('Expression')!r}."
-            )
-        buckets = self._buckets(asked["Metric"], params, asked["Period"], asked.get("Unit"))
+            raise invalid(f"The sandbox offers no metric math nor SEARCH; found {query.get('Expression')!r}.")
+        whole = asked["Stat"] not in PLAIN
+        buckets = self._buckets(asked["Metric"], params, asked["Period"], asked.get("Unit"), whole=whole)
         merged: dict[int, float] = {}
         for (at, _), bucket in buckets.items():
             value = bucket.statistic(asked["Stat"])
@@ -205,7 +200,8 @@ class CloudWatch:
                 f"You have requested up to {count:,} datapoints, which exceeds the limit of {_MAX_STATISTICS:,}. "
                 "You may reduce the datapoints requested by increasing Period, or decreasing the time range.",
             )
-        buckets = self._buckets(params, params, params["Period"], params.get("Unit"))
+        whole = bool(extended)
+        buckets = self._buckets(params, params, params["Period"], params.get("Unit"), whole=whole)
         points = []
         for (at, unit), bucket in sorted(buckets.items()):
             percentiles = {name: bucket.statistic(name) for name in extended}
@@ -215,27 +211,29 @@ class CloudWatch:
         return {"Label": params["MetricName"], "Datapoints": points}
 
     def _buckets(
-        self, metric: Params, span: Params, period: int, unit: str | None
+        self, metric: Params, span: Params, period: int, unit: str | None, *, whole: bool
     ) -> dict[tuple[int, str], Bucket]:
-        """The samples from StartTime (down to a whole period) up to EndTime, by (start of the period, unit)."""
+        """The samples from StartTime (down to a whole period) up to EndTime, by (start of the period, unit).
+
+        whole: with each point's value, for percentiles; else SQLite adds them up, which is much quicker.
+        """
         if period not in {1, 5, 10, 20, 30} and period % 60:
-            raise _invalid("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
+            raise invalid("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
         if span["StartTime"] >= span["EndTime"]:
-            raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
+            raise invalid("The parameter StartTime must be less than the parameter EndTime.")
         rows = self._all(
-            "select time, unit, count, sum, low, high from point where metric = "
-            "(select id from metric where namespace = ? and name = ? and dimensions = ?) "
-            "and time >= ? and time < ? and (? is null or unit = ?) order by time",
+            _POINTS if whole else _SUMS,
+            period,
             *(metric.get("Namespace", ""), metric.get("MetricName", ""), _dimensions(metric)),
-            *(span["StartTime"] // period * period, span["EndTime"], unit, unit),
+            *(span["StartTime"] // period * period, span["EndTime"], unit),
         )
         buckets: dict[tuple[int, str], Bucket] = {}
         for at, its_unit, *point in rows:
-            buckets.setdefault((at // period * period, its_unit), Bucket()).add(*point)
+            buckets.setdefault((at, its_unit), Bucket()).add(*point)
         return buckets
 
     def _list(self, params: Params) -> Params:
-        oldest = self._clock() - _ACTIVE_SECONDS if params.get("RecentlyActive") else 0
+        oldest = self._clock() - (_ACTIVE_SECONDS if params.get("RecentlyActive") else TAKEN_SECONDS)
         rows = self._all(
             "select namespace, name, dimensions from metric where (? is null or namespace = ?) "
             "and (? is null or name = ?) and last >= ? order by namespace, name, dimensions",
@@ -266,45 +264,9 @@ class CloudWatch:
             return self._db.execute(sql, values).fetchall()
 
 
-def _percentile(values: list[tuple[float, float]], share: float) -> float:
-    """The smallest value that at least `share` of the samples does not exceed. values: (value, count), any order."""
-    ordered = sorted(values)
-    wanted = share * sum(count for _, count in ordered)
-    reached = 0.0
-    for value, count in ordered:
-        reached += count
-        # A little slack: 0.9 * 10 samples is 9 of them, whatever the last binary digit says.
-        if reached >= wanted - 1e-9:
-            return value
-    return ordered[-1][0]
-
-
-def _points(datum: Params) -> list[tuple[float, float, float, float]]:
-    """A datum's points as (count, sum, low, high)."""
-    if (whole := datum.get("StatisticValues")) is not None:
-        points = [(whole["SampleCount"], whole["Sum"], whole["Minimum"], whole["Maximum"])]
-    else:
-        values = datum["Values"] if "Values" in datum else [datum["Value"]] if "Value" in datum else []
-        counts = datum.get("Counts") or [1.0] * len(values)
-        if not values or len(counts) != len(values):
-            raise _invalid(
-                "A datum needs a Value, or StatisticValues, or Values with as many Counts or none."
-            )
-        points = [(count, value * count, value, value) for value, count in zip(values, counts, strict=True)]
-    if not all(map(math.isfinite, (number for point in points for number in point))):
-        raise _invalid("A value must be a finite number.")
-    if any(point[0] <= 0 for point in points):
-        raise _invalid("A count of samples must be above zero.")
-    return points
-
-
 def _moment(datum: Params, now: float) -> int:
     """A datum's time in seconds, cut to the minute unless it is of high resolution."""
     at = datum.get("Timestamp", now)
-    if not now - KEPT_SECONDS <= at <= now + _FUTURE_SECONDS:
-        raise _invalid(
-            "A Timestamp must be within the past two weeks and no more than two hours in the future."
-        )
     return int(at) if datum.get("StorageResolution") == 1 else int(at) // 60 * 60
 
 
@@ -355,7 +317,3 @@ def _body(environ: dict[str, Any]) -> bytes:
     if len(plain) > _MAX_BODY:
         raise ApiError("RequestEntityTooLargeException", f"The body is above {_MAX_BODY} bytes.", 413)
     return plain
-
-
-def _invalid(message: str) -> ApiError:
-    return ApiError("InvalidParameterValue", message)

@@ -1,87 +1,20 @@
-"""SageMaker's control plane: the operations on models, endpoint configurations, endpoints and tags.
+"""SageMaker's control plane: the operations on models, endpoint configurations and tags.
 
-`Control.call` looks an operation up in one table; another group of operations (training, search) is another class
-with a table of its own, given to `Control`.
+`Control.call` looks an operation up in one table; another group of operations (endpoints, training, search) is
+another class with a table of its own, given to `Control`.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox.lifecycle import Endpoints
-from sandbox.limits import Place
-from sandbox.listing import Listing
 from sandbox.protocol import ApiError, Params, unknown_operation
-from sandbox.store import Document, Store
+from sandbox.resources import Operation, Resources
+from sandbox.store import Document
 
-Operation = Callable[[Params], Params | None]
 MAX_TAGS = 50
-# Kind, as ARNs and the store spell it -> the prefix of its members, and its name in error messages.
-_PREFIX = {
-    "model": "Model",
-    "endpoint-config": "EndpointConfig",
-    "endpoint": "Endpoint",
-    "training-job": "TrainingJob",
-}
-_WORDS = {
-    "model": "model",
-    "endpoint-config": "endpoint configuration",
-    "endpoint": "endpoint",
-    "training-job": "training job",
-}
-
-
-class Resources:
-    """The stored documents under SageMaker's names and with its errors."""
-
-    def __init__(self, store: Store, place: Place, clock: Callable[[], float] = time.time) -> None:
-        self.store, self.clock = store, clock
-        self._arn = f"arn:aws:sagemaker:{place.region}:{place.account}"
-
-    def arn(self, kind: str, name: str) -> str:
-        return f"{self._arn}:{kind}/{name.lower()}"
-
-    def get(self, kind: str, name: str) -> Document:
-        """Raises ApiError ValidationException when there is none."""
-        document = self.store.get(kind, name)
-        if document is None:
-            raise ApiError("ValidationException", f'Could not find {_WORDS[kind]} "{self.arn(kind, name)}".')
-        return document
-
-    def create(self, kind: str, name: str, members: Params) -> Params:
-        """Store a new document with its ARN and times; the answer of a Create operation. Raises ApiError."""
-        now, member = self.clock(), f"{_PREFIX[kind]}Arn"
-        document = {**members, member: self.arn(kind, name), "CreationTime": now, "LastModifiedTime": now}
-        if not self.store.insert(kind, name, document):
-            text = f'Cannot create already existing {_WORDS[kind]} "{document[member]}".'
-            raise ApiError("ValidationException", text)
-        return {member: document[member]}
-
-    def delete(self, kind: str, name: str) -> None:
-        """Raises ApiError when there is none."""
-        self.get(kind, name)
-        self.store.delete(kind, name)
-
-    def page(self, kind: str, member: str, params: Params, *, status: str | None = None) -> Params:
-        """The answer of a List operation: one page under `member`."""
-        listing = Listing(f"{_PREFIX[kind]}Name", status)
-        documents, token = listing.page(self.store.view(kind), params)
-        return {member: documents, "NextToken": token}
-
-    def by_arn(self, arn: str) -> tuple[str, str]:
-        """Kind and name of what an ARN stands for. Raises ApiError when nothing does."""
-        kind, _, name = arn.split(":", 5)[-1].partition("/")
-        if kind not in _PREFIX or self.arn(kind, name) != arn.lower():
-            raise ApiError("ValidationException", f'Could not find resource "{arn}".')
-        self.get(kind, name)
-        return kind, name
-
-    def is_training_job(self, arn: str) -> bool:
-        kind, _, name = arn.split(":", 5)[-1].partition("/")
-        known = kind == "training-job" and self.arn(kind, name) == arn.lower()
-        return known and self.store.get(kind, name) is not None
+_NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")
 
 
 class Models:
@@ -128,6 +61,9 @@ class EndpointConfigs:
         }
 
     def create(self, params: Params) -> Params:
+        for member in _NOT_SERVED:
+            if params.get(member):
+                raise ApiError("ValidationException", f"The sandbox offers no {member} of an endpoint.")
         variants = [self._variant(variant) for variant in params["ProductionVariants"]]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) != len(names):
@@ -146,49 +82,6 @@ class EndpointConfigs:
                 raise ApiError("ValidationException", text)
         self._resources.get("model", variant["ModelName"])
         return {"InitialVariantWeight": 1.0, **variant}
-
-
-class EndpointOperations:
-    def __init__(self, resources: Resources, endpoints: Endpoints) -> None:
-        self._resources, self._endpoints = resources, endpoints
-
-    def operations(self) -> dict[str, Operation]:
-        resources = self._resources
-        status = "EndpointStatus"
-        return {
-            "CreateEndpoint": self.create,
-            "DescribeEndpoint": lambda params: resources.get("endpoint", params["EndpointName"]),
-            "DeleteEndpoint": self.delete,
-            "ListEndpoints": lambda params: resources.page("endpoint", "Endpoints", params, status=status),
-        }
-
-    def create(self, params: Params) -> Params:
-        """The endpoint remembers its variants and containers: it lives on when its config or model is deleted."""
-        config = self._resources.get("endpoint-config", params["EndpointConfigName"])
-        variants = [
-            {**variant, "_container": self._container(variant)} for variant in config["ProductionVariants"]
-        ]
-        members = {**params, "EndpointStatus": "Creating", "_variants": variants}
-        result = self._resources.create("endpoint", params["EndpointName"], members)
-        self._endpoints.start(params["EndpointName"])
-        return result
-
-    def _container(self, variant: Document) -> Document:
-        model = self._resources.get("model", variant["ModelName"])
-        container: Document = model.get("PrimaryContainer") or model["Containers"][0]
-        return container
-
-    def delete(self, params: Params) -> None:
-        document = self._resources.get("endpoint", params["EndpointName"])
-
-        def mark(document: Document) -> None:
-            if document["EndpointStatus"] not in {"InService", "Failed", "OutOfService"}:
-                text = f'Cannot update in-progress endpoint "{document["EndpointArn"]}".'
-                raise ApiError("ValidationException", text)
-            document["EndpointStatus"] = "Deleting"
-
-        self._resources.store.update("endpoint", document["EndpointName"], mark)
-        self._endpoints.delete(document["EndpointName"])
 
 
 class Tags:
@@ -239,14 +132,8 @@ class Group(Protocol):
 class Control:
     """All operations of the control plane in one table."""
 
-    def __init__(self, resources: Resources, endpoints: Endpoints, *more: Group) -> None:
-        groups: tuple[Group, ...] = (
-            Models(resources),
-            EndpointConfigs(resources),
-            EndpointOperations(resources, endpoints),
-            Tags(resources),
-            *more,
-        )
+    def __init__(self, resources: Resources, *more: Group) -> None:
+        groups: tuple[Group, ...] = (Models(resources), EndpointConfigs(resources), Tags(resources), *more)
         self._operations = {name: run for group in groups for name, run in group.operations().items()}
 
     def call(self, operation: str, params: Params) -> Params | None:

@@ -17,6 +17,7 @@ from sandbox.job_metrics import Finder, JobMetrics, Point
 from sandbox.job_run import LOG_GROUP
 from sandbox.job_status import KIND
 from sandbox.loopback import Loopback
+from sandbox.publish import publish
 from sandbox.store import Document, Store
 
 TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
@@ -92,7 +93,7 @@ class Importer:
         points = _points(recording)
         self.metrics.add(name, points)
         data = job_cloudwatch.metric_data(name, points) + _usage_data(recording)
-        job_cloudwatch.publish(self.loopback, data)
+        publish(self.loopback, job_cloudwatch.NAMESPACE, data)
         return True
 
     def _log(self, recording: Recording) -> None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import job_cloudwatch, job_folder
+from sandbox.host import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
 from sandbox.job_process import TrainingProcess
 from sandbox.job_queue import Queue
 from sandbox.job_status import KIND, MAX_REASON
-from sandbox.lifecycle import Host
+from sandbox.publish import publish
 from sandbox.store import Document, Store
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
@@ -74,7 +75,7 @@ class Run:
         self.publish()
         if time.monotonic() >= self._measure_at:
             self._measure_at = time.monotonic() + self._around.host.limits.utilisation_seconds
-            job_cloudwatch.publish(self._around.host.loopback, self._utilisation.data())
+            publish(self._around.host.loopback, job_cloudwatch.NAMESPACE, self._utilisation.data())
 
     def finish(self) -> None:
         """After the program's end: see that its last lines and values are kept."""
@@ -99,7 +100,11 @@ class Run:
         if not points:
             return
         self._around.metrics.add(self.name, points)
-        job_cloudwatch.publish(self._around.host.loopback, job_cloudwatch.metric_data(self.name, points))
+        publish(
+            self._around.host.loopback,
+            job_cloudwatch.NAMESPACE,
+            job_cloudwatch.metric_data(self.name, points),
+        )
         self._last |= {point.name: point for point in points}
         last = final(self._last.values())
         self._around.store.update(KIND, self.name, lambda document: document.update(FinalMetricDataList=last))

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import job_metrics, job_status
-from sandbox.control import Operation, Resources
 from sandbox.job_status import KIND
 from sandbox.listing import Listing
 from sandbox.protocol import ApiError, Params
+from sandbox.resources import Operation, Resources
 from sandbox.store import Document
 from sandbox.training import Training
 

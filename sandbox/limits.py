@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from sandbox.archive import MAX_BYTES
@@ -24,8 +25,11 @@ class Limits:
     startup_seconds: float = 240.0  # until /ping answers 200, unless the variant says otherwise
     stop_seconds: float = 2.0  # between SIGTERM and SIGKILL
     restart_seconds: float = 1.0  # first wait before a process that died is started again; doubles
+    variant_instances: int = max(4, os.cpu_count() or 1)  # processes of one variant, as many as its instances
     archive_bytes: int = MAX_BYTES  # a model unpacked
     training_jobs: int = 2  # that run at once; the others wait
     training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program
     training_seconds: int = 86_400  # of a job that names no MaxRuntimeInSeconds
     utilisation_seconds: float = 10.0  # between two measurements of a job's processor and memory
+    scaling_seconds: float = 60.0  # between two looks at the load of variants that are scaled automatically
+    endpoint_usage_seconds: float = 60.0  # the same of an endpoint's

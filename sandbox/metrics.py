@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.loopback import Loopback
+from sandbox.publish import Datum, publish
 
 NAMESPACE = "AWS/SageMaker"
 INTERVAL = 1.0  # seconds
 MAX_VALUES = 150  # in one datum, by PutMetricData
-MAX_DATA = 500  # in one call
 Key = tuple[str, str, str, str]  # endpoint, variant, metric, unit
 
 
@@ -31,18 +27,31 @@ class Metrics:
         self._thread.start()
 
     def record(
-        self, endpoint: str, variant: str, *, status: int, model_us: float, overhead_us: float
+        self,
+        endpoint: str,
+        variant: str,
+        *,
+        status: int,
+        instances: int,
+        model_us: float | None,
+        overhead_us: float,
     ) -> None:
-        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds."""
+        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds.
+
+        instances: that the variant has; the sum of InvocationsPerInstance is the load of one.
+        model_us:  None where the container was not asked; then there is no latency of it.
+        """
         server_error = status == 0 or status >= 500
         values = {
             ("Invocations", "Count"): 1.0,
+            ("InvocationsPerInstance", "None"): 1 / instances,
             ("Invocation4XXErrors", "Count"): float(400 <= status < 500),
             ("Invocation5XXErrors", "Count"): float(server_error),
             ("InvocationModelErrors", "Count"): float(server_error or status >= 400),
-            ("ModelLatency", "Microseconds"): round(model_us),
             ("OverheadLatency", "Microseconds"): round(overhead_us),
         }
+        if model_us is not None:
+            values["ModelLatency", "Microseconds"] = round(model_us)
         with self._change:
             for (metric, unit), value in values.items():
                 self._values.setdefault((endpoint, variant, metric, unit), Counter())[value] += 1
@@ -70,15 +79,10 @@ class Metrics:
     def _publish(self, values: dict[Key, Counter[float]]) -> None:
         now = time.time()
         data = [datum for key, counts in values.items() for datum in _data(key, counts, now)]
-        try:
-            for start in range(0, len(data), MAX_DATA):
-                cloudwatch = self._loopback.client("cloudwatch")
-                cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=data[start : start + MAX_DATA])
-        except (ClientError, BotoCoreError) as problem:
-            print(f"sandbox: {len(data)} metric values are lost: {problem}", file=sys.stderr)
+        publish(self._loopback, NAMESPACE, data)
 
 
-def _data(key: Key, counts: Counter[float], now: float) -> list[dict[str, Any]]:
+def _data(key: Key, counts: Counter[float], now: float) -> list[Datum]:
     endpoint, variant, metric, unit = key
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
     pairs = list(counts.items())

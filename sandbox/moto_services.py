@@ -1,6 +1,6 @@
-"""STS, IAM, application autoscaling and CloudWatch as one WSGI application.
+"""STS, IAM and CloudWatch as one WSGI application.
 
-The first three are moto's unmodified server application, which keeps everything in memory: calls that changed
+The first two are moto's unmodified server application, which keeps everything in memory: calls that changed
 something are kept in a journal and made again at the next start (ids and dates that moto draws are then new).
 What moto lacks or tells oddly is answered here: SimulatePrincipalPolicy and GetCallerIdentity. CloudWatch is our own
 (`sandbox.cloudwatch`). Paths other than "/" are refused, so moto's own control API cannot be reached.
@@ -32,7 +32,7 @@ from sandbox.journal import Call, Journal
 from sandbox.protocol import ApiError, Reply, bytes_reply, dialect, error_reply, target_operation
 
 _log = logging.getLogger(__name__)
-SERVICES = frozenset({"sts", "iam", "application-autoscaling"})
+SERVICES = frozenset({"sts", "iam"})
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _running: set[int] = set()  # ids of the MotoServices open in this process
 _running_lock = threading.Lock()
@@ -49,7 +49,7 @@ class MotoServices:
     def __init__(self, root: Path, region: str, account: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         self._region, self._account = region, account
-        self._cloudwatch = CloudWatch(root / "metrics.sqlite")
+        self.cloudwatch = CloudWatch(root / "metrics.sqlite")
         self._journal = Journal(root / "journal.jsonl")
         self._lock = (
             threading.Lock()
@@ -67,7 +67,7 @@ class MotoServices:
         self._loading.join()
         with _running_lock:
             _running.discard(id(self))
-        self._cloudwatch.close()
+        self.cloudwatch.close()
         self._journal.close()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -75,7 +75,7 @@ class MotoServices:
         try:
             service = sigv4.parse(environ).service
             if service == "monitoring":
-                return self._cloudwatch(environ, start_response)
+                return self.cloudwatch(environ, start_response)
             reply = self._reply(service, environ)
         except ApiError as error:
             reply = error_reply(error, dialect(environ, service))

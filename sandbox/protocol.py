@@ -215,10 +215,10 @@ def _join(path: str, name: str) -> str:
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
     """The model's Java pattern for Python's re; None where Python cannot express it (then it is not checked)."""
-    # Each of these classes stands inside a character class in botocore's models.
+    # But for the first two, these classes stand inside a character class in botocore's models.
     java = {
         r"\p{ASCII}": r"\x00-\x7f" if r"[\p{ASCII}" in pattern else r"[\x00-\x7f]",
-        r"\p{Print}": r"\x20-\x7e",
+        r"\p{Print}": r"\x20-\x7e" if r"[\p{Print}" in pattern else r"[\x20-\x7e]",
         r"\p{L}": r"\w",
         r"\p{Z}": " ",
         r"\p{N}": "0-9",

@@ -9,11 +9,12 @@ from typing import Any
 
 import urllib3
 
-from sandbox.lifecycle import Endpoints, Replica
+from sandbox.fleet import Lease
+from sandbox.lifecycle import Endpoints
 from sandbox.limits import Limits, Place
 from sandbox.metrics import Metrics
 from sandbox.protocol import ApiError, Environ, Reply
-from sandbox.store import Store
+from sandbox.replica import Replica
 
 PIECE = 1 << 18  # bytes of an answer held at a time
 MAX_MESSAGE = 4096  # bytes of a container's error text that are passed on
@@ -33,76 +34,95 @@ _RETURNED = ("Content-Type", "Content-Length", "X-Amzn-SageMaker-Custom-Attribut
 Recorder = Callable[[int], None]
 
 
+class ModelError(Exception):
+    """What the container does wrong or refuses.
+
+    status: its own, 0: it gave none; instead: of quoting the message; asked: whether the request was sent to it.
+    """
+
+    def __init__(self, status: int, message: str, instead: str = "", *, asked: bool = True) -> None:
+        super().__init__(message)
+        self.status, self.message, self.instead, self.asked = status, message, instead, asked
+
+
 class Runtime:
     """Answers POST /endpoints/NAME/invocations."""
 
-    def __init__(
-        self, store: Store, endpoints: Endpoints, metrics: Metrics, place: Place, limits: Limits
-    ) -> None:
-        self._store, self._endpoints, self._metrics = store, endpoints, metrics
+    def __init__(self, endpoints: Endpoints, metrics: Metrics, place: Place, limits: Limits) -> None:
+        self._endpoints, self._metrics = endpoints, metrics
         self._region, self._account, self._limits = place.region, place.account, limits
 
     def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
         """body: None when it was longer than the limit (then it was not kept).
 
-        Raises ApiError: ValidationError for an endpoint that is not in service, ModelError for what the container
+        Raises ApiError: ValidationError for an endpoint that does not answer, ModelError for what the container
         does wrong or refuses.
         """
         started = time.perf_counter()
-        replica = self._route(name, environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
-        if body is None:
-            raise self._model_error(replica, 413, "", "and could not load the entire response body")
+        lease = self._route(name, environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
+        replica = lease.replica
         variant = replica.variant["VariantName"]
         sent = time.perf_counter()
 
-        def record(status: int) -> None:
-            done = time.perf_counter()
-            times = {"model_us": (done - sent) * 1e6, "overhead_us": (sent - started) * 1e6}
-            self._metrics.record(name, variant, status=status, **times)
+        def done(status: int, *, asked: bool = True) -> None:
+            model_us = (time.perf_counter() - sent) * 1e6 if asked else None
+            lease.release()
+            self._metrics.record(
+                name,
+                variant,
+                status=status,
+                instances=lease.instances,
+                model_us=model_us,
+                overhead_us=(sent - started) * 1e6,
+            )
 
-        answer = self._post(replica, environ, body, record)
+        try:
+            answer = self._post(replica, environ, body)
+        except ModelError as problem:
+            done(problem.status, asked=problem.asked)
+            raise self._model_error(replica, problem) from problem
+        except BaseException:
+            lease.release()
+            raise
         headers = [("x-amzn-RequestId", str(uuid.uuid4())), ("x-Amzn-Invoked-Production-Variant", variant)]
         headers += [(header, answer.headers[header]) for header in _RETURNED if header in answer.headers]
-        return Reply(answer.status, headers, _Stream(answer, record))
+        return Reply(answer.status, headers, _Stream(answer, done))
 
-    def _route(self, name: str, variant: str | None) -> Replica:
-        document = self._store.get("endpoint", name)
-        # Invoking minds the case of the name, and knows only what is in service.
-        if document is None or document["EndpointName"] != name or document["EndpointStatus"] != "InService":
-            raise ApiError("ValidationError", f"Endpoint {name} of account {self._account} not found.")
-        replica = self._endpoints.choose(name, variant)
-        if replica is None:
+    def _route(self, name: str, variant: str | None) -> Lease:
+        """Invoking minds the case of the name, and knows only what answers."""
+        lease = self._endpoints.choose(name, variant)
+        if lease is None:
             what = f"Variant {variant} of endpoint" if variant else "Endpoint"
             raise ApiError("ValidationError", f"{what} {name} of account {self._account} not found.")
-        return replica
+        return lease
 
-    def _post(self, replica: Replica, environ: Environ, body: bytes, record: Recorder) -> Any:
+    def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
+        """The container's answer, not read yet. Raises ModelError."""
+        if body is None:
+            raise ModelError(413, "", "and could not load the entire response body", asked=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
         process = replica.process
         if process is None:
-            record(503)
-            raise self._model_error(replica, 503, "The model's process is not running.")
+            raise ModelError(503, "The model's process is not running.", asked=False)
         try:
             answer = process.post(body, headers, self._limits.invocation_seconds)
         except urllib3.exceptions.ReadTimeoutError as problem:
-            record(0)
-            raise self._model_error(replica, 0, _TIMED_OUT) from problem
+            raise ModelError(0, _TIMED_OUT) from problem
         except urllib3.exceptions.HTTPError as problem:
-            record(503)
-            raise self._model_error(replica, 503, "The model's process broke the connection.") from problem
+            raise ModelError(503, "The model's process broke the connection.") from problem
         if answer.status >= 300:
             message = answer.read(MAX_MESSAGE).decode("utf-8", "replace").strip()
             answer.close()
-            record(answer.status)
-            raise self._model_error(replica, answer.status, message)
+            raise ModelError(answer.status, message)
         return answer
 
-    def _model_error(self, replica: Replica, status: int, message: str, instead: str = "") -> ApiError:
+    def _model_error(self, replica: Replica, problem: ModelError) -> ApiError:
         """HTTP 424 with the container's own status and text, and the link to its log."""
+        status, message = problem.status, problem.message
         console = f"https://{self._region}.console.aws.amazon.com/cloudwatch/home?region={self._region}"
         link = f"{console}#logEventViewer:group={replica.log_group} in account {self._account}"
         side = "client" if 400 <= status < 500 else "server"
-        quoted = instead or f'with message "{message}"'
+        quoted = problem.instead or f'with message "{message}"'
         text = f"Received {side} error ({status}) from primary {quoted}. See {link} for more information."
         arn = f"arn:aws:logs:{self._region}:{self._account}:log-group:{replica.log_group}"
         stream = f"{arn}:log-stream:{replica.log_stream}"

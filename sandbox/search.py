@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.model import Shape
 
-from sandbox.control import Operation
 from sandbox.protocol import Params, service
+from sandbox.resources import Operation
 from sandbox.search_filters import Property, build, find_property, invalid, number_of
 from sandbox.store import Document, Store
 

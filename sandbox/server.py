@@ -10,23 +10,30 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from sandbox.autoscaler import Autoscaler
+from sandbox.autoscaling import Autoscaling
 from sandbox.container import Lifeline, default_programs
-from sandbox.control import Control, Resources
+from sandbox.control import Control
+from sandbox.endpoint_import import EndpointImporter
+from sandbox.endpoint_operations import EndpointOperations
+from sandbox.endpoint_usage import EndpointUsage
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
 from sandbox.home import DEFAULT_PORT, Home
+from sandbox.host import Host, Programs
 from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.lifecycle import Endpoints, Host, Programs
+from sandbox.lifecycle import BUSY, Endpoints
 from sandbox.limits import Limits, Place
 from sandbox.listener import Listener, bind
 from sandbox.logs import Logs
 from sandbox.loopback import Loopback
 from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
+from sandbox.resources import Resources
 from sandbox.runtime import Runtime
 from sandbox.s3 import S3
 from sandbox.search import Search
@@ -34,7 +41,7 @@ from sandbox.shipping import LogShipper
 from sandbox.store import Store
 from sandbox.training import Training
 
-MOTO_SERVICES = ("sts", "iam", "monitoring", "application-autoscaling")
+MOTO_SERVICES = ("sts", "iam", "monitoring")
 POLL_SECONDS = 0.1
 
 
@@ -107,18 +114,32 @@ class Sandbox:
             self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, surroundings)
-        runtime = Runtime(self._store, self._endpoints, self._metrics, place, self._limits)
+        self._usage = EndpointUsage(self._endpoints, surroundings)
+        runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
         resources = Resources(self._store, place)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
         workshop = replace(surroundings, programs=training_programs, folder=folder / "training")
         self._training = Training(self._store, workshop, self._job_metrics, place.region)
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
-        control = Control(resources, self._endpoints, jobs, Search(self._store))
+        autoscaling = Autoscaling(resources, place)
+        endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
+        self._autoscaler = Autoscaler(
+            self._store,
+            self.loopback,
+            seconds=self._limits.scaling_seconds,
+            most=self._limits.variant_instances,
+        )
+        self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
+        control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
             metrics=self._job_metrics.call,
-            json={"sagemaker": control.call, "logs": self._logs.call},
+            json={
+                "sagemaker": control.call,
+                "logs": self._logs.call,
+                "application-autoscaling": autoscaling.call,
+            },
             wsgi={"s3": self._s3, **dict.fromkeys(MOTO_SERVICES, self._moto)},
         )
         identity = self._home.identity
@@ -134,11 +155,15 @@ class Sandbox:
         """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
         self._thread.start()
         self._endpoints.resume()
+        self._usage.start()
+        self._autoscaler.start()
         self._training.resume()
         return self
 
     def stop(self) -> None:
         """End every process, keep what is known, free the port."""
+        self._usage.close()
+        self._autoscaler.close()
         self._training.close()
         self._endpoints.close()
         self._shipper.close()
@@ -154,10 +179,10 @@ class Sandbox:
         self._home.close()
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
-        """Wait until no endpoint is Creating, or `stop` is set; False when time was up first."""
+        """Wait until no endpoint is on its way into service, or `stop` is set; False when time was up first."""
         stop = stop or threading.Event()
         deadline = time.monotonic() + seconds
-        while any(document["EndpointStatus"] == "Creating" for document in self._store.all("endpoint")):
+        while any(document["EndpointStatus"] in BUSY for document in self._store.view("endpoint")):
             if time.monotonic() > deadline:
                 return False
             if stop.wait(0.05):

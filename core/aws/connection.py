@@ -8,6 +8,7 @@ are made once.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,8 +31,12 @@ INVOKE_SECONDS = 70
 
 PRICE_SECONDS = 10
 LIST_ATTEMPTS = 5
+UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
+
+READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Filter)[A-Z].*|Search|InvokeEndpoint")
+"""Operations that change nothing. (Invoking an endpoint runs its model, and changes nothing either.)"""
 
 PRICING_REGION = "us-east-1"
 """The Price List service answers in few regions, and for all of them."""
@@ -105,10 +110,18 @@ class Clients:
             "sagemaker", name="lists", retries={"mode": "adaptive", "total_max_attempts": LIST_ATTEMPTS}
         )
 
+    def client_for_changes(self, service: str) -> Any:
+        """A service for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
+        more = self._s3_options() if service == "s3" else {}
+        return self._client(service, name=f"changing {service}", retries={"total_max_attempts": 1}, **more)
+
     @property
-    def changes(self) -> Any:
-        """`sagemaker` for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
-        return self._client("sagemaker", name="changes", retries={"total_max_attempts": 1})
+    def client_for_uploads(self) -> Any:
+        """`s3` for changes that do no harm when they are made twice; S3 may throttle many of them for a while."""
+        retries = {"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS}
+        made = self._client("s3", name=f"{CHANGING} many", retries=retries, **self._s3_options())
+        made.meta.events.register("before-sign.s3.PutObject", _without_expect, unique_id="without-expect")
+        return made
 
     @property
     def metrics(self) -> Any:
@@ -130,8 +143,12 @@ class Clients:
     @property
     def s3(self) -> Any:
         """`s3`, signing in version 4: in us-east-1 botocore would presign with version 2."""
-        style = {"addressing_style": "path"} if self.connection.aws_url else {}
-        return self._client("s3", signature_version="s3v4", s3=style)
+        return self._client("s3", **self._s3_options())
+
+    @property
+    def autoscaling(self) -> Any:
+        """`application-autoscaling`."""
+        return self._client("application-autoscaling")
 
     @property
     def sts(self) -> Any:
@@ -157,12 +174,19 @@ class Clients:
             self._forget()
             raise
 
+    def _s3_options(self) -> dict[str, Any]:
+        style = {"addressing_style": "path"} if self.connection.aws_url else {}
+        return {"signature_version": "s3v4", "s3": style}
+
     def _client(self, service: str, *, name: str = "", region: str = "", **options: Any) -> Any:
-        """name: tells apart several clients of one service."""
+        """name: tells apart several clients of one service. All refuse changes but the clients for those."""
         name = name or service
         with self._lock:
             if name not in self._made:
-                self._made[name] = self._make(service, region or self.connection.region, options)
+                made = self._make(service, region or self.connection.region, options)
+                if not name.startswith(CHANGING):
+                    made.meta.events.register("before-parameter-build", _refuse_changes)
+                self._made[name] = made
             return self._made[name]
 
     def _make(self, service: str, region: str, options: dict[str, Any]) -> Any:
@@ -189,6 +213,12 @@ class Clients:
             self._made.clear()
 
 
+def _without_expect(request: Any, **_: Any) -> None:
+    """botocore asks S3 whether it may send before each body: a second journey for each small file."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
+
+
 def clients(connection: Connection) -> Clients:
     """The clients of a connection: always the same ones."""
     with _making:
@@ -209,8 +239,16 @@ def connect(settings: Settings) -> Connection:
 
 _making = Lock()
 
+CHANGING = "changing"
+
 NOTHING = (None, None, os.devnull, None)
 """A file name for botocore: in the sandbox a broken AWS_PROFILE or ~/.aws of the person's must not matter."""
+
+
+def _refuse_changes(model: Any, **_: Any) -> None:
+    """botocore calls this before each request, and before it presigns one."""
+    if not READS.fullmatch(model.name):
+        raise RuntimeError(f"{model.name} may change something: only core.aws.execute does that.")
 
 
 @lru_cache(maxsize=8)

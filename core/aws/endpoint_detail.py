@@ -2,11 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from core.aws.connection import Clients
-from core.endpoint_detail import EndpointDetail, Users
-from core.endpoints import EndpointConfig
+from core.aws.endpoints import (
+    OPTIONAL,
+    PAGE,
+    all_endpoints,
+    configs,
+    read_classes,
+    read_tags,
+)
+from core.aws.errors import required
+from core.aws.images import is_semantic_segmentation
+from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
+from core.endpoint_spec import is_derived
+from core.endpoints import (
+    CLASSES_TAG,
+    EXAMPLES_TAG,
+    Endpoint,
+    EndpointConfig,
+    classes_beside,
+    container_of,
+    endpoint_from,
+    with_config,
+)
+from core.errors import DeniedError
+
+MAX_LISTED = 2000
+"""Configurations, and models, looked through for others that use them."""
+
+INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 
 
 def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
@@ -14,14 +42,203 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
 
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
-    raise NotImplementedError
+    notes: list[str] = []
+    found = describe_endpoint(clients, name)
+    config = configs(clients, [found.config], notes=notes).get(found.config)
+    endpoint = replace(with_config(found, config), tags=read_tags(clients, found.arn, notes))
+    models = _models(clients, endpoint, config, notes)
+    tagged = endpoint.tags.get(CLASSES_TAG, "")
+    beside = classes_beside(models[0].model_uri) if models else None
+    classes = read_classes(clients, tagged, models[0].model_uri if models else "", notes)
+    return EndpointDetail(
+        endpoint=endpoint,
+        config=config,
+        models=models,
+        aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
+        classes=classes,
+        classes_uri=tagged or (beside or "" if classes else ""),
+        examples_uri=endpoint.tags.get(EXAMPLES_TAG, ""),
+        scaling=_scaling(clients, endpoint, notes),
+        notes=tuple(notes),
+    )
+
+
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def users(
     clients: Clients, details: Sequence[EndpointDetail], known: Mapping[str, EndpointConfig] | None = None
 ) -> Users:
-    """Which other endpoints and configurations use what belongs to these. Raises AwsError.
+    """Which other endpoints and configurations use what belongs to these, and what earlier updates of these left.
 
-    known: configurations read before (see `core.aws.endpoints.configs`); only the others are asked for.
+    known: configurations read before (see `core.aws.endpoints.configs`); only the others are asked for. Raises
+           AwsError.
     """
-    raise NotImplementedError
+    try:
+        fleet = all_endpoints(clients)
+        names = _listed(clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
+        models = _listed(clients, "models", "Models", "ModelName")
+    except DeniedError as error:
+        return Users(blind=str(error))
+    if not fleet.complete or fleet.notes or names is None or models is None:
+        why = fleet.notes or ("There are too many to look at.",)
+        return Users(blind=f"It could not be seen who uses them. {why[0]}")
+    notes: list[str] = []
+    have = {name: config for name, config in (known or {}).items() if name in names}
+    have |= configs(clients, [name for name in names if name not in have], notes=notes)
+    if notes:
+        return Users(blind=f"It could not be seen who uses them. {notes[0]}")
+    gone = {detail.name for detail in details}
+    others = [endpoint for endpoint in fleet.endpoints if endpoint.name not in gone]
+    return _users(details, others, have, models)
+
+
+def _users(
+    details: Sequence[EndpointDetail],
+    others: Sequence[Endpoint],
+    configurations: Mapping[str, EndpointConfig],
+    models: Iterable[str],
+) -> Users:
+    used = {
+        name: [f"the endpoint {one.name}" for one in others if one.config == name] for name in configurations
+    }
+    old = {
+        detail.name: tuple(
+            name
+            for name in configurations
+            if is_derived(name, detail.name) and name != detail.endpoint.config and not used[name]
+        )
+        for detail in details
+    }
+    going = {name for names in old.values() for name in names} | {
+        detail.endpoint.config for detail in details if not used.get(detail.endpoint.config)
+    }
+    by_model: dict[str, list[str]] = {}
+    for name, config in configurations.items():
+        for model in config.models if name not in going else ():
+            by_model.setdefault(model, []).extend(used[name] or [f"the configuration {name}"])
+    present = {variant.model for detail in details for variant in detail.endpoint.variants}
+    return Users(
+        configs={name: tuple(names) for name, names in used.items() if names},
+        models={name: tuple(dict.fromkeys(names)) for name, names in by_model.items()},
+        old_configs=old,
+        old_models={
+            detail.name: tuple(
+                model
+                for model in models
+                if is_derived(model, detail.name) and model not in present and model not in by_model
+            )
+            for detail in details
+        },
+    )
+
+
+def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | None:
+    """The names of all configurations or models of the account; None where there are too many."""
+    names: list[str] = []
+    query: dict[str, Any] = {"MaxResults": PAGE}
+    doing = f"list the {what}"
+    for _ in range(MAX_LISTED // PAGE):
+        with clients.calling(doing):
+            if key == "Models":
+                answer = clients.lists.list_models(**query)
+            else:
+                answer = clients.lists.list_endpoint_configs(**query)
+        names += [row[member] for row in required(answer, key, doing)]
+        if not answer.get("NextToken"):
+            return names
+        query["NextToken"] = answer["NextToken"]
+    return None
+
+
+def _models(
+    clients: Clients, endpoint: Endpoint, config: EndpointConfig | None, notes: list[str]
+) -> tuple[Model, ...]:
+    names = config.models if config else ()
+    found = [model for name in names if (model := _model(clients, name, notes))]
+    if len(found) == 1 and endpoint.job:
+        return (replace(found[0], job=endpoint.job),)
+    return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in found)
+
+
+def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
+    try:
+        with clients.calling(f"look at the model {name}"):
+            answer = clients.sagemaker.describe_model(ModelName=name)
+    except OPTIONAL as error:
+        notes.append(str(error))
+        return None
+    container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(
+        iter(answer.get("Containers", [])), {}
+    )
+    image, model_uri = container_of(answer)
+    return Model(
+        name=name,
+        arn=answer.get("ModelArn", ""),
+        image=image,
+        model_uri=model_uri,
+        role_arn=answer.get("ExecutionRoleArn", ""),
+        created_at=answer.get("CreationTime"),
+        environment=container.get("Environment", {}),
+    )
+
+
+def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
+    """The training job that left an artifact, by Search."""
+    if not model_uri:
+        return ""
+    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
+    doing = f"find the training job that made {model_uri}"
+    try:
+        with clients.calling(doing):
+            answer = clients.lists.search(
+                Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
+            )
+    except OPTIONAL as error:
+        notes.append(str(error))
+        return ""
+    rows = required(answer, "Results", doing)
+    name: str = rows[0]["TrainingJob"]["TrainingJobName"] if rows else ""
+    return name
+
+
+def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...]:
+    """One call where nothing scales, else one more for each variant that does."""
+    resources = [f"endpoint/{endpoint.name}/variant/{variant.name}" for variant in endpoint.variants]
+    if not resources:
+        return ()
+    doing = f"read the autoscaling of {endpoint.name}"
+    try:
+        with clients.calling(doing):
+            answer = clients.autoscaling.describe_scalable_targets(
+                ServiceNamespace="sagemaker", ResourceIds=resources
+            )
+        return tuple(_scaled(clients, row) for row in required(answer, "ScalableTargets", doing))
+    except OPTIONAL as error:
+        notes.append(str(error))
+        return ()
+
+
+def _scaled(clients: Clients, target: Mapping[str, Any]) -> Scaling:
+    doing = f"read the scaling policies of {target['ResourceId']}"
+    with clients.calling(doing):
+        answer = clients.autoscaling.describe_scaling_policies(
+            ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
+        )
+    policies = required(answer, "ScalingPolicies", doing)
+    goals = [row.get("TargetTrackingScalingPolicyConfiguration", {}) for row in policies]
+    values = [
+        goal["TargetValue"]
+        for goal in goals
+        if goal.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType") == INVOCATIONS
+    ]
+    return Scaling(
+        variant=target["ResourceId"].rpartition("/")[2],
+        low=target["MinCapacity"],
+        high=target["MaxCapacity"],
+        target=values[0] if values else None,
+        policies=tuple(row["PolicyName"] for row in policies),
+    )

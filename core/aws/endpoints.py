@@ -48,7 +48,8 @@ OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
     """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
 
-    Where Search is denied, ListEndpoints is asked: without variants and tags, and with a note. Raises AwsError.
+    Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
+    without variants and tags, and with a note. Raises AwsError.
     """
     query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     try:
@@ -88,9 +89,16 @@ def configs(
     notes = [] if notes is None else notes
     wanted = list(dict.fromkeys(name for name in names if name))
     with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
-        answers = pool.map(lambda name: _config(clients, name, notes), wanted)
+        many = len(wanted) > READERS
+        answers = pool.map(lambda name: read_config(clients, name, notes, many=many), wanted)
         found = zip(wanted, answers, strict=True)
         return {name: config_from(answer) for name, answer in found if answer is not None}
+
+
+def describe_endpoint(clients: Clients, name: str) -> Endpoint:
+    """One endpoint as it is now, without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"look at the endpoint {name}"):
+        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:
@@ -103,10 +111,10 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
     config_name = endpoint.get("EndpointConfigName", "")
-    config = _config(clients, config_name, notes) or {}
+    config = read_config(clients, config_name, notes) or {}
     variants = variants_of(endpoint, config)
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
-    tags = _tags(clients, required(endpoint, "EndpointArn", doing), notes)
+    tags = read_tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
         name=name,
         status=required(endpoint, "EndpointStatus", doing),
@@ -115,7 +123,7 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         image=image,
         model_uri=model_uri,
         aws_algorithm=is_semantic_segmentation(image) if image else None,
-        classes=_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
+        classes=read_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
         config=f"{config_name} {config.get('CreationTime', '')}".strip(),
@@ -151,12 +159,19 @@ def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int,
     return Fleet(tuple(found.values()), complete=not token)
 
 
-def _config(clients: Clients, name: str, notes: list[str]) -> dict[str, Any] | None:
+def read_config(
+    clients: Clients, name: str, notes: list[str], *, many: bool = False
+) -> dict[str, Any] | None:
+    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read.
+
+    many: one of a great number, which are asked for by the client that slows itself down.
+    """
     if not name:
         return None
     try:
         with clients.calling(f"look at the endpoint configuration {name}"):
-            answer: dict[str, Any] = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            client = clients.lists if many else clients.sagemaker
+            answer: dict[str, Any] = client.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
         notes.append(str(error))
         return None
@@ -175,7 +190,8 @@ def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str
         return "", ""
 
 
-def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
+    """The tags of an endpoint; none, with a note, where they may not be read."""
     doing = "read the endpoint's tags"
     try:
         with clients.calling(doing):
@@ -186,7 +202,7 @@ def _tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in required(answer, "Tags", doing)}
 
 
-def _classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
+def read_classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
     """Names by the endpoint's tag, else from beside the artifact."""
     uri = tagged or classes_beside(model_uri)
     if uri is None:

@@ -26,6 +26,7 @@ from core.errors import (
     NotFoundError,
     NotReadyError,
     SettingsError,
+    TakenError,
     ThrottledError,
     TimedOutError,
     TooLargeError,
@@ -135,7 +136,9 @@ QUOTA = Rule(
     "a quota of the account is reached",
     "Wait for something else to end, or ask for more under Service Quotas.",
 )
-IN_USE = Rule(AwsError, "the name is taken, or it is in use", "Take another name, or wait until it is free.")
+IN_USE = Rule(
+    TakenError, "the name is taken, or it is in use", "Take another name, or wait until it is free."
+)
 UNKNOWN = Rule(AwsError, "{place} answered {code}", "Try again; if it stays, search for the code.")
 BROKEN = Rule(UnexpectedAnswerError, "the answer of {place} cannot be read", "Try again.")
 BAD_INPUT = Rule(
@@ -221,6 +224,7 @@ BY_CODE: dict[str, Rule] = {
     **dict.fromkeys(
         (
             "ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "NoSuchEntity", "NotFound",
+            "ObjectNotFoundException",
         ),
         NOT_FOUND,
     ),
@@ -234,7 +238,7 @@ BY_CODE: dict[str, Rule] = {
         TROUBLE,
     ),
     **dict.fromkeys(("ResourceLimitExceeded", "LimitExceededException"), QUOTA),
-    **dict.fromkeys(("ResourceInUse", "ResourceInUseException"), IN_USE),
+    **dict.fromkeys(("ResourceInUse", "ResourceInUseException", "PreconditionFailed"), IN_USE),
     **dict.fromkeys(("ValidationError", "ValidationException", "InvalidRequest", "InvalidArgument"), REFUSED),
 }  # fmt: skip
 """By the service's own error code."""
@@ -244,6 +248,12 @@ BY_STATUS: dict[int, Rule] = {403: DENIED, 404: NOT_FOUND, 413: TOO_LARGE, 429: 
 
 MISSING = re.compile(r"not found|could not find|cannot find|does not exist", re.IGNORECASE)
 """SageMaker calls a missing thing a `ValidationException`, and tells the difference in its text alone."""
+
+TAKEN = re.compile(r"already exist", re.IGNORECASE)
+BUSY = re.compile(r"in-progress|in progress", re.IGNORECASE)
+"""Likewise a name that is taken, and an endpoint that AWS is at work on."""
+
+BY_TEXT = ((MISSING, NOT_FOUND), (TAKEN, IN_USE), (BUSY, NOT_READY))
 
 LOG_URL = re.compile(r"https://\S+")
 ACTION = re.compile(r"to perform: (\S+)")
@@ -293,8 +303,8 @@ def _from_service(error: botocore.ClientError, doing: str, place: Place, todos: 
     if code == "ModelError":
         return _from_container(error, doing, place, todos, message)
     rule = BY_CODE.get(code) or BY_STATUS.get(status) or (TROUBLE if status >= 500 else UNKNOWN)
-    if rule is REFUSED and MISSING.search(message):
-        rule = NOT_FOUND
+    if rule is REFUSED:
+        rule = next((other for pattern, other in BY_TEXT if pattern.search(message)), rule)
     named = ACTION.search(message)
     return _made(
         rule,

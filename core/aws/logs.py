@@ -1,15 +1,15 @@
-"""A training job's log in CloudWatch Logs: its end first, then what comes after."""
+"""A job's or an endpoint's log in CloudWatch Logs: its end first, then what comes after."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.errors import NotFoundError
-from core.logs import TRAINING_LOG_GROUP, LogEvent, from_cloudwatch
+from core.logs import ENDPOINT_LOG_GROUP, TRAINING_LOG_GROUP, LogEvent, from_cloudwatch
 
 LIMIT = 500
 MAX_LIMIT = 10_000
@@ -74,19 +74,38 @@ def tail(clients: Clients, job_name: str, *, token: LogToken | None = None, limi
     streams = log_streams(clients, job_name)
     if not streams:
         return TailPage((), None, at_end=True, has_log=False)
-    return _last(clients, streams[-1], limit)
+    return _last(clients, LogToken(streams[-1], ""), limit)
 
 
 def endpoint_streams(clients: Clients, name: str) -> tuple[str, ...]:
-    """The log streams of an endpoint, the one written to last first: VARIANT/INSTANCE, one for each machine."""
-    raise NotImplementedError
+    """The log streams of an endpoint, the one written to last first: VARIANT/INSTANCE, one for each machine.
+
+    At most 50. Raises AwsError.
+    """
+    doing = f"find the log of {name}"
+    try:
+        with clients.calling(doing):
+            answer = clients.logs.describe_log_streams(
+                logGroupName=f"{ENDPOINT_LOG_GROUP}/{name}",
+                orderBy="LastEventTime",
+                descending=True,
+                limit=50,
+            )
+    except NotFoundError:
+        return ()  # the group comes into being with the first line
+    return tuple(row["logStreamName"] for row in required(answer, "logStreams", doing))
 
 
 def endpoint_tail(
     clients: Clients, name: str, *, stream: str = "", token: LogToken | None = None, limit: int = LIMIT
 ) -> TailPage:
     """The last lines of an endpoint's log, as `tail`; of the stream written to last where none is given."""
-    raise NotImplementedError
+    if token is not None:
+        return _after(clients, token, limit)
+    streams = (stream,) if stream else endpoint_streams(clients, name)
+    if not streams:
+        return TailPage((), None, at_end=True, has_log=False)
+    return _last(clients, LogToken(streams[0], "", f"{ENDPOINT_LOG_GROUP}/{name}"), limit)
 
 
 def all_events(
@@ -108,33 +127,34 @@ def all_events(
     return WholeLog(tuple(events), complete=True)
 
 
-def _last(clients: Clients, stream: str, limit: int) -> TailPage:
-    answer = _get(clients, stream, limit, startFromHead=False)
+def _last(clients: Clients, token: LogToken, limit: int) -> TailPage:
+    answer = _get(clients, token, limit, startFromHead=False)
     forward, back = answer["nextForwardToken"], answer
     for _ in range(BACKWARDS):
         earlier = back.get("nextBackwardToken")
         if back["events"] or not earlier:
             break
-        back = _get(clients, stream, limit, startFromHead=False, nextToken=earlier)
+        back = _get(clients, token, limit, startFromHead=False, nextToken=earlier)
         if back.get("nextBackwardToken") == earlier:
             break
-    return TailPage(from_cloudwatch(back["events"], stream), LogToken(stream, forward), True, has_log=True)
+    events = from_cloudwatch(back["events"], token.stream)
+    return TailPage(events, replace(token, forward=forward), at_end=True, has_log=True)
 
 
 def _after(clients: Clients, token: LogToken, limit: int) -> TailPage:
     """The same token come back means the end (API reference)."""
     more = {"nextToken": token.forward} if token.forward else {}
-    answer = _get(clients, token.stream, limit, startFromHead=True, **more)
+    answer = _get(clients, token, limit, startFromHead=True, **more)
     forward = answer["nextForwardToken"]
     events = from_cloudwatch(answer["events"], token.stream)
-    return TailPage(events, LogToken(token.stream, forward), at_end=forward == token.forward, has_log=True)
+    return TailPage(events, replace(token, forward=forward), at_end=forward == token.forward, has_log=True)
 
 
-def _get(clients: Clients, stream: str, limit: int, **more: Any) -> dict[str, Any]:
-    doing = f"read the log {stream}"
+def _get(clients: Clients, token: LogToken, limit: int, **more: Any) -> dict[str, Any]:
+    doing = f"read the log {token.stream}"
     with clients.calling(doing):
         answer: dict[str, Any] = clients.logs.get_log_events(
-            logGroupName=TRAINING_LOG_GROUP, logStreamName=stream, limit=min(limit, MAX_LIMIT), **more
+            logGroupName=token.group, logStreamName=token.stream, limit=min(limit, MAX_LIMIT), **more
         )
     required(answer, "events", doing)
     required(answer, "nextForwardToken", doing)

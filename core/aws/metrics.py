@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.logs import all_events
@@ -33,10 +34,6 @@ NAMESPACE = "/aws/sagemaker/TrainingJobs"
 BATCH_QUERIES = 100
 """Queries of one BatchGetMetrics call (botocore 1.44)."""
 
-CLOUDWATCH_QUERIES = 500
-"""Queries of one GetMetricData call (API reference)."""
-
-MAX_PAGES = 5
 UTILISATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
 HOST = "algo-1"
 RETENTION = ((timedelta(days=15), 60), (timedelta(days=63), 300))
@@ -193,8 +190,8 @@ def _cloudwatch(
 ) -> list[tuple[Query, MetricSeries]]:
     """GetMetricData; series without points are left out."""
     found = []
-    for start in range(0, len(queries), CLOUDWATCH_QUERIES):
-        part = queries[start : start + CLOUDWATCH_QUERIES]
+    for start in range(0, len(queries), MAX_QUERIES):
+        part = queries[start : start + MAX_QUERIES]
         rows = _metric_data(clients, part, now, by_host)
         found += [(query, from_cloudwatch(query[1], rows[f"m{n}"])) for n, query in enumerate(part)]
     return [(query, series) for query, series in found if len(series)]
@@ -203,27 +200,13 @@ def _cloudwatch(
 def _metric_data(
     clients: Clients, queries: Sequence[Query], now: datetime, by_host: bool
 ) -> dict[str, dict[str, list[Any]]]:
-    """Id of a query -> its times and values, of all pages."""
-    doing = "read the metrics in CloudWatch"
+    """Id of a query -> its times and values."""
     jobs = [job for job, _ in queries]
     begin = min(job.started_at or job.created_at for job in jobs)
     end = max(job.ended_at or now for job in jobs) + timedelta(minutes=1)
     seconds = next((seconds for age, seconds in RETENTION if now - begin < age), 3600)
     asked = [_metric_query(f"m{n}", query, seconds, by_host) for n, query in enumerate(queries)]
-    rows: dict[str, dict[str, list[Any]]] = {row["Id"]: {"Timestamps": [], "Values": []} for row in asked}
-    more: dict[str, str] = {}
-    for _ in range(MAX_PAGES):
-        with clients.calling(doing):
-            answer = clients.cloudwatch.get_metric_data(
-                MetricDataQueries=asked, StartTime=begin, EndTime=end, **more
-            )
-        for row in required(answer, "MetricDataResults", doing):
-            rows[row["Id"]]["Timestamps"] += row["Timestamps"]
-            rows[row["Id"]]["Values"] += row["Values"]
-        if not answer.get("NextToken"):
-            break
-        more = {"NextToken": answer["NextToken"]}
-    return rows
+    return metric_data(clients, asked, begin, end)
 
 
 def _metric_query(identity: str, query: Query, seconds: int, by_host: bool) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
+import numpy as np
+
+from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
 from core.curves import MetricSeries
 from core.endpoints import Endpoint
-from core.traffic import Service, Traffic
+from core.traffic import DAYS, STEP, STEPS, Service, Traffic
 
 Window = Literal["1 h", "6 h", "24 h", "7 d", "30 d"]
 WINDOWS: dict[Window, tuple[timedelta, timedelta]] = {
@@ -21,27 +26,170 @@ WINDOWS: dict[Window, tuple[timedelta, timedelta]] = {
 }
 """A stretch of time until now, and the steps it is shown in."""
 
+CALLS = "AWS/SageMaker"
+MACHINES = "/aws/sagemaker/Endpoints"
+"""CloudWatch's namespaces."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MS = 1e-3
+"""CloudWatch gives latencies in microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One of CloudWatch's metrics of a variant, under the name that we show."""
+
+    name: str
+    metric: str
+    stat: str
+    namespace: str = CALLS
+    scale: float = 1.0
+    unit: str = ""
+
+
+INVOCATIONS = Metric("Invocations", "Invocations", "Sum")
+ANSWERS = (
+    INVOCATIONS,
+    Metric("p50", "ModelLatency", "p50", scale=MS, unit="ms"),
+    Metric("p90", "ModelLatency", "p90", scale=MS, unit="ms"),
+    Metric("Errors 4xx", "Invocation4XXErrors", "Sum"),
+    Metric("Errors 5xx", "Invocation5XXErrors", "Sum"),
+)
+UTILISATION = tuple(
+    Metric(name, name, "Average", MACHINES, unit="%")
+    for name in ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
+)
+
+Query = tuple[Endpoint, str, Metric]
+"""An endpoint, the name of a variant, and what is asked of it."""
+
+Points = dict[datetime, float]
+"""Values by time."""
+
 
 def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, Traffic]:
     """Endpoint -> its calls in thirty days: ONE call for each 500 variants. Raises AwsError.
 
     An endpoint whose variants are not known (ListEndpoints tells none) is left out.
     """
-    raise NotImplementedError
+    begin = _floor(now, STEP) - timedelta(days=DAYS)
+    found = _points(clients, _queries(endpoints, (INVOCATIONS,)), begin, begin + STEPS * STEP, STEP)
+    steps = {endpoint.name: [0] * STEPS for endpoint in endpoints if endpoint.variants}
+    for (endpoint, _, _), points in found:
+        for at, calls in points.items():
+            steps[endpoint.name][int((at - begin) / STEP)] += round(calls)
+    return {name: Traffic(begin, tuple(calls)) for name, calls in steps.items()}
 
 
 def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, Service]:
-    """Endpoint -> how it answered in the last 24 hours: one call for each 100 variants. Raises AwsError."""
-    raise NotImplementedError
+    """Endpoint -> how it answered in the last 24 hours: one call for each 100 variants. Raises AwsError.
+
+    The hour that is under way counts with the 24 before it.
+    """
+    begin = _floor(now, HOUR) - timedelta(hours=24)
+    found = _points(clients, _queries(endpoints, ANSWERS), begin, begin + 25 * HOUR, HOUR)
+    return {
+        endpoint.name: _service([(query, points) for query, points in found if query[0] is endpoint])
+        for endpoint in endpoints
+        if endpoint.variants
+    }
 
 
 def endpoint_series(
-    clients: Clients, endpoint: Endpoint, window: Window, now: datetime
+    clients: Clients, endpoint: Endpoint, window: Window, now: datetime, *, variant: str = ""
 ) -> tuple[MetricSeries, ...]:
-    """Curves of one endpoint over a window, its variants together: one call. Raises AwsError.
+    """Curves of one endpoint over a window: one call. Raises AwsError.
 
-    By their names: "Invocations" (calls a step), "p50" and "p90" (ms), "Errors 4xx", "Errors 5xx" (calls a step),
-    "CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization" (percent; CPU and GPU are summed
-    over the cores and cards). Those without points are left out.
+    By their names: "Invocations", "Errors 4xx", "Errors 5xx" (calls a step), "p50" and "p90" (ms), "CPUUtilization",
+    "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization" (percent; CPU and GPU are summed over the cores and
+    cards). Those without points are left out.
+
+    variant: of this one alone; else of all together: calls are added up, latencies weighted by calls, and of the
+             utilisation the busiest variant's is taken.
     """
-    raise NotImplementedError
+    span, step = WINDOWS[window]
+    begin = _floor(now, step) - span
+    queries = _queries([endpoint], (*ANSWERS, *UTILISATION))
+    queries = [query for query in queries if variant in {"", query[1]}]
+    found = _points(clients, queries, begin, begin + span + step, step)
+    series = (_series(metric, found) for metric in (*ANSWERS, *UTILISATION))
+    return tuple(one for one in series if len(one))
+
+
+def _queries(endpoints: Iterable[Endpoint], metrics: Iterable[Metric]) -> list[Query]:
+    return [
+        (endpoint, variant.name, metric)
+        for endpoint in endpoints
+        for variant in endpoint.variants
+        for metric in metrics
+    ]
+
+
+def _points(
+    clients: Clients, queries: Sequence[Query], begin: datetime, end: datetime, step: timedelta
+) -> list[tuple[Query, Points]]:
+    """Each query with its points that lie between begin and end."""
+    found: list[tuple[Query, Points]] = []
+    for start in range(0, len(queries), MAX_QUERIES):
+        part = queries[start : start + MAX_QUERIES]
+        asked = [_asked(f"m{number}", query, step) for number, query in enumerate(part)]
+        rows = metric_data(clients, asked, begin, end)
+        found += [
+            (query, _scaled(query[2], rows[f"m{number}"], begin, end)) for number, query in enumerate(part)
+        ]
+    return found
+
+
+def _asked(identity: str, query: Query, step: timedelta) -> dict[str, Any]:
+    endpoint, variant, metric = query
+    dimensions = [{"Name": "EndpointName", "Value": endpoint.name}, {"Name": "VariantName", "Value": variant}]
+    asked = {"Namespace": metric.namespace, "MetricName": metric.metric, "Dimensions": dimensions}
+    seconds = int(step.total_seconds())
+    return {"Id": identity, "MetricStat": {"Metric": asked, "Period": seconds, "Stat": metric.stat}}
+
+
+def _scaled(metric: Metric, row: Mapping[str, Sequence[Any]], begin: datetime, end: datetime) -> Points:
+    pairs = zip(row["Timestamps"], row["Values"], strict=True)
+    return {at.astimezone(UTC): float(value) * metric.scale for at, value in pairs if begin <= at < end}
+
+
+def _service(found: Sequence[tuple[Query, Points]]) -> Service:
+    def total(name: str) -> int:
+        return round(sum(sum(points.values()) for query, points in found if query[2].name == name))
+
+    def mean(name: str) -> float | None:
+        values = _weighted(name, found)
+        weight = sum(calls for _, calls in values.values())
+        return sum(value * calls for value, calls in values.values()) / weight if weight else None
+
+    return Service(total("Invocations"), mean("p50"), mean("p90"), total("Errors 4xx"), total("Errors 5xx"))
+
+
+def _weighted(name: str, found: Sequence[tuple[Query, Points]]) -> dict[datetime, tuple[float, float]]:
+    """Time -> a latency, and how many calls it is of; of several variants their mean, weighted by calls."""
+    calls = {query[1]: points for query, points in found if query[2] is INVOCATIONS}
+    sums: dict[datetime, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+    for query, points in found:
+        for at, value in points.items() if query[2].name == name else ():
+            weight = max(1.0, calls[query[1]].get(at, 0.0))
+            sums[at] = (sums[at][0] + value * weight, sums[at][1] + weight)
+    return {at: (total / weight, weight) for at, (total, weight) in sums.items()}
+
+
+def _series(metric: Metric, found: Sequence[tuple[Query, Points]]) -> MetricSeries:
+    points: Points = {}
+    if metric.unit == "ms":
+        points = {at: value for at, (value, _) in _weighted(metric.name, found).items()}
+    else:
+        for query, part in found:
+            for at, value in part.items() if query[2] is metric else ():
+                points[at] = max(points.get(at, 0.0), value) if metric.unit else points.get(at, 0.0) + value
+    times = np.array([at.replace(tzinfo=None) for at in sorted(points)], "datetime64[ms]")
+    values = np.array([points[at] for at in sorted(points)], np.float64)
+    return MetricSeries(metric.name, metric.unit, "CloudWatch", times, None, values)
+
+
+def _floor(at: datetime, step: timedelta) -> datetime:
+    """CloudWatch's own steps begin at multiples of their length."""
+    return at - (at - EPOCH) % step

@@ -6,17 +6,17 @@ What is kept of a pair are a few hundred bytes, so 50,000 of them fit anywhere.
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
 from typing import TypeVar
 
 from core.datasets.look import PairFacts, look_at
-from core.datasets.masks import as_pairs
-from core.datasets.names import by_color
+from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source
 from core.datasets.summary import summed
@@ -46,7 +46,8 @@ def processes() -> Iterator[Executor]:
 
     Only for programs whose main module is guarded by its name. Elsewhere a pool of threads does the same work.
     """
-    pool = ProcessPoolExecutor(processors(), mp_context=get_context("spawn"))
+    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, who then end them
+    pool = ProcessPoolExecutor(processors(), get_context("spawn"), signal.signal, deaf)
     try:
         yield pool
     finally:
@@ -55,8 +56,7 @@ def processes() -> Iterator[Executor]:
 
 def check(source: Source, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:
     """Read every file of the set, and say what is wrong with it."""
-    names = source.names
-    colors = as_pairs(names.colors or (by_color(names.classes) if names.classes else {}))
+    colors = mask_colors(source.names)
     facts: list[PairFacts] = []
     jobs = ((source.root, part, colors) for part in chunks(source.samples))
     for found in in_parallel(executor, look_at, jobs):
@@ -67,20 +67,22 @@ def check(source: Source, executor: Executor, *, on_progress: OnProgress | None 
 
 
 def in_parallel(
-    executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]]
+    executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]], ahead: int = 0
 ) -> Iterator[Result]:
-    """Results in the order of the jobs, never more than a few under way; left early, the rest is dropped."""
+    """Results in the order of the jobs. Left early, jobs that have not begun are dropped, the others waited for.
+
+    ahead: how many jobs are under way at most; 0: a few for each processor.
+    """
     waiting: deque[Future[Result]] = deque()
     left = iter(jobs)
     try:
-        waiting.extend(executor.submit(work, *job) for job in islice(left, processors() * AHEAD))
+        waiting.extend(executor.submit(work, *job) for job in islice(left, ahead or processors() * AHEAD))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(executor.submit(work, *job) for job in islice(left, 1))
             yield result
     finally:
-        for future in waiting:
-            future.cancel()
+        wait([future for future in waiting if not future.cancel()])
 
 
 def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:

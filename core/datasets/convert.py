@@ -6,8 +6,8 @@ or not at all.
 
 from __future__ import annotations
 
+import json
 import re
-import secrets
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -18,11 +18,11 @@ from typing import Any, Literal
 from core.classes import Classes
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.look import Colors
-from core.datasets.masks import as_pairs, read_ids
-from core.datasets.names import by_color
+from core.datasets.masks import read_ids
+from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
-from core.datasets.source import SPLITS, Sample, Source
+from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.export import unique_stems
 from core.image import encode, open_photo
@@ -30,7 +30,6 @@ from core.render.masks import mask_png
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
 ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth")
-CLASSES_FILE = "classes.json"
 UNBOUNDED = 1 << 40
 QUALITY = 95
 
@@ -81,6 +80,10 @@ class Conversion:
             "num_classes": len(self.classes),
         }
 
+    def to_json(self) -> str:
+        """The dry run, for another program."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
     def __str__(self) -> str:
         """The dry run."""
         said = self.to_dict()
@@ -127,8 +130,7 @@ def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversi
     if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
         why = "No class is known." if classes is None else "Training or validation would be empty."
         raise InputError("There is nothing to convert.", why=why, todo="Mend what the check found first.")
-    colors = as_pairs(source.names.colors or by_color(classes))
-    return Conversion(source, out, classes, colors, tuple(pairs), tuple(sorted(left)))
+    return Conversion(source, out, classes, mask_colors(source.names), tuple(pairs), tuple(sorted(left)))
 
 
 def safe_names(samples: Sequence[Sample]) -> list[str]:
@@ -139,18 +141,13 @@ def safe_names(samples: Sequence[Sample]) -> list[str]:
 def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | None = None) -> None:
     """Carry it out. Raises InputError where the folder has been filled meanwhile, or a file has changed."""
     _check_out(plan.source, plan.out)
-    part = plan.out.with_name(f".{plan.out.name}.{secrets.token_hex(4)}.part")
+    part = plan.out.with_name(f".{plan.out.name}.part")
     try:
-        for split in SPLITS:
-            (part / split).mkdir(parents=True)
-            (part / f"{split}_annotation").mkdir()
-        jobs = ((plan.source, piece, plan.classes, plan.colors, part) for piece in chunks(plan.pairs))
-        done = 0
-        for count in in_parallel(executor, write_pairs, jobs):
-            done += count
-            if on_progress is not None:
-                on_progress(done, len(plan.pairs))
-        (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
+        part.mkdir()
+    except OSError as error:
+        raise _not_made(part, error) from error
+    try:
+        _fill(plan, part, executor, on_progress)
         part.rename(plan.out)  # in place of an empty folder at most
     except OSError as error:
         raise InputError(
@@ -159,6 +156,29 @@ def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | N
     finally:
         if part.exists():
             shutil.rmtree(part)
+
+
+def _fill(plan: Conversion, part: Path, executor: Executor, on_progress: OnProgress | None) -> None:
+    for split in SPLITS:
+        (part / split).mkdir()
+        (part / f"{split}_annotation").mkdir()
+    jobs = ((plan.source, piece, plan.classes, plan.colors, part) for piece in chunks(plan.pairs))
+    done = 0
+    for count in in_parallel(executor, write_pairs, jobs):
+        done += count
+        if on_progress is not None:
+            on_progress(done, len(plan.pairs))
+    (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
+
+
+def _not_made(part: Path, error: OSError) -> InputError:
+    if isinstance(error, FileExistsError):
+        return InputError(
+            f"{part} exists already.",
+            why="Another conversion is at work on it, or one was cut off.",
+            todo="Wait for it, or delete that folder.",
+        )
+    return InputError(f"{part} cannot be made.", why=f"{error.strerror}.", todo="Choose another folder.")
 
 
 def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors: Colors, part: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from core.datasets.problems import DataProblem, problem
-from core.datasets.source import Sample, Split, Splitting
+from core.datasets.source import TRAIN, Sample, Split, Splitting
 from core.errors import InputError
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
@@ -87,13 +87,15 @@ def missing(samples: Iterable[Sample], photo_folder: str, mask_folder: str) -> l
     return found
 
 
-def divided(names: Iterable[str], splitting: Splitting) -> dict[str, Split]:
-    """Names -> split: by their first folder where it says so, else by the draw."""
+def divided(names: Iterable[str], whole: Iterable[str], splitting: Splitting) -> dict[str, Split]:
+    """Names -> split: by their first folder where it says so, else by a draw among those that are whole."""
     names = list(names)
     told = {
         name: SPLIT_FOLDERS[first] for name in names if (first := name.partition("/")[0]) in SPLIT_FOLDERS
     }
-    return told if len(told) == len(names) else splitting.divide(names)
+    if len(told) == len(names):
+        return told
+    return dict.fromkeys(names, TRAIN) | splitting.divide(list(whole))
 
 
 SPLIT_FOLDERS: dict[str, Split] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -89,8 +88,3 @@ def unknown_colors(data: bytes, ids: NDArray[np.uint8]) -> list[Color]:
     numbers, counts = np.unique(packed(pixels)[ids == UNKNOWN_COLOR], return_counts=True)
     ranked = numbers[np.argsort(-counts, kind="stable")].tolist()
     return [(number >> 16, number >> 8 & 255, number & 255) for number in ranked]
-
-
-def as_pairs(colors: Mapping[Color, int]) -> tuple[tuple[Color, int], ...]:
-    """The same as a key of a cache."""
-    return tuple(sorted(colors.items()))

@@ -8,6 +8,7 @@ classes.txt      a name a line, in order of the ids
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.classes import IGNORE, Classes, Color, voc_colors
@@ -56,6 +57,27 @@ def read_names(path: Path, shown: str = "") -> Names:
 def by_color(classes: Classes) -> dict[Color, int]:
     """Colour -> class id; VOC's colour of borders is 255 unless a class has it."""
     return {VOC_BORDER: IGNORE, **{color: place for place, color in enumerate(classes.colors)}}
+
+
+def mask_colors(names: Names) -> tuple[tuple[Color, int], ...]:
+    """What colours mean in an RGB mask, as sorted pairs: by a file, else by other masks' palette, else as VOC's."""
+    found = names.colors
+    if not found and names.palette:
+        found = _by_palette(names.palette, len(names.classes) if names.classes else None)
+    elif not found and names.classes:
+        found = by_color(names.classes)
+    return tuple(sorted(found.items()))
+
+
+def _by_palette(palette: Sequence[Color], count: int | None) -> dict[Color, int]:
+    """Colour -> class id. count: of classes; None: what all the last ids have in common is taken for padding."""
+    used = len(palette) if count is None else count
+    while count is None and used > 1 and palette[used - 1] == palette[-1]:
+        used -= 1
+    found = (
+        {palette[IGNORE]: IGNORE} if len(palette) > IGNORE and palette[IGNORE] != palette[IGNORE - 1] else {}
+    )
+    return found | {palette[number]: number for number in reversed(range(min(used, len(palette))))}
 
 
 def colors_of(count: int) -> tuple[Color, ...]:

@@ -1,4 +1,4 @@
-"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask. No picture is opened.
+"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask.
 
 channels       train, validation, train_annotation, validation_annotation: as the algorithm takes it
 pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation; CVAT and Label Studio export the same with
@@ -9,10 +9,14 @@ folders        one folder of photographs and one of masks, with or without train
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+from PIL import Image
+
+from core.classes import Color
 from core.datasets import ground_truth
 from core.datasets.files import (
     MASKS,
@@ -47,6 +51,9 @@ MASK_FOLDERS = (
 )  # fmt: skip
 LISTS = "ImageSets/Segmentation"
 LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
+PALETTE_TRIES = 20
+"""Masks that are opened in search of a palette."""
+
 DEPTH = 4
 """How many folders that hold nothing but one folder are looked through, as in VOCdevkit/VOC2012."""
 
@@ -69,7 +76,7 @@ def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: P
     source = READERS[kind](root, splitting or Splitting())
     if classes is not None:
         source = replace(source, names=read_names(classes))
-    return source
+    return replace(source, names=replace(source.names, palette=_palette(source)))
 
 
 def find_root(folder: Path) -> tuple[Path, Kind]:
@@ -85,6 +92,20 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
         root = below[0]
     names = few(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+
+
+def _palette(source: Source) -> tuple[Color, ...]:
+    """That of the first indexed mask among the first few. What cannot be read, the check tells."""
+    for path in islice((sample.mask for sample in source.samples if sample.mask), PALETTE_TRIES):
+        try:
+            with Image.open(source.root / path) as image:
+                flat = image.getpalette() if image.mode == "P" else None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+            continue
+        if flat:
+            numbers = iter(flat)
+            return tuple(zip(numbers, numbers, numbers, strict=True))
+    return ()
 
 
 def _kind(root: Path) -> Kind | None:
@@ -135,9 +156,10 @@ def _read_voc(root: Path, splitting: Splitting) -> Source:
     photo_folder = _folder(root, PHOTO_FOLDERS) or "JPEGImages"
     photos, twice = by_stem(root, photo_folder, PHOTOS)
     masks, twice_too = by_stem(root, "SegmentationClass", MASKS)
-    names, listed = _listed(root, splitting)
+    whole = photos.keys() & masks.keys()
+    names, listed = _listed(root, whole, splitting)
     if not names:
-        names = divided({*photos, *masks}, splitting)
+        names = divided({*photos, *masks}, whole, splitting)
     samples = paired(names, photos, masks)
     problems = [*twice, *twice_too, *listed, *missing(samples, photo_folder, "SegmentationClass")]
     left = sorted(masks.keys() - names.keys())
@@ -147,7 +169,7 @@ def _read_voc(root: Path, splitting: Splitting) -> Source:
     return Source("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
-def _listed(root: Path, splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
+def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
     """Name -> split by the lists; all lists together are divided where none is called train and val."""
     lists = {path.stem.lower(): path for path in sorted((root / LISTS).glob("*.txt"))}
     told = {name: path for name, path in lists.items() if name in LIST_SPLITS}
@@ -160,7 +182,7 @@ def _listed(root: Path, splitting: Splitting) -> tuple[dict[str, Split], list[Da
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
             names.setdefault(name, split)
-    return (names if _tells(told) else dict(divided(names, splitting))), problems
+    return (names if _tells(told) else divided(names, names.keys() & whole, splitting)), problems
 
 
 def _tells(lists: Mapping[str, Path]) -> bool:
@@ -191,7 +213,8 @@ def _read_folders(root: Path, splitting: Splitting) -> Source:
     photos, twice = by_stem(root, photo_folder, PHOTOS)
     masks, twice_too = by_stem(root, mask_folder, MASKS)
     masks = without_end(masks, photos)
-    samples = paired(divided({*photos, *masks}, splitting), photos, masks)
+    split = divided({*photos, *masks}, photos.keys() & masks.keys(), splitting)
+    samples = paired(split, photos, masks)
     problems = [*twice, *twice_too, *missing(samples, photo_folder, mask_folder)]
     return Source("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
 
@@ -200,7 +223,8 @@ def _read_ground_truth(root: Path, splitting: Splitting) -> Source:
     path = ground_truth.find_manifest(root)
     assert path is not None  # noqa: S101  # for the type checker: this is how the kind was told
     manifest = ground_truth.read_manifest(path, files_below(root), root)
-    names = divided([row.name for row in manifest.samples], splitting)
+    whole = [row.name for row in manifest.samples if row.photo and row.mask]
+    names = divided([row.name for row in manifest.samples], whole, splitting)
     samples = [replace(row, split=names[row.name]) for row in manifest.samples]
     own = find_names(root)
     found = own if own.classes is not None else manifest.names

@@ -18,6 +18,9 @@ TRAIN: Split = "train"
 VALIDATION: Split = "validation"
 SPLITS: tuple[Split, ...] = (TRAIN, VALIDATION)
 
+CLASSES_FILE = "classes.json"
+"""Where a set in channels has its names, see `core.classes`."""
+
 Kind = Literal["channels", "pascal voc", "ground truth", "folders"]
 
 
@@ -43,12 +46,14 @@ class Names:
     path:    the file it came from, below the set's folder or whole.
     colors:  colour in an RGB mask -> class id, 255 for what is to be ignored.
     painted: whether the file itself gave colours to the classes.
+    palette: that of the first indexed mask, by class id; empty where there is none.
     """
 
     classes: Classes | None
     path: str = ""
     colors: Mapping[Color, int] = field(default_factory=dict)
     painted: bool = False
+    palette: tuple[Color, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from core.classes import IGNORE, MAX_CLASSES, Classes, Color
+from core.classes import IGNORE, MAX_CLASSES, Classes
 from core.datasets.label_map import UNNAMED, check_label_map, used_table
 from core.datasets.look import PairFacts
 from core.datasets.problems import DataProblem, few, ordered, problem
@@ -104,20 +103,8 @@ def _classes(source: Source, ids: Sequence[int]) -> Classes | None:
         if not ids or max(ids) >= MAX_CLASSES:
             return None
         found = Classes.for_count(max(ids) + 1)
-    palette = () if source.names.painted else _palette(source)
+    palette = () if source.names.painted else source.names.palette
     return replace(found, colors=palette[: len(found)]) if len(palette) >= len(found) else found
-
-
-def _palette(source: Source) -> tuple[Color, ...]:
-    """That of the first mask; empty where it has none or cannot be read, of which the check tells."""
-    path = next((sample.mask for sample in source.samples if sample.mask), "")
-    try:
-        with Image.open(source.root / path) as image:
-            flat = image.getpalette() if image.mode == "P" else None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return ()
-    numbers = iter(flat or ())
-    return tuple(zip(numbers, numbers, numbers, strict=True))
 
 
 def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
-from core.datasets.masks import UNKNOWN_COLOR, as_pairs, header, mask_kind, read_ids
+from core.datasets.masks import UNKNOWN_COLOR, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
@@ -176,7 +176,7 @@ def is_mask(file: Given) -> bool:
 
 def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids:
     """What reads class ids out of a mask. names: which colour is which class, for masks in colour."""
-    colors = as_pairs(names.colors) if names is not None else ()
+    colors = tuple(sorted(names.colors.items())) if names is not None else ()
     table = None if label_map is None else label_map.table()
 
     def ids(data: bytes, name: str) -> NDArray[np.uint8]:

@@ -20,21 +20,28 @@ from PIL import Image
 from core.aws import evaluation, metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
+from core.aws.endpoints import configs as read_configs
 from core.aws.endpoints import describe_serving, list_endpoints
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
+from core.classes import Classes
 from core.cost import PriceTable, shipped_prices
 from core.curves import MetricSeries
+from core.datasets.pair import read_pair
+from core.datasets.source import Sample, Source
 from core.endpoints import Fleet, Serving
 from core.errors import CoreError, InputError
-from core.image import encode, open_photo
+from core.image import encode, open_photo, preview, resize_labels
 from core.job_filter import JobFilter
+from core.render.overlay import overlay_image
+from core.render.palette import table
 from core.settings import Settings
 from core.training import TrainingJob
 from pages.parts.latest import Reading, Shelf
 
 if TYPE_CHECKING:
+    from pages.parts.configs import Configs
     from pages.parts.upstream import Upstream
 
 T = TypeVar("T")
@@ -265,6 +272,14 @@ def _key(jobs: Sequence[TrainingJob]) -> Hashable:
     return tuple((job.name, job.started_at is not None) for job in jobs)
 
 
+@st.cache_resource(max_entries=8, show_spinner=False)
+def configs(connection: Connection) -> Configs:
+    """The endpoint configurations that were read, for good: AWS never changes one."""
+    from pages.parts.configs import Configs  # noqa: PLC0415  # only the pages about endpoints need it
+
+    return Configs(lambda name: read_configs(clients(connection), [name]).get(name))
+
+
 def prices(connection: Connection) -> PriceTable:
     """AWS's prices once they are there, and until then those that come with Segdeck: no page waits for them."""
     asked = _prices_asked_for(connection)
@@ -284,3 +299,25 @@ def forget_aws() -> None:
     shelf().expire()
     for cache in (connection, endpoints, serving, caller, examples):
         cache.clear()
+
+
+@st.cache_data(ttl="1h", max_entries=32, show_spinner=False)
+def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+    """A pair of a data set for the viewer.
+
+    source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.pair`.
+    """
+    from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
+
+    photo, labels = read_pair(source, sample, classes)
+    return build(preview(photo).body, (photo.width, photo.height), labels)
+
+
+@st.cache_data(ttl="1h", max_entries=512, show_spinner=False)
+def pair_thumbnail(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+    """A pair as a small JPEG, the mask laid over."""
+    photo, found = read_pair(source, sample, classes)
+    small = photo.image.copy()
+    small.thumbnail(THUMBNAIL)
+    labels = resize_labels(found.labels, small.height, small.width)
+    return thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))

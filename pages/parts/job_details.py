@@ -25,7 +25,7 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
         st.caption(f":material/sync: Looks again every {every} s · data from {times.moment(seen.at)}")
 
 
-def why_not(part: Reading[Any], seen: Reading[TrainingJob]) -> None:
+def why_not(part: Reading[Any], seen: Reading[Any]) -> None:
     """Why a part of the page is not there or not new, unless the head says so of all."""
     if part.failure is not None and seen.failure is None:
         st.warning(messages.line(part.failure), icon=":material/history:")
@@ -38,7 +38,7 @@ def show(connection: Connection, seen: Reading[TrainingJob], log: Reading[live.J
     with tabs[0]:
         why_not(log, seen)
         if log.value.has_log or log.failure is None:
-            job_log.show(job, log.value)
+            job_log.show(job.name, log.value, _no_log(job))
     with tabs[1]:
         job_tables.hyperparameters(job)
     with tabs[2]:
@@ -48,3 +48,9 @@ def show(connection: Connection, seen: Reading[TrainingJob], log: Reading[live.J
             machine = live.machine(connection, job)
             why_not(machine, seen)
             job_charts.machine(machine.value, running=job.running)
+
+
+def _no_log(job: TrainingJob) -> str:
+    if job.running:
+        return "No line has come yet: the log begins when the container does."
+    return "It has no log: its container never ran."

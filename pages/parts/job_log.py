@@ -1,4 +1,4 @@
-"""The log of one training job: its end, as it grows; what a search finds; the place of the first error."""
+"""The log of a job or an endpoint: its end, as it grows; what a search finds; the place of the first error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
-from core.training import TrainingJob
 from pages.parts import state
 from pages.parts.live import JobLog
 
@@ -21,12 +20,15 @@ FEW, HEIGHT = 12, 420
 """More lines than that scroll in a box of so many pixels."""
 
 
-def show(job: TrainingJob, log: JobLog) -> None:
-    """Search, level, jump and download above; the lines below."""
+def show(name: str, log: JobLog, none: str) -> None:
+    """Search, level, jump and download above; the lines below.
+
+    name: whose log it is. none: what is said where there is no line.
+    """
     if not log.has_log:
-        st.caption(_no_log(job))
+        st.caption(none)
         return
-    text, levels = _controls(job, log)
+    text, levels = _controls(name, log)
     found = matching(log.events, text or "", levels or LEVELS)
     at = state.log_at() if not text and not levels else None
     lines = _window(found, at)
@@ -37,7 +39,7 @@ def show(job: TrainingJob, log: JobLog) -> None:
     st.caption(_said(log, found, lines, at))
 
 
-def _controls(job: TrainingJob, log: JobLog) -> tuple[str | None, list[Level]]:
+def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = st.text_input(
             "Search",
@@ -64,7 +66,7 @@ def _controls(job: TrainingJob, log: JobLog) -> tuple[str | None, list[Level]]:
         if state.log_at() is not None:
             st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
         st.download_button(
-            "Download", lambda: as_text(log.events), f"{job.name}.log", "text/plain",
+            "Download", lambda: as_text(log.events), f"{name}.log", "text/plain",
             icon=":material/download:", key="log-download", on_click="ignore",
         )  # fmt: skip
     return text, list(levels)
@@ -94,9 +96,3 @@ def _said(log: JobLog, found: Sequence[LogEvent], lines: Sequence[LogEvent], at:
     part = "" if len(lines) == len(found) else f"The last {len(lines):,} of "
     older = " Older lines are in CloudWatch." if log.cut else ""
     return f"{part}{len(found):,} lines. Times are UTC.{older}"
-
-
-def _no_log(job: TrainingJob) -> str:
-    if job.running:
-        return "No line has come yet: the log begins when the container does."
-    return "It has no log: its container never ran."

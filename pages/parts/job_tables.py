@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
 from core.training import TrainingJob
-from pages.parts import messages
+from pages.parts import links, messages, state
 
 
 def hyperparameters(job: TrainingJob) -> None:
@@ -42,6 +42,13 @@ def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
         link = "" if sandbox else f" [:material/open_in_new:]({_console(uri, region)})"
         st.caption(f"{messages.plain(label)}{link}")
         st.code(uri, language=None, wrap_lines=True)
+    if job.model_uri:
+        st.page_link(
+            links.DEPLOY,
+            label="Deploy this model",
+            icon=":material/deployed_code:",
+            query_params={state.JOB: job.name},
+        )
     st.caption("Image")
     st.code(job.image, language=None, wrap_lines=True)
     st.caption("Role")

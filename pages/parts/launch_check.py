@@ -55,7 +55,7 @@ def check(connection: Connection, origin: Origin) -> Checked:
 
 
 def _spec(origin: Origin) -> TrainingSpec:
-    return launch_fields.to_spec(state.form_fields(launch_fields.FIELDS), origin.spec)
+    return launch_fields.to_spec(state.LAUNCH.fields(launch_fields.FIELDS), origin.spec)
 
 
 def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -68,10 +68,10 @@ def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple
 def _count(counts: dict[str, int]) -> None:
     """Where nobody said how many pictures there are, take what was counted; also when there are more now."""
     field = launch_fields.VALUE_FIELDS["num_training_samples"]
-    said, counted = state.form_fields([field, COUNTED]).values()
+    said, counted = state.LAUNCH.fields([field, COUNTED]).values()
     if counts.get("train") and said in (None, counted):
-        state.set_field(field, counts["train"])
-        state.set_field(COUNTED, counts["train"])
+        state.LAUNCH.set(field, counts["train"])
+        state.LAUNCH.set(COUNTED, counts["train"])
 
 
 def _unreadable(origin: Origin) -> list[str]:

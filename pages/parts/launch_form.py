@@ -76,10 +76,12 @@ def machine(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
             _minutes(
                 "Maximum run time, minutes", "max_minutes", "After that it is stopped; its model is kept."
             )
-            st.number_input("Volume, GB", key=state.field("volume_gb"), step=10, persist_state="session")
+            st.number_input(
+                "Volume, GB", key=state.LAUNCH.field("volume_gb"), step=10, persist_state="session"
+            )
         st.toggle(
             "Spot: spare capacity, up to 90 % cheaper, may be interrupted",
-            key=state.field("spot"),
+            key=state.LAUNCH.field("spot"),
             persist_state="session",
         )
         if spec.spot:
@@ -98,14 +100,16 @@ def machine(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
 
 def _data() -> None:
     """One prefix for all channels, or an address for each."""
-    if state.chosen(state.field("apart")):
+    if state.LAUNCH.get("apart"):
         with st.grid(2, min_column_width=220, gap="small"):
             for name, field in CHANNEL_FIELDS.items():
                 _text(f"Channel {name}", field, "An S3 prefix.", "s3://my-bucket/data/train/")
     else:
         folders = ", ".join(f"`{name}/`" for name in CHANNEL_FIELDS)
         _text("Data", "base_uri", f"The S3 prefix with the folders {folders}.", "s3://my-bucket/dataset/")
-    st.toggle("Each channel has an address of its own", key=state.field("apart"), persist_state="session")
+    st.toggle(
+        "Each channel has an address of its own", key=state.LAUNCH.field("apart"), persist_state="session"
+    )
 
 
 def _heading(group: str, rows: list[Hyperparameter], spec: TrainingSpec) -> str:
@@ -117,7 +121,7 @@ def _heading(group: str, rows: list[Hyperparameter], spec: TrainingSpec) -> str:
 
 
 def _value(row: Hyperparameter, *, disabled: bool, sandbox: bool) -> None:
-    key = state.field(VALUE_FIELDS[row.name])
+    key = state.LAUNCH.field(VALUE_FIELDS[row.name])
     said: dict[str, Any] = {
         "key": key,
         "help": messages.plain(_help(row, disabled)),
@@ -169,7 +173,7 @@ def _instance(chosen: str, prices: PriceTable) -> None:
         "Instance",
         options,
         format_func=_priced(prices),
-        key=state.field("instance_type"),
+        key=state.LAUNCH.field("instance_type"),
         help=f"This algorithm trains on one machine with GPUs of the families {', '.join(FAMILIES)}.",
         persist_state="session",
     )
@@ -184,11 +188,11 @@ def _priced(prices: PriceTable) -> Callable[[str], str]:
 
 
 def _minutes(label: str, field: str, why: str) -> None:
-    value = state.chosen(state.field(field))
+    value = state.LAUNCH.get(field)
     spoken = f" Now: {times.duration(value * 60)}." if value else ""
     st.number_input(
         label,
-        key=state.field(field),
+        key=state.LAUNCH.field(field),
         value=None,
         step=30.0,
         format="%g",
@@ -198,4 +202,6 @@ def _minutes(label: str, field: str, why: str) -> None:
 
 
 def _text(label: str, field: str, why: str, placeholder: str = "") -> None:
-    st.text_input(label, key=state.field(field), help=why, placeholder=placeholder, persist_state="session")
+    st.text_input(
+        label, key=state.LAUNCH.field(field), help=why, placeholder=placeholder, persist_state="session"
+    )

@@ -28,7 +28,7 @@ class Origin:
 
 def ask(connection: Connection) -> Origin:
     """A job to clone, one to go on from, or nothing. Raises NotFoundError, InputError, AwsError."""
-    asked = state.query((state.CLONE, state.CONTINUE))
+    asked = state.query((state.CLONE, state.CONTINUE, state.DATA, state.DATA_CLASSES, state.DATA_SAMPLES))
     if name := asked.get(state.CONTINUE):
         job, lost = _job(connection, name)
         said = f"Goes on from the model of **{messages.plain(name)}**: the network stays, the rest is yours.{lost}"
@@ -37,6 +37,14 @@ def ask(connection: Connection) -> Origin:
         job, lost = _job(connection, name)
         said = f"As **{messages.plain(name)}** was, under a new name. Change what you like.{lost}"
         return Origin(f"clone {name}", clone_spec(job, name), said)
+    if data := asked.get(state.DATA):
+        names = (state.DATA_CLASSES, state.DATA_SAMPLES)
+        values = {name: asked[name] for name in names if asked.get(name, "").isdecimal()}
+        spec = first_spec(
+            image_uri(connection.region), sandbox=connection.is_sandbox, data=data, values=values
+        )
+        said = f"On the data set at **{messages.plain(data)}**. Change what you like."
+        return Origin(f"data {data}", replace(spec, name="segmentation"), said)
     spec = first_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
     said = "AWS's semantic segmentation algorithm on your own pictures and masks."
     return Origin("new", replace(spec, name="segmentation"), said)

@@ -67,7 +67,7 @@ def problems(
                     messages.plain(fix.label),
                     key=f"fix-{number}-{problem.name}",
                     icon=":material/build:",
-                    on_click=state.set_field,
+                    on_click=state.LAUNCH.set,
                     args=(fix.field, fix.value),
                 )
     if len(found) > SHOWN:

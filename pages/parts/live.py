@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from core.aws import metrics, training
 from core.aws.connection import Connection, clients
-from core.aws.logs import LogToken, tail
+from core.aws.logs import LogToken, TailPage, tail
 from core.aws.training import ChannelKeys
 from core.channels import Channel
 from core.curves import MetricSeries
@@ -35,9 +35,9 @@ LOG_LINES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class JobLog:
-    """The lines of a job's log, oldest first.
+    """The lines of a job's or an endpoint's log, oldest first.
 
-    has_log: False where the job has written nothing.
+    has_log: False where nothing was written.
     cut:     whether there are older lines.
     error:   the place of the first error; None where there is none.
     """
@@ -49,16 +49,16 @@ class JobLog:
 
 
 class LogReader:
-    """Reads a log once, and from then on what came after."""
+    """Reads a log once, and from then on what came after. tail: gives its last lines, or those after a token."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
-        self._connection, self._name = connection, name
+    def __init__(self, tail: Callable[[LogToken | None], TailPage]) -> None:
+        self._tail = tail
         self._token: LogToken | None = None
         self._log = JobLog()
 
     def read(self) -> JobLog:
         """All that is kept of it. Raises AwsError."""
-        page = tail(clients(self._connection), self._name, token=self._token, limit=LOG_LINES)
+        page = self._tail(self._token)
         self._token = page.next_token or self._token
         events = (*self._log.events, *page.events)
         if page.events or page.has_log != self._log.has_log:
@@ -79,12 +79,13 @@ def log(connection: Connection, job: TrainingJob) -> Reading[JobLog]:
     """Its log; a machine that starts again after an interruption begins a new one."""
     starts = sum(step.status == "Interrupted" for step in job.transitions)
     key = ("log", connection, job.name, starts, job.running)
-    return _read(key, LogReader(connection, job.name).read, _seconds(job), JobLog())
+    reader = LogReader(lambda token: tail(clients(connection), job.name, token=token, limit=LOG_LINES))
+    return optional(key, reader.read, _seconds(job), JobLog())
 
 
 def curves(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
     """Its curves, from the first source that has them."""
-    return _read(
+    return optional(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.curves(clients(connection), [job])[job.name],
         _seconds(job),
@@ -94,7 +95,7 @@ def curves(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeri
 
 def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
     """How busy its machine was, minute by minute."""
-    return _read(
+    return optional(
         ("machine", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.utilisation(clients(connection), job),
         MACHINE_SECONDS,
@@ -104,7 +105,7 @@ def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSer
 
 def tags(connection: Connection, job: TrainingJob) -> Reading[dict[str, str]]:
     """Its tags, which a clone should keep: costs are told apart by them."""
-    return _read(
+    return optional(
         ("tags", connection, job.name),
         lambda: training.job_tags(clients(connection), job),
         TAGS_SECONDS,
@@ -125,7 +126,7 @@ def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
     )
 
 
-def _read(key: Hashable, load: Callable[[], T], seconds: float, empty: T) -> Reading[T]:
+def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T) -> Reading[T]:
     """What the page can do without: an error is a value here, so that a part that fails hides no other."""
     try:
         return cached.shelf().read(key, load, seconds)

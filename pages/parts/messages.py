@@ -25,14 +25,14 @@ LITERAL = re.compile(r"`([^`]+)`|(https?://[^\s`\"'<>]*[^\s`\"'<>.,;:!?)])")
 
 
 @contextmanager
-def error_door() -> Iterator[None]:
-    """Whatever goes wrong inside is shown as a card and goes no further."""
+def error_door(place: str = "") -> Iterator[None]:
+    """Whatever goes wrong inside is shown as a card and goes no further. place: tells the doors of one page apart."""
     try:
         yield
     except CoreError as error:
-        show(error)
+        show(error, place)
     except Exception as error:  # noqa: BLE001  # logged with its traceback, and shown with the log's id
-        show_unforeseen(error)
+        show_unforeseen(error, place)
 
 
 def on_script_error(error: Exception) -> bool:
@@ -44,13 +44,13 @@ def on_script_error(error: Exception) -> bool:
     return True
 
 
-def show(error: CoreError) -> None:
+def show(error: CoreError, place: str = "") -> None:
     """An error that we can explain, with a button that tries again."""
     st.error(card(error), icon=":material/error:")
-    _retry_button()
+    _retry_button(place)
 
 
-def show_unforeseen(error: BaseException) -> None:
+def show_unforeseen(error: BaseException, place: str = "") -> None:
     """An error that nobody foresaw: the log gets the traceback, the page the id to look for."""
     number = note(error)
     st.error(
@@ -58,7 +58,7 @@ def show_unforeseen(error: BaseException) -> None:
         f"The log of the dashboard has the details under `{number}`. Your files are untouched.",
         icon=":material/error:",
     )
-    _retry_button()
+    _retry_button(place)
 
 
 def note(error: BaseException) -> str:
@@ -108,5 +108,10 @@ def _escaped(text: str) -> str:
     return MARKDOWN.sub(r"\\\1", text)
 
 
-def _retry_button() -> None:
-    st.button("Try again", key="retry", icon=":material/refresh:", on_click=state.ask_retry)
+def _retry_button(place: str) -> None:
+    st.button(
+        "Try again",
+        key=f"retry-{place}" if place else "retry",
+        icon=":material/refresh:",
+        on_click=state.ask_retry,
+    )

@@ -66,15 +66,9 @@ def selected(works: Sequence[Work]) -> Work:
 
 
 def show(work: Work, stem: str, truth: Given | None = None) -> None:
-    """Everything about one picture; a skeleton while it is on its way. truth: a mask that says what is right."""
-    if (result := work.result) is None:
-        if not work.over:
-            st.skeleton(height=420)
+    """Everything about one picture. truth: a mask that says what is right."""
+    if (result := picture(work, truth)) is None:
         return
-    viewer(result.frame if truth is None else truth_view.frame(work, result, truth), key="viewer")
-    st.caption(_facts(result))
-    for problem in result.inference.segmentation.problems:
-        st.warning(messages.plain(problem), icon=":material/warning:")
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("What is in it")
@@ -82,6 +76,19 @@ def show(work: Work, stem: str, truth: Given | None = None) -> None:
     with right:
         st.subheader("Take it along")
         _downloads(work, result, stem)
+
+
+def picture(work: Work, truth: Given | None = None) -> Result | None:
+    """The picture with its mask, and how long it took; a skeleton while it is on its way. None before it is done."""
+    if (result := work.result) is None:
+        if not work.over:
+            st.skeleton(height=420)
+        return None
+    viewer(result.frame if truth is None else truth_view.frame(work, result, truth), key="viewer")
+    st.caption(_facts(result))
+    for problem in result.inference.segmentation.problems:
+        st.warning(messages.plain(problem), icon=":material/warning:")
+    return result
 
 
 def _facts(result: Result) -> str:

@@ -13,7 +13,7 @@ from core.endpoints import Endpoint, Serving, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
 from core.image import FIT
 from core.inference import Want
-from pages.parts import cached, messages, state
+from pages.parts import cached, links, messages, state
 
 ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
 SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
@@ -147,6 +147,13 @@ def describe(serving: Serving) -> None:
             if serving.classes
             else None,
         )
+        st.page_link(
+            links.ENDPOINT,
+            label="Endpoint",
+            icon=":material/monitor_heart:",
+            query_params={state.ENDPOINT: serving.name},
+            help="Its traffic, cost, variants and log.",
+        )
 
 
 def warn(serving: Serving) -> None:
@@ -167,11 +174,13 @@ def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> No
         todo = "The sandbox brings two endpoints of its own, which take a moment at its start."
     else:
         todo = (
-            f"Deploy a model in **{connection.region}** with the SageMaker console or its SDK, or set `AWS_REGION` "
-            "to the region where yours is. `make run` without `MODE=aws` starts two demo endpoints on this machine."
+            f"Deploy a model in **{connection.region}**, or set `AWS_REGION` to the region where yours is. "
+            "`make run` without `MODE=aws` starts two demo endpoints on this machine."
         )
     st.info(f"**No endpoint is in service here.** {todo}{others}", icon=":material/dns:")
-    st.button("Look again", icon=":material/refresh:", on_click=state.ask_retry)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("Look again", icon=":material/refresh:", on_click=state.ask_retry)
+        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
 def _not_in_service(

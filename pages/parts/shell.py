@@ -12,17 +12,27 @@ import streamlit as st
 
 from pages.parts import cached, frame, links, messages, state, upstream
 
-ROOT = Path(__file__).resolve().parents[2]
 STATIC = Path(__file__).with_name("static")
 
 SECTIONS = {
-    "Use a model": [
+    "": [
         st.Page(
-            ROOT / "pages" / "segment.py",
-            title="Segment",
-            icon=":material/imagesmode:",
+            links.OVERVIEW,
+            title="Overview",
+            icon=":material/space_dashboard:",
             url_path="start",  # not an address: a default page answers at / alone, but takes up a name
             default=True,
+            help="What runs now, what it costs an hour, what failed, and what sits idle.",
+        ),
+        # The same under its own name, for whoever writes that into the address.
+        st.Page(links.OVERVIEW, title="Overview", url_path="overview", visibility="hidden"),
+    ],
+    "Use a model": [
+        st.Page(
+            links.SEGMENT,
+            title="Segment",
+            icon=":material/imagesmode:",
+            url_path="segment",
             help="Photographs in, masks beside them: look at them closely, and take them with you.",
         ),
         st.Page(
@@ -32,10 +42,15 @@ SECTIONS = {
             url_path="evaluate",
             help="How good the masks are: endpoints judged by photos whose masks are known.",
         ),
-        # The same under its own name, for whoever writes that into the address.
-        st.Page(ROOT / "pages" / "segment.py", title="Segment", url_path="segment", visibility="hidden"),
     ],
     "Train": [
+        st.Page(
+            links.DATASETS,
+            title="Data sets",
+            icon=":material/folder_open:",
+            url_path="datasets",
+            help="Photographs and masks: checked before they cost anything, mended, and brought into S3.",
+        ),
         st.Page(
             links.TRAINING_JOBS,
             title="Training jobs",
@@ -58,9 +73,32 @@ SECTIONS = {
             visibility="hidden",
         ),
     ],
+    "Serve": [
+        st.Page(
+            links.ENDPOINTS,
+            title="Endpoints",
+            icon=":material/dns:",
+            url_path="endpoints",
+            help="What is in service and what it costs, above all what stands idle.",
+        ),
+        st.Page(
+            links.ENDPOINT,
+            title="Endpoint",
+            icon=":material/monitor_heart:",
+            url_path="endpoint",
+            visibility="hidden",
+        ),
+        st.Page(
+            links.DEPLOY,
+            title="Deploy",
+            icon=":material/deployed_code:",
+            url_path="deploy",
+            visibility="hidden",
+        ),
+    ],
     "This dashboard": [
         st.Page(
-            ROOT / "pages" / "setup.py",
+            links.SETUP,
             title="Setup",
             icon=":material/checklist:",
             url_path="setup",

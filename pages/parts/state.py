@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
+    from pages.parts.dataset_desk import Desk
+    from pages.parts.deploy_file import LocalFile
     from pages.parts.judging import Judging
     from pages.parts.work import Bench
 
@@ -25,7 +27,7 @@ UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 JOB, COMPARE = "job", "compare"
 """Names in the URL: the training job that is looked at, and those that are compared."""
 
-_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES = (
+_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _LINKED = (
     "_retry",
     "_bench",
     "_examples",
@@ -33,6 +35,7 @@ _RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES = (
     "_digests",
     "_seen",
     "_job_pages",
+    "_linked",
 )
 
 
@@ -47,12 +50,14 @@ def take_retry() -> bool:
 
 
 def endpoint_asked_for() -> str:
-    """The endpoint that was chosen, or that the link names; empty where neither is so."""
-    return str(st.session_state.get(ENDPOINT) or st.query_params.get(ENDPOINT, ""))
+    """The endpoint that a new link names, else the one that was chosen; empty where neither is so."""
+    linked, chosen = str(st.query_params.get(ENDPOINT, "")), str(st.session_state.get(ENDPOINT) or "")
+    return linked if linked and linked != st.session_state.get(_LINKED) else chosen or linked
 
 
 def remember_endpoint(name: str) -> None:
     """Keep the choice in the URL, so that a copied link shows the same."""
+    st.session_state[_LINKED] = name
     if st.query_params.get(ENDPOINT) != name:
         st.query_params[ENDPOINT] = name
 
@@ -157,13 +162,16 @@ def show_job_pages(pages: int) -> None:
     st.session_state[_JOB_PAGES] = pages
 
 
+ARTIFACT, MODEL = "artifact", "model"
+"""Names in the URL of the deploy page: what to serve, besides `job`."""
+
 CLONE, CONTINUE = "clone", "continue"
 """Names in the URL of the launch page: the job that a new one is made from."""
 
 JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
 """Keys of a job page's widgets that are bound to the URL under the same name."""
 
-_TOLD, _LOG_AT, _FILLED = "_told", "_log_at", "_filled"
+_TOLD, _LOG_AT, _MODEL_FILE = "_told", "_log_at", "_model_file"
 
 
 def job_asked_for() -> str:
@@ -192,37 +200,81 @@ def log_at() -> int | None:
     return found
 
 
-def field(name: str) -> str:
-    """The key of a field of the launch form."""
-    return f"launch-{name}"
+class Form:
+    """The fields of a form that a page fills in, and its visitor then changes.
+
+    Each value that the page itself puts into a field gives it a new key: with the next click the browser still sends
+    what it showed before, and under the old key that would undo the page's change.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._filled, self._changed = f"_{name}_filled", f"_{name}_changed"
+
+    def field(self, name: str) -> str:
+        """The key of a field."""
+        return f"{self._name}-{name}-{self._changes().get(name, 0)}"
+
+    def fill(self, source: str, fields: Mapping[str, Any]) -> None:
+        """Put these values in. source: what they were made from."""
+        for name, value in fields.items():
+            self.set(name, value)
+        st.session_state[self._filled] = source
+
+    def filled_from(self) -> str | None:
+        """What it was filled from; None before it was."""
+        found: str | None = st.session_state.get(self._filled)
+        return found
+
+    def fields(self, names: Iterable[str]) -> dict[str, Any]:
+        """What it holds; None for what it does not."""
+        return {name: st.session_state.get(self.field(name)) for name in names}
+
+    def get(self, name: str) -> Any:
+        """What one field holds; None where it does not."""
+        return st.session_state.get(self.field(name))
+
+    def set(self, name: str, value: Any) -> None:
+        """Change one field; only before it is drawn, as in a button's callback."""
+        key = self.field(name)
+        if key in st.session_state and st.session_state[key] == value:
+            return
+        self.renew(name)
+        st.session_state[self.field(name)] = value
+
+    def renew(self, name: str) -> None:
+        """Empty a field that only its widget may fill."""
+        self._changes()[name] = self._changes().get(name, 0) + 1
+
+    def forget(self) -> None:
+        """Fill it anew the next time."""
+        st.session_state.pop(self._filled, None)
+
+    def _changes(self) -> dict[str, int]:
+        """Field -> how often the page has changed it."""
+        found: dict[str, int] = st.session_state.setdefault(self._changed, {})
+        return found
 
 
-def fill_form(source: str, fields: Mapping[str, Any]) -> None:
-    """Put these values into the launch form. source: what they were made from."""
-    for name, value in fields.items():
-        st.session_state[field(name)] = value
-    st.session_state[_FILLED] = source
+LAUNCH, DEPLOY = Form("launch"), Form("deploy")
+"""The forms that start a training job, and an endpoint."""
 
 
-def form_filled_from() -> str | None:
-    """What the launch form was filled from; None before it was."""
-    found: str | None = st.session_state.get(_FILLED)
+def uploaded_model() -> LocalFile | None:
+    """The `model.tar.gz` that was dropped; None where none was."""
+    found: LocalFile | None = st.session_state.get(_MODEL_FILE)
     return found
 
 
-def form_fields(names: Iterable[str]) -> dict[str, Any]:
-    """What the launch form holds; None for what it does not."""
-    return {name: st.session_state.get(field(name)) for name in names}
+def keep_uploaded_model(file: LocalFile) -> None:
+    """Take this one from the drop zone, which is empty from now on."""
+    st.session_state[_MODEL_FILE] = file
+    DEPLOY.renew("file")
 
 
-def set_field(name: str, value: Any) -> None:
-    """Change one field of the launch form; only before it is drawn, as in a button's callback."""
-    st.session_state[field(name)] = value
-
-
-def forget_form() -> None:
-    """Fill the launch form anew the next time."""
-    st.session_state.pop(_FILLED, None)
+def forget_uploaded_model() -> None:
+    """Let it go, from disk too."""
+    st.session_state.pop(_MODEL_FILE, None)
 
 
 def ticked_rows(key: str) -> list[int]:
@@ -328,3 +380,74 @@ def choose_cell(found: tuple[str, str] | None) -> None:
 def said(component: str, trigger: str) -> object:
     """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
     return st.session_state[component].get(trigger)
+
+
+DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
+"""Names in the URL of the launch page: the S3 prefix of a data set, and two hyperparameters that it brings along."""
+
+DATASET, DATASET_ZIP = "dataset", "dataset_zip"
+"""Keys of the data set page's own inputs; the first is bound to the URL under the same name."""
+
+_DESK = "_desk"
+
+
+def desk() -> Desk:
+    """This session's data set, checked, mended and uploaded."""
+    from pages.parts.dataset_desk import Desk  # noqa: PLC0415  # streamlit starts faster without
+
+    found: Desk = st.session_state.setdefault(_DESK, Desk())
+    return found
+
+
+WINDOW, ENDPOINT_TAB = "window", "part"
+"""Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
+
+_TICKED, _TICKS, _TRIED, _ENDPOINTS_VIEW = "_ticked_endpoints", "_endpoint_ticks", "_tried", "_endpoints_view"
+
+
+def keep_endpoints_view(view: Mapping[str, str]) -> None:
+    """Note the filters of the list of endpoints: leaving it for an endpoint must not lose them."""
+    st.session_state[_ENDPOINTS_VIEW] = dict(view)
+
+
+def endpoints_view() -> dict[str, str]:
+    """The filters that the list of endpoints was last seen with."""
+    found: dict[str, str] = st.session_state.get(_ENDPOINTS_VIEW, {})
+    return found
+
+
+def endpoint_looked_at() -> str:
+    """The endpoint that the link to its page names; empty where it names none."""
+    return str(st.query_params.get(ENDPOINT, "")).strip()
+
+
+def ticked_endpoints() -> tuple[str, ...]:
+    """The endpoints that are ticked in their list."""
+    found: tuple[str, ...] = st.session_state.get(_TICKED, ())
+    return found
+
+
+def keep_ticks(names: Iterable[str]) -> None:
+    """Note what a person has ticked."""
+    st.session_state[_TICKED] = tuple(names)
+
+
+def tick_endpoints(names: Iterable[str]) -> None:
+    """Tick these, and no others: the table is then another one, see `endpoint_ticks`."""
+    keep_ticks(names)
+    st.session_state[_TICKS] = endpoint_ticks() + 1
+
+
+def endpoint_ticks() -> int:
+    """How often ticks were set by anything but a click into the table."""
+    return int(st.session_state.get(_TICKS, 0))
+
+
+def tried(endpoint: str) -> str:
+    """The picture that this endpoint was last tried with; empty where it was not."""
+    return str(st.session_state.get(_TRIED, {}).get(endpoint, ""))
+
+
+def try_picture(endpoint: str, picture: str) -> None:
+    """Try the endpoint with this picture."""
+    st.session_state[_TRIED] = {endpoint: picture}

@@ -54,3 +54,8 @@ def ago(at: datetime) -> str:
     if passed < timedelta(hours=1):
         return f"{passed.seconds // MINUTE} min ago"
     return f"{passed.seconds // HOUR} h ago" if passed.days < 1 else f"{passed.days} d ago"
+
+
+def milliseconds(value: float) -> str:
+    """Such as "84 ms" or "3.20 s"."""
+    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"

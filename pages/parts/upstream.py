@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from core.aws.connection import Connection
+from core.aws.execute import journal_in
 from core.errors import UnreachableError
+from core.journal import Journal
 from core.settings import Settings
 from pages.parts import cached
 
@@ -46,6 +48,11 @@ def revive() -> None:
 def settings() -> Settings:
     """The settings as they hold now. Raises SettingsError."""
     return Settings.from_environ(os.environ)
+
+
+def journal() -> Journal:
+    """Where changes are written down before they begin. Raises SettingsError."""
+    return journal_in(settings().journal_dir, "the dashboard")
 
 
 def connection() -> Connection:

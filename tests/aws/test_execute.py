@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import xform_name
-from botocore.session import get_session
 
 from core import errors
 from core.aws.connection import Clients, Connection
@@ -27,12 +23,9 @@ from core.plans import ApiCall, Plan, plan_launch, plan_stop
 from core.preflight import preflight
 from core.training import TrainingJob, TrainingSpec, to_request
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
 BUCKET = "plans"
-SERVICES = ("sagemaker", "sagemaker-metrics", "s3", "logs", "cloudwatch", "iam")
-READS = ("Batch", "Describe", "Get", "Head", "List", "Search", "Filter", "Test")
 SPEC = TrainingSpec(
     name="plan-a",
     role_arn=ROLE,
@@ -70,14 +63,6 @@ def faults(sandbox_server: Any) -> Iterator[Any]:
     sandbox_server.faults.hits.clear()
     yield sandbox_server.faults
     sandbox_server.faults.clear()
-
-
-@pytest.fixture(scope="module")
-def changes() -> set[str]:
-    """The boto3 methods of our services that change something."""
-    models = [get_session().get_service_model(service) for service in SERVICES]
-    operations = {name for model in models for name in model.operation_names if not name.startswith(READS)}
-    return {xform_name(name) for name in operations} | {"upload_file", "upload_fileobj", "batch_put_metrics"}
 
 
 def launch(name: str, **more: str) -> Plan:
@@ -222,33 +207,3 @@ def test_an_unknown_step_is_refused_before_the_first(canned_server: Any) -> None
     with pytest.raises(errors.InputError, match="DeleteEverything"):
         execute(canned_server.clients(), Plan("launch", "a", (good, bad), None, (), ""))
     assert canned_server.asked == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        path
-        for folder in ("core/aws", "pages", "commands")
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        if path.name != "execute.py"
-    ]
-    + [ROOT / "cli.py", ROOT / "app.py"],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
-def test_nothing_else_changes_anything(path: Path, changes: set[str]) -> None:
-    """Only core/aws/execute.py calls what changes something on AWS, or takes the client for changes."""
-    tree = ast.parse(path.read_text("utf-8"))
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert [call.attr for call in calls if isinstance(call, ast.Attribute) and call.attr in changes] == []
-    if path.name != "connection.py":
-        assert not [
-            node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "changes"
-        ]
-
-
-def test_the_rule_sees_a_change(changes: set[str]) -> None:
-    """The check above knows the calls that count, and would find execute.py by the client that it takes."""
-    assert {"create_training_job", "stop_training_job", "put_object", "delete_endpoint"} <= changes
-    assert not {"describe_training_job", "search", "get_object", "list_objects_v2", "create_pool"} & changes
-    tree = ast.parse((ROOT / "core/aws/execute.py").read_text("utf-8"))
-    assert [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "changes"]

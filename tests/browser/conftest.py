@@ -29,10 +29,9 @@ StreamlitServer = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """The system's Chromium or Chrome where there is one, else Playwright's own."""
-    found = [
-        path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
-    ]
+    """That of CHROMIUM, else the system's Chromium or Chrome where there is one, else Playwright's own."""
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    found = [path for name in names if name and (path := shutil.which(name))]
     executable = {"executable_path": found[0]} if found else {}
     return {**browser_type_launch_args, **executable, "args": list(QUIET)}
 

@@ -52,7 +52,7 @@ def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[],
     Image.new("RGB", (WIDTH, HEIGHT), (20, 60, 180)).save(file)
 
     def give() -> None:
-        page.goto(f"{dashboard}/?endpoint={coast}")
+        page.goto(f"{dashboard}/segment?endpoint={coast}")
         page.evaluate("window.neverReloaded = true")
         page.locator("input[type=file]").first.set_input_files(file, timeout=LONG)
 

@@ -109,10 +109,13 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
 @pytest.mark.parametrize(
     ("address", "title"),
     [
-        ("", "Segment photographs"),
+        ("", "Overview"),
+        ("overview", "Overview"),
+        ("segment", "Segment photographs"),
         ("segment?endpoint=coastlines", "Segment photographs"),
         ("training_jobs", "Training jobs"),
         ("launch_training", "Launch training"),
+        ("deploy", "Deploy a model"),
         ("setup", "Setup"),
     ],
 )
@@ -130,7 +133,7 @@ def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, sche
     """A dropped JPEG stands beside its painted mask, and the mouse over the river reads `water`."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, photo())
     root = viewer(page)
     point_at(page, root, sure_place("water"))
@@ -144,7 +147,7 @@ def test_one_click_on_an_example(dashboard, page: Page):
     """A newcomer gets a mask in one click, and nothing is fetched from outside this machine."""
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(dashboard)
+    page.goto(f"{dashboard}/segment")
     page.get_by_role("group", name="Examples").get_by_role("button").first.click(timeout=LONG)
     viewer(page)
     expect(page.get_by_text("What is in it")).to_be_visible()
@@ -159,7 +162,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     broken.write_bytes(photo().read_bytes()[:20_000])
     second = tmp_path / "second.jpg"
     Image.open(photo()).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(second, quality=92)
-    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, photo(), broken, second)
     expect(page.get_by_text("2 pictures done in")).to_be_visible(timeout=LONG)
     expect(page.get_by_test_id("stAlert")).to_contain_text("damaged or cut off")
@@ -178,7 +181,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
 
 def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
     """With the sandbox killed, a dropped photo is told what happened; the button brings it back, with no reload."""
-    page.goto(f"{dashboard}/?endpoint=aerial-land-cover")
+    page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     expect(page.get_by_role("group", name="Examples")).to_be_visible(timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
     drop(page, photo())

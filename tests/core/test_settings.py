@@ -34,6 +34,8 @@ def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"}, "aws_url", "http://127.0.0.1:4566"),
         ({"SEGDECK_SANDBOX_DIR": "/var/lib/segdeck"}, "sandbox_dir", Path("/var/lib/segdeck")),
         ({"SEGDECK_SANDBOX_DIR": "elsewhere"}, "sandbox_dir", PROJECT / "elsewhere"),
+        ({}, "state_dir", PROJECT / ".segdeck"),
+        ({"SEGDECK_STATE_DIR": "/var/lib/state"}, "state_dir", Path("/var/lib/state")),
         ({"SEGDECK_MAX_UPLOAD_MB": "3"}, "max_upload_bytes", 3_000_000),
     ],
 )
@@ -80,3 +82,17 @@ def test_nothing_outside_the_table_is_read() -> None:
     Settings.from_environ(Watched())
     assert asked == {variable.name for variable in VARIABLES}
     assert all(variable.meaning and variable.default for variable in VARIABLES)
+
+
+def test_changes_of_each_account_are_written_down_apart() -> None:
+    """A change that was cut in the sandbox is never offered on AWS, nor one of another region or profile."""
+    places = [
+        {},
+        {"SEGDECK_MODE": "aws", "AWS_REGION": "eu-west-1"},
+        {"SEGDECK_MODE": "aws", "AWS_REGION": "us-east-1"},
+        {"SEGDECK_MODE": "aws", "AWS_REGION": "us-east-1", "AWS_PROFILE": "../other team"},
+        {"SEGDECK_MODE": "aws", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"},
+    ]
+    found = [Settings.from_environ(place).journal_dir for place in places]
+    assert len(set(found)) == len(places)
+    assert {folder.parent for folder in found} == {Settings().state_dir}

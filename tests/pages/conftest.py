@@ -32,8 +32,7 @@ def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> O
         app = AppTest.from_file(SHELL, default_timeout=60)
         for key, value in query.items():
             app.query_params[key] = value
-        app.run()
-        return app if page == "segment" else app.switch_page(f"../{page}.py").run()
+        return app.switch_page(f"../{page}.py").run()
 
     st.cache_data.clear()
     st.cache_resource.clear()

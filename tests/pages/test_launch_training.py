@@ -85,12 +85,12 @@ def finished(sagemaker: Any, **values: str) -> str:
 def field(app: AppTest, name: str) -> Any:
     """The widget of a field. Raises StopIteration."""
     widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle)
-    return next(widget for widget in widgets if widget.key == f"launch-{name}")
+    return next(widget for widget in widgets if (widget.key or "").rpartition("-")[0] == f"launch-{name}")
 
 
 def has_field(app: AppTest, name: str) -> bool:
     widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle)
-    return any(widget.key == f"launch-{name}" for widget in widgets)
+    return any((widget.key or "").rpartition("-")[0] == f"launch-{name}" for widget in widgets)
 
 
 def test_one_click_in_the_sandbox(open_form, demonstration):
@@ -108,7 +108,7 @@ def test_review_shows_a_plan_and_starts_nothing(open_form, demonstration, faults
     app = button(open_form("sandbox"), "Review and start").click().run()
     told = plain_texts(app)
     assert f"Start the training job {field(app, 'name').value} on ml.g4dn.xlarge." in told
-    assert "On AWS, at most: $0.74" in told
+    assert "On AWS, at the maximum run time: $0.74" in told
     assert faults.hits == []
 
 
@@ -154,6 +154,18 @@ def test_wrong_number_of_pictures(open_form, demonstration):
     button(app, "Set to 20").click().run()
     assert field(app, "value-num_training_samples").value == 20
     assert not button(app, "Review and start").disabled
+
+
+def test_a_mended_field_stays_mended(open_form, demonstration):
+    """What the browser still sends of a field from before the page changed it does not undo the change."""
+    app = open_form("sandbox")
+    field(app, "value-num_training_samples").set_value(33).run()
+    key = field(app, "value-num_training_samples").key
+    button(app, "Set to 20").click().run()
+    app.session_state[key] = 33
+    app.run()
+    assert field(app, "value-num_training_samples").value == 20
+    assert "Nothing stands in its way" in texts(app)
 
 
 def test_data_elsewhere(open_form, demonstration, sagemaker):

@@ -30,9 +30,7 @@ def open_jobs(server: JobsServer, monkeypatch: pytest.MonkeyPatch) -> OpenJobs:
     """open_jobs(status="Failed", ...) -> the page at this address, after its first run."""
 
     def start(**query: str) -> AppTest:
-        app = AppTest.from_file(SHELL, default_timeout=60)
-        app.run()
-        app = app.switch_page("../training_jobs.py")
+        app = AppTest.from_file(SHELL, default_timeout=60).switch_page("../training_jobs.py")
         for key, value in query.items():
             app.query_params[key] = value
         return app.run()

@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.cloudwatch import KEPT_SECONDS, CloudWatch
+from sandbox.cloudwatch import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
 from sandbox.listener import Listener, bind
 
 NOW = 1_800_000_000  # a whole multiple of an hour
@@ -184,6 +184,20 @@ def test_get_metric_statistics(cloudwatch: Any) -> None:
     ]
 
 
+def test_five_hundred_queries(cloudwatch: Any) -> None:
+    """One GetMetricData takes 500 queries and gives each its points, percentiles too."""
+    queries = []
+    for number in range(500):
+        metric = {"Namespace": "N", "MetricName": f"n{number % 250}", "Dimensions": DIMENSIONS}
+        stat = {"Metric": metric, "Period": 21_600, "Stat": "Sum" if number < 250 else "p90"}
+        queries.append({"Id": f"q{number}", "MetricStat": stat})
+    for number in range(250):
+        _put(cloudwatch, *[(-day * 86_400, 1.0 + number) for day in range(13)], name=f"n{number}")
+    found = _data(cloudwatch, *queries, start=-30 * 86_400)
+    assert [result["Id"] for result in found] == [f"q{number}" for number in range(500)]
+    assert [result["Values"] for result in found] == 2 * [[1.0 + number] * 13 for number in range(250)]
+
+
 def test_large_put_is_compressed(cloudwatch: Any) -> None:
     """A PutMetricData that boto3 compresses arrives whole."""
     _put(cloudwatch, *[(0, float(n)) for n in range(1000)])
@@ -223,7 +237,7 @@ def test_refused(cloudwatch: Any, query: dict[str, Any]) -> None:
     assert _code(lambda: _data(cloudwatch, query)) == "InvalidParameterValue"
 
 
-@pytest.mark.parametrize("at", [-KEPT_SECONDS - 60, 2 * HOUR + 60])
+@pytest.mark.parametrize("at", [-TAKEN_SECONDS - 60, 2 * HOUR + 60])
 def test_time_out_of_span(cloudwatch: Any, at: float) -> None:
     """A point older than two weeks or more than two hours ahead is refused."""
     assert _code(lambda: _put(cloudwatch, (at, 1.0))) == "InvalidParameterValue"
@@ -236,20 +250,42 @@ def test_no_alarms(cloudwatch: Any) -> None:
     assert _code(lambda: cloudwatch.put_metric_alarm(**alarm)) == "UnknownOperationException"
 
 
-def test_old_points_go_at_the_start(tmp_path: Path) -> None:
-    """Points older than two weeks are gone after a restart, younger ones stay."""
+def _series(service: CloudWatch, stat: str, period: int, start: float) -> list[float]:
+    metric = {"Namespace": "N", "MetricName": "m", "Dimensions": DIMENSIONS}
+    query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": period, "Stat": stat}}
+    span = {"StartTime": start, "EndTime": NOW + HOUR, "ScanBy": "TimestampAscending"}
+    (result,) = service.call("GetMetricData", {"MetricDataQueries": [query], **span})["MetricDataResults"]
+    values: list[float] = result["Values"]
+    return values
 
-    def put(service: CloudWatch, name: str, at: int) -> None:
-        service.call(
-            "PutMetricData",
-            {"Namespace": "N", "MetricData": [{"MetricName": name, "Timestamp": at, "Value": 1.0}]},
-        )
 
+def test_points_grow_old(tmp_path: Path) -> None:
+    """At a start, points above 15 days become one an hour, those above 455 days go, younger ones stay whole."""
     path = tmp_path / "m.sqlite"
     first = CloudWatch(path, clock=lambda: NOW)
-    put(first, "old", NOW - 60)
-    put(first, "young", NOW + HOUR)
+    ages = (KEPT_SECONDS + HOUR, WHOLE_SECONDS + 120, WHOLE_SECONDS + 60, 120, 60)
+    first.keep(
+        "N",
+        [
+            {"MetricName": "m", "Dimensions": DIMENSIONS, "Timestamp": NOW - age, "Value": float(number)}
+            for number, age in enumerate(ages)
+        ],
+    )
+    assert _series(first, "Sum", 60, NOW - 2 * KEPT_SECONDS) == [0.0, 1.0, 2.0, 3.0, 4.0]
     first.close()
-    second = CloudWatch(path, clock=lambda: NOW + KEPT_SECONDS)
-    assert [metric["MetricName"] for metric in second.call("ListMetrics", {})["Metrics"]] == ["young"]
-    second.close()
+    for _ in range(2):
+        again = CloudWatch(path, clock=lambda: NOW)
+        assert _series(again, "Sum", 60, NOW - 2 * KEPT_SECONDS) == [3.0, 3.0, 4.0]
+        assert _series(again, "SampleCount", 60, NOW - 2 * KEPT_SECONDS) == [2.0, 1.0, 1.0]
+        assert _series(again, "p50", 60, NOW - 2 * KEPT_SECONDS) == [3.0, 4.0]
+        again.close()
+
+
+def test_a_metric_without_a_point_for_two_weeks_is_not_listed(tmp_path: Path) -> None:
+    """As in AWS, its points are still there for who asks by name."""
+    service = CloudWatch(tmp_path / "m.sqlite", clock=lambda: NOW)
+    old = {"MetricName": "m", "Dimensions": DIMENSIONS, "Timestamp": NOW - TAKEN_SECONDS - 60, "Value": 1.0}
+    service.keep("N", [old, {**old, "MetricName": "young", "Timestamp": NOW}])
+    assert [metric["MetricName"] for metric in service.call("ListMetrics", {})["Metrics"]] == ["young"]
+    assert _series(service, "Sum", 86_400, NOW - 30 * 86_400) == [1.0]
+    service.close()

@@ -130,6 +130,41 @@ def test_a_variant_that_cannot_be_served_is_refused(sagemaker: Any, variants: li
     assert why in found[1]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ShadowProductionVariants": [_variant("m", VariantName="S")]},
+        {"AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/k"}}},
+    ],
+    ids=lambda more: next(iter(more)),
+)
+def test_what_the_sandbox_does_not_serve_is_refused(sagemaker: Any, more: dict[str, Any]) -> None:
+    """Shadow variants and asynchronous inference are not taken silently."""
+    sagemaker.create_model(ModelName=f"m-{next(iter(more))}", PrimaryContainer={"Image": IMAGE})
+    variants = [_variant(f"m-{next(iter(more))}")]
+    found = _refused(
+        sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants, **more
+    )
+    assert found == ("ValidationException", f"The sandbox offers no {next(iter(more))} of an endpoint.")
+
+
+def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:
+    """Filters, order and pages of ListEndpointConfigs are those of the other lists."""
+    sagemaker.create_model(ModelName="of-configs", PrimaryContainer={"Image": IMAGE})
+    names = [f"conf-{number}" for number in range(3)]
+    for name in names:
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[_variant("of-configs")])
+    between = sagemaker.describe_endpoint_config(EndpointConfigName=names[1])["CreationTime"]
+
+    def listed(**asked: Any) -> list[str]:
+        pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains="conf-", **asked)
+        return [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
+
+    assert listed(PaginationConfig={"PageSize": 2}) == names[::-1]
+    assert listed(SortBy="Name", SortOrder="Ascending", CreationTimeAfter=between) == names[1:]
+    assert listed(CreationTimeBefore=between) == names[:1]
+
+
 def test_an_operation_not_offered_is_a_client_error(fresh: Sandbox, make_client: Client) -> None:
     """400 in AWS's form, so that no client tries again."""
     sagemaker = make_client(fresh, "sagemaker", retries={"total_max_attempts": 3})

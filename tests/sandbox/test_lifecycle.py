@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +29,14 @@ def _failed(client: Client, eventually: Callable[..., Any], name: str) -> str:
 
 
 def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
-    client: Client, stub_endpoint: Endpoint
+    client: Client, stub_endpoint: Endpoint, tmp_path: Path
 ) -> None:
     """CreateEndpoint returns at once; the endpoint is InService no earlier than /ping says 200."""
-    name = stub_endpoint(behaviour={"ping_seconds": 0.3}, wait=False)
+    gate = tmp_path / "gate"
+    name = stub_endpoint(behaviour={"gate": str(gate)}, wait=False)
     sagemaker = client("sagemaker")
     first = sagemaker.describe_endpoint(EndpointName=name)
+    gate.touch()
     sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 0.05})
     last = sagemaker.describe_endpoint(EndpointName=name)
     assert (first["EndpointStatus"], last["EndpointStatus"]) == ("Creating", "InService")

@@ -115,7 +115,7 @@ def test_caller(served: Served) -> None:
 
 
 def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """After kill -9, roles, policies, scalable targets and metrics are there again; what was deleted is not."""
+    """After kill -9, roles, policies and metrics are there again; what was deleted is not."""
     first = serve(tmp_path)
     iam, now = first.client("iam"), dt.datetime.now(dt.UTC)
     for name in ("kept", "gone"):
@@ -124,10 +124,6 @@ def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
     iam.delete_role(RoleName="gone")
     with pytest.raises(ClientError):
         iam.create_role(RoleName="kept", AssumeRolePolicyDocument=json.dumps(TRUST))
-    target = {"ServiceNamespace": "sagemaker", "ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}
-    first.client("application-autoscaling").register_scalable_target(
-        **target, ResourceId="endpoint/e/variant/v", MinCapacity=1, MaxCapacity=3
-    )
     datum = {"MetricName": "m", "Value": 4.0, "Timestamp": now}
     first.client("cloudwatch").put_metric_data(Namespace="N", MetricData=[datum])
     first.kill()
@@ -139,8 +135,6 @@ def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
     assert again.get_role(RoleName="kept")["Role"]["AssumeRolePolicyDocument"] == TRUST
     attached = again.list_attached_role_policies(RoleName="kept")["AttachedPolicies"]
     assert [policy["PolicyName"] for policy in attached] == ["AmazonSageMakerFullAccess"]
-    targets = second.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="sagemaker")
-    assert [found["MaxCapacity"] for found in targets["ScalableTargets"]] == [3]
     metrics = second.client("cloudwatch").list_metrics(Namespace="N")["Metrics"]
     assert [metric["MetricName"] for metric in metrics] == ["m"]
 

@@ -183,6 +183,46 @@ def test_a_signal_ends_it_and_its_models(
     assert _gone(model)
 
 
+def test_an_update_survives_a_kill(
+    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
+) -> None:
+    """After SIGKILL in the middle of UpdateEndpoint the next start takes it to its end."""
+    process = start(tmp_path)
+    address = ready(tmp_path, process)
+    gate = tmp_path / "gate"
+    gate.touch()
+    old = make_endpoint(_Running(address), files={"old": b""})
+    new = make_endpoint(_Running(address), files={"new": b""}, behaviour={"gate": str(gate)})
+    gate.unlink()
+    sagemaker = _client(address, "sagemaker")
+    sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
+    assert sagemaker.describe_endpoint(EndpointName=old)["EndpointStatus"] == "Updating"
+    process.kill()
+    process.communicate(timeout=20)
+    gate.touch()
+    again = ready(tmp_path, start(tmp_path))
+    found = _client(again, "sagemaker").describe_endpoint(EndpointName=old)
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", new)
+    answer = _client(again, "sagemaker-runtime").invoke_endpoint(EndpointName=old, Body=b"x")
+    assert b'"new"' in answer["Body"].read()
+
+
+def test_it_ends_in_the_middle_of_a_deletion(
+    tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
+) -> None:
+    """What deletes an endpoint ends before the files are closed; the next start finishes the deletion."""
+    process = start(tmp_path)
+    address = ready(tmp_path, process)
+    names = [make_endpoint(_Running(address), behaviour={"stubborn": True}) for _ in range(3)]
+    for name in names:
+        _client(address, "sagemaker").delete_endpoint(EndpointName=name)
+    process.terminate()
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")
+    again = ready(tmp_path, start(tmp_path))
+    assert _client(again, "sagemaker").list_endpoints()["Endpoints"] == []
+
+
 def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
     """With --exit-with-parent the end of standard input is the end."""
     process = start(tmp_path, "--port", "0", "--exit-with-parent")

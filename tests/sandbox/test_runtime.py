@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,11 +231,28 @@ def test_invocations_are_counted_in_cloudwatch(
         return points[0] if points and points[0]["SampleCount"] >= (3 if endpoint == name else 1) else None
 
     assert eventually(lambda: statistics(name, "Invocations"))["Sum"] == 3
+    assert eventually(lambda: statistics(name, "InvocationsPerInstance"))["Sum"] == 3
     latency = eventually(lambda: statistics(name, "ModelLatency"))
     assert 50_000 <= latency["Minimum"] <= latency["Maximum"] < 5_000_000
     assert eventually(lambda: statistics(name, "Invocation4XXErrors"))["Sum"] == 0
     assert eventually(lambda: statistics(bad, "Invocation4XXErrors"))["Sum"] == 1
     assert eventually(lambda: statistics(bad, "Invocation5XXErrors"))["Sum"] == 0
+
+
+def test_a_refused_body_is_counted_without_a_latency(
+    client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
+) -> None:
+    """What never reached the container is a client error, and no fast answer of the model."""
+    name, cloudwatch = stub_endpoint(), client("cloudwatch")
+    _refused(client, EndpointName=name, Body=bytes(LIMIT + 1))
+    dimensions = [{"Name": "EndpointName", "Value": name}]
+
+    def told() -> set[str]:
+        found = cloudwatch.list_metrics(Namespace="AWS/SageMaker", Dimensions=dimensions)["Metrics"]
+        return {metric["MetricName"] for metric in found}
+
+    assert "Invocation4XXErrors" in eventually(told)
+    assert "ModelLatency" not in told()
 
 
 def test_what_the_container_prints_is_in_its_log_stream(
@@ -253,3 +271,40 @@ def test_what_the_container_prints_is_in_its_log_stream(
         return [event["message"] for event in found["events"]]
 
     assert eventually(messages)[0] == "stub serving ['behaviour.json']"
+
+
+def test_what_a_models_processes_use_is_measured(
+    tmp_path: Path,
+    stub_programs: dict[str, list[str]],
+    make_client: Client,
+    make_endpoint: Client,
+    eventually: Callable[..., Any],
+) -> None:
+    """Under /aws/sagemaker/Endpoints, by endpoint and variant: a sample of processor, memory and disk each time."""
+    if not Path("/proc").exists():
+        pytest.skip("this system does not tell what processes use")
+    limits = Limits(endpoint_usage_seconds=0.2)
+    with Sandbox(tmp_path, programs=stub_programs, limits=limits) as sandbox:
+        name = make_endpoint(sandbox)
+        cloudwatch = make_client(sandbox, "cloudwatch")
+        dimensions = [
+            {"Name": "EndpointName", "Value": name},
+            {"Name": "VariantName", "Value": "AllTraffic"},
+        ]
+
+        def highest(metric: str) -> float | None:
+            now = datetime.now(UTC)
+            points = cloudwatch.get_metric_statistics(
+                Namespace="/aws/sagemaker/Endpoints",
+                MetricName=metric,
+                Dimensions=dimensions,
+                StartTime=now - timedelta(hours=1),
+                EndTime=now + timedelta(hours=1),
+                Period=7200,
+                Statistics=["Maximum"],
+            )["Datapoints"]
+            return points[0]["Maximum"] + 1e-9 if points else None
+
+        for metric in ("MemoryUtilization", "DiskUtilization"):
+            assert 0 < eventually(lambda metric=metric: highest(metric)) <= 100 + 1e-6
+        assert eventually(lambda: highest("CPUUtilization")) >= 0

@@ -140,7 +140,7 @@ def test_a_job_stopped_while_it_downloads_never_trains(
     client: Client, sandbox: Sandbox, train: Train, job: Job
 ) -> None:
     """Stopping follows Downloading, and Stopped follows Stopping."""
-    sandbox.faults.add("delay", op=f"GET /{BUCKET}/train/0.jpg", seconds=1)
+    sandbox.faults.add("delay", op=f"GET /{BUCKET}/train/0.jpg", seconds=5)
     name = train(wait=False)
     job(name, "Downloading")
     client("sagemaker").stop_training_job(TrainingJobName=name)

@@ -57,10 +57,9 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
         upstream.register(lambda: connection_of(sandbox))
         upstream.revive()
     app = AppTest.from_file(SHELL, default_timeout=60)
-    app.run()
     for key, value in query.items():
         app.query_params[key] = value
-    return app.switch_page(f"../{page}.py").run()
+    return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()
 
 
 def texts(app: AppTest) -> str:

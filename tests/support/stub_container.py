@@ -1,8 +1,9 @@
 """A container without a model: it keeps the container contract and answers what the model archive holds.
 
 Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behaviour.json` with
-any of {"exit": text, "ping_seconds": s, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n, "mortal": true,
-"stubborn": true}. With "mortal", a request whose custom attribute is "die" ends the process.
+any of {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
+"mortal": true, "stubborn": true, "lingers": path}. With "mortal", a request whose custom attribute is "die" ends the
+process; with "gate" it is not ready, and with "lingers" it does not end when told to, before that file exists.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        ready = time.monotonic() - STARTED >= BEHAVIOUR.get("ping_seconds", 0)
+        ready = time.monotonic() - STARTED >= BEHAVIOUR.get("ping_seconds", 0) and _exists("gate")
         self.answer(200 if ready else 503, b"", "text/plain")
 
     def do_POST(self) -> None:
@@ -79,6 +80,17 @@ class Server(ThreadingHTTPServer):
         self.socket = sock
 
 
+def _exists(name: str) -> bool:
+    """Whether the file that the behaviour names is there; true where it names none."""
+    return name not in BEHAVIOUR or Path(BEHAVIOUR[name]).exists()
+
+
+def _linger(*_: object) -> None:
+    while not _exists("lingers"):
+        time.sleep(0.02)
+    os._exit(0)
+
+
 def _die_with_the_sandbox() -> None:
     os.read(int(os.environ["SANDBOX_LIFELINE_FD"]), 1)
     os._exit(0)
@@ -89,6 +101,8 @@ def main() -> None:
         sys.exit(BEHAVIOUR["exit"])
     if BEHAVIOUR.get("stubborn"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "lingers" in BEHAVIOUR:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_linger).start())
     threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
     print(f"stub serving {sorted(path.name for path in MODEL.iterdir())}", flush=True)
     Server(socket.socket(fileno=int(os.environ["SANDBOX_LISTEN_FD"]))).serve_forever()

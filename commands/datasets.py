@@ -1,0 +1,317 @@
+"""The commands `dataset ...`: a folder, a zip or an S3 prefix checked, mended in a copy, brought into S3."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.common import (
+    FAILED,
+    AsJson,
+    Debug,
+    connected,
+    console,
+    print_json,
+    print_table,
+    reporting,
+    say,
+)
+from commands.plans import DryRun, Yes, agreed
+from core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from core.datasets.problems import DataProblem
+    from core.datasets.report import LayoutReport
+    from core.datasets.source import Source, Splitting
+    from core.datasets.transfer import UploadOrder
+
+SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
+"""Where a set goes in the sandbox, unless said otherwise."""
+
+OnCount = Callable[[int, int], None]
+
+dataset = typer.Typer(
+    help="Data sets: check them before you pay, mend them, upload them.", no_args_is_help=True
+)
+
+Place = Annotated[str, typer.Argument(metavar="DIR", help="A folder or a zip.")]
+Names = Annotated[
+    Path | None,
+    typer.Option("--classes", metavar="FILE", help="Names of the classes, instead of the set's own."),
+]
+Share = Annotated[float, typer.Option("--validation", metavar="SHARE", help="Where no list divides the set.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of that division: the same seed, the same sides.")]
+
+
+@dataset.command()
+def check(
+    place: Annotated[
+        str, typer.Argument(metavar="DIR", help="A folder, a zip, or an S3 prefix with channels.")
+    ],
+    *,
+    classes: Names = None,
+    validation: Share = 0.2,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is wrong with a data set, file by file. Exit code 1 where a job would fail with it."""
+    with reporting(debug):
+        if place.startswith("s3://"):
+            report = _check_objects(place)
+        else:
+            with _opened(place) as folder:
+                _, report = _checked(folder, _splitting(validation, seed), classes)
+        if as_json:
+            print_json(**report.to_dict())
+        else:
+            _print_report(report)
+        if not report.usable:
+            raise typer.Exit(FAILED)
+
+
+@dataset.command()
+def convert(
+    place: Place,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A new folder. Default: beside the set.")
+    ] = None,
+    classes: Names = None,
+    validation: Share = 0.2,
+    seed: Seed = 0,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Write a mended copy of a data set in the algorithm's four channels. The set itself is only read."""
+    with reporting(debug), _opened(place) as folder:
+        from core.datasets.check import processes
+        from core.datasets.convert import convert as carry_out_conversion
+        from core.datasets.convert import plan_conversion
+
+        source, report = _checked(folder, _splitting(validation, seed), classes)
+        _say_problems(report)
+        plan = plan_conversion(source, report, out or _beside(Path(place)))
+        if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+            return
+        with processes() as executor, _counting("Writing") as tell:
+            carry_out_conversion(plan, executor, on_progress=tell)
+        if as_json:
+            print_json(**plan.to_dict(), done=True)
+        say(f"The copy is in {plan.out}.")
+
+
+@dataset.command()
+def upload(
+    place: Place,
+    *,
+    to: Annotated[
+        str, typer.Option(metavar="S3-PREFIX", help="Where it goes; the sandbox has a place.")
+    ] = "",
+    classes: Names = None,
+    validation: Share = 0.2,
+    seed: Seed = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace objects with other content.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
+    with reporting(debug), _opened(place) as folder:
+        from core.datasets.transfer import order_upload, warnings_of
+        from core.plans import plan_upload
+
+        splitting = _splitting(validation, seed)
+        source, report = _checked(folder, splitting, classes)
+        _say_problems(report)
+        with connected() as clients:
+            from core.aws.execute import execute
+
+            uri = to or _default_prefix(place, sandbox=clients.connection.is_sandbox)
+            order = order_upload(source, report, uri, splitting=splitting, overwrite=overwrite)
+            plan = plan_upload(order, warnings=warnings_of(report))
+            if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+                return
+            with _counting("Uploading") as tell:
+                outcome = execute(clients, plan, on_progress=lambda now: tell(now.files, now.total))
+        sent = outcome.done[0].answer["Sent"]
+        say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
+        if as_json:
+            print_json(**plan.to_dict(), **_what_for(order, report), sent=sent, done=True)
+        else:
+            _print_what_for(order, report)
+
+
+# The set.
+
+
+@contextmanager
+def _opened(place: str) -> Iterator[Path]:
+    """The folder, or that which a zip is unpacked into for the length of this call."""
+    path = Path(place).expanduser()
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        yield path
+        return
+    from core.datasets.archive import unpack
+
+    with tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
+        into = Path(folder, re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
+        with _counting(f"Unpacking {path.name}") as tell:
+            unpack(path, into, on_progress=tell)
+        yield into
+
+
+def _checked(folder: Path, splitting: Splitting, classes: Path | None) -> tuple[Source, LayoutReport]:
+    from core.datasets.check import check as look
+    from core.datasets.check import processes
+    from core.datasets.read import read_dataset
+
+    source = read_dataset(folder, splitting=splitting, classes=classes)
+    with processes() as executor, _counting("Checking") as tell:
+        return source, look(source, executor, on_progress=tell)
+
+
+def _check_objects(uri: str) -> LayoutReport:
+    """Raises InputError where a channel could not be listed."""
+    from core.channels import data_channels
+    from core.datasets.objects import check_listing
+
+    with connected() as clients:
+        from core.aws.training import list_channels
+
+        found = list_channels(clients, data_channels(uri))
+    for note in found.notes:
+        say(note)
+    say("Only the names of the objects were looked at, not the pictures.")
+    return check_listing(uri, found.keys)
+
+
+def _splitting(validation: float, seed: int) -> Splitting:
+    from core.datasets.source import Splitting
+
+    return Splitting(validation, seed)
+
+
+def _beside(place: Path) -> Path:
+    path = place.expanduser().resolve()
+    return path.with_name(f"{path.stem if path.suffix.lower() == '.zip' else path.name}-channels")
+
+
+def _default_prefix(place: str, *, sandbox: bool) -> str:
+    if not sandbox:
+        raise SettingsError("--to must be given.", todo="Such as --to s3://BUCKET/datasets/NAME/.")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(place).expanduser().resolve().stem).strip("-")
+    return f"{SANDBOX_DATASETS}{name or 'set'}/"
+
+
+@contextmanager
+def _counting(title: str) -> Iterator[OnCount]:
+    """A bar that appears with the first count."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    progress = Progress(*columns, console=console(), redirect_stdout=False)
+    task = progress.add_task(title, total=None)
+
+    def tell(done: int, total: int) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
+
+    try:
+        yield tell
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+# What is said.
+
+
+def _print_report(report: LayoutReport) -> None:
+    from core.datasets.source import SPLITS
+
+    classes = f"{len(report.classes)} classes" if report.classes else "classes unknown"
+    train, validation = (f"{report.counts.get(split, 0):,}" for split in SPLITS)
+    print(f"{report.kind}: {report.root}")
+    print(f"{train} photographs for training, {validation} for validation, {classes}")
+    if report.sizes:
+        shown = ", ".join(f"{width} x {height} ({count:,})" for (width, height), count in report.sizes[:5])
+        print(f"Sizes: {shown}{' ...' if len(report.sizes) > 5 else ''}")
+    if report.histogram:
+        print_table("Classes", _class_rows(report))
+    for split, table in report.label_tables.items():
+        rows = [{"pixel value": str(value), "label": str(label)} for value, label in table.items()]
+        print_table(f"Label map of {split}", rows)
+    if report.problems:
+        print_table("Problems", _problem_rows(report.problems))
+    print("A job can be trained on it." if report.usable else "A job would fail with it.")
+
+
+def _class_rows(report: LayoutReport) -> list[dict[str, str]]:
+    total = {
+        split: sum(row.pixels[split] for row in report.histogram) or 1 for split in report.histogram[0].pixels
+    }
+    return [
+        {"id": str(row.class_id), "name": row.name}
+        | {f"{split} images": f"{count:,}" for split, count in row.images.items()}
+        | {f"{split} pixels": f"{count / total[split]:.2%}" for split, count in row.pixels.items()}
+        for row in report.histogram
+    ]
+
+
+def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
+    """A row a code: the JSON has them one by one."""
+    from core.datasets.problems import few
+
+    by_code: dict[str, list[DataProblem]] = {}
+    for one in problems:
+        by_code.setdefault(one.code, []).append(one)
+    return [
+        {
+            "severity": found[0].severity,
+            "code": code,
+            "count": f"{len(found):,}",
+            "where": few([one.path for one in found]),
+            "what, of the first": found[0].message,
+            "what to do": found[0].todo,
+        }
+        for code, found in by_code.items()
+    ]
+
+
+def _say_problems(report: LayoutReport) -> None:
+    """Where they are not what was asked for: a line a code."""
+    for row in _problem_rows(report.problems):
+        say(f"{row['severity']}: {row['code']}, {row['count']} times: {row['where']}")
+
+
+def _what_for(order: UploadOrder, report: LayoutReport) -> dict[str, Any]:
+    return {
+        "data": order.uri,
+        "channels": order.channels,
+        "num_training_samples": report.num_training_samples,
+        "num_classes": len(report.classes) if report.classes else None,
+    }
+
+
+def _print_what_for(order: UploadOrder, report: LayoutReport) -> None:
+    """What a training job takes."""
+    for name, uri in order.channels.items():
+        print(f"{name}: {uri}")
+    print(f"num_training_samples: {report.num_training_samples}")
+    if report.classes:
+        print(f"num_classes: {len(report.classes)}")
+        say(f"To train: python cli.py jobs launch --data {order.uri} -p num_classes={len(report.classes)}")

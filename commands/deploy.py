@@ -1,0 +1,227 @@
+"""The commands that put a model behind an endpoint: `endpoints deploy`, `update` and `serve-here`."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.common import AsJson, Debug, Reached, print_json, reached, reached_sandbox, reporting, say
+from commands.plans import DryRun, Yes, agreed, carry_out, journal
+from commands.sources import Asked, ClassesFile, FromFile, FromJob, FromModel, FromS3, Source, To, find_source
+from commands.waiting import tell, wait_until_settled
+from core.errors import SettingsError
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.cost import PriceTable
+    from core.plans import Plan
+
+INSTANCE = "ml.c5.xlarge"
+"""What AWS's own notebook for this algorithm serves with; the plan shows its price before anybody pays."""
+
+MOVES = ("CreateEndpoint", "UpdateEndpoint")
+"""The steps that give an endpoint a configuration, whose name stands in their parameters."""
+
+Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
+NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: that of what is served.")]
+Instance = Annotated[
+    str, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g4dn.xlarge (GPU).")
+]
+Role = Annotated[str, typer.Option("--role", metavar="ARN", help="The role that SageMaker takes on.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is in service.")]
+
+
+def deploy(
+    *,
+    from_job: FromJob = "",
+    artifact: FromS3 = "",
+    file: FromFile = None,
+    model: FromModel = "",
+    classes: ClassesFile = None,
+    to: To = "",
+    name: NewName = "",
+    instance_type: Instance = INSTANCE,
+    count: Annotated[int, typer.Option(min=1, help="How many instances.")] = 1,
+    role: Role = "",
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
+    asked = Asked(from_job, artifact, file, model, classes, to)
+    if asked.named != 1:
+        raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
+    with reporting(debug), reached() as place:
+        source = find_source(place.clients, asked)
+        plan = _deploy_plan(place, source, name=name, instance_type=instance_type, count=count, role=role)
+        _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def update(
+    endpoint: Endpoint,
+    *,
+    from_job: FromJob = "",
+    artifact: FromS3 = "",
+    file: FromFile = None,
+    model: FromModel = "",
+    classes: ClassesFile = None,
+    to: To = "",
+    variant: Annotated[str, typer.Option(metavar="NAME", help="A new name adds a variant.")] = "",
+    weight: Annotated[
+        float | None, typer.Option(min=0, help="Its share of the calls, beside others'.")
+    ] = None,
+    instance_type: Instance = "",
+    count: Annotated[int | None, typer.Option(min=1, help="How many instances.")] = None,
+    role: Role = "",
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
+    asked = Asked(from_job, artifact, file, model, classes, to)
+    if asked.named > 1:
+        raise typer.BadParameter("Give at most one of --from-job, --artifact, --file and --model.")
+    given: dict[str, Any] = {
+        "weight": weight,
+        "instance_type": instance_type,
+        "instance_count": count,
+        "role_arn": role,
+    }
+    changes = {key: value for key, value in given.items() if value not in (None, "")}
+    with reporting(debug), reached() as place:
+        from core.aws.endpoint_detail import endpoint_detail
+        from core.endpoint_plans import plan_update, spec_of
+
+        detail = endpoint_detail(place.clients, endpoint)
+        source = find_source(place.clients, asked) if asked.named else Source("", {})
+        known = detail.endpoint.variant(variant) is not None
+        spec = spec_of(detail, variant if known else "")
+        own = {key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn}
+        spec = replace(spec, **{**own, **changes, "variant": variant or spec.variant})
+        plan = plan_update(
+            detail,
+            spec,
+            _prices(place),
+            warnings=source.warnings,
+            upload=source.upload,
+            classes=source.classes,
+        )
+        _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def serve_here(
+    *,
+    artifact: Annotated[
+        str, typer.Option("--artifact", metavar="S3-URI", help="In your AWS account, read with your keys.")
+    ] = "",
+    file: FromFile = None,
+    classes: ClassesFile = None,
+    name: NewName = "",
+    no_wait: NoWait = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Serve a model that was trained on AWS in the sandbox, on this machine: the same masks, and no bill."""
+    if bool(artifact) == bool(file):
+        raise typer.BadParameter("Give one of --artifact and --file.")
+    with reporting(debug), tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
+        path = file or _fetched(artifact, Path(folder))
+        with reached_sandbox() as place:
+            source = find_source(place.clients, Asked(file=path, classes=classes))
+            plan = _deploy_plan(place, source, name=name or _name_of(artifact))
+            _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+def _fetched(uri: str, folder: Path) -> Path:
+    """An artifact from the AWS account of the person's own credentials, with the names beside it."""
+    from core.aws.artifacts import fetch
+    from core.aws.connection import clients, connect
+
+    say(f"Fetching {uri} ...")
+    return fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder)
+
+
+def _name_of(uri: str) -> str:
+    from core.endpoint_spec import endpoint_name
+    from core.model_source import base_name
+
+    return endpoint_name(base_name(uri)) if uri else ""
+
+
+def _deploy_plan(
+    place: Reached,
+    source: Source,
+    *,
+    name: str,
+    instance_type: str = INSTANCE,
+    count: int = 1,
+    role: str = "",
+) -> Plan:
+    """Raises SettingsError where AWS needs a role and nobody gave one."""
+    from core.endpoint_plans import plan_deploy
+    from core.endpoint_spec import EndpointSpec, endpoint_name
+    from core.first_job import SANDBOX_ROLE
+
+    role = (
+        role
+        or source.fields.get("role_arn", "")
+        or (SANDBOX_ROLE if place.clients.connection.is_sandbox else "")
+    )
+    if not role and not source.fields["model"]:
+        raise SettingsError(
+            "--role must be given.", todo="It is the ARN of a role that SageMaker may take on."
+        )
+    spec = EndpointSpec(
+        **{
+            **source.fields,
+            "name": name or endpoint_name(source.name),
+            "role_arn": role,
+            "instance_type": instance_type,
+            "instance_count": count,
+        }
+    )
+    return plan_deploy(
+        spec, _prices(place), warnings=source.warnings, upload=source.upload, classes=source.classes
+    )
+
+
+def _prices(place: Reached) -> PriceTable:
+    from core.aws.prices import prices
+
+    reasons: list[str] = []
+    table = prices(place.clients, notes=reasons)
+    for reason in reasons:
+        say(reason)
+    return table
+
+
+def _do(place: Reached, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Ask, carry out, and wait for the endpoint. Raises Exit where it fails."""
+    if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        return
+    outcome = carry_out(place.clients, plan, journal=journal(sandbox=place.clients.connection.is_sandbox))
+    config = next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
+    result = wait_until_settled(place, plan.target, config=config) if wait and config else None
+    if as_json:
+        print_json(**plan.to_dict(), done=True, recovered=outcome.recovered, endpoint=result)
+    if place.ends_with_us:
+        say(
+            "The sandbox was started for this call alone. `make sandbox` keeps one, with the endpoint, running."
+        )
+    if result is not None:
+        tell(result)
+    elif config:
+        say(f"The endpoint {plan.target} comes up. To look: python cli.py endpoints show {plan.target}")

@@ -1,0 +1,229 @@
+"""What `endpoints list` and `endpoints show` ask for, and how they show it."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from commands.common import say
+from core.errors import DeniedError
+
+if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.cost import Money
+    from core.endpoint_detail import EndpointDetail
+    from core.endpoints import Endpoint, Variant
+    from core.health import Health
+    from core.hosting_cost import EndpointCost
+    from core.journal import Entry
+    from core.traffic import Service, Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An endpoint with its verdict. traffic, service: None where CloudWatch tells nothing."""
+
+    endpoint: Endpoint
+    health: Health
+    traffic: Traffic | None
+    service: Service | None
+
+
+def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
+    """The endpoints, the worst first, and whether these are all. Raises AwsError.
+
+    Configurations have a call each, so they are read for the rows that are shown, and not for more.
+    """
+    from core.aws.endpoints import all_endpoints, configs
+    from core.endpoints import with_config
+
+    found = all_endpoints(clients)
+    rows = sorted(judged(clients, found.endpoints), key=lambda row: (row.health.rank, row.endpoint.name))
+    shown = rows[:limit]
+    notes = list(found.notes)
+    read = configs(clients, [row.endpoint.config for row in shown], notes=notes)
+    for note in notes:
+        say(note)
+    known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
+    return known, found.complete and len(rows) <= limit
+
+
+def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Row]:
+    """How endpoints do, in their order. Raises AwsError; where CloudWatch is denied, it says so."""
+    from core.aws.traffic import service, traffic
+    from core.health import health
+
+    now = datetime.now(UTC)
+    calls: dict[str, Traffic] = {}
+    answers: dict[str, Service] = {}
+    try:
+        calls, answers = traffic(clients, endpoints, now), service(clients, endpoints, now)
+    except DeniedError as error:
+        say(str(error))
+    return [
+        Row(
+            one,
+            health(one, calls.get(one.name), answers.get(one.name), now),
+            calls.get(one.name),
+            answers.get(one.name),
+        )
+        for one in endpoints
+    ]
+
+
+def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
+    """One row for JSON."""
+    endpoint, calls = row.endpoint, row.traffic
+    last = calls.last_call if calls else None
+    return {
+        "name": endpoint.name,
+        "status": endpoint.status,
+        "health": row.health.verdict,
+        "reason": row.health.reason,
+        "instances": [instances(variant) for variant in endpoint.variants],
+        "calls_24h": calls.day if calls else None,
+        "calls_7d": calls.week if calls else None,
+        "calls_30d": calls.month if calls else None,
+        "last_call": last.isoformat() if last else None,
+        "p90_ms": row.service.p90_ms if row.service else None,
+        "errors_24h": row.service.errors if row.service else None,
+        "usd_per_hour": usd(cost.price.per_hour),
+        "usd_per_month": usd(cost.price.per_month),
+        "created_at": endpoint.created_at.isoformat(" ", "seconds"),
+        "modified_at": endpoint.modified_at.isoformat(" ", "seconds"),
+    }
+
+
+def table_row(row: dict[str, Any]) -> dict[str, str]:
+    """What fits into a line of a terminal."""
+    last = row["last_call"]
+    return {
+        "name": row["name"],
+        "status": row["status"],
+        "health": row["health"],
+        "instances": ", ".join(row["instances"]),
+        "calls_24_h": _number(row["calls_24h"]),
+        "calls_7_d": _number(row["calls_7d"]),
+        "last_call": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
+        "an_hour": money(row["usd_per_hour"]),
+        "a_month": money(row["usd_per_month"]),
+    }
+
+
+def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
+    """What `show` tells besides the row."""
+    endpoint, config = detail.endpoint, detail.config
+    return {
+        "arn": endpoint.arn,
+        "failure_reason": endpoint.failure_reason,
+        "diagnosis": _diagnosis(detail),
+        "usd_this_month": usd(cost.so_far),
+        "usd_till_monday": usd(cost.till_monday),
+        "config": endpoint.config,
+        "variants": [
+            {
+                "name": variant.name,
+                "instances": instances(variant),
+                "weight": variant.weight,
+                "model": variant.model,
+            }
+            for variant in endpoint.variants
+        ],
+        "models": [
+            {"name": model.name, "image": model.image, "model_uri": model.model_uri, "job": model.job}
+            for model in detail.models
+        ],
+        "lineage": [
+            " -> ".join(
+                filter(None, (model.job, model.model_uri, model.name, endpoint.config, endpoint.name))
+            )
+            for model in detail.models
+        ],
+        "classes": list(detail.classes.names) if detail.classes else None,
+        "scaling": [
+            {"variant": one.variant, "min": one.low, "max": one.high, "target": one.target}
+            for one in detail.scaling
+        ],
+        "config_created_at": config.created_at.isoformat(" ", "seconds") if config else None,
+    }
+
+
+def print_details(document: dict[str, Any]) -> None:
+    """Name and value, a line each; what holds several values, a line for each of them."""
+    for name, value in document.items():
+        if value in (None, "", []):
+            continue
+        if isinstance(value, list):
+            print(f"{name}:")
+            for one in value:
+                print(f"  {_line(one)}")
+        elif isinstance(value, dict):
+            print(f"{name}: {value['title']}\n  {value['cause']}\n  {value['todo']}")
+        else:
+            print(f"{name}: {money(value) if name.startswith('usd_') else value}")
+
+
+def entry_row(entry: Entry) -> dict[str, Any]:
+    """A change that was begun, for JSON."""
+    return {
+        "plan": entry.id,
+        "change": entry.plan.verb,
+        "of": entry.plan.target,
+        "begun_at": entry.begun_at.isoformat(" ", "seconds"),
+        "outcome": entry.outcome,
+        "error": entry.error,
+        "steps": [
+            f"{step.what} ({state or 'not begun'})"
+            for step, state in zip(entry.plan.steps, entry.states, strict=True)
+        ],
+    }
+
+
+def instances(variant: Variant) -> str:
+    """Such as "2 x ml.g4dn.xlarge"."""
+    if variant.serverless:
+        return "serverless"
+    count = variant.desired_count if variant.count is None else variant.count
+    return f"{'?' if count is None else count} x {variant.instance_type or 'unknown'}"
+
+
+def usd(amount: Money | None) -> str | None:
+    """For JSON: text, so that nothing is rounded."""
+    from core.cost import exact
+
+    return exact(amount)
+
+
+def money(text: str | None) -> str:
+    """For people."""
+    from decimal import Decimal
+
+    from core.cost import Money
+
+    return "unknown" if text is None else str(Money(Decimal(text)))
+
+
+def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
+    """Of an endpoint that failed, or whose last update did."""
+    from core.endpoint_diagnosis import diagnose_endpoint
+
+    endpoint = detail.endpoint
+    if not endpoint.failed and not endpoint.failure_reason:
+        return None
+    kind = next((variant.instance_type for variant in endpoint.variants), "")
+    found = diagnose_endpoint(endpoint.failure_reason, (), kind)
+    return {"title": found.title, "cause": found.cause, "todo": found.todo}
+
+
+def _line(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return ", ".join(f"{name} {text}" for name, text in value.items() if text not in (None, "", []))
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"

@@ -1,0 +1,262 @@
+"""The commands `endpoints ...`: what serves, what it costs, and who calls it. `commands.deploy` puts models there."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands import deploy as deploying
+from commands import endpoint_view as view
+from commands.common import AsJson, Debug, connected, print_json, print_table, reporting, say
+from commands.plans import DryRun, Yes, agreed, ask_and_do, carry_out, journal
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.aws.connection import Clients
+    from core.endpoint_plans import VariantChange
+    from core.endpoints import Endpoint
+    from core.journal import Entry
+
+endpoints = typer.Typer(help="Endpoints: what serves models, and bills for it.", no_args_is_help=True)
+endpoints.command("deploy")(deploying.deploy)
+endpoints.command("update")(deploying.update)
+endpoints.command("serve-here")(deploying.serve_here)
+
+Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
+
+
+@endpoints.command("list")
+def list_endpoints(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List the endpoints: what is wrong or idle first, with calls and price."""
+    with reporting(debug):
+        with connected() as clients:
+            from core.cost import shipped_prices
+            from core.hosting_cost import endpoint_cost, fleet_cost
+
+            found, complete = view.fleet(clients, limit)
+            table, now = shipped_prices(clients.connection.region), datetime.now(UTC)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in found}
+        idle = [row.endpoint.name for row in found if row.health.verdict == "idle"]
+        whole = fleet_cost(costs, idle)
+        rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
+        if as_json:
+            money = {"usd_per_hour": whole.per_hour, "usd_per_month": whole.per_month}
+            money |= {"usd_wasted_per_month": whole.wasted_per_month}
+            cost = {name: view.usd(amount) for name, amount in money.items()}
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=list(whole.idle), prices=table.said)
+            return
+        print_table("Endpoints", [view.table_row(row) for row in rows])
+        if rows:
+            print(f"{whole.per_hour} an hour, {whole.per_month} a month ({table.said})")
+        if whole.idle:
+            print(f"Idle: {', '.join(whole.idle)}. They waste {whole.wasted_per_month} a month.")
+        if not complete:
+            say("There are more endpoints than these.")
+
+
+@endpoints.command()
+def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
+    """Show one endpoint: how it does, what it costs, what it serves and where that came from."""
+    with reporting(debug):
+        with connected() as clients:
+            from core.aws.endpoint_detail import endpoint_detail
+            from core.aws.prices import prices
+            from core.hosting_cost import endpoint_cost
+
+            detail = endpoint_detail(clients, name)
+            table = prices(clients)
+            row = view.judged(clients, [detail.endpoint])[0]
+        cost = endpoint_cost(detail.endpoint, table, datetime.now(UTC))
+        document = view.summary(row, cost) | view.details(detail, cost)
+        document["unfinished"] = [
+            view.entry_row(entry) for entry in journal().unfinished() if _touches(entry, name)
+        ]
+        document["prices"] = table.said
+        for note in detail.notes:
+            say(note)
+        if as_json:
+            print_json(**document)
+        else:
+            view.print_details(document)
+
+
+@endpoints.command()
+def scale(
+    name: Name,
+    *,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=WEIGHT]", help="A variant, and its share of the calls; once for each."),
+    ] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Instances of the variant.")] = None,
+    low: Annotated[int | None, typer.Option("--min", min=1, help="Fewest instances; with --max.")] = None,
+    high: Annotated[
+        int | None, typer.Option("--max", min=1, help="Most instances: it follows its calls.")
+    ] = None,
+    target: Annotated[float | None, typer.Option(help="Calls a minute that one instance gets.")] = None,
+    no_autoscale: Annotated[bool, typer.Option("--no-autoscale", help="Let the number be.")] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Change shares of the calls, the number of instances, or whether that follows the calls."""
+    named = [_weighted(text) for text in variant or ()]
+    follows = any(value is not None for value in (low, high, target))
+    kinds = sum((follows, no_autoscale, count is not None or any(weight is not None for _, weight in named)))
+    if kinds != 1:
+        raise typer.BadParameter("Give weights or --count; or --min, --max and --target; or --no-autoscale.")
+    if follows and None in (low, high, target):
+        raise typer.BadParameter("--min, --max and --target go together.")
+    with reporting(debug), connected() as clients:
+        from core.aws.endpoint_detail import endpoint_detail
+        from core.aws.prices import prices
+        from core.endpoint_detail import Scaling
+        from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
+
+        endpoint = endpoint_detail(clients, name).endpoint
+        if no_autoscale:
+            plan = plan_stop_autoscale(endpoint, _one(endpoint, named))
+        elif low is not None and high is not None:
+            wanted = Scaling(_one(endpoint, named), low, high, target)
+            plan = plan_autoscale(endpoint, wanted, prices(clients))
+        else:
+            plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(clients))
+        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
+            say(f"The endpoint {name} changes. To look: python cli.py endpoints show {name}")
+
+
+@endpoints.command()
+def delete(
+    names: Annotated[list[str], typer.Argument(metavar="ENDPOINT...", help="One or more.")],
+    *,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
+    with reporting(debug), connected() as clients:
+        from core.aws.endpoint_detail import endpoint_detail, users
+        from core.endpoint_plans import plan_delete
+
+        details = [endpoint_detail(clients, name) for name in dict.fromkeys(names)]
+        plan = plan_delete(details, users(clients, details))
+        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
+            say(f"Gone: {', '.join(detail.name for detail in details)}.")
+
+
+@endpoints.command()
+def unfinished(
+    plans: Annotated[
+        list[str] | None, typer.Argument(metavar="PLAN...", help="Default: all of them.")
+    ] = None,
+    *,
+    finish: Annotated[bool, typer.Option("--finish", help="Do what is left of them.")] = False,
+    clean: Annotated[bool, typer.Option("--clean-up", help="Remove what they have made.")] = False,
+    leave: Annotated[bool, typer.Option("--leave", help="No longer list them; change nothing.")] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """List changes that were cut in the middle, and finish them or clean up after them."""
+    if finish + clean + leave > 1:
+        raise typer.BadParameter("Give one of --finish, --clean-up and --leave.")
+    with reporting(debug):
+        found = _chosen(plans or ())
+        if leave:
+            for entry in found:
+                journal().leave(entry)
+        elif (finish or clean) and found:
+            with connected() as clients:
+                for entry in found:
+                    (_finish if finish else _clean_up)(clients, entry, yes=yes)
+        rows = [view.entry_row(entry) for entry in found]
+        if as_json:
+            print_json(plans=rows)
+        elif not finish and not clean and not leave:
+            print_table("Changes that were cut", [{**row, "steps": "\n".join(row["steps"])} for row in rows])
+
+
+# Plans that were cut.
+
+
+def _chosen(ids: Sequence[str]) -> list[Entry]:
+    """Raises InputError for an id that is not there."""
+    found = {entry.id: entry for entry in journal().unfinished()}
+    missing = [name for name in ids if name not in found]
+    if missing:
+        raise InputError(
+            f"No change that was cut is called {missing[0]}.",
+            todo="`python cli.py endpoints unfinished` lists them.",
+        )
+    return [found[name] for name in ids] if ids else list(found.values())
+
+
+def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
+    if agreed(entry.plan, yes=yes, dry_run=False, as_json=False):
+        carry_out(clients, entry.plan, journal=journal(), cut=entry)
+        say(f"{entry.plan.verb} {entry.plan.target}: done.")
+
+
+def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
+    from core.endpoint_plans import clean_up
+
+    plan = clean_up(entry.plan, entry.states)
+    if agreed(plan, yes=yes, dry_run=False, as_json=False):
+        carry_out(clients, plan, journal=journal())
+        journal().cleaned_up(entry)
+        say(f"{entry.plan.verb} {entry.plan.target}: what it had made is gone.")
+
+
+# What to scale.
+
+
+def _weighted(text: str) -> tuple[str, float | None]:
+    """`name=2.5` -> ("name", 2.5); `name` -> ("name", None)."""
+    name, equals, weight = text.partition("=")
+    try:
+        value = float(weight) if equals else None
+    except ValueError:
+        value = -1.0
+    if not name or (value is not None and not 0 <= value < float("inf")):
+        raise typer.BadParameter(f"{text!r} is not of the form NAME or NAME=WEIGHT.", param_hint="--variant")
+    return name, value
+
+
+def _one(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
+    """The variant that was named, else the only one. Raises InputError."""
+    names = [name for name, _ in named] or [variant.name for variant in endpoint.variants]
+    if len(names) != 1:
+        raise InputError(
+            f"{endpoint.name} has several variants.", todo=f"Add --variant with one of: {', '.join(names)}."
+        )
+    return names[0]
+
+
+def _changes(
+    endpoint: Endpoint, named: list[tuple[str, float | None]], count: int | None
+) -> list[VariantChange]:
+    """Weights as they were named; the number of instances of the one variant that is meant."""
+    from core.endpoint_plans import VariantChange
+
+    if count is None:
+        return [VariantChange(name, weight) for name, weight in named if weight is not None]
+    chosen = _one(endpoint, named)
+    return [VariantChange(chosen, dict(named).get(chosen), count)]
+
+
+def _touches(entry: Entry, name: str) -> bool:
+    """Whether a change is one of this endpoint."""
+    return any(step.params.get("EndpointName") == name for step in entry.plan.steps)

@@ -1,0 +1,93 @@
+"""A plan in the terminal: shown, asked for, carried out step by step."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.common import FAILED, print_json, say
+from core.errors import InputError
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.aws.execute import Outcome
+    from core.datasets.convert import Conversion
+    from core.journal import Entry, Journal
+    from core.plans import ApiCall, Plan, StepState
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+AFTER = {"recovered": " (the reply was lost; a second look shows that it is done)", "already": " (was there)"}
+"""What to add to a step that was done otherwise than by a call and its answer."""
+
+
+def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+    """Show a plan and ask; False for a dry run. Raises Exit where the answer is no."""
+    if dry_run:
+        print(plan.to_json() if as_json else plan)
+        say("This is a dry run: nothing was done.")
+        return False
+    if not yes:
+        say(str(plan))
+        if not sys.stdin.isatty():
+            raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
+        if not typer.confirm("Do it?", err=True):
+            say("Nothing was done.")
+            raise typer.Exit(FAILED)
+    return True
+
+
+def carry_out(
+    clients: Clients, plan: Plan, *, journal: Journal | None = None, cut: Entry | None = None
+) -> Outcome:
+    """Do it, and say each step of several. Raises AwsError.
+
+    cut: the plan was begun before; what is left of it is done.
+    """
+    from core.aws.execute import execute, resume
+
+    def on_step(number: int, step: ApiCall, said: StepState) -> None:
+        if said == "waiting":
+            say("   Waiting until it is done ...")
+        elif said == "start":
+            say(f"{number + 1}/{len(plan.steps)} {step.what}")
+        elif said in AFTER:
+            say(f"  {AFTER[said]}")
+
+    tell = on_step if len(plan.steps) > 1 else None
+    if cut is not None and journal is not None:
+        outcome = resume(clients, journal, cut, on_step=tell)
+    else:
+        outcome = execute(clients, plan, on_step=tell, journal=journal)
+    if outcome.recovered:
+        say("AWS's reply was lost on its way, but a second look shows that it was done.")
+    return outcome
+
+
+def ask_and_do(
+    clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool, journal: Journal | None = None
+) -> bool:
+    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
+    if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        return False
+    outcome = carry_out(clients, plan, journal=journal)
+    if as_json:
+        print_json(**plan.to_dict(), done=True, recovered=outcome.recovered)
+    return True
+
+
+def journal(*, sandbox: bool = False) -> Journal:
+    """Where changes are written down before they begin. sandbox: the sandbox's, whatever the mode is."""
+    from core.aws.execute import journal_in
+
+    settings = Settings.from_environ(os.environ)
+    settings = replace(settings, mode="sandbox") if sandbox else settings
+    return journal_in(settings.journal_dir, "the command line")

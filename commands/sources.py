@@ -1,0 +1,193 @@
+"""What `endpoints deploy` and `endpoints update` are to serve: looked into before anything is paid for it."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.common import say
+from core.errors import DeniedError, InputError, NotFoundError, SettingsError
+
+if TYPE_CHECKING:
+    from core.artifact import Artifact
+    from core.aws.connection import Clients
+    from core.classes import Classes
+    from core.endpoint_plans import Upload
+    from core.training import TrainingJob
+
+FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]
+FromS3 = Annotated[str, typer.Option("--artifact", metavar="S3-URI", help="Serve this model.tar.gz.")]
+FromFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Serve this model.tar.gz; uploaded first.")
+]
+FromModel = Annotated[str, typer.Option("--model", metavar="NAME", help="Serve this SageMaker Model.")]
+ClassesFile = Annotated[
+    Path | None,
+    typer.Option("--classes", metavar="FILE", help="A classes.json. Default: that beside the model."),
+]
+To = Annotated[str, typer.Option("--to", metavar="S3-PREFIX", help="Where --file is uploaded to.")]
+
+
+NO_MODEL = dict.fromkeys(("model", "model_uri", "image", "classes_uri", "examples_uri", "job"), "")
+"""All that another model brings anew, in an update too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line named."""
+
+    job: str = ""
+    artifact: str = ""
+    file: Path | None = None
+    model: str = ""
+    classes: Path | None = None
+    to: str = ""
+
+    @property
+    def named(self) -> int:
+        """How many sources; one is wanted."""
+        return sum(map(bool, (self.job, self.artifact, self.file, self.model)))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model that can be served.
+
+    name:     to call an endpoint after.
+    fields:   of `core.endpoint_spec.EndpointSpec`.
+    upload:   a local file that goes to S3 first.
+    classes:  names that go there with it.
+    warnings: sentences to read before it is served.
+    """
+
+    name: str
+    fields: dict[str, Any]
+    upload: Upload | None = None
+    classes: Classes | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def find_source(clients: Clients, asked: Asked) -> Source:
+    """Look into what was named, and say what it is. Raises InputError, ArtifactError, SettingsError, AwsError."""
+    if asked.job:
+        return _of_job(clients, asked)
+    if asked.artifact:
+        return _of_artifact(clients, asked)
+    if asked.file:
+        return _of_file(clients, asked, asked.file)
+    if asked.classes:
+        raise InputError("--classes does not go with --model: the names lie beside the model's artifact.")
+    return Source(asked.model, {**NO_MODEL, "model": asked.model})
+
+
+def _of_job(clients: Clients, asked: Asked) -> Source:
+    from core.aws.training import describe_job
+    from core.model_source import class_places
+    from core.training import status_in_words
+
+    job = _with_tags(clients, describe_job(clients, asked.job))
+    if job.model_uri is None:
+        raise InputError(
+            f"The training job {job.name} left no model.",
+            why=f"It is {status_in_words(job)}.",
+            todo="Wait until it has ended, or take another job.",
+        )
+    found = _of_uri(clients, job.model_uri, asked.classes, class_places(job))
+    return Source(
+        job.name,
+        {**found.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
+        classes=found.classes,
+        warnings=found.warnings,
+    )
+
+
+def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
+    from core.aws.training import job_tags
+
+    try:
+        return replace(job, tags=job_tags(clients, job))
+    except DeniedError as error:
+        say(str(error))
+        return job
+
+
+def _of_artifact(clients: Clients, asked: Asked) -> Source:
+    from core.endpoints import classes_beside
+
+    try:
+        return _of_uri(clients, asked.artifact, asked.classes, (classes_beside(asked.artifact) or "",))
+    except NotFoundError as error:
+        if not clients.connection.is_sandbox:
+            raise
+        raise NotFoundError(
+            error.what,
+            why="This is the sandbox's own S3, not that of your AWS account.",
+            todo=f"To serve what lies there: python cli.py endpoints serve-here --artifact {asked.artifact}",
+        ) from error
+
+
+def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]) -> Source:
+    """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
+    from core.aws.artifacts import find_classes, look_into
+    from core.aws.images import image_uri
+    from core.endpoints import classes_beside
+    from core.model_source import base_name, read_classes
+
+    artifact = look_into(clients, uri)
+    notes: list[str] = []
+    given = read_classes(classes_file) if classes_file else None
+    found = None if given else find_classes(clients, places, notes=notes)
+    where = (classes_beside(uri) or "") if given else found[0] if found else ""
+    warnings = _shown(clients, artifact, given or (found[1] if found else None))
+    for note in notes:
+        say(note)
+    image = image_uri(clients.connection.region)
+    fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": where}
+    return Source(base_name(uri), fields, classes=given, warnings=warnings)
+
+
+def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
+    from core.aws.images import image_uri
+    from core.first_job import SANDBOX_MODELS
+    from core.model_source import local_model, names_beside, read_classes
+
+    folder = asked.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
+    if not folder.startswith("s3://"):
+        raise SettingsError(
+            "--to must be given, the S3 prefix to upload to.", todo="Such as --to s3://my-bucket/models/"
+        )
+    names = asked.classes or names_beside(path)
+    found = local_model(path, folder, read_classes(names) if names else None)
+    if names and not asked.classes:
+        say(f"Its class names are those of {names}.")
+    warnings = _shown(clients, found.artifact, found.classes)
+    image = image_uri(clients.connection.region)
+    fields = {**NO_MODEL, "model_uri": found.upload.uri, "image": image, "classes_uri": found.classes_uri}
+    stem = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
+    name = path.resolve().parent.name if stem == "model" else stem
+    return Source(name, fields, found.upload, found.classes, warnings)
+
+
+def _shown(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
+    """Say what an artifact holds; its warnings. Raises ArtifactError where it cannot be served there."""
+    from core.model_source import misnamed
+
+    refusal = artifact.refusal(sandbox=clients.connection.is_sandbox)
+    if refusal is not None:
+        raise refusal
+    size = f"{artifact.size / 1e6:,.1f} MB"
+    known = {
+        "algorithm": artifact.algorithm,
+        "backbone": artifact.backbone,
+        "classes": artifact.num_classes,
+        "crop size": artifact.crop_size,
+    }
+    words = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in known.items())
+    say(f"{artifact.where}: {words}, {size}.")
+    problem = misnamed(artifact, classes)
+    return (*artifact.warnings, problem) if problem else artifact.warnings

@@ -1,0 +1,115 @@
+"""Waiting until an endpoint is in service, or has failed."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from commands.common import FAILED, STOPPED, Reached, console, print_error, say
+from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
+
+if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.diagnosis import Diagnosis
+    from core.endpoints import Endpoint
+
+POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
+"""Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""
+
+TRIES = 10
+"""Failed looks in a row after which waiting is given up."""
+
+LAST_LINES = 100
+PASSING = (CutOffError, ThrottledError, TimedOutError, UnreachableError)
+"""What may pass by itself, while an endpoint is waited for."""
+
+
+def wait_until_settled(place: Reached, name: str, *, config: str) -> dict[str, Any]:
+    """Wait until AWS is done with an endpoint; what became of it, for JSON. Raises Exit for Ctrl-C, AwsError.
+
+    config: the name of the configuration that it should have then; with another one an update was rolled back.
+    """
+    try:
+        endpoint = _settled(place.clients, name)
+    except KeyboardInterrupt:
+        say(
+            f"The sandbox was started for this call alone and ends now; {name} comes up when it runs again."
+            if place.ends_with_us
+            else f"The endpoint {name} goes on, and bills once it is in service. "
+            f"To look: python cli.py endpoints show {name}. To delete: python cli.py endpoints delete {name}"
+        )
+        raise typer.Exit(STOPPED) from None
+    good = endpoint.in_service and endpoint.config == config
+    diagnosis = None if good else _diagnosis(place.clients, endpoint)
+    return {
+        "name": name,
+        "status": endpoint.status,
+        "served": good,
+        "failure_reason": endpoint.failure_reason,
+        "diagnosis": {"title": diagnosis.title, "cause": diagnosis.cause, "todo": diagnosis.todo}
+        if diagnosis
+        else None,
+    }
+
+
+def tell(result: dict[str, Any]) -> None:
+    """Say how it ended. Raises Exit where it is not served."""
+    name, found = result["name"], result["diagnosis"]
+    if result["served"]:
+        say(f"The endpoint {name} is in service.")
+        return
+    what = (
+        f"The endpoint {name} was not updated: it serves what it served before."
+        if result["status"] == "InService"
+        else f"The endpoint {name} failed."
+    )
+    print_error(what, f"{found['title']}: {found['cause']}", found["todo"], result["failure_reason"])
+    raise typer.Exit(FAILED)
+
+
+def _settled(clients: Clients, name: str) -> Endpoint:
+    from core.aws.endpoints import describe_endpoint
+    from core.endpoints import in_words
+
+    began, failed, said = time.monotonic(), 0, ""
+    with console().status("") as shown:
+        while True:
+            try:
+                endpoint = describe_endpoint(clients, name)
+            except PASSING as error:
+                failed += 1
+                if failed >= TRIES:
+                    raise
+                _stumbled(error, failed)
+            else:
+                failed = 0
+                if not endpoint.changing:
+                    return endpoint
+                if endpoint.status != said:
+                    said = endpoint.status
+                    say(f"The endpoint {name} is {in_words(said)} ...")
+            waited = time.monotonic() - began
+            shown.update(f"{in_words(said)}, {waited:.0f} s")
+            time.sleep(min(max(POLL_SECONDS, SHARE * waited), MAX_POLL_SECONDS))
+
+
+def _stumbled(error: AwsError, failed: int) -> None:
+    if failed == 1:
+        say(f"{error} Trying again.")
+
+
+def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis:
+    """Why it failed; its log is looked at where it may be read."""
+    from core.aws.logs import endpoint_tail
+    from core.endpoint_diagnosis import diagnose_endpoint
+
+    try:
+        lines = [event.message for event in endpoint_tail(clients, endpoint.name, limit=LAST_LINES).events]
+    except AwsError as error:
+        say(f"Its log was not read. {error}")
+        lines = []
+    return diagnose_endpoint(endpoint.failure_reason, lines)

@@ -1,0 +1,57 @@
+"""Class names of a model: the places where they may lie, and the first of these that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.aws.connection import Clients
+from core.aws.storage import get_bytes
+from core.classes import Classes
+from core.endpoints import CLASSES_TAG, classes_beside
+from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
+from core.training import TrainingJob
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClasses:
+    """What was found.
+
+    classes: None where nowhere were any.
+    uri:     where; empty likewise.
+    notes:   sentences on places that could not be read.
+    """
+
+    classes: Classes | None = None
+    uri: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def places_of_job(job: TrainingJob) -> tuple[str, ...]:
+    """Where the class names of a job's model may lie: by its tag, beside its artifact, and with its data."""
+    places = (job.tags.get(CLASSES_TAG), classes_beside(job.model_uri or ""), place_with_data(job))
+    return tuple(dict.fromkeys(place for place in places if place))
+
+
+def place_with_data(job: TrainingJob) -> str:
+    """Where they would lie with the data that a job learned from; empty where that has another layout."""
+    train = job.channel("train")
+    data = train.uri.rstrip("/") if train else ""
+    return (classes_beside(data) or "") if data.endswith("/train") else ""
+
+
+def find_classes(clients: Clients, places: Iterable[str]) -> FoundClasses:
+    """The first class names that are there. Raises AwsError where AWS fails, not where they are missing."""
+    notes: list[str] = []
+    for uri in places:
+        try:
+            found = Classes.from_json(get_bytes(clients, uri, max_bytes=MAX_BYTES))
+        except NotFoundError:
+            continue
+        except (DeniedError, InputError, TooLargeError) as error:
+            notes.append(f"The class names at {uri} cannot be read. {error}")
+        else:
+            return FoundClasses(found, uri, tuple(notes))
+    return FoundClasses(notes=tuple(notes))

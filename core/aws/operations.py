@@ -1,0 +1,208 @@
+"""What is known of each call that changes something: how to see whether it was done.
+
+Deletes are done when the thing is gone, so "not found" is their success. A thing that is there under the wanted name
+counts as made only where it is what was asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from core.aws.connection import Clients
+from core.errors import DeniedError
+
+Params = Mapping[str, Any]
+
+SINGLE = 1e-6
+"""SageMaker keeps weights as floats of 32 bits, so 0.2 may come back as 0.20000000298."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One kind of call.
+
+    look:    sees whether it was done, by its parameters. Raises NotFoundError where the thing is not there at all.
+    answers: what its answer must hold; without that, the answer was cut.
+    first:   look before the call too: what is there already is not made again.
+    deletes: it is done when the thing is gone.
+    """
+
+    look: Callable[[Clients, Params], bool]
+    answers: tuple[str, ...] = ()
+    first: bool = False
+    deletes: bool = False
+
+
+def _job_started(clients: Clients, params: Params) -> bool:
+    """Whether the job of that name is the one that was asked for, and not somebody else's."""
+    found = _job(clients, params)
+    same = all(found.get(key) == params.get(key) for key in ("RoleArn", "HyperParameters"))
+    output = found.get("OutputDataConfig", {}).get("S3OutputPath")
+    return same and output == params["OutputDataConfig"]["S3OutputPath"]
+
+
+def _job_stopping(clients: Clients, params: Params) -> bool:
+    return _job(clients, params).get("TrainingJobStatus") not in (None, "InProgress")
+
+
+def _job(clients: Clients, params: Params) -> Params:
+    name = params["TrainingJobName"]
+    with clients.calling(f"look at the training job {name}"):
+        found: Params = clients.sagemaker.describe_training_job(TrainingJobName=name)
+    return found
+
+
+def _model_made(clients: Clients, params: Params) -> bool:
+    found = _model(clients, params)
+    return holds(found, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
+
+
+def _model_gone(clients: Clients, params: Params) -> bool:
+    return not _model(clients, params)
+
+
+def _model(clients: Clients, params: Params) -> Params:
+    with clients.calling(f"look at the model {params['ModelName']}"):
+        found: Params = clients.sagemaker.describe_model(ModelName=params["ModelName"])
+    return found
+
+
+def _config_made(clients: Clients, params: Params) -> bool:
+    return holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
+
+
+def _config_gone(clients: Clients, params: Params) -> bool:
+    return not _config(clients, params)
+
+
+def _config(clients: Clients, params: Params) -> Params:
+    name = params["EndpointConfigName"]
+    with clients.calling(f"look at the endpoint configuration {name}"):
+        found: Params = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    return found
+
+
+def _endpoint_made(clients: Clients, params: Params) -> bool:
+    found = endpoint_now(clients, params)
+    return found.get("EndpointConfigName") == params["EndpointConfigName"] and found.get(
+        "EndpointStatus"
+    ) not in ("Deleting", "Failed")
+
+
+def _endpoint_moving(clients: Clients, params: Params) -> bool:
+    """AWS names the new configuration of a move under way, or the endpoint has it already."""
+    found = endpoint_now(clients, params)
+    pending = found.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+    return params["EndpointConfigName"] in (found.get("EndpointConfigName"), pending)
+
+
+def _endpoint_scaling(clients: Clients, params: Params) -> bool:
+    found = endpoint_now(clients, params)
+    now = {row["VariantName"]: row for row in found.get("ProductionVariants", [])}
+    return all(holds(now.get(row["VariantName"], {}), row) for row in params["DesiredWeightsAndCapacities"])
+
+
+def _endpoint_going(clients: Clients, params: Params) -> bool:
+    return endpoint_now(clients, params).get("EndpointStatus") == "Deleting"
+
+
+def endpoint_now(clients: Clients, params: Params) -> Params:
+    """DescribeEndpoint's answer. Raises NotFoundError, AwsError."""
+    name = params["EndpointName"]
+    with clients.calling(f"look at the endpoint {name}"):
+        found: Params = clients.sagemaker.describe_endpoint(EndpointName=name)
+    return found
+
+
+def _tagged(clients: Clients, params: Params) -> bool:
+    with clients.calling(f"read the tags of {params['ResourceArn']}"):
+        answer = clients.sagemaker.list_tags(ResourceArn=params["ResourceArn"], MaxResults=100)
+    return all(row in answer.get("Tags", []) for row in params["Tags"])
+
+
+def _target_there(clients: Clients, params: Params) -> bool:
+    return any(holds(row, params) for row in _targets(clients, params))
+
+
+def _target_gone(clients: Clients, params: Params) -> bool:
+    return not _targets(clients, params)
+
+
+def _targets(clients: Clients, params: Params) -> list[Params]:
+    with clients.calling(f"read the autoscaling of {params['ResourceId']}"):
+        answer = clients.autoscaling.describe_scalable_targets(
+            ServiceNamespace=params["ServiceNamespace"], ResourceIds=[params["ResourceId"]]
+        )
+    found: list[Params] = answer.get("ScalableTargets", [])
+    return found
+
+
+def _policy_there(clients: Clients, params: Params) -> bool:
+    with clients.calling(f"read the scaling policies of {params['ResourceId']}"):
+        answer = clients.autoscaling.describe_scaling_policies(
+            ServiceNamespace=params["ServiceNamespace"], ResourceId=params["ResourceId"]
+        )
+    return any(holds(row, params) for row in answer.get("ScalingPolicies", []))
+
+
+def _object_written(clients: Clients, params: Params) -> bool:
+    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object.
+
+    Who may not list a bucket is told "denied" of what is not there; S3 itself then keeps us from writing over it.
+    """
+    try:
+        return _same_bytes(clients, params)
+    except DeniedError:
+        return False
+
+
+def _same_bytes(clients: Clients, params: Params) -> bool:
+    bucket, key = params["Bucket"], params["Key"]
+    with clients.calling(f"look at s3://{bucket}/{key}"):
+        if "Filename" in params:
+            kept = clients.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
+            return bool(kept == params["Metadata"]["sha256"])
+        wanted: bytes = params["Body"].encode()
+        with closing(clients.s3.get_object(Bucket=bucket, Key=key)["Body"]) as stream:
+            return bool(stream.read(len(wanted) + 1) == wanted)
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is there; what AWS adds of its own does not count."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            holds(found.get(key), value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(wanted)
+            and all(holds(*pair) for pair in zip(found, wanted, strict=True))
+        )
+    if isinstance(wanted, float) and isinstance(found, int | float):
+        return math.isclose(found, wanted, rel_tol=SINGLE)
+    return bool(found == wanted)
+
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("sagemaker", "CreateTrainingJob"): Operation(_job_started, ("TrainingJobArn",)),
+    ("sagemaker", "StopTrainingJob"): Operation(_job_stopping),
+    ("sagemaker", "CreateModel"): Operation(_model_made, ("ModelArn",), first=True),
+    ("sagemaker", "CreateEndpointConfig"): Operation(_config_made, ("EndpointConfigArn",), first=True),
+    ("sagemaker", "CreateEndpoint"): Operation(_endpoint_made, ("EndpointArn",), first=True),
+    ("sagemaker", "UpdateEndpoint"): Operation(_endpoint_moving, ("EndpointArn",), first=True),
+    ("sagemaker", "UpdateEndpointWeightsAndCapacities"): Operation(_endpoint_scaling, ("EndpointArn",)),
+    ("sagemaker", "AddTags"): Operation(_tagged, ("Tags",)),
+    ("sagemaker", "DeleteEndpoint"): Operation(_endpoint_going, deletes=True),
+    ("sagemaker", "DeleteEndpointConfig"): Operation(_config_gone, deletes=True),
+    ("sagemaker", "DeleteModel"): Operation(_model_gone, deletes=True),
+    ("application-autoscaling", "RegisterScalableTarget"): Operation(_target_there),
+    ("application-autoscaling", "PutScalingPolicy"): Operation(_policy_there, ("PolicyARN",)),
+    ("application-autoscaling", "DeregisterScalableTarget"): Operation(_target_gone, deletes=True),
+    ("s3", "PutObject"): Operation(_object_written, ("ETag",), first=True),
+}
+"""The calls that are carried out; a plan with another one is refused before its first step."""

@@ -1,0 +1,102 @@
+"""Where a model that is to be served comes from, and its class names with it: a training job, S3, or a local file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.artifact import Artifact, look_at_file
+from core.classes import Classes
+from core.endpoint_plans import Upload
+from core.endpoints import CLASSES_TAG, classes_beside
+from core.errors import InputError
+from core.training import TrainingJob
+
+ARCHIVE, NAMES = "model.tar.gz", "classes.json"
+"""What artifact and class names are called, in S3 and on this machine."""
+
+COMMON = ("output", "model", "models", ARCHIVE)
+"""Parts of an S3 address that tell nothing of the model."""
+
+MAX_NAMES = 1_000_000
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A `model.tar.gz` of this machine that was looked into, and where it goes.
+
+    classes:     None where it brought no names.
+    classes_uri: where they go, beside the artifact; empty where there are none.
+    """
+
+    artifact: Artifact
+    upload: Upload
+    classes: Classes | None
+    classes_uri: str
+
+
+def local_model(path: Path, folder: str, classes: Classes | None = None) -> LocalModel:
+    """Look into a local archive and say where it goes: below `folder`, by what archive and names hold.
+
+    So the same model is brought to the same place, and another one never over it.
+
+    folder: an S3 prefix, such as "s3://bucket/models".
+
+    Raises ArtifactError; InputError where the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        artifact = look_at_file(path)
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read.", why=f"{error.strerror}.") from error
+    place = digest.copy()
+    place.update(classes.to_json().encode() if classes else b"")
+    uri = f"{folder.rstrip('/')}/{place.hexdigest()[:16]}/{ARCHIVE}"
+    upload = Upload(str(path.resolve()), uri, artifact.size, digest.hexdigest())
+    return LocalModel(artifact, upload, classes, (classes_beside(uri) or "") if classes else "")
+
+
+def read_classes(path: Path) -> Classes:
+    """Class names of a local `classes.json`. Raises InputError."""
+    try:
+        if path.stat().st_size > MAX_NAMES:
+            raise InputError(f"{path} has {path.stat().st_size:,} bytes, which is no list of class names.")
+        return Classes.from_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path} cannot be read.", why=f"{error.strerror}.") from error
+
+
+def names_beside(path: Path) -> Path | None:
+    """The `classes.json` beside a local archive; None where there is none."""
+    beside = path.with_name(NAMES)
+    return beside if beside.is_file() else None
+
+
+def class_places(job: TrainingJob) -> tuple[str, ...]:
+    """Where a job's class names may lie, the nearest first: its tag, beside its model, beside its training data."""
+    train = next((channel.uri for channel in job.channels if channel.name == "train"), "")
+    data = train.rstrip("/").rpartition("/")[0]
+    places = (
+        job.tags.get(CLASSES_TAG, ""),
+        classes_beside(job.model_uri or ""),
+        classes_beside(f"{data}/") if data else None,
+    )
+    return tuple(dict.fromkeys(place for place in places if place))
+
+
+def misnamed(artifact: Artifact, classes: Classes | None) -> str:
+    """What is wrong between a model and its names, in a sentence; empty where nothing is."""
+    if classes is None or artifact.num_classes in (None, len(classes)):
+        return ""
+    return f"The model has {artifact.num_classes} classes, and there are {len(classes)} names."
+
+
+def base_name(uri: str) -> str:
+    """A name from an artifact's address: of the last folder that tells something, such as the job's."""
+    parts = [part for part in uri.removeprefix("s3://").split("/")[1:] if part and part not in COMMON]
+    return parts[-1].removesuffix(".tar.gz") if parts else "model"

@@ -1,0 +1,163 @@
+"""Plans that change the weights and the instances of an endpoint's variants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from core.cost import PriceTable
+from core.endpoint_detail import Scaling
+from core.endpoint_spec import MAX_INSTANCES
+from core.endpoint_steps import (
+    at_rest,
+    price_warnings,
+    scalable_target,
+    stop_autoscaling,
+    the_variant,
+    variant_in_words,
+)
+from core.endpoints import Endpoint, Variant
+from core.errors import InputError
+from core.hosting_cost import hosting_price
+from core.plans import ApiCall, Plan
+
+POLICY = "segdeck-calls"
+"""The name of the scaling policy of each variant."""
+
+METRIC = "SageMakerVariantInvocationsPerInstance"
+
+
+@dataclass(frozen=True, slots=True)
+class VariantChange:
+    """weight, count: None leaves it as it is."""
+
+    name: str
+    weight: float | None = None
+    count: int | None = None
+
+
+def plan_scale(endpoint: Endpoint, changes: Sequence[VariantChange], prices: PriceTable) -> Plan:
+    """Change weights and numbers of instances. Raises InputError for what cannot be.
+
+    endpoint: with its configuration (`with_config`), for the price.
+    """
+    at_rest(endpoint, "scaled")
+    changed = {change.name: _scaled(the_variant(endpoint, change.name), change) for change in changes}
+    after = [changed.get(variant.name, variant) for variant in endpoint.variants]
+    before = [variant for variant in endpoint.variants if changed.get(variant.name, variant) != variant]
+    if not before:
+        raise InputError(
+            f"Nothing about the endpoint {endpoint.name} would change.", todo="Change a weight or a count."
+        )
+    if not sum(variant.desired_weight or 0 for variant in after):
+        raise InputError(
+            "All weights would be 0, so that no variant would answer.", todo="Give one a weight above 0."
+        )
+    rows = [_capacity(change) for change in changes if change.name in {variant.name for variant in before}]
+    call = ApiCall(
+        "sagemaker",
+        "UpdateEndpointWeightsAndCapacities",
+        {"EndpointName": endpoint.name, "DesiredWeightsAndCapacities": rows},
+        f"Scale the endpoint {endpoint.name}: {'; '.join(map(variant_in_words, [changed[v.name] for v in before]))}.",
+    )
+    price = hosting_price([replace(variant, count=None) for variant in after], prices)
+    undo = f"scale it back: {'; '.join(map(variant_in_words, before))}."
+    return Plan("scale", endpoint.name, (call,), price, price_warnings(price), undo)
+
+
+def plan_autoscale(endpoint: Endpoint, scaling: Scaling, prices: PriceTable) -> Plan:
+    """Let a variant's number of instances follow its calls, so that each gets about `scaling.target` a minute.
+
+    endpoint: with its configuration, for the price, which is that of the most instances.
+    """
+    variant = the_variant(endpoint, scaling.variant)
+    if variant.serverless or not 1 <= scaling.low <= scaling.high <= MAX_INSTANCES:
+        raise InputError(
+            f"The variant {variant.name} cannot be scaled between {scaling.low} and {scaling.high} instances.",
+            why="A serverless variant has no instances." if variant.serverless else "",
+            todo=f"Give a range within 1 to {MAX_INSTANCES}.",
+        )
+    if not scaling.target or scaling.target <= 0:
+        raise InputError(
+            f"{scaling.target} calls a minute are no goal.",
+            todo="Give how many calls an instance should get a minute.",
+        )
+    most, fewest = (
+        hosting_price(
+            [replace(one, count=count) if one.name == variant.name else one for one in endpoint.variants],
+            prices,
+        )
+        for count in (scaling.high, scaling.low)
+    )
+    range_ = (
+        f"The price is that of {scaling.high} instances; with {scaling.low} it is {fewest.per_hour} an hour."
+    )
+    return Plan(
+        "autoscale",
+        endpoint.name,
+        _autoscaling(endpoint, scaling),
+        most,
+        price_warnings(most) or (range_,),
+        "stop autoscaling; the instances there are then stay.",
+    )
+
+
+def plan_stop_autoscale(endpoint: Endpoint, variant: str) -> Plan:
+    """Let a variant's number of instances be."""
+    return Plan(
+        "stop autoscaling",
+        endpoint.name,
+        (stop_autoscaling(endpoint.name, variant),),
+        None,
+        (),
+        "autoscale it again.",
+    )
+
+
+def _scaled(variant: Variant, change: VariantChange) -> Variant:
+    if variant.serverless:
+        raise InputError(f"The variant {variant.name} is serverless: it has no instances to scale.")
+    if change.weight is not None and not 0 <= change.weight < math.inf:
+        raise InputError(f"The weight of {variant.name} is {change.weight}.", todo="Give a number from 0 up.")
+    if change.count is not None and not 1 <= change.count <= MAX_INSTANCES:
+        raise InputError(
+            f"{change.count} instances are asked for {variant.name}.", todo=f"Give 1 to {MAX_INSTANCES}."
+        )
+    weight = variant.desired_weight if change.weight is None else change.weight
+    count = variant.desired_count if change.count is None else change.count
+    return replace(variant, desired_weight=weight, desired_count=count)
+
+
+def _capacity(change: VariantChange) -> dict[str, Any]:
+    row: dict[str, Any] = {"VariantName": change.name}
+    row |= {} if change.weight is None else {"DesiredWeight": change.weight}
+    return row | ({} if change.count is None else {"DesiredInstanceCount": change.count})
+
+
+def _autoscaling(endpoint: Endpoint, scaling: Scaling) -> tuple[ApiCall, ApiCall]:
+    target = scalable_target(endpoint.name, scaling.variant)
+    policy = {
+        "PolicyName": POLICY,
+        **target,
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": scaling.target,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": METRIC},
+        },
+    }
+    return (
+        ApiCall(
+            "application-autoscaling",
+            "RegisterScalableTarget",
+            {**target, "MinCapacity": scaling.low, "MaxCapacity": scaling.high},
+            f"Let the variant {scaling.variant} have {scaling.low} to {scaling.high} instances.",
+        ),
+        ApiCall(
+            "application-autoscaling",
+            "PutScalingPolicy",
+            policy,
+            f"Keep to about {scaling.target:g} calls a minute for each instance.",
+        ),
+    )

@@ -1,0 +1,42 @@
+"""Data sets: checked before anything is paid for, looked at, mended in a copy, brought into S3."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.parts import (
+    background,
+    dataset_actions,
+    dataset_pairs,
+    dataset_report,
+    dataset_source,
+    messages,
+    state,
+    upstream,
+)
+
+
+def main() -> None:
+    """Where it lies; then, once it is checked, what was found and what can be done."""
+    connection = upstream.connection()
+    st.title("Data sets")
+    dataset_source.ask(connection)
+    task = state.desk().check
+    if task is None:
+        st.caption(
+            "Pascal VOC folders, folders of images and masks, CVAT and Label Studio mask exports, Ground Truth "
+            "output, zips of these, and prefixes in S3. Nothing is changed by a check."
+        )
+        return
+    checked = background.show(task, "check")
+    if checked is None:
+        return
+    for note in checked.notes:
+        st.warning(messages.plain(note), icon=":material/info:")
+    dataset_report.show(checked.report)
+    dataset_actions.show(connection, checked)
+    if checked.source is not None:
+        dataset_pairs.show(checked.source, checked.report)
+
+
+main()

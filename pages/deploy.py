@@ -1,0 +1,122 @@
+"""A model behind an endpoint: looked into before anything is paid, shown as a plan, started on a yes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.cost import PriceTable
+from core.endpoint_detail import EndpointDetail
+from core.endpoint_plans import plan_deploy, plan_update
+from core.plans import Plan
+from pages.parts import (
+    cached,
+    deploy_fields,
+    deploy_form,
+    deploy_model,
+    deploy_summary,
+    endpoint_live,
+    fleet,
+    links,
+    messages,
+    plan_dialog,
+    state,
+    upstream,
+)
+from pages.parts.deploy_check import Checked, check
+from pages.parts.deploy_model import Chosen
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+
+def main() -> None:
+    """The model and the form on the left; price, checks and the way on at its right."""
+    connection = upstream.connection()
+    detail = _endpoint(connection)
+    _head(detail)
+    if detail is not None and detail.endpoint.changing:
+        st.info("**AWS is at work on this endpoint**, and takes no other change until it is done.")
+        return
+    deploy_fields.fill(connection, detail)
+    form, beside = st.columns([5, 3], gap="medium")
+    chosen = None
+    with form, st.container(border=True):
+        st.subheader("Model")
+        with messages.error_door("model"):
+            chosen = deploy_model.choose(connection)
+    with beside, st.container(border=True):
+        st.subheader("Before it starts")
+        if chosen is None:
+            st.caption("Choose a model first: it is looked into before anything is paid.")
+            return
+        rest = st.container()
+    _rest(connection, chosen, detail, form, rest)
+
+
+def _endpoint(connection: Connection) -> EndpointDetail | None:
+    """The endpoint that is to get the model; None for a new one. Raises NotFoundError, AwsError."""
+    name = state.endpoint_looked_at()
+    return endpoint_live.detail(connection, name).value if name else None
+
+
+def _head(detail: EndpointDetail | None) -> None:
+    if detail is None:
+        st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
+        st.title("Deploy a model")
+        st.caption("A trained model behind an endpoint, which answers photographs with masks.")
+        return
+    st.page_link(
+        links.ENDPOINT,
+        label=messages.plain(detail.name),
+        icon=":material/arrow_back:",
+        query_params={state.ENDPOINT: detail.name},
+    )
+    st.title(f"Update {messages.plain(detail.name)}")
+    st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
+
+
+def _rest(
+    connection: Connection,
+    chosen: Chosen,
+    detail: EndpointDetail | None,
+    form: DeltaGenerator,
+    beside: DeltaGenerator,
+) -> None:
+    """All that follows once there is a model."""
+    taken = [endpoint.name for endpoint in fleet.everything(connection).endpoints] if detail is None else []
+    deploy_fields.suggest(chosen.source, detail, taken)
+    prices = cached.prices(connection)
+    checked = check(connection, chosen, state.DEPLOY.fields(deploy_fields.FIELDS), detail=detail, taken=taken)
+    with form:
+        if detail is None:
+            deploy_form.endpoint(prices)
+        else:
+            deploy_form.variant(detail, prices)
+        deploy_form.class_names(chosen.names, chosen.count)
+    with beside:
+        deploy_summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
+        deploy_summary.problems(checked.problems)
+        if st.button(
+            "Review the plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
+        ):
+            plan = _plan(chosen, checked, detail, prices)
+            plan_dialog.ask(plan, connection, lambda: _show(plan.target))
+
+
+def _plan(chosen: Chosen, checked: Checked, detail: EndpointDetail | None, prices: PriceTable) -> Plan:
+    spec, warnings, upload = checked.spec, checked.warnings, chosen.source.upload
+    if detail is None:
+        return plan_deploy(spec, prices, warnings=warnings, upload=upload, classes=checked.classes)
+    return plan_update(detail, spec, prices, warnings=warnings, upload=upload, classes=checked.classes)
+
+
+def _show(name: str) -> None:
+    state.DEPLOY.forget()
+    state.forget_uploaded_model()
+    st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: name})
+
+
+main()

@@ -1,0 +1,112 @@
+"""One endpoint: how it does and why, who calls it, what it costs; to try, change, and delete it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.endpoint_detail import EndpointDetail
+from core.endpoints import REFUSING
+from core.errors import NotFoundError
+from pages.parts import (
+    endpoint_changes,
+    endpoint_chips,
+    endpoint_details,
+    endpoint_filters,
+    endpoint_live,
+    endpoint_view,
+    fleet,
+    links,
+    messages,
+    state,
+    times,
+    unfinished,
+    upstream,
+)
+from pages.parts.fleet import Row
+from pages.parts.latest import Reading
+
+REFRESH = 5  # seconds between two looks while AWS is at work on it
+
+
+def main() -> None:
+    """The way back, then all about the endpoint, again and again while it changes."""
+    endpoint_filters.way_back()
+    if said := state.take_told():
+        st.toast(said, icon=":material/check_circle:")
+    name = state.endpoint_looked_at()
+    if not name:
+        st.info("**No endpoint is named in the address.** Choose one from the list of endpoints.")
+        return
+    connection = upstream.connection()
+    with messages.error_door("unfinished"):
+        unfinished.show(connection, name)
+    seen = endpoint_live.detail(connection, name)
+    if isinstance(seen.failure, NotFoundError):  # it was there, and is gone
+        raise seen.failure
+    changing = seen.value.endpoint.changing
+    st.fragment(_look, run_every=REFRESH if changing else None)(connection, name, changing)
+
+
+def _look(connection: Connection, name: str, changing: bool) -> None:
+    """One look. changing: as it was when the page was drawn; once that is over, the page is drawn anew."""
+    with messages.error_door():
+        seen = endpoint_live.detail(connection, name)
+        detail = seen.value
+        if detail.endpoint.changing != changing or isinstance(seen.failure, NotFoundError):
+            st.rerun()
+        row = fleet.row(connection, detail.endpoint, seen.at)
+        _head(connection, seen, row)
+        _freshness(seen)
+        endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
+        endpoint_view.progress(detail.endpoint, times.now())
+        endpoint_view.figures(row, sandbox=connection.is_sandbox)
+        for note in detail.notes:
+            st.caption(f":material/info: {messages.plain(note)}")
+        endpoint_details.show(connection, seen)
+
+
+def _head(connection: Connection, seen: Reading[EndpointDetail], row: Row) -> None:
+    """Name, status and health, and what can be done with it. Nothing is done before a plan was shown."""
+    detail = seen.value
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(messages.plain(detail.name), width="stretch")
+        endpoint_chips.show(detail.endpoint, row.health)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        endpoint_view.facts(detail, seen.at)
+        _actions(connection, detail)
+
+
+def _actions(connection: Connection, detail: EndpointDetail) -> None:
+    name, status = detail.name, detail.endpoint.status
+    with st.container(horizontal=True, width="content", gap="small"):
+        if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
+            state.choose(state.ENDPOINT, name)
+            st.switch_page(links.SEGMENT, query_params={state.ENDPOINT: name})
+        if st.button("Update", icon=":material/published_with_changes:", disabled=detail.endpoint.changing):
+            st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
+        st.button(
+            "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, endpoint_details.SCALE)
+        )  # fmt: skip
+        if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
+            with messages.error_door("delete"):
+                endpoint_changes.delete(connection, [name], _leave)
+
+
+def _leave() -> None:
+    # Always a mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    st.switch_page(links.ENDPOINTS, query_params=state.endpoints_view())
+
+
+def _freshness(seen: Reading[EndpointDetail]) -> None:
+    """That it looks again by itself; where AWS fails, why this is no newer."""
+    if seen.failure is not None:
+        at = times.moment(seen.at)
+        st.warning(
+            f"**This is what AWS said at {at}.** {messages.line(seen.failure)}", icon=":material/history:"
+        )
+    elif seen.value.endpoint.changing:
+        st.caption(f":material/sync: Looks again every {REFRESH} s")
+
+
+main()

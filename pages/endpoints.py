@@ -1,0 +1,106 @@
+"""The endpoints: what is in service, whether anybody calls it, what it costs; and the idle ones, to be deleted."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.errors import CoreError
+from pages.parts import (
+    cached,
+    endpoint_figures,
+    endpoint_filters,
+    endpoints_table,
+    fleet,
+    links,
+    messages,
+    state,
+    times,
+    unfinished,
+    upstream,
+)
+from pages.parts.fleet import Look
+from pages.parts.latest import Reading
+
+TICK = 5  # seconds between two looks, while something may change
+
+
+def main() -> None:
+    """The title, and below it the board, which looks again by itself while anything changes."""
+    connection = upstream.connection()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title("Endpoints", width="stretch")
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
+    if said := state.take_told():
+        st.toast(said, icon=":material/check_circle:")
+    with messages.error_door("unfinished"):
+        unfinished.show(connection)
+    ticking = _may_change(connection)
+    st.fragment(_board, run_every=TICK if ticking else None)(connection, ticking)
+
+
+def _may_change(connection: Connection) -> bool:
+    try:
+        return _is_moving(fleet.look(connection))
+    except CoreError:  # the board says it, and looks again until it is over
+        return True
+
+
+def _is_moving(reading: Reading[Look]) -> bool:
+    return reading.failure is not None or reading.value.moving
+
+
+def _board(connection: Connection, ticking: bool) -> None:
+    with messages.error_door():
+        reading = fleet.look(connection)
+        found = reading.value
+        if not found.rows:
+            _nothing(connection)
+        else:
+            endpoint_figures.show(
+                found.cost, cached.prices(connection), unread=found.unread, sandbox=connection.is_sandbox
+            )
+            _list(connection, reading)
+        if _is_moving(reading) != ticking:
+            st.rerun()
+
+
+def _list(connection: Connection, reading: Reading[Look]) -> None:
+    found = reading.value
+    rows = endpoint_filters.ask(found.rows)
+    _say_age(reading, len(rows))
+    if rows:
+        endpoints_table.show(rows)
+        endpoints_table.offer_deletion(connection, found.rows)
+    else:
+        st.info("**No endpoint fits these filters.**", icon=":material/filter_alt:")
+        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=endpoint_filters.clear)
+
+
+def _say_age(reading: Reading[Look], shown: int) -> None:
+    """How many there are, how old the table is; where AWS fails, why it is no newer."""
+    found, at = reading.value, times.moment(reading.at)
+    count = len(found.rows)
+    more = "" if found.complete else " There are more, which were not asked for."
+    st.caption(f"{count:,} endpoints{f', {shown:,} shown' if shown < count else ''} · data from {at}.{more}")
+    if reading.failure is not None:
+        st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
+    for note in found.notes:
+        st.caption(f":material/info: {note}")
+
+
+def _nothing(connection: Connection) -> None:
+    with st.container(border=True):
+        st.markdown("**No endpoint here.**")
+        st.caption(
+            "A new sandbox brings two of its own, which take a moment. Others are made from a training job that has "
+            "ended, or from a model's file."
+            if connection.is_sandbox
+            else f"Nothing in {messages.plain(connection.region)} bills by the hour. An endpoint is made from a "
+            "training job that has ended, or from a model's file."
+        )
+        st.page_link(links.DEPLOY, label="Deploy the first", icon=":material/deployed_code:")
+
+
+main()

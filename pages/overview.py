@@ -1,0 +1,66 @@
+"""What runs now, what it costs an hour, what failed in the last day, and what sits idle. The first page."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from pages.parts import cached, links, messages, now, now_view, state, times, unfinished, upstream
+from pages.parts.now import Now
+
+TICK, LATER = 5, 60
+"""Seconds between two looks: while something moves, and while nothing does."""
+
+
+def main() -> None:
+    """The title, and below it the board, which looks again by itself."""
+    connection = upstream.connection()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title("Overview", width="stretch")
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
+        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
+    if said := state.take_told():
+        st.toast(said, icon=":material/check_circle:")
+    with messages.error_door("unfinished"):
+        unfinished.show(connection)
+    moving = now.read(connection).moving
+    st.fragment(_board, run_every=TICK if moving else LATER)(connection, moving)
+
+
+def _board(connection: Connection, moving: bool) -> None:
+    """One look. moving: as it was when the page was drawn."""
+    with messages.error_door():
+        found = now.read(connection)
+        _failures(found)
+        if found.empty:
+            now_view.first_steps(sandbox=connection.is_sandbox)
+        elif found.jobs or found.look:
+            _show(connection, found)
+        if found.moving != moving:
+            st.rerun()
+
+
+def _show(connection: Connection, found: Now) -> None:
+    prices = cached.prices(connection)
+    now_view.figures(found, prices, sandbox=connection.is_sandbox)
+    st.caption(f":material/sync: Looks again by itself · data from {times.moment(found.at)}")
+    for note in found.look.notes if found.look else ():
+        st.caption(f":material/info: {note}")
+    at_work, to_mend = st.columns(2, gap="medium")
+    with at_work:
+        now_view.running(found, prices)
+    with to_mend:
+        now_view.failed(found)
+        now_view.idle(found)
+
+
+def _failures(found: Now) -> None:
+    """Why something is missing or old, each reason once; one button for all."""
+    for error in found.failures:
+        st.error(messages.card(error), icon=":material/error:")
+    if found.failures:
+        st.button("Try again", icon=":material/refresh:", on_click=state.ask_retry)
+
+
+main()

@@ -1,0 +1,137 @@
+"""One data set at work in a session: checked, mended, uploaded, each in the background."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.aws.connection import Connection, clients
+from core.aws.execute import execute
+from core.aws.training import list_channels
+from core.channels import data_channels
+from core.datasets.archive import unpack
+from core.datasets.check import check, processors
+from core.datasets.convert import Conversion, convert
+from core.datasets.objects import check_listing
+from core.datasets.read import read_dataset
+from core.datasets.report import LayoutReport
+from core.datasets.source import Source, Splitting
+from core.plans import Plan
+from pages.parts.background import OnCount, Task, start
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A set and what was found in it.
+
+    source: None for a set that lies in S3, whose pictures were not read.
+    home:   what a zip was unpacked into; it goes with this.
+    notes:  what was not looked at.
+    """
+
+    report: LayoutReport
+    source: Source | None = None
+    splitting: Splitting = field(default_factory=Splitting)
+    home: tempfile.TemporaryDirectory[str] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Desk:
+    """What is under way or done with the set that was chosen last. uploaded: the plan that `upload` carries out."""
+
+    check: Task[Checked] | None = None
+    conversion: Task[Path] | None = None
+    upload: Task[dict[str, Any]] | None = None
+    uploaded: Plan | None = None
+
+    def check_folder(self, place: Path, splitting: Splitting, classes: Path | None) -> None:
+        """A folder, or a zip, on the dashboard's machine."""
+        if place.suffix.lower() == ".zip" and place.is_file():
+            self._begin(start("Checking", partial(_check_zip, place, None, splitting, classes)))
+        else:
+            self._begin(start("Checking", partial(_check, place, splitting, classes, None)))
+
+    def check_zip(self, name: str, data: bytes, splitting: Splitting, classes: Path | None) -> None:
+        """A zip that was dropped."""
+        self._begin(start("Checking", partial(_check_zip, Path(name), data, splitting, classes)))
+
+    def check_prefix(self, connection: Connection, uri: str) -> None:
+        """An S3 prefix in channel layout."""
+
+        def work(_: OnCount) -> Checked:
+            found = list_channels(clients(connection), data_channels(uri))
+            return Checked(check_listing(uri, found.keys), notes=found.notes)
+
+        self._begin(start("Listing", work))
+
+    def convert(self, plan: Conversion) -> None:
+        """Write the copy."""
+
+        def work(tell: OnCount) -> Path:
+            with _threads() as executor:
+                convert(plan, executor, on_progress=tell)
+            return plan.out
+
+        self.conversion = start("Writing", work)
+
+    def carry_out(self, connection: Connection, plan: Plan) -> None:
+        """Upload."""
+
+        def work(tell: OnCount) -> dict[str, Any]:
+            outcome = execute(
+                clients(connection),
+                plan,
+                on_progress=lambda progress: tell(progress.files, progress.total),
+            )
+            return dict(outcome.done[0].answer)
+
+        self.uploaded = plan
+        self.upload = start("Uploading", work)
+
+    def _begin(self, task: Task[Checked]) -> None:
+        if self.check is not None:
+            self.check.stop.set()
+        self.check, self.conversion, self.upload, self.uploaded = task, None, None, None
+
+
+def _check_zip(
+    path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, tell: OnCount
+) -> Checked:
+    """data: of a zip that was dropped; None: it lies at the path."""
+    home = tempfile.TemporaryDirectory(prefix="segdeck-")
+    into = Path(home.name, re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
+    if data is not None:
+        path = Path(home.name, "dropped.zip")
+        path.write_bytes(data)
+    unpack(path, into, on_progress=tell)
+    return _check(into, splitting, classes, home, tell)
+
+
+def _check(
+    folder: Path,
+    splitting: Splitting,
+    classes: Path | None,
+    home: tempfile.TemporaryDirectory[str] | None,
+    tell: OnCount,
+) -> Checked:
+    source = read_dataset(folder, splitting=splitting, classes=classes)
+    with _threads() as executor:
+        return Checked(check(source, executor, on_progress=tell), source, splitting, home)
+
+
+@contextmanager
+def _threads() -> Iterator[Executor]:
+    """Threads, as the program under a page cannot be started anew in other processes."""
+    pool = ThreadPoolExecutor(processors(), thread_name_prefix="dataset")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

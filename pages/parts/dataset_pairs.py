@@ -1,0 +1,80 @@
+"""A browser of photographs and their masks, by class, by problem and by side; the one chosen is in the viewer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice
+
+import streamlit as st
+
+from core.datasets.look import PairFacts
+from core.datasets.pair import stamp
+from core.datasets.problems import counted
+from core.datasets.report import LayoutReport
+from core.datasets.source import SPLITS, Source
+from core.errors import CoreError
+from pages.parts import cached, messages, state
+from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.viewer.viewer import viewer
+
+A_PAGE = 12
+
+
+def show(source: Source, report: LayoutReport) -> None:
+    """Filters, a row of pairs, and the chosen pair large."""
+    st.subheader("Pairs")
+    found = _filtered(report)
+    if not found:
+        st.info("**No pair fits these filters.**", icon=":material/filter_alt:")
+        return
+    lean = replace(source, samples=(), problems=())
+    page = st.pagination(-(-len(found) // A_PAGE), key="pairs-page") if len(found) > A_PAGE else 1
+    shown = list(islice(found, (page - 1) * A_PAGE, page * A_PAGE))
+    chosen = next((one for one in shown if _id(one) == state.shown()), shown[0])
+    tiles = [_tile(lean, report, one) for one in shown]
+    gallery(tiles, key="pairs", label="Pairs", on_pick=state.show, selected=_id(chosen))
+    _one(lean, report, chosen)
+
+
+def _filtered(report: LayoutReport) -> list[PairFacts]:
+    names = {row.class_id: row.name for row in report.histogram if any(row.images.values())}
+    codes = list(counted(report.problems))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        class_id = st.selectbox(
+            "Shows the class", [None, *names], format_func=lambda one: "any" if one is None else names[one]
+        )
+        code = st.selectbox("Has the problem", ["", *codes], format_func=lambda one: one or "any or none")
+        side = st.segmented_control("Side", SPLITS)
+    found = report.select(class_id=class_id, code=code)
+    chosen = [one for one in found if side in (None, one.sample.split)]
+    st.caption(f"{len(chosen):,} of {len(report.facts):,} pairs")
+    return chosen
+
+
+def _id(facts: PairFacts) -> str:
+    return f"{facts.sample.split}/{facts.sample.photo or facts.sample.mask}"
+
+
+def _tile(source: Source, report: LayoutReport, facts: PairFacts) -> Tile:
+    """A broken pair has its place in the row too, without a picture."""
+    broken = facts.sample.photo in report.at_fault() or facts.sample.mask in report.at_fault()
+    name = facts.sample.name.rpartition("/")[2]
+    try:
+        small = cached.pair_thumbnail(source, facts.sample, report.classes, stamp(source, facts.sample))
+    except CoreError:  # told beside the pair itself
+        return Tile(_id(facts), name, facts.sample.split, None, "failed")
+    return Tile(_id(facts), name, facts.sample.split, small, "failed" if broken else "")
+
+
+def _one(source: Source, report: LayoutReport, facts: PairFacts) -> None:
+    sample = facts.sample
+    for one in report.problems:
+        if one.path and one.path in (sample.photo, sample.mask):
+            st.warning(messages.plain(f"{one.path}: {one.message} {one.todo}"), icon=":material/warning:")
+    try:
+        frame = cached.pair_frame(source, sample, report.classes, stamp(source, sample))
+    except CoreError as error:
+        st.info(messages.line(error), icon=":material/broken_image:")
+        return
+    viewer(frame, key="pair-viewer")
+    st.caption(f"{messages.plain(sample.photo)} · {messages.plain(sample.mask)} · {sample.split}")

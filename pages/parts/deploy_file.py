@@ -1,0 +1,100 @@
+"""A `model.tar.gz` from the visitor's machine, on its way to S3.
+
+Streamlit keeps uploads in memory, and copies them at each run. So the file goes to disk at once and the widget is
+emptied; the file goes when its visitor does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.artifact import Artifact, look
+from core.errors import ArtifactError
+from pages.parts import messages, state
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalFile:
+    """A file that was uploaded to this dashboard.
+
+    name:     as its owner calls it.
+    path:     where it lies now.
+    size:     bytes. sha256: hexadecimal.
+    artifact: what is inside, or why it cannot be served.
+    held:     keeps it on disk.
+    """
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+    artifact: Artifact | ArtifactError
+    held: TemporaryDirectory[str]
+
+    @property
+    def title(self) -> str:
+        """Its name without endings."""
+        return self.name.partition(".")[0] or "model"
+
+
+def ask() -> LocalFile | None:
+    """The drop zone; in its place what was dropped, once it was."""
+    found = state.uploaded_model()
+    if found is None:
+        _drop_zone()
+        return None
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(
+            f":material/folder_zip: **{messages.plain(found.name)}** · {found.size / 1e6:,.1f} MB",
+            width="stretch",
+        )
+        st.button("Take another", type="tertiary", on_click=state.forget_uploaded_model)
+    return found
+
+
+def _drop_zone() -> None:
+    limit = int(st.get_option("server.maxUploadSize"))
+    dropped = st.file_uploader(
+        f"A `model.tar.gz` that this algorithm trained, up to {limit:,} MB",
+        type=["gz", "tgz"],
+        key=state.DEPLOY.field("file"),
+    )
+    st.caption(
+        ":material/terminal: A larger one goes by `python cli.py endpoints deploy --file model.tar.gz`, "
+        "or to S3 first and then by its address."
+    )
+    if dropped is not None:
+        state.keep_uploaded_model(_to_disk(dropped))
+        st.rerun()
+
+
+def _to_disk(dropped: UploadedFile) -> LocalFile:
+    held = TemporaryDirectory(prefix="segdeck-")
+    path = Path(held.name) / (Path(dropped.name).name or "model.tar.gz")
+    digest = hashlib.sha256()
+    with path.open("wb") as copy:
+        while chunk := dropped.read(CHUNK):
+            digest.update(chunk)
+            copy.write(chunk)
+    return LocalFile(
+        dropped.name, str(path), dropped.size, digest.hexdigest(), _look(path, dropped.name), held
+    )
+
+
+def _look(path: Path, name: str) -> Artifact | ArtifactError:
+    with path.open("rb") as file:
+        try:
+            return look(file, name, path.stat().st_size)
+        except ArtifactError as error:
+            return error

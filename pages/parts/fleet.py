@@ -1,0 +1,171 @@
+"""All endpoints as the pages show them: how each does, whether anybody calls it, what it costs.
+
+Shared by all who look. The first look at five hundred endpoints takes one Search call for each hundred, one call for
+the traffic of all, and one more for each hundred that were called in the last day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+from core.aws import traffic as cloudwatch
+from core.aws.connection import Connection, clients
+from core.aws.endpoints import all_endpoints
+from core.endpoints import Endpoint, Fleet, with_config
+from core.errors import CoreError
+from core.health import Health, health
+from core.hosting_cost import EndpointCost, FleetCost, endpoint_cost, fleet_cost
+from core.traffic import Service, Traffic
+from pages.parts import cached, messages, times
+from pages.parts.latest import Reading
+
+T = TypeVar("T")
+
+SECONDS = 10
+"""How old the list may be."""
+
+TRAFFIC_SECONDS, SERVICE_SECONDS = 300, 60
+"""How old the calls of thirty days, in steps of six hours, may be; and the answers of the last day."""
+
+UNCALLED = Service(0, None, None, 0, 0)
+"""Of an endpoint that nobody called: CloudWatch need not be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One endpoint.
+
+    endpoint:         with instance types where they were read.
+    traffic, service: None where CloudWatch could not be asked.
+    """
+
+    endpoint: Endpoint
+    traffic: Traffic | None
+    service: Service | None
+    health: Health
+    cost: EndpointCost
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found.
+
+    rows:     what needs a hand first; of the same verdict, the dearest first.
+    cost:     of all together; idle ones are those whose verdict is "idle".
+    unread:   how many endpoints' instance types, and so prices, are still being read.
+    complete: False where there are more endpoints than were asked for.
+    notes:    sentences on what could not be read.
+    """
+
+    rows: tuple[Row, ...]
+    cost: FleetCost
+    unread: int
+    complete: bool
+    notes: tuple[str, ...]
+
+    @property
+    def moving(self) -> bool:
+        """Whether another look soon would see something new."""
+        return self.unread > 0 or any(row.endpoint.changing for row in self.rows)
+
+
+def look(connection: Connection) -> Reading[Look]:
+    """All endpoints as they are. Raises AwsError where the list never came."""
+    read = _list(connection)
+    endpoints, unread = _with_configs(connection, read.value.endpoints)
+    calls = _traffic(connection, endpoints)
+    answers = _service(connection, endpoints, calls.value)
+    rows = _rows(connection, endpoints, calls.value, answers.value, read.at)
+    failures = dict.fromkeys(messages.line(one.failure) for one in (calls, answers) if one.failure)
+    notes = (*map(messages.plain, read.value.notes), *failures)
+    return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
+
+
+def row(connection: Connection, endpoint: Endpoint, now: datetime) -> Row:
+    """One endpoint, with its configuration, in the same way."""
+    calls = _traffic(connection, [endpoint]).value
+    return _rows(connection, [endpoint], calls, _service(connection, [endpoint], calls).value, now)[0]
+
+
+def everything(connection: Connection) -> Fleet:
+    """The list alone. Raises AwsError where it never came."""
+    return _list(connection).value
+
+
+def total(rows: Sequence[Row]) -> FleetCost:
+    """What these cost together, and what the idle ones of them waste."""
+    idle = [row.endpoint.name for row in rows if row.health.verdict == "idle"]
+    return fleet_cost({row.endpoint.name: row.cost for row in rows}, idle)
+
+
+def _list(connection: Connection) -> Reading[Fleet]:
+    return cached.shelf().read(("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS)
+
+
+def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int]:
+    """With instance types as far as they were read, and how many were not yet."""
+    names = {endpoint.config for endpoint in endpoints if endpoint.config}
+    known = cached.configs(connection).known(names)
+    unread = sum(bool(endpoint.config) and endpoint.config not in known for endpoint in endpoints)
+    return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread
+
+
+def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> Reading[dict[str, Traffic]]:
+    return _read(
+        ("traffic", connection, _key(endpoints)),
+        lambda: cloudwatch.traffic(clients(connection), endpoints, times.now()),
+        TRAFFIC_SECONDS,
+    )
+
+
+def _service(
+    connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
+) -> Reading[dict[str, Service]]:
+    """Only those that were called are asked about."""
+    called = [one for one in endpoints if one.name in calls and calls[one.name].day]
+    found: Reading[dict[str, Service]] = _read(
+        ("service", connection, _key(called)),
+        lambda: cloudwatch.service(clients(connection), called, times.now()) if called else {},
+        SERVICE_SECONDS,
+    )
+    uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
+    return Reading({**uncalled, **found.value}, found.at, found.failure)
+
+
+def _rows(
+    connection: Connection,
+    endpoints: Sequence[Endpoint],
+    calls: Mapping[str, Traffic],
+    answers: Mapping[str, Service],
+    now: datetime,
+) -> tuple[Row, ...]:
+    prices = cached.prices(connection)
+    rows = []
+    for one in endpoints:
+        traffic, service = calls.get(one.name), answers.get(one.name)
+        cost = endpoint_cost(one, prices, now)
+        rows.append(Row(one, traffic, service, health(one, traffic, service, now), cost))
+    return tuple(sorted(rows, key=_order))
+
+
+def _order(row: Row) -> tuple[int, bool, Decimal, str]:
+    """What needs a hand first; then the dearest, those of unknown price last."""
+    price = row.cost.price.per_hour
+    return row.health.rank, price is None, -(price.usd if price else Decimal(0)), row.endpoint.name
+
+
+def _read(key: Hashable, load: Callable[[], dict[str, T]], seconds: float) -> Reading[dict[str, T]]:
+    """The list stands without CloudWatch, too."""
+    try:
+        return cached.shelf().read(key, load, seconds)
+    except CoreError as error:
+        return Reading({}, times.now(), error)
+
+
+def _key(endpoints: Sequence[Endpoint]) -> Hashable:
+    """An endpoint's figures are told by its variants."""
+    return tuple((one.name, tuple(variant.name for variant in one.variants)) for one in endpoints)

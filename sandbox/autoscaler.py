@@ -1,0 +1,178 @@
+"""Changes instance counts by load, as target tracking does: out within minutes, in after a quarter of an hour.
+
+The load is InvocationsPerInstance, summed by the minute; a minute without calls is a minute of none, as SageMaker
+tells zeros then. Counts are changed over the API, so they are seen, waited for and refused as anybody's.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.autoscaling import ACTIVITY, DIMENSION, NAMESPACE, POLICY, TARGET
+from sandbox.fleet import count_of
+from sandbox.loopback import Loopback
+from sandbox.metrics import NAMESPACE as METRICS
+from sandbox.store import Document, Store
+
+OUT_MINUTES, IN_MINUTES = 3, 15
+IN_SHARE = 0.9  # of the target: a load below it is too little
+_SET = "Successfully set desired instance count to {}."
+COOLDOWN = 300  # seconds, unless the policy says otherwise
+
+
+def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
+    """The count that a policy asks for. loads: invocations per instance in each of the last minutes, newest last."""
+    target: float = policy["TargetValue"]
+    recent = loads[-OUT_MINUTES:]
+    if min(recent) > target:
+        return math.ceil(count * sum(recent) / len(recent) / target)
+    if max(loads) < IN_SHARE * target and not policy.get("DisableScaleIn"):
+        return max(1, math.ceil(count * max(loads) / target))
+    return count
+
+
+class Autoscaler:
+    """Looks in a thread of its own, from `start` to `close`.
+
+    seconds: between two looks; most: instances that a variant may have on this machine.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        loopback: Loopback,
+        *,
+        seconds: float,
+        most: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store, self._loopback, self._clock = store, loopback, clock
+        self._seconds, self._most = seconds, most
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="autoscaler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """The sandbox must still be answering."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            for target in self._store.all(TARGET):
+                try:
+                    self._look(target)
+                except (ClientError, BotoCoreError) as problem:
+                    print(f"sandbox: {target['ResourceId']} is not scaled: {problem}", file=sys.stderr)
+
+    def _look(self, target: Document) -> None:
+        endpoint = self._store.get("endpoint", target["_endpoint"])
+        if endpoint is None or endpoint["EndpointStatus"] != "InService" or endpoint.get("_imported"):
+            return
+        name = target["ResourceId"].rpartition("/")[2]
+        count = next((count_of(one) for one in endpoint["_variants"] if one["VariantName"] == name), None)
+        if count is None:
+            return
+        self._finish(target, endpoint, count)
+        wanted, cause = self._wanted(target, name, count)
+        if wanted != count:
+            self._change(target, name, wanted, cause)
+
+    def _wanted(self, target: Document, variant: str, count: int) -> tuple[int, str]:
+        """The count for one variant, within its bounds and this machine's, and why."""
+        low, high = max(1, target["MinCapacity"]), max(1, min(target["MaxCapacity"], self._most))
+        inside = min(max(count, low), high)
+        if inside != count:
+            return inside, f"the capacity was outside of {low} to {high}"
+        policies = [one for one in self._store.all(POLICY) if one["ResourceId"] == target["ResourceId"]]
+        if not policies:
+            return count, ""
+        loads = self._loads(target["_endpoint"], variant)
+        asked = [(self._asked(target, policy, count, loads), policy["PolicyName"]) for policy in policies]
+        wanted, name = max(asked)  # as in AWS, the policy that asks for most
+        return min(max(wanted, low), high), f"the load triggered policy {name}"
+
+    def _asked(self, target: Document, policy: Document, count: int, loads: Sequence[float]) -> int:
+        config, suspended = policy["TargetTrackingScalingPolicyConfiguration"], target["SuspendedState"]
+        wanted = wanted_count(count, loads, config)
+        way = "Out" if wanted > count else "In"
+        waits = self._clock() - self._last_end(target) < config.get(f"Scale{way}Cooldown", COOLDOWN)
+        return count if waits or suspended.get(f"DynamicScaling{way}Suspended") else wanted
+
+    def _last_end(self, target: Document) -> float:
+        ends = [one["EndTime"] for one in self._activities(target, "Successful", "Failed")]
+        return max(ends, default=-math.inf)
+
+    def _activities(self, target: Document, *statuses: str) -> list[Document]:
+        mine = (one for one in self._store.view(ACTIVITY) if one["ResourceId"] == target["ResourceId"])
+        return [one for one in mine if one["StatusCode"] in statuses]
+
+    def _loads(self, endpoint: str, variant: str) -> list[float]:
+        """Invocations per instance in each of the last IN_MINUTES whole minutes."""
+        end = int(self._clock()) // 60 * 60
+        start = end - 60 * IN_MINUTES
+        points: list[dict[str, Any]] = self._loopback.client("cloudwatch").get_metric_statistics(
+            Namespace=METRICS,
+            MetricName="InvocationsPerInstance",
+            Dimensions=[
+                {"Name": "EndpointName", "Value": endpoint},
+                {"Name": "VariantName", "Value": variant},
+            ],
+            StartTime=datetime.fromtimestamp(start, UTC),
+            EndTime=datetime.fromtimestamp(end, UTC),
+            Period=60,
+            Statistics=["Sum"],
+        )["Datapoints"]
+        sums = {int(point["Timestamp"].timestamp()): point["Sum"] for point in points}
+        return [sums.get(at, 0.0) for at in range(start, end, 60)]
+
+    def _change(self, target: Document, variant: str, count: int, cause: str) -> None:
+        now = self._clock()
+        name = f"{9e9 - now:.6f}"  # newest first
+        activity = {
+            "ActivityId": str(uuid.uuid4()),
+            "ServiceNamespace": NAMESPACE,
+            "ResourceId": target["ResourceId"],
+            "ScalableDimension": DIMENSION,
+            "Description": f"Setting desired instance count to {count}.",
+            "Cause": cause,
+            "StartTime": now,
+            "StatusCode": "InProgress",
+            "StatusMessage": f"{_SET.format(count)} Waiting for change to be fulfilled.",
+            "_name": name,
+            "_count": count,
+        }
+        self._loopback.client("sagemaker").update_endpoint_weights_and_capacities(
+            EndpointName=target["_endpoint"],
+            DesiredWeightsAndCapacities=[{"VariantName": variant, "DesiredInstanceCount": count}],
+        )
+        self._store.insert(ACTIVITY, name, activity)
+
+    def _finish(self, target: Document, endpoint: Document, count: int) -> None:
+        """Tell how the change on its way has ended: the endpoint is in service again."""
+        for activity in self._activities(target, "InProgress"):
+            good = activity["_count"] == count
+            done = f"{_SET.format(activity['_count'])} Change successfully fulfilled by sagemaker."
+            ended = {
+                "StatusCode": "Successful" if good else "Failed",
+                "StatusMessage": done if good else endpoint.get("FailureReason", "It was changed otherwise."),
+                "EndTime": self._clock(),
+            }
+            self._store.update(ACTIVITY, activity["_name"], partial(_add, ended))
+
+
+def _add(values: Document, document: Document) -> None:
+    document.update(values)

@@ -1,0 +1,183 @@
+"""Application Auto Scaling for the variants of endpoints: targets, policies, and what was done because of them.
+
+Offered are target tracking policies on SageMakerVariantInvocationsPerInstance, which `sandbox.autoscaler` acts on.
+CloudWatch has no alarms here, so a policy names none.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Sequence
+
+from sandbox.limits import Place
+from sandbox.protocol import ApiError, Params, unknown_operation
+from sandbox.resources import Resources
+from sandbox.store import Document
+
+TARGET, POLICY, ACTIVITY = "scalable-target", "scaling-policy", "scaling-activity"  # kinds in the store
+NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"
+METRIC = "SageMakerVariantInvocationsPerInstance"
+_RESOURCE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
+_MAY_CHANGE = ("MinCapacity", "MaxCapacity", "SuspendedState")
+_PAGE = 50
+
+
+class Autoscaling:
+    """The service application-autoscaling."""
+
+    def __init__(self, resources: Resources, place: Place) -> None:
+        self._resources, self._store, self._clock = resources, resources.store, resources.clock
+        self._arn = f"arn:aws:application-autoscaling:{place.region}:{place.account}:scalable-target"
+        self._role = (
+            f"arn:aws:iam::{place.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+            "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
+        )
+        self._operations: dict[str, Callable[[Params], Params | None]] = {
+            "RegisterScalableTarget": self._register,
+            "DescribeScalableTargets": self._targets,
+            "DeregisterScalableTarget": self._deregister,
+            "PutScalingPolicy": self._put_policy,
+            "DescribeScalingPolicies": self._policies,
+            "DeleteScalingPolicy": self._delete_policy,
+            "DescribeScalingActivities": self._activities,
+        }
+
+    def call(self, operation: str, params: Params) -> Params | None:
+        """Raises ApiError."""
+        run = self._operations.get(operation)
+        if run is None:
+            raise unknown_operation("application-autoscaling", operation)
+        _check_scope(params)
+        return run(params)
+
+    def targets_of(self, endpoint: str) -> list[Document]:
+        """The targets among the variants of an endpoint."""
+        return [one for one in self._store.view(TARGET) if one["_endpoint"].lower() == endpoint.lower()]
+
+    def forget(self, endpoint: str) -> None:
+        """What belongs to a deleted endpoint goes with it."""
+        for target in self.targets_of(endpoint):
+            self._remove(target["ResourceId"])
+
+    # Targets
+
+    def _register(self, params: Params) -> Params:
+        name = params["ResourceId"]
+        endpoint = self._variant_exists(name)
+        old = self._store.get(TARGET, name) or {
+            "ServiceNamespace": NAMESPACE,
+            "ResourceId": name,
+            "ScalableDimension": DIMENSION,
+            "RoleARN": self._role,
+            "CreationTime": self._clock(),
+            "ScalableTargetARN": f"{self._arn}/{uuid.uuid4().hex[:28]}",
+            "SuspendedState": {},
+            "_endpoint": endpoint,
+        }
+        given: Document = {member: params[member] for member in _MAY_CHANGE if member in params}
+        new = {**old, **given}
+        if "MinCapacity" not in new or "MaxCapacity" not in new:
+            raise _invalid("A new scalable target needs MinCapacity and MaxCapacity.")
+        if new["MinCapacity"] > new["MaxCapacity"]:
+            raise _invalid("Maximum capacity cannot be less than minimum capacity.")
+        self._store.insert(TARGET, name, new)
+        self._store.update(TARGET, name, lambda document: document.update(given))
+        return {"ScalableTargetARN": new["ScalableTargetARN"]}
+
+    def _variant_exists(self, resource: str) -> str:
+        """The name of the endpoint. Raises ApiError for what is no variant of one."""
+        found = _RESOURCE.fullmatch(resource)
+        if found is None:
+            raise _invalid(f"The resource ID must be endpoint/NAME/variant/NAME, not {resource!r}.")
+        endpoint = self._resources.get("endpoint", found[1])
+        if found[2] not in {variant["VariantName"] for variant in endpoint["_variants"]}:
+            raise _invalid(f'Could not find variant "{found[2]}" of endpoint "{endpoint["EndpointArn"]}".')
+        name: str = endpoint["EndpointName"]
+        return name
+
+    def _targets(self, params: Params) -> Params:
+        wanted = params.get("ResourceIds")
+        found = [one for one in self._store.all(TARGET) if not wanted or one["ResourceId"] in wanted]
+        return _page("ScalableTargets", "ResourceId", found, params)
+
+    def _deregister(self, params: Params) -> None:
+        if self._store.get(TARGET, params["ResourceId"]) is None:
+            raise _missing("No scalable target found for", params)
+        self._remove(params["ResourceId"])
+
+    def _remove(self, resource: str) -> None:
+        for policy in self._store.all(POLICY):
+            if policy["ResourceId"] == resource:
+                self._store.delete(POLICY, policy["_name"])
+        self._store.delete(TARGET, resource)
+
+    # Policies
+
+    def _put_policy(self, params: Params) -> Params:
+        target = self._store.get(TARGET, params["ResourceId"])
+        if target is None:
+            raise _missing("No scalable target registered for", params)
+        config = params.get("TargetTrackingScalingPolicyConfiguration") or {}
+        metric = (config.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
+        if params.get("PolicyType") != "TargetTrackingScaling" or metric != METRIC:
+            raise _invalid(f"The sandbox scales by TargetTrackingScaling policies on {METRIC} only.")
+        if config["TargetValue"] <= 0:
+            raise _invalid(f"TargetValue must be above 0, not {config['TargetValue']}.")
+        name = f"{params['ResourceId']}:{params['PolicyName']}"
+        arn = target["ScalableTargetARN"].replace(":scalable-target/", ":scalingPolicy:")
+        document = {
+            **params,
+            "PolicyARN": f"{arn}:resource/sagemaker/{params['ResourceId']}:policyName/{params['PolicyName']}",
+            "CreationTime": self._clock(),
+            "_name": name,
+        }
+        if not self._store.insert(POLICY, name, document):
+            self._store.update(POLICY, name, lambda old: old.update({**params}))
+        return {"PolicyARN": document["PolicyARN"], "Alarms": []}
+
+    def _policies(self, params: Params) -> Params:
+        names = params.get("PolicyNames")
+        found = _of_resource(self._store.all(POLICY), params)
+        found = [one for one in found if not names or one["PolicyName"] in names]
+        return _page("ScalingPolicies", "_name", found, params)
+
+    def _delete_policy(self, params: Params) -> None:
+        name = f"{params['ResourceId']}:{params['PolicyName']}"
+        if not self._store.delete(POLICY, name):
+            raise _missing("No scaling policy found for", params, f", policy name: {params['PolicyName']}")
+
+    # Activities
+
+    def _activities(self, params: Params) -> Params:
+        """Newest first; AWS tells of six weeks, here they are few."""
+        found = _of_resource(self._store.all(ACTIVITY), params)
+        return _page("ScalingActivities", "_name", found, params)
+
+
+def _check_scope(params: Params) -> None:
+    if params["ServiceNamespace"] != NAMESPACE or params.get("ScalableDimension", DIMENSION) != DIMENSION:
+        raise _invalid(f"The sandbox scales {DIMENSION} of the service namespace {NAMESPACE} only.")
+
+
+def _of_resource(documents: Sequence[Document], params: Params) -> list[Document]:
+    return [one for one in documents if params.get("ResourceId") in {None, one["ResourceId"]}]
+
+
+def _page(member: str, key: str, documents: Sequence[Document], params: Params) -> Params:
+    """A token is the key of the last document given out."""
+    ordered = sorted(
+        (one for one in documents if one[key] > params.get("NextToken", "")), key=lambda one: one[key]
+    )
+    size = params.get("MaxResults", _PAGE)
+    more = {"NextToken": ordered[size - 1][key]} if len(ordered) > size else {}
+    return {member: ordered[:size], **more}
+
+
+def _missing(what: str, params: Params, more: str = "") -> ApiError:
+    place = f"resource ID: {params['ResourceId']}, scalable dimension: {DIMENSION}{more}"
+    return ApiError("ObjectNotFoundException", f"{what} service namespace: {NAMESPACE}, {place}")
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("ValidationException", message)

@@ -1,0 +1,68 @@
+"""Endpoints that are in the store and have no process, and metrics with a past: what tests and benchmarks begin with.
+
+Such an endpoint is listed, described, found by Search and deleted as any other; to who invokes it, it is not found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sandbox.cloudwatch import CloudWatch
+from sandbox.endpoint_operations import deployment
+from sandbox.fleet import summary
+from sandbox.metrics import NAMESPACE
+from sandbox.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointImporter:
+    """Where they go."""
+
+    resources: Resources
+    cloudwatch: CloudWatch
+
+    def adopt(
+        self,
+        name: str,
+        config: str,
+        *,
+        created: float,
+        tags: Mapping[str, str] = {},
+        status: str = "InService",
+    ) -> bool:
+        """Put an endpoint of a stored configuration in; False, and nothing done, where there is one of its name.
+
+        created: seconds since 1970. Raises ApiError when the configuration is missing, or a model of it.
+        """
+        kind, (config, variants) = "endpoint", deployment(self.resources, config)
+        document = {
+            "EndpointName": name,
+            "EndpointArn": self.resources.arn(kind, name),
+            "EndpointConfigName": config,
+            "EndpointStatus": status,
+            "ProductionVariants": [summary(variant, created) for variant in variants],
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            "CreationTime": created,
+            "LastModifiedTime": created,
+            "_variants": variants,
+            "_imported": True,
+        }
+        return self.resources.store.insert(kind, name, document)
+
+    def measure(
+        self,
+        endpoint: str,
+        metric: str,
+        points: Iterable[tuple[float, float]],
+        *,
+        variant: str = "AllTraffic",
+        namespace: str = NAMESPACE,
+    ) -> None:
+        """Put (seconds since 1970, value) of an endpoint's variant in, however old. Raises ApiError."""
+        dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+        data = [
+            {"MetricName": metric, "Dimensions": dimensions, "Timestamp": at, "Value": value}
+            for at, value in points
+        ]
+        self.cloudwatch.keep(namespace, data)

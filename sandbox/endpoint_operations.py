@@ -1,0 +1,211 @@
+"""The operations on endpoints: what is asked is checked here and written down; `sandbox.lifecycle` carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sandbox.autoscaling import Autoscaling
+from sandbox.fleet import count_of, pending
+from sandbox.lifecycle import Endpoints
+from sandbox.limits import Limits
+from sandbox.protocol import ApiError, Params
+from sandbox.resources import Operation, Resources
+from sandbox.store import Document
+
+STATUS = "EndpointStatus"
+# What RetainAllVariantProperties keeps, and the property of a configuration that it stands for.
+_RETAINED = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
+
+
+class EndpointOperations:
+    def __init__(
+        self, resources: Resources, endpoints: Endpoints, autoscaling: Autoscaling, limits: Limits
+    ) -> None:
+        self._resources, self._endpoints, self._limits = resources, endpoints, limits
+        self._autoscaling = autoscaling
+
+    def operations(self) -> dict[str, Operation]:
+        resources = self._resources
+        return {
+            "CreateEndpoint": self.create,
+            "DescribeEndpoint": lambda params: resources.get("endpoint", params["EndpointName"]),
+            "UpdateEndpoint": self.update,
+            "UpdateEndpointWeightsAndCapacities": self.update_weights,
+            "DeleteEndpoint": self.delete,
+            "ListEndpoints": lambda params: resources.page("endpoint", "Endpoints", params, status=STATUS),
+        }
+
+    def create(self, params: Params) -> Params:
+        """The endpoint remembers its variants and containers: it lives on when its config or model is deleted."""
+        config, variants = self._deployment(params["EndpointConfigName"])
+        _check_deployment(params.get("DeploymentConfig"))
+        members = {
+            **params,
+            "EndpointConfigName": config,
+            STATUS: "Creating",
+            "_variants": variants,
+            "PendingDeploymentSummary": pending(config, variants, self._resources.clock()),
+        }
+        result = self._resources.create("endpoint", params["EndpointName"], members)
+        self._endpoints.start(params["EndpointName"])
+        return result
+
+    def update(self, params: Params) -> Params:
+        """All replicas anew, of another configuration or of the same."""
+        document = self._configured(params["EndpointName"])
+        config, variants = self._deployment(params["EndpointConfigName"])
+        _check_deployment(params.get("DeploymentConfig"))
+        self._check_targets(document, variants)
+        if params.get("RetainAllVariantProperties"):
+            excluded = {
+                item["VariantPropertyType"] for item in params.get("ExcludeRetainedVariantProperties", ())
+            }
+            variants = _retain(variants, document["_variants"], excluded)
+            self._check_counts(variants)
+        return self._change(
+            document["EndpointName"],
+            {"EndpointConfigName": config, "variants": variants, "anew": True},
+            PendingDeploymentSummary=pending(config, variants, self._resources.clock()),
+            LastDeploymentConfig=params.get("DeploymentConfig"),
+        )
+
+    def update_weights(self, params: Params) -> Params:
+        """Weights and counts of some variants; replicas that stay go on answering."""
+        document = self._configured(params["EndpointName"])
+        asked = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
+        missing = sorted(asked.keys() - {variant["VariantName"] for variant in document["_variants"]})
+        if missing:
+            arn = self._resources.arn("endpoint-config", document["EndpointConfigName"])
+            names = ", ".join(f'"{name}"' for name in missing)
+            text = f'The variant name(s) {names} is/are not present within endpoint configuration "{arn}".'
+            raise ApiError("ValidationException", text)
+        variants = [
+            _changed(variant, asked.get(variant["VariantName"], {})) for variant in document["_variants"]
+        ]
+        self._check_counts(variants)
+        wanted = {"EndpointConfigName": document["EndpointConfigName"], "variants": variants, "anew": False}
+        shown = [
+            _changed(one, asked.get(one["VariantName"], {}))
+            for one in document.get("ProductionVariants") or []
+        ]
+        return self._change(document["EndpointName"], wanted, ProductionVariants=shown)
+
+    def delete(self, params: Params) -> None:
+        name = self._resources.get("endpoint", params["EndpointName"])["EndpointName"]
+
+        def mark(document: Document) -> None:
+            if document[STATUS] not in {"InService", "Failed", "OutOfService"}:
+                raise _in_progress(document)
+            document[STATUS] = "Deleting"
+
+        self._resources.store.update("endpoint", name, mark)
+        self._autoscaling.forget(name)
+        self._endpoints.delete(name)
+
+    def _change(self, name: str, wanted: Document, **shown: object) -> Params:
+        """Mark an endpoint in service as Updating and let it become what is wanted. Raises ApiError."""
+
+        def mark(document: Document) -> None:
+            if document[STATUS] == "Failed":
+                text = f'Cannot update endpoint "{document["EndpointArn"]}" with status "Failed"; only delete it.'
+                raise ApiError("ValidationException", text)
+            if document[STATUS] != "InService":
+                raise _in_progress(document)
+            document.pop("FailureReason", None)  # of the update before
+            now = self._resources.clock()
+            document.update(shown, _pending=wanted, LastModifiedTime=now, **{STATUS: "Updating"})
+
+        document = self._resources.store.update("endpoint", name, mark)
+        if document is None:
+            self._resources.get("endpoint", name)  # deleted meanwhile: raises
+            raise AssertionError(name)
+        self._endpoints.update(name)
+        return {"EndpointArn": document["EndpointArn"]}
+
+    def _configured(self, name: str) -> Document:
+        """An endpoint whose configuration is there still: AWS changes no other. Raises ApiError."""
+        document = self._resources.get("endpoint", name)
+        self._resources.get("endpoint-config", document["EndpointConfigName"])
+        return document
+
+    def _check_targets(self, document: Document, variants: Sequence[Document]) -> None:
+        """AWS: a variant that is scaled automatically must stay, on its instance type. Raises ApiError."""
+        before = {variant["VariantName"]: variant["InstanceType"] for variant in document["_variants"]}
+        after = {variant["VariantName"]: variant["InstanceType"] for variant in variants}
+        for target in self._autoscaling.targets_of(document["EndpointName"]):
+            name = target["ResourceId"].rpartition("/")[2]
+            if before.get(name) != after.get(name):
+                text = (
+                    f'Deregister the scalable target of variant "{name}" before it goes or changes its type.'
+                )
+                raise ApiError("ValidationException", text)
+
+    def _deployment(self, config_name: str) -> tuple[str, list[Document]]:
+        config, variants = deployment(self._resources, config_name)
+        self._check_counts(variants)
+        return config, variants
+
+    def _check_counts(self, variants: Sequence[Document]) -> None:
+        """An instance is a process here, so this machine is the quota."""
+        limit = self._limits.variant_instances
+        for variant in variants:
+            count = count_of(variant)
+            if count < 1:
+                text = (
+                    f"The instance count of variant {variant['VariantName']} must be at least 1, not {count}."
+                )
+                raise ApiError("ValidationException", text)
+            if count > limit:
+                raise ApiError(
+                    "ResourceLimitExceeded",
+                    f"The account-level service limit '{variant['InstanceType']} for endpoint usage' is {limit} "
+                    f"Instances, with current utilization of 0 Instances and a request delta of {count} Instances. "
+                    "In the sandbox an instance is a process on this machine, and one variant may have so many.",
+                )
+
+
+def deployment(resources: Resources, config_name: str) -> tuple[str, list[Document]]:
+    """A configuration's own name and its variants, each with the container of its model. Raises ApiError."""
+    config = resources.get("endpoint-config", config_name)
+    variants = [
+        {**variant, "_container": _container(resources.get("model", variant["ModelName"]))}
+        for variant in config["ProductionVariants"]
+    ]
+    return config["EndpointConfigName"], variants
+
+
+def _container(model: Document) -> Document:
+    container: Document = model.get("PrimaryContainer") or model["Containers"][0]
+    return container
+
+
+def _in_progress(document: Document) -> ApiError:
+    return ApiError("ValidationException", f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
+
+
+def _retain(variants: Sequence[Document], old: Sequence[Document], excluded: set[str]) -> list[Document]:
+    """The variants of a new configuration with the counts and weights that those of the same name have now."""
+    before = {variant["VariantName"]: variant for variant in old}
+    names = [name for name in _RETAINED if name not in excluded]
+
+    def kept(variant: Document) -> Document:
+        was = before.get(variant["VariantName"])
+        return {} if was is None else {name: was.get(name, was[_RETAINED[name]]) for name in names}
+
+    return [{**variant, **kept(variant)} for variant in variants]
+
+
+def _changed(variant: Document, asked: Params) -> Document:
+    return {**variant, **{name: asked[name] for name in _RETAINED if name in asked}}
+
+
+def _check_deployment(policy: Params | None) -> None:
+    """Refuse other than what the sandbox does: all traffic at once, with no waits or alarms. Raises ApiError."""
+    policy = policy or {}
+    routing = policy.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
+    alarms = policy.get("AutoRollbackConfiguration", {}).get("Alarms")
+    if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE" or "RollingUpdatePolicy" in policy or alarms:
+        text = (
+            "The sandbox shifts all traffic at once, when the new fleet is ready: leave DeploymentConfig out."
+        )
+        raise ApiError("ValidationException", text)

@@ -1,0 +1,87 @@
+"""What the replicas of endpoints use of the machine, measured from their processes each minute for CloudWatch.
+
+Under /aws/sagemaker/Endpoints, by endpoint and variant, in percent: CPUUtilization (all cores together, so up to 100
+times their number), MemoryUtilization, and DiskUtilization of the disk that the model is on. A variant's replicas are
+a sample each, as AWS's instances are. There are no GPUs here, so there is nothing about them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+from sandbox.fleet import Fleet
+from sandbox.host import Host
+from sandbox.lifecycle import Endpoints
+from sandbox.process_use import Use, uses
+from sandbox.publish import Datum, publish
+from sandbox.replica import Replica
+
+NAMESPACE = "/aws/sagemaker/Endpoints"
+
+
+class EndpointUsage:
+    """Measures in a thread of its own, from `start` to `close`."""
+
+    def __init__(self, endpoints: Endpoints, host: Host) -> None:
+        self._endpoints, self._loopback, self._folder = endpoints, host.loopback, host.folder
+        self._seconds = host.limits.endpoint_usage_seconds
+        self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="endpoint usage", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """The sandbox must still be answering."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._seconds):
+            fleets = self._endpoints.fleets()
+            if fleets:
+                publish(self._loopback, NAMESPACE, self._measure(fleets))
+
+    def _measure(self, fleets: dict[str, Fleet]) -> list[Datum]:
+        found, now = uses(), time.monotonic()
+        running = {
+            process.pid for fleet in fleets.values() for one in fleet.replicas if (process := one.process)
+        }
+        data = [
+            datum
+            for endpoint, fleet in fleets.items()
+            for variant in fleet.variants
+            for datum in self._data(endpoint, variant["VariantName"], fleet, found, now)
+        ]
+        self._last = {pid: (found[pid], now) for pid in running & found.keys()}
+        return data
+
+    def _data(
+        self, endpoint: str, variant: str, fleet: Fleet, found: dict[int, Use], now: float
+    ) -> Iterator[Datum]:
+        values: dict[str, list[float]] = {}
+        for replica in fleet.group(variant):
+            for metric, value in self._sample(replica, found, now).items():
+                values.setdefault(metric, []).append(value)
+        dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
+        fixed = {"Dimensions": dimensions, "Unit": "Percent", "Timestamp": time.time()}
+        for metric, samples in values.items():
+            yield {**fixed, "MetricName": metric, "Values": samples}
+
+    def _sample(self, replica: Replica, found: dict[int, Use], now: float) -> dict[str, float]:
+        process = replica.process
+        use = found.get(process.pid) if process is not None else None
+        if process is None or use is None:
+            return {}
+        sample = {"MemoryUtilization": use.memory_percent()}
+        disk = shutil.disk_usage(self._folder)
+        sample["DiskUtilization"] = 100 * disk.used / disk.total
+        last, at = self._last.get(process.pid, (use, now))
+        if now > at:
+            sample["CPUUtilization"] = max(0.0, 100 * (use.processor - last.processor) / (now - at))
+        return sample

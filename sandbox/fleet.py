@@ -1,0 +1,135 @@
+"""The replicas behind an endpoint: as many of each variant as it has instances, chosen by weight, then in turn."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sandbox.host import Host
+from sandbox.replica import Replica, for_each
+from sandbox.store import Document
+
+
+def weight_of(variant: Document) -> float:
+    """A stored variant's weight: what it was set to last, else what its configuration says."""
+    return float(variant["DesiredWeight" if "DesiredWeight" in variant else "InitialVariantWeight"])
+
+
+def count_of(variant: Document) -> int:
+    """A stored variant's number of instances, likewise."""
+    return int(
+        variant["DesiredInstanceCount" if "DesiredInstanceCount" in variant else "InitialInstanceCount"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A replica for one request; `release` ends it. instances: how many its variant has."""
+
+    replica: Replica
+    instances: int
+
+    def release(self) -> None:
+        self.replica.release()
+
+
+class Fleet:
+    """variants: stored ones; standing: the fleet whose replicas are used again, as many as still are wanted.
+
+    `choose` is not for several threads at once: who swaps fleets holds a lock anyway.
+    """
+
+    def __init__(
+        self, endpoint: str, variants: Sequence[Document], host: Host, standing: Fleet | None = None
+    ) -> None:
+        self.variants = variants
+        self._groups: dict[str, list[Replica]] = {}
+        self._new: list[Replica] = []
+        self._turns: Iterator[int] = standing._turns if standing is not None else itertools.count(1)
+        for variant in variants:
+            name, count = variant["VariantName"], count_of(variant)
+            kept = standing.group(name)[:count] if standing is not None else []
+            new = [Replica(endpoint, variant, host) for _ in range(count - len(kept))]
+            self._groups[name] = kept + new
+            self._new += new
+
+    def group(self, variant: str) -> list[Replica]:
+        """The replicas of a variant; none for one that it does not have."""
+        return self._groups.get(variant, [])
+
+    @property
+    def replicas(self) -> list[Replica]:
+        return [replica for group in self._groups.values() for replica in group]
+
+    def bring_up(self) -> None:
+        """Start the replicas that are new, side by side. Raises StartError when not all get ready: then `abandon`."""
+        if not self._new:
+            return
+        with ThreadPoolExecutor(len(self._new)) as pool:
+            starts = [pool.submit(replica.bring_up) for replica in self._new]
+        for start in starts:
+            start.result()
+
+    def abandon(self) -> None:
+        """Stop the replicas that are new; those of the standing fleet go on."""
+        for_each(self._new, Replica.stop)
+
+    def beyond(self, other: Fleet) -> list[Replica]:
+        """The replicas that the other fleet does not use."""
+        used = set(other.replicas)
+        return [replica for replica in self.replicas if replica not in used]
+
+    def choose(self, variant: str | None) -> Lease | None:
+        """For one request: a replica of the variant asked for, else by weight; None when there is none such.
+
+        Of a variant's replicas, one whose process answers, with the fewest requests, that waits longest for its turn.
+        """
+        if variant is None:
+            weights = [weight_of(one) for one in self.variants]
+            names = [one["VariantName"] for one in self.variants]
+            variant = random.choices(names, weights if sum(weights) > 0 else None)[0]
+        group = self.group(variant)
+        if not group:
+            return None
+        best = min(group, key=lambda one: (one.process is None, one.requests, one.turn))
+        best.take(next(self._turns))
+        return Lease(best, len(group))
+
+
+def summary(variant: Document, now: float) -> Document:
+    """A variant in service as DescribeEndpoint shows it."""
+    weight, count = weight_of(variant), count_of(variant)
+    return {
+        "VariantName": variant["VariantName"],
+        "DeployedImages": _images(variant, now),
+        "CurrentWeight": weight,
+        "DesiredWeight": weight,
+        "CurrentInstanceCount": count,
+        "DesiredInstanceCount": count,
+    }
+
+
+def pending(config: str, variants: Sequence[Document], now: float) -> Document:
+    """A deployment on its way, as PendingDeploymentSummary."""
+    shown = [
+        {
+            "VariantName": variant["VariantName"],
+            "DeployedImages": _images(variant, now),
+            "CurrentWeight": 0.0,
+            "DesiredWeight": weight_of(variant),
+            "CurrentInstanceCount": 0,
+            "DesiredInstanceCount": count_of(variant),
+            "InstanceType": variant["InstanceType"],
+            "VariantStatus": [{"Status": "Creating", "StartTime": now}],
+        }
+        for variant in variants
+    ]
+    return {"EndpointConfigName": config, "ProductionVariants": shown, "StartTime": now}
+
+
+def _images(variant: Document, now: float) -> list[Document]:
+    image = variant["_container"].get("Image", "")
+    return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now}]

@@ -1,0 +1,42 @@
+"""What groups of processes use of the machine, as the system tells it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a group of processes has used. processor: seconds since they began; memory: bytes now."""
+
+    processor: float
+    memory: int
+
+    def memory_percent(self) -> float:
+        """Of the machine's."""
+        return 100 * self.memory / (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def uses(proc: Path = PROC) -> dict[int, Use]:
+    """Of every process group; empty where the system does not tell (there is no /proc on macOS)."""
+    found: dict[int, Use] = {}
+    tick, page = 1 / os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    for folder in proc.glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (OSError, UnicodeError):  # it ended meanwhile
+            continue
+        if fields:
+            before = found.get(int(fields[2]), Use(0.0, 0))
+            processor = before.processor + (int(fields[11]) + int(fields[12])) * tick
+            found[int(fields[2])] = Use(processor, before.memory + int(fields[21]) * page)
+    return found
+
+
+def group_use(group: int, proc: Path = PROC) -> Use | None:
+    """Of one; None where the system does not tell, or nothing of the group runs."""
+    return uses(proc).get(group)

@@ -1,0 +1,142 @@
+"""One instance of a variant: its unpacked model and its process, started again, ever more slowly, when it dies."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection
+
+from sandbox.container import ModelProcess, StartError, fetch_model, instance_id
+from sandbox.host import Host
+from sandbox.store import Document
+
+LONGEST_RESTART_WAIT = 30.0
+_NOT_HEALTHY = (
+    "The primary container for production variant {name} did not pass the ping health check: {problem}. "
+    "Please check CloudWatch logs for this endpoint."
+)
+
+
+class Replica:
+    """variant: a stored production variant, with the container of its model under "_container".
+
+    `requests` counts those that it answers now, `turn` is the number of the last: both are the fleet's to choose by.
+    """
+
+    def __init__(self, endpoint: str, variant: Document, host: Host) -> None:
+        self.variant, self._host = variant, host
+        self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
+        self.log_stream = ""
+        self.folder = host.folder / endpoint / f"{variant['VariantName']}-{instance_id()}"
+        self.requests = self.turn = 0
+        self._free = threading.Condition()
+        self._process: ModelProcess | None = None
+        self._ready: ModelProcess | None = None
+        self._stop = threading.Event()
+        self._lock = threading.Lock()  # no process is started once `stop` is called
+
+    @property
+    def process(self) -> ModelProcess | None:
+        """The process that answers, or None while there is none."""
+        ready = self._ready
+        return ready if ready is not None and ready.exit_code() is None else None
+
+    def take(self, turn: int) -> None:
+        """Begin a request; `release` ends it."""
+        with self._free:
+            self.requests += 1
+            self.turn = turn
+
+    def release(self) -> None:
+        with self._free:
+            self.requests -= 1
+            self._free.notify_all()
+
+    def bring_up(self) -> None:
+        """Fetch the model, start the process, wait until it is ready. Raises StartError, with nothing left behind."""
+        try:
+            self._fetch()
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        threading.Thread(target=self._supervise, name=f"watch {self.log_stream}", daemon=True).start()
+
+    def _fetch(self) -> None:
+        container = self.variant["_container"]
+        self._host.command(container.get("Image", ""))
+        model = self.folder / "ml" / "model"
+        model.mkdir(parents=True)
+        url = container.get("ModelDataUrl")
+        if url:
+            fetch_model(self._host.loopback, url, model, max_bytes=self._host.limits.archive_bytes)
+
+    def _start(self) -> None:
+        host, container = self._host, self.variant["_container"]
+        name = self.variant["VariantName"]
+        self.log_stream = f"{name}/{instance_id()}"
+        seconds = self.variant.get("ContainerStartupHealthCheckTimeoutInSeconds", host.limits.startup_seconds)
+        with self._lock:
+            if self._stop.is_set():
+                raise StartError("The endpoint is being stopped.")
+            self._process = process = ModelProcess(
+                host.command(container.get("Image", "")),
+                self.folder / "ml",
+                container.get("Environment") or {},
+                host.lifeline,
+                lambda pipe: host.shipper.follow(pipe, self.log_group, self.log_stream),
+            )
+        try:
+            process.wait_ready(min(seconds, host.limits.startup_seconds), self._stop)
+        except StartError as problem:
+            process.stop(host.limits.stop_seconds)
+            raise StartError(_NOT_HEALTHY.format(name=name, problem=problem)) from problem
+        self._ready = process
+
+    def _supervise(self) -> None:
+        wait = self._host.limits.restart_seconds
+        while self._process is not None:
+            started = time.monotonic()
+            code = self._process.wait()
+            self._process.stop(0)  # what it may have left behind
+            if time.monotonic() - started > LONGEST_RESTART_WAIT:
+                wait = self._host.limits.restart_seconds
+            if self._stop.is_set():
+                return
+            print(f"sandbox: {self.log_group}: the model's process ended with {code}", file=sys.stderr)
+            if self._stop.wait(wait):
+                return
+            wait = min(2 * wait, LONGEST_RESTART_WAIT)
+            try:
+                self._start()
+            except StartError as problem:
+                print(f"sandbox: {self.log_group}: {problem}", file=sys.stderr)
+
+    def stop(self) -> None:
+        """End the process for good and forget the model's files."""
+        self._stop.set()
+        with self._free:
+            self._free.notify_all()
+        with self._lock:
+            process = self._process
+        if process is not None:
+            process.stop(self._host.limits.stop_seconds)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def retire(self) -> None:
+        """Stop once the requests that it answers are done, or too old to be answered; it gets no new ones."""
+        seconds = self._host.limits.invocation_seconds
+        with self._free:
+            self._free.wait_for(lambda: not self.requests or self._stop.is_set(), timeout=seconds)
+        self.stop()
+
+
+def for_each(replicas: Collection[Replica], end: Callable[[Replica], None]) -> None:
+    """Stop or retire them side by side: each may take its time."""
+    threads = [threading.Thread(target=end, args=(replica,)) for replica in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

@@ -1,0 +1,77 @@
+"""SageMaker's stored resources: by name and by ARN, created, listed and missing in AWS's words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sandbox.limits import Place
+from sandbox.listing import Listing
+from sandbox.protocol import ApiError, Params
+from sandbox.store import Document, Store
+
+Operation = Callable[[Params], Params | None]
+# Kind, as ARNs and the store spell it -> the prefix of its members, and its name in error messages.
+_PREFIX = {
+    "model": "Model",
+    "endpoint-config": "EndpointConfig",
+    "endpoint": "Endpoint",
+    "training-job": "TrainingJob",
+}
+_WORDS = {
+    "model": "model",
+    "endpoint-config": "endpoint configuration",
+    "endpoint": "endpoint",
+    "training-job": "training job",
+}
+
+
+class Resources:
+    """The stored documents under SageMaker's names and with its errors."""
+
+    def __init__(self, store: Store, place: Place, clock: Callable[[], float] = time.time) -> None:
+        self.store, self.clock = store, clock
+        self._arn = f"arn:aws:sagemaker:{place.region}:{place.account}"
+
+    def arn(self, kind: str, name: str) -> str:
+        return f"{self._arn}:{kind}/{name.lower()}"
+
+    def get(self, kind: str, name: str) -> Document:
+        """Raises ApiError ValidationException when there is none."""
+        document = self.store.get(kind, name)
+        if document is None:
+            raise ApiError("ValidationException", f'Could not find {_WORDS[kind]} "{self.arn(kind, name)}".')
+        return document
+
+    def create(self, kind: str, name: str, members: Params) -> Params:
+        """Store a new document with its ARN and times; the answer of a Create operation. Raises ApiError."""
+        now, member = self.clock(), f"{_PREFIX[kind]}Arn"
+        document = {**members, member: self.arn(kind, name), "CreationTime": now, "LastModifiedTime": now}
+        if not self.store.insert(kind, name, document):
+            text = f'Cannot create already existing {_WORDS[kind]} "{document[member]}".'
+            raise ApiError("ValidationException", text)
+        return {member: document[member]}
+
+    def delete(self, kind: str, name: str) -> None:
+        """Raises ApiError when there is none."""
+        self.get(kind, name)
+        self.store.delete(kind, name)
+
+    def page(self, kind: str, member: str, params: Params, *, status: str | None = None) -> Params:
+        """The answer of a List operation: one page under `member`."""
+        listing = Listing(f"{_PREFIX[kind]}Name", status)
+        documents, token = listing.page(self.store.view(kind), params)
+        return {member: documents, "NextToken": token}
+
+    def by_arn(self, arn: str) -> tuple[str, str]:
+        """Kind and name of what an ARN stands for. Raises ApiError when nothing does."""
+        kind, _, name = arn.split(":", 5)[-1].partition("/")
+        if kind not in _PREFIX or self.arn(kind, name) != arn.lower():
+            raise ApiError("ValidationException", f'Could not find resource "{arn}".')
+        self.get(kind, name)
+        return kind, name
+
+    def is_training_job(self, arn: str) -> bool:
+        kind, _, name = arn.split(":", 5)[-1].partition("/")
+        known = kind == "training-job" and self.arn(kind, name) == arn.lower()
+        return known and self.store.get(kind, name) is not None

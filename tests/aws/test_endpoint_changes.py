@@ -1,0 +1,462 @@
+"""Changes of endpoints, carried out against the sandbox: with lost replies, refusals, and a kill in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.aws.connection import Clients, Connection
+from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.endpoints import all_endpoints, describe_serving
+from core.aws.execute import Outcome, execute, journal_in, resume
+from core.classes import Classes
+from core.cost import shipped_prices
+from core.endpoint_detail import EndpointDetail, Scaling
+from core.endpoint_plans import (
+    Upload,
+    VariantChange,
+    clean_up,
+    plan_autoscale,
+    plan_delete,
+    plan_deploy,
+    plan_scale,
+    plan_stop_autoscale,
+    plan_update,
+    spec_of,
+)
+from core.endpoint_spec import EndpointSpec
+from core.journal import Journal
+from core.plans import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+ROLE = "arn:aws:iam::123456789012:role/Server"
+BUCKET = "endpoint-changes"
+SLOW = f"s3://{BUCKET}/slow/model.tar.gz"
+PRICES = shipped_prices("us-east-1")
+ONE_PLAN = ROOT / "tests/support/one_plan.py"
+
+
+@pytest.fixture(scope="module")
+def connection(
+    sandbox_server: Any, make_client: Any, model_archive: Callable[[dict[str, bytes]], bytes]
+) -> Connection:
+    """The sandbox, whose bucket holds three artifacts."""
+    s3 = make_client(sandbox_server, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for name, behaviour in (("one", {}), ("two", {}), ("slow", {"ping_seconds": 1})):
+        body = model_archive({"behaviour.json": json.dumps(behaviour).encode()})
+        s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=body)
+    address = sandbox_server.address
+    return Connection(address.region, address.url, None, address.access_key, address.secret_key)
+
+
+@dataclass
+class Place:
+    """The sandbox, as a test sees it."""
+
+    clients: Clients
+    sandbox: Any
+    made: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> Any:
+        return self.sandbox.faults
+
+    def name(self, name: str) -> str:
+        """Of an endpoint whose remains go after the test."""
+        self.made.append(name)
+        return name
+
+    def deployed(self, name: str) -> EndpointDetail:
+        """An endpoint in service."""
+        execute(self.clients, deploy(name))
+        return self.settled(name)
+
+    def settled(self, name: str) -> EndpointDetail:
+        self.sandbox.wait_settled(30)
+        return endpoint_detail(self.clients, name)
+
+    def remains(self, name: str) -> list[str]:
+        """What is left with an endpoint's name in it."""
+        sagemaker = self.clients.sagemaker
+        answers = (
+            (sagemaker.list_endpoints, "Endpoints", "EndpointName"),
+            (sagemaker.list_endpoint_configs, "EndpointConfigs", "EndpointConfigName"),
+            (sagemaker.list_models, "Models", "ModelName"),
+        )
+        return [row[key] for call, rows, key in answers for row in call(NameContains=name)[rows]]
+
+
+@pytest.fixture
+def at(connection: Connection, sandbox_server: Any) -> Iterator[Place]:
+    place = Place(Clients(connection, read_seconds=10), sandbox_server)
+    sandbox_server.faults.clear()
+    yield place
+    sandbox_server.faults.clear()
+    for name in place.made:
+        if name in place.remains(name):
+            found = place.settled(name)
+            execute(place.clients, plan_delete([found], users(place.clients, [found])))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return journal_in(tmp_path, "ada")
+
+
+def spec(name: str, artifact: str = "one", **values: Any) -> EndpointSpec:
+    uri = f"s3://{BUCKET}/{artifact}/model.tar.gz"
+    return replace(EndpointSpec(name, ROLE, "ml.c5.xlarge", IMAGE, uri, job="roads-8"), **values)
+
+
+def deploy(name: str, artifact: str = "one", **values: Any) -> Plan:
+    return plan_deploy(spec(name, artifact, **values), PRICES)
+
+
+def states(outcome: Outcome) -> list[str]:
+    return [done.state for done in outcome.done]
+
+
+def test_an_endpoint_lives_and_leaves_nothing(at: Place) -> None:
+    """Deployed, it knows its job; updated, scaled and autoscaled, it is as asked; deleted, nothing of it is left."""
+    name = at.name("whole-life")
+    assert states(execute(at.clients, deploy(name))) == ["done", "done", "done"]
+    now = at.settled(name)
+    assert (now.endpoint.in_service, now.endpoint.job, now.aws_algorithm) == (True, "roads-8", True)
+    assert now.models[0].model_uri == f"s3://{BUCKET}/one/model.tar.gz"
+
+    other = spec_of(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz", job="roads-9")
+    beside = replace(spec_of(now), variant="beside", weight=1.0)
+    execute(at.clients, plan_update(now, other, PRICES))
+    now = at.settled(name)
+    assert (now.models[0].model_uri, now.endpoint.job) == (other.model_uri, "roads-9")
+    execute(at.clients, plan_update(now, beside, PRICES))
+    now = at.settled(name)
+    assert [variant.name for variant in now.endpoint.variants] == ["AllTraffic", "beside"]
+
+    execute(at.clients, plan_scale(now.endpoint, [VariantChange("beside", weight=3.0)], PRICES))
+    now = at.settled(name)
+    assert [variant.weight for variant in now.endpoint.variants] == [1.0, 3.0]
+
+    scaling = Scaling("beside", 1, 2, 60.0)
+    execute(at.clients, plan_autoscale(now.endpoint, scaling, PRICES))
+    now = endpoint_detail(at.clients, name)
+    assert now.scaling == (replace(scaling, policies=("segdeck-calls",)),)
+    execute(at.clients, plan_stop_autoscale(now.endpoint, "beside"))
+    assert endpoint_detail(at.clients, name).scaling == ()
+
+    assert len(at.remains(name)) == 6
+    plan = plan_delete([now], users(at.clients, [now]))
+    assert set(states(execute(at.clients, plan))) <= {"done", "already"}
+    assert at.remains(name) == []
+    assert at.clients.s3.head_object(Bucket=BUCKET, Key="one/model.tar.gz")["ContentLength"]
+
+
+def test_the_same_deploy_doubles_nothing(at: Place) -> None:
+    """A deploy done twice finds everything there; one of the same name with another model is refused."""
+    name = at.name("twice")
+    at.deployed(name)
+    assert states(execute(at.clients, deploy(name))) == ["already"] * 3
+    with pytest.raises(errors.TakenError, match="name is taken"):
+        execute(at.clients, deploy(name, "two"))
+
+
+@pytest.mark.parametrize("kind", ["lost_reply", "truncate"])
+def test_a_lost_reply_of_any_step_doubles_nothing(at: Place, kind: str) -> None:
+    """Whichever reply of a deploy or a delete is lost or cut, the second look finds the step done."""
+    name = at.name(f"lost-{kind.replace('_', '-')}")
+    options = {} if kind == "lost_reply" else {"at": 3}
+    for operation in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"):
+        at.faults.add(kind, operation=operation, times=1, **options)
+    assert states(execute(at.clients, deploy(name))) == ["recovered"] * 3
+    found = at.settled(name)
+    for operation in ("DeleteEndpoint", "DeleteEndpointConfig", "DeleteModel"):
+        at.faults.add("lost_reply", operation=operation, times=1)
+    plan = plan_delete([found], users(at.clients, [found]))
+    assert states(execute(at.clients, plan)) == ["recovered", "done", "recovered", "recovered"]
+    assert at.remains(name) == []
+
+
+def test_a_lost_reply_of_a_change_is_found_done(at: Place) -> None:
+    """The lost reply of an update, of tags, of scaling and of autoscaling is found done by what is there."""
+    name = at.name("lost-change")
+    now = at.deployed(name)
+    for operation in (
+        "UpdateEndpoint",
+        "AddTags",
+        "UpdateEndpointWeightsAndCapacities",
+        "RegisterScalableTarget",
+        "PutScalingPolicy",
+        "DeregisterScalableTarget",
+    ):
+        at.faults.add("lost_reply", operation=operation, times=1)
+    other = spec_of(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz")
+    assert states(execute(at.clients, plan_update(now, other, PRICES)))[2:] == ["recovered", "recovered"]
+    now = at.settled(name)
+    scale = plan_scale(now.endpoint, [VariantChange("AllTraffic", weight=2.0)], PRICES)
+    assert states(execute(at.clients, scale)) == ["recovered"]
+    now = at.settled(name)
+    scaling = Scaling("AllTraffic", 1, 2, 60.0)
+    assert states(execute(at.clients, plan_autoscale(now.endpoint, scaling, PRICES))) == ["recovered"] * 2
+    assert states(execute(at.clients, plan_stop_autoscale(now.endpoint, "AllTraffic"))) == ["recovered"]
+
+
+def test_what_is_gone_already_is_deleted(at: Place) -> None:
+    """A delete whose endpoint, configuration and model somebody else deleted meanwhile is done."""
+    found = replace(at.deployed(at.name("gone")), scaling=(Scaling("AllTraffic", 1, 2, 60.0),))
+    plan = plan_delete([found], users(at.clients, [found]))
+    execute(at.clients, plan)
+    assert states(execute(at.clients, plan)) == ["already", "already", "done", "already", "already"]
+
+
+def test_what_others_use_is_seen_and_stays(at: Place) -> None:
+    """A model that another endpoint serves stays when its endpoint goes, and goes with the last that uses it."""
+    first = at.deployed(at.name("shares"))
+    model = first.endpoint.variants[0].model
+    second = at.name("borrows")
+    execute(at.clients, plan_deploy(spec(second, model=model), PRICES))
+    other = at.settled(second)
+    used = users(at.clients, [first])
+    assert used.models[model] == ("the endpoint borrows",)
+    execute(at.clients, plan_delete([first], used))
+    assert at.remains("shares") == [model]
+    execute(at.clients, plan_delete([other], users(at.clients, [other])))
+    assert at.remains("shares") == at.remains("borrows") == []
+
+
+def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
+    """A deploy whose model does not come up leaves a failed endpoint, which goes as any other."""
+    name = at.name("fails")
+    execute(at.clients, deploy(name, "missing"))
+    found = at.settled(name)
+    assert (found.endpoint.status, bool(found.endpoint.failure_reason)) == ("Failed", True)
+    with pytest.raises(errors.TakenError, match="name is taken"):
+        execute(at.clients, deploy(name, "missing"))
+    execute(at.clients, plan_delete([found], users(at.clients, [found])))
+    assert at.remains(name) == []
+
+
+def test_a_change_of_one_that_is_changing_is_refused(at: Place) -> None:
+    """A change planned before another one began is refused as not ready, and nothing of it is half done."""
+    name = at.name("busy")
+    now = at.deployed(name)
+    scale = plan_scale(now.endpoint, [VariantChange("AllTraffic", weight=2.0)], PRICES)
+    execute(at.clients, plan_update(now, spec_of(now).with_model(IMAGE, SLOW), PRICES))
+    with pytest.raises(errors.NotReadyError, match="in-progress"):
+        execute(at.clients, scale)
+    assert at.settled(name).models[0].model_uri == SLOW
+
+
+def test_throttling_is_waited_out(at: Place) -> None:
+    """A throttled step is made again."""
+    at.faults.add(
+        "error",
+        operation="Create.*",
+        code="ThrottlingException",
+        message="Rate exceeded",
+        status=400,
+        times=2,
+    )
+    assert states(execute(at.clients, deploy(at.name("throttled")))) == ["done"] * 3
+    at.sandbox.wait_settled(30)
+
+
+def test_an_expired_token_in_the_middle_is_finished_later(at: Place, journal: Journal) -> None:
+    """A plan that a step was refused to is kept with what is done; finished later, it does only the rest."""
+    name = at.name("expired")
+    expired = {"code": "ExpiredTokenException", "message": "The security token is expired", "status": 400}
+    at.faults.add("error", operation="CreateEndpoint", **expired)
+    with pytest.raises(errors.CredentialsError):
+        execute(at.clients, deploy(name), journal=journal)
+    (entry,) = journal.unfinished()
+    assert (entry.states, entry.outcome, entry.who) == (("done", "done", None), "failed", "ada")
+    assert "expired" in entry.error
+    assert entry.identity.startswith("arn:aws:")
+    with pytest.raises(errors.InputError, match="begun in account 1, and this is account"):
+        resume(at.clients, journal, replace(entry, place="account 1"))
+    at.faults.clear()
+    assert states(resume(at.clients, journal, entry)) == ["already", "already", "done"]
+    assert journal.unfinished() == ()
+    assert at.settled(name).endpoint.in_service
+    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+        resume(at.clients, journal, entry)
+
+
+def test_when_nothing_can_be_seen_it_is_told_and_kept(at: Place, journal: Journal) -> None:
+    """Where the reply is lost and the second look fails too, the step counts as one that may be done."""
+    name = at.name("in-the-dark")
+    at.faults.add("lost_reply", operation="CreateEndpointConfig")
+    at.faults.add("error", operation="DescribeEndpointConfig", code="InternalFailure", message="", status=500)
+    at.faults.add("drop", operation="DescribeEndpointConfig")
+    with pytest.raises(errors.AwsError):
+        execute(at.clients, deploy(name), journal=journal)
+    at.faults.clear()
+    (entry,) = journal.entries()
+    assert entry.states[0] == "done"
+    execute(at.clients, clean_up(entry.plan, entry.states), journal=journal)
+    journal.cleaned_up(entry)
+    assert at.remains(name) == []
+    assert journal.unfinished() == ()
+    assert [entry.outcome for entry in journal.entries()] == ["done", "cleaned up"]
+
+
+@pytest.fixture
+def killed(connection: Connection, tmp_path: Path) -> Callable[[Plan, Callable[[], bool]], None]:
+    """killed(plan, until): carry a plan out in a process of its own, and kill it once that is so."""
+
+    def run(plan: Plan, until: Callable[[], bool]) -> None:
+        process = subprocess.Popen(
+            [sys.executable, str(ONE_PLAN), str(tmp_path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+        )
+        try:
+            assert process.stdin is not None
+            process.stdin.write(
+                json.dumps({"connection": asdict(connection), "plan": plan.to_dict()}).encode()
+            )
+            process.stdin.close()
+            deadline = time.monotonic() + 60
+            while not until():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            (entry,) = journal_in(tmp_path).entries()
+            assert (entry.outcome, entry.unfinished) == ("under way", False)
+            with pytest.raises(errors.InputError, match="Somebody else is at it"):
+                journal_in(tmp_path).leave(entry)
+        finally:
+            process.kill()
+            process.wait()
+
+    return run
+
+
+Killed = Callable[[Plan, Callable[[], bool]], None]
+
+
+def test_a_deploy_cut_by_a_kill_is_finished(at: Place, killed: Killed, journal: Journal) -> None:
+    """A deploy killed over the answer to its second call is known at the next start, and finished without doubles."""
+    name = at.name("killed-deploy")
+    at.faults.add("slow", operation="CreateEndpointConfig", times=1, chunk=1, pause=0.2)
+    killed(deploy(name), lambda: len(at.remains(name)) == 2)
+    (entry,) = journal.unfinished()
+    assert (entry.outcome, entry.plan, entry.states) == ("cut", deploy(name), ("done", "start", None))
+    assert states(resume(at.clients, journal, entry)) == ["already", "already", "done"]
+    assert at.settled(name).endpoint.in_service
+    assert len(at.remains(name)) == 3
+    assert journal.unfinished() == ()
+
+
+def test_a_deploy_cut_by_a_kill_is_cleaned_up(at: Place, killed: Killed, journal: Journal) -> None:
+    """A deploy killed while its endpoint comes up is cleaned up: that is waited for, then all that was made goes."""
+    name = at.name("killed-clean")
+    at.faults.add("slow", operation="CreateEndpoint", times=1, chunk=1, pause=0.2)
+    killed(deploy(name, "slow"), lambda: len(at.remains(name)) == 3)
+    (entry,) = journal.unfinished()
+    assert entry.states == ("done", "done", "start")
+    told: list[str] = []
+    cleaning = clean_up(entry.plan, entry.states)
+    execute(at.clients, cleaning, on_step=lambda number, _, state: told.append(f"{number} {state}"))
+    journal.cleaned_up(entry)
+    assert told[:3] == ["0 start", "0 waiting", "0 done"]
+    assert at.remains(name) == []
+    assert journal.unfinished() == ()
+    assert journal.entries()[0].outcome == "cleaned up"
+
+
+def test_a_delete_cut_by_a_kill_is_finished(at: Place, killed: Killed, journal: Journal) -> None:
+    """A delete killed before it took configuration and model along is finished: nothing is left."""
+    name = at.name("killed-delete")
+    found = at.deployed(name)
+    plan = plan_delete([found], users(at.clients, [found]))
+    at.faults.add("delay", operation="DeleteEndpointConfig", times=1, seconds=1)
+    killed(plan, lambda: ("delay", "DeleteEndpointConfig") in at.faults.hits)
+    (entry,) = journal.unfinished()
+    with pytest.raises(errors.InputError, match="Finish it"):
+        clean_up(entry.plan, entry.states)
+    assert states(resume(at.clients, journal, entry))[:2] == ["already", "done"]
+    assert at.remains(name) == []
+
+
+def test_a_cut_plan_can_be_left(at: Place, killed: Killed, journal: Journal) -> None:
+    """Who looks and leaves a cut plan as it is, is not asked again."""
+    name = at.name("killed-left")
+    at.faults.add("slow", operation="CreateModel", times=1, chunk=1, pause=0.2)
+    killed(deploy(name), lambda: len(at.remains(name)) == 1)
+    (entry,) = journal.unfinished()
+    journal.leave(entry)
+    assert journal.unfinished() == ()
+    assert journal.entries()[0].outcome == "left"
+    execute(at.clients, clean_up(entry.plan, entry.states))
+    assert at.remains(name) == []
+
+
+def test_what_was_there_before_is_not_cleaned_up(at: Place, journal: Journal) -> None:
+    """A deploy done once more makes nothing, so nothing of it is unfinished or could be cleaned up."""
+    name = at.name("before")
+    at.deployed(name)
+    execute(at.clients, deploy(name), journal=journal)
+    (entry,) = journal.entries()
+    assert (entry.states, entry.outcome) == (("already",) * 3, "done")
+    with pytest.raises(errors.InputError, match="nothing to clean up"):
+        clean_up(entry.plan, entry.states)
+
+
+def test_a_file_and_names_are_uploaded_once_and_never_over_others(
+    at: Place, model_archive: Callable[[dict[str, bytes]], bytes], tmp_path: Path
+) -> None:
+    """A local artifact goes to S3 with its class names; the same again is found there, another is refused."""
+    path, name = tmp_path / "model.tar.gz", at.name("from-a-file")
+    path.write_bytes(model_archive({"behaviour.json": b"{}"}))
+    classes = Classes(("water", "land"), ((0, 0, 255), (0, 255, 0)))
+
+    def plan(count: int) -> Plan:
+        body = path.read_bytes()
+        target = spec(name, "uploaded", instance_count=count)
+        upload = Upload(str(path), target.model_uri, len(body), sha256(body).hexdigest())
+        return plan_deploy(target, PRICES, upload=upload, classes=classes)
+
+    assert states(execute(at.clients, plan(1))) == ["done"] * 5
+    assert states(execute(at.clients, plan(1))) == ["already"] * 5
+    at.settled(name)
+    serving = describe_serving(at.clients, name)
+    assert serving.classes == classes
+    stale = plan(1)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(errors.TakenError, match="name is taken"):
+        execute(at.clients, plan(1))
+    at.clients.client_for_changes("s3").delete_object(Bucket=BUCKET, Key="uploaded/model.tar.gz")
+    with pytest.raises(errors.InputError, match="has changed since"):
+        execute(at.clients, stale)
+
+
+def test_who_may_not_list_a_bucket_can_write_but_not_over(at: Place) -> None:
+    """Where S3 says "denied" of an object that is not there, it is written, and another one's is still kept."""
+    name = at.name("blind")
+    target = spec(name, classes_uri=f"s3://{BUCKET}/blind/classes.json")
+    denied = {"code": "AccessDenied", "message": "Access Denied", "status": 403}
+    at.faults.add("error", operation="GET /endpoint-changes/blind/.*", **denied)
+    assert states(execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(2))))[0] == "done"
+    with pytest.raises(errors.TakenError):
+        execute(at.clients, plan_deploy(target, PRICES, classes=Classes.numbered(3)))
+
+
+def test_the_list_tells_all_of_them(at: Place) -> None:
+    """Search tells status, configuration, variants and tags of a deployed endpoint."""
+    name = at.name("in-the-list")
+    at.deployed(name)
+    found = next(one for one in all_endpoints(at.clients).endpoints if one.name == name)
+    assert (found.in_service, found.job, found.variants[0].count) == (True, "roads-8", 1)

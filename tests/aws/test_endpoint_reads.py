@@ -1,0 +1,261 @@
+"""Five hundred endpoints and their traffic, read from the sandbox, and one of them whole."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.aws.connection import Clients, Connection
+from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.endpoints import all_endpoints, configs
+from core.aws.logs import endpoint_streams, endpoint_tail
+from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
+from core.cost import shipped_prices
+from core.endpoints import Endpoint, with_config
+from core.health import health
+from core.hosting_cost import endpoint_cost
+from core.traffic import Service
+from sandbox.server import Sandbox
+
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+MACHINES = "/aws/sagemaker/Endpoints"
+FIRST_PAINT = 7
+"""AWS calls of the list's first paint: five pages of Search, one of the month's traffic, one of the rows' answers."""
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory, stub_programs: Any, make_client: Any) -> Iterator[Sandbox]:
+    """A sandbox with eight endpoints, one of two variants; some were called."""
+    with Sandbox(tmp_path_factory.mktemp("few"), programs=stub_programs) as sandbox:
+        _configure(sandbox, make_client)
+        for number in range(8):
+            created = (NOW - timedelta(days=40, minutes=number)).timestamp()
+            config, tags = ("two", {"segdeck:job": "roads-8"}) if number == 7 else ("one", {})
+            sandbox.endpoint_importer.adopt(f"road-{number}", config, created=created, tags=tags)
+        _measure(sandbox)
+        yield sandbox
+
+
+def _configure(sandbox: Sandbox, make_client: Any) -> None:
+    """Configurations with one variant and with two, of one model; and what an update of road-7 has left."""
+    sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
+    s3.create_bucket(Bucket="many")
+    names = {"classes": [{"name": "water"}, {"name": "land"}]}
+    s3.put_object(Bucket="many", Key="classes.json", Body=json.dumps(names))
+    container = {"Image": IMAGE, "ModelDataUrl": "s3://many/model.tar.gz"}
+    for model in ("shared", "road-7-0123abcd"):
+        sagemaker.create_model(ModelName=model, PrimaryContainer=container)
+    one = {"ModelName": "shared", "InstanceType": "ml.c5.xlarge", "InitialInstanceCount": 1}
+    two = {**one, "InstanceType": "ml.g4dn.xlarge", "InitialVariantWeight": 3.0}
+    rows = {
+        "one": [{"VariantName": "AllTraffic", **one}],
+        "two": [{"VariantName": "a", **one}, {"VariantName": "b", **two}],
+        "road-7-0123abcd": [{"VariantName": "a", **one}],
+    }
+    for name, variants in rows.items():
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=variants)
+
+
+def _measure(sandbox: Sandbox) -> None:
+    """road-1 is called each hour, road-2 was called ten days ago, road-7 has two variants."""
+    put = sandbox.endpoint_importer.measure
+    hours = [(NOW - number * HOUR).timestamp() for number in range(24)]
+    put("road-1", "Invocations", [(at, 1.0) for at in hours])
+    put("road-1", "ModelLatency", [(at, 200_000.0) for at in hours])
+    put("road-1", "Invocation5XXErrors", [(hours[3], 1.0), (hours[5], 1.0)])
+    put("road-2", "Invocations", [((NOW - timedelta(days=10)).timestamp(), 5.0)])
+    for variant, calls, latency in (("a", 1.0, 100_000.0), ("b", 3.0, 500_000.0)):
+        put("road-7", "Invocations", [(hours[1], calls)] * int(calls), variant=variant)
+        put("road-7", "ModelLatency", [(hours[1], latency)], variant=variant)
+        put("road-7", "CPUUtilization", [(hours[1], latency / 5e3)], variant=variant, namespace=MACHINES)
+
+
+@pytest.fixture
+def clients(few: Sandbox) -> Iterator[Clients]:
+    with counted(few) as found:
+        yield found
+
+
+@contextmanager
+def counted(sandbox: Sandbox) -> Iterator[Clients]:
+    """Clients whose calls the sandbox counts: see `asked`."""
+    address = sandbox.address
+    sandbox.faults.clear()
+    sandbox.faults.add("delay", seconds=0.0)
+    yield Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
+    sandbox.faults.clear()
+
+
+def asked(sandbox: Sandbox) -> Counter[str]:
+    return Counter(operation for _, operation in sandbox.faults.hits)
+
+
+def test_the_first_paint_of_500_endpoints_is_seven_calls(
+    tmp_path: Path, stub_programs: Any, make_client: Any
+) -> None:
+    """500 endpoints with a month's traffic, and the answers of the 100 rows shown, are seven calls to AWS."""
+    with Sandbox(tmp_path, programs=stub_programs) as sandbox:
+        _configure(sandbox, make_client)
+        for number in range(500):
+            created = (NOW - timedelta(minutes=number)).timestamp()
+            sandbox.endpoint_importer.adopt(f"many-{number:03}", "one", created=created)
+        with counted(sandbox) as clients:
+            fleet = all_endpoints(clients)
+            calls = traffic(clients, fleet.endpoints, NOW)
+            answers = service(clients, fleet.endpoints[:100], NOW)
+            assert asked(sandbox) == {"Search": 5, "GetMetricData": 2}
+            assert asked(sandbox).total() == FIRST_PAINT
+    assert (len(fleet.endpoints), fleet.complete, fleet.notes) == (500, True, ())
+    assert [endpoint.name for endpoint in fleet.endpoints[:2]] == ["many-000", "many-001"]
+    assert (len(calls), len(answers)) == (500, 100)
+
+
+def test_idle_ones_are_found_and_priced(clients: Clients) -> None:
+    """From calls alone: one is healthy, one was last called ten days ago, one never; the idle one has its price."""
+    fleet = all_endpoints(clients)
+    calls = traffic(clients, fleet.endpoints, NOW)
+    by_name = {endpoint.name: endpoint for endpoint in fleet.endpoints}
+
+    def verdict(name: str) -> str:
+        return health(by_name[name], calls[name], None, NOW).verdict
+
+    assert [verdict(name) for name in ("road-1", "road-2", "road-3")] == ["healthy", "idle", "idle"]
+    assert (calls["road-1"].month, calls["road-2"].week, calls["road-2"].month) == (24, 0, 5)
+    last = calls["road-2"].last_call
+    assert last is not None
+    assert abs(last - (NOW - timedelta(days=10))) <= timedelta(hours=6)
+    found = configs(clients, {endpoint.config for endpoint in fleet.endpoints})
+    assert sorted(found) == ["one", "two"]
+    idle = with_config(by_name["road-3"], found["one"])
+    price = endpoint_cost(idle, shipped_prices("us-east-1"), NOW).price
+    assert str(price.per_year) == "$1,787.04"
+
+
+def test_how_an_endpoint_answers(clients: Clients) -> None:
+    """Calls, latency in milliseconds and errors of the last day; variants count together, weighted by their calls."""
+    fleet = {endpoint.name: endpoint for endpoint in all_endpoints(clients).endpoints}
+    found = service(clients, [fleet[name] for name in ("road-1", "road-3", "road-7")], NOW)
+    assert found["road-1"] == Service(24, 200.0, 200.0, 0, 2)
+    assert found["road-3"] == Service(0, None, None, 0, 0)
+    both = found["road-7"]
+    assert (both.calls, both.p50_ms) == (10, (1 * 100 + 9 * 500) / 10)
+
+
+@pytest.mark.parametrize("window", list(WINDOWS))
+def test_curves_are_one_call(few: Sandbox, clients: Clients, window: Any) -> None:
+    """The curves of any window are one call; variants are shown together or one alone."""
+    endpoint = next(one for one in all_endpoints(clients).endpoints if one.name == "road-7")
+    few.faults.hits.clear()
+    found = {series.name: series for series in endpoint_series(clients, endpoint, window, NOW)}
+    assert asked(few) == {"GetMetricData": 1}
+    span, _ = WINDOWS[window]
+    if span > 2 * HOUR:
+        assert {name: series.values.tolist() for name, series in found.items()} == {
+            "Invocations": [10.0],
+            "p50": [460.0],
+            "p90": [460.0],
+            "CPUUtilization": [100.0],
+        }
+        assert (found["p50"].unit, found["CPUUtilization"].unit) == ("ms", "%")
+        alone = endpoint_series(clients, endpoint, window, NOW, variant="a")
+        assert [series.values.tolist() for series in alone] == [[1.0], [100.0], [100.0], [20.0]]
+
+
+def test_nothing_is_asked_of_nothing(few: Sandbox, clients: Clients) -> None:
+    """No endpoints and no names cost no call; an endpoint whose variants are not known has no traffic."""
+    blind = Endpoint("x", "arn", "InService", NOW, NOW)
+    assert traffic(clients, [blind], NOW) == service(clients, [blind], NOW) == {}
+    assert (traffic(clients, [], NOW), configs(clients, ["", ""])) == ({}, {})
+    assert endpoint_series(clients, blind, "1 h", NOW) == ()
+    assert asked(few).total() == 0
+
+
+def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
+    """One endpoint has its configuration, model, lineage by its tag, class names beside the artifact; few calls."""
+    found = endpoint_detail(clients, "road-7")
+    assert asked(few).total() == 6
+    assert [(variant.name, variant.instance_type) for variant in found.endpoint.variants] == [
+        ("a", "ml.c5.xlarge"),
+        ("b", "ml.g4dn.xlarge"),
+    ]
+    assert (found.models[0].name, found.models[0].job, found.aws_algorithm) == ("shared", "roads-8", True)
+    assert found.classes is not None
+    assert (found.classes.names, found.classes_uri) == (("water", "land"), "s3://many/classes.json")
+    assert (found.scaling, found.notes) == ((), ())
+    with pytest.raises(errors.NotFoundError, match="road-9"):
+        endpoint_detail(clients, "road-9")
+
+
+def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
+    """Whatever may not be read but the endpoint itself is left out, with a note each."""
+    denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
+    few.faults.clear()
+    for operation in ("DescribeModel", "ListTags", "DescribeScalableTargets"):
+        few.faults.add("error", operation=operation, **denied)
+    found = endpoint_detail(clients, "road-7")
+    assert (found.models, dict(found.endpoint.tags), found.classes) == ((), {}, None)
+    assert len(found.notes) == 3
+    few.faults.add("error", operation="DescribeEndpointConfig", **denied)
+    found = endpoint_detail(clients, "road-7")
+    assert found.config is None
+    assert [variant.instance_type for variant in found.endpoint.variants] == ["", ""]
+
+
+def test_without_search_the_list_tells_less(few: Sandbox, clients: Clients) -> None:
+    """Where Search is denied, ListEndpoints tells names and statuses, and a note says what is missing."""
+    few.faults.clear()
+    few.faults.add("error", operation="Search", code="AccessDeniedException", message="no", status=400)
+    fleet = all_endpoints(clients)
+    assert (len(fleet.endpoints), fleet.complete) == (8, True)
+    assert fleet.endpoints[0].variants == ()
+    assert "Variants, traffic and tags are not told." in fleet.notes[0]
+    assert "not allowed" in users(clients, [endpoint_detail(clients, "road-7")]).blind
+
+
+def test_who_else_uses_it(clients: Clients) -> None:
+    """Other endpoints and configurations that use a configuration or model are named; leftovers of updates too."""
+    seven, one = endpoint_detail(clients, "road-7"), endpoint_detail(clients, "road-1")
+    used = users(clients, [seven])
+    assert used.configs.get("two") is None
+    assert len(used.configs["one"]) == 7
+    assert "the endpoint road-1" in used.models["shared"]
+    assert used.old_configs["road-7"] == used.old_models["road-7"] == ("road-7-0123abcd",)
+    alone = users(clients, [one], known=configs(clients, ["one", "two"]))
+    assert "the configuration road-7-0123abcd" in alone.models["shared"]
+    assert alone.old_configs["road-1"] == ()
+
+
+def test_an_endpoints_log_is_read_from_its_end(sandbox_server: Sandbox, stub_endpoint: Any) -> None:
+    """An endpoint's log is that of the machine that wrote last; its streams can be chosen; a missing one is empty."""
+    name = stub_endpoint()
+    address = sandbox_server.address
+    clients = Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))
+    logs = sandbox_server.loopback.client("logs")
+    group = f"{MACHINES}/{name}"
+    if not endpoint_streams(clients, name):
+        logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="AllTraffic/later")
+    later = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+    event = {"timestamp": later, "message": "Loading weights"}
+    logs.put_log_events(logGroupName=group, logStreamName="AllTraffic/later", logEvents=[event])
+    page = endpoint_tail(clients, name)
+    assert [(line.message, line.stream) for line in page.events] == [("Loading weights", "AllTraffic/later")]
+    assert page.next_token is not None
+    more = endpoint_tail(clients, name, token=page.next_token)
+    assert (more.events, more.at_end) == ((), True)
+    assert endpoint_tail(clients, name, stream="AllTraffic/later").events == page.events
+    assert endpoint_tail(clients, f"{name}-missing") == replace(
+        page, events=(), next_token=None, has_log=False
+    )

@@ -1,0 +1,36 @@
+"""What counts as done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core.aws.operations import OPERATIONS, holds
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "same"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"rows": [{"w": 0.20000000298023224, "more": 1}]}, {"rows": [{"w": 0.2}]}, True),
+        ({"rows": [{"w": 0.21}]}, {"rows": [{"w": 0.2}]}, False),
+        ({"rows": [1, 2]}, {"rows": [1]}, False),
+        ({"rows": None}, {"rows": [1]}, False),
+        (None, {"a": 1}, False),
+        (2, 2.0, True),
+        ("2", 2.0, False),
+    ],
+)
+def test_what_was_asked_for_is_found_among_more(found: Any, wanted: Any, same: bool) -> None:
+    """A thing is what was asked for where it holds all of that; what AWS adds, and its rounding, do not count."""
+    assert holds(found, wanted) is same
+
+
+def test_whatever_makes_something_looks_first() -> None:
+    """Each call that makes something of a given name looks first, but a job's: a second one is never wanted."""
+    makes = {operation for (_, operation), known in OPERATIONS.items() if known.first}
+    assert makes == {"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint", "PutObject"}
+    deletes = {operation for (_, operation), known in OPERATIONS.items() if known.deletes}
+    assert deletes == {name for _, name in OPERATIONS if name.startswith(("Delete", "Deregister"))}

@@ -1,0 +1,64 @@
+"""The page of data sets in a real browser: a folder with a fault is checked, mended, checked again and uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from sandbox.server import Sandbox
+from tests.support.dataset import digests, make_voc, photo, write
+
+APP = Path(__file__).parents[2] / "app.py"
+BUCKET = "browser-datasets"
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(
+    sandbox_server: Sandbox,
+    aws_environ: dict[str, str],
+    make_client: Callable[..., Any],
+    streamlit_server: Callable[..., str],
+) -> str:
+    make_client(sandbox_server, "s3").create_bucket(Bucket=BUCKET)
+    return streamlit_server(APP, {**aws_environ, "SEGDECK_MODE": "aws"}) + "/datasets"
+
+
+def test_from_a_folder_to_the_launch_form(
+    page: Page, address: str, ready: Callable[[Page], None], tmp_path: Path
+) -> None:
+    """Check, mend, check, upload, launch: each step is one button and a yes, and the set itself stays as it was."""
+    voc = make_voc(tmp_path / "voc")
+    write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
+    before = digests(voc)
+    page.goto(address)
+    ready(page)
+    field = page.get_by_label("Folder, zip, or S3 prefix", exact=True)
+    field.fill(str(voc))
+    field.press("Enter")
+    page.get_by_role("button", name="Check it").click()
+    expect(page.get_by_role("heading", name="Problems")).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
+    page.get_by_role("button", name="Review and write").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Photographs made JPEG or turned upright: 1")
+    dialog.get_by_role("button", name="Do it").click()
+    page.get_by_role("button", name="Check the copy").click()
+    expect(page.get_by_text("Nothing is wrong with it.")).to_be_visible()
+    assert "voc-channels" in page.url
+    to = page.get_by_label("S3 prefix", exact=True)
+    to.fill(f"s3://{BUCKET}/walked/")
+    to.press("Enter")
+    page.get_by_role("button", name="Review and upload").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Upload 17 files")
+    dialog.get_by_role("button", name="Do it").click()
+    expect(page.get_by_text("17 files stand there")).to_be_visible()
+    page.get_by_role("link", name="Launch training with it").click()
+    expect(page.get_by_label("Data", exact=True)).to_have_value(f"s3://{BUCKET}/walked/")
+    assert digests(voc) == before

@@ -1,0 +1,130 @@
+"""From the form to a model: a person launches, watches, stops, clones and mends training jobs in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from sandbox import launcher
+from sandbox.demo.dataset import write
+
+ROOT = Path(__file__).parents[2]
+BUCKET = "segdeck-sandbox"
+LONG = 240_000
+"""Milliseconds for what really trains, on two busy cores."""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the dashboard's sandbox keeps its state."""
+    return tmp_path_factory.mktemp("training-sandbox")
+
+
+@pytest.fixture(scope="module")
+def dashboard(streamlit_server: Callable[..., str], data_dir: Path) -> str:
+    """The address of a dashboard on a new sandbox of its own."""
+    return streamlit_server(
+        ROOT / "app.py", {"SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(data_dir)}
+    )
+
+
+@pytest.fixture(scope="module")
+def data(dashboard: str, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The S3 prefix of a few pictures of the demonstration: all of them take minutes to draw."""
+    folder = tmp_path_factory.mktemp("pictures")
+    write(folder, training=16, validation=8)
+    address = launcher.running(data_dir)
+    assert address is not None, dashboard
+    s3 = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region).client(
+        "s3", endpoint_url=address.url
+    )
+    for path in folder.glob("*/*"):
+        s3.upload_file(str(path), BUCKET, f"journey/{path.parent.name}/{path.name}")
+    return f"s3://{BUCKET}/journey/"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, dashboard: str) -> Page:
+    """One tab for the whole journey."""
+    return browser.new_page(viewport={"width": 1280, "height": 1000})
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    """Type into a field of the form, and leave it."""
+    box = page.get_by_label(re.compile(rf"^{label}( \*)?$")).first
+    box.fill(value)
+    box.press("Tab")
+
+
+def launch(page: Page) -> str:
+    """Review, say yes, and come to the job's page; gives its name."""
+    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=90_000)
+    page.get_by_role("button", name="Review and start").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("To undo")).to_be_visible()
+    dialog.get_by_role("button", name="Start the job").click()
+    page.wait_for_url(re.compile(r"/training_job\?job="), timeout=90_000)
+    return page.url.rpartition("=")[2]
+
+
+def chip(page: Page, word: str) -> None:
+    """Wait until the job's status says so."""
+    badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=word)
+    expect(badge).to_be_visible(timeout=LONG)
+
+
+def test_launch_and_watch(page, dashboard, data):
+    """What the pre-flight finds is mended by a click; the job then runs to its end before one's eyes, and learns."""
+    page.goto(f"{dashboard}/launch_training")
+    expect(page.get_by_role("button", name="Review and start")).to_be_visible(timeout=90_000)
+    fill(page, "Data", data)
+    expect(page.get_by_text("train_annotation 16")).to_be_visible(timeout=90_000)
+    page.get_by_role("button", name="Set to 8").click()
+    fill(page, "epochs", "4")
+    name = launch(page)
+    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    chip(page, "training")
+    expect(page.get_by_text("epoch=0").first).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("Best mIOU, epoch")).to_be_visible(timeout=LONG)
+    chip(page, "completed")
+    expect(page.get_by_text("4 of 4")).to_be_visible()
+    expect(page.get_by_text("Uploading the model ·")).to_be_visible()
+    expect(page.get_by_text("Looks again every")).to_have_count(0)
+    expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
+
+
+def test_clone_and_stop(page):
+    """Its clone, with more epochs, is stopped by a plan and a yes; what it had learned is kept."""
+    page.get_by_role("button", name="Clone").click()
+    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
+    fill(page, "epochs", "300")
+    launch(page)
+    expect(page.get_by_text("Best mIOU, epoch")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Stop").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("Stop the training job").first).to_be_visible()
+    dialog.get_by_role("button", name="Stop the job").click()
+    chip(page, "stopped")
+    page.get_by_role("tab", name="Data and model").click()
+    expect(page.get_by_text("/output/model.tar.gz")).to_be_visible()
+
+
+def test_read_why_it_failed(page):
+    """A job whose masks hold more classes than it was told of fails, and its page says so, and what to do."""
+    page.get_by_role("button", name="Clone").click()
+    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
+    fill(page, "epochs", "1")
+    fill(page, "num_classes", "2")
+    launch(page)
+    chip(page, "failed")
+    expect(page.get_by_text("Labels outside the classes")).to_be_visible()
+    expect(page.get_by_text("raise num_classes")).to_be_visible()
+    page.get_by_role("tab", name="Log").click()
+    expect(page.get_by_role("button", name="Jump to the error")).to_be_visible()

@@ -1,0 +1,190 @@
+"""A mended copy in channels: planned, written whole or not at all, the original untouched."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.classes import Classes
+from core.datasets.check import check
+from core.datasets.convert import Conversion, convert, plan_conversion
+from core.datasets.read import read_dataset
+from core.datasets.report import LayoutReport
+from core.errors import InputError
+from tests.support.dataset import COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
+
+Checked = Callable[[Path], LayoutReport]
+
+
+def planned(root: Path, out: Path, executor: Executor) -> Conversion:
+    source = read_dataset(root)
+    return plan_conversion(source, check(source, executor), out)
+
+
+def mask(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        return np.asarray(image)
+
+
+def test_a_good_set_is_copied_byte_for_byte(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked
+) -> None:
+    """Photographs and masks that are right are the same bytes; names and colours stand in classes.json."""
+    before = digests(voc)
+    plan = planned(voc, tmp_path / "out", threads)
+    told: list[tuple[int, int]] = []
+    convert(plan, threads, on_progress=lambda *so_far: told.append(so_far))
+    assert told[-1] == (8, 8)
+    out = tmp_path / "out"
+    assert (out / "train/tile_0.jpg").read_bytes() == (voc / "JPEGImages/tile_0.jpg").read_bytes()
+    assert (out / "train_annotation/tile_0.png").read_bytes() == (
+        voc / "SegmentationClass/tile_0.png"
+    ).read_bytes()
+    assert Classes.from_json((out / "classes.json").read_text()) == Classes(NAMES, COLORS)
+    report = checked(out)
+    assert (report.kind, report.problems, report.counts["validation"]) == ("channels", (), 2)
+    assert digests(voc) == before
+
+
+def test_everything_that_can_be_mended_is(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked
+) -> None:
+    """Colours become ids, PNG photographs JPEG, 16 bits 8, odd names safe; a copy of that is free of problems."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.open(io.BytesIO(photo(60))).convert("RGB")
+    (voc / "classes.txt").unlink()
+    rows = zip(NAMES, COLORS, strict=True)
+    write(voc / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
+    write(voc / "SegmentationClass/tile_0.png", painted(ids(2, 1, 0, 255)))
+    write(
+        voc / "SegmentationClass/tile_1.png",
+        encoded(Image.fromarray(ids(2, 1, 255).astype(np.uint16)), "PNG"),
+    )
+    write(voc / "JPEGImages/tile_2.jpg", photo(61, "PNG"))
+    write(
+        voc / "JPEGImages/tile_3.jpg",
+        encoded(upright.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif),
+    )
+    (voc / "JPEGImages/tile_4.jpg").rename(voc / "JPEGImages/ünser Dach.jpg")
+    (voc / "SegmentationClass/tile_4.png").rename(voc / "SegmentationClass/ünser Dach.png")
+    lines = (voc / "ImageSets/Segmentation/train.txt").read_text().replace("tile_4", "ünser Dach")
+    write(voc / "ImageSets/Segmentation/train.txt", lines)
+    before = digests(voc)
+    assert not checked(voc).usable
+    plan = planned(voc, tmp_path / "out", threads)
+    assert plan.to_dict() | {"from": "", "to": ""} == {
+        "from": "",
+        "to": "",
+        "pairs": {"train": 6, "validation": 2},
+        "photographs_written_anew": 2,
+        "masks_written_anew": 2,
+        "renamed": {"ünser Dach": "_nser_Dach"},
+        "left_out": [],
+        "num_classes": 3,
+    }
+    assert "Names made safe: 1: ünser Dach -> _nser_Dach" in str(plan)
+    convert(plan, threads)
+    out = tmp_path / "out"
+    assert mask(out / "train_annotation/tile_0.png").tolist() == ids(2, 1, 0, 255).tolist()
+    assert mask(out / "train_annotation/tile_1.png").tolist() == ids(2, 1, 255).tolist()
+    with Image.open(out / "train/tile_3.jpg") as image:
+        assert (image.format, image.size, image.getexif().get(0x0112)) == ("JPEG", (12, 8), None)
+    assert checked(out).problems == ()
+    assert digests(voc) == before
+
+
+def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Checked) -> None:
+    """The copy holds the labels themselves and needs no map; a scale leaves 255 what it is."""
+    root = tmp_path / "set"
+    for split in ("train", "validation"):
+        write(root / split / "0.jpg", photo(split == "train"))
+        write(root / f"{split}_annotation/0.png", indexed(ids(0, 3, 6, 255)))
+        write(root / f"label_map/{split}_label_map.json", json.dumps({"scale": "3"}))
+    write(root / "classes.txt", "\n".join(NAMES))
+    convert(planned(root, tmp_path / "out", threads), threads)
+    assert mask(tmp_path / "out/train_annotation/0.png").tolist() == ids(0, 1, 2, 255).tolist()
+    assert checked(tmp_path / "out").problems == ()
+
+
+def test_what_cannot_be_mended_is_left_out_and_named(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A broken photograph and a mask of another size do not come along, and the plan says so."""
+    (voc / "JPEGImages/tile_0.jpg").write_bytes(b"x")
+    write(voc / "SegmentationClass/tile_1.png", indexed(ids(0)[:3]))
+    plan = planned(voc, tmp_path / "out", threads)
+    assert plan.left_out == ("JPEGImages/tile_0.jpg", "JPEGImages/tile_1.jpg")
+    assert "Left out, as they cannot be mended: 2: JPEGImages/tile_0.jpg, JPEGImages/tile_1.jpg" in str(plan)
+    convert(plan, threads)
+    assert len(list((tmp_path / "out/train").iterdir())) == 4
+
+
+def test_names_that_would_meet_are_told_apart(tmp_path: Path, threads: Executor) -> None:
+    """Two photographs of one name in two folders become two names; each keeps its own mask."""
+    for folder, value in (("a", 0), ("b", 1), ("c", 2)):
+        write(tmp_path / f"set/images/{folder}/x.jpg", photo(value))
+        write(tmp_path / f"set/masks/{folder}/x.png", indexed(ids(value)))
+    convert(planned(tmp_path / "set", tmp_path / "out", threads), threads)
+    for path in (tmp_path / "out").glob("*/*.jpg"):
+        found = path.parent.with_name(f"{path.parent.name}_annotation") / f"{path.stem}.png"
+        value = mask(found)[0, 0]
+        assert path.read_bytes() == photo(int(value))
+
+
+def test_a_folder_with_something_in_it_is_refused(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """Nothing is overwritten, nothing is written into the set itself, and no folder is guessed."""
+    write(tmp_path / "out/mine.txt", "mine")
+    with pytest.raises(InputError, match="is not empty"):
+        planned(voc, tmp_path / "out", threads)
+    with pytest.raises(InputError, match="lies within the data set"):
+        planned(voc, voc / "out", threads)
+    with pytest.raises(InputError, match="There is no folder"):
+        planned(voc, tmp_path / "a/b/c", threads)
+    plan = planned(voc, tmp_path / "later", threads)
+    write(tmp_path / "later/mine.txt", "mine")
+    with pytest.raises(InputError, match="is not empty"):
+        convert(plan, threads)
+    assert [path.name for path in (tmp_path / "later").iterdir()] == ["mine.txt"]
+
+
+def test_a_conversion_that_ends_early_leaves_nothing(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """Cancelled, or met by a file that is gone, it leaves neither the folder nor a part of it."""
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    plan = planned(voc, tmp_path / "out", threads)
+    with pytest.raises(KeyboardInterrupt):
+        convert(plan, threads, on_progress=stop)
+    (voc / "JPEGImages/tile_0.jpg").unlink()
+    with pytest.raises(InputError, match="No such file"):
+        convert(plan, threads)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
+
+
+def test_two_conversions_do_not_meet(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """What another conversion is writing, or left when it was killed, is told and not touched."""
+    plan = planned(voc, tmp_path / "out", threads)
+    write(tmp_path / ".out.part/train/theirs.jpg", "theirs")
+    with pytest.raises(InputError, match=r"\.out\.part exists already.*delete that folder"):
+        convert(plan, threads)
+    assert (tmp_path / ".out.part/train/theirs.jpg").read_text() == "theirs"
+
+
+def test_faults_of_the_whole_set_must_be_mended_first(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A set without validation, and one whose objects are written as 255, would stay useless."""
+    for number in range(8):
+        write(voc / f"SegmentationClass/tile_{number}.png", indexed(ids(0, 255)))
+    with pytest.raises(InputError, match="nothing but 0 and 255"):
+        planned(voc, tmp_path / "out", threads)
+    (voc / "ImageSets/Segmentation/val.txt").write_text("")
+    with pytest.raises(InputError, match="must be mended first"):
+        planned(voc, tmp_path / "out", threads)

@@ -1,0 +1,305 @@
+"""Each fault of a data set, planted in a good one: it is found, named with its file, and counted."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.datasets.problems import RULES, counted
+from core.datasets.report import LayoutReport
+from tests.support.dataset import CAMVID, digests, encoded, ids, indexed, painted, photo, write
+
+PHOTO, MASK = "JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"
+Checked = Callable[[Path], LayoutReport]
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A fault. found: code -> the paths it must be found at; nothing else may be found."""
+
+    name: str
+    sow: Callable[[Path], object]
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+
+def replaced(path: str, data: bytes, new: str = "") -> Callable[[Path], object]:
+    """Another file in its place, perhaps under another name."""
+
+    def sow(root: Path) -> None:
+        (root / path).unlink()
+        write(root / (new or path), data)
+
+    return sow
+
+
+def cut(path: str) -> Callable[[Path], object]:
+    def sow(root: Path) -> None:
+        data = (root / path).read_bytes()
+        (root / path).write_bytes(data[: len(data) * 2 // 3])
+
+    return sow
+
+
+def renamed(stem: str) -> Callable[[Path], object]:
+    """Both files of the first pair, and its line in the list."""
+
+    def sow(root: Path) -> None:
+        (root / PHOTO).rename(root / f"JPEGImages/{stem}.jpg")
+        (root / MASK).rename(root / f"SegmentationClass/{stem}.png")
+        path = root / "ImageSets/Segmentation/train.txt"
+        path.write_text(path.read_text().replace("tile_0\n", f"{stem}\n"))
+
+    return sow
+
+
+def masks(train: tuple[int, ...], validation: tuple[int, ...]) -> Callable[[Path], object]:
+    """All masks of both sides anew."""
+
+    def sow(root: Path) -> None:
+        for number in range(8):
+            labels = ids(*(train if number < 6 else validation))
+            write(root / f"SegmentationClass/tile_{number}.png", indexed(labels))
+
+    return sow
+
+
+def sixteen(largest: int) -> bytes:
+    return encoded(Image.fromarray(ids(0, 1, 2).astype(np.uint16) * (largest // 2)), "PNG")
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.open(io.BytesIO(photo(70))).transpose(Image.Transpose.ROTATE_90)
+    return encoded(image, "JPEG", exif=exif)
+
+
+def four_bits() -> bytes:
+    """A grey PNG of four bits a pixel, made by hand: Pillow writes none."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    row = b"\0" + bytes([0x01, 0x20, 0x12, 0x01, 0x20, 0x12])
+    head = struct.pack(">IIBBBBB", 12, 8, 4, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(row * 8))
+        + chunk(b"IEND", b"")
+    )
+
+
+VAL_LIST = "ImageSets/Segmentation/val.txt"
+PLANTS = [
+    Plant("nothing", lambda _: None),
+    Plant("no photograph", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
+    Plant("no mask", lambda root: (root / MASK).unlink(), {"mask_missing": [PHOTO]}),
+    Plant("a text for a photograph", replaced(PHOTO, b"hello"), {"photo_unreadable": [PHOTO]}),
+    Plant("an empty photograph", replaced(PHOTO, b""), {"photo_unreadable": [PHOTO]}),
+    Plant("a photograph cut off", cut(PHOTO), {"photo_truncated": [PHOTO]}),
+    Plant("a text for a mask", replaced(MASK, b"hello"), {"mask_unreadable": [MASK]}),
+    Plant("a mask cut off", cut(MASK), {"mask_truncated": [MASK]}),
+    Plant(
+        "a PNG photograph",
+        replaced(PHOTO, photo(70, "PNG"), "JPEGImages/tile_0.png"),
+        {"photo_not_jpeg": ["JPEGImages/tile_0.png"]},
+    ),
+    Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
+    Plant("a turned photograph", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
+    Plant("another size", replaced(MASK, indexed(ids(0, 1, 2, 255)[:4])), {"sizes_differ": [MASK]}),
+    Plant(
+        "a BMP mask",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2)), "BMP"), "SegmentationClass/tile_0.bmp"),
+        {"mask_not_png": ["SegmentationClass/tile_0.bmp"]},
+    ),
+    Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
+    Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
+    Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
+    Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
+    Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
+    Plant("a class too many", replaced(MASK, indexed(ids(0, 1, 2, 3, 9))), {"class_out_of_range": [MASK]}),
+    Plant(
+        "a space in a name",
+        renamed("tile 0"),
+        {"name_odd": [PHOTO.replace("_", " "), MASK.replace("_", " ")]},
+    ),
+    Plant(
+        "a letter of another script",
+        renamed("tülle"),
+        {"name_odd": ["JPEGImages/tülle.jpg", "SegmentationClass/tülle.png"]},
+    ),
+    Plant(
+        "two files of one name",
+        lambda root: write(root / "JPEGImages/tile_0.png", photo(70, "PNG")),
+        {"name_twice": ["JPEGImages/tile_0.png"]},
+    ),
+    Plant("a name that differs in case", renamed("TILE_1"), {"name_twice": ["JPEGImages/tile_1.jpg"]}),
+    Plant(
+        "a line that stands twice",
+        lambda root: (root / VAL_LIST).write_text("tile_6\ntile_6\ntile_7\n"),
+        {"name_twice": [VAL_LIST]},
+    ),
+    Plant("a photograph twice", replaced(PHOTO, photo(1)), {"photo_twice": ["JPEGImages/tile_1.jpg"]}),
+    Plant(
+        "a photograph on both sides", replaced(PHOTO, photo(7)), {"photo_in_both": ["JPEGImages/tile_7.jpg"]}
+    ),
+    Plant(
+        "a name on both sides",
+        lambda root: (root / VAL_LIST).write_text("tile_0\ntile_6\ntile_7\n"),
+        {"photo_in_both": [VAL_LIST]},
+    ),
+    Plant("an empty class", masks((0, 1), (0, 1)), {"class_empty": ["classes.txt"]}),
+    Plant("never learned", masks((0, 1), (0, 1, 2)), {"class_not_in_train": ["classes.txt"]}),
+    Plant("never measured", masks((0, 1, 2), (0, 1)), {"class_not_in_validation": ["classes.txt"]}),
+    Plant(
+        "objects written as 255",
+        masks((0, 255), (0, 255)),
+        {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt", "classes.txt"]},
+    ),
+    Plant(
+        "in no list",
+        lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
+        {"not_listed": ["ImageSets/Segmentation"]},
+    ),
+    Plant("no names", lambda root: (root / "classes.txt").unlink(), {"classes_unnamed": ["voc"]}),
+]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
+def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plant: Plant) -> None:
+    """A planted fault is found under its code at its file, with what to do; nothing else is, and no file changes."""
+    plant.sow(voc)
+    before = digests(voc)
+    report = checked(voc)
+    assert counted(report.problems) == {code: len(paths) for code, paths in plant.found.items()}
+    for one in report.problems:
+        assert one.path in plant.found[one.code]
+        assert one.message.endswith(".")
+        assert one.todo.endswith(".")
+    assert digests(voc) == before
+
+
+def channels(root: Path, label_map: object, *values: int) -> Path:
+    """A set in channels, whose masks hold these pixel values, with a label map for training."""
+    for split, count in (("train", 3), ("validation", 1)):
+        for number in range(count):
+            write(root / split / f"{number}.jpg", photo(number + 10 * (split == "train")))
+            labels = ids(*values) if split == "train" else ids(0, 1, 2)
+            write(root / f"{split}_annotation" / f"{number}.png", indexed(labels))
+    write(root / "classes.txt", "ground\nroof\ntree\n")
+    write(
+        root / "label_map/train_label_map.json",
+        label_map if isinstance(label_map, str) else json.dumps(label_map),
+    )
+    return root
+
+
+def test_a_label_map_is_shown_as_the_table_that_it_makes(tmp_path: Path, checked: Checked) -> None:
+    """The documentation's own map turns pixel values 5, 0 and 2 into 0, 1 and 2."""
+    report = checked(channels(tmp_path / "set", {"map": {"0": 5, "1": 0, "2": 2}}, 5, 0, 2, 255))
+    assert report.label_tables == {"train": {0: 1, 2: 2, 5: 0, 255: 255}}
+    assert report.class_ids == (0, 1, 2)
+    assert report.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("label_map", "values", "fault"),
+    [
+        (
+            {"map": {"50": 0, "0": 1, "20": 2}},
+            (0, 20, 50),
+            ("label_map_backwards", "pixel value 0 is 50, 1 is 0, 2 is 20"),
+        ),
+        ({"map": {"0": 50}}, (50, 20), ("label_map_incomplete", "pixel value 20")),
+        ({"scale": "3"}, (0, 3, 6, 255), ("scale_with_255", "The scale is 3")),
+        ({"scale": 0}, (0, 1, 2), ("label_map_unreadable", "The scale is 0")),
+        ({"maps": {}}, (0, 1, 2), ("label_map_unreadable", "It has maps")),
+        ({"map": {"0": 5, "1": 5}}, (0, 1, 2), ("label_map_unreadable", "Pixel value 5 has two labels")),
+        ("no json", (0, 1, 2), ("label_map_unreadable", "Expecting value")),
+    ],
+)
+def test_a_wrong_label_map_is_found(
+    tmp_path: Path, checked: Checked, label_map: object, values: tuple[int, ...], fault: tuple[str, str]
+) -> None:
+    """A map written backwards, one that leaves values out, a scale with 255, and what is no map, each by its code."""
+    report = checked(channels(tmp_path / "set", label_map, *values))
+    found = [one for one in report.problems if one.code == fault[0]]
+    assert [one.path for one in found] == ["label_map/train_label_map.json"]
+    assert fault[1] in found[0].message
+    assert not report.usable
+
+
+def test_a_scale_divides_and_rounds_down(tmp_path: Path, checked: Checked) -> None:
+    """Scale 3 makes 0, 3 and 6 into 0, 1 and 2, as the documentation has it."""
+    report = checked(channels(tmp_path / "set", {"scale": 3}, 0, 3, 6))
+    assert report.label_tables == {"train": {0: 0, 3: 1, 6: 2}}
+    assert report.usable
+
+
+def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
+    """A set without validation cannot be trained on."""
+    (voc / VAL_LIST).write_text("")
+    assert counted(checked(voc).problems)["split_empty"] == 1
+
+
+def test_every_rule_has_a_fault_that_breaks_it() -> None:
+    """No code is in the table that no test plants, but for the one of objects in S3."""
+    planted = {code for plant in PLANTS for code in plant.found}
+    planted |= {"label_map_backwards", "label_map_incomplete", "scale_with_255", "label_map_unreadable"}
+    assert RULES.keys() - planted == {"channel", "split_empty"}
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
+def test_faults_in_a_copy_of_a_real_set_are_found(tmp_path: Path, checked: Checked) -> None:
+    """One fault of each kind among 130 real pairs: each is found at its file, nothing else, and no file changes."""
+    root = tmp_path / "camvid"
+    shutil.copytree(CAMVID, root)
+    names = (root / "ImageSets/Segmentation/train.txt").read_text().split()
+    photos = [f"JPEGImages/{name}.jpg" for name in names]
+    labels = [f"SegmentationClass/{name}.png" for name in names]
+    with Image.open(root / labels[8]) as image:
+        ids_of_one = np.asarray(image)
+    (root / photos[0]).unlink()
+    (root / labels[1]).unlink()
+    cut(photos[2])(root)
+    cut(labels[3])(root)
+    write(root / photos[4], b"no picture")
+    write(root / labels[5], b"no picture")
+    with Image.open(root / photos[6]) as image:
+        write(root / photos[6], encoded(image.convert("RGB"), "PNG"))
+    with Image.open(root / labels[7]) as image:
+        write(root / labels[7], encoded(image.convert("RGB"), "PNG"))
+    write(root / labels[8], encoded(Image.fromarray(ids_of_one.astype(np.uint16)), "PNG"))
+    write(root / labels[9], encoded(Image.fromarray(np.where(ids_of_one == 3, 11, ids_of_one)), "PNG"))
+    write(root / labels[10], encoded(Image.fromarray(ids_of_one[:-1]), "PNG"))
+    shutil.copy(root / photos[12], root / photos[11])
+    before = digests(root)
+    found = {one.code: one.path for one in checked(root).problems}
+    assert found == {
+        "photo_missing": labels[0],
+        "mask_missing": photos[1],
+        "photo_truncated": photos[2],
+        "mask_truncated": labels[3],
+        "photo_unreadable": photos[4],
+        "mask_unreadable": labels[5],
+        "photo_not_jpeg": photos[6],
+        "mask_rgb": labels[7],
+        "mask_16bit": labels[8],
+        "class_out_of_range": labels[9],
+        "sizes_differ": labels[10],
+        "photo_twice": photos[12],
+    }
+    assert len(checked(root).problems) == len(found)
+    assert digests(root) == before

@@ -1,0 +1,247 @@
+"""Folders of every kind, read: which photograph belongs to which mask, on which side, and what the classes are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+import pytest
+
+from core.classes import VOC
+from core.datasets.check import check, processes
+from core.datasets.names import read_names
+from core.datasets.problems import counted
+from core.datasets.read import read_dataset
+from core.datasets.report import LayoutReport
+from core.datasets.source import Splitting
+from core.errors import InputError
+from tests.support.dataset import (
+    CAMVID,
+    COLORS,
+    NAMES,
+    digests,
+    ids,
+    indexed,
+    painted,
+    photo,
+    write,
+)
+
+Checked = Callable[[Path], LayoutReport]
+LABELMAP = (
+    "# label:color_rgb:parts:actions\nground:10,20,30::\nroof:200,0,0::\nvoid:1,2,3::\ntree:0,200,0::\n"
+)
+
+
+def names_of(root: Path, split: str, **options: Splitting) -> list[str]:
+    return [sample.name for sample in read_dataset(root, **options).samples if sample.split == split]
+
+
+def test_a_pascal_voc_folder_is_read_by_its_lists(voc: Path, checked: Checked) -> None:
+    """The lists say what is trained with; names come from classes.txt, colours from the masks' own palette."""
+    report = checked(voc)
+    assert report.kind == "pascal voc"
+    assert dict(report.counts) == dict.fromkeys(("train", "train_annotation"), 6) | dict.fromkeys(
+        ("validation", "validation_annotation"), 2
+    )
+    assert report.classes is not None
+    assert (report.classes.names, report.classes.colors) == (NAMES, COLORS)
+    assert report.sizes == (((12, 8), 8),)
+    assert report.num_training_samples == 6
+
+
+def test_the_histogram_counts_images_and_pixels(voc: Path, checked: Checked) -> None:
+    """Each class is counted by the images that show it and by its pixels, on each side; 255 has a row of its own."""
+    write(voc / "SegmentationClass/tile_0.png", indexed(ids(1)))
+    rows = {row.name: row for row in checked(voc).histogram}
+    assert list(rows) == [*NAMES, "ignore"]
+    assert (rows["roof"].images, rows["roof"].pixels) == (
+        {"train": 6, "validation": 2},
+        {"train": 5 * 24 + 96, "validation": 48},
+    )
+    assert (rows["tree"].images["train"], rows["ignore"].pixels["train"]) == (5, 120)
+
+
+def test_pairs_are_filtered_by_class_and_by_problem(voc: Path, checked: Checked) -> None:
+    """The pairs that show a class, and those that have a problem, are found again."""
+    write(voc / "SegmentationClass/tile_0.png", indexed(ids(0, 1)))
+    write(voc / "JPEGImages/tile_1.jpg", photo(70, "PNG"))
+    report = checked(voc)
+    assert len(list(report.select(class_id=2))) == 7
+    assert [one.sample.name for one in report.select(code="photo_not_jpeg")] == ["tile_1"]
+
+
+def test_a_set_may_lie_deeper_down(voc: Path, tmp_path: Path) -> None:
+    """VOCdevkit/VOC2012 is found from above."""
+    target = tmp_path / "devkit/VOCdevkit/VOC2012"
+    target.parent.mkdir(parents=True)
+    voc.rename(target)
+    assert read_dataset(tmp_path / "devkit").root == target
+
+
+def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> None:
+    """Colours mean what labelmap.txt says, its void is ignored; one list called default is divided by the seed."""
+    (voc / "classes.txt").unlink()
+    write(voc / "labelmap.txt", LABELMAP)
+    for number in range(8):
+        write(voc / f"SegmentationClass/tile_{number}.png", painted(ids(0, 1, 2, 255)))
+    (voc / "ImageSets/Segmentation/val.txt").unlink()
+    (voc / "ImageSets/Segmentation/train.txt").rename(voc / "ImageSets/Segmentation/default.txt")
+    report = checked(voc)
+    assert report.classes is not None
+    assert report.classes.names == NAMES
+    assert report.class_ids == (0, 1, 2)
+    assert counted(report.problems) == {"mask_rgb": 6, "not_listed": 1}
+    assert (report.counts["train"], report.counts["validation"]) == (5, 1)
+
+
+def test_colours_of_one_mask_are_those_of_the_others_palette(voc: Path, checked: Checked) -> None:
+    """Where no file says what colours mean, the palette of the indexed masks does: the counts stay the same."""
+    before = checked(voc).histogram
+    write(voc / "SegmentationClass/tile_0.png", painted(ids(0, 1, 2, 0)))
+    mixed = checked(voc).histogram
+    write(voc / "SegmentationClass/tile_0.png", indexed(ids(0, 1, 2, 0)))
+    assert checked(voc).histogram == mixed != before
+
+
+def test_two_folders_are_divided_by_ratio_and_seed(tmp_path: Path) -> None:
+    """The same seed gives the same split, another one another; ends that programs hang on masks do not matter."""
+    for number in range(20):
+        write(tmp_path / f"images/{number:02}.jpg", photo(number))
+        write(tmp_path / f"masks/{number:02}_mask.png", indexed(ids(0, 1)))
+    first = names_of(tmp_path, "validation", splitting=Splitting(0.25, 1))
+    assert len(first) == 5
+    assert first == names_of(tmp_path, "validation", splitting=Splitting(0.25, 1))
+    assert first != names_of(tmp_path, "validation", splitting=Splitting(0.25, 2))
+    assert all(sample.mask for sample in read_dataset(tmp_path).samples)
+    with pytest.raises(InputError, match="share of validation is 1"):
+        Splitting(1.0)
+
+
+def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
+    """images/train and masks/train say themselves what they are for."""
+    for split, count in (("train", 3), ("val", 2)):
+        for number in range(count):
+            write(tmp_path / f"images/{split}/{number}.jpg", photo(number))
+            write(tmp_path / f"masks/{split}/{number}.png", indexed(ids(0, 1)))
+    assert names_of(tmp_path, "train") == ["train/0", "train/1", "train/2"]
+    assert names_of(tmp_path, "validation") == ["val/0", "val/1"]
+
+
+def manifest_line(number: int, mask: bool = True) -> str:
+    row: dict[str, object] = {"source-ref": f"s3://bucket/photos/{number}.jpg"}
+    colors = {
+        str(place): {"class-name": name, "hex-color": "#{:02x}{:02x}{:02x}".format(*color)}
+        for place, (name, color) in enumerate(zip(NAMES, COLORS, strict=True))
+    }
+    about = {"type": "groundtruth/semantic-segmentation", "internal-color-map": colors}
+    row |= {"roofs-ref": f"s3://bucket/out/masks/{number}.png"} if mask else {}
+    row["roofs-ref-metadata"] = about if mask else {"failure-reason": "no worker"}
+    return json.dumps(row)
+
+
+def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: Checked) -> None:
+    """The manifest pairs the files, its colour map names the classes; what has no copy or no mask is named."""
+    for number in range(6):
+        write(tmp_path / f"photos/{number}.jpg", photo(number))
+        write(tmp_path / f"masks/{number}.png", painted(ids(0, 1, 2)))
+    (tmp_path / "photos/4.jpg").unlink()
+    lines = [manifest_line(number, mask=number != 5) for number in range(6)]
+    write(tmp_path / "manifests/output/output.manifest", "\n".join(lines))
+    report = checked(tmp_path)
+    assert report.kind == "ground truth"
+    assert report.classes is not None
+    assert (report.classes.names, report.classes.colors) == (NAMES, COLORS)
+    assert counted(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
+    missing = [one for one in report.problems if one.code == "photo_missing"]
+    assert "s3://bucket/photos/4.jpg" in missing[0].message
+    assert missing[0].todo == "Copy it here, for example with: aws s3 cp s3://bucket/photos/4.jpg ."
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"source": 1}', '{"source-ref": "s3://b/a.jpg"}'])
+def test_a_broken_manifest_is_named_with_its_line(tmp_path: Path, line: str) -> None:
+    """The documentation's own example is no JSON; the line at fault is told."""
+    write(tmp_path / "output.manifest", f"{manifest_line(0)}\n{line}\n")
+    with pytest.raises(InputError, match=r"Line 2 of output\.manifest"):
+        read_dataset(tmp_path)
+
+
+def test_masks_without_names_are_numbered_in_their_own_colours(voc: Path, checked: Checked) -> None:
+    """Without a file of names there are as many classes as the largest id says; 21 are Pascal VOC's."""
+    (voc / "classes.txt").unlink()
+    report = checked(voc)
+    assert report.classes is not None
+    assert (report.named, report.classes.names[2], report.classes.colors) == (False, "class 2", COLORS)
+    for number in range(8):
+        write(voc / f"SegmentationClass/tile_{number}.png", indexed(ids(0, 20)))
+    found = checked(voc).classes
+    assert found is not None
+    assert found.names == VOC.names
+
+
+def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
+    """A file of names that is given counts instead of the set's own."""
+    write(tmp_path / "mine.txt", "a\nb\n")
+    names = read_dataset(voc, classes=tmp_path / "mine.txt").names
+    assert names.classes is not None
+    assert names.classes.names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no class"),
+        ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
+        ("a:1,2,300", "'a:1,2,300'"),
+        ("\n" * 2_000_000, "too large"),
+    ],
+)
+def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """No name, a colour twice, a colour beyond 255, a file that is no list: each is told with its line."""
+    write(tmp_path / "labelmap.txt", text)
+    with pytest.raises(InputError, match=said):
+        read_names(tmp_path / "labelmap.txt")
+
+
+def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
+    """The error names what the folder holds and what would be understood."""
+    write(tmp_path / "notes.txt", "x")
+    with pytest.raises(InputError, match=r"holds notes\.txt.*JPEGImages"):
+        read_dataset(tmp_path)
+    with pytest.raises(InputError, match="There is no folder"):
+        read_dataset(tmp_path / "nowhere")
+
+
+def test_other_processes_find_the_same(voc: Path, checked: Checked) -> None:
+    """A check over processes gives the report that one process gives, and tells how far it is."""
+    (voc / "JPEGImages/tile_0.jpg").write_bytes(b"x")
+    told: list[tuple[int, int]] = []
+    with processes() as executor:
+        report = check(read_dataset(voc), executor, on_progress=lambda *so_far: told.append(so_far))
+    assert report == checked(voc)
+    assert told[-1] == (8, 8)
+
+
+def test_a_check_can_be_cancelled(voc: Path, threads: Executor) -> None:
+    """What the progress raises ends the check."""
+
+    def stop(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(read_dataset(voc), threads, on_progress=stop)
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
+def test_a_real_set_is_found_good(checked: Checked) -> None:
+    """CamVid's sample: 100 and 30 pairs, eleven classes in its own colours, all of them on both sides."""
+    before = digests(CAMVID)
+    report = checked(CAMVID)
+    assert report.problems == ()
+    assert (report.counts["train"], report.counts["validation"]) == (100, 30)
+    assert report.class_ids == tuple(range(11))
+    assert report.classes is not None
+    assert (report.classes.names[0], report.classes.colors[0]) == ("sky", (128, 128, 128))
+    assert digests(CAMVID) == before

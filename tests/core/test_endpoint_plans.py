@@ -1,0 +1,433 @@
+"""Changes of endpoints as values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from core.classes import Classes
+from core.cost import shipped_prices
+from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
+from core.endpoint_plans import (
+    Upload,
+    VariantChange,
+    clean_up,
+    plan_autoscale,
+    plan_delete,
+    plan_deploy,
+    plan_scale,
+    plan_stop_autoscale,
+    plan_update,
+    spec_of,
+)
+from core.endpoint_spec import EndpointSpec
+from core.endpoints import EndpointConfig, config_from, endpoint_from, with_config
+from core.errors import InputError
+from core.plans import Plan
+
+PRICES = shipped_prices("us-east-1")
+CREATED = datetime(2026, 11, 22, tzinfo=UTC)
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+ROLE = "arn:aws:iam::123456789012:role/Server"
+URI = "s3://bucket/roads-8/output/model.tar.gz"
+SPEC = EndpointSpec("roads", ROLE, "ml.g4dn.xlarge", IMAGE, URI, job="roads-8")
+
+
+def row(name: str, model: str = "m1", kind: str = "ml.g4dn.xlarge", **more: Any) -> dict[str, Any]:
+    return {
+        "VariantName": name,
+        "ModelName": model,
+        "InstanceType": kind,
+        "InitialInstanceCount": 1,
+        "InitialVariantWeight": 1.0,
+        **more,
+    }
+
+
+def config(*rows: dict[str, Any], name: str = "roads-config") -> EndpointConfig:
+    return config_from(
+        {"EndpointConfigName": name, "CreationTime": CREATED, "ProductionVariants": rows, "KmsKeyId": "key"}
+    )
+
+
+def detail(
+    *rows: dict[str, Any], name: str = "roads", status: str = "InService", **values: Any
+) -> EndpointDetail:
+    """An endpoint that runs what its configuration asks for."""
+    rows = rows or (row("AllTraffic"),)
+    found = config(*rows)
+    record = {
+        "EndpointName": name,
+        "EndpointArn": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{name}",
+        "EndpointStatus": status,
+        "EndpointConfigName": found.name,
+        "CreationTime": CREATED,
+        "Tags": [{"Key": "segdeck:job", "Value": "roads-7"}],
+        "ProductionVariants": [
+            {
+                "VariantName": asked["VariantName"],
+                "CurrentWeight": asked["InitialVariantWeight"],
+                "DesiredWeight": asked["InitialVariantWeight"],
+                "CurrentInstanceCount": asked["InitialInstanceCount"],
+                "DesiredInstanceCount": asked["InitialInstanceCount"],
+            }
+            for asked in rows
+        ],
+    }
+    models = tuple(
+        Model(model, "arn", IMAGE, f"s3://bucket/{model}/model.tar.gz", ROLE, CREATED)
+        for model in found.models
+    )
+    return replace(EndpointDetail(with_config(endpoint_from(record), found), found, models), **values)
+
+
+def calls(plan: Plan) -> list[str]:
+    return [step.operation for step in plan.steps]
+
+
+def test_a_deploy_makes_model_configuration_and_endpoint() -> None:
+    """A deploy is three calls that name each other, with a price by the hour and what it means to leave it."""
+    plan = plan_deploy(SPEC, PRICES, warnings=("Look.",))
+    model, configuration, endpoint = plan.steps
+    assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert configuration.params["ProductionVariants"][0]["ModelName"] == model.params["ModelName"]
+    assert endpoint.params["EndpointConfigName"] == configuration.params["EndpointConfigName"]
+    assert endpoint.params["Tags"] == [{"Key": "segdeck:job", "Value": "roads-8"}]
+    assert (plan.verb, plan.target, plan.warnings[0]) == ("deploy", "roads", "Look.")
+    assert "whether anybody calls it or not" in plan.warnings[-1]
+    text = str(plan)
+    assert "$0.74 an hour, $537.57 a month, $6,450.86 a year" in text
+    assert "AllTraffic on 1 × ml.g4dn.xlarge, weight 1" in text
+
+
+def test_the_same_deploy_is_the_same_plan() -> None:
+    """The same spec gives the same plan, names included; another artifact gives another model and configuration."""
+    again = plan_deploy(replace(SPEC, tags={}), PRICES)
+    assert plan_deploy(SPEC, PRICES) == again
+    other = plan_deploy(SPEC.with_model(IMAGE, "s3://bucket/other/model.tar.gz"), PRICES)
+    assert other.steps[0].params["ModelName"] != again.steps[0].params["ModelName"]
+    assert other.steps[1].params["EndpointConfigName"] != again.steps[1].params["EndpointConfigName"]
+
+
+def test_a_model_that_is_there_is_not_made() -> None:
+    """A deploy of a SageMaker Model makes no other one."""
+    plan = plan_deploy(EndpointSpec("roads", "", "ml.c5.xlarge", model="m1"), PRICES)
+    assert calls(plan) == ["CreateEndpointConfig", "CreateEndpoint"]
+
+
+def test_a_local_artifact_and_its_classes_are_uploaded_first() -> None:
+    """A file and class names go to S3 first, never over another object, and the endpoint is told where they lie."""
+    upload = Upload("/tmp/model.tar.gz", URI, 12_345_678, "ab" * 32)
+    plan = plan_deploy(SPEC, PRICES, upload=upload, classes=Classes.numbered(2))
+    assert calls(plan)[:3] == ["PutObject", "PutObject", "CreateModel"]
+    artifact, classes = plan.steps[:2]
+    assert artifact.params == {
+        "Bucket": "bucket",
+        "Key": "roads-8/output/model.tar.gz",
+        "Filename": "/tmp/model.tar.gz",
+        "Metadata": {"sha256": "ab" * 32},
+        "IfNoneMatch": "*",
+    }
+    assert "12.3 MB" in artifact.what
+    assert (classes.params["Key"], classes.params["IfNoneMatch"]) == ("roads-8/output/classes.json", "*")
+    tags = {tag["Key"]: tag["Value"] for tag in plan.steps[-1].params["Tags"]}
+    assert tags["segdeck:classes"] == "s3://bucket/roads-8/output/classes.json"
+
+
+def test_a_bad_spec_gives_no_plan() -> None:
+    """What cannot be deployed has no plan, and all that is wrong is told."""
+    with pytest.raises(InputError, match=r"'_'.*name of the endpoint.*families c5"):
+        plan_deploy(replace(SPEC, name="_", instance_type="ml.p2.xlarge"), PRICES)
+
+
+def test_an_unknown_price_is_a_warning() -> None:
+    """A deploy without a known price says so."""
+    plan = plan_deploy(SPEC, replace(PRICES, hosting={}))
+    assert "No price is known for ml.g4dn.xlarge" in plan.warnings[0]
+    assert "Price: unknown" in str(plan)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        plan_deploy(SPEC, PRICES, classes=Classes.numbered(3)),
+        plan_deploy(SPEC, replace(PRICES, hosting={})),
+        plan_delete([detail()], Users()),
+    ],
+)
+def test_a_plan_can_be_written_down_and_read_again(plan: Plan) -> None:
+    """What a plan's JSON says is enough to have the plan again."""
+    assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_an_update_gives_a_variant_another_model() -> None:
+    """An update makes model and configuration, moves the endpoint, notes the lineage, and says what stays behind."""
+    now = detail()
+    plan = plan_update(now, spec_of(now).with_model(IMAGE, URI, job="roads-8"), PRICES)
+    assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"]
+    _, configuration, update, tags = plan.steps
+    assert configuration.params["KmsKeyId"] == "key"
+    assert update.params["EndpointConfigName"] == configuration.params["EndpointConfigName"] != "roads-config"
+    assert tags.params["Tags"] == [{"Key": "segdeck:job", "Value": "roads-8"}]
+    assert any("roads-config and the model m1 stay," in text for text in plan.warnings)
+    assert "roads-config" in plan.undo
+
+
+def test_an_update_keeps_what_it_was_not_asked_to_change() -> None:
+    """The other variants keep the weights and instances they have been given since, and their models."""
+    now = detail(row("a"), row("b", "m2", InitialVariantWeight=3.0))
+    scaled = replace(now.endpoint.variants[1], desired_weight=5.0, desired_count=4)
+    now = replace(now, endpoint=replace(now.endpoint, variants=(now.endpoint.variants[0], scaled)))
+    plan = plan_update(now, replace(spec_of(now, "a"), instance_type="ml.c5.xlarge"), PRICES)
+    assert calls(plan) == ["CreateEndpointConfig", "UpdateEndpoint"]
+    first, second = plan.steps[0].params["ProductionVariants"]
+    assert (first["InstanceType"], first["ModelName"]) == ("ml.c5.xlarge", "m1")
+    assert (second["InitialVariantWeight"], second["InitialInstanceCount"]) == (5.0, 4)
+    assert plan.price is not None
+    assert str(plan.price.per_hour) == "$3.15"
+
+
+def test_another_machine_loses_what_belongs_to_the_old_one() -> None:
+    """Settings of a kind of machine are kept with it, and dropped with it."""
+    now = detail(row("AllTraffic", VolumeSizeInGB=30, RoutingConfig={"RoutingStrategy": "RANDOM"}))
+    bigger = plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    assert bigger.steps[0].params["ProductionVariants"][0]["VolumeSizeInGB"] == 30
+    other = plan_update(now, replace(spec_of(now), instance_type="ml.c5.xlarge"), PRICES)
+    assert set(other.steps[0].params["ProductionVariants"][0]) == {*row("a"), "RoutingConfig"}
+
+
+def test_another_machine_ends_autoscaling() -> None:
+    """AWS refuses another instance type while a variant is scaled automatically: that is ended first, and told."""
+    now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
+    plan = plan_update(now, replace(spec_of(now), instance_type="ml.c5.xlarge"), PRICES)
+    assert calls(plan) == ["CreateEndpointConfig", "DeregisterScalableTarget", "UpdateEndpoint"]
+    assert "no longer scaled" in plan.warnings[0]
+    more = plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    assert calls(more) == ["CreateEndpointConfig", "UpdateEndpoint"]
+
+
+def test_weights_are_not_set_back_by_an_update() -> None:
+    """An update to just what the configuration said before it was scaled is refused: AWS would see no new one."""
+    first = plan_deploy(SPEC, PRICES).steps[1].params
+    now = detail(*first["ProductionVariants"])
+    asked = config_from({**first, "CreationTime": CREATED})
+    scaled = replace(now.endpoint.variants[0], desired_count=3)
+    now = replace(now, config=asked, endpoint=replace(now.endpoint, variants=(scaled,)))
+    with pytest.raises(InputError, match="changed by scaling"):
+        plan_update(now, replace(spec_of(now), instance_count=1, job="roads-7"), PRICES)
+
+
+def test_a_new_name_is_a_variant_more() -> None:
+    """A variant whose name is not there yet comes beside the others; the endpoint's own lineage stays."""
+    now = detail()
+    beside = replace(spec_of(now), variant="next", weight=0.25).with_model(IMAGE, URI, job="roads-8")
+    plan = plan_update(now, beside, PRICES)
+    assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+    rows = plan.steps[1].params["ProductionVariants"]
+    assert [(one["VariantName"], one["InitialVariantWeight"]) for one in rows] == [
+        ("AllTraffic", 1.0),
+        ("next", 0.25),
+    ]
+
+
+def test_names_alone_are_noted_without_a_move() -> None:
+    """New class names of the same model need no new configuration."""
+    now = detail()
+    plan = plan_update(now, replace(spec_of(now), classes_uri="s3://bucket/classes.json"), PRICES)
+    assert calls(plan) == ["AddTags"]
+
+
+def test_an_update_that_changes_nothing_is_no_plan() -> None:
+    """There is no update to what is there already, of what cannot be read, or of a variant that is not there."""
+    now = detail()
+    with pytest.raises(InputError, match="would change"):
+        plan_update(now, spec_of(now), PRICES)
+    with pytest.raises(InputError, match=r"cannot be read\. Denied\."):
+        spec_of(replace(now, config=None, notes=("Denied.",)))
+    with pytest.raises(InputError, match=r"no variant 'b'.*AllTraffic"):
+        spec_of(now, "b")
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [("Updating", "Wait"), ("Creating", "Wait"), ("Failed", "Delete it"), ("Deleting", "deploy")],
+)
+def test_nothing_is_changed_while_aws_is_at_work(status: str, advice: str) -> None:
+    """An endpoint that is being changed, or has failed, is neither updated nor scaled."""
+    now = detail(status=status)
+    with pytest.raises(InputError, match=advice):
+        plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    with pytest.raises(InputError, match=advice):
+        plan_scale(now.endpoint, [VariantChange("AllTraffic", count=2)], PRICES)
+
+
+def test_weights_and_counts_are_one_call() -> None:
+    """Scaling is one call with what changes alone, the price afterwards, and the way back."""
+    now = detail(row("a"), row("b", kind="ml.c5.xlarge")).endpoint
+    plan = plan_scale(now, [VariantChange("a", weight=0.2), VariantChange("b", count=3)], PRICES)
+    (step,) = plan.steps
+    assert step.operation == "UpdateEndpointWeightsAndCapacities"
+    assert step.params["DesiredWeightsAndCapacities"] == [
+        {"VariantName": "a", "DesiredWeight": 0.2},
+        {"VariantName": "b", "DesiredInstanceCount": 3},
+    ]
+    assert plan.price is not None
+    assert str(plan.price.per_hour) == "$1.35"
+    assert plan.undo == ("scale it back: a on 1 × ml.g4dn.xlarge, weight 1; b on 1 × ml.c5.xlarge, weight 1.")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (VariantChange("c", weight=1), "no variant 'c'"),
+        (VariantChange("a", weight=1.0), "would change"),
+        (VariantChange("a"), "would change"),
+        (VariantChange("a", weight=0), "All weights"),
+        (VariantChange("a", weight=-1), "from 0 up"),
+        (VariantChange("a", weight=float("inf")), "from 0 up"),
+        (VariantChange("a", count=0), "1 to 100"),
+        (VariantChange("a", count=101), "1 to 100"),
+    ],
+)
+def test_what_cannot_be_scaled_is_no_plan(change: VariantChange, said: str) -> None:
+    """A variant that is not there, a weight or a count that cannot be, and no change at all are errors."""
+    with pytest.raises(InputError, match=said):
+        plan_scale(detail(row("a")).endpoint, [change], PRICES)
+
+
+def test_autoscaling_is_a_range_and_a_goal() -> None:
+    """Autoscaling registers the variant, sets its goal, and costs what the most instances cost."""
+    now = detail().endpoint
+    plan = plan_autoscale(now, Scaling("AllTraffic", 1, 3, 60.0), PRICES)
+    register, policy = plan.steps
+    assert calls(plan) == ["RegisterScalableTarget", "PutScalingPolicy"]
+    assert register.params == {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": "endpoint/roads/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        "MinCapacity": 1,
+        "MaxCapacity": 3,
+    }
+    assert policy.params["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60.0
+    assert plan.price is not None
+    assert (str(plan.price.per_hour), "$0.74 an hour" in plan.warnings[0]) == ("$2.21", True)
+    assert calls(plan_stop_autoscale(now, "AllTraffic")) == ["DeregisterScalableTarget"]
+
+
+@pytest.mark.parametrize(
+    "scaling",
+    [
+        Scaling("AllTraffic", 0, 3, 60.0),
+        Scaling("AllTraffic", 3, 1, 60.0),
+        Scaling("AllTraffic", 1, 101, 60.0),
+        Scaling("AllTraffic", 1, 3, None),
+        Scaling("AllTraffic", 1, 3, 0.0),
+        Scaling("b", 1, 3, 60.0),
+    ],
+)
+def test_a_range_that_cannot_be_is_no_plan(scaling: Scaling) -> None:
+    """A range upside down or out of bounds, no goal, and a variant that is not there are errors."""
+    with pytest.raises(InputError):
+        plan_autoscale(detail().endpoint, scaling, PRICES)
+
+
+def test_a_delete_takes_all_and_says_what_stays() -> None:
+    """A delete ends autoscaling, deletes the endpoint, waits for its end, and takes configuration and model along."""
+    now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
+    old = Users(old_configs={"roads": ("roads-0a0a0a0a",)}, old_models={"roads": ("roads-0b0b0b0b",)})
+    plan = plan_delete([now], old)
+    assert calls(plan) == [
+        "DeregisterScalableTarget",
+        "DeleteEndpoint",
+        "DescribeEndpoint",
+        "DeleteEndpointConfig",
+        "DeleteEndpointConfig",
+        "DeleteModel",
+        "DeleteModel",
+    ]
+    assert plan.steps[2].then == "endpoint_deleted"
+    assert [step.params["ModelName"] for step in plan.steps[-2:]] == ["m1", "roads-0b0b0b0b"]
+    assert plan.warnings == ("The artifact s3://bucket/m1/model.tar.gz stays in S3.",)
+
+
+def test_what_others_use_stays() -> None:
+    """A configuration or model that something else uses stays, and is named with its users."""
+    users = Users(
+        configs={"roads-config": ("the endpoint lakes",)},
+        models={"m1": ("the endpoint lakes", "the configuration spare")},
+    )
+    plan = plan_delete([detail()], users)
+    assert calls(plan) == ["DeleteEndpoint", "DescribeEndpoint"]
+    assert plan.warnings[1:] == (
+        "The configuration roads-config stays: it is used by the endpoint lakes too.",
+        "The model m1 stays: it is used by the endpoint lakes and the configuration spare too.",
+    )
+    blind = plan_delete([detail()], Users(blind="The endpoints may not be listed."))
+    assert calls(blind) == ["DeleteEndpoint", "DescribeEndpoint"]
+    assert "roads-config, m1" in blind.warnings[1]
+
+
+def test_many_are_deleted_at_once() -> None:
+    """Several endpoints go side by side: all are deleted, then all waited for, then what they shared goes once."""
+    plan = plan_delete([detail(), detail(name="lakes")], Users())
+    assert plan.target == "roads, lakes"
+    assert calls(plan) == [
+        *["DeleteEndpoint"] * 2,
+        *["DescribeEndpoint"] * 2,
+        "DeleteEndpointConfig",
+        "DeleteModel",
+    ]
+
+
+def test_only_one_at_rest_is_deleted() -> None:
+    """An endpoint AWS is at work on is not deleted; one that goes already is waited for; a failed one goes."""
+    with pytest.raises(InputError, match="being updated"):
+        plan_delete([detail(status="Updating")], Users())
+    with pytest.raises(InputError, match="No endpoint is chosen"):
+        plan_delete([], Users())
+    assert calls(plan_delete([detail(status="Deleting")], Users()))[0] == "DescribeEndpoint"
+    assert calls(plan_delete([detail(status="Failed")], Users()))[0] == "DeleteEndpoint"
+    unread = replace(detail(), config=None, models=())
+    assert "may stay" in plan_delete([unread], Users()).warnings[-1]
+
+
+def test_a_cut_deploy_is_cleaned_up_from_its_end() -> None:
+    """What a cut deploy made goes in reverse; what was there before, what was not begun, and uploads stay."""
+    plan = plan_deploy(SPEC, PRICES, classes=Classes.numbered(2))
+    cleaning = clean_up(plan, ["done", "already", "recovered", "start"])
+    assert calls(cleaning) == [
+        "DescribeEndpoint",
+        "DeleteEndpoint",
+        "DescribeEndpoint",
+        "DeleteEndpointConfig",
+    ]
+    assert (cleaning.steps[0].then, cleaning.verb) == ("endpoint_settled", "clean up")
+    assert "Write the class names" in cleaning.warnings[0]
+    assert calls(clean_up(plan, ["already", "done", None, None])) == ["DeleteModel"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "states"),
+    [
+        (plan_delete([detail()], Users()), ["done", "start", None, None]),
+        (
+            plan_update(detail(), replace(spec_of(detail()), instance_count=2), PRICES),
+            ["done", "start"],
+        ),
+        (plan_deploy(SPEC, PRICES), ["already", None, None]),
+    ],
+)
+def test_what_can_only_be_finished_is_not_cleaned_up(plan: Plan, states: list[Any]) -> None:
+    """A delete, an update that moves the endpoint already, and a plan that made nothing cannot be cleaned up."""
+    with pytest.raises(InputError, match=r"clean(ed)? up"):
+        clean_up(plan, states)
+
+
+def test_an_update_cut_before_its_move_is_cleaned_up() -> None:
+    """As long as the endpoint was not told to move, a new configuration and model can go."""
+    now = detail()
+    plan = plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
+    assert calls(clean_up(plan, ["done", "start"])) == ["DeleteEndpointConfig", "DeleteModel"]

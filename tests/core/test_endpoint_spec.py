@@ -1,0 +1,149 @@
+"""Endpoints as somebody asks for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from core.cost import shipped_prices
+from core.endpoint_spec import (
+    HOSTING_INSTANCES,
+    EndpointSpec,
+    check_spec,
+    config_request,
+    derived_name,
+    endpoint_name,
+    endpoint_tags,
+    is_derived,
+    model_request,
+    processor,
+    processor_in_words,
+    tag_rows,
+    variant_request,
+)
+
+SPEC = EndpointSpec(
+    name="roads",
+    role_arn="arn:aws:iam::123456789012:role/Server",
+    instance_type="ml.g4dn.xlarge",
+    image="811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1",
+    model_uri="s3://bucket/roads-8/output/model.tar.gz",
+    job="roads-8",
+)
+
+
+def test_a_good_spec_has_no_problems() -> None:
+    """A spec with an artifact, an image and a role can be deployed, and so can one with a model that is there."""
+    assert check_spec(SPEC) == ()
+    there = replace(SPEC, model="roads-model", image="", model_uri="", role_arn="")
+    assert check_spec(there) == ()
+    assert there.model_name == "roads-model"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": ""}, "name of the endpoint is ''"),
+        ({"name": "roads_8"}, "letters, digits and hyphens"),
+        ({"name": "-roads"}, "no hyphen"),
+        ({"name": "roads-"}, "no hyphen"),
+        ({"name": "r" * 64}, "1 to 63"),
+        ({"name": "a" + "-" * 62 + "b"}, "1 to 63"),
+        ({"variant": "All Traffic"}, "name of the variant"),
+        ({"model": "no_model"}, "name of the model"),
+        ({"model_uri": ""}, "artifact is ''"),
+        ({"model_uri": "s3://bucket/model.zip"}, "model.tar.gz"),
+        ({"model_uri": "https://bucket/model.tar.gz"}, "s3://bucket/model.tar.gz"),
+        ({"image": ""}, "no container image"),
+        ({"role_arn": "Server"}, "arn:aws:iam::123456789012:role/NAME"),
+        ({"instance_type": "ml.p2.xlarge"}, "CPU instances of the families c5, m5 and GPU instances"),
+        ({"instance_type": "g4dn.xlarge"}, "cannot be served on 'g4dn.xlarge'"),
+        ({"instance_count": 0}, "0 instances are asked for; give 1 to 100"),
+        ({"instance_count": 101}, "101 instances"),
+        ({"weight": -1.0}, "weight is -1.0"),
+        ({"weight": float("nan")}, "weight is nan"),
+        ({"classes_uri": "s3://bucket/sch\u00f6n&gut.json"}, "tag segdeck:classes"),
+        ({"tags": {"team": "x" * 257}}, "tag team"),
+    ],
+)
+def test_a_bad_spec_says_what_to_do(change: dict[str, Any], said: str) -> None:
+    """What cannot be deployed is told with the value found and the value wanted."""
+    (problem,) = check_spec(replace(SPEC, **change))
+    assert said in problem
+
+
+def test_all_that_is_wrong_is_told() -> None:
+    """Every problem of a spec is told at once."""
+    assert len(check_spec(replace(SPEC, name="_", instance_type="", instance_count=0))) == 3
+
+
+def test_every_instance_to_choose_can_be_served_on_and_has_a_price() -> None:
+    """What a form offers is supported, says whether it is CPU or GPU, and has a price in the shipped table."""
+    prices = shipped_prices("us-east-1")
+    for kind in HOSTING_INSTANCES:
+        assert processor_in_words(kind).startswith(str(processor(kind)))
+        assert prices.per_hour(kind, "hosting") is not None
+    assert (processor("ml.c5.large"), processor("ml.p3.2xlarge")) == ("CPU", "GPU")
+    assert (processor("ml.g6.xlarge"), processor_in_words("ml.g6.xlarge")) == (None, "")
+
+
+def test_names_follow_from_what_they_hold() -> None:
+    """The same model and configuration always have the same names; another content has another name."""
+    assert model_request(SPEC)["ModelName"] == model_request(replace(SPEC, job="x"))["ModelName"]
+    other = SPEC.with_model(SPEC.image, "s3://bucket/roads-9/output/model.tar.gz", job="roads-9")
+    assert (other.job, other.classes_uri) == ("roads-9", "")
+    config, moved = (
+        config_request("roads", {"ProductionVariants": [variant_request(spec)]}) for spec in (SPEC, other)
+    )
+    assert config["EndpointConfigName"] != moved["EndpointConfigName"]
+    assert config == config_request("roads", config)
+    for name in (SPEC.model_name, other.model_name, config["EndpointConfigName"]):
+        assert is_derived(name, "roads")
+    assert SPEC.model_name != other.model_name
+    assert not is_derived("roads-v2", "roads")
+    assert not is_derived(SPEC.model_name, "road")
+
+
+def test_a_derived_name_is_never_too_long() -> None:
+    """A name made of the longest endpoint's name keeps to 63 characters, and ends in no double hyphen."""
+    base = "r" * 53 + "-" + "s" * 9
+    name = derived_name(base, {})
+    assert (len(name), is_derived(name, base)) == (62, True)
+    assert "--" not in name
+
+
+def test_the_requests_are_those_of_aws() -> None:
+    """A spec becomes AWS's own parameters; lineage travels as tags, and empty ones are not sent."""
+    spec = replace(SPEC, environment={"A": "1"}, tags={"team": "maps"})
+    assert model_request(spec) == {
+        "ModelName": spec.model_name,
+        "PrimaryContainer": {
+            "Image": spec.image,
+            "ModelDataUrl": spec.model_uri,
+            "Environment": {"A": "1"},
+        },
+        "ExecutionRoleArn": spec.role_arn,
+        "Tags": [{"Key": "segdeck:job", "Value": "roads-8"}],
+    }
+    assert tag_rows(endpoint_tags(spec)) == [
+        {"Key": "segdeck:job", "Value": "roads-8"},
+        {"Key": "team", "Value": "maps"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("base", "suffix", "expected"),
+    [
+        ("roads_8 (best)", "", "roads-8-best"),
+        ("---", "", "endpoint"),
+        ("r" * 80, "2", "r" * 61 + "-2"),
+        ("straße", "", "stra-e"),
+    ],
+)
+def test_any_text_gives_a_name(base: str, suffix: str, expected: str) -> None:
+    """Any text, such as a job's name, gives a valid name of an endpoint."""
+    name = endpoint_name(base, suffix)
+    assert name == expected
+    assert not check_spec(replace(SPEC, name=name))

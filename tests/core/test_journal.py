@@ -1,0 +1,187 @@
+"""Plans under way, written down."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError, SettingsError
+from core.journal import Journal
+from core.plans import ApiCall, Plan
+
+STEPS = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
+PLAN = Plan("deploy", "roads", STEPS, None, ("Look.",), "delete it.")
+NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal whose clock goes on by a second with each look."""
+    times = iter(NOW + timedelta(seconds=number) for number in range(1000))
+    return Journal(tmp_path / "state", lambda: next(times), "ada")
+
+
+def only(journal: Journal) -> Path:
+    (path,) = journal.folder.iterdir()
+    return path
+
+
+def test_a_plan_that_ended_is_kept_with_who_and_when(journal: Journal) -> None:
+    """An entry says who did what, when, with what outcome; one that is done is not offered."""
+    assert journal.entries() == journal.unfinished() == ()
+    with journal.begin(PLAN, identity="arn", place="home") as record:
+        record.step(0, "start")
+        record.step(0, "done")
+        record.step(1, "already")
+        record.step(2, "recovered")
+        record.end("done")
+    (entry,) = journal.entries()
+    assert (entry.plan, entry.who, entry.begun_at.date(), entry.outcome) == (PLAN, "ada", NOW.date(), "done")
+    assert entry.states == ("done", "already", "recovered")
+    assert (entry.identity, entry.place) == ("arn", "home")
+    assert entry.ended_at is not None
+    assert entry.ended_at > entry.begun_at
+    assert journal.unfinished() == ()
+
+
+def test_a_plan_without_an_end_was_cut(journal: Journal) -> None:
+    """A plan whose process is gone is cut, and offered where something of it may be done."""
+    with journal.begin(PLAN) as record:
+        (entry,) = journal.entries()
+        assert (entry.outcome, entry.unfinished) == ("under way", False)
+        record.step(0, "start")
+    (entry,) = journal.unfinished()
+    assert (entry.outcome, entry.states, entry.ended_at) == ("cut", ("start", None, None), None)
+    with journal.begin(PLAN):
+        pass
+    assert [entry.unfinished for entry in journal.entries()] == [False, True]
+
+
+def test_a_refused_step_is_not_begun(journal: Journal) -> None:
+    """A plan whose first step was refused has done nothing, and is not offered; its error is kept."""
+    with journal.begin(PLAN) as record:
+        record.step(0, "start")
+        record.step(0, None)
+        record.end("failed", "Could not: no.")
+    (entry,) = journal.entries()
+    assert (entry.outcome, entry.error, entry.unfinished) == ("failed", "Could not: no.", False)
+
+
+def test_what_an_earlier_try_made_stays_ours(journal: Journal) -> None:
+    """A step that a second try finds there was made by the first: it is not taken for one that was there before."""
+    with journal.begin(PLAN) as record:
+        record.step(0, "start")
+        record.step(1, "already")
+        record.end("failed", "no")
+    (entry,) = journal.unfinished()
+    with journal.again(entry) as record:
+        assert journal.entries()[0].outcome == "under way"
+        record.step(0, "already")
+        record.step(1, "already")
+        record.step(2, "start")
+    (entry,) = journal.unfinished()
+    assert (entry.outcome, entry.states) == ("cut", ("done", "already", "start"))
+
+
+def test_two_do_not_take_up_the_same_plan(journal: Journal) -> None:
+    """A plan somebody is at, or has finished in the meantime, is not taken up."""
+    with journal.begin(PLAN) as record:
+        record.step(0, "done")
+    (entry,) = journal.unfinished()
+    with (
+        journal.again(entry),
+        pytest.raises(InputError, match="Somebody else is at it"),
+        journal.again(entry),
+    ):
+        pass
+    journal.leave(entry)
+    with pytest.raises(InputError, match="or was"), journal.again(entry):
+        pass
+    assert journal.entries()[0].outcome == "left"
+
+
+def test_of_many_who_look_and_take_up_at_once_one_wins(journal: Journal) -> None:
+    """However many try to take a cut plan up at the same time, one does."""
+    with journal.begin(PLAN) as record:
+        record.step(0, "done")
+    (entry,) = journal.unfinished()
+    won: list[str] = []
+    barrier = threading.Barrier(8)
+
+    def take() -> None:
+        barrier.wait()
+        try:
+            journal.cleaned_up(entry)
+        except InputError:
+            return
+        won.append("won")
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == ["won"]
+    assert journal.entries()[0].outcome == "cleaned up"
+
+
+def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
+    """A process may die over any byte of its file: what was whole before it is read, and can be taken up."""
+    with journal.begin(PLAN) as record:
+        record.step(0, "start")
+        record.step(0, "done")
+        record.step(1, "start")
+    path = only(journal)
+    whole = path.read_bytes()
+    plan = whole.index(b"\n")
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        entries = journal.entries()
+        assert len(entries) == (end >= plan)
+        if entries and entries[0].unfinished and end % 7 == 0:
+            with journal.again(entries[0]) as record:
+                record.step(2, "start")
+            assert journal.entries()[0].states[2] == "start"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "x",
+        "5",
+        "[]",
+        '{"event": "plan"}',
+        '{"event": "plan", "at": "x", "who": "", "identity": "", "place": "", "plan": {}}',
+    ],
+)
+def test_a_foreign_file_is_left_out(journal: Journal, text: str) -> None:
+    """A file of something else in the folder is neither an entry nor an error."""
+    journal.folder.mkdir(parents=True)
+    (journal.folder / "other.jsonl").write_text(text)
+    (journal.folder / "folder.jsonl").mkdir()
+    assert journal.entries() == ()
+
+
+def test_it_is_for_its_owner_alone(journal: Journal) -> None:
+    """A plan may hold what a container's environment holds, so nobody else may read it; it is plain JSON lines."""
+    with journal.begin(PLAN) as record:
+        record.end("done")
+    path = only(journal)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["plan", "end"]
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """Where the journal cannot be written the error names the setting, and nothing has been begun."""
+    (tmp_path / "file").write_text("in the way")
+    journal = Journal(tmp_path / "file", lambda: NOW)
+    assert journal.entries() == ()
+    with pytest.raises(SettingsError, match="SEGDECK_STATE_DIR"), journal.begin(PLAN):
+        pass

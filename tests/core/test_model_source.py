@@ -1,0 +1,132 @@
+"""Models on their way to S3, and the class names that go with them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from core.artifact import look_at_file
+from core.classes import Classes
+from core.errors import ArtifactError, InputError
+from core.model_source import base_name, class_places, local_model, misnamed, names_beside, read_classes
+from core.training import from_description
+from tests.support.artifacts import archive, aws_files, special
+
+AERIAL = Path(__file__).resolve().parents[2] / "sandbox/demo/aerial"
+NAMES = Classes(("land", "water", "ice"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
+JOB = {
+    "TrainingJobName": "roads",
+    "TrainingJobArn": "arn:aws:sagemaker:eu-west-1:123456789012:training-job/roads",
+    "TrainingJobStatus": "Completed",
+    "SecondaryStatus": "Completed",
+    "CreationTime": datetime(2026, 11, 22, tzinfo=UTC),
+    "LastModifiedTime": datetime(2026, 11, 22, tzinfo=UTC),
+    "AlgorithmSpecification": {"TrainingImage": "1.dkr.ecr.eu-west-1.amazonaws.com/semantic-segmentation:1"},
+    "ModelArtifacts": {"S3ModelArtifacts": "s3://b/out/roads/output/model.tar.gz"},
+    "InputDataConfig": [
+        {"ChannelName": "train", "DataSource": {"S3DataSource": {"S3Uri": "s3://b/data/train/"}}},
+    ],
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(archive(aws_files()))
+    return path
+
+
+def test_the_same_model_goes_to_the_same_place_and_another_one_elsewhere(model: Path) -> None:
+    """The address follows from what archive and names hold, so that nothing is ever written over."""
+    first = local_model(model, "s3://b/models/", NAMES)
+    assert first == local_model(model, "s3://b/models", NAMES)
+    assert first.upload.uri.startswith("s3://b/models/")
+    assert first.upload.uri.endswith("/model.tar.gz")
+    assert first.classes_uri == first.upload.uri.replace("model.tar.gz", "classes.json")
+    renamed = local_model(model, "s3://b/models", replace(NAMES, names=("a", "b", "c")))
+    nameless = local_model(model, "s3://b/models")
+    model.write_bytes(archive(aws_files(crop_size=480)))
+    other = local_model(model, "s3://b/models", NAMES)
+    assert len({found.upload.uri for found in (first, renamed, nameless, other)}) == 4
+    assert nameless.classes_uri == ""
+
+
+def test_an_upload_tells_its_file_whole(model: Path) -> None:
+    """Path, size and sum are those of the file."""
+    found = local_model(model, "s3://b/models").upload
+    content = model.read_bytes()
+    assert found.path == str(model.resolve())
+    assert (found.size, found.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_what_cannot_be_served_gets_no_place(model: Path) -> None:
+    """A refused archive, and a file that is not there, are told."""
+    model.write_bytes(archive(aws_files(), special("../escaped")))
+    with pytest.raises(ArtifactError, match="leads out"):
+        local_model(model, "s3://b/models")
+    with pytest.raises(InputError, match="No such file"):
+        local_model(model.with_name("none.tar.gz"), "s3://b/models")
+    with pytest.raises(InputError, match="cannot be read"):
+        local_model(model.parent, "s3://b/models")
+
+
+def test_names_beside_a_local_archive_are_found(tmp_path: Path, model: Path) -> None:
+    """`classes.json` beside `model.tar.gz` holds the names, here as in S3."""
+    assert names_beside(model) is None
+    shutil.copy(AERIAL / "classes.json", tmp_path)
+    beside = names_beside(model)
+    assert beside is not None
+    assert "water" in read_classes(beside).names
+
+
+def test_names_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """A missing file, one of megabytes and one that is no JSON are errors of ours."""
+    file = tmp_path / "classes.json"
+    with pytest.raises(InputError, match="cannot be read"):
+        read_classes(file)
+    file.write_text("no json")
+    with pytest.raises(InputError, match="class names"):
+        read_classes(file)
+    file.write_bytes(b" " * 1_000_001)
+    with pytest.raises(InputError, match="1,000,001 bytes"):
+        read_classes(file)
+
+
+def test_more_or_fewer_names_than_classes_are_told(model: Path) -> None:
+    """Three classes want three names; where nobody knows how many there are, nothing is said."""
+    artifact = look_at_file(model)
+    assert misnamed(artifact, NAMES) == ""
+    assert misnamed(artifact, None) == ""
+    assert "3 classes, and there are 2 names" in misnamed(artifact, Classes.numbered(2))
+    assert misnamed(replace(artifact, num_classes=None), Classes.numbered(2)) == ""
+
+
+def test_a_jobs_names_are_looked_for_in_its_tag_beside_its_model_and_beside_its_data() -> None:
+    """Three places, the nearest first, each once."""
+    job = from_description(JOB)
+    beside = ("s3://b/out/roads/output/classes.json", "s3://b/data/classes.json")
+    assert class_places(job) == beside
+    assert class_places(replace(job, tags={"segdeck:classes": "s3://b/own.json"})) == (
+        "s3://b/own.json",
+        *beside,
+    )
+    assert class_places(replace(job, model_uri=None, channels=())) == ()
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("s3://b/out/roads-3/output/model.tar.gz", "roads-3"),
+        ("s3://b/models/aerial/model.tar.gz", "aerial"),
+        ("s3://b/roads.tar.gz", "roads"),
+        ("s3://b/model.tar.gz", "model"),
+    ],
+)
+def test_an_address_gives_a_name(uri: str, name: str) -> None:
+    """The last part that tells something; never the bucket."""
+    assert base_name(uri) == name

@@ -1,0 +1,100 @@
+"""Files of MXNet parameters: names and shapes, from two writers, whole, cut at every byte, and with junk."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import DecodeError
+from core.wire.ndarrays import read_shapes
+from tests.support.artifacts import parameters
+
+SHAPES = {"conv1.0.weight": (2, 3, 1, 1), "head.block.4.bias": (5,), "empty": (0, 4)}
+FILE = parameters(SHAPES)
+needs_mxnet = pytest.mark.skipif(
+    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
+)
+
+
+def read(file: bytes) -> dict[str, tuple[int, ...]]:
+    return read_shapes(io.BytesIO(file), len(file))
+
+
+def test_whole() -> None:
+    """Each array's shape stands by its name."""
+    assert read(FILE) == SHAPES
+
+
+def test_junk_behind_the_last_name_is_ignored() -> None:
+    """MXNet reads no further either."""
+    assert read(FILE + b"junk") == SHAPES
+
+
+@pytest.mark.parametrize("cut", range(len(FILE)))
+def test_a_cut_file_is_refused_with_the_place(cut: int) -> None:
+    """Wherever the file ends too early, the error tells where."""
+    with pytest.raises(DecodeError) as caught:
+        read(FILE[:cut])
+    assert caught.value.offset is not None
+    assert caught.value.offset <= cut
+
+
+def test_a_file_cut_behind_its_claimed_size_is_refused_as_well() -> None:
+    """The size that is told is no promise."""
+    with pytest.raises(DecodeError, match="found the end"):
+        read_shapes(io.BytesIO(FILE[:120]), len(FILE))
+
+
+@pytest.mark.parametrize(
+    ("at", "kind", "value", "words"),
+    [
+        (0, "<Q", 0x1F8B, "another kind of file"),
+        (16, "<Q", 1 << 40, "1,099,511,627,776 arrays"),
+        (24, "<I", 7, "mark 0x7"),
+        (28, "<i", 1, "storage 1"),
+        (32, "<i", -1, "-1 dimensions"),
+        (32, "<i", 1 << 30, "1073741824 dimensions"),
+        (36, "<q", 1 << 62, "bytes of numbers"),
+        (36, "<q", -1, "no negative size"),
+        (76, "<i", 99, "known dtype"),
+        (len(FILE) - 13, "<Q", 1 << 50, "letters"),
+    ],
+)
+def test_claims_out_of_bounds_are_refused_before_anything_is_read(
+    at: int, kind: str, value: int, words: str
+) -> None:
+    """A number that the file cannot hold, or that nobody needs, is told with the value found."""
+    forged = bytearray(FILE)
+    struct.pack_into(kind, forged, at, value)
+    with pytest.raises(DecodeError, match=words):
+        read(bytes(forged))
+
+
+@given(st.data())
+def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None:
+    """Bytes changed anywhere never lead to another exception."""
+    damaged = bytearray(FILE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        damaged[data.draw(st.integers(0, len(FILE) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(DecodeError):
+        read(bytes(damaged))
+
+
+@needs_mxnet
+def test_what_mxnet_itself_writes_is_read(tmp_path: Path) -> None:
+    """Arrays of any dtype and shape come back as MXNet's own writer put them."""
+    from sandbox.algorithm.mxnet_import import load_mxnet
+
+    mx = load_mxnet()
+    dtypes = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64")
+    arrays = {f"layer.{name}": mx.nd.zeros((2, len(name), 3), dtype=name) for name in dtypes}
+    mx.nd.save(str(tmp_path / "a.params"), arrays)
+    expected = {name: array.shape for name, array in arrays.items()}
+    assert read((tmp_path / "a.params").read_bytes()) == expected

@@ -1,0 +1,387 @@
+"""The deploy page: a model looked into, an endpoint asked for, and what stands in the way told before it is paid."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.errors import InputError
+from pages.parts.deploy_check import to_classes
+from sandbox.server import Sandbox
+from tests.support.artifacts import archive, aws_files, special
+from tests.support.dashboard import (
+    BUCKET,
+    IMAGE,
+    button,
+    ended,
+    open_page,
+    plain_texts,
+    put_data,
+    start_job,
+    texts,
+    wait_for,
+)
+from tests.support.fleet import put_endpoint
+
+NUMBERS = itertools.count(1)
+ROLE = "arn:aws:iam::123456789012:role/Server"
+ARTIFACT = archive(aws_files("psp", "resnet-101", classes=3, crop_size=480))
+NAMES = {"classes": [{"name": "road", "color": "#808080"}, {"name": "tree"}, {"name": "sky"}]}
+
+OpenDeploy = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def here(
+    tmp_path_factory: pytest.TempPathFactory,
+    stub_programs: dict[str, list[str]],
+    stub_training_programs: dict[str, list[str]],
+) -> Iterator[Sandbox]:
+    """A sandbox of this file's own, in which endpoints are put."""
+    folder = tmp_path_factory.mktemp("deploy")
+    with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def s3(here: Sandbox, make_client: Callable[..., Any]) -> Any:
+    """A client of the sandbox, whose bucket holds the data that jobs learn from."""
+    client = make_client(here, "s3")
+    put_data(client)
+    return client
+
+
+@pytest.fixture
+def sagemaker(here: Sandbox, make_client: Callable[..., Any]) -> Any:
+    return make_client(here, "sagemaker")
+
+
+@pytest.fixture
+def faults(here: Sandbox) -> Iterator[Any]:
+    here.faults.clear()
+    yield here.faults
+    here.faults.clear()
+
+
+@pytest.fixture
+def open_deploy(here: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> OpenDeploy:
+    """open_deploy(mode="aws", job=..., artifact=..., model=..., endpoint=...) -> the page after its first run."""
+
+    def start(mode: str = "aws", **query: str) -> AppTest:
+        environ = {**here.address.environ(), "SEGDECK_MODE": mode, "SEGDECK_STATE_DIR": str(tmp_path)}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return open_page("deploy", here, mode=mode, **query)
+
+    return start
+
+
+@pytest.fixture
+def put(s3: Any) -> Callable[..., str]:
+    """put(body, names={...}) -> the S3 URI of a model.tar.gz, with its class names beside it."""
+
+    def put_object(body: bytes = ARTIFACT, names: Any = None) -> str:
+        folder = f"models/{next(NUMBERS)}-roads"
+        s3.put_object(Bucket=BUCKET, Key=f"{folder}/model.tar.gz", Body=body)
+        if names is not None:
+            s3.put_object(Bucket=BUCKET, Key=f"{folder}/classes.json", Body=json.dumps(names).encode())
+        return f"s3://{BUCKET}/{folder}/model.tar.gz"
+
+    return put_object
+
+
+def field(app: AppTest, name: str) -> Any:
+    """The widget of a field. Raises StopIteration."""
+    widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle, *app.text_area, *app.radio)
+    return next(widget for widget in widgets if (widget.key or "").rpartition("-")[0] == f"deploy-{name}")
+
+
+def has_field(app: AppTest, name: str) -> bool:
+    widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle, *app.text_area, *app.radio)
+    return any((widget.key or "").rpartition("-")[0] == f"deploy-{name}" for widget in widgets)
+
+
+def choose(app: AppTest, kind: str) -> AppTest:
+    """Say where the model comes from."""
+    return next(one for one in app.get("button_group")).set_value(kind).run()
+
+
+def test_an_artifact_is_looked_into(open_deploy, put):
+    """The address of an artifact is enough: what is inside is told, and a name is suggested."""
+    app = open_deploy(artifact=put(names=NAMES))
+    told = plain_texts(app)
+    assert "psp · resnet-101" in told
+    assert "3 classes" in told
+    assert "crop size 480" in told
+    assert "road · tree · sky" in told
+    assert field(app, "name").value.endswith("-roads")
+    assert not app.error
+
+
+def test_nothing_is_asked_before_a_model_is_chosen(open_deploy):
+    """An empty page asks for a model, and for nothing else."""
+    app = open_deploy()
+    assert "Choose a model first" in texts(app)
+    assert not has_field(app, "name")
+
+
+def test_on_aws_the_role_is_asked_for(open_deploy, put):
+    """Without a role, which an artifact does not tell, nothing can start; with one, the plan can be reviewed."""
+    app = open_deploy(artifact=put(names=NAMES))
+    assert "The role is ''" in plain_texts(app)
+    assert button(app, "Review the plan").disabled
+    field(app, "role_arn").input(ROLE).run()
+    assert "Nothing stands in its way" in texts(app)
+    assert not button(app, "Review the plan").disabled
+
+
+def test_a_job_brings_all(open_deploy, s3, sagemaker):
+    """From a job come its artifact, its role, its name, and the class names that lie with its data."""
+    s3.put_object(Bucket=BUCKET, Key="data/classes.json", Body=json.dumps(NAMES).encode())
+    name = start_job(sagemaker, f"trained-{next(NUMBERS)}")
+    uri = wait_for(sagemaker, name, ended)["ModelArtifacts"]["S3ModelArtifacts"]
+    s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=ARTIFACT)
+    app = button(open_deploy(job=name), "Review the plan").click().run()
+    told = plain_texts(app)
+    assert field(app, "name").value == name
+    assert field(app, "role_arn").value == "arn:aws:iam::123456789012:role/Trainer"
+    assert f"Write the class names to {uri.replace('model.tar.gz', 'classes.json')}." in told
+    assert f"Create the endpoint {name}." in told
+    s3.delete_object(Bucket=BUCKET, Key="data/classes.json")
+
+
+def test_the_review_starts_nothing(open_deploy, put, faults):
+    """The way on leads to the plan with its price by the hour, month and year; nothing is made by that click."""
+    faults.add("delay", seconds=0, operation="CreateModel")
+    app = open_deploy(artifact=put(names=NAMES))
+    field(app, "role_arn").input(ROLE).run()
+    app = button(app, "Review the plan").click().run()
+    told = plain_texts(app)
+    assert "Create the model" in told
+    assert "ml.c5.xlarge" in told
+    assert "Price an hour: $0.20" in told
+    assert "Price a month: $148.92" in told
+    assert faults.hits == []
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (archive({"model_best.params": aws_files()["model_best.params"]}), "lacks hyperparams.json"),
+        (archive(aws_files(), special("../../escaped")), "leads out"),
+        (b"not an archive at all", "gzip"),
+    ],
+    ids=["missing file", "traversal", "no archive"],
+)
+def test_a_bad_artifact_is_refused(open_deploy, put, body, reason):
+    """What cannot be served is refused with its reason, before there is anything to fill in."""
+    app = open_deploy(artifact=put(body))
+    assert "It cannot be served" in app.error[0].value
+    assert reason in app.error[0].value.replace("\\", "")
+    assert not has_field(app, "name")
+
+
+def test_an_artifact_that_is_not_there(open_deploy, s3):
+    """An address where nothing lies is told as such, and the choice stays."""
+    app = open_deploy(artifact=f"s3://{BUCKET}/none/model.tar.gz")
+    assert "none/model" in app.error[0].value.replace("\\", "")
+    assert has_field(app, "artifact")
+
+
+def test_an_artifact_is_read_once(open_deploy, put, faults):
+    """However often the form is changed, an artifact is read once, and so is what is wrong with it."""
+    for body in (ARTIFACT, b"broken"):
+        uri = put(body, NAMES)
+        faults.clear()
+        faults.add("delay", seconds=0, service="s3", operation="GET .*model.tar.gz")
+        open_deploy(artifact=uri).run().run()
+        assert len(faults.hits) == 1
+
+
+def test_a_name_that_is_taken(open_deploy, put, here):
+    """A name that an endpoint has is not suggested; typed, it is an error that says what to do."""
+    uri = put(names=NAMES)
+    title = uri.split("/")[-2]
+    put_endpoint(here, title)
+    app = open_deploy(artifact=uri)
+    assert field(app, "name").value == f"{title}-2"
+    field(app, "name").input(title).run()
+    assert f"There is an endpoint {title} already" in plain_texts(app)
+    field(app, "name").input("under_score").run()
+    assert "give 1 to 63 letters, digits and hyphens" in plain_texts(app)
+    assert button(app, "Review the plan").disabled
+
+
+def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
+    """Only the supported families are offered, with price and CPU or GPU, and in words what that means."""
+    app = open_deploy(artifact=put(names=NAMES))
+    options = field(app, "instance_type").options
+    assert {name.split(".")[1] for name in options} == {"c5", "m5", "g4dn", "p3"}
+    assert any(one.startswith("ml.g4dn.xlarge · GPU · $0.74 an hour") for one in options)
+    assert "CPU: cheap" in plain_texts(app)
+    field(app, "instance_type").set_value("ml.g4dn.xlarge").run()
+    assert "GPU: " in plain_texts(app)
+    field(app, "count").set_value(2).run()
+    assert "A month: $1,075.02" in plain_texts(app) or "A month: $1,07" in plain_texts(app)
+
+
+def test_names_are_typed(open_deploy, put):
+    """Where no names lie, they are typed, with a colour or not; another number than the model's is warned of."""
+    app = open_deploy(artifact=put())
+    assert "the classes are shown as numbers" in plain_texts(app)
+    field(app, "role_arn").input(ROLE).run()
+    field(app, "names").input("road #808080\ntree").run()
+    assert "There are names for 2 classes, and the model has 3." in plain_texts(app)
+    field(app, "names").input("road #808080\ntree\nsky\n").run()
+    app = button(app, "Review the plan").click().run()
+    assert "Write the class names to" in plain_texts(app)
+    assert "#808080" in plain_texts(app)
+
+
+def test_other_names_overwrite_none(open_deploy, put):
+    """Names typed in place of those beside the artifact go to a file of their own."""
+    app = open_deploy(artifact=put(names=NAMES))
+    field(app, "role_arn").input(ROLE).run()
+    field(app, "own_names").set_value(True).run()
+    field(app, "names").input("Strasse\nBaum\nHimmel").run()
+    told = plain_texts(button(app, "Review the plan").click().run())
+    assert "/classes.json." not in told
+    assert "/classes-" in told
+
+
+def test_a_classes_file_fills_the_names(open_deploy, put):
+    """An uploaded classes.json stands in the field as lines, where it can be changed."""
+    app = open_deploy(artifact=put())
+    app.file_uploader[0].set_value(("classes.json", json.dumps(NAMES).encode(), "application/json")).run()
+    assert field(app, "names").value.splitlines()[0] == "road #808080"
+    assert "shown as numbers" not in plain_texts(app)
+
+
+def test_a_file_goes_to_s3_first(open_deploy):
+    """A file from here is looked into, goes to S3 under its content's name, and then behind the endpoint."""
+    app = choose(open_deploy(), "file")
+    app.file_uploader[0].set_value(("roads.tar.gz", ARTIFACT, "application/gzip")).run()
+    assert "psp · resnet-101" not in plain_texts(app)
+    field(app, "folder").input("s3://my-models/vision").run()
+    assert "psp · resnet-101" in plain_texts(app)
+    assert field(app, "name").value == "roads"
+    field(app, "role_arn").input(ROLE).run()
+    told = plain_texts(button(app, "Review the plan").click().run())
+    assert "Upload " in told
+    assert "to s3://my-models/vision/" in told
+
+
+def test_a_file_that_cannot_be_served(open_deploy):
+    """A broken file is refused before it is uploaded, under the name that its owner gave it."""
+    app = choose(open_deploy(), "file")
+    app.file_uploader[0].set_value(("holiday.tar.gz", b"no archive", "application/gzip")).run()
+    field(app, "folder").input("s3://my-models/").run()
+    assert "holiday.tar.gz" in app.error[0].value.replace("\\", "")
+    button(app, "Take another").click().run()
+    assert app.file_uploader
+
+
+def test_a_registered_model(open_deploy, sagemaker, put):
+    """A SageMaker Model is used as it is: its artifact is looked into, and no second model is made."""
+    name = f"registered-{next(NUMBERS)}"
+    container = {"Image": IMAGE, "ModelDataUrl": put(names=NAMES)}
+    sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
+    app = open_deploy(model=name)
+    assert "psp · resnet-101" in plain_texts(app)
+    told = plain_texts(button(app, "Review the plan").click().run())
+    assert "Create the model" not in told
+    assert f"Create the endpoint {name}." in told
+
+
+def test_a_sandbox_model_on_aws(open_deploy, s3):
+    """The sandbox's own small network is refused on AWS, with the reason."""
+    light = Path(__file__).parents[2] / "sandbox" / "demo" / "aerial" / "model.tar.gz"
+    s3.put_object(Bucket=BUCKET, Key="light/model.tar.gz", Body=light.read_bytes())
+    uri = f"s3://{BUCKET}/light/model.tar.gz"
+    assert "cannot be served on AWS" in open_deploy(artifact=uri).error[0].value
+    app = open_deploy("sandbox", artifact=uri)
+    assert not app.error
+    assert "costs nothing" in texts(app)
+    assert "Nothing stands in its way" in texts(app)
+
+
+def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):
+    """Who may not read the artifact, which the role may, is told that nobody has looked inside."""
+    uri = put()
+    faults.add("error", service="s3", operation="GET .*model.tar.gz", code="AccessDenied", status=403)
+    app = open_deploy(artifact=uri)
+    field(app, "role_arn").input(ROLE).run()
+    assert "Nobody has looked inside" in plain_texts(app)
+    assert not button(app, "Review the plan").disabled
+
+
+def test_an_update_keeps_name_and_machine(open_deploy, here, put):
+    """For an endpoint that is there, its machine stands in the form, and its name is not asked for."""
+    name = put_endpoint(here, f"serving-{next(NUMBERS)}", count=2)
+    app = open_deploy(endpoint=name, artifact=put(names=NAMES))
+    assert app.title[0].value.replace("\\", "") == f"Update {name}"
+    assert not has_field(app, "name")
+    assert field(app, "instance_type").value == "ml.g4dn.xlarge"
+    assert field(app, "count").value == 2
+    field(app, "role_arn").input(ROLE).run()
+    told = plain_texts(button(app, "Review the plan").click().run())
+    assert f"Move the endpoint {name} to it" in told
+
+
+def test_a_variant_more(open_deploy, here, put):
+    """A model can go beside the one that serves, as a variant with its own name and weight."""
+    name = put_endpoint(here, f"serving-{next(NUMBERS)}")
+    app = open_deploy(endpoint=name, artifact=put(names=NAMES))
+    field(app, "role_arn").input(ROLE).run()
+    field(app, "variant").set_value("").run()
+    assert field(app, "own_variant").value == "challenger"
+    field(app, "weight").set_value(0.5).run()
+    told = plain_texts(button(app, "Review the plan").click().run())
+    assert "challenger on 1 × ml.g4dn.xlarge, weight 0.5" in told
+    assert "AllTraffic on 1 × ml.g4dn.xlarge, weight 1" in told
+
+
+def test_an_endpoint_at_work_takes_no_update(open_deploy, here):
+    """While AWS changes an endpoint, its form is not offered."""
+    name = put_endpoint(here, f"moving-{next(NUMBERS)}", status="Updating")
+    app = open_deploy(endpoint=name)
+    assert "AWS is at work" in app.info[0].value
+    assert not app.get("button_group")
+
+
+@pytest.mark.parametrize(
+    ("query", "told"), [("job", "no-such-job"), ("model", "no-such-model"), ("endpoint", "gone")]
+)
+def test_a_link_to_nothing(open_deploy, query, told):
+    """A link to a job, model or endpoint that is not there says so, and names it."""
+    app = open_deploy(**{query: told})
+    assert told in app.error[0].value.replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", None),
+        ("  \n\n", None),
+        ("road\n\n tree ", ("road", "tree")),
+        ("road #aabbcc", ("road",)),
+        ("#aabbcc", ("#aabbcc",)),
+        ("bus lane 2", ("bus lane 2",)),
+    ],
+)
+def test_names_as_typed(text, names):
+    """A line is a name; a colour behind it is none of it; empty lines are none."""
+    found = to_classes(text)
+    assert (found.names if found else None) == names
+
+
+def test_too_many_names():
+    """More names than the algorithm knows classes are an error with the number."""
+    with pytest.raises(InputError, match="300"):
+        to_classes("\n".join(f"class {number}" for number in range(300)))

@@ -1,0 +1,314 @@
+"""The page of one endpoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import cached
+from sandbox.server import Sandbox
+from tests.support.dashboard import button, open_page, plain_texts, texts
+from tests.support.fleet import put_endpoint
+
+OpenEndpoint = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
+    """A sandbox with endpoints that have a past, and no process."""
+    with Sandbox(tmp_path_factory.mktemp("fleet"), programs=stub_programs) as sandbox:
+        put_endpoint(
+            sandbox, "roads", daily=[40] * 30, count=2, tags={"team": "maps", "segdeck:job": "roads-7"}
+        )
+        put_endpoint(sandbox, "forgotten", daily=[9] * 5 + [0] * 20, instance="ml.p3.2xlarge")
+        put_endpoint(sandbox, "shared-out", daily=[10] * 30, weights={"blue": 3.0, "green": 1.0})
+        put_endpoint(sandbox, "three-ways", weights={"a": 2.0, "b": 1.0, "c": 1.0})
+        put_endpoint(sandbox, "on-its-way", status="Creating", days=0.01)
+        put_endpoint(sandbox, "changed", status="Updating")
+        yield sandbox
+
+
+@pytest.fixture
+def faults(fleet: Sandbox) -> Iterator[Any]:
+    """The fleet's faults, none at the start and none left behind."""
+    fleet.faults.clear()
+    yield fleet.faults
+    fleet.faults.clear()
+
+
+@pytest.fixture
+def open_endpoint(fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> OpenEndpoint:
+    """open_endpoint(name, part="Log", ...) -> the endpoint's page after its first run, in mode aws."""
+    return opener(fleet, monkeypatch, str(tmp_path))
+
+
+def opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -> OpenEndpoint:
+    environ = {"SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state_dir, **sandbox.address.environ()}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return lambda name="", **query: open_page("endpoint", sandbox, **{"endpoint": name, **query})
+
+
+@pytest.fixture
+def open_stub(sandbox_server: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> OpenEndpoint:
+    """The same for endpoints that answer: those of `stub_endpoint` and `coast`."""
+    return opener(sandbox_server, monkeypatch, str(tmp_path))
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_a_healthy_endpoint(open_endpoint):
+    """It shows its machines, its verdict with the reason, its calls, its latency and its price."""
+    app = open_endpoint("roads")
+    told, known = plain_texts(app), figures(app)
+    assert "2 × ml.g4dn.xlarge" in told
+    assert "calls in 7 days" in told
+    assert known["Last call"] == "today"
+    assert known["Errors in 24 h"] == "0.0%"
+    assert known["An hour"] == "$1.47"
+    assert not app.error
+
+
+def test_an_idle_endpoint_tells_what_it_will_cost(open_endpoint):
+    """An endpoint that nobody calls says since when, and what it costs a month and a year if it stays."""
+    warned = open_endpoint("forgotten").warning[0].value.replace("\\", "")
+    assert "It stands idle" in warned
+    assert "20 days ago" in warned or "19 days ago" in warned
+    assert "**$2,792.25** a month and **$33,507.00** a year" in warned
+
+
+def test_traffic_over_a_window(open_endpoint):
+    """Calls, latency and failed calls are drawn over the window that the address names."""
+    app = open_endpoint("roads", window="7 d")
+    assert [chart.proto.alt for chart in app.get("vega_lite_chart")][:2] == [
+        "Calls, each 1 h",
+        "Latency, seconds",
+    ]
+    assert "No call failed." in texts(app)
+
+
+def test_no_figures(open_endpoint):
+    """Without any point in the window the page says so, and draws no empty chart."""
+    app = open_endpoint("three-ways")
+    assert "CloudWatch has no figures of the last 24 h." in texts(app)
+    assert not app.get("vega_lite_chart")
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("on-its-way", "The machines start and load the model"), ("changed", "New machines start")],
+)
+def test_a_change_under_way(open_endpoint, name, step):
+    """While AWS is at work on it, the page shows what is done, goes on and comes next, and offers no change."""
+    app = open_endpoint(name, part="Scale")
+    assert [status.label.split(" · ")[0].startswith(step) for status in app.status] == [False, True]
+    assert "Next:" in texts(app)
+    assert "AWS is at work on it" in texts(app)
+    assert [button(app, label).disabled for label in ("Update", "Delete", "Review the change")] == [True] * 3
+
+
+def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
+    """While AWS is at work on an endpoint, each further look asks how far it is, and for nothing else again."""
+    app = open_endpoint("changed")
+    faults.add("delay", seconds=0, operation=".*", service="sagemaker|s3|application-autoscaling")
+    cached.shelf().expire()
+    app.run()
+    assert [operation for _, operation in faults.hits] == ["DescribeEndpoint"]
+    assert "1 × ml" not in texts(app)
+    assert "ml\\.g4dn\\.xlarge" in texts(app)
+
+
+def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
+    """Of two variants one slider moves calls from one to the other; the plan says so, and nothing is done yet."""
+    app = open_endpoint("shared-out", part="Scale")
+    assert [slider.value for slider in app.slider] == [75]
+    assert button(app, "Review the change").disabled
+    app.slider[0].set_value(90).run()
+    assert "blue **90 %** · green **10 %**" in texts(app)
+    button(app, "Review the change").click().run()
+    told = plain_texts(app)
+    assert "Scale the endpoint shared-out" in told
+    assert '"DesiredWeight": 0.9' in told
+    found = fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="shared-out")
+    assert [variant["CurrentWeight"] for variant in found["ProductionVariants"]] == [3.0, 1.0]
+
+
+def test_more_variants_have_a_slider_each(open_endpoint):
+    """Of three variants each has its weight, and the shares that come of them are told."""
+    app = open_endpoint("three-ways", part="Scale")
+    assert [slider.value for slider in app.slider] == [50, 25, 25]
+    app.slider[0].set_value(0).run()
+    assert "a **0%** · b **50%** · c **50%**" in texts(app)
+
+
+def test_another_number_of_instances_is_priced(open_endpoint):
+    """The plan that changes the number of instances tells the new price."""
+    app = open_endpoint("roads", part="Scale")
+    app.number_input(key="count-roads-AllTraffic-2").set_value(4).run()
+    button(app, "Review the change").click().run()
+    assert "Price an hour: $2.95" in texts(app)
+
+
+def test_autoscaling_is_a_plan(open_endpoint):
+    """The form for autoscaling leads to a plan with its bounds, its goal and the price of the most instances."""
+    app = open_endpoint("roads", part="Scale")
+    app.number_input(key="high-roads-AllTraffic").set_value(5).run()
+    button(app, "Review the autoscaling").click().run()
+    told = plain_texts(app)
+    assert "Let the variant AllTraffic have 1 to 5 instances." in told
+    assert "Price an hour: $3.68" in told
+
+
+def test_update_leads_to_the_deploy_page(open_endpoint):
+    """Update leads to the page that looks into the new model first, with this endpoint in its address."""
+    app = open_endpoint("roads")
+    button(app, "Update").click().run()
+    assert "Update roads" in [title.value for title in app.title]
+
+
+def test_lineage(open_endpoint):
+    """The chain leads from the training job, with a link, over artifact, model and configuration to the endpoint."""
+    app = open_endpoint("roads", part="Lineage")
+    link = next(link for link in app.get("page_link") if link.proto.label == "roads\\-7")
+    assert (link.proto.page, link.proto.query_string) == ("training_job", "job=roads-7")
+    assert "s3://models/roads/output/model.tar.gz" in [block.value for block in app.code]
+    assert "Configuration **roads**" in texts(app)
+
+
+def test_configuration(open_endpoint):
+    """ARN, configuration, model and tags stand there as they were asked for."""
+    shown = "\n".join(block.value for block in open_endpoint("roads", part="Configuration").code)
+    assert "arn:aws:sagemaker:" in shown
+    assert '"InitialInstanceCount": 2' in shown
+    assert '"team": "maps"' in shown
+
+
+def test_delete_asks_for_the_name(open_endpoint, fleet):
+    """Delete shows what goes and what stays, and asks for the name; nothing is gone yet."""
+    app = open_endpoint("roads")
+    button(app, "Delete").click().run()
+    told = plain_texts(app)
+    assert "Delete the endpoint roads." in told
+    assert "Delete the model roads" in told
+    assert "stays in S3" in told
+    assert "Type **roads** to go on" in app.text_input(key="plan-typed").label
+    assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="roads")
+
+
+def test_last_good_data(open_endpoint, faults):
+    """Where AWS fails later, the page shows what it said last, with when that was and why it is no newer."""
+    app = open_endpoint("roads")
+    faults.add(
+        "error", operation="DescribeEndpoint", code="ThrottlingException", message="Rate exceeded", status=400
+    )
+    cached.shelf().expire()
+    app.run()
+    told = plain_texts(app)
+    assert "This is what AWS said at" in told
+    assert "2 × ml.g4dn.xlarge" in told
+
+
+def test_a_part_that_fails_hides_no_other(open_endpoint, faults):
+    """Without the right to read metrics the page says so, calls it unknown, and shows all the rest."""
+    faults.add("error", operation="GetMetricData", code="AccessDenied", message="not authorized", status=403)
+    app = open_endpoint("roads")
+    assert "not allowed to" in plain_texts(app)
+    assert figures(app)["Last call"] == "unknown"
+    assert figures(app)["An hour"] == "$1.47"
+    assert not app.error
+
+
+def test_no_such_endpoint(open_endpoint):
+    """An endpoint that does not exist is told by its name, with the way back to the list."""
+    app = open_endpoint("no-such-endpoint")
+    assert "no-such-endpoint" in plain_texts(app)
+    assert "Endpoints" in [link.proto.label for link in app.get("page_link")]
+    assert app.error
+
+
+def test_an_endpoint_that_goes_while_it_is_looked_at(open_endpoint, fleet):
+    """Once it is deleted elsewhere, the page says that it is gone, and shows nothing of what it was."""
+    put_endpoint(fleet, "leaving")
+    app = open_endpoint("leaving")
+    sagemaker = fleet.loopback.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName="leaving")
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="leaving", WaiterConfig={"Delay": 0.1})
+    cached.shelf().expire()
+    app.run()
+    assert "it does not exist" in app.error[0].value
+    assert not app.metric
+
+
+def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
+    """From an endpoint the link back leads to the list with the filters that it was left with."""
+    app = open_page("endpoints", fleet, health="idle")
+    app.query_params["endpoint"] = "forgotten"
+    app = app.switch_page("../endpoint.py").run()
+    back = next(link for link in app.get("page_link") if link.proto.label == "Endpoints")
+    assert back.proto.query_string == "health=idle"
+
+
+def test_no_name(open_endpoint):
+    """Without an endpoint in the address, the page says how to come to one."""
+    assert "No endpoint is named" in open_endpoint().info[0].value
+
+
+def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
+    """A failed endpoint says why in words, what to do, and shows AWS's own text; it takes no test call."""
+    name = stub_endpoint(behaviour={"exit": "RuntimeError: model_best.params is not there"}, wait=False)
+    sandbox_server.wait_settled(30)
+    app = open_stub(name, part="Test call")
+    assert "What to do:" in app.error[0].value
+    assert "in a failed state" in app.info[0].value
+    assert button(app, "Segment with it").disabled
+
+
+def test_its_log(stub_endpoint, open_stub, run_until):
+    """The log shows the container's lines, and a search in the address narrows it."""
+    name = stub_endpoint()
+    app = open_stub(name, part="Log")
+
+    def holds(app: AppTest) -> bool:
+        cached.shelf().expire()
+        return any("stub serving" in block.value for block in app.code)
+
+    run_until(app, holds)
+
+
+@pytest.fixture
+def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> str:
+    """The address of a picture that `coast` has as its own example."""
+    s3, sagemaker = (sandbox_server.loopback.client(name) for name in ("s3", "sagemaker"))
+    listed = json.dumps([{"file": "shore.jpg", "title": "A shore"}]).encode()
+    for name, body in (("shore.jpg", jpeg()), ("examples.json", listed)):
+        s3.put_object(Bucket="stub-models", Key=f"{coast}/examples/{name}", Body=body)
+    folder = f"s3://stub-models/{coast}/examples"
+    arn = sagemaker.describe_endpoint(EndpointName=coast)["EndpointArn"]
+    sagemaker.add_tags(
+        ResourceArn=arn, Tags=[{"Key": "segdeck:examples", "Value": f"{folder}/examples.json"}]
+    )
+    return f"{folder}/shore.jpg"
+
+
+def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):
+    """One click on a picture sends it, and the mask stands there with the endpoint's own class names."""
+    app = open_stub(coast, part="Test call")
+    app.session_state["_tried"] = {coast: shore}
+    run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
+    assert b'"name": "sea"' in app.get("bidi_component")[1].proto.bytes
+    assert "endpoint **" in texts(app)
+
+
+def test_a_test_call_without_examples(open_stub, coast, run_until):
+    """An endpoint without examples of its own is tried with the picture that comes with Segdeck."""
+    app = open_stub(coast, part="Test call")
+    assert "comes with Segdeck" in texts(app)
+    app.session_state["_tried"] = {coast: "segdeck:test-picture"}
+    run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
+    assert not app.error

@@ -1,0 +1,219 @@
+"""The page `endpoints`, against a sandbox with a fleet in it, whose calls are counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from pages.parts import cached
+from sandbox.server import Sandbox
+from tests.support.dashboard import button, open_page, plain_texts, texts
+from tests.support.fleet import DAY, configure, put_endpoint
+
+OpenList = Callable[..., AppTest]
+READS = "Search|GetMetricData|DescribeEndpointConfig|ListEndpoints|DescribeEndpoint"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
+    """A sandbox with endpoints of every kind, none of which has a process."""
+    with Sandbox(tmp_path_factory.mktemp("fleet"), programs=stub_programs) as sandbox:
+        put_endpoint(sandbox, "roads", daily=[40] * 30, count=2)
+        put_endpoint(sandbox, "forgotten", daily=[9] * 5 + [0] * 20, instance="ml.p3.2xlarge")
+        put_endpoint(sandbox, "never-called", instance="ml.c5.xlarge")
+        put_endpoint(sandbox, "faulty", daily=[10] * 30, failed=5)
+        put_endpoint(sandbox, "sleepy", daily=[10] * 30, milliseconds=20_000)
+        put_endpoint(sandbox, "shared-out", daily=[10] * 30, weights={"blue": 3.0, "green": 1.0})
+        yield sandbox
+
+
+@pytest.fixture
+def faults(fleet: Sandbox) -> Iterator[Any]:
+    """The fleet's faults, none at the start and none left behind."""
+    fleet.faults.clear()
+    yield fleet.faults
+    fleet.faults.clear()
+
+
+@pytest.fixture
+def open_list(fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> OpenList:
+    """open_list(health="idle", ...) -> the page at this address after its first run, in mode aws."""
+    return _opener(fleet, monkeypatch, str(tmp_path))
+
+
+def _opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -> OpenList:
+    environ = {"SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state_dir, **sandbox.address.environ()}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    return lambda **query: open_page("endpoints", sandbox, **query)
+
+
+def _first_paint(sandbox: Sandbox, app: AppTest) -> Counter[str]:
+    """What AWS is asked when the page is opened by somebody who is on another, with nothing remembered."""
+    st.cache_resource.clear()
+    sandbox.faults.add("delay", seconds=0, operation=READS)
+    app.switch_page("../endpoints.py").run()
+    return Counter(operation for _, operation in sandbox.faults.hits)
+
+
+def names(app: AppTest) -> list[str]:
+    return list(app.dataframe[0].value["name"])
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_what_needs_a_hand_comes_first(open_list):
+    """Idle endpoints stand at the top, the dearest first, before those that fail or are slow; healthy ones last."""
+    app = open_list()
+    table = app.dataframe[0].value
+    assert [chips[0] for chips in table["health"]] == [
+        "idle",
+        "idle",
+        "erroring",
+        "slow",
+        "healthy",
+        "healthy",
+    ]
+    assert names(app) == ["forgotten", "never-called", "faulty", "sleepy", "roads", "shared-out"]
+
+
+def test_money_on_top(open_list):
+    """The page begins with what all costs an hour and a month, and what of it the idle ones waste."""
+    told = figures(open_list())
+    assert told["An hour"] == "$8.45"
+    assert told["A month"] == "$6,166.60"
+    assert told["Wasted a month"] == "$2,941.17"
+    assert "This month so far" in told
+
+
+def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
+    """A row has the machines, each variant's share of the calls, latencies in seconds and the share of errors."""
+    table = open_list().dataframe[0].value.set_index("name")
+    assert table.loc["roads", "instance"] == "2 × ml.g4dn.xlarge"
+    assert table.loc["shared-out", "variants"] == "blue 75% · green 25%"
+    assert 0.1 < table.loc["roads", "p50"] < table.loc["roads", "p90"] < 0.3
+    assert table.loc["faulty", "errors"] > 0.1
+    assert sum(table.loc["roads", "line"]) >= 29 * 40
+    assert table["line"].isna()["never-called"]
+    assert table["last"].isna()["never-called"]
+
+
+def test_filters_are_in_the_address(open_list):
+    """A link with a verdict or a text shows those endpoints alone; the money stays that of all."""
+    app = open_list(health="idle")
+    assert set(names(app)) == {"forgotten", "never-called"}
+    assert figures(app)["An hour"] == "$8.45"
+    assert "2 shown" in texts(app)
+    assert names(open_list(text="p3.2x")) == ["forgotten"]
+
+
+def test_no_endpoint_fits(open_list):
+    """Where the filters leave nothing, that is said, and one click takes them off."""
+    app = open_list(text="nothing-like-it")
+    assert "No endpoint fits" in texts(app)
+    button(app, "Clear the filters").click().run()
+    assert len(names(app)) == 6
+
+
+def test_prices_that_are_still_being_read(open_list, faults):
+    """Until their configurations are there, the page says how many prices are missing, and its sums begin with ≥."""
+    faults.add("delay", seconds=3, operation="DescribeEndpointConfig")
+    app = open_list()
+    assert "The prices of **6** endpoints are still being read" in texts(app)
+    assert figures(app)["An hour"].startswith("≥ ")
+    assert len(names(app)) == 6
+
+
+def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
+    """One click chooses all idle ones, a second shows the plan with all that goes and stays; nothing is gone yet."""
+    app = open_list()
+    assert "Tick endpoints" in texts(app)
+    button(app, "Choose all 2 idle").click().run()
+    assert "**$2,941.17** a month" in texts(app)
+    button(app, "Delete 2 endpoints").click().run()
+    told = plain_texts(app)
+    for kind in ("endpoint", "endpoint configuration", "model"):
+        for name in ("forgotten", "never-called"):
+            assert f"Delete the {kind} {name}" in told
+    assert "The artifact s3://models/forgotten/output/model.tar.gz stays" in told
+    assert "Type **2 endpoints** to go on" in app.text_input(key="plan-typed").label
+    assert button(app, "Delete for good").disabled
+    assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="forgotten")
+
+
+def test_a_table_without_cloudwatch(open_list, faults):
+    """Without the right to read metrics the list stands, says why, and calls nothing idle."""
+    faults.add("error", operation="GetMetricData", code="AccessDenied", message="not authorized", status=403)
+    app = open_list()
+    assert {chips[0] for chips in app.dataframe[0].value["health"]} == {"unknown"}
+    assert "not allowed to" in texts(app)
+    assert figures(app)["An hour"] == "$8.45"
+
+
+def test_the_last_good_list_stays_when_aws_fails(open_list, faults):
+    """When Search fails, the list stays with its time and the reason; once it answers, the reason is gone."""
+    app = open_list()
+    faults.add("error", operation="Search", code="ThrottlingException", message="Rate exceeded", status=400)
+    cached.shelf().expire()
+    app.run()
+    assert len(names(app)) == 6
+    assert "This is from" in texts(app)
+    faults.clear()
+    button(app, "Refresh").click().run()
+    assert not app.warning
+
+
+def test_failure_from_the_start(open_list, faults):
+    """Where AWS never answered, the reason stands in the list's place, with a button that tries again."""
+    faults.add(
+        "error", operation="Search|ListEndpoints", code="ValidationException", message="no", status=400
+    )
+    app = open_list()
+    assert app.error
+    assert not app.dataframe
+    faults.clear()
+    button(app, "Try again").click().run()
+    assert len(names(app)) == 6
+
+
+def test_visitors_share_what_was_read(open_list, faults):
+    """Nine more looks within a moment ask AWS nothing more."""
+    app = open_list()
+    faults.add("delay", seconds=0, operation=READS)
+    for _ in range(9):
+        app.run()
+    assert len(faults.hits) <= 1  # the list may have grown old once in between
+
+
+def test_no_endpoint(tmp_path, stub_programs, monkeypatch):
+    """In an account without endpoints the page says that nothing bills."""
+    with Sandbox(tmp_path / "empty", programs=stub_programs) as sandbox:
+        app = _opener(sandbox, monkeypatch, str(tmp_path))()
+        assert "No endpoint here" in texts(app)
+        assert not app.error
+
+
+def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypatch):
+    """The first paint of 500 endpoints, 90 in use, takes 5 Search and 2 GetMetricData calls, and no other."""
+    with Sandbox(tmp_path / "many", programs=stub_programs) as sandbox:
+        configure(sandbox, "shared", instance="ml.m5.large", count=1, weights={"AllTraffic": 1.0})
+        importer, now = sandbox.endpoint_importer, time.time()
+        for number in range(500):
+            importer.adopt(f"many-{number:03}", "shared", created=now - 10 * DAY - number)
+            if number < 90:
+                importer.measure(f"many-{number:03}", "Invocations", [(now - 600, 5)])
+        app = _opener(sandbox, monkeypatch, str(tmp_path))()
+        asked = _first_paint(sandbox, app)
+        assert len(names(app)) == 500
+        assert asked == {"Search": 5, "GetMetricData": 2, "DescribeEndpointConfig": 1}
+        button(app, "Choose all 410 idle").click().run()
+        assert "They are the first of 410 chosen ones." in texts(app)
+        assert button(app, "Delete 50 endpoints")

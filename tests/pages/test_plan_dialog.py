@@ -1,0 +1,180 @@
+"""The dialog in which plans about endpoints are carried out, and the changes that were cut in the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.aws.connection import clients
+from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.execute import execute
+from core.cost import shipped_prices
+from core.endpoint_plans import plan_delete, plan_deploy
+from core.endpoint_spec import EndpointSpec
+from core.errors import AwsError
+from core.plans import Plan
+from pages.parts import upstream
+from sandbox.server import Sandbox
+from tests.support.dashboard import IMAGE, button, connection_of, open_page, plain_texts, texts
+
+ROLE = "arn:aws:iam::123456789012:role/Server"
+
+
+@pytest.fixture(autouse=True)
+def _journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written down at the start."""
+    monkeypatch.setenv("SEGDECK_STATE_DIR", str(tmp_path / "state"))
+
+
+def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
+    """The dialog's body on a page of its own: AppTest cannot click inside a dialog."""
+
+    def page(plan, connection):
+        import streamlit  # AppTest runs this function's text alone
+
+        from pages.parts.plan_dialog import Errand, body
+
+        errand = streamlit.session_state.setdefault(
+            "errand", Errand(plan, connection, lambda: streamlit.success("after"))
+        )
+        body(errand)
+
+    st.cache_resource.clear()
+    return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
+
+
+def deletion(sandbox: Sandbox, *names: str) -> Plan:
+    aws = clients(connection_of(sandbox))
+    details = [endpoint_detail(aws, name) for name in names]
+    return plan_delete(details, users(aws, details))
+
+
+def is_there(sagemaker: Any, name: str) -> bool:
+    return name in [row["EndpointName"] for row in sagemaker.list_endpoints(MaxResults=100)["Endpoints"]]
+
+
+@pytest.fixture
+def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
+    return make_client(sandbox_server, "sagemaker")
+
+
+def test_a_deletion_waits_for_the_name(sandbox_server, stub_endpoint, sagemaker):
+    """The button that deletes is dead until the name stands in the field; then all that was its own is gone."""
+    name = stub_endpoint()
+    app = dialog(deletion(sandbox_server, name), sandbox_server)
+    assert button(app, "Delete for good").disabled
+    app.text_input(key="plan-typed").set_value("another").run()
+    assert button(app, "Delete for good").disabled
+    app.text_input(key="plan-typed").set_value(name).run()
+    button(app, "Delete for good").click().run()
+    assert app.success[0].value == "after"
+    assert not is_there(sagemaker, name)
+    with pytest.raises(sagemaker.exceptions.ClientError):
+        sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    with pytest.raises(sagemaker.exceptions.ClientError):
+        sagemaker.describe_model(ModelName=name)
+
+
+def test_several_are_deleted_after_their_number(sandbox_server, stub_endpoint, sagemaker):
+    """Of several, how many there are is to be typed; one plan takes them all, and says what stays."""
+    names = [stub_endpoint(), stub_endpoint()]
+    app = dialog(deletion(sandbox_server, *names), sandbox_server)
+    told = plain_texts(app)
+    assert all(f"{name}/model.tar.gz stays in S3" in told for name in names)
+    app.text_input(key="plan-typed").set_value("2 endpoints").run()
+    button(app, "Delete for good").click().run()
+    assert app.success
+    assert not any(is_there(sagemaker, name) for name in names)
+
+
+def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
+    """A plan of several steps shows them in order, all that is sent, the price, and each one as it is done."""
+    source = sagemaker.describe_model(ModelName=stub_endpoint())["PrimaryContainer"]["ModelDataUrl"]
+    plan = plan_deploy(
+        EndpointSpec("told-1", ROLE, "ml.c5.xlarge", IMAGE, source), shipped_prices("us-east-1")
+    )
+    app = dialog(plan, sandbox_server)
+    told = plain_texts(app)
+    assert f"What is sent: {len(plan.steps)} calls" in [one.label for one in app.expander]
+    assert "On AWS, a year: $1,787.04" in told
+    button(app, "Deploy it").click().run()
+    assert app.success
+    for step in plan.steps:
+        assert plain_texts(app).count(step.what.rstrip(".")) >= 2
+    sandbox_server.wait_settled(30)
+    button_ = dialog(deletion(sandbox_server, "told-1"), sandbox_server)
+    button_.text_input(key="plan-typed").set_value("told-1").run()
+    button(button_, "Delete for good").click().run()
+
+
+@pytest.fixture
+def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Plan:
+    """A deploy that AWS refused after its model was made, and the environment of a page that is to show it."""
+    for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
+        monkeypatch.setenv(name, value)
+    source = sagemaker.describe_model(ModelName=stub_endpoint())["PrimaryContainer"]["ModelDataUrl"]
+    spec = EndpointSpec("cut-1", ROLE, "ml.c5.xlarge", IMAGE, source)
+    plan = plan_deploy(spec, shipped_prices("us-east-1"))
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add(
+        "error", operation="CreateEndpointConfig", code="ValidationException", message="not now", status=400
+    )
+    with pytest.raises(AwsError):
+        execute(clients(connection_of(sandbox_server)), plan, journal=upstream.journal())
+    sandbox_server.faults.clear()
+    return plan
+
+
+def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
+    """A change that was cut stands on top of the list with what of it is done, what is not, and why."""
+    app = open_page("endpoints", sandbox_server)
+    told = plain_texts(app)
+    assert "deploy cut-1" in app.warning[0].value.replace("\\", "")
+    assert "not now" in told
+    assert "not begun" in told
+
+
+def test_cleaning_up_removes_what_was_made(sandbox_server, cut, sagemaker):
+    """Clean up shows the plan that removes what the cut change has made, and nothing else."""
+    app = open_page("endpoints", sandbox_server)
+    button(app, "Clean up").click().run()
+    assert "Delete the model" in plain_texts(app)
+    assert "Delete the endpoint cut-1" not in plain_texts(app)
+
+
+def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
+    """Finish carries out what is left; what was made already is not made again, and nothing is left to finish."""
+
+    def page(connection):
+        import streamlit
+
+        from pages.parts import upstream
+        from pages.parts.plan_dialog import Errand, body
+
+        if "errand" not in streamlit.session_state:
+            entry = upstream.journal().unfinished()[0]
+            streamlit.session_state["errand"] = Errand(
+                entry.plan, connection, lambda: streamlit.success("after"), entry
+            )
+        body(streamlit.session_state["errand"])
+
+    app = AppTest.from_function(page, args=(connection_of(sandbox_server),), default_timeout=60).run()
+    assert texts(app).count("done before") == 1
+    button(app, "Finish it").click().run()
+    assert app.success
+    assert "It was there already" in texts(app)
+    sandbox_server.wait_settled(30)
+    assert is_there(sagemaker, "cut-1")
+    assert not upstream.journal().unfinished()
+
+
+def test_a_cut_change_may_be_left(sandbox_server, cut):
+    """Leave it takes the change off the page, and touches nothing."""
+    app = open_page("endpoints", sandbox_server)
+    button(app, "Leave it").click().run()
+    assert "not finished" not in texts(app)

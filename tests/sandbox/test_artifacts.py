@@ -1,0 +1,185 @@
+"""A model.tar.gz from anywhere behind an endpoint: served when it is the algorithm's, else Failed with the reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sandbox.limits import Limits
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).parents[2]
+IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
+DEMO = ROOT / "sandbox/demo/aerial/model.tar.gz"
+Client = Callable[..., Any]
+needs_mxnet = pytest.mark.skipif(
+    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
+)
+# FCN on ResNet-50 as GluonCV names its parameters, all of them zero but the bias of class 2: it wins everywhere.
+PACK_FCN = """
+import sys
+from pathlib import Path
+from sandbox.algorithm.archive import BEST, LAST, Architecture, build, pack, write_hyperparameters
+from sandbox.algorithm.mxnet_import import load_mxnet
+mx = load_mxnet()
+folder = Path(sys.argv[1])
+network = build(Architecture("fcn", "resnet-50", 4, auxiliary=True, stem="v1s"))
+network.initialize(mx.init.Zero())
+network.collect_params()
+network._collect_params_with_prefix()["head.block.4.bias"].set_data(mx.nd.array([0, 0, 5, 0]))
+for name in (BEST, LAST):
+    network.save_parameters(str(folder / name))
+said = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
+write_hyperparameters(folder, said)
+pack(folder, folder / "model.tar.gz")
+"""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox that serves with the algorithm itself."""
+    with Sandbox(tmp_path_factory.mktemp("real")) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def strict(
+    tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]
+) -> Iterator[Sandbox]:
+    """A sandbox that takes a megabyte of a model."""
+    folder = tmp_path_factory.mktemp("strict") / "data"
+    with Sandbox(folder, programs=stub_programs, limits=Limits(archive_bytes=1_000_000)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def serve(make_client: Client) -> Callable[[Sandbox, str, bytes], dict[str, Any]]:
+    """serve(sandbox, name, archive) -> the description of its endpoint, InService or Failed."""
+
+    def make(sandbox: Sandbox, name: str, archive: bytes) -> dict[str, Any]:
+        s3, sagemaker = make_client(sandbox, "s3"), make_client(sandbox, "sagemaker")
+        if not s3.list_buckets()["Buckets"]:
+            s3.create_bucket(Bucket="artifacts")
+        s3.put_object(Bucket="artifacts", Key=f"{name}/model.tar.gz", Body=archive)
+        container = {"Image": IMAGE, "ModelDataUrl": f"s3://artifacts/{name}/model.tar.gz"}
+        sagemaker.create_model(ModelName=name, PrimaryContainer=container)
+        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.c5.xlarge"}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        assert sandbox.wait_settled(120)
+        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        return found
+
+    return make
+
+
+def _tar(**files: bytes) -> bytes:
+    return _archive(*((tarfile.TarInfo(name.replace("__", ".")), data) for name, data in files.items()))
+
+
+def _archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _link(target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo("model_best.params")
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member
+
+
+@needs_mxnet
+def test_an_artifact_in_awss_layout_is_served(
+    tmp_path: Path, real: Sandbox, serve: Client, make_client: Client
+) -> None:
+    """model_algo-1, model_best.params and hyperparams.json with GluonCV's names: a mask of the picture's size."""
+    subprocess.run([sys.executable, "-c", PACK_FCN, str(tmp_path)], cwd=ROOT, check=True)
+    with tarfile.open(tmp_path / "model.tar.gz") as tar:
+        assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
+    found = serve(real, "fcn", (tmp_path / "model.tar.gz").read_bytes())
+    assert found["EndpointStatus"] == "InService", found
+    picture = io.BytesIO()
+    Image.new("RGB", (97, 64), "green").save(picture, "JPEG")
+    answer = make_client(real, "sagemaker-runtime", read_timeout=120).invoke_endpoint(
+        EndpointName="fcn", Body=picture.getvalue(), ContentType="image/jpeg", Accept="image/png"
+    )
+    mask = np.asarray(Image.open(io.BytesIO(answer["Body"].read())))
+    assert (mask.shape, np.unique(mask).tolist()) == ((64, 97), [2])
+
+
+def _demo_saying(**said: str) -> bytes:
+    """The aerial demo's artifact with other words in its hyperparams.json."""
+    members = []
+    with tarfile.open(DEMO) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            assert file is not None
+            data = file.read()
+            if member.name == "hyperparams.json":
+                data = json.dumps({**json.loads(data), **said}).encode()
+            members.append((tarfile.TarInfo(member.name), data))
+    return _archive(*members)
+
+
+@needs_mxnet
+@pytest.mark.parametrize(
+    ("archive", "why"),
+    [
+        (_tar(notes__txt=b"x"), "The model archive has no hyperparams.json; it holds notes.txt."),
+        (_tar(hyperparams__json=b"{}"), "has neither model_best.params nor model_algo-1"),
+        (
+            _tar(hyperparams__json=b"{}", model_best__params=b"not MXNet's" * 50),
+            "model_best.params is not a file of MXNet parameters",
+        ),
+        (_demo_saying(num_classes="7"), "says num_classes 7, but the parameters are those of num_classes 6"),
+    ],
+    ids=["no hyperparams", "no parameters", "foreign parameters", "other classes"],
+)
+def test_missing_and_foreign_files_are_the_failure_reason(
+    real: Sandbox, serve: Client, archive: bytes, why: str, request: pytest.FixtureRequest
+) -> None:
+    """What the algorithm says of an archive stands in FailureReason."""
+    found = serve(real, request.node.callspec.id.replace(" ", "-"), archive)
+    assert (found["EndpointStatus"], why in found["FailureReason"]) == ("Failed", True), found
+
+
+HOSTILE = {
+    "traversal": (_archive((tarfile.TarInfo("../../../../escaped"), b"x")), "leaves the model's folder"),
+    "absolute": (_archive((tarfile.TarInfo("/tmp/segdeck-escaped"), b"x")), "leaves the model's folder"),
+    "link": (_archive((_link("/etc/passwd"), b"")), "is a link, a device or sparse"),
+    "bomb": (_archive((tarfile.TarInfo("model_best.params"), bytes(50_000_000))), "more than 1000000 bytes"),
+    "cut": (_tar(model_best__params=b"x" * 100)[:-20], "not a valid tar.gz archive"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_archive_is_the_failure_reason(
+    strict: Sandbox, serve: Client, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It is refused with why, and nothing of it is left anywhere."""
+    archive, why = HOSTILE[name]
+    found = serve(strict, name, archive)
+    assert found["EndpointStatus"] == "Failed"
+    assert "Failed to extract model data archive" in found["FailureReason"]
+    assert why in found["FailureReason"]
+    everywhere = tmp_path_factory.getbasetemp()
+    assert not list(everywhere.rglob("*escaped*"))
+    assert not Path("/tmp/segdeck-escaped").exists()
+    assert not list(everywhere.rglob(f"running/{name}/*/*"))

@@ -1,0 +1,18 @@
+"""Carries out one plan in a process of its own, to be killed: its folder as argument, plan and address on stdin."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from core.aws.connection import Clients, Connection
+from core.aws.execute import execute, journal_in
+from core.plans import Plan
+
+given = json.load(sys.stdin)
+execute(
+    Clients(Connection(**given["connection"])),
+    Plan.from_dict(given["plan"]),
+    journal=journal_in(Path(sys.argv[1]), "ada"),
+)

@@ -1,0 +1,170 @@
+"""The commands `dataset ...`, run against a real server on loopback as they would be against AWS."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import cli
+from sandbox.server import Sandbox
+from tests.support.dataset import CAMVID, digests, ids, indexed, make_voc, photo, write
+
+BUCKET = "cli-datasets"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(aws_environ: dict[str, str]) -> Run:
+    """run("check", ...) -> what `dataset` did, in mode aws at the address of the test's sandbox."""
+
+    def invoke(*arguments: object) -> Result:
+        environ = {"SEGDECK_MODE": "aws", **aws_environ}
+        return CliRunner().invoke(cli.app, ["dataset", *map(str, arguments)], env=environ)
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def s3(sandbox_server: Sandbox, make_client: Any) -> Any:
+    made = make_client(sandbox_server, "s3")
+    made.create_bucket(Bucket=BUCKET)
+    return made
+
+
+@pytest.fixture
+def voc(tmp_path: Path) -> Path:
+    return make_voc(tmp_path / "voc")
+
+
+def keys(s3: Any, prefix: str) -> list[str]:
+    rows = s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())
+    return sorted(row["Key"].removeprefix(prefix) for row in rows)
+
+
+def test_a_check_tells_of_classes_and_problems(run: Run, voc: Path) -> None:
+    """A good set is shown with its classes, exit code 0; one with a fault names file and remedy, exit code 1."""
+    good = run("check", voc)
+    assert good.exit_code == 0, good.stderr
+    assert "6 photographs for training, 2 for validation, 3 classes" in good.stdout
+    assert "A job can be trained on it." in good.stdout
+    write(voc / "SegmentationClass/tile_3.png", indexed(ids(0, 7)))
+    bad = run("check", voc)
+    assert bad.exit_code == 1
+    assert "class_out_of_range" in bad.stdout
+    assert "SegmentationClass/tile_3.png" in bad.stdout
+
+
+def test_a_check_as_json_has_every_problem(run: Run, voc: Path) -> None:
+    """The document holds counts, histogram and each problem with path, code, message and todo."""
+    for number in range(7):
+        (voc / f"SegmentationClass/tile_{number}.png").unlink()
+    found = json.loads(run("check", voc, "--json").stdout)
+    assert found["problem_counts"]["mask_missing"] == 7
+    missing = [row for row in found["problems"] if row["code"] == "mask_missing"]
+    assert [row["path"] for row in missing] == [f"JPEGImages/tile_{number}.jpg" for number in range(7)]
+    assert all(row["message"] and row["todo"] for row in missing)
+    assert (found["usable"], found["counts"]["train_annotation"], found["num_classes"]) == (False, 0, 3)
+
+
+def test_names_may_be_given(run: Run, voc: Path, tmp_path: Path) -> None:
+    """--classes counts instead of the set's own names."""
+    write(tmp_path / "names.txt", "a\nb\nc\nd\n")
+    found = json.loads(run("check", voc, "--classes", tmp_path / "names.txt", "--json").stdout)
+    assert [row["name"] for row in found["histogram"]] == ["a", "b", "c", "d", "ignore"]
+    assert found["problem_counts"] == {"class_empty": 1}
+
+
+def test_a_zip_is_checked_and_a_harmful_one_refused(run: Run, voc: Path, tmp_path: Path) -> None:
+    """A zip is unpacked for the length of the call; one whose paths lead elsewhere is refused with the reason."""
+    with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
+        for path in sorted(voc.rglob("*.*")):
+            archive.write(path, path.relative_to(tmp_path))
+    found = run("check", tmp_path / "good.zip", "--json")
+    assert found.exit_code == 0, found.stderr
+    assert json.loads(found.stdout)["counts"]["train"] == 6
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("../../outside.jpg", b"x")
+    refused = run("check", tmp_path / "bad.zip")
+    assert refused.exit_code == 1
+    assert "leads out of the folder" in refused.stderr
+
+
+def test_a_conversion_asks_and_never_overwrites(run: Run, voc: Path, tmp_path: Path) -> None:
+    """Without a yes nothing is written; with it the copy lies beside the set, which stays as it is."""
+    write(voc / "JPEGImages/tile_0.png", photo(70, "PNG"))
+    (voc / "JPEGImages/tile_0.jpg").unlink()
+    before = digests(voc)
+    shown = run("convert", voc, "--dry-run", "--json")
+    assert json.loads(shown.stdout)["photographs_written_anew"] == 1
+    assert "Add --yes" in run("convert", voc).stderr
+    assert not (tmp_path / "voc-channels").exists()
+    done = run("convert", voc, "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert run("check", tmp_path / "voc-channels").exit_code == 0
+    again = run("convert", voc, "--yes")
+    assert again.exit_code == 1
+    assert "is not empty" in again.stderr
+    assert digests(voc) == before
+
+
+def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_environ: dict[str, str]) -> None:
+    """The upload gives the four channels and the numbers that `jobs launch` takes; again, nothing is sent."""
+    to = f"s3://{BUCKET}/fed/"
+    assert run("upload", voc, "--to", to, "--dry-run").exit_code == 0
+    assert keys(s3, "fed/") == []
+    done = run("upload", voc, "--to", to, "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["num_training_samples"], found["num_classes"], found["done"]) == (6, 3, True)
+    assert found["channels"]["validation_annotation"] == f"{to}validation_annotation/"
+    assert len(keys(s3, "fed/")) == 17
+    again = run("upload", voc, "--to", to, "--yes")
+    assert "0 files were sent; 17 stood there already." in again.stderr
+    assert f"jobs launch --data {to} -p num_classes=3" in again.stderr
+    launch = ["jobs", "launch", "--data", to, "--output", f"s3://{BUCKET}/out/"]
+    launch += ["--role", "arn:aws:iam::123456789012:role/Trainer", "--dry-run", "--json"]
+    launch += ["-p", "num_classes=3", "-p", "mini_batch_size=2", "-p", "validation_mini_batch_size=1"]
+    planned = CliRunner().invoke(cli.app, launch, env={"SEGDECK_MODE": "aws", **aws_environ})
+    assert planned.exit_code == 0, planned.stderr
+    values = json.loads(planned.stdout)["steps"][0]["params"]["HyperParameters"]
+    assert values["num_training_samples"] == "6"
+
+
+def test_an_upload_with_errors_is_refused(run: Run, voc: Path, s3: Any) -> None:
+    """What a job would fail with is not uploaded, and the way on is told."""
+    write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
+    refused = run("upload", voc, "--to", f"s3://{BUCKET}/refused/", "--yes")
+    assert refused.exit_code == 1
+    assert "Convert it first" in refused.stderr
+    assert "--to must be given" in run("upload", voc, "--yes").stderr
+    assert keys(s3, "refused/") == []
+
+
+def test_a_prefix_in_channels_is_checked_by_its_names(run: Run, voc: Path, s3: Any) -> None:
+    """An S3 prefix is listed and checked without reading a picture."""
+    to = f"s3://{BUCKET}/names/"
+    assert run("upload", voc, "--to", to, "--yes").exit_code == 0
+    assert run("check", to).exit_code == 0
+    s3.delete_object(Bucket=BUCKET, Key="names/train/tile_0.jpg")
+    bad = run("check", to, "--json")
+    assert bad.exit_code == 1
+    assert "tile_0" in json.loads(bad.stdout)["problems"][0]["message"]
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
+def test_a_real_set_is_checked_and_uploaded(run: Run, s3: Any) -> None:
+    """CamVid's sample goes from the folder into its channels, and stays byte for byte what it was."""
+    before = digests(CAMVID)
+    done = run("upload", CAMVID, "--to", f"s3://{BUCKET}/camvid/", "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["num_training_samples"], found["num_classes"]) == (100, 11)
+    assert len(keys(s3, "camvid/")) == 261
+    assert digests(CAMVID) == before

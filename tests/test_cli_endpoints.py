@@ -1,0 +1,523 @@
+"""The commands `endpoints ...`, run against a real server on loopback as they would be against AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import cli
+from sandbox.server import Sandbox
+from tests.support.artifacts import archive, aws_files, special
+
+ROOT = Path(__file__).resolve().parents[1]
+BUCKET = "cli-models"
+ROLE = "arn:aws:iam::123456789012:role/Server"
+MODELS = f"s3://{BUCKET}/"
+NAMES = {"classes": [{"name": name, "color": "#102030"} for name in ("land", "road", "water")]}
+Run = Callable[..., Result]
+Deploy = Callable[..., str]
+
+
+@pytest.fixture
+def environ(aws_environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Mode aws at the address of the test's sandbox; changes are written down in a folder of the test's own."""
+    return {"SEGDECK_MODE": "aws", **aws_environ, "SEGDECK_STATE_DIR": str(tmp_path / "state")}
+
+
+@pytest.fixture
+def run(environ: dict[str, str]) -> Run:
+    """run("list", ...) -> what `endpoints` did."""
+
+    def invoke(*arguments: object, **more: str) -> Result:
+        return CliRunner().invoke(cli.app, ["endpoints", *map(str, arguments)], env={**environ, **more})
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
+    """A client; the bucket holds a model that serves, one that does not, and one of three other classes."""
+    s3 = make_client(sandbox_server, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    files = aws_files()
+    broken = files | {"behaviour.json": json.dumps({"exit": "ValueError: no luck"}).encode()}
+    slow = files | {"behaviour.json": json.dumps({"ping_seconds": 3}).encode()}
+    for key, content in (
+        ("good", files),
+        ("other", aws_files(crop_size=480)),
+        ("broken", broken),
+        ("slow", slow),
+    ):
+        s3.put_object(Bucket=BUCKET, Key=f"{key}/model.tar.gz", Body=archive(content))
+    s3.put_object(Bucket=BUCKET, Key="good/classes.json", Body=json.dumps(NAMES).encode())
+    return make_client(sandbox_server, "sagemaker")
+
+
+@pytest.fixture
+def deploy(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> Iterator[Deploy]:
+    """deploy("name") -> that name, of an endpoint in service; all that the sandbox serves is gone after the test."""
+
+    def make(name: str, model: str = "good") -> str:
+        done = run(*order_of(name, model))
+        assert done.exit_code == 0, done.stderr
+        return name
+
+    yield make
+    clear(sagemaker, sandbox_server)
+
+
+def clear(sagemaker: Any, sandbox: Sandbox) -> None:
+    """Endpoints, configurations and models of the tests here are gone."""
+    sandbox.wait_settled(30)
+    for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
+        if row["EndpointStatus"] != "Deleting":
+            sagemaker.delete_endpoint(EndpointName=row["EndpointName"])
+    sandbox.wait_settled(30)
+    for row in sagemaker.list_endpoint_configs(NameContains="cli-")["EndpointConfigs"]:
+        sagemaker.delete_endpoint_config(EndpointConfigName=row["EndpointConfigName"])
+    for row in sagemaker.list_models(NameContains="cli-")["Models"]:
+        sagemaker.delete_model(ModelName=row["ModelName"])
+
+
+def left(sagemaker: Any, name: str) -> tuple[int, int, int]:
+    """How many endpoints, configurations and models there are of that name."""
+    return (
+        len(sagemaker.list_endpoints(NameContains=name)["Endpoints"]),
+        len(sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]),
+        len(sagemaker.list_models(NameContains=name)["Models"]),
+    )
+
+
+def test_a_dry_run_shows_steps_and_price_and_makes_nothing(run: Run, sagemaker: Any) -> None:
+    """The plan of a deploy tells what is made and what it costs."""
+    order = (
+        "deploy",
+        "--artifact",
+        f"{MODELS}good/model.tar.gz",
+        "--role",
+        ROLE,
+        "--name",
+        "cli-dry",
+        "--dry-run",
+    )
+    text, document = run(*order), run(*order, "--json")
+    assert text.exit_code == 0, text.stderr
+    assert "algorithm fcn, backbone resnet-50, classes 3, crop size 240" in text.stderr
+    assert "an hour" in text.stdout
+    plan = json.loads(document.stdout)
+    made = ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    assert [step["operation"] for step in plan["steps"]] == made
+    tags = {row["Key"]: row["Value"] for row in plan["steps"][2]["params"]["Tags"]}
+    assert tags["segdeck:classes"] == f"{MODELS}good/classes.json"
+    assert left(sagemaker, "cli-dry") == (0, 0, 0)
+
+
+def test_an_artifact_is_deployed_and_waited_for(run: Run, deploy: Deploy, sagemaker: Any) -> None:
+    """Deploy ends once the endpoint is in service; the same deploy again makes nothing twice."""
+    name = deploy("cli-wait")
+    assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
+    again = (
+        "deploy",
+        "--artifact",
+        f"{MODELS}good/model.tar.gz",
+        "--role",
+        ROLE,
+        "--name",
+        name,
+        "--yes",
+        "--json",
+    )
+    done = run(*again)
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["endpoint"]["status"] == "InService"
+    assert left(sagemaker, name) == (1, 1, 1)
+
+
+def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Deploy) -> None:
+    """Health, instances, calls, price, lineage and class names, for people and as JSON."""
+    name = deploy("cli-told")
+    document = json.loads(run("list", "--json").stdout)
+    row = next(row for row in document["endpoints"] if row["name"] == name)
+    assert (row["status"], row["health"], row["calls_7d"]) == ("InService", "new", 0)
+    assert row["instances"] == ["1 x ml.c5.xlarge"]
+    assert float(row["usd_per_hour"]) > 0
+    assert float(document["cost"]["usd_per_month"]) > float(row["usd_per_hour"])
+    table = run("list").stdout
+    assert name in table
+    assert "a month" in table
+    shown = json.loads(run("show", name, "--json").stdout)
+    assert shown["classes"] == ["land", "road", "water"]
+    assert shown["lineage"][0].startswith(f"{MODELS}good/model.tar.gz -> {name}-")
+    assert shown["lineage"][0].endswith(f" -> {name}")
+    text = run("show", name)
+    assert text.exit_code == 0, text.stderr
+    assert "reason: No call yet" in text.stdout
+
+
+def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
+    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+    channels = ("train", "validation", "train_annotation", "validation_annotation")
+    sagemaker.create_training_job(
+        TrainingJobName="cli-roads",
+        RoleArn=ROLE,
+        AlgorithmSpecification={
+            "TrainingImage": "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1",
+            "TrainingInputMode": "File",
+        },
+        HyperParameters={"num_classes": "3", "num_training_samples": "1", "epochs": "1"},
+        InputDataConfig=[
+            {
+                "ChannelName": channel,
+                "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{MODELS}good/"}},
+            }
+            for channel in channels
+        ],
+        OutputDataConfig={"S3OutputPath": f"{MODELS}out"},
+        ResourceConfig={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+        StoppingCondition={"MaxRuntimeInSeconds": 600},
+    )
+    wait = sagemaker.get_waiter("training_job_completed_or_stopped")
+    wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    done = run("deploy", "--from-job", "cli-roads", "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    plan = json.loads(done.stdout)
+    model = next(step["params"] for step in plan["steps"] if step["operation"] == "CreateModel")
+    assert model["ExecutionRoleArn"] == ROLE
+    assert model["PrimaryContainer"]["ModelDataUrl"] == f"{MODELS}out/cli-roads/output/model.tar.gz"
+    shown = json.loads(run("show", "cli-roads", "--json").stdout)
+    assert shown["lineage"][0].startswith("cli-roads -> s3://")
+    assert run("deploy", "--from-job", "cli-nowhere", "--yes").exit_code == 1
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Path:
+    """A model of this machine, with its class names beside it."""
+    folder = tmp_path / "cli-local"
+    folder.mkdir()
+    (folder / "model.tar.gz").write_bytes(archive(aws_files()))
+    (folder / "classes.json").write_text(json.dumps(NAMES))
+    return folder / "model.tar.gz"
+
+
+def test_a_local_model_is_uploaded_with_its_names(
+    run: Run, local: Path, deploy: Deploy, sandbox_server: Sandbox, make_client: Any
+) -> None:
+    """File and class names go to S3 first; the endpoint is called after the folder."""
+    done = run("deploy", "--file", local, "--to", f"{MODELS}up", "--role", ROLE, "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    steps = json.loads(done.stdout)["steps"]
+    assert [step["operation"] for step in steps[:2]] == ["PutObject", "PutObject"]
+    key = steps[0]["params"]["Key"]
+    s3 = make_client(sandbox_server, "s3")
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == local.read_bytes()
+    assert json.loads(run("show", "cli-local", "--json").stdout)["classes"] == ["land", "road", "water"]
+
+
+def test_a_local_model_needs_a_place_and_never_takes_anothers(
+    run: Run, local: Path, deploy: Deploy, sandbox_server: Sandbox, make_client: Any
+) -> None:
+    """Without --to it is refused on AWS; where another object lies at its place, it stays as it was."""
+    order = ("deploy", "--file", local, "--role", ROLE, "--yes", "--json")
+    assert "--to must be given" in run(*order).stderr
+    planned = json.loads(run(*order, "--to", f"{MODELS}up2", "--dry-run").stdout)
+    key = planned["steps"][0]["params"]["Key"]
+    s3 = make_client(sandbox_server, "s3")
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"somebody else's")
+    refused = run(*order, "--to", f"{MODELS}up2")
+    assert refused.exit_code == 1
+    assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"somebody else's"
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        (archive(aws_files(), special("../escaped")), "leads out"),
+        (archive({"model_algo-1": b"x"}), "lacks model_best.params"),
+        ((ROOT / "sandbox/demo/aerial/model.tar.gz").read_bytes(), "cannot be served on AWS"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_before_anything_is_made(
+    run: Run, sagemaker: Any, tmp_path: Path, packed: bytes, words: str
+) -> None:
+    """A hostile archive, half a model and the sandbox's own network are refused with the reason."""
+    (tmp_path / "model.tar.gz").write_bytes(packed)
+    order = (
+        "deploy",
+        "--file",
+        tmp_path / "model.tar.gz",
+        "--to",
+        MODELS,
+        "--role",
+        ROLE,
+        "--name",
+        "cli-evil",
+    )
+    done = run(*order, "--yes")
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert left(sagemaker, "cli-evil") == (0, 0, 0)
+
+
+def test_an_endpoint_that_fails_is_told_with_its_reason(run: Run, deploy: Deploy) -> None:
+    """Exit code 1, AWS's reason, what it means, and what to do."""
+    order = ("--role", ROLE, "--name", "cli-broken", "--yes", "--json")
+    done = run("deploy", "--artifact", f"{MODELS}broken/model.tar.gz", *order)
+    assert done.exit_code == 1
+    assert "The endpoint cli-broken failed." in done.stderr
+    found = json.loads(done.stdout)["endpoint"]
+    assert found["status"] == "Failed"
+    assert "ping health check" in found["failure_reason"]
+    assert found["diagnosis"]["todo"]
+    row = next(
+        row for row in json.loads(run("list", "--json").stdout)["endpoints"] if row["name"] == "cli-broken"
+    )
+    assert row["health"] == "failed"
+    assert run("show", "cli-broken").exit_code == 0
+
+
+def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: Any) -> None:
+    """The endpoint gets the new model and instances; what cannot come up leaves the old one in place."""
+    name = deploy("cli-moving")
+    order = ("update", name, "--artifact", f"{MODELS}other/model.tar.gz", "--instance-type", "ml.g4dn.xlarge")
+    done = run(*order, "--yes")
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(run("show", name, "--json").stdout)
+    assert shown["models"][0]["model_uri"] == f"{MODELS}other/model.tar.gz"
+    assert shown["instances"] == ["1 x ml.g4dn.xlarge"]
+    assert "would change" in run(*order, "--yes").stderr
+    failed = run("update", name, "--artifact", f"{MODELS}broken/model.tar.gz", "--yes")
+    assert failed.exit_code == 1
+    assert "was not updated: it serves what it served before" in failed.stderr
+    again = json.loads(run("show", name, "--json").stdout)
+    assert (again["status"], again["config"]) == ("InService", shown["config"])
+    assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
+
+
+def test_weights_counts_and_autoscaling_are_changed(
+    run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Any
+) -> None:
+    """A second variant takes its share; weights, counts and scaling follow."""
+    name = deploy("cli-scaled")
+    second = ("--artifact", f"{MODELS}other/model.tar.gz", "--variant", "new", "--weight", 0.5)
+    done = run("update", name, *second, "--yes")
+    assert done.exit_code == 0, done.stderr
+    done = run("scale", name, "--variant", "AllTraffic=3", "--variant", "new=1", "--yes")
+    assert done.exit_code == 0, done.stderr
+    sandbox_server.wait_settled(30)
+    found = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
+    assert {row["VariantName"]: row["CurrentWeight"] for row in found} == {"AllTraffic": 3.0, "new": 1.0}
+    assert "several variants" in run("scale", name, "--count", 2, "--yes").stderr
+    assert run("scale", name, "--variant", "new", "--count", 2, "--yes").exit_code == 0
+    sandbox_server.wait_settled(30)
+    order = ("--variant", "new", "--min", 1, "--max", 3, "--target", 60)
+    done = run("scale", name, *order, "--yes")
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(run("show", name, "--json").stdout)
+    assert shown["scaling"] == [{"variant": "new", "min": 1, "max": 3, "target": 60.0}]
+    assert run("scale", name, "--variant", "new", "--no-autoscale", "--yes").exit_code == 0
+    assert json.loads(run("show", name, "--json").stdout)["scaling"] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scale", "x"),
+        ("scale", "x", "--count", 2, "--no-autoscale"),
+        ("scale", "x", "--min", 1),
+        ("scale", "x", "--variant", "a=many"),
+        ("scale", "x", "--variant", "a=-1"),
+        ("deploy",),
+        ("deploy", "--from-job", "a", "--model", "b"),
+        ("update", "x", "--from-job", "a", "--model", "b"),
+        ("serve-here",),
+        ("unfinished", "--finish", "--leave"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[object, ...]) -> None:
+    """What contradicts itself is refused before any call."""
+    assert run(*arguments).exit_code == 2
+
+
+def test_delete_takes_what_only_the_endpoint_used(
+    run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Sandbox, make_client: Any
+) -> None:
+    """Endpoint, configuration and model go, the artifact stays; the dry run says so and takes nothing."""
+    name = deploy("cli-gone")
+    dry = run("delete", name, "--dry-run")
+    assert dry.exit_code == 0, dry.stderr
+    assert f"The artifact {MODELS}good/model.tar.gz stays in S3." in dry.stdout
+    assert left(sagemaker, name) == (1, 1, 1)
+    done = run("delete", name, "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert left(sagemaker, name) == (0, 0, 0)
+    assert make_client(sandbox_server, "s3").head_object(Bucket=BUCKET, Key="good/model.tar.gz")
+    assert run("delete", name, "--yes").exit_code == 1
+
+
+def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any) -> None:
+    """Where nobody can be asked, the plan is shown and nothing happens."""
+    name = deploy("cli-asked")
+    done = run("delete", name)
+    assert done.exit_code == 1
+    assert "Add --yes" in done.stderr
+    assert left(sagemaker, name) == (1, 1, 1)
+
+
+def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    """`python cli.py endpoints ...` as a person runs it."""
+    command = [sys.executable, str(ROOT / "cli.py"), "endpoints", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environ}, stdout=pipe, stderr=pipe, text=True
+    )
+
+
+def until(probe: Callable[[], Any], seconds: float = 60) -> Any:
+    """What `probe` gives, once it gives anything."""
+    deadline = time.monotonic() + seconds
+    while not (found := probe()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def order_of(name: str, model: str = "good") -> tuple[str, ...]:
+    """The command that deploys a model of the bucket under a name."""
+    return ("deploy", "--artifact", f"{MODELS}{model}/model.tar.gz", "--role", ROLE, "--name", name, "--yes")
+
+
+def wait_for_line(child: subprocess.Popen[str], text: str) -> None:
+    """Until the process has said this."""
+    assert child.stderr is not None
+    while text not in (line := child.stderr.readline()):
+        assert line
+
+
+def test_ctrl_c_leaves_the_endpoint_going(environ: dict[str, str], sagemaker: Any, deploy: Deploy) -> None:
+    """Ctrl-C while it waits ends with 130, says that the endpoint goes on, and it does."""
+    with process(environ, *order_of("cli-slow", "slow")) as child:
+        wait_for_line(child, "is being created")
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "The endpoint cli-slow goes on" in said
+    assert left(sagemaker, "cli-slow")[0] == 1
+
+
+def test_a_failed_look_while_waiting_is_tried_again(
+    environ: dict[str, str], deploy: Deploy, sandbox_server: Sandbox
+) -> None:
+    """A throttled look is no end of the waiting."""
+    throttled = {"code": "ThrottlingException", "message": "Slow down", "status": 400}
+    with process(environ, *order_of("cli-bumpy", "slow")) as child:
+        wait_for_line(child, "is being created")
+        sandbox_server.faults.add("error", operation="DescribeEndpoint", times=4, **throttled)
+        try:
+            _, said = child.communicate(timeout=60)
+        finally:
+            sandbox_server.faults.clear()
+    assert child.returncode == 0, said
+    assert "Trying again." in said
+    assert "The endpoint cli-bumpy is in service." in said
+
+
+@pytest.fixture
+def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Callable[..., None]:
+    """cut("deploy", ..., at="CreateEndpoint", then=...) kills the command while that call is under way.
+
+    then: whether the call, which goes on without the one that made it, is done.
+    """
+
+    def kill(*arguments: str, at: str, then: Callable[[], bool]) -> None:
+        sandbox_server.faults.clear()
+        sandbox_server.faults.add("delay", operation=at, seconds=1)
+        try:
+            with process(environ, *arguments) as child:
+                until(lambda: at in [operation for _, operation in sandbox_server.faults.hits])
+                child.kill()
+                child.communicate(timeout=30)
+            until(then)
+        finally:
+            sandbox_server.faults.clear()
+        sandbox_server.wait_settled(30)
+
+    return kill
+
+
+def cut_plans(run: Run) -> list[dict[str, Any]]:
+    """What `unfinished` lists."""
+    found: list[dict[str, Any]] = json.loads(run("unfinished", "--json").stdout)["plans"]
+    return found
+
+
+def test_a_deploy_that_was_killed_is_finished(
+    run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
+) -> None:
+    """It is listed with its steps, finished without making anything twice, and listed no more."""
+    cut(*order_of("cli-cut"), at="CreateEndpointConfig", then=lambda: left(sagemaker, "cli-cut")[1] == 1)
+    (row,) = cut_plans(run)
+    assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "cut")
+    assert "cli-cut" in run("unfinished").stdout
+    done = run("unfinished", "--finish", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert left(sagemaker, "cli-cut") == (1, 1, 1)
+    assert cut_plans(run) == []
+
+
+def test_a_deploy_that_was_killed_is_cleaned_up(
+    run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
+) -> None:
+    """What it had made is gone, and nothing else."""
+    cut(*order_of("cli-cut2"), at="CreateEndpoint", then=lambda: left(sagemaker, "cli-cut2")[0] == 1)
+    (row,) = cut_plans(run)
+    done = run("unfinished", row["plan"], "--clean-up", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert left(sagemaker, "cli-cut2") == (0, 0, 0)
+    assert "There are none." in run("unfinished").stdout
+
+
+def test_a_delete_that_was_killed_is_finished(
+    run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
+) -> None:
+    """What is left goes then, and nothing is missed."""
+    name = deploy("cli-cut3")
+    cut("delete", name, "--yes", at="DeleteEndpointConfig", then=lambda: left(sagemaker, name)[1] == 0)
+    (row,) = cut_plans(run)
+    assert run("unfinished", row["plan"], "--finish", "--yes").exit_code == 0
+    assert left(sagemaker, name) == (0, 0, 0)
+
+
+def test_a_change_is_left_as_it_is_and_an_unknown_one_is_told(
+    run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
+) -> None:
+    """`show` names a change that was cut; --leave forgets it and changes nothing."""
+    name = deploy("cli-cut4")
+    update = ("update", name, "--count", "2", "--yes")
+    cut(*update, at="CreateEndpointConfig", then=lambda: left(sagemaker, name)[1] == 2)
+    assert [row["change"] for row in json.loads(run("show", name, "--json").stdout)["unfinished"]] == [
+        "update"
+    ]
+    assert "No change that was cut is called nobody." in run("unfinished", "nobody", "--leave").stderr
+    assert run("unfinished", "--leave").exit_code == 0
+    assert cut_plans(run) == []
+    assert left(sagemaker, name) == (1, 2, 1)
+
+
+def test_what_was_cut_elsewhere_is_not_offered_here(
+    run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
+) -> None:
+    """A change of one place is no change of another one, where the same name means something else."""
+    cut(*order_of("cli-cut5"), at="CreateEndpoint", then=lambda: left(sagemaker, "cli-cut5")[0] == 1)
+    assert len(cut_plans(run)) == 1
+    assert json.loads(run("unfinished", "--json", AWS_REGION="eu-west-1").stdout)["plans"] == []
