@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import streamlit as st
 
@@ -13,11 +14,13 @@ from core.hyperparameters import INCREMENTAL_KEYS
 from core.plans import plan_launch
 from pages.parts import (
     cached,
+    job_filters,
     launch_fields,
     launch_form,
     launch_origin,
     launch_summary,
     links,
+    live,
     plan_dialog,
     state,
     times,
@@ -29,7 +32,7 @@ from pages.parts.launch_origin import Origin
 
 def main() -> None:
     """The form on the left; price, checks and the way on at its right."""
-    st.page_link(links.TRAINING_JOBS, label="Training jobs", icon=":material/arrow_back:")
+    job_filters.way_back()
     st.title("Launch training")
     connection = upstream.connection()
     origin = launch_origin.ask(connection)
@@ -41,6 +44,14 @@ def main() -> None:
         _form(checked, origin, prices, sandbox=connection.is_sandbox)
     with beside, st.container(border=True):
         _before_it_starts(connection, checked, origin, prices)
+    if checked.drawing:
+        st.fragment(_look_again, run_every=live.KEYS_SECONDS)(times.now())
+
+
+def _look_again(drawn_at: datetime) -> None:
+    """Run the page anew at the first tick after it was drawn, when its listing of the data may have changed."""
+    if (times.now() - drawn_at).total_seconds() > live.KEYS_SECONDS / 2:
+        st.rerun()
 
 
 def _fill(origin: Origin) -> None:

@@ -14,6 +14,7 @@ from pages.parts import (
     cached,
     job_charts,
     job_details,
+    job_filters,
     job_view,
     links,
     live,
@@ -29,7 +30,7 @@ REFRESH = 5  # seconds between two looks at a job that runs
 
 def main() -> None:
     """The way back, then all about the job, again and again until it has ended."""
-    st.page_link(links.TRAINING_JOBS, label="Training jobs", icon=":material/arrow_back:")
+    job_filters.way_back()
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
     name = state.job_asked_for()

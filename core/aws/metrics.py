@@ -68,22 +68,11 @@ def curves(
 
 
 def sparklines(
-    clients: Clients, jobs: Sequence[TrainingJob], *, metric: str = MIOU, notes: list[str] | None = None
+    clients: Clients, jobs: Sequence[TrainingJob], *, metric: str = MIOU
 ) -> dict[str, MetricSeries]:
-    """Job name -> one metric by epoch, where there is one: one call for each 100 jobs.
-
-    Where BatchGetMetrics cannot be asked there are none; `notes` gets the reason. Raises AwsError.
-    """
+    """Job name -> one metric by epoch, where there is one: one call for each 100 jobs. Raises AwsError."""
     started = [(job, metric) for job in jobs if job.started_at and job.arn]
-    try:
-        found = _batch(clients, started, "IterationNumber")
-    except (CredentialsError, ThrottledError):
-        raise
-    except AwsError as error:
-        if notes is not None:
-            notes.append(str(error))
-        return {}
-    return {job.name: series for (job, _), series in found}
+    return {job.name: series for (job, _), series in _batch(clients, started, "IterationNumber")}
 
 
 def utilisation(

@@ -223,7 +223,7 @@ def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[B
         "sparklines",
         connection,
         jobs,
-        lambda some, notes: metrics.sparklines(clients(connection), some, notes=notes),
+        lambda some, _notes: metrics.sparklines(clients(connection), some),
     )
 
 

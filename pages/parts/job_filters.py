@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.job_filter import STATUSES, JobFilter
 from core.training import STATUS_WORDS
-from pages.parts import messages, state
+from pages.parts import links, messages, state
 
 NAMES = ("status", "text", "from", "to", "all", "sort", "desc")
 """Names in the address; `JobFilter` knows what they mean."""
@@ -26,6 +26,7 @@ def wanted() -> JobFilter:
 def ask() -> JobFilter:
     """Draw the row and tell what it asks for. What stands in the address beats what the widgets held before."""
     asked = wanted()
+    state.keep_jobs_view(NAMES)
     _set_widgets(asked)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.pills(
@@ -47,6 +48,16 @@ def ask_for_all() -> None:
         key=ALL,
         on_change=_apply,
         help="Off: jobs of the built-in semantic segmentation algorithm alone, by their container image.",
+    )
+
+
+def way_back() -> None:
+    """The link to the list, as it was left."""
+    st.page_link(
+        links.TRAINING_JOBS,
+        label="Training jobs",
+        icon=":material/arrow_back:",
+        query_params=state.jobs_view(),
     )
 
 

@@ -14,7 +14,7 @@ from core.curves import MetricSeries
 from core.errors import CoreError
 from core.job_filter import PAGE
 from core.training import TrainingJob
-from pages.parts import cached, links, messages, state, tables
+from pages.parts import cached, links, messages, state, tables, times
 
 ROW, HEADER, ROWS = 37, 39, 12
 """Heights in pixels, and how many rows are seen before the table scrolls."""
@@ -65,10 +65,10 @@ def _tick(key: str, names: tuple[str, ...]) -> None:
 def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
     """The table stands without its curves, too."""
     try:
-        curves = cached.sparklines(connection, jobs).value
+        curves = cached.sparklines(connection, jobs)
     except CoreError as error:
         st.caption(f":material/show_chart: {messages.line(error)}")
         return {}
-    for note in curves.notes:
-        st.caption(f":material/show_chart: {messages.plain(note)}")
-    return curves.found
+    if curves.failure is not None:
+        st.caption(f":material/show_chart: The curves are from {times.moment(curves.at)}.")
+    return curves.value.found

@@ -22,12 +22,14 @@ COUNTED = "counted"
 class Checked:
     """What the form says, and what is wrong with it, errors first.
 
-    counts: channel -> how many files lie there, where that is known.
+    counts:  channel -> how many files lie there, where that is known.
+    drawing: whether the sandbox is still drawing the pictures that are missing.
     """
 
     spec: TrainingSpec
     problems: tuple[Problem, ...]
     counts: dict[str, int]
+    drawing: bool = False
 
     @property
     def blocked(self) -> bool:
@@ -48,10 +50,13 @@ def check(connection: Connection, origin: Origin) -> Checked:
     spec = _spec(origin)
     found = preflight(spec, keys, previous=origin.previous, sandbox=connection.is_sandbox)
     found += [Problem("channels", note, "warning") for note in (*notes, *_unreadable(origin))]
-    if connection.is_sandbox and _wants_more_of_the_demonstration(spec, found):
-        text = "A new sandbox draws these pictures first, which takes a minute or two. Look again."
+    drawing = connection.is_sandbox and _wants_more_of_the_demonstration(spec, found)
+    if drawing:
+        text = (
+            "A new sandbox draws these pictures first, for a minute or two. The page looks again by itself."
+        )
         found.append(Problem("channels", text, "note"))
-    return Checked(spec, tuple(found), counts)
+    return Checked(spec, tuple(found), counts, drawing)
 
 
 def _spec(origin: Origin) -> TrainingSpec:

@@ -27,7 +27,7 @@ UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 JOB, COMPARE = "job", "compare"
 """Names in the URL: the training job that is looked at, and those that are compared."""
 
-_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _LINKED = (
+_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _JOBS_VIEW, _LINKED = (
     "_retry",
     "_bench",
     "_examples",
@@ -35,6 +35,7 @@ _RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _LINKED = (
     "_digests",
     "_seen",
     "_job_pages",
+    "_jobs_view",
     "_linked",
 )
 
@@ -160,6 +161,17 @@ def job_pages() -> int:
 def show_job_pages(pages: int) -> None:
     """Show so many pages of training jobs from now on."""
     st.session_state[_JOB_PAGES] = pages
+
+
+def keep_jobs_view(names: Iterable[str]) -> None:
+    """Note how the list of training jobs is looked at: leaving it for a job must not lose that."""
+    st.session_state[_JOBS_VIEW] = query([*names, COMPARE])
+
+
+def jobs_view() -> dict[str, str]:
+    """The names and values of the address that the list of training jobs was last seen under."""
+    found: dict[str, str] = st.session_state.get(_JOBS_VIEW, {})
+    return found
 
 
 ARTIFACT, MODEL = "artifact", "model"

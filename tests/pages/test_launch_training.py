@@ -145,6 +145,14 @@ def test_a_field_comes_with_what_makes_it_count(open_form, demonstration):
     assert "Nothing stands in its way" in texts(app)
 
 
+def test_pictures_still_being_drawn(open_form, demonstration):
+    """While a new sandbox draws its pictures the form says so, and that it will look again by itself."""
+    app = open_form("sandbox")
+    field(app, "base_uri").set_value(f"{SANDBOX_DATA}to-come/").run()
+    assert "A new sandbox draws these pictures first" in plain_texts(app)
+    assert button(app, "Review and start").disabled
+
+
 def test_wrong_number_of_pictures(open_form, demonstration):
     """A number of pictures that is not that of the files blocks the way, and one click mends it."""
     app = open_form("sandbox")

@@ -236,6 +236,16 @@ def test_a_table_without_curves(server, open_jobs):
     assert "BatchGetMetrics is not here" in texts(app)
 
 
+def test_curves_outlast_a_failure(server, open_jobs):
+    """Curves that were read stay in the table while they cannot be read anew, with the time they are from."""
+    app = open_jobs()
+    server.refused.add("BatchGetMetrics")
+    cached.shelf().expire()
+    app.run()
+    assert app.dataframe[0].value["line"].notna().any()
+    assert "The curves are from" in texts(app)
+
+
 def test_no_job_yet(server, open_jobs):
     """In an account without jobs the page says how to launch the first."""
     server.jobs = []
@@ -257,3 +267,17 @@ def test_a_status_nobody_has_heard_of(server, open_jobs):
     """A status that AWS adds tomorrow is shown as it is."""
     server.jobs = [record("new", "Hibernating", secondary="Sleeping", created=datetime.now(UTC))]
     assert open_jobs().dataframe[0].value["status"].tolist() == [["Hibernating"]]
+
+
+def test_the_way_back_keeps_the_filters(open_jobs):
+    """Whoever leaves the filtered list for a job comes back to the same list by the link above the job."""
+    app = open_jobs(status="Failed", text="train")
+    for name in ("status", "text"):
+        del app.query_params[name]
+    app.query_params["job"] = "train-0001"
+    app.switch_page("../training_job.py").run()
+    back = next(link.proto for link in app.get("page_link") if link.proto.label == "Training jobs")
+    assert (back.page, sorted(back.query_string.split("&"))) == (
+        "training_jobs",
+        ["status=Failed", "text=train"],
+    )
