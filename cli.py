@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import traceback
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import datasets, endpoints, jobs
+from commands import datasets, endpoints, evaluate, jobs
+from commands.asking import fit_of, make_folder, serving_named
 from commands.common import (
     FAILED,
     STOPPED,
@@ -31,19 +31,10 @@ from commands.common import (
     reporting,
     say,
 )
-from core.errors import (
-    CoreError,
-    DeniedError,
-    InputError,
-    ModelError,
-    NotFoundError,
-    SettingsError,
-)
+from core.errors import CoreError, ModelError, SettingsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from core.aws.connection import Clients
-    from core.endpoints import Serving
     from core.files import Order
     from core.inference import Invoke
 
@@ -57,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
+app.command()(evaluate.evaluate)
 app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]
@@ -96,14 +88,14 @@ def segment(
     """
     from core.files import Order, find
 
-    fit = _fit(size)
+    fit = fit_of(size)
     with reporting(debug):
         found, missing = find(images)
-        _make_folder(out)
+        make_folder(out)
         with connected() as clients:
             from core.aws.runtime import invoker
 
-            serving = _serving(clients, endpoint)
+            serving = serving_named(clients, endpoint)
             inputs = frozenset(path.resolve() for path in found)
             order = Order(
                 serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs
@@ -128,62 +120,6 @@ def image_uri(
                 "No AWS region is given.", todo="Add --region, for example --region eu-west-1."
             )
         print(look_up(chosen))
-
-
-# The endpoint and the folder.
-
-
-def _serving(clients: Clients, name: str) -> Serving:
-    """The endpoint to ask: the one that was named, else the only one in service."""
-    from core.aws.endpoints import describe_serving, in_service
-    from core.endpoints import Serving, not_ready
-
-    try:
-        serving = describe_serving(clients, name or _only(in_service(clients)))
-    except DeniedError as error:
-        if not name:
-            raise
-        say(
-            f"Its class names stay unknown. {error}"
-        )  # to ask an endpoint one need not be allowed to describe it
-        return Serving(name, status="")
-    for note in serving.notes:
-        say(note)
-    refusal = not_ready(serving.name, serving.status, serving.failure_reason)
-    if refusal is not None:
-        raise refusal
-    return serving
-
-
-def _only(found: list[Any]) -> str:
-    if not found:
-        raise NotFoundError(
-            "No endpoint is in service.",
-            todo="`python cli.py endpoints list` shows the others and how they are.",
-        )
-    if len(found) > 1:
-        names = ", ".join(sorted(row.name for row in found))
-        raise InputError("Several endpoints are in service.", todo=f"Add --endpoint with one of: {names}.")
-    name: str = found[0].name
-    return name
-
-
-def _fit(size: str) -> tuple[int, int] | None:
-    if size == "own":
-        return None
-    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", size)
-    if found is None:
-        raise typer.BadParameter(f"{size!r} is neither own nor a size such as 800x600.", param_hint="--size")
-    return int(found[1]), int(found[2])
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {out} cannot be made.", why=f"{error.strerror}.", todo="Choose another --out."
-        ) from error
 
 
 # The work.

@@ -160,6 +160,8 @@ class Serving:
     classes:        names and colours; None where the model brought none.
     examples_uri:   the S3 URI of `examples.json`; None where there is none.
     notes:          sentences on what could not be read; nothing stops because of them.
+    config:         its configuration's name and time of creation: another one serves another model.
+    job:            the training job that its tag names; empty where it names none.
     """
 
     name: str
@@ -172,6 +174,8 @@ class Serving:
     classes: Classes | None = None
     examples_uri: str | None = None
     notes: tuple[str, ...] = ()
+    config: str = ""
+    job: str = ""
 
     @property
     def in_service(self) -> bool:

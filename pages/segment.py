@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.aws.connection import Connection
+from core.evaluation.pairs import Given
 from core.export import unique_stems
 from pages.parts import progress, results, serving, state, uploads, upstream
 from pages.parts.serving import Choice
@@ -16,7 +19,8 @@ def main() -> None:
     connection = upstream.connection()
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
     title.title("Segment photographs", width="stretch")
-    pictures = uploads.from_files(upstream.settings())
+    dropped = uploads.from_files(upstream.settings())
+    pictures = list(dropped.pictures)
     more, camera, below = (
         st.container(horizontal=True, vertical_alignment="center"),
         st.container(),
@@ -37,7 +41,7 @@ def main() -> None:
     pictures = [unique[key] for key in dict.fromkeys(picture.id for picture in pictures)]
     state.show_newest([picture.id for picture in pictures])
     if works := _ask(connection, choice, pictures):
-        _show(works)
+        _show(works, dropped.truths)
 
 
 def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> list[Work]:
@@ -55,13 +59,13 @@ def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> lis
     return works
 
 
-def _show(works: list[Work]) -> None:
+def _show(works: list[Work], truths: Mapping[str, Given]) -> None:
     stems = unique_stems([work.picture.name for work in works])
     lines = st.container()
     chosen = results.selected(works)
     if len(works) > 1:
         results.strip(works, chosen)
-    results.show(chosen, stems[works.index(chosen)])
+    results.show(chosen, stems[works.index(chosen)], truths.get(chosen.picture.id))
     results.download_all(works, stems)
     with lines:
         progress.show(works)

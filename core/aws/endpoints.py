@@ -17,6 +17,7 @@ from core.endpoints import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,
+    JOB_TAG,
     Endpoint,
     EndpointConfig,
     Fleet,
@@ -109,9 +110,9 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
-    variants = variants_of(
-        endpoint, read_config(clients, endpoint.get("EndpointConfigName", ""), notes) or {}
-    )
+    config_name = endpoint.get("EndpointConfigName", "")
+    config = read_config(clients, config_name, notes) or {}
+    variants = variants_of(endpoint, config)
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
     tags = read_tags(clients, required(endpoint, "EndpointArn", doing), notes)
     return Serving(
@@ -125,6 +126,8 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         classes=read_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
+        config=f"{config_name} {config.get('CreationTime', '')}".strip(),
+        job=tags.get(JOB_TAG, ""),
     )
 
 

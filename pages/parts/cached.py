@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import streamlit as st
 from PIL import Image
 
-from core.aws import metrics, training
+from core.aws import evaluation, metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoints import configs as read_configs
@@ -144,6 +144,24 @@ def example(connection: Connection, uri: str) -> bytes:
 def example_thumbnail(connection: Connection, uri: str) -> bytes:
     """An example as a small JPEG."""
     return thumbnail(example(connection, uri), uri)
+
+
+@st.cache_data(ttl="1m", max_entries=64, show_spinner=False)
+def job_behind(connection: Connection, serving: Serving) -> TrainingJob | None:
+    """The training job that left an endpoint's model; None where nobody knows it. Raises AwsError."""
+    return evaluation.job_behind(clients(connection), serving)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def judged_picture(key: str, kind: str, _make: Callable[[], bytes]) -> bytes:  # noqa: ARG001  # the key
+    """A picture of a judged photo. key: tells photo, truth and prediction from all others; kind: what is shown."""
+    return _make()
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def checked_picture(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
+    """How right a picture's mask is. key: tells picture, answer and truth from all others."""
+    return _make()
 
 
 @st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from core import export
+from core.evaluation.pairs import Given
 from core.image import open_photo
 from core.render.legend import ClassArea
-from pages.parts import messages, state
+from pages.parts import messages, state, truth_view
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.viewer.viewer import viewer
 from pages.parts.work import Result, Work
@@ -62,26 +65,26 @@ def selected(works: Sequence[Work]) -> Work:
     return next((work for work in works if work.picture.id == state.shown()), works[0])
 
 
-def show(work: Work, stem: str) -> None:
-    """Everything about one picture."""
-    if (result := picture(work)) is None:
+def show(work: Work, stem: str, truth: Given | None = None) -> None:
+    """Everything about one picture. truth: a mask that says what is right."""
+    if (result := picture(work, truth)) is None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("What is in it")
-        _areas(result.areas)
+        _areas(result.areas, None if truth is None else truth_view.by_class(work, result, truth))
     with right:
         st.subheader("Take it along")
         _downloads(work, result, stem)
 
 
-def picture(work: Work) -> Result | None:
+def picture(work: Work, truth: Given | None = None) -> Result | None:
     """The picture with its mask, and how long it took; a skeleton while it is on its way. None before it is done."""
     if (result := work.result) is None:
         if not work.over:
             st.skeleton(height=420)
         return None
-    viewer(result.frame, key="viewer")
+    viewer(result.frame if truth is None else truth_view.frame(work, result, truth), key="viewer")
     st.caption(_facts(result))
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
@@ -108,7 +111,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
-def _areas(areas: tuple[ClassArea, ...]) -> None:
+def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> None:
     table = pd.DataFrame(
         {
             "color": ["" for _ in areas],
@@ -133,6 +136,11 @@ def _areas(areas: tuple[ClassArea, ...]) -> None:
             help="Mean of the model's confidence over the class's pixels.",
         ),
     }
+    if iou is not None:
+        table["iou"] = [iou[area.id] if area.id < len(iou) else np.nan for area in areas]
+        columns["iou"] = st.column_config.NumberColumn(
+            "IoU", format="percent", width=70, help="Against the mask beside the photo."
+        )
     if all(area.mean_confidence is None for area in areas):
         del columns["confidence"]
         table = table.drop(columns="confidence")

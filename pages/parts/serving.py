@@ -31,6 +31,49 @@ class Choice:
     fit: tuple[int, int] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Whom to judge, one or two, and in what box they see a photo."""
+
+    servings: tuple[Serving, ...]
+    fit: tuple[int, int] | None
+
+
+def choose_judged(connection: Connection) -> Judged | None:
+    """The row of choices of an evaluation; None as in `choose`. Raises AwsError, NotFoundError."""
+    listed = cached.endpoints(connection).endpoints
+    names = [endpoint.name for endpoint in listed if endpoint.in_service]
+    asked = state.endpoint_asked_for()
+    if not names and not asked:
+        _none_in_service(connection, listed)
+        return None
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
+        name = _endpoint(names, asked)
+        other = _against([one for one in names if one != name])
+        size = _either(
+            "The model sees", state.SIZE, SIZES, "Large photos take longer, and may be more than it takes."
+        )
+    if name not in names:
+        raise _not_in_service(connection, name, listed, names)
+    chosen = (name, other) if other else (name,)
+    servings = tuple(cached.serving(connection, one) for one in chosen)
+    return Judged(servings, None if size == "own" else FIT)
+
+
+def _against(names: list[str]) -> str | None:
+    """A second endpoint to compare with, if one is wanted; a link to one that is not there chooses none."""
+    found: str | None = st.selectbox(
+        "Compare with",
+        names,
+        index=None,
+        placeholder="No other endpoint",
+        key=state.AGAINST,
+        bind="query-params",
+        help="Both are asked about the same photos; the table then shows the difference of each class.",
+    )
+    return found
+
+
 def choose(connection: Connection) -> Choice | None:
     """The row of choices. None where there is no endpoint, which is then said. Raises AwsError, NotFoundError."""
     listed = cached.endpoints(connection).endpoints

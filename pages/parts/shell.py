@@ -35,6 +35,13 @@ SECTIONS = {
             url_path="segment",
             help="Photographs in, masks beside them: look at them closely, and take them with you.",
         ),
+        st.Page(
+            links.EVALUATE,
+            title="Evaluate",
+            icon=":material/grading:",
+            url_path="evaluate",
+            help="How good the masks are: endpoints judged by photos whose masks are known.",
+        ),
     ],
     "Train": [
         st.Page(

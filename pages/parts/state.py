@@ -1,8 +1,8 @@
 """Every key of the session and of the URL. `st.session_state` is used nowhere else.
 
-In the URL, because a link should carry them: `endpoint`, `answer`, `size`; which training jobs are listed (the keys
-of `core.job_filter`) and which are compared. In the session: what belongs to this person in this tab and nobody needs
-tomorrow.
+In the URL, because a link should carry them: `endpoint`, `answer`, `size`; what an endpoint is judged on, and against
+which other; which training jobs are listed (the keys of `core.job_filter`) and which are compared. In the session:
+what belongs to this person in this tab and nobody needs tomorrow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from pages.parts.dataset_desk import Desk
     from pages.parts.deploy_file import LocalFile
+    from pages.parts.judging import Judging
     from pages.parts.work import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
@@ -298,6 +299,94 @@ def clicked_row(key: str) -> int | None:
     """The row whose button was clicked just now; None where none was."""
     click = st.session_state.get(key)
     return None if click is None else int(click["row"])
+
+
+AGAINST, LABELLED, PART, FOLDER, S3_PHOTOS, S3_MASKS = (
+    "against",
+    "labelled",
+    "part",
+    "folder",
+    "photos",
+    "masks",
+)
+"""Keys of the evaluation's widgets that are bound to the URL under the same name."""
+
+LABELLED_FILES, MASK_SHOWN, MASK_OF, TRUTH_SHOWN = "labelled_files", "mask_shown", "mask_of", "truth_shown"
+"""Keys of its other widgets."""
+
+_JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
+    "_judging",
+    "_judged_shown",
+    "_judged_more",
+    "_cell",
+    "_cells",
+)
+
+
+def label_from_s3(photos: str, masks: str) -> None:
+    """Judge by the photos and masks below these S3 prefixes; in a callback."""
+    st.session_state[LABELLED] = "s3"
+    st.session_state[S3_PHOTOS], st.session_state[S3_MASKS] = photos, masks
+
+
+def judging() -> Judging | None:
+    """This session's evaluation, on its way or done; None before the first."""
+    found: Judging | None = st.session_state.get(_JUDGING)
+    return found
+
+
+def judge(found: Judging) -> None:
+    """From now on this is the session's evaluation."""
+    st.session_state[_JUDGING] = found
+    choose_cell(None)
+
+
+def judged_shown() -> str:
+    """The name of the judged photo that is looked at; empty: the first."""
+    return str(st.session_state.get(_JUDGED_SHOWN, ""))
+
+
+def show_judged(name: str) -> None:
+    """Look at this one from now on."""
+    st.session_state[_JUDGED_SHOWN] = name
+
+
+def judged_rows() -> int:
+    """How many times as many photos the gallery holds as at first."""
+    return int(st.session_state.get(_JUDGED_MORE, 1))
+
+
+def more_judged() -> None:
+    """Let the gallery hold more."""
+    st.session_state[_JUDGED_MORE] = judged_rows() + 1
+
+
+def cell_key() -> str:
+    """The key of the confusion's chart: another one each time that a cell is chosen elsewhere, or none any more."""
+    return f"confusion-{st.session_state.get(_CELLS, 0)}"
+
+
+def cell() -> tuple[str, str] | None:
+    """The cell of the confusion that was chosen: true and predicted class; None where none is."""
+    found: tuple[str, str] | None = st.session_state.get(_CELL)
+    return found
+
+
+def take_cell() -> None:
+    """Choose the cell that was just clicked in the chart; a click beside all of them chooses none."""
+    chart = st.session_state.get(cell_key()) or {}
+    points = chart.get("selection", {}).get("cell") or []
+    found = (str(points[0]["truth"]), str(points[0]["predicted"])) if points else None
+    st.session_state[_CELL] = found
+    st.session_state[_JUDGED_SHOWN] = ""
+
+
+def choose_cell(found: tuple[str, str] | None) -> None:
+    """Choose a cell, or none."""
+    st.session_state[_CELL] = found
+    st.session_state[_CELLS] = st.session_state.get(_CELLS, 0) + 1
+    st.session_state[_JUDGED_MORE] = 1
+    st.session_state[_JUDGED_SHOWN] = ""
 
 
 def said(component: str, trigger: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoints import Serving
 from core.errors import CoreError
+from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
@@ -26,24 +28,37 @@ SUFFIXES = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp", "gif", "
 """What the chooser offers. What a file really is, `core.image` finds out."""
 
 
-def from_files(settings: Settings) -> list[Picture]:
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What was dropped. truths: id of a picture -> the mask beside it that says what is right."""
+
+    pictures: list[Picture]
+    truths: dict[str, Given]
+
+
+def from_files(settings: Settings) -> Dropped:
     """The drop zone. Once pictures are there it makes room for them, and says less."""
     dropped = st.file_uploader(
         "**Drop photographs here** or choose them; click the box once and Ctrl+V pastes one. "
-        f"Up to {MOST_FILES} at a time.",
+        f"Up to {MOST_FILES} at a time. A mask of the same name, `bay.png` beside `bay.jpg`, shows how right the "
+        "model is.",
         type=SUFFIXES,
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
         key=state.UPLOADS,
         label_visibility="collapsed" if state.has_pictures() else "visible",
     )
-    if len(dropped) > MOST_FILES:
+    truths = truths_among([Given(file.name, file.getvalue) for file in dropped])
+    masks = {mask.name for mask in truths.values()}
+    photos = [file for file in dropped if file.name not in masks]
+    if len(photos) > MOST_FILES:
         st.warning(
-            f"**{len(dropped)} files are too many at once.** The first {MOST_FILES} are segmented; take some away, "
+            f"**{len(photos)} files are too many at once.** The first {MOST_FILES} are segmented; take some away, "
             "or use `python cli.py segment`, which knows no limit.",
             icon=":material/warning:",
         )
-    return [_picture(file) for file in dropped[:MOST_FILES]]
+    pictures = [_picture(file) for file in photos[:MOST_FILES]]
+    return Dropped(pictures, {one.id: truths[one.name] for one in pictures if one.name in truths})
 
 
 def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> list[Picture]:

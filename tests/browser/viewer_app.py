@@ -66,5 +66,5 @@ mask_only = st.toggle("Mask only", key=f"mask {turn}")
 broken = st.toggle("Broken frame", key=f"broken {turn}")
 
 picture = segmentation(4 if car_moved else 0, mask_only=mask_only)
-body = frame.build(photo(400, 300), (800, 600), picture)
+body = frame.build(photo(404 if car_moved else 400, 300), (800, 600), picture)  # another photo with it
 viewer(body[:-9] if broken else body, key=f"picture {turn}")

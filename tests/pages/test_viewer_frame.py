@@ -156,3 +156,19 @@ def test_another_picture_has_another_id() -> None:
     moved = parse(frame.build(PHOTO, SIZE, answer(np.roll(probabilities, 1, axis=2)))).header["id"]
     assert first == again
     assert len({first, names, moved}) == 3
+
+
+def test_frames_of_one_photo_are_one_scene():
+    """Two masks of one photo are of one scene and have their titles; another photo is another scene."""
+    one = parse(frame.build(PHOTO, SIZE, answer(softmax(3, 4, 5)), title="Truth"))
+    other = parse(frame.build(PHOTO, SIZE, answer(softmax(4, 4, 5))))
+    elsewhere = parse(frame.build(b"another JPEG", SIZE, answer(softmax(3, 4, 5)), title="Truth"))
+    assert (one.header["title"], other.header["title"]) == ("Truth", "Segmentation")
+    assert one.header["scene"] == other.header["scene"] != elsewhere.header["scene"]
+    assert one.header["id"] != other.header["id"]
+
+
+def test_colours_that_mean_something_have_no_other_palette():
+    """Where the colours themselves mean something, they are the only ones offered."""
+    found = parse(frame.build(PHOTO, SIZE, answer(softmax(3, 4, 5)), own_colors=True)).header["palettes"]
+    assert [one["name"] for one in found] == [palette.PALETTES["model"]]

@@ -38,20 +38,34 @@ PLANE_PIXELS = 16_000_000
 """With more pixels than this in all probability planes together, they are thinned out; 21 of 800 x 600 are not."""
 
 
-def build(photo_jpeg: bytes, photo_size: tuple[int, int], segmentation: Segmentation) -> bytes:
+def build(
+    photo_jpeg: bytes,
+    photo_size: tuple[int, int],
+    segmentation: Segmentation,
+    *,
+    title: str = "Segmentation",
+    own_colors: bool = False,
+) -> bytes:
     """One picture as the viewer's frame. Takes some ten ms: keep it in a cache.
 
     photo_jpeg: the photo, upright. It may have other sides than the labels, and is drawn to the same extent.
     photo_size: width and height of the person's own photo, the unit of the coordinates shown.
+    title:      what the labels are.
+    own_colors: no other palette is offered, because the colours themselves mean something.
+
+    Of two frames with the same photo, the second is seen at the place where the first one was looked at.
     """
     ids, step = _plane_ids(segmentation)
     parts = {"photo": photo_jpeg, **_planes(segmentation, ids, step)}
     shown = _classes(segmentation, ids)
+    palettes = _palettes(segmentation.classes, shown)
     return _pack(
         {
             "photo_size": photo_size,
+            "scene": hashlib.blake2b(photo_jpeg, digest_size=8).hexdigest(),
+            "title": title,
             "classes": shown,
-            "palettes": _palettes(segmentation.classes, shown),
+            "palettes": palettes[:1] if own_colors else palettes,
             "probabilities": None if segmentation.probabilities is None else {"ids": ids, "step": step},
         },
         parts,

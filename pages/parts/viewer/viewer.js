@@ -1,8 +1,7 @@
 // The viewer itself: holds the picture and what a person set, and keeps page, panes and readout in step with them.
 // All of it happens in the browser; Python hears of nothing.
 
-const NO_PROBABILITIES = "This answer holds the mask alone: ask the endpoint for probabilities to see how sure it is.";
-const WORDS = { classes: "Segmentation", confidence: "Confidence" };
+const NO_PROBABILITIES = "This is a mask alone: ask the endpoint for probabilities to see how sure it is.";
 
 class Viewer {
   constructor(root) {
@@ -69,12 +68,16 @@ class Viewer {
   }
 
   begin(picture) {
-    this.picture?.photo.close();
-    this.picture = picture;
     const { width, height } = picture.labels;
-    this.view.setPicture(width, height);
+    const before = this.picture;
+    const another = picture.scene !== before?.scene || width !== before.labels.width || height !== before.labels.height;
+    before?.photo.close();
+    this.picture = picture;
+    if (another) {
+      this.view.setPicture(width, height);
+      this.point = null;
+    }
     this.hidden.clear();
-    this.point = null;
     if (!picture.names.has(this.chosen)) this.chosen = picture.classes[0].id;
     this.root.style.setProperty("--aspect", Math.min(3, Math.max(0.6, width / height)));
     this.root.toggleAttribute("data-mask-only", !picture.confidence);
@@ -155,12 +158,13 @@ class Viewer {
       button.title = this.picture.confidence ? "Next view (m)" : NO_PROBABILITIES;
     }
     this.find(".of-class").hidden = this.mode !== "probability";
-    this.find(".palette").hidden = this.mode !== "classes";
+    this.find(".palette").hidden = this.mode !== "classes" || this.picture.palettes.length === 1;
     this.find(".of-class select").value = this.chosen;
     this.find(".palette select").value = this.palette.name;
     this.find(".scale").hidden = this.mode === "classes";
     const name = this.picture.names.get(this.chosen);
-    const caption = this.mode === "probability" ? `Probability of ${name}` : WORDS[this.mode];
+    const words = { classes: this.picture.title, confidence: "Confidence", probability: `Probability of ${name}` };
+    const caption = words[this.mode];
     this.find(".result figcaption").textContent = caption;
     this.resultCanvas.setAttribute("aria-label", caption);
     this.paint();

@@ -1,0 +1,270 @@
+"""Masks against truth, in the terminal."""
+
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import json
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.asking import fit_of, make_folder, serving_named
+from commands.common import (
+    FAILED,
+    STOPPED,
+    AsJson,
+    Debug,
+    connected,
+    console,
+    print_error,
+    print_table,
+    reporting,
+    say,
+)
+from core.errors import AwsError, InputError
+
+if TYPE_CHECKING:
+    from core.aws.connection import Clients
+    from core.datasets.source import Names
+    from core.endpoints import Serving
+    from core.evaluation.pairs import Pair
+    from core.evaluation.run import Outcome, Task
+    from core.evaluation.store import Store
+    from core.evaluation.verdict import Evaluation
+
+MOST_ENDPOINTS = 2
+
+
+@dataclass(slots=True)
+class Run:
+    """What became of the pairs so far."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    stopped: bool = False
+
+
+def evaluate(
+    *,
+    endpoint: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Default: the only one in service. Up to two.")
+    ] = None,
+    images: Annotated[Path, typer.Option(metavar="DIR", help="The photos.")],
+    masks: Annotated[
+        Path, typer.Option(metavar="DIR", help="Their masks: class ids, 255 where nothing counts.")
+    ],
+    list_: Annotated[
+        Path | None, typer.Option("--list", metavar="FILE", help="The names to take, one a line.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Class names: one a line, a classes.json, or a labelmap.txt. Default: the model's.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keeps answers and report; a second run goes on there.")
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="WxH|own", help="The box the model sees a photo in.")
+    ] = "800x600",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Judge endpoints by photos whose masks are known: IoU and more, by class and by photo.
+
+    A photo that fails does not stop the others; the exit code is then 1.
+    """
+    names = list(dict.fromkeys(endpoint or [""]))
+    if len(names) > MOST_ENDPOINTS:
+        raise typer.BadParameter("At most two endpoints can be compared.", param_hint="--endpoint")
+    from core.evaluation.run import Task
+
+    fit = fit_of(size)
+    with reporting(debug):
+        named = _names(classes)
+        pairs, notes = _pairs(images, masks, list_, named)
+        given = None if named is None else named.classes
+        with _store(out) as store, connected() as clients:
+            servings = [serving_named(clients, name) for name in names]
+            task = _with_endpoints(clients, servings, Task(pairs, (), given, fit, notes))
+            run = _ask_all(task, store)
+            found = _verdict(run, task, clients, servings)
+            if debug:
+                _print_traces(run.outcomes)
+            if out is not None and found is not None:
+                _write(found, pairs, store)
+            _report(run, found, len(pairs), out, as_json)
+
+
+def _pairs(
+    images: Path, masks: Path, list_: Path | None, names: Names | None
+) -> tuple[list[Pair], tuple[str, ...]]:
+    from core.evaluation.pairs import pairs_in, read_list
+
+    pairs, pairing = pairs_in(images, masks, None if list_ is None else read_list(list_), names)
+    return pairs, pairing.notes
+
+
+def _names(path: Path | None) -> Names | None:
+    from core.datasets.names import read_names
+
+    return None if path is None else read_names(path)
+
+
+@contextmanager
+def _store(out: Path | None) -> Iterator[Store]:
+    from core.evaluation.store import Store
+
+    if out is not None:
+        make_folder(out)
+        yield Store(out)
+        return
+    with tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
+        yield Store(Path(folder))
+
+
+def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -> Task:
+    from core.aws.evaluation import asked_of
+    from core.evaluation.verdict import classes_of
+
+    asked = [asked_of(clients, serving) for serving in servings]
+    classes, said = classes_of(asked, task.classes)
+    return replace(task, asked=asked, classes=classes, notes=(*task.notes, *said))
+
+
+def _ask_all(task: Task, store: Store) -> Run:
+    """Each pair in turn. Ctrl-C ends it with what is done so far."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from core.evaluation.run import evaluate as judge_pairs
+
+    run = Run()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console(), redirect_stdout=False) as progress:
+        names = " and ".join(one.name for one in task.asked)
+        bar = progress.add_task(f"Asking {names}", total=len(task.pairs))
+        try:
+            with closing(judge_pairs(task, store)) as outcomes:
+                for outcome in outcomes:
+                    run.outcomes.append(outcome)
+                    progress.advance(bar)
+        except KeyboardInterrupt:
+            run.stopped = True
+    return run
+
+
+def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]) -> Evaluation | None:
+    """None where nothing could be judged: why, each failure tells by itself."""
+    from core.aws.evaluation import job_scores
+    from core.evaluation.verdict import judge
+
+    jobs, said = job_scores(clients, servings)
+    try:
+        return judge(run.outcomes, replace(task, notes=(*task.notes, *said)), jobs=jobs)
+    except InputError:
+        return None
+
+
+def _write(found: Evaluation, pairs: Sequence[Pair], store: Store) -> None:
+    from core.evaluation.write import write_all
+
+    write_all(found, pairs, store, datetime.now(UTC))
+
+
+# What is said.
+
+
+def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as_json: bool) -> None:
+    """The numbers on standard output, the rest on standard error; raises Exit when not all is well."""
+    if found is not None:
+        _print(found, as_json)
+        for note in found.notes:
+            say(note)
+        for line in _beside_jobs(found):
+            say(line)
+        if out is not None:
+            say(f"The report is {out / 'report.html'}.")
+    failures = [failure for outcome in run.outcomes for failure in outcome.failures]
+    for failure in failures:
+        error = failure.error
+        parts = (
+            (error.what, error.why, error.todo) if isinstance(error, InputError | AwsError) else (f"{error}",)
+        )
+        print_error(*parts, where=f"{failure.name}{f' at {failure.endpoint}' if failure.endpoint else ''}")
+    if run.stopped:
+        kept = " The same command goes on from there." if out is not None else ""
+        say(f"Stopped. {len(run.outcomes)} of {total} photos are done.{kept}")
+        raise typer.Exit(STOPPED)
+    if failures:
+        say(f"{len({failure.name for failure in failures})} of {total} photos failed.")
+        raise typer.Exit(FAILED)
+
+
+def _print(found: Evaluation, as_json: bool) -> None:
+    from core.evaluation.report import document
+
+    if as_json:
+        print(json.dumps(document(found), indent=1, allow_nan=False))
+        return
+    print_table("Scores", _measure_rows(found))
+    print_table("IoU by class", _class_rows(found))
+
+
+def _measure_rows(found: Evaluation) -> list[dict[str, str]]:
+    from core.scores import MEASURES
+
+    rows = []
+    for name, (title, _) in MEASURES.items():
+        values = [verdict.measures[name] for verdict in found.verdicts]
+        row = {"score": title} | _by_endpoint(found, values)
+        rows.append(row)
+    return rows
+
+
+def _class_rows(found: Evaluation) -> list[dict[str, str]]:
+    return [
+        {"class": name} | _by_endpoint(found, [float(one.scores.iou[place]) for one in found.verdicts])
+        for place, name in enumerate(found.classes.names)
+    ]
+
+
+def _by_endpoint(found: Evaluation, values: list[float]) -> dict[str, str]:
+    row = {verdict.endpoint: _number(value) for verdict, value in zip(found.verdicts, values, strict=True)}
+    if len(values) > 1:
+        less = values[0] - values[1]
+        row["difference"] = "-" if less != less else f"{less:+.4f}"  # noqa: PLR0124  # NaN
+    return row
+
+
+def _number(value: float) -> str:
+    return "-" if value != value else f"{value:.4f}"  # noqa: PLR0124  # NaN
+
+
+def _beside_jobs(found: Evaluation) -> list[str]:
+    from core.evaluation.verdict import WHY_JOBS_DIFFER
+
+    lines = [
+        f"The training job {job.job} of {endpoint} reported a validation:mIOU of "
+        f"{_reported(job.best)} at its best epoch, {_reported(job.last)} at its last."
+        for endpoint, job in (found.jobs or {}).items()
+    ]
+    return [*lines, WHY_JOBS_DIFFER] if lines else []
+
+
+def _reported(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def _print_traces(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for failure in outcome.failures:
+            traceback.print_exception(failure.error)

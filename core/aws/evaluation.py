@@ -1,0 +1,127 @@
+"""What an evaluation needs of AWS: the endpoint to ask, the job behind it, and labelled sets that lie in S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from core.aws.connection import Clients
+from core.aws.errors import required
+from core.aws.metrics import curves
+from core.aws.runtime import invoker
+from core.aws.storage import get_bytes
+from core.aws.training import describe_job, list_channel_keys
+from core.channels import S3_PREFIX, folder
+from core.curves import MIOU, best_epoch, named
+from core.datasets.label_map import LabelMap, read_label_map
+from core.endpoints import Serving
+from core.errors import AwsError, InputError
+from core.evaluation.pairs import Pair, pair_up, reader
+from core.evaluation.run import Asked
+from core.evaluation.verdict import JobScore
+from core.training import TrainingJob, from_description
+
+MOST_BYTES = 100_000_000
+"""Of a photo or mask in S3."""
+
+VALIDATION, ANNOTATION = "validation", "validation_annotation"
+LABEL_MAP = "validation_label_map.json"
+
+
+def asked_of(clients: Clients, serving: Serving) -> Asked:
+    """An endpoint as an evaluation asks it."""
+    invoke = invoker(clients, serving.name)
+    return Asked(serving.name, serving.config, serving.model_uri, serving.classes, invoke)
+
+
+def job_behind(clients: Clients, serving: Serving) -> TrainingJob | None:
+    """The training job that left the endpoint's model; None where nobody knows it. Raises AwsError.
+
+    By the endpoint's tag, else by a search for the job whose artifact this is.
+    """
+    if serving.job:
+        return describe_job(clients, serving.job)
+    if not serving.model_uri:
+        return None
+    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": serving.model_uri}
+    doing = f"find the training job that made {serving.model_uri}"
+    with clients.calling(doing):
+        answer = clients.lists.search(
+            Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
+        )
+    rows = required(answer, "Results", doing)
+    return from_description(rows[0]["TrainingJob"]) if rows else None
+
+
+def job_scores(clients: Clients, servings: Iterable[Serving]) -> tuple[dict[str, JobScore], tuple[str, ...]]:
+    """Endpoint -> what the job behind it said of its model, where that is known; and sentences on what is not."""
+    found, notes = {}, []
+    for serving in servings:
+        try:
+            job = job_behind(clients, serving)
+            if job is not None:
+                found[serving.name] = _score(clients, job)
+        except AwsError as error:
+            notes.append(f"What the training job of {serving.name} reported stays unknown. {error}")
+    return found, tuple(notes)
+
+
+def _score(clients: Clients, job: TrainingJob) -> JobScore:
+    series = named(curves(clients, [job]).get(job.name, ()), MIOU)
+    best = best_epoch(series) if series is not None else None
+    return JobScore(job.name, job.final_metrics.get(MIOU), None if best is None else best.value)
+
+
+def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[Pair], tuple[str, ...]]:
+    """The pairs that a job was validated on, ids by its own label map; and notes. Raises InputError, AwsError."""
+    found = [job.channel(name) for name in (VALIDATION, ANNOTATION)]
+    for name, channel in zip((VALIDATION, ANNOTATION), found, strict=True):
+        if channel is None or channel.data_type != S3_PREFIX:
+            kind = "has no such channel" if channel is None else f"reads it from a {channel.data_type}"
+            raise InputError(
+                f"The channel {name} of the training job {job.name} cannot be evaluated on: the job {kind}.",
+                todo="Give the photos and masks themselves, in a folder or in S3.",
+            )
+    photos, masks = (channel.uri for channel in found if channel is not None)
+    return pairs_in_s3(clients, photos, masks, _label_map(clients, job))
+
+
+def pairs_in_s3(
+    clients: Clients, photos: str, masks: str, label_map: LabelMap | None = None
+) -> tuple[list[Pair], tuple[str, ...]]:
+    """The pairs below two S3 prefixes, each file read when its turn comes; and notes. Raises InputError, AwsError."""
+    pairing = pair_up(_uris(clients, photos), _uris(clients, masks))
+    ids = reader(label_map=label_map)
+    pairs = [
+        Pair(
+            name, _file(photo), _file(mask),
+            partial(get_bytes, clients, photo, max_bytes=MOST_BYTES),
+            partial(get_bytes, clients, mask, max_bytes=MOST_BYTES),
+            ids,
+        )
+        for name, (photo, mask) in pairing.files.items()
+    ]  # fmt: skip
+    return pairs, pairing.notes
+
+
+def _label_map(clients: Clients, job: TrainingJob) -> LabelMap | None:
+    channel = job.channel("label_map")
+    if channel is None:
+        return None
+    uri = next((uri for uri in _uris(clients, channel.uri) if uri.endswith(LABEL_MAP)), None)
+    return None if uri is None else read_label_map(get_bytes(clients, uri), uri)
+
+
+def _uris(clients: Clients, prefix: str) -> list[str]:
+    found = list_channel_keys(clients, folder(prefix))
+    if not found.complete:
+        raise InputError(
+            f"{prefix} holds more than {len(found.keys):,} objects.",
+            todo="Give a prefix with fewer: a validation set is seldom larger.",
+        )
+    bucket = prefix.removeprefix("s3://").partition("/")[0]
+    return [f"s3://{bucket}/{key}" for key in found.keys if not key.endswith("/")]
+
+
+def _file(uri: str) -> str:
+    return uri.rpartition("/")[2]

@@ -1,0 +1,271 @@
+"""An evaluation as one page with its pictures inside: to be read, sent around, or printed into a PDF."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.classes import IGNORE, Classes, Color
+from core.evaluation.report import Row, class_rows, failure_rows
+from core.evaluation.shots import Shot, smaller
+from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.render.difference import DIFFERENCE, difference
+from core.render.overlay import overlay_image
+from core.scores import MEASURES
+from core.wire.source import counted
+
+WORST = 8
+"""Photos with pictures."""
+
+LONGEST = 420
+"""Longest side of a picture in the page, in pixels: sharp at the width of a column, and some 20 kB."""
+
+MOST_CLASSES = 24
+"""Up to so many classes the confusion is drawn as a matrix; beyond, the largest mistakes are listed."""
+
+MOST_MISTAKES = 20
+DASH = "–"
+
+
+def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
+    """The page. shots: the photos to show, worst first."""
+    names = " against ".join(verdict.endpoint for verdict in of.verdicts)
+    return (
+        Template(Path(__file__).with_name("report.html").read_text("utf-8"))
+        .substitute(
+            title=escape(f"Evaluation of {names}"),
+            facts=escape(_facts(of, made_at)),
+            measures=_measures(of),
+            notes=_list("notes", of.notes),
+            job=_jobs(of),
+            classes=_classes(of),
+            confusion="".join(_confusion(of, verdict) for verdict in of.verdicts),
+            shots=_shots(of, shots),
+            failed=_failed(of),
+            meaning=_meaning(),
+        )
+        .encode()
+    )
+
+
+def _facts(of: Evaluation, made_at: datetime) -> str:
+    total = of.verdicts[0].total
+    said = [
+        counted(of.photos, "photo"),
+        counted(len(of.classes), "class", "classes"),
+        f"{total.pixels:,} pixels counted, {total.ignored:,} ignored",
+        f"made on {made_at:%Y-%m-%d %H:%M} UTC",
+    ]
+    return " · ".join(said)
+
+
+def _measures(of: Evaluation) -> str:
+    """Tiles for one endpoint; for two, a table with their difference."""
+    if len(of.verdicts) == 1:
+        tiles = [
+            f'<div class="measure" title="{escape(MEASURES[name][1])}"><b>{_percent(value)}</b>'
+            f"<span>{escape(MEASURES[name][0])}</span></div>"
+            for name, value in of.verdicts[0].measures.items()
+        ]
+        return f'<div class="measures">{"".join(tiles)}</div>'
+    first, second = of.verdicts
+    head = ["Measure", first.endpoint, second.endpoint, "Difference"]
+    rows = [
+        [escape(title), _percent(first.measures[name]), _percent(second.measures[name]),
+         _points(first.measures[name] - second.measures[name])]
+        for name, (title, _) in MEASURES.items()
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def _jobs(of: Evaluation) -> str:
+    lines = []
+    for verdict in of.verdicts:
+        if (job := (of.jobs or {}).get(verdict.endpoint)) is None:
+            continue
+        best = DASH if job.best is None else _percent(job.best)
+        last = DASH if job.last is None else _percent(job.last)
+        lines.append(
+            f"<p>The training job <b>{escape(job.job)}</b> behind {escape(verdict.endpoint)} reported a "
+            f"validation:mIOU of {best} at its best epoch and {last} at its last; here it is "
+            f"{_percent(verdict.scores.mean_iou)}.</p>"
+        )
+    if not lines:
+        return ""
+    return f'<h2>Beside the training job</h2>{"".join(lines)}<p class="soft">{escape(WHY_JOBS_DIFFER)}</p>'
+
+
+def _classes(of: Evaluation) -> str:
+    rows = class_rows(of)
+    size = len(of.classes)
+    cells = [_class_cells(of.classes, rows[place::size]) for place in range(size)]
+    if len(of.verdicts) == 1:
+        head = ["Class", "Share of the truth", "IoU", "Dice", "Accuracy", "Boundary IoU", "IoU per image"]
+    else:
+        first, second = of.verdicts
+        head = [
+            "Class",
+            "Share of the truth",
+            f"IoU of {first.endpoint}",
+            f"IoU of {second.endpoint}",
+            "Difference",
+        ]
+    return _table(head, cells)
+
+
+def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
+    first = rows[0]
+    name = f"{_swatch(classes.colors[first['id']])}{escape(first['class'])}"
+    if len(rows) == 1:
+        others = [_percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
+        return [name, _percent(first["true_share"]), _bar(first["iou"]), *others]
+    less = first["iou_difference"]
+    return [
+        name,
+        _percent(first["true_share"]),
+        _bar(first["iou"]),
+        _bar(rows[1]["iou"]),
+        _points(float("nan") if less is None else less),
+    ]
+
+
+def _confusion(of: Evaluation, verdict: Verdict) -> str:
+    heading = f"<h3>{escape(verdict.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
+    body = _matrix(of, verdict) if len(of.classes) <= MOST_CLASSES else _mistakes(of, verdict)
+    return heading + body
+
+
+def _matrix(of: Evaluation, verdict: Verdict) -> str:
+    """A row a true class; each cell the share of its pixels, darker the more."""
+    truth = verdict.total.truth
+    columns = "".join(f'<th class="column">{escape(name)}</th>' for name in of.classes.names)
+    lines = []
+    for number, name in enumerate(of.classes.names):
+        shares = verdict.total.counts[number] / max(1, int(truth[number]))
+        cells = "".join(_cell(float(share), place == number) for place, share in enumerate(shares))
+        lines.append(f'<tr><th class="row">{escape(name)}</th>{cells}</tr>')
+    return (
+        '<p class="soft">A row a class of the truth, a column a class of the prediction: the share of the true '
+        "class's pixels. Blue is right, orange is wrong.</p>"
+        f'<div class="scroll"><table class="confusion"><tr><th></th>{columns}</tr>{"".join(lines)}</table></div>'
+    )
+
+
+def _cell(share: float, right: bool) -> str:
+    red, green, blue = DIFFERENCE.colors[0 if right else 1]
+    ink = "#fff" if share > 0.55 else "inherit"
+    text = "" if share < 0.0005 else f"{share:.1%}" if share < 0.995 else f"{share:.0%}"
+    return f'<td style="background:rgba({red},{green},{blue},{share:.3f});color:{ink}">{text}</td>'
+
+
+def _mistakes(of: Evaluation, verdict: Verdict) -> str:
+    total = max(1, verdict.total.pixels)
+    wrong = sorted((one for one in verdict.total.triples() if one[0] != one[1]), key=lambda one: -one[2])
+    rows = [
+        [escape(of.classes.name(truth)),
+         "none of these" if predicted == IGNORE else escape(of.classes.name(predicted)),
+         f"{pixels:,}", _percent(pixels / total)]
+        for truth, predicted, pixels in wrong[:MOST_MISTAKES]
+    ]  # fmt: skip
+    return _table(["Truth", "Taken for", "Pixels", "Of all"], rows)
+
+
+def _shots(of: Evaluation, shots: Sequence[Shot]) -> str:
+    wrong = "".join(
+        f"<span>{_swatch(color)}{name}</span>"
+        for name, color in zip(DIFFERENCE.names, DIFFERENCE.colors, strict=True)
+    )
+    legend = "".join(
+        f"<span>{_swatch(color)}{escape(name)}</span>"
+        for name, color in zip(of.classes.names, of.classes.colors, strict=True)
+    )
+    body = "".join(_shot(of, smaller(shot, LONGEST)) for shot in shots)
+    return (
+        f'<div class="legend">{legend}</div><div class="legend">{wrong}'
+        f"<span>bare photo: not counted</span></div>{body}"
+    )
+
+
+def _shot(of: Evaluation, shot: Shot) -> str:
+    several = len(of.verdicts) > 1
+    table = of.classes.table()
+    pictures = [("Photo", _jpeg(shot.photo)), ("Truth", _laid_over(shot, shot.truth, table))]
+    for verdict, judged, predicted in zip(of.verdicts, shot.judged, shot.predicted, strict=True):
+        whose = f" of {verdict.endpoint}" if several else ""
+        mean = next(image.mean_iou for image in verdict.images if image.judged.name == judged.name)
+        map_ = difference(shot.truth, predicted)
+        pictures.append((f"Prediction{whose}: mean IoU {_percent(mean)}", _laid_over(shot, predicted, table)))
+        pictures.append((f"Difference{whose}", _laid_over(shot, map_, DIFFERENCE.table())))
+    figures = "".join(
+        f'<figure><img src="{source}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+        for caption, source in pictures
+    )
+    return f'<div class="shot"><h3>{escape(shot.name)}</h3><div class="row">{figures}</div></div>'
+
+
+def _laid_over(shot: Shot, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
+    return _jpeg(overlay_image(shot.photo, labels, table, 0.65))
+
+
+def _jpeg(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _failed(of: Evaluation) -> str:
+    if not of.failures:
+        return ""
+    lines = [" ".join(filter(None, (row["what"], row["why"]))) for row in failure_rows(of)]
+    told = [f"{failure.name}: {line}" for failure, line in zip(of.failures, lines, strict=True)]
+    return f"<h2>Could not be judged</h2>{_list('failed', told)}"
+
+
+def _meaning() -> str:
+    rows = "".join(
+        f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>" for title, meaning in MEASURES.values()
+    )
+    return (
+        "<p>IoU of a class: the pixels that truth and prediction both give it, over those that either gives it. "
+        "Pixels whose truth is 255 are not counted; a class in neither truth nor prediction is in no mean.</p>"
+        f"<dl>{rows}</dl>"
+    )
+
+
+def _list(kind: str, lines: Sequence[str]) -> str:
+    return f'<ul class="{kind}">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """head: texts; rows: HTML."""
+    heads = "".join(f"<th>{escape(text)}</th>" for text in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{heads}</tr>{lines}</table></div>'
+
+
+def _swatch(color: Color) -> str:
+    return '<i class="swatch" style="background:#{:02x}{:02x}{:02x}"></i>'.format(*color)
+
+
+def _bar(share: float | None) -> str:
+    if share is None:
+        return DASH
+    return f'<span class="bar"><span style="width:{share:.1%}"></span></span>{_percent(share)}'
+
+
+def _percent(share: float | None) -> str:
+    return DASH if share is None or np.isnan(share) else f"{share:.1%}"
+
+
+def _points(less: float) -> str:
+    """A difference of two shares, in percentage points."""
+    return DASH if np.isnan(less) else f"{less * 100:+.1f} points"

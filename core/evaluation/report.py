@@ -1,0 +1,160 @@
+"""An evaluation as files: CSV for tables, JSON for programs. `core.evaluation.page` makes the one with pictures.
+
+classes.csv     a row an endpoint and class
+images.csv      a row an endpoint and photo, worst first
+confusion.csv   a row an endpoint, true and predicted class: the pixels, where there are any
+report.json     all of it
+report.html     a page with pictures, to be read or printed
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from core.classes import IGNORE
+from core.errors import CoreError
+from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.scores import MEASURES
+
+Row = dict[str, Any]
+
+
+def class_rows(of: Evaluation) -> list[Row]:
+    """A row an endpoint and class, as in classes.csv; None for what cannot be said."""
+    difference = of.difference
+    rows = []
+    for place, verdict in enumerate(of.verdicts):
+        truth, total = verdict.total.truth, max(1, verdict.total.pixels)
+        for number, name in enumerate(of.classes.names):
+            row = {
+                "endpoint": verdict.endpoint,
+                "id": number,
+                "class": name,
+                "true_pixels": int(truth[number]),
+                "true_share": int(truth[number]) / total,
+                "iou": number_or_none(verdict.scores.iou[number]),
+                "dice": number_or_none(verdict.scores.dice[number]),
+                "accuracy": number_or_none(verdict.scores.accuracy[number]),
+                "boundary_iou": number_or_none(verdict.boundary.iou[number]),
+                "image_iou": number_or_none(verdict.per_image.iou[number]),
+            }
+            if difference is not None:
+                row["iou_difference"] = None if place else number_or_none(difference[number])
+            rows.append(row)
+    return rows
+
+
+def image_rows(of: Evaluation) -> list[Row]:
+    """A row an endpoint and photo, worst first, as in images.csv."""
+    return [
+        {
+            "endpoint": verdict.endpoint,
+            "name": image.judged.name,
+            "photo": image.judged.photo,
+            "mask": image.judged.mask,
+            "width": image.judged.width,
+            "height": image.judged.height,
+            "mean_iou": number_or_none(image.mean_iou),
+            "pixel_accuracy": number_or_none(image.pixel_accuracy),
+            "ignored_pixels": image.judged.ignored,
+            "endpoint_seconds": round(image.judged.seconds, 4),
+        }
+        for verdict in of.verdicts
+        for image in verdict.images
+    ]
+
+
+def confusion_rows(of: Evaluation) -> list[Row]:
+    """A row for each true and predicted class that some pixel has, as in confusion.csv."""
+    return [
+        {
+            "endpoint": verdict.endpoint,
+            "truth": of.classes.name(truth),
+            "predicted": "none of these" if predicted == IGNORE else of.classes.name(predicted),
+            "pixels": pixels,
+        }
+        for verdict in of.verdicts
+        for truth, predicted, pixels in verdict.total.triples()
+    ]
+
+
+def to_csv(rows: Sequence[Row]) -> bytes:
+    """A table with a line of names; None is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def document(of: Evaluation) -> dict[str, Any]:
+    """All of it, of JSON's own types, no NaN."""
+    return {
+        "photos": of.photos,
+        "classes": [
+            {"id": number, "name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
+            for number, (name, color) in enumerate(zip(of.classes.names, of.classes.colors, strict=True))
+        ],
+        "endpoints": [_endpoint(of, verdict) for verdict in of.verdicts],
+        "by_class": class_rows(of),
+        "by_image": image_rows(of),
+        "failed": failure_rows(of),
+        "notes": list(of.notes),
+        "meaning": {name: meaning for name, (_, meaning) in MEASURES.items()},
+    }
+
+
+def failure_rows(of: Evaluation) -> list[Row]:
+    """What could not be judged, and why."""
+    rows = []
+    for failure in of.failures:
+        error = failure.error
+        known = isinstance(error, CoreError)
+        why, todo = (error.why, error.todo) if isinstance(error, CoreError) else ("", "")
+        what = str(error.what) if isinstance(error, CoreError) else f"Segdeck stumbled: {error!r}."
+        rows.append(
+            {
+                "name": failure.name,
+                "endpoint": failure.endpoint or None,
+                "error": type(error).__name__ if known else "Exception",
+                "what": what,
+                "why": why,
+                "todo": todo,
+            }
+        )
+    return rows
+
+
+def to_json(of: Evaluation) -> bytes:
+    """The text of report.json."""
+    return json.dumps(document(of), indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def number_or_none(value: float) -> float | None:
+    """NaN is no number that JSON and CSV know."""
+    return None if math.isnan(value) else float(value)
+
+
+def _endpoint(of: Evaluation, verdict: Verdict) -> Row:
+    job = (of.jobs or {}).get(verdict.endpoint)
+    return {
+        "name": verdict.endpoint,
+        "measures": {name: number_or_none(value) for name, value in verdict.measures.items()},
+        "counted_pixels": verdict.total.pixels,
+        "ignored_pixels": verdict.total.ignored,
+        "confusion": verdict.total.counts.tolist(),
+        "predicted_as_no_class": verdict.total.outside.tolist(),
+        "training_job": None
+        if job is None
+        else {
+            "name": job.job,
+            "validation_miou_best": job.best,
+            "validation_miou_last": job.last,
+            "why_it_differs": WHY_JOBS_DIFFER,
+        },
+    }

@@ -1,0 +1,53 @@
+"""A judged photo with its truth and what was predicted: what a viewer or a report shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.evaluation.pairs import Pair
+from core.evaluation.run import read_pair
+from core.evaluation.store import Judged, Store
+from core.image import fitted_size, resize_labels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """One photo.
+
+    photo:     RGB.
+    truth:     (H, W) uint8 class ids of the photo's size.
+    predicted: of each endpoint, likewise.
+    judged:    of each endpoint.
+    """
+
+    photo: Image.Image
+    truth: NDArray[np.uint8]
+    predicted: tuple[NDArray[np.uint8], ...]
+    judged: tuple[Judged, ...]
+
+    @property
+    def name(self) -> str:
+        """The pair's."""
+        return self.judged[0].name
+
+
+def take(pair: Pair, judged: tuple[Judged, ...], store: Store) -> Shot:
+    """Read what is needed. Raises InputError where a file has gone or changed its size since."""
+    opened = read_pair(pair)
+    predicted = tuple(store.predicted(one.key) for one in judged)
+    return Shot(opened.photo.image, opened.truth, predicted, judged)
+
+
+def smaller(shot: Shot, longest: int) -> Shot:
+    """The same with no side above `longest` pixels; masks by nearest neighbour."""
+    width, height = fitted_size(*shot.photo.size, (longest, longest))
+    return replace(
+        shot,
+        photo=shot.photo.resize((width, height), reducing_gap=2.0),
+        truth=resize_labels(shot.truth, height, width),
+        predicted=tuple(resize_labels(one, height, width) for one in shot.predicted),
+    )

@@ -1,0 +1,184 @@
+"""What endpoints answered to photos with a truth, kept in a folder: nothing is asked, or billed, twice.
+
+evaluation.jsonl    a line about the file, then a line for each photo and endpoint
+predicted/KEY.png   the mask that was predicted, at the photo's own size
+report.html, ...    see `core.evaluation.report`
+
+Lines are only ever added. One that was cut by the machine's end is passed over, and its photo is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.classes import Classes
+from core.errors import InputError
+from core.export import write_new
+from core.image import open_mask
+from core.render.masks import mask_png
+from core.scores import Confusion, Triple
+
+LINES = "evaluation.jsonl"
+PREDICTED = "predicted"
+HEAD = {"segdeck": "evaluation", "version": 1}
+
+
+FILES: Mapping[str, str] = {
+    "classes.csv": "text/csv",
+    "images.csv": "text/csv",
+    "confusion.csv": "text/csv",
+    "report.json": "application/json",
+    "report.html": "text/html",
+}
+"""What an evaluation leaves behind for people and programs -> its content type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One photo at one endpoint, counted.
+
+    key:           tells photo, truth, endpoint and options from all others.
+    name:          of the pair; photo, mask: names of its files.
+    width, height: of the photo, in pixels.
+    pixels, band:  see `core.scores.Confusion.triples`: of all pixels, and of those near a border.
+    ignored:       pixels whose truth is 255.
+    seconds:       that the endpoint took.
+    problems:      sentences on what was odd about the answer.
+    """
+
+    key: str
+    endpoint: str
+    name: str
+    photo: str
+    mask: str
+    width: int
+    height: int
+    pixels: tuple[Triple, ...]
+    band: tuple[Triple, ...]
+    ignored: int
+    seconds: float
+    problems: tuple[str, ...] = ()
+
+    def confusion(self, classes: int) -> Confusion:
+        """Of all pixels. Raises InputError where the truth holds more classes than there are."""
+        return Confusion.from_triples(self.pixels, classes, self.ignored)
+
+    def band_confusion(self, classes: int) -> Confusion:
+        """Of the pixels near a border."""
+        return Confusion.from_triples(self.band, classes)
+
+    @property
+    def highest(self) -> int:
+        """The highest class id in it, 255 aside; -1 where nothing was counted."""
+        return max((max(truth, -1 if to == 255 else to) for truth, to, _ in self.pixels), default=-1)
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Judged:
+        """From a line of the file. Raises KeyError, TypeError, ValueError."""
+        triples = {
+            name: tuple(tuple(map(int, triple)) for triple in row[name]) for name in ("pixels", "band")
+        }
+        return cls(**{**row, **triples, "problems": tuple(row["problems"])})
+
+
+class Store:
+    """The folder. Its methods may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
+        self.folder = folder
+        self._path = folder / LINES
+        self._lock = Lock()
+        try:
+            resumed = self._path.exists()
+            if not resumed:
+                self._check_free()
+            (folder / PREDICTED).mkdir(parents=True, exist_ok=True)
+            self._found = self._read() if resumed else {}
+            if not resumed:
+                self._append(HEAD)
+        except OSError as error:
+            raise InputError(
+                f"The folder {folder} cannot be used.",
+                why=f"{error.strerror or error}.",
+                todo="Choose a folder that you may write to and that has room.",
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: str) -> Judged | None:
+        """What was counted before; None where that, or its mask, is not there."""
+        found = self._found.get(key)
+        return found if found is not None and self._mask(key).exists() else None
+
+    def add(self, judged: Judged, predicted: NDArray[np.uint8], classes: Classes) -> None:
+        """Keep the mask, then the line: a line without its mask is never there."""
+        data = mask_png(predicted, classes.table())
+        write_new(self._mask(judged.key), data, overwrite=True)
+        with self._lock:
+            self._append(asdict(judged))
+            self._found[judged.key] = judged
+
+    def predicted(self, key: str) -> NDArray[np.uint8]:
+        """The mask, (H, W) uint8. Raises InputError where it is gone."""
+        path = self._mask(key)
+        try:
+            return open_mask(path.read_bytes(), path.name)
+        except OSError as error:
+            raise InputError(f"The mask {path} is gone.", todo="Evaluate again.") from error
+
+    def _check_free(self) -> None:
+        for name in (PREDICTED, *FILES):
+            if (self.folder / name).exists():
+                raise InputError(
+                    f"{self.folder / name} exists already, and no evaluation wrote it.",
+                    why="Nothing is overwritten unasked.",
+                    todo="Choose another folder for the results.",
+                )
+
+    def _mask(self, key: str) -> Path:
+        return self.folder / PREDICTED / f"{key}.png"
+
+    def _read(self) -> dict[str, Judged]:
+        lines = self._path.read_bytes().split(b"\n")
+        if _parsed(lines[0]) != HEAD:
+            raise InputError(
+                f"{self._path} was not written by an evaluation of this version.",
+                todo="Choose another folder for the results.",
+            )
+        if lines[-1]:  # the machine ended within a line; the next one must not hang on it
+            with self._path.open("ab") as stream:
+                stream.write(b"\n")
+        found = {}
+        for line in lines[1:]:
+            row = _parsed(line)
+            if row is None:
+                continue
+            try:
+                judged = Judged.from_row(row)
+            except (KeyError, TypeError, ValueError):
+                continue
+            found[judged.key] = judged
+        return found
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        with self._path.open("ab") as stream:
+            stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """None for what is no line of ours, such as the half of one."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None

@@ -1,0 +1,214 @@
+"""The numbers of a set: of each endpoint, by class and by photo, and of two endpoints against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.classes import Classes
+from core.errors import InputError
+from core.evaluation.run import Asked, Failure, Outcome, Task
+from core.evaluation.store import Judged
+from core.scores import Confusion, ImageMeans, Scores, image_means, scores
+from core.wire.source import counted
+
+WHY_JOBS_DIFFER = (
+    "The two numbers answer different questions. While it trains, a job shows its network the pictures of its own "
+    "validation channel at the sizes that training uses, and counts by a rule that AWS does not document; what it "
+    "reports last need not be the epoch whose weights the endpoint serves. Here each photo goes to the endpoint as a "
+    "JPEG within the size that was chosen, its mask is scaled back to the photo's own size, all pixels of the set "
+    "are counted together, and a class in neither truth nor prediction is left out of the mean."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageVerdict:
+    """One photo at one endpoint.
+
+    mean_iou, pixel_accuracy: NaN where all of the truth is 255.
+    """
+
+    judged: Judged
+    mean_iou: float
+    pixel_accuracy: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """One endpoint.
+
+    total, band:     the confusion of all pixels, and of those near a border.
+    scores:          of `total`: cumulative.
+    boundary:        of `band`, likewise.
+    per_image:       each photo weighing the same.
+    images:          worst first.
+    """
+
+    endpoint: str
+    total: Confusion
+    band: Confusion
+    scores: Scores
+    boundary: Scores
+    per_image: ImageMeans
+    images: tuple[ImageVerdict, ...]
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The numbers of `core.scores.MEASURES`, in that order."""
+        found = self.scores
+        return {
+            "mean_iou": found.mean_iou,
+            "image_mean_iou": self.per_image.mean_iou,
+            "boundary_mean_iou": self.boundary.mean_iou,
+            "mean_dice": found.mean_dice,
+            "pixel_accuracy": found.pixel_accuracy,
+            "mean_accuracy": found.mean_accuracy,
+            "frequency_weighted_iou": found.frequency_weighted_iou,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JobScore:
+    """What a training job said of its own model. best: of its epochs; None where only the last is known."""
+
+    job: str
+    last: float | None
+    best: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A set, judged.
+
+    verdicts: of one or two endpoints, on the same photos.
+    failures: photos that could not be judged; they count nowhere.
+    notes:    sentences on what a reader should know.
+    jobs:     endpoint -> what its own training job said, where that is known.
+    """
+
+    classes: Classes
+    verdicts: tuple[Verdict, ...]
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
+    jobs: Mapping[str, JobScore] | None = None
+
+    @property
+    def photos(self) -> int:
+        """How many are counted."""
+        return len(self.verdicts[0].images)
+
+    @property
+    def difference(self) -> NDArray[np.float64] | None:
+        """(K,) IoU of the first endpoint less that of the second; NaN where one has none; None for a single one."""
+        if len(self.verdicts) < 2:
+            return None
+        first, second = self.verdicts
+        less: NDArray[np.float64] = first.scores.iou - second.scores.iou
+        return less
+
+
+def classes_of(asked: Sequence[Asked], given: Classes | None) -> tuple[Classes | None, tuple[str, ...]]:
+    """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
+    known = {one.name: one.classes for one in asked if one.classes is not None}
+    same = [one for one in known.values() if given is not None and one.names == given.names]
+    chosen = next(iter(same), given) or next(
+        iter(known.values()), None
+    )  # the same names, but the model's colours
+    if chosen is None:
+        return None, (
+            "Nobody told the class names: they are numbered, as many as the masks and the answers hold.",
+        )
+    notes = []
+    for name, classes in known.items():
+        if classes.names != chosen.names:
+            source = "the names given" if given is not None else f"those of {next(iter(known))}"
+            notes.append(
+                f"The endpoint {name} names {len(classes)} classes otherwise than {source}, which count here: "
+                f"{_first_difference(classes, chosen)}. The same id must mean the same, or the numbers mean nothing."
+            )
+    return chosen, tuple(notes)
+
+
+def judge(
+    outcomes: Iterable[Outcome], task: Task, *, jobs: Mapping[str, JobScore] | None = None
+) -> Evaluation:
+    """Add everything up. Raises InputError where not one photo was judged by all endpoints.
+
+    Of two endpoints, only photos that both answered count: otherwise they would be compared on different sets.
+    """
+    done = list(outcomes)
+    failures = tuple(failure for outcome in done for failure in outcome.failures)
+    whole = [outcome for outcome in done if len(outcome.judged) == len(task.asked)]
+    if not whole:
+        raise InputError(
+            f"Of {counted(len(done), 'photo')} none could be judged.",
+            why=str(failures[0].error) if failures else "",
+            todo="See what is said of each, and evaluate again.",
+        )
+    left_out = sum(0 < len(outcome.judged) < len(task.asked) for outcome in done)
+    said = list(task.notes)
+    if left_out:
+        said.append(
+            f"Left out of both, because only one of the two endpoints answered: {counted(left_out, 'photo')}."
+        )
+    rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
+    named = task.classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))
+    verdicts = tuple(_verdict(one.name, row, len(named)) for one, row in zip(task.asked, rows, strict=True))
+    said += [note for verdict in verdicts if (note := _outside(verdict))]
+    return Evaluation(named, verdicts, failures, tuple(said), jobs)
+
+
+def _verdict(endpoint: str, rows: Sequence[Judged], classes: int) -> Verdict:
+    """One confusion at a time: of 254 classes each takes half a megabyte."""
+    total, band = Confusion.nothing(classes), Confusion.nothing(classes)
+    images, ious = [], []
+    for one in rows:
+        confusion = one.confusion(classes)
+        total, band = total + confusion, band + one.band_confusion(classes)
+        found = scores(confusion)
+        images.append(ImageVerdict(one, found.mean_iou, found.pixel_accuracy))
+        ious.append(found.iou)
+    images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.judged.name))
+    return Verdict(
+        endpoint, total, band, scores(total), scores(band), image_means(ious, classes), tuple(images)
+    )
+
+
+def taken_for(verdict: Verdict, truth: int, predicted: int) -> tuple[tuple[ImageVerdict, int], ...]:
+    """The photos in which pixels of one class were taken for the other, with how many, most first.
+
+    predicted: 255 stands for what is none of the classes.
+    """
+    size = len(verdict.total)
+    found = []
+    for image in verdict.images:
+        pixels = sum(
+            count
+            for true, to, count in image.judged.pixels
+            if true == truth and (to == predicted or (predicted >= size and to >= size))
+        )
+        if pixels:
+            found.append((image, pixels))
+    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0].judged.name)))
+
+
+def _outside(verdict: Verdict) -> str:
+    beyond = int(verdict.total.outside.sum())
+    if not beyond:
+        return ""
+    size = len(verdict.total)
+    return (
+        f"{verdict.endpoint} answered {beyond:,} pixels ({beyond / verdict.total.pixels:.1%}) with no id from 0 to "
+        f"{size - 1}: they count as missed. Check that the class names are those of its model."
+    )
+
+
+def _first_difference(one: Classes, other: Classes) -> str:
+    place = next(
+        (i for i, (a, b) in enumerate(zip(one.names, other.names, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+    return f"id {place} is {one.name(place)} there and {other.name(place)} here"

@@ -1,0 +1,58 @@
+"""The files that an evaluation leaves behind, made for the page's downloads and written by the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from core.errors import InputError
+from core.evaluation.page import WORST, to_html
+from core.evaluation.pairs import Pair
+from core.evaluation.report import class_rows, confusion_rows, image_rows, to_csv, to_json
+from core.evaluation.shots import Shot, take
+from core.evaluation.store import FILES, Judged, Store
+from core.evaluation.verdict import Evaluation
+from core.export import write_new
+
+
+def make(of: Evaluation, name: str, shots: Callable[[], Sequence[Shot]], made_at: datetime) -> bytes:
+    """One of `core.evaluation.store.FILES`. shots: called where pictures are wanted."""
+    makers: Mapping[str, Callable[[], bytes]] = {
+        "classes.csv": lambda: to_csv(class_rows(of)),
+        "images.csv": lambda: to_csv(image_rows(of)),
+        "confusion.csv": lambda: to_csv(confusion_rows(of)),
+        "report.json": lambda: to_json(of),
+        "report.html": lambda: to_html(of, shots(), made_at),
+    }
+    return makers[name]()
+
+
+def write_all(of: Evaluation, pairs: Sequence[Pair], store: Store, made_at: datetime) -> list[Path]:
+    """Write them into the store's folder, where they replace those of an earlier run. Raises InputError."""
+    paths = []
+    for name in FILES:
+        path = store.folder / name
+        write_new(path, make(of, name, lambda: worst_shots(of, pairs, store), made_at), overwrite=True)
+        paths.append(path)
+    return paths
+
+
+def worst_shots(of: Evaluation, pairs: Sequence[Pair], store: Store, most: int = WORST) -> list[Shot]:
+    """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
+    by_name = {pair.name: pair for pair in pairs}
+    shots = []
+    for image in of.verdicts[0].images[:most]:
+        name = image.judged.name
+        try:
+            shots.append(take(by_name[name], judged_of(of, name), store))
+        except InputError:
+            continue
+    return shots
+
+
+def judged_of(of: Evaluation, name: str) -> tuple[Judged, ...]:
+    """One photo's rows, of each endpoint."""
+    return tuple(
+        image.judged for verdict in of.verdicts for image in verdict.images if image.judged.name == name
+    )

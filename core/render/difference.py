@@ -1,0 +1,22 @@
+"""Where a mask is right and where it is wrong, as a mask of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.classes import IGNORE, Classes
+
+RIGHT, WRONG = 0, 1
+
+DIFFERENCE = Classes(("right", "wrong"), ((0, 114, 178), (213, 94, 0)))
+"""Okabe and Ito's blue and vermilion, which all kinds of colour vision tell apart; 255 is `ignore`, off-white."""
+
+
+def difference(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """0 right, 1 wrong, 255 where the truth is not to be counted: (H, W) uint8, as both are."""
+    if truth.shape != predicted.shape:
+        raise ValueError(f"the truth is {truth.shape}, the prediction is {predicted.shape}")
+    found: NDArray[np.uint8] = (truth != predicted).view(np.uint8)
+    found[truth == IGNORE] = IGNORE
+    return found

@@ -1,0 +1,80 @@
+"""Endpoints judged by photos whose masks are known."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from core.aws.connection import Connection, clients
+from core.aws.evaluation import asked_of, job_scores
+from core.errors import CoreError
+from core.evaluation.run import Task
+from core.evaluation.verdict import classes_of
+from core.settings import Settings
+from pages.parts import (
+    judging,
+    judging_progress,
+    labelled,
+    messages,
+    serving,
+    state,
+    upstream,
+    verdict_view,
+)
+from pages.parts.labelled import Load
+from pages.parts.serving import Judged
+
+
+def main() -> None:
+    """Whom, by what, then the verdict. What was judged stays while other choices are made."""
+    st.title("Evaluate")
+    connection, settings = upstream.connection(), upstream.settings()
+    chosen = serving.choose_judged(connection)
+    if chosen is None:
+        return
+    for one in chosen.servings:
+        serving.warn(one)
+    with st.container(border=True):
+        load = labelled.choose(connection, chosen.servings[0], settings)
+        _button(connection, settings, chosen, load)
+    found = state.judging()
+    if found is None:
+        return
+    judging_progress.show(found)
+    if found.result is not None:
+        verdict_view.show(found, found.result)
+
+
+def _button(connection: Connection, settings: Settings, chosen: Judged, load: Load | None) -> None:
+    running = (found := state.judging()) is not None and not found.over
+    calls = "Each photo is one call of each endpoint. What was asked before is not asked again."
+    if st.button(
+        "Evaluate",
+        type="primary",
+        icon=":material/grading:",
+        disabled=load is None or running,
+        help="It is running already." if running else calls,
+    ):
+        assert load is not None  # noqa: S101  # for the type checker: the button is off without
+        try:
+            with st.spinner("Looking for photos and masks ..."):
+                _start(connection, settings, chosen, load)
+        except CoreError as error:
+            st.error(messages.card(error), icon=":material/error:")
+        else:
+            st.rerun()
+
+
+def _start(connection: Connection, settings: Settings, chosen: Judged, load: Load) -> None:
+    found = load()
+    asked = [asked_of(clients(connection), one) for one in chosen.servings]
+    classes, said = classes_of(asked, found.classes)
+    task = Task(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
+    store = judging.store_for(settings, connection, [one.name for one in asked])
+    state.judge(
+        judging.start(task, store, found.title, partial(job_scores, clients(connection), chosen.servings))
+    )
+
+
+main()

@@ -1,0 +1,127 @@
+"""An evaluation on its way, in the background: a page must answer to its visitor while an endpoint is asked.
+
+The page starts it, looks at it, and never waits. Nothing in its thread may touch Streamlit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Thread
+
+from core.aws.connection import Connection
+from core.errors import InputError
+from core.evaluation.run import Outcome, Task, evaluate
+from core.evaluation.store import Store
+from core.evaluation.verdict import Evaluation, JobScore, judge
+from core.settings import Settings
+
+Jobs = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
+"""See `core.aws.evaluation.job_scores`."""
+
+
+@dataclass(eq=False)
+class Judging:
+    """One evaluation. Written by its thread, read by the page.
+
+    title:    what is judged, for a person.
+    stopping: set to True, no more photos are begun.
+    """
+
+    task: Task
+    store: Store
+    title: str
+    outcomes: list[Outcome] = field(default_factory=list)
+    stopping: bool = False
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    future: Future[Evaluation] = field(default_factory=Future)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done, failed or stopped."""
+        return self.future.done()
+
+    @property
+    def done(self) -> int:
+        """Photos that are through."""
+        return len(self.outcomes)
+
+    @property
+    def remembered(self) -> int:
+        """Photos of which nothing had to be asked."""
+        return sum(not outcome.asked and not outcome.failures for outcome in list(self.outcomes))
+
+    @property
+    def failed(self) -> int:
+        """Photos that could not be judged."""
+        return sum(bool(outcome.failures) for outcome in list(self.outcomes))
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why there is no verdict; None where there is one, or not yet."""
+        return self.future.exception() if self.over else None
+
+    @property
+    def result(self) -> Evaluation | None:
+        """The verdict; None where there is none, or not yet."""
+        return self.future.result() if self.over and self.error is None else None
+
+    def stop(self) -> None:
+        """Begin no more photos; those that are done are judged."""
+        self.stopping = True
+
+
+def start(task: Task, store: Store, title: str, jobs: Jobs) -> Judging:
+    """Begin it. jobs: asked in the background too."""
+    judging = Judging(task, store, title)
+    # A daemon: the dashboard can be stopped while an endpoint thinks. What was answered is kept.
+    Thread(target=_run, args=(judging, jobs), daemon=True, name="evaluation").start()
+    return judging
+
+
+def store_for(settings: Settings, connection: Connection, names: Iterable[str]) -> Store:
+    """Where the answers of these endpoints are kept, across sessions and restarts. Raises InputError."""
+    where = (
+        str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
+    )
+    place = "\0".join((where, connection.region, *names))
+    digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
+    return Store(folder_for(settings) / digest)
+
+
+def folder_for(settings: Settings) -> Path:
+    """Where evaluations of this dashboard lie."""
+    return settings.state_dir / "evaluations"
+
+
+def _run(judging: Judging, jobs: Jobs) -> None:
+    try:
+        found = _judged(judging, jobs)
+    except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future
+        judging.seconds = time.monotonic() - judging.started
+        judging.future.set_exception(error)
+    else:
+        judging.seconds = time.monotonic() - judging.started
+        judging.future.set_result(found)
+
+
+def _judged(judging: Judging, jobs: Jobs) -> Evaluation:
+    with closing(evaluate(judging.task, judging.store)) as outcomes:
+        for outcome in outcomes:
+            judging.outcomes.append(outcome)
+            if judging.stopping:
+                break
+    task, total = judging.task, len(judging.task.pairs)
+    if judging.done < total:
+        if not any(outcome.judged for outcome in judging.outcomes):
+            raise InputError("The evaluation was stopped before a photo was done.", todo="Start it again.")
+        note = f"It was stopped after {judging.done:,} of {total:,} photos; started again, it goes on from there."
+        task = replace(task, notes=(note, *task.notes))
+    found, said = jobs()
+    return judge(judging.outcomes, replace(task, notes=(*task.notes, *said)), jobs=found)

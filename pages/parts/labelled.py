@@ -1,0 +1,210 @@
+"""Labelled sets: photos whose masks are known. The form, and the pairs that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import streamlit as st
+
+from core.aws.connection import Connection, clients
+from core.aws.evaluation import pairs_in_s3, validation_set
+from core.classes import Classes
+from core.datasets.archive import unpack
+from core.datasets.read import read_dataset
+from core.datasets.source import TRAIN, VALIDATION, Split
+from core.endpoints import Serving
+from core.errors import CoreError, InputError
+from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
+from core.first_job import SANDBOX_DATA
+from core.settings import Settings
+from pages.parts import cached, judging, links, messages, state
+from pages.parts.work import digest
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+Kind = Literal["job", "folder", "files", "s3"]
+KINDS: dict[Kind, str] = {
+    "job": "Its own validation data",
+    "folder": "A folder",
+    "files": "Files",
+    "s3": "S3",
+}
+PARTS = {"validation": "Validation", "all": "All of it"}
+MOST_FILES = 200
+"""Uploaded at once: each stays in memory."""
+
+FILES_HELP = (
+    "**Drop photos with their masks here**, or a zip of them. A mask has its photo's name, `bay.jpg` with `bay.png` "
+    "or `bay_mask.png`, and holds class ids: a grey or indexed PNG, 255 where nothing is to be counted."
+)
+FOLDER_HELP = (
+    "On the machine that this dashboard runs on: Pascal VOC, `images` with `masks`, an export of CVAT or Label "
+    "Studio, Ground Truth, or the channels of a training job. Nothing in it is changed."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """A set that can be judged. title: for a person. classes: its own names; None where it has none."""
+
+    title: str
+    pairs: Sequence[Pair]
+    classes: Classes | None
+    notes: tuple[str, ...]
+
+
+Load = Callable[[], Labelled]
+"""Reads what the form names; takes a moment. Raises CoreError."""
+
+
+def choose(connection: Connection, serving: Serving, settings: Settings) -> Load | None:
+    """The form. None where it is not filled in yet."""
+    kind = st.segmented_control(
+        "Photos with known masks",
+        list(KINDS),
+        default=None if state.chosen(state.LABELLED) else "job",  # it is also set by a button below
+        format_func=KINDS.__getitem__,
+        required=True,
+        key=state.LABELLED,
+        bind="query-params",
+    )
+    if kind == "folder":
+        return _folder()
+    if kind == "files":
+        return _files(settings)
+    return _s3(connection) if kind == "s3" else _job(connection, serving)
+
+
+def _job(connection: Connection, serving: Serving) -> Load | None:
+    try:
+        job = cached.job_behind(connection, serving)
+    except CoreError as error:
+        st.warning(
+            f"The training job behind this endpoint stays unknown. {messages.line(error)}",
+            icon=":material/warning:",
+        )
+        return None
+    if job is None:
+        st.info(
+            f"**No training job is known that made the model of {messages.plain(serving.name)}.** "
+            "Its photos and masks must come from elsewhere: choose a folder, files or S3.",
+            icon=":material/info:",
+        )
+        if connection.is_sandbox:
+            st.button(
+                "Take the sandbox's drawn landscapes",
+                icon=":material/landscape:",
+                on_click=state.label_from_s3,
+                args=(f"{SANDBOX_DATA}validation/", f"{SANDBOX_DATA}validation_annotation/"),
+                help="Photos and masks that its demonstration of land cover was not trained on.",
+            )
+        return None
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("The validation channel of the training job", width="content")
+        st.page_link(
+            links.TRAINING_JOB,
+            label=messages.plain(job.name),
+            icon=":material/monitoring:",
+            query_params={state.JOB: job.name},
+        )
+
+    def load() -> Labelled:
+        pairs, notes = validation_set(clients(connection), job)
+        return Labelled(f"the validation channel of {job.name}", pairs, None, notes)
+
+    return load
+
+
+def _folder() -> Load | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        text = st.text_input(
+            "Folder", key=state.FOLDER, bind="query-params", placeholder="/data/roads", help=FOLDER_HELP
+        )
+        part = _part()
+    folder = Path(text.strip()).expanduser()
+    return (lambda: _read(folder, part)) if text.strip() else None
+
+
+def _part() -> str:
+    found = st.segmented_control(
+        "Photos",
+        list(PARTS),
+        default="validation",
+        format_func=PARTS.__getitem__,
+        required=True,
+        key=state.PART,
+        bind="query-params",
+        help="What a model was trained on, it knows by heart: judge it by photos that it has not seen.",
+    )
+    return str(found)
+
+
+def _read(folder: Path, part: str) -> Labelled:
+    source = read_dataset(folder)
+    wanted: tuple[Split, ...] = (VALIDATION,) if part == "validation" else (VALIDATION, TRAIN)
+    pairs, notes = pairs_of(source, wanted)
+    return Labelled(folder.name, pairs, source.names.classes, notes)
+
+
+def _files(settings: Settings) -> Load | None:
+    dropped = st.file_uploader(
+        FILES_HELP,
+        type=["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "zip"],
+        accept_multiple_files=True,
+        max_upload_size=settings.max_upload_bytes // 1_000_000,
+        key=state.LABELLED_FILES,
+    )
+    if not dropped:
+        return None
+    if len(dropped) > MOST_FILES:
+        raise InputError(
+            f"{len(dropped)} files are too many at once: up to {MOST_FILES} are held in memory.",
+            todo="Give a folder or S3, or use `python cli.py evaluate`, which knows no limit.",
+        )
+    zips = [file for file in dropped if file.name.lower().endswith(".zip")]
+    if zips and len(dropped) > 1:
+        raise InputError("A zip and other files are two sets.", todo="Take one of them away.")
+    return (lambda: _unpacked(zips[0], settings)) if zips else (lambda: _given(dropped))
+
+
+def _given(dropped: Sequence[UploadedFile]) -> Labelled:
+    pairs, notes = pairs_given([Given(file.name, file.getvalue) for file in dropped])
+    return Labelled("the uploaded files", pairs, None, notes)
+
+
+def _unpacked(file: UploadedFile, settings: Settings) -> Labelled:
+    """The same zip is unpacked once; what it holds is read as a folder is."""
+    name = digest(file.getbuffer())
+    folder = judging.folder_for(settings) / "uploads" / name
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        packed = folder.with_suffix(".zip")
+        packed.write_bytes(file.getbuffer())
+        try:
+            unpack(packed, folder)
+        finally:
+            packed.unlink()
+    found = _read(folder, "all")
+    return Labelled(file.name, found.pairs, found.classes, found.notes)
+
+
+def _s3(connection: Connection) -> Load | None:
+    left, right = st.columns(2, gap="small")
+    photos = left.text_input(
+        "Photos", key=state.S3_PHOTOS, bind="query-params", placeholder="s3://bucket/validation/"
+    ).strip()
+    masks = right.text_input(
+        "Masks", key=state.S3_MASKS, bind="query-params", placeholder="s3://bucket/validation_annotation/"
+    ).strip()
+    if not photos or not masks:
+        return None
+
+    def load() -> Labelled:
+        pairs, notes = pairs_in_s3(clients(connection), photos, masks)
+        return Labelled(photos, pairs, None, notes)
+
+    return load

@@ -1,0 +1,121 @@
+"""What an evaluation asks AWS: the job behind an endpoint, and labelled sets in S3."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_set
+from core.channels import Channel, data_channels
+from core.endpoints import Serving
+from core.errors import InputError
+from core.training import TrainingJob, from_description
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+SERVING = Serving("coast", "InService", model_uri="s3://models/a/output/model.tar.gz")
+
+
+def job(name: str) -> dict[str, Any]:
+    return {"TrainingJobName": name, "TrainingJobStatus": "Completed", "CreationTime": NOW.timestamp()}
+
+
+def page(server: Any, *names: str) -> Any:
+    return server.json({"Results": [{"TrainingJob": job(name)} for name in names]})
+
+
+def listing(*keys: str) -> bytes:
+    rows = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in keys)
+    return f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>".encode()
+
+
+def trained(*channels: Channel) -> TrainingJob:
+    return replace(from_description(job("a") | {"CreationTime": NOW}), channels=channels)
+
+
+def test_job_by_its_artifact(canned_server: Any) -> None:
+    """The job behind an endpoint is found by one search for the model that it serves."""
+    canned_server.says(page(canned_server, "a"))
+    found = job_behind(canned_server.clients(), SERVING)
+    assert found is not None
+    assert found.name == "a"
+    assert canned_server.asked == [("Search", "/")]
+
+
+def test_job_by_the_endpoints_tag(canned_server: Any) -> None:
+    """Where the endpoint's tag names the job, that one is looked at and nothing is searched."""
+    canned_server.says(canned_server.json(job("b")))
+    found = job_behind(canned_server.clients(), replace(SERVING, job="b"))
+    assert found is not None
+    assert found.name == "b"
+    assert canned_server.asked == [("DescribeTrainingJob", "/")]
+
+
+def test_nobody_knows_the_job(canned_server: Any) -> None:
+    """A model that no job left, or whose place is not known, has no job."""
+    canned_server.says(page(canned_server))
+    assert job_behind(canned_server.clients(), SERVING) is None
+    assert job_behind(canned_server.clients(), Serving("coast", "InService")) is None
+    assert len(canned_server.asked) == 1
+
+
+def test_refusal_is_a_note(canned_server: Any) -> None:
+    """What a job said of its model is not needed: where it may not be read, a sentence says so."""
+    canned_server.says(canned_server.error(400, "AccessDeniedException", "no"))
+    found, notes = job_scores(canned_server.clients(), [SERVING])
+    assert found == {}
+    assert "the training job of coast reported stays unknown" in notes[0]
+    assert "not allowed" in notes[0]
+
+
+def test_pairs_of_two_prefixes(canned_server: Any) -> None:
+    """Two listings make the pairs; no photo is read before its turn."""
+    canned_server.says(
+        canned_server.raw(200, listing("p/a.jpg", "p/b.jpg", "p/c.jpg")),
+        canned_server.raw(200, listing("m/a.png", "m/b.png")),
+    )
+    pairs, notes = pairs_in_s3(canned_server.clients(), "s3://bucket/p", "s3://bucket/m/")
+    assert [(pair.name, pair.photo, pair.mask) for pair in pairs] == [
+        ("a", "a.jpg", "a.png"),
+        ("b", "b.jpg", "b.png"),
+    ]
+    assert notes == ("The photo c has no mask and stays out.",)
+    assert len(canned_server.asked) == 2
+
+
+def test_label_map_of_the_job(canned_server: Any) -> None:
+    """The validation masks of a job are read by the job's own label map."""
+    canned_server.says(
+        canned_server.raw(200, listing("d/label_map/validation_label_map.json")),
+        canned_server.raw(200, json.dumps({"map": {"0": 5, "1": 0}}).encode()),
+        canned_server.raw(200, listing("d/validation/a.jpg")),
+        canned_server.raw(200, listing("d/validation_annotation/a.png")),
+    )
+    channels = (*data_channels("s3://bucket/d"), Channel("label_map", "s3://bucket/d/label_map/"))
+    (pair,), _ = validation_set(canned_server.clients(), trained(*channels))
+    file = io.BytesIO()
+    Image.fromarray(np.array([[5, 0, 255]], np.uint8)).save(file, "PNG")
+    assert pair.ids(file.getvalue(), "a.png").tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    ("channels", "reason"),
+    [
+        ((), "has no such channel"),
+        (
+            (Channel("validation", "s3://b/x.manifest", data_type="AugmentedManifestFile"),),
+            "reads it from a AugmentedManifestFile",
+        ),
+    ],
+)
+def test_validation_that_is_no_prefix(canned_server: Any, channels: Any, reason: str) -> None:
+    """A job without a validation prefix is told with what it reads, before anything is listed."""
+    with pytest.raises(InputError, match=reason):
+        validation_set(canned_server.clients(), trained(*channels))
+    assert canned_server.asked == []

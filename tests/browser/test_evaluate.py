@@ -1,0 +1,98 @@
+"""The page `evaluate` in a real browser: a labelled folder, the verdict, a cell of the confusion, a photo's masks."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from sandbox.server import Sandbox
+from tests.support.answers import HEIGHT, NAMES, WIDTH, mask
+
+ROOT = Path(__file__).parents[2]
+LONG = 120_000
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
+    """An endpoint that calls the left three quarters sea, the rest land."""
+    name = make_endpoint(sandbox_server, files={"answer.png": mask()})
+    s3 = sandbox_server.loopback.client("s3")
+    s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
+    yield name
+    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
+    sandbox_server.wait_settled(30)
+
+
+@pytest.fixture(scope="module")
+def dashboard(
+    streamlit_server: Callable[..., str],
+    aws_environ: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> str:
+    """A dashboard in mode aws, at the address of the test's sandbox."""
+    state = str(tmp_path_factory.mktemp("state"))
+    return streamlit_server(
+        ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": state}
+    )
+
+
+@pytest.fixture(scope="module")
+def shore(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photos with masks; in one the middle is land, which the endpoint calls sea."""
+    folder = tmp_path_factory.mktemp("shore")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for name, columns in (("calm", 30), ("rough", 20)):
+        Image.new("RGB", (WIDTH, HEIGHT), (20, columns, 180)).save(folder / "images" / f"{name}.png")
+        truth = (np.indices((HEIGHT, WIDTH))[1] >= columns).astype(np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(truth).save(file, "PNG")
+        (folder / "masks" / f"{name}.png").write_bytes(file.getvalue())
+    return folder
+
+
+def test_from_a_folder_to_the_photos_of_a_mistake(
+    page: Page, dashboard: str, coast: str, shore: Path, tmp_path: Path
+):
+    """A link fills the form; the button brings the verdict; a cell of the map leads to the photos of that mistake."""
+    page.set_viewport_size({"width": 1280, "height": 1000})
+    query = f"endpoint={coast}&labelled=A+folder&part=All+of+it&folder={quote(str(shore))}"
+    page.goto(f"{dashboard}/evaluate?{query}")
+    page.get_by_role("button", name="Evaluate", exact=True).click(timeout=LONG)
+    expect(page.get_by_role("heading", name=f"{coast} on 2 photos")).to_be_visible(timeout=LONG)
+    expect(page.get_by_test_id("stMetric").filter(has_text="Mean IoU per image")).to_contain_text("79.2%")
+
+    chart = page.get_by_test_id("stVegaLiteChart")
+    chart.scroll_into_view_if_needed()
+    chart.get_by_label(re.compile("Taken for: sea; Truth: land")).last.click()  # on the number in the cell
+    expect(page.get_by_role("heading", name="land taken for sea: 1 photo")).to_be_visible(timeout=LONG)
+    expect(page.locator(".tile")).to_have_count(1)
+    page.get_by_role("button", name="All photos").click()
+    expect(page.locator(".tile")).to_have_count(2)
+
+    viewer = page.locator(".viewer")
+    expect(viewer.locator(".result figcaption")).to_have_text("Difference", timeout=LONG)
+    viewer.get_by_label("Zoom in").click()
+    seen = viewer.get_attribute("data-view")
+    page.locator(".st-key-mask_shown").get_by_text("Truth", exact=True).click()
+    expect(viewer.locator(".result figcaption")).to_have_text("Truth", timeout=LONG)
+    assert viewer.get_attribute("data-view") == seen, (
+        "another mask of the same photo is seen at the same place"
+    )
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    report = tmp_path / "report.html"
+    download.value.save_as(report)
+    assert "land" in report.read_text("utf-8")

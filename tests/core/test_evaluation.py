@@ -1,0 +1,337 @@
+"""The run over a set and its verdict; what answers is a function."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.classes import Classes
+from core.datasets.names import read_names
+from core.errors import ImageError, InputError, ThrottledError
+from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list, reader
+from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
+from core.evaluation.store import LINES, Store
+from core.evaluation.verdict import Evaluation, classes_of, judge, taken_for
+from core.inference import Answer
+
+CLASSES = Classes(("sea", "land"), ((0, 0, 255), (0, 170, 0)))
+TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
+
+
+def png(ids: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(ids, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def jpeg(shade: int, width: int = 4, height: int = 2) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (shade, shade, 200)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def pair(name: str, shade: int, truth: np.ndarray = TRUTH) -> Pair:
+    return Pair(name, f"{name}.jpg", f"{name}.png", lambda: jpeg(shade), lambda: png(truth))
+
+
+class Model:
+    """An endpoint: answers always the same, and counts its calls. refuse: at which shades it fails."""
+
+    def __init__(self, answer: np.ndarray, refuse: Callable[[int], bool] = lambda shade: False) -> None:
+        self.answer, self.refuse, self.calls = png(answer), refuse, 0
+        self.lock = threading.Lock()
+
+    def __call__(self, body: bytes, content_type: str, accept: str) -> Answer:
+        with self.lock:
+            self.calls += 1
+        shade = Image.open(io.BytesIO(body)).getpixel((0, 0))[0]
+        if self.refuse(shade):
+            raise ThrottledError("Could not ask: too many calls.")
+        return Answer(self.answer, "image/png", 0.5)
+
+
+def asked(model: Model, name: str = "coast", config: str = "one") -> Asked:
+    return Asked(name, config, "s3://models/coast/model.tar.gz", CLASSES, model)
+
+
+def ran(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> list[Outcome]:
+    return list(evaluate(Task(pairs, endpoints, CLASSES), Store(folder)))
+
+
+def verdict_on(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> Evaluation:
+    task = Task(pairs, endpoints, CLASSES)
+    return judge(evaluate(task, Store(folder)), task)
+
+
+def test_set_is_judged(tmp_path):
+    """Each photo's pixels are counted, worst photo first, and what counts together and per image both come out."""
+    other = np.zeros((2, 4), np.uint8)
+    pairs = [pair("a", 10), pair("b", 20, other)]
+    answer = np.array([[0, 0, 1, 1], [0, 0, 0, 0]])
+    one = asked(Model(answer))
+    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
+    assert found.total.counts.tolist() == [[4 + 6, 2], [1, 2]]
+    assert found.total.ignored == 1
+    assert [image.judged.name for image in found.images] == ["b", "a"]
+    assert found.scores.iou.tolist() == pytest.approx([10 / 13, 2 / 5])
+    assert found.per_image.mean_iou == pytest.approx(((4 / 5 + 2 / 3) / 2 + (6 / 8 + 0) / 2) / 2)
+    assert list(found.measures)[:2] == ["mean_iou", "image_mean_iou"]
+
+
+def test_second_run_asks_nothing(tmp_path):
+    """What was answered before is neither asked nor billed again, whatever the file is called."""
+    model = Model(TRUTH)
+    first = ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
+    second = ran([pair("renamed", 10), pair("b", 20)], [asked(model)], tmp_path)
+    assert model.calls == 2
+    assert [outcome.asked for outcome in first + second] == [1, 1, 0, 0]
+    assert {one.name for outcome in second for one in outcome.judged} == {"renamed", "b"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: replace(one, config="two"),
+        lambda one: replace(one, name="other"),
+        lambda one: replace(one, model_uri="s3://models/new/model.tar.gz"),
+    ],
+)
+def test_another_model_is_another_question(tmp_path, change):
+    """After an update of the endpoint, the same photo is asked again."""
+    model = Model(TRUTH)
+    ran([pair("a", 10)], [asked(model)], tmp_path)
+    ran([pair("a", 10)], [change(asked(model))], tmp_path)
+    assert model.calls == 2
+
+
+def test_another_truth_or_size_is_another_question():
+    """A corrected mask, or another size for the model, is not answered from before."""
+    one = asked(Model(TRUTH))
+    keys = {key_of(b"photo", TRUTH, one, (800, 600)), key_of(b"photo", TRUTH, one, None)}
+    keys |= {key_of(b"photo", 1 - TRUTH % 2, one, None), key_of(b"other", TRUTH, one, None)}
+    assert len(keys) == 4
+
+
+def test_one_failure_stops_nothing(tmp_path):
+    """A photo that fails is told with its reason, the others are judged, and the next run asks that one alone."""
+    model = Model(TRUTH, refuse=lambda shade: shade < 15)
+    pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
+    done = ran(pairs, [asked(model)], tmp_path)
+    found = judge(done, Task(pairs, [asked(model)], CLASSES))
+    assert found.photos == 1
+    told = {failure.name: failure for failure in found.failures}
+    assert isinstance(told["a"].error, ThrottledError)
+    assert isinstance(told["c"].error, ImageError)
+    assert told["a"].endpoint == "coast"
+    assert not told["c"].endpoint
+    healthy = Model(TRUTH)
+    ran(pairs[:2], [asked(healthy)], tmp_path)
+    assert healthy.calls == 1
+
+
+def test_mask_of_another_size_is_refused_unasked(tmp_path):
+    """A truth of another size than its photo is refused in words, before the endpoint is asked."""
+    model = Model(TRUTH)
+    (outcome,) = ran([pair("a", 10, TRUTH[:, :3])], [asked(model)], tmp_path)
+    assert "a.png is 3 x 2 pixels, and its photo a.jpg is 4 x 2." in str(outcome.failures[0].error)
+    assert model.calls == 0
+
+
+def test_truth_beyond_the_classes_is_refused_unasked(tmp_path):
+    """A truth with a class that the model does not have is refused with both numbers, and is not paid for."""
+    model = Model(TRUTH)
+    (outcome,) = ran([pair("a", 10, TRUTH.clip(0, 250))], [asked(model)], tmp_path)
+    assert "holds the class 250, and there are 2 classes" in str(outcome.failures[0].error)
+    assert model.calls == 0
+
+
+def test_unreadable_file(tmp_path):
+    """A file that cannot be read is told by its name and why."""
+    gone = tmp_path / "gone.jpg"
+    (outcome,) = ran(
+        [replace(pair("a", 1), read_photo=gone.read_bytes)], [asked(Model(TRUTH))], tmp_path / "out"
+    )
+    assert "a.jpg or its mask cannot be read. No such file" in str(outcome.failures[0].error)
+
+
+def test_stopping_keeps_what_is_done(tmp_path):
+    """A run that is closed begins no more photos; what came out is not asked again."""
+    model = Model(TRUTH)
+    pairs = [pair(f"p{i}", 5 * i) for i in range(30)]
+    run = evaluate(Task(pairs, [asked(model)], CLASSES), Store(tmp_path))
+    next(run)
+    run.close()
+    before = model.calls
+    assert before < 30
+    assert len(Store(tmp_path)) == before
+    ran(pairs, [asked(model)], tmp_path)
+    assert model.calls == 30
+
+
+def test_line_that_was_cut(tmp_path):
+    """After a crash within a line, that photo is asked again and the next line stands by itself."""
+    model = Model(TRUTH)
+    ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
+    path = tmp_path / LINES
+    path.write_bytes(path.read_bytes()[:-20])
+    ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
+    ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
+    assert model.calls == 3
+
+
+def test_folder_of_somebody_else(tmp_path):
+    """A file of that name that no evaluation wrote is left as it is, and told."""
+    (tmp_path / LINES).write_text("mine\n")
+    with pytest.raises(InputError, match="not written by an evaluation"):
+        Store(tmp_path)
+    assert (tmp_path / LINES).read_text() == "mine\n"
+
+
+def test_folder_with_a_file_of_ours_by_name(tmp_path):
+    """A report that no evaluation wrote is not overwritten, and nothing is begun."""
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(InputError, match=r"report\.html exists already"):
+        Store(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_mask_is_kept_as_it_was_answered(tmp_path):
+    """The predicted mask lies in the folder, and reads back to the same ids."""
+    answer = 1 - TRUTH % 2
+    ran([pair("a", 10)], [asked(Model(answer))], tmp_path)
+    store = Store(tmp_path)
+    key = json.loads((tmp_path / LINES).read_text().splitlines()[1])["key"]
+    assert np.array_equal(store.predicted(key), answer)
+
+
+def test_two_endpoints_on_the_same_photos(tmp_path):
+    """Two endpoints are compared on the photos that both answered; the difference is the first less the second."""
+    perfect, poor = Model(TRUTH % 255), Model(np.zeros((2, 4)), refuse=lambda shade: shade > 15)
+    both = [asked(perfect, "a"), asked(poor, "b")]
+    found = verdict_on([pair("x", 10), pair("y", 20)], both, tmp_path)
+    assert [verdict.endpoint for verdict in found.verdicts] == ["a", "b"]
+    assert found.photos == 1
+    assert found.difference.tolist() == pytest.approx([1 - 4 / 7, 1])
+    assert "only one of the two endpoints answered: 1 photo." in found.notes[0]
+
+
+def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
+    """The photos in which land was taken for sea come with how many pixels, most first."""
+    pairs = [pair("a", 10), pair("b", 20, np.ones((2, 4), np.uint8)), pair("c", 30, TRUTH * 0)]
+    one = asked(Model(np.zeros((2, 4))))
+    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
+    assert [(image.judged.name, pixels) for image, pixels in taken_for(found, 1, 0)] == [("b", 8), ("a", 3)]
+    assert taken_for(found, 0, 1) == ()
+
+
+def test_classes_that_do_not_agree():
+    """Names given count; an endpoint that names its ids otherwise is told with the first difference."""
+    one = asked(Model(TRUTH))
+    swapped = replace(one, classes=Classes(("land", "sea"), CLASSES.colors))
+    assert classes_of([one], None) == (CLASSES, ())
+    chosen, notes = classes_of([swapped], CLASSES)
+    assert chosen is CLASSES
+    assert "id 0 is land there and sea here" in notes[0]
+
+
+def test_nobody_knows_the_names(tmp_path):
+    """Without names, classes are numbered, as many as the masks hold, and that is said."""
+    one = replace(asked(Model(TRUTH * 0 + 3)), classes=None)
+    classes, notes = classes_of([one], None)
+    task = Task([pair("a", 10)], [one], classes, notes=notes)
+    found = judge(evaluate(task, Store(tmp_path)), task)
+    assert found.classes.names == ("class 0", "class 1", "class 2", "class 3")
+    assert "numbered" in found.notes[0]
+
+
+def test_answer_with_other_ids(tmp_path):
+    """Ids that are none of the classes count as missed, and how many there are is said."""
+    one = asked(Model(TRUTH * 0 + 9))
+    found = verdict_on([pair("a", 10)], [one], tmp_path)
+    assert found.verdicts[0].scores.pixel_accuracy == 0
+    assert "coast answered 7 pixels (100.0%) with no id from 0 to 1" in found.notes[0]
+
+
+def test_nothing_could_be_judged(tmp_path):
+    """Where every photo fails, there is no verdict but the first reason."""
+    one = asked(Model(TRUTH, refuse=lambda shade: True))
+    with pytest.raises(InputError, match=r"Of 1 photo none could be judged\. Could not ask: too many"):
+        verdict_on([pair("a", 10)], [one], tmp_path)
+
+
+def test_pairs_by_stem():
+    """Photos and masks belong together by their stems, also where _mask stands behind; the lonely ones are told."""
+    found = pair_up(["p/b.jpg", "p/a.jpeg", "p/c.png"], ["m/a.png", "m/b_mask.png", "m/x.png"])
+    assert found.files == {"a": ("p/a.jpeg", "m/a.png"), "b": ("p/b.jpg", "m/b_mask.png")}
+    assert found.notes == ("The photo c has no mask and stays out.", "The mask x has no photo and stays out.")
+
+
+@pytest.mark.parametrize(
+    ("photos", "masks", "only", "reason"),
+    [
+        (["a.jpg"], ["b.png"], None, "No photo has a mask: 1 photos and 1 masks"),
+        (["a.jpg", "a.png"], ["a.png"], None, "Two photos are called a: a.jpg and a.png"),
+        (["a.jpg"], ["a.png"], ["a", "b"], "1 of the 2 names in the list have no photo: b"),
+        (["a.jpg", "b.jpg"], ["a.png"], ["b"], "1 of the 1 names in the list have no mask: b"),
+    ],
+)
+def test_no_pairs(photos, masks, only, reason):
+    """What cannot be paired is told with the names at fault."""
+    with pytest.raises(InputError, match=reason):
+        pair_up(photos, masks, only)
+
+
+def test_list_of_names(tmp_path):
+    """A list holds a name a line, with or without ending, empty lines and VOC's 1 and -1 left out, each once."""
+    assert names_in_list("a\n\nb.jpg  1\nc -1\n# d\na\n2010.05_x\n") == ["a", "b", "c", "2010.05_x"]
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(InputError, match="is empty"):
+        read_list(tmp_path / "empty.txt")
+
+
+def test_folders(tmp_path):
+    """Pairs of two folders come with readers of their files; a list takes those alone, in its order."""
+    for folder, suffix, data in (("photos", "jpg", jpeg(1)), ("masks", "png", png(TRUTH))):
+        (tmp_path / folder).mkdir()
+        for name in "abc":
+            (tmp_path / folder / f"{name}.{suffix}").write_bytes(data)
+    pairs, found = pairs_in(tmp_path / "photos", tmp_path / "masks", ["c", "a"])
+    assert [one.name for one in pairs] == ["c", "a"]
+    assert pairs[0].read_mask() == png(TRUTH)
+    assert found.notes == ()
+    with pytest.raises(InputError, match="There is no folder"):
+        pairs_in(tmp_path / "nowhere", tmp_path / "masks")
+
+
+def test_one_folder_for_both(tmp_path):
+    """Photos and masks may lie in one folder: what is grey or indexed, or is called a mask, is one."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "a.png").write_bytes(png(TRUTH))
+    Image.new("RGB", (4, 2)).save(tmp_path / "b.png")
+    (tmp_path / "b_mask.png").write_bytes(png(TRUTH))
+    pairs, found = pairs_in(tmp_path, tmp_path)
+    assert [(one.photo, one.mask) for one in pairs] == [("a.jpg", "a.png"), ("b.png", "b_mask.png")]
+    assert found.notes == ()
+
+
+def test_masks_in_colour(tmp_path):
+    """Masks in colour are read by the colours of a labelmap.txt; a colour that it does not name is refused."""
+    (tmp_path / "labelmap.txt").write_text("sea:0,0,255::\nland:0,170,0::\nvoid:9,9,9::\n")
+    names = read_names(tmp_path / "labelmap.txt")
+    colors = np.array([[[0, 0, 255], [0, 170, 0], [9, 9, 9]]], np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(colors).save(file, "PNG")
+    assert reader(names)(file.getvalue(), "a.png").tolist() == [[0, 1, 255]]
+    colors[0, 0] = 1
+    file = io.BytesIO()
+    Image.fromarray(colors).save(file, "PNG")
+    with pytest.raises(InputError, match=r"a\.png has pixels of a colour that no class has"):
+        reader(names)(file.getvalue(), "a.png")

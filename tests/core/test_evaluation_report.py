@@ -1,0 +1,124 @@
+"""The files that an evaluation leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.classes import Classes
+from core.errors import InputError
+from core.evaluation.page import MOST_CLASSES, to_html
+from core.evaluation.report import class_rows, confusion_rows, to_csv, to_json
+from core.evaluation.run import Asked, Failure, Outcome, Task
+from core.evaluation.shots import Shot
+from core.evaluation.store import Judged
+from core.evaluation.verdict import Evaluation, JobScore, judge
+from core.inference import Answer
+
+AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
+HOSTILE = '<script>alert("1")</script>'
+CLASSES = Classes(("sea", HOSTILE, "never"), ((0, 0, 255), (0, 170, 0), (9, 9, 9)))
+
+
+def nobody(body: bytes, content_type: str, accept: str) -> Answer:
+    raise AssertionError("nothing is asked here")
+
+
+def judged(name: str, *triples: tuple[int, int, int]) -> Judged:
+    return Judged(name, "coast", name, f"{name}.jpg", f"{name}.png", 4, 2, triples, (), 1, 0.5)
+
+
+def evaluated(classes: Classes = CLASSES, jobs: dict[str, JobScore] | None = None) -> Evaluation:
+    rows = judged("a", (0, 0, 5), (0, 1, 1), (1, 1, 1)), judged("b", (1, 0, 7), (1, 255, 1))
+    failed = Outcome("c", (), (Failure("c", "", InputError(f"{HOSTILE} is damaged.", why="Cut.")),), 0)
+    task = Task((), [Asked("coast", "one", "", classes, nobody)], classes)
+    return judge([*(Outcome(row.name, (row,), (), 1) for row in rows), failed], task, jobs=jobs)
+
+
+class Tags(HTMLParser):
+    """Every tag of a page, and its texts."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page.decode())
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data.strip())
+
+
+def test_csv_has_a_row_a_class():
+    """A class that is in neither truth nor prediction has empty cells, not zeros."""
+    rows = list(csv.DictReader(io.StringIO(to_csv(class_rows(evaluated())).decode())))
+    assert [row["class"] for row in rows] == list(CLASSES.names)
+    assert float(rows[0]["iou"]) == pytest.approx(5 / 13)
+    assert rows[2]["iou"] == rows[2]["dice"] == rows[2]["accuracy"] == ""
+
+
+def test_confusion_says_what_was_no_class():
+    """Pixels that were predicted as no class of the set have a row of their own."""
+    rows = confusion_rows(evaluated())
+    assert {"endpoint": "coast", "truth": HOSTILE, "predicted": "none of these", "pixels": 1} in rows
+    assert sum(row["pixels"] for row in rows) == 15
+
+
+def test_json_holds_no_nan():
+    """JSON knows no NaN: what cannot be said is null; failures and the training job are in it."""
+    found = json.loads(
+        to_json(evaluated(jobs={"coast": JobScore("job-1", None, 0.5)})), parse_constant=pytest.fail
+    )
+    (endpoint,) = found["endpoints"]
+    assert found["by_class"][2]["iou"] is None
+    assert endpoint["predicted_as_no_class"] == [0, 1, 0]
+    assert endpoint["training_job"]["validation_miou_best"] == 0.5
+    assert endpoint["training_job"]["validation_miou_last"] is None
+    assert found["failed"][0]["why"] == "Cut."
+
+
+def test_page_shows_names_as_they_are():
+    """Names of classes and files are text in the page, whatever signs they hold."""
+    page = Tags(to_html(evaluated(), [], AT))
+    assert "script" not in page.tags
+    assert HOSTILE in page.texts
+    assert any("is damaged" in text for text in page.texts)
+    assert "2 photos · 3 classes · 15 pixels counted, 2 ignored · made on 2026-11-25 09:30 UTC" in page.texts
+
+
+def test_page_shows_pictures():
+    """Each photo comes with its truth, its prediction and their difference, inside the page."""
+    ids = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
+    shot = Shot(Image.new("RGB", (4, 2)), ids, (ids,), (judged("a"),))
+    page = Tags(to_html(evaluated(), [shot], AT))
+    assert page.tags.count("img") == 4
+    assert {"Photo", "Truth", "Difference"} < set(page.texts)
+    assert "Prediction: mean IoU 66.7%" in page.texts
+
+
+def test_page_of_many_classes_lists_the_largest_mistakes():
+    """Beyond some number of classes no matrix is drawn; the largest mistakes are listed."""
+    many = Classes.numbered(MOST_CLASSES + 1)
+    page = Tags(to_html(evaluated(many), [], AT))
+    assert "class 1" in page.texts
+    assert "Taken for" in page.texts
+    assert "46.7%" in page.texts
+
+
+def test_page_names_the_job_and_why_it_differs():
+    """Where the training job is known, its number stands in the page with the reason why it is another one."""
+    page = Tags(to_html(evaluated(jobs={"coast": JobScore("job-1", 0.25, 0.5)}), [], AT))
+    assert "job-1" in page.texts
+    assert any(
+        "validation:mIOU of 50.0% at its best epoch and 25.0% at its last" in text for text in page.texts
+    )
+    assert any("different questions" in text for text in page.texts)

@@ -1,0 +1,273 @@
+"""The page `evaluate`, from a labelled set to the verdict; and a truth beside a photo in `segment`."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from tests.support.answers import HEIGHT, NAMES, WIDTH
+
+SEA, LAND = 0, 1
+
+
+def png(ids: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(ids, np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def truth(columns_of_sea: int = 30) -> np.ndarray:
+    """The left columns are sea, the rest is land; the endpoint says 30 of 40."""
+    ids = np.full((HEIGHT, WIDTH), LAND, np.uint8)
+    ids[:, :columns_of_sea] = SEA
+    return ids
+
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_evaluate(open_page: Open, coast: str, tmp_path: Path) -> Open:
+    """open_evaluate(folder=..., **query) -> the page for the endpoint `coast`, with answers kept in a new folder."""
+
+    def start(folder: Path | None = None, **query: str) -> AppTest:
+        if folder is not None:
+            query |= {"labelled": "A folder", "folder": str(folder)}
+        environ = {"SEGDECK_STATE_DIR": str(tmp_path / "state")}
+        return open_page("evaluate", environ=environ, endpoint=coast, **query)
+
+    return start
+
+
+@pytest.fixture
+def shore(tmp_path: Path, jpeg) -> Path:
+    """A set of three photos in Pascal VOC's layout: one right, one wrong by a quarter, one for training."""
+    folder = tmp_path / "shore"
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / name).mkdir(parents=True)
+    for place, (name, columns) in enumerate({"right": 30, "wrong": 20, "seen": 0}.items()):
+        (folder / "JPEGImages" / f"{name}.jpg").write_bytes(jpeg(shade=10 * place))
+        (folder / "SegmentationClass" / f"{name}.png").write_bytes(png(truth(columns)))
+    (folder / "ImageSets/Segmentation/train.txt").write_text("seen\n")
+    (folder / "ImageSets/Segmentation/val.txt").write_text("right\nwrong\n")
+    return folder
+
+
+@pytest.fixture
+def evaluate(run_until: Callable[..., None]) -> Callable[[AppTest], AppTest]:
+    """evaluate(app): press the button, and wait for the end."""
+
+    def press(app: AppTest) -> AppTest:
+        button(app, "Evaluate").click().run()
+        run_until(app, lambda app: not [one for one in app.button if one.label == "Stop"])
+        return app
+
+    return press
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(one for one in app.button if label in one.label)
+
+
+def measures(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def test_folder_is_judged(open_evaluate, shore, evaluate, read_texts):
+    """A folder's validation photos are judged: the scores, a row a class, the largest mistake, worst photo first."""
+    app = open_evaluate(shore)
+    evaluate(app)
+    assert not app.error
+    # sea: 1500 true, 1800 predicted, 1500 common; land: 900 true, 600 predicted, 600 common
+    assert measures(app)["Mean IoU"] == f"{(1500 / 1800 + 600 / 900) / 2:.1%}"
+    assert measures(app)["Mean IoU per image"] == f"{(1 + (600 / 900 + 300 / 600) / 2) / 2:.1%}"
+    assert measures(app)["Pixel accuracy"] == f"{2100 / 2400:.1%}"
+    table = next(frame.value for frame in app.dataframe if "iou" in frame.value)
+    assert list(table["class"]) == ["sea", "land"]
+    assert table["iou"].round(2).tolist() == [83.33, 66.67]
+    assert "land taken for sea" in next(button.label for button in app.button if "taken for" in button.label)
+    assert r"**wrong\.jpg** · mean IoU 58.3%" in read_texts(app)
+    assert "2 of 2 photos" in read_texts(app)
+
+
+def test_all_of_a_folder(open_evaluate, shore, evaluate, read_texts):
+    """Asked for all of it, what was trained on is judged too."""
+    app = open_evaluate(shore, part="All of it")
+    evaluate(app)
+    assert "3 of 3 photos" in read_texts(app)
+
+
+def test_second_time_asks_nothing(open_evaluate, shore, evaluate, read_texts, faults):
+    """What was answered before is not asked again, not even by a dashboard that was started anew."""
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    for _ in range(2):
+        app = open_evaluate(shore)
+        evaluate(app)
+    assert len(faults.hits) == 2
+    assert "2 of them known from before" in read_texts(app)
+
+
+def test_mistake_leads_to_its_photos(open_evaluate, shore, evaluate, read_texts):
+    """A click on a mistake shows the photos that have it, with how many pixels; another shows all again."""
+    app = open_evaluate(shore)
+    evaluate(app)
+    button(app, "taken for").click().run()
+    assert "land taken for sea: 1 photo" in [heading.value for heading in app.subheader]
+    button(app, "All photos").click().run()
+    assert "Worst photos first" in [heading.value for heading in app.subheader]
+
+
+def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, evaluate):
+    """Two endpoints are laid side by side with the difference of each class, and how far the first is ahead."""
+    poor = stub_endpoint(files={"answer.png": png(truth(40))})
+    sandbox_server.loopback.client("s3").put_object(
+        Bucket="stub-models", Key=f"{poor}/classes.json", Body=json.dumps(NAMES).encode()
+    )
+    app = open_evaluate(shore, against=poor)
+    evaluate(app)
+    table = next(frame.value for frame in app.dataframe if "difference" in frame.value)
+    assert table["other"].round(2).tolist() == [62.5, 0]
+    assert table["difference"].round(2).tolist() == [20.83, 66.67]
+    delta = next(metric.delta for metric in app.metric if metric.label == "Mean IoU")
+    assert delta == "+43.8 points"
+
+
+def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):
+    """Photos dropped with their masks are paired by name, also where _mask stands behind; the rest is told."""
+    app = open_evaluate(labelled="Files")
+    files = [
+        ("a.jpg", jpeg(shade=1), "image/jpeg"),
+        ("a.png", png(truth()), "image/png"),
+        ("b.jpg", jpeg(shade=2), "image/jpeg"),
+        ("b_mask.png", png(truth()), "image/png"),
+        ("c.jpg", jpeg(shade=3), "image/jpeg"),
+    ]
+    app.file_uploader[0].set_value(files).run()
+    evaluate(app)
+    assert measures(app)["Mean IoU"] == "100.0%"
+    assert "The photo c has no mask and stays out" in read_texts(app)
+
+
+def test_zip(open_evaluate, shore, evaluate, read_texts):
+    """A zip of a data set is judged whole; one that leads out of its folder is refused with the reason."""
+    app = open_evaluate(labelled="Files")
+    packed, evil = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(shore.rglob("*.*")):
+            archive.write(path, path.relative_to(shore))
+    with zipfile.ZipFile(evil, "w") as archive:
+        archive.writestr("../outside.jpg", b"")
+    app.file_uploader[0].set_value([("evil.zip", evil.getvalue(), "application/zip")]).run()
+    button(app, "Evaluate").click().run()
+    assert "leads out of the folder" in app.error[0].value
+    app.file_uploader[0].set_value([("shore.zip", packed.getvalue(), "application/zip")]).run()
+    evaluate(app)
+    assert "3 of 3 photos" in read_texts(app)
+
+
+@pytest.fixture
+def in_s3(sandbox_server, shore) -> str:
+    """The validation photos and masks of the shore as channels below a prefix."""
+    s3, base = sandbox_server.loopback.client("s3"), f"s3://stub-models/{shore.parent.name}"
+    for name in ("right", "wrong"):
+        for channel, file in (
+            ("validation", f"JPEGImages/{name}.jpg"),
+            ("validation_annotation", f"SegmentationClass/{name}.png"),
+        ):
+            key = f"{shore.parent.name}/{channel}/{Path(file).name}"
+            s3.put_object(Bucket="stub-models", Key=key, Body=(shore / file).read_bytes())
+    return base
+
+
+def test_s3(open_evaluate, in_s3, evaluate, read_texts):
+    """Photos and masks below two S3 prefixes are paired and judged."""
+    app = open_evaluate(
+        labelled="S3",
+        photos=f"{in_s3}/validation/",
+        masks=f"{in_s3}/validation_annotation",
+    )
+    evaluate(app)
+    assert measures(app)["Pixel accuracy"] == f"{2100 / 2400:.1%}"
+
+
+def test_nobody_knows_the_training_job(open_evaluate):
+    """Where no training job is known that made the model, that is said, and the button stays off."""
+    app = open_evaluate()
+    assert "No training job is known" in app.info[0].value
+    assert button(app, "Evaluate").disabled
+
+
+def test_folder_that_is_none(open_evaluate, tmp_path):
+    """A folder that is not there, or is no data set, is told before anything is asked."""
+    app = open_evaluate(tmp_path / "nowhere")
+    button(app, "Evaluate").click().run()
+    assert "There is no folder" in app.error[0].value
+
+
+def test_failures_are_told(open_evaluate, shore, evaluate, read_texts, faults):
+    """A photo that fails is told with its reason and counts nowhere; the next try asks that one alone."""
+    faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
+    app = open_evaluate(shore)
+    evaluate(app)
+    assert "too many calls" in read_texts(app)
+    assert "1 failed" in read_texts(app)
+    before = len(faults.hits)
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    evaluate(app)
+    assert len(faults.hits) == before + 1
+    assert "1 failed" not in read_texts(app)
+
+
+def test_stopped(open_evaluate, shore, jpeg, run_until, read_texts, faults):  # noqa: PLR0917
+    """A run that is stopped is judged as far as it came, says so, and goes on from there when it is started again."""
+    for shade in range(60, 90):
+        for folder, data in (("JPEGImages", jpeg(shade=3 * shade)), ("SegmentationClass", png(truth()))):
+            suffix = "jpg" if folder == "JPEGImages" else "png"
+            (shore / folder / f"{shade}.{suffix}").write_bytes(data)
+    (shore / "ImageSets/Segmentation/val.txt").write_text("\n".join(map(str, range(60, 90))))
+    faults.add("delay", seconds=0.2, operation="InvokeEndpoint")
+    app = open_evaluate(shore)
+    button(app, "Evaluate").click().run()
+    run_until(app, lambda app: len(faults.hits) > 2)
+    button(app, "Stop").click().run()
+    run_until(app, lambda app: not [one for one in app.button if "Stop" in one.label])
+    assert "It was stopped after" in read_texts(app)
+    assert "of 30 photos" in read_texts(app)
+    assert len(faults.hits) < 30
+
+
+def test_truth_beside_a_photo(open_page, coast, jpeg, run_until, read_texts):
+    """In segment, a mask of the same name is no picture of its own: it shows how right the model is."""
+    app = open_page(endpoint=coast)
+    files = [("bay.jpg", jpeg(), "image/jpeg"), ("bay.png", png(truth(20)), "image/png")]
+    app.file_uploader[0].set_value(files).run()
+    run_until(app, lambda app: app.metric)
+    assert measures(app)["Mean IoU"] == f"{(600 / 900 + 300 / 600) / 2:.1%}"
+    assert measures(app)["Pixels right"] == "75.0%"
+    table = next(frame.value for frame in app.dataframe if "iou" in frame.value)
+    assert table["iou"].round(4).tolist() == [0.6667, 0.5]
+    switch = next(one for one in app.segmented_control if one.label == "Beside the photo")
+    before = app.get("bidi_component")[0].proto.bytes
+    switch.set_value("difference").run()
+    after = app.get("bidi_component")[0].proto.bytes
+    assert b'"wrong"' in after
+    assert b'"wrong"' not in before
+
+
+def test_truth_of_another_size(open_page, coast, jpeg, run_until):
+    """A truth of another size is told with both sizes, and the answer is shown all the same."""
+    app = open_page(endpoint=coast)
+    files = [("bay.jpg", jpeg(), "image/jpeg"), ("bay.png", png(truth()[:, :20]), "image/png")]
+    app.file_uploader[0].set_value(files).run()
+    run_until(app, lambda app: app.dataframe)
+    assert r"bay\.png is 20 x 30 pixels, and its photo is 40 x 30" in app.warning[0].value
+    assert len(app.get("bidi_component")) == 1

@@ -1,0 +1,266 @@
+"""The command `evaluate`, run against a real server on loopback as it would be against AWS."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import html
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from sklearn.metrics import jaccard_score
+from typer.testing import CliRunner
+
+import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+CAMVID = ROOT.parent / "shared" / "camvid"
+Run = Callable[..., Result]
+ANSWER = np.repeat([[0, 1, 1, 2]], 4, axis=0)  # 4 rows, 4 columns
+CLASSES = "sky\nroad\ncar\n"
+
+
+def png(ids: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def photo(path: Path, shade: int, size: tuple[int, int] = (4, 4)) -> None:
+    Image.new("RGB", size, (shade, 90, 90)).save(path)
+
+
+@pytest.fixture
+def run(aws_environ: dict[str, str]) -> Run:
+    """run("evaluate", ...) -> what the command line did, in mode aws at the address of the test's sandbox."""
+
+    def invoke(*arguments: object, **environ: str) -> Result:
+        environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
+        return CliRunner().invoke(cli.app, [str(item) for item in arguments], env=environ)
+
+    return invoke
+
+
+@pytest.fixture
+def street(stub_endpoint: Callable[..., str]) -> str:
+    """An endpoint that answers always ANSWER."""
+    return stub_endpoint(files={"answer.png": png(ANSWER)})
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> list[object]:
+    """Two photos with masks, as arguments: in the first all that counts is right, in the second half of it."""
+    for name in ("photos", "masks"):
+        (tmp_path / name).mkdir()
+    first = ANSWER.copy()
+    first[0] = 255
+    for name, ids in (("a", first), ("b", np.where(np.indices((4, 4))[0] < 2, ANSWER, 0))):
+        photo(tmp_path / "photos" / f"{name}.jpg", ord(name))
+        (tmp_path / "masks" / f"{name}.png").write_bytes(png(ids))
+    (tmp_path / "classes.txt").write_text(CLASSES)
+    folders = ["--images", tmp_path / "photos", "--masks", tmp_path / "masks"]
+    return [*folders, "--classes", tmp_path / "classes.txt"]
+
+
+def test_numbers_as_json(run, street, given):
+    """The document on standard output holds every number, by set, class and photo; the photos stay as they are."""
+    before = digests(Path(str(given[1])), Path(str(given[3])))
+    result = run("evaluate", "--endpoint", street, *given, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    (endpoint,) = found["endpoints"]
+    # a: 3 sky, 6 road, 3 car, all right; b: 2 sky, 4 road, 2 car right, and 2 sky right, 4 road and 2 car wrong
+    assert endpoint["confusion"] == [[7, 4, 2], [0, 10, 0], [0, 0, 5]]
+    assert endpoint["measures"]["mean_iou"] == pytest.approx((7 / 13 + 10 / 14 + 5 / 7) / 3, abs=1e-12)
+    assert endpoint["measures"]["image_mean_iou"] == pytest.approx((1 + (4 / 10 + 4 / 8 + 2 / 4) / 3) / 2)
+    assert endpoint["ignored_pixels"] == 4
+    assert [row["name"] for row in found["by_image"]] == ["b", "a"]
+    assert [row["class"] for row in found["by_class"]] == ["sky", "road", "car"]
+    assert found["failed"] == []
+    assert digests(Path(str(given[1])), Path(str(given[3]))) == before
+
+
+def test_table(run, street, given):
+    """Without --json a person reads the scores and the IoU of each class."""
+    result = run("evaluate", "--endpoint", street, *given)
+    assert re.search(r"Mean IoU\s+│ 0\.6557", result.stdout)
+    assert re.search(r"sky\s+│ 0\.5385", result.stdout)
+
+
+def test_second_run_goes_on(run, street, given, tmp_path, sandbox_server):
+    """A second run with the same folder asks nothing and writes the report again; a new photo is asked alone."""
+    faults = sandbox_server.faults
+    faults.clear()
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    arguments = ("evaluate", "--endpoint", street, *given, "--out", tmp_path / "out", "--json")
+    first, second = run(*arguments), run(*arguments)
+    assert len(faults.hits) == 2
+    assert without_seconds(first.stdout) == without_seconds(second.stdout)
+    photo(tmp_path / "photos" / "c.jpg", 1)
+    (tmp_path / "masks" / "c.png").write_bytes(png(ANSWER))
+    third = run(*arguments)
+    assert len(faults.hits) == 3
+    assert json.loads(third.stdout)["photos"] == 3
+    faults.clear()
+
+
+def test_report(run, street, given, tmp_path):
+    """The folder holds tables, the document of --json, and a page that is whole by itself and names what it shows."""
+    out = tmp_path / "out"
+    result = run("evaluate", "--endpoint", street, *given, "--out", out, "--json")
+    assert json.loads((out / "report.json").read_bytes()) == json.loads(result.stdout)
+    rows = list(csv.DictReader((out / "classes.csv").read_text().splitlines()))
+    assert [row["class"] for row in rows] == ["sky", "road", "car"]
+    assert float(rows[0]["iou"]) == pytest.approx(7 / 13)
+    assert [row["name"] for row in csv.DictReader((out / "images.csv").read_text().splitlines())] == [
+        "b",
+        "a",
+    ]
+    wrong = list(csv.DictReader((out / "confusion.csv").read_text().splitlines()))
+    assert {"endpoint": street, "truth": "sky", "predicted": "road", "pixels": "4"} in wrong
+    page = html.unescape((out / "report.html").read_text())
+    assert f"Evaluation of {street}" in page
+    assert page.count("data:image/jpeg;base64,") == 8  # of each photo: itself, truth, prediction, difference
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
+    """Two endpoints come side by side, with the difference of each class."""
+    other = stub_endpoint(files={"answer.png": png(ANSWER * 0)})
+    arguments = ("evaluate", "--endpoint", street, "--endpoint", other, *given, "--out", tmp_path / "out")
+    result = run(*arguments, "--json")
+    found = json.loads(result.stdout)
+    assert [row["name"] for row in found["endpoints"]] == [street, other]
+    differences = [row["iou_difference"] for row in found["by_class"] if row["endpoint"] == street]
+    assert differences == pytest.approx([7 / 13 - 13 / 28, 10 / 14, 5 / 7])
+    assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64,") == 12
+    assert "+0.0742" in run(*arguments).stdout
+
+
+def test_list_takes_some(run, street, given, tmp_path):
+    """--list takes the photos that it names, and no other."""
+    (tmp_path / "val.txt").write_text("b\n")
+    result = run("evaluate", "--endpoint", street, *given, "--list", tmp_path / "val.txt", "--json")
+    assert [row["name"] for row in json.loads(result.stdout)["by_image"]] == ["b"]
+
+
+def test_failures(run, street, given, tmp_path):
+    """A photo whose mask has another size is told on standard error with the reason, and the exit code is 1."""
+    (tmp_path / "masks" / "a.png").write_bytes(png(ANSWER[:, :2]))
+    result = run("evaluate", "--endpoint", street, *given, "--json")
+    assert result.exit_code == 1
+    assert "a.png is 2 x 4 pixels, and its photo a.jpg is 4 x 4" in result.stderr
+    assert "1 of 2 photos failed" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["photos"] == 1
+    assert found["failed"][0]["name"] == "a"
+
+
+def test_nothing_can_be_judged(run, street, given, tmp_path):
+    """Where every photo fails there are no numbers, and each reason is told."""
+    for name in "ab":
+        (tmp_path / "masks" / f"{name}.png").write_bytes(png(ANSWER + 9))
+    result = run("evaluate", "--endpoint", street, *given, "--json")
+    assert result.exit_code == 1
+    assert not result.stdout
+    assert result.stderr.count("holds the class 9, 10, 11, and there are 3 classes") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda given: ["--images", "/nowhere", *given[2:]], "There is no folder /nowhere"),
+        (lambda given: [*given, "--list", given[1] / "a.jpg"], "cannot be read"),
+        (lambda given: [*given, "--out", given[1] / "a.jpg"], "cannot be made"),
+        (lambda given: [*given, "--endpoint", "gone"], "Could not find endpoint"),
+    ],
+)
+def test_what_cannot_be_used(run, street, given, change, reason):
+    """A folder, list, place for results or endpoint that cannot be used is told, with exit code 1."""
+    result = run("evaluate", "--endpoint", street, *change(given))
+    assert result.exit_code == 1
+    assert reason in result.stderr
+
+
+def test_three_endpoints(run, given):
+    """More than two endpoints are wrong usage."""
+    names = [item for name in "xyz" for item in ("--endpoint", name)]
+    assert run("evaluate", *names, *given).exit_code == 2
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
+def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_server, sign):  # noqa: PLR0917
+    """After Ctrl-C or a sudden end, the same command asks only what was not answered."""
+    for shade in range(40):
+        photo(tmp_path / "photos" / f"{shade:02}.png", shade)  # without loss, no two of them are alike
+        (tmp_path / "masks" / f"{shade:02}.png").write_bytes(png(ANSWER))
+    faults = sandbox_server.faults
+    faults.clear()
+    faults.add("delay", seconds=0.1, operation="InvokeEndpoint")
+    arguments = ["evaluate", "--endpoint", street, *given, "--out", tmp_path / "out"]
+    command = [sys.executable, "cli.py", *map(str, arguments)]
+    environ = {**os.environ, "SEGDECK_MODE": "aws", **aws_environ}
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=DEVNULL, stderr=PIPE, text=True) as process:
+        await_file(tmp_path / "out" / "predicted", at_least=3)
+        process.send_signal(sign)
+        _, said = process.communicate(timeout=60)
+    if sign is signal.SIGINT:
+        assert process.returncode == 130
+        assert "The same command goes on from there" in said
+    kept = len(list((tmp_path / "out" / "evaluation.jsonl").read_bytes().splitlines())) - 1
+    assert 0 < kept < 42
+    faults.clear()
+    faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    result = run(*arguments, "--json")
+    assert json.loads(result.stdout)["photos"] == 42
+    assert 42 - kept <= len(faults.hits) <= 42 - kept + 1  # a line that was cut is asked again
+    faults.clear()
+
+
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not on this machine")
+def test_real_masks_against_scikit_learn(run, stub_endpoint):
+    """On CamVid's validation list, mean IoU and each class's IoU are scikit-learn's to 1e-9."""
+    names = (CAMVID / "ImageSets/Segmentation/val.txt").read_text().split()
+    masks = [np.asarray(Image.open(CAMVID / "SegmentationClass" / f"{name}.png")) for name in names]
+    endpoint = stub_endpoint(files={"answer.png": png(masks[0] % 255)})  # the first one's truth, for all
+    result = run(
+        "evaluate", "--endpoint", endpoint, "--images", CAMVID / "JPEGImages", "--masks",
+        CAMVID / "SegmentationClass", "--list", CAMVID / "ImageSets/Segmentation/val.txt",
+        "--classes", CAMVID / "classes.txt", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    truth = np.concatenate([mask.ravel() for mask in masks])
+    said = np.tile((masks[0] % 255).ravel(), len(masks))
+    iou = jaccard_score(truth[truth != 255], said[truth != 255], labels=range(11), average=None)
+    assert [row["iou"] for row in found["by_class"]] == pytest.approx(iou.tolist(), abs=1e-9)
+    assert found["endpoints"][0]["measures"]["mean_iou"] == pytest.approx(iou.mean(), abs=1e-9)
+
+
+def await_file(folder: Path, at_least: int) -> None:
+    deadline = time.monotonic() + 60
+    while not folder.is_dir() or len(list(folder.glob("*.png"))) < at_least:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def digests(*folders: Path) -> list[str]:
+    files = [path for folder in folders for path in sorted(folder.iterdir())]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+
+
+def without_seconds(document: str) -> str:
+    return re.sub(r'"endpoint_seconds": [\d.]+', "", document)
