@@ -30,8 +30,12 @@ class Resources:
     """The stored documents under SageMaker's names and with its errors."""
 
     def __init__(self, store: Store, place: Place, clock: Callable[[], float] = time.time) -> None:
-        self.store, self.clock = store, clock
+        self.store, self._clock = store, clock
         self._arn = f"arn:aws:sagemaker:{place.region}:{place.account}"
+
+    def clock(self) -> float:
+        """Now, in whole milliseconds: clients send back no finer times."""
+        return round(self._clock(), 3)
 
     def arn(self, kind: str, name: str) -> str:
         return f"{self._arn}:{kind}/{name.lower()}"

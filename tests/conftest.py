@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import signal
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,9 @@ from botocore.config import Config
 from hypothesis import settings
 
 from sandbox.server import Sandbox
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a run in the background; its programs would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("segdeck", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("segdeck")
