@@ -41,7 +41,11 @@ VARIABLES = (
         "SEGDECK_MODE", "`sandbox` runs a SageMaker on this machine, `aws` uses your account.", "sandbox"
     ),
     Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
-    Variable("SEGDECK_STATE_DIR", "Where changes under way are written down.", ".segdeck"),
+    Variable(
+        "SEGDECK_STATE_DIR",
+        "Where changes under way, uploaded models and the answers of evaluations are kept.",
+        ".segdeck",
+    ),
     Variable(
         "SEGDECK_MAX_UPLOAD_MB",
         "The largest photograph that the page takes, in megabytes.",
