@@ -19,7 +19,8 @@ from hypothesis import settings
 
 from sandbox.server import Sandbox
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a run in the background; its programs would inherit it
+# A run in the background has this signal ignored, and every program that a test starts would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("segdeck", deadline=None)  # how long an example takes is the machine's affair
