@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 
 from core.classes import Color
 from core.datasets.masks import UNKNOWN_COLOR, MaskKind, header, mask_kind, read_ids, unknown_colors
@@ -136,6 +137,8 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     """What its pixels are, and Pillow's name of the file's format."""
     try:
         image = header(data)
+    except UnidentifiedImageError as error:  # its text names an object in memory
+        raise _FaultError("mask_unreadable", "It is no picture of a known format.") from error
     except Exception as error:
         code = "mask_truncated" if is_cut(data) else "mask_unreadable"
         raise _FaultError(code, f"It cannot be read: {_first_line(error)}") from error

@@ -180,7 +180,7 @@ def _about_splits(source: Source, ids: tuple[int, ...], images: NDArray[np.int64
     for row, split in enumerate(SPLITS):
         if not any(sample.split == split and sample.photo for sample in source.samples):
             found.append(problem("split_empty", source.root.name, f"There is no photograph for {split}."))
-        elif ids == (0,) and images[row, IGNORE]:
-            message = f"All masks of {split} hold nothing but 0 and 255."
+        elif ids in ((), (0,)) and images[row, IGNORE]:
+            message = f"All masks of {split} hold nothing but {'0 and 255' if ids else '255'}."
             found.append(problem("only_zero_and_255", source.root.name, message))
     return found

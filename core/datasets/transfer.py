@@ -174,6 +174,14 @@ def _item(source: Source, path: str, key: str, kinds: Mapping[str, str]) -> Item
     suffix = Path(path).suffix
     if suffix.lower() not in kinds:
         raise InputError(f"{path or key} cannot be uploaded as it is.", todo="Convert the set first.")
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{path.encode('utf-8', 'replace').decode()} cannot be uploaded as it is.",
+            why="Its name is no UTF-8, and keys in S3 are.",
+            todo="Convert the set first, which gives it a safe name.",
+        ) from error
     return Item(
         f"{key}{suffix}", kinds[suffix.lower()], source.root / path, (source.root / path).stat().st_size
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,11 @@ from core.wire.source import counted
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
 """What may stand behind a photo's stem in the name of its mask."""
+
+LIST_NAME = re.compile(
+    rf".+?({'|'.join(map(re.escape, PHOTOGRAPHS))})(?=\s|$)|.+?(?=\s+-?[01]$|$)", re.IGNORECASE
+)
+"""The name in a line of a list, which may have spaces: up to a photo's ending, or to VOC's mark behind it."""
 
 FEW = 5
 
@@ -100,8 +106,8 @@ def pairs_in(
 
 
 def names_in_list(text: str) -> list[str]:
-    """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending or a 1 or -1 behind it."""
-    lines = [line.split() for line in text.splitlines()]
+    """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending, a mask or VOC's mark behind."""
+    lines = [LIST_NAME.match(line.strip()) for line in text.splitlines()]
     names = [line[0] for line in lines if line and not line[0].startswith("#")]
     return list(dict.fromkeys(_stem(name) if name.lower().endswith(PHOTOGRAPHS) else name for name in names))
 

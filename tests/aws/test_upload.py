@@ -234,6 +234,19 @@ def test_a_set_with_errors_is_refused(order: Order, tmp_path: Path) -> None:
         order_upload(None, None, "http://x", splitting=Splitting())  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes UTF-8 alone")
+def test_a_name_that_is_no_utf_8_is_refused(order: Order, tmp_path: Path) -> None:
+    """A file whose name no key can have is told before anything is sent; a converted copy has another name."""
+    for path in ("JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"):
+        named = tmp_path / "voc" / path
+        named.rename(named.with_name(os.fsdecode(b"caf\xe9") + named.suffix))
+    lists = tmp_path / "voc/ImageSets/Segmentation"
+    for path in lists.iterdir():
+        path.unlink()
+    with pytest.raises(errors.InputError, match=r"caf\?\.jpg.*no UTF-8.*Convert the set"):
+        order("odd")
+
+
 def test_a_set_that_needs_a_label_map_is_refused(order: Order, tmp_path: Path) -> None:
     """A job is given no label map from here, so the set is to be converted, which works it in."""
     root = tmp_path / "mapped"

@@ -292,6 +292,9 @@ def test_no_pairs(photos, masks, only, reason):
 def test_list_of_names(tmp_path):
     """A list holds a name a line, with or without ending, empty lines and VOC's 1 and -1 left out, each once."""
     assert names_in_list("a\n\nb.jpg  1\nc -1\n# d\na\n2010.05_x\n") == ["a", "b", "c", "2010.05_x"]
+    assert names_in_list("two words\nmy photo.JPG 1\nroom 12\na.jpg a.png\n") == [
+        "two words", "my photo", "room 12", "a",
+    ]  # fmt: skip
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="is empty"):
         read_list(tmp_path / "empty.txt")

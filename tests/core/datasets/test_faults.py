@@ -169,6 +169,11 @@ PLANTS = [
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt", "classes.txt"]},
     ),
     Plant(
+        "nothing but pixels to ignore",
+        masks((255,), (255,)),
+        {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt"] * 3},
+    ),
+    Plant(
         "in no list",
         lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
         {"not_listed": ["ImageSets/Segmentation"]},
@@ -187,6 +192,7 @@ def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plan
     for one in report.problems:
         assert one.path in plant.found[one.code]
         assert one.message.endswith(".")
+        assert " object at 0x" not in one.message
         assert one.todo.endswith(".")
     assert digests(voc) == before
 
