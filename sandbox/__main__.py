@@ -11,14 +11,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.launcher import Address, default_dir, running
+from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
 
 if TYPE_CHECKING:
     from sandbox.host import Programs
     from sandbox.server import Sandbox
 
 SETTLE_SECONDS = 90.0
-EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE = 1, 2, 3
+EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
 def main(

@@ -17,6 +17,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 ADDRESS_FILE = "sandbox.json"
 LOG_FILE = "sandbox.log"
 TAIL_BYTES = 2000
+EXIT_IN_USE = 3
+"""Of `python -m sandbox`: another one has the folder."""
 
 
 class LaunchError(Exception):
@@ -77,55 +79,46 @@ def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess
 
     timeout: seconds until it must be ready. Raises LaunchError with the tail of its log.
     """
-    address = running(data_dir)
-    if address is not None:
-        return address, None
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        process = _start(data_dir)
-    except OSError as problem:
-        raise LaunchError(f"Its folder {data_dir} cannot be used: {problem.strerror}.") from problem
+    process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         address = running(data_dir)
         if address is not None:
             return _whose(address, process)
-        if process.poll() is not None:
-            return _after_exit(data_dir, process)
+        ended = None if process is None else process.poll()
+        if process is None or ended == EXIT_IN_USE:
+            # The one that has the folder is just coming up, or ending: its address is found, or the folder is ours.
+            process = _start(data_dir)
+        elif ended is not None:
+            raise LaunchError(f"The sandbox ended with exit code {ended}.\n{_tail(data_dir)}")
         time.sleep(0.05)
-    _end(process)
+    if process is not None:
+        _end(process)
     raise LaunchError(f"The sandbox was not ready within {timeout:g} seconds.\n{_tail(data_dir)}")
 
 
 def _start(data_dir: Path) -> subprocess.Popen[bytes]:
+    """Raises LaunchError where the folder cannot be used."""
     command = [sys.executable, "-m", "sandbox", "--data", str(data_dir.resolve()), "--exit-with-parent"]
-    with (data_dir / LOG_FILE).open("ab") as log:
-        # Its standard input is a pipe from us that nobody writes to: it ends when we do, however we end.
-        return subprocess.Popen(
-            command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-        )
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with (data_dir / LOG_FILE).open("ab") as log:
+            # Its standard input is a pipe from us that nobody writes to: it ends when we do, however we end.
+            return subprocess.Popen(
+                command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            )
+    except OSError as problem:
+        raise LaunchError(f"Its folder {data_dir} cannot be used: {problem.strerror}.") from problem
 
 
 def _whose(
-    address: Address, process: subprocess.Popen[bytes]
+    address: Address, process: subprocess.Popen[bytes] | None
 ) -> tuple[Address, subprocess.Popen[bytes] | None]:
     """Two starters at once: the one that came second uses the sandbox of the first."""
-    if address.pid == process.pid:
+    if process is None or address.pid == process.pid:
         return address, process
     _end(process)
     return address, None
-
-
-def _after_exit(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[Address, None]:
-    """It ended early: fine when another one runs there, or is just coming up, by now."""
-    deadline = time.monotonic() + (60 if process.returncode == 3 else 0)
-    while True:
-        address = running(data_dir)
-        if address is not None:
-            return address, None
-        if time.monotonic() >= deadline:
-            raise LaunchError(f"The sandbox ended with exit code {process.returncode}.\n{_tail(data_dir)}")
-        time.sleep(0.05)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

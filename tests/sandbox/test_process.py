@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -313,6 +314,23 @@ def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
     finally:
         process.communicate(timeout=20)
     assert running(tmp_path) is None
+
+
+def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
+    """While the one before still has the folder, `ensure` tries again, and gets it once that has ended."""
+    (tmp_path / "seeded.json").write_text('{"account": "", "aerial": "", "coastlines": ""}')
+    log = tmp_path / "sandbox.log"
+    with ThreadPoolExecutor(1) as pool:
+        with Sandbox(tmp_path, port=0):
+            asked = pool.submit(launcher.ensure, tmp_path)
+            deadline = time.monotonic() + 60
+            while not log.exists() or "Another sandbox runs" not in log.read_text():
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        address, process = asked.result(60)
+    assert process is not None
+    assert address.pid == process.pid
+    process.communicate(timeout=20)
 
 
 def test_what_a_killed_one_left_does_not_pass_for_it(tmp_path: Path) -> None:
