@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FAILED, STOPPED = 1, 130
 PIPE_WIDTH = 240
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
 AsJson = Annotated[
@@ -126,9 +128,9 @@ def print_error(what: str, *parts: str, where: str = "") -> None:
     """What in red, and a line for each part that says something."""
     from rich.text import Text
 
-    text = Text(f"{where}: " if where else "", style="bold")
-    text.append(what, style="bold red")
-    text.append("".join(f"\n  {part}" for part in parts if part), style="not bold")
+    text = Text(f"{visible(where)}: " if where else "", style="bold")
+    text.append(visible(what), style="bold red")
+    text.append("".join(f"\n  {visible(part)}" for part in parts if part), style="not bold")
     console().print(text, soft_wrap=True)
 
 
@@ -136,6 +138,7 @@ def print_table(title: str, rows: list[dict[str, str]]) -> None:
     """Rows with the same columns; no cell is cut short where a file or another program reads along."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if not rows:
         print("There are none.")
@@ -144,12 +147,18 @@ def print_table(title: str, rows: list[dict[str, str]]) -> None:
     for name in rows[0]:
         table.add_column(name if ":" in name else name.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(Text(visible(cell)) for cell in row.values()))
     Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, markup=False)
 
 
+def visible(text: str) -> str:
+    """Control characters as their codes: names of files and messages of others hold any, and a terminal obeys."""
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def say(text: str) -> None:
-    console().print(text, markup=False, highlight=False, soft_wrap=True)
+    """On standard error."""
+    console().print(visible(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def console() -> Console:

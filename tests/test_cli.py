@@ -23,6 +23,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
+from commands.common import print_error, print_table, say
 from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
@@ -460,3 +461,15 @@ def test_real_photographs_come_through_and_stay_untouched(run: Run, endpoint: st
         with Image.open(path) as photo, Image.open(row["files"]["mask"]) as mask:
             assert photo.size == mask.size
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos] == before
+
+
+def test_no_name_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters and markup in what others named are shown, and do nothing."""
+    name = "[red]\x1b[2Jstreet\x07"
+    say(name)
+    print_error(name, where=name)
+    print_table("Files", [{"name": name}])
+    output, errors = capsys.readouterr()
+    shown = "[red]\\x1b[2Jstreet\\x07"
+    assert (output.count(shown), errors.count(shown)) == (1, 3)
+    assert "\x1b[2J" not in output + errors
