@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.common import say
 from core.errors import DeniedError
+from core.traffic import STEP
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -78,8 +79,7 @@ def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Row]:
 def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
     """One row for JSON."""
     endpoint, calls = row.endpoint, row.traffic
-    last = calls.last_call if calls else None
-    last = min(last, datetime.now(UTC)) if last else None  # the step under way has not ended
+    last = calls.last_call if calls else None  # the end of a step of six hours; that under way has not ended
     return {
         "name": endpoint.name,
         "status": endpoint.status,
@@ -89,7 +89,8 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
         "calls_24h": calls.day if calls else None,
         "calls_7d": calls.week if calls else None,
         "calls_30d": calls.month if calls else None,
-        "last_call": last.isoformat() if last else None,
+        "last_call_after": (last - STEP).isoformat() if last else None,
+        "last_call_before": min(last, datetime.now(UTC)).isoformat() if last else None,
         "p90_ms": row.service.p90_ms if row.service else None,
         "errors_24h": row.service.errors if row.service else None,
         "usd_per_hour": usd(cost.price.per_hour),
@@ -101,7 +102,7 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
 
 def table_row(row: dict[str, Any]) -> dict[str, str]:
     """What fits into a line of a terminal."""
-    last = row["last_call"]
+    last = row["last_call_after"]
     return {
         "name": row["name"],
         "status": row["status"],
@@ -109,7 +110,7 @@ def table_row(row: dict[str, Any]) -> dict[str, str]:
         "instances": ", ".join(row["instances"]),
         "calls_24_h": _number(row["calls_24h"]),
         "calls_7_d": _number(row["calls_7d"]),
-        "last_call": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
+        "last_call_after": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
         "an_hour": money(row["usd_per_hour"]),
         "a_month": money(row["usd_per_month"]),
     }

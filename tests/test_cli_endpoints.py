@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
+from commands.endpoint_view import Row, summary
+from core.cost import shipped_prices
+from core.endpoints import Endpoint
+from core.health import Health
+from core.hosting_cost import endpoint_cost
+from core.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 
@@ -163,6 +170,16 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     text = run("show", name)
     assert text.exit_code == 0, text.stderr
     assert "reason: No call yet" in text.stdout
+
+
+def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
+    """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
+    begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
+    endpoint = Endpoint("street", "", "InService", begin, begin)
+    row = Row(endpoint, Health("healthy", ""), Traffic(begin, (0, 3, 0)), None)
+    told = summary(row, endpoint_cost(endpoint, shipped_prices("us-east-1"), now))
+    assert told["last_call_after"] == "2026-11-01T06:00:00+00:00"
+    assert told["last_call_before"] == "2026-11-01T12:00:00+00:00"
 
 
 def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
