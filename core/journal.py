@@ -99,7 +99,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise _unusable("written", self.folder, error) from error
         with _held(file):
             record = Record(file, self._clock)
             record.add("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
@@ -112,7 +112,7 @@ class Journal:
         try:
             file = os.open(path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise _unusable("written", self.folder, error) from error
         if _is_held(path):
             os.close(file)
             raise _not_ours(entry)
@@ -126,14 +126,22 @@ class Journal:
             yield record
 
     def entries(self) -> tuple[Entry, ...]:
-        """The newest plans, the last one first; a file that cannot be read is left out."""
-        if not self.folder.is_dir():
+        """The newest plans, the last one first; a file that cannot be read is left out.
+
+        Raises SettingsError where the folder is there and may not be looked at: a cut plan would go unseen.
+        """
+        try:
+            names = os.listdir(self.folder)
+        except (FileNotFoundError, NotADirectoryError):
             return ()
-        paths = sorted(self.folder.glob("*.jsonl"), reverse=True)[:MAX_ENTRIES]
+        except OSError as error:
+            raise _unusable("read", self.folder, error) from error
+        paths = [self.folder / name for name in names if name.endswith(".jsonl")]
+        paths = sorted(paths, reverse=True)[:MAX_ENTRIES]
         return tuple(entry for path in paths if (entry := _read(path)) is not None)
 
     def unfinished(self) -> tuple[Entry, ...]:
-        """Those to finish, to clean up, or to leave."""
+        """Those to finish, to clean up, or to leave. Raises SettingsError as `entries`."""
         return tuple(entry for entry in self.entries() if entry.unfinished)
 
     def leave(self, entry: Entry) -> None:
@@ -238,9 +246,10 @@ def _not_ours(entry: Entry) -> InputError:
     )
 
 
-def _unwritable(folder: Path, error: OSError) -> SettingsError:
+def _unusable(how: str, folder: Path, error: OSError) -> SettingsError:
+    """how: "read" or "written"."""
     return SettingsError(
-        f"The journal of changes cannot be written in {folder}.",
+        f"The journal of changes cannot be {how} in {folder}.",
         why=f"{error.strerror}.",
-        todo="Set SEGDECK_STATE_DIR to a folder that can be written.",
+        todo=f"Set SEGDECK_STATE_DIR to a folder that can be {how}.",
     )

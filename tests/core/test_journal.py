@@ -185,3 +185,10 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     assert journal.entries() == ()
     with pytest.raises(SettingsError, match="SEGDECK_STATE_DIR"), journal.begin(PLAN):
         pass
+
+
+def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    """Where the journal cannot be read the error names the setting: no list of cut plans is not an empty one."""
+    journal = Journal(tmp_path / ("x" * 300), lambda: NOW)
+    with pytest.raises(SettingsError, match=r"cannot be read .*SEGDECK_STATE_DIR"):
+        journal.unfinished()
