@@ -173,16 +173,6 @@ def from_cloudwatch(name: str, result: Mapping[str, Any]) -> MetricSeries:
     return MetricSeries(name, UNITS.get(name, ""), "CloudWatch", times, None, values)
 
 
-def prefer(*sources: Iterable[MetricSeries]) -> tuple[MetricSeries, ...]:
-    """Of each metric, the series of the first source that has points."""
-    chosen: dict[str, MetricSeries] = {}
-    for source in sources:
-        for series in source:
-            if len(series):
-                chosen.setdefault(series.name, series)
-    return tuple(chosen.values())
-
-
 def named(series: Iterable[MetricSeries], name: str) -> MetricSeries | None:
     """The series of a metric; None where there is none."""
     return next((one for one in series if one.name == name), None)

@@ -56,17 +56,6 @@ class LogEvent:
     stream: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """Lines in order, oldest first.
-
-    next_token: what to ask with for what comes after; None where there is nothing to ask for.
-    """
-
-    events: tuple[LogEvent, ...]
-    next_token: str | None
-
-
 def from_cloudwatch(rows: Iterable[Mapping[str, Any]], stream: str = "") -> tuple[LogEvent, ...]:
     """From `events` of GetLogEvents or FilterLogEvents, whose timestamps are milliseconds since 1970."""
     return tuple(

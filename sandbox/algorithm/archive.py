@@ -20,8 +20,6 @@ from typing import Any
 from sandbox.algorithm.mxnet_import import AlgorithmError, load_mxnet
 
 BEST, LAST, HYPERPARAMETERS = "model_best.params", "model_algo-1", "hyperparams.json"
-DEFAULT_CROP = 240
-"""AWS's default `crop_size`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from core.curves import (
     named,
     notes,
     plateau,
-    prefer,
 )
 from core.errors import InputError
 from core.logs import LogEvent
@@ -245,15 +244,6 @@ def test_cloudwatch_comes_newest_first() -> None:
     assert (found.values.tolist(), found.unit, found.source) == ([20.0, 80.0], "%", "CloudWatch")
     assert found.times[0] == np.datetime64("2026-11-22T12:00:00")
     assert len(from_cloudwatch("GPUUtilization", {})) == 0
-
-
-def test_the_first_source_with_points_counts() -> None:
-    """Of a metric, the first source that has points is taken; each series still says its source."""
-    empty = from_batch_get_metrics(MIOU, {}, x_axis="Timestamp")
-    cloud = from_cloudwatch(MIOU, {"Timestamps": [T0], "Values": [0.4]})
-    loss = series(1.0, name=LOSS)
-    chosen = prefer([empty], [cloud], [series(0.5), loss])
-    assert [(one.name, one.source) for one in chosen] == [(MIOU, "CloudWatch"), (LOSS, "log")]
 
 
 def test_arrays_of_a_series_have_one_shape() -> None:
