@@ -86,10 +86,11 @@ def test_cut_answer(drop, faults, page: Page):
 
 def test_slow_answer(drop, faults, page: Page):
     """While an endpoint thinks, its picture's line says so and the page still takes clicks; then the mask comes."""
-    faults.add("delay", seconds=6, operation="InvokeEndpoint", times=1)
+    faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint", timeout=LONG)
     page.get_by_text("Use the camera").click()
     expect(page.get_by_test_id("stCameraInput")).to_be_visible(timeout=LONG)
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint")
+    faults.clear()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)
