@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -35,14 +34,6 @@ def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterato
 def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str]) -> str:
     """A dashboard in mode aws, at the address of the test's sandbox."""
     return streamlit_server(ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws"})
-
-
-@pytest.fixture
-def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    """The sandbox's faults, none at the start and none left behind."""
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 @pytest.fixture
