@@ -12,12 +12,14 @@ from core.aws.endpoints import (
     PAGE,
     all_endpoints,
     configs,
+    describe_endpoint,
     read_classes,
     read_tags,
 )
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.models import describe_model
+from core.aws.training import job_that_left
 from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_spec import is_derived
 from core.endpoints import (
@@ -26,7 +28,6 @@ from core.endpoints import (
     Endpoint,
     EndpointConfig,
     classes_beside,
-    endpoint_from,
     with_config,
 )
 from core.errors import DeniedError
@@ -61,12 +62,6 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
         scaling=_scaling(clients, endpoint, notes),
         notes=tuple(notes),
     )
-
-
-def describe_endpoint(clients: Clients, name: str) -> Endpoint:
-    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the endpoint {name}"):
-        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def users(
@@ -173,22 +168,13 @@ def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
 
 
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
-    """The training job that left an artifact, by Search."""
-    if not model_uri:
-        return ""
-    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
-    doing = f"find the training job that made {model_uri}"
+    """The name of the training job that left an artifact; empty where nobody knows it."""
     try:
-        with clients.calling(doing):
-            answer = clients.lists.search(
-                Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
-            )
+        job = job_that_left(clients, model_uri) if model_uri else None
     except OPTIONAL as error:
         notes.append(str(error))
         return ""
-    rows = required(answer, "Results", doing)
-    name: str = rows[0]["TrainingJob"]["TrainingJobName"] if rows else ""
-    return name
+    return job.name if job else ""
 
 
 def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...]:
