@@ -52,16 +52,18 @@ def list_endpoints(
         whole = fleet_cost(costs, idle)
         rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
         if as_json:
-            money = {"usd_per_hour": whole.per_hour, "usd_per_month": whole.per_month}
-            money |= {"usd_wasted_per_month": whole.wasted_per_month}
-            cost = {name: view.usd(amount) for name, amount in money.items()}
+            cost = {
+                "usd_per_hour": view.usd(whole.per_hour),
+                "usd_per_month": view.usd(whole.per_month),
+                "usd_wasted_per_month": view.usd(whole.wasted_per_month),
+                "endpoints": len(rows) - len(whole.unknown),
+                "unknown": list(whole.unknown),
+            }
             print_json(endpoints=rows, complete=complete, cost=cost, idle=list(whole.idle), prices=table.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            print(f"{whole.per_hour} an hour, {whole.per_month} a month ({table.said})")
-        if whole.idle:
-            print(f"Idle: {', '.join(whole.idle)}. They waste {whole.wasted_per_month} a month.")
+            view.print_money(whole, len(rows), table, complete=complete)
         if not complete:
             say("There are more endpoints than these.")
 
@@ -185,6 +187,9 @@ def unfinished(
             with connected() as clients:
                 for entry in found:
                     (_finish if finish else _clean_up)(clients, entry, yes=yes)
+        if leave or finish or clean:
+            now = {entry.id: entry for entry in journal().entries()}
+            found = [now.get(entry.id, entry) for entry in found]
         rows = [view.entry_row(entry) for entry in found]
         if as_json:
             print_json(plans=rows)

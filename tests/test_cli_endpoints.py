@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -26,6 +28,7 @@ from core.hosting_cost import endpoint_cost
 from core.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
+from tests.support.fleet import put_endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "cli-models"
@@ -159,6 +162,7 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert (row["status"], row["health"], row["calls_7d"]) == ("InService", "new", 0)
     assert row["instances"] == ["1 x ml.c5.xlarge"]
     assert float(row["usd_per_hour"]) > 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", row["created_at"])
     assert float(document["cost"]["usd_per_month"]) > float(row["usd_per_hour"])
     table = run("list").stdout
     assert name in table
@@ -172,6 +176,25 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert "reason: No call yet" in text.stdout
 
 
+def test_a_part_of_the_list_says_what_its_price_is_of(
+    run: Run, sagemaker: Any, sandbox_server: Sandbox
+) -> None:
+    """With --limit the sum is that of the shown ones, and says so; what has no known price is counted."""
+    put_endpoint(sandbox_server, "cli-lost", status="Failed")
+    put_endpoint(sandbox_server, "cli-odd", daily=[5] * 30, instance="ml.p6-b300.48xlarge")
+    try:
+        whole, part = run("list"), run("list", "--limit", 1)
+        document = json.loads(run("list", "--json").stdout)
+    finally:
+        clear(sagemaker, sandbox_server)
+    assert "Of the 1 shown: $0.00 an hour" in part.stdout
+    assert "There are more" in part.stderr
+    assert "shown" not in whole.stdout
+    assert "at least" in whole.stdout
+    assert "Of 1 no price is known." in whole.stdout
+    assert document["cost"]["unknown"] == ["cli-odd"]
+
+
 def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
@@ -182,17 +205,17 @@ def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     assert told["last_call_before"] == "2026-11-01T12:00:00+00:00"
 
 
-def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
-    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+def start_job(sagemaker: Any, name: str, **values: str) -> None:
+    """Begin a training job with these hyperparameters more."""
     channels = ("train", "validation", "train_annotation", "validation_annotation")
     sagemaker.create_training_job(
-        TrainingJobName="cli-roads",
+        TrainingJobName=name,
         RoleArn=ROLE,
         AlgorithmSpecification={
             "TrainingImage": "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1",
             "TrainingInputMode": "File",
         },
-        HyperParameters={"num_classes": "3", "num_training_samples": "1", "epochs": "1"},
+        HyperParameters={"num_classes": "3", "num_training_samples": "1", **values},
         InputDataConfig=[
             {
                 "ChannelName": channel,
@@ -204,6 +227,11 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
         ResourceConfig={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
     )
+
+
+def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
+    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+    start_job(sagemaker, "cli-roads", epochs="1")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
     done = run("deploy", "--from-job", "cli-roads", "--yes", "--json")
@@ -215,6 +243,19 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
     shown = json.loads(run("show", "cli-roads", "--json").stdout)
     assert shown["lineage"][0].startswith("cli-roads -> s3://")
     assert run("deploy", "--from-job", "cli-nowhere", "--yes").exit_code == 1
+
+
+def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
+    """Of a job that left no model, `--from-job` tells why it failed and what to do now."""
+    start_job(sagemaker, "cli-spent", fail="no space left on device")
+    wait = sagemaker.get_waiter("training_job_completed_or_stopped")
+    with pytest.raises(WaiterError):
+        wait.wait(TrainingJobName="cli-spent", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    done = run("deploy", "--from-job", "cli-spent", "--yes")
+    assert done.exit_code == 1
+    assert "Disk full" in done.stderr
+    assert "larger volume" in done.stderr
+    assert "Wait" not in done.stderr
 
 
 @pytest.fixture
@@ -511,8 +552,11 @@ def test_a_deploy_that_was_killed_is_finished(
     (row,) = cut_plans(run)
     assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "cut")
     assert "cli-cut" in run("unfinished").stdout
-    done = run("unfinished", "--finish", "--yes")
+    done = run("unfinished", "--finish", "--yes", "--json")
     assert done.exit_code == 0, done.stderr
+    (row,) = json.loads(done.stdout)["plans"]
+    assert row["outcome"] == "done"
+    assert not any("not begun" in step for step in row["steps"])
     assert left(sagemaker, "cli-cut") == (1, 1, 1)
     assert cut_plans(run) == []
 
