@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
+from core.endpoint_steps import AT_REST
 from core.endpoints import REFUSING
 from core.errors import NotFoundError
 from pages.parts import (
@@ -83,7 +84,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
             st.switch_page(links.SEGMENT, query_params={state.ENDPOINT: name})
-        if st.button("Update", icon=":material/published_with_changes:", disabled=detail.endpoint.changing):
+        if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
             st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
         st.button(
             "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, endpoint_details.SCALE)
