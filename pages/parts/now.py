@@ -13,6 +13,7 @@ from typing import TypeVar
 from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.cost import NOTHING, Money, PriceTable, training_cost
+from core.endpoints import REFUSING
 from core.errors import CoreError
 from core.job_filter import JobFilter
 from core.training import TrainingJob
@@ -62,6 +63,11 @@ class Now:
         return tuple(row for row in self.rows if row.health.verdict not in ("failed", "idle"))
 
     @property
+    def answering(self) -> tuple[Row, ...]:
+        """Those of them that take requests."""
+        return tuple(row for row in self.serving if row.endpoint.status not in REFUSING)
+
+    @property
     def idle(self) -> tuple[Row, ...]:
         """Endpoints that bill, and that nobody calls."""
         return tuple(row for row in self.rows if row.health.verdict == "idle")
@@ -76,6 +82,11 @@ class Now:
             if row.health.verdict == "erroring"
             or (row.health.verdict == "failed" and row.endpoint.modified_at >= since)
         )
+
+    @property
+    def whole(self) -> bool:
+        """Whether both came, and of the endpoints all."""
+        return bool(self.jobs and self.look and self.look.complete)
 
     @property
     def moving(self) -> bool:

@@ -54,6 +54,7 @@ def busy(
         put_endpoint(sandbox, "forgotten", daily=[9] * 5 + [0] * 20, instance="ml.p3.2xlarge")
         put_endpoint(sandbox, "feverish", daily=[40] * 30, failed=20)
         put_endpoint(sandbox, "lost", status="Failed", days=0.1)
+        put_endpoint(sandbox, "leaving", status="Deleting")
         yield sandbox
 
 
@@ -93,7 +94,10 @@ def test_it_is_the_first_page(open_overview):
 
 
 def test_figures(open_overview):
-    """On top stand what runs, what all of it costs an hour, and how much failed in the last day."""
+    """On top stand what runs, what all of it costs an hour, and how much failed in the last day.
+
+    What is being deleted serves no more.
+    """
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
     assert known["Endpoints serving"] == "2"
@@ -157,6 +161,23 @@ def test_endpoints_that_may_not_be_listed(open_overview, faults):
     app = open_overview()
     assert len(app.error) == 2
     assert not app.exception
+
+
+def test_what_is_not_known_is_not_called_well(open_overview, faults):
+    """Where jobs cannot be read the figures are lower bounds; without metrics nobody is said to be called."""
+    faults.add("error", operation="Search", code="AccessDeniedException", status=400)
+    app = open_overview()
+    known = figures(app)
+    assert (known["Failed in 24 h"], known["An hour"]) == ("≥ 1", "≥ $0.00")
+    assert "None is known to sit idle." in texts(app)
+
+
+def test_without_metrics(open_overview, faults):
+    """Where CloudWatch may not be read, no endpoint is said to be called."""
+    faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
+    app = open_overview()
+    assert "None is known to sit idle." in texts(app)
+    assert figures(app)["An hour"] == "$6.03"
 
 
 def test_aws_fails_later(open_overview, faults):
