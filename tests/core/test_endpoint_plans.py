@@ -450,3 +450,13 @@ def test_what_to_do_where_no_change_is_taken(status: str, todo: str) -> None:
     with pytest.raises(InputError) as caught:
         plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
     assert caught.value.todo == todo
+
+
+def test_instances_in_place_of_serverless_are_a_warning() -> None:
+    """An update that gives a serverless variant instances says that they bill; a model nobody knows is not named."""
+    now = detail()
+    variants = (replace(now.endpoint.variants[0], serverless=True, model=""),)
+    now = replace(now, endpoint=replace(now.endpoint, variants=variants))
+    plan = plan_update(now, replace(SPEC, model="m2", image="", model_uri=""), PRICES)
+    assert "is serverless now, and gets instances, which bill by the hour." in plan.warnings[0]
+    assert plan.warnings[-1].startswith("The configuration roads-config stays, for the way back.")
