@@ -12,10 +12,10 @@ from typing import Literal
 from core.endpoints import Endpoint, in_words
 from core.traffic import Service, Traffic
 
-Verdict = Literal["failed", "idle", "erroring", "slow", "changing", "unknown", "new", "healthy"]
+Verdict = Literal["idle", "failed", "erroring", "slow", "changing", "unknown", "new", "healthy"]
 VERDICTS: tuple[Verdict, ...] = (
-    "failed",
     "idle",
+    "failed",
     "erroring",
     "slow",
     "changing",
@@ -23,7 +23,7 @@ VERDICTS: tuple[Verdict, ...] = (
     "new",
     "healthy",
 )
-"""The order of a list: what needs a hand comes first."""
+"""The order of a list: what costs money for nothing comes first, then what else needs a hand."""
 
 IDLE_AFTER = timedelta(days=7)
 """Without a call for so long it is idle: one used on working days alone has a call in each week."""

@@ -109,7 +109,7 @@ def test_a_call_of_the_last_day_is_enough() -> None:
 
 
 def test_what_needs_a_hand_comes_first() -> None:
-    """Sorted by rank, failed and idle endpoints come before all others, healthy ones last."""
+    """Sorted by rank, idle endpoints come first, failed ones then, healthy ones last."""
     ranks = [Health(verdict, "").rank for verdict in VERDICTS]
     assert ranks == sorted(ranks)
-    assert (VERDICTS[0], VERDICTS[1], VERDICTS[-1]) == ("failed", "idle", "healthy")
+    assert (VERDICTS[0], VERDICTS[1], VERDICTS[-1]) == ("idle", "failed", "healthy")
