@@ -39,7 +39,7 @@ def list_endpoints(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the endpoints: what is wrong or idle first, with calls and price."""
+    """List the endpoints: idle ones first, then what is wrong, with calls and price."""
     with reporting(debug):
         with connected() as clients:
             from core.cost import shipped_prices
