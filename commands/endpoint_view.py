@@ -91,7 +91,7 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
         "calls_30d": calls.month if calls else None,
         "last_call_after": iso(last - STEP) if last else None,
         "last_call_before": iso(min(last, datetime.now(UTC))) if last else None,
-        "p90_ms": row.service.p90_ms if row.service else None,
+        "p90_ms": round(row.service.p90_ms, 1) if row.service and row.service.p90_ms else None,
         "errors_24h": row.service.errors if row.service else None,
         "usd_per_hour": usd(cost.price.per_hour),
         "usd_per_month": usd(cost.price.per_month),
@@ -133,8 +133,8 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
     endpoint, config = detail.endpoint, detail.config
     return {
         "arn": endpoint.arn,
-        "failure_reason": endpoint.failure_reason,
         "diagnosis": _diagnosis(detail),
+        "failure_reason": endpoint.failure_reason,
         "usd_this_month": usd(cost.so_far),
         "usd_till_monday": usd(cost.till_monday),
         "config": endpoint.config,
@@ -169,7 +169,7 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
 def print_details(document: dict[str, Any]) -> None:
     """Name and value, a line each; what holds several values, a line for each of them."""
     for name, value in document.items():
-        if value in (None, "", []):
+        if value in (None, "", []) and not name.startswith("usd_per"):
             continue
         if isinstance(value, list):
             print(f"{name}:")
@@ -230,7 +230,8 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
         return None
     kind = next((variant.instance_type for variant in endpoint.variants), "")
     found = diagnose_endpoint(endpoint.failure_reason, (), kind)
-    return {"title": found.title, "cause": found.cause, "todo": found.todo}
+    before = "" if endpoint.failed else "Its last update failed, and it is as it was before. "
+    return {"title": f"{before}{found.title}", "cause": found.cause, "todo": found.todo}
 
 
 def _line(value: Any) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.aws.connection import Clients
+    from core.endpoint_detail import EndpointDetail
     from core.endpoint_plans import VariantChange
     from core.endpoints import Endpoint
     from core.journal import Entry
@@ -129,9 +130,10 @@ def scale(
         from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        endpoint = endpoint_detail(place.clients, name).endpoint
+        detail = endpoint_detail(place.clients, name)
+        endpoint = detail.endpoint
         if no_autoscale:
-            plan = plan_stop_autoscale(endpoint, _one(endpoint, named))
+            plan = plan_stop_autoscale(endpoint, _scaled(detail, _one(endpoint, named)))
         elif low is not None and high is not None:
             wanted = Scaling(_one(endpoint, named), low, high, target)
             plan = plan_autoscale(endpoint, wanted, prices(place.clients))
@@ -140,6 +142,8 @@ def scale(
         done = ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal())
         if done and plan.verb == "scale" and not no_wait:
             tell(wait_until_settled(place, name, config=endpoint.config))
+        elif done:
+            say(f"{plan.verb} {name}: done.")
 
 
 @endpoints.command()
@@ -255,6 +259,16 @@ def _one(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
             f"{endpoint.name} has several variants.", todo=f"Add --variant with one of: {', '.join(names)}."
         )
     return names[0]
+
+
+def _scaled(detail: EndpointDetail, variant: str) -> str:
+    """The variant. Raises InputError where it is known that nothing scales it."""
+    if detail.scaling_known and variant not in {one.variant for one in detail.scaling}:
+        raise InputError(
+            f"The variant {variant} of {detail.name} is not scaled automatically.",
+            todo="There is nothing to end.",
+        )
+    return variant
 
 
 def _changes(

@@ -66,7 +66,7 @@ def carry_out(
             outcome = resume(clients, journal, cut, on_step=tell)
         else:
             outcome = execute(clients, plan, on_step=tell, journal=journal)
-    except CoreError:
+    except (CoreError, KeyboardInterrupt):
         if journal is not None and any(entry.plan == plan for entry in journal.unfinished()):
             say("Some of it is done. To finish it or to clean up: python cli.py endpoints unfinished")
         raise

@@ -195,6 +195,21 @@ def test_a_part_of_the_list_says_what_its_price_is_of(
     assert document["cost"]["unknown"] == ["cli-odd"]
 
 
+def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
+    """Where the configuration may not be read, the price is unknown, and the reason is told."""
+    put_endpoint(sandbox_server, "cli-veiled")
+    sandbox_server.faults.clear()
+    denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
+    sandbox_server.faults.add("error", operation="DescribeEndpointConfig", **denied)
+    try:
+        done = run("show", "cli-veiled")
+    finally:
+        sandbox_server.faults.clear()
+        clear(sagemaker, sandbox_server)
+    assert "usd_per_hour: unknown" in done.stdout
+    assert "not allowed" in done.stderr
+
+
 def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
@@ -359,6 +374,7 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert "was not updated: it serves what it served before" in failed.stderr
     again = json.loads(run("show", name, "--json").stdout)
     assert (again["status"], again["config"]) == ("InService", shown["config"])
+    assert again["diagnosis"]["title"].startswith("Its last update failed, and it is as it was before.")
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
 
 
@@ -379,7 +395,10 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     assert done.exit_code == 0, done.stderr
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["scaling"] == [{"variant": "new", "min": 1, "max": 3, "target": 60.0}]
-    assert run("scale", name, "--variant", "new", "--no-autoscale", "--yes").exit_code == 0
+    done = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
+    assert (done.exit_code, f"stop autoscaling {name}: done." in done.stderr) == (0, True)
+    again = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
+    assert (again.exit_code, "is not scaled automatically" in again.stderr) == (1, True)
     assert json.loads(run("show", name, "--json").stdout)["scaling"] == []
 
 
@@ -581,6 +600,27 @@ def test_a_delete_that_was_killed_is_finished(
     cut("delete", name, "--yes", at="DeleteEndpointConfig", then=lambda: left(sagemaker, name)[1] == 0)
     (row,) = cut_plans(run)
     assert run("unfinished", row["plan"], "--finish", "--yes").exit_code == 0
+    assert left(sagemaker, name) == (0, 0, 0)
+
+
+def test_a_stopped_delete_tells_how_to_go_on(
+    run: Run, environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any, deploy: Deploy
+) -> None:
+    """Ctrl-C between the steps ends with 130, and names the command that finishes what is begun."""
+    name = deploy("cli-halted")
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add("delay", operation="DeleteEndpointConfig", seconds=2)
+    try:
+        with process(environ, "delete", name, "--yes") as child:
+            until(lambda: sandbox_server.faults.hits)
+            child.send_signal(signal.SIGINT)
+            _, said = child.communicate(timeout=30)
+        until(lambda: left(sagemaker, name)[1] == 0)
+    finally:
+        sandbox_server.faults.clear()
+    assert child.returncode == 130
+    assert "endpoints unfinished" in said
+    assert run("unfinished", "--finish", "--yes").exit_code == 0
     assert left(sagemaker, name) == (0, 0, 0)
 
 
