@@ -15,6 +15,7 @@ from core.aws.training import JobList
 from core.cost import NOTHING, Money, PriceTable, training_cost
 from core.endpoints import REFUSING
 from core.errors import CoreError
+from core.hosting_cost import NOT_BILLED
 from core.job_filter import JobFilter
 from core.training import TrainingJob
 from pages.parts import cached, fleet, times
@@ -59,8 +60,13 @@ class Now:
 
     @property
     def serving(self) -> tuple[Row, ...]:
-        """Endpoints that are there and have not failed, nor sit idle."""
-        return tuple(row for row in self.rows if row.health.verdict not in ("failed", "idle"))
+        """Endpoints that are there and do not sit idle; of those that failed earlier, what bills all the same."""
+        return tuple(
+            row
+            for row in self.rows
+            if row.health.verdict not in ("failed", "idle")
+            or (row.endpoint.failed and row.endpoint.status not in NOT_BILLED and row not in self.failing)
+        )
 
     @property
     def answering(self) -> tuple[Row, ...]:

@@ -55,6 +55,7 @@ def busy(
         put_endpoint(sandbox, "feverish", daily=[40] * 30, failed=20)
         put_endpoint(sandbox, "lost", status="Failed", days=0.1)
         put_endpoint(sandbox, "leaving", status="Deleting")
+        put_endpoint(sandbox, "stuck", status="UpdateRollbackFailed", instance="ml.c5.xlarge")
         yield sandbox
 
 
@@ -96,19 +97,19 @@ def test_it_is_the_first_page(open_overview):
 def test_figures(open_overview):
     """On top stand what runs, what all of it costs an hour, and how much failed in the last day.
 
-    What is being deleted serves no more.
+    What is being deleted serves no more; what could not go back to what it was does, and bills.
     """
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
-    assert known["Endpoints serving"] == "2"
-    assert known["An hour"] == "$6.03"
+    assert known["Endpoints serving"] == "3"
+    assert known["An hour"] == "$6.24"
     assert known["Failed in 24 h"] == "3"
 
 
 def test_every_thing_is_linked(open_overview):
     """What serves, failed, errs or sits idle stands there with its reason, and a link to its page."""
     app = open_overview()
-    assert {"roads", "forgotten", "feverish", "lost", "broken"} <= set(link_labels(app))
+    assert {"roads", "forgotten", "feverish", "lost", "broken", "stuck"} <= set(link_labels(app))
     told = plain_texts(app)
     assert "no memory left" in told
     assert "One endpoint sits idle" in told
@@ -177,7 +178,7 @@ def test_without_metrics(open_overview, faults):
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_overview()
     assert "None is known to sit idle." in texts(app)
-    assert figures(app)["An hour"] == "$6.03"
+    assert figures(app)["An hour"] == "$6.24"
 
 
 def test_aws_fails_later(open_overview, faults):
@@ -187,7 +188,7 @@ def test_aws_fails_later(open_overview, faults):
     cached.shelf().expire()
     app.run()
     assert "too many calls" in app.error[0].value
-    assert figures(app)["Endpoints serving"] == "2"
+    assert figures(app)["Endpoints serving"] == "3"
     faults.clear()
     button(app, "Try again").click().run()
     assert not app.error
