@@ -476,6 +476,39 @@ def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any)
     assert left(sagemaker, name) == (1, 1, 1)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminal to ask in")
+@pytest.mark.parametrize(("key", "code"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
+def test_no_answer_is_no_yes(
+    environ: dict[str, str], sagemaker: Any, sandbox_server: Sandbox, key: bytes, code: int
+) -> None:
+    """Ctrl-C, Ctrl-D and "n" where a plan asks do nothing, and say so; Ctrl-C ends with its own code."""
+    import pty
+
+    name = put_endpoint(sandbox_server, "cli-spared")
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(ROOT)
+        command = [sys.executable, str(ROOT / "cli.py"), "endpoints", "delete", name]
+        os.execve(sys.executable, command, {**os.environ, **environ})
+    try:
+        read_until(terminal, b"Do it?")
+        os.write(terminal, key)
+        read_until(terminal, b"Nothing was done.")
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == code
+        assert left(sagemaker, name) == (1, 1, 1)
+    finally:
+        os.close(terminal)
+        clear(sagemaker, sandbox_server)
+
+
+def read_until(terminal: int, text: bytes) -> None:
+    """Until a process has written this to its terminal; OSError where it ends before."""
+    said = b""
+    while text not in said:
+        said += os.read(terminal, 4096)
+
+
 def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     """`python cli.py endpoints ...` as a person runs it."""
     command = [sys.executable, str(ROOT / "cli.py"), "endpoints", *arguments]
