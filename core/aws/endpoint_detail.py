@@ -12,12 +12,14 @@ from core.aws.endpoints import (
     PAGE,
     all_endpoints,
     configs,
+    describe_endpoint,
     read_classes,
     read_tags,
 )
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.models import describe_model
+from core.aws.training import job_that_left
 from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_spec import is_derived
 from core.endpoints import (
@@ -26,7 +28,6 @@ from core.endpoints import (
     Endpoint,
     EndpointConfig,
     classes_beside,
-    endpoint_from,
     with_config,
 )
 from core.errors import DeniedError
@@ -50,6 +51,7 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
     tagged = endpoint.tags.get(CLASSES_TAG, "")
     beside = classes_beside(models[0].model_uri) if models else None
     classes = read_classes(clients, tagged, models[0].model_uri if models else "", notes)
+    scaling = _scaling(clients, endpoint, notes)
     return EndpointDetail(
         endpoint=endpoint,
         config=config,
@@ -58,15 +60,10 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
         classes=classes,
         classes_uri=tagged or (beside or "" if classes else ""),
         examples_uri=endpoint.tags.get(EXAMPLES_TAG, ""),
-        scaling=_scaling(clients, endpoint, notes),
+        scaling=scaling or (),
+        scaling_known=scaling is not None,
         notes=tuple(notes),
     )
-
-
-def describe_endpoint(clients: Clients, name: str) -> Endpoint:
-    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the endpoint {name}"):
-        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
 def users(
@@ -173,26 +170,17 @@ def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
 
 
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
-    """The training job that left an artifact, by Search."""
-    if not model_uri:
-        return ""
-    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
-    doing = f"find the training job that made {model_uri}"
+    """The name of the training job that left an artifact; empty where nobody knows it."""
     try:
-        with clients.calling(doing):
-            answer = clients.lists.search(
-                Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
-            )
+        job = job_that_left(clients, model_uri) if model_uri else None
     except OPTIONAL as error:
         notes.append(str(error))
         return ""
-    rows = required(answer, "Results", doing)
-    name: str = rows[0]["TrainingJob"]["TrainingJobName"] if rows else ""
-    return name
+    return job.name if job else ""
 
 
-def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...]:
-    """One call where nothing scales, else one more for each variant that does."""
+def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...] | None:
+    """One call where nothing scales, else one more for each variant that does; None where it may not be read."""
     resources = [f"endpoint/{endpoint.name}/variant/{variant.name}" for variant in endpoint.variants]
     if not resources:
         return ()
@@ -202,19 +190,14 @@ def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Sc
             answer = clients.autoscaling.describe_scalable_targets(
                 ServiceNamespace="sagemaker", ResourceIds=resources
             )
-        return tuple(_scaled(clients, row) for row in required(answer, "ScalableTargets", doing))
     except OPTIONAL as error:
         notes.append(str(error))
-        return ()
+        return None
+    return tuple(_scaled(clients, row, notes) for row in required(answer, "ScalableTargets", doing))
 
 
-def _scaled(clients: Clients, target: Mapping[str, Any]) -> Scaling:
-    doing = f"read the scaling policies of {target['ResourceId']}"
-    with clients.calling(doing):
-        answer = clients.autoscaling.describe_scaling_policies(
-            ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
-        )
-    policies = required(answer, "ScalingPolicies", doing)
+def _scaled(clients: Clients, target: Mapping[str, Any], notes: list[str]) -> Scaling:
+    policies = _policies(clients, target["ResourceId"], notes)
     goals = [row.get("TargetTrackingScalingPolicyConfiguration", {}) for row in policies]
     values = [
         goal["TargetValue"]
@@ -228,3 +211,18 @@ def _scaled(clients: Clients, target: Mapping[str, Any]) -> Scaling:
         target=values[0] if values else None,
         policies=tuple(row["PolicyName"] for row in policies),
     )
+
+
+def _policies(clients: Clients, resource: str, notes: list[str]) -> list[Mapping[str, Any]]:
+    """None, with a note, where they may not be read."""
+    doing = f"read the scaling policies of {resource}"
+    try:
+        with clients.calling(doing):
+            answer = clients.autoscaling.describe_scaling_policies(
+                ServiceNamespace="sagemaker", ResourceId=resource
+            )
+    except OPTIONAL as error:
+        notes.append(str(error))
+        return []
+    found: list[Mapping[str, Any]] = required(answer, "ScalingPolicies", doing)
+    return found

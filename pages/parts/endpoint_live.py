@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import describe_endpoint, endpoint_detail
+from core.aws.endpoint_detail import endpoint_detail
+from core.aws.endpoints import describe_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.curves import MetricSeries

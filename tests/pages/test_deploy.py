@@ -409,3 +409,12 @@ def test_too_many_names():
     """More names than the algorithm knows classes are an error with the number."""
     with pytest.raises(InputError, match="300"):
         to_classes("\n".join(f"class {number}" for number in range(300)))
+
+
+def test_an_endpoint_that_takes_no_update(open_deploy, here):
+    """For an endpoint that failed no model is asked for: the page says at once what to do in its stead."""
+    put_endpoint(here, "lost-for-good", status="Failed")
+    app = open_deploy(endpoint="lost-for-good")
+    assert "cannot be updated: it is in a failed state" in plain_texts(app)
+    assert "Delete it, and deploy it again." in plain_texts(app)
+    assert not app.get("button_group")
