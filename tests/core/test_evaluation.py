@@ -145,6 +145,17 @@ def test_mask_of_another_size_is_refused_unasked(tmp_path):
     assert model.calls == 0
 
 
+def test_truth_of_the_stored_photo_is_turned_with_it(tmp_path):
+    """A truth drawn on a photo as it is stored, which EXIF turns, is compared with what the upright photo gets."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # its left side is the upright one's top
+    file = io.BytesIO()
+    Image.new("RGB", (2, 4), (10, 10, 200)).save(file, "JPEG", exif=exif)
+    turned = replace(pair("a", 10, np.rot90(TRUTH)), read_photo=file.getvalue)
+    found = verdict_on([turned], [asked(Model(TRUTH.clip(0, 1)))], tmp_path).verdicts[0]
+    assert found.scores.pixel_accuracy == 1
+
+
 def test_truth_beyond_the_classes_is_refused_unasked(tmp_path):
     """A truth with a class that the model does not have is refused with both numbers, and is not paid for."""
     model = Model(TRUTH)

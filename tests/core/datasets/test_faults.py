@@ -77,11 +77,19 @@ def sixteen(largest: int) -> bytes:
     return encoded(Image.fromarray(ids(0, 1, 2).astype(np.uint16) * (largest // 2)), "PNG")
 
 
-def turned() -> bytes:
+def turned(orientation: int = 6) -> bytes:
+    """A photograph of the set's size once it is upright."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    image = Image.open(io.BytesIO(photo(70))).transpose(Image.Transpose.ROTATE_90)
+    exif[0x0112] = orientation
+    back = Image.Transpose.ROTATE_90 if orientation == 6 else Image.Transpose.ROTATE_180
+    image = Image.open(io.BytesIO(photo(70))).transpose(back)
     return encoded(image, "JPEG", exif=exif)
+
+
+def turned_with_its_mask(root: Path) -> None:
+    """Both as they are stored."""
+    write(root / PHOTO, turned())
+    write(root / MASK, indexed(np.rot90(ids(0, 1, 2, 255))))
 
 
 def four_bits() -> bytes:
@@ -117,6 +125,11 @@ PLANTS = [
     ),
     Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
     Plant("a turned photograph", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
+    Plant(
+        "a mask of the photograph as it is stored",
+        turned_with_its_mask,
+        {"photo_turned": [PHOTO], "mask_lying": [MASK]},
+    ),
     Plant("another size", replaced(MASK, indexed(ids(0, 1, 2, 255)[:4])), {"sizes_differ": [MASK]}),
     Plant(
         "a BMP mask",
@@ -195,6 +208,44 @@ def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plan
         assert " object at 0x" not in one.message
         assert one.todo.endswith(".")
     assert digests(voc) == before
+
+
+@pytest.mark.parametrize(
+    ("sow", "severity", "said"),
+    [
+        (
+            replaced(PHOTO, turned()),
+            "error",
+            "EXIF orientation 6 says how to show it upright. It is stored as 8 x 12",
+        ),
+        (turned_with_its_mask, "warning", "EXIF orientation 6 says how to show it upright."),
+        (
+            replaced(PHOTO, turned(3)),
+            "warning",
+            "EXIF orientation 3 says how to show it upright. Its mask has the size",
+        ),
+    ],
+)
+def test_a_turned_photograph_is_judged_by_its_mask(
+    voc: Path, checked: Checked, sow: Callable[[Path], object], severity: str, said: str
+) -> None:
+    """A job sees it as it is stored: an error where the mask fits it upright alone, else a warning."""
+    sow(voc)
+    (found,) = (one for one in checked(voc).problems if one.code == "photo_turned")
+    assert (found.severity, found.fixable) == (severity, True)
+    assert said in found.message
+    assert ("exiftool" in found.todo) == ("size of both" in found.message)
+
+
+def test_a_mask_of_the_stored_photograph_is_told_with_the_cause(voc: Path, checked: Checked) -> None:
+    """Not only that the sizes differ, but why, and that a converted copy has it right."""
+    turned_with_its_mask(voc)
+    (found,) = (one for one in checked(voc).problems if one.code == "mask_lying")
+    assert found.message == (
+        "The mask is 8 x 12 pixels, its photograph 12 x 8 upright: it was drawn on the photograph as it is stored "
+        "(EXIF orientation 6)."
+    )
+    assert "converted copy" in found.todo
 
 
 def channels(root: Path, label_map: object, *values: int) -> Path:
