@@ -97,6 +97,9 @@ RULES: dict[str, Rule] = {
         "error", f"What becomes of 255 under a scale is not documented. {CONVERT}", fixable=True
     ),
     "split_empty": Rule("error", "Give photographs and masks for training and for validation."),
+    "list_missing": Rule(
+        "warning", "Add the list if there is one. Another share of validation or seed divides otherwise."
+    ),
     "not_listed": Rule("note", "Add their names to a list if they should take part."),
     "classes_unnamed": Rule("note", "Put a classes.txt beside the folders, a name a line, in order of the ids."),
     "channel": Rule("error", "Correct what stands in S3 below this address."),

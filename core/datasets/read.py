@@ -182,7 +182,20 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
             names.setdefault(name, split)
-    return (names if _tells(told) else divided(names, names.keys() & whole, splitting)), problems
+    if _tells(told):
+        return names, problems
+    drawn = divided(names, names.keys() & whole, splitting)
+    return drawn, [*problems, *(_one_list(path, drawn, splitting) for path in told.values())]
+
+
+def _one_list(path: Path, drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
+    other = "validation" if LIST_SPLITS[path.stem.lower()] == "train" else "training"
+    count = sum(split == "validation" for split in drawn.values())
+    message = (
+        f"{path.name} is there, and no list of {other}, which a job needs too: {count:,} of the {len(drawn):,} names "
+        f"were drawn for validation (share {splitting.validation:g}, seed {splitting.seed})."
+    )
+    return problem("list_missing", LISTS, message)
 
 
 def _tells(lists: Mapping[str, Path]) -> bool:

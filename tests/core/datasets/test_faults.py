@@ -108,7 +108,8 @@ def four_bits() -> bytes:
     )
 
 
-VAL_LIST = "ImageSets/Segmentation/val.txt"
+LISTS = "ImageSets/Segmentation"
+VAL_LIST = f"{LISTS}/val.txt"
 PLANTS = [
     Plant("nothing", lambda _: None),
     Plant("no photograph", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
@@ -187,9 +188,14 @@ PLANTS = [
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt"] * 3},
     ),
     Plant(
+        "one list alone",
+        lambda root: (root / VAL_LIST).unlink(),
+        {"list_missing": [LISTS], "not_listed": [LISTS]},
+    ),
+    Plant(
         "in no list",
         lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
-        {"not_listed": ["ImageSets/Segmentation"]},
+        {"not_listed": [LISTS]},
     ),
     Plant("no names", lambda root: (root / "classes.txt").unlink(), {"classes_unnamed": ["voc"]}),
 ]
@@ -309,6 +315,19 @@ def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
     """A set without validation cannot be trained on."""
     (voc / VAL_LIST).write_text("")
     assert counted(checked(voc).problems)["split_empty"] == 1
+
+
+def test_one_list_alone_is_divided_and_said(voc: Path, checked: Checked) -> None:
+    """Where train.txt is there and val.txt is not, what was drawn for validation is told with its share and seed."""
+    (voc / VAL_LIST).unlink()
+    report = checked(voc)
+    assert (report.counts["train"], report.counts["validation"]) == (5, 1)
+    (found,) = (one for one in report.problems if one.code == "list_missing")
+    assert found.message == (
+        "train.txt is there, and no list of validation, which a job needs too: 1 of the 6 names were drawn for "
+        "validation (share 0.2, seed 0)."
+    )
+    assert report.usable
 
 
 def test_every_rule_has_a_fault_that_breaks_it() -> None:
