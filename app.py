@@ -105,6 +105,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
                 upstream.register(keeper.start)
                 starting.start_soon(to_thread.run_sync, keeper.bring_up)
             starting.start_soon(to_thread.run_sync, _import_what_is_slow)
+            starting.start_soon(to_thread.run_sync, _clear_up)
         _spare_the_collector()
         _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
         if keeper is not None:
@@ -129,6 +130,13 @@ def _keeper() -> SandboxKeeper | None:
 def _import_what_is_slow() -> None:
     for name in WARM:
         importlib.import_module(name)
+
+
+def _clear_up() -> None:
+    """Remove what an earlier dashboard left that was killed."""
+    from core.datasets.unpacked import sweep  # noqa: PLC0415  # as above
+
+    sweep()
 
 
 def _spare_the_collector() -> None:

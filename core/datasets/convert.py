@@ -76,7 +76,7 @@ class Conversion:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "from": str(self.source.root),
+            "from": self.source.called,
             "to": str(self.out),
             "pairs": {split: sum(pair.sample.split == split for pair in self.pairs) for split in SPLITS},
             "photographs_written_anew": sum(pair.photo == "written anew" for pair in self.pairs),
@@ -96,7 +96,7 @@ class Conversion:
         said = self.to_dict()
         train, validation = said["pairs"].values()
         lines = [
-            f"Plan: convert {self.source.root}",
+            f"Plan: convert {self.source.called}",
             f"Into: {self.out}",
             f"Pairs: {train:,} for training, {validation:,} for validation, {len(self.classes)} classes",
             f"Photographs made JPEG or turned upright: {said['photographs_written_anew']:,}; the others are copied",

@@ -118,8 +118,9 @@ def _counts(name: str) -> bool:
 
 
 def _unreadable(error: OSError) -> None:
+    gone = isinstance(error, FileNotFoundError)
     raise InputError(
         f"The folder {error.filename} cannot be read.",
         why=f"{error.strerror}.",
-        todo="Check its permissions.",
+        todo="Add it: the set is not whole without." if gone else "Check its permissions.",
     ) from error

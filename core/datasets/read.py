@@ -63,10 +63,13 @@ WANTED = (
 )
 
 
-def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None) -> Source:
+def read_dataset(
+    folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None, called: str = ""
+) -> Source:
     """Find out what the folder is, and read it.
 
     splitting: how to divide a set that has no lists. classes: a file of class names, instead of the set's own.
+    called: what a person calls the folder, such as the zip that it was unpacked from; else its path.
 
     Raises InputError.
     """
@@ -76,7 +79,8 @@ def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: P
     source = READERS[kind](root, splitting or Splitting())
     if classes is not None:
         source = replace(source, names=read_names(classes))
-    return replace(source, names=replace(source.names, palette=_palette(source)))
+    shown = f"{called or folder}{str(root).removeprefix(str(folder))}"
+    return replace(source, names=replace(source.names, palette=_palette(source)), called=shown)
 
 
 def find_root(folder: Path) -> tuple[Path, Kind]:

@@ -61,6 +61,7 @@ class Source:
     """A data set, read but for its pictures.
 
     root:       the folder that all paths are below.
+    called:     what a person calls it: where it lies, or the zip that it came in.
     label_maps: by split; empty: class ids stand in the masks as they are.
     problems:   what was found while reading.
     """
@@ -71,6 +72,7 @@ class Source:
     names: Names
     label_maps: Mapping[Split, LabelMap] = field(default_factory=dict)
     problems: tuple[DataProblem, ...] = ()
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def summed(source: Source, facts: Sequence[PairFacts]) -> LayoutReport:
     ]
     return LayoutReport(
         kind=source.kind,
-        root=str(source.root),
+        root=source.called,
         counts=_counts(source.samples),
         classes=classes,
         named=source.names.classes is not None,

@@ -137,7 +137,7 @@ def pairs_of(source: Source, splits: Sequence[Split] = (VALIDATION,)) -> tuple[l
         lacking += len(samples) - len(whole)
     if not pairs:
         raise InputError(
-            f"There is no photo with a mask for {' or '.join(splits)} in {printable(str(source.root))}.",
+            f"There is no photo with a mask for {' or '.join(splits)} in {printable(source.called)}.",
             todo="Check the lists and folders of the data set.",
         )
     notes = (f"{counted(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,13 +14,13 @@ from core.aws.connection import Connection, clients
 from core.aws.execute import execute
 from core.aws.training import list_channels
 from core.channels import data_channels
-from core.datasets.archive import unpack
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
 from core.datasets.objects import check_listing
 from core.datasets.read import read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
+from core.datasets.unpacked import Unpacked
 from core.plans import Plan
 from pages.parts.background import OnCount, Task, start
 
@@ -39,7 +37,7 @@ class Checked:
     report: LayoutReport
     source: Source | None = None
     splitting: Splitting = field(default_factory=Splitting)
-    home: tempfile.TemporaryDirectory[str] | None = None
+    home: Unpacked | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -106,23 +104,20 @@ def _check_zip(
     path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, tell: OnCount
 ) -> Checked:
     """data: of a zip that was dropped; None: it lies at the path."""
-    home = tempfile.TemporaryDirectory(prefix="segdeck-")
-    into = Path(home.name, re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
-    if data is not None:
-        path = Path(home.name, "dropped.zip")
-        path.write_bytes(data)
-    unpack(path, into, on_progress=tell)
-    return _check(into, splitting, classes, home, tell)
+    home = Unpacked(path, data=data, on_progress=tell)
+    with home.named():
+        return _check(home.folder, splitting, classes, home, tell)
 
 
 def _check(
     folder: Path,
     splitting: Splitting,
     classes: Path | None,
-    home: tempfile.TemporaryDirectory[str] | None,
+    home: Unpacked | None,
     tell: OnCount,
 ) -> Checked:
-    source = read_dataset(folder, splitting=splitting, classes=classes)
+    called = home.called if home else ""
+    source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with _threads() as executor:
         return Checked(check(source, executor, on_progress=tell), source, splitting, home)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 from core.aws.connection import Connection
+from core.datasets.unpacked import Unpacked
 from core.errors import InputError
 from core.evaluation.run import Outcome, Task, evaluate
 from core.evaluation.store import Store
@@ -30,12 +31,14 @@ class Judging:
     """One evaluation. Written by its thread, read by the page.
 
     title:    what is judged, for a person.
+    home:     keeps what its pairs are read from on disk, where that came in a zip.
     stopping: set to True, no more photos are begun.
     """
 
     task: Task
     store: Store
     title: str
+    home: Unpacked | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     stopping: bool = False
     started: float = field(default_factory=time.monotonic)
@@ -77,9 +80,9 @@ class Judging:
         self.stopping = True
 
 
-def start(task: Task, store: Store, title: str, jobs: Jobs) -> Judging:
+def start(task: Task, store: Store, title: str, jobs: Jobs, home: Unpacked | None = None) -> Judging:
     """Begin it. jobs: asked in the background too."""
-    judging = Judging(task, store, title)
+    judging = Judging(task, store, title, home)
     # A daemon: the dashboard can be stopped while an endpoint thinks. What was answered is kept.
     Thread(target=_run, args=(judging, jobs), daemon=True, name="evaluation").start()
     return judging

@@ -20,7 +20,7 @@ from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
 from core.aws.training import list_channels
-from core.aws.upload import Progress, Standing, is_same, upload
+from core.aws.upload import THREADS, Progress, Standing, is_same, upload
 from core.channels import data_channels
 from core.datasets.check import check
 from core.datasets.objects import check_listing
@@ -330,7 +330,8 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_sent_twice(
     outcome = execute(clients, plan_upload(made))
     second = puts()
     assert not {f"killed/{key}" for key in stood} & set(second)
-    assert len(second) == len(set(second)) == 2000 - len(stood)
+    # A file on its way when its sender was killed may arrive between the listing above and that of the second run.
+    assert 2000 - len(stood) - THREADS <= len(second) == len(set(second)) <= 2000 - len(stood)
     assert len(first) == len(set(first))
     assert outcome.done[0].answer["Sent"] == len(second)
     wanted = {

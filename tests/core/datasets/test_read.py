@@ -205,6 +205,13 @@ def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) 
         read_names(tmp_path / "labelmap.txt")
 
 
+def test_a_set_without_its_photographs_is_told(voc: Path) -> None:
+    """A folder that the layout needs and that is not there is named, and that it is to be added."""
+    (voc / "JPEGImages").rename(voc / "elsewhere")
+    with pytest.raises(InputError, match=r"JPEGImages cannot be read\. No such file or directory\. Add it"):
+        read_dataset(voc)
+
+
 def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
     """The error names what the folder holds and what would be understood."""
     write(tmp_path / "notes.txt", "x")
