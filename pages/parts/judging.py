@@ -6,6 +6,7 @@ The page starts it, looks at it, and never waits. Nothing in its thread may touc
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -21,6 +22,9 @@ from core.evaluation.run import Outcome, Task, evaluate
 from core.evaluation.store import Store
 from core.evaluation.verdict import Evaluation, JobScore, judge
 from core.settings import Settings
+
+MOST_KEPT = 20
+"""Endpoints, or pairs of two, whose answers are kept: those that were evaluated last."""
 
 Jobs = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
 """See `core.aws.evaluation.job_scores`."""
@@ -95,7 +99,12 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
     )
     place = "\0".join((where, connection.region, *names))
     digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
-    return Store(folder_for(settings) / digest)
+    folder = folder_for(settings) / digest
+    store = Store(folder)
+    folder.touch()
+    for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return store
 
 
 def folder_for(settings: Settings) -> Path:

@@ -173,6 +173,18 @@ def test_unreadable_file(tmp_path):
     assert "a.jpg or its mask cannot be read. No such file" in str(outcome.failures[0].error)
 
 
+def test_forgotten_answers_are_asked_for_again(tmp_path):
+    """Nothing of them stays; an evaluation that is under way meanwhile goes on, and what it keeps can be read."""
+    model, pairs = Model(TRUTH), [pair("a", 10), pair("b", 20)]
+    store = Store(tmp_path)
+    list(evaluate(Task(pairs[:1], [asked(model)], CLASSES), store))
+    other = Store(tmp_path)
+    store.forget()
+    assert (len(store), list(tmp_path.iterdir())) == (0, [])
+    list(evaluate(Task(pairs, [asked(model)], CLASSES), other))
+    assert (model.calls, len(Store(tmp_path))) == (3, 2)
+
+
 def test_stopping_keeps_what_is_done(tmp_path):
     """A run that is closed begins no more photos; what came out is not asked again."""
     model = Model(TRUTH)
