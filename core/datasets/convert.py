@@ -17,8 +17,7 @@ from typing import Any, Literal
 
 from core.classes import Classes
 from core.datasets.check import OnProgress, chunks, in_parallel
-from core.datasets.look import Colors
-from core.datasets.masks import read_ids
+from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
@@ -29,7 +28,7 @@ from core.image import UPRIGHT, encode, open_photo, turned_upright
 from core.render.masks import mask_png
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
-ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_lying")
+ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
 UNBOUNDED = 1 << 40
 QUALITY = 95
 

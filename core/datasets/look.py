@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from core.classes import Color
-from core.datasets.masks import UNKNOWN_COLOR, MaskKind, header, mask_kind, read_ids, unknown_colors
+from core.datasets.masks import UNKNOWN_COLOR, Colors, MaskKind, header, mask_kind, read_mask, unknown_colors
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
@@ -21,7 +20,6 @@ from core.image import LYING, UPRIGHT, Photo, drawn_lying, open_photo
 from core.render.legend import pixel_counts
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
-Colors = tuple[tuple[Color, int], ...]
 Values = tuple[bytes, tuple[int, ...]]
 """The pixel values of a mask, and how many pixels have each."""
 
@@ -136,13 +134,17 @@ def _mask(
     try:
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
-        ids = _ids(data, path, kind, colors)
+        ids, belied = _ids(data, path, kind, colors)
         if kind == "colors":
             _check_colors(data, ids)
     except _FaultError as fault:
         problems.append(fault.at(path))
         return NO_VALUES, (0, 0)
     problems += _mask_form(kind, form, path, png_depth(data))
+    if belied:
+        problems.append(
+            problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
+        )
     counts = pixel_counts(ids)
     values = np.flatnonzero(counts)
     return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), (ids.shape[1], ids.shape[0])
@@ -191,9 +193,9 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     return mask_kind(image), form
 
 
-def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> NDArray[np.uint8]:
+def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], bool]:
     try:
-        return read_ids(data, path, colors)
+        return read_mask(data, path, colors)
     except ImageError as error:
         if kind == "16 bit" and not is_cut(data):
             todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.classes import IGNORE, Classes, Color, voc_colors
+from core.datasets.masks import Colors
 from core.datasets.source import Names
 from core.errors import InputError
 
@@ -59,14 +60,14 @@ def by_color(classes: Classes) -> dict[Color, int]:
     return {VOC_BORDER: IGNORE, **{color: place for place, color in enumerate(classes.colors)}}
 
 
-def mask_colors(names: Names) -> tuple[tuple[Color, int], ...]:
-    """What colours mean in an RGB mask, as sorted pairs: by a file, else by other masks' palette, else as VOC's."""
+def mask_colors(names: Names) -> Colors:
+    """What colours mean: by a file, else by other masks' palette, else as VOC's."""
     found = names.colors
     if not found and names.palette:
         found = _by_palette(names.palette, len(names.classes) if names.classes else None)
     elif not found and names.classes:
         found = by_color(names.classes)
-    return tuple(sorted(found.items()))
+    return Colors(tuple(sorted(found.items())), names.painted)
 
 
 def _by_palette(palette: Sequence[Color], count: int | None) -> dict[Color, int]:

@@ -66,6 +66,7 @@ RULES: dict[str, Rule] = {
         "error", "JPEG and WebP blur class ids. Export the mask again from its source as PNG."
     ),
     "mask_rgb": Rule("error", f"A mask holds class ids, not colours. {CONVERT}", fixable=True),
+    "mask_index": Rule("error", f"A job takes the indices for class ids. {CONVERT}", fixable=True),
     "color_unknown": Rule(
         "error", "Name the colour in labelmap.txt, a line each: NAME:RED,GREEN,BLUE; void is for pixels to ignore."
     ),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
-from core.datasets.masks import UNKNOWN_COLOR, header, mask_kind, read_ids
+from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
@@ -182,12 +182,12 @@ def is_mask(file: Given) -> bool:
 
 def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids:
     """What reads class ids out of a mask. names: which colour is which class, for masks in colour."""
-    colors = tuple(sorted(names.colors.items())) if names is not None else ()
+    colors = Colors(tuple(sorted(names.colors.items())), names.painted) if names is not None else Colors()
     table = None if label_map is None else label_map.table()
 
     def ids(data: bytes, name: str) -> NDArray[np.uint8]:
-        found = open_mask(data, name) if not colors else read_ids(data, name, colors)
-        if colors and (found == UNKNOWN_COLOR).any():
+        found = open_mask(data, name) if not colors.pairs else read_ids(data, name, colors)
+        if colors.pairs and (found == UNKNOWN_COLOR).any():
             raise ImageError(
                 f"{name} has pixels of a colour that no class has.",
                 todo="Name every colour in the file of class names; what is called void or ignore does not count.",

@@ -128,6 +128,20 @@ def test_a_mask_of_the_stored_photograph_is_turned_with_it(
     assert checked(tmp_path / "out").usable
 
 
+def test_colours_count_where_a_palette_numbers_them_otherwise(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked
+) -> None:
+    """A mask saved by a program that numbers its colours as it pleases gets the ids of their classes."""
+    rows = zip(NAMES, COLORS, strict=True)
+    write(voc / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
+    image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
+    image.putpalette([part for place in (1, 2, 0) for part in COLORS[place]])
+    write(voc / "SegmentationClass/tile_3.png", encoded(image, "PNG"))
+    convert(planned(voc, tmp_path / "out", threads), threads)
+    assert mask(tmp_path / "out/train_annotation/tile_3.png").tolist() == ids(0, 1, 2).tolist()
+    assert checked(tmp_path / "out").usable
+
+
 def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Checked) -> None:
     """The copy holds the labels themselves and needs no map; a scale leaves 255 what it is."""
     root = tmp_path / "set"

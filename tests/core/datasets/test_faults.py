@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.datasets.problems import RULES, counted
 from core.datasets.report import LayoutReport
-from tests.support.dataset import CAMVID, digests, encoded, ids, indexed, painted, photo, write
+from tests.support.dataset import CAMVID, COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
 
 PHOTO, MASK = "JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"
 Checked = Callable[[Path], LayoutReport]
@@ -92,6 +92,21 @@ def turned_with_its_mask(root: Path) -> None:
     write(root / MASK, indexed(np.rot90(ids(0, 1, 2, 255))))
 
 
+def labelmap(root: Path) -> None:
+    """Names with their colours, in place of names alone."""
+    (root / "classes.txt").unlink()
+    rows = zip(NAMES, COLORS, strict=True)
+    write(root / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
+
+
+def renumbered(root: Path) -> None:
+    """A mask in the set's colours under the indices 2, 0 and 1: as a program saves it that makes files small."""
+    labelmap(root)
+    image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
+    image.putpalette([part for place in (1, 2, 0) for part in COLORS[place]])
+    write(root / MASK, encoded(image, "PNG"))
+
+
 def four_bits() -> bytes:
     """A grey PNG of four bits a pixel, made by hand: Pillow writes none."""
 
@@ -140,6 +155,7 @@ PLANTS = [
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
     Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
     Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("a palette in another order", renumbered, {"mask_index": [MASK]}),
     Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
     Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
@@ -241,6 +257,16 @@ def test_a_turned_photograph_is_judged_by_its_mask(
     assert (found.severity, found.fixable) == (severity, True)
     assert said in found.message
     assert ("exiftool" in found.todo) == ("size of both" in found.message)
+
+
+def test_a_palette_whose_colours_say_nothing_is_left_alone(voc: Path, checked: Checked) -> None:
+    """Indices are ids where a colour stands twice in the palette, or is that of no class, whatever the others say."""
+    labelmap(voc)
+    for number, palette in enumerate(([*COLORS, COLORS[0]], [*COLORS, (1, 1, 1)])):
+        image = Image.fromarray(ids(0, 2, 3))
+        image.putpalette([part for color in palette for part in color])
+        write(voc / f"SegmentationClass/tile_{number}.png", encoded(image, "PNG"))
+    assert counted(checked(voc).problems) == {"class_out_of_range": 2}
 
 
 def test_a_mask_of_the_stored_photograph_is_told_with_the_cause(voc: Path, checked: Checked) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -128,44 +127,6 @@ def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
             write(tmp_path / f"masks/{split}/{number}.png", indexed(ids(0, 1)))
     assert names_of(tmp_path, "train") == ["train/0", "train/1", "train/2"]
     assert names_of(tmp_path, "validation") == ["val/0", "val/1"]
-
-
-def manifest_line(number: int, mask: bool = True) -> str:
-    row: dict[str, object] = {"source-ref": f"s3://bucket/photos/{number}.jpg"}
-    colors = {
-        str(place): {"class-name": name, "hex-color": "#{:02x}{:02x}{:02x}".format(*color)}
-        for place, (name, color) in enumerate(zip(NAMES, COLORS, strict=True))
-    }
-    about = {"type": "groundtruth/semantic-segmentation", "internal-color-map": colors}
-    row |= {"roofs-ref": f"s3://bucket/out/masks/{number}.png"} if mask else {}
-    row["roofs-ref-metadata"] = about if mask else {"failure-reason": "no worker"}
-    return json.dumps(row)
-
-
-def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: Checked) -> None:
-    """The manifest pairs the files, its colour map names the classes; what has no copy or no mask is named."""
-    for number in range(6):
-        write(tmp_path / f"photos/{number}.jpg", photo(number))
-        write(tmp_path / f"masks/{number}.png", painted(ids(0, 1, 2)))
-    (tmp_path / "photos/4.jpg").unlink()
-    lines = [manifest_line(number, mask=number != 5) for number in range(6)]
-    write(tmp_path / "manifests/output/output.manifest", "\n".join(lines))
-    report = checked(tmp_path)
-    assert report.kind == "ground truth"
-    assert report.classes is not None
-    assert (report.classes.names, report.classes.colors) == (NAMES, COLORS)
-    assert counted(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
-    missing = [one for one in report.problems if one.code == "photo_missing"]
-    assert "s3://bucket/photos/4.jpg" in missing[0].message
-    assert missing[0].todo == "Copy it here, for example with: aws s3 cp s3://bucket/photos/4.jpg ."
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"source": 1}', '{"source-ref": "s3://b/a.jpg"}'])
-def test_a_broken_manifest_is_named_with_its_line(tmp_path: Path, line: str) -> None:
-    """The documentation's own example is no JSON; the line at fault is told."""
-    write(tmp_path / "output.manifest", f"{manifest_line(0)}\n{line}\n")
-    with pytest.raises(InputError, match=r"Line 2 of output\.manifest"):
-        read_dataset(tmp_path)
 
 
 def test_masks_without_names_are_numbered_in_their_own_colours(voc: Path, checked: Checked) -> None:
