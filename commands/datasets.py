@@ -162,14 +162,34 @@ def _opened(place: str) -> Iterator[Path]:
     """The folder, or that which a zip is unpacked into for the length of this call."""
     path = Path(place).expanduser()
     if path.suffix.lower() != ".zip" or not path.is_file():
-        yield path
+        with _whole(path) as whole:
+            yield whole
         return
     from core.datasets.unpacked import Unpacked
 
     with _counting(f"Unpacking {path.name}") as tell:
         unpacked = Unpacked(path, on_progress=tell)
-    with closing(unpacked), unpacked.named():
-        yield unpacked.folder
+    with closing(unpacked), unpacked.named(), _whole(unpacked.folder) as whole:
+        yield whole
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """The folder, or, for the length of this call, that in which its brush labels are brought together."""
+    from core.datasets.read import holds_brush_labels
+
+    if not folder.is_dir() or not holds_brush_labels(folder):
+        yield folder
+        return
+    from core.datasets.brush import merge
+    from core.datasets.unpacked import Home
+
+    with closing(Home()) as home:
+        with _counting("Bringing together") as tell:
+            said = merge(folder, home.path / "set", tell)
+        for line in said:
+            say(line)
+        yield home.path / "set"
 
 
 def _checked(

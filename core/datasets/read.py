@@ -18,6 +18,7 @@ from PIL import Image
 
 from core.classes import Color
 from core.datasets import ground_truth
+from core.datasets.brush import NAME, BrushError, layers_in
 from core.datasets.files import (
     MASKS,
     PHOTOS,
@@ -88,14 +89,33 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
     root = folder
     for _ in range(DEPTH):
         kind = _kind(root)
+        if kind == "folders" and _is_brushed(root / _folder(root, MASK_FOLDERS)):
+            break
         if kind is not None:
             return root, kind
         below = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         if len(below) != 1:
             break
         root = below[0]
+    if layers_in(folder):
+        raise BrushError(folder)
     names = few(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+
+
+def holds_brush_labels(folder: Path) -> bool:
+    """Whether it is not yet a data set, but PNGs of Label Studio, which `core.datasets.brush` brings together."""
+    try:
+        find_root(folder)
+    except BrushError:
+        return True
+    except (InputError, OSError):  # what `read_dataset` tells
+        return False
+    return False
+
+
+def _is_brushed(masks: Path) -> bool:
+    return any(NAME.fullmatch(path.name) for path in islice(masks.iterdir(), PALETTE_TRIES))
 
 
 def _palette(source: Source) -> tuple[Color, ...]:

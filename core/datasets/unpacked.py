@@ -1,5 +1,7 @@
 """A zip, unpacked among the system's temporary files for as long as somebody works with what is in it.
 
+Or another copy of a data set, that is made to be worked with.
+
 Who holds it has a lock on a file in its folder. What nobody holds was left by a process that was killed, and goes
 when the next zip is unpacked, or the dashboard starts.
 """
@@ -17,34 +19,45 @@ from core.datasets.archive import OnProgress, unpack
 from core.errors import CoreError
 from core.locks import locked
 
-PREFIX = "segdeck-zip-"
+PREFIX = "segdeck-set-"
 LOCK = "lock"
 
 
-class Unpacked:
-    """What is in a zip. It goes with this object, or with the process."""
+class Home:
+    """A new folder. It goes with this object, or with the process."""
+
+    def __init__(self) -> None:
+        sweep()
+        self._held = TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+        self.path = Path(self._held.name)
+        self._lock = (self.path / LOCK).open("wb")
+        locked(self._lock.fileno())
+
+    def close(self) -> None:
+        """Remove it."""
+        self._lock.close()
+        self._held.cleanup()
+
+
+class Unpacked(Home):
+    """What is in a zip."""
 
     def __init__(
         self, path: Path, *, data: bytes | None = None, on_progress: OnProgress | None = None
     ) -> None:
         """Raises InputError as `unpack` does. data: of a zip that lies nowhere yet; the path is then but its name."""
-        sweep()
+        super().__init__()
         self.called = str(path)
-        self._home = TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
-        home = Path(self._home.name)
-        self._lock = (home / LOCK).open("wb")
-        locked(self._lock.fileno())
-        self.folder = home / (re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
+        self.folder = self.path / (re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
         try:
-            unpack(path if data is None else _written(home, path, data), self.folder, on_progress=on_progress)
+            unpack(
+                path if data is None else _written(self.path, path, data),
+                self.folder,
+                on_progress=on_progress,
+            )
         except BaseException:
             self.close()
             raise
-
-    def close(self) -> None:
-        """Remove it."""
-        self._lock.close()
-        self._home.cleanup()
 
     @contextmanager
     def named(self) -> Iterator[None]:

@@ -14,13 +14,14 @@ from core.aws.connection import Connection, clients
 from core.aws.execute import execute
 from core.aws.training import list_channels
 from core.channels import data_channels
+from core.datasets.brush import merge
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
 from core.datasets.objects import check_listing
-from core.datasets.read import read_dataset
+from core.datasets.read import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
-from core.datasets.unpacked import Unpacked
+from core.datasets.unpacked import Home, Unpacked
 from core.plans import Plan
 from pages.parts.background import OnCount, Task, start
 
@@ -30,14 +31,14 @@ class Checked:
     """A set and what was found in it.
 
     source: None for a set that lies in S3, whose pictures were not read.
-    home:   what a zip was unpacked into; it goes with this.
-    notes:  what was not looked at.
+    home:   what a zip was unpacked into, or brush labels were brought together in; it goes with this.
+    notes:  what was not looked at, and what was decided.
     """
 
     report: LayoutReport
     source: Source | None = None
     splitting: Splitting = field(default_factory=Splitting)
-    home: Unpacked | None = None
+    home: Home | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -113,13 +114,20 @@ def _check(
     folder: Path,
     splitting: Splitting,
     classes: Path | None,
-    home: Unpacked | None,
+    zipped: Unpacked | None,
     tell: OnCount,
 ) -> Checked:
-    called = home.called if home else ""
+    home: Home | None = zipped
+    notes: tuple[str, ...] = ()
+    called = zipped.called if zipped else str(folder)
+    if folder.is_dir() and holds_brush_labels(folder):
+        home = home or Home()
+        whole = home.path / "merged" / folder.name
+        notes = merge(folder, whole, tell)
+        folder = whole
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with _threads() as executor:
-        return Checked(check(source, executor, on_progress=tell), source, splitting, home)
+        return Checked(check(source, executor, on_progress=tell), source, splitting, home, notes)
 
 
 @contextmanager
