@@ -27,7 +27,7 @@ from core.export import unique_stems
 from core.image import UPRIGHT, encode, open_photo, turned_upright
 from core.render.masks import mask_png
 
-ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
+ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
 ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
 UNBOUNDED = 1 << 40
 QUALITY = 95

@@ -12,12 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from core.datasets.masks import UNKNOWN_COLOR, Colors, MaskKind, header, mask_kind, read_mask, unknown_colors
+from core.datasets.masks import (
+    UNKNOWN_COLOR,
+    Colors,
+    MaskKind,
+    Told,
+    header,
+    mask_kind,
+    read_mask,
+    unknown_colors,
+)
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
 from core.image import LYING, UPRIGHT, Photo, drawn_lying, open_photo
 from core.render.legend import pixel_counts
+from core.wire.source import counted
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
 Values = tuple[bytes, tuple[int, ...]]
@@ -124,6 +134,8 @@ def _form(photo: Photo, path: str) -> list[DataProblem]:
         return [problem("photo_not_jpeg", path, f"The photograph is {photo.format}.")]
     if not path.lower().endswith((".jpg", ".jpeg")):
         return [problem("photo_not_jpeg", path, "It is a JPEG whose name does not end in .jpg.")]
+    if photo.mode not in ("RGB", "L"):
+        return [problem("photo_not_rgb", path, f"Its pixels are {photo.mode}.")]
     return []
 
 
@@ -134,17 +146,13 @@ def _mask(
     try:
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
-        ids, belied = _ids(data, path, kind, colors)
-        if kind == "colors":
+        ids, told = _ids(data, path, kind, colors)
+        if told == "color":
             _check_colors(data, ids)
     except _FaultError as fault:
         problems.append(fault.at(path))
         return NO_VALUES, (0, 0)
-    problems += _mask_form(kind, form, path, png_depth(data))
-    if belied:
-        problems.append(
-            problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
-        )
+    problems += _mask_form(told, kind, form, path, png_depth(data))
     counts = pixel_counts(ids)
     values = np.flatnonzero(counts)
     return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), (ids.shape[1], ids.shape[0])
@@ -180,6 +188,8 @@ def _by(size: tuple[int, int]) -> str:
 
 def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     """What its pixels are, and Pillow's name of the file's format."""
+    if not data:
+        raise _FaultError("mask_unreadable", "The file is empty.")
     try:
         image = header(data)
     except UnidentifiedImageError as error:  # its text names an object in memory
@@ -193,7 +203,7 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     return mask_kind(image), form
 
 
-def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], bool]:
+def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
     try:
         return read_mask(data, path, colors)
     except ImageError as error:
@@ -211,15 +221,27 @@ def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
         raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
 
 
-def _mask_form(kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+def _mask_form(told: Told, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+    if told == "palette":
+        return [
+            problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
+        ]
+    if told == "grey":
+        return [
+            problem(
+                "mask_rgb",
+                path,
+                "The mask has several channels, all of the same greys: those are taken for ids.",
+            )
+        ]
     if kind == "colors":
         return [problem("mask_rgb", path, "The mask is in colour; each colour is that of a class.")]
     if kind == "16 bit":
         return [problem("mask_16bit", path, "The mask has 16 bits a pixel.")]
     if form != "PNG" or not path.lower().endswith(".png"):
         return [problem("mask_not_png", path, f"The mask is {form}, under the name {_last(path)}.")]
-    if depth in (2, 4):
-        return [problem("mask_low_depth", path, f"It is a grey PNG of {depth} bits a pixel.")]
+    if depth in (1, 2, 4):
+        return [problem("mask_low_depth", path, f"It is a grey PNG of {counted(depth, 'bit')} a pixel.")]
     return []
 
 

@@ -19,6 +19,10 @@ from core.render.legend import pixel_counts
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
 
+Told = Literal["index", "palette", "color", "grey"]
+"""What of a mask's pixels says the class: their own number; the colour that a palette gives it, where that is another
+class's; the colour itself; or, where a mask in colour is all grey, how bright it is."""
+
 UNKNOWN_COLOR = 254
 """The id of a colour that nobody named: never a class, as there are at most 254."""
 
@@ -55,10 +59,8 @@ def read_ids(data: bytes, name: str, colors: Colors) -> NDArray[np.uint8]:
     return read_mask(data, name, colors)[0]
 
 
-def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], bool]:
-    """Class ids, (H, W) uint8, and whether the file holds other indices, which its colours belie.
-
-    UNKNOWN_COLOR where an RGB mask has a colour nobody named.
+def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+    """Class ids, (H, W) uint8, and what tells them; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
 
     Raises ImageError for what holds no ids.
     """
@@ -75,15 +77,24 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
     if kind == "lossy":
         raise ImageError(f"{name} is {image.format}, which blurs class ids.")
     if kind == "colors":
-        return color_table(colors)[packed(values)], False
+        return _by_color(values, colors)
     if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
         raise ImageError(f"{name} holds the value {int(values.max())}; 8 bits hold up to 255.")
-    return values.astype(np.uint8), False
+    return values.astype(np.uint8), "index"
+
+
+def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+    """pixels: (H, W, 3) uint8. Greys are ids where no colour says otherwise: programs save three channels of them."""
+    ids, grey = color_table(colors)[packed(pixels)], pixels[..., 0]
+    unknown = ids == UNKNOWN_COLOR
+    if unknown.any() and (pixels == pixels[..., :1]).all() and (unknown | (ids == grey)).all():
+        return grey, "grey"
+    return ids, "color"
 
 
 def _by_palette(
     image: Image.Image, indices: NDArray[np.uint8], colors: Colors
-) -> tuple[NDArray[np.uint8], bool]:
+) -> tuple[NDArray[np.uint8], Told]:
     """Programs that save colours in few bytes number them as they please: then the palette says what is meant.
 
     It says so where a file tells the colours of the classes, and each that occurs is one of them, and stands in the
@@ -91,7 +102,7 @@ def _by_palette(
     """
     flat = image.getpalette() if image.mode == "P" else None
     if not flat or not colors.told:
-        return indices, False
+        return indices, "index"
     palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
     used = np.flatnonzero(pixel_counts(indices)).tolist()
     known, times = dict(colors.pairs), Counter(palette)
@@ -99,10 +110,10 @@ def _by_palette(
     for index in used:
         color = palette[index] if index < len(palette) else None
         if color not in known or times[color] > 1:
-            return indices, False
+            return indices, "index"
         table[index] = known[color]
     differs = bool((table[used] != used).any())
-    return (table[indices], True) if differs else (indices, False)
+    return (table[indices], "palette") if differs else (indices, "index")
 
 
 def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:

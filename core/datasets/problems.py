@@ -58,6 +58,7 @@ RULES: dict[str, Rule] = {
     "mask_unreadable": Rule("error", COPY_AGAIN),
     "mask_truncated": Rule("error", COPY_AGAIN),
     "photo_not_jpeg": Rule("error", f"The algorithm takes JPEG alone. {CONVERT}", fixable=True),
+    "photo_not_rgb": Rule("warning", f"Readers disagree about such colours. {CONVERT}", fixable=True),
     "photo_turned": Rule("warning", f"A model sees it as it is stored. {CONVERT}", fixable=True),
     "mask_lying": Rule("error", f"Shown upright, the two would not meet. {CONVERT}", fixable=True),
     "sizes_differ": Rule("error", "Export the mask again at the photograph's size, or take the pair out."),

@@ -142,6 +142,16 @@ def test_colours_count_where_a_palette_numbers_them_otherwise(
     assert checked(tmp_path / "out").usable
 
 
+def test_greys_in_three_channels_become_ids(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A mask that a program saved as a grey picture in colour keeps its numbers."""
+    write(
+        voc / "SegmentationClass/tile_0.png",
+        encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGBA"), "PNG"),
+    )
+    convert(planned(voc, tmp_path / "out", threads), threads)
+    assert mask(tmp_path / "out/train_annotation/tile_0.png").tolist() == ids(0, 1, 2, 255).tolist()
+
+
 def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Checked) -> None:
     """The copy holds the labels themselves and needs no map; a scale leaves 255 what it is."""
     root = tmp_path / "set"

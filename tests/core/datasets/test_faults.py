@@ -99,6 +99,13 @@ def labelmap(root: Path) -> None:
     write(root / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
 
 
+def greys_of_classes(root: Path) -> None:
+    """Classes whose colours are greys, and a mask with one that is none's."""
+    (root / "classes.txt").unlink()
+    write(root / "labelmap.txt", "ground:10,10,10::\nroof:60,60,60::\ntree:90,90,90::\n")
+    write(root / MASK, encoded(Image.fromarray(ids(10, 60, 77)).convert("RGB"), "PNG"))
+
+
 def renumbered(root: Path) -> None:
     """A mask in the set's colours under the indices 2, 0 and 1: as a program saves it that makes files small."""
     labelmap(root)
@@ -140,6 +147,11 @@ PLANTS = [
         {"photo_not_jpeg": ["JPEGImages/tile_0.png"]},
     ),
     Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
+    Plant(
+        "a photograph for print",
+        replaced(PHOTO, encoded(Image.open(io.BytesIO(photo(70))).convert("CMYK"), "JPEG")),
+        {"photo_not_rgb": [PHOTO]},
+    ),
     Plant("a turned photograph", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
     Plant(
         "a mask of the photograph as it is stored",
@@ -154,6 +166,25 @@ PLANTS = [
     ),
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
     Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
+    Plant(
+        "one bit", replaced(MASK, encoded(Image.fromarray(ids(0, 1) > 0), "PNG")), {"mask_low_depth": [MASK]}
+    ),
+    Plant("an empty mask", replaced(MASK, b""), {"mask_unreadable": [MASK]}),
+    Plant(
+        "three channels of greys",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGB"), "PNG")),
+        {"mask_rgb": [MASK]},
+    ),
+    Plant(
+        "grey and alpha",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2)).convert("LA"), "PNG")),
+        {"mask_rgb": [MASK]},
+    ),
+    Plant(
+        "an unknown grey among known ones",
+        greys_of_classes,
+        {"color_unknown": [MASK]},
+    ),
     Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
     Plant("a palette in another order", renumbered, {"mask_index": [MASK]}),
     Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
