@@ -201,7 +201,8 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
     problems = []
     for list_name, path in (told if _tells(told) else lists).items():
         split = LIST_SPLITS.get(list_name, "train")
-        for name in _lines(path):
+        for line in _lines(path):
+            name = _named(line, whole)
             if name in names and _tells(told):
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
@@ -220,6 +221,12 @@ def _one_list(path: Path, drawn: Mapping[str, Split], splitting: Splitting) -> D
         f"were drawn for validation (share {splitting.validation:g}, seed {splitting.seed})."
     )
     return problem("list_missing", LISTS, message)
+
+
+def _named(line: str, whole: Set[str]) -> str:
+    """A line as it stands; where no pair is called so, the first file's name in it: some lists hold paths of both."""
+    name = stem((line.split() or [line])[0].rpartition("/")[2])
+    return line if line in whole or name not in whole else name
 
 
 def _tells(lists: Mapping[str, Path]) -> bool:

@@ -166,6 +166,14 @@ def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) 
         read_names(tmp_path / "labelmap.txt")
 
 
+def test_lists_may_hold_paths(voc: Path) -> None:
+    """Windows' line ends, blanks, endings, a mark of the byte order, and the paths of a pair's files in a line."""
+    lines = ["\ufefftile_0  ", "tile_1.jpg", "tile_2.JPG\t", "JPEGImages/tile_3.jpg", "", "tile_4 -1"]
+    lines += ["/voc/JPEGImages/tile_5.jpg /voc/SegmentationClass/tile_5.png"]
+    write(voc / "ImageSets/Segmentation/train.txt", "\r\n".join(lines))
+    assert names_of(voc, "train") == [f"tile_{number}" for number in range(6)]
+
+
 def test_a_set_without_its_photographs_is_told(voc: Path) -> None:
     """A folder that the layout needs and that is not there is named, and that it is to be added."""
     (voc / "JPEGImages").rename(voc / "elsewhere")
