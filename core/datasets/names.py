@@ -43,6 +43,15 @@ def read_names(path: Path, shown: str = "") -> Names:
     """One of the three kinds of file, told by what is in it. Raises InputError."""
     shown = shown or str(path)
     text = _text(path)
+    try:
+        return _names_in(text, shown)
+    except InputError as error:
+        if shown in error.what:
+            raise
+        raise InputError(f"{shown} cannot be used.", why=error.what, todo=error.todo) from error
+
+
+def _names_in(text: str, shown: str) -> Names:
     if text.lstrip().startswith("{"):
         classes = Classes.from_json(text)
         return Names(classes, shown, by_color(classes), painted=True)

@@ -75,7 +75,8 @@ def read_dataset(
     Raises InputError.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.", todo="Check the path.")
+        what = f"{folder} is no folder, and no zip." if folder.exists() else f"There is no folder {folder}."
+        raise InputError(what, todo="Check the path.")
     root, kind = find_root(folder)
     source = READERS[kind](root, splitting or Splitting())
     if classes is not None:

@@ -157,6 +157,8 @@ def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
         ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
         ("a:1,2,300", "'a:1,2,300'"),
         ("\n" * 2_000_000, "too large"),
+        ("a\n" * 255, r"labelmap\.txt cannot be used\. There are 255 class names"),
+        ("{", r"labelmap\.txt cannot be used\."),
     ],
 )
 def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -188,6 +190,8 @@ def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(InputError, match="There is no folder"):
         read_dataset(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"notes\.txt is no folder, and no zip"):
+        read_dataset(tmp_path / "notes.txt")
 
 
 def test_other_processes_find_the_same(voc: Path, checked: Checked) -> None:
