@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,12 @@ class Names:
     colors: Mapping[Color, int] = field(default_factory=dict)
     painted: bool = False
     palette: tuple[Color, ...] = ()
+
+    def in_own_colors(self, classes: Classes) -> Classes:
+        """These classes in the colours of the masks, where no file gives them others and the palette has enough."""
+        if self.painted or len(self.palette) < len(classes):
+            return classes
+        return replace(classes, colors=self.palette[: len(classes)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ def _look(judging: Judging, over_at_draw: bool) -> None:
         return
     known = f", {judging.remembered:,} of them known from before" if judging.remembered else ""
     failed = f", {judging.failed:,} failed" if judging.failed else ""
-    st.caption(
-        f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
-        f"in {times.duration(judging.seconds)}{known}{failed}."
-    )
-    _kept(judging)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
+            f"in {times.duration(judging.seconds)}{known}{failed}.",
+            width="content",
+        )
+        _kept(judging)
 
 
 def _kept(judging: Judging) -> None:

@@ -152,7 +152,8 @@ def _read(folder: Path, part: str, called: str = "") -> Labelled:
     source = read_dataset(folder, called=called)
     wanted: tuple[Split, ...] = (VALIDATION,) if part == "validation" else (VALIDATION, TRAIN)
     pairs, notes = pairs_of(source, wanted)
-    return Labelled(folder.name, pairs, source.names.classes, notes)
+    named = source.names.classes
+    return Labelled(folder.name, pairs, named and source.names.in_own_colors(named), notes)
 
 
 def _files(settings: Settings) -> Load | None:

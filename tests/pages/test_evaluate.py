@@ -100,6 +100,17 @@ def test_folder_is_judged(open_evaluate, shore, evaluate, read_texts):
     assert "2 of 2 photos" in read_texts(app)
 
 
+def test_classes_have_the_colours_of_the_set(open_evaluate, shore, evaluate):
+    """Names that the model does not know are shown in the colours of the set's own masks."""
+    (shore / "classes.txt").write_text("water\nearth\n")
+    for path in (shore / "SegmentationClass").iterdir():
+        image = Image.open(path)
+        image.putpalette([1, 2, 3, 200, 100, 50])
+        image.save(path)
+    app = evaluate(open_evaluate(shore))
+    assert app.session_state["_judging"].result.classes.colors == ((1, 2, 3), (200, 100, 50))
+
+
 def test_all_of_a_folder(open_evaluate, shore, evaluate, read_texts):
     """Asked for all of it, what was trained on is judged too."""
     app = open_evaluate(shore, part="All of it")
