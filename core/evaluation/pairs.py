@@ -220,9 +220,8 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
         raise InputError(
             f"The folder {folder} cannot be read.", why=f"{error.strerror}.", todo="Check its permissions."
         ) from error
-    return [
-        str(path) for path in entries if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    ]
+    wanted = (path for path in entries if path.suffix.lower() in suffixes and not path.name.startswith("."))
+    return [str(path) for path in wanted if not path.is_dir()]
 
 
 def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
