@@ -72,6 +72,17 @@ def merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> 
 
     Of a task with several annotations the last one counts. Where regions overlap, the smaller one does.
     """
+    try:
+        return _bring_together(folder, into, on_progress)
+    except OSError as error:
+        raise InputError(
+            f"What {folder} holds cannot be brought together in {into}.",
+            why=f"{error.strerror}.",
+            todo="Check that the files can be read, and that there is room.",
+        ) from error
+
+
+def _bring_together(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
     found = layers_in(folder)
     tasks = _last(found)
     classes, rest = _classes(folder, {layer.label for layers in tasks.values() for layer in layers})

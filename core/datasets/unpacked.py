@@ -16,11 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from core.datasets.archive import OnProgress, unpack
-from core.errors import CoreError
+from core.errors import CoreError, InputError
 from core.locks import locked
 
 PREFIX = "segdeck-set-"
 LOCK = "lock"
+ROOM = "Make room for temporary files, or unpack it yourself and give the folder."
 
 
 class Home:
@@ -55,8 +56,12 @@ class Unpacked(Home):
                 self.folder,
                 on_progress=on_progress,
             )
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, OSError):
+                raise InputError(
+                    f"{path.name} cannot be unpacked.", why=f"{error.strerror}.", todo=ROOM
+                ) from error
             raise
 
     @contextmanager

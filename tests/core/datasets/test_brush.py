@@ -120,6 +120,13 @@ def test_what_is_missing_is_told(export: Path, tmp_path: Path) -> None:
         merged(export, tmp_path / "set")
 
 
+def test_a_place_that_cannot_be_written_is_told(export: Path, tmp_path: Path) -> None:
+    """Where the copy cannot be made, the error says so and names both."""
+    write(tmp_path / "file", "x")
+    with pytest.raises(InputError, match=r"cannot be brought together in .*file/set\. Not a directory"):
+        merged(export, tmp_path / "file/set")
+
+
 def test_what_contradicts_itself_is_told(export: Path, tmp_path: Path) -> None:
     """Two photographs of one name, and regions of one task in two sizes, are not guessed about."""
     write(export / "more/yard.jpg", photo(5))
