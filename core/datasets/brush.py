@@ -47,7 +47,7 @@ class BrushError(InputError):
         super().__init__(
             f"{folder} holds a PNG for each brushed region: Label Studio's export of brush labels.",
             why="A data set has one mask a photograph.",
-            todo=f"Bring them together first: python cli.py dataset convert {folder}",
+            todo=f"The page Data sets brings them together, and so does: python cli.py dataset convert {folder}",
         )
 
 
