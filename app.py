@@ -96,6 +96,7 @@ class SandboxKeeper:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
+    from core.datasets.unpacked import close_all  # noqa: PLC0415  # as above
     from pages.parts import upstream  # noqa: PLC0415  # as above
 
     keeper = _keeper()
@@ -114,6 +115,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             yield
         finally:
             tasks.cancel_scope.cancel()
+            close_all()
             if keeper is not None:
                 keeper.stop()
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from weakref import WeakSet
 
 from core.datasets.archive import OnProgress, unpack
 from core.errors import CoreError, InputError
@@ -22,6 +23,9 @@ from core.locks import locked
 PREFIX = "segdeck-set-"
 LOCK = "lock"
 ROOM = "Make room for temporary files, or unpack it yourself and give the folder."
+
+
+_open: WeakSet[Home] = WeakSet()
 
 
 class Home:
@@ -33,6 +37,7 @@ class Home:
         self.path = Path(self._held.name)
         self._lock = (self.path / LOCK).open("wb")
         locked(self._lock.fileno())
+        _open.add(self)
 
     def close(self) -> None:
         """Remove it."""
@@ -75,6 +80,12 @@ class Unpacked(Home):
 
     def _told(self, text: str) -> str:
         return text.replace(str(self.folder), self.called)
+
+
+def close_all() -> None:
+    """Remove all of this process, which is about to end."""
+    for home in tuple(_open):
+        home.close()
 
 
 def sweep(place: Path | None = None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets.read import read_dataset
-from core.datasets.unpacked import LOCK, PREFIX, Unpacked, sweep
+from core.datasets.unpacked import LOCK, PREFIX, Unpacked, close_all, sweep
 from core.errors import InputError
 from core.locks import locked
 from tests.support.dataset import write
@@ -50,6 +50,14 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
         assert locked(file.fileno())
         sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", f"{PREFIX}file", f"{PREFIX}held"]
+
+
+def test_all_go_when_the_process_ends(tmp_path: Path) -> None:
+    """A server that is told to end removes what its visitors still hold; they may close it again."""
+    held = [Unpacked(zipped(tmp_path / "a.zip", {"a.txt": "a"})) for _ in range(2)]
+    close_all()
+    assert not any(one.folder.parent.exists() for one in held)
+    held[0].close()
 
 
 def test_a_zip_at_work_is_not_swept(tmp_path: Path) -> None:
