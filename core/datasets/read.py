@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 from PIL import Image
 
@@ -250,7 +251,7 @@ def _lines(path: Path) -> list[str]:
             f"The list {path} cannot be read.", why=f"{error}.", todo="Save it as UTF-8."
         ) from error
     names = [line.strip().removesuffix(" -1").removesuffix(" 1").strip() for line in lines]
-    return [stem(name) if name.lower().endswith(PHOTOS) else name for name in names if name]
+    return [stem(name) if name.lower().endswith(PHOTOS) else normalize("NFC", name) for name in names if name]
 
 
 def _read_folders(root: Path, splitting: Splitting) -> Source:

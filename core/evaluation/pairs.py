@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,8 @@ def names_in_list(text: str) -> list[str]:
     """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending, a mask or VOC's mark behind."""
     lines = [LIST_NAME.match(line.strip()) for line in text.splitlines()]
     names = [line[0] for line in lines if line and not line[0].startswith("#")]
-    return list(dict.fromkeys(_stem(name) if name.lower().endswith(PHOTOGRAPHS) else name for name in names))
+    bare = (_stem(name) if name.lower().endswith(PHOTOGRAPHS) else normalize("NFC", name) for name in names)
+    return list(dict.fromkeys(bare))
 
 
 def read_list(path: Path) -> list[str]:
@@ -238,7 +240,9 @@ def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
 
 
 def _stem(path: str) -> str:
-    return PurePosixPath(path.replace("\\", "/")).stem
+    return normalize(
+        "NFC", PurePosixPath(path.replace("\\", "/")).stem
+    )  # macOS writes accents in another way
 
 
 def _bare(stem: str) -> str:

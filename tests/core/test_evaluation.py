@@ -312,6 +312,12 @@ def test_no_pairs(photos, masks, only, reason):
         pair_up(photos, masks, only)
 
 
+def test_accents_pair_up_however_they_are_written():
+    """An accent that macOS decomposes and one that others write whole make the same name, in a list too."""
+    pairing = pair_up(["p/cafe\u0301.jpg"], ["m/caf\u00e9.png"], names_in_list("cafe\u0301\n"))
+    assert pairing.files == {"caf\u00e9": ("p/cafe\u0301.jpg", "m/caf\u00e9.png")}
+
+
 def test_list_of_names(tmp_path):
     """A list holds a name a line, with or without ending, empty lines and VOC's 1 and -1 left out, each once."""
     assert names_in_list("a\n\nb.jpg  1\nc -1\n# d\na\n2010.05_x\n") == ["a", "b", "c", "2010.05_x"]

@@ -176,6 +176,15 @@ def test_lists_may_hold_paths(voc: Path) -> None:
     assert names_of(voc, "train") == [f"tile_{number}" for number in range(6)]
 
 
+def test_accents_pair_up_however_they_are_written(voc: Path) -> None:
+    """macOS decomposes an accent in a file's name, others do not: it is the same name."""
+    (voc / "JPEGImages/tile_0.jpg").rename(voc / "JPEGImages/cafe\u0301.jpg")
+    (voc / "SegmentationClass/tile_0.png").rename(voc / "SegmentationClass/caf\u00e9.png")
+    write(voc / "ImageSets/Segmentation/train.txt", "cafe\u0301\ntile_1\n")
+    (found, _) = (one for one in read_dataset(voc).samples if one.split == "train")
+    assert (found.photo, found.mask) == ("JPEGImages/cafe\u0301.jpg", "SegmentationClass/caf\u00e9.png")
+
+
 def test_a_set_without_its_photographs_is_told(voc: Path) -> None:
     """A folder that the layout needs and that is not there is named, and that it is to be added."""
     (voc / "JPEGImages").rename(voc / "elsewhere")
