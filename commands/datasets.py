@@ -206,18 +206,15 @@ def _checked(
 
 
 def _check_objects(uri: str) -> LayoutReport:
-    """Raises InputError where a channel could not be listed."""
-    from core.channels import data_channels
-    from core.datasets.objects import check_listing
-
+    """Raises InputError for what is no address."""
     with connected() as clients:
-        from core.aws.training import list_channels
+        from core.aws.prefix import check_prefix
 
-        found = list_channels(clients, data_channels(uri))
-    for note in found.notes:
+        report, notes = check_prefix(clients, uri)
+    for note in notes:
         say(note)
     say("Only the names of the objects were looked at, not the pictures.")
-    return check_listing(uri, found.keys)
+    return report
 
 
 def _splitting(validation: float, seed: int) -> Splitting:
@@ -278,7 +275,7 @@ def _print_report(report: LayoutReport) -> None:
         print_table(f"Label map of {split}", rows)
     if report.problems:
         print_table("Problems", _problem_rows(report.problems))
-    print("A job can be trained on it." if report.usable else "A job would fail with it.")
+    print(report.verdict)
 
 
 def _class_rows(report: LayoutReport) -> list[dict[str, str]]:

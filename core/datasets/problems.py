@@ -105,6 +105,7 @@ RULES: dict[str, Rule] = {
     "not_listed": Rule("note", "Add their names to a list if they should take part."),
     "classes_unnamed": Rule("note", "Put a classes.txt beside the folders, a name a line, in order of the ids."),
     "channel": Rule("error", "Correct what stands in S3 below this address."),
+    "channel_unknown": Rule("error", "Check the address, and that it may be listed; a reason is told beside."),
 }  # fmt: skip
 """By code, in the order in which one would mend them."""
 

@@ -12,12 +12,10 @@ from typing import Any
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import execute
-from core.aws.training import list_channels
-from core.channels import data_channels
+from core.aws.prefix import check_prefix
 from core.datasets.brush import merge
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
-from core.datasets.objects import check_listing
 from core.datasets.read import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
@@ -66,8 +64,8 @@ class Desk:
         """An S3 prefix in channel layout."""
 
         def work(_: OnCount) -> Checked:
-            found = list_channels(clients(connection), data_channels(uri))
-            return Checked(check_listing(uri, found.keys), notes=found.notes)
+            report, notes = check_prefix(clients(connection), uri)
+            return Checked(report, notes=notes)
 
         self._begin(start("Listing", work))
 
