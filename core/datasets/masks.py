@@ -100,10 +100,11 @@ def _by_palette(
     It says so where a file tells the colours of the classes, and each that occurs is one of them, and stands in the
     palette once.
     """
-    flat = image.getpalette() if image.mode == "P" else None
-    if not flat or not colors.told:
+    if not colors.told or image.palette is None:
         return indices, "index"
-    palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+    kind, raw = image.palette.getdata()  # `getpalette` would decode the pixels, a second time
+    flat = list(raw) if kind == "RGB" else image.getpalette() or []
+    palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=False))
     used = np.flatnonzero(pixel_counts(indices)).tolist()
     known, times = dict(colors.pairs), Counter(palette)
     table = np.arange(256, dtype=np.uint8)
