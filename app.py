@@ -96,6 +96,7 @@ class SandboxKeeper:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
+    from core.datasets.unpacked import close_all  # noqa: PLC0415  # as above
     from pages.parts import upstream  # noqa: PLC0415  # as above
 
     keeper = _keeper()
@@ -105,6 +106,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
                 upstream.register(keeper.start)
                 starting.start_soon(to_thread.run_sync, keeper.bring_up)
             starting.start_soon(to_thread.run_sync, _import_what_is_slow)
+            starting.start_soon(to_thread.run_sync, _clear_up)
         _spare_the_collector()
         _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
         if keeper is not None:
@@ -113,6 +115,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             yield
         finally:
             tasks.cancel_scope.cancel()
+            close_all()
             if keeper is not None:
                 keeper.stop()
 
@@ -129,6 +132,13 @@ def _keeper() -> SandboxKeeper | None:
 def _import_what_is_slow() -> None:
     for name in WARM:
         importlib.import_module(name)
+
+
+def _clear_up() -> None:
+    """Remove what an earlier dashboard left that was killed."""
+    from core.datasets.unpacked import sweep  # noqa: PLC0415  # as above
+
+    sweep()
 
 
 def _spare_the_collector() -> None:

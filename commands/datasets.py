@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,7 +68,7 @@ def check(
             report = _check_objects(place)
         else:
             with _opened(place) as folder:
-                _, report = _checked(folder, _splitting(validation, seed), classes)
+                _, report = _checked(folder, place, _splitting(validation, seed), classes)
         if as_json:
             print_json(**report.to_dict())
         else:
@@ -99,7 +98,7 @@ def convert(
         from core.datasets.convert import convert as carry_out_conversion
         from core.datasets.convert import plan_conversion
 
-        source, report = _checked(folder, _splitting(validation, seed), classes)
+        source, report = _checked(folder, place, _splitting(validation, seed), classes)
         _say_problems(report)
         plan = plan_conversion(source, report, out or _beside(Path(place)))
         if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
@@ -135,7 +134,7 @@ def upload(
         from core.plans import plan_upload
 
         splitting = _splitting(validation, seed)
-        source, report = _checked(folder, splitting, classes)
+        source, report = _checked(folder, place, splitting, classes)
         _say_problems(report)
         with connected() as clients:
             from core.aws.execute import execute
@@ -163,40 +162,59 @@ def _opened(place: str) -> Iterator[Path]:
     """The folder, or that which a zip is unpacked into for the length of this call."""
     path = Path(place).expanduser()
     if path.suffix.lower() != ".zip" or not path.is_file():
-        yield path
+        with _whole(path) as whole:
+            yield whole
         return
-    from core.datasets.archive import unpack
+    from core.datasets.unpacked import Unpacked
 
-    with tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
-        into = Path(folder, re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
-        with _counting(f"Unpacking {path.name}") as tell:
-            unpack(path, into, on_progress=tell)
-        yield into
+    with _counting(f"Unpacking {path.name}") as tell:
+        unpacked = Unpacked(path, on_progress=tell)
+    with closing(unpacked), unpacked.named(), _whole(unpacked.folder) as whole:
+        yield whole
 
 
-def _checked(folder: Path, splitting: Splitting, classes: Path | None) -> tuple[Source, LayoutReport]:
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """The folder, or, for the length of this call, that in which its brush labels are brought together."""
+    from core.datasets.read import holds_brush_labels
+
+    if not folder.is_dir() or not holds_brush_labels(folder):
+        yield folder
+        return
+    from core.datasets.brush import merge
+    from core.datasets.unpacked import Home
+
+    with closing(Home()) as home:
+        with _counting("Bringing together") as tell:
+            said = merge(folder, home.path / "set", tell)
+        for line in said:
+            say(line)
+        yield home.path / "set"
+
+
+def _checked(
+    folder: Path, place: str, splitting: Splitting, classes: Path | None
+) -> tuple[Source, LayoutReport]:
     from core.datasets.check import check as look
     from core.datasets.check import processes
     from core.datasets.read import read_dataset
 
-    source = read_dataset(folder, splitting=splitting, classes=classes)
+    called = str(Path(place).expanduser())
+    source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with processes() as executor, _counting("Checking") as tell:
         return source, look(source, executor, on_progress=tell)
 
 
 def _check_objects(uri: str) -> LayoutReport:
-    """Raises InputError where a channel could not be listed."""
-    from core.channels import data_channels
-    from core.datasets.objects import check_listing
-
+    """Raises InputError for what is no address."""
     with connected() as clients:
-        from core.aws.training import list_channels
+        from core.aws.prefix import check_prefix
 
-        found = list_channels(clients, data_channels(uri))
-    for note in found.notes:
+        report, notes = check_prefix(clients, uri)
+    for note in notes:
         say(note)
     say("Only the names of the objects were looked at, not the pictures.")
-    return check_listing(uri, found.keys)
+    return report
 
 
 def _splitting(validation: float, seed: int) -> Splitting:
@@ -257,7 +275,7 @@ def _print_report(report: LayoutReport) -> None:
         print_table(f"Label map of {split}", rows)
     if report.problems:
         print_table("Problems", _problem_rows(report.problems))
-    print("A job can be trained on it." if report.usable else "A job would fail with it.")
+    print(report.verdict)
 
 
 def _class_rows(report: LayoutReport) -> list[dict[str, str]]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from core.datasets.source import Names
     from core.endpoints import Serving
     from core.evaluation.pairs import Pair
-    from core.evaluation.run import Outcome, Task
+    from core.evaluation.run import Failure, Outcome, Task
     from core.evaluation.store import Store
     from core.evaluation.verdict import Evaluation
 
@@ -194,12 +194,7 @@ def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as
         if out is not None:
             say(f"The report is {out / 'report.html'}.")
     failures = [failure for outcome in run.outcomes for failure in outcome.failures]
-    for failure in failures:
-        error = failure.error
-        parts = (
-            (error.what, error.why, error.todo) if isinstance(error, InputError | AwsError) else (f"{error}",)
-        )
-        print_error(*parts, where=f"{failure.name}{f' at {failure.endpoint}' if failure.endpoint else ''}")
+    _print_failures(failures)
     if run.stopped:
         kept = " The same command goes on from there." if out is not None else ""
         say(f"Stopped. {len(run.outcomes)} of {total} photos are done.{kept}")
@@ -207,6 +202,22 @@ def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as
     if failures:
         say(f"{len({failure.name for failure in failures})} of {total} photos failed.")
         raise typer.Exit(FAILED)
+
+
+def _print_failures(failures: Sequence[Failure]) -> None:
+    """Each reason once, with the photos that it is of."""
+    from core.datasets.problems import few
+
+    where: dict[tuple[str, ...], list[str]] = {}
+    for failure in failures:
+        error = failure.error
+        parts: tuple[str, ...] = (f"{error}",)
+        if isinstance(error, InputError | AwsError):
+            parts = (error.what, error.why, error.todo)
+        place = f"{failure.name}{f' at {failure.endpoint}' if failure.endpoint else ''}"
+        where.setdefault(parts, []).append(place)
+    for parts, places in where.items():
+        print_error(*parts, where=few(sorted(places)))
 
 
 def _print(found: Evaluation, as_json: bool) -> None:

@@ -54,6 +54,9 @@ TURNS = {
 }
 """EXIF's `Orientation` -> what makes the picture upright (Exif 2.3, tag 274)."""
 
+LYING = (5, 6, 7, 8)
+"""Those that swap width and height."""
+
 SIGNATURES = {
     b"%PDF": "a PDF",
     b"PK\x03\x04": "a zip archive",
@@ -76,7 +79,7 @@ class Photo:
     format: the file's format in Pillow's words, such as `JPEG`.
     mode:   the file's kind of pixel in Pillow's words, such as `CMYK`.
     jpeg:   the file's own bytes where they are an upright RGB JPEG, which an endpoint takes as it is; else None.
-    turned: whether the file holds it otherwise than upright.
+    orientation: EXIF's, 1 to 8: how the file holds it; 1 is upright.
     """
 
     name: str
@@ -84,7 +87,12 @@ class Photo:
     format: str
     mode: str
     jpeg: bytes | None
-    turned: bool = False
+    orientation: int = UPRIGHT
+
+    @property
+    def turned(self) -> bool:
+        """Whether the file holds it otherwise than upright."""
+        return self.orientation != UPRIGHT
 
     @property
     def height(self) -> int:
@@ -138,7 +146,8 @@ def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo
     _check_single(image, name)
     form, mode = image.format or "", image.mode
     _load(image, name)
-    turn = TURNS.get(_orientation(image))
+    orientation = _orientation(image)
+    turn = TURNS.get(orientation)
     own_bytes = data if (form, mode, turn) == ("JPEG", "RGB", None) else None
     try:
         upright = image if turn is None else image.transpose(turn)
@@ -146,7 +155,7 @@ def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo
     except Exception as error:
         raise _damaged(name, error) from error
     rgb.info = {}  # what is made of the photograph must not carry its place and time
-    return Photo(name, rgb, form, mode, own_bytes, turned=turn is not None)
+    return Photo(name, rgb, form, mode, own_bytes, orientation)
 
 
 def encode(
@@ -243,6 +252,26 @@ def open_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArra
     values = np.asarray(image, np.uint8)
     # Pillow spreads greys of 2 and 4 bits over 0 to 255; the ids are the numbers before that.
     return values if depth >= 8 else values // np.uint8(255 // ((1 << depth) - 1))
+
+
+def drawn_lying(mask: tuple[int, int], photo: tuple[int, int], orientation: int) -> bool:
+    """Whether a mask fits its photograph as that is stored, and not upright.
+
+    mask, photo: (width, height), that of the photo upright. Programs that do not know EXIF's orientation draw so.
+    """
+    return orientation in LYING and mask == photo[::-1] != photo
+
+
+def turned_upright(labels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """A mask that was drawn on a photograph as it is stored, (H, W) uint8, turned as the photograph is."""
+    turn = TURNS.get(orientation)
+    return labels if turn is None else np.asarray(Image.fromarray(labels).transpose(turn))
+
+
+def as_seen(labels: NDArray[np.uint8], photo: Photo) -> NDArray[np.uint8]:
+    """A mask of this photograph, upright, wherever its sides tell that it was drawn on the one that is stored."""
+    lying = drawn_lying((labels.shape[1], labels.shape[0]), photo.image.size, photo.orientation)
+    return turned_upright(labels, photo.orientation) if lying else labels
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -347,7 +376,7 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
         return UPRIGHT  # the pixels are whole: a broken note about them is no reason to refuse them
-    return value if isinstance(value, int) else UPRIGHT
+    return value if value in TURNS else UPRIGHT
 
 
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from core.errors import InputError, SettingsError
+from core.locks import locked
 from core.plans import Plan, StepState
 
 MAX_ENTRIES = 500
@@ -27,9 +27,6 @@ MAX_ENTRIES = 500
 
 INSTANT = 0.01
 """Seconds between two looks at a lock."""
-
-BEYOND = 1 << 30
-"""Where Windows locks a byte, which nobody could then read: behind all lines."""
 
 Outcome = Literal["under way", "cut", "done", "failed", "cleaned up", "left"]
 """Of a plan: somebody is at it; its process died; carried out; a step failed; undone since; left as it is."""
@@ -159,7 +156,7 @@ class Journal:
 def _held(file: int) -> Iterator[None]:
     """Who only looks holds it for an instant, so we wait."""
     try:
-        while not _locked(file):
+        while not locked(file):
             time.sleep(INSTANT)
         yield
     finally:
@@ -168,24 +165,7 @@ def _held(file: int) -> Iterator[None]:
 
 def _is_held(path: Path) -> bool:
     with path.open("rb") as file:
-        return not _locked(file.fileno(), shared=True)
-
-
-def _locked(file: int, *, shared: bool = False) -> bool:
-    """Whether the lock is ours now; not where it is another's. shared: who only looks disturbs nobody who looks."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - only Windows has it
-
-            os.lseek(file, BEYOND, os.SEEK_SET)
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 - Windows has none
-
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+        return not locked(file.fileno(), shared=True)
 
 
 def _read(path: Path, *, looked: bool = False) -> Entry | None:

@@ -169,7 +169,8 @@ def plan_stop(job: TrainingJob) -> Plan:
 
 def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
     """Bring a data set into S3. Check it first, and pass on what that warns of."""
-    what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {order.folder} to {order.uri}."
+    source = order.called or order.folder
+    what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {source} to {order.uri}."
     replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
     call = ApiCall("s3", "PutObjects", order.to_params(), what)
     undo = f"delete the objects under {order.uri}; the files here are only read."

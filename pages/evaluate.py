@@ -72,9 +72,8 @@ def _start(connection: Connection, settings: Settings, chosen: Judged, load: Loa
     classes, said = classes_of(asked, found.classes)
     task = Task(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
     store = judging.store_for(settings, connection, [one.name for one in asked])
-    state.judge(
-        judging.start(task, store, found.title, partial(job_scores, clients(connection), chosen.servings))
-    )
+    jobs = partial(job_scores, clients(connection), chosen.servings)
+    state.judge(judging.start(task, store, found.title, jobs, found.home))
 
 
 main()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import cli
 from sandbox.server import Sandbox
-from tests.support.dataset import CAMVID, digests, ids, indexed, make_voc, photo, write
+from tests.support.dataset import CAMVID, digests, ids, indexed, make_brushed, make_voc, photo, write
 
 BUCKET = "cli-datasets"
 Run = Callable[..., Result]
@@ -59,6 +59,24 @@ def test_a_check_tells_of_classes_and_problems(run: Run, voc: Path) -> None:
     assert bad.exit_code == 1
     assert "class_out_of_range" in bad.stdout
     assert "SegmentationClass/tile_3.png" in bad.stdout
+
+
+def test_brush_labels_are_brought_together(run: Run, tmp_path: Path) -> None:
+    """Label Studio's export of a PNG a region is checked and converted as the set that it becomes, from a zip too."""
+    root = make_brushed(tmp_path / "brushed")
+    before = digests(root)
+    with zipfile.ZipFile(tmp_path / "brushed.zip", "w") as archive:
+        for path in root.iterdir():
+            archive.write(path, path.name)
+    for place in (root, tmp_path / "brushed.zip"):
+        found = run("check", place)
+        assert found.exit_code == 0, found.stderr
+        assert "8 PNGs were brought together" in found.stderr
+        assert f"folders: {place}" in found.stdout
+        made = run("convert", place, "--out", tmp_path / f"out-{place.suffix}", "--yes")
+        assert made.exit_code == 0, made.stderr
+        assert json.loads(run("check", tmp_path / f"out-{place.suffix}", "--json").stdout)["num_classes"] == 3
+    assert digests(root) == before
 
 
 def test_a_check_as_json_has_every_problem(run: Run, voc: Path) -> None:

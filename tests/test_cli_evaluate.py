@@ -169,14 +169,22 @@ def test_failures(run, street, given, tmp_path):
     assert found["failed"][0]["name"] == "a"
 
 
+def test_a_folder_is_no_photo(run, street, given):
+    """A folder whose name ends as a photo's does is passed over."""
+    (given[1] / "more.jpg").mkdir()
+    result = run("evaluate", "--endpoint", street, *given)
+    assert result.exit_code == 0, result.stderr
+    assert "more" not in result.stderr
+
+
 def test_nothing_can_be_judged(run, street, given, tmp_path):
-    """Where every photo fails there are no numbers, and each reason is told."""
+    """Where every photo fails there are no numbers, and each reason is told once, with the photos that it is of."""
     for name in "ab":
         (tmp_path / "masks" / f"{name}.png").write_bytes(png(ANSWER + 9))
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 1
     assert not result.stdout
-    assert result.stderr.count("holds the class 9, 10, 11, and there are 3 classes") == 2
+    assert result.stderr.count("a, b: The truth holds the class 9, 10, 11, and there are 3 classes") == 1
 
 
 @pytest.mark.parametrize(

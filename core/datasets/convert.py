@@ -17,19 +17,18 @@ from typing import Any, Literal
 
 from core.classes import Classes
 from core.datasets.check import OnProgress, chunks, in_parallel
-from core.datasets.look import Colors
-from core.datasets.masks import read_ids
+from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.export import unique_stems
-from core.image import encode, open_photo
+from core.image import UPRIGHT, encode, open_photo, turned_upright
 from core.render.masks import mask_png
 
-ABOUT_PHOTOS = ("photo_not_jpeg", "photo_turned")
-ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth")
+ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
+ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
 UNBOUNDED = 1 << 40
 QUALITY = 95
 
@@ -38,12 +37,18 @@ Made = Literal["copied", "written anew"]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What becomes of one pair. name: its new one. photo, mask: whether the files are copied or written anew."""
+    """What becomes of one pair.
+
+    name:        its new one.
+    photo, mask: whether the files are copied or written anew.
+    lying:       whether the mask is turned as its photograph is.
+    """
 
     sample: Sample
     name: str
     photo: Made
     mask: Made
+    lying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +75,12 @@ class Conversion:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "from": str(self.source.root),
+            "from": self.source.called,
             "to": str(self.out),
             "pairs": {split: sum(pair.sample.split == split for pair in self.pairs) for split in SPLITS},
             "photographs_written_anew": sum(pair.photo == "written anew" for pair in self.pairs),
             "masks_written_anew": sum(pair.mask == "written anew" for pair in self.pairs),
+            "masks_turned": sum(pair.lying for pair in self.pairs),
             "renamed": self.renamed,
             "left_out": list(self.left_out),
             "num_classes": len(self.classes),
@@ -89,12 +95,14 @@ class Conversion:
         said = self.to_dict()
         train, validation = said["pairs"].values()
         lines = [
-            f"Plan: convert {self.source.root}",
+            f"Plan: convert {self.source.called}",
             f"Into: {self.out}",
             f"Pairs: {train:,} for training, {validation:,} for validation, {len(self.classes)} classes",
             f"Photographs made JPEG or turned upright: {said['photographs_written_anew']:,}; the others are copied",
             f"Masks made 8-bit PNGs of class ids: {said['masks_written_anew']:,}; the others are copied",
         ]
+        if said["masks_turned"]:
+            lines.append(f"Masks turned as their photographs are: {said['masks_turned']:,}")
         if self.renamed:
             shown = few([f"{old} -> {new}" for old, new in self.renamed.items()])
             lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
@@ -122,6 +130,7 @@ def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversi
             "written anew"
             if sample.split in source.label_maps
             else _made(codes.get(sample.mask, set()), ABOUT_MASKS),
+            "mask_lying" in codes.get(sample.mask, set()),
         )
         for sample, name in zip(whole, safe_names(whole), strict=True)
     ]
@@ -187,14 +196,18 @@ def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors:
     for pair in pairs:
         split = pair.sample.split
         photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
-        data = photo.read_bytes()
+        data, orientation = photo.read_bytes(), UPRIGHT
         if pair.photo == "written anew":
             image = open_photo(data, pair.sample.photo)
-            data = encode(image, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body
+            data, orientation = (
+                encode(image, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body,
+                image.orientation,
+            )
         (part / split / f"{pair.name}.jpg").write_bytes(data)
         data = mask.read_bytes()
         if pair.mask == "written anew":
             ids = read_ids(data, pair.sample.mask, colors)
+            ids = turned_upright(ids, orientation) if pair.lying else ids
             data = mask_png(tables[split][ids] if split in tables else ids, classes.table())
         (part / f"{split}_annotation" / f"{pair.name}.png").write_bytes(data)
     return len(pairs)

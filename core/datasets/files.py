@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from unicodedata import normalize
 
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import TRAIN, Sample, Split, Splitting
@@ -32,9 +33,10 @@ def files_below(folder: Path, suffixes: tuple[str, ...] = ()) -> list[str]:
 
 
 def stem(path: str) -> str:
-    """A path without its ending."""
+    """A path without its ending. Accents are written in one way: macOS has another in the names of files."""
     head, dot, tail = path.rpartition(".")
-    return head if dot and "/" not in tail and head and not head.endswith("/") else path
+    bare = head if dot and "/" not in tail and head and not head.endswith("/") else path
+    return normalize("NFC", bare)
 
 
 def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[DataProblem]]:
@@ -118,8 +120,9 @@ def _counts(name: str) -> bool:
 
 
 def _unreadable(error: OSError) -> None:
+    gone = isinstance(error, FileNotFoundError)
     raise InputError(
         f"The folder {error.filename} cannot be read.",
         why=f"{error.strerror}.",
-        todo="Check its permissions.",
+        todo="Add it: the set is not whole without." if gone else "Check its permissions.",
     ) from error

@@ -4,7 +4,10 @@
      "job-ref-metadata": {"type": "groundtruth/semantic-segmentation",
                           "internal-color-map": {"0": {"class-name": "road", "hex-color": "#ff0000"}}}}
 
-A file is found by the end of its address: s3://b/photos/a.jpg is photos/a.jpg below the folder, or a.jpg.
+A file is found by the end of its address: s3://b/photos/a.jpg is photos/a.jpg below the folder, or a.jpg. The names
+of masks hold a time, whose colons become underscores on Windows and in many a zip.
+
+After an adjustment job a line holds the first label and the adjusted one: the newest counts.
 """
 
 from __future__ import annotations
@@ -49,11 +52,11 @@ def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
         by_name.setdefault(file.rpartition("/")[2], []).append(file)
     samples: list[Sample] = []
     problems: list[DataProblem] = []
-    names = Names(None)
+    rows: dict[int, Mapping[str, Any]] = {}
     taken: dict[str, int] = {}
     for number, row in _rows(path, shown):
         photo_uri, mask_uri, metadata = _attributes(row, shown, number)
-        names = names if names.classes else _names(metadata, shown)
+        _gather(rows, metadata, shown, number)
         photo, mask = _local(photo_uri, by_name), _local(mask_uri, by_name)
         problems += _missing("photo_missing", photo, photo_uri, shown, number)
         problems += _missing("mask_missing", mask, mask_uri, shown, number)
@@ -61,7 +64,7 @@ def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
         taken[name] = taken.get(name, 0) + 1
         unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
         samples.append(Sample(unique, "train", photo, mask))
-    return Manifest(tuple(samples), names, tuple(problems))
+    return Manifest(tuple(samples), _names(rows, shown), tuple(problems))
 
 
 def _rows(path: Path, shown: str) -> list[tuple[int, Mapping[str, Any]]]:
@@ -94,7 +97,10 @@ def _wrong(shown: str, number: int, why: str) -> InputError:
 def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, str, Mapping[str, Any]]:
     """The photograph's address, the mask's (empty where none was made), and what stands about it."""
     refs = [name for name in row if name.endswith("-ref") and name != "source-ref"]
-    about = {name: row.get(f"{name}-metadata") or {} for name in refs}
+    about = {
+        name: row.get(f"{name}-metadata") or row.get(f"{name.removesuffix('-ref')}-metadata") or {}
+        for name in refs
+    }
     ours = [name for name in refs if "semantic-segmentation" in str(about[name].get("type", ""))]
     if not refs:
         failed = [
@@ -103,16 +109,29 @@ def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, s
         if not failed:
             raise _wrong(shown, number, 'No attribute but "source-ref" ends in "-ref".')
         return row["source-ref"], "", {}
-    chosen = (ours or refs)[0]
+    chosen = max(reversed(ours or refs), key=lambda name: str(about[name].get("creation-date", "")))
     return row["source-ref"], str(row[chosen]), about[chosen]
 
 
-def _names(metadata: Mapping[str, Any], shown: str) -> Names:
-    """The classes by `internal-color-map`, whose keys are the ids."""
-    rows = metadata.get("internal-color-map")
-    if not isinstance(rows, dict) or not all(key.isdigit() for key in rows):
-        return Names(None)
-    found = {int(key): row for key, row in rows.items() if isinstance(row, dict)}
+def _gather(rows: dict[int, Mapping[str, Any]], metadata: Mapping[str, Any], shown: str, number: int) -> None:
+    """Add what the `internal-color-map` of a line tells, whose keys are the ids: it may not know every class."""
+    told = metadata.get("internal-color-map")
+    if not isinstance(told, dict) or not all(key.isdigit() for key in told):
+        return
+    for key, row in told.items():
+        if isinstance(row, dict):
+            first = rows.setdefault(int(key), row)
+            if _told(first) != _told(row):
+                why = f"It says that {key} is {_told(row)}; another line says {_told(first)}."
+                raise _wrong(shown, number, why)
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return f"{row.get('class-name')} in {str(row.get('hex-color')).lower()}"
+
+
+def _names(found: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
+    """The classes, by id."""
     count = max((number for number in found if number != IGNORE), default=-1) + 1
     if not 1 <= count <= MAX_CLASSES:
         return Names(None)
@@ -139,6 +158,8 @@ def _color(text: str) -> Color | None:
 
 def _local(uri: str, by_name: Mapping[str, Sequence[str]]) -> str:
     """The file whose path has most in common with the end of the address; empty where there is none."""
+    if uri.rpartition("/")[2] not in by_name:
+        uri = uri.replace(":", "_")
     parts = uri.split("/")
 
     def common(path: str) -> int:

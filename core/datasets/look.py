@@ -12,20 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from core.classes import Color
-from core.datasets.masks import UNKNOWN_COLOR, MaskKind, header, mask_kind, read_ids, unknown_colors
+from core.datasets.masks import (
+    UNKNOWN_COLOR,
+    Colors,
+    MaskKind,
+    Told,
+    header,
+    mask_kind,
+    read_mask,
+    unknown_colors,
+)
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
-from core.image import Photo, open_photo
+from core.image import LYING, UPRIGHT, Photo, drawn_lying, open_photo
 from core.render.legend import pixel_counts
+from core.wire.source import counted
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
-Colors = tuple[tuple[Color, int], ...]
 Values = tuple[bytes, tuple[int, ...]]
 """The pixel values of a mask, and how many pixels have each."""
 
 NO_VALUES: Values = b"", ()
+
+LOOK_AT_IT = (
+    "Look at the pair. Where the two fit, a converted copy has it right. Where not, the mask was drawn on the "
+    "photograph as it is stored: take the note away, for example with exiftool -n -Orientation=1 FILE."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +61,22 @@ class PairFacts:
     problems: tuple[DataProblem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A readable photograph. size: (width, height) upright, in pixels; orientation: EXIF's."""
+
+    size: tuple[int, int]
+    orientation: int = UPRIGHT
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """(width, height) as it is stored."""
+        return self.size[::-1] if self.orientation in LYING else self.size
+
+
+UNSEEN = _Seen((0, 0))
+
+
 class _FaultError(Exception):
     """A problem after which nothing more can be said of a file."""
 
@@ -67,17 +96,18 @@ def look_at(root: Path, samples: Sequence[Sample], colors: Colors) -> list[PairF
 def look_at_one(root: Path, sample: Sample, colors: Colors) -> PairFacts:
     """Read both files whole. What is wrong with them is not raised: it becomes a problem."""
     problems: list[DataProblem] = []
-    size, digest, found = (0, 0), b"", NO_VALUES
+    seen, digest, found = UNSEEN, b"", NO_VALUES
     if sample.photo:
-        size, digest = _photo(root, sample.photo, problems)
+        seen, digest = _photo(root, sample.photo, problems)
     if sample.mask:
-        found = _mask(root, sample.mask, colors, size, problems)
+        found, mask_size = _mask(root, sample.mask, colors, problems)
+        problems += _together(sample, seen, mask_size)
     problems += [_odd(path) for path in (sample.photo, sample.mask) if ODD.search(_last(path))]
-    return PairFacts(sample, *size, digest, *found, tuple(problems))
+    return PairFacts(sample, *seen.size, digest, *found, tuple(problems))
 
 
-def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[tuple[int, int], bytes]:
-    """Width and height, and the digest of its bytes."""
+def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[_Seen, bytes]:
+    """How it is seen, and the digest of its bytes."""
     digest = b""
     try:
         data = _read(root / path, "photo_unreadable")
@@ -85,9 +115,9 @@ def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[tuple[in
         photo = _opened(data, path)
     except _FaultError as fault:
         problems.append(fault.at(path))
-        return (0, 0), digest
+        return UNSEEN, digest
     problems += _form(photo, path)
-    return (photo.width, photo.height), digest
+    return _Seen((photo.width, photo.height), photo.orientation), digest
 
 
 def _opened(data: bytes, path: str) -> Photo:
@@ -104,37 +134,62 @@ def _form(photo: Photo, path: str) -> list[DataProblem]:
         return [problem("photo_not_jpeg", path, f"The photograph is {photo.format}.")]
     if not path.lower().endswith((".jpg", ".jpeg")):
         return [problem("photo_not_jpeg", path, "It is a JPEG whose name does not end in .jpg.")]
-    if photo.turned:
-        message = "It is stored turned, with a note (EXIF orientation) on how to show it upright."
-        return [problem("photo_turned", path, message)]
+    if photo.mode not in ("RGB", "L"):
+        return [problem("photo_not_rgb", path, f"Its pixels are {photo.mode}.")]
     return []
 
 
 def _mask(
-    root: Path, path: str, colors: Colors, size: tuple[int, int], problems: list[DataProblem]
-) -> Values:
-    """size: of the photograph, (width, height) in pixels; zeros where it is not known."""
+    root: Path, path: str, colors: Colors, problems: list[DataProblem]
+) -> tuple[Values, tuple[int, int]]:
+    """What is in it, and its (width, height) in pixels; zeros where it cannot be read."""
     try:
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
-        ids = _ids(data, path, kind, colors)
-        if kind == "colors":
+        ids, told = _ids(data, path, kind, colors)
+        if told == "color":
             _check_colors(data, ids)
     except _FaultError as fault:
         problems.append(fault.at(path))
-        return NO_VALUES
-    problems += _mask_form(kind, form, path, png_depth(data))
-    height, width = ids.shape
-    if size not in ((0, 0), (width, height)):
-        message = f"The mask is {width} x {height} pixels, its photograph {size[0]} x {size[1]}."
-        problems.append(problem("sizes_differ", path, message))
+        return NO_VALUES, (0, 0)
+    problems += _mask_form(told, kind, form, path, png_depth(data))
     counts = pixel_counts(ids)
     values = np.flatnonzero(counts)
-    return values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())
+    return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), (ids.shape[1], ids.shape[0])
+
+
+def _together(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> list[DataProblem]:
+    """Whether the mask fits the photograph, upright and as it is stored. mask: (width, height), zeros: not known."""
+    turned = [_turned(sample, seen, mask)] if seen.orientation != UPRIGHT else []
+    if not all(seen.size) or not all(mask) or mask == seen.size:
+        return turned
+    said = f"The mask is {_by(mask)} pixels, its photograph {_by(seen.size)}"
+    if not drawn_lying(mask, seen.size, seen.orientation):
+        return [*turned, problem("sizes_differ", sample.mask, f"{said}.")]
+    why = f"{said} upright: it was drawn on the photograph as it is stored (EXIF orientation {seen.orientation})."
+    return [*turned, problem("mask_lying", sample.mask, why)]
+
+
+def _turned(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> DataProblem:
+    """A job sees the photograph as it is stored: a mask for the upright one fits it only by chance of its sides."""
+    said = f"It is stored turned: EXIF orientation {seen.orientation} says how to show it upright"
+    if seen.stored == seen.size == mask:
+        message = f"{said}. Its mask has the size of both, so whether it fits is for you to see."
+        return problem("photo_turned", sample.photo, message, todo=LOOK_AT_IT)
+    if mask == seen.size:
+        message = f"{said}. It is stored as {_by(seen.stored)} pixels, and its mask is {_by(mask)}."
+        return problem("photo_turned", sample.photo, message, severity="error")
+    return problem("photo_turned", sample.photo, f"{said}.")
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     """What its pixels are, and Pillow's name of the file's format."""
+    if not data:
+        raise _FaultError("mask_unreadable", "The file is empty.")
     try:
         image = header(data)
     except UnidentifiedImageError as error:  # its text names an object in memory
@@ -148,9 +203,9 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     return mask_kind(image), form
 
 
-def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> NDArray[np.uint8]:
+def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
     try:
-        return read_ids(data, path, colors)
+        return read_mask(data, path, colors)
     except ImageError as error:
         if kind == "16 bit" and not is_cut(data):
             todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."
@@ -166,15 +221,27 @@ def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
         raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
 
 
-def _mask_form(kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+def _mask_form(told: Told, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+    if told == "palette":
+        return [
+            problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
+        ]
+    if told == "grey":
+        return [
+            problem(
+                "mask_rgb",
+                path,
+                "The mask has several channels, all of the same greys: those are taken for ids.",
+            )
+        ]
     if kind == "colors":
         return [problem("mask_rgb", path, "The mask is in colour; each colour is that of a class.")]
     if kind == "16 bit":
         return [problem("mask_16bit", path, "The mask has 16 bits a pixel.")]
     if form != "PNG" or not path.lower().endswith(".png"):
         return [problem("mask_not_png", path, f"The mask is {form}, under the name {_last(path)}.")]
-    if depth in (2, 4):
-        return [problem("mask_low_depth", path, f"It is a grey PNG of {depth} bits a pixel.")]
+    if depth in (1, 2, 4):
+        return [problem("mask_low_depth", path, f"It is a grey PNG of {counted(depth, 'bit')} a pixel.")]
     return []
 
 

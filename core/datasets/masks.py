@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -13,13 +15,26 @@ from PIL import Image
 from core.classes import Color
 from core.errors import ImageError
 from core.image import MAX_PIXELS, open_mask
+from core.render.legend import pixel_counts
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
+
+Told = Literal["index", "palette", "color", "grey"]
+"""What of a mask's pixels says the class: their own number; the colour that a palette gives it, where that is another
+class's; the colour itself; or, where a mask in colour is all grey, how bright it is."""
 
 UNKNOWN_COLOR = 254
 """The id of a colour that nobody named: never a class, as there are at most 254."""
 
 LOSSY = ("JPEG", "WEBP", "MPO")
+
+
+@dataclass(frozen=True, slots=True)
+class Colors:
+    """What colours mean in masks. pairs: colour -> class id, sorted; told: whether a file of names says so."""
+
+    pairs: tuple[tuple[Color, int], ...] = ()
+    told: bool = False
 
 
 def mask_kind(image: Image.Image) -> MaskKind:
@@ -39,16 +54,21 @@ def header(data: bytes) -> Image.Image:
     return image
 
 
-def read_ids(data: bytes, name: str, colors: tuple[tuple[Color, int], ...]) -> NDArray[np.uint8]:
-    """Class ids as they stand, (H, W) uint8; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
+def read_ids(data: bytes, name: str, colors: Colors) -> NDArray[np.uint8]:
+    """Class ids, (H, W) uint8; see `read_mask`."""
+    return read_mask(data, name, colors)[0]
 
-    colors: colour -> id, as sorted pairs. Raises ImageError for what holds no ids.
+
+def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+    """Class ids, (H, W) uint8, and what tells them; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
+
+    Raises ImageError for what holds no ids.
     """
     try:
         image = header(data)
         kind = mask_kind(image)
         if kind == "ids":
-            return open_mask(data, name)
+            return _by_palette(image, open_mask(data, name), colors)
         values = np.asarray(image if kind == "16 bit" else image.convert("RGB"))
     except ImageError:
         raise
@@ -57,10 +77,44 @@ def read_ids(data: bytes, name: str, colors: tuple[tuple[Color, int], ...]) -> N
     if kind == "lossy":
         raise ImageError(f"{name} is {image.format}, which blurs class ids.")
     if kind == "colors":
-        return color_table(colors)[packed(values)]
+        return _by_color(values, colors)
     if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
         raise ImageError(f"{name} holds the value {int(values.max())}; 8 bits hold up to 255.")
-    return values.astype(np.uint8)
+    return values.astype(np.uint8), "index"
+
+
+def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+    """pixels: (H, W, 3) uint8. Greys are ids where no colour says otherwise: programs save three channels of them."""
+    ids, grey = color_table(colors)[packed(pixels)], pixels[..., 0]
+    unknown = ids == UNKNOWN_COLOR
+    if unknown.any() and (pixels == pixels[..., :1]).all() and (unknown | (ids == grey)).all():
+        return grey, "grey"
+    return ids, "color"
+
+
+def _by_palette(
+    image: Image.Image, indices: NDArray[np.uint8], colors: Colors
+) -> tuple[NDArray[np.uint8], Told]:
+    """Programs that save colours in few bytes number them as they please: then the palette says what is meant.
+
+    It says so where a file tells the colours of the classes, and each that occurs is one of them, and stands in the
+    palette once.
+    """
+    if not colors.told or image.palette is None:
+        return indices, "index"
+    kind, raw = image.palette.getdata()  # `getpalette` would decode the pixels, a second time
+    flat = list(raw) if kind == "RGB" else image.getpalette() or []
+    palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=False))
+    used = np.flatnonzero(pixel_counts(indices)).tolist()
+    known, times = dict(colors.pairs), Counter(palette)
+    table = np.arange(256, dtype=np.uint8)
+    for index in used:
+        color = palette[index] if index < len(palette) else None
+        if color not in known or times[color] > 1:
+            return indices, "index"
+        table[index] = known[color]
+    differs = bool((table[used] != used).any())
+    return (table[indices], "palette") if differs else (indices, "index")
 
 
 def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -74,10 +128,10 @@ def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 @lru_cache(maxsize=1)
-def color_table(colors: tuple[tuple[Color, int], ...]) -> NDArray[np.uint8]:
+def color_table(colors: Colors) -> NDArray[np.uint8]:
     """The id of each of the 16,777,216 colours, uint8. One look-up a pixel, where a search would take a sort."""
     table = np.full(1 << 24, UNKNOWN_COLOR, np.uint8)
-    for (red, green, blue), number in colors:
+    for (red, green, blue), number in colors.pairs:
         table[red << 16 | green << 8 | blue] = number
     return table
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.classes import IGNORE, Classes, Color, voc_colors
+from core.datasets.masks import Colors
 from core.datasets.source import Names
 from core.errors import InputError
 
@@ -42,6 +43,15 @@ def read_names(path: Path, shown: str = "") -> Names:
     """One of the three kinds of file, told by what is in it. Raises InputError."""
     shown = shown or str(path)
     text = _text(path)
+    try:
+        return _names_in(text, shown)
+    except InputError as error:
+        if shown in error.what:
+            raise
+        raise InputError(f"{shown} cannot be used.", why=error.what, todo=error.todo) from error
+
+
+def _names_in(text: str, shown: str) -> Names:
     if text.lstrip().startswith("{"):
         classes = Classes.from_json(text)
         return Names(classes, shown, by_color(classes), painted=True)
@@ -59,14 +69,14 @@ def by_color(classes: Classes) -> dict[Color, int]:
     return {VOC_BORDER: IGNORE, **{color: place for place, color in enumerate(classes.colors)}}
 
 
-def mask_colors(names: Names) -> tuple[tuple[Color, int], ...]:
-    """What colours mean in an RGB mask, as sorted pairs: by a file, else by other masks' palette, else as VOC's."""
+def mask_colors(names: Names) -> Colors:
+    """What colours mean: by a file, else by other masks' palette, else as VOC's."""
     found = names.colors
     if not found and names.palette:
         found = _by_palette(names.palette, len(names.classes) if names.classes else None)
     elif not found and names.classes:
         found = by_color(names.classes)
-    return tuple(sorted(found.items()))
+    return Colors(tuple(sorted(found.items())), names.painted)
 
 
 def _by_palette(palette: Sequence[Color], count: int | None) -> dict[Color, int]:

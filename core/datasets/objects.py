@@ -17,7 +17,9 @@ def check_listing(
 ) -> LayoutReport:
     """No picture is read, so nothing is said of sizes, class ids and damage.
 
-    base: the S3 prefix. listing: channel -> keys below its URI. classes: those of the `classes.json` beside them.
+    base:    the S3 prefix.
+    listing: channel -> keys below its URI, of those that could be listed.
+    classes: those of the `classes.json` beside them.
     """
     channels = data_channels(base)
     uris = {channel.name: channel.uri for channel in channels}
@@ -27,6 +29,8 @@ def check_listing(
     ]
     for name, keys in listing.items():
         problems += _odd(uris[name], keys)
+    unknown = "Its objects could not be listed, so nothing is known of them."
+    problems += [problem("channel_unknown", uris[name], unknown) for name in uris if name not in listing]
     return LayoutReport(
         kind="s3 channels",
         root=base,

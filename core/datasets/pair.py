@@ -7,7 +7,7 @@ from core.datasets.masks import read_ids
 from core.datasets.names import mask_colors
 from core.datasets.source import Sample, Source
 from core.errors import ImageError
-from core.image import Photo, open_photo
+from core.image import Photo, as_seen, open_photo
 from core.segmentation import Segmentation
 
 
@@ -20,7 +20,7 @@ def read_pair(source: Source, sample: Sample, classes: Classes | None) -> tuple[
     ids = read_ids(_read(source, sample.mask, sample.name), sample.mask, mask_colors(source.names))
     label_map = source.label_maps.get(sample.split)
     labels = ids if label_map is None else label_map.table()[ids]
-    return photo, Segmentation(labels, None, None, classes or Classes.numbered(1))
+    return photo, Segmentation(as_seen(labels, photo), None, None, classes or Classes.numbered(1))
 
 
 def stamp(source: Source, sample: Sample) -> tuple[int, ...]:

@@ -58,13 +58,16 @@ RULES: dict[str, Rule] = {
     "mask_unreadable": Rule("error", COPY_AGAIN),
     "mask_truncated": Rule("error", COPY_AGAIN),
     "photo_not_jpeg": Rule("error", f"The algorithm takes JPEG alone. {CONVERT}", fixable=True),
+    "photo_not_rgb": Rule("warning", f"Readers disagree about such colours. {CONVERT}", fixable=True),
     "photo_turned": Rule("warning", f"A model sees it as it is stored. {CONVERT}", fixable=True),
+    "mask_lying": Rule("error", f"Shown upright, the two would not meet. {CONVERT}", fixable=True),
     "sizes_differ": Rule("error", "Export the mask again at the photograph's size, or take the pair out."),
     "mask_not_png": Rule("error", f"The algorithm takes PNG masks alone. {CONVERT}", fixable=True),
     "mask_lossy": Rule(
         "error", "JPEG and WebP blur class ids. Export the mask again from its source as PNG."
     ),
     "mask_rgb": Rule("error", f"A mask holds class ids, not colours. {CONVERT}", fixable=True),
+    "mask_index": Rule("error", f"A job takes the indices for class ids. {CONVERT}", fixable=True),
     "color_unknown": Rule(
         "error", "Name the colour in labelmap.txt, a line each: NAME:RED,GREEN,BLUE; void is for pixels to ignore."
     ),
@@ -96,9 +99,13 @@ RULES: dict[str, Rule] = {
         "error", f"What becomes of 255 under a scale is not documented. {CONVERT}", fixable=True
     ),
     "split_empty": Rule("error", "Give photographs and masks for training and for validation."),
+    "list_missing": Rule(
+        "warning", "Add the list if there is one. Another share of validation or seed divides otherwise."
+    ),
     "not_listed": Rule("note", "Add their names to a list if they should take part."),
     "classes_unnamed": Rule("note", "Put a classes.txt beside the folders, a name a line, in order of the ids."),
     "channel": Rule("error", "Correct what stands in S3 below this address."),
+    "channel_unknown": Rule("error", "Check the address, and that it may be listed; a reason is told beside."),
 }  # fmt: skip
 """By code, in the order in which one would mend them."""
 

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 from PIL import Image
 
 from core.classes import Color
 from core.datasets import ground_truth
+from core.datasets.brush import NAME, BrushError, layers_in
 from core.datasets.files import (
     MASKS,
     PHOTOS,
@@ -63,20 +65,25 @@ WANTED = (
 )
 
 
-def read_dataset(folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None) -> Source:
+def read_dataset(
+    folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None, called: str = ""
+) -> Source:
     """Find out what the folder is, and read it.
 
     splitting: how to divide a set that has no lists. classes: a file of class names, instead of the set's own.
+    called: what a person calls the folder, such as the zip that it was unpacked from; else its path.
 
     Raises InputError.
     """
     if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}.", todo="Check the path.")
+        what = f"{folder} is no folder, and no zip." if folder.exists() else f"There is no folder {folder}."
+        raise InputError(what, todo="Check the path.")
     root, kind = find_root(folder)
     source = READERS[kind](root, splitting or Splitting())
     if classes is not None:
         source = replace(source, names=read_names(classes))
-    return replace(source, names=replace(source.names, palette=_palette(source)))
+    shown = f"{called or folder}{str(root).removeprefix(str(folder))}"
+    return replace(source, names=replace(source.names, palette=_palette(source)), called=shown)
 
 
 def find_root(folder: Path) -> tuple[Path, Kind]:
@@ -84,14 +91,33 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
     root = folder
     for _ in range(DEPTH):
         kind = _kind(root)
+        if kind == "folders" and _is_brushed(root / _folder(root, MASK_FOLDERS)):
+            break
         if kind is not None:
             return root, kind
         below = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         if len(below) != 1:
             break
         root = below[0]
+    if layers_in(folder):
+        raise BrushError(folder)
     names = few(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+
+
+def holds_brush_labels(folder: Path) -> bool:
+    """Whether it is not yet a data set, but PNGs of Label Studio, which `core.datasets.brush` brings together."""
+    try:
+        find_root(folder)
+    except BrushError:
+        return True
+    except (InputError, OSError):  # what `read_dataset` tells
+        return False
+    return False
+
+
+def _is_brushed(masks: Path) -> bool:
+    return any(NAME.fullmatch(path.name) for path in islice(masks.iterdir(), PALETTE_TRIES))
 
 
 def _palette(source: Source) -> tuple[Color, ...]:
@@ -177,12 +203,32 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
     problems = []
     for list_name, path in (told if _tells(told) else lists).items():
         split = LIST_SPLITS.get(list_name, "train")
-        for name in _lines(path):
+        for line in _lines(path):
+            name = _named(line, whole)
             if name in names and _tells(told):
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
             names.setdefault(name, split)
-    return (names if _tells(told) else divided(names, names.keys() & whole, splitting)), problems
+    if _tells(told):
+        return names, problems
+    drawn = divided(names, names.keys() & whole, splitting)
+    return drawn, [*problems, *(_one_list(path, drawn, splitting) for path in told.values())]
+
+
+def _one_list(path: Path, drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
+    other = "validation" if LIST_SPLITS[path.stem.lower()] == "train" else "training"
+    count = sum(split == "validation" for split in drawn.values())
+    message = (
+        f"{path.name} is there, and no list of {other}, which a job needs too: {count:,} of the {len(drawn):,} names "
+        f"were drawn for validation (share {splitting.validation:g}, seed {splitting.seed})."
+    )
+    return problem("list_missing", LISTS, message)
+
+
+def _named(line: str, whole: Set[str]) -> str:
+    """A line as it stands; where no pair is called so, the first file's name in it: some lists hold paths of both."""
+    name = stem((line.split() or [line])[0].rpartition("/")[2])
+    return line if line in whole or name not in whole else name
 
 
 def _tells(lists: Mapping[str, Path]) -> bool:
@@ -205,7 +251,7 @@ def _lines(path: Path) -> list[str]:
             f"The list {path} cannot be read.", why=f"{error}.", todo="Save it as UTF-8."
         ) from error
     names = [line.strip().removesuffix(" -1").removesuffix(" 1").strip() for line in lines]
-    return [stem(name) if name.lower().endswith(PHOTOS) else name for name in names if name]
+    return [stem(name) if name.lower().endswith(PHOTOS) else normalize("NFC", name) for name in names if name]
 
 
 def _read_folders(root: Path, splitting: Splitting) -> Source:

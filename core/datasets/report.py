@@ -56,6 +56,13 @@ class LayoutReport:
         return not any(one.is_error for one in self.problems)
 
     @property
+    def verdict(self) -> str:
+        """The same in words."""
+        if any(one.code == "channel_unknown" for one in self.problems):
+            return "Whether a job can be trained on it is not known: not every channel could be listed."
+        return "A job can be trained on it." if self.usable else "A job would fail with it."
+
+    @property
     def pairs(self) -> int:
         """Photographs of training and validation together."""
         return sum(self.counts.get(split, 0) for split in SPLITS)

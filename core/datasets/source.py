@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -55,12 +55,19 @@ class Names:
     painted: bool = False
     palette: tuple[Color, ...] = ()
 
+    def in_own_colors(self, classes: Classes) -> Classes:
+        """These classes in the colours of the masks, where no file gives them others and the palette has enough."""
+        if self.painted or len(self.palette) < len(classes):
+            return classes
+        return replace(classes, colors=self.palette[: len(classes)])
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A data set, read but for its pictures.
 
     root:       the folder that all paths are below.
+    called:     what a person calls it: where it lies, or the zip that it came in.
     label_maps: by split; empty: class ids stand in the masks as they are.
     problems:   what was found while reading.
     """
@@ -71,6 +78,7 @@ class Source:
     names: Names
     label_maps: Mapping[Split, LabelMap] = field(default_factory=dict)
     problems: tuple[DataProblem, ...] = ()
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)

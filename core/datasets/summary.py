@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +37,7 @@ def summed(source: Source, facts: Sequence[PairFacts]) -> LayoutReport:
     ]
     return LayoutReport(
         kind=source.kind,
-        root=str(source.root),
+        root=source.called,
         counts=_counts(source.samples),
         classes=classes,
         named=source.names.classes is not None,
@@ -103,8 +102,7 @@ def _classes(source: Source, ids: Sequence[int]) -> Classes | None:
         if not ids or max(ids) >= MAX_CLASSES:
             return None
         found = Classes.for_count(max(ids) + 1)
-    palette = () if source.names.painted else source.names.palette
-    return replace(found, colors=palette[: len(found)]) if len(palette) >= len(found) else found
+    return source.names.in_own_colors(found)
 
 
 def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:

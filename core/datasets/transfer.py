@@ -54,7 +54,7 @@ class Item:
 class UploadOrder:
     """A data set to upload.
 
-    folder:           the set's root.
+    folder:           the set's root; called: what a person calls it, see Source.
     bucket, prefix:   where to; the prefix ends in `/` or is empty.
     validation, seed: how a set without lists is divided.
     classes:          the text of classes.json; empty: it is not written.
@@ -71,6 +71,7 @@ class UploadOrder:
     files: int
     size: int
     overwrite: bool
+    called: str = ""
 
     @property
     def uri(self) -> str:
@@ -100,7 +101,7 @@ def order_upload(
     wrong = [one for one in report.problems if one.is_error]
     if wrong:
         raise InputError(
-            f"{source.root} is not uploaded: a job would fail with it.",
+            f"{source.called} is not uploaded: a job would fail with it.",
             why=f"{len(wrong):,} errors, the first: {wrong[0].path}: {wrong[0].message}",
             todo="Convert it first, which mends what can be mended."
             if any(one.fixable for one in wrong)
@@ -108,7 +109,7 @@ def order_upload(
         )
     if source.label_maps:
         raise InputError(
-            f"{source.root} is not uploaded: its masks need a label map.",
+            f"{source.called} is not uploaded: its masks need a label map.",
             why="A job that is launched from here is not given one.",
             todo="Convert it first, which works the label map into the masks.",
         )
@@ -125,6 +126,7 @@ def order_upload(
         len(found),
         size,
         overwrite,
+        source.called,
     )
 
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
-from core.datasets.masks import UNKNOWN_COLOR, header, mask_kind, read_ids
+from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
@@ -109,7 +110,8 @@ def names_in_list(text: str) -> list[str]:
     """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending, a mask or VOC's mark behind."""
     lines = [LIST_NAME.match(line.strip()) for line in text.splitlines()]
     names = [line[0] for line in lines if line and not line[0].startswith("#")]
-    return list(dict.fromkeys(_stem(name) if name.lower().endswith(PHOTOGRAPHS) else name for name in names))
+    bare = (_stem(name) if name.lower().endswith(PHOTOGRAPHS) else normalize("NFC", name) for name in names)
+    return list(dict.fromkeys(bare))
 
 
 def read_list(path: Path) -> list[str]:
@@ -137,7 +139,7 @@ def pairs_of(source: Source, splits: Sequence[Split] = (VALIDATION,)) -> tuple[l
         lacking += len(samples) - len(whole)
     if not pairs:
         raise InputError(
-            f"There is no photo with a mask for {' or '.join(splits)} in {printable(str(source.root))}.",
+            f"There is no photo with a mask for {' or '.join(splits)} in {printable(source.called)}.",
             todo="Check the lists and folders of the data set.",
         )
     notes = (f"{counted(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()
@@ -182,12 +184,12 @@ def is_mask(file: Given) -> bool:
 
 def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids:
     """What reads class ids out of a mask. names: which colour is which class, for masks in colour."""
-    colors = tuple(sorted(names.colors.items())) if names is not None else ()
+    colors = Colors(tuple(sorted(names.colors.items())), names.painted) if names is not None else Colors()
     table = None if label_map is None else label_map.table()
 
     def ids(data: bytes, name: str) -> NDArray[np.uint8]:
-        found = open_mask(data, name) if not colors else read_ids(data, name, colors)
-        if colors and (found == UNKNOWN_COLOR).any():
+        found = open_mask(data, name) if not colors.pairs else read_ids(data, name, colors)
+        if colors.pairs and (found == UNKNOWN_COLOR).any():
             raise ImageError(
                 f"{name} has pixels of a colour that no class has.",
                 todo="Name every colour in the file of class names; what is called void or ignore does not count.",
@@ -220,9 +222,8 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
         raise InputError(
             f"The folder {folder} cannot be read.", why=f"{error.strerror}.", todo="Check its permissions."
         ) from error
-    return [
-        str(path) for path in entries if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    ]
+    wanted = (path for path in entries if path.suffix.lower() in suffixes and not path.name.startswith("."))
+    return [str(path) for path in wanted if not path.is_dir()]
 
 
 def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
@@ -239,7 +240,9 @@ def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
 
 
 def _stem(path: str) -> str:
-    return PurePosixPath(path.replace("\\", "/")).stem
+    return normalize(
+        "NFC", PurePosixPath(path.replace("\\", "/")).stem
+    )  # macOS writes accents in another way
 
 
 def _bare(stem: str) -> str:

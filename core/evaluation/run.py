@@ -14,7 +14,7 @@ from core.classes import MAX_CLASSES, Classes
 from core.errors import InputError
 from core.evaluation.pairs import Pair
 from core.evaluation.store import Judged, Store
-from core.image import FIT, Photo, encode, open_photo, resize_labels
+from core.image import FIT, Photo, as_seen, encode, open_photo, resize_labels
 from core.inference import Invoke, segment
 from core.scores import BAND, confusion, in_band
 
@@ -125,7 +125,8 @@ def read_pair(pair: Pair) -> Opened:
             why=f"{error.strerror or error}.",
             todo="Check that both are files you may read.",
         ) from error
-    photo, truth = open_photo(data, pair.photo), pair.ids(mask, pair.mask)
+    photo = open_photo(data, pair.photo)
+    truth = as_seen(pair.ids(mask, pair.mask), photo)
     if truth.shape != (photo.height, photo.width):
         raise _other_size(pair, photo, truth)
     return Opened(pair, data, photo, truth)
@@ -185,15 +186,9 @@ def _ask(opened: Opened, asked: Asked, store: Store, key: str, fit: Size) -> Jud
 
 
 def _other_size(pair: Pair, photo: Photo, truth: NDArray[np.uint8]) -> InputError:
-    turned = truth.shape == (photo.width, photo.height)
-    why = (
-        "The photo is stored lying and marked to be shown upright; the mask was drawn on the lying one."
-        if turned
-        else "A mask says of each pixel of its photo what it is."
-    )
     return InputError(
         f"{pair.mask} is {truth.shape[1]} x {truth.shape[0]} pixels, "
         f"and its photo {pair.photo} is {photo.width} x {photo.height}.",
-        why=why,
+        why="A mask says of each pixel of its photo what it is.",
         todo="Scale the mask to its photo by nearest neighbour, or take it from the set.",
     )

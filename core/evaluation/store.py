@@ -10,6 +10,7 @@ Lines are only ever added. One that was cut by the machine's end is passed over,
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,8 +104,7 @@ class Store:
                 self._check_free()
             (folder / PREDICTED).mkdir(parents=True, exist_ok=True)
             self._found = self._read() if resumed else {}
-            if not resumed:
-                self._append(HEAD)
+            self._append()
         except OSError as error:
             raise InputError(
                 f"The folder {folder} cannot be used.",
@@ -123,6 +123,8 @@ class Store:
     def add(self, judged: Judged, predicted: NDArray[np.uint8], classes: Classes) -> None:
         """Keep the mask, then the line: a line without its mask is never there."""
         data = mask_png(predicted, classes.table())
+        with self._lock:
+            (self.folder / PREDICTED).mkdir(exist_ok=True)  # somebody may have forgotten all meanwhile
         write_new(self._mask(judged.key), data, overwrite=True)
         with self._lock:
             self._append(asdict(judged))
@@ -135,6 +137,21 @@ class Store:
             return open_mask(path.read_bytes(), path.name)
         except OSError as error:
             raise InputError(f"The mask {path} is gone.", todo="Evaluate again.") from error
+
+    def forget(self) -> None:
+        """Remove every answer: the next evaluation asks for each again. Raises InputError where that fails."""
+        with self._lock:
+            self._found.clear()
+            try:
+                if (self.folder / PREDICTED).exists():
+                    shutil.rmtree(self.folder / PREDICTED)
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"The answers in {self.folder} cannot be removed.",
+                    why=f"{error.strerror or error}.",
+                    todo="Remove the folder by hand.",
+                ) from error
 
     def _check_free(self) -> None:
         for name in (PREDICTED, *FILES):
@@ -170,9 +187,10 @@ class Store:
             found[judged.key] = judged
         return found
 
-    def _append(self, row: Mapping[str, Any]) -> None:
+    def _append(self, *rows: Mapping[str, Any]) -> None:
         with self._path.open("ab") as stream:
-            stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            for row in rows if stream.tell() else (HEAD, *rows):
+                stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

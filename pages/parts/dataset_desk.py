@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,15 +12,14 @@ from typing import Any
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import execute
-from core.aws.training import list_channels
-from core.channels import data_channels
-from core.datasets.archive import unpack
+from core.aws.prefix import check_prefix
+from core.datasets.brush import merge
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
-from core.datasets.objects import check_listing
-from core.datasets.read import read_dataset
+from core.datasets.read import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
+from core.datasets.unpacked import Home, Unpacked
 from core.plans import Plan
 from pages.parts.background import OnCount, Task, start
 
@@ -32,14 +29,14 @@ class Checked:
     """A set and what was found in it.
 
     source: None for a set that lies in S3, whose pictures were not read.
-    home:   what a zip was unpacked into; it goes with this.
-    notes:  what was not looked at.
+    home:   what a zip was unpacked into, or brush labels were brought together in; it goes with this.
+    notes:  what was not looked at, and what was decided.
     """
 
     report: LayoutReport
     source: Source | None = None
     splitting: Splitting = field(default_factory=Splitting)
-    home: tempfile.TemporaryDirectory[str] | None = None
+    home: Home | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -67,8 +64,8 @@ class Desk:
         """An S3 prefix in channel layout."""
 
         def work(_: OnCount) -> Checked:
-            found = list_channels(clients(connection), data_channels(uri))
-            return Checked(check_listing(uri, found.keys), notes=found.notes)
+            report, notes = check_prefix(clients(connection), uri)
+            return Checked(report, notes=notes)
 
         self._begin(start("Listing", work))
 
@@ -106,25 +103,29 @@ def _check_zip(
     path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, tell: OnCount
 ) -> Checked:
     """data: of a zip that was dropped; None: it lies at the path."""
-    home = tempfile.TemporaryDirectory(prefix="segdeck-")
-    into = Path(home.name, re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
-    if data is not None:
-        path = Path(home.name, "dropped.zip")
-        path.write_bytes(data)
-    unpack(path, into, on_progress=tell)
-    return _check(into, splitting, classes, home, tell)
+    home = Unpacked(path, data=data, on_progress=tell)
+    with home.named():
+        return _check(home.folder, splitting, classes, home, tell)
 
 
 def _check(
     folder: Path,
     splitting: Splitting,
     classes: Path | None,
-    home: tempfile.TemporaryDirectory[str] | None,
+    zipped: Unpacked | None,
     tell: OnCount,
 ) -> Checked:
-    source = read_dataset(folder, splitting=splitting, classes=classes)
+    home: Home | None = zipped
+    notes: tuple[str, ...] = ()
+    called = zipped.called if zipped else str(folder)
+    if folder.is_dir() and holds_brush_labels(folder):
+        home = home or Home()
+        whole = home.path / "merged" / folder.name
+        notes = merge(folder, whole, tell)
+        folder = whole
+    source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with _threads() as executor:
-        return Checked(check(source, executor, on_progress=tell), source, splitting, home)
+        return Checked(check(source, executor, on_progress=tell), source, splitting, home, notes)
 
 
 @contextmanager

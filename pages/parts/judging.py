@@ -6,6 +6,7 @@ The page starts it, looks at it, and never waits. Nothing in its thread may touc
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -15,11 +16,15 @@ from pathlib import Path
 from threading import Thread
 
 from core.aws.connection import Connection
+from core.datasets.unpacked import Unpacked
 from core.errors import InputError
 from core.evaluation.run import Outcome, Task, evaluate
 from core.evaluation.store import Store
 from core.evaluation.verdict import Evaluation, JobScore, judge
 from core.settings import Settings
+
+MOST_KEPT = 20
+"""Endpoints, or pairs of two, whose answers are kept: those that were evaluated last."""
 
 Jobs = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
 """See `core.aws.evaluation.job_scores`."""
@@ -30,12 +35,14 @@ class Judging:
     """One evaluation. Written by its thread, read by the page.
 
     title:    what is judged, for a person.
+    home:     keeps what its pairs are read from on disk, where that came in a zip.
     stopping: set to True, no more photos are begun.
     """
 
     task: Task
     store: Store
     title: str
+    home: Unpacked | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     stopping: bool = False
     started: float = field(default_factory=time.monotonic)
@@ -77,9 +84,9 @@ class Judging:
         self.stopping = True
 
 
-def start(task: Task, store: Store, title: str, jobs: Jobs) -> Judging:
+def start(task: Task, store: Store, title: str, jobs: Jobs, home: Unpacked | None = None) -> Judging:
     """Begin it. jobs: asked in the background too."""
-    judging = Judging(task, store, title)
+    judging = Judging(task, store, title, home)
     # A daemon: the dashboard can be stopped while an endpoint thinks. What was answered is kept.
     Thread(target=_run, args=(judging, jobs), daemon=True, name="evaluation").start()
     return judging
@@ -92,7 +99,12 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
     )
     place = "\0".join((where, connection.region, *names))
     digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
-    return Store(folder_for(settings) / digest)
+    folder = folder_for(settings) / digest
+    store = Store(folder)
+    folder.touch()
+    for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return store
 
 
 def folder_for(settings: Settings) -> Path:

@@ -7,8 +7,8 @@ import time
 import streamlit as st
 
 from core.wire.source import counted
-from pages.parts import messages, times
-from pages.parts.judging import Judging
+from pages.parts import messages, state, times
+from pages.parts.judging import MOST_KEPT, Judging
 
 TICK = 0.5
 """Seconds between two looks."""
@@ -32,11 +32,25 @@ def _look(judging: Judging, over_at_draw: bool) -> None:
         return
     known = f", {judging.remembered:,} of them known from before" if judging.remembered else ""
     failed = f", {judging.failed:,} failed" if judging.failed else ""
-    st.caption(
-        f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
-        f"in {times.duration(judging.seconds)}{known}{failed}. Answers are kept in `{judging.store.folder}`: what is "
-        "there is not asked again."
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
+            f"in {times.duration(judging.seconds)}{known}{failed}.",
+            width="content",
+        )
+        _kept(judging)
+
+
+def _kept(judging: Judging) -> None:
+    """What lies on the disk, and the way to be rid of it."""
+    with st.popover(
+        f"{counted(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
+    ):
+        st.markdown(
+            f"Answers are kept in `{judging.store.folder}`: what is there is not asked, or billed, again. "
+            f"Those of the {MOST_KEPT} endpoints, or pairs of two, that were evaluated last stay."
+        )
+        st.button("Forget these answers", icon=":material/delete:", on_click=state.forget_answers)
 
 
 def _bar(judging: Judging, total: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,16 +12,15 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.evaluation import pairs_in_s3, validation_set
 from core.classes import Classes
-from core.datasets.archive import unpack
 from core.datasets.read import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
+from core.datasets.unpacked import Unpacked
 from core.endpoints import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
 from core.first_job import SANDBOX_DATA
 from core.settings import Settings
-from pages.parts import cached, judging, links, messages, state
-from pages.parts.work import digest
+from pages.parts import cached, links, messages, state
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -49,12 +48,18 @@ FOLDER_HELP = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """A set that can be judged. title: for a person. classes: its own names; None where it has none."""
+    """A set that can be judged.
+
+    title:   for a person.
+    classes: its own names; None where it has none.
+    home:    what a zip was unpacked into; it goes with this.
+    """
 
     title: str
     pairs: Sequence[Pair]
     classes: Classes | None
     notes: tuple[str, ...]
+    home: Unpacked | None = None
 
 
 Load = Callable[[], Labelled]
@@ -143,11 +148,12 @@ def _part() -> str:
     return str(found)
 
 
-def _read(folder: Path, part: str) -> Labelled:
-    source = read_dataset(folder)
+def _read(folder: Path, part: str, called: str = "") -> Labelled:
+    source = read_dataset(folder, called=called)
     wanted: tuple[Split, ...] = (VALIDATION,) if part == "validation" else (VALIDATION, TRAIN)
     pairs, notes = pairs_of(source, wanted)
-    return Labelled(folder.name, pairs, source.names.classes, notes)
+    named = source.names.classes
+    return Labelled(folder.name, pairs, named and source.names.in_own_colors(named), notes)
 
 
 def _files(settings: Settings) -> Load | None:
@@ -168,7 +174,7 @@ def _files(settings: Settings) -> Load | None:
     zips = [file for file in dropped if file.name.lower().endswith(".zip")]
     if zips and len(dropped) > 1:
         raise InputError("A zip and other files are two sets.", todo="Take one of them away.")
-    return (lambda: _unpacked(zips[0], settings)) if zips else (lambda: _given(dropped))
+    return (lambda: _unpacked(zips[0])) if zips else (lambda: _given(dropped))
 
 
 def _given(dropped: Sequence[UploadedFile]) -> Labelled:
@@ -176,20 +182,11 @@ def _given(dropped: Sequence[UploadedFile]) -> Labelled:
     return Labelled("the uploaded files", pairs, None, notes)
 
 
-def _unpacked(file: UploadedFile, settings: Settings) -> Labelled:
-    """The same zip is unpacked once; what it holds is read as a folder is."""
-    name = digest(file.getbuffer())
-    folder = judging.folder_for(settings) / "uploads" / name
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        packed = folder.with_suffix(".zip")
-        packed.write_bytes(file.getbuffer())
-        try:
-            unpack(packed, folder)
-        finally:
-            packed.unlink()
-    found = _read(folder, "all")
-    return Labelled(file.name, found.pairs, found.classes, found.notes)
+def _unpacked(file: UploadedFile) -> Labelled:
+    """What it holds is read as a folder is."""
+    home = Unpacked(Path(file.name), data=file.getvalue())
+    with home.named():
+        return replace(_read(home.folder, "all", file.name), title=file.name, home=home)
 
 
 def _s3(connection: Connection) -> Load | None:

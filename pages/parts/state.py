@@ -341,6 +341,12 @@ def judge(found: Judging) -> None:
     choose_cell(None)
 
 
+def forget_answers() -> None:
+    """Remove what this evaluation's endpoints answered so far, and the evaluation with it."""
+    if (found := st.session_state.pop(_JUDGING, None)) is not None:
+        found.store.forget()
+
+
 def judged_shown() -> str:
     """The name of the judged photo that is looked at; empty: the first."""
     return str(st.session_state.get(_JUDGED_SHOWN, ""))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.classes import MAX_CLASSES
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given
-from core.image import Photo, open_mask, open_photo, resize_labels
+from core.image import Photo, as_seen, open_mask, open_photo, resize_labels
 from core.render.difference import difference
 from core.scores import Scores, confusion, in_band, scores
 from pages.parts import cached, messages, state
@@ -85,7 +85,8 @@ def _frame(work: Work, result: Result, given: Given, kind: Kind) -> bytes:
 
 
 def _opened(work: Work, given: Given) -> tuple[Photo, NDArray[np.uint8]]:
-    photo, truth = open_photo(work.picture.read(), work.picture.name), open_mask(given.read(), given.name)
+    photo = open_photo(work.picture.read(), work.picture.name)
+    truth = as_seen(open_mask(given.read(), given.name), photo)
     if truth.shape != (photo.height, photo.width):
         raise InputError(
             f"{given.name} is {truth.shape[1]} x {truth.shape[0]} pixels, and its photo is "

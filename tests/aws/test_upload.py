@@ -19,16 +19,18 @@ import pytest
 from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
+from core.aws.prefix import check_prefix
 from core.aws.training import list_channels
-from core.aws.upload import Progress, Standing, is_same, upload
+from core.aws.upload import THREADS, Progress, Standing, is_same, upload
 from core.channels import data_channels
 from core.datasets.check import check
 from core.datasets.objects import check_listing
+from core.datasets.problems import counted
 from core.datasets.read import read_dataset
 from core.datasets.source import Splitting
 from core.datasets.transfer import UploadOrder, items, order_upload
 from core.plans import plan_upload
-from tests.support.dataset import digests, ids, indexed, make_voc, photo, write
+from tests.support.dataset import NAMES, digests, ids, indexed, make_voc, photo, write
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "sets"
@@ -287,6 +289,26 @@ def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, s3: 
     ]
 
 
+def test_a_prefix_brings_its_class_names(clients: Clients, order: Order) -> None:
+    """What was uploaded knows the names of its classes, which the launch of a job asks for."""
+    execute(clients, plan_upload(order("named")))
+    report, notes = check_prefix(clients, f"s3://{BUCKET}/named/")
+    assert (report.problems, notes) == ((), ())
+    assert report.classes is not None
+    assert report.classes.names == NAMES
+
+
+def test_a_prefix_that_cannot_be_listed_is_not_called_good(clients: Clients) -> None:
+    """Where a bucket is not there, no verdict is given: each channel is told as unknown, with the reason beside."""
+    report, notes = check_prefix(clients, "s3://nowhere-at-all/set/")
+    assert counted(report.problems) == {"channel_unknown": 4}
+    assert not report.usable
+    assert "is not known" in report.verdict
+    assert all("bucket does not exist" in note for note in notes)
+    with pytest.raises(errors.InputError, match="no address in S3"):
+        check_prefix(clients, "s3://")
+
+
 KILLED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -330,7 +352,8 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_sent_twice(
     outcome = execute(clients, plan_upload(made))
     second = puts()
     assert not {f"killed/{key}" for key in stood} & set(second)
-    assert len(second) == len(set(second)) == 2000 - len(stood)
+    # A file on its way when its sender was killed may arrive between the listing above and that of the second run.
+    assert 2000 - len(stood) - THREADS <= len(second) == len(set(second)) <= 2000 - len(stood)
     assert len(first) == len(set(first))
     assert outcome.done[0].answer["Sent"] == len(second)
     wanted = {

@@ -145,6 +145,17 @@ def test_mask_of_another_size_is_refused_unasked(tmp_path):
     assert model.calls == 0
 
 
+def test_truth_of_the_stored_photo_is_turned_with_it(tmp_path):
+    """A truth drawn on a photo as it is stored, which EXIF turns, is compared with what the upright photo gets."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # its left side is the upright one's top
+    file = io.BytesIO()
+    Image.new("RGB", (2, 4), (10, 10, 200)).save(file, "JPEG", exif=exif)
+    turned = replace(pair("a", 10, np.rot90(TRUTH)), read_photo=file.getvalue)
+    found = verdict_on([turned], [asked(Model(TRUTH.clip(0, 1)))], tmp_path).verdicts[0]
+    assert found.scores.pixel_accuracy == 1
+
+
 def test_truth_beyond_the_classes_is_refused_unasked(tmp_path):
     """A truth with a class that the model does not have is refused with both numbers, and is not paid for."""
     model = Model(TRUTH)
@@ -160,6 +171,18 @@ def test_unreadable_file(tmp_path):
         [replace(pair("a", 1), read_photo=gone.read_bytes)], [asked(Model(TRUTH))], tmp_path / "out"
     )
     assert "a.jpg or its mask cannot be read. No such file" in str(outcome.failures[0].error)
+
+
+def test_forgotten_answers_are_asked_for_again(tmp_path):
+    """Nothing of them stays; an evaluation that is under way meanwhile goes on, and what it keeps can be read."""
+    model, pairs = Model(TRUTH), [pair("a", 10), pair("b", 20)]
+    store = Store(tmp_path)
+    list(evaluate(Task(pairs[:1], [asked(model)], CLASSES), store))
+    other = Store(tmp_path)
+    store.forget()
+    assert (len(store), list(tmp_path.iterdir())) == (0, [])
+    list(evaluate(Task(pairs, [asked(model)], CLASSES), other))
+    assert (model.calls, len(Store(tmp_path))) == (3, 2)
 
 
 def test_stopping_keeps_what_is_done(tmp_path):
@@ -287,6 +310,12 @@ def test_no_pairs(photos, masks, only, reason):
     """What cannot be paired is told with the names at fault."""
     with pytest.raises(InputError, match=reason):
         pair_up(photos, masks, only)
+
+
+def test_accents_pair_up_however_they_are_written():
+    """An accent that macOS decomposes and one that others write whole make the same name, in a list too."""
+    pairing = pair_up(["p/cafe\u0301.jpg"], ["m/caf\u00e9.png"], names_in_list("cafe\u0301\n"))
+    assert pairing.files == {"caf\u00e9": ("p/cafe\u0301.jpg", "m/caf\u00e9.png")}
 
 
 def test_list_of_names(tmp_path):

@@ -19,7 +19,7 @@ from core.plans import plan_upload
 from pages.parts.background import start
 from sandbox.server import Sandbox
 from tests.support.dashboard import button, connection_of, open_page, plain_texts
-from tests.support.dataset import digests, ids, indexed, make_voc, photo, write
+from tests.support.dataset import digests, ids, indexed, make_brushed, make_voc, photo, write
 
 BUCKET = "page-datasets"
 OpenPage = Callable[..., AppTest]
@@ -126,6 +126,15 @@ def test_a_zip_is_dropped(page: OpenPage, voc: Path) -> None:
         app.file_uploader(key="dataset_zip").set_value(("set.zip", data.getvalue(), "application/zip")).run()
         button(app, "Check it").click().run()
         until(app, said)
+
+
+def test_brush_labels_are_brought_together(page: OpenPage, tmp_path: Path) -> None:
+    """Label Studio's export of a PNG a region is shown as the set that it becomes, with what was decided."""
+    root = make_brushed(tmp_path / "brushed")
+    app = checked(page(), root, "A mended copy")
+    assert "8 PNGs were brought together; unpainted pixels became background, class 0." in everything(app)
+    assert str(root) in everything(app)
+    assert field(app, "New folder").value.endswith("/brushed-channels")
 
 
 def test_a_copy_is_written_after_a_yes(page: OpenPage, voc: Path, tmp_path: Path) -> None:

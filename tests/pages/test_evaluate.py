@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -99,6 +100,17 @@ def test_folder_is_judged(open_evaluate, shore, evaluate, read_texts):
     assert "2 of 2 photos" in read_texts(app)
 
 
+def test_classes_have_the_colours_of_the_set(open_evaluate, shore, evaluate):
+    """Names that the model does not know are shown in the colours of the set's own masks."""
+    (shore / "classes.txt").write_text("water\nearth\n")
+    for path in (shore / "SegmentationClass").iterdir():
+        image = Image.open(path)
+        image.putpalette([1, 2, 3, 200, 100, 50])
+        image.save(path)
+    app = evaluate(open_evaluate(shore))
+    assert app.session_state["_judging"].result.classes.colors == ((1, 2, 3), (200, 100, 50))
+
+
 def test_all_of_a_folder(open_evaluate, shore, evaluate, read_texts):
     """Asked for all of it, what was trained on is judged too."""
     app = open_evaluate(shore, part="All of it")
@@ -114,6 +126,28 @@ def test_second_time_asks_nothing(open_evaluate, shore, evaluate, read_texts, fa
         evaluate(app)
     assert len(faults.hits) == 2
     assert "2 of them known from before" in read_texts(app)
+
+
+def test_kept_answers_can_be_forgotten(open_evaluate, shore, evaluate, tmp_path):
+    """How many answers are kept and where is said; once they are forgotten, nothing of them is on the disk."""
+    app = evaluate(open_evaluate(shore))
+    assert "2 kept answers" in [block.proto.popover.label for block in app.get("popover")]
+    (button,) = (one for one in app.button if one.label == "Forget these answers")
+    button.click().run()
+    assert not app.exception
+    assert not list((tmp_path / "state/evaluations").rglob("*.*"))
+    assert "Forget these answers" not in [one.label for one in app.button]
+
+
+def test_answers_of_the_last_endpoints_alone_are_kept(open_evaluate, shore, evaluate, tmp_path):
+    """Of many endpoints those evaluated last keep their answers; what is older goes when another is evaluated."""
+    for number in range(25):
+        folder = tmp_path / f"state/evaluations/{number:02}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    evaluate(open_evaluate(shore))
+    kept = sorted(path.name for path in (tmp_path / "state/evaluations").iterdir())
+    assert (len(kept), kept[0]) == (20, "06")
 
 
 def test_mistake_leads_to_its_photos(open_evaluate, shore, evaluate, read_texts):

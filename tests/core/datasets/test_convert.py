@@ -88,6 +88,7 @@ def test_everything_that_can_be_mended_is(
         "pairs": {"train": 6, "validation": 2},
         "photographs_written_anew": 2,
         "masks_written_anew": 2,
+        "masks_turned": 0,
         "renamed": {"ünser Dach": "_nser_Dach"},
         "left_out": [],
         "num_classes": 3,
@@ -101,6 +102,54 @@ def test_everything_that_can_be_mended_is(
         assert (image.format, image.size, image.getexif().get(0x0112)) == ("JPEG", (12, 8), None)
     assert checked(out).problems == ()
     assert digests(voc) == before
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_mask_of_the_stored_photograph_is_turned_with_it(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked, orientation: int
+) -> None:
+    """Where the mask was drawn on the lying photograph, each of its pixels stays on that of the photograph."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    marked = np.zeros((12, 8), np.uint8)
+    marked[:6, :4] = 1
+    stored = Image.fromarray(np.repeat(marked[..., None] * np.uint8(200), 3, axis=2))
+    write(voc / "JPEGImages/tile_0.jpg", encoded(stored, "JPEG", exif=exif, quality=95))
+    write(voc / "SegmentationClass/tile_0.png", indexed(marked))
+    plan = planned(voc, tmp_path / "out", threads)
+    assert plan.to_dict()["masks_turned"] == 1
+    assert "Masks turned as their photographs are: 1" in str(plan)
+    convert(plan, threads)
+    found = mask(tmp_path / "out/train_annotation/tile_0.png")
+    with Image.open(tmp_path / "out/train/tile_0.jpg") as image:
+        assert image.getexif().get(0x0112) is None
+        assert (np.asarray(image.convert("L")) > 100).tolist() == (found == 1).tolist()
+    assert found.sum() == 24
+    assert checked(tmp_path / "out").usable
+
+
+def test_colours_count_where_a_palette_numbers_them_otherwise(
+    voc: Path, tmp_path: Path, threads: Executor, checked: Checked
+) -> None:
+    """A mask saved by a program that numbers its colours as it pleases gets the ids of their classes."""
+    rows = zip(NAMES, COLORS, strict=True)
+    write(voc / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
+    image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
+    image.putpalette([part for place in (1, 2, 0) for part in COLORS[place]])
+    write(voc / "SegmentationClass/tile_3.png", encoded(image, "PNG"))
+    convert(planned(voc, tmp_path / "out", threads), threads)
+    assert mask(tmp_path / "out/train_annotation/tile_3.png").tolist() == ids(0, 1, 2).tolist()
+    assert checked(tmp_path / "out").usable
+
+
+def test_greys_in_three_channels_become_ids(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A mask that a program saved as a grey picture in colour keeps its numbers."""
+    write(
+        voc / "SegmentationClass/tile_0.png",
+        encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGBA"), "PNG"),
+    )
+    convert(planned(voc, tmp_path / "out", threads), threads)
+    assert mask(tmp_path / "out/train_annotation/tile_0.png").tolist() == ids(0, 1, 2, 255).tolist()
 
 
 def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Checked) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from core.datasets.problems import RULES, counted
 from core.datasets.report import LayoutReport
-from tests.support.dataset import CAMVID, digests, encoded, ids, indexed, painted, photo, write
+from tests.support.dataset import CAMVID, COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
 
 PHOTO, MASK = "JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"
 Checked = Callable[[Path], LayoutReport]
@@ -77,11 +77,41 @@ def sixteen(largest: int) -> bytes:
     return encoded(Image.fromarray(ids(0, 1, 2).astype(np.uint16) * (largest // 2)), "PNG")
 
 
-def turned() -> bytes:
+def turned(orientation: int = 6) -> bytes:
+    """A photograph of the set's size once it is upright."""
     exif = Image.Exif()
-    exif[0x0112] = 6
-    image = Image.open(io.BytesIO(photo(70))).transpose(Image.Transpose.ROTATE_90)
+    exif[0x0112] = orientation
+    back = Image.Transpose.ROTATE_90 if orientation == 6 else Image.Transpose.ROTATE_180
+    image = Image.open(io.BytesIO(photo(70))).transpose(back)
     return encoded(image, "JPEG", exif=exif)
+
+
+def turned_with_its_mask(root: Path) -> None:
+    """Both as they are stored."""
+    write(root / PHOTO, turned())
+    write(root / MASK, indexed(np.rot90(ids(0, 1, 2, 255))))
+
+
+def labelmap(root: Path) -> None:
+    """Names with their colours, in place of names alone."""
+    (root / "classes.txt").unlink()
+    rows = zip(NAMES, COLORS, strict=True)
+    write(root / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
+
+
+def greys_of_classes(root: Path) -> None:
+    """Classes whose colours are greys, and a mask with one that is none's."""
+    (root / "classes.txt").unlink()
+    write(root / "labelmap.txt", "ground:10,10,10::\nroof:60,60,60::\ntree:90,90,90::\n")
+    write(root / MASK, encoded(Image.fromarray(ids(10, 60, 77)).convert("RGB"), "PNG"))
+
+
+def renumbered(root: Path) -> None:
+    """A mask in the set's colours under the indices 2, 0 and 1: as a program saves it that makes files small."""
+    labelmap(root)
+    image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
+    image.putpalette([part for place in (1, 2, 0) for part in COLORS[place]])
+    write(root / MASK, encoded(image, "PNG"))
 
 
 def four_bits() -> bytes:
@@ -100,7 +130,8 @@ def four_bits() -> bytes:
     )
 
 
-VAL_LIST = "ImageSets/Segmentation/val.txt"
+LISTS = "ImageSets/Segmentation"
+VAL_LIST = f"{LISTS}/val.txt"
 PLANTS = [
     Plant("nothing", lambda _: None),
     Plant("no photograph", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
@@ -116,7 +147,17 @@ PLANTS = [
         {"photo_not_jpeg": ["JPEGImages/tile_0.png"]},
     ),
     Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
+    Plant(
+        "a photograph for print",
+        replaced(PHOTO, encoded(Image.open(io.BytesIO(photo(70))).convert("CMYK"), "JPEG")),
+        {"photo_not_rgb": [PHOTO]},
+    ),
     Plant("a turned photograph", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
+    Plant(
+        "a mask of the photograph as it is stored",
+        turned_with_its_mask,
+        {"photo_turned": [PHOTO], "mask_lying": [MASK]},
+    ),
     Plant("another size", replaced(MASK, indexed(ids(0, 1, 2, 255)[:4])), {"sizes_differ": [MASK]}),
     Plant(
         "a BMP mask",
@@ -125,7 +166,27 @@ PLANTS = [
     ),
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
     Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
+    Plant(
+        "one bit", replaced(MASK, encoded(Image.fromarray(ids(0, 1) > 0), "PNG")), {"mask_low_depth": [MASK]}
+    ),
+    Plant("an empty mask", replaced(MASK, b""), {"mask_unreadable": [MASK]}),
+    Plant(
+        "three channels of greys",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGB"), "PNG")),
+        {"mask_rgb": [MASK]},
+    ),
+    Plant(
+        "grey and alpha",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2)).convert("LA"), "PNG")),
+        {"mask_rgb": [MASK]},
+    ),
+    Plant(
+        "an unknown grey among known ones",
+        greys_of_classes,
+        {"color_unknown": [MASK]},
+    ),
     Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("a palette in another order", renumbered, {"mask_index": [MASK]}),
     Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
     Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
@@ -174,9 +235,14 @@ PLANTS = [
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt"] * 3},
     ),
     Plant(
+        "one list alone",
+        lambda root: (root / VAL_LIST).unlink(),
+        {"list_missing": [LISTS], "not_listed": [LISTS]},
+    ),
+    Plant(
         "in no list",
         lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
-        {"not_listed": ["ImageSets/Segmentation"]},
+        {"not_listed": [LISTS]},
     ),
     Plant("no names", lambda root: (root / "classes.txt").unlink(), {"classes_unnamed": ["voc"]}),
 ]
@@ -195,6 +261,54 @@ def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plan
         assert " object at 0x" not in one.message
         assert one.todo.endswith(".")
     assert digests(voc) == before
+
+
+@pytest.mark.parametrize(
+    ("sow", "severity", "said"),
+    [
+        (
+            replaced(PHOTO, turned()),
+            "error",
+            "EXIF orientation 6 says how to show it upright. It is stored as 8 x 12",
+        ),
+        (turned_with_its_mask, "warning", "EXIF orientation 6 says how to show it upright."),
+        (
+            replaced(PHOTO, turned(3)),
+            "warning",
+            "EXIF orientation 3 says how to show it upright. Its mask has the size",
+        ),
+    ],
+)
+def test_a_turned_photograph_is_judged_by_its_mask(
+    voc: Path, checked: Checked, sow: Callable[[Path], object], severity: str, said: str
+) -> None:
+    """A job sees it as it is stored: an error where the mask fits it upright alone, else a warning."""
+    sow(voc)
+    (found,) = (one for one in checked(voc).problems if one.code == "photo_turned")
+    assert (found.severity, found.fixable) == (severity, True)
+    assert said in found.message
+    assert ("exiftool" in found.todo) == ("size of both" in found.message)
+
+
+def test_a_palette_whose_colours_say_nothing_is_left_alone(voc: Path, checked: Checked) -> None:
+    """Indices are ids where a colour stands twice in the palette, or is that of no class, whatever the others say."""
+    labelmap(voc)
+    for number, palette in enumerate(([*COLORS, COLORS[0]], [*COLORS, (1, 1, 1)])):
+        image = Image.fromarray(ids(0, 2, 3))
+        image.putpalette([part for color in palette for part in color])
+        write(voc / f"SegmentationClass/tile_{number}.png", encoded(image, "PNG"))
+    assert counted(checked(voc).problems) == {"class_out_of_range": 2}
+
+
+def test_a_mask_of_the_stored_photograph_is_told_with_the_cause(voc: Path, checked: Checked) -> None:
+    """Not only that the sizes differ, but why, and that a converted copy has it right."""
+    turned_with_its_mask(voc)
+    (found,) = (one for one in checked(voc).problems if one.code == "mask_lying")
+    assert found.message == (
+        "The mask is 8 x 12 pixels, its photograph 12 x 8 upright: it was drawn on the photograph as it is stored "
+        "(EXIF orientation 6)."
+    )
+    assert "converted copy" in found.todo
 
 
 def channels(root: Path, label_map: object, *values: int) -> Path:
@@ -260,11 +374,24 @@ def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
     assert counted(checked(voc).problems)["split_empty"] == 1
 
 
+def test_one_list_alone_is_divided_and_said(voc: Path, checked: Checked) -> None:
+    """Where train.txt is there and val.txt is not, what was drawn for validation is told with its share and seed."""
+    (voc / VAL_LIST).unlink()
+    report = checked(voc)
+    assert (report.counts["train"], report.counts["validation"]) == (5, 1)
+    (found,) = (one for one in report.problems if one.code == "list_missing")
+    assert found.message == (
+        "train.txt is there, and no list of validation, which a job needs too: 1 of the 6 names were drawn for "
+        "validation (share 0.2, seed 0)."
+    )
+    assert report.usable
+
+
 def test_every_rule_has_a_fault_that_breaks_it() -> None:
-    """No code is in the table that no test plants, but for the one of objects in S3."""
+    """No code is in the table that no test plants, but for those of objects in S3."""
     planted = {code for plant in PLANTS for code in plant.found}
     planted |= {"label_map_backwards", "label_map_incomplete", "scale_with_255", "label_map_unreadable"}
-    assert RULES.keys() - planted == {"channel", "split_empty"}
+    assert RULES.keys() - planted == {"channel", "channel_unknown", "split_empty"}
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")

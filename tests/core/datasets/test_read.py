@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -130,44 +129,6 @@ def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
     assert names_of(tmp_path, "validation") == ["val/0", "val/1"]
 
 
-def manifest_line(number: int, mask: bool = True) -> str:
-    row: dict[str, object] = {"source-ref": f"s3://bucket/photos/{number}.jpg"}
-    colors = {
-        str(place): {"class-name": name, "hex-color": "#{:02x}{:02x}{:02x}".format(*color)}
-        for place, (name, color) in enumerate(zip(NAMES, COLORS, strict=True))
-    }
-    about = {"type": "groundtruth/semantic-segmentation", "internal-color-map": colors}
-    row |= {"roofs-ref": f"s3://bucket/out/masks/{number}.png"} if mask else {}
-    row["roofs-ref-metadata"] = about if mask else {"failure-reason": "no worker"}
-    return json.dumps(row)
-
-
-def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: Checked) -> None:
-    """The manifest pairs the files, its colour map names the classes; what has no copy or no mask is named."""
-    for number in range(6):
-        write(tmp_path / f"photos/{number}.jpg", photo(number))
-        write(tmp_path / f"masks/{number}.png", painted(ids(0, 1, 2)))
-    (tmp_path / "photos/4.jpg").unlink()
-    lines = [manifest_line(number, mask=number != 5) for number in range(6)]
-    write(tmp_path / "manifests/output/output.manifest", "\n".join(lines))
-    report = checked(tmp_path)
-    assert report.kind == "ground truth"
-    assert report.classes is not None
-    assert (report.classes.names, report.classes.colors) == (NAMES, COLORS)
-    assert counted(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
-    missing = [one for one in report.problems if one.code == "photo_missing"]
-    assert "s3://bucket/photos/4.jpg" in missing[0].message
-    assert missing[0].todo == "Copy it here, for example with: aws s3 cp s3://bucket/photos/4.jpg ."
-
-
-@pytest.mark.parametrize("line", ["{", "[]", '{"source": 1}', '{"source-ref": "s3://b/a.jpg"}'])
-def test_a_broken_manifest_is_named_with_its_line(tmp_path: Path, line: str) -> None:
-    """The documentation's own example is no JSON; the line at fault is told."""
-    write(tmp_path / "output.manifest", f"{manifest_line(0)}\n{line}\n")
-    with pytest.raises(InputError, match=r"Line 2 of output\.manifest"):
-        read_dataset(tmp_path)
-
-
 def test_masks_without_names_are_numbered_in_their_own_colours(voc: Path, checked: Checked) -> None:
     """Without a file of names there are as many classes as the largest id says; 21 are Pascal VOC's."""
     (voc / "classes.txt").unlink()
@@ -196,6 +157,8 @@ def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
         ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
         ("a:1,2,300", "'a:1,2,300'"),
         ("\n" * 2_000_000, "too large"),
+        ("a\n" * 255, r"labelmap\.txt cannot be used\. There are 255 class names"),
+        ("{", r"labelmap\.txt cannot be used\."),
     ],
 )
 def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -205,6 +168,30 @@ def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) 
         read_names(tmp_path / "labelmap.txt")
 
 
+def test_lists_may_hold_paths(voc: Path) -> None:
+    """Windows' line ends, blanks, endings, a mark of the byte order, and the paths of a pair's files in a line."""
+    lines = ["\ufefftile_0  ", "tile_1.jpg", "tile_2.JPG\t", "JPEGImages/tile_3.jpg", "", "tile_4 -1"]
+    lines += ["/voc/JPEGImages/tile_5.jpg /voc/SegmentationClass/tile_5.png"]
+    write(voc / "ImageSets/Segmentation/train.txt", "\r\n".join(lines))
+    assert names_of(voc, "train") == [f"tile_{number}" for number in range(6)]
+
+
+def test_accents_pair_up_however_they_are_written(voc: Path) -> None:
+    """macOS decomposes an accent in a file's name, others do not: it is the same name."""
+    (voc / "JPEGImages/tile_0.jpg").rename(voc / "JPEGImages/cafe\u0301.jpg")
+    (voc / "SegmentationClass/tile_0.png").rename(voc / "SegmentationClass/caf\u00e9.png")
+    write(voc / "ImageSets/Segmentation/train.txt", "cafe\u0301\ntile_1\n")
+    (found, _) = (one for one in read_dataset(voc).samples if one.split == "train")
+    assert (found.photo, found.mask) == ("JPEGImages/cafe\u0301.jpg", "SegmentationClass/caf\u00e9.png")
+
+
+def test_a_set_without_its_photographs_is_told(voc: Path) -> None:
+    """A folder that the layout needs and that is not there is named, and that it is to be added."""
+    (voc / "JPEGImages").rename(voc / "elsewhere")
+    with pytest.raises(InputError, match=r"JPEGImages cannot be read\. No such file or directory\. Add it"):
+        read_dataset(voc)
+
+
 def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
     """The error names what the folder holds and what would be understood."""
     write(tmp_path / "notes.txt", "x")
@@ -212,6 +199,8 @@ def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(InputError, match="There is no folder"):
         read_dataset(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"notes\.txt is no folder, and no zip"):
+        read_dataset(tmp_path / "notes.txt")
 
 
 def test_other_processes_find_the_same(voc: Path, checked: Checked) -> None:

@@ -1,0 +1,25 @@
+"""A data set that lies in S3 in channels: what the names of its objects tell, and the names of its classes."""
+
+from __future__ import annotations
+
+from core.aws.class_names import find_classes
+from core.aws.connection import Clients
+from core.aws.training import list_channels
+from core.channels import data_channels
+from core.datasets.objects import check_listing
+from core.datasets.report import LayoutReport
+from core.datasets.source import CLASSES_FILE
+from core.datasets.transfer import parse_prefix
+
+MOST_OBJECTS = 100_000
+"""Of a channel: some 20 seconds of listing."""
+
+
+def check_prefix(clients: Clients, uri: str) -> tuple[LayoutReport, tuple[str, ...]]:
+    """What is wrong with it, and sentences on what could not be read. Raises InputError for what is no address."""
+    bucket, prefix = parse_prefix(uri)
+    found = list_channels(clients, data_channels(uri), cap=MOST_OBJECTS)
+    if not found.keys:
+        return check_listing(uri, {}), found.notes
+    named = find_classes(clients, [f"s3://{bucket}/{prefix}{CLASSES_FILE}"])
+    return check_listing(uri, found.keys, classes=named.classes), (*found.notes, *named.notes)

@@ -1,0 +1,138 @@
+"""Label Studio's brush labels: PNGs a region become a mask a photograph, by the JSON export of the same project."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.datasets.brush import BrushError, merge
+from core.datasets.read import holds_brush_labels, read_dataset
+from core.errors import InputError
+from tests.support.dataset import digests, encoded, photo, write
+
+WHOLE, LEFT, DOT = (slice(None), slice(None)), (slice(None), slice(0, 6)), (slice(2, 4), slice(1, 3))
+
+
+def region(root: Path, name: str, where: tuple[slice, slice], size: tuple[int, int] = (8, 12)) -> None:
+    """A PNG as the export has it: 255 where it was painted. size: rows and columns."""
+    painted = np.zeros(size, np.uint8)
+    painted[where] = 255
+    write(root / f"{name}.png", encoded(Image.fromarray(painted), "PNG"))
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    """Two tasks: one with a car on a road, painted twice over, and one with a road of two strokes."""
+    root = tmp_path / "export"
+    region(root, "task-3-annotation-7-by-1-tag-road-0", LEFT)
+    region(root, "task-3-annotation-7-by-1-tag-car-0", DOT)
+    region(root, "task-3-annotation-6-by-me@here.org-tag-car-0", WHOLE)
+    region(root, "task-4-annotation-8-by-1-tag-road-0", DOT)
+    region(root, "task-4-annotation-8-by-1-tag-road-1", LEFT)
+    for number, name in enumerate(("61148fa2-street.jpg", "yard.jpg")):
+        write(root / f"photos/{name}", photo(number))
+    told = [{"id": 3, "data": {"image": "/data/upload/1/61148fa2-street.jpg"}}]
+    told += [{"id": 4, "data": {"text": "of May", "image": "/data/local-files/?d=may%2F0a0a0a0a-yard.jpg"}}]
+    write(root / "project-1.json", json.dumps(told))
+    return root
+
+
+def merged(root: Path, into: Path) -> tuple[str, ...]:
+    return merge(root, into, lambda *_: None)
+
+
+def labels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_regions_become_a_mask(export: Path, tmp_path: Path) -> None:
+    """Unpainted is the background; the smaller region counts where two overlap; the last annotation counts."""
+    before = digests(export)
+    said = merged(export, tmp_path / "set")
+    source = read_dataset(tmp_path / "set")
+    assert source.names.classes is not None
+    assert source.names.classes.names == ("background", "car", "road")
+    assert [sample.name for sample in source.samples] == ["61148fa2-street-3", "yard-4"]
+    wanted = np.zeros((8, 12), np.uint8)
+    wanted[LEFT] = 2
+    assert labels(tmp_path / "set/masks/yard-4.png").tolist() == wanted.tolist()
+    wanted[DOT] = 1
+    assert labels(tmp_path / "set/masks/61148fa2-street-3.png").tolist() == wanted.tolist()
+    assert (tmp_path / "set/images/yard-4.jpg").read_bytes() == (export / "photos/yard.jpg").read_bytes()
+    assert said == (
+        "Label Studio's brush labels: 4 PNGs were brought together; unpainted pixels became background, class 0.",
+        "8 pixels were painted more than once: the smaller region counts there.",
+        "1 PNGs are of earlier annotations of the same tasks, and were left out.",
+    )
+    assert digests(export) == before
+
+
+def test_own_names_count(export: Path, tmp_path: Path) -> None:
+    """A classes.txt gives the ids and must name each label; without a background in it, the unpainted is ignored."""
+    write(export / "classes.txt", "road\ncar\n")
+    assert "unpainted pixels are ignored" in merged(export, tmp_path / "set")[0]
+    assert sorted(np.unique(labels(tmp_path / "set/masks/yard-4.png")).tolist()) == [0, 255]
+    write(export / "classes.txt", "road\n")
+    with pytest.raises(InputError, match=r"classes\.txt does not name the labels car"):
+        merged(export, tmp_path / "other")
+
+
+def test_json_min_tells_too(export: Path, tmp_path: Path) -> None:
+    """The shorter JSON export has the photograph beside the task's number."""
+    rows = [{"id": 3, "image": "/data/upload/1/61148fa2-street.jpg"}, {"id": 4, "image": "s3://b/yard.jpg"}]
+    write(export / "project-1.json", json.dumps(rows))
+    write(export / "notes.json", "no json")
+    merged(export, tmp_path / "set")
+    assert len(read_dataset(tmp_path / "set").samples) == 2
+
+
+def test_a_project_with_images_and_masks_is_recognised(export: Path) -> None:
+    """The PNGs may lie in a folder called masks: they are no masks of photographs yet, which the error says."""
+    (export / "photos").rename(export / "images")
+    (export / "masks").mkdir()
+    for path in export.glob("*.png"):
+        path.rename(export / "masks" / path.name)
+    assert holds_brush_labels(export)
+    with pytest.raises(BrushError, match="dataset convert"):
+        read_dataset(export)
+
+
+def test_what_is_no_export_is_none(voc: Path, tmp_path: Path) -> None:
+    """A set of another kind, and a folder of something else, hold no brush labels."""
+    assert not holds_brush_labels(voc)
+    assert not holds_brush_labels(tmp_path / "nowhere")
+    write(tmp_path / "x/notes.txt", "x")
+    assert not holds_brush_labels(tmp_path / "x")
+
+
+def test_what_is_missing_is_told(export: Path, tmp_path: Path) -> None:
+    """Without the JSON export nobody knows the photographs, without these there is nothing to learn from."""
+    (export / "photos/yard.jpg").unlink()
+    with pytest.raises(InputError, match=r"1 photographs are not in .*: 0a0a0a0a-yard\.jpg"):
+        merged(export, tmp_path / "set")
+    (export / "project-1.json").unlink()
+    with pytest.raises(InputError, match=r"tasks 3, 4 are about is not told.*JSON"):
+        merged(export, tmp_path / "set")
+
+
+def test_a_place_that_cannot_be_written_is_told(export: Path, tmp_path: Path) -> None:
+    """Where the copy cannot be made, the error says so and names both."""
+    write(tmp_path / "file", "x")
+    with pytest.raises(InputError, match=r"cannot be brought together in .*file/set\. Not a directory"):
+        merged(export, tmp_path / "file/set")
+
+
+def test_what_contradicts_itself_is_told(export: Path, tmp_path: Path) -> None:
+    """Two photographs of one name, and regions of one task in two sizes, are not guessed about."""
+    write(export / "more/yard.jpg", photo(5))
+    with pytest.raises(InputError, match=r"same name: more/yard\.jpg, photos/yard\.jpg"):
+        merged(export, tmp_path / "set")
+    (export / "more/yard.jpg").unlink()
+    region(export, "task-4-annotation-8-by-1-tag-road-1", WHOLE, (4, 4))
+    with pytest.raises(InputError, match=r"road-1\.png has another size than .*road-0\.png"):
+        merged(export, tmp_path / "other")
