@@ -27,9 +27,9 @@ def show(connection: Connection, checked: Checked) -> None:
         _to_training(checked.report, checked.report.root)
         return
     left, right = st.columns(2, gap="medium")
-    with left, st.container(border=True):
+    with left, st.container(border=True, height="stretch"):
         _conversion(checked)
-    with right, st.container(border=True):
+    with right, st.container(border=True, height="stretch"):
         _upload(connection, checked)
 
 

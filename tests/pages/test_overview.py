@@ -97,7 +97,7 @@ def test_figures(open_overview):
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
     assert known["Endpoints serving"] == "2"
-    assert known["An hour"] == "$6.03"
+    assert known["Cost an hour"] == "$6.03"
     assert known["Failed in 24 h"] == "3"
 
 

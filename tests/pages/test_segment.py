@@ -30,9 +30,9 @@ def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
     run_until(app, has_areas)
     table = app.dataframe[0].value
     assert list(table["name"]) == ["sea", "land"]
-    assert list(table["share"]) == [0.75, 0.25]
+    assert list(table["share"]) == [75, 25]
     assert list(table["pixels"]) == [900, 300]
-    assert table["confidence"].round(3).tolist() == [0.9, 0.7]
+    assert table["confidence"].round(1).tolist() == [90, 70]
     assert len(app.get("bidi_component")) == 1  # the viewer
     assert "decode" in read_texts(app)
 
