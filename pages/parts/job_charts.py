@@ -25,7 +25,7 @@ from pages.parts import messages
 HEIGHT = 240
 NAMES = {
     LOSS: "Training loss",
-    MIOU: "Mean IOU",
+    MIOU: "mIOU",
     PIXEL_ACCURACY: "Pixel accuracy",
     THROUGHPUT: "Throughput",
     "CPUUtilization": "CPU",

@@ -63,17 +63,17 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
         OPEN: column.ButtonColumn(
             "Job", type="tertiary", alignment="left", pinned=True, width=230, help="Opens the job.", **button
         ),
-        "status": column.MultiselectColumn("Status", options=words, color=colors, width=160),
+        "status": column.MultiselectColumn("Status", options=words, color=colors, width=180),
         "progress": column.ProgressColumn(
-            "Progress", format=" ", min_value=0, max_value=1, width=85, help="Share of the epochs."
+            "Done", format=" ", min_value=0, max_value=1, width=65, help="Share of the epochs."
         ),
         "epoch": column.TextColumn("Epoch", width=75, alignment="right"),
         "line": column.LineChartColumn(
-            "mIOU", y_min=0, y_max=1, width=80, help="On the validation data, by epoch, from 0 to 1."
+            "mIOU", y_min=0, y_max=1, width=75, help="On the validation data, by epoch, from 0 to 1."
         ),
-        "best": column.NumberColumn("Best", format="%.3f", width=65, help=BEST),
-        "duration": column.TextColumn("Duration", width=100, alignment="right"),
-        "cost": column.NumberColumn("Cost", format="dollar", width=75, help=COST),
+        "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
+        "duration": column.TextColumn("Duration", width=95, alignment="right"),
+        "cost": column.NumberColumn("Cost", format="dollar", width=70, help=COST),
         "created": column.DatetimeColumn("Age", format="distance", width=110),
         "instance": column.TextColumn("Instance", width=150),
     }

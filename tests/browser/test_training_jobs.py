@@ -83,6 +83,13 @@ def test_a_name_opens_its_job(jobs: Page) -> None:
     expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=90_000)
 
 
+def test_the_tab_says_what_is_looked_at(jobs: Page) -> None:
+    """The browser's tab bears the page's name, and on a job's page the job's, so that two tabs can be told apart."""
+    expect(jobs).to_have_title("Training jobs · Segdeck", timeout=90_000)
+    click(jobs, 3, 90)
+    expect(jobs).to_have_title("aerial-0037 · Segdeck", timeout=90_000)
+
+
 def test_the_list_looks_again_while_something_runs(server: JobsServer, jobs: Page) -> None:
     """A job that ends is seen to have ended without a click; then nothing runs, and the page asks no more."""
     expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("2")

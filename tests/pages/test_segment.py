@@ -37,6 +37,14 @@ def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
     assert "decode" in read_texts(app)
 
 
+def test_what_the_model_knows(open_page, coast, jpeg, run_until, read_texts):
+    """Before the first picture the page says which classes the model tells apart; then the table does."""
+    app = open_page(endpoint=coast)
+    assert "It knows sea, land; nothing else." in read_texts(app)
+    run_until(drop(app, ("bay.jpg", jpeg())), has_areas)
+    assert "It knows" not in read_texts(app)
+
+
 def test_large_photo_is_said_to_be_reduced(open_page, coast, jpeg, run_until, read_texts):
     """Where the model saw the photo smaller than it is, the page says both sizes and how the mask is scaled back."""
     app = drop(open_page(endpoint=coast), ("large.jpg", jpeg(1600, 1200)))
