@@ -47,7 +47,7 @@ def test_from_a_folder_to_the_launch_form(
     page.get_by_role("button", name="Review and write").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Photographs made JPEG or turned upright: 1")
-    dialog.get_by_role("button", name="Do it").click()
+    dialog.get_by_role("button", name="Write it").click()
     page.get_by_role("button", name="Check the copy").click()
     expect(page.get_by_text("Nothing is wrong with it.")).to_be_visible()
     assert "voc-channels" in page.url
@@ -57,7 +57,7 @@ def test_from_a_folder_to_the_launch_form(
     page.get_by_role("button", name="Review and upload").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Upload 17 files")
-    dialog.get_by_role("button", name="Do it").click()
+    dialog.get_by_role("button", name="Upload it").click()
     expect(page.get_by_text("17 files stand there")).to_be_visible()
     page.get_by_role("link", name="Launch training with it").click()
     expect(page.get_by_label("Data", exact=True)).to_have_value(f"s3://{BUCKET}/walked/")
