@@ -61,7 +61,7 @@ WORDS: dict[Verb, Words] = {
     "deploy": Words(
         "Deploy an endpoint",
         "Deploy it",
-        ":material/cloud_upload:",
+        ":material/deployed_code:",
         "The endpoint {} is being created.",
     ),
     "update": Words(
