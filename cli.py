@@ -48,7 +48,6 @@ app = typer.Typer(
 )
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
-app.command()(evaluate.evaluate)
 app.add_typer(datasets.dataset, name="dataset")
 
 Palette = Literal["model", "voc", "jet", "safe"]
@@ -121,6 +120,8 @@ def image_uri(
             )
         print(look_up(chosen))
 
+
+app.command()(evaluate.evaluate)
 
 # The work.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -42,41 +41,26 @@ def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
 
 
 class Autoscaler:
-    """Looks in a thread of its own, from `start` to `close`.
-
-    seconds: between two looks; most: instances that a variant may have on this machine.
-    """
+    """most: instances that a variant may have on this machine."""
 
     def __init__(
         self,
         store: Store,
         loopback: Loopback,
         *,
-        seconds: float,
         most: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._loopback, self._clock = store, loopback, clock
-        self._seconds, self._most = seconds, most
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="autoscaler", daemon=True)
+        self._most = most
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """The sandbox must still be answering."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
-            for target in self._store.all(TARGET):
-                try:
-                    self._look(target)
-                except (ClientError, BotoCoreError) as problem:
-                    print(f"sandbox: {target['ResourceId']} is not scaled: {problem}", file=sys.stderr)
+    def look(self) -> None:
+        """One look at every target."""
+        for target in self._store.all(TARGET):
+            try:
+                self._look(target)
+            except (ClientError, BotoCoreError) as problem:
+                print(f"sandbox: {target['ResourceId']} is not scaled: {problem}", file=sys.stderr)
 
     def _look(self, target: Document) -> None:
         endpoint = self._store.get("endpoint", target["_endpoint"])

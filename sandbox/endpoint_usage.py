@@ -8,7 +8,6 @@ a sample each, as AWS's instances are. There are no GPUs here, so there is nothi
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 
@@ -23,29 +22,17 @@ NAMESPACE = "/aws/sagemaker/Endpoints"
 
 
 class EndpointUsage:
-    """Measures in a thread of its own, from `start` to `close`."""
+    """Remembers each process's use between two measurements."""
 
     def __init__(self, endpoints: Endpoints, host: Host) -> None:
         self._endpoints, self._loopback, self._folder = endpoints, host.loopback, host.folder
-        self._seconds = host.limits.endpoint_usage_seconds
         self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="endpoint usage", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """The sandbox must still be answering."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._seconds):
-            fleets = self._endpoints.fleets()
-            if fleets:
-                publish(self._loopback, NAMESPACE, self._measure(fleets))
+    def measure(self) -> None:
+        """One measurement of all, sent to CloudWatch."""
+        fleets = self._endpoints.fleets()
+        if fleets:
+            publish(self._loopback, NAMESPACE, self._measure(fleets))
 
     def _measure(self, fleets: dict[str, Fleet]) -> list[Datum]:
         found, now = uses(), time.monotonic()

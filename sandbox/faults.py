@@ -3,9 +3,9 @@
     faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", times=2)
     faults.add("truncate", operation="InvokeEndpoint", at=10_000)
 
-Kinds: error (code, message, status), delay (seconds, then the true answer), slow (chunk, pause: the body in pieces),
-truncate and reset_body (the body ends after `at` bytes, by FIN or RST), reset and drop (RST or FIN in place of an
-answer), lost_reply (the work is done, the answer lost).
+Kinds: error (code, message, status), delay (seconds, or until `clear`, then the true answer), slow (chunk, pause:
+the body in pieces), truncate and reset_body (the body ends after `at` bytes, by FIN or RST), reset and drop (RST or
+FIN in place of an answer), lost_reply (the work is done, the answer lost).
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 @dataclass(slots=True)
 class Rule:
-    """`times` counts down to 0; None lasts until `clear`."""
+    """`times` counts down to 0; None lasts until `clear`, which sets `over`."""
 
     kind: str
     operation: re.Pattern[str]
     service: re.Pattern[str]
     times: int | None
+    over: threading.Event
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -44,6 +45,7 @@ class Faults:
     def __init__(self) -> None:
         self.hits: list[tuple[str, str]] = []
         self._rules: list[Rule] = []
+        self._over = threading.Event()
         self._lock = threading.Lock()
 
     def add(
@@ -61,14 +63,18 @@ class Faults:
         """
         if kind not in KINDS:
             raise ValueError(f"unknown fault {kind!r}: one of {', '.join(sorted(KINDS))}")
-        rule = Rule(kind, re.compile(operation), re.compile(service), times, options)
         with self._lock:
-            self._rules.append(rule)
+            self._rules.append(
+                Rule(kind, re.compile(operation), re.compile(service), times, self._over, options)
+            )
 
     def clear(self) -> None:
+        """No rules from now on; what a delay holds goes on at once."""
         with self._lock:
             self._rules.clear()
             self.hits.clear()
+            self._over.set()
+            self._over = threading.Event()
 
     def match(self, service: str, operation: str) -> Rule | None:
         """The rule to apply to this request, counted as used."""
@@ -91,7 +97,7 @@ def apply(rule: Rule, service: str, environ: Environ, start_response: Any, app: 
     if rule.kind == "error":
         return _error(options, service, environ, start_response)
     if rule.kind == "delay":
-        time.sleep(options.get("seconds", 1.0))
+        rule.over.wait(options.get("seconds", 1.0))
         return app(environ, start_response)
     if rule.kind == "lost_reply":
         for _ in app(environ, lambda *_: None):

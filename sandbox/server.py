@@ -34,6 +34,7 @@ from sandbox.loopback import Loopback
 from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
 from sandbox.resources import Resources
+from sandbox.rounds import Rounds
 from sandbox.runtime import Runtime
 from sandbox.s3 import S3
 from sandbox.search import Search
@@ -114,7 +115,6 @@ class Sandbox:
             self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
         )
         self._endpoints = Endpoints(self._store, surroundings)
-        self._usage = EndpointUsage(self._endpoints, surroundings)
         runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
         resources = Resources(self._store, place)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
@@ -124,11 +124,11 @@ class Sandbox:
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
         autoscaling = Autoscaling(resources, place)
         endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
-        self._autoscaler = Autoscaler(
-            self._store,
-            self.loopback,
-            seconds=self._limits.scaling_seconds,
-            most=self._limits.variant_instances,
+        usage = EndpointUsage(self._endpoints, surroundings)
+        autoscaler = Autoscaler(self._store, self.loopback, most=self._limits.variant_instances)
+        self._rounds = (
+            Rounds("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
+            Rounds("autoscaler", self._limits.scaling_seconds, autoscaler.look),
         )
         self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))
@@ -155,15 +155,15 @@ class Sandbox:
         """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
         self._thread.start()
         self._endpoints.resume()
-        self._usage.start()
-        self._autoscaler.start()
+        for rounds in self._rounds:
+            rounds.start()
         self._training.resume()
         return self
 
     def stop(self) -> None:
         """End every process, keep what is known, free the port."""
-        self._usage.close()
-        self._autoscaler.close()
+        for rounds in self._rounds:
+            rounds.close()
         self._training.close()
         self._endpoints.close()
         self._shipper.close()

@@ -51,10 +51,18 @@ def sandbox_server(
     stub_programs: dict[str, list[str]],
     stub_training_programs: dict[str, list[str]],
 ) -> Iterator[Sandbox]:
-    """A running sandbox without demonstrations; its containers are stubs. Clear its faults after adding some."""
+    """A running sandbox without demonstrations; its containers are stubs."""
     folder = tmp_path_factory.mktemp("sandbox")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def faults(sandbox_server: Sandbox) -> Iterator[Any]:
+    """The sandbox's faults, none at the start and none left behind."""
+    sandbox_server.faults.clear()
+    yield sandbox_server.faults
+    sandbox_server.faults.clear()
 
 
 @pytest.fixture(scope="session")

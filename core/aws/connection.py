@@ -30,7 +30,10 @@ INVOKE_SECONDS = 70
 """AWS ends a model's run after 60 s, and asks for a socket timeout of 70 s (text of botocore's service model)."""
 
 PRICE_SECONDS = 10
-LIST_ATTEMPTS = 5
+LIST_SECONDS = 10
+LIST_ATTEMPTS = 4
+"""Somebody waits for a listing, and the pages look again by themselves: it had better fail soon than answer late."""
+
 UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
 """Sockets kept by one client: more threads than this wait for each other."""
@@ -106,9 +109,9 @@ class Clients:
     @property
     def lists(self) -> Any:
         """`sagemaker` for listings. AWS throttles those first; this client slows itself then, and no other call."""
-        return self._client(
-            "sagemaker", name="lists", retries={"mode": "adaptive", "total_max_attempts": LIST_ATTEMPTS}
-        )
+        retries = {"mode": "adaptive", "total_max_attempts": LIST_ATTEMPTS}
+        seconds = min(LIST_SECONDS, self._read_seconds)
+        return self._client("sagemaker", name="lists", read_timeout=seconds, retries=retries)
 
     def client_for_changes(self, service: str) -> Any:
         """A service for changes. It never retries: `core.aws.execute` looks first at what became of a try."""

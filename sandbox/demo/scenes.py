@@ -295,10 +295,12 @@ def _crowns(sketch: Sketch, chance: Field, cell: float = 8.0) -> tuple[Field, Fi
     for down in (-1, 0, 1):
         for right in (-1, 0, 1):
             tree = row + down, column + right
-            square = (sketch.y - tops[tree]) ** 2 + (sketch.x - lefts[tree]) ** 2
-            dome = np.sqrt(np.clip(radius[tree] ** 2 - square, 0, None))
-            higher = dome > crowns
-            crowns[higher], tints[higher] = dome[higher], tint[tree][higher]
+            there = radius[tree] > 0  # most cells are empty
+            tree = row[there] + down, column[there] + right
+            square = (sketch.y[there] - tops[tree]) ** 2 + (sketch.x[there] - lefts[tree]) ** 2
+            dome = np.sqrt(np.clip(radius[tree] ** 2 - square, 0, None)).astype(np.float32)
+            tints[there] = np.where(dome > crowns[there], tint[tree], tints[there])
+            crowns[there] = np.maximum(dome, crowns[there])
     return crowns, tints
 
 

@@ -34,13 +34,6 @@ def endpoint(sandbox_server: Any, make_endpoint: Any) -> Iterator[str]:
     sandbox_server.wait_settled(30)
 
 
-@pytest.fixture
-def faults(sandbox_server: Any) -> Iterator[Any]:
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
-
-
 def ask(clients: Clients, endpoint: str) -> bytes:
     return invoker(clients, endpoint)(b"jpeg", "image/jpeg", "image/png").body
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -55,14 +54,6 @@ def clients(sandbox_server: Any, make_client: Any) -> Clients:
     return Clients(
         Connection(address.region, address.url, None, address.access_key, address.secret_key), read_seconds=3
     )
-
-
-@pytest.fixture
-def faults(sandbox_server: Any) -> Iterator[Any]:
-    sandbox_server.faults.clear()
-    sandbox_server.faults.hits.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 def launch(name: str, **more: str) -> Plan:

@@ -85,6 +85,29 @@ def _wait_healthy(url: str, process: subprocess.Popen[bytes], log: Path, seconds
     raise AssertionError(f"Streamlit did not come up at {url}:\n{log.read_text('utf-8', 'replace')[-4000:]}")
 
 
+@pytest.fixture
+def frames(page: Page) -> list[bool]:
+    """One entry for each thing that the page has sent to its server."""
+    sent: list[bool] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda _: sent.append(True)))
+    return sent
+
+
+@pytest.fixture
+def comes_to_rest(page: Page, frames: list[bool]) -> Callable[[], None]:
+    """`comes_to_rest()` fails unless the page, once it has read all, sends nothing for longer than a tick."""
+
+    def wait() -> None:
+        for _ in range(10):  # the first reruns may still be on their way
+            before = len(frames)
+            page.wait_for_timeout(7_000)
+            if before and len(frames) == before:
+                return
+        pytest.fail(f"the page goes on asking: {len(frames)} times in 70 seconds")
+
+    return wait
+
+
 @pytest.fixture(scope="session")
 def ready() -> Callable[[Page], None]:
     """`ready(page)` waits until the script has run to its end."""

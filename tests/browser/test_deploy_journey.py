@@ -116,10 +116,23 @@ def review(page: Page, button: str) -> Locator:
     return dialog
 
 
-def status(page: Page, words: str) -> None:
+def status(page: Page, words: str | re.Pattern[str]) -> None:
     """Wait until the endpoint's page says so."""
     badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=words)
     expect(badge.first).to_be_visible(timeout=LONG)
+
+
+def updated(page: Page, make: Callable[[str], Any], screenshot: Path | None = None) -> None:
+    """Wait until an update has come to its end, and until the page says so.
+
+    How long the page has to say that the update is under way, nobody knows: models may load at once.
+    """
+    status(page, re.compile("being updated|in service"))
+    if screenshot:
+        page.screenshot(path=screenshot, full_page=True)
+    waiter = make("sagemaker").get_waiter("endpoint_in_service")
+    waiter.wait(EndpointName=NAME, WaiterConfig={"Delay": 0.2, "MaxAttempts": 600})
+    status(page, "in service")
 
 
 def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str):
@@ -160,9 +173,7 @@ def test_update_while_a_client_calls(
     with caller.calling():
         page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={COASTLINES}")
         review(page, "Update it")
-        status(page, "being updated")
-        page.screenshot(path=Path(output_path, "updating.png"), full_page=True)
-        status(page, "in service")
+        updated(page, make, Path(output_path, "updating.png"))
         until = len(caller.sizes) + 2
         while len(caller.sizes) < until and not caller.failures:
             page.wait_for_timeout(50)
@@ -179,8 +190,7 @@ def test_a_second_variant_gets_its_share(
     expect(page.get_by_role("textbox", name="Its name")).to_have_value("challenger", timeout=LONG)
     page.screenshot(path=Path(output_path, "variant.png"), full_page=True)
     review(page, "Update it")
-    status(page, "being updated")
-    status(page, "in service")
+    updated(page, make)
     page.get_by_role("button", name="Scale").click()
     slider = page.get_by_role("slider")
     slider.focus(timeout=LONG)

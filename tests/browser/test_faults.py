@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -35,14 +34,6 @@ def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterato
 def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str]) -> str:
     """A dashboard in mode aws, at the address of the test's sandbox."""
     return streamlit_server(ROOT / "app.py", {**aws_environ, "SEGDECK_MODE": "aws"})
-
-
-@pytest.fixture
-def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    """The sandbox's faults, none at the start and none left behind."""
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 @pytest.fixture
@@ -86,10 +77,11 @@ def test_cut_answer(drop, faults, page: Page):
 
 def test_slow_answer(drop, faults, page: Page):
     """While an endpoint thinks, its picture's line says so and the page still takes clicks; then the mask comes."""
-    faults.add("delay", seconds=6, operation="InvokeEndpoint", times=1)
+    faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint", timeout=LONG)
     page.get_by_text("Use the camera").click()
     expect(page.get_by_test_id("stCameraInput")).to_be_visible(timeout=LONG)
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint")
+    faults.clear()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)

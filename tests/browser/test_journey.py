@@ -129,13 +129,14 @@ def test_every_page_has_an_address(dashboard, page: Page, address, title):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (480, 900)], ids=lambda size: str(size[0]))
-def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, scheme, size):
+def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, ready, *, scheme, size):
     """A dropped JPEG stands beside its painted mask, and the mouse over the river reads `water`."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, photo())
     root = viewer(page)
+    ready(page)  # nothing moves the picture any more
     point_at(page, root, sure_place("water"))
     expect(root.locator(".readout")).to_contain_text("water")
     page.screenshot(path=Path(output_path, f"painted-{scheme}-{size[0]}.png"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
+from tests.support.dashboard import put_data
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
@@ -40,6 +41,13 @@ def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> O
 
 
 @pytest.fixture
+def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
+    """A client of the sandbox, whose bucket holds the data of training jobs."""
+    put_data(make_client(sandbox_server, "s3"))
+    return make_client(sandbox_server, "sagemaker")
+
+
+@pytest.fixture
 def coast(sandbox_server: Sandbox, stub_endpoint: Callable[..., str]) -> str:
     """An endpoint of two classes: the left three quarters are sea at 90 %, the rest is land at 70 %."""
     name = stub_endpoint(files={"answer.recordio": recordio(probabilities()), "answer.png": mask()})
@@ -47,14 +55,6 @@ def coast(sandbox_server: Sandbox, stub_endpoint: Callable[..., str]) -> str:
         Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode()
     )
     return name
-
-
-@pytest.fixture
-def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    """The sandbox's faults, none at the start and none left behind."""
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,6 @@ from tests.support.dashboard import (
     ended,
     open_page,
     plain_texts,
-    put_data,
     start_job,
     texts,
     wait_for,
@@ -32,20 +31,6 @@ from tests.support.dashboard import (
 
 NUMBERS = itertools.count(1)
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
-
-
-@pytest.fixture
-def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
-    """A client of the sandbox, whose bucket holds the data."""
-    put_data(make_client(sandbox_server, "s3"))
-    return make_client(sandbox_server, "sagemaker")
-
-
-@pytest.fixture
-def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,27 +24,12 @@ from tests.support.dashboard import (
     ended,
     open_page,
     plain_texts,
-    put_data,
     start_job,
     texts,
     wait_for,
 )
 
 NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
-    """A client of the sandbox, whose bucket holds the data."""
-    put_data(make_client(sandbox_server, "s3"))
-    return make_client(sandbox_server, "sagemaker")
-
-
-@pytest.fixture
-def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    sandbox_server.faults.clear()
-    yield sandbox_server.faults
-    sandbox_server.faults.clear()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -65,6 +66,16 @@ def test_a_delay_outlasts_the_clients_patience(sandbox: Sandbox, client: Client)
     sandbox.faults.add("delay", operation="ListModels", seconds=1.5, times=1)
     with pytest.raises(ReadTimeoutError):
         client("sagemaker", read_timeout=0.3).list_models()
+
+
+def test_clearing_ends_a_delay(sandbox: Sandbox, client: Client, eventually: Callable[..., Any]) -> None:
+    """What a delay holds back is answered as soon as the faults are cleared."""
+    sandbox.faults.add("delay", operation="ListModels", seconds=600)
+    with ThreadPoolExecutor() as pool:
+        held = pool.submit(client("sagemaker", read_timeout=120).list_models)
+        eventually(lambda: sandbox.faults.hits)
+        sandbox.faults.clear()
+        assert "Models" in held.result()
 
 
 def test_a_lost_reply_leaves_the_work_done(sandbox: Sandbox, client: Client) -> None:

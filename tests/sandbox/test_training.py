@@ -140,10 +140,12 @@ def test_a_job_stopped_while_it_downloads_never_trains(
     client: Client, sandbox: Sandbox, train: Train, job: Job
 ) -> None:
     """Stopping follows Downloading, and Stopped follows Stopping."""
-    sandbox.faults.add("delay", op=f"GET /{BUCKET}/train/0.jpg", seconds=5)
+    sandbox.faults.add("delay", operation=f"GET /{BUCKET}/train/0.jpg", seconds=60)
     name = train(wait=False)
     job(name, "Downloading")
     client("sagemaker").stop_training_job(TrainingJobName=name)
+    job(name, "Stopping")
+    sandbox.faults.clear()
     found = job(name, "Stopped")
     assert _passed(found) == ["Starting", "Downloading", "Stopping", "Stopped"]
     assert "ModelArtifacts" not in found

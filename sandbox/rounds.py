@@ -1,0 +1,28 @@
+"""Something that the sandbox does again and again, beside answering."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Rounds:
+    """Calls `work` each so many seconds, in a thread of its own, from `start` to `close`; first after that time."""
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        self._seconds, self._work = seconds, work
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Waits for the work under way, which may need the sandbox to be answering still."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self._seconds):
+            self._work()
