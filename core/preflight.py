@@ -100,12 +100,8 @@ def _identity(spec: TrainingSpec) -> list[Problem]:
             )
         )
     if not ROLE.fullmatch(spec.role_arn):
-        found.append(
-            Problem(
-                "role_arn",
-                f"The role {spec.role_arn!r} is no IAM role. Give one such as arn:aws:iam::123456789012:role/NAME.",
-            )
-        )
+        wrong = f"The role {spec.role_arn!r} is no IAM role." if spec.role_arn else "No IAM role is given."
+        found.append(Problem("role_arn", f"{wrong} Take one such as arn:aws:iam::123456789012:role/NAME."))
     if not spec.image:
         found.append(Problem("image", "No container image is set."))
     elif not IMAGE.search(spec.image):
@@ -192,11 +188,8 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
 
 def _channels(spec: TrainingSpec) -> list[Problem]:
     names = [channel.name for channel in spec.channels]
-    found = [
-        Problem(name, f"The channel {name} is missing. The algorithm needs {', '.join(DATA_CHANNELS)}.")
-        for name in DATA_CHANNELS
-        if name not in names
-    ]
+    missing = [name for name in DATA_CHANNELS if name not in names]
+    found = [Problem(missing[0], _without(missing))] if missing else []
     found += [
         Problem(name, f"The channel {name} stands there {names.count(name)} times.")
         for name in dict.fromkeys(names)
@@ -386,8 +379,20 @@ def _stem(key: str) -> str:
     return name.rpartition(".")[0] or name
 
 
+def _without(missing: Sequence[str]) -> str:
+    """What is said of data channels that are not there: once, however many they are."""
+    if len(missing) == len(DATA_CHANNELS):
+        lack = "No data is given."
+    elif len(missing) > 1:
+        lack = f"The channels {', '.join(missing)} are missing."
+    else:
+        lack = f"The channel {missing[0]} is missing."
+    return f"{lack} The algorithm needs {', '.join(DATA_CHANNELS)}."
+
+
 def _no_s3(name: str, uri: str) -> Problem:
-    return Problem(name, f"{uri!r} is no S3 address. Give one such as s3://BUCKET/PREFIX.")
+    wrong = f"{uri!r} is no S3 address" if uri else "No S3 address is given"
+    return Problem(name, f"{wrong} for {name.removesuffix('_uri')}. Take one such as s3://BUCKET/PREFIX.")
 
 
 def _few(names: Sequence[str]) -> str:

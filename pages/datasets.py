@@ -19,7 +19,7 @@ from pages.parts import (
 def main() -> None:
     """Where it lies; then, once it is checked, what was found and what can be done."""
     connection = upstream.connection()
-    st.title("Data sets")
+    st.container(horizontal=True).title("Data sets")
     dataset_source.ask(connection)
     task = state.desk().check
     if task is None:

@@ -68,10 +68,10 @@ def _endpoint(connection: Connection) -> EndpointDetail | None:
 
 def _head(detail: EndpointDetail | None) -> None:
     if detail is None:
-        st.title("Deploy a model")
+        st.container(horizontal=True).title("Deploy a model")
         st.caption("A trained model behind an endpoint, which answers photographs with masks.")
     else:
-        st.title(f"Update {messages.plain(detail.name)}")
+        st.container(horizontal=True).title(f"Update {messages.plain(detail.name)}")
         st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
 
 

@@ -39,6 +39,7 @@ def main() -> None:
     if not name:
         st.info("**No endpoint is named in the address.** Choose one from the list of endpoints.")
         return
+    st.set_page_config(page_title=f"{name} · Segdeck")
     connection = upstream.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)

@@ -28,7 +28,7 @@ from pages.parts.serving import Judged
 
 def main() -> None:
     """Whom, by what, then the verdict. What was judged stays while other choices are made."""
-    st.title("Evaluate")
+    st.container(horizontal=True).title("Evaluate")
     connection, settings = upstream.connection(), upstream.settings()
     chosen = serving.choose_judged(connection)
     if chosen is None:

@@ -33,7 +33,7 @@ from pages.parts.launch_origin import Origin
 def main() -> None:
     """The form on the left; price, checks and the way on at its right."""
     job_filters.way_back()
-    st.title("Launch training")
+    st.container(horizontal=True).title("Launch training")
     connection = upstream.connection()
     origin = launch_origin.ask(connection)
     st.caption(origin.said)

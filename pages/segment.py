@@ -34,6 +34,8 @@ def main() -> None:
         serving.describe(choice.serving)
     with choices:
         serving.warn(choice.serving)
+        if not state.has_pictures():
+            serving.introduce(choice.serving)
     with more if state.has_pictures() else below:
         pictures += uploads.from_examples(connection, choice.serving)
     pictures += uploads.from_camera(more, camera)

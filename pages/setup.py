@@ -69,7 +69,7 @@ def _how_to_get_one(connection: Connection) -> str:
 def _limits(settings: Settings) -> None:
     _line(
         "Photographs",
-        f"up to {settings.max_upload_bytes // 1_000_000} MB each",
+        f"Up to {settings.max_upload_bytes // 1_000_000} MB each",
         "SEGDECK_MAX_UPLOAD_MB sets another limit.",
     )
 

@@ -37,6 +37,7 @@ def main() -> None:
     if not name:
         st.info("**No training job is named in the address.** Choose one from the list of training jobs.")
         return
+    st.set_page_config(page_title=f"{name} · Segdeck")
     connection = upstream.connection()
     running = live.job(connection, name).value.running
     st.fragment(_look, run_every=REFRESH if running else None)(connection, name, running)

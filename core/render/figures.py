@@ -209,7 +209,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return "< 0.1 %" if 0 < share < 0.0005 else f"{share * 100:.1f} %"
+    return "< 0.1%" if 0 < share < 0.0005 else f"{share * 100:.1f}%"
 
 
 def _saved(page: Figure, form: Format, dpi: int) -> bytes:

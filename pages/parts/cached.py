@@ -310,7 +310,7 @@ def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: t
     from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
 
     photo, labels = read_pair(source, sample, classes)
-    return build(preview(photo).body, (photo.width, photo.height), labels)
+    return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")
 
 
 @st.cache_data(ttl="1h", max_entries=512, show_spinner=False)

@@ -101,9 +101,9 @@ def _reached(
     columns = {
         "": st.column_config.TextColumn(width=24, pinned=True),
         "Job": st.column_config.TextColumn(pinned=True),
-        "Best mIOU": st.column_config.NumberColumn(format="%.4f", help=tables.BEST),
-        "at epoch": st.column_config.NumberColumn(format="%d"),
-        "Best pixel accuracy": st.column_config.NumberColumn(format="%.4f"),
+        "Best mIOU": st.column_config.NumberColumn(format="%.3f", help=tables.BEST),
+        "At epoch": st.column_config.NumberColumn(format="%d"),
+        "Best pixel accuracy": st.column_config.NumberColumn(format="%.3f"),
         "Lowest loss": st.column_config.NumberColumn(format="%.4f"),
         "Cost": st.column_config.NumberColumn(format="dollar", help=tables.COST),
     }

@@ -27,9 +27,9 @@ def show(connection: Connection, checked: Checked) -> None:
         _to_training(checked.report, checked.report.root)
         return
     left, right = st.columns(2, gap="medium")
-    with left, st.container(border=True):
+    with left, st.container(border=True, height="stretch"):
         _conversion(checked)
-    with right, st.container(border=True):
+    with right, st.container(border=True, height="stretch"):
         _upload(connection, checked)
 
 
@@ -47,7 +47,7 @@ def _conversion(checked: Checked) -> None:
     if st.button("Review and write", icon=":material/content_copy:", disabled=not out):
         with messages.error_door():
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser())
-            _ask("Write a mended copy", str(plan), lambda: state.desk().convert(plan))
+            _ask("Write a mended copy", str(plan), "Write it", lambda: state.desk().convert(plan))
     if (task := state.desk().conversion) is not None:
         written = background.show(task, "conversion")
         if written is not None:
@@ -77,7 +77,12 @@ def _upload(connection: Connection, checked: Checked) -> None:
                 checked.source, checked.report, to, splitting=checked.splitting, overwrite=overwrite
             )
             plan = plan_upload(order, warnings=warnings_of(checked.report))
-            _ask("Upload the data set", _said(plan), lambda: state.desk().carry_out(connection, plan))
+            _ask(
+                "Upload the data set",
+                _said(plan),
+                "Upload it",
+                lambda: state.desk().carry_out(connection, plan),
+            )
     _uploaded(checked.report)
 
 
@@ -116,17 +121,17 @@ def _said(plan: Plan) -> str:
     return "\n".join([*lines, f"To undo: {plan.undo}"])
 
 
-def _ask(title: str, said: str, then: Callable[[], None]) -> None:
+def _ask(title: str, said: str, button: str, then: Callable[[], None]) -> None:
     """The plan, and the one button that begins it."""
-    st.dialog(title, width="medium")(body)(said, then)
+    st.dialog(title, width="medium")(body)(said, button, then)
 
 
-def body(said: str, then: Callable[[], None]) -> None:
+def body(said: str, button: str, then: Callable[[], None]) -> None:
     """What stands in the dialog."""
     st.code(said, language=None, wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="dataset-cancel"):
             st.rerun()
-        if st.button("Do it", key="dataset-sure", type="primary"):
+        if st.button(button, key="dataset-sure", type="primary"):
             then()
             st.rerun()

@@ -39,11 +39,11 @@ def show(source: Source, report: LayoutReport) -> None:
 def _filtered(report: LayoutReport) -> list[PairFacts]:
     names = {row.class_id: row.name for row in report.histogram if any(row.images.values())}
     codes = list(counted(report.problems))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         class_id = st.selectbox(
-            "Shows the class", [None, *names], format_func=lambda one: "any" if one is None else names[one]
+            "Shows the class", [None, *names], format_func=lambda one: "Any" if one is None else names[one]
         )
-        code = st.selectbox("Has the problem", ["", *codes], format_func=lambda one: one or "any or none")
+        code = st.selectbox("Has the problem", ["", *codes], format_func=lambda one: one or "Any or none")
         side = st.segmented_control("Side", SPLITS)
     found = report.select(class_id=class_id, code=code)
     chosen = [one for one in found if side in (None, one.sample.split)]

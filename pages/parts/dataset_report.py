@@ -98,14 +98,14 @@ def _histogram(report: LayoutReport) -> None:
             "name": [row.name for row in report.histogram],
             **{f"{split} images": [row.images[split] for row in report.histogram] for split in SPLITS},
             **{
-                f"{split} pixels": [row.pixels[split] / totals[split] for row in report.histogram]
+                f"{split} pixels": [100 * row.pixels[split] / totals[split] for row in report.histogram]
                 for split in SPLITS
             },
         }
     )
     column = st.column_config
     columns = {
-        "color": column.TextColumn("", width=24),
+        "color": column.TextColumn("", width=24, pinned=True),
         "id": column.NumberColumn("Id", width=50),
         "name": column.TextColumn("Class", width=150),
     }
@@ -113,7 +113,7 @@ def _histogram(report: LayoutReport) -> None:
         columns |= {
             f"{split} images": column.NumberColumn(f"Images, {split}", format="localized", width=120),
             f"{split} pixels": column.ProgressColumn(
-                f"Pixels, {split}", format="percent", min_value=0, max_value=1, width=130
+                f"Pixels, {split}", format="%.1f%%", min_value=0, max_value=100, width=130
             ),
         }
     colors = [_color(report, row.class_id) for row in report.histogram]

@@ -29,7 +29,7 @@ def ask(connection: Connection) -> None:
             )
         with right:
             dropped = st.file_uploader(
-                "or drop a zip",
+                "Or drop a zip",
                 type="zip",
                 max_upload_size=MOST_ZIP_MB,
                 key=state.DATASET_ZIP,
@@ -50,7 +50,7 @@ def ask(connection: Connection) -> None:
 def _options() -> tuple[Splitting, Path | None]:
     """For sets that do not say everything themselves."""
     with (
-        st.expander("If the set does not say so itself", icon=":material/tune:"),
+        st.expander("Division and class names, where the set tells none", icon=":material/tune:"),
         st.grid(3, min_column_width=160),
     ):
         share = st.number_input(

@@ -49,9 +49,9 @@ def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
     found = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
     hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in found.figures)
     with st.grid(2, min_column_width=120, gap="small"):
-        label = "On AWS, an hour" if sandbox else "An hour"
+        label = "On AWS, an hour" if sandbox else "Cost an hour"
         st.metric(label, hourly, help=messages.plain(found.source))
-        st.metric("A month", monthly)
+        st.metric("On AWS, a month" if sandbox else "Cost a month", monthly)
     if sandbox:
         st.caption(":material/computer: The sandbox serves on this machine, and costs nothing.")
     else:

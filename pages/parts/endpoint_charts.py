@@ -109,11 +109,11 @@ def _lines(frame: pd.DataFrame, title: str, axis: alt.X, *, none: str) -> None:
 
 
 def _color(frame: pd.DataFrame) -> alt.Color:
-    """What failed is told in the colours of warnings; a single line needs no legend."""
+    """What failed is told in the colours of warnings. A single line has a legend too: so all begin at one height."""
     labels = list(dict.fromkeys(frame["name"]))
     failed = set(labels) & set(ERRORS.values())
     colors = [FAILED[label] for label in labels] if failed else list(charts.colors(len(labels)))
-    legend = alt.Legend(title=None, orient="top") if len(labels) > 1 or failed else None
+    legend = alt.Legend(title=None, orient="top")
     return alt.Color("name:N", scale=alt.Scale(domain=labels, range=colors), legend=legend)
 
 

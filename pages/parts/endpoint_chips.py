@@ -69,7 +69,7 @@ def machines(variants: tuple[Variant, ...]) -> str:
 
 
 def shares(variants: tuple[Variant, ...]) -> str:
-    """Who gets how much of the calls, such as "blue 90 % · green 10 %"; a single one's name."""
+    """Who gets how much of the calls, such as "blue 90% · green 10%"; a single one's name."""
     if len(variants) == 1:
         return variants[0].name
     whole = sum(variant.weight or 0 for variant in variants)

@@ -29,7 +29,7 @@ def ask(rows: Sequence[Row]) -> list[Row]:
         if state.chosen(key) != value:  # setting it needlessly would take away what is being typed
             state.choose(key, value)
     counts = Counter(row.health.verdict for row in rows)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
             "Health",
             [one for one in VERDICTS if counts[one] or one in verdicts],
@@ -42,8 +42,6 @@ def ask(rows: Sequence[Row]) -> list[Row]:
             "Name or instance contains",
             key=TEXT,
             max_chars=63,
-            placeholder="Name or instance",
-            label_visibility="collapsed",
             icon=":material/search:",
             width=240,
             on_change=_apply,

@@ -87,10 +87,10 @@ def _weights(endpoint: Endpoint) -> dict[str, float]:
         now = _percent(first, variants)
         share = st.slider(
             f"Calls that go to **{messages.plain(first.name)}**",
-            0, 100, now, 1, format="%d %%", key=f"share-{endpoint.name}-{now}",
+            0, 100, now, 1, format="%d%%", key=f"share-{endpoint.name}-{now}",
         )  # fmt: skip
         st.caption(
-            f"{messages.plain(first.name)} **{share} %** · {messages.plain(second.name)} **{100 - share} %**"
+            f"{messages.plain(first.name)} **{share}%** · {messages.plain(second.name)} **{100 - share}%**"
         )
         return {first.name: share / 100, second.name: 1 - share / 100} if share != now else {}
     chosen = {}

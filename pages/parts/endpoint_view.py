@@ -93,7 +93,10 @@ def figures(row: Row, *, sandbox: bool) -> None:
         )
         _figure("Errors in 24 h", *_errors(row.service), why="4xx are the caller's fault, 5xx the model's.")
         _figure(
-            "An hour on AWS" if sandbox else "An hour", money, month, why=_about(row.cost, sandbox=sandbox)
+            "On AWS, an hour" if sandbox else "Cost an hour",
+            money,
+            month,
+            why=_about(row.cost, sandbox=sandbox),
         )
 
 

@@ -70,7 +70,7 @@ def _monthly(rows: Sequence[Row]) -> str:
 def _offer_idle(idle: Sequence[str], ticked: Sequence[str]) -> None:
     """One click chooses all that stand idle."""
     if idle and set(idle) != set(ticked):
-        label = f"Choose all {len(idle)} idle" if len(idle) > 1 else "Choose the idle one"
+        label = f"Choose the {len(idle)} idle ones" if len(idle) > 1 else "Choose the idle one"
         st.button(label, icon=":material/bedtime:", on_click=state.tick_endpoints, args=(tuple(idle),))
 
 

@@ -25,7 +25,7 @@ from pages.parts import messages
 HEIGHT = 240
 NAMES = {
     LOSS: "Training loss",
-    MIOU: "Mean IOU",
+    MIOU: "mIOU",
     PIXEL_ACCURACY: "Pixel accuracy",
     THROUGHPUT: "Throughput",
     "CPUUtilization": "CPU",
@@ -56,7 +56,7 @@ def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop 
         if scores:
             _chart(scores, "Validation", best=named(curves, MIOU))
         if loss is not None:
-            _chart([loss], NAMES[LOSS])
+            _chart([loss], "Loss")
     shown = [*scores, *([loss] if loss is not None else [])]
     for text in (text for one in shown for text in notes(one)):
         st.caption(f":material/info: {messages.plain(text)}")
@@ -84,14 +84,14 @@ def _chart(several: Sequence[MetricSeries], title: str, best: MetricSeries | Non
     x = (
         alt.X("x:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"))
         if by_epoch
-        else alt.X("x:T", title=None)
+        else alt.X("x:T", title=None, axis=alt.Axis(labelOverlap=True, tickCount=7))
     )
-    legend = alt.Legend(title=None, orient="top") if len(several) > 1 else None
     names = list(dict.fromkeys(frame["name"]))
     base = alt.Chart(frame).encode(
         x=x,
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-        color=alt.Color("name:N", sort=names, legend=legend),
+        # A single line has a legend too: so charts side by side begin at one height.
+        color=alt.Color("name:N", sort=names, legend=alt.Legend(title=None, orient="top")),
         tooltip=["name:N", alt.Tooltip("value:Q", format=".4f"), "x:Q" if by_epoch else "x:T"],
     )
     layers = [base.mark_line(point=len(frame) < 120, strokeWidth=2)]
@@ -101,7 +101,7 @@ def _chart(several: Sequence[MetricSeries], title: str, best: MetricSeries | Non
 
 
 def _mark(series: MetricSeries) -> list[alt.Chart]:
-    """A line down at the best epoch, with its value."""
+    """A line down at the best epoch, with its value above the curves, where nothing crosses it."""
     best = best_epoch(series)
     if best is None:
         return []
@@ -111,12 +111,12 @@ def _mark(series: MetricSeries) -> list[alt.Chart]:
     right = best.place > len(series) / 2
     text = base.mark_text(
         align="right" if right else "left",
-        dx=-6 if right else 6,
+        dx=4 if right else -4,
         baseline="bottom",
         color="#8b5cf6",
         fontSize=12,
         fontWeight=600,
-    ).encode(text="said:N", y=alt.value(alt.ExprRef("height - 6")))
+    ).encode(text="said:N", y=alt.value(-5))
     return [rule, text]
 
 

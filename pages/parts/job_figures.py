@@ -63,14 +63,15 @@ def show(connection: Connection, wanted: JobFilter) -> None:
     found = figures(jobs, prices, now)
     cut = not reading.value.complete and all(job.created_at >= month(now) for job in jobs)
     spent = f"{'≥ ' if cut or found.unpriced else ''}{found.spent}"
-    with st.grid(3, min_column_width=120, gap="small"):
+    with st.grid(3, min_column_width=160, gap="small"):
         st.metric("Running", found.running, border=True, icon=":material/play_circle:")
         st.metric(
             "Failed today", found.failed_today, border=True, icon=":material/error:",
             help=f"Completed today: {found.completed_today}.",
         )  # fmt: skip
         st.metric(
-            "This month", spent, border=True, icon=":material/payments:",
+            "On AWS, this month" if connection.is_sandbox else "Cost this month",
+            spent, border=True, icon=":material/payments:",
             help=_about_money(connection, found, prices, len(jobs) if cut else None),
         )  # fmt: skip
 

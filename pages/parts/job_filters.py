@@ -28,7 +28,7 @@ def ask() -> JobFilter:
     asked = wanted()
     state.keep_jobs_view(NAMES)
     _set_widgets(asked)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
             "Status", STATUSES, selection_mode="multi", format_func=_in_words, key=STATUS, on_change=_apply
         )

@@ -125,7 +125,7 @@ def _job(connection: Connection, serving: Serving) -> Load | None:
 
 
 def _folder() -> Load | None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         text = st.text_input(
             "Folder", key=state.FOLDER, bind="query-params", placeholder="/data/roads", help=FOLDER_HELP
         )

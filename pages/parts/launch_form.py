@@ -80,7 +80,7 @@ def machine(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
                 "Volume, GB", key=state.LAUNCH.field("volume_gb"), step=10, persist_state="session"
             )
         st.toggle(
-            "Spot: spare capacity, up to 90 % cheaper, may be interrupted",
+            "Spot: spare capacity, up to 90% cheaper, may be interrupted",
             key=state.LAUNCH.field("spot"),
             persist_state="session",
         )

@@ -26,7 +26,7 @@ def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
     found = estimate(spec.instance_type, spec.max_runtime_seconds, prices)
     hourly, most = (str(amount) if amount else "unknown" for amount in (found.per_hour, found.at_max))
     with st.grid(2, min_column_width=120, gap="small"):
-        st.metric("On AWS, an hour" if sandbox else "An hour", hourly, help=messages.plain(found.source))
+        st.metric("On AWS, an hour" if sandbox else "Cost an hour", hourly, help=messages.plain(found.source))
         st.metric(f"In {times.duration(spec.max_runtime_seconds)} at most", most)
     if sandbox:
         st.caption(":material/computer: The sandbox trains on this machine, and costs nothing.")

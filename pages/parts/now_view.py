@@ -34,7 +34,7 @@ def figures(found: Now, prices: PriceTable, *, sandbox: bool) -> None:
         )
         st.metric("Endpoints serving", _count(found.look, found.answering), border=True, icon=ENDPOINT_ICON)
         st.metric(
-            "On AWS, an hour" if sandbox else "An hour",
+            "On AWS, an hour" if sandbox else "Cost an hour",
             f"{'≥ ' if unknown or not found.whole else ''}{hourly}",
             border=True,
             icon=":material/payments:",

@@ -61,7 +61,7 @@ WORDS: dict[Verb, Words] = {
     "deploy": Words(
         "Deploy an endpoint",
         "Deploy it",
-        ":material/cloud_upload:",
+        ":material/deployed_code:",
         "The endpoint {} is being created.",
     ),
     "update": Words(
@@ -200,7 +200,7 @@ def _short(target: str) -> str:
 def _price(price: Price, *, sandbox: bool) -> None:
     """Each figure with its name. The sandbox costs nothing, and says what AWS would take."""
     figures = price.figures
-    with st.grid(len(figures), min_column_width=140):
+    with st.grid(len(figures), min_column_width=200):
         for name, amount in figures:
             label = f"On AWS, {name}" if sandbox else f"Price {name}"
             st.metric(label, str(amount) if amount else "unknown", border=True)

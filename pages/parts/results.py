@@ -116,30 +116,30 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
         {
             "color": ["" for _ in areas],
             "name": [area.name for area in areas],
-            "share": [area.share for area in areas],
+            "share": [100 * area.share for area in areas],
             "pixels": [area.pixels for area in areas],
-            "confidence": pd.Series([area.mean_confidence for area in areas], dtype="float64"),
+            "confidence": 100 * pd.Series([area.mean_confidence for area in areas], dtype="float64"),
         }
     )
     colors = ["background-color: #{:02x}{:02x}{:02x}".format(*area.color) for area in areas]
     columns = {
-        "color": st.column_config.TextColumn("", width=24),
+        "color": st.column_config.TextColumn("", width=24, pinned=True),
         "name": st.column_config.TextColumn("Class", width=130),
         "share": st.column_config.ProgressColumn(
-            "Share", format="percent", min_value=0, max_value=1, width=130
+            "Share", format="%.1f%%", min_value=0, max_value=100, width=130
         ),
         "pixels": st.column_config.NumberColumn("Pixels", format="localized", width=90),
         "confidence": st.column_config.NumberColumn(
             "Confidence",
-            format="percent",
+            format="%.1f%%",
             width=80,
             help="Mean of the model's confidence over the class's pixels.",
         ),
     }
     if iou is not None:
-        table["iou"] = [iou[area.id] if area.id < len(iou) else np.nan for area in areas]
+        table["iou"] = [100 * iou[area.id] if area.id < len(iou) else np.nan for area in areas]
         columns["iou"] = st.column_config.NumberColumn(
-            "IoU", format="percent", width=70, help="Against the mask beside the photo."
+            "IoU", format="%.1f%%", width=70, help="Against the mask beside the photo."
         )
     if all(area.mean_confidence is None for area in areas):
         del columns["confidence"]

@@ -17,6 +17,8 @@ from pages.parts import cached, links, messages, state
 
 ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
 SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
+FEW_CLASSES = 12
+"""Names of classes that one line holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,14 @@ def describe(serving: Serving) -> None:
             query_params={state.ENDPOINT: serving.name},
             help="Its traffic, cost, variants and log.",
         )
+
+
+def introduce(serving: Serving) -> None:
+    """Which classes it tells apart, for whoever has not asked it yet: of anything else it makes one of these."""
+    if serving.classes:
+        names = [messages.plain(name) for name in serving.classes.names]
+        rest = f" and {len(names) - FEW_CLASSES} more" if len(names) > FEW_CLASSES else ""
+        st.caption(f":material/palette: It knows {', '.join(names[:FEW_CLASSES])}{rest}; nothing else.")
 
 
 def warn(serving: Serving) -> None:

@@ -110,13 +110,14 @@ SECTIONS = {
 
 def main() -> None:
     """Draw the frame, then run the page. Nothing that goes wrong in either shows a traceback."""
+    # The sidebar takes its width when it is first drawn, and the navigation draws it.
     st.set_page_config(
-        page_title="Segdeck",
         page_icon=str(STATIC / "favicon.png"),
         layout="wide",
         initial_sidebar_state=240,
     )
     page = st.navigation(SECTIONS)
+    st.set_page_config(page_title=f"{page.title} · Segdeck")
     with messages.error_door():
         if state.take_retry():
             with st.spinner("Looking again ..."):

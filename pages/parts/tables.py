@@ -47,9 +47,9 @@ def jobs_frame(
             "epoch": [said for _, said in epochs],
             "line": [sparkline(lines.get(job.name)) for job in jobs],
             "best": pd.Series([best_miou(job, lines.get(job.name)) for job in jobs], dtype="float64"),
-            "created": [job.created_at for job in jobs],
             "duration": [times.duration(job.seconds(now)) if job.started_at else None for job in jobs],
             "cost": pd.Series([None if cost is None else float(cost.usd) for cost in costs], dtype="float64"),
+            "created": [job.created_at for job in jobs],
             "instance": [_instance(job) for job in jobs],
         }
     )
@@ -65,16 +65,16 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
         ),
         "status": column.MultiselectColumn("Status", options=words, color=colors, width=180),
         "progress": column.ProgressColumn(
-            "", format=" ", min_value=0, max_value=1, width=70, help="Share of the epochs."
+            "Done", format=" ", min_value=0, max_value=1, width=65, help="Share of the epochs."
         ),
         "epoch": column.TextColumn("Epoch", width=75, alignment="right"),
         "line": column.LineChartColumn(
-            "mIOU", y_min=0, y_max=1, width=100, help="On the validation data, by epoch, from 0 to 1."
+            "mIOU", y_min=0, y_max=1, width=75, help="On the validation data, by epoch, from 0 to 1."
         ),
-        "best": column.NumberColumn("Best", format="%.3f", width=65, help=BEST),
+        "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
+        "duration": column.TextColumn("Duration", width=95, alignment="right"),
+        "cost": column.NumberColumn("Cost", format="dollar", width=70, help=COST),
         "created": column.DatetimeColumn("Age", format="distance", width=110),
-        "duration": column.TextColumn("Duration", width=100, alignment="right"),
-        "cost": column.NumberColumn("Cost", format="dollar", width=75, help=COST),
         "instance": column.TextColumn("Instance", width=150),
     }
 
@@ -122,7 +122,7 @@ def best_frame(
                 "": "",
                 "Job": job.name,
                 "Best mIOU": best_miou(job, miou),
-                "at epoch": best.epoch if best else None,
+                "At epoch": best.epoch if best else None,
                 "Best pixel accuracy": _best(named(found, PIXEL_ACCURACY)),
                 "Lowest loss": _best(named(found, LOSS), lowest=True),
                 "Duration": times.duration(job.seconds(now)),

@@ -102,7 +102,7 @@ def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbo
     page.goto(f"{address}/endpoints")
     ready(page)
     expect(metric(page, "Wasted a month")).to_have_text("$3,329.82", timeout=LONG)
-    page.get_by_role("button", name="Choose all 2 idle").click()
+    page.get_by_role("button", name="Choose the 2 idle ones").click()
     page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_contain_text("Delete the endpoint forgotten", timeout=LONG)
     expect(page.get_by_role("dialog").get_by_role("button", name="Delete for good")).to_be_disabled()
@@ -164,7 +164,7 @@ def test_one_endpoint_tried_shared_out_and_deleted(
     slider.focus(timeout=LONG)
     for _ in range(20):
         slider.press("ArrowRight")
-    expect(page.get_by_text("blue 70 % · green 30 %")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("blue 70% · green 30%")).to_be_visible(timeout=LONG)
     page.get_by_role("button", name="Review the change").click()
     page.get_by_role("dialog").get_by_role("button", name="Change them").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)

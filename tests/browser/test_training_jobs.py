@@ -84,6 +84,14 @@ def test_a_name_opens_its_job(jobs: Page) -> None:
     expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=90_000)
 
 
+def test_the_tab_says_what_is_looked_at(jobs: Page) -> None:
+    """The browser's tab bears the page's name, and on a job's page the job's, so that two tabs can be told apart."""
+    expect(jobs).to_have_title("Training jobs · Segdeck", timeout=90_000)
+    expect(jobs.get_by_test_id("stSidebar")).to_have_css("width", "240px")  # the name must not cost its width
+    click(jobs, 3, 90)
+    expect(jobs).to_have_title("aerial-0037 · Segdeck", timeout=90_000)
+
+
 def test_the_list_looks_again_while_something_runs(
     server: JobsServer, jobs: Page, comes_to_rest: Callable[[], None]
 ) -> None:

@@ -160,14 +160,14 @@ def test_labels_reach_the_browser_exactly(viewer: Viewer) -> None:
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [
-        (3, 3, "road 75 % then grass (20 %) x 70, y 70"),
+        (3, 3, "road 75% then grass (20%) x 70, y 70"),
         (
             30,
             5,
-            "grass 70 % then <b>a very long class name that nobody wants to read to its end</b> (18 %) x 610, y 110",
+            "grass 70% then <b>a very long class name that nobody wants to read to its end</b> (18%) x 610, y 110",
         ),
-        (8, 10, "car 90 % then road (6 %) x 170, y 210"),
-        (11, 13, "car 90 % then road (6 %) x 230, y 270"),
+        (8, 10, "car 90% then road (6%) x 170, y 210"),
+        (11, 13, "car 90% then road (6%) x 230, y 270"),
     ],
 )
 def test_pointing_reads_class_and_probability(viewer: Viewer, x: int, y: int, words: str) -> None:
@@ -186,7 +186,7 @@ def test_ignored_pixels_are_called_so(viewer: Viewer) -> None:
 
 
 def test_classes_are_drawn_over_the_photo(viewer: Viewer) -> None:
-    """At 55 % the mask is mixed with the photo, at 100 % it stands alone, at 0 % the photo does."""
+    """At 55% the mask is mixed with the photo, at 100% it stands alone, at 0% the photo does."""
     photo = viewer.color(30, 15, "photo")
     mixed = tuple(0.55 * color + 0.45 * under for color, under in zip(GRASS, photo, strict=True))
     assert near(viewer.color(30, 15), mixed)
@@ -206,7 +206,7 @@ def test_zoom_and_pan_keep_both_pictures_in_step(viewer: Viewer) -> None:
     viewer.page.wait_for_function(zoomed, arg=viewer.root.element_handle())
     viewer.page.mouse.move(2, 2)
     viewer.point(10, 12)
-    assert viewer.readout().startswith("car 90 %"), "what was under the mouse is still there"
+    assert viewer.readout().startswith("car 90%"), "what was under the mouse is still there"
     assert viewer.readout().endswith("x 210, y 250")
     assert viewer.pixels("photo") == viewer.pixels("result")
 
@@ -264,11 +264,11 @@ def test_chips_tell_name_and_share_as_text(viewer: Viewer) -> None:
     """Chips come largest first with their share; a name is text, never HTML, and its whole stands in the tooltip."""
     chips = viewer.root.locator(".toggle")
     assert [" ".join(text.split()) for text in chips.all_inner_texts()] == [
-        "grass 48.3 %",
-        "road 47.0 %",
-        "ignore 3.3 %",
-        "car 1.3 %",
-        "<b>a very long class name that nobody wants to read to its end</b> 0 %",
+        "grass 48.3%",
+        "road 47.0%",
+        "ignore 3.3%",
+        "car 1.3%",
+        "<b>a very long class name that nobody wants to read to its end</b> 0%",
     ]
     assert viewer.root.locator("b").count() == 1, "the marker of the colour scale, and none from a name"
     assert "to its end</b>" in (chips.last.get_attribute("title") or "")
@@ -303,14 +303,14 @@ def test_probability_map_of_a_chosen_class(viewer: Viewer) -> None:
     )
     assert [near(viewer.color(x, 11), scale[p]) for x, p in ((3, 75), (9, 6), (30, 10))] == [True] * 3
     viewer.point(30, 11)
-    assert viewer.readout() == "grass 70 % road (10 %) x 610, y 230"
+    assert viewer.readout() == "grass 70% road (10%) x 610, y 230"
     viewer.chip(2).click()
     expect(viewer.root.locator(".result figcaption")).to_have_text("Probability of car")
     assert near(viewer.color(9, 11), scale[90])
 
 
 def test_the_scale_rises_evenly_in_lightness(viewer: Viewer) -> None:
-    """Equal steps of probability look equal: lightness rises from 0 % to 100 %, no step more than twice another's."""
+    """Equal steps of probability look equal: lightness rises from 0% to 100%, no step more than twice another's."""
     scale = np.array(
         viewer.root.evaluate(
             "(root) => [...root.viewer.scale].map((p) => [p & 255, p >> 8 & 255, p >> 16 & 255])"
@@ -357,7 +357,7 @@ def test_keys(viewer: Viewer) -> None:
     assert viewer.zoom() == 1
 
     viewer.press("]", "]", "[")
-    expect(viewer.root.locator(".opacity output")).to_have_text("60 %")
+    expect(viewer.root.locator(".opacity output")).to_have_text("60%")
     viewer.press("2")
     expect(viewer.chip(0)).to_have_attribute("aria-pressed", "false")
     viewer.press("Alt+4")
@@ -505,7 +505,7 @@ def test_a_new_picture_starts_whole_and_keeps_the_settings(viewer: Viewer) -> No
     expect(viewer.root).not_to_have_attribute("data-picture", first or "")
     assert viewer.zoom() == 1
     expect(viewer.root).to_have_attribute("data-layout", "slider")
-    expect(viewer.root.locator(".opacity output")).to_have_text("100 %")
+    expect(viewer.root.locator(".opacity output")).to_have_text("100%")
     assert near(viewer.color(15, 11), CAR)
     assert near(viewer.color(9, 11), ROAD)
 
@@ -516,7 +516,7 @@ def test_settings_outlive_a_reload(viewer: Viewer, open_viewer: Callable[[Page],
     again = open_viewer(viewer.page)
     expect(again.root).to_have_attribute("data-mode", "confidence")
     expect(again.root).to_have_attribute("data-layout", "slider")
-    expect(again.root.locator(".opacity output")).to_have_text("80 %")
+    expect(again.root.locator(".opacity output")).to_have_text("80%")
 
 
 def test_a_mask_alone_says_why_there_are_no_maps(viewer: Viewer) -> None:
@@ -579,7 +579,7 @@ def test_a_tap_reads_the_picture(browser: Browser, open_viewer: Callable[[Page],
     viewer = open_viewer(context.new_page())
     assert viewer.readout() == "Tap a picture to read it"
     viewer.page.touchscreen.tap(*viewer.place(9, 11))
-    assert viewer.readout().startswith("car 90 %")
+    assert viewer.readout().startswith("car 90%")
     touch = context.new_cdp_session(viewer.page)
     x, y = viewer.place(20, 15)
     for kind, spread in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80)):

@@ -86,6 +86,19 @@ def test_a_request_that_would_fail_is_an_error(changes: dict[str, Any], name: st
     assert errors[0].message.endswith(".")
 
 
+def test_what_is_not_given_is_said_in_one_plain_sentence() -> None:
+    """An empty form is told what it lacks, by the field's name, and all of its data in one sentence."""
+    found = check_spec(replace(SPEC, role_arn="", output_uri="", channels=()))
+    said = [one.message for one in found if one.is_error]
+    assert [text.partition(".")[0] for text in said] == [
+        "No IAM role is given",
+        "No S3 address is given for output",
+        "No data is given",
+    ]
+    two = check_spec(replace(SPEC, channels=SPEC.channels[2:]))
+    assert [one.message.partition(".")[0] for one in two] == ["The channels train, validation are missing"]
+
+
 @pytest.mark.parametrize(
     ("changes", "name"),
     [

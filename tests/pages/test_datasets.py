@@ -193,12 +193,12 @@ def test_the_plan_waits_for_a_yes() -> None:
 
         from pages.parts.dataset_actions import body
 
-        body("Upload 17 files.", lambda: streamlit.session_state.update(begun=True))
+        body("Upload 17 files.", "Upload it", lambda: streamlit.session_state.update(begun=True))
 
     app = AppTest.from_function(script).run()
     assert "Upload 17 files." in everything(app)
     assert "begun" not in app.session_state
-    button(app, "Do it").click().run()
+    button(app, "Upload it").click().run()
     assert app.session_state["begun"]
 
 

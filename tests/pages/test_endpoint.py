@@ -72,7 +72,7 @@ def test_a_healthy_endpoint(open_endpoint):
     assert "calls in 7 days" in told
     assert known["Last call"] == "today"
     assert known["Errors in 24 h"] == "0.0%"
-    assert known["An hour"] == "$1.47"
+    assert known["Cost an hour"] == "$1.47"
     assert not app.error
 
 
@@ -131,7 +131,7 @@ def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
     assert [slider.value for slider in app.slider] == [75]
     assert button(app, "Review the change").disabled
     app.slider[0].set_value(90).run()
-    assert "blue **90 %** · green **10 %**" in texts(app)
+    assert "blue **90%** · green **10%**" in texts(app)
     button(app, "Review the change").click().run()
     told = plain_texts(app)
     assert "Scale the endpoint shared-out" in told
@@ -230,7 +230,7 @@ def test_a_part_that_fails_hides_no_other(open_endpoint, faults):
     app = open_endpoint("roads")
     assert "not allowed to" in plain_texts(app)
     assert figures(app)["Last call"] == "unknown"
-    assert figures(app)["An hour"] == "$1.47"
+    assert figures(app)["Cost an hour"] == "$1.47"
     assert not app.error
 
 

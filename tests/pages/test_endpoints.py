@@ -136,7 +136,7 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     """One click chooses all idle ones, a second shows the plan with all that goes and stays; nothing is gone yet."""
     app = open_list()
     assert "Tick endpoints" in texts(app)
-    button(app, "Choose all 2 idle").click().run()
+    button(app, "Choose the 2 idle ones").click().run()
     assert "**$2,941.17** a month" in texts(app)
     button(app, "Delete 2 endpoints").click().run()
     told = plain_texts(app)
@@ -214,7 +214,7 @@ def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypa
         asked = _first_paint(sandbox, app)
         assert len(names(app)) == 500
         assert asked == {"Search": 5, "GetMetricData": 2, "DescribeEndpointConfig": 1}
-        button(app, "Choose all 410 idle").click().run()
+        button(app, "Choose the 410 idle ones").click().run()
         assert "They are the first of 410 chosen ones." in texts(app)
         assert button(app, "Delete 50 endpoints")
 

@@ -102,7 +102,7 @@ def test_on_aws_nothing_is_guessed(open_form):
     app = open_form()
     assert field(app, "role_arn").value == ""
     assert "light" not in field(app, "value-algorithm").options
-    assert "The channel train is missing" in plain_texts(app)
+    assert "No data is given." in plain_texts(app)
     assert button(app, "Review and start").disabled
 
 

@@ -102,7 +102,7 @@ def test_figures(open_overview):
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
     assert known["Endpoints serving"] == "3"
-    assert known["An hour"] == "$6.24"
+    assert known["Cost an hour"] == "$6.24"
     assert known["Failed in 24 h"] == "3"
 
 

@@ -30,11 +30,19 @@ def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
     run_until(app, has_areas)
     table = app.dataframe[0].value
     assert list(table["name"]) == ["sea", "land"]
-    assert list(table["share"]) == [0.75, 0.25]
+    assert list(table["share"]) == [75, 25]
     assert list(table["pixels"]) == [900, 300]
-    assert table["confidence"].round(3).tolist() == [0.9, 0.7]
+    assert table["confidence"].round(1).tolist() == [90, 70]
     assert len(app.get("bidi_component")) == 1  # the viewer
     assert "decode" in read_texts(app)
+
+
+def test_what_the_model_knows(open_page, coast, jpeg, run_until, read_texts):
+    """Before the first picture the page says which classes the model tells apart; then the table does."""
+    app = open_page(endpoint=coast)
+    assert "It knows sea, land; nothing else." in read_texts(app)
+    run_until(drop(app, ("bay.jpg", jpeg())), has_areas)
+    assert "It knows" not in read_texts(app)
 
 
 def test_large_photo_is_said_to_be_reduced(open_page, coast, jpeg, run_until, read_texts):

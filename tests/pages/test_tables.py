@@ -122,7 +122,7 @@ def test_best_values():
     """A row a job: the best mIOU with its epoch, the lowest loss, what it took."""
     found = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
     row = tables.best_frame([job("a", minutes=30)], found, PRICES, NOW).iloc[0]
-    assert (row["Best mIOU"], row["at epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
+    assert (row["Best mIOU"], row["At epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
     assert row["Duration"] == "30 min 00 s"
 
 

@@ -147,7 +147,7 @@ def test_money_of_more_jobs_than_are_listed(open_jobs):
     newest, now = names(app)[-1], datetime.now(UTC)
     oldest = now - timedelta(hours=1000 - int(newest.removeprefix("aerial-")) + 1)
     whole = (oldest.year, oldest.month) == (now.year, now.month)
-    assert figures(app)["This month"].startswith("≥ ") is whole
+    assert figures(app)["Cost this month"].startswith("≥ ") is whole
 
 
 def test_comparison_of_a_link(server, open_jobs):
@@ -252,7 +252,7 @@ def test_no_job_yet(server, open_jobs):
     app = open_jobs()
     assert "No training job yet" in texts(app)
     assert "launch_training" in [link.proto.page for link in app.get("page_link")]
-    assert figures(app) == {"Running": "0", "Failed today": "0", "This month": "$0.00"}
+    assert figures(app) == {"Running": "0", "Failed today": "0", "Cost this month": "$0.00"}
 
 
 def test_no_job_fits(open_jobs):

@@ -20,7 +20,7 @@ function mixWhite(pixel, part) {
 }
 
 /**
- * The scale of the probability maps: 0 % to 100 % as 101 pixels, dark blue over green to bright yellow.
+ * The scale of the probability maps: 0% to 100% as 101 pixels, dark blue over green to bright yellow.
  * Lightness rises evenly in OKLab, so that equal steps look equal, in grey and to colour-blind eyes too.
  */
 function percentScale() {

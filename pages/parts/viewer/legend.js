@@ -8,18 +8,18 @@ function make(tag, className, text = "") {
   return element;
 }
 
-/** A share as people read it: no 0.0 % for what is there, no 100 % for what is not all. */
+/** A share as people read it: no 0.0% for what is there, no 100% for what is not all. */
 function shareText(pixels, total) {
   const percent = (100 * pixels) / total;
-  if (pixels === 0) return "0 %";
-  if (percent < 0.1) return "< 0.1 %";
-  if (percent > 99.9 && pixels < total) return "> 99.9 %";
-  return `${percent.toFixed(1)} %`;
+  if (pixels === 0) return "0%";
+  if (percent < 0.1) return "< 0.1%";
+  if (percent > 99.9 && pixels < total) return "> 99.9%";
+  return `${percent.toFixed(1)}%`;
 }
 
 /** Whole percent of a probability plane. */
 function percentText(percent) {
-  return percent === 100 ? "> 99 %" : `${percent} %`;
+  return percent === 100 ? "> 99%" : `${percent}%`;
 }
 
 class Legend {

@@ -146,7 +146,7 @@ class Viewer {
     this.pressOne("[data-mode]", this.mode);
     this.find(".outline").setAttribute("aria-pressed", String(outline));
     this.find(".opacity input").value = opacity[this.mode];
-    this.find(".opacity output").textContent = `${opacity[this.mode]} %`;
+    this.find(".opacity output").textContent = `${opacity[this.mode]}%`;
     this.find(".divider").setAttribute("aria-valuenow", Math.round(split));
     this.root.style.setProperty("--split", `${split}%`);
   }
