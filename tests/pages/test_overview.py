@@ -169,7 +169,7 @@ def test_what_is_not_known_is_not_called_well(open_overview, faults):
     faults.add("error", operation="Search", code="AccessDeniedException", status=400)
     app = open_overview()
     known = figures(app)
-    assert (known["Failed in 24 h"], known["An hour"]) == ("≥ 1", "≥ $0.00")
+    assert (known["Failed in 24 h"], known["Cost an hour"]) == ("≥ 1", "≥ $0.00")
     assert "None is known to sit idle." in texts(app)
 
 
@@ -178,7 +178,7 @@ def test_without_metrics(open_overview, faults):
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_overview()
     assert "None is known to sit idle." in texts(app)
-    assert figures(app)["An hour"] == "$6.24"
+    assert figures(app)["Cost an hour"] == "$6.24"
 
 
 def test_aws_fails_later(open_overview, faults):
