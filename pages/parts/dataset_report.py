@@ -38,7 +38,11 @@ def _figures(report: LayoutReport) -> None:
         st.metric("Validation pairs", f"{report.counts.get(VALIDATION, 0):,}", border=True)
         st.metric("Classes", len(report.classes) if report.classes else "unknown", border=True)
         st.metric("Errors", f"{errors:,}", border=True)
-        st.metric("Sizes", sizes[0] if len(sizes) == 1 else f"{len(sizes)} kinds", border=True)
+        st.metric(
+            "Sizes",
+            sizes[0] if len(sizes) == 1 else f"{len(sizes)} kinds" if sizes else "unknown",
+            border=True,
+        )
     more = f" · sizes: {', '.join(sizes[:6])}{' ...' if len(sizes) > 6 else ''}" if len(sizes) > 1 else ""
     st.caption(f"{report.kind} · {messages.plain(report.root)}{more}")
 

@@ -236,4 +236,6 @@ def test_a_prefix_in_s3_is_checked_by_its_names(page: OpenPage, s3: Any) -> None
         s3.put_object(Bucket=BUCKET, Key=f"names/{split}_annotation/a.png", Body=b"x")
     app = checked(page(), f"s3://{BUCKET}/names/", "Nothing is wrong with it.")
     assert "Training pairs: 1" in everything(app)
+    assert "Sizes: unknown" in everything(app)
+    assert "Only the names of the objects were looked at, not the pictures." in everything(app)
     assert "Pairs" not in [one.value for one in app.subheader]

@@ -375,16 +375,19 @@ def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
 
 
 def test_one_list_alone_is_divided_and_said(voc: Path, checked: Checked) -> None:
-    """Where train.txt is there and val.txt is not, what was drawn for validation is told with its share and seed."""
+    """Where one list is there and another is not, what was drawn for validation is told with its share and seed."""
     (voc / VAL_LIST).unlink()
     report = checked(voc)
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
     (found,) = (one for one in report.problems if one.code == "list_missing")
     assert found.message == (
-        "train.txt is there, and no list of validation, which a job needs too: 1 of the 6 names were drawn for "
+        "train.txt is there, and no list of validation, which a job needs: 1 of the 6 names were drawn for "
         "validation (share 0.2, seed 0)."
     )
     assert report.usable
+    (voc / LISTS / "train.txt").rename(voc / LISTS / "trainval.txt")
+    (found,) = (one for one in checked(voc).problems if one.code == "list_missing")
+    assert found.message.startswith("trainval.txt is there, and no list of train and of validation,")
 
 
 def test_every_rule_has_a_fault_that_breaks_it() -> None:

@@ -92,7 +92,8 @@ def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> 
     assert report.classes is not None
     assert report.classes.names == NAMES
     assert report.class_ids == (0, 1, 2)
-    assert counted(report.problems) == {"mask_rgb": 6, "not_listed": 1}
+    assert counted(report.problems) == {"mask_rgb": 6, "list_missing": 1, "not_listed": 1}
+    assert report.problems[-2].severity == "note"
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
 
 
