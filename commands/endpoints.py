@@ -125,12 +125,12 @@ def scale(
     if follows and None in (low, high, target):
         raise typer.BadParameter("--min, --max and --target go together.")
     with reporting(debug), reached() as place:
-        from core.aws.endpoint_detail import endpoint_detail
+        from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
         from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        detail = endpoint_detail(place.clients, name)
+        detail = with_belongings(place.clients, name)
         endpoint = detail.endpoint
         if no_autoscale:
             plan = plan_stop_autoscale(endpoint, _scaled(detail, _one(endpoint, named)))
@@ -157,10 +157,10 @@ def delete(
 ) -> None:
     """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
     with reporting(debug), connected() as clients:
-        from core.aws.endpoint_detail import endpoint_detail, users
+        from core.aws.endpoint_detail import users, with_belongings
         from core.endpoint_plans import plan_delete
 
-        details = [endpoint_detail(clients, name) for name in dict.fromkeys(names)]
+        details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
         if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
             say(f"Gone: {', '.join(detail.name for detail in details)}.")
