@@ -44,27 +44,20 @@ def list_endpoints(
     with reporting(debug):
         with connected() as clients:
             from core.cost import shipped_prices
-            from core.hosting_cost import endpoint_cost, fleet_cost
+            from core.hosting_cost import endpoint_cost
 
             found, complete = view.fleet(clients, limit)
-            table, now = shipped_prices(clients.connection.region), datetime.now(UTC)
-        costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in found}
-        idle = [row.endpoint.name for row in found if row.health.verdict == "idle"]
-        whole = fleet_cost(costs, idle)
+            prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in found}
         rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
+        whole = view.summed(found, costs, prices, complete=complete)
         if as_json:
-            cost = {
-                "usd_per_hour": view.usd(whole.per_hour),
-                "usd_per_month": view.usd(whole.per_month),
-                "usd_wasted_per_month": view.usd(whole.wasted_per_month),
-                "endpoints": len(rows) - len(whole.unknown),
-                "unknown": list(whole.unknown),
-            }
-            print_json(endpoints=rows, complete=complete, cost=cost, idle=list(whole.idle), prices=table.said)
+            cost, idle = whole.to_dict(), list(whole.idle)
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=prices.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            view.print_money(whole, len(rows), table, complete=complete)
+            whole.print()
         if not complete:
             say("There are more endpoints than these.")
 
