@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -45,10 +45,12 @@ def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
     found = all_endpoints(clients)
     rows = sorted(judged(clients, found.endpoints), key=lambda row: (row.health.rank, row.endpoint.name))
     shown = rows[:limit]
-    notes = list(found.notes)
-    read = configs(clients, [row.endpoint.config for row in shown], notes=notes)
-    for note in notes:
+    unread: list[str] = []
+    read = configs(clients, [row.endpoint.config for row in shown], notes=unread)
+    for note in (*found.notes, *unread[:1]):
         say(note)
+    if unread[1:]:
+        say(f"Nor could {len(unread) - 1} more be read.")
     known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
     return known, found.complete and len(rows) <= limit
 
@@ -116,16 +118,61 @@ def table_row(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def print_money(whole: FleetCost, shown: int, table: PriceTable, *, complete: bool) -> None:
-    """What the shown ones cost, and that this is not all, where it is not."""
-    which = "" if complete else f"Of the {shown} shown: "
-    least = "at least " if whole.unknown else ""
-    print(f"{which}{least}{whole.per_hour} an hour, {least}{whole.per_month} a month ({table.said})")
-    if whole.unknown:
-        print(f"Of {len(whole.unknown)} no price is known.")
-    if whole.idle:
-        among = "" if complete else " among them"
-        print(f"Idle{among}: {', '.join(whole.idle)}. They waste {whole.wasted_per_month} a month.")
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What the shown endpoints cost together.
+
+    idle:    the names of those that nobody calls. untold: of how many that is not known.
+    shown:   how many there are. complete: whether that is all.
+    """
+
+    whole: FleetCost
+    idle: tuple[str, ...]
+    untold: int
+    shown: int
+    complete: bool
+    prices: PriceTable
+
+    @property
+    def wasted(self) -> Money | None:
+        """A month, by idle ones whose price is known; None where of none is known whether anybody calls it."""
+        return None if self.shown and self.untold == self.shown else self.whole.wasted_per_month
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "usd_per_hour": usd(self.whole.per_hour),
+            "usd_per_month": usd(self.whole.per_month),
+            "usd_wasted_per_month": usd(self.wasted),
+            "endpoints": self.shown - len(self.whole.unknown),
+            "unknown": list(self.whole.unknown),
+        }
+
+    def print(self) -> None:
+        """That, and of what it is not the sum."""
+        which = "" if self.complete else f"Of the {self.shown} shown: "
+        whole, least = self.whole, "at least " if self.whole.unknown else ""
+        print(
+            f"{which}{least}{whole.per_hour} an hour, {least}{whole.per_month} a month ({self.prices.said})"
+        )
+        if whole.unknown:
+            print(f"Of {len(whole.unknown)} no price is known.")
+        if self.untold:
+            print(f"Of {self.untold} it is not known whether anybody calls them.")
+        if self.idle:
+            least = "at least " if len(whole.idle) < len(self.idle) else ""
+            print(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
+
+
+def summed(
+    rows: Sequence[Row], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
+) -> Sum:
+    """What these cost together. costs: by name."""
+    from core.hosting_cost import fleet_cost
+
+    idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
+    untold = sum(row.health.verdict == "unknown" for row in rows)
+    return Sum(fleet_cost(costs, idle), idle, untold, len(rows), complete, prices)
 
 
 def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:

@@ -44,27 +44,20 @@ def list_endpoints(
     with reporting(debug):
         with connected() as clients:
             from core.cost import shipped_prices
-            from core.hosting_cost import endpoint_cost, fleet_cost
+            from core.hosting_cost import endpoint_cost
 
             found, complete = view.fleet(clients, limit)
-            table, now = shipped_prices(clients.connection.region), datetime.now(UTC)
-        costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in found}
-        idle = [row.endpoint.name for row in found if row.health.verdict == "idle"]
-        whole = fleet_cost(costs, idle)
+            prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in found}
         rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
+        whole = view.summed(found, costs, prices, complete=complete)
         if as_json:
-            cost = {
-                "usd_per_hour": view.usd(whole.per_hour),
-                "usd_per_month": view.usd(whole.per_month),
-                "usd_wasted_per_month": view.usd(whole.wasted_per_month),
-                "endpoints": len(rows) - len(whole.unknown),
-                "unknown": list(whole.unknown),
-            }
-            print_json(endpoints=rows, complete=complete, cost=cost, idle=list(whole.idle), prices=table.said)
+            cost, idle = whole.to_dict(), list(whole.idle)
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=prices.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            view.print_money(whole, len(rows), table, complete=complete)
+            whole.print()
         if not complete:
             say("There are more endpoints than these.")
 
@@ -125,12 +118,12 @@ def scale(
     if follows and None in (low, high, target):
         raise typer.BadParameter("--min, --max and --target go together.")
     with reporting(debug), reached() as place:
-        from core.aws.endpoint_detail import endpoint_detail
+        from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
         from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        detail = endpoint_detail(place.clients, name)
+        detail = with_belongings(place.clients, name)
         endpoint = detail.endpoint
         if no_autoscale:
             plan = plan_stop_autoscale(endpoint, _scaled(detail, _one(endpoint, named)))
@@ -157,10 +150,10 @@ def delete(
 ) -> None:
     """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
     with reporting(debug), connected() as clients:
-        from core.aws.endpoint_detail import endpoint_detail, users
+        from core.aws.endpoint_detail import users, with_belongings
         from core.endpoint_plans import plan_delete
 
-        details = [endpoint_detail(clients, name) for name in dict.fromkeys(names)]
+        details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
         if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
             say(f"Gone: {', '.join(detail.name for detail in details)}.")

@@ -10,7 +10,6 @@ from core.aws.connection import Connection
 from core.cost import PriceTable
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import plan_deploy, plan_update
-from core.endpoint_steps import at_rest
 from core.plans import Plan
 from pages.parts import (
     cached,
@@ -42,8 +41,6 @@ def main() -> None:
     if detail is not None and detail.endpoint.changing:
         st.info("**AWS is at work on this endpoint**, and takes no other change until it is done.")
         return
-    if detail is not None:
-        at_rest(detail.endpoint, "updated")
     deploy_fields.fill(connection, detail)
     form, beside = st.columns([5, 3], gap="medium")
     chosen = None

@@ -8,7 +8,6 @@ from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_steps import AT_REST
 from core.endpoints import REFUSING
-from core.errors import NotFoundError
 from pages.parts import (
     endpoint_changes,
     endpoint_chips,
@@ -43,10 +42,7 @@ def main() -> None:
     connection = upstream.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)
-    seen = endpoint_live.detail(connection, name)
-    if isinstance(seen.failure, NotFoundError):  # it was there, and is gone
-        raise seen.failure
-    ticking = _may_change(seen)
+    ticking = _may_change(endpoint_live.detail(connection, name))
     st.fragment(_look, run_every=REFRESH if ticking else None)(connection, name, ticking)
 
 
@@ -60,7 +56,7 @@ def _look(connection: Connection, name: str, ticking: bool) -> None:
     with messages.error_door():
         seen = endpoint_live.detail(connection, name)
         detail = seen.value
-        if _may_change(seen) != ticking or isinstance(seen.failure, NotFoundError):
+        if _may_change(seen) != ticking:
             st.rerun()
         row = fleet.row(connection, detail.endpoint, seen.at)
         _head(connection, seen, row)

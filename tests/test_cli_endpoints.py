@@ -20,7 +20,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
-from commands.endpoint_view import Row, summary
+from commands.endpoint_view import Row, summary, summed
 from core.cost import shipped_prices
 from core.endpoints import Endpoint
 from core.health import Health
@@ -193,6 +193,41 @@ def test_a_part_of_the_list_says_what_its_price_is_of(
     assert "at least" in whole.stdout
     assert "Of 1 no price is known." in whole.stdout
     assert document["cost"]["unknown"] == ["cli-odd"]
+
+
+def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without metrics the waste is not known; without a price an idle endpoint is named all the same."""
+    now, prices = datetime(2026, 11, 25, tzinfo=UTC), shipped_prices("us-east-1")
+    endpoint = Endpoint("street", "", "InService", now, now)
+    costs = {"street": endpoint_cost(endpoint, prices, now)}
+    blind = summed([Row(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
+    assert blind.to_dict()["usd_wasted_per_month"] is None
+    idle = summed([Row(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
+    blind.print()
+    idle.print()
+    said = capsys.readouterr().out
+    assert "Of 1 it is not known whether anybody calls them." in said
+    assert "Of the 1 shown: at least $0.00 an hour" in said
+    assert "Idle: street. They waste at least $0.00 a month." in said
+
+
+def test_configurations_that_may_not_be_read_are_told_once(
+    run: Run, sagemaker: Any, sandbox_server: Sandbox
+) -> None:
+    """The reason stands there once, however many configurations it is of; idle endpoints are named all the same."""
+    put_endpoint(sandbox_server, "cli-idle")
+    put_endpoint(sandbox_server, "cli-idle-too")
+    sandbox_server.faults.clear()
+    denied = {"code": "AccessDeniedException", "status": 400}
+    sandbox_server.faults.add("error", operation="DescribeEndpointConfig", **denied)
+    try:
+        done, document = run("list"), json.loads(run("list", "--json").stdout)
+    finally:
+        sandbox_server.faults.clear()
+        clear(sagemaker, sandbox_server)
+    assert document["idle"] == ["cli-idle", "cli-idle-too"]
+    assert done.stderr.count("Could not look at the endpoint configuration") == 1
+    assert re.search(r"Nor could \d+ more be read\.", done.stderr)
 
 
 def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:

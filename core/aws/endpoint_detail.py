@@ -43,23 +43,41 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
 
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
+    bare = with_belongings(clients, name)
+    notes = list(bare.notes)
+    tags = read_tags(clients, bare.endpoint.arn, notes)
+    endpoint = replace(bare.endpoint, tags=tags)
+    models = _with_jobs(clients, endpoint, bare.models, notes)
+    model_uri = models[0].model_uri if models else ""
+    tagged = tags.get(CLASSES_TAG, "")
+    classes = read_classes(clients, tagged, model_uri, notes)
+    return replace(
+        bare,
+        endpoint=endpoint,
+        models=models,
+        aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
+        classes=classes,
+        classes_uri=tagged or (classes_beside(model_uri) or "" if classes else ""),
+        examples_uri=tags.get(EXAMPLES_TAG, ""),
+        notes=tuple(notes),
+    )
+
+
+def with_belongings(clients: Clients, name: str) -> EndpointDetail:
+    """One endpoint with configuration, models and autoscaling: all that goes with it, by few calls. Raises as above.
+
+    What only tells of it stays empty: tags, lineage, class names.
+    """
     notes: list[str] = []
     found = describe_endpoint(clients, name)
     config = configs(clients, [found.config], notes=notes).get(found.config)
-    endpoint = replace(with_config(found, config), tags=read_tags(clients, found.arn, notes))
-    models = _models(clients, endpoint, config, notes)
-    tagged = endpoint.tags.get(CLASSES_TAG, "")
-    beside = classes_beside(models[0].model_uri) if models else None
-    classes = read_classes(clients, tagged, models[0].model_uri if models else "", notes)
+    endpoint = with_config(found, config)
+    names = config.models if config else ()
     scaling = _scaling(clients, endpoint, notes)
     return EndpointDetail(
         endpoint=endpoint,
         config=config,
-        models=models,
-        aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
-        classes=classes,
-        classes_uri=tagged or (beside or "" if classes else ""),
-        examples_uri=endpoint.tags.get(EXAMPLES_TAG, ""),
+        models=tuple(model for name in names if (model := _model(clients, name, notes))),
         scaling=scaling or (),
         scaling_known=scaling is not None,
         notes=tuple(notes),
@@ -151,14 +169,12 @@ def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | N
     return None
 
 
-def _models(
-    clients: Clients, endpoint: Endpoint, config: EndpointConfig | None, notes: list[str]
+def _with_jobs(
+    clients: Clients, endpoint: Endpoint, models: tuple[Model, ...], notes: list[str]
 ) -> tuple[Model, ...]:
-    names = config.models if config else ()
-    found = [model for name in names if (model := _model(clients, name, notes))]
-    if len(found) == 1 and endpoint.job:
-        return (replace(found[0], job=endpoint.job),)
-    return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in found)
+    if len(models) == 1 and endpoint.job:
+        return (replace(models[0], job=endpoint.job),)
+    return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in models)
 
 
 def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:

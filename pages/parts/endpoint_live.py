@@ -15,6 +15,7 @@ from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import Endpoint, with_config
+from core.errors import NotFoundError
 from pages.parts import cached, live, times
 from pages.parts.latest import Reading
 
@@ -50,9 +51,12 @@ class DetailReader:
 
 
 def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
-    """The endpoint with all that belongs to it. Raises NotFoundError, AwsError."""
+    """The endpoint with all that belongs to it. Raises NotFoundError, also for one that is gone since; AwsError."""
     reader = DetailReader(connection, name)
-    return cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
+    seen = cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
+    if isinstance(seen.failure, NotFoundError):
+        raise seen.failure
+    return seen
 
 
 def series(connection: Connection, endpoint: Endpoint, window: Window) -> Reading[tuple[MetricSeries, ...]]:

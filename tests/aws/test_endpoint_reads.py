@@ -15,7 +15,7 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.endpoint_detail import endpoint_detail, users, with_belongings
 from core.aws.endpoints import all_endpoints, configs
 from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
@@ -197,6 +197,18 @@ def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
     assert (found.scaling, found.notes) == ((), ())
     with pytest.raises(errors.NotFoundError, match="road-9"):
         endpoint_detail(clients, "road-9")
+
+
+def test_what_goes_with_an_endpoint_takes_four_calls(few: Sandbox, clients: Clients) -> None:
+    """For a delete, nothing is asked that only tells of an endpoint: no tags, no job, no class names."""
+    found = with_belongings(clients, "road-7")
+    reads = ("DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeScalableTargets")
+    assert asked(few) == Counter(reads)
+    assert (found.endpoint.variants[0].model, [model.name for model in found.models]) == (
+        "shared",
+        ["shared"],
+    )
+    assert (dict(found.endpoint.tags), found.classes, found.scaling_known) == ({}, None, True)
 
 
 def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
