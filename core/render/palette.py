@@ -15,7 +15,7 @@ Table = NDArray[np.uint8]
 """(256, 3) uint8: red, green, blue of each id."""
 
 PALETTES = {
-    "model": "The model's own colours",
+    "model": "Own colours",
     "voc": "Pascal VOC",
     "jet": "Jet, as AWS's notebook draws",
     "safe": "Colour-blind safe",

@@ -20,9 +20,11 @@ EVERYTHING = "compare_everything"
 
 
 def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> None:
-    """The comparison of the jobs that the address names; nothing where it names none."""
+    """The comparison of the jobs that the address names; where it names none, how to name them."""
     names = state.compared_jobs()
     if not names:
+        if len(jobs) > 1:
+            st.caption(f"Tick 2 to {MOST} jobs to compare them.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Comparison", width="stretch")
@@ -31,7 +33,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     if len(names) > MOST:
         st.caption(f"The first {MOST} of {len(names)} are shown.")
     if len(chosen) < 2:
-        st.caption("Select a second job in the table to compare.")
+        st.caption("Tick a second job to compare.")
         return
     found = _curves(connection, chosen)
     _reached(connection, chosen, found, now)

@@ -14,6 +14,9 @@ from pages.parts import messages
 MOST_ROWS = 1000
 """Problems shown one by one; the command line has them all."""
 
+WHOLE = 30
+"""Up to so many classes the table is as high as it is long."""
+
 SEVERITY = {"error": "red", "warning": "orange", "note": "gray"}
 
 
@@ -33,7 +36,7 @@ def show(report: LayoutReport) -> None:
 def _figures(report: LayoutReport) -> None:
     errors = sum(one.is_error for one in report.problems)
     sizes = [f"{width} × {height}" for (width, height), _ in report.sizes]
-    with st.grid(5, min_column_width=130):
+    with st.grid(5, min_column_width=150):
         st.metric("Training pairs", f"{report.counts.get(TRAIN, 0):,}", border=True)
         st.metric("Validation pairs", f"{report.counts.get(VALIDATION, 0):,}", border=True)
         st.metric("Classes", len(report.classes) if report.classes else "unknown", border=True)
@@ -122,7 +125,13 @@ def _histogram(report: LayoutReport) -> None:
         }
     colors = [_color(report, row.class_id) for row in report.histogram]
     painted = table.style.apply(lambda _: colors, subset=["color"])
-    st.dataframe(painted, hide_index=True, column_config=columns, alt="How often each class occurs")
+    st.dataframe(
+        painted,
+        hide_index=True,
+        column_config=columns,
+        height="content" if len(table) <= WHOLE else "auto",
+        alt="How often each class occurs",
+    )
 
 
 def _color(report: LayoutReport, class_id: int) -> str:

@@ -61,7 +61,7 @@ def test_ticked_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> 
     expect(jobs).to_have_url(re.compile("compare=aerial-0040%2Caerial-0038"))
     expect(jobs.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     click(jobs, 0, 16)
-    expect(jobs.get_by_text("Select a second job")).to_be_visible(timeout=90_000)
+    expect(jobs.get_by_text("Tick a second job")).to_be_visible(timeout=90_000)
     expect(jobs).to_have_url(re.compile("compare=aerial-0038$"))
 
 

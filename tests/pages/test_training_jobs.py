@@ -179,9 +179,19 @@ def test_comparison_of_a_job_that_is_not_listed(server, open_jobs):
     assert "nowhere" in texts(app)
 
 
+def test_how_jobs_are_compared_is_said(server, open_jobs):
+    """Below the table stands how to compare jobs, where there are two or more and none is ticked."""
+    server.jobs = server.jobs[:1]
+    app = open_jobs()
+    assert "Tick" not in texts(app)
+    server.jobs = many(2)
+    button(app, "Refresh").click().run()
+    assert "Tick 2 to 6 jobs to compare them." in texts(app)
+
+
 def test_one_job_alone_is_not_compared(open_jobs):
     """With a single job ticked the page asks for a second one."""
-    assert "Select a second job" in texts(open_jobs(compare="aerial-1000"))
+    assert "Tick a second job" in texts(open_jobs(compare="aerial-1000"))
 
 
 def test_clearing_the_comparison(open_jobs):
