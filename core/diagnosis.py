@@ -224,7 +224,8 @@ def _out_of_time(job: TrainingJob) -> Diagnosis:
     return Diagnosis(
         "Stopped at its maximum run time",
         f"The job was still training after {job.max_runtime_seconds} s, its own limit. {kept}",
-        "Raise the maximum run time, take fewer epochs or a faster machine; or go on from the saved model.",
+        "Raise the maximum run time, take fewer epochs or a faster machine"
+        f"{'; or go on from the saved model' if job.model_uri else ''}.",
         job.failure_reason or "",
     )
 

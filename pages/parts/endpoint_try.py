@@ -12,7 +12,7 @@ from core.endpoint_detail import EndpointDetail
 from core.endpoints import REFUSING, in_words
 from core.errors import CoreError
 from core.image import FIT
-from pages.parts import cached, messages, progress, results, state
+from pages.parts import cached, messages, progress, results, serving, state
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.work import Picture, Request
 
@@ -27,6 +27,7 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         st.info(f"It takes no requests: it is {in_words(endpoint.status)}.", icon=":material/block:")
         return
     pictures = _shipped(connection, detail)
+    serving.warn_of_another(detail.aws_algorithm)
     st.caption(
         "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
         if detail.examples_uri

@@ -174,13 +174,18 @@ def introduce(serving: Serving) -> None:
 
 def warn(serving: Serving) -> None:
     """What a person should know of the endpoint before they wonder."""
-    if serving.aws_algorithm is False:
+    warn_of_another(serving.aws_algorithm)
+    for text in serving.notes:
+        st.caption(f":material/info: {messages.plain(text)}")
+
+
+def warn_of_another(aws_algorithm: bool | None) -> None:
+    """That another algorithm answers here, where that is known."""
+    if aws_algorithm is False:
         st.warning(
             "**This endpoint does not run AWS's semantic segmentation algorithm.** It may not understand.",
             icon=":material/warning:",
         )
-    for text in serving.notes:
-        st.caption(f":material/info: {messages.plain(text)}")
 
 
 def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> None:

@@ -176,4 +176,5 @@ def test_a_job_without_a_model_says_why(
     told = no_model(from_description(answer | {"ModelArtifacts": {}}))
     assert words in str(told)
     assert todo in told.todo
+    assert "saved model" not in told.todo
     assert ("Wait" in told.todo) == (status == "InProgress")

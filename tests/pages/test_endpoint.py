@@ -369,3 +369,14 @@ def test_numbers_that_others_have_set(open_endpoint, fleet):
     shown = {widget.label: widget.value for widget in app.number_input}
     assert (shown["Instances of AllTraffic"], shown["Fewest"], shown["Most"]) == (0, 0, 200)
     assert button(app, "Review the change").disabled
+
+
+def test_another_algorithm(open_endpoint, fleet):
+    """Before a picture is sent to an endpoint of another algorithm, the page says that it may not understand it."""
+    put_endpoint(fleet, "boosted")
+    image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
+    fleet.endpoint_importer.resources.store.update(
+        "model", "boosted", lambda found: found["PrimaryContainer"].update(Image=image)
+    )
+    assert "does not run AWS's semantic segmentation" in texts(open_endpoint("boosted", part="Test call"))
+    assert "does not run" not in texts(open_endpoint("roads", part="Test call"))
