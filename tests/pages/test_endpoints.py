@@ -234,5 +234,5 @@ def test_why_a_price_is_not_known(open_list, faults):
     assert figures(app)["A month"] == "≥ $0.00"
     assert figures(app)["Wasted a month"] == "≥ $0.00"
     assert "Instances and price of 6 endpoints are not known" in plain_texts(app)
-    button(app, "Choose all 2 idle").click().run()
+    button(app, "Choose the 2 idle ones").click().run()
     assert "They cost at least **$0.00** a month." in plain_texts(app)
