@@ -43,7 +43,7 @@ VARIABLES = (
     Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Where changes under way, uploaded models and the answers of evaluations are kept.",
+        "Where changes under way, uploaded models and the last 20 evaluations' answers are kept.",
         ".segdeck",
     ),
     Variable(
