@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from typing import TYPE_CHECKING, Annotated, Any
@@ -165,6 +166,11 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def iso(at: datetime | None) -> str | None:
+    """A time for JSON: ISO 8601, in UTC."""
+    return None if at is None else at.astimezone(UTC).isoformat()
 
 
 def print_json(**document: Any) -> None:

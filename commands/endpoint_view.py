@@ -4,22 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from commands.common import say
+from commands.common import iso, say
 from core.errors import DeniedError
 from core.traffic import STEP
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.cost import Money
+    from core.cost import Money, PriceTable
     from core.endpoint_detail import EndpointDetail
     from core.endpoints import Endpoint, Variant
     from core.health import Health
-    from core.hosting_cost import EndpointCost
+    from core.hosting_cost import EndpointCost, FleetCost
     from core.journal import Entry
     from core.traffic import Service, Traffic
 
@@ -45,10 +45,12 @@ def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
     found = all_endpoints(clients)
     rows = sorted(judged(clients, found.endpoints), key=lambda row: (row.health.rank, row.endpoint.name))
     shown = rows[:limit]
-    notes = list(found.notes)
-    read = configs(clients, [row.endpoint.config for row in shown], notes=notes)
-    for note in notes:
+    unread: list[str] = []
+    read = configs(clients, [row.endpoint.config for row in shown], notes=unread)
+    for note in (*found.notes, *unread[:1]):
         say(note)
+    if unread[1:]:
+        say(f"Nor could {len(unread) - 1} more be read.")
     known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
     return known, found.complete and len(rows) <= limit
 
@@ -89,14 +91,14 @@ def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
         "calls_24h": calls.day if calls else None,
         "calls_7d": calls.week if calls else None,
         "calls_30d": calls.month if calls else None,
-        "last_call_after": (last - STEP).isoformat() if last else None,
-        "last_call_before": min(last, datetime.now(UTC)).isoformat() if last else None,
-        "p90_ms": row.service.p90_ms if row.service else None,
+        "last_call_after": iso(last - STEP) if last else None,
+        "last_call_before": iso(min(last, datetime.now(UTC))) if last else None,
+        "p90_ms": round(row.service.p90_ms, 1) if row.service and row.service.p90_ms else None,
         "errors_24h": row.service.errors if row.service else None,
         "usd_per_hour": usd(cost.price.per_hour),
         "usd_per_month": usd(cost.price.per_month),
-        "created_at": endpoint.created_at.isoformat(" ", "seconds"),
-        "modified_at": endpoint.modified_at.isoformat(" ", "seconds"),
+        "created_at": iso(endpoint.created_at),
+        "modified_at": iso(endpoint.modified_at),
     }
 
 
@@ -116,13 +118,70 @@ def table_row(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """What the shown endpoints cost together.
+
+    idle:    the names of those that nobody calls. untold: of how many that is not known.
+    shown:   how many there are. complete: whether that is all.
+    """
+
+    whole: FleetCost
+    idle: tuple[str, ...]
+    untold: int
+    shown: int
+    complete: bool
+    prices: PriceTable
+
+    @property
+    def wasted(self) -> Money | None:
+        """A month, by idle ones whose price is known; None where of none is known whether anybody calls it."""
+        return None if self.shown and self.untold == self.shown else self.whole.wasted_per_month
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "usd_per_hour": usd(self.whole.per_hour),
+            "usd_per_month": usd(self.whole.per_month),
+            "usd_wasted_per_month": usd(self.wasted),
+            "endpoints": self.shown - len(self.whole.unknown),
+            "unknown": list(self.whole.unknown),
+        }
+
+    def print(self) -> None:
+        """That, and of what it is not the sum."""
+        which = "" if self.complete else f"Of the {self.shown} shown: "
+        whole, least = self.whole, "at least " if self.whole.unknown else ""
+        print(
+            f"{which}{least}{whole.per_hour} an hour, {least}{whole.per_month} a month ({self.prices.said})"
+        )
+        if whole.unknown:
+            print(f"Of {len(whole.unknown)} no price is known.")
+        if self.untold:
+            print(f"Of {self.untold} it is not known whether anybody calls them.")
+        if self.idle:
+            least = "at least " if len(whole.idle) < len(self.idle) else ""
+            print(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
+
+
+def summed(
+    rows: Sequence[Row], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
+) -> Sum:
+    """What these cost together. costs: by name."""
+    from core.hosting_cost import fleet_cost
+
+    idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
+    untold = sum(row.health.verdict == "unknown" for row in rows)
+    return Sum(fleet_cost(costs, idle), idle, untold, len(rows), complete, prices)
+
+
 def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
     """What `show` tells besides the row."""
     endpoint, config = detail.endpoint, detail.config
     return {
         "arn": endpoint.arn,
-        "failure_reason": endpoint.failure_reason,
         "diagnosis": _diagnosis(detail),
+        "failure_reason": endpoint.failure_reason,
         "usd_this_month": usd(cost.so_far),
         "usd_till_monday": usd(cost.till_monday),
         "config": endpoint.config,
@@ -150,14 +209,14 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
             {"variant": one.variant, "min": one.low, "max": one.high, "target": one.target}
             for one in detail.scaling
         ],
-        "config_created_at": config.created_at.isoformat(" ", "seconds") if config else None,
+        "config_created_at": iso(config.created_at) if config else None,
     }
 
 
 def print_details(document: dict[str, Any]) -> None:
     """Name and value, a line each; what holds several values, a line for each of them."""
     for name, value in document.items():
-        if value in (None, "", []):
+        if value in (None, "", []) and not name.startswith("usd_per"):
             continue
         if isinstance(value, list):
             print(f"{name}:")
@@ -175,7 +234,7 @@ def entry_row(entry: Entry) -> dict[str, Any]:
         "plan": entry.id,
         "change": entry.plan.verb,
         "of": entry.plan.target,
-        "begun_at": entry.begun_at.isoformat(" ", "seconds"),
+        "begun_at": iso(entry.begun_at),
         "outcome": entry.outcome,
         "error": entry.error,
         "steps": [
@@ -218,7 +277,8 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
         return None
     kind = next((variant.instance_type for variant in endpoint.variants), "")
     found = diagnose_endpoint(endpoint.failure_reason, (), kind)
-    return {"title": found.title, "cause": found.cause, "todo": found.todo}
+    before = "" if endpoint.failed else "Its last update failed, and it is as it was before. "
+    return {"title": f"{before}{found.title}", "cause": found.cause, "todo": found.todo}
 
 
 def _line(value: Any) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.aws.connection import Clients
+    from core.endpoint_detail import EndpointDetail
     from core.endpoint_plans import VariantChange
     from core.endpoints import Endpoint
     from core.journal import Entry
@@ -39,29 +40,24 @@ def list_endpoints(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the endpoints: what is wrong or idle first, with calls and price."""
+    """List the endpoints: idle ones first, then what is wrong, with calls and price."""
     with reporting(debug):
         with connected() as clients:
             from core.cost import shipped_prices
-            from core.hosting_cost import endpoint_cost, fleet_cost
+            from core.hosting_cost import endpoint_cost
 
             found, complete = view.fleet(clients, limit)
-            table, now = shipped_prices(clients.connection.region), datetime.now(UTC)
-        costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in found}
-        idle = [row.endpoint.name for row in found if row.health.verdict == "idle"]
-        whole = fleet_cost(costs, idle)
+            prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in found}
         rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
+        whole = view.summed(found, costs, prices, complete=complete)
         if as_json:
-            money = {"usd_per_hour": whole.per_hour, "usd_per_month": whole.per_month}
-            money |= {"usd_wasted_per_month": whole.wasted_per_month}
-            cost = {name: view.usd(amount) for name, amount in money.items()}
-            print_json(endpoints=rows, complete=complete, cost=cost, idle=list(whole.idle), prices=table.said)
+            cost, idle = whole.to_dict(), list(whole.idle)
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=prices.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            print(f"{whole.per_hour} an hour, {whole.per_month} a month ({table.said})")
-        if whole.idle:
-            print(f"Idle: {', '.join(whole.idle)}. They waste {whole.wasted_per_month} a month.")
+            whole.print()
         if not complete:
             say("There are more endpoints than these.")
 
@@ -122,14 +118,15 @@ def scale(
     if follows and None in (low, high, target):
         raise typer.BadParameter("--min, --max and --target go together.")
     with reporting(debug), reached() as place:
-        from core.aws.endpoint_detail import endpoint_detail
+        from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
         from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        endpoint = endpoint_detail(place.clients, name).endpoint
+        detail = with_belongings(place.clients, name)
+        endpoint = detail.endpoint
         if no_autoscale:
-            plan = plan_stop_autoscale(endpoint, _one(endpoint, named))
+            plan = plan_stop_autoscale(endpoint, _scaled(detail, _one(endpoint, named)))
         elif low is not None and high is not None:
             wanted = Scaling(_one(endpoint, named), low, high, target)
             plan = plan_autoscale(endpoint, wanted, prices(place.clients))
@@ -138,6 +135,8 @@ def scale(
         done = ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal())
         if done and plan.verb == "scale" and not no_wait:
             tell(wait_until_settled(place, name, config=endpoint.config))
+        elif done:
+            say(f"{plan.verb} {name}: done.")
 
 
 @endpoints.command()
@@ -151,10 +150,10 @@ def delete(
 ) -> None:
     """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
     with reporting(debug), connected() as clients:
-        from core.aws.endpoint_detail import endpoint_detail, users
+        from core.aws.endpoint_detail import users, with_belongings
         from core.endpoint_plans import plan_delete
 
-        details = [endpoint_detail(clients, name) for name in dict.fromkeys(names)]
+        details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
         if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
             say(f"Gone: {', '.join(detail.name for detail in details)}.")
@@ -185,6 +184,9 @@ def unfinished(
             with connected() as clients:
                 for entry in found:
                     (_finish if finish else _clean_up)(clients, entry, yes=yes)
+        if leave or finish or clean:
+            now = {entry.id: entry for entry in journal().entries()}
+            found = [now.get(entry.id, entry) for entry in found]
         rows = [view.entry_row(entry) for entry in found]
         if as_json:
             print_json(plans=rows)
@@ -250,6 +252,16 @@ def _one(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
             f"{endpoint.name} has several variants.", todo=f"Add --variant with one of: {', '.join(names)}."
         )
     return names[0]
+
+
+def _scaled(detail: EndpointDetail, variant: str) -> str:
+    """The variant. Raises InputError where it is known that nothing scales it."""
+    if detail.scaling_known and variant not in {one.variant for one in detail.scaling}:
+        raise InputError(
+            f"The variant {variant} of {detail.name} is not scaled automatically.",
+            todo="There is nothing to end.",
+        )
+    return variant
 
 
 def _changes(

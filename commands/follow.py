@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.common import FAILED, STOPPED, Reached, say
+from commands.common import FAILED, STOPPED, Reached, iso, say
 from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
 
     for event in events:
         if as_json:
-            print(json.dumps({"at": event.at.isoformat(), "message": event.message, "stream": event.stream}))
+            print(json.dumps({"at": iso(event.at), "message": event.message, "stream": event.stream}))
         else:
             print(as_text([event]), end="")
     print(end="", flush=True)

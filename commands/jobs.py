@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from commands import launch as launching
-from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
+from commands.common import AsJson, Debug, connected, iso, print_json, print_table, reached, reporting, say
 from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, ask_and_do
 
@@ -216,7 +216,7 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
         "spot": job.spot,
         "seconds": round(job.seconds(now)),
         "cost_usd": str(cost.so_far.usd) if cost.so_far else None,
-        "created_at": job.created_at.isoformat(),
+        "created_at": iso(job.created_at),
     }
 
 
@@ -239,8 +239,8 @@ def _details(job: TrainingJob) -> dict[str, Any]:
     return {
         "arn": job.arn,
         "failure_reason": job.failure_reason,
-        "started_at": job.started_at.isoformat() if job.started_at else None,
-        "ended_at": job.ended_at.isoformat() if job.ended_at else None,
+        "started_at": iso(job.started_at),
+        "ended_at": iso(job.ended_at),
         "max_runtime_seconds": job.max_runtime_seconds,
         "billable_seconds": job.billable_seconds,
         "image": job.image,
@@ -250,7 +250,7 @@ def _details(job: TrainingJob) -> dict[str, Any]:
         "final_metrics": dict(job.final_metrics),
         "hyperparameters": dict(job.hyperparameters),
         "transitions": [
-            {"status": step.status, "started_at": step.started_at.isoformat(), "message": step.message}
+            {"status": step.status, "started_at": iso(step.started_at), "message": step.message}
             for step in job.transitions
         ],
     }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, print_json, say
+from commands.common import FAILED, STOPPED, print_json, say
 from core.errors import CoreError, InputError
 from core.settings import Settings
 
@@ -39,10 +39,21 @@ def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) 
         say(str(plan))
         if not sys.stdin.isatty():
             raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
-        if not typer.confirm("Do it?", err=True):
-            say("Nothing was done.")
-            raise typer.Exit(FAILED)
+        _confirm()
     return True
+
+
+def _confirm() -> None:
+    """Raises Exit where the answer is no, or none."""
+    code = FAILED
+    try:
+        if typer.confirm("Do it?", err=True):
+            return
+    except typer.Abort as abort:  # Ctrl-C, or the end of the input
+        code = STOPPED if isinstance(abort.__context__, KeyboardInterrupt) else FAILED
+        say("")
+    say("Nothing was done.")
+    raise typer.Exit(code)
 
 
 def carry_out(
@@ -66,7 +77,7 @@ def carry_out(
             outcome = resume(clients, journal, cut, on_step=tell)
         else:
             outcome = execute(clients, plan, on_step=tell, journal=journal)
-    except CoreError:
+    except (CoreError, KeyboardInterrupt):
         if journal is not None and any(entry.plan == plan for entry in journal.unfinished()):
             say("Some of it is done. To finish it or to clean up: python cli.py endpoints unfinished")
         raise

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.common import console, say
-from core.errors import DeniedError, InputError, NotFoundError, SettingsError
+from core.errors import DeniedError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
     from core.artifact import Artifact
@@ -94,16 +94,11 @@ def find_source(clients: Clients, asked: Asked) -> Source:
 
 def _of_job(clients: Clients, asked: Asked) -> Source:
     from core.aws.training import describe_job
-    from core.model_source import class_places
-    from core.training import status_in_words
+    from core.model_source import class_places, no_model
 
     job = _with_tags(clients, describe_job(clients, asked.job))
     if job.model_uri is None:
-        raise InputError(
-            f"The training job {job.name} left no model.",
-            why=f"It is {status_in_words(job)}.",
-            todo="Wait until it has ended, or take another job.",
-        )
+        raise no_model(job)
     found = _of_uri(clients, job.model_uri, asked.classes, class_places(job))
     return Source(
         job.name,

@@ -124,8 +124,11 @@ def _staying(
         model.model_uri for detail in details for model in detail.models if model.model_uri
     ):
         yield f"The artifact {uri} stays in S3."
+    for detail in details:
+        if not detail.scaling_known:
+            yield f"The autoscaling of {detail.name} cannot be read: what is set up of it stays."
     if users.blind:
-        names = ", ".join([*configs, *models])
+        names = ", ".join(dict.fromkeys([*configs, *models]))
         yield f"Configurations and models stay ({names or 'none is known'}): {users.blind}"
         return
     yield from _used("configuration", configs, users.configs)

@@ -266,14 +266,16 @@ def _tagging(endpoint: Endpoint, tags: dict[str, str]) -> tuple[ApiCall, ...]:
 
 def _staying(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
     found = detail.endpoint.variant(spec.variant)
-    left = f" and the model {found.model}" if found and found.model != spec.model_name else ""
+    left = f" and the model {found.model}" if found and found.model not in ("", spec.model_name) else ""
     stays = f"The configuration {old.name}{left} stay{'' if left else 's'}, for the way back."
     scaled = tuple(
         f"The variant {name} is no longer scaled automatically; set that up again afterwards."
         for name in _no_longer_scaled(detail, spec)
     )
+    paid = f"The variant {spec.variant} is serverless now, and gets instances, which bill by the hour."
     return (
         *scaled,
+        *((paid,) if found and found.serverless else ()),
         "While it moves, the old instances and the new ones bill side by side.",
         f"{stays} Deleting the endpoint takes what is left along.",
     )

@@ -54,7 +54,7 @@ class EndpointDetail:
     aws_algorithm: whether the first model's image is AWS's own semantic segmentation; None where unknown.
     classes:       names and colours; None where the model brought none.
     classes_uri, examples_uri: where they lie; empty where nobody knows.
-    scaling:       of the variants that have it.
+    scaling:       of the variants that have it; scaling_known: False where that may not be read.
     notes:         sentences on what could not be read.
     """
 
@@ -66,6 +66,7 @@ class EndpointDetail:
     classes_uri: str = ""
     examples_uri: str = ""
     scaling: tuple[Scaling, ...] = ()
+    scaling_known: bool = True
     notes: tuple[str, ...] = ()
 
     @property

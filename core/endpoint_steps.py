@@ -85,9 +85,11 @@ def at_rest(endpoint: Endpoint, change: str) -> None:
     raise InputError(
         f"The endpoint {endpoint.name} cannot be {change}: it is {in_words(endpoint.status)}.",
         why=endpoint.failure_reason,
-        todo="Wait until it is in service."
-        if endpoint.changing and endpoint.status != "Deleting"
-        else "Delete it, and deploy it again.",
+        todo="Wait until it is gone, and deploy it again."
+        if endpoint.status == "Deleting"
+        else "Delete it, and deploy it again."
+        if endpoint.failed
+        else "Wait until it is in service.",
     )
 
 

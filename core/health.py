@@ -12,10 +12,10 @@ from typing import Literal
 from core.endpoints import Endpoint, in_words
 from core.traffic import Service, Traffic
 
-Verdict = Literal["failed", "idle", "erroring", "slow", "changing", "unknown", "new", "healthy"]
+Verdict = Literal["idle", "failed", "erroring", "slow", "changing", "unknown", "new", "healthy"]
 VERDICTS: tuple[Verdict, ...] = (
-    "failed",
     "idle",
+    "failed",
     "erroring",
     "slow",
     "changing",
@@ -23,7 +23,7 @@ VERDICTS: tuple[Verdict, ...] = (
     "new",
     "healthy",
 )
-"""The order of a list: what needs a hand comes first."""
+"""The order of a list: what costs money for nothing comes first, then what else needs a hand."""
 
 IDLE_AFTER = timedelta(days=7)
 """Without a call for so long it is idle: one used on working days alone has a call in each week."""
@@ -64,11 +64,13 @@ def health(endpoint: Endpoint, traffic: Traffic | None, service: Service | None,
         return Health(
             "failed", endpoint.failure_reason or f"It is {in_words(endpoint.status)}; AWS gives no reason."
         )
-    if not endpoint.in_service:
+    if endpoint.changing:
         return Health(
             "changing",
             f"It is {in_words(endpoint.status)}; AWS last told of it {_ago(endpoint.modified_at, now)}.",
         )
+    if not endpoint.in_service:
+        return Health("unknown", f"AWS calls it {endpoint.status}, which is no status known here.")
     poor = _poor(service) if service else None
     if poor:
         return poor
@@ -94,12 +96,19 @@ def _by_calls(endpoint: Endpoint, traffic: Traffic, service: Service | None, now
         if now - endpoint.created_at < NEW_FOR:
             return Health("new", f"No call yet; it was created {_ago(endpoint.created_at, now)}.")
         since = max(endpoint.created_at, traffic.begin)
-        return Health("idle", f"No call in {_span(now - since)}, and it bills all the same.")
+        return _uncalled(endpoint, f"No call in {_span(now - since)}")
     if last is not None and now - last >= IDLE_AFTER:
-        return Health("idle", f"The last call was {_ago(last, now)}, and it bills all the same.")
+        return _uncalled(endpoint, f"The last call was {_ago(last, now)}")
     times = "" if not service or service.p90_ms is None else f", p90 {service.p90_ms:,.0f} ms"
     week = f"{_calls(traffic.week)} in 7 days{times}"
     return Health("healthy", f"{week}.")
+
+
+def _uncalled(endpoint: Endpoint, said: str) -> Health:
+    """Idle is what costs money for nothing: a serverless variant, and one without instances, costs none."""
+    if endpoint.variants and not any(one.count != 0 and not one.serverless for one in endpoint.variants):
+        return Health("healthy", f"{said}; it has no instance that would bill.")
+    return Health("idle", f"{said}, and it bills all the same.")
 
 
 def _calls(number: int) -> str:

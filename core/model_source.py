@@ -8,10 +8,11 @@ from pathlib import Path
 
 from core.artifact import Artifact, look_at_file
 from core.classes import Classes
+from core.diagnosis import diagnose
 from core.endpoint_plans import Upload
 from core.endpoints import CLASSES_TAG, classes_beside
 from core.errors import InputError
-from core.training import TrainingJob
+from core.training import TrainingJob, status_in_words
 
 ARCHIVE, NAMES = "model.tar.gz", "classes.json"
 """What artifact and class names are called, in S3 and on this machine."""
@@ -87,6 +88,23 @@ def class_places(job: TrainingJob) -> tuple[str, ...]:
         classes_beside(f"{data}/") if data else None,
     )
     return tuple(dict.fromkeys(place for place in places if place))
+
+
+def no_model(job: TrainingJob) -> InputError:
+    """Why a job that left no model cannot be served: it has not come to its end, or ended without one."""
+    if job.running:
+        return InputError(
+            f"The training job {job.name} has no model yet.",
+            why=f"It is {status_in_words(job)}.",
+            todo="Wait until it has ended, or take another job.",
+        )
+    found = diagnose(job)
+    why = (found.title + ".", found.cause, found.evidence) if found else (f"It is {status_in_words(job)}.",)
+    return InputError(
+        f"The training job {job.name} left no model.",
+        why=" ".join(filter(None, why)),
+        todo=f"{found.todo if found else 'Clone it to run it again.'} Until then, take another job.",
+    )
 
 
 def misnamed(artifact: Artifact, classes: Classes | None) -> str:

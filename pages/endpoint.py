@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
+from core.endpoint_steps import AT_REST
 from core.endpoints import REFUSING
-from core.errors import NotFoundError
 from pages.parts import (
     endpoint_changes,
     endpoint_chips,
@@ -42,19 +42,21 @@ def main() -> None:
     connection = upstream.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)
-    seen = endpoint_live.detail(connection, name)
-    if isinstance(seen.failure, NotFoundError):  # it was there, and is gone
-        raise seen.failure
-    changing = seen.value.endpoint.changing
-    st.fragment(_look, run_every=REFRESH if changing else None)(connection, name, changing)
+    ticking = _may_change(endpoint_live.detail(connection, name))
+    st.fragment(_look, run_every=REFRESH if ticking else None)(connection, name, ticking)
 
 
-def _look(connection: Connection, name: str, changing: bool) -> None:
-    """One look. changing: as it was when the page was drawn; once that is over, the page is drawn anew."""
+def _may_change(seen: Reading[EndpointDetail]) -> bool:
+    """Whether another look soon would see something new."""
+    return seen.failure is not None or seen.value.endpoint.changing
+
+
+def _look(connection: Connection, name: str, ticking: bool) -> None:
+    """One look. ticking: as it was when the page was drawn; once that is over, the page is drawn anew."""
     with messages.error_door():
         seen = endpoint_live.detail(connection, name)
         detail = seen.value
-        if detail.endpoint.changing != changing or isinstance(seen.failure, NotFoundError):
+        if _may_change(seen) != ticking:
             st.rerun()
         row = fleet.row(connection, detail.endpoint, seen.at)
         _head(connection, seen, row)
@@ -84,7 +86,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
             st.switch_page(links.SEGMENT, query_params={state.ENDPOINT: name})
-        if st.button("Update", icon=":material/published_with_changes:", disabled=detail.endpoint.changing):
+        if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
             st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
         st.button(
             "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, endpoint_details.SCALE)

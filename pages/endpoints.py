@@ -58,9 +58,7 @@ def _board(connection: Connection, ticking: bool) -> None:
         if not found.rows:
             _nothing(connection)
         else:
-            endpoint_figures.show(
-                found.cost, cached.prices(connection), unread=found.unread, sandbox=connection.is_sandbox
-            )
+            endpoint_figures.show(found, cached.prices(connection), sandbox=connection.is_sandbox)
             _list(connection, reading)
         if _is_moving(reading) != ticking:
             st.rerun()
@@ -83,7 +81,8 @@ def _say_age(reading: Reading[Look], shown: int) -> None:
     found, at = reading.value, times.moment(reading.at)
     count = len(found.rows)
     more = "" if found.complete else " There are more, which were not asked for."
-    st.caption(f"{count:,} endpoints{f', {shown:,} shown' if shown < count else ''} · data from {at}.{more}")
+    many = f"{count:,} endpoints" if count > 1 else "1 endpoint"
+    st.caption(f"{many}{f', {shown:,} shown' if shown < count else ''} · data from {at}.{more}")
     if reading.failure is not None:
         st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
     for note in found.notes:

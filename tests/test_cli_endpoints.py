@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
-from commands.endpoint_view import Row, summary
+from commands.endpoint_view import Row, summary, summed
 from core.cost import shipped_prices
 from core.endpoints import Endpoint
 from core.health import Health
@@ -26,6 +28,7 @@ from core.hosting_cost import endpoint_cost
 from core.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
+from tests.support.fleet import put_endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 BUCKET = "cli-models"
@@ -159,6 +162,7 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert (row["status"], row["health"], row["calls_7d"]) == ("InService", "new", 0)
     assert row["instances"] == ["1 x ml.c5.xlarge"]
     assert float(row["usd_per_hour"]) > 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", row["created_at"])
     assert float(document["cost"]["usd_per_month"]) > float(row["usd_per_hour"])
     table = run("list").stdout
     assert name in table
@@ -172,6 +176,75 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert "reason: No call yet" in text.stdout
 
 
+def test_a_part_of_the_list_says_what_its_price_is_of(
+    run: Run, sagemaker: Any, sandbox_server: Sandbox
+) -> None:
+    """With --limit the sum is that of the shown ones, and says so; what has no known price is counted."""
+    put_endpoint(sandbox_server, "cli-lost", status="Failed")
+    put_endpoint(sandbox_server, "cli-odd", daily=[5] * 30, instance="ml.p6-b300.48xlarge")
+    try:
+        whole, part = run("list"), run("list", "--limit", 1)
+        document = json.loads(run("list", "--json").stdout)
+    finally:
+        clear(sagemaker, sandbox_server)
+    assert "Of the 1 shown: $0.00 an hour" in part.stdout
+    assert "There are more" in part.stderr
+    assert "shown" not in whole.stdout
+    assert "at least" in whole.stdout
+    assert "Of 1 no price is known." in whole.stdout
+    assert document["cost"]["unknown"] == ["cli-odd"]
+
+
+def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without metrics the waste is not known; without a price an idle endpoint is named all the same."""
+    now, prices = datetime(2026, 11, 25, tzinfo=UTC), shipped_prices("us-east-1")
+    endpoint = Endpoint("street", "", "InService", now, now)
+    costs = {"street": endpoint_cost(endpoint, prices, now)}
+    blind = summed([Row(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
+    assert blind.to_dict()["usd_wasted_per_month"] is None
+    idle = summed([Row(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
+    blind.print()
+    idle.print()
+    said = capsys.readouterr().out
+    assert "Of 1 it is not known whether anybody calls them." in said
+    assert "Of the 1 shown: at least $0.00 an hour" in said
+    assert "Idle: street. They waste at least $0.00 a month." in said
+
+
+def test_configurations_that_may_not_be_read_are_told_once(
+    run: Run, sagemaker: Any, sandbox_server: Sandbox
+) -> None:
+    """The reason stands there once, however many configurations it is of; idle endpoints are named all the same."""
+    put_endpoint(sandbox_server, "cli-idle")
+    put_endpoint(sandbox_server, "cli-idle-too")
+    sandbox_server.faults.clear()
+    denied = {"code": "AccessDeniedException", "status": 400}
+    sandbox_server.faults.add("error", operation="DescribeEndpointConfig", **denied)
+    try:
+        done, document = run("list"), json.loads(run("list", "--json").stdout)
+    finally:
+        sandbox_server.faults.clear()
+        clear(sagemaker, sandbox_server)
+    assert document["idle"] == ["cli-idle", "cli-idle-too"]
+    assert done.stderr.count("Could not look at the endpoint configuration") == 1
+    assert re.search(r"Nor could \d+ more be read\.", done.stderr)
+
+
+def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
+    """Where the configuration may not be read, the price is unknown, and the reason is told."""
+    put_endpoint(sandbox_server, "cli-veiled")
+    sandbox_server.faults.clear()
+    denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
+    sandbox_server.faults.add("error", operation="DescribeEndpointConfig", **denied)
+    try:
+        done = run("show", "cli-veiled")
+    finally:
+        sandbox_server.faults.clear()
+        clear(sagemaker, sandbox_server)
+    assert "usd_per_hour: unknown" in done.stdout
+    assert "not allowed" in done.stderr
+
+
 def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
@@ -182,17 +255,17 @@ def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     assert told["last_call_before"] == "2026-11-01T12:00:00+00:00"
 
 
-def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
-    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+def start_job(sagemaker: Any, name: str, **values: str) -> None:
+    """Begin a training job with these hyperparameters more."""
     channels = ("train", "validation", "train_annotation", "validation_annotation")
     sagemaker.create_training_job(
-        TrainingJobName="cli-roads",
+        TrainingJobName=name,
         RoleArn=ROLE,
         AlgorithmSpecification={
             "TrainingImage": "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1",
             "TrainingInputMode": "File",
         },
-        HyperParameters={"num_classes": "3", "num_training_samples": "1", "epochs": "1"},
+        HyperParameters={"num_classes": "3", "num_training_samples": "1", **values},
         InputDataConfig=[
             {
                 "ChannelName": channel,
@@ -204,6 +277,11 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
         ResourceConfig={"InstanceType": "ml.g4dn.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
         StoppingCondition={"MaxRuntimeInSeconds": 600},
     )
+
+
+def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
+    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+    start_job(sagemaker, "cli-roads", epochs="1")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
     done = run("deploy", "--from-job", "cli-roads", "--yes", "--json")
@@ -215,6 +293,19 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
     shown = json.loads(run("show", "cli-roads", "--json").stdout)
     assert shown["lineage"][0].startswith("cli-roads -> s3://")
     assert run("deploy", "--from-job", "cli-nowhere", "--yes").exit_code == 1
+
+
+def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
+    """Of a job that left no model, `--from-job` tells why it failed and what to do now."""
+    start_job(sagemaker, "cli-spent", fail="no space left on device")
+    wait = sagemaker.get_waiter("training_job_completed_or_stopped")
+    with pytest.raises(WaiterError):
+        wait.wait(TrainingJobName="cli-spent", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
+    done = run("deploy", "--from-job", "cli-spent", "--yes")
+    assert done.exit_code == 1
+    assert "Disk full" in done.stderr
+    assert "larger volume" in done.stderr
+    assert "Wait" not in done.stderr
 
 
 @pytest.fixture
@@ -318,6 +409,7 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert "was not updated: it serves what it served before" in failed.stderr
     again = json.loads(run("show", name, "--json").stdout)
     assert (again["status"], again["config"]) == ("InService", shown["config"])
+    assert again["diagnosis"]["title"].startswith("Its last update failed, and it is as it was before.")
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
 
 
@@ -338,7 +430,10 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     assert done.exit_code == 0, done.stderr
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["scaling"] == [{"variant": "new", "min": 1, "max": 3, "target": 60.0}]
-    assert run("scale", name, "--variant", "new", "--no-autoscale", "--yes").exit_code == 0
+    done = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
+    assert (done.exit_code, f"stop autoscaling {name}: done." in done.stderr) == (0, True)
+    again = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
+    assert (again.exit_code, "is not scaled automatically" in again.stderr) == (1, True)
     assert json.loads(run("show", name, "--json").stdout)["scaling"] == []
 
 
@@ -414,6 +509,39 @@ def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any)
     assert done.exit_code == 1
     assert "Add --yes" in done.stderr
     assert left(sagemaker, name) == (1, 1, 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminal to ask in")
+@pytest.mark.parametrize(("key", "code"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
+def test_no_answer_is_no_yes(
+    environ: dict[str, str], sagemaker: Any, sandbox_server: Sandbox, key: bytes, code: int
+) -> None:
+    """Ctrl-C, Ctrl-D and "n" where a plan asks do nothing, and say so; Ctrl-C ends with its own code."""
+    import pty
+
+    name = put_endpoint(sandbox_server, "cli-spared")
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(ROOT)
+        command = [sys.executable, str(ROOT / "cli.py"), "endpoints", "delete", name]
+        os.execve(sys.executable, command, {**os.environ, **environ})
+    try:
+        read_until(terminal, b"Do it?")
+        os.write(terminal, key)
+        read_until(terminal, b"Nothing was done.")
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == code
+        assert left(sagemaker, name) == (1, 1, 1)
+    finally:
+        os.close(terminal)
+        clear(sagemaker, sandbox_server)
+
+
+def read_until(terminal: int, text: bytes) -> None:
+    """Until a process has written this to its terminal; OSError where it ends before."""
+    said = b""
+    while text not in said:
+        said += os.read(terminal, 4096)
 
 
 def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
@@ -511,8 +639,11 @@ def test_a_deploy_that_was_killed_is_finished(
     (row,) = cut_plans(run)
     assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "cut")
     assert "cli-cut" in run("unfinished").stdout
-    done = run("unfinished", "--finish", "--yes")
+    done = run("unfinished", "--finish", "--yes", "--json")
     assert done.exit_code == 0, done.stderr
+    (row,) = json.loads(done.stdout)["plans"]
+    assert row["outcome"] == "done"
+    assert not any("not begun" in step for step in row["steps"])
     assert left(sagemaker, "cli-cut") == (1, 1, 1)
     assert cut_plans(run) == []
 
@@ -537,6 +668,27 @@ def test_a_delete_that_was_killed_is_finished(
     cut("delete", name, "--yes", at="DeleteEndpointConfig", then=lambda: left(sagemaker, name)[1] == 0)
     (row,) = cut_plans(run)
     assert run("unfinished", row["plan"], "--finish", "--yes").exit_code == 0
+    assert left(sagemaker, name) == (0, 0, 0)
+
+
+def test_a_stopped_delete_tells_how_to_go_on(
+    run: Run, environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any, deploy: Deploy
+) -> None:
+    """Ctrl-C between the steps ends with 130, and names the command that finishes what is begun."""
+    name = deploy("cli-halted")
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add("delay", operation="DeleteEndpointConfig", seconds=2)
+    try:
+        with process(environ, "delete", name, "--yes") as child:
+            until(lambda: sandbox_server.faults.hits)
+            child.send_signal(signal.SIGINT)
+            _, said = child.communicate(timeout=30)
+        until(lambda: left(sagemaker, name)[1] == 0)
+    finally:
+        sandbox_server.faults.clear()
+    assert child.returncode == 130
+    assert "endpoints unfinished" in said
+    assert run("unfinished", "--finish", "--yes").exit_code == 0
     assert left(sagemaker, name) == (0, 0, 0)
 
 

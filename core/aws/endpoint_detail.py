@@ -12,12 +12,14 @@ from core.aws.endpoints import (
     PAGE,
     all_endpoints,
     configs,
+    describe_endpoint,
     read_classes,
     read_tags,
 )
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.models import describe_model
+from core.aws.training import job_that_left
 from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_spec import is_derived
 from core.endpoints import (
@@ -26,7 +28,6 @@ from core.endpoints import (
     Endpoint,
     EndpointConfig,
     classes_beside,
-    endpoint_from,
     with_config,
 )
 from core.errors import DeniedError
@@ -42,31 +43,45 @@ def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
 
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
-    notes: list[str] = []
-    found = describe_endpoint(clients, name)
-    config = configs(clients, [found.config], notes=notes).get(found.config)
-    endpoint = replace(with_config(found, config), tags=read_tags(clients, found.arn, notes))
-    models = _models(clients, endpoint, config, notes)
-    tagged = endpoint.tags.get(CLASSES_TAG, "")
-    beside = classes_beside(models[0].model_uri) if models else None
-    classes = read_classes(clients, tagged, models[0].model_uri if models else "", notes)
-    return EndpointDetail(
+    bare = with_belongings(clients, name)
+    notes = list(bare.notes)
+    tags = read_tags(clients, bare.endpoint.arn, notes)
+    endpoint = replace(bare.endpoint, tags=tags)
+    models = _with_jobs(clients, endpoint, bare.models, notes)
+    model_uri = models[0].model_uri if models else ""
+    tagged = tags.get(CLASSES_TAG, "")
+    classes = read_classes(clients, tagged, model_uri, notes)
+    return replace(
+        bare,
         endpoint=endpoint,
-        config=config,
         models=models,
         aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
         classes=classes,
-        classes_uri=tagged or (beside or "" if classes else ""),
-        examples_uri=endpoint.tags.get(EXAMPLES_TAG, ""),
-        scaling=_scaling(clients, endpoint, notes),
+        classes_uri=tagged or (classes_beside(model_uri) or "" if classes else ""),
+        examples_uri=tags.get(EXAMPLES_TAG, ""),
         notes=tuple(notes),
     )
 
 
-def describe_endpoint(clients: Clients, name: str) -> Endpoint:
-    """The endpoint alone, in one call: without instance types, models and tags. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the endpoint {name}"):
-        return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
+def with_belongings(clients: Clients, name: str) -> EndpointDetail:
+    """One endpoint with configuration, models and autoscaling: all that goes with it, by few calls. Raises as above.
+
+    What only tells of it stays empty: tags, lineage, class names.
+    """
+    notes: list[str] = []
+    found = describe_endpoint(clients, name)
+    config = configs(clients, [found.config], notes=notes).get(found.config)
+    endpoint = with_config(found, config)
+    names = config.models if config else ()
+    scaling = _scaling(clients, endpoint, notes)
+    return EndpointDetail(
+        endpoint=endpoint,
+        config=config,
+        models=tuple(model for name in names if (model := _model(clients, name, notes))),
+        scaling=scaling or (),
+        scaling_known=scaling is not None,
+        notes=tuple(notes),
+    )
 
 
 def users(
@@ -154,14 +169,12 @@ def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | N
     return None
 
 
-def _models(
-    clients: Clients, endpoint: Endpoint, config: EndpointConfig | None, notes: list[str]
+def _with_jobs(
+    clients: Clients, endpoint: Endpoint, models: tuple[Model, ...], notes: list[str]
 ) -> tuple[Model, ...]:
-    names = config.models if config else ()
-    found = [model for name in names if (model := _model(clients, name, notes))]
-    if len(found) == 1 and endpoint.job:
-        return (replace(found[0], job=endpoint.job),)
-    return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in found)
+    if len(models) == 1 and endpoint.job:
+        return (replace(models[0], job=endpoint.job),)
+    return tuple(replace(model, job=_job_of(clients, model.model_uri, notes)) for model in models)
 
 
 def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
@@ -173,26 +186,17 @@ def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
 
 
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
-    """The training job that left an artifact, by Search."""
-    if not model_uri:
-        return ""
-    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
-    doing = f"find the training job that made {model_uri}"
+    """The name of the training job that left an artifact; empty where nobody knows it."""
     try:
-        with clients.calling(doing):
-            answer = clients.lists.search(
-                Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
-            )
+        job = job_that_left(clients, model_uri) if model_uri else None
     except OPTIONAL as error:
         notes.append(str(error))
         return ""
-    rows = required(answer, "Results", doing)
-    name: str = rows[0]["TrainingJob"]["TrainingJobName"] if rows else ""
-    return name
+    return job.name if job else ""
 
 
-def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...]:
-    """One call where nothing scales, else one more for each variant that does."""
+def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...] | None:
+    """One call where nothing scales, else one more for each variant that does; None where it may not be read."""
     resources = [f"endpoint/{endpoint.name}/variant/{variant.name}" for variant in endpoint.variants]
     if not resources:
         return ()
@@ -202,19 +206,14 @@ def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Sc
             answer = clients.autoscaling.describe_scalable_targets(
                 ServiceNamespace="sagemaker", ResourceIds=resources
             )
-        return tuple(_scaled(clients, row) for row in required(answer, "ScalableTargets", doing))
     except OPTIONAL as error:
         notes.append(str(error))
-        return ()
+        return None
+    return tuple(_scaled(clients, row, notes) for row in required(answer, "ScalableTargets", doing))
 
 
-def _scaled(clients: Clients, target: Mapping[str, Any]) -> Scaling:
-    doing = f"read the scaling policies of {target['ResourceId']}"
-    with clients.calling(doing):
-        answer = clients.autoscaling.describe_scaling_policies(
-            ServiceNamespace="sagemaker", ResourceId=target["ResourceId"]
-        )
-    policies = required(answer, "ScalingPolicies", doing)
+def _scaled(clients: Clients, target: Mapping[str, Any], notes: list[str]) -> Scaling:
+    policies = _policies(clients, target["ResourceId"], notes)
     goals = [row.get("TargetTrackingScalingPolicyConfiguration", {}) for row in policies]
     values = [
         goal["TargetValue"]
@@ -228,3 +227,18 @@ def _scaled(clients: Clients, target: Mapping[str, Any]) -> Scaling:
         target=values[0] if values else None,
         policies=tuple(row["PolicyName"] for row in policies),
     )
+
+
+def _policies(clients: Clients, resource: str, notes: list[str]) -> list[Mapping[str, Any]]:
+    """None, with a note, where they may not be read."""
+    doing = f"read the scaling policies of {resource}"
+    try:
+        with clients.calling(doing):
+            answer = clients.autoscaling.describe_scaling_policies(
+                ServiceNamespace="sagemaker", ResourceId=resource
+            )
+    except OPTIONAL as error:
+        notes.append(str(error))
+        return []
+    found: list[Mapping[str, Any]] = required(answer, "ScalingPolicies", doing)
+    return found

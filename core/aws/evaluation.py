@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from functools import partial
 
 from core.aws.connection import Clients
-from core.aws.errors import required
 from core.aws.metrics import curves
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
-from core.aws.training import describe_job, list_channel_keys
+from core.aws.training import describe_job, job_that_left, list_channel_keys
 from core.channels import S3_PREFIX, folder
 from core.curves import MIOU, best_epoch, named
 from core.datasets.label_map import LabelMap, read_label_map
@@ -19,7 +18,7 @@ from core.errors import AwsError, InputError
 from core.evaluation.pairs import Pair, pair_up, reader
 from core.evaluation.run import Asked
 from core.evaluation.verdict import JobScore
-from core.training import TrainingJob, from_description
+from core.training import TrainingJob
 
 MOST_BYTES = 100_000_000
 """Of a photo or mask in S3."""
@@ -41,16 +40,7 @@ def job_behind(clients: Clients, serving: Serving) -> TrainingJob | None:
     """
     if serving.job:
         return describe_job(clients, serving.job)
-    if not serving.model_uri:
-        return None
-    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": serving.model_uri}
-    doing = f"find the training job that made {serving.model_uri}"
-    with clients.calling(doing):
-        answer = clients.lists.search(
-            Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
-        )
-    rows = required(answer, "Results", doing)
-    return from_description(rows[0]["TrainingJob"]) if rows else None
+    return job_that_left(clients, serving.model_uri) if serving.model_uri else None
 
 
 def job_scores(clients: Clients, servings: Iterable[Serving]) -> tuple[dict[str, JobScore], tuple[str, ...]]:

@@ -104,6 +104,18 @@ def describe_job(clients: Clients, name: str) -> TrainingJob:
     return from_description(answer)
 
 
+def job_that_left(clients: Clients, model_uri: str) -> TrainingJob | None:
+    """The job whose artifact this is, by one Search; None where no job left it. Raises AwsError."""
+    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
+    doing = f"find the training job that made {model_uri}"
+    with clients.calling(doing):
+        answer = clients.lists.search(
+            Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
+        )
+    rows = required(answer, "Results", doing)
+    return from_description(rows[0]["TrainingJob"]) if rows else None
+
+
 def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:
     """A job's tags, which Search tells and DescribeTrainingJob does not. Raises AwsError."""
     doing = f"read the tags of {job.name}"

@@ -9,6 +9,7 @@ from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import spec_of
 from core.endpoint_spec import endpoint_name
+from core.endpoint_steps import at_rest
 from core.first_job import SANDBOX_ROLE
 from pages.parts import deploy_source, state
 from pages.parts.deploy_source import Source
@@ -25,7 +26,9 @@ FIELDS = (
 
 
 def fill(connection: Connection, detail: EndpointDetail | None) -> None:
-    """Once for each address; from then on the form is its visitor's."""
+    """Once for each address; from then on the form is its visitor's. Raises InputError for who takes no update."""
+    if detail is not None:
+        at_rest(detail.endpoint, "updated")
     asked = deploy_source.asked_for()
     source = f"{detail.name if detail else ''} {asked}"
     if state.DEPLOY.filled_from() != source:

@@ -13,6 +13,7 @@ from core.aws.connection import Connection
 from core.endpoint_plans import Upload
 from core.endpoints import classes_beside
 from core.job_filter import JobFilter
+from core.model_source import no_model
 from core.training import TrainingJob
 from pages.parts import cached, deploy_file, deploy_reading, live, messages, state, times
 
@@ -93,8 +94,7 @@ def _job(connection: Connection) -> Source | None:
         return None
     job = by_name.get(name) or _named_job(connection, name)
     if not job.model_uri:
-        todo = "Wait for its end." if job.running else "Choose another one."
-        st.warning(f"**{messages.plain(name)} has no model.** {todo}", icon=":material/hourglass_empty:")
+        st.warning(messages.card(no_model(job)), icon=":material/hourglass_empty:")
         return None
     places, with_data = places_of_job(job), place_with_data(job)
     return Source(name, job.model_uri, job.role_arn, job.name, places, with_data)

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.endpoint_detail import users, with_belongings
 from core.endpoint_plans import plan_delete
 from pages.parts import cached, fleet, plan_dialog
 
 AT_ONCE = 8
-"""Endpoints that are looked at at the same time; each takes some half a dozen calls."""
+"""Endpoints that are looked at at the same time; each takes some four calls."""
 
 MOST = 50
 """Endpoints in one plan: of more nobody could read what goes and what stays."""
@@ -23,7 +23,7 @@ def delete(connection: Connection, names: Sequence[str], after: Callable[[], Non
     """Ask whether these should go, with all that only they use. Raises AwsError, InputError."""
     with st.spinner("Looking at what belongs to it ..."), ThreadPoolExecutor(AT_ONCE) as pool:
         aws = clients(connection)
-        details = list(pool.map(lambda name: endpoint_detail(aws, name), names))
+        details = list(pool.map(lambda name: with_belongings(aws, name), names))
         known = cached.configs(connection).known(
             one.config for one in fleet.everything(connection).endpoints if one.config
         )

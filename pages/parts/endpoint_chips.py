@@ -59,12 +59,13 @@ def statuses() -> tuple[list[str], list[str]]:
 
 def machines(variants: tuple[Variant, ...]) -> str:
     """What it runs on, such as "2 × ml.g4dn.xlarge"; of several variants, all together."""
-    counts: dict[str, int] = {}
+    counts: dict[str, int | None] = {}
     for variant in variants:
         kind = "serverless" if variant.serverless else variant.instance_type
-        counts[kind] = counts.get(kind, 0) + (variant.count or 0 if not variant.serverless else 1)
+        count = None if variant.serverless else variant.count
+        counts[kind] = counts.get(kind) if count is None else (counts.get(kind) or 0) + count
     known = {kind: count for kind, count in counts.items() if kind}
-    return " + ".join(kind if count in (0, 1) else f"{count} × {kind}" for kind, count in known.items())
+    return " + ".join(kind if count in (1, None) else f"{count} × {kind}" for kind, count in known.items())
 
 
 def shares(variants: tuple[Variant, ...]) -> str:

@@ -55,6 +55,8 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     name = seen.value.name
     streams = endpoint_live.streams(connection, name)
     job_details.why_not(streams, seen)
+    if streams.failure is not None and not streams.value:
+        return
     stream = streams.value[0] if streams.value else ""
     if len(streams.value) > 1:
         stream = st.selectbox("Machine", streams.value, key=f"stream-{name}", width=420) or stream

@@ -7,10 +7,12 @@ import streamlit as st
 from core.cost import Money, PriceTable
 from core.hosting_cost import FleetCost
 from pages.parts import messages
+from pages.parts.fleet import Look
 
 
-def show(cost: FleetCost, prices: PriceTable, *, unread: int, sandbox: bool) -> None:
-    """Four figures. unread: endpoints whose price is still on its way; the sums are then lower bounds."""
+def show(found: Look, prices: PriceTable, *, sandbox: bool) -> None:
+    """Four figures; lower bounds where something is not known."""
+    cost = found.cost
     rest = f"{len(cost.unknown)} with an unknown price are left out. " if cost.unknown else ""
     source = f"{rest}{messages.plain(prices.said)}"
     with st.grid(4, min_column_width=150, gap="small"):
@@ -27,11 +29,11 @@ def show(cost: FleetCost, prices: PriceTable, *, unread: int, sandbox: bool) -> 
             icon="calendar_month", why=f"Of 730 hours, if all stays as it is. {source}",
         )  # fmt: skip
         _figure(
-            "Wasted a month", str(cost.wasted_per_month), _idle(cost), icon="bedtime",
+            "Wasted a month", _wasted(found), _idle(found), icon="bedtime",
             why=f"An hour: {cost.wasted_per_hour}. Idle ones had no call in seven days, and bill all the same.",
         )  # fmt: skip
     said = ["This machine serves them, and nothing is billed; AWS would take this much."] if sandbox else []
-    said += [f"The prices of **{unread}** endpoints are still being read."] if unread else []
+    said += [f"The prices of **{found.unread}** endpoints are still being read."] if found.unread else []
     if said:
         st.caption(f":material/info: {' '.join(said)}")
 
@@ -47,6 +49,16 @@ def _amount(amount: Money, cost: FleetCost) -> str:
     return f"{'≥ ' if cost.unknown else ''}{amount}"
 
 
-def _idle(cost: FleetCost) -> str:
-    count = len(cost.idle)
-    return "by 1 idle one" if count == 1 else f"by {count} idle ones" if count else "none is idle"
+def _wasted(found: Look) -> str:
+    if found.untold == len(found.rows):
+        return "unknown"
+    least = found.untold or len(found.cost.idle) < found.idle
+    return f"{'≥ ' if least else ''}{found.cost.wasted_per_month}"
+
+
+def _idle(found: Look) -> str:
+    if found.untold:
+        return f"of {found.untold} the calls are not known"
+    return (
+        "by 1 idle one" if found.idle == 1 else f"by {found.idle} idle ones" if found.idle else "none is idle"
+    )

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import describe_endpoint, endpoint_detail
+from core.aws.endpoint_detail import endpoint_detail
+from core.aws.endpoints import describe_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.curves import MetricSeries
@@ -14,6 +15,7 @@ from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import Endpoint, with_config
+from core.errors import NotFoundError
 from pages.parts import cached, live, times
 from pages.parts.latest import Reading
 
@@ -49,9 +51,12 @@ class DetailReader:
 
 
 def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
-    """The endpoint with all that belongs to it. Raises NotFoundError, AwsError."""
+    """The endpoint with all that belongs to it. Raises NotFoundError, also for one that is gone since; AwsError."""
     reader = DetailReader(connection, name)
-    return cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
+    seen = cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
+    if isinstance(seen.failure, NotFoundError):
+        raise seen.failure
+    return seen
 
 
 def series(connection: Connection, endpoint: Endpoint, window: Window) -> Reading[tuple[MetricSeries, ...]]:

@@ -108,11 +108,17 @@ def _weights(endpoint: Endpoint) -> dict[str, float]:
 
 def _count(endpoint: Endpoint, variant: Variant) -> int | None:
     now = variant.count if variant.desired_count is None else variant.desired_count
-    found: int | None = st.number_input(
-        f"Instances of {messages.plain(variant.name)}",
-        1, MAX_INSTANCES, max(1, now or 1), 1, key=f"count-{endpoint.name}-{variant.name}-{now}",
-    )  # fmt: skip
+    found = _instances(
+        f"Instances of {messages.plain(variant.name)}", now, f"count-{endpoint.name}-{variant.name}-{now}"
+    )
     return None if found == now else found
+
+
+def _instances(label: str, now: int | None, key: str, usual: int = 1) -> int:
+    """How many. Others may have set what we would not: the field takes what there is now."""
+    value = usual if now is None else now
+    found: int = st.number_input(label, min(1, value), max(MAX_INSTANCES, value), value, 1, key=key)
+    return found
 
 
 def _change(variant: Variant, weight: float | None, count: int | None) -> VariantChange | None:
@@ -138,24 +144,22 @@ def _by_itself(connection: Connection, detail: EndpointDetail) -> None:
     if not fitting:
         st.caption("A serverless variant scales by itself as it is.")
         return
-    if not detail.scaling:
+    if not detail.scaling_known:
+        st.caption("Whether it scales by itself is not known: that may not be read.")
+    elif not detail.scaling:
         st.caption("The number of instances can follow the calls, between the bounds you set.")
     name: str = (
         st.selectbox("Variant", fitting, key=f"autoscale-{endpoint.name}") if len(fitting) > 1 else fitting[0]
     )
     now = next((one for one in detail.scaling if one.variant == name), None)
     with st.grid(3, min_column_width=110, gap="small"):
-        low = st.number_input(
-            "Fewest", 1, MAX_INSTANCES, now.low if now else 1, 1, key=f"low-{endpoint.name}-{name}"
-        )
-        high = st.number_input(
-            "Most", 1, MAX_INSTANCES, now.high if now else 2, 1, key=f"high-{endpoint.name}-{name}"
-        )
+        low = _instances("Fewest", now.low if now else None, f"low-{endpoint.name}-{name}")
+        high = _instances("Most", now.high if now else None, f"high-{endpoint.name}-{name}", 2)
         target = st.number_input(
             "Calls a minute", 1.0, None, (now and now.target) or USUAL_CALLS, 10.0, format="%g",
             key=f"target-{endpoint.name}-{name}", help="What one instance should get: above it another one is added.",
         )  # fmt: skip
-    wanted = Scaling(name, int(low), int(high), float(target), now.policies if now else ())
+    wanted = Scaling(name, low, high, float(target), now.policies if now else ())
     pressed = st.button(
         "Review the autoscaling", key="autoscale", icon=":material/swap_vert:", disabled=wanted == now
     )

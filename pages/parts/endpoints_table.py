@@ -56,12 +56,15 @@ def offer_deletion(connection: Connection, rows: Sequence[Row]) -> None:
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
         pressed = st.button(what, key="delete-chosen", type="primary", icon=":material/delete:")
         rest = f" They are the first of {len(chosen)} chosen ones." if len(chosen) > len(going) else ""
-        st.caption(
-            f"{'They cost' if len(names) > 1 else 'It costs'} **{fleet.total(going).per_month}** a month.{rest}"
-        )
+        st.caption(f"{'They cost' if len(names) > 1 else 'It costs'} {_monthly(going)} a month.{rest}")
     if pressed:
         with messages.error_door("delete"):
             endpoint_changes.delete(connection, names, lambda: _gone(names))
+
+
+def _monthly(rows: Sequence[Row]) -> str:
+    cost = fleet.total(rows)
+    return f"{'at least ' if cost.unknown else ''}**{cost.per_month}**"
 
 
 def _offer_idle(idle: Sequence[str], ticked: Sequence[str]) -> None:

@@ -68,6 +68,16 @@ class Look:
     notes: tuple[str, ...]
 
     @property
+    def idle(self) -> int:
+        """How many nobody calls."""
+        return sum(row.health.verdict == "idle" for row in self.rows)
+
+    @property
+    def untold(self) -> int:
+        """Of how many it is not known whether anybody calls them."""
+        return sum(row.health.verdict == "unknown" for row in self.rows)
+
+    @property
     def moving(self) -> bool:
         """Whether another look soon would see something new."""
         return self.unread > 0 or any(row.endpoint.changing for row in self.rows)
@@ -76,12 +86,12 @@ class Look:
 def look(connection: Connection) -> Reading[Look]:
     """All endpoints as they are. Raises AwsError where the list never came."""
     read = _list(connection)
-    endpoints, unread = _with_configs(connection, read.value.endpoints)
+    endpoints, unread, lost = _with_configs(connection, read.value.endpoints)
     calls = _traffic(connection, endpoints)
     answers = _service(connection, endpoints, calls.value)
     rows = _rows(connection, endpoints, calls.value, answers.value, read.at)
     failures = dict.fromkeys(messages.line(one.failure) for one in (calls, answers) if one.failure)
-    notes = (*map(messages.plain, read.value.notes), *failures)
+    notes = (*map(messages.plain, read.value.notes), *failures, *_unpriced(lost))
     return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
 
 
@@ -106,12 +116,19 @@ def _list(connection: Connection) -> Reading[Fleet]:
     return cached.shelf().read(("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS)
 
 
-def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int]:
-    """With instance types as far as they were read, and how many were not yet."""
+def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int, int]:
+    """With instance types as far as they were read; how many were not yet, and how many cannot be."""
     names = {endpoint.config for endpoint in endpoints if endpoint.config}
     known = cached.configs(connection).known(names)
     unread = sum(bool(endpoint.config) and endpoint.config not in known for endpoint in endpoints)
-    return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread
+    lost = sum(endpoint.config in known and known[endpoint.config] is None for endpoint in endpoints)
+    return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread, lost
+
+
+def _unpriced(lost: int) -> tuple[str, ...]:
+    many = f"{lost} endpoints" if lost > 1 else "one endpoint"
+    why = "its configuration could not be read, or is gone" if lost == 1 else "no configuration could be read"
+    return (f"Instances and price of {many} are not known: {why}.",) if lost else ()
 
 
 def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> Reading[dict[str, Traffic]]:

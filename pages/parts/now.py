@@ -13,7 +13,9 @@ from typing import TypeVar
 from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.cost import NOTHING, Money, PriceTable, training_cost
+from core.endpoints import REFUSING
 from core.errors import CoreError
+from core.hosting_cost import NOT_BILLED
 from core.job_filter import JobFilter
 from core.training import TrainingJob
 from pages.parts import cached, fleet, times
@@ -58,8 +60,18 @@ class Now:
 
     @property
     def serving(self) -> tuple[Row, ...]:
-        """Endpoints that are there and have not failed, nor sit idle."""
-        return tuple(row for row in self.rows if row.health.verdict not in ("failed", "idle"))
+        """Endpoints that are there and do not sit idle; of those that failed earlier, what bills all the same."""
+        return tuple(
+            row
+            for row in self.rows
+            if row.health.verdict not in ("failed", "idle")
+            or (row.endpoint.failed and row.endpoint.status not in NOT_BILLED and row not in self.failing)
+        )
+
+    @property
+    def answering(self) -> tuple[Row, ...]:
+        """Those of them that take requests."""
+        return tuple(row for row in self.serving if row.endpoint.status not in REFUSING)
 
     @property
     def idle(self) -> tuple[Row, ...]:
@@ -76,6 +88,11 @@ class Now:
             if row.health.verdict == "erroring"
             or (row.health.verdict == "failed" and row.endpoint.modified_at >= since)
         )
+
+    @property
+    def whole(self) -> bool:
+        """Whether both came, and of the endpoints all."""
+        return bool(self.jobs and self.look and self.look.complete)
 
     @property
     def moving(self) -> bool:

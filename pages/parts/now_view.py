@@ -32,17 +32,17 @@ def figures(found: Now, prices: PriceTable, *, sandbox: bool) -> None:
         st.metric(
             "Jobs running", _count(found.jobs, found.running), border=True, icon=":material/play_circle:"
         )
-        st.metric("Endpoints serving", _count(found.look, found.serving), border=True, icon=ENDPOINT_ICON)
+        st.metric("Endpoints serving", _count(found.look, found.answering), border=True, icon=ENDPOINT_ICON)
         st.metric(
             "On AWS, an hour" if sandbox else "Cost an hour",
-            f"{'≥ ' if unknown else ''}{hourly}",
+            f"{'≥ ' if unknown or not found.whole else ''}{hourly}",
             border=True,
             icon=":material/payments:",
-            help=_about_money(prices, unknown, sandbox=sandbox),
+            help=_about_money(prices, unknown, whole=found.whole, sandbox=sandbox),
         )
         st.metric(
             "Failed in 24 h",
-            failed,
+            f"{'' if found.whole else '≥ '}{failed}",
             border=True,
             icon=":material/error:",
             help="Training jobs and endpoints that failed in the last 24 hours, and endpoints that err.",
@@ -66,7 +66,7 @@ def failed(found: Now) -> None:
     _lines(found.failed_jobs, _failed_job, links.TRAINING_JOBS, "jobs")
     _lines(found.failing, _failing, links.ENDPOINTS, "endpoints")
     if not found.failed_jobs and not found.failing:
-        st.caption(":material/check: Nothing failed.")
+        st.caption(":material/check: Nothing failed." if found.whole else "Nothing is known to have failed.")
 
 
 def idle(found: Now) -> None:
@@ -74,7 +74,11 @@ def idle(found: Now) -> None:
     st.subheader("Idle endpoints")
     _lines(found.idle, _serving, links.ENDPOINTS, "endpoints")
     if not found.idle:
-        st.caption(":material/check: Nothing bills without being called.")
+        st.caption(
+            ":material/check: Nothing bills without being called."
+            if found.look and found.look.complete and not found.look.untold
+            else "None is known to sit idle."
+        )
 
 
 def first_steps(*, sandbox: bool) -> None:
@@ -96,8 +100,9 @@ def _count(known: object | None, found: Sequence[object]) -> str:
     return "unknown" if known is None else str(len(found))
 
 
-def _about_money(prices: PriceTable, unknown: int, *, sandbox: bool) -> str:
+def _about_money(prices: PriceTable, unknown: int, *, whole: bool, sandbox: bool) -> str:
     parts = ["All endpoints, and the training jobs that run, as long as they do."]
+    parts += [] if whole else ["What could not be read is left out."]
     parts += [f"{unknown} with an unknown price are left out."] if unknown else []
     parts += ["In the sandbox nothing is billed; AWS would."] if sandbox else []
     return messages.plain(" ".join([*parts, prices.said]))
@@ -108,9 +113,10 @@ def _idle_money(rows: Sequence[Row], wasted: Money, *, sandbox: bool) -> None:
     several = len(rows) > 1
     subject = f"{len(rows)} endpoints sit idle" if several else "One endpoint sits idle"
     would = "would cost" if sandbox else ("cost" if several else "costs")
+    least = "" if all(row.cost.price.per_hour for row in rows) else " at least"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f":orange[:material/bedtime:] **{subject}** and {would} **{messages.plain(str(wasted))} a month** "
+            f":orange[:material/bedtime:] **{subject}** and {would}{least} **{messages.plain(str(wasted))} a month** "
             f"{'on AWS ' if sandbox else ''}for nothing.",
             width="stretch",
         )

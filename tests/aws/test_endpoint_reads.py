@@ -15,11 +15,12 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.endpoint_detail import endpoint_detail, users
+from core.aws.endpoint_detail import endpoint_detail, users, with_belongings
 from core.aws.endpoints import all_endpoints, configs
 from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
 from core.cost import shipped_prices
+from core.endpoint_detail import Scaling
 from core.endpoints import Endpoint, with_config
 from core.health import health
 from core.hosting_cost import endpoint_cost
@@ -198,6 +199,18 @@ def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
         endpoint_detail(clients, "road-9")
 
 
+def test_what_goes_with_an_endpoint_takes_four_calls(few: Sandbox, clients: Clients) -> None:
+    """For a delete, nothing is asked that only tells of an endpoint: no tags, no job, no class names."""
+    found = with_belongings(clients, "road-7")
+    reads = ("DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeScalableTargets")
+    assert asked(few) == Counter(reads)
+    assert (found.endpoint.variants[0].model, [model.name for model in found.models]) == (
+        "shared",
+        ["shared"],
+    )
+    assert (dict(found.endpoint.tags), found.classes, found.scaling_known) == ({}, None, True)
+
+
 def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
     """Whatever may not be read but the endpoint itself is left out, with a note each."""
     denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
@@ -207,10 +220,29 @@ def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
     found = endpoint_detail(clients, "road-7")
     assert (found.models, dict(found.endpoint.tags), found.classes) == ((), {}, None)
     assert len(found.notes) == 3
+    assert not found.scaling_known
     few.faults.add("error", operation="DescribeEndpointConfig", **denied)
     found = endpoint_detail(clients, "road-7")
     assert found.config is None
     assert [variant.instance_type for variant in found.endpoint.variants] == ["", ""]
+
+
+def test_scaling_without_its_policies(few: Sandbox, clients: Clients) -> None:
+    """A variant that is scaled counts as scaled, where only its policies may not be read."""
+    few.loopback.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId="endpoint/road-6/variant/AllTraffic",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=4,
+    )
+    few.faults.clear()
+    few.faults.add("error", operation="DescribeScalingPolicies", code="AccessDeniedException", status=400)
+    found = endpoint_detail(clients, "road-6")
+    few.faults.clear()
+    assert found.scaling == (Scaling("AllTraffic", 1, 4, None),)
+    assert found.scaling_known
+    assert any("scaling policies" in note for note in found.notes)
 
 
 def test_without_search_the_list_tells_less(few: Sandbox, clients: Clients) -> None:

@@ -132,6 +132,24 @@ def test_the_list_asks_no_more_while_nothing_changes(address: str, page: Page, r
     comes_to_rest()
 
 
+def test_an_endpoints_page_mends_itself(address: str, fleet: Sandbox, page: Page, ready):
+    """While AWS throttles, the page says so beside what it knew; once AWS answers, that goes without a click."""
+    page.goto(f"{address}/endpoint?endpoint=roads")
+    ready(page)
+    stale = page.get_by_text("This is what AWS said at")
+    fleet.faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", status=400)
+    try:
+        for tab in ("Scale", "Lineage") * 100:  # each is a look, until what was read before is too old
+            page.get_by_role("tab", name=tab).click()
+            ready(page)
+            if stale.count():
+                break
+    finally:
+        fleet.faults.clear()
+    expect(stale).to_have_count(0, timeout=LONG)
+    expect(page.get_by_role("heading", name="roads")).to_be_visible()
+
+
 def test_one_endpoint_tried_shared_out_and_deleted(
     address: str, fleet: Sandbox, two_variants: str, page: Page, ready
 ):

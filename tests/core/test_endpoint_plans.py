@@ -390,6 +390,8 @@ def test_only_one_at_rest_is_deleted() -> None:
         plan_delete([], Users())
     assert calls(plan_delete([detail(status="Deleting")], Users()))[0] == "DescribeEndpoint"
     assert calls(plan_delete([detail(status="Failed")], Users()))[0] == "DeleteEndpoint"
+    unseen = plan_delete([replace(detail(), scaling_known=False)], Users())
+    assert "The autoscaling of roads cannot be read" in unseen.warnings[-1]
     unread = replace(detail(), config=None, models=())
     assert "may stay" in plan_delete([unread], Users()).warnings[-1]
 
@@ -431,3 +433,30 @@ def test_an_update_cut_before_its_move_is_cleaned_up() -> None:
     now = detail()
     plan = plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
     assert calls(clean_up(plan, ["done", "start"])) == ["DeleteEndpointConfig", "DeleteModel"]
+
+
+@pytest.mark.parametrize(
+    ("status", "todo"),
+    [
+        ("Creating", "Wait until it is in service."),
+        ("Dreaming", "Wait until it is in service."),
+        ("Deleting", "Wait until it is gone, and deploy it again."),
+        ("Failed", "Delete it, and deploy it again."),
+    ],
+)
+def test_what_to_do_where_no_change_is_taken(status: str, todo: str) -> None:
+    """To delete an endpoint is advised only where AWS leaves nothing else, and never for a status nobody knows."""
+    now = detail(status=status)
+    with pytest.raises(InputError) as caught:
+        plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
+    assert caught.value.todo == todo
+
+
+def test_instances_in_place_of_serverless_are_a_warning() -> None:
+    """An update that gives a serverless variant instances says that they bill; a model nobody knows is not named."""
+    now = detail()
+    variants = (replace(now.endpoint.variants[0], serverless=True, model=""),)
+    now = replace(now, endpoint=replace(now.endpoint, variants=variants))
+    plan = plan_update(now, replace(SPEC, model="m2", image="", model_uri=""), PRICES)
+    assert "is serverless now, and gets instances, which bill by the hour." in plan.warnings[0]
+    assert plan.warnings[-1].startswith("The configuration roads-config stays, for the way back.")

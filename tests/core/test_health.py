@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.endpoints import Endpoint
+from core.endpoints import Endpoint, Variant
 from core.health import VERDICTS, Health, health
 from core.traffic import STEP, STEPS, Service, Traffic
 
@@ -25,6 +25,11 @@ def called(*days_ago: float) -> Traffic:
     return Traffic(BEGIN, tuple(steps))
 
 
+def running(count: int | None, *, serverless: bool = False) -> Endpoint:
+    variant = Variant("AllTraffic", "", count, "", serverless=serverless)
+    return replace(OLD, variants=(variant,))
+
+
 def made(hours_ago: float, **values: str) -> Endpoint:
     return replace(OLD, created_at=NOW - timedelta(hours=hours_ago), **values)
 
@@ -36,6 +41,19 @@ def made(hours_ago: float, **values: str) -> Endpoint:
         (OLD, called(6), None, Health("healthy", "1 call in 7 days.")),
         (OLD, called(8), None, Health("idle", "The last call was 7 days ago, and it bills all the same.")),
         (OLD, called(), None, Health("idle", "No call in 30 days, and it bills all the same.")),
+        (running(None), called(), None, Health("idle", "No call in 30 days, and it bills all the same.")),
+        (
+            running(0),
+            called(),
+            None,
+            Health("healthy", "No call in 30 days; it has no instance that would bill."),
+        ),
+        (
+            running(None, serverless=True),
+            called(8),
+            None,
+            Health("healthy", "The last call was 7 days ago; it has no instance that would bill."),
+        ),
         (made(24), called(), None, Health("idle", "No call in 24 hours, and it bills all the same.")),
         (made(23), called(), None, Health("new", "No call yet; it was created 23 hours ago.")),
         (OLD, None, None, Health("unknown", "CloudWatch tells nothing of its calls.")),
@@ -69,7 +87,7 @@ def made(hours_ago: float, **values: str) -> Endpoint:
             made(1, status="Dreaming"),
             called(0),
             WELL,
-            Health("changing", "It is Dreaming; AWS last told of it 59 days ago."),
+            Health("unknown", "AWS calls it Dreaming, which is no status known here."),
         ),
     ],
 )
@@ -91,7 +109,7 @@ def test_a_call_of_the_last_day_is_enough() -> None:
 
 
 def test_what_needs_a_hand_comes_first() -> None:
-    """Sorted by rank, failed and idle endpoints come before all others, healthy ones last."""
+    """Sorted by rank, idle endpoints come first, failed ones then, healthy ones last."""
     ranks = [Health(verdict, "").rank for verdict in VERDICTS]
     assert ranks == sorted(ranks)
-    assert (VERDICTS[0], VERDICTS[1], VERDICTS[-1]) == ("failed", "idle", "healthy")
+    assert (VERDICTS[0], VERDICTS[1], VERDICTS[-1]) == ("idle", "failed", "healthy")

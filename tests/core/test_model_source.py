@@ -13,7 +13,15 @@ import pytest
 from core.artifact import look_at_file
 from core.classes import Classes
 from core.errors import ArtifactError, InputError
-from core.model_source import base_name, class_places, local_model, misnamed, names_beside, read_classes
+from core.model_source import (
+    base_name,
+    class_places,
+    local_model,
+    misnamed,
+    names_beside,
+    no_model,
+    read_classes,
+)
 from core.training import from_description
 from tests.support.artifacts import archive, aws_files, special
 
@@ -130,3 +138,42 @@ def test_a_jobs_names_are_looked_for_in_its_tag_beside_its_model_and_beside_its_
 def test_an_address_gives_a_name(uri: str, name: str) -> None:
     """The last part that tells something; never the bucket."""
     assert base_name(uri) == name
+
+
+@pytest.mark.parametrize(
+    ("status", "secondary", "reason", "words", "todo"),
+    [
+        ("InProgress", "Training", "", "has no model yet. It is training.", "Wait until it has ended"),
+        (
+            "Failed",
+            "Failed",
+            "CapacityError: none",
+            "left no model. No machine free.",
+            "Start it again later",
+        ),
+        (
+            "Failed",
+            "Failed",
+            "",
+            "left no model. It failed. AWS gives no reason.",
+            "Look at the end of the log",
+        ),
+        ("Stopped", "Stopped", "", "left no model. It is stopped.", "Clone it to run it again"),
+        (
+            "Stopped",
+            "MaxRuntimeExceeded",
+            "",
+            "Stopped at its maximum run time.",
+            "Raise the maximum run time",
+        ),
+    ],
+)
+def test_a_job_without_a_model_says_why(
+    status: str, secondary: str, reason: str, words: str, todo: str
+) -> None:
+    """Only one that still runs is worth waiting for; of the others the reason is told, and what to do."""
+    answer = JOB | {"TrainingJobStatus": status, "SecondaryStatus": secondary, "FailureReason": reason}
+    told = no_model(from_description(answer | {"ModelArtifacts": {}}))
+    assert words in str(told)
+    assert todo in told.todo
+    assert ("Wait" in told.todo) == (status == "InProgress")

@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError
+from pages.parts import cached
 from pages.parts.deploy_check import to_classes
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
@@ -409,3 +410,25 @@ def test_too_many_names():
     """More names than the algorithm knows classes are an error with the number."""
     with pytest.raises(InputError, match="300"):
         to_classes("\n".join(f"class {number}" for number in range(300)))
+
+
+def test_an_endpoint_that_takes_no_update(open_deploy, here):
+    """For an endpoint that failed no model is asked for: the page says at once what to do in its stead."""
+    put_endpoint(here, "lost-for-good", status="Failed")
+    app = open_deploy(endpoint="lost-for-good")
+    assert "cannot be updated: it is in a failed state" in plain_texts(app)
+    assert "Delete it, and deploy it again." in plain_texts(app)
+    assert not app.get("button_group")
+
+
+def test_an_endpoint_that_goes_while_its_update_is_chosen(open_deploy, here):
+    """Once it is deleted elsewhere the page says that it is gone, and plans nothing for what is no longer there."""
+    put_endpoint(here, "short-lived")
+    app = open_deploy(endpoint="short-lived")
+    sagemaker = here.loopback.client("sagemaker")
+    sagemaker.delete_endpoint(EndpointName="short-lived")
+    sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="short-lived", WaiterConfig={"Delay": 0.1})
+    cached.shelf().expire()
+    app.run()
+    assert "it does not exist" in app.error[0].value
+    assert not app.get("button_group")

@@ -29,6 +29,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, lis
         put_endpoint(sandbox, "three-ways", weights={"a": 2.0, "b": 1.0, "c": 1.0})
         put_endpoint(sandbox, "on-its-way", status="Creating", days=0.01)
         put_endpoint(sandbox, "changed", status="Updating")
+        put_endpoint(sandbox, "dead", status="Failed")
         yield sandbox
 
 
@@ -321,3 +322,50 @@ def test_a_test_call_without_examples(open_stub, coast, run_until):
     app.session_state["_tried"] = {coast: "segdeck:test-picture"}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
     assert not app.error
+
+
+def test_a_failed_endpoint_takes_no_update(open_endpoint):
+    """AWS takes no update of an endpoint that failed, so none is offered; to delete it is."""
+    app = open_endpoint("dead")
+    assert [button(app, label).disabled for label in ("Update", "Delete")] == [True, False]
+
+
+def test_a_log_that_may_not_be_read_is_told_once(open_endpoint, faults):
+    """Where the log's streams may not be listed, one sentence says so, and nothing claims that there is no line."""
+    faults.add("error", operation="DescribeLogStreams", code="AccessDeniedException", status=400)
+    app = open_endpoint("roads", part="Log")
+    assert len(app.warning) == 1
+    assert "No line has come" not in texts(app)
+
+
+def test_autoscaling_that_may_not_be_read(open_endpoint, faults):
+    """Where autoscaling may not be read, the page does not say that there is none, and a delete warns of it."""
+    faults.add("error", operation="DescribeScalableTargets", code="AccessDeniedException", status=400)
+    app = open_endpoint("roads", part="Scale")
+    assert "Whether it scales by itself is not known" in texts(app)
+    button(app, "Delete").click().run()
+    assert "The autoscaling of roads cannot be read" in plain_texts(app)
+
+
+def test_numbers_that_others_have_set(open_endpoint, fleet):
+    """No instance now, and none as the fewest, are shown as they are, and are no change by themselves."""
+    put_endpoint(fleet, "asleep")
+    resource = "endpoint/asleep/variant/AllTraffic"
+    scaling = fleet.loopback.client("application-autoscaling")
+    scaling.register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=resource,
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=0,
+        MaxCapacity=200,
+    )
+    none = {"CurrentInstanceCount": 0, "DesiredInstanceCount": 0}
+    fleet.endpoint_importer.resources.store.update(
+        "endpoint", "asleep", lambda found: found["ProductionVariants"][0].update(none)
+    )
+    app = open_endpoint("asleep", part="Scale")
+    assert not app.error
+    assert "0 × ml.g4dn.xlarge" in plain_texts(app)
+    shown = {widget.label: widget.value for widget in app.number_input}
+    assert (shown["Instances of AllTraffic"], shown["Fewest"], shown["Most"]) == (0, 0, 200)
+    assert button(app, "Review the change").disabled

@@ -29,6 +29,8 @@ def test_machines_that_are_not_known():
     serverless = variant("a", serverless=True, instance_type="", count=None)
     assert endpoint_chips.machines((serverless,)) == "serverless"
     assert not endpoint_chips.machines((variant("a", instance_type=""),))
+    assert endpoint_chips.machines((variant("a", count=0),)) == "0 × ml.c5.xlarge"
+    assert endpoint_chips.machines((variant("a", count=None),)) == "ml.c5.xlarge"
 
 
 def test_shares_of_the_calls():

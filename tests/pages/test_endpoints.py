@@ -217,3 +217,22 @@ def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypa
         button(app, "Choose the 410 idle ones").click().run()
         assert "They are the first of 410 chosen ones." in texts(app)
         assert button(app, "Delete 50 endpoints")
+
+
+def test_what_is_wasted_without_metrics(open_list, faults):
+    """Where CloudWatch may not be read, it is not known what idle endpoints waste, and no sum says otherwise."""
+    faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
+    app = open_list()
+    assert figures(app)["Wasted a month"] == "unknown"
+    assert "not allowed" in plain_texts(app)
+
+
+def test_why_a_price_is_not_known(open_list, faults):
+    """Where configurations may not be read, the sums are lower bounds, the waste too, and the page says why."""
+    faults.add("error", operation="DescribeEndpointConfig", code="AccessDeniedException", status=400)
+    app = open_list()
+    assert figures(app)["A month"] == "≥ $0.00"
+    assert figures(app)["Wasted a month"] == "≥ $0.00"
+    assert "Instances and price of 6 endpoints are not known" in plain_texts(app)
+    button(app, "Choose the 2 idle ones").click().run()
+    assert "They cost at least **$0.00** a month." in plain_texts(app)

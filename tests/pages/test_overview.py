@@ -54,6 +54,8 @@ def busy(
         put_endpoint(sandbox, "forgotten", daily=[9] * 5 + [0] * 20, instance="ml.p3.2xlarge")
         put_endpoint(sandbox, "feverish", daily=[40] * 30, failed=20)
         put_endpoint(sandbox, "lost", status="Failed", days=0.1)
+        put_endpoint(sandbox, "leaving", status="Deleting")
+        put_endpoint(sandbox, "stuck", status="UpdateRollbackFailed", instance="ml.c5.xlarge")
         yield sandbox
 
 
@@ -93,18 +95,21 @@ def test_it_is_the_first_page(open_overview):
 
 
 def test_figures(open_overview):
-    """On top stand what runs, what all of it costs an hour, and how much failed in the last day."""
+    """On top stand what runs, what all of it costs an hour, and how much failed in the last day.
+
+    What is being deleted serves no more; what could not go back to what it was does, and bills.
+    """
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
-    assert known["Endpoints serving"] == "2"
-    assert known["Cost an hour"] == "$6.03"
+    assert known["Endpoints serving"] == "3"
+    assert known["Cost an hour"] == "$6.24"
     assert known["Failed in 24 h"] == "3"
 
 
 def test_every_thing_is_linked(open_overview):
     """What serves, failed, errs or sits idle stands there with its reason, and a link to its page."""
     app = open_overview()
-    assert {"roads", "forgotten", "feverish", "lost", "broken"} <= set(link_labels(app))
+    assert {"roads", "forgotten", "feverish", "lost", "broken", "stuck"} <= set(link_labels(app))
     told = plain_texts(app)
     assert "no memory left" in told
     assert "One endpoint sits idle" in told
@@ -159,6 +164,23 @@ def test_endpoints_that_may_not_be_listed(open_overview, faults):
     assert not app.exception
 
 
+def test_what_is_not_known_is_not_called_well(open_overview, faults):
+    """Where jobs cannot be read the figures are lower bounds; without metrics nobody is said to be called."""
+    faults.add("error", operation="Search", code="AccessDeniedException", status=400)
+    app = open_overview()
+    known = figures(app)
+    assert (known["Failed in 24 h"], known["Cost an hour"]) == ("≥ 1", "≥ $0.00")
+    assert "None is known to sit idle." in texts(app)
+
+
+def test_without_metrics(open_overview, faults):
+    """Where CloudWatch may not be read, no endpoint is said to be called."""
+    faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
+    app = open_overview()
+    assert "None is known to sit idle." in texts(app)
+    assert figures(app)["Cost an hour"] == "$6.24"
+
+
 def test_aws_fails_later(open_overview, faults):
     """Where AWS fails, what was read stays, with the reason; the button reads anew, and the reason is gone."""
     app = open_overview()
@@ -166,7 +188,7 @@ def test_aws_fails_later(open_overview, faults):
     cached.shelf().expire()
     app.run()
     assert "too many calls" in app.error[0].value
-    assert figures(app)["Endpoints serving"] == "2"
+    assert figures(app)["Endpoints serving"] == "3"
     faults.clear()
     button(app, "Try again").click().run()
     assert not app.error
