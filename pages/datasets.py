@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import (
-    background,
-    dataset_actions,
-    dataset_pairs,
-    dataset_report,
-    dataset_source,
-    messages,
-    state,
-    upstream,
-)
+from pages.parts import background, messages, state, upstream
+from pages.parts.datasets import dataset_actions, dataset_pairs, dataset_report, dataset_source
 
 
 def main() -> None:

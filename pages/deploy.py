@@ -11,22 +11,11 @@ from core.cost import PriceTable
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import plan_deploy, plan_update
 from core.plans import Plan
-from pages.parts import (
-    cached,
-    deploy_fields,
-    deploy_form,
-    deploy_model,
-    deploy_summary,
-    endpoint_live,
-    fleet,
-    links,
-    messages,
-    plan_dialog,
-    state,
-    upstream,
-)
-from pages.parts.deploy_check import Checked, check
-from pages.parts.deploy_model import Chosen
+from pages.parts import cached, links, messages, plan_dialog, state, upstream
+from pages.parts.deploy import deploy_fields, deploy_form, deploy_model, deploy_summary
+from pages.parts.deploy.deploy_check import Checked, check
+from pages.parts.deploy.deploy_model import Chosen
+from pages.parts.endpoints import endpoint_live, fleet
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

@@ -8,7 +8,8 @@ from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_steps import AT_REST
 from core.endpoints import REFUSING
-from pages.parts import (
+from pages.parts import links, messages, state, times, upstream
+from pages.parts.endpoints import (
     endpoint_changes,
     endpoint_chips,
     endpoint_details,
@@ -16,15 +17,10 @@ from pages.parts import (
     endpoint_live,
     endpoint_view,
     fleet,
-    links,
-    messages,
-    state,
-    times,
-    unfinished,
-    upstream,
 )
-from pages.parts.fleet import Row
+from pages.parts.endpoints.fleet import Row
 from pages.parts.latest import Reading
+from pages.parts.overview import unfinished
 
 REFRESH = 5  # seconds between two looks while AWS is at work on it
 

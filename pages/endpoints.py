@@ -6,21 +6,11 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import (
-    cached,
-    endpoint_figures,
-    endpoint_filters,
-    endpoints_table,
-    fleet,
-    links,
-    messages,
-    state,
-    times,
-    unfinished,
-    upstream,
-)
-from pages.parts.fleet import Look
+from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts.endpoints import endpoint_figures, endpoint_filters, endpoints_table, fleet
+from pages.parts.endpoints.fleet import Look
 from pages.parts.latest import Reading
+from pages.parts.overview import unfinished
 
 TICK = 5  # seconds between two looks, while something may change
 

@@ -12,17 +12,9 @@ from core.errors import CoreError
 from core.evaluation.run import Task
 from core.evaluation.verdict import classes_of
 from core.settings import Settings
-from pages.parts import (
-    judging,
-    judging_progress,
-    labelled,
-    messages,
-    serving,
-    state,
-    upstream,
-    verdict_view,
-)
-from pages.parts.labelled import Load
+from pages.parts import messages, serving, state, upstream
+from pages.parts.evaluate import judging, judging_progress, labelled, verdict_view
+from pages.parts.evaluate.labelled import Load
 from pages.parts.serving import Judged
 
 

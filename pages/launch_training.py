@@ -12,22 +12,11 @@ from core.cost import PriceTable
 from core.first_job import new_name
 from core.hyperparameters import INCREMENTAL_KEYS
 from core.plans import plan_launch
-from pages.parts import (
-    cached,
-    job_filters,
-    launch_fields,
-    launch_form,
-    launch_origin,
-    launch_summary,
-    links,
-    live,
-    plan_dialog,
-    state,
-    times,
-    upstream,
-)
-from pages.parts.launch_check import Checked, check
-from pages.parts.launch_origin import Origin
+from pages.parts import cached, links, live, plan_dialog, state, times, upstream
+from pages.parts.jobs import job_filters
+from pages.parts.launch import launch_fields, launch_form, launch_origin, launch_summary
+from pages.parts.launch.launch_check import Checked, check
+from pages.parts.launch.launch_origin import Origin
 
 
 def main() -> None:

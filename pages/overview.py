@@ -5,8 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, links, messages, now, now_view, state, times, unfinished, upstream
-from pages.parts.now import Now
+from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts.overview import now, now_view, unfinished
+from pages.parts.overview.now import Now
 
 TICK, LATER = 5, 60  # seconds between two looks: while something moves, and while nothing does
 

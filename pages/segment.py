@@ -9,9 +9,10 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.export import unique_stems
-from pages.parts import progress, results, serving, state, uploads, upstream
+from pages.parts import progress, serving, state, upstream
+from pages.parts.segment import results, uploads
+from pages.parts.segment.work import Picture, Request, Work
 from pages.parts.serving import Choice
-from pages.parts.work import Picture, Request, Work
 
 
 def main() -> None:

@@ -10,19 +10,8 @@ from core.curves import MIOU, early_stop, named
 from core.diagnosis import diagnose
 from core.plans import plan_stop
 from core.training import TrainingJob
-from pages.parts import (
-    cached,
-    job_charts,
-    job_details,
-    job_filters,
-    job_view,
-    links,
-    live,
-    messages,
-    plan_dialog,
-    state,
-    upstream,
-)
+from pages.parts import cached, links, live, messages, plan_dialog, state, upstream
+from pages.parts.jobs import job_charts, job_details, job_filters, job_view
 from pages.parts.latest import Reading
 
 REFRESH = 5  # seconds between two looks at a job that runs

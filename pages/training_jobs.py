@@ -8,18 +8,8 @@ from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.errors import CoreError
 from core.job_filter import JobFilter
-from pages.parts import (
-    cached,
-    comparison,
-    job_figures,
-    job_filters,
-    jobs_table,
-    links,
-    messages,
-    state,
-    times,
-    upstream,
-)
+from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts.jobs import comparison, job_figures, job_filters, jobs_table
 from pages.parts.latest import Reading
 
 TICK = 5  # seconds between two looks, while something may change

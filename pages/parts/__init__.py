@@ -1,1 +1,1 @@
-"""Streamlit helpers that the pages share; none of them is a page."""
+"""Streamlit helpers, none of which is a page: what pages share, and a folder for what one page alone has."""

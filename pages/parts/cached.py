@@ -41,7 +41,7 @@ from core.training import TrainingJob
 from pages.parts.latest import Reading, Shelf
 
 if TYPE_CHECKING:
-    from pages.parts.configs import Configs
+    from pages.parts.endpoints.configs import Configs
     from pages.parts.upstream import Upstream
 
 T = TypeVar("T")
@@ -275,7 +275,7 @@ def _key(jobs: Sequence[TrainingJob]) -> Hashable:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def configs(connection: Connection) -> Configs:
     """The endpoint configurations that were read, for good: AWS never changes one."""
-    from pages.parts.configs import Configs  # noqa: PLC0415  # only the pages about endpoints need it
+    from pages.parts.endpoints.configs import Configs  # noqa: PLC0415  # only the pages about endpoints need it
 
     return Configs(lambda name: read_configs(clients(connection), [name]).get(name))
 

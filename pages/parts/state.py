@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
-    from pages.parts.dataset_desk import Desk
-    from pages.parts.deploy_file import LocalFile
-    from pages.parts.judging import Judging
-    from pages.parts.work import Bench
+    from pages.parts.datasets.dataset_desk import Desk
+    from pages.parts.deploy.deploy_file import LocalFile
+    from pages.parts.evaluate.judging import Judging
+    from pages.parts.segment.work import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 """Keys of widgets that are bound to the URL under the same name."""
@@ -70,7 +70,7 @@ def choose(key: str, value: object) -> None:
 
 def bench() -> Bench:
     """This session's pictures at work and done."""
-    from pages.parts.work import Bench  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.segment.work import Bench  # noqa: PLC0415  # streamlit starts faster without
 
     found: Bench = st.session_state.setdefault(_BENCH, Bench())
     return found
@@ -411,7 +411,7 @@ _DESK = "_desk"
 
 def desk() -> Desk:
     """This session's data set, checked, mended and uploaded."""
-    from pages.parts.dataset_desk import Desk  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.datasets.dataset_desk import Desk  # noqa: PLC0415  # streamlit starts faster without
 
     found: Desk = st.session_state.setdefault(_DESK, Desk())
     return found

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from core.endpoints import Variant
 from core.traffic import STEPS, Traffic
-from pages.parts import endpoint_chips, endpoint_tables
+from pages.parts.endpoints import endpoint_chips, endpoint_tables
 
 BEGIN = datetime(2026, 10, 26, tzinfo=UTC)
 

@@ -14,7 +14,8 @@ from core.cost import shipped_prices
 from core.curves import LOSS, MIOU, MetricSeries
 from core.job_filter import JobFilter
 from core.training import TrainingJob, from_description
-from pages.parts import cached, charts, job_figures, tables
+from pages.parts import cached, charts, tables
+from pages.parts.jobs import job_figures
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRICES = shipped_prices("us-east-1")

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from core.aws.connection import Connection
-from pages.parts.work import Bench, Picture, Request, Work, digest
+from pages.parts.segment.work import Bench, Picture, Request, Work, digest
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""Where the model of a deploy comes from: a training job, an artifact in S3, a registered model, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, cast
+
+import streamlit as st
+
+from core.aws.class_names import place_with_data, places_of_job
+from core.aws.connection import Connection
+from core.endpoint_plans import Upload
+from core.endpoints import classes_beside
+from core.job_filter import JobFilter
+from core.model_source import no_model
+from core.training import TrainingJob
+from pages.parts import cached, live, messages, state, times
+from pages.parts.deploy import deploy_file, deploy_reading
+
+Kind = Literal["job", "artifact", "model", "file"]
+KINDS: dict[Kind, str] = {
+    "job": "A training job",
+    "artifact": "An artifact in S3",
+    "model": "A registered model",
+    "file": "A file of mine",
+}
+ASKED = (state.JOB, state.ARTIFACT, state.MODEL)
+"""What an address can name a model by, the strongest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model to deploy.
+
+    title:     what it is called, to name the endpoint after.
+    model_uri: where its artifact lies, or will lie; empty where AWS does not tell.
+    role_arn:  the role that it was trained or registered with; empty where there is none.
+    job:       the training job that it came from; empty where nobody knows.
+    places:    where its class names may lie.
+    with_data: that one of them which is no part of the model, but of what it learned from.
+    model:     the SageMaker Model that it is registered as; else empty.
+    file:      what is uploaded first; None where it lies in S3.
+    """
+
+    title: str
+    model_uri: str
+    role_arn: str = ""
+    job: str = ""
+    places: tuple[str, ...] = ()
+    with_data: str = ""
+    model: str = ""
+    file: deploy_file.LocalFile | None = None
+
+    @property
+    def upload(self) -> Upload | None:
+        """The file on its way to `model_uri`."""
+        found = self.file
+        return Upload(found.path, self.model_uri, found.size, found.sha256) if found else None
+
+
+def asked_for() -> dict[str, str]:
+    """The fields that the address fills in."""
+    asked = state.query(ASKED)
+    fields = {
+        "job": asked.get(state.JOB),
+        "artifact": asked.get(state.ARTIFACT),
+        "model": asked.get(state.MODEL),
+    }
+    kind = next((name for name, value in fields.items() if value), "job")
+    return {"kind": kind, **{name: value or "" for name, value in fields.items()}}
+
+
+def ask(connection: Connection) -> Source | None:
+    """The choice of a model; None until one is chosen. Raises NotFoundError, InputError, AwsError."""
+    kind = cast(
+        "Kind",
+        st.segmented_control(
+            "The model comes from",
+            list(KINDS),
+            format_func=KINDS.__getitem__,
+            required=True,
+            key=state.DEPLOY.field("kind"),
+            persist_state="session",
+        ),
+    )
+    return _ASK[kind](connection)
+
+
+def _job(connection: Connection) -> Source | None:
+    listed = [job for job in cached.jobs(connection, JobFilter()).value.jobs if job.model_uri]
+    by_name = {job.name: job for job in listed}
+    name = _choice("Training job", "job", list(by_name), _titles(listed), "No training job has a model yet.")
+    if not name:
+        return None
+    job = by_name.get(name) or _named_job(connection, name)
+    if not job.model_uri:
+        st.warning(messages.card(no_model(job)), icon=":material/hourglass_empty:")
+        return None
+    places, with_data = places_of_job(job), place_with_data(job)
+    return Source(name, job.model_uri, job.role_arn, job.name, places, with_data)
+
+
+def _named_job(connection: Connection, name: str) -> TrainingJob:
+    """One that the list does not hold, with its tags as far as they can be read."""
+    job = live.job(connection, name).value
+    return replace(job, tags=live.tags(connection, job).value)
+
+
+def _artifact(_connection: Connection) -> Source | None:
+    uri = st.text_input(
+        "Artifact",
+        key=state.DEPLOY.field("artifact"),
+        placeholder="s3://my-bucket/models/my-job/output/model.tar.gz",
+        help="The S3 address of a model.tar.gz that this algorithm trained.",
+        persist_state="session",
+    ).strip()
+    if not uri:
+        return None
+    return Source(_title_of(uri), uri, places=_beside(uri))
+
+
+def _model(connection: Connection) -> Source | None:
+    names = deploy_reading.models(connection)
+    name = _choice("Model", "model", list(names), {}, "No model is registered here.")
+    if not name:
+        return None
+    found = deploy_reading.model(connection, name)
+    return Source(name, found.model_uri, found.role_arn, found.job, _beside(found.model_uri), model=name)
+
+
+def _file(_connection: Connection) -> Source | None:
+    file = deploy_file.ask()
+    if file is None:
+        return None
+    folder = st.text_input(
+        "Upload to",
+        key=state.DEPLOY.field("folder"),
+        placeholder="s3://my-bucket/models/",
+        help="The S3 prefix below which it is put, in a folder named after its content.",
+        persist_state="session",
+    ).strip()
+    if not folder:
+        st.caption(":material/folder: Say where in S3 it may go: endpoints read their model from there.")
+        return None
+    uri = f"{folder.rstrip('/')}/{file.sha256[:12]}/model.tar.gz"
+    return Source(file.title, uri, file=file)
+
+
+_ASK = {"job": _job, "artifact": _artifact, "model": _model, "file": _file}
+
+
+def _choice(label: str, field: str, names: list[str], titles: dict[str, str], none: str) -> str:
+    """One of these, or what the address names; empty until then."""
+    asked = state.DEPLOY.get(field) or ""
+    options = names if not asked or asked in names else [asked, *names]
+    if not options:
+        st.info(f"**{none}** Another way is to give an artifact or a file.", icon=":material/info:")
+        return ""
+    if not asked:
+        state.DEPLOY.set(field, None)
+    chosen: str | None = st.selectbox(
+        label,
+        options,
+        index=None,
+        format_func=lambda name: titles.get(name, name),
+        placeholder="Choose one",
+        key=state.DEPLOY.field(field),
+        persist_state="session",
+    )
+    return chosen or ""
+
+
+def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
+    return {job.name: f"{job.name} · {job.algorithm} · {times.ago(job.created_at)}" for job in jobs}
+
+
+def _beside(uri: str) -> tuple[str, ...]:
+    place = classes_beside(uri)
+    return (place,) if place else ()
+
+
+def _title_of(uri: str) -> str:
+    """The job's name in `.../JOB/output/model.tar.gz`, else the folder's."""
+    folders = [part for part in uri.removeprefix("s3://").split("/")[:-1] if part and part != "output"]
+    return folders[-1] if folders else "model"

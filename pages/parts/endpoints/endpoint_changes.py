@@ -1,0 +1,32 @@
+"""Changes of endpoints that more than one page offers: each becomes a plan in the dialog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import streamlit as st
+
+from core.aws.connection import Connection, clients
+from core.aws.endpoint_detail import users, with_belongings
+from core.endpoint_plans import plan_delete
+from pages.parts import cached, plan_dialog
+from pages.parts.endpoints import fleet
+
+AT_ONCE = 8
+"""Endpoints that are looked at at the same time; each takes some four calls."""
+
+MOST = 50
+"""Endpoints in one plan: of more nobody could read what goes and what stays."""
+
+
+def delete(connection: Connection, names: Sequence[str], after: Callable[[], None]) -> None:
+    """Ask whether these should go, with all that only they use. Raises AwsError, InputError."""
+    with st.spinner("Looking at what belongs to it ..."), ThreadPoolExecutor(AT_ONCE) as pool:
+        aws = clients(connection)
+        details = list(pool.map(lambda name: with_belongings(aws, name), names))
+        known = cached.configs(connection).known(
+            one.config for one in fleet.everything(connection).endpoints if one.config
+        )
+        found = users(aws, details, {name: config for name, config in known.items() if config is not None})
+    plan_dialog.ask(plan_delete(details, found), connection, after)

@@ -1,0 +1,90 @@
+"""The lower part of an endpoint's page, by tabs. What is dear is asked for when its tab is open."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.endpoint_detail import EndpointDetail
+from pages.parts import messages, state
+from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage
+from pages.parts.jobs import job_details, job_log
+from pages.parts.latest import Reading
+
+TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
+    "Traffic",
+    "Test call",
+    "Scale",
+    "Log",
+    "Configuration",
+    "Lineage",
+)
+
+
+def show(connection: Connection, seen: Reading[EndpointDetail]) -> None:
+    """All tabs; only the open one is drawn."""
+    detail = seen.value
+    parts: dict[str, Callable[[], None]] = {
+        TRAFFIC: lambda: endpoint_charts.show(connection, detail.endpoint, seen),
+        TRY: lambda: endpoint_try.show(connection, detail),
+        SCALE: lambda: endpoint_scale.show(connection, detail),
+        LOG: lambda: _log(connection, seen),
+        CONFIG: lambda: _config(detail),
+        LINEAGE: lambda: lineage.show(connection, detail),
+    }
+    tabs = st.tabs(list(parts), key=state.ENDPOINT_TAB, on_change="rerun", bind="query-params")
+    for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
+        if tab.open:
+            with tab, messages.error_door(name):
+                draw()
+
+
+def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
+    """The log of one machine, by default of the one that wrote last."""
+    name = seen.value.name
+    streams = endpoint_live.streams(connection, name)
+    job_details.why_not(streams, seen)
+    if streams.failure is not None and not streams.value:
+        return
+    stream = streams.value[0] if streams.value else ""
+    if len(streams.value) > 1:
+        stream = st.selectbox("Machine", streams.value, key=f"stream-{name}", width=420) or stream
+    log = endpoint_live.log(connection, name, stream)
+    job_details.why_not(log, seen)
+    if log.value.has_log or log.failure is None:
+        job_log.show(name, log.value, "No line has come: the log begins when its container does.")
+
+
+def _config(detail: EndpointDetail) -> None:
+    endpoint = detail.endpoint
+    st.code(endpoint.arn, language=None, wrap_lines=True)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown(f"**Configuration** {messages.plain(endpoint.config)}")
+        if detail.config is None:
+            st.caption("It is gone, or may not be read.")
+        else:
+            st.code(_json(dict(detail.config.request)), language="json", wrap_lines=True)
+    with right:
+        for model in detail.models:
+            st.markdown(f"**Model** {messages.plain(model.name)}")
+            shown = {
+                "Image": model.image,
+                "ModelDataUrl": model.model_uri,
+                "ExecutionRoleArn": model.role_arn,
+            }
+            st.code(
+                _json({**shown, "Environment": dict(model.environment)}), language="json", wrap_lines=True
+            )
+        st.markdown("**Tags**")
+        if endpoint.tags:
+            st.code(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
+        else:
+            st.caption("It has none.")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)

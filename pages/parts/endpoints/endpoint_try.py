@@ -1,0 +1,80 @@
+"""A test call: one picture to this endpoint, and its mask right there."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.endpoint_detail import EndpointDetail
+from core.endpoints import REFUSING, in_words
+from core.errors import CoreError
+from core.image import FIT
+from pages.parts import cached, messages, progress, serving, state
+from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.segment import results
+from pages.parts.segment.work import Picture, Request
+
+OWN = Path(__file__).parent / "static" / "test_picture.jpg"
+OWN_ID = "segdeck:test-picture"
+
+
+def show(connection: Connection, detail: EndpointDetail) -> None:
+    """The pictures to choose from, and what the endpoint made of the chosen one."""
+    endpoint = detail.endpoint
+    if endpoint.status in REFUSING:
+        st.info(f"It takes no requests: it is {in_words(endpoint.status)}.", icon=":material/block:")
+        return
+    pictures = _shipped(connection, detail)
+    serving.warn_of_another(detail.aws_algorithm)
+    st.caption(
+        "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
+        if detail.examples_uri
+        else "This picture from above comes with Segdeck: it shows that the endpoint answers, and how fast. A model "
+        "of other things finds none of its own in it."
+    )
+    tiles = [_tile(connection, picture) for picture in pictures]
+    chosen = state.tried(endpoint.name)
+    gallery(
+        tiles,
+        key=f"try-{endpoint.name}",
+        label="Pictures to try",
+        on_pick=partial(state.try_picture, endpoint.name),
+        selected=chosen,
+    )
+    picture = next((one for one in pictures if one.id == chosen), None)
+    if picture is not None:
+        _call(connection, detail, picture)
+
+
+def _call(connection: Connection, detail: EndpointDetail, picture: Picture) -> None:
+    bench = state.bench()
+    request = Request(picture.id, connection, detail.name, "probabilities", FIT)
+    work = bench.ask(picture, request, detail.classes)
+    bench.keep_to([work])
+    progress.show([work])
+    if work.result is not None:
+        st.button("Send it again", icon=":material/replay:", on_click=bench.retry, args=([work],))
+    results.picture(work)
+
+
+def _shipped(connection: Connection, detail: EndpointDetail) -> list[Picture]:
+    """The endpoint's own examples; where it has none, or they cannot be read, the one of ours."""
+    try:
+        found = cached.examples(connection, detail.examples_uri) if detail.examples_uri else ()
+    except CoreError as error:
+        st.caption(f":material/info: {messages.line(error)}")
+        found = ()
+    if not found:
+        return [Picture(OWN_ID, OWN.name, OWN.read_bytes)]
+    return [Picture(one.uri, one.title, partial(cached.example, connection, one.uri)) for one in found]
+
+
+def _tile(connection: Connection, picture: Picture) -> Tile:
+    if picture.id == OWN_ID:
+        return Tile(
+            picture.id, "A village among lakes", "480 × 360", cached.thumbnail(OWN.read_bytes(), OWN.name)
+        )
+    return Tile(picture.id, picture.name, "", cached.example_thumbnail(connection, picture.id))

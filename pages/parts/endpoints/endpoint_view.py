@@ -1,0 +1,171 @@
+"""One endpoint at a glance: what it is, how it does and why, how far a change is, its figures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import streamlit as st
+
+from core.diagnosis import Diagnosis
+from core.endpoint_detail import EndpointDetail
+from core.endpoints import Endpoint, in_words
+from core.health import Health
+from core.hosting_cost import EndpointCost
+from core.traffic import DAYS, STEP, Service, Traffic
+from pages.parts import messages, times
+from pages.parts.endpoints import endpoint_chips
+from pages.parts.endpoints.fleet import Row
+from pages.parts.jobs import job_view
+
+StepState = Literal["running", "complete", "error"]
+
+CREATING = ("Model and configuration are there", "The machines start and load the model", "It takes requests")
+UPDATING = (
+    "The new configuration is there",
+    "New machines start and load the model; the old ones go on answering",
+    "The calls move over, and the old machines go",
+)
+STEPS: dict[str, tuple[str, str, str]] = {
+    "Creating": CREATING,
+    "Updating": UPDATING,
+    "SystemUpdating": UPDATING,
+    "RollingBack": (
+        "The new machines did not come up",
+        "It goes back to what it was; the old machines go on answering",
+        "It is as it was before",
+    ),
+    "Deleting": ("It takes no more requests", "The machines go", "It is gone, and bills no more"),
+}
+"""What happens in each status: before, now, and next."""
+
+
+UNKNOWN, NO_CALLS = ("unknown", ""), ("–", "no calls")
+"""Figures that CloudWatch did not tell, and those that there are none of."""
+
+
+def facts(detail: EndpointDetail, at: datetime) -> None:
+    """What it runs on, since when, and as of when, in a line."""
+    endpoint = detail.endpoint
+    parts = [
+        endpoint_chips.machines(endpoint.variants),
+        endpoint_chips.shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
+        f"{len(detail.classes)} classes" if detail.classes else "",
+        f"created {times.ago(endpoint.created_at)}",
+        f"data from {times.moment(at)}",
+    ]
+    st.caption(messages.plain("  ·  ".join(part for part in parts if part)))
+
+
+def verdict(row: Row, found: Diagnosis | None) -> None:
+    """How it does, with the reason; what failed, with what to do."""
+    if found is not None:
+        if not row.endpoint.failed:
+            st.caption(":material/undo: Its last update failed, and it is as it was before:")
+        job_view.diagnosis(found, failed=row.endpoint.failed)
+    elif row.health.verdict == "idle":
+        st.warning(_idle(row), icon=endpoint_chips.VERDICT_ICONS["idle"])
+    elif row.health.verdict in ("erroring", "slow"):
+        what = "**Calls fail.**" if row.health.verdict == "erroring" else "**It is slow.**"
+        st.warning(f"{what} {_said(row.health)}", icon=endpoint_chips.VERDICT_ICONS[row.health.verdict])
+    elif row.health.verdict != "changing":
+        st.caption(f"{endpoint_chips.VERDICT_ICONS[row.health.verdict]} {_said(row.health)}")
+
+
+def progress(endpoint: Endpoint, now: datetime) -> None:
+    """While AWS is at work on it: what is done, what goes on and how long, what comes next."""
+    if endpoint.status not in STEPS:
+        return
+    before, here, after = STEPS[endpoint.status]
+    passed = times.duration((now - endpoint.modified_at).total_seconds())
+    since = f"Since {times.moment(endpoint.modified_at)}"
+    _step(before, "complete", f"{since} the endpoint is {in_words(endpoint.status)}.")
+    _step(f"{here} · {passed}", "running", f"{since}.")
+    st.caption(f":gray[:material/radio_button_unchecked: Next: {after[:1].lower()}{after[1:]}]")
+
+
+def figures(row: Row, *, sandbox: bool) -> None:
+    """Last call, calls, latency, errors, money."""
+    money, month = _money(row.cost)
+    with st.grid(5, min_column_width=150, gap="small"):
+        _figure("Last call", *_last(row.traffic), why="To within six hours, over thirty days.")
+        _figure("Calls in 24 h", *_calls(row))
+        _figure(
+            "Latency in 24 h", *_latency(row.service), why="Half of the calls took less, and nine of ten."
+        )
+        _figure("Errors in 24 h", *_errors(row.service), why="4xx are the caller's fault, 5xx the model's.")
+        _figure(
+            "On AWS, an hour" if sandbox else "Cost an hour",
+            money,
+            month,
+            why=_about(row.cost, sandbox=sandbox),
+        )
+
+
+def _figure(label: str, value: str, more: str, why: str = "") -> None:
+    st.metric(
+        label, value, more or None, border=True, height="stretch", delta_color="off", delta_arrow="off",
+        help=messages.plain(why) or None,
+    )  # fmt: skip
+
+
+def _step(label: str, said: StepState, more: str) -> None:
+    status = st.status(label, type="step", state=said)  # not by `with`, at whose end it counts as complete
+    status.caption(messages.plain(more))
+
+
+def _idle(row: Row) -> str:
+    monthly, yearly = row.cost.price.per_month, row.cost.price.per_year
+    money = f" Left as it is, it costs **{monthly}** a month and **{yearly}** a year." if monthly else ""
+    return f"**It stands idle.** {_said(row.health)}{money}"
+
+
+def _said(health: Health) -> str:
+    return messages.plain(health.reason)
+
+
+def _last(traffic: Traffic | None) -> tuple[str, str]:
+    if traffic is None:
+        return UNKNOWN
+    last = traffic.last_call
+    if last is None:
+        return "none", f"in {DAYS} days"
+    return ("today", f"in the last {STEP.seconds // 3600} h") if last > times.now() else (times.ago(last), "")
+
+
+def _calls(row: Row) -> tuple[str, str]:
+    if row.traffic is None:
+        return UNKNOWN
+    return f"{row.service.calls if row.service else row.traffic.day:,}", f"{row.traffic.week:,} in 7 days"
+
+
+def _latency(service: Service | None) -> tuple[str, str]:
+    if service is None:
+        return UNKNOWN
+    if service.p50_ms is None:
+        return NO_CALLS
+    return times.milliseconds(service.p50_ms), f"p90 {times.milliseconds(service.p90_ms or 0)}"
+
+
+def _errors(service: Service | None) -> tuple[str, str]:
+    if service is None:
+        return UNKNOWN
+    if service.error_share is None:
+        return NO_CALLS
+    return f"{service.error_share:.1%}", f"{service.errors_4xx:,} 4xx, {service.errors_5xx:,} 5xx"
+
+
+def _money(cost: EndpointCost) -> tuple[str, str]:
+    price = cost.price
+    return ("unknown", "") if price.per_hour is None else (str(price.per_hour), f"{price.per_month} a month")
+
+
+def _about(cost: EndpointCost, *, sandbox: bool) -> str:
+    parts = [
+        f"A year: {cost.price.per_year or 'unknown'}.",
+        f"This month so far: {cost.so_far}." if cost.so_far else "",
+        f"If left till Monday: {cost.till_monday} more." if cost.till_monday else "",
+        "In the sandbox nothing is billed; AWS would." if sandbox else "",
+        cost.price.source,
+    ]
+    return " ".join(part for part in parts if part)

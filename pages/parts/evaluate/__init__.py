@@ -1,0 +1,1 @@
+"""The page that judges endpoints by photos whose masks are known."""

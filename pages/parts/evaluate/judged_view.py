@@ -1,0 +1,177 @@
+"""Single photos of an evaluation, worst first: in a row, and one of them large with truth, prediction, difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.classes import IGNORE, Classes
+from core.errors import CoreError
+from core.evaluation.pairs import Pair
+from core.evaluation.run import read_pair
+from core.evaluation.store import Judged, Store
+from core.evaluation.verdict import Evaluation, ImageVerdict, Verdict, taken_for
+from core.image import Photo, fitted_size, preview, resize_labels
+from core.render.difference import DIFFERENCE, difference
+from core.render.overlay import overlay_image
+from core.segmentation import Segmentation
+from core.wire.source import counted
+from pages.parts import cached, messages, state
+from pages.parts.evaluate.judging import Judging
+from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.viewer.frame import build
+from pages.parts.viewer.viewer import viewer
+
+Kind = Literal["prediction", "truth", "difference"]
+KINDS: dict[Kind, str] = {"prediction": "Prediction", "truth": "Truth", "difference": "Difference"}
+TILES = 16
+"""In the row at first, and each time more."""
+
+LONGEST = 1600
+"""Longest side of a mask in the viewer, in pixels: larger ones are shown at every second or third pixel."""
+
+
+def looked_at(found: Evaluation) -> Verdict:
+    """The endpoint whose masks and confusion are shown."""
+    if len(found.verdicts) == 1:
+        return found.verdicts[0]
+    names = [verdict.endpoint for verdict in found.verdicts]
+    name = st.segmented_control("Of the endpoint", names, default=names[0], required=True, key=state.MASK_OF)
+    return found.verdicts[names.index(name) if name in names else 0]
+
+
+def show(judging: Judging, found: Evaluation) -> None:
+    """The row, and the photo that is chosen in it."""
+    pairs = {pair.name: pair for pair in judging.task.pairs}
+    verdict = _of_choice(found)
+    images, notes = _chosen(verdict, found.classes)
+    if not images:
+        return
+    shown = images[: TILES * state.judged_rows()]
+    _row(pairs, judging.store, shown, notes)
+    if len(images) > len(shown):
+        st.button(
+            f"Show more of {len(images):,} photos", icon=":material/expand_more:", on_click=state.more_judged
+        )
+    image = next((one for one in images if one.judged.name == state.judged_shown()), images[0])
+    _large(pairs[image.judged.name], image, judging.store, found.classes)
+
+
+def _of_choice(found: Evaluation) -> Verdict:
+    return next(
+        (one for one in found.verdicts if one.endpoint == state.chosen(state.MASK_OF)), found.verdicts[0]
+    )
+
+
+def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Mapping[str, str]]:
+    """The photos of the clicked cell, else all, with a line each."""
+    cell = state.cell()
+    if cell is None:
+        st.subheader("Worst photos first")
+        return list(verdict.images), {one.judged.name: _line(one) for one in verdict.images}
+    truth, predicted = cell
+    found = taken_for(verdict, classes.names.index(truth), _id(classes, predicted))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        words = "taken for" if truth != predicted else "rightly called"
+        st.subheader(
+            f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {counted(len(found), 'photo')}",
+            width="content",
+        )
+        st.button("All photos", icon=":material/close:", on_click=state.choose_cell, args=(None,))
+    if not found:
+        st.caption("There is no such pixel.")
+    return [image for image, _ in found], {
+        image.judged.name: f"{counted(pixels, 'pixel')}" for image, pixels in found
+    }
+
+
+def _id(classes: Classes, name: str) -> int:
+    return classes.names.index(name) if name in classes.names else IGNORE
+
+
+def _line(image: ImageVerdict) -> str:
+    return "nothing counted" if math.isnan(image.mean_iou) else f"mean IoU {image.mean_iou:.1%}"
+
+
+def _row(
+    pairs: Mapping[str, Pair], store: Store, images: list[ImageVerdict], notes: Mapping[str, str]
+) -> None:
+    """The pictures are made side by side: of large photos each takes a moment."""
+    with ThreadPoolExecutor(4) as pool:
+        jpegs = list(pool.map(lambda one: _thumbnail(pairs[one.judged.name], one.judged, store), images))
+    tiles = [
+        Tile(one.judged.name, one.judged.photo, notes[one.judged.name], jpeg)
+        for one, jpeg in zip(images, jpegs, strict=True)
+    ]
+    selected = state.judged_shown() or tiles[0].id
+    gallery(tiles, key="judged", label="Judged photos", on_pick=state.show_judged, selected=selected)
+
+
+def _thumbnail(pair: Pair, judged: Judged, store: Store) -> bytes | None:
+    """The difference over the photo; None where a file has gone, which the large view then tells."""
+    try:
+        return cached.judged_picture(judged.key, "thumbnail", partial(_small, pair, judged, store))
+    except CoreError:
+        return None
+
+
+def _small(pair: Pair, judged: Judged, store: Store) -> bytes:
+    opened = read_pair(pair)
+    width, height = fitted_size(*opened.photo.image.size, cached.THUMBNAIL)
+    small = opened.photo.image.resize((width, height), reducing_gap=2.0)
+    map_ = difference(opened.truth, store.predicted(judged.key))
+    return cached.thumbnail_of(
+        overlay_image(small, resize_labels(map_, height, width), DIFFERENCE.table(), 0.6)
+    )
+
+
+def _large(pair: Pair, image: ImageVerdict, store: Store, classes: Classes) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        kind = st.segmented_control(
+            "Beside the photo",
+            list(KINDS),
+            default="difference",
+            format_func=KINDS.__getitem__,
+            required=True,
+            key=state.MASK_SHOWN,
+        )
+        accuracy = (
+            "" if math.isnan(image.pixel_accuracy) else f" · {image.pixel_accuracy:.1%} of pixels right"
+        )
+        st.markdown(f"**{messages.plain(image.judged.photo)}** · {_line(image)}{accuracy}", width="stretch")
+    for problem in image.judged.problems:
+        st.caption(f":material/warning: {messages.plain(problem)}")
+    try:
+        viewer(frame_of(pair, image.judged, store, classes, kind or "difference"), key="judged-viewer")
+    except CoreError as error:
+        st.warning(messages.line(error), icon=":material/warning:")
+
+
+def frame_of(pair: Pair, judged: Judged, store: Store, classes: Classes, kind: Kind) -> bytes:
+    """What the viewer shows. Raises InputError where a file has gone."""
+
+    def make() -> bytes:
+        opened = read_pair(pair)
+        if kind == "truth":
+            return mask_frame(opened.photo, opened.truth, classes, kind)
+        predicted = store.predicted(judged.key)
+        labels = predicted if kind == "prediction" else difference(opened.truth, predicted)
+        return mask_frame(opened.photo, labels, classes, kind)
+
+    return cached.judged_picture(judged.key, f"{kind} {hash(classes)}", make)
+
+
+def mask_frame(photo: Photo, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
+    """A photo beside one of its masks, (H, W) uint8 of its own size."""
+    width, height = fitted_size(photo.width, photo.height, (LONGEST, LONGEST))
+    ours = kind == "difference"
+    shown = Segmentation(resize_labels(labels, height, width), None, None, DIFFERENCE if ours else classes)
+    size = photo.width, photo.height
+    return build(preview(photo).body, size, shown, title=KINDS[kind], own_colors=ours)

@@ -1,0 +1,57 @@
+"""The lower part of a job's page, by tabs: log, hyperparameters, data and model, machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.training import TrainingJob
+from pages.parts import live, messages, state, times
+from pages.parts.jobs import job_charts, job_log, job_tables
+from pages.parts.latest import Reading
+
+TABS = ("Log", "Hyperparameters", "Data and model", "Machine")
+
+
+def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
+    """Of a running job, when this was; where AWS fails, why it is no newer."""
+    if seen.failure is not None:
+        st.warning(
+            f"**This is what AWS said at {times.moment(seen.at)}.** {messages.line(seen.failure)}",
+            icon=":material/history:",
+        )
+    elif seen.value.running:
+        st.caption(f":material/sync: Looks again every {every} s · data from {times.moment(seen.at)}")
+
+
+def why_not(part: Reading[Any], seen: Reading[Any]) -> None:
+    """Why a part of the page is not there or not new, unless the head says so of all."""
+    if part.failure is not None and seen.failure is None:
+        st.warning(messages.line(part.failure), icon=":material/history:")
+
+
+def show(connection: Connection, seen: Reading[TrainingJob], log: Reading[live.JobLog]) -> None:
+    """All tabs. What is dear is asked for when its tab is open."""
+    job = seen.value
+    tabs = st.tabs(TABS, key=state.JOB_TAB, on_change="rerun", bind="query-params")
+    with tabs[0]:
+        why_not(log, seen)
+        if log.value.has_log or log.failure is None:
+            job_log.show(job.name, log.value, _no_log(job))
+    with tabs[1]:
+        job_tables.hyperparameters(job)
+    with tabs[2]:
+        job_tables.places(job, sandbox=connection.is_sandbox, region=connection.region)
+    with tabs[3]:
+        if tabs[3].open:
+            machine = live.machine(connection, job)
+            why_not(machine, seen)
+            job_charts.machine(machine.value, running=job.running)
+
+
+def _no_log(job: TrainingJob) -> str:
+    if job.running:
+        return "No line has come yet: the log begins when the container does."
+    return "It has no log: its container never ran."

@@ -1,0 +1,1 @@
+"""The form that starts a training job, and what is looked at before anything is paid."""

@@ -1,0 +1,104 @@
+"""An answered picture beside the mask that says what is right: its scores, the truth, and the difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from core.classes import MAX_CLASSES
+from core.errors import CoreError, InputError
+from core.evaluation.pairs import Given
+from core.image import Photo, as_seen, open_mask, open_photo, resize_labels
+from core.render.difference import difference
+from core.scores import Scores, confusion, in_band, scores
+from pages.parts import cached, messages, state
+from pages.parts.evaluate.judged_view import KINDS, Kind, mask_frame
+from pages.parts.segment.work import Result, Work, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How right a picture's mask is. scores: of all its pixels; boundary: of those near a border of the truth."""
+
+    scores: Scores
+    boundary: Scores
+
+
+def frame(work: Work, result: Result, given: Given) -> bytes:
+    """Show the scores; gives what the viewer is to show. A truth that cannot be used is told, and changes nothing."""
+    try:
+        key = _key(work, given)
+        checked = cached.checked_picture(key, lambda: _checked(work, result, given))
+        kind = _choice(checked)
+        if kind == "prediction":
+            return result.frame
+        return cached.judged_picture(key, kind, lambda: _frame(work, result, given, kind))
+    except CoreError as error:
+        st.warning(messages.line(error), icon=":material/warning:")
+        return result.frame
+
+
+def _choice(checked: Checked) -> Kind:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        kind = st.segmented_control(
+            "Beside the photo",
+            list(KINDS),
+            default="prediction",
+            format_func=KINDS.__getitem__,
+            required=True,
+            key=state.TRUTH_SHOWN,
+        )
+        st.metric("Mean IoU", _percent(checked.scores.mean_iou), width="content")
+        st.metric("Boundary IoU", _percent(checked.boundary.mean_iou), width="content")
+        st.metric("Pixels right", _percent(checked.scores.pixel_accuracy), width="content")
+    return kind or "prediction"
+
+
+def by_class(work: Work, result: Result, given: Given) -> NDArray[np.float64] | None:
+    """IoU of each class id, (254,); None where the truth cannot be used, which `frame` tells."""
+    try:
+        return cached.checked_picture(_key(work, given), lambda: _checked(work, result, given)).scores.iou
+    except CoreError:
+        return None
+
+
+def _key(work: Work, given: Given) -> str:
+    return f"{work.request!r} {digest(given.read())}"
+
+
+def _checked(work: Work, result: Result, given: Given) -> Checked:
+    photo, truth = _opened(work, given)
+    predicted = _predicted(photo, result)
+    return Checked(
+        scores(confusion(truth, predicted, MAX_CLASSES)),
+        scores(confusion(in_band(truth), predicted, MAX_CLASSES)),
+    )
+
+
+def _frame(work: Work, result: Result, given: Given, kind: Kind) -> bytes:
+    photo, truth = _opened(work, given)
+    labels = truth if kind == "truth" else difference(truth, _predicted(photo, result))
+    return mask_frame(photo, labels, result.inference.segmentation.classes, kind)
+
+
+def _opened(work: Work, given: Given) -> tuple[Photo, NDArray[np.uint8]]:
+    photo = open_photo(work.picture.read(), work.picture.name)
+    truth = as_seen(open_mask(given.read(), given.name), photo)
+    if truth.shape != (photo.height, photo.width):
+        raise InputError(
+            f"{given.name} is {truth.shape[1]} x {truth.shape[0]} pixels, and its photo is "
+            f"{photo.width} x {photo.height}: nothing can be compared.",
+            todo="Scale the mask to its photo by nearest neighbour.",
+        )
+    return photo, truth
+
+
+def _predicted(photo: Photo, result: Result) -> NDArray[np.uint8]:
+    return resize_labels(result.inference.segmentation.labels, photo.height, photo.width)
+
+
+def _percent(share: float) -> str:
+    return "–" if np.isnan(share) else f"{share:.1%}"
