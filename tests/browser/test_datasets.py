@@ -51,6 +51,7 @@ def test_from_a_folder_to_the_launch_form(
     dialog.get_by_role("button", name="Write it").click()
     page.get_by_role("button", name="Check the copy").click()
     expect(page.get_by_text("Nothing is wrong with it.")).to_be_visible()
+    ready(page)  # until then, what stood there before still does
     expect(page).to_have_url(re.compile("voc-channels"))
     to = page.get_by_label("S3 prefix", exact=True)
     to.fill(f"s3://{BUCKET}/walked/")

@@ -17,7 +17,7 @@ from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import results
 from pages.parts.segment.work import Picture, Request
 
-OWN = Path(__file__).parent / "static" / "test_picture.jpg"
+OWN = Path(__file__).with_name("test_picture.jpg")
 OWN_ID = "segdeck:test-picture"
 
 
