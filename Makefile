@@ -35,7 +35,7 @@ fix: $(DEV) ## Format, and mend what the linter can mend
 bench: $(DEV) ## Measure what the README claims
 	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
 
-sandbox: $(RUN) ## Run the sandbox alone and print the variables that point any AWS client at it
+sandbox: $(RUN) ## Run the sandbox alone and print the command that points any AWS client at it
 	@exec $(BIN)/python -m sandbox
 
 demo-models: $(DEV) ## Train the two demo models again, with their cards and pictures

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 90.0
 EXIT_FAILED, EXIT_USAGE = 1, 2
+HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
 def main(
@@ -34,18 +37,19 @@ def main(
     options = _options().parse_args(arguments)
     if options.print_env:
         return _print_running(options.data)
-    if not _is_loopback(options.host):
-        why = "the sandbox starts programs for whoever may call it, so it listens on this machine only"
-        print(f"sandbox: --host {options.host} is refused: {why}. Use 127.0.0.1.", file=sys.stderr)
+    refusal = host_refusal(options.host)
+    if refusal:
+        print(f"sandbox: --host {options.host} is refused: {refusal}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
+    os.umask(0o077)  # every file and folder of this process and its programs is its user's alone
     return _serve(options, programs, training_programs)
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port: give 0 to 65535; 0 takes a free one")
-    return port
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        shown = text if len(text) <= 20 else f"{text[:20]}..."
+        raise argparse.ArgumentTypeError(f"{shown} is not a port: give 0 to 65535; 0 takes a free one")
+    return int(text)
 
 
 def _options() -> argparse.ArgumentParser:
@@ -67,11 +71,17 @@ def _options() -> argparse.ArgumentParser:
     return parser
 
 
-def _is_loopback(host: str) -> bool:
+def host_refusal(host: str) -> str:
+    """Return why the sandbox does not listen on `host`; empty for an address that it takes."""
+    if host in HOSTS:
+        return ""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        loopback = False
+    if loopback:
+        return f"requests are answered under {', '.join(HOSTS)} only, so that no web page can reach in by DNS"
+    return "the sandbox starts programs for whoever may call it, so it listens on this machine only"
 
 
 def _print_running(data_dir: Path) -> int:
@@ -88,6 +98,14 @@ def export_lines(address: Address) -> str:
     lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
     lines += [f"export {name}={value}" for name, value in address.environ().items()]
     return "\n".join(lines)
+
+
+def ready_lines(url: str, data_dir: Path) -> str:
+    """Say where the sandbox answers and how to get its key: the key itself would end up in logs."""
+    command = [sys.executable, "-m", "sandbox", "--print-env"]
+    if data_dir != default_dir():
+        command += ["--data", str(data_dir)]
+    return f'The sandbox answers at {url}. To point an AWS client at it:\neval "$({shlex.join(command)})"'
 
 
 def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
@@ -143,7 +161,7 @@ def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Ev
         _say(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
     if not stop.is_set():
         sandbox.announce()
-        _say(export_lines(sandbox.address))
+        _say(ready_lines(sandbox.address.url, options.data))
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from sandbox.launcher import LOG_FILE
+from sandbox.private import private_folder
+
 DEFAULT_PORT = 4566
 IDENTITY_FILE = "identity.json"
 
@@ -36,15 +39,21 @@ class Home:
     """A data folder held by this process alone until `close`; the lock goes with the process, also when killed."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InUseError when another process holds it."""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Tighten the folder's permissions and take its lock. Raises InUseError when another process holds it."""
+        private_folder(folder)
         self.folder = folder
         self._lock = _lock(folder)
-        self.identity = _read_identity(folder / IDENTITY_FILE)
+        try:
+            self.identity = _read_identity(folder)
+        except BaseException:
+            self._lock.close()
+            raise
 
     def remember_port(self, port: int) -> None:
-        self.identity = replace(self.identity, port=port)
-        _write_private(self.folder / IDENTITY_FILE, json.dumps(asdict(self.identity)))
+        """Write the port down, unless it is the one of before: a restart on a full disk writes nothing."""
+        if port != self.identity.port:
+            self.identity = replace(self.identity, port=port)
+            _write_identity(self.folder, self.identity)
 
     def close(self) -> None:
         self._lock.close()
@@ -64,19 +73,41 @@ def _lock(folder: Path) -> IO[str]:
     return file
 
 
-def _read_identity(path: Path) -> Identity:
-    if path.exists():
-        return Identity(**json.loads(path.read_text()))
+def _read_identity(folder: Path) -> Identity:
+    """Read the identity, or draw a new one. A key that a log tells is replaced: others may have read it."""
+    path = folder / IDENTITY_FILE
+    if not path.exists():
+        return _write_identity(folder, _new_identity())
+    identity = Identity(**json.loads(path.read_text()))
+    if not _in_log(folder / LOG_FILE, identity.secret_key):
+        return identity
+    print(
+        f"sandbox: {folder / LOG_FILE} holds the secret key, so a new key is in force: take it over with "
+        "`python -m sandbox --print-env`.",
+        file=sys.stderr,
+    )
+    return _write_identity(folder, replace(_new_identity(), port=identity.port))
+
+
+def _new_identity() -> Identity:
     number = base64.b32encode(secrets.token_bytes(10)).decode()
-    identity = Identity(f"AKIA{number}", secrets.token_urlsafe(30))
-    _write_private(path, json.dumps(asdict(identity)))
-    return identity
+    return Identity(f"AKIA{number}", secrets.token_urlsafe(30))
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, readable by its owner only."""
+def _in_log(log: Path, secret: str) -> bool:
+    if not log.is_file():
+        return False
+    wanted = secret.encode()
+    with log.open("rb") as file:
+        return any(wanted in line for line in file)
+
+
+def _write_identity(folder: Path, identity: Identity) -> Identity:
+    """Write the identity whole or not at all, readable by its owner only."""
+    path = folder / IDENTITY_FILE
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+        json.dump(asdict(identity), file)
     new.replace(path)
+    return identity

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox.private import private_folder
+
 PROJECT = Path(__file__).resolve().parent.parent
 ADDRESS_FILE = "sandbox.json"
 LOG_FILE = "sandbox.log"
@@ -101,14 +103,18 @@ def _start(data_dir: Path) -> subprocess.Popen[bytes]:
     """Raises LaunchError where the folder cannot be used."""
     command = [sys.executable, "-m", "sandbox", "--data", str(data_dir.resolve()), "--exit-with-parent"]
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with (data_dir / LOG_FILE).open("ab") as log:
+        private_folder(data_dir, deep=False)  # the sandbox tightens the rest
+        with open(data_dir / LOG_FILE, "ab", opener=_private_file) as log:
             # Its standard input is a pipe from us that nobody writes to: it ends when we do, however we end.
             return subprocess.Popen(
                 command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
     except OSError as problem:
         raise LaunchError(f"Its folder {data_dir} cannot be used: {problem.strerror}.") from problem
+
+
+def _private_file(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _whose(

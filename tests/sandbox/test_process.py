@@ -19,6 +19,8 @@ import pytest
 
 from core.settings import Settings
 from sandbox import launcher
+from sandbox.__main__ import main
+from sandbox.home import Home
 from sandbox.launcher import Address, LaunchError, running
 from sandbox.server import Sandbox
 
@@ -99,7 +101,7 @@ class _Running:
 def test_the_printed_lines_point_any_client_at_it(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """The lines printed at the start and by --print-env are the same, and an `eval` of them is all a client needs."""
+    """An `eval` of --print-env is all a client needs, and the command printed at the start is that one."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
     command = [sys.executable, "-m", "sandbox", "--print-env", "--data", str(tmp_path)]
@@ -113,10 +115,86 @@ def test_the_printed_lines_point_any_client_at_it(
     assert done.stdout.strip() == "123456789012", done.stderr
     process.terminate()
     printed, _ = process.communicate(timeout=20)
-    assert lines in printed
+    assert f'eval "$({" ".join(command[:4])} --data {tmp_path})"' in printed
     assert f"export AWS_ENDPOINT_URL={address.url}\n" in lines
     assert process.returncode == 0
     assert not (tmp_path / "sandbox.json").exists()
+
+
+def test_the_secret_key_never_reaches_the_log(
+    tmp_path: Path, start: Start, ready: Callable[..., Address]
+) -> None:
+    """Nothing that the sandbox prints from start to end holds its secret key: launchers write that to a log."""
+    process = start(tmp_path, "--port", "0")
+    address = ready(tmp_path, process)
+    process.terminate()
+    printed, errors = process.communicate(timeout=20)
+    assert address.url in printed
+    assert address.secret_key not in printed + errors
+
+
+def test_the_folder_is_private_whatever_the_umask(
+    tmp_path: Path, start: Start, ready: Callable[..., Address], eventually: Eventually
+) -> None:
+    """With umask 0 every folder is 0700 and every file 0600, those that stood open before included."""
+    (tmp_path / "s3" / "blobs").mkdir(parents=True)
+    (tmp_path / "sandbox.log").write_text("old")
+    (tmp_path / "elsewhere").mkdir()
+    target = tmp_path / "elsewhere" / "file"
+    target.touch()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("s3", "sandbox.log"):
+        (tmp_path / name).rename(folder / name)
+    (folder / "link").symlink_to(target)
+    for path in (folder, folder / "s3", folder / "s3" / "blobs", target):
+        path.chmod(0o777)
+    (folder / "sandbox.log").chmod(0o666)
+    code = f"import os; os.umask(0); os.execv({sys.executable!r}, {STUBBED!r} + os.sys.argv[1:])"
+    process = start(folder, "--port", "0", command=[sys.executable, "-c", code])
+    address = ready(folder, process)
+    _client(address, "s3").create_bucket(Bucket="bucket")
+    _client(address, "s3").put_object(Bucket="bucket", Key="key", Body=b"x")
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in [folder, *folder.rglob("*")]}
+    del modes[folder / "link"]
+    assert len(modes) > 10
+    wrong = {path: oct(mode) for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)}
+    assert wrong == {}
+    assert stat.S_IMODE(target.stat().st_mode) == 0o777
+
+
+def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
+    """The folder and the log that the launcher makes before the sandbox runs are its user's alone."""
+    folder = tmp_path / "data"
+    before = os.umask(0)
+    try:
+        process = launcher._start(folder)
+    finally:
+        os.umask(before)
+    mode = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "sandbox.log")]
+    process.communicate(timeout=60)
+    assert mode == [0o700, 0o600]
+
+
+def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder whose log holds the secret key gets a new key at its next start, keeps its port, and says so once."""
+    home = Home(tmp_path)
+    old = home.identity
+    home.remember_port(4567)
+    home.close()
+    (tmp_path / "sandbox.log").write_text(f"export AWS_SECRET_ACCESS_KEY={old.secret_key}\n")
+    home = Home(tmp_path)
+    new = home.identity
+    home.close()
+    assert (new.port, new.secret_key != old.secret_key, new.access_key != old.access_key) == (
+        4567,
+        True,
+        True,
+    )
+    assert "holds the secret key, so a new key is in force" in capsys.readouterr().err
+    home = Home(tmp_path)
+    home.close()
+    assert (home.identity, capsys.readouterr().err) == (new, "")
 
 
 def test_secrets_are_the_owners_only(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
@@ -264,6 +342,31 @@ def test_other_hosts_are_refused_with_a_reason(tmp_path: Path, start: Start, hos
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert f"--host {host} is refused: the sandbox starts programs" in errors
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "127.1.2.3", "0:0:0:0:0:0:0:1", "::2"])
+def test_other_loopback_addresses_are_refused_with_a_reason(
+    tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An address whose requests would be refused is refused at the start, with those that are answered."""
+    assert main(["--data", str(tmp_path), "--host", host]) == 2
+    errors = capsys.readouterr().err
+    assert f"--host {host} is refused: " in errors
+    assert "Use 127.0.0.1." in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "9" * 5000, "٤٥٦٦", "1.5", ""])
+def test_what_is_not_a_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--port takes 0 to 65535 in plain digits; the refusal stays short however long the value is."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--port", port])
+    errors = capsys.readouterr().err
+    assert (ended.value.code, "is not a port: give 0 to 65535" in errors, len(errors) < 1000) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> None:
