@@ -24,6 +24,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.archive import MAX_BYTES, ArchiveError, unpack
+from sandbox.environment import environment_problem
 from sandbox.listener import bind
 from sandbox.loopback import Loopback
 from sandbox.shipping import Followed
@@ -193,15 +194,24 @@ class ModelProcess:
 
 
 def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[str, int]) -> dict[str, str]:
-    """What a container's process gets: a little of ours, the variables asked for, and the contract's."""
+    """Return what a container's process gets: a little of ours, its own variables, and the contract's."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     contract = {
         "SM_ML_ROOT": str(ml_root.resolve()),  # the process has another working directory than we
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
+        "PYTHONNOUSERSITE": "1",
         **{name: str(descriptor) for name, descriptor in pipes.items()},
     }
     return {**kept, **own, **contract}
+
+
+def allowed_environment(variables: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the variables of a stored request. Raises StartError for what an earlier version let in."""
+    problem = environment_problem(variables or {})
+    if problem:
+        raise StartError(problem)
+    return dict(variables or {})
 
 
 def instance_id() -> str:
@@ -211,4 +221,4 @@ def instance_id() -> str:
 
 def default_programs() -> dict[str, list[str]]:
     """Which program stands for a container image: a part of the image's name -> the command that serves."""
-    return {"semantic-segmentation": [sys.executable, "-m", "sandbox.algorithm", "serve"]}
+    return {"semantic-segmentation": [sys.executable, "-P", "-m", "sandbox.algorithm", "serve"]}

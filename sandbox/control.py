@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from sandbox.environment import check_environment
 from sandbox.protocol import ApiError, Params, unknown_operation
 from sandbox.resources import Operation, Resources
 from sandbox.store import Document
@@ -43,6 +44,7 @@ class Models:
         if container.get("ModelDataSource"):
             text = "The sandbox reads a model from ModelDataUrl (a .tar.gz in S3), not from ModelDataSource."
             raise ApiError("ValidationException", text)
+        check_environment("Environment", container.get("Environment"))
         isolation = {"EnableNetworkIsolation": params.get("EnableNetworkIsolation", False)}
         return self._resources.create("model", params["ModelName"], {**params, **isolation})
 

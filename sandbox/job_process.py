@@ -71,4 +71,4 @@ class TrainingProcess:
 
 def default_training_programs() -> dict[str, list[str]]:
     """Which program stands for a training image: a part of the image's name -> the command that trains."""
-    return {"semantic-segmentation": [sys.executable, "-m", "sandbox.algorithm", "train"]}
+    return {"semantic-segmentation": [sys.executable, "-P", "-m", "sandbox.algorithm", "train"]}

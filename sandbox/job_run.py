@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import job_cloudwatch, job_folder
+from sandbox.container import allowed_environment
 from sandbox.host import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
@@ -122,4 +123,4 @@ def _environment(document: Document, region: str) -> dict[str, str]:
         "TRAINING_JOB_ARN": document["TrainingJobArn"],
         "AWS_REGION": region,
     }
-    return {**(document.get("Environment") or {}), **about}
+    return {**allowed_environment(document.get("Environment")), **about}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import job_metrics, job_status
+from sandbox.environment import environment_problem
 from sandbox.job_status import KIND
 from sandbox.listing import Listing
 from sandbox.protocol import ApiError, Params
@@ -148,6 +149,8 @@ def check(params: Params) -> None:
         problems.append(
             "The sandbox uploads a model.tar.gz only: leave OutputDataConfig.CompressionType out."
         )
+    if environment := environment_problem(params.get("Environment") or {}):
+        problems.append(f"Environment: {environment}")
     if problems:
         raise ApiError("ValidationException", " ".join(problems))
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -60,7 +61,9 @@ class Reply:
 @functools.cache
 def service(name: str) -> ServiceModel:
     """botocore's model of a service, e.g. "sagemaker", "logs"."""
-    return botocore.session.Session().get_service_model(name)
+    # The user's own profile and configuration must not reach in here: neither may even exist.
+    nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    return botocore.session.Session(session_vars=nothing).get_service_model(name)
 
 
 # -- operations of the JSON 1.1 protocol

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from sandbox.container import ModelProcess, StartError, fetch_model, instance_id
+from sandbox.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
 from sandbox.host import Host
 from sandbox.store import Document
 
@@ -84,7 +84,7 @@ class Replica:
             self._process = process = ModelProcess(
                 host.command(container.get("Image", "")),
                 self.folder / "ml",
-                container.get("Environment") or {},
+                allowed_environment(container.get("Environment")),
                 host.lifeline,
                 lambda pipe: host.shipper.follow(pipe, self.log_group, self.log_stream),
             )

@@ -44,7 +44,7 @@ def _variant(model: str, **members: Any) -> dict[str, Any]:
 
 def test_a_model_is_described_as_it_was_created(sagemaker: Any) -> None:
     """CreateModel gives the ARN; DescribeModel gives what was stored, with its time."""
-    container = {"Image": IMAGE, "Environment": {"A": "b"}}
+    container = {"Image": IMAGE, "Environment": {"SAGEMAKER_REGION": "us-east-1", "MODEL_VERSION": "b"}}
     made = sagemaker.create_model(ModelName="Round-Trip", PrimaryContainer=container)
     found = sagemaker.describe_model(ModelName="Round-Trip")
     assert made["ModelArn"] == found["ModelArn"] == f"{ARN}:model/round-trip"

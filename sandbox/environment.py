@@ -1,0 +1,51 @@
+"""Which environment variables of a request reach a container's program.
+
+On AWS a container is isolated, so its Environment may hold anything. Here it is a process of the user who runs the
+sandbox: a variable that the loader, Python or a library reads (LD_PRELOAD, PYTHONWARNINGS with BROWSER, OPENSSL_CONF,
+MXNET_LIBRARY_PATH, ...) would run code of whoever calls CreateModel. Nobody can list all of those, so names are
+allowed by prefix, and every other one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sandbox.protocol import ApiError
+
+PREFIXES = ("SAGEMAKER_", "SM_", "TRAINING_", "MODEL_", "JOB_", "APP_")
+"""SageMaker's names, and those for a user's own keys: neither interpreters, loaders nor libraries read such names."""
+MAX_SHOWN = 10
+
+
+def check_environment(member: str, variables: Mapping[str, str] | None) -> None:
+    """Raise ApiError ValidationException where the request's `member` holds what no process here may get."""
+    problem = environment_problem(variables or {})
+    if problem:
+        raise ApiError("ValidationException", f"{member}: {problem}")
+
+
+def environment_problem(variables: Mapping[str, str]) -> str:
+    """Return why the variables are refused; empty where they are not."""
+    refused = sorted(name for name in variables if not name.startswith(PREFIXES))
+    if refused:
+        shown = ", ".join(name[:60] for name in refused[:MAX_SHOWN])
+        more = f" and {len(refused) - MAX_SHOWN} more" if len(refused) > MAX_SHOWN else ""
+        return (
+            f"The sandbox does not pass on the environment variables {shown}{more}: it runs containers as processes "
+            "of this machine, where a variable could load other code. Leave them out, or use names that begin with "
+            f"{', '.join(PREFIXES[:-1])} or {PREFIXES[-1]}."
+        )
+    unusable = sorted(name for name, value in variables.items() if not _is_text(value))
+    if unusable:
+        return (
+            f"The value of {', '.join(name[:60] for name in unusable[:MAX_SHOWN])} holds a NUL or a character that "
+            "is not valid Unicode: a process cannot get it."
+        )
+    return ""
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return b"\0" not in value.encode()
+    except UnicodeEncodeError:
+        return False
