@@ -2,7 +2,7 @@
 
 The process gets its model in $SM_ML_ROOT/model and answers GET /ping and POST /invocations on a socket that it
 inherits already listening (SANDBOX_LISTEN_FD): no port is guessed, nothing races. It ends when its lifeline, a pipe
-from this process (SANDBOX_LIFELINE_FD), ends: also when this process is killed.
+from this process (SANDBOX_LIFELINE_FD), ends: also when this process is killed. What it started ends with it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from sandbox.loopback import Loopback
 from sandbox.shipping import Followed
 
 PROJECT = Path(__file__).resolve().parent.parent
+GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "guardian.py"))
 # What a process needs from here; above all not the person's AWS credentials.
 INHERITED = (
     "PATH",
@@ -49,14 +50,61 @@ class StartError(Exception):
 
 
 class Lifeline:
-    """A pipe that nobody writes to: its read end sees the end when this process is gone, however it went."""
+    """What ends programs with this process, however it ends.
+
+    A pipe that nobody writes to: a program that reads it sees the end when this process is gone. And for programs
+    that do not, and for what they started, a guardian process that then kills their process groups.
+    """
 
     def __init__(self) -> None:
         self.read_end, self._write_end = os.pipe()
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._groups: set[int] = set()
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def guard(self, group: int) -> None:
+        """Have the guardian kill this process group when this process is gone."""
+        with self._lock:
+            self._groups.add(group)
+            self._tell(f"+{group}\n")
+
+    def release(self, group: int) -> None:
+        """Forget a process group that has ended: its number may belong to another."""
+        with self._lock:
+            if group in self._groups:
+                self._groups.discard(group)
+                self._tell(f"-{group}\n")
 
     def close(self) -> None:
-        os.close(self.read_end)
-        os.close(self._write_end)
+        """End the guardian, and with it what it still guards."""
+        with self._lock:
+            self._closed = True
+            os.close(self.read_end)
+            os.close(self._write_end)
+            guardian = self._guardian
+        if guardian is not None and guardian.stdin is not None:
+            guardian.stdin.close()
+            guardian.wait()
+
+    def _tell(self, line: str) -> None:
+        if self._closed:
+            return
+        try:
+            if self._guardian is not None:
+                self._write(self._guardian, line)
+                return
+        except BrokenPipeError:  # somebody killed the guardian
+            self._guardian = None
+        self._guardian = subprocess.Popen(
+            GUARDIAN, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
+        )
+        self._write(self._guardian, "".join(f"+{group}\n" for group in self._groups))
+
+    def _write(self, guardian: subprocess.Popen[bytes], text: str) -> None:
+        if guardian.stdin is None:
+            raise BrokenPipeError
+        guardian.stdin.write(text.encode())
 
 
 def fetch_model(loopback: Loopback, url: str, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
@@ -85,12 +133,18 @@ def _bad_archive(url: str, problem: ArchiveError) -> str:
 
 
 def spawn(
-    command: Sequence[str], ml_root: Path, environment: Mapping[str, str], pipes: Mapping[str, int]
+    command: Sequence[str],
+    ml_root: Path,
+    environment: Mapping[str, str],
+    lifeline: Lifeline,
+    pipes: Mapping[str, int] = {},
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A container's program in a process group of its own, and what it prints. Raises StartError.
+    """Start a container's program in a process group of its own; also return what it prints. Raises StartError.
 
-    pipes: the variable that tells the program -> a descriptor that it inherits.
+    The group is guarded until `lifeline.release`. pipes: the variable that tells the program -> a descriptor that it
+    inherits, besides the lifeline's.
     """
+    pipes = {**pipes, "SANDBOX_LIFELINE_FD": lifeline.read_end}
     try:
         process = subprocess.Popen(
             list(command),
@@ -106,6 +160,7 @@ def spawn(
         raise StartError(f"The program {command[0]} cannot be started: {problem.strerror}.") from problem
     if process.stdout is None:
         raise StartError("The program has no output.")
+    lifeline.guard(process.pid)
     return process, process.stdout
 
 
@@ -123,8 +178,9 @@ class ModelProcess:
         """Raises StartError when the program cannot be started."""
         with bind("127.0.0.1", 0) as sock:
             self.port: int = sock.getsockname()[1]
-            pipes = {"SANDBOX_LISTEN_FD": sock.fileno(), "SANDBOX_LIFELINE_FD": lifeline.read_end}
-            self._process, output = spawn(command, ml_root, environment, pipes)
+            pipes = {"SANDBOX_LISTEN_FD": sock.fileno()}
+            self._process, output = spawn(command, ml_root, environment, lifeline, pipes)
+        self._lifeline = lifeline
         # Our copy of the socket is closed: once the process is gone its port refuses instead of letting callers wait.
         self._stopped = False
         self.log = follow(output)
@@ -185,6 +241,7 @@ class ModelProcess:
             self._process.wait(grace)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._lifeline.release(self._process.pid)
         self._stopped = True
         self._pool.close()
 

@@ -29,8 +29,8 @@ class TrainingProcess:
         ended: Callable[[], object],
     ) -> None:
         """`ended` is called, from another thread, when the program has ended. Raises StartError."""
-        pipes = {"SANDBOX_LIFELINE_FD": lifeline.read_end}
-        self._process, output = spawn(command, ml_root, environment, pipes)
+        self._process, output = spawn(command, ml_root, environment, lifeline)
+        self._lifeline = lifeline
         self.log = follow(output)
         self._lock = threading.Lock()  # no signal is sent once the number may belong to another process
         self._reaped = False
@@ -64,6 +64,7 @@ class TrainingProcess:
     def _wait(self) -> None:
         self._process.wait()
         self._signal(signal.SIGKILL)  # what it may have left behind in its group
+        self._lifeline.release(self.pid)
         with self._lock:
             self._reaped = True
         self._ended()

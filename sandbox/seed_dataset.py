@@ -103,7 +103,9 @@ class DatasetSeed:
                 pass_fds=tuple(pipes.values()),
                 start_new_session=True,
             )
+            self._lifeline.guard(self._process.pid)
         errors = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
+        self._lifeline.release(self._process.pid)
         if self._process.returncode and not self._closing.is_set():
             why = errors[-1] if errors else f"exit code {self._process.returncode}"
             self._say(f"The demonstration's data set could not be drawn: {why}")

@@ -213,10 +213,13 @@ def test_state_survives_a_kill(
     make_endpoint: Callable[..., str],
     eventually: Eventually,
 ) -> None:
-    """After SIGKILL: no model process is left; after a restart everything is there and the endpoint answers."""
+    """After SIGKILL no model process nor its child is left; a restart brings everything back into service."""
     process = start(tmp_path)
     first = ready(tmp_path, process)
-    name = make_endpoint(_Running(first), files={"kept": b""}, tags={"who": "me"})
+    child = tmp_path.with_name(f"{tmp_path.name}-child")
+    behaviour = {"child": str(child)}
+    name = make_endpoint(_Running(first), files={"kept": b""}, behaviour=behaviour, tags={"who": "me"})
+    child_pid = int(child.read_text())
     _client(first, "s3").put_object(Bucket="stub-models", Key="note", Body=b"kept")
     _client(first, "iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
     model = _model_pid(first, name)
@@ -226,7 +229,7 @@ def test_state_survives_a_kill(
     eventually(lambda: logs.filter_log_events(logGroupName=group)["events"])
     process.kill()
     process.communicate(timeout=20)
-    eventually(lambda: _gone(model))
+    eventually(lambda: _gone(model) and _gone(child_pid))
     assert running(tmp_path) is None
 
     second = ready(tmp_path, start(tmp_path))
@@ -240,6 +243,42 @@ def test_state_survives_a_kill(
     assert _client(second, "iam").get_role(RoleName="kept")["Role"]["RoleName"] == "kept"
     events = _client(second, "logs").filter_log_events(logGroupName=group)["events"]
     assert events[0]["message"] == "stub serving ['behaviour.json', 'kept']"
+
+
+HOLDER = f"""
+import os, signal, subprocess, sys, time
+sys.path.insert(0, {str(PROJECT)!r})
+from sandbox.container import Lifeline, spawn
+from pathlib import Path
+lifeline = Lifeline()
+def start(code):
+    process, output = spawn([sys.executable, "-c", code], Path("."), {{}}, lifeline)
+    return process, int(output.readline())
+deaf = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(600)"
+first, _ = start(deaf)
+os.kill(lifeline._guardian.pid, signal.SIGKILL)
+lifeline._guardian.wait()
+second, _ = start(deaf)
+print(first.pid, second.pid, flush=True)
+{{ending}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    "ending", ["time.sleep(600)", "lifeline.close(); lifeline.guard(1); lifeline.release(1); time.sleep(600)"]
+)
+def test_programs_that_ignore_everything_end_with_the_process(ending: str, eventually: Eventually) -> None:
+    """Killed or closed, what it started is ended, also when the guardian itself was killed in between."""
+    code = HOLDER.replace("{ending}", ending)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pids = [int(pid) for pid in process.stdout.readline().split()]
+    assert len(pids) == 2
+    if "close" in ending:
+        eventually(lambda: all(map(_gone, pids)))
+    process.kill()
+    process.communicate(timeout=20)
+    eventually(lambda: all(map(_gone, pids)))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -66,20 +66,23 @@ def _gone(pid: int) -> bool:
 
 def _begin(
     address: Address, eventually: Eventually, request: Callable[..., dict[str, Any]], name: str
-) -> int:
-    """Start a job that hears no SIGTERM; the number of its process."""
-    asked = {"stubborn": "1", "seconds": "60"}
+) -> tuple[int, int]:
+    """Start a job that hears no SIGTERM, with a child that does not either; the numbers of their processes."""
+    asked = {"stubborn": "1", "seconds": "60", "child": "1"}
     members = {"InputDataConfig": None, "OutputDataConfig": {"S3OutputPath": "s3://segdeck-sandbox/out"}}
     _client(address, "sagemaker").create_training_job(**request(name, asked, **members))
     logs = _client(address, "logs")
     group = "/aws/sagemaker/TrainingJobs"
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"], 60)
 
-    def told() -> str | None:
-        events = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=f"{name}/")["events"]
-        return next((event["message"] for event in events if event["message"].startswith('{"pid"')), None)
+    def line(beginning: str) -> str:
+        def probe() -> str | None:
+            events = logs.filter_log_events(logGroupName=group, logStreamNamePrefix=f"{name}/")["events"]
+            return next((text for event in events if (text := event["message"]).startswith(beginning)), None)
 
-    return int(json.loads(eventually(told, 60))["pid"])
+        return str(eventually(probe, 60))
+
+    return json.loads(line('{"pid"'))["pid"], int(line("child ").removeprefix("child "))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -90,14 +93,14 @@ def test_no_training_outlives_the_sandbox(
     training_request: Callable[..., dict[str, Any]],
     number: signal.Signals,
 ) -> None:
-    """After its end, asked for or not, no program is left; the next start tells the job's end and its metrics."""
+    """After its end no program is left, nor what it started; the next start tells the job's end and metrics."""
     process, address = start()
-    pid = _begin(address, eventually, training_request, "cut-off")
+    pids = _begin(address, eventually, training_request, "cut-off")
     sagemaker = _client(address, "sagemaker")
     eventually(lambda: sagemaker.describe_training_job(TrainingJobName="cut-off").get("FinalMetricDataList"))
     process.send_signal(number)
     assert process.wait(20) == (0 if number == signal.SIGTERM else -number)
-    eventually(lambda: _gone(pid))
+    eventually(lambda: all(map(_gone, pids)))
     _, address = start()
     sagemaker = _client(address, "sagemaker")
     found = sagemaker.describe_training_job(TrainingJobName="cut-off")

@@ -2,7 +2,8 @@
 
 Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behaviour.json` with
 any of {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
-"mortal": true, "stubborn": true, "lingers": path}. With "mortal", a request whose custom attribute is "die" ends the
+"mortal": true, "stubborn": true, "lingers": path, "child": path}. With "child" it starts a process that heeds no
+signal, and writes its number to that file. With "mortal", a request whose custom attribute is "die" ends the
 process; with "gate" it is not ready, and with "lingers" it does not end when told to, before that file exists.
 """
 
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -91,6 +93,11 @@ def _linger(*_: object) -> None:
     os._exit(0)
 
 
+def _start_child(path: Path) -> None:
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    path.write_text(str(subprocess.Popen([sys.executable, "-c", code]).pid))
+
+
 def _die_with_the_sandbox() -> None:
     os.read(int(os.environ["SANDBOX_LIFELINE_FD"]), 1)
     os._exit(0)
@@ -103,6 +110,8 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "lingers" in BEHAVIOUR:
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_linger).start())
+    if "child" in BEHAVIOUR:
+        _start_child(Path(BEHAVIOUR["child"]))
     threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
     print(f"stub serving {sorted(path.name for path in MODEL.iterdir())}", flush=True)
     Server(socket.socket(fileno=int(os.environ["SANDBOX_LISTEN_FD"]))).serve_forever()
