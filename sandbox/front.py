@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 
 from sandbox import faults, sigv2, sigv4
 from sandbox.faults import Faults
+from sandbox.listener import MALFORMED
 from sandbox.protocol import (
     ApiError,
     Environ,
@@ -78,6 +79,7 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
             _check_host(environ)
+            _check_body_length(environ)
             request = self._authenticate(environ)
         except ApiError as error:
             return _send(_refusal(error, environ), start_response)
@@ -149,13 +151,22 @@ def _check_host(environ: Environ) -> None:
         )
 
 
+def _check_body_length(environ: Environ) -> None:
+    """Refuse a request whose body has no end that can be known, in the words of the service that was meant."""
+    text = str(environ.get(MALFORMED) or "")
+    if text:
+        s3 = "s3/aws4_request" in _credentials(environ)
+        raise ApiError("InvalidRequest" if s3 else "MalformedHttpRequestException", text)
+
+
+def _credentials(environ: Environ) -> str:
+    return f"{environ.get('HTTP_AUTHORIZATION', '')}{unquote(str(environ.get('QUERY_STRING', '')))}"
+
+
 def _refusal(error: ApiError, environ: Environ) -> Reply:
     """An answer to who did not sign, or not rightly, in the words of the service that was probably meant."""
     service = ""
-    if (
-        "s3/aws4_request"
-        in f"{environ.get('HTTP_AUTHORIZATION', '')}{unquote(str(environ.get('QUERY_STRING', '')))}"
-    ):
+    if "s3/aws4_request" in _credentials(environ) or sigv2.is_presigned(environ):
         service = "s3"
     elif error.code == "MissingAuthenticationTokenException" and not target_operation(environ):
         plain = environ["REQUEST_METHOD"] != "POST"
@@ -175,7 +186,7 @@ def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
     Raises ApiError above MAX_READ.
     """
     stream, digest, kept, size = environ["wsgi.input"], hashlib.sha256(), [], 0
-    while piece := stream.read(1 << 18):
+    while piece := _piece(stream):
         digest.update(piece)
         size += len(piece)
         if size > MAX_READ:
@@ -187,6 +198,18 @@ def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
         else:
             kept.clear()
     return (b"".join(kept) if size <= limit else None), digest.hexdigest()
+
+
+def _piece(stream: Any) -> bytes:
+    """Read on. Raises ApiError for a chunked body whose frames are not well-formed."""
+    try:
+        piece: bytes = stream.read(1 << 18)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as problem:
+        text = f"The chunked body cannot be read: {problem}."
+        raise ApiError("MalformedHttpRequestException", text) from problem
+    return piece
 
 
 def _operation(environ: Environ, service: str, body: bytes) -> str:

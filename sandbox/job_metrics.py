@@ -31,7 +31,7 @@ DEFINITIONS = (
     {"Name": "validation:pixel_accuracy", "Regex": _QUALITY.format("validation pixel_accuracy")},
 )
 MAX_LINE = 4000  # characters of a line that are searched
-_EPOCH = re.compile(r"\bepoch=(\d+)")
+_EPOCH = re.compile(r"\bepoch=([0-9]{1,9})\b")
 _SCHEMA = """
 create table if not exists metric(
     id integer primary key, job text not null collate nocase, name text not null, unique(job, name));

@@ -18,6 +18,9 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wsgi import LimitedStream
 
+from sandbox.protocol import shortened, whole_number
+
+MALFORMED = "sandbox.malformed"  # in the environ: why the request cannot be read, for the application to tell
 LEFTOVER_LIMIT = 64 << 20  # bytes of an unread body that are read away to keep a connection
 IDLE_SECONDS = 300
 
@@ -97,12 +100,22 @@ class Handler(WSGIRequestHandler):
         environ: dict[str, Any] = super().make_environ()
         environ["sandbox.headers"] = self.headers
         if not environ.get("wsgi.input_terminated"):
-            length = environ.get("CONTENT_LENGTH") or "0"
-            environ["wsgi.input"] = LimitedStream(
-                cast(IO[bytes], self.rfile), int(length) if length.isdecimal() else 0
-            )
+            length, environ[MALFORMED] = self._body_length()
+            self.close_connection = self.close_connection or bool(environ[MALFORMED])
+            environ["wsgi.input"] = LimitedStream(cast(IO[bytes], self.rfile), length)
         environ["sandbox.body"] = environ["wsgi.input"]  # what the application puts in its place is its own
         return environ
+
+    def _body_length(self) -> tuple[int, str]:
+        """Return the body's length in bytes, and why it cannot be known: then the connection is of no more use."""
+        values = {value.strip() for value in self.headers.get_all("Content-Length", [])}
+        if not values:
+            return 0, ""
+        length = whole_number(values.pop()) if len(values) == 1 else None
+        if length is None:
+            shown = shortened(", ".join(self.headers.get_all("Content-Length", [])))
+            return 0, f"Content-Length must be one whole number below 2^63 in plain digits, not {shown!r}."
+        return length, ""
 
     def version_string(self) -> str:
         return "segdeck-sandbox"

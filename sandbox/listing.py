@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.protocol import ApiError, Params
+from sandbox.protocol import ApiError, Params, shortened
 from sandbox.store import Document
 
 DEFAULT_PAGE = 10
@@ -68,8 +68,8 @@ def _read_token(token: str, query: list[Any]) -> SortKey:
         sort_by, descending, value, name = json.loads(base64.urlsafe_b64decode(token))
         wanted = str if sort_by in {"Name", "Status"} else (int, float)
         good = [sort_by, descending] == query and isinstance(value, wanted) and isinstance(name, str)
-    except (ValueError, binascii.Error, TypeError) as problem:
-        raise ApiError("ValidationException", f"Invalid pagination token: {token}") from problem
+    except (ValueError, binascii.Error, TypeError, RecursionError) as problem:
+        raise ApiError("ValidationException", f"Invalid pagination token: {shortened(token)}") from problem
     if not good:
-        raise ApiError("ValidationException", f"Invalid pagination token: {token}")
+        raise ApiError("ValidationException", f"Invalid pagination token: {shortened(token)}")
     return value, name

@@ -342,7 +342,7 @@ def _position(token: str) -> tuple[bool, Position]:
     match = re.fullmatch(r"([fb])/([0-9]{20})([0-9]{36})/s", token)
     if not match:
         raise _invalid("The specified nextToken is invalid.")
-    return match[1] == "f", (int(match[2]), int(match[3]))
+    return match[1] == "f", (min(int(match[2]), _ENDLESS), min(int(match[3]), _ENDLESS))
 
 
 def _more(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]]) -> Params:
@@ -359,8 +359,11 @@ def _untoken(token: str | None, first: list[Any]) -> list[Any]:
         return first
     try:
         place = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _invalid("The specified nextToken is invalid.") from error
+    numbers = [item for item in place if isinstance(item, int)] if isinstance(place, list) else []
+    if any(abs(number) > _ENDLESS for number in numbers):
+        raise _invalid("The specified nextToken is invalid.")
     if not isinstance(place, list) or [type(item) for item in place] != [type(item) for item in first]:
         raise _invalid("The specified nextToken is invalid.")
     return place

@@ -25,11 +25,20 @@ from xml.etree import ElementTree as ET
 
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from sandbox import sigv4
+from sandbox import protocol, sigv4
 from sandbox.cloudwatch import CloudWatch
 from sandbox.iam_simulate import simulate
 from sandbox.journal import Call, Journal
-from sandbox.protocol import ApiError, Reply, bytes_reply, dialect, error_reply, target_operation
+from sandbox.protocol import (
+    ApiError,
+    Reply,
+    bytes_reply,
+    dialect,
+    error_reply,
+    shortened,
+    target_operation,
+    whole_number,
+)
 
 _log = logging.getLogger(__name__)
 SERVICES = frozenset({"sts", "iam"})
@@ -90,6 +99,7 @@ class MotoServices:
         body = environ["wsgi.input"].read()
         params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         operation = target_operation(environ) or params.get("Action", "")
+        _check_numbers(service, operation, params)
         if operation == "GetCallerIdentity":
             return _query_reply(service, operation, self._identity())
         if operation == "SimulatePrincipalPolicy":
@@ -160,6 +170,19 @@ class MotoServices:
             raise ApiError(code, message, reply.status)
         found = root.find(f"{action}Result")
         return root if found is None else found
+
+
+def _check_numbers(service: str, operation: str, params: Mapping[str, str]) -> None:
+    """Raise ApiError ValidationError for a number that is not one: moto would end the connection over it."""
+    if operation not in protocol.service(service).operation_names:
+        return
+    shape = protocol.service(service).operation_model(operation).input_shape
+    for name, member in shape.members.items() if shape is not None else ():
+        if name in params and member.type_name in {"integer", "long"}:
+            low, high = member.metadata.get("min", 0), member.metadata.get("max", 2**31 - 1)
+            if whole_number(params[name], low=low, high=high) is None:
+                text = f"{name} must be a whole number from {low} to {high}, not {shortened(params[name])!r}."
+                raise ApiError("ValidationError", text)
 
 
 def _query_reply(service: str, operation: str, result: str) -> Reply:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import re
 import uuid
@@ -66,6 +67,25 @@ def service(name: str) -> ServiceModel:
     return botocore.session.Session(session_vars=nothing).get_service_model(name)
 
 
+# -- numbers in headers, queries and bodies
+
+
+def whole_number(text: str, *, low: int = 0, high: int = 2**63 - 1) -> int | None:
+    """Read a number in plain digits between `low` and `high`, both at least 0; None for anything else.
+
+    int() also takes signs, spaces, underscores and other scripts' digits, and raises above 4,300 digits.
+    """
+    if not re.fullmatch(r"[0-9]{1,19}", text):
+        return None
+    number = int(text)
+    return number if low <= number <= high else None
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """Return a value for an error message: cut where somebody sent thousands of characters."""
+    return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
+
+
 # -- operations of the JSON 1.1 protocol
 
 
@@ -102,12 +122,16 @@ def unknown_operation(name: str, operation: str) -> ApiError:
 
 def _json_object(body: bytes) -> Params:
     try:
-        params = json.loads(body or b"{}")
-    except ValueError as problem:
+        params = json.loads(body or b"{}", parse_constant=_not_json)
+    except (ValueError, RecursionError) as problem:
         raise ApiError("SerializationException", f"The body is not JSON: {problem}") from problem
     if not isinstance(params, dict):
         raise ApiError("SerializationException", "Start of structure or map found where not expected.")
     return params
+
+
+def _not_json(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number of JSON")
 
 
 # -- validation
@@ -167,11 +191,23 @@ def _check_string(shape: Shape, value: Any, path: str, problems: list[str]) -> N
 
 def _check_number(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
     _need(isinstance(value, int | float) and not isinstance(value, bool), "number", path)
+    kind = shape.type_name
+    if kind in _WHOLE:
+        _need(isinstance(value, int) and abs(value) < _WHOLE[kind], f"whole number of {kind} size", path)
+    else:
+        _need(abs(value) < _LATEST if kind == "timestamp" else _is_double(value), f"{kind} in range", path)
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and value < low:
         problems.append(_broken(value, path, f"Member must have value greater than or equal to {low}"))
     if high is not None and value > high:
         problems.append(_broken(value, path, f"Member must have value less than or equal to {high}"))
+
+
+def _is_double(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest double
+        return False
 
 
 def _check_length(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
@@ -185,6 +221,9 @@ def _check_length(shape: Shape, value: Any, path: str, problems: list[str]) -> N
 def _check_boolean(_shape: Shape, value: Any, path: str, _problems: list[str]) -> None:
     _need(isinstance(value, bool), "boolean", path)
 
+
+_WHOLE = {"integer": 2**31, "long": 2**63}
+_LATEST = 253_402_300_800  # seconds since 1970: the year 10000
 
 _CHECKS: dict[str, Callable[[Shape, Any, str, list[str]], None]] = {
     "structure": _check_structure,

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.protocol import ApiError, Environ
+from sandbox.protocol import ApiError, Environ, shortened, whole_number
 
+LATEST = 2**53 - 1  # seconds since 1970; a larger number is not a time
 _OWN = ("AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token")
 # The query parameters that are part of what is signed.
 _SIGNED = frozenset(
@@ -37,7 +38,11 @@ def verify(environ: Environ, key: str, secret: str, now: datetime) -> None:
             "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", 403
         )
     expires = query["Expires"]
-    if not expires.isdecimal() or now.timestamp() > int(expires):
+    moment = whole_number(expires, high=LATEST)
+    if moment is None:
+        text = f"Expires must be seconds since 1970 in digits, at most {LATEST}, not {shortened(expires)!r}."
+        raise ApiError("AccessDenied", text, 403)
+    if now.timestamp() > moment:
         raise ApiError("AccessDenied", "Request has expired", 403)
     digest = hmac.new(
         secret.encode(), _text(environ, expires).encode("latin-1", "replace"), hashlib.sha1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
-from sandbox.protocol import ApiError, Environ
+from sandbox.protocol import ApiError, Environ, shortened, whole_number
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)
@@ -74,12 +74,13 @@ def _signature(fields: dict[str, str], stamp: str, expires: int | None) -> Signa
 
 
 def _seconds(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LONGEST_PRESIGN:
+    seconds = whole_number(text, high=LONGEST_PRESIGN)
+    if not seconds:
         raise ApiError(
             "AuthorizationQueryParametersError",
-            f"X-Amz-Expires must be 1 to {LONGEST_PRESIGN} seconds, not {text!r}.",
+            f"X-Amz-Expires must be 1 to {LONGEST_PRESIGN} seconds, not {shortened(text)!r}.",
         )
-    return int(text)
+    return seconds
 
 
 def verify(
@@ -146,16 +147,17 @@ def _check_clock(found: Signature, now: datetime) -> None:
     try:
         signed = datetime.strptime(found.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as problem:
-        text = f"The date of the request must look like 20300102T030405Z, not {found.timestamp!r}."
+        text = f"The date of the request must look like 20300102T030405Z, not {shortened(found.timestamp)!r}."
         raise ApiError("IncompleteSignatureException", text, 403) from problem
     if not found.timestamp.startswith(found.day):
         raise _mismatch(
             found.service, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date. "
         )
-    if found.expires is not None and now > signed + timedelta(seconds=found.expires):
+    age = now - signed  # compared as a difference: near the year 9999 a sum overflows
+    if found.expires is not None and age > timedelta(seconds=found.expires):
         raise _expired(found.service, "Request has expired")
-    stale = found.expires is None and now > signed + SKEW
-    if stale or signed > now + SKEW:
+    stale = found.expires is None and age > SKEW
+    if stale or age < -SKEW:
         raise _skewed(found, now, "Signature expired" if stale else "Signature not yet current")
 
 

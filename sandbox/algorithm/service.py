@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import threading
 import time
@@ -168,7 +169,13 @@ class _Handler(BaseHTTPRequestHandler):
             )
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = self.headers.get("Content-Length", "0")
+        if not re.fullmatch("[0-9]{1,10}", length):
+            self.close_connection = True  # where the body ends is not known
+            text = f"Content-Length must be a number of bytes in plain digits, not {length[:40]!r}."
+            self._send(_text(HTTPStatus.BAD_REQUEST, text))
+            return
+        body = self.rfile.read(int(length))
         if self.path != "/invocations":
             self._send(
                 _text(HTTPStatus.NOT_FOUND, f"There is no {self.path}: GET /ping or POST /invocations.")

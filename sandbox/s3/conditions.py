@@ -19,8 +19,8 @@ def check(headers: Mapping[str, str], found: StoredObject, *, prefix: str = "") 
     etag = found.blob.etag
     modified = dt.datetime.fromtimestamp(int(found.modified), dt.UTC)
     match, none_match = headers.get(prefix + "if-match"), headers.get(prefix + "if-none-match")
-    since = parse_date(headers.get(prefix + "if-modified-since"))
-    unmodified = parse_date(headers.get(prefix + "if-unmodified-since"))
+    since = _date(headers.get(prefix + "if-modified-since"))
+    unmodified = _date(headers.get(prefix + "if-unmodified-since"))
     if match is not None and not _names(match, etag):
         raise S3Error("PreconditionFailed", Condition="If-Match")
     if match is None and unmodified and modified > unmodified:
@@ -57,8 +57,16 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
     # werkzeug refuses "the last 100 bytes" of 10; RFC 9110 means all of them.
     found = (0, size) if begin < 0 < size <= -begin else asked.range_for_length(size)
     if found is None:
-        raise S3Error("InvalidRange", RangeRequested=header, ActualObjectSize=size)
+        raise S3Error("InvalidRange", RangeRequested=(header or "")[:100], ActualObjectSize=size)
     return found
+
+
+def _date(header: str | None) -> dt.datetime | None:
+    """Read a date; None for what is not one, which RFC 9110 says to ignore."""
+    try:
+        return parse_date(header)
+    except OverflowError:  # werkzeug: an offset of more than a lifetime
+        return None
 
 
 def _names(header: str, etag: str) -> bool:

@@ -135,7 +135,7 @@ class Multipart:
             (xml.text(item, "PartNumber"), xml.text(item, "ETag").strip('"'))
             for item in xml.parse(body).iterfind("Part")
         ]
-        if not listed or not all(number.isascii() and number.isdigit() for number, _ in listed):
+        if not listed or not all(re.fullmatch(r"[0-9]{1,10}", number) for number, _ in listed):
             raise S3Error("MalformedXML")
         numbers = [int(number) for number, _ in listed]
         if any(second <= first for first, second in itertools.pairwise(numbers)):
@@ -162,9 +162,9 @@ def _copied(header: str | None, size: int) -> tuple[int, int]:
     """The bytes [start, stop) of a copied part."""
     if header is None:
         return 0, size
-    match = re.fullmatch(r"bytes=([0-9]+)-([0-9]+)", header)
+    match = re.fullmatch(r"bytes=([0-9]{1,19})-([0-9]{1,19})", header)
     if not match or not int(match[1]) <= int(match[2]) < size:
-        raise S3Error("InvalidRange", RangeRequested=header, ActualObjectSize=size)
+        raise S3Error("InvalidRange", RangeRequested=header[:100], ActualObjectSize=size)
     return int(match[1]), int(match[2]) + 1
 
 
