@@ -13,7 +13,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.disk import CODE, is_full
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
+from sandbox.steady import keep_output_steady
 
 if TYPE_CHECKING:
     from sandbox.host import Programs
@@ -41,6 +43,7 @@ def main(
     if refusal:
         print(f"sandbox: --host {options.host} is refused: {refusal}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
+    keep_output_steady()
     os.umask(0o077)  # every file and folder of this process and its programs is its user's alone
     return _serve(options, programs, training_programs)
 
@@ -151,12 +154,20 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
 
 
 def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Event) -> None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
     from sandbox.seed import DEMO_FOLDER, seed  # noqa: PLC0415
     from sandbox.seed_jobs import seed_jobs  # noqa: PLC0415
 
-    seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)
-    if not options.no_demo:
-        seed_jobs(sandbox.loopback, sandbox.importer, options.data)
+    try:
+        seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)
+        if not options.no_demo:
+            seed_jobs(sandbox.loopback, sandbox.importer, options.data)
+    except (ClientError, OSError) as problem:
+        full = isinstance(problem, OSError) and is_full(problem)
+        if not full and not str(getattr(problem, "response", "")).count(CODE):
+            raise
+        _say(f"The demonstration is not whole; the next start goes on with it: {problem}")
     if not sandbox.wait_settled(SETTLE_SECONDS, stop):
         _say(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
     if not stop.is_set():

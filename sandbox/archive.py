@@ -9,6 +9,8 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from sandbox.disk import is_full
+
 MAX_BYTES = 4 << 30  # unpacked; the largest real artifacts of this algorithm are below 1 GiB
 MAX_MEMBERS = 10_000
 MAX_HEADER = 1 << 20  # one read by tarfile itself: longer ones are forged extended headers
@@ -21,8 +23,9 @@ class ArchiveError(Exception):
 def unpack(archive: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Unpack regular files and folders of a .tar.gz into the folder `target`.
 
-    Raises ArchiveError for anything else: no gzip or tar, links, devices, a path that leaves the folder, or more than
-    `max_bytes` unpacked. Memory stays bounded by MAX_HEADER whatever the archive claims.
+    Raises OSError where there is no room, and ArchiveError for anything but such files and folders: no gzip or tar,
+    links, devices, a path that leaves the folder, or more than `max_bytes` unpacked. Memory stays bounded by
+    MAX_HEADER whatever the archive claims.
     """
     try:
         with archive.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
@@ -33,6 +36,16 @@ def unpack(archive: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> None:
                 pass
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeError) as problem:
         raise ArchiveError(f"not a valid tar.gz archive ({problem})") from problem
+
+
+def unpacked_size(archive: Path, *, max_bytes: int = MAX_BYTES) -> int:
+    """Return the bytes of the files in a .tar.gz, as its headers tell; 0 where they cannot be read."""
+    try:
+        with archive.open("rb") as file, gzip.GzipFile(fileobj=file) as plain:
+            tar = tarfile.open(fileobj=_Bounded(plain, max_bytes), mode="r:")  # type: ignore[call-overload] # noqa: SIM115
+            return sum(member.size for member in tar)
+    except (ArchiveError, OSError, tarfile.TarError, EOFError, zlib.error, UnicodeError):
+        return 0
 
 
 def _unpack_members(tar: tarfile.TarFile, target: Path) -> None:
@@ -64,6 +77,8 @@ def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         with source, path.open("xb") as out:
             shutil.copyfileobj(source, out, 1 << 18)
     except OSError as problem:
+        if is_full(problem):
+            raise
         raise ArchiveError(f"the member {member.name!r} cannot be written ({problem.strerror})") from problem
 
 

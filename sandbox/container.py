@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.archive import MAX_BYTES, ArchiveError, unpack
+from sandbox.archive import MAX_BYTES, ArchiveError, unpack, unpacked_size
+from sandbox.disk import Disk, is_full
 from sandbox.environment import environment_problem
 from sandbox.listener import bind
 from sandbox.loopback import Loopback
@@ -110,17 +111,24 @@ class Lifeline:
 def fetch_model(loopback: Loopback, url: str, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
     """Download the model.tar.gz at `url` (s3://bucket/key) and unpack it into `folder`. Raises StartError."""
     parts = urlsplit(url)
-    archive = folder.parent / "model.tar.gz"
+    bucket, key, archive = parts.netloc, parts.path.removeprefix("/"), folder.parent / "model.tar.gz"
+    size = 0
     try:
-        loopback.client("s3").download_file(parts.netloc, parts.path.removeprefix("/"), str(archive))
+        size = loopback.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"]
+        loopback.client("s3").download_file(bucket, key, str(archive))
+        unpack(archive, folder, max_bytes=max_bytes)
     except ClientError as problem:
         raise StartError(f"Could not find model data at {url}.") from problem
     except BotoCoreError as problem:
         raise StartError(f"Could not download model data from {url}: {problem}") from problem
-    try:
-        unpack(archive, folder, max_bytes=max_bytes)
     except ArchiveError as problem:
         raise StartError(_bad_archive(url, problem)) from problem
+    except OSError as problem:
+        if not is_full(problem):
+            raise
+        needed = size + (unpacked_size(archive, max_bytes=max_bytes) if archive.exists() else size)
+        kept = f"The model archive {url} is in place; of its copy for this endpoint nothing was kept."
+        raise StartError(Disk(folder).text(problem, needed, kept)) from problem
     finally:
         archive.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from sandbox import faults, sigv2, sigv4
+from sandbox.disk import CODE, STATUS, Disk, DiskFullError, is_full
 from sandbox.faults import Faults
 from sandbox.listener import MALFORMED
 from sandbox.protocol import (
@@ -71,8 +73,16 @@ class Front:
     """The WSGI application."""
 
     def __init__(
-        self, access_key: str, secret_key: str, services: Services, rules: Faults, *, body_limit: int
+        self,
+        access_key: str,
+        secret_key: str,
+        services: Services,
+        rules: Faults,
+        *,
+        body_limit: int,
+        disk: Disk,
     ) -> None:
+        self._disk = disk
         self._access_key, self._secret_key = access_key, secret_key
         self._services, self._faults, self._body_limit = services, rules, body_limit
 
@@ -112,18 +122,30 @@ class Front:
         return Request(environ, service, body, _operation(environ, service, body or b""))
 
     def _answer(self, request: Request, start_response: Any) -> Iterable[bytes]:
-        app = self._services.wsgi.get(request.service)
-        if app is not None:
-            return app(request.environ, start_response)
         try:
+            app = self._services.wsgi.get(request.service)
+            if app is not None:
+                return app(request.environ, start_response)
             reply = self._reply(request)
+        except ConnectionError:
+            raise
         except ApiError as error:
             reply = error_reply(error, dialect(request.environ, request.service))
         except Exception as problem:  # noqa: BLE001 - printed, and told to the client
-            traceback.print_exc()
-            failure = ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
-            reply = error_reply(failure, dialect(request.environ, request.service))
+            reply = error_reply(self._failure(request, problem), dialect(request.environ, request.service))
         return _send(reply, start_response)
+
+    def _failure(self, request: Request, problem: Exception) -> ApiError:
+        """Print what went wrong and return what the client is told of it."""
+        text = str(problem) if isinstance(problem, DiskFullError) else ""
+        if is_full(problem):
+            kept = "Nothing of this request was kept, and what was there before is in place."
+            text = self._disk.text(problem, None, kept)
+        if text:
+            print(f"sandbox: {request.operation}: {text}", file=sys.stderr)
+            return ApiError(f"{CODE}Exception", text, STATUS)
+        traceback.print_exc()
+        return ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
 
     def _reply(self, request: Request) -> Reply:
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":

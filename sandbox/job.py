@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox import job_folder, job_status
 from sandbox.container import StartError
+from sandbox.disk import Disk, is_full
 from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
 from sandbox.job_queue import WaitedTooLongError
 from sandbox.job_run import Run, Surroundings
@@ -60,6 +61,12 @@ class Job:
         except Failure as failure:
             self._end("Failed", str(failure))
         except Exception as problem:
+            if is_full(problem):
+                kept = "The channels in S3 are in place; of the job's own files nothing was kept."
+                self._end(
+                    "Failed", f"ClientError: {Disk(self._around.host.folder).text(problem, None, kept)}"
+                )
+                return
             self._end("Failed", f"InternalServerError: {type(problem).__name__}: {problem}")
             raise
         finally:

@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.disk import Disk, is_full
 from sandbox.store import Document
 
 AT_ONCE = 8  # downloads of one job
@@ -134,17 +135,21 @@ def _inside(key: str, name: str) -> PurePosixPath:
 
 def _download(source: Source, piece: Piece, folder: Path) -> None:
     _go_on(source)
-    target = folder / piece.path
+    target, size = folder / piece.path, None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        body = source.s3.get_object(Bucket=piece.bucket, Key=piece.key)["Body"]
+        answer = source.s3.get_object(Bucket=piece.bucket, Key=piece.key)
+        size = answer["ContentLength"]
         with target.open("xb") as file:
-            shutil.copyfileobj(body, file, 1 << 18)
+            shutil.copyfileobj(answer["Body"], file, 1 << 18)
     except ClientError as problem:
         raise _refused(problem) from problem
     except BotoCoreError as problem:
         raise DownloadError(f"Data download failed: {problem}") from problem
     except OSError as problem:
+        if is_full(problem):
+            text = Disk(folder).text(problem, size, "The channel in S3 is in place.")
+            raise DownloadError(f'Data download failed at "{piece.key}": {text}') from problem
         raise DownloadError(
             f'Data download failed: "{piece.key}" cannot be written: {problem.strerror}.'
         ) from problem

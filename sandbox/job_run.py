@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +12,7 @@ from pathlib import Path
 
 from sandbox import job_cloudwatch, job_folder
 from sandbox.container import allowed_environment
+from sandbox.disk import is_full
 from sandbox.host import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
@@ -100,7 +103,12 @@ class Run:
             points, self._found = self._found, []
         if not points:
             return
-        self._around.metrics.add(self.name, points)
+        try:
+            self._around.metrics.add(self.name, points)
+        except sqlite3.Error as problem:
+            if not is_full(problem):
+                raise
+            print(f"sandbox: {len(points)} metric values of {self.name} are lost: {problem}", file=sys.stderr)
         publish(
             self._around.host.loopback,
             job_cloudwatch.NAMESPACE,

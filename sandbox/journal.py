@@ -27,7 +27,7 @@ class Journal:
         self._path = path
         path.touch()
         self._cut_unfinished_line()
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def __iter__(self) -> Iterator[Call]:
         with self._path.open(encoding="utf-8") as file:
@@ -35,9 +35,15 @@ class Journal:
                 yield Call(**json.loads(line))
 
     def append(self, call: Call) -> None:
-        """Write one call; it is with the operating system when this returns."""
-        self._file.write(json.dumps(asdict(call)) + "\n")
-        self._file.flush()
+        """Write one call; it is with the operating system when this returns. Raises OSError, with nothing written."""
+        line = f"{json.dumps(asdict(call))}\n".encode()
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError:
+            os.truncate(self._path, before)
+            raise
 
     def close(self) -> None:
         """Let go of the file."""

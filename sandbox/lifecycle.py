@@ -22,6 +22,7 @@ from sandbox.replica import Replica, for_each
 from sandbox.store import Document, Store
 
 BUSY = frozenset({"Creating", "Updating", "RollingBack"})
+_TRIED_AGAIN = " It was in service before: the next start of the sandbox tries again."
 JOIN_SECONDS = 10.0  # for a thread to end after its processes
 
 
@@ -29,7 +30,8 @@ class Endpoints:
     """The running side of the endpoints in the store.
 
     A stored endpoint has its variants under "_variants", and while it is Updating what it is to become under
-    "_pending": {"EndpointConfigName", "variants", "anew": whether all replicas are replaced}.
+    "_pending": {"EndpointConfigName", "variants", "anew": whether all replicas are replaced}. "_served": it was in
+    service when the sandbox ended, and is not yet again: should that fail, the next start tries again.
     """
 
     def __init__(self, store: Store, host: Host, clock: Callable[[], float] = time.time) -> None:
@@ -64,13 +66,12 @@ class Endpoints:
             name, status = document["EndpointName"], document["EndpointStatus"]
             if status == "Deleting":
                 self._store.delete("endpoint", name)
-            elif status != "Failed" and not document.get("_imported"):
+            elif (status != "Failed" or document.get("_served")) and not document.get("_imported"):
                 coming.append(name)
-                if "_pending" in document:
-                    self.update(name)
-                else:
-                    self._set(name, EndpointStatus="Creating")
-                    self.start(name)
+                pending = "_pending" in document
+                served = status != "Creating" or document.get("_served")
+                self._set(name, EndpointStatus="Updating" if pending else "Creating", _served=served or None)
+                (self.update if pending else self.start)(name)
         return coming
 
     def choose(self, name: str, variant: str | None) -> Lease | None:
@@ -113,7 +114,8 @@ class Endpoints:
     def _create(self, name: str) -> None:
         document = self._store.get("endpoint", name)
         if document is not None and self._serve_first(name, document):
-            self._set(name, EndpointStatus="InService", **self._shown(document["_variants"]))
+            shown = self._shown(document["_variants"])
+            self._set(name, EndpointStatus="InService", FailureReason=None, **shown)
 
     def _update(self, name: str) -> None:
         document = self._store.get("endpoint", name)
@@ -140,6 +142,8 @@ class Endpoints:
         problem = self._bring_up(name, fleet)
         if problem:
             fleet.abandon()
+            if document.get("_served"):
+                problem = f"{problem[: 1024 - len(_TRIED_AGAIN)]}{_TRIED_AGAIN}"
             self._set(name, EndpointStatus="Failed", FailureReason=problem, PendingDeploymentSummary=None)
         return None if problem else fleet
 
@@ -191,6 +195,7 @@ class Endpoints:
             "PendingDeploymentSummary": None,
             "_pending": None,
             "_imported": None,
+            "_served": None,
         }
 
     def _set(self, name: str, **values: Any) -> None:

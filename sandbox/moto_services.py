@@ -27,6 +27,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from sandbox import protocol, sigv4
 from sandbox.cloudwatch import CloudWatch
+from sandbox.disk import Disk, DiskFullError, is_full
 from sandbox.iam_simulate import simulate
 from sandbox.journal import Call, Journal
 from sandbox.protocol import (
@@ -55,8 +56,10 @@ _SCOPE = (
 class MotoServices:
     """Safe for many threads. moto is imported in the background, since that takes half a second."""
 
-    def __init__(self, root: Path, region: str, account: str) -> None:
+    def __init__(self, root: Path, region: str, account: str, *, disk: Disk | None = None) -> None:
+        """disk: that of `root`; its reserve is for the journal when there is no room left."""
         root.mkdir(parents=True, exist_ok=True)
+        self._disk = disk or Disk(root)
         self._region, self._account = region, account
         self.cloudwatch = CloudWatch(root / "metrics.sqlite")
         self._journal = Journal(root / "journal.jsonl")
@@ -109,8 +112,18 @@ class MotoServices:
         with self._lock:
             reply = self._ask(environ, body)
             if reply.status < 400:
-                self._journal.append(_call(environ, body))
+                self._remember(_call(environ, body))
             return reply
+
+    def _remember(self, call: Call) -> None:
+        """Write a call down that moto has carried out. Raises DiskFullError where there is no room."""
+        try:
+            self._disk.freeing(lambda: self._journal.append(call))
+        except OSError as problem:
+            if not is_full(problem):
+                raise
+            kept = "The change is in force, but only until the sandbox is started again."
+            raise DiskFullError(self._disk.text(problem, len(call.body), kept)) from problem
 
     def _identity(self) -> str:
         arn = f"arn:aws:iam::{self._account}:user/sandbox"

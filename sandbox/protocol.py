@@ -35,6 +35,7 @@ _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
+    507: "Insufficient Storage",
     413: "Request Entity Too Large",
 }
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection
 
 from sandbox.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
+from sandbox.disk import Disk, is_full
 from sandbox.host import Host
 from sandbox.store import Document
 
@@ -68,7 +69,13 @@ class Replica:
         container = self.variant["_container"]
         self._host.command(container.get("Image", ""))
         model = self.folder / "ml" / "model"
-        model.mkdir(parents=True)
+        try:
+            model.mkdir(parents=True)
+        except OSError as problem:
+            if not is_full(problem):
+                raise
+            text = Disk(self._host.folder).text(problem, None, "The model archive in S3 is in place.")
+            raise StartError(text) from problem
         url = container.get("ModelDataUrl")
         if url:
             fetch_model(self._host.loopback, url, model, max_bytes=self._host.limits.archive_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 
 
@@ -25,4 +26,7 @@ class Rounds:
 
     def _run(self) -> None:
         while not self._over.wait(self._seconds):
-            self._work()
+            try:
+                self._work()
+            except Exception:  # noqa: BLE001 - printed; the next round may go well, on a disk that has room again
+                traceback.print_exc()

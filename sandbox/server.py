@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ from sandbox.autoscaler import Autoscaler
 from sandbox.autoscaling import Autoscaling
 from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
+from sandbox.disk import Disk, megabytes
 from sandbox.endpoint_import import EndpointImporter
 from sandbox.endpoint_operations import EndpointOperations
 from sandbox.endpoint_usage import EndpointUsage
@@ -75,6 +77,8 @@ class Sandbox:
         self._home = Home(data_dir)
         # What a killed sandbox left must go before the port answers again: it would pass for a running one.
         remove_address(data_dir)
+        self._disk = Disk(data_dir)
+        self._disk.release()  # a start on a full disk needs a little room itself
         try:
             sock = self._bind(host, port)
         except BaseException:
@@ -105,10 +109,10 @@ class Sandbox:
 
     def _assemble(self, sock: socket.socket, programs: Programs, training_programs: Programs) -> None:
         folder, place = self._home.folder, self._place
-        self._store = Store(folder / "control.sqlite")
-        self._s3 = S3(folder / "s3", place.region)
+        self._store = Store(folder / "control.sqlite", self._disk)
+        self._s3 = S3(folder / "s3", place.region, disk=self._disk)
         self._logs = Logs(folder / "logs.sqlite", place.region, place.account)
-        self._moto = MotoServices(folder / "moto", place.region, place.account)
+        self._moto = MotoServices(folder / "moto", place.region, place.account, disk=self._disk)
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
         self._lifeline = Lifeline()
         surroundings = Host(
@@ -144,7 +148,8 @@ class Sandbox:
         )
         identity = self._home.identity
         limit = self._limits.request_bytes
-        front = Front(identity.access_key, identity.secret_key, services, self.faults, body_limit=limit)
+        keys = identity.access_key, identity.secret_key
+        front = Front(*keys, services, self.faults, body_limit=limit, disk=self._disk)
         self._listener = Listener(front, sock)
         sock.close()
         self._thread = threading.Thread(
@@ -154,6 +159,9 @@ class Sandbox:
     def start(self) -> Sandbox:
         """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
         self._thread.start()
+        if not self._disk.reserve():
+            text = f"only {megabytes(self._disk.free())} are free on the disk of {self._disk.folder}"
+            print(f"sandbox: warning: {text}; deleting may fail when it is full", file=sys.stderr)
         self._endpoints.resume()
         for rounds in self._rounds:
             rounds.start()
@@ -191,7 +199,7 @@ class Sandbox:
 
     def announce(self) -> None:
         """Let other processes find this sandbox by its folder."""
-        write_address(self._home.folder, self.address)
+        self._disk.freeing(lambda: write_address(self._home.folder, self.address))
 
     def withdraw(self) -> None:
         remove_address(self._home.folder)

@@ -12,13 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sandbox.disk import Disk, checkpoint
+
 Document = dict[str, Any]
 
 
 class Store:
     """Safe to use from many threads. Every value given out is a copy of its own, but for those of `view`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, disk: Disk | None = None) -> None:
+        """disk: its reserve is for updates and deletions when there is no room left."""
+        self._disk = disk or Disk(path.parent)
         self._lock = threading.RLock()
         self._views: dict[str, dict[str, Document]] = {}  # kind -> lower-case name -> document, parsed once
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -68,14 +72,16 @@ class Store:
             if document is not None:
                 change(document)
                 text = json.dumps(document)
-                self._run("update documents set body = ? where kind = ? and name = ?", text, kind, name)
+                sql = "update documents set body = ? where kind = ? and name = ?"
+                self._keep(sql, text, kind, name)
                 self._seen(kind, name, text)
         return document
 
     def delete(self, kind: str, name: str) -> bool:
         with self._lock:
+            done = self._keep("delete from documents where kind = ? and name = ?", kind, name)
             self._views.get(kind, {}).pop(name.lower(), None)
-            return self._run("delete from documents where kind = ? and name = ?", kind, name).rowcount == 1
+            return done.rowcount == 1
 
     def close(self) -> None:
         with self._lock:
@@ -85,6 +91,11 @@ class Store:
         """A new document in place of the old one, which readers may still hold."""
         if kind in self._views:
             self._views[kind][name.lower()] = json.loads(text)
+
+    def _keep(self, statement: str, *values: str) -> sqlite3.Cursor:
+        """Run a statement that must succeed on a full disk too."""
+        database = self._database
+        return self._disk.freeing(lambda: self._run(statement, *values), lambda: checkpoint(database))
 
     def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
         return self._database.execute(statement, values)

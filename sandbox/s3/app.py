@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.disk import CODE, Disk, is_full
 from sandbox.s3.answers import Answer
 from sandbox.s3.buckets import Buckets
 from sandbox.s3.errors import S3Error
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 Handler = Callable[[Request], Answer]
+MAX_UPLOAD = 5 << 30  # bytes of one PutObject or UploadPart, as S3 documents it
 # Query parameters that shape an answer; every other one names a sub-resource and so another operation.
 _OPTIONS = frozenset(
     """
@@ -38,8 +40,11 @@ class S3:
     The request's signature is the caller's to check; the body's hashes and checksums are checked here.
     """
 
-    def __init__(self, root: Path, region: str) -> None:
-        self._store = Store(root)
+    def __init__(self, root: Path, region: str, *, disk: Disk | None = None) -> None:
+        """disk: that of `root`; its reserve is for deletions when there is no room left."""
+        root.mkdir(parents=True, exist_ok=True)
+        self._disk = disk or Disk(root)
+        self._store = Store(root, disk=self._disk)
         buckets, objects, parts = Buckets(self._store, region), Objects(self._store), Multipart(self._store)
         self._service: dict[tuple[str, str], Handler] = {("GET", ""): buckets.list_buckets}
         self._bucket: dict[tuple[str, str], Handler] = {
@@ -74,14 +79,40 @@ class S3:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request, request_id = Request(environ), uuid.uuid4().hex[:16].upper()
         try:
-            response = self._handler(request)(request)
+            handler = self._handler(request)
+            self._check_size(request)
+            response = handler(request)
         except S3Error as error:
             response = _refusal(request, error, request_id)
-        except Exception:  # noqa: BLE001 - logged, and told to the client
-            _log.exception("S3 failed at %s %s", request.method, request.path)
-            response = _refusal(request, S3Error("InternalError"), request_id)
+        except Exception as problem:  # noqa: BLE001 - logged, and told to the client
+            failure = self._failure(request, problem)
+            response = _refusal(request, failure, request_id)
         response.headers["x-amz-request-id"] = request_id
         return response(environ, start_response)
+
+    def _check_size(self, request: Request) -> None:
+        """Refuse an upload that is too large for S3 or for the disk before a byte of it is written."""
+        size = request.declared_size() if request.method == "PUT" else 0
+        if size > MAX_UPLOAD:
+            raise S3Error("EntityTooLarge", ProposedSize=size, MaxSizeAllowed=MAX_UPLOAD)
+        if size > self._disk.free():
+            raise self._full(request, None)
+
+    def _failure(self, request: Request, problem: Exception) -> S3Error:
+        """Log what went wrong and return what the client is told of it."""
+        if is_full(problem):
+            full = self._full(request, problem)
+            _log.error("%s %s: %s", request.method, request.path, full.message)
+            return full
+        _log.error("S3 failed at %s %s", request.method, request.path, exc_info=problem)
+        return S3Error("InternalError")
+
+    def _full(self, request: Request, problem: BaseException | None) -> S3Error:
+        in_place = "Nothing of this request was kept, and what was there before is in place."
+        if "uploadId" in request.query:
+            in_place = "The parts that were sent before are in place, and so is what the key names."
+        needed = request.declared_size() if request.method == "PUT" else 0
+        return S3Error(CODE, self._disk.text(problem, needed or None, in_place))
 
     def _handler(self, request: Request) -> Handler:
         request.address()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from sandbox.protocol import whole_number
 from sandbox.s3.errors import S3Error
 from sandbox.s3.payload import ALGORITHMS, CHECKSUM, Payload
 from sandbox.s3.values import Attributes
@@ -55,6 +56,11 @@ class Request:
         self.bucket, _, self.key = path.removeprefix("/").partition("/")
         if len(self.key.encode()) > 1024:
             raise S3Error("KeyTooLongError", Size=len(self.key.encode()), MaxSizeAllowed=1024)
+
+    def declared_size(self) -> int:
+        """Return the bytes of the body as the client announces them, without framing; 0 where it does not."""
+        text = self.headers.get("x-amz-decoded-content-length") or self.headers.get("content-length") or "0"
+        return whole_number(text) or 0
 
     def document(self) -> bytes:
         """The body of a request that carries XML: whole, of bounded size, and checked."""

@@ -9,7 +9,6 @@ lists them in that order.
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import threading
 import time
@@ -20,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from sandbox.disk import Disk, checkpoint
 from sandbox.s3.errors import S3Error
 from sandbox.s3.payload import CHUNK
 from sandbox.s3.values import Attributes, Blob, Part, StoredObject, Upload
@@ -43,7 +43,11 @@ Condition = Callable[["StoredObject | None"], None]
 class Store:
     """Buckets, objects and multipart uploads under one directory. Safe for many threads of one process."""
 
-    def __init__(self, root: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, root: Path, clock: Callable[[], float] = time.time, *, disk: Disk | None = None
+    ) -> None:
+        """disk: its reserve is for deletions when there is no room left."""
+        self._disk = disk or Disk(root)
         self._blobs = root / "blobs"
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._clock = clock
@@ -75,14 +79,18 @@ class Store:
 
     def delete_bucket(self, bucket: str) -> None:
         """Delete an empty bucket and the uploads under way in it."""
-        with self._transaction():
-            self._need_bucket(bucket)
-            if self._all("select 1 from object where bucket = ? limit 1", bucket):
-                raise S3Error("BucketNotEmpty", BucketName=bucket)
-            uploads = [row[0] for row in self._all("select id from upload where bucket = ?", bucket)]
-            gone = [name for upload in uploads for name in self._forget_upload(upload)]
-            self._all("delete from bucket where name = ?", bucket)
-        self._unlink(gone)
+
+        def forget() -> list[str]:
+            with self._transaction():
+                self._need_bucket(bucket)
+                if self._all("select 1 from object where bucket = ? limit 1", bucket):
+                    raise S3Error("BucketNotEmpty", BucketName=bucket)
+                uploads = [row[0] for row in self._all("select id from upload where bucket = ?", bucket)]
+                gone = [name for upload in uploads for name in self._forget_upload(upload)]
+                self._all("delete from bucket where name = ?", bucket)
+            return gone
+
+        self._freeing(forget)
 
     # Objects
 
@@ -132,11 +140,15 @@ class Store:
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete the object; that there is none is no error, as in S3."""
-        with self._transaction():
-            self._need_bucket(bucket)
-            old = self._find(bucket, key)
-            self._all("delete from object where bucket = ? and key = ?", bucket, key.encode())
-        self._unlink([old.blob.name] if old else [])
+
+        def forget() -> list[str]:
+            with self._transaction():
+                self._need_bucket(bucket)
+                old = self._find(bucket, key)
+                self._all("delete from object where bucket = ? and key = ?", bucket, key.encode())
+            return [old.blob.name] if old else []
+
+        self._freeing(forget)
 
     def span(self, bucket: str, start: bytes, below: bytes, count: int) -> list[StoredObject]:
         """The first `count` objects with start <= key < below, in order."""
@@ -174,12 +186,7 @@ class Store:
 
     def copy(self, file: IO[bytes], like: Blob) -> Blob:
         """A new file with the bytes of an open one."""
-        name = uuid.uuid4().hex
-        path = self._path(name)
-        path.parent.mkdir(exist_ok=True)
-        with path.open("wb") as target:
-            shutil.copyfileobj(file, target, CHUNK)
-        return Blob(name, like.size, like.etag)
+        return self.write(iter(lambda: file.read(CHUNK), b""), lambda: like.etag)
 
     # Multipart uploads
 
@@ -240,9 +247,12 @@ class Store:
 
     def end_upload(self, upload: Upload) -> None:
         """Forget an upload and its parts."""
-        with self._transaction():
-            gone = self._forget_upload(upload.id)
-        self._unlink(gone)
+
+        def forget() -> list[str]:
+            with self._transaction():
+                return self._forget_upload(upload.id)
+
+        self._freeing(forget)
 
     # Within
 
@@ -260,10 +270,23 @@ class Store:
             self._db.execute("begin immediate")
             try:
                 yield
+                self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                if self._db.in_transaction:  # SQLite ends some by itself, on a full disk for one
+                    self._db.execute("rollback")
                 raise
-            self._db.execute("commit")
+
+    def _freeing(self, forget: Callable[[], list[str]]) -> None:
+        """Take something out of the index, on a full disk too, then delete the files that `forget` returns."""
+
+        def work() -> None:
+            self._unlink(forget())
+
+        self._disk.freeing(work, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        with self._lock:
+            checkpoint(self._db)
 
     def _need_bucket(self, bucket: str) -> None:
         if not self.has_bucket(bucket):

@@ -1,0 +1,42 @@
+"""Standard output and error that do not fail when the log they go to has no room."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+from sandbox.disk import is_full
+
+
+class Steady(io.TextIOBase):
+    """A text stream onto a descriptor. What cannot be written is counted, and reported as soon as there is room."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._lost = descriptor, 0
+
+    def write(self, text: str) -> int:
+        """Write at once, without a buffer that would keep text for later; on a full disk the text is lost."""
+        lost = (
+            f"sandbox: {self._lost} writes to this log were lost: its disk was full\n" if self._lost else ""
+        )
+        data = (lost + text).encode("utf-8", "backslashreplace")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as problem:
+            if not is_full(problem):
+                raise
+            self._lost += 1
+        else:
+            self._lost = 0
+        return len(text)
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+
+def keep_output_steady() -> None:
+    """Let this process go on when its log cannot be written."""
+    sys.stdout, sys.stderr = Steady(1), Steady(2)
