@@ -3,11 +3,13 @@
 CoreError                      what happened, why, what to do now
 ├── InputError                 what a person gave us cannot be used
 │   ├── SettingsError          an environment variable or option
+│   │   └── JournalError       the journal of changes cannot be read or written
 │   ├── ImageError             a photograph or mask
 │   └── ArtifactError          a model.tar.gz
 ├── DecodeError                bytes are not what they should be, such as an endpoint's answer
 └── AwsError                   AWS, or the sandbox, refused or failed
     ├── UnreachableError       nothing answers at the address
+    │   └── NoReplyError       the connection was closed before the reply: the call may have been made
     ├── TimedOutError          something answers, but not in time
     ├── CutOffError            the answer stopped before its end
     ├── CredentialsError       none, wrong or expired
@@ -34,6 +36,9 @@ class CoreError(Exception):
     todo: what the person can do now; may be empty.
     """
 
+    unclear = False
+    """Whether the change that was asked for may have been made all the same: its reply was lost."""
+
     def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
         super().__init__(what)
         self.what, self.why, self.todo = what, why, todo
@@ -48,6 +53,10 @@ class InputError(CoreError):
 
 class SettingsError(InputError):
     """An environment variable or option has no usable value."""
+
+
+class JournalError(SettingsError):
+    """The journal of changes cannot be read or written, such as on a full disk."""
 
 
 class ImageError(InputError):
@@ -77,17 +86,29 @@ class AwsError(CoreError):
 
     code:       the service's error code, such as `ThrottlingException`; empty where none came.
     request_id: what AWS support asks for; empty where none came.
+    http_status: of the reply; 0 where none came.
     """
 
     def __init__(
-        self, what: str, *, why: str = "", todo: str = "", code: str = "", request_id: str = ""
+        self,
+        what: str,
+        *,
+        why: str = "",
+        todo: str = "",
+        code: str = "",
+        request_id: str = "",
+        http_status: int = 0,
     ) -> None:
         super().__init__(what, why=why, todo=todo)
-        self.code, self.request_id = code, request_id
+        self.code, self.request_id, self.http_status = code, request_id, http_status
 
 
 class UnreachableError(AwsError):
     """Nothing answers at the address."""
+
+
+class NoReplyError(UnreachableError):
+    """The connection was closed before the reply, so the call may have been carried out."""
 
 
 class TimedOutError(AwsError):

@@ -23,6 +23,7 @@ from core.errors import (
     DeniedError,
     InputError,
     ModelError,
+    NoReplyError,
     NotFoundError,
     NotReadyError,
     SettingsError,
@@ -75,7 +76,7 @@ UNREACHABLE = Rule(
     "The dashboard starts the sandbox again by itself in a few seconds; `make sandbox` starts it alone.",
 )
 CLOSED = Rule(
-    UnreachableError,
+    NoReplyError,
     "{place} closed the connection without an answer",
     "Try again in a moment.",
     UNREACHABLE.sandbox,
@@ -281,7 +282,7 @@ def translate(error: Exception, doing: str, place: Place, todos: Todos | None = 
     return _made(rule, doing, place, todos or {}, why=_sentence(str(error)))
 
 
-def required(answer: Mapping[str, Any], key: str, doing: str) -> Any:
+def required(answer: Mapping[str, Any], key: str, doing: str, *, todo: str = "Try again.") -> Any:
     """`answer[key]`, for what a success must hold. Raises UnexpectedAnswerError.
 
     botocore makes `{}` of a JSON body that is empty or cut, without a word.
@@ -290,7 +291,7 @@ def required(answer: Mapping[str, Any], key: str, doing: str) -> Any:
         raise UnexpectedAnswerError(
             f"Could not {doing}: the answer holds no {key}.",
             why="The answer was empty, or was cut on its way.",
-            todo="Try again.",
+            todo=todo,
             request_id=str(answer.get("ResponseMetadata", {}).get("RequestId", "")),
         )
     return answer[key]
@@ -315,6 +316,7 @@ def _from_service(error: botocore.ClientError, doing: str, place: Place, todos: 
         action=named[1] if named else str(error.operation_name),
         code=code or str(status),
         request_id=_request_id(error),
+        http_status=status,
     )
 
 
@@ -350,11 +352,12 @@ def _made(
     action: str = "",
     code: str = "",
     request_id: str = "",
+    http_status: int = 0,
 ) -> CoreError:
     what = f"Could not {doing}: {rule.problem.format(place=place.name, action=action, code=code)}."
     todo = todos.get(rule.error) or (place.sandbox and rule.sandbox) or rule.todo
     if issubclass(rule.error, AwsError):
-        return rule.error(what, why=why, todo=todo, code=code, request_id=request_id)
+        return rule.error(what, why=why, todo=todo, code=code, request_id=request_id, http_status=http_status)
     return rule.error(what, why=why, todo=todo)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.aws.connection import Clients
@@ -11,8 +13,10 @@ from core.endpoints import not_ready
 from core.errors import (
     AwsError,
     CutOffError,
+    NoReplyError,
     NotFoundError,
     NotReadyError,
+    ThrottledError,
     TimedOutError,
     TooLargeError,
     UnexpectedAnswerError,
@@ -25,8 +29,13 @@ MAX_REQUEST = 6_291_456
 TODOS: Todos = {
     TimedOutError: "AWS gives a model 60 seconds. Send a smaller picture, or use an endpoint on a faster machine. "
     "It was not tried again by itself: each try runs the model, and is billed.",
-    CutOffError: "Try again. The model has run, so a second try is billed as well.",
+    CutOffError: "The model has run, so this call may be billed, and each further call is billed again.",
 }
+
+MAY_HAVE_RUN = (
+    "The model may have run, so this call may be billed. Segdeck did not repeat it: each call is billed."
+)
+"""What to say where the reply was lost, or cannot be read."""
 
 
 def invoker(clients: Clients, endpoint: str) -> Invoke:
@@ -48,18 +57,33 @@ def invoker(clients: Clients, endpoint: str) -> Invoke:
 def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> Answer:
     """Raises AwsError. The stream checks its declared length itself, and is read whole in one piece."""
     doing = f"ask the endpoint {endpoint}"
-    with clients.calling(doing, todos=TODOS):
+    with _billing_told(), clients.calling(doing, todos=TODOS):
         started = time.perf_counter()
         answer = clients.runtime.invoke_endpoint(
             EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
         )
         found: bytes = required(answer, "Body", doing).read()
         seconds = time.perf_counter() - started
-    if not found:
-        raise UnexpectedAnswerError(
-            f"Could not {doing}: its answer is empty.", todo="Try again, and look into the container's log."
-        )
+        if not found:
+            raise UnexpectedAnswerError(
+                f"Could not {doing}: its answer is empty.",
+                todo=f"Look into the container's log. {MAY_HAVE_RUN}",
+            )
     return Answer(found, answer.get("ContentType", ""), seconds)
+
+
+@contextmanager
+def _billing_told() -> Iterator[None]:
+    """Say of every failure after which the model may have run that this call may be billed."""
+    try:
+        yield
+    except AwsError as error:
+        lost = isinstance(error, CutOffError | NoReplyError | TimedOutError | UnexpectedAnswerError)
+        failed = error.http_status >= 500 and not isinstance(error, ThrottledError)
+        error.unclear = lost or failed
+        if error.unclear and "billed" not in error.todo:
+            error.todo = MAY_HAVE_RUN
+        raise
 
 
 def _check_size(body: bytes) -> None:

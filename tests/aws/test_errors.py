@@ -30,10 +30,10 @@ def client_error(code: str, message: str = "", status: int = 400, **more: Any) -
     [
         (botocore.EndpointConnectionError(**URL), errors.UnreachableError),
         (botocore.ConnectTimeoutError(**URL), errors.UnreachableError),
-        (botocore.ConnectionClosedError(**URL), errors.UnreachableError),
+        (botocore.ConnectionClosedError(**URL), errors.NoReplyError),
         (botocore.SSLError(**URL, error="certificate verify failed"), errors.UnreachableError),
         (botocore.ProxyConnectionError(proxy_url="http://proxy"), errors.UnreachableError),
-        (botocore.HTTPClientError(error="odd"), errors.UnreachableError),
+        (botocore.HTTPClientError(error="odd"), errors.NoReplyError),
         (botocore.ReadTimeoutError(**URL), errors.TimedOutError),
         (botocore.ResponseStreamingError(error="cut"), errors.CutOffError),
         (botocore.IncompleteReadError(actual_bytes=1, expected_bytes=2), errors.CutOffError),

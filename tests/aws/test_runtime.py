@@ -81,6 +81,40 @@ def test_a_connection_that_ends_without_an_answer_is_not_tried_again(canned_serv
     assert len(canned_server.asked) == 1
 
 
+@pytest.mark.parametrize("reply", ["reset", "close", "cut", "silence", "empty", "500", "502 of a proxy"])
+def test_a_lost_reply_says_that_the_model_may_have_billed(canned_server: Any, reply: str) -> None:
+    """Whatever becomes of the reply once the model was asked, the error says that the call may be billed."""
+    replies = {
+        "reset": canned_server.hangs_up("reset"),
+        "close": canned_server.hangs_up("close"),
+        "cut": canned_server.mask(b"x" * 1000, length=2000),
+        "silence": canned_server.silence(),
+        "empty": canned_server.mask(b""),
+        "500": canned_server.error(500, "InternalFailure", "Sorry"),
+        "502 of a proxy": canned_server.raw(502, b"<html>Bad gateway</html>"),
+    }
+    canned_server.says(replies[reply])
+    with pytest.raises(errors.AwsError) as caught:
+        ask(canned_server.clients(invoke_seconds=0.3))
+    assert "billed" in caught.value.todo
+    assert caught.value.unclear
+    assert len(canned_server.asked) == 1
+
+
+def test_a_refused_call_is_not_said_to_be_billed(canned_server: Any) -> None:
+    """A call that was refused, or that reached nobody, has not run the model, and no bill is spoken of."""
+    canned_server.says(canned_server.error(403, "AccessDeniedException", "no"))
+    with pytest.raises(errors.DeniedError) as caught:
+        ask(canned_server.clients())
+    assert "billed" not in str(caught.value)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(errors.UnreachableError) as unreached:
+            ask(Clients(Connection("us-east-1", url, None, "AKIDEXAMPLE", "secret")))
+    assert "billed" not in str(unreached.value)
+
+
 def test_a_cut_answer_is_noticed(canned_server: Any) -> None:
     """An answer that is shorter than it claims is an error, not a smaller answer."""
     canned_server.says(canned_server.mask(b"x" * 1000, length=2000))
