@@ -224,9 +224,9 @@ def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
     check_place(clients, entry)
     plan = clean_up(entry.plan, entry.states)
     if agreed(plan, yes=yes, dry_run=False, as_json=False):
-        carry_out(clients, plan, journal=journal())
-        journal().cleaned_up(entry)
-        say(f"{entry.plan.verb} {entry.plan.target}: what it had made is gone.")
+        outcome = carry_out(clients, plan, journal=journal(), cleans=entry)
+        rest = " but for what is named above" if outcome.kept else ""
+        say(f"{entry.plan.verb} {entry.plan.target}: what it had created is removed{rest}.")
 
 
 # What to scale.

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
-AFTER = {"recovered": " (the reply was lost; a second look shows that it is done)", "already": " (was there)"}
+AFTER = {
+    "recovered": " (the reply was lost; a second look shows that it is done)",
+    "already": " (was there)",
+    "kept": " (not done: something else uses it)",
+}
 """What to add to a step that was done otherwise than by a call and its answer."""
 
 
@@ -57,13 +61,19 @@ def _confirm() -> None:
 
 
 def carry_out(
-    clients: Clients, plan: Plan, *, journal: Journal | None = None, cut: Entry | None = None
+    clients: Clients,
+    plan: Plan,
+    *,
+    journal: Journal | None = None,
+    cut: Entry | None = None,
+    cleans: Entry | None = None,
 ) -> Outcome:
-    """Do it, and say each step of several. Raises AwsError.
+    """Do it, and say each step of several. Raises AwsError, InputError, JournalError.
 
-    cut: the plan was begun before; what is left of it is done.
+    cut:    the plan was begun before; what is left of it is done.
+    cleans: the interrupted change that this plan cleans up after.
     """
-    from core.aws.execute import execute, resume
+    from core.aws.execute import clean_up_interrupted, execute, resume
 
     def on_step(number: int, step: ApiCall, said: StepState) -> None:
         if said == "start":
@@ -75,12 +85,17 @@ def carry_out(
     try:
         if cut is not None and journal is not None:
             outcome = resume(clients, journal, cut, on_step=tell)
+        elif cleans is not None and journal is not None:
+            outcome = clean_up_interrupted(clients, journal, cleans, plan, on_step=tell)
         else:
             outcome = execute(clients, plan, on_step=tell, journal=journal)
     except (CoreError, KeyboardInterrupt):
-        if journal is not None and any(entry.plan == plan for entry in journal.unfinished()):
+        begun = plan if cleans is None else cleans.plan
+        if journal is not None and any(entry.plan == begun for entry in journal.unfinished()):
             say("Some of it is done. To finish it or to clean up: python cli.py endpoints unfinished")
         raise
+    for sentence in outcome.kept:
+        say(sentence)
     if outcome.recovered:
         say("AWS's reply was lost on its way, but a second look shows that it was done.")
     return outcome

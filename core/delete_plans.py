@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from core.endpoint_detail import EndpointDetail, Users
 from core.endpoint_steps import stop_autoscaling
@@ -12,6 +13,13 @@ from core.plans import ApiCall, Plan, StepState
 
 MADE: tuple[StepState | None, ...] = ("start", "waiting", "done", "recovered")
 """States of a step that has made something, or may have."""
+
+CREATED_BY = {
+    "DescribeEndpoint": ("CreateEndpoint", "EndpointName"),
+    "DeleteEndpointConfig": ("CreateEndpointConfig", "EndpointConfigName"),
+    "DeleteModel": ("CreateModel", "ModelName"),
+}
+"""A removal -> the step that created the thing, and the parameter that names it."""
 
 
 def plan_delete(details: Sequence[EndpointDetail], users: Users) -> Plan:
@@ -32,7 +40,11 @@ def plan_delete(details: Sequence[EndpointDetail], users: Users) -> Plan:
         ", ".join(names),
         (
             *(stop_autoscaling(detail.name, row.variant) for detail in details for row in detail.scaling),
-            *(_delete_endpoint(detail.name) for detail in details if detail.endpoint.status != "Deleting"),
+            *(
+                _delete_endpoint(detail.name, {"CreationTime": detail.endpoint.created_at.isoformat()})
+                for detail in details
+                if detail.endpoint.status != "Deleting"
+            ),
             *map(_until_gone, names),
             *map(_delete_config, leaving),
             *map(_delete_model, going),
@@ -77,12 +89,32 @@ def _removals(made: Iterable[ApiCall]) -> Iterator[ApiCall]:
             name = step.params["EndpointName"]
             what = f"Wait until AWS is no longer at work on the endpoint {name}."
             yield ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": name}, what, "endpoint_settled")
-            yield _delete_endpoint(name)
+            yield _delete_endpoint(name, _same(step, "EndpointConfigName"))
             yield _until_gone(name)
         elif step.operation == "CreateEndpointConfig":
-            yield _delete_config(step.params["EndpointConfigName"])
+            yield _delete_config(step.params["EndpointConfigName"], _same(step, "ProductionVariants"))
         elif step.operation == "CreateModel":
-            yield _delete_model(step.params["ModelName"])
+            same = _same(step, "PrimaryContainer", "ExecutionRoleArn")
+            yield _delete_model(step.params["ModelName"], same)
+
+
+def _same(step: ApiCall, *keys: str) -> dict[str, Any]:
+    """Return what shows that a thing is the one that this step created."""
+    return {key: step.params[key] for key in keys}
+
+
+def undone_step(plan: Plan, removal: ApiCall) -> int | None:
+    """Return the number of the step of an interrupted plan whose work a step of its `clean_up` removes, else None.
+
+    An endpoint is removed once it is gone, which is the end of the wait for that.
+    """
+    if removal.then == "endpoint_settled" or removal.operation == "DeleteEndpoint":
+        return None
+    operation, key = CREATED_BY[removal.operation]
+    for number, step in enumerate(plan.steps):
+        if step.operation == operation and step.params[key] == removal.params[key]:
+            return number
+    return None
 
 
 def _deletable(detail: EndpointDetail) -> None:
@@ -144,8 +176,9 @@ def _used(kind: str, names: Iterable[str], users: Mapping[str, tuple[str, ...]])
             yield f"The {kind} {name} stays: it is used by {' and '.join(users[name])} too."
 
 
-def _delete_endpoint(name: str) -> ApiCall:
-    return ApiCall("sagemaker", "DeleteEndpoint", {"EndpointName": name}, f"Delete the endpoint {name}.")
+def _delete_endpoint(name: str, only_if: Mapping[str, Any]) -> ApiCall:
+    what = f"Delete the endpoint {name}."
+    return ApiCall("sagemaker", "DeleteEndpoint", {"EndpointName": name}, what, only_if=only_if)
 
 
 def _until_gone(name: str) -> ApiCall:
@@ -153,12 +186,12 @@ def _until_gone(name: str) -> ApiCall:
     return ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": name}, what, "endpoint_deleted")
 
 
-def _delete_config(name: str) -> ApiCall:
+def _delete_config(name: str, only_if: Mapping[str, Any] | None = None) -> ApiCall:
     what = f"Delete the endpoint configuration {name}."
-    return ApiCall("sagemaker", "DeleteEndpointConfig", {"EndpointConfigName": name}, what)
+    params = {"EndpointConfigName": name}
+    return ApiCall("sagemaker", "DeleteEndpointConfig", params, what, only_if=only_if or {})
 
 
-def _delete_model(name: str) -> ApiCall:
-    return ApiCall(
-        "sagemaker", "DeleteModel", {"ModelName": name}, f"Delete the model {name}; its artifact stays."
-    )
+def _delete_model(name: str, only_if: Mapping[str, Any] | None = None) -> ApiCall:
+    what = f"Delete the model {name}; its artifact stays."
+    return ApiCall("sagemaker", "DeleteModel", {"ModelName": name}, what, only_if=only_if or {})

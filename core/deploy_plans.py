@@ -238,7 +238,13 @@ def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiC
         *new_model(spec),
         new_config(config),
         *(stop_autoscaling(detail.name, name) for name in _no_longer_scaled(detail, spec)),
-        ApiCall("sagemaker", "UpdateEndpoint", params, what),
+        ApiCall(
+            "sagemaker",
+            "UpdateEndpoint",
+            params,
+            what,
+            only_if={"EndpointConfigName": detail.endpoint.config},
+        ),
     )
 
 

@@ -7,8 +7,10 @@ a plan under way elsewhere is never taken for a cut one, and no two processes ca
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,15 +20,21 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from uuid import uuid4
 
-from core.errors import InputError, SettingsError
+from core.errors import InputError, JournalError
 from core.locks import locked
 from core.plans import Plan, StepState
 
 MAX_ENTRIES = 500
 """How many of the newest plans are looked at."""
 
-INSTANT = 0.01
-"""Seconds between two looks at a lock."""
+INSTANT, LOCK_TRIES = 0.01, 500
+"""Seconds between two tries to lock a file, and how many: who only reads holds it for an instant."""
+
+LINE_BYTES, LINES_PER_STEP, MORE_LINES = 256, 3, 4
+"""What a change needs at most, but for the plan itself: bytes per line, lines per step, lines around the steps."""
+
+NO_ROOM = {code for name in ("ENOSPC", "EDQUOT", "EFBIG") if (code := getattr(errno, name, None)) is not None}
+"""Of a write: the disk is full, or a quota or the limit of a file's size is reached."""
 
 Outcome = Literal["under way", "cut", "done", "failed", "cleaned up", "left"]
 """Of a plan: somebody is at it; its process died; carried out; a step failed; undone since; left as it is."""
@@ -63,23 +71,67 @@ class Entry:
 
 
 class Record:
-    """A plan's file, while the plan is carried out."""
+    """A plan's file, while the plan is carried out. Each method raises JournalError where it cannot be written.
 
-    def __init__(self, file: int, clock: Callable[[], datetime]) -> None:
-        self._file, self._clock = file, clock
+    entry: the plan as it was when its file was locked; None for a new one.
+    """
 
-    def step(self, number: int, state: StepState | None) -> None:
-        """What becomes of a step; None: it was refused."""
-        self.add("step", number=number, state=state)
+    def __init__(self, file: int, folder: Path, clock: Callable[[], datetime], plan: Plan) -> None:
+        self._file, self._folder, self._clock = file, folder, clock
+        self._needed = LINE_BYTES * (LINES_PER_STEP * len(plan.steps) + MORE_LINES)
+        self._torn = False
+        self.entry: Entry | None = None
+
+    def step(self, number: int, state: StepState | None, note: str = "") -> None:
+        """Write what became of a step; None: it was refused, or what it had made was removed."""
+        self.add("step", number=number, state=state, **({"note": note} if note else {}))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
         self.add("end", outcome=outcome, error=error)
 
     def add(self, event: str, **values: Any) -> None:
-        """One line, on the disk before this returns."""
-        line = json.dumps({"event": event, "at": self._clock().isoformat(), **values}, ensure_ascii=False)
-        os.write(self._file, f"{line}\n".encode())
-        os.fsync(self._file)
+        """Write one line, on the disk before this returns; where it does not fit, nothing of it stays."""
+        text = json.dumps({"event": event, "at": self._clock().isoformat(), **values}, ensure_ascii=False)
+        line = f"{text}\n".encode()
+        try:
+            self._check_room(len(line))
+            self._append(line)
+        except OSError as error:
+            raise _unwritable(self._folder, error, max(self._needed, len(line))) from error
+
+    def new_line(self) -> None:
+        """End the line that a process may have left half written when it died."""
+        try:
+            os.write(self._file, b"\n")
+        except OSError as error:
+            raise _unwritable(self._folder, error, self._needed) from error
+
+    def start(self, event: str, **values: Any) -> None:
+        """Write the first line, where there is room for the whole change."""
+        self._needed += len(json.dumps(values))
+        try:
+            self._check_room(self._needed)
+        except OSError as error:
+            raise _unwritable(self._folder, error, self._needed) from error
+        self.add(event, **values)
+
+    def _check_room(self, size: int) -> None:
+        """Raises OSError: some file systems notice only at the fsync, or at the end, that there is no room."""
+        if shutil.disk_usage(self._folder).free < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _append(self, line: bytes) -> None:
+        size = os.fstat(self._file).st_size
+        line = b"\n" + line if self._torn else line
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            os.fsync(self._file)
+        except OSError:
+            self._torn = not _cut_back(self._file, size)
+            raise
+        self._torn = False
 
 
 class Journal:
@@ -90,42 +142,52 @@ class Journal:
 
     @contextmanager
     def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[Record]:
-        """Write a plan down, and hold its file while it is carried out. Raises SettingsError."""
-        name = f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
+        """Write a plan down, and hold its file while it is carried out. Raises JournalError: nothing is begun."""
+        path = self.folder / f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.folder / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unusable("written", self.folder, error) from error
-        with _held(file):
-            record = Record(file, self._clock)
-            record.add("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
+            raise _unwritable(self.folder, error, len(json.dumps(plan.to_dict()))) from error
+        with _held(file) as ours:
+            if not ours:
+                raise _unlockable(self.folder)
+            record = Record(file, self.folder, self._clock, plan)
+            try:
+                record.start("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
+            except JournalError:
+                path.unlink()
+                raise
             yield record
 
     @contextmanager
     def again(self, entry: Entry) -> Iterator[Record]:
-        """Hold the file of an unfinished plan. Raises InputError where somebody is at it, or was in the meantime."""
+        """Hold the file of an unfinished plan; the record's `entry` is the plan as it is then.
+
+        Raises InputError where somebody is at it, or was in the meantime, and JournalError.
+        """
         path = self.folder / entry.id
         try:
             file = os.open(path, os.O_WRONLY | os.O_APPEND)
         except OSError as error:
-            raise _unusable("written", self.folder, error) from error
+            raise _unwritable(self.folder, error, LINE_BYTES) from error
         if _is_held(path):
             os.close(file)
             raise _not_ours(entry)
-        with _held(file):
-            now = _read(path, looked=True)
+        with _held(file) as ours:
+            now = _read(path, looked=True) if ours else None
             if now is None or not now.unfinished:
                 raise _not_ours(entry)
-            os.write(file, b"\n")  # a process that died may have left half a line
-            record = Record(file, self._clock)
-            record.add("again", who=self._who)
+            record = Record(file, self.folder, self._clock, now.plan)
+            record.entry = now
+            record.new_line()
+            record.start("again", who=self._who)
             yield record
 
     def entries(self) -> tuple[Entry, ...]:
         """The newest plans, the last one first; a file that cannot be read is left out.
 
-        Raises SettingsError where the folder is there and may not be looked at: a cut plan would go unseen.
+        Raises JournalError where the folder is there and may not be looked at: a cut plan would go unseen.
         """
         try:
             names = os.listdir(self.folder)
@@ -138,7 +200,7 @@ class Journal:
         return tuple(entry for path in paths if (entry := _read(path)) is not None)
 
     def unfinished(self) -> tuple[Entry, ...]:
-        """Those to finish, to clean up, or to leave. Raises SettingsError as `entries`."""
+        """Those to finish, to clean up, or to leave. Raises JournalError as `entries`."""
         return tuple(entry for entry in self.entries() if entry.unfinished)
 
     def leave(self, entry: Entry) -> None:
@@ -146,19 +208,25 @@ class Journal:
         with self.again(entry) as record:
             record.end("left")
 
-    def cleaned_up(self, entry: Entry) -> None:
-        """No longer offer it: what it made is gone (the plan of `clean_up` was carried out)."""
-        with self.again(entry) as record:
-            record.end("cleaned up")
+
+def _cut_back(file: int, size: int) -> bool:
+    """Take half a line back; whether that succeeded, else the next line begins with a line break."""
+    try:
+        os.ftruncate(file, size)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
-def _held(file: int) -> Iterator[None]:
-    """Who only looks holds it for an instant, so we wait."""
+def _held(file: int) -> Iterator[bool]:
+    """Lock a file; whether that succeeded: who only reads holds it for an instant, so we wait a little."""
     try:
-        while not locked(file):
+        tries = 1
+        while not (ours := locked(file)) and tries < LOCK_TRIES:
             time.sleep(INSTANT)
-        yield
+            tries += 1
+        yield ours
     finally:
         os.close(file)  # which gives the lock away
 
@@ -226,9 +294,44 @@ def _not_ours(entry: Entry) -> InputError:
     )
 
 
-def _unusable(how: str, folder: Path, error: OSError) -> SettingsError:
+def _unwritable(folder: Path, error: OSError, needed: int) -> JournalError:
+    """needed: bytes that the change may still write."""
+    if error.errno not in NO_ROOM:
+        return _unusable("written", folder, error)
+    free = _free(folder)
+    there = "" if free is None else f", and {free // 1000:,} kB are free"
+    return JournalError(
+        f"There is no room for the journal of changes in {folder}.",
+        why=f"{error.strerror}: about {_size(needed)} are needed{there}.",
+        todo=NO_ROOM_TODO,
+    )
+
+
+NO_ROOM_TODO = "Free some space there, then try again."
+
+
+def _free(folder: Path) -> int | None:
+    """Bytes; None where the folder, or its nearest parent that exists, does not tell."""
+    existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
+    return None if existing is None else shutil.disk_usage(existing).free
+
+
+def _size(count: int) -> str:
+    """Such as "12 kB": rounded up, so that nothing which is needed is left out."""
+    return f"{-(-count // 1000):,} kB"
+
+
+def _unlockable(folder: Path) -> JournalError:
+    return JournalError(
+        f"The journal of changes cannot be locked in {folder}.",
+        why=f"A new file stayed locked for {LOCK_TRIES * INSTANT:.0f} s; some network file systems have no locks.",
+        todo="Set SEGDECK_STATE_DIR to a folder on a local disk.",
+    )
+
+
+def _unusable(how: str, folder: Path, error: OSError) -> JournalError:
     """how: "read" or "written"."""
-    return SettingsError(
+    return JournalError(
         f"The journal of changes cannot be {how} in {folder}.",
         why=f"{error.strerror}.",
         todo=f"Set SEGDECK_STATE_DIR to a folder that can be {how}.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core.cost import Estimate, PriceTable, estimate
@@ -30,8 +30,9 @@ Verb = Literal[
     "clean up",
 ]
 
-StepState = Literal["start", "waiting", "done", "recovered", "already"]
-"""Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan."""
+StepState = Literal["start", "waiting", "done", "recovered", "already", "kept"]
+"""Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan; a
+deletion that was left out, since something else uses the thing."""
 
 Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
 """What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
@@ -49,6 +50,8 @@ class ApiCall:
     params:    as AWS takes them; only text, numbers, truth values, lists and mappings.
     what:      what it does, in words.
     then:      what to wait for after it.
+    only_if:   what DescribeX must show of the thing for the call to be made, so that a plan from an old state does
+               not change something else that now has the name; times as ISO 8601 text in UTC. Empty: anything.
     """
 
     service: str
@@ -56,6 +59,7 @@ class ApiCall:
     params: Mapping[str, Any]
     what: str
     then: Wait = ""
+    only_if: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.what}\n{self.service}:{self.operation} {json.dumps(self.params, indent=2, ensure_ascii=False)}"
@@ -100,6 +104,7 @@ class Plan:
                     "params": step.params,
                     "what": step.what,
                     "then": step.then,
+                    **({"only_if": step.only_if} if step.only_if else {}),
                 }
                 for step in self.steps
             ],

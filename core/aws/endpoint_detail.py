@@ -94,8 +94,8 @@ def users(
     """
     try:
         fleet = all_endpoints(clients)
-        names = _listed(clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
-        models = _listed(clients, "models", "Models", "ModelName")
+        names = listed_names(clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
+        models = listed_names(clients, "models", "Models", "ModelName")
     except DeniedError as error:
         return Users(blind=str(error))
     if not fleet.complete or fleet.notes or names is None or models is None:
@@ -151,7 +151,7 @@ def _users(
     )
 
 
-def _listed(clients: Clients, what: str, key: str, member: str) -> list[str] | None:
+def listed_names(clients: Clients, what: str, key: str, member: str) -> list[str] | None:
     """The names of all configurations or models of the account; None where there are too many."""
     names: list[str] = []
     query: dict[str, Any] = {"MaxResults": PAGE}

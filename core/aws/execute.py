@@ -6,33 +6,44 @@ never starts a second job, and "the name is taken" after a lost reply is success
 
 With a journal, a plan is on the disk before its first step, and each step before its call. After a kill the same plan
 is carried out again: each step looks first, and what is done is not done again.
+
+A plan was made from what was there then. So each step that could hit something else by now looks right before its
+call: whether the thing is still the one that was meant (`ApiCall.only_if`), and whether something uses what is to be
+deleted (`core.aws.in_use`). Finishing an interrupted change and cleaning up after it hold the lock of its file, and
+decide what to do once they have it.
 """
 
 from __future__ import annotations
 
+import copy
+import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from botocore import xform_name
 
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.identity import whoami
-from core.aws.operations import OPERATIONS, Operation, endpoint_now
+from core.aws.in_use import UseCheck
+from core.aws.operations import OPERATIONS, Operation, endpoint_now, holds
 from core.aws.upload import OnProgress, upload
 from core.datasets.transfer import UploadOrder
+from core.endpoint_plans import clean_up, undone_step
 from core.endpoints import CHANGING, FAILED, in_words
 from core.errors import (
     AwsError,
     CoreError,
     CutOffError,
+    DeniedError,
     InputError,
+    JournalError,
     NotFoundError,
     TakenError,
     ThrottledError,
@@ -51,17 +62,31 @@ WAIT_SECONDS = 1800.0
 WAIT_PAUSE, SANDBOX_PAUSE = 5.0, 0.2
 """Seconds between two looks at it."""
 
-AMBIGUOUS = (CutOffError, TimedOutError, UnexpectedAnswerError, UnreachableError)
-"""After these nobody knows whether the call was done; nor after an error of the service's own, of status 5xx."""
+BLIND_LOOKS = 10
+"""Failed looks in a row after which waiting ends."""
 
-TROUBLE = ("InternalFailure", "InternalServerError", "ServiceUnavailable", "500", "502", "503", "504")
+AMBIGUOUS = (CutOffError, TimedOutError, UnexpectedAnswerError, UnreachableError)
+"""After these it is unknown whether the call was carried out."""
+
+REQUEST_TIMEOUT = 408
+"""So it is after this status, which a proxy may give, and after all from 500 on."""
 
 UNCLEAR = (
     "It may have been done all the same. Look at the list first; the same name never starts a second one."
 )
 
+LISTED = (
+    "Free some space there. Then finish this change, or clean up: it is listed as unfinished on the endpoints page "
+    "and by `python cli.py endpoints unfinished`."
+)
+
+log = logging.getLogger("segdeck")
+
 UPLOAD = ("s3", "PutObjects")
 """The one step of many calls. Each can be made again without harm, so it needs no look of ours."""
+
+ThingState = Literal["done", "other", "absent"]
+"""Of what a step changes: as the step makes it; otherwise, such as somebody else's of the same name; not there."""
 
 State = StepState
 OnStep = Callable[[int, ApiCall, State], None]
@@ -75,15 +100,19 @@ class Done:
     answer:    AWS's; empty where its reply was lost, or there was no call.
     recovered: whether the reply was lost, and a second look found the step done.
     already:   whether it was done before the plan came to it.
+    kept:      why the thing was not deleted, such as "It is used by ..."; empty for any other step.
     """
 
     step: ApiCall
     answer: Mapping[str, Any] = field(default_factory=dict)
     recovered: bool = False
     already: bool = False
+    kept: str = ""
 
     @property
     def state(self) -> State:
+        if self.kept:
+            return "kept"
         return "already" if self.already else "recovered" if self.recovered else "done"
 
 
@@ -99,26 +128,79 @@ class Outcome:
         """Whether the reply to any step was lost on its way."""
         return any(done.recovered for done in self.done)
 
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Sentences on each deletion that was left out."""
+        return tuple(f"Skipped: {done.step.what} {done.kept}" for done in self.done if done.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningRecord:
+    """Keeps the clean-up of an interrupted change in the file of that change, under the lock of that file.
+
+    A step whose work is removed counts as not begun again, so that a clean-up that is interrupted itself can be
+    repeated, or the change be finished instead.
+    """
+
+    record: Record
+    change: Plan
+    cleaning: Plan
+
+    def step(self, number: int, state: StepState | None, note: str = "") -> None:
+        """Write what became of a step of the clean-up, and with it of the step that it undoes."""
+        more = {"note": note} if note else {}
+        self.record.add("clean-up step", what=self.cleaning.steps[number].what, state=state, **more)
+        undone = undone_step(self.change, self.cleaning.steps[number])
+        if undone is not None and state in ("done", "recovered", "already"):
+            self.record.step(undone, None)
+
+    def end(self, outcome: Literal["done", "failed"], error: str = "") -> None:
+        """Write how the clean-up ended."""
+        self.record.end("cleaned up" if outcome == "done" else outcome, error)
+
 
 @dataclass(frozen=True, slots=True)
 class Teller:
     """Who is told of the steps: somebody who watches, and the journal."""
 
     on_step: OnStep | None
-    record: Record | None
+    record: Record | CleaningRecord | None
     on_progress: OnProgress | None = None
 
     def show(self, number: int, step: ApiCall, state: State) -> None:
         if self.on_step is not None:
             self.on_step(number, step, state)
 
-    def write(self, number: int, state: State | None) -> None:
+    def write(self, number: int, state: State | None, note: str = "") -> None:
+        """Raises JournalError."""
         if self.record is not None:
-            self.record.step(number, state)
+            self.record.step(number, state, note)
 
     def end(self, error: CoreError | None = None) -> None:
+        """Raises JournalError."""
         if self.record is not None:
             self.record.end("failed" if error else "done", str(error or ""))
+
+    def refused(self, number: int, error: CoreError) -> None:
+        """Write that a step was begun and not carried out; where that cannot be written, the error says so."""
+        with _noted(error):
+            self.write(number, None)
+
+    def failed(self, error: CoreError) -> None:
+        """Write why a plan ended; where that cannot be written, the error says so."""
+        with _noted(error):
+            self.end(error)
+
+
+@contextmanager
+def _noted(error: CoreError) -> Iterator[None]:
+    """Add to an error that the journal could not be written either: the error itself matters more."""
+    try:
+        yield
+    except JournalError as unwritten:
+        note = f"{unwritten.what} {unwritten.why}"
+        if note not in error.why:
+            error.why = f"{error.why} {note}".strip()
 
 
 def journal_in(folder: Path, who: str = "") -> Journal:
@@ -160,6 +242,42 @@ def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep 
         return _run(clients, entry.plan, Teller(on_step, record), again=True)
 
 
+def clean_up_interrupted(
+    clients: Clients, journal: Journal, entry: Entry, shown: Plan, *, on_step: OnStep | None = None
+) -> Outcome:
+    """Remove what an interrupted change has created, under the lock of its file.
+
+    shown: the plan of `clean_up` that was agreed to. What to remove is decided once the lock is held: where that is
+           something else by now, nothing is removed.
+
+    Raises InputError where another process is at it or was, the change has gone on since, or it was begun in another
+    account; else as `execute`.
+    """
+    check_place(clients, entry)
+    with journal.again(entry) as record:
+        now = record.entry or entry
+        try:
+            cleaning = _still_agreed(now, shown)
+        except InputError:
+            record.end(now.outcome, now.error)  # as it was: nobody did anything
+            raise
+        return _run(
+            clients, cleaning, Teller(on_step, CleaningRecord(record, now.plan, cleaning)), again=False
+        )
+
+
+def _still_agreed(now: Entry, shown: Plan) -> Plan:
+    """Return the plan that cleans up. Raises InputError where it is not the one that was agreed to."""
+    cleaning = clean_up(now.plan, now.states)
+    if cleaning != shown:
+        raise InputError(
+            f"The change {now.plan.verb} {now.plan.target} has gone on since this plan was shown.",
+            why="What it has created by now is not what the plan would remove.",
+            todo="Nothing was removed. Look at the change again.",
+        )
+    return cleaning
+
+
 def _here(clients: Clients) -> tuple[str, str]:
     """As whom we change things, and where: a name means nothing in another account or region."""
     caller, connection = whoami(clients), clients.connection
@@ -193,36 +311,85 @@ def _known(plan: Plan) -> None:
 
 def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> Outcome:
     """An interrupt leaves the journal without an end, as a kill does."""
-    done = []
+    done: list[Done] = []
+    use = UseCheck(clients)
     for number, step in enumerate(plan.steps):
         teller.show(number, step, "start")
         try:
             done.append(
-                _wait(clients, number, step, teller)
-                if step.then
-                else _do(clients, number, step, teller, again)
+                _wait(clients, number, step, teller) if step.then else _do(use, number, step, teller, again)
             )
+            teller.write(number, done[-1].state, done[-1].kept)
+        except JournalError as error:
+            raise _stopped(error, plan, done) from error
         except CoreError as error:
-            if not step.then and not _unclear(error):
-                teller.write(number, None)
-            teller.end(error)
+            teller.failed(error)
             raise
-        teller.write(number, done[-1].state)
         teller.show(number, step, done[-1].state)
-    teller.end()
+    try:
+        teller.end()
+    except JournalError as error:
+        raise _stopped(error, plan, done) from error
     return Outcome(plan, tuple(done))
 
 
-def _do(clients: Clients, number: int, step: ApiCall, teller: Teller, again: bool) -> Done:
-    """Look where that is asked for, then call."""
+def _stopped(error: JournalError, plan: Plan, done: Sequence[Done]) -> JournalError:
+    """Say of a plan that stopped because its journal cannot be written what is in place, and what is not begun."""
+    in_place = " ".join(step.what for step in plan.steps[: len(done)]) or "nothing."
+    left = " ".join(step.what for step in plan.steps[len(done) :]) or "nothing."
+    changed = any(step.state in ("done", "recovered") for step in done)
+    return JournalError(
+        error.what,
+        why=f"{error.why} Carried out before that: {in_place} Not begun: {left}",
+        todo=LISTED if changed else error.todo,
+    )
+
+
+def _do(use: UseCheck, number: int, step: ApiCall, teller: Teller, again: bool) -> Done:
+    """Look where that is asked for, and before what would hit something else by now; then call."""
+    clients = use.clients
     if (step.service, step.operation) == UPLOAD:
         teller.write(number, "start")
-        return Done(step, _upload(clients, step, teller.on_progress))
+        try:
+            return Done(step, _upload(clients, step, teller.on_progress))
+        except CoreError as error:
+            if not _unclear(error):
+                teller.refused(number, error)
+            raise
     operation = OPERATIONS[step.service, step.operation]
-    if (again or operation.first) and _looks_done(clients, step):
+    if (again or operation.first) and _state_of(clients, step) == "done":
         return Done(step, already=True)
+    try:
+        _check_same(clients, step, operation)
+    except NotFoundError:
+        if not operation.deletes:
+            raise
+        return Done(step, already=True)
+    if kept := use.reason_to_keep(step):
+        return Done(step, kept=kept)
     teller.write(number, "start")
-    return _tried(clients, step, operation)
+    try:
+        return _tried(clients, step, operation)
+    except CoreError as error:
+        if not error.unclear:
+            teller.refused(number, error)
+        raise
+
+
+def _check_same(clients: Clients, step: ApiCall, operation: Operation) -> None:
+    """Raises InputError where the thing is not the one that the plan was made for, NotFoundError where it is gone."""
+    if not step.only_if or operation.read is None:
+        return
+    present = operation.read(clients, step.params)
+    for key, wanted in step.only_if.items():
+        value = present.get(key)
+        value = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+        if not holds(value, wanted):
+            raise InputError(
+                f"This step was not carried out, since things have changed since it was planned: {step.what}",
+                why=f"{key} is {value}; when it was planned, it was {wanted}.",
+                todo="Look at it as it is now, and plan the change again; leave an interrupted one as it is.",
+            )
 
 
 def _upload(clients: Clients, step: ApiCall, on_progress: OnProgress | None) -> dict[str, Any]:
@@ -231,27 +398,49 @@ def _upload(clients: Clients, step: ApiCall, on_progress: OnProgress | None) -> 
 
 
 def _tried(clients: Clients, step: ApiCall, operation: Operation) -> Done:
-    """Try, and after a lost reply look before trying again."""
+    """Try, and after a lost reply look before trying again.
+
+    Once a reply was lost, whatever comes later leaves it unclear whether the call was carried out, for it may still
+    be under way: until a look shows the thing made, or the name taken by something else.
+    """
     lost = False
+    state: ThingState = "absent"
     for number in range(1, TRIES + 1):
         try:
             return Done(step, _call(clients, step, operation))
-        except AwsError as error:
+        except CoreError as error:
             unclear = _unclear(error)
             lost = lost or unclear
             if operation.deletes and isinstance(error, NotFoundError):
                 return Done(step, recovered=lost, already=not lost)
-            taken = isinstance(error, TakenError) and (lost or operation.first)
-            if (taken or unclear) and _is_done(clients, step, error):
+            taken = isinstance(error, TakenError)
+            if lost or (taken and operation.first):
+                state = _state_after(clients, step, error)
+            if state == "done":
                 return Done(step, recovered=True)
             if number == TRIES or not (unclear or isinstance(error, ThrottledError)):
+                if lost and not (taken and state == "other"):
+                    raise _as_unclear(error) from error
                 raise
         time.sleep(PAUSE * number)
     raise AssertionError("the last try returns or raises")
 
 
 def _unclear(error: CoreError) -> bool:
-    return isinstance(error, AMBIGUOUS) or (isinstance(error, AwsError) and error.code in TROUBLE)
+    """Whether the call may have been carried out, although it failed."""
+    if isinstance(error, AMBIGUOUS):
+        return True
+    if not isinstance(error, AwsError) or isinstance(error, ThrottledError):
+        return False
+    unknown = type(error) is AwsError and not error.code  # an error of botocore's own, of whatever kind
+    return unknown or error.http_status >= 500 or error.http_status == REQUEST_TIMEOUT
+
+
+def _as_unclear(error: CoreError) -> CoreError:
+    """Return the same error, which says that what was asked for may have been done."""
+    unclear = copy.copy(error)
+    unclear.todo, unclear.unclear = UNCLEAR, True
+    return unclear
 
 
 def _call(clients: Clients, step: ApiCall, operation: Operation) -> dict[str, Any]:
@@ -284,22 +473,24 @@ def _with_body(params: Mapping[str, Any], files: ExitStack) -> dict[str, Any]:
     return {**{key: value for key, value in params.items() if key != "Filename"}, "Body": file}
 
 
-def _looks_done(clients: Clients, step: ApiCall) -> bool:
+def _state_of(clients: Clients, step: ApiCall) -> ThingState:
     operation = OPERATIONS[step.service, step.operation]
     try:
-        return operation.look(clients, step.params)
+        return "done" if operation.look(clients, step.params) else "other"
     except NotFoundError:
-        return operation.deletes
+        return "done" if operation.deletes else "absent"
+    except DeniedError:
+        if not operation.denied_is_absent:
+            raise
+        return "absent"
 
 
-def _is_done(clients: Clients, step: ApiCall, error: AwsError) -> bool:
+def _state_after(clients: Clients, step: ApiCall, error: CoreError) -> ThingState:
     """Raises an error like the one that led here, where nothing can be seen."""
     try:
-        return _looks_done(clients, step)
+        return _state_of(clients, step)
     except AwsError as blind:
-        raise type(error)(
-            error.what, why=error.why, todo=UNCLEAR, code=error.code, request_id=error.request_id
-        ) from blind
+        raise _as_unclear(error) from blind
 
 
 def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
@@ -308,7 +499,17 @@ def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
     teller.show(number, step, "waiting")
     pause = SANDBOX_PAUSE if clients.connection.is_sandbox else WAIT_PAUSE
     until = time.monotonic() + WAIT_SECONDS
-    while not _arrived(clients, step):
+    blind = 0
+    while True:
+        try:
+            if _arrived(clients, step):
+                return Done(step)
+            blind = 0
+        except (*AMBIGUOUS, ThrottledError) as error:
+            blind += 1
+            if blind == BLIND_LOOKS:
+                raise
+            log.warning("look %d of at most %d failed: %s", blind, BLIND_LOOKS, error)
         if time.monotonic() > until:
             raise TimedOutError(
                 f"The endpoint {step.params['EndpointName']} is still not there yet: {step.what}",
@@ -316,7 +517,6 @@ def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
                 todo="Look at it later, and finish then.",
             )
         time.sleep(pause)
-    return Done(step)
 
 
 def _arrived(clients: Clients, step: ApiCall) -> bool:
@@ -324,7 +524,7 @@ def _arrived(clients: Clients, step: ApiCall) -> bool:
         found = endpoint_now(clients, step.params)
     except NotFoundError:
         return True
-    status = found.get("EndpointStatus", "")
+    status = found["EndpointStatus"]
     if step.then == "endpoint_deleted" and status in FAILED:
         raise AwsError(
             f"The endpoint {step.params['EndpointName']} was not deleted: it is {in_words(status)}.",

@@ -1,7 +1,8 @@
 """What is known of each call that changes something: how to see whether it was done.
 
 Deletes are done when the thing is gone, so "not found" is their success. A thing that is there under the wanted name
-counts as made only where it is what was asked for.
+counts as made only where it is what was asked for. An answer that lacks what AWS always sends was cut on its way,
+and shows no state at all: it raises UnexpectedAnswerError.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.connection import Clients
-from core.errors import DeniedError
+from core.aws.errors import required
 
 Params = Mapping[str, Any]
 
@@ -29,12 +30,17 @@ class Operation:
     answers: what its answer must hold; without that, the answer was cut.
     first:   look before the call too: what is there already is not made again.
     deletes: it is done when the thing is gone.
+    read:    describes the thing that it changes, for a step's `only_if`. Raises NotFoundError.
+    denied_is_absent: who may not list a bucket is told "denied" of what is not there, and S3 itself then keeps us
+             from writing over it.
     """
 
     look: Callable[[Clients, Params], bool]
     answers: tuple[str, ...] = ()
     first: bool = False
     deletes: bool = False
+    read: Callable[[Clients, Params], Params] | None = None
+    denied_is_absent: bool = False
 
 
 def _job_started(clients: Clients, params: Params) -> bool:
@@ -46,14 +52,15 @@ def _job_started(clients: Clients, params: Params) -> bool:
 
 
 def _job_stopping(clients: Clients, params: Params) -> bool:
-    return _job(clients, params).get("TrainingJobStatus") not in (None, "InProgress")
+    return bool(_job(clients, params)["TrainingJobStatus"] != "InProgress")
 
 
 def _job(clients: Clients, params: Params) -> Params:
     name = params["TrainingJobName"]
-    with clients.calling(f"look at the training job {name}"):
-        found: Params = clients.sagemaker.describe_training_job(TrainingJobName=name)
-    return found
+    doing = f"look at the training job {name}"
+    with clients.calling(doing):
+        answer: Params = clients.sagemaker.describe_training_job(TrainingJobName=name)
+    return _whole(answer, ("TrainingJobName", "TrainingJobStatus"), doing)
 
 
 def _model_made(clients: Clients, params: Params) -> bool:
@@ -61,36 +68,35 @@ def _model_made(clients: Clients, params: Params) -> bool:
     return holds(found, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
 
 
-def _model_gone(clients: Clients, params: Params) -> bool:
-    return not _model(clients, params)
-
-
 def _model(clients: Clients, params: Params) -> Params:
-    with clients.calling(f"look at the model {params['ModelName']}"):
-        found: Params = clients.sagemaker.describe_model(ModelName=params["ModelName"])
-    return found
+    doing = f"look at the model {params['ModelName']}"
+    with clients.calling(doing):
+        answer: Params = clients.sagemaker.describe_model(ModelName=params["ModelName"])
+    return _whole(answer, ("ModelName", "ModelArn"), doing)
 
 
 def _config_made(clients: Clients, params: Params) -> bool:
     return holds(_config(clients, params), {"ProductionVariants": params["ProductionVariants"]})
 
 
-def _config_gone(clients: Clients, params: Params) -> bool:
-    return not _config(clients, params)
-
-
 def _config(clients: Clients, params: Params) -> Params:
     name = params["EndpointConfigName"]
-    with clients.calling(f"look at the endpoint configuration {name}"):
-        found: Params = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
-    return found
+    doing = f"look at the endpoint configuration {name}"
+    with clients.calling(doing):
+        answer: Params = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    return _whole(answer, ("EndpointConfigName", "ProductionVariants"), doing)
+
+
+def _still_there(clients: Clients, params: Params) -> bool:
+    """Read the thing, so that NotFoundError tells when it is gone; while it is there, its deletion is not done."""
+    (_model if "ModelName" in params else _config)(clients, params)
+    return False
 
 
 def _endpoint_made(clients: Clients, params: Params) -> bool:
     found = endpoint_now(clients, params)
-    return found.get("EndpointConfigName") == params["EndpointConfigName"] and found.get(
-        "EndpointStatus"
-    ) not in ("Deleting", "Failed")
+    same = found.get("EndpointConfigName") == params["EndpointConfigName"]
+    return same and found["EndpointStatus"] not in ("Deleting", "Failed")
 
 
 def _endpoint_moving(clients: Clients, params: Params) -> bool:
@@ -107,21 +113,31 @@ def _endpoint_scaling(clients: Clients, params: Params) -> bool:
 
 
 def _endpoint_going(clients: Clients, params: Params) -> bool:
-    return endpoint_now(clients, params).get("EndpointStatus") == "Deleting"
+    return bool(endpoint_now(clients, params)["EndpointStatus"] == "Deleting")
 
 
 def endpoint_now(clients: Clients, params: Params) -> Params:
-    """DescribeEndpoint's answer. Raises NotFoundError, AwsError."""
+    """DescribeEndpoint's answer. Raises NotFoundError, AwsError; UnexpectedAnswerError where it has no status."""
     name = params["EndpointName"]
-    with clients.calling(f"look at the endpoint {name}"):
-        found: Params = clients.sagemaker.describe_endpoint(EndpointName=name)
-    return found
+    doing = f"look at the endpoint {name}"
+    with clients.calling(doing):
+        answer: Params = clients.sagemaker.describe_endpoint(EndpointName=name)
+    return _whole(answer, ("EndpointName", "EndpointStatus"), doing)
+
+
+def _whole(answer: Params, keys: tuple[str, ...], doing: str) -> Params:
+    """Return an answer that holds what AWS always sends. Raises UnexpectedAnswerError."""
+    for key in keys:
+        required(answer, key, doing)
+    return answer
 
 
 def _tagged(clients: Clients, params: Params) -> bool:
-    with clients.calling(f"read the tags of {params['ResourceArn']}"):
+    doing = f"read the tags of {params['ResourceArn']}"
+    with clients.calling(doing):
         answer = clients.sagemaker.list_tags(ResourceArn=params["ResourceArn"], MaxResults=100)
-    return all(row in answer.get("Tags", []) for row in params["Tags"])
+    present = required(answer, "Tags", doing)
+    return all(row in present for row in params["Tags"])
 
 
 def _target_there(clients: Clients, params: Params) -> bool:
@@ -133,34 +149,26 @@ def _target_gone(clients: Clients, params: Params) -> bool:
 
 
 def _targets(clients: Clients, params: Params) -> list[Params]:
-    with clients.calling(f"read the autoscaling of {params['ResourceId']}"):
+    doing = f"read the autoscaling of {params['ResourceId']}"
+    with clients.calling(doing):
         answer = clients.autoscaling.describe_scalable_targets(
             ServiceNamespace=params["ServiceNamespace"], ResourceIds=[params["ResourceId"]]
         )
-    found: list[Params] = answer.get("ScalableTargets", [])
-    return found
+    targets: list[Params] = required(answer, "ScalableTargets", doing)
+    return targets
 
 
 def _policy_there(clients: Clients, params: Params) -> bool:
-    with clients.calling(f"read the scaling policies of {params['ResourceId']}"):
+    doing = f"read the scaling policies of {params['ResourceId']}"
+    with clients.calling(doing):
         answer = clients.autoscaling.describe_scaling_policies(
             ServiceNamespace=params["ServiceNamespace"], ResourceId=params["ResourceId"]
         )
-    return any(holds(row, params) for row in answer.get("ScalingPolicies", []))
+    return any(holds(row, params) for row in required(answer, "ScalingPolicies", doing))
 
 
 def _object_written(clients: Clients, params: Params) -> bool:
-    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object.
-
-    Who may not list a bucket is told "denied" of what is not there; S3 itself then keeps us from writing over it.
-    """
-    try:
-        return _same_bytes(clients, params)
-    except DeniedError:
-        return False
-
-
-def _same_bytes(clients: Clients, params: Params) -> bool:
+    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object."""
     bucket, key = params["Bucket"], params["Key"]
     with clients.calling(f"look at s3://{bucket}/{key}"):
         if "Filename" in params:
@@ -194,15 +202,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("sagemaker", "CreateModel"): Operation(_model_made, ("ModelArn",), first=True),
     ("sagemaker", "CreateEndpointConfig"): Operation(_config_made, ("EndpointConfigArn",), first=True),
     ("sagemaker", "CreateEndpoint"): Operation(_endpoint_made, ("EndpointArn",), first=True),
-    ("sagemaker", "UpdateEndpoint"): Operation(_endpoint_moving, ("EndpointArn",), first=True),
+    ("sagemaker", "UpdateEndpoint"): Operation(
+        _endpoint_moving, ("EndpointArn",), first=True, read=endpoint_now
+    ),
     ("sagemaker", "UpdateEndpointWeightsAndCapacities"): Operation(_endpoint_scaling, ("EndpointArn",)),
     ("sagemaker", "AddTags"): Operation(_tagged, ("Tags",)),
-    ("sagemaker", "DeleteEndpoint"): Operation(_endpoint_going, deletes=True),
-    ("sagemaker", "DeleteEndpointConfig"): Operation(_config_gone, deletes=True),
-    ("sagemaker", "DeleteModel"): Operation(_model_gone, deletes=True),
+    ("sagemaker", "DeleteEndpoint"): Operation(_endpoint_going, deletes=True, read=endpoint_now),
+    ("sagemaker", "DeleteEndpointConfig"): Operation(_still_there, deletes=True, read=_config),
+    ("sagemaker", "DeleteModel"): Operation(_still_there, deletes=True, read=_model),
     ("application-autoscaling", "RegisterScalableTarget"): Operation(_target_there),
     ("application-autoscaling", "PutScalingPolicy"): Operation(_policy_there, ("PolicyARN",)),
     ("application-autoscaling", "DeregisterScalableTarget"): Operation(_target_gone, deletes=True),
-    ("s3", "PutObject"): Operation(_object_written, ("ETag",), first=True),
+    ("s3", "PutObject"): Operation(_object_written, ("ETag",), first=True, denied_is_absent=True),
 }
 """The calls that are carried out; a plan with another one is refused before its first step."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.execute import State, execute, resume
+from core.aws.execute import State, clean_up_interrupted, execute, resume
 from core.journal import Entry
 from core.plans import ApiCall, Plan, Price, StepState, Verb
 from pages.parts import cached, messages, state, upstream
@@ -21,10 +21,14 @@ ALONE = 2
 """More warnings than these stand in one box."""
 
 PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting until it is done ..."}
-AFTER: dict[StepState, str] = {"already": " It was there already."}
+AFTER: dict[StepState, str] = {
+    "already": " It was there already.",
+    "kept": " This was left out: something else uses it.",
+}
 """What is said of a step while it is under way, and after it."""
 
 DONE: tuple[StepState, ...] = ("done", "recovered", "already")
+SIGNS: dict[StepState, str] = {"kept": ":orange[:material/lock:]"}
 BEFORE = "done before"
 """What is said of a cut plan's steps that need not be done again."""
 
@@ -99,7 +103,7 @@ WORDS: dict[Verb, Words] = {
         "Clean up what a cut change left",
         "Clean up",
         ":material/mop:",
-        "What the cut change of {} had made is gone.",
+        "Removed what the interrupted change to {} created.",
     ),
 }
 
@@ -108,9 +112,11 @@ WORDS: dict[Verb, Words] = {
 class Errand:
     """A plan that waits for a yes.
 
-    after: called once it is carried out, to go where one sees it.
-    cut:   the journal's entry of it, where it was begun before; None where it is new.
-    done:  a second click of an impatient hand begins the dialog's script anew; the plan must not.
+    after:  called once it is carried out, to go where one sees it.
+    cut:    the journal's entry of it, where it was begun before; None where it is new.
+    done:   a second click of an impatient hand begins the dialog's script anew; the plan must not.
+    cleans: the journal's entry of the interrupted change that the plan cleans up after; None for any other plan.
+    kept:   a sentence on each deletion that was left out.
     """
 
     plan: Plan
@@ -118,12 +124,25 @@ class Errand:
     after: Callable[[], None]
     cut: Entry | None = None
     done: bool = False
+    cleans: Entry | None = None
+    kept: tuple[str, ...] = ()
 
 
-def ask(plan: Plan, connection: Connection, after: Callable[[], None], cut: Entry | None = None) -> None:
-    """Open the dialog. cut: the plan was begun before, and this carries out what is left of it."""
+def ask(
+    plan: Plan,
+    connection: Connection,
+    after: Callable[[], None],
+    cut: Entry | None = None,
+    cleans: Entry | None = None,
+) -> None:
+    """Open the dialog.
+
+    cut:    the plan was begun before, and this carries out what is left of it.
+    cleans: the plan removes what this interrupted change has created.
+    """
     words = WORDS[plan.verb]
-    st.dialog(words.title, width="medium", icon=words.icon)(body)(Errand(plan, connection, after, cut))
+    errand = Errand(plan, connection, after, cut, cleans=cleans)
+    st.dialog(words.title, width="medium", icon=words.icon)(body)(errand)
 
 
 def body(errand: Errand) -> None:
@@ -146,7 +165,7 @@ def body(errand: Errand) -> None:
             if not errand.done:
                 _carry_out(errand, words)
             cached.shelf().expire()
-            state.tell(words.done.format(_short(plan.target)))
+            state.tell(" ".join([words.done.format(_short(plan.target)), *errand.kept]))
             errand.after()
 
 
@@ -218,13 +237,16 @@ def _carry_out(errand: Errand, words: Words) -> None:
                 of = f"{number + 1} of {count}: " if count > 1 else ""
                 status.update(label=f"{of}{messages.plain(step.what)}{PENDING[said]}")
             elif count > 1:
-                status.write(f":green[:material/check:] {messages.plain(step.what)}{AFTER.get(said, '')}")
+                sign = SIGNS.get(said, ":green[:material/check:]")
+                status.write(f"{sign} {messages.plain(step.what)}{AFTER.get(said, '')}")
 
         if errand.cut is not None:
             outcome = resume(aws, journal, errand.cut, on_step=on_step)
+        elif errand.cleans is not None:
+            outcome = clean_up_interrupted(aws, journal, errand.cleans, errand.plan, on_step=on_step)
         else:
             outcome = execute(aws, errand.plan, on_step=on_step, journal=journal)
-        errand.done = True  # before anything of Streamlit's, where a second click takes effect
+        errand.done, errand.kept = True, outcome.kept  # before Streamlit's, where a second click takes effect
         if outcome.recovered:
             status.write(
                 "The answer was lost on its way; a second look found it done. Nothing was done twice."

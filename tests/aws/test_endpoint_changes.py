@@ -19,7 +19,7 @@ from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.endpoints import all_endpoints, describe_serving
-from core.aws.execute import Outcome, execute, journal_in, resume
+from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
 from core.classes import Classes
 from core.cost import shipped_prices
 from core.endpoint_detail import EndpointDetail, Scaling
@@ -36,7 +36,7 @@ from core.endpoint_plans import (
     spec_of,
 )
 from core.endpoint_spec import EndpointSpec
-from core.journal import Journal
+from core.journal import Entry, Journal
 from core.plans import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -305,11 +305,10 @@ def test_when_nothing_can_be_seen_it_is_told_and_kept(at: Place, journal: Journa
     at.faults.clear()
     (entry,) = journal.entries()
     assert entry.states[0] == "done"
-    execute(at.clients, clean_up(entry.plan, entry.states), journal=journal)
-    journal.cleaned_up(entry)
+    clean_up_interrupted(at.clients, journal, entry, clean_up(entry.plan, entry.states))
     assert at.remains(name) == []
     assert journal.unfinished() == ()
-    assert [entry.outcome for entry in journal.entries()] == ["done", "cleaned up"]
+    assert [entry.outcome for entry in journal.entries()] == ["cleaned up"]
 
 
 @pytest.fixture
@@ -369,8 +368,13 @@ def test_a_deploy_cut_by_a_kill_is_cleaned_up(at: Place, killed: Killed, journal
     assert entry.states == ("done", "done", "start")
     told: list[str] = []
     cleaning = clean_up(entry.plan, entry.states)
-    execute(at.clients, cleaning, on_step=lambda number, _, state: told.append(f"{number} {state}"))
-    journal.cleaned_up(entry)
+    clean_up_interrupted(
+        at.clients,
+        journal,
+        entry,
+        cleaning,
+        on_step=lambda number, _, state: told.append(f"{number} {state}"),
+    )
     assert told[:3] == ["0 start", "0 waiting", "0 done"]
     assert at.remains(name) == []
     assert journal.unfinished() == ()
@@ -460,3 +464,221 @@ def test_the_list_tells_all_of_them(at: Place) -> None:
     at.deployed(name)
     found = next(one for one in all_endpoints(at.clients).endpoints if one.name == name)
     assert (found.in_service, found.job, found.variants[0].count) == (True, "roads-8", 1)
+
+
+EXPIRED = {"code": "ExpiredTokenException", "message": "The security token is expired", "status": 400}
+ONE_INTERRUPTED = ROOT / "tests/support/one_interrupted.py"
+
+
+def interrupted(at: Place, journal: Journal, name: str, before: str = "CreateEndpoint") -> Entry:
+    """Deploy an endpoint up to the call that AWS refuses, and return the journal's entry."""
+    at.faults.add("error", operation=before, times=1, **EXPIRED)
+    with pytest.raises(errors.CredentialsError):
+        execute(at.clients, deploy(name), journal=journal)
+    (entry,) = journal.unfinished()
+    return entry
+
+
+@pytest.fixture
+def processes(connection: Connection, tmp_path: Path) -> Iterator[Callable[..., list[Any]]]:
+    """processes("finish", "clean up"): processes that have read the change, and act after a line on stdin."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*actions: str) -> list[Any]:
+        started.extend(
+            subprocess.Popen(
+                [sys.executable, str(ONE_INTERRUPTED), str(tmp_path), action],
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for action in actions
+        )
+        for process in started:
+            say(process, json.dumps(asdict(connection)))
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        return started
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def say(process: subprocess.Popen[str], line: str) -> None:
+    """Write a line to a process."""
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def test_a_clean_up_shown_before_somebody_finished_removes_nothing(at: Place, journal: Journal) -> None:
+    """A clean-up agreed to before somebody else finished the change is refused; the live endpoint stays whole."""
+    name = at.name("finished-since")
+    entry = interrupted(at, journal, name)
+    shown = clean_up(entry.plan, entry.states)
+    resume(at.clients, journal, entry)
+    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+        clean_up_interrupted(at.clients, journal, entry, shown)
+    assert at.settled(name).endpoint.in_service
+    assert len(at.remains(name)) == 3
+    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+        resume(at.clients, journal, entry)
+
+
+def test_a_clean_up_of_what_has_gone_on_since_removes_nothing(at: Place, journal: Journal) -> None:
+    """Where the change got further after the plan was shown, nothing is removed, and the change stays as it was."""
+    name = at.name("further-since")
+    entry = interrupted(at, journal, name, "CreateEndpointConfig")
+    shown = clean_up(entry.plan, entry.states)
+    at.faults.add("error", operation="CreateEndpoint", times=1, **EXPIRED)
+    with pytest.raises(errors.CredentialsError):
+        resume(at.clients, journal, entry)
+    (before,) = journal.unfinished()
+    with pytest.raises(errors.InputError, match="has gone on since"):
+        clean_up_interrupted(at.clients, journal, entry, shown)
+    assert len(at.remains(name)) == 2
+    (after,) = journal.unfinished()
+    assert (after.states, after.outcome, after.error) == (before.states, "failed", before.error)
+    clean_up_interrupted(at.clients, journal, after, clean_up(after.plan, after.states))
+    assert at.remains(name) == []
+
+
+@pytest.mark.parametrize(
+    "first",
+    [("finish", "CreateEndpoint", 3), ("clean up", "DeleteEndpointConfig", 0)],
+    ids=lambda row: row[0],
+)
+def test_of_two_processes_at_one_change_the_second_is_refused(
+    at: Place, journal: Journal, processes: Callable[..., list[Any]], first: tuple[str, str, int]
+) -> None:
+    """While one process finishes or cleans up, another one can do neither; what the first did stays whole."""
+    action, call, left = first
+    name = at.name(f"two-{action.replace(' ', '-')}")
+    entry = interrupted(at, journal, name)
+    shown = clean_up(entry.plan, entry.states)
+    at.faults.clear()
+    at.faults.add("delay", operation=call, times=1, seconds=30)
+    (process,) = processes(action)
+    say(process, "go")
+    deadline = time.monotonic() + 30
+    while ("delay", call) not in at.faults.hits:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with pytest.raises(errors.InputError, match="Somebody else is at it"):
+        clean_up_interrupted(at.clients, journal, entry, shown)
+    with pytest.raises(errors.InputError, match="Somebody else is at it"):
+        resume(at.clients, journal, entry)
+    at.faults.clear()
+    assert process.stdout.readline() == "carried out\n"
+    at.sandbox.wait_settled(30)
+    assert len(at.remains(name)) == left
+    assert journal.unfinished() == ()
+
+
+def test_of_processes_that_race_one_wins_and_leaves_a_whole(
+    at: Place, journal: Journal, processes: Callable[..., list[Any]]
+) -> None:
+    """Whoever wins of two processes let loose at once: all of the endpoint is there, or nothing of it."""
+    name = at.name("race")
+    interrupted(at, journal, name)
+    both = processes("finish", "clean up")
+    for process in both:
+        say(process, "go")
+    ends = [process.stdout.readline() for process in both]
+    assert ends.count("carried out\n") == 1
+    assert sum("Somebody else is at it" in end for end in ends) == 1
+    at.sandbox.wait_settled(30)
+    assert len(at.remains(name)) == (3 if ends[0] == "carried out\n" else 0)
+    assert [entry.outcome for entry in journal.entries()] == [
+        "done" if ends[0] == "carried out\n" else "cleaned up"
+    ]
+
+
+@pytest.mark.parametrize("user", ["serves", "moves to it"])
+def test_a_clean_up_leaves_what_a_live_endpoint_uses(at: Place, journal: Journal, user: str) -> None:
+    """What an endpoint made elsewhere runs on, or is moving to, stays, with its name given; the endpoint serves."""
+    name = at.name(f"used-{user[:5]}")
+    other = at.name(f"elsewhere-{user[:5]}")
+    if user == "moves to it":
+        at.deployed(other)
+    entry = interrupted(at, journal, name)
+    config = entry.plan.steps[1].params["EndpointConfigName"]
+    changing = at.clients.client_for_changes("sagemaker")
+    if user == "serves":
+        changing.create_endpoint(EndpointName=other, EndpointConfigName=config)
+    else:
+        changing.update_endpoint(EndpointName=other, EndpointConfigName=config)
+    outcome = clean_up_interrupted(at.clients, journal, entry, clean_up(entry.plan, entry.states))
+    assert states(outcome) == ["kept", "kept"]
+    assert f"It is used by the endpoint {other}." in outcome.kept[0]
+    assert f"It is used by the endpoint configuration {config}." in outcome.kept[1]
+    assert len(at.remains(name)) == 2
+    assert journal.unfinished() == ()
+    assert at.settled(other).endpoint.in_service
+    at.clients.runtime.invoke_endpoint(EndpointName=other, Body=b"jpeg", ContentType="image/jpeg")
+
+
+def test_a_delete_leaves_what_came_into_use_since_it_was_planned(at: Place) -> None:
+    """A model that another endpoint serves since the deletion was shown stays; the deletion goes on to its end."""
+    first = at.deployed(at.name("planned"))
+    plan = plan_delete([first], users(at.clients, [first]))
+    second = at.name("came-since")
+    execute(at.clients, plan_deploy(spec(second, model=first.endpoint.variants[0].model), PRICES))
+    outcome = execute(at.clients, plan)
+    assert states(outcome) == ["done", "done", "done", "kept"]
+    assert "It is used by the endpoint configuration came-since" in outcome.kept[0]
+    at.settled(second)
+
+
+def test_a_delete_spares_another_endpoint_of_the_same_name(at: Place, journal: Journal) -> None:
+    """An endpoint that was deleted and created again since the deletion was planned is not the one that was meant."""
+    name = at.name("again")
+    found = at.deployed(name)
+    plan = plan_delete([found], users(at.clients, [found]))
+    execute(at.clients, plan)
+    at.deployed(name)
+    with pytest.raises(errors.InputError, match=r"CreationTime is .* when it was planned"):
+        execute(at.clients, plan, journal=journal)
+    assert len(at.remains(name)) == 3
+    assert journal.unfinished() == ()
+
+
+def test_an_update_does_not_undo_another_one(at: Place, journal: Journal) -> None:
+    """An interrupted update is not finished over another update that was carried out since."""
+    name = at.name("twice-updated")
+    now = at.deployed(name)
+    at.faults.add("error", operation="UpdateEndpoint", times=1, **EXPIRED)
+    with pytest.raises(errors.CredentialsError):
+        execute(
+            at.clients,
+            plan_update(now, spec_of(now).with_model(IMAGE, SLOW), PRICES),
+            journal=journal,
+        )
+    other = f"s3://{BUCKET}/two/model.tar.gz"
+    execute(at.clients, plan_update(now, spec_of(now).with_model(IMAGE, other), PRICES))
+    at.settled(name)
+    (entry,) = journal.unfinished()
+    with pytest.raises(errors.InputError, match=r"EndpointConfigName is .* when it was planned"):
+        resume(at.clients, journal, entry)
+    assert at.settled(name).models[0].model_uri == other
+    (entry,) = journal.unfinished()
+    clean_up_interrupted(at.clients, journal, entry, clean_up(entry.plan, entry.states))
+    assert at.settled(name).models[0].model_uri == other
+
+
+def test_an_interrupted_clean_up_can_be_repeated_or_the_change_finished(at: Place, journal: Journal) -> None:
+    """A clean-up that failed in the middle is known by what is left: then the change can be finished all the same."""
+    name = at.name("cleaned-half")
+    entry = interrupted(at, journal, name)
+    at.faults.add("error", operation="DeleteModel", times=1, **EXPIRED)
+    with pytest.raises(errors.CredentialsError):
+        clean_up_interrupted(at.clients, journal, entry, clean_up(entry.plan, entry.states))
+    (entry,) = journal.unfinished()
+    assert entry.states == ("done", None, None)
+    assert states(resume(at.clients, journal, entry)) == ["already", "done", "done"]
+    assert at.settled(name).endpoint.in_service
+    assert len(at.remains(name)) == 3

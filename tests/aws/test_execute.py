@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.execute import execute
+from core.aws.execute import BLIND_LOOKS, execute, journal_in
 from core.aws.logs import all_events, tail
 from core.aws.metrics import curves, sparklines, utilisation
+from core.aws.operations import OPERATIONS
 from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
 from core.channels import data_channels
 from core.cost import shipped_prices
 from core.curves import best_epoch, named
+from core.endpoint_steps import scalable_target
 from core.job_filter import JobFilter
 from core.plans import ApiCall, Plan, plan_launch, plan_stop
 from core.preflight import preflight
@@ -25,6 +28,11 @@ from core.training import TrainingJob, TrainingSpec, to_request
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
 BUCKET = "plans"
+WHOAMI = (
+    b'<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    b"<Arn>arn:aws:iam::123456789012:user/ada</Arn><UserId>A</UserId><Account>123456789012</Account>"
+    b"</GetCallerIdentityResult></GetCallerIdentityResponse>"
+)
 SPEC = TrainingSpec(
     name="plan-a",
     role_arn=ROLE,
@@ -198,3 +206,96 @@ def test_an_unknown_step_is_refused_before_the_first(canned_server: Any) -> None
     with pytest.raises(errors.InputError, match="DeleteEverything"):
         execute(canned_server.clients(), Plan("launch", "a", (good, bad), None, (), ""))
     assert canned_server.asked == []
+
+
+MISSING = (400, "ValidationException", "Requested resource not found.")
+
+
+@pytest.mark.parametrize(
+    ("later", "look"),
+    [
+        (None, "empty"),
+        (None, "html"),
+        ((400, "AccessDeniedException", "not allowed"), "missing"),
+        ((400, "ExpiredTokenException", "expired"), "missing"),
+        ((400, "ValidationException", "1 validation error"), "missing"),
+        ((400, "ThrottlingException", "slow"), "missing"),
+        ((400, "ResourceInUse", "The name is taken"), "missing"),
+        ((520, "Odd", "a proxy's own status"), "missing"),
+    ],
+)
+def test_a_change_whose_reply_was_lost_stays_unclear(
+    canned_server: Any, tmp_path: Path, later: tuple[int, str, str] | None, look: str
+) -> None:
+    """After a lost reply, garbled looks and later refusals leave it unclear: never "try again", and it is kept."""
+    looks = {
+        "empty": canned_server.json({}),
+        "html": canned_server.raw(200, b"<html>"),
+        "missing": canned_server.error(*MISSING),
+    }
+    whoami = canned_server.raw(200, WHOAMI)
+    rest = [canned_server.error(*later), looks[look]] * 3 if later else []
+    canned_server.says(whoami, canned_server.hangs_up("reset"), looks[look], *rest, looks[look])
+    journal = journal_in(tmp_path)
+    with pytest.raises(errors.AwsError, match="may have been done all the same") as caught:
+        execute(canned_server.clients(), launch("plan-unclear"), journal=journal)
+    assert caught.value.unclear
+    assert "ry again" not in caught.value.todo
+    (entry,) = journal.unfinished()
+    assert entry.states == ("start",)
+    made = [operation for operation, _ in canned_server.asked if operation == "CreateTrainingJob"]
+    assert len(made) == (1 if later is None else 3 if later[1] in {"ThrottlingException", "Odd"} else 2)
+
+
+@pytest.mark.parametrize(
+    "reply", [(500, "NeverHeardOf", ""), (504, "", ""), (408, "", ""), (529, "SiteOverloaded", "")]
+)
+def test_an_error_of_the_service_itself_is_unclear(canned_server: Any, reply: tuple[int, str, str]) -> None:
+    """After a status of 408, or from 500 on, the call may have been carried out, whatever the code is called."""
+    job = {"TrainingJobName": "plan-5xx", "TrainingJobStatus": "InProgress"} | {
+        key: to_request(SPEC)[key] for key in ("RoleArn", "HyperParameters", "OutputDataConfig")
+    }
+    canned_server.says(canned_server.error(*reply), canned_server.json(job))
+    assert execute(canned_server.clients(), launch("plan-5xx")).recovered
+    assert [operation for operation, _ in canned_server.asked] == ["CreateTrainingJob", "DescribeTrainingJob"]
+
+
+PARAMS = {
+    "CreateTrainingJob": to_request(SPEC),
+    "StopTrainingJob": {"TrainingJobName": "a"},
+    "CreateModel": {"ModelName": "a", "PrimaryContainer": {}, "ExecutionRoleArn": ROLE},
+    "CreateEndpointConfig": {"EndpointConfigName": "a", "ProductionVariants": []},
+    "CreateEndpoint": {"EndpointName": "a", "EndpointConfigName": "a"},
+    "UpdateEndpoint": {"EndpointName": "a", "EndpointConfigName": "a"},
+    "UpdateEndpointWeightsAndCapacities": {"EndpointName": "a", "DesiredWeightsAndCapacities": []},
+    "AddTags": {"ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/a", "Tags": []},
+    "DeleteEndpoint": {"EndpointName": "a"},
+    "DeleteEndpointConfig": {"EndpointConfigName": "a"},
+    "DeleteModel": {"ModelName": "a"},
+    "RegisterScalableTarget": scalable_target("a", "b"),
+    "PutScalingPolicy": scalable_target("a", "b"),
+    "DeregisterScalableTarget": scalable_target("a", "b"),
+}
+
+
+@pytest.mark.parametrize("key", [key for key in OPERATIONS if key[0] != "s3"], ids=lambda key: key[1])
+def test_an_empty_look_shows_no_state(canned_server: Any, key: tuple[str, str]) -> None:
+    """An answer without what AWS always sends shows neither that a change was made nor that it was not."""
+    canned_server.says(canned_server.json({}))
+    with pytest.raises(errors.UnexpectedAnswerError):
+        OPERATIONS[key].look(canned_server.clients(), PARAMS[key[1]])
+
+
+def test_an_empty_answer_does_not_end_the_wait(canned_server: Any) -> None:
+    """An endpoint is waited for until an answer names its status; only empty answers end in an error."""
+    wait = ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": "a"}, "Wait.", "endpoint_settled")
+    plan = Plan("clean up", "a", (wait,), None, (), "")
+    empty, created = canned_server.json({}), {"EndpointName": "a", "EndpointStatus": "Creating"}
+    settled = canned_server.json(created | {"EndpointStatus": "InService"})
+    canned_server.says(empty, canned_server.json(created), empty, settled)
+    execute(canned_server.clients(), plan)
+    assert len(canned_server.asked) == 4
+    canned_server.says(empty)
+    with pytest.raises(errors.UnexpectedAnswerError, match="holds no EndpointName"):
+        execute(canned_server.clients(), plan)
+    assert len(canned_server.asked) == BLIND_LOOKS

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import stat
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from core.errors import InputError, SettingsError
-from core.journal import Journal
+from core.errors import InputError, JournalError, SettingsError
+from core.journal import Journal, Record
 from core.plans import ApiCall, Plan
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
 PLAN = Plan("deploy", "roads", STEPS, None, ("Look.",), "delete it.")
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
@@ -116,7 +121,8 @@ def test_of_many_who_look_and_take_up_at_once_one_wins(journal: Journal) -> None
     def take() -> None:
         barrier.wait()
         try:
-            journal.cleaned_up(entry)
+            with journal.again(entry) as record:
+                record.end("cleaned up")
         except InputError:
             return
         won.append("won")
@@ -192,3 +198,87 @@ def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
     journal = Journal(tmp_path / ("x" * 300), lambda: NOW)
     with pytest.raises(SettingsError, match=r"cannot be read .*SEGDECK_STATE_DIR"):
         journal.unfinished()
+
+
+FULL = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from core.errors import JournalError
+from core.journal import Journal
+from core.plans import ApiCall, Plan
+
+steps = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
+journal = Journal(Path(sys.argv[1]), lambda: datetime.now(UTC), "ada")
+plan, room = Plan("deploy", "roads", steps, None, (), ""), int(sys.argv[2])
+with journal.begin(plan) as record:
+    if sys.argv[3] == "again":
+        record.step(0, "done")
+(path,) = journal.folder.iterdir()
+room += path.stat().st_size
+if sys.argv[3] == "begin":
+    path.unlink()
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+try:
+    if sys.argv[3] == "again":
+        journal.leave(journal.unfinished()[0])
+    else:
+        with journal.begin(plan) as record:
+            for number in range(3):
+                record.step(number, "start")
+                print("begun", number)
+                record.step(number, "done")
+except JournalError as error:
+    print(error.what, error.why, error.todo)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of a file's size")
+@pytest.mark.parametrize(
+    ("room", "what", "begun", "states"),
+    [
+        (-500, "begin", 0, None),
+        (-1, "begin", 0, None),
+        (100, "begin", 1, ("start", None, None)),
+        (200, "begin", 1, ("done", None, None)),
+        (0, "again", 0, ("done", None, None)),
+        (30, "again", 0, ("done", None, None)),
+    ],
+)
+def test_a_full_disk_is_reported_and_what_was_written_stays(
+    journal: Journal, room: int, what: str, begun: int, states: tuple[str | None, ...] | None
+) -> None:
+    """Where a line does not fit, an error says where, how much is needed, and what is free; whole lines stay."""
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(journal.folder.parent), str(room), what],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.stderr == ""
+    assert ended.stdout.count("begun") == begun
+    assert f"no room for the journal of changes in {journal.folder}" in ended.stdout
+    assert re.search(r"about \d+ kB are needed, and [\d,]+ kB are free\. Free some space there", ended.stdout)
+    if states is None:
+        assert list(journal.folder.iterdir()) == []
+        return
+    (entry,) = journal.unfinished()
+    assert (entry.states, entry.outcome) == (states, "cut")
+    assert all(map(json.loads, filter(None, only(journal).read_text().splitlines())))
+    with journal.again(entry) as record:
+        record.end("done")
+    assert journal.unfinished() == ()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_device_that_is_full_is_no_traceback(journal: Journal) -> None:
+    """A file system that takes not one byte more is an error with words, also where nothing can be cut back."""
+    file = os.open("/dev/full", os.O_WRONLY)
+    try:
+        record = Record(file, Path("/dev"), lambda: NOW, PLAN)
+        with pytest.raises(JournalError, match="no room"):
+            record.end("done")
+    finally:
+        os.close(file)

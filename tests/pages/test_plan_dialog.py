@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoint_detail import endpoint_detail, users
-from core.aws.execute import execute
+from core.aws.execute import execute, resume
 from core.cost import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoint_spec import EndpointSpec
@@ -118,7 +118,7 @@ def here() -> Connection:
 
 
 @pytest.fixture
-def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Plan:
+def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Iterator[Plan]:
     """A deploy that AWS refused after its model was made, and the environment of a page that is to show it."""
     for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
         monkeypatch.setenv(name, value)
@@ -132,7 +132,10 @@ def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Plan:
     with pytest.raises(AwsError):
         execute(clients(here()), plan, journal=upstream.journal())
     sandbox_server.faults.clear()
-    return plan
+    yield plan
+    sandbox_server.wait_settled(30)
+    if is_there(sagemaker, "cut-1"):
+        execute(clients(here()), deletion(sandbox_server, "cut-1"))
 
 
 def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
@@ -176,6 +179,36 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
     assert not upstream.journal().unfinished()
+
+
+def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server, cut, sagemaker):
+    """A dialog that has been open since before the change was finished elsewhere removes nothing, and says why."""
+
+    def page(connection):
+        import streamlit
+
+        from core.endpoint_plans import clean_up
+        from pages.parts import upstream
+        from pages.parts.plan_dialog import Errand, body
+
+        if "errand" not in streamlit.session_state:
+            entry = upstream.journal().unfinished()[0]
+            plan = clean_up(entry.plan, entry.states)
+            streamlit.session_state["errand"] = Errand(
+                plan, connection, lambda: streamlit.success("after"), cleans=entry
+            )
+        body(streamlit.session_state["errand"])
+
+    first = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
+    (entry,) = upstream.journal().unfinished()
+    resume(clients(here()), upstream.journal(), entry)
+    sandbox_server.wait_settled(30)
+    button(first, "Clean up").click().run()
+    assert "Somebody else is at it, or was" in texts(first)
+    assert not first.success
+    config = sagemaker.describe_endpoint(EndpointName="cut-1")["EndpointConfigName"]
+    (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    assert sagemaker.describe_model(ModelName=variant["ModelName"])
 
 
 def test_a_cut_change_may_be_left(sandbox_server, cut):

@@ -19,12 +19,14 @@ SIGNS: dict[StepState | None, str] = {
     "done": ":green[:material/check_circle:]",
     "recovered": ":green[:material/check_circle:]",
     "already": ":green[:material/check_circle:]",
+    "kept": ":gray[:material/lock:]",
 }
 WORDS: dict[StepState | None, str] = {
     None: "not begun",
     "start": "begun; nobody knows whether it was done",
     "waiting": "asked for; not seen to be done",
     "already": "was there before",
+    "kept": "left out: something else uses it",
 }
 
 
@@ -68,7 +70,7 @@ def _buttons(connection: Connection, entry: Entry) -> None:
         plan_dialog.ask(entry.plan, connection, st.rerun, cut=entry)
     if clean and back is not None:
         check_place(clients(connection), entry)
-        plan_dialog.ask(back, connection, lambda: _cleaned(entry))
+        plan_dialog.ask(back, connection, st.rerun, cleans=entry)
 
 
 def _way_back(entry: Entry) -> Plan | None:
@@ -77,8 +79,3 @@ def _way_back(entry: Entry) -> Plan | None:
         return clean_up(entry.plan, entry.states)
     except InputError:
         return None
-
-
-def _cleaned(entry: Entry) -> None:
-    upstream.journal().cleaned_up(entry)
-    st.rerun()

@@ -1,0 +1,33 @@
+"""Finishes an interrupted change, or cleans up after it, in a process of its own.
+
+Arguments: the journal's folder, and "finish" or "clean up"; the connection is JSON on stdin. The process reads the
+change and makes its plan, says "ready", and acts after another line on stdin. Its last line says how that ended.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from core.aws.connection import Clients, Connection
+from core.aws.execute import clean_up_interrupted, journal_in, resume
+from core.endpoint_plans import clean_up
+from core.errors import CoreError
+
+folder, action = Path(sys.argv[1]), sys.argv[2]
+clients = Clients(Connection(**json.loads(sys.stdin.readline())))
+journal = journal_in(folder, action)
+(entry,) = journal.unfinished()
+shown = clean_up(entry.plan, entry.states)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    if action == "finish":
+        resume(clients, journal, entry)
+    else:
+        clean_up_interrupted(clients, journal, entry, shown)
+except CoreError as error:
+    print(f"refused: {error}", flush=True)
+else:
+    print("carried out", flush=True)
