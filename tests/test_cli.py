@@ -276,6 +276,17 @@ def test_class_names_come_with_the_endpoint(
     assert json.loads((tmp_path / "a.json").read_text())["class_names"] == ["sea", "sand", "grass"]
 
 
+def test_a_lost_reply_may_be_billed(
+    run: Run, endpoint: str, faults: Any, photos: Path, tmp_path: Path
+) -> None:
+    """When the reply is lost, the command says that the model may have run, and asks it only once."""
+    faults.add("lost_reply", operation="InvokeEndpoint", times=1)
+    done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path)
+    assert done.exit_code == 1
+    assert "The model may have run, so this call may be billed" in done.stderr
+    assert len(faults.hits) == 1
+
+
 def test_asking_needs_no_leave_to_describe(
     run: Run, endpoint: str, sandbox_server: Any, photos: Path, tmp_path: Path
 ) -> None:

@@ -112,6 +112,15 @@ def test_cut_answer(open_page, coast, jpeg, run_until, faults):
     assert not app.error
 
 
+def test_a_lost_reply_may_be_billed(open_page, coast, jpeg, run_until, faults):
+    """When the reply is lost, the page says that the model may have run, and asks it only once."""
+    faults.add("lost_reply", operation="InvokeEndpoint", times=1)
+    app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
+    run_until(app, lambda app: app.error)
+    assert "The model may have run, so this call may be billed" in app.error[0].value
+    assert len(faults.hits) == 1
+
+
 def test_unknown_endpoint_in_the_link(open_page, coast):
     """A link to an endpoint that is not there says so, names it, and switches to no other."""
     app = open_page(endpoint="gone-with-the-wind")
