@@ -23,6 +23,7 @@ from commands.common import (
     reporting,
     say,
 )
+from commands.memory import limit_memory, memory_column
 from commands.plans import DryRun, Yes, agreed
 from core.errors import SettingsError
 
@@ -103,7 +104,7 @@ def convert(
         plan = plan_conversion(source, report, out or _beside(Path(place)))
         if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
             return
-        with processes() as executor, _counting("Writing") as tell:
+        with _counting("Writing") as tell, processes() as executor:
             carry_out_conversion(plan, executor, on_progress=tell)
         if as_json:
             print_json(**plan.to_dict(), done=True)
@@ -201,7 +202,7 @@ def _checked(
 
     called = str(Path(place).expanduser())
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
-    with processes() as executor, _counting("Checking") as tell:
+    with _counting("Checking") as tell, processes() as executor:
         return source, look(source, executor, on_progress=tell)
 
 
@@ -236,10 +237,13 @@ def _default_prefix(place: str, *, sandbox: bool) -> str:
 
 @contextmanager
 def _counting(title: str) -> Iterator[OnCount]:
-    """A bar that appears with the first count."""
+    """A bar that appears with the first count. Raises SettingsError."""
+    limit_memory()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), memory_column()
+    )  # fmt: skip
     progress = Progress(*columns, console=console(), redirect_stdout=False)
     task = progress.add_task(title, total=None)
 

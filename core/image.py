@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +19,8 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from core.errors import ImageError
-from core.pixels import to_rgb
+from core.pixel_budget import PIXELS, OnWait
+from core.pixels import bytes_per_pixel, is_gray, to_8_bit
 
 # Pillow warns about odd metadata, to whom nobody listens here; what matters ends in an error. Set once at import,
 # because `warnings.catch_warnings` is not safe with threads.
@@ -75,7 +78,7 @@ class Photo:
     """A photograph, decoded.
 
     name:   what the person calls it.
-    image:  RGB, 8 bit, upright, without metadata.
+    pixels: 8 bit, upright, without metadata: RGB, or L where the file is gray, which takes a quarter of the memory.
     format: the file's format in Pillow's words, such as `JPEG`.
     mode:   the file's kind of pixel in Pillow's words, such as `CMYK`.
     jpeg:   the file's own bytes where they are an upright RGB JPEG, which an endpoint takes as it is; else None.
@@ -83,7 +86,7 @@ class Photo:
     """
 
     name: str
-    image: Image.Image
+    pixels: Image.Image
     format: str
     mode: str
     jpeg: bytes | None
@@ -95,14 +98,19 @@ class Photo:
         return self.orientation != UPRIGHT
 
     @property
+    def image(self) -> Image.Image:
+        """The pixels as RGB: `pixels` itself, or of a gray photo a new image at each call."""
+        return _rgb(self.pixels)
+
+    @property
     def height(self) -> int:
         """Rows, in pixels, upright."""
-        return self.image.height
+        return self.pixels.height
 
     @property
     def width(self) -> int:
         """Columns, in pixels, upright."""
-        return self.image.width
+        return self.pixels.width
 
     def array(self) -> NDArray[np.uint8]:
         """The pixels, (H, W, 3) uint8; a new read-only array at each call."""
@@ -145,17 +153,53 @@ def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo
     _check_size(image, name, max_pixels)
     _check_single(image, name)
     form, mode = image.format or "", image.mode
-    _load(image, name)
-    orientation = _orientation(image)
-    turn = TURNS.get(orientation)
-    own_bytes = data if (form, mode, turn) == ("JPEG", "RGB", None) else None
-    try:
-        upright = image if turn is None else image.transpose(turn)
-        rgb = to_rgb(upright, full_range=form == "PNG")
-    except Exception as error:
-        raise _damaged(name, error) from error
-    rgb.info = {}  # what is made of the photograph must not carry its place and time
-    return Photo(name, rgb, form, mode, own_bytes, orientation)
+    with PIXELS.share(_decode_bytes(image), name):
+        _load(image, name)
+        orientation = _orientation(image)
+        turn = TURNS.get(orientation)
+        own_bytes = data if (form, mode, turn) == ("JPEG", "RGB", None) else None
+        try:
+            pixels = to_8_bit(image, full_range=form == "PNG")
+            del image  # its memory, before the upright copy takes more
+            if turn is not None:
+                pixels = pixels.transpose(turn)
+        except Exception as error:
+            raise _damaged(name, error) from error
+        pixels.info = {}  # what is made of the photograph must not carry its place and time
+        return Photo(name, pixels, form, mode, own_bytes, orientation)
+
+
+@contextmanager
+def photo_share(
+    data: bytes, name: str, *, extra: int, on_wait: OnWait | None = None, max_pixels: int = MAX_PIXELS
+) -> Iterator[None]:
+    """Hold the memory for work on a photo: to decode it, then to have `extra` bytes a pixel next to it.
+
+    Keep no reference to the photo, or to arrays of its size, behind this.
+
+    on_wait: see `core.pixel_budget`; the header alone has been read then.
+
+    Raises ImageError as `open_photo` does of the header, and where the budget is smaller than this photo needs.
+    """
+    image = _open(data, name)
+    _check_size(image, name, max_pixels)
+    size = max(_decode_bytes(image), (_kept_bytes(image) + extra) * image.width * image.height)
+    del image
+    with PIXELS.share(size, name, on_wait=on_wait):
+        yield
+
+
+@contextmanager
+def mask_share(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
+    """Hold the memory for a mask alone: decoded, converted to class ids and counted. Raises ImageError likewise."""
+    image = _open(data, name)
+    _check_size(image, name, max_pixels)
+    # Decoded, as an array, its ids, and those renumbered; a mask in color is converted to RGB in between.
+    per_pixel = 2 * bytes_per_pixel(image.mode) + (2 if is_gray(image.mode) or image.mode == "P" else 6)
+    size = per_pixel * image.width * image.height
+    del image
+    with PIXELS.share(size, name):
+        yield
 
 
 def encode(
@@ -172,10 +216,10 @@ def encode(
     Raises ImageError where even a single pixel takes more than `max_bytes`.
     """
     width, height = fitted_size(photo.width, photo.height, fit)
-    if photo.jpeg is not None and (width, height) == photo.image.size and len(photo.jpeg) <= max_bytes:
+    if photo.jpeg is not None and (width, height) == photo.pixels.size and len(photo.jpeg) <= max_bytes:
         return _encoded(photo, photo.jpeg, width, height, None)
     while True:
-        image = _resized(photo.image, width, height)
+        image = _rgb(_resized(photo.pixels, width, height))
         for level in (quality, *(lower for lower in LOWER_QUALITIES if lower < quality)):
             body = _jpeg(image, level)
             if len(body) <= max_bytes:
@@ -193,6 +237,12 @@ def encode(
 def preview(photo: Photo, longest: int = 1600) -> EncodedImage:
     """The photograph for the screen: a JPEG whose longest side is at most `longest` pixels."""
     return encode(photo, fit=(longest, longest))
+
+
+def shrunk(image: Image.Image, box: tuple[int, int]) -> Image.Image:
+    """Return a new RGB image within the box (width, height), aspect kept, never enlarged; no copy of all pixels."""
+    size = fitted_size(image.width, image.height, box)
+    return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0).convert("RGB")
 
 
 def fitted_size(width: int, height: int, fit: tuple[int, int] | None) -> tuple[int, int]:
@@ -248,10 +298,14 @@ def open_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArra
             todo="Save it as an 8-bit indexed or grey PNG.",
         )
     depth = data[24] if image.format == "PNG" and image.mode == "L" else 8
-    _load(image, name)
-    values = np.asarray(image, np.uint8)
-    # Pillow spreads greys of 2 and 4 bits over 0 to 255; the ids are the numbers before that.
-    return values if depth >= 8 else values // np.uint8(255 // ((1 << depth) - 1))
+    with PIXELS.share(3 * image.width * image.height, name):
+        _load(image, name)
+        values = np.array(image, np.uint8)
+        # Pillow spreads greys of 2 and 4 bits over 0 to 255; the ids are the numbers before that.
+        if depth < 8:
+            values //= np.uint8(255 // ((1 << depth) - 1))
+        values.flags.writeable = False
+        return values
 
 
 def drawn_lying(mask: tuple[int, int], photo: tuple[int, int], orientation: int) -> bool:
@@ -270,8 +324,13 @@ def turned_upright(labels: NDArray[np.uint8], orientation: int) -> NDArray[np.ui
 
 def as_seen(labels: NDArray[np.uint8], photo: Photo) -> NDArray[np.uint8]:
     """A mask of this photograph, upright, wherever its sides tell that it was drawn on the one that is stored."""
-    lying = drawn_lying((labels.shape[1], labels.shape[0]), photo.image.size, photo.orientation)
-    return turned_upright(labels, photo.orientation) if lying else labels
+    return upright_mask(labels, photo.pixels.size, photo.orientation)
+
+
+def upright_mask(labels: NDArray[np.uint8], size: tuple[int, int], orientation: int) -> NDArray[np.uint8]:
+    """Do the same for a photo of this upright size, (width, height), and EXIF orientation."""
+    lying = drawn_lying((labels.shape[1], labels.shape[0]), size, orientation)
+    return turned_upright(labels, orientation) if lying else labels
 
 
 def _open(data: bytes, name: str) -> Image.Image:
@@ -383,6 +442,23 @@ def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
     if image.size == (width, height):
         return image
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _decode_bytes(image: Image.Image) -> int:
+    """Return the most bytes that `open_photo` takes, by the header: the file's pixels and the converted ones, or
+    these and their upright copy."""
+    native, kept = bytes_per_pixel(image.mode), _kept_bytes(image)
+    converted = 0 if image.mode in ("L", "RGB") and not image.has_transparency_data else kept
+    return max(native + converted, 2 * kept) * image.width * image.height
+
+
+def _kept_bytes(image: Image.Image) -> int:
+    """Return what a pixel takes in a Photo."""
+    return 1 if is_gray(image.mode) and not image.has_transparency_data else 4
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

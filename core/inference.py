@@ -13,11 +13,15 @@ from typing import Literal
 from core.classes import Classes
 from core.errors import ModelError
 from core.image import EncodedImage, resize_labels, resize_nearest
+from core.pixel_budget import PIXELS
 from core.segmentation import Segmentation
-from core.wire.decode import PNG, PROTOBUF, RECORDIO, decode
+from core.wire.decode import PNG, PROTOBUF, RECORDIO, decode, decoded_bytes
 
 PROBABILITIES = (RECORDIO, PROTOBUF)
 """Two names for one answer. The documentation has the first, AWS's own notebook the second; containers differ."""
+
+MAX_SCALED_BYTES = 256_000_000
+"""Probabilities of an answer that is smaller than its image are scaled up to so many bytes at most."""
 
 NOT_ABOUT_ACCEPT = (413, 429)
 """Refusals in the 400s that another `Accept` would not mend: too large, too many."""
@@ -86,8 +90,10 @@ def segment(
     started = clock()
     answer, accept = _ask(image, invoke, _accepts(want, accepts.get(endpoint)))
     answered = clock()
-    found = _named(decode(answer.body, answer.content_type, classes=classes), classes)
-    segmentation = _at_size(found, image)
+    size = decoded_bytes(answer.body, answer.content_type)
+    with PIXELS.share(max(size, 6 * image.height * image.width), f"The answer of {endpoint}"):
+        found = _named(decode(answer.body, answer.content_type, classes=classes), classes)
+        segmentation = _at_size(found, image)
     decoded = clock()
     if want == "probabilities":
         accepts[endpoint] = accept
@@ -154,10 +160,22 @@ def _at_size(found: Segmentation, image: EncodedImage) -> Segmentation:
         f"The answer is {found.width} x {found.height} pixels, the picture sent was {image.width} x {image.height}: "
         "scaled by nearest neighbour."
     )
+    problems = [note]
+    probabilities = found.probabilities
+    if probabilities is not None:
+        count = len(probabilities)
+        scaled_bytes = count * image.height * image.width * probabilities.itemsize
+        if scaled_bytes > max(MAX_SCALED_BYTES, probabilities.nbytes):
+            probabilities = None
+            problems.append(
+                f"At the size of the image the probabilities of {count} classes would take "
+                f"{scaled_bytes // 1_000_000:,} MB, more than {MAX_SCALED_BYTES // 1_000_000:,} MB: they were "
+                "discarded. Mask and confidence are complete."
+            )
     return replace(
         found,
         labels=resize_labels(found.labels, *size),
         confidence=None if found.confidence is None else resize_nearest(found.confidence, *size),
-        probabilities=None if found.probabilities is None else resize_nearest(found.probabilities, *size),
-        problems=(*found.problems, note),
+        probabilities=None if probabilities is None else resize_nearest(probabilities, *size),
+        problems=(*found.problems, *problems),
     )

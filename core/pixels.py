@@ -1,10 +1,14 @@
-"""Any kind of pixel that Pillow reads -> RGB, 8 bit.
+"""Any kind of pixel that Pillow reads -> 8 bit, RGB or gray.
 
-What a picture's numbers mean differs by kind, so each choice is written at the function that makes it. Embedded
-colour profiles are not applied: the algorithm was trained on plain JPEG values and sees a photograph the same way.
+What an image's numbers mean differs by kind, so each choice is written at the function that makes it. Embedded
+color profiles are not applied: the algorithm was trained on plain JPEG values and sees a photo the same way.
+
+Conversions run in blocks of rows: beside the image and its result, no copy of all pixels exists.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,59 +17,114 @@ from PIL import Image, ImageCms
 SENSOR_BITS = (8, 10, 12, 14, 16)
 """Depths in which cameras and scanners store whole numbers, often in a 16-bit container."""
 
+BLOCK = 1 << 20
+"""Pixels that are converted at once."""
 
-def to_rgb(image: Image.Image, *, full_range: bool) -> Image.Image:
-    """The picture as RGB; the same object when it is RGB already.
+GRAY = ("1", "L")
 
-    full_range: 16-bit greys use all 16 bits (as PNG demands); else see `_from_whole`.
+
+def row_blocks(height: int, width: int) -> Iterator[slice]:
+    """Yield the rows of an image in blocks of about BLOCK pixels."""
+    step = max(1, BLOCK // max(width, 1))
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
+
+
+def bytes_per_pixel(mode: str) -> int:
+    """Return what Pillow takes for a pixel of this mode."""
+    if mode in ("1", "L", "P"):
+        return 1
+    return 2 if mode.startswith("I;16") else 4
+
+
+def is_gray(mode: str) -> bool:
+    """Return whether `to_8_bit` makes gray of opaque pixels of this mode."""
+    return mode in GRAY or mode.startswith("I") or mode == "F"
+
+
+def to_8_bit(image: Image.Image, *, full_range: bool) -> Image.Image:
+    """Return the image as RGB, or as L where it is gray, at a quarter of the memory; the same object where it is so.
+
+    full_range: 16-bit grays use all 16 bits (as PNG demands); else see `_whole_to_8_bit`.
 
     Transparent pixels show white, as on paper. Raises whatever Pillow raises for pixels it cannot convert.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_grey(np.asarray(image), full_range=full_range)).convert("RGB")
+        return _gray(image, full_range=full_range)
     if image.mode == "LAB":
-        return _from_lab(image)
+        return _by_rows(image, "RGB", _from_lab)
     if image.has_transparency_data:
-        upper = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), upper).convert("RGB")
+        return _by_rows(image, "RGB", _on_white)
+    if image.mode in GRAY:
+        return image if image.mode == "L" else image.convert("L")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey(values: NDArray[np.generic], *, full_range: bool) -> NDArray[np.uint8]:
-    """(H, W) numbers of any kind -> (H, W) uint8, dark to bright."""
-    whole = np.issubdtype(values.dtype, np.integer)
-    if whole and values.min() >= 0 and values.max() <= 65535:
-        return _from_whole(values, full_range=full_range)
-    return _from_real(values.astype(np.float64))
+def _by_rows(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert an image block by block."""
+    whole = Image.new(mode, image.size)
+    for rows, block in _blocks(image):
+        whole.paste(convert(block), (0, rows.start))
+    return whole
 
 
-def _from_whole(values: NDArray[np.generic], *, full_range: bool) -> NDArray[np.uint8]:
-    """Whole numbers 0 to 65535. TIFF often holds a 12-bit sensor's numbers in 16 bits: taken as they are, the picture
-    would be all but black. So the range is that of the smallest common depth which holds the largest value."""
-    largest = int(values.max())
-    bits = 16 if full_range else next(bits for bits in SENSOR_BITS if largest < 1 << bits)
-    top = (1 << bits) - 1
-    return ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
+def _blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Yield the rows of an image, copied block by block."""
+    return (
+        (rows, image.crop((0, rows.start, image.width, rows.stop)))
+        for rows in row_blocks(image.height, image.width)
+    )
 
 
-def _from_real(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Real numbers: 0 to 1 if all lie there, else stretched from the least to the greatest finite one.
+def _on_white(image: Image.Image) -> Image.Image:
+    upper = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), upper).convert("RGB")
 
-    What is not a number becomes black. `values` is our own copy and is worked on in place.
-    """
-    finite = np.isfinite(values)
-    low, high = (float(values[finite].min()), float(values[finite].max())) if finite.any() else (0.0, 1.0)
+
+def _gray(image: Image.Image, *, full_range: bool) -> Image.Image:
+    """Numbers of any kind -> L, dark to bright."""
+    low, high, whole = _range(image)
+    if whole and low >= 0 and high <= 65535:
+        bits = 16 if full_range else next(bits for bits in SENSOR_BITS if high < 1 << bits)
+        return _by_rows(image, "L", lambda block: _whole_to_8_bit(block, (1 << bits) - 1))
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    values[~finite] = low
+    return _by_rows(image, "L", lambda block: _real_to_8_bit(block, low, high))
+
+
+def _range(image: Image.Image) -> tuple[float, float, bool]:
+    """Return the least and the greatest finite number, 0 and 1 where there is none; and whether all are integers."""
+    low, high, whole = np.inf, -np.inf, True
+    for _, block in _blocks(image):
+        values = np.asarray(block)
+        whole = bool(np.issubdtype(values.dtype, np.integer))
+        finite = values if whole else values[np.isfinite(values)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    return (low, high, whole) if low <= high else (0.0, 1.0, whole)
+
+
+def _whole_to_8_bit(image: Image.Image, top: int) -> Image.Image:
+    """Integers 0 to `top`. TIFF often holds a 12-bit sensor's numbers in 16 bits: taken as they are, the image would
+    be all but black. So the range is that of the smallest common depth which holds the largest value."""
+    values: NDArray[np.generic] = np.asarray(image)
+    return Image.fromarray(((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8))
+
+
+def _real_to_8_bit(image: Image.Image, low: float, high: float) -> Image.Image:
+    """Real numbers: 0 to 1 if all are there, else stretched from the least to the greatest finite one.
+
+    What is not a number becomes black.
+    """
+    values = np.asarray(image).astype(np.float64)
+    values[~np.isfinite(values)] = low
     values -= low
     values *= 255 / (high - low) if high > low else 0.0
     values += 0.5
-    return values.clip(0, 255).astype(np.uint8)
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
-    """CIE L*a*b*, which Pillow converts only through a colour profile."""
+    """CIE L*a*b*, which Pillow converts only through a color profile."""
     profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
     if converted is None:

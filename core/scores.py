@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import IGNORE, MAX_CLASSES
+from core.counting import pair_counts
 from core.errors import InputError
+from core.pixels import row_blocks
 
 BAND = 5
 """Width of the boundary band, in pixels on each side of a border in the truth, at the photo's own size."""
@@ -145,8 +147,7 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: i
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"the truth is {truth.shape}, the prediction is {predicted.shape}")
-    pairs = truth.ravel().astype(np.uint16) << 8 | predicted.ravel()
-    return _cut(np.bincount(pairs, minlength=1 << 16).reshape(IGNORE + 1, IGNORE + 1), classes)
+    return _cut(pair_counts(truth, predicted), classes)
 
 
 def scores(of: Confusion) -> Scores:
@@ -181,9 +182,19 @@ def boundary_band(truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.boo
 
     Pixels to ignore make no border and bridge it: a class on each side of a narrow strip of 255 is one border.
     """
-    highest = _windowed(np.where(truth == IGNORE, np.uint8(0), truth), width, np.maximum, 0)
-    lowest = _windowed(truth, width, np.minimum, IGNORE)
-    band: NDArray[np.bool_] = (highest > lowest) & (truth != IGNORE)
+    height = len(truth)
+    band = np.empty(truth.shape, np.bool_)
+    for rows in row_blocks(*truth.shape):
+        top, bottom = (
+            max(0, rows.start - width),
+            min(height, rows.stop + width),
+        )  # with what its windows reach
+        around = truth[top:bottom]
+        highest = _windowed(np.where(around == IGNORE, np.uint8(0), around), width, np.maximum, 0)
+        lowest = _windowed(around, width, np.minimum, IGNORE)
+        inside = slice(rows.start - top, rows.stop - top)
+        np.greater(highest[inside], lowest[inside], out=band[rows])
+        band[rows] &= truth[rows] != IGNORE
     return band
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import Classes
+from core.counting import pixel_counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,5 +47,5 @@ class Segmentation:
         return int(self.labels.shape[1])
 
     def counts(self) -> NDArray[np.int64]:
-        """Pixels of each id, (256,) int64."""
-        return np.bincount(self.labels.ravel(), minlength=256)
+        """Return the pixels of each id, (256,) int64."""
+        return pixel_counts(self.labels)

@@ -13,12 +13,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from core.errors import SettingsError
+from core.pixel_budget import LIMIT
 
 Mode = Literal["sandbox", "aws"]
 
 PROJECT = Path(__file__).resolve().parents[1]
+MB = 1_000_000
 MAX_UPLOAD_MB = 25
 MOST_UPLOAD_MB = 1024
+LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB = 64, 1_000_000
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 
 
@@ -51,6 +54,11 @@ VARIABLES = (
         "The largest photograph that the page takes, in megabytes.",
         str(MAX_UPLOAD_MB),
     ),
+    Variable(
+        "SEGDECK_IMAGE_MEMORY_MB",
+        "Memory for decoded images in one process, in megabytes; images wait for their share.",
+        str(LIMIT // MB),
+    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
@@ -72,6 +80,7 @@ class Settings:
     sandbox_dir:      absolute; need not exist.
     state_dir:        absolute, likewise; holds the journal of changes.
     max_upload_bytes: the largest photograph that the page takes.
+    image_memory_bytes: for decoded images in one process.
     """
 
     mode: Mode = "sandbox"
@@ -80,7 +89,8 @@ class Settings:
     aws_url: str | None = None
     sandbox_dir: Path = PROJECT / ".sandbox"
     state_dir: Path = PROJECT / ".segdeck"
-    max_upload_bytes: int = MAX_UPLOAD_MB * 1_000_000
+    max_upload_bytes: int = MAX_UPLOAD_MB * MB
+    image_memory_bytes: int = LIMIT
 
     @property
     def journal_dir(self) -> Path:
@@ -102,7 +112,12 @@ class Settings:
             aws_url=_url(values["AWS_ENDPOINT_URL"]),
             sandbox_dir=_folder(values["SEGDECK_SANDBOX_DIR"] or ".sandbox"),
             state_dir=_folder(values["SEGDECK_STATE_DIR"] or ".segdeck"),
-            max_upload_bytes=_megabytes(values["SEGDECK_MAX_UPLOAD_MB"]) * 1_000_000,
+            max_upload_bytes=_megabytes(values, "SEGDECK_MAX_UPLOAD_MB", MAX_UPLOAD_MB, 1, MOST_UPLOAD_MB)
+            * MB,
+            image_memory_bytes=MB
+            * _megabytes(
+                values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB
+            ),
         )
 
 
@@ -140,11 +155,11 @@ def _url(text: str) -> str | None:
     return text.rstrip("/")
 
 
-def _megabytes(text: str) -> int:
-    if not text:
-        return MAX_UPLOAD_MB
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_UPLOAD_MB:
-        raise _bad("SEGDECK_MAX_UPLOAD_MB", text, f"Set it to a whole number from 1 to {MOST_UPLOAD_MB}.")
+def _megabytes(values: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    if not (text := values[name]):
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
+        raise _bad(name, text, f"Set it to a whole number from {least} to {most}.")
     return int(text)
 
 

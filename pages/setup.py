@@ -72,6 +72,11 @@ def _limits(settings: Settings) -> None:
         f"Up to {settings.max_upload_bytes // 1_000_000} MB each",
         "SEGDECK_MAX_UPLOAD_MB sets another limit.",
     )
+    _line(
+        "Image memory",
+        f"{settings.image_memory_bytes // 1_000_000:,} MB for decoded images of all visitors",
+        "SEGDECK_IMAGE_MEMORY_MB sets another limit; images wait for their share.",
+    )
 
 
 def _line(name: str, found: str | CoreError, hint: str = "") -> None:

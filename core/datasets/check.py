@@ -13,13 +13,14 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.datasets.look import PairFacts, look_at
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source
 from core.datasets.summary import summed
+from core.pixel_budget import PIXELS, PixelBudget
 
 CHUNK = 16
 """Pairs that travel to a process at once."""
@@ -46,12 +47,21 @@ def processes() -> Iterator[Executor]:
 
     Only for programs whose main module is guarded by its name. Elsewhere a pool of threads does the same work.
     """
-    deaf = (signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for us, who then end them
-    pool = ProcessPoolExecutor(processors(), get_context("spawn"), signal.signal, deaf)
+    context = get_context("spawn")
+    budget = PixelBudget.shared(context, PIXELS.limit)
+    if not PIXELS.used:  # nothing of this process is under way: it can tell about all of them
+        PIXELS.adopt(*budget.parts())
+    pool = ProcessPoolExecutor(processors(), context, _begin_worker, budget.parts())
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker(*parts: Any) -> None:
+    """Share one budget of memory with the other workers; Ctrl-C is for the parent, which then ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    PIXELS.adopt(*parts)
 
 
 def check(source: Source, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:

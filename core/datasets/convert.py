@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.classes import Classes
+from core.counting import remap
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
@@ -24,7 +25,7 @@ from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.export import unique_stems
-from core.image import UPRIGHT, encode, open_photo, turned_upright
+from core.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
 from core.render.masks import mask_png
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
@@ -198,19 +199,24 @@ def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors:
         photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
         data, orientation = photo.read_bytes(), UPRIGHT
         if pair.photo == "written anew":
-            image = open_photo(data, pair.sample.photo)
-            data, orientation = (
-                encode(image, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body,
-                image.orientation,
-            )
+            data, orientation = _jpeg(data, pair.sample.photo)
         (part / split / f"{pair.name}.jpg").write_bytes(data)
         data = mask.read_bytes()
         if pair.mask == "written anew":
-            ids = read_ids(data, pair.sample.mask, colors)
-            ids = turned_upright(ids, orientation) if pair.lying else ids
-            data = mask_png(tables[split][ids] if split in tables else ids, classes.table())
+            with mask_share(data, pair.sample.mask):
+                ids = read_ids(data, pair.sample.mask, colors)
+                ids = turned_upright(ids, orientation) if pair.lying else ids
+                data = mask_png(remap(ids, tables[split]) if split in tables else ids, classes.table())
+                del ids  # before its memory is given back
         (part / f"{split}_annotation" / f"{pair.name}.png").write_bytes(data)
     return len(pairs)
+
+
+def _jpeg(data: bytes, path: str) -> tuple[bytes, int]:
+    """Return a photo as an upright JPEG of its own size, and the orientation that it was stored in."""
+    with photo_share(data, path, extra=4):
+        photo = open_photo(data, path)
+        return encode(photo, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body, photo.orientation
 
 
 def _made(codes: set[str], reasons: tuple[str, ...]) -> Made:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from core.counting import pixel_counts
 from core.datasets.masks import (
     UNKNOWN_COLOR,
     Colors,
@@ -25,8 +27,7 @@ from core.datasets.masks import (
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
-from core.image import LYING, UPRIGHT, Photo, drawn_lying, open_photo
-from core.render.legend import pixel_counts
+from core.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
 from core.wire.source import counted
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
@@ -112,17 +113,19 @@ def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[_Seen, b
     try:
         data = _read(root / path, "photo_unreadable")
         digest = hashlib.blake2b(data, digest_size=16).digest()
-        photo = _opened(data, path)
+        return _seen(data, path, problems), digest
     except _FaultError as fault:
         problems.append(fault.at(path))
         return UNSEEN, digest
-    problems += _form(photo, path)
-    return _Seen((photo.width, photo.height), photo.orientation), digest
 
 
-def _opened(data: bytes, path: str) -> Photo:
+def _seen(data: bytes, path: str, problems: list[DataProblem]) -> _Seen:
+    """Decode the photo whole, in its turn; nothing of it is kept."""
     try:
-        return open_photo(data, path)
+        with photo_share(data, path, extra=0):
+            photo = open_photo(data, path)
+            problems += _form(photo, path)
+            return _Seen((photo.width, photo.height), photo.orientation)
     except ImageError as error:
         code = "photo_truncated" if is_cut(data) else "photo_unreadable"
         raise _FaultError(code, _said(error, path)) from error
@@ -146,16 +149,30 @@ def _mask(
     try:
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
-        ids, told = _ids(data, path, kind, colors)
-        if told == "color":
-            _check_colors(data, ids)
+        with _mask_memory(data, path):
+            ids, told = _ids(data, path, kind, colors)
+            if told == "color":
+                _check_colors(data, ids)
+            counts, size = pixel_counts(ids), (ids.shape[1], ids.shape[0])
+            del ids  # before its memory is given back
     except _FaultError as fault:
         problems.append(fault.at(path))
         return NO_VALUES, (0, 0)
     problems += _mask_form(told, kind, form, path, png_depth(data))
-    counts = pixel_counts(ids)
     values = np.flatnonzero(counts)
-    return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), (ids.shape[1], ids.shape[0])
+    return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), size
+
+
+@contextmanager
+def _mask_memory(data: bytes, path: str) -> Iterator[None]:
+    """Hold what the mask takes. Raises _FaultError where its header cannot be read, or it is too large."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(mask_share(data, path))
+        except ImageError as error:
+            code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+            raise _FaultError(code, _said(error, path)) from error
+        yield
 
 
 def _together(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> list[DataProblem]:
@@ -217,7 +234,8 @@ def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArra
 def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
     lost = int(np.count_nonzero(ids == UNKNOWN_COLOR))
     if lost:
-        shown = few([f"{red},{green},{blue}" for red, green, blue in unknown_colors(data, ids)])
+        colors, total = unknown_colors(data, ids)
+        shown = few([f"{red},{green},{blue}" for red, green, blue in colors], total)
         raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
 
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.classes import Color
+from core.counting import pixel_counts, remap
 from core.errors import ImageError
 from core.image import MAX_PIXELS, open_mask
-from core.render.legend import pixel_counts
+from core.pixels import row_blocks
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
 
@@ -27,6 +28,9 @@ UNKNOWN_COLOR = 254
 """The id of a colour that nobody named: never a class, as there are at most 254."""
 
 LOSSY = ("JPEG", "WEBP", "MPO")
+
+MOST_COLORS = 10
+"""Unknown colors that are listed; a photo saved as a mask has millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
         kind = mask_kind(image)
         if kind == "ids":
             return _by_palette(image, open_mask(data, name), colors)
-        values = np.asarray(image if kind == "16 bit" else image.convert("RGB"))
+        values = np.asarray(image if kind == "16 bit" or image.mode == "RGB" else image.convert("RGB"))
     except ImageError:
         raise
     except Exception as error:
@@ -85,11 +89,20 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
 
 def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], Told]:
     """pixels: (H, W, 3) uint8. Greys are ids where no colour says otherwise: programs save three channels of them."""
-    ids, grey = color_table(colors)[packed(pixels)], pixels[..., 0]
-    unknown = ids == UNKNOWN_COLOR
-    if unknown.any() and (pixels == pixels[..., :1]).all() and (unknown | (ids == grey)).all():
-        return grey, "grey"
-    return ids, "color"
+    table = color_table(colors)
+    ids = np.empty(pixels.shape[:2], np.uint8)
+    unknown, all_grey = False, True
+    for rows in row_blocks(*pixels.shape[:2]):
+        part, grey = ids[rows], pixels[rows, :, 0]
+        part[...] = table[packed(pixels[rows])]
+        lost = part == UNKNOWN_COLOR
+        unknown = unknown or bool(lost.any())
+        all_grey = (
+            all_grey
+            and bool((pixels[rows] == pixels[rows, :, :1]).all())
+            and bool((lost | (part == grey)).all())
+        )
+    return (pixels[..., 0].copy(), "grey") if unknown and all_grey else (ids, "color")
 
 
 def _by_palette(
@@ -114,7 +127,7 @@ def _by_palette(
             return indices, "index"
         table[index] = known[color]
     differs = bool((table[used] != used).any())
-    return (table[indices], "palette") if differs else (indices, "index")
+    return (remap(indices, table), "palette") if differs else (indices, "index")
 
 
 def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
@@ -136,9 +149,13 @@ def color_table(colors: Colors) -> NDArray[np.uint8]:
     return table
 
 
-def unknown_colors(data: bytes, ids: NDArray[np.uint8]) -> list[Color]:
-    """The colours of an RGB mask that nobody named, the commonest first."""
+def unknown_colors(data: bytes, ids: NDArray[np.uint8], most: int = MOST_COLORS) -> tuple[list[Color], int]:
+    """Return the colors of an RGB mask that no class has, the commonest `most` of them, and how many there are."""
     pixels = np.asarray(header(data).convert("RGB"))
-    numbers, counts = np.unique(packed(pixels)[ids == UNKNOWN_COLOR], return_counts=True)
-    ranked = numbers[np.argsort(-counts, kind="stable")].tolist()
-    return [(number >> 16, number >> 8 & 255, number & 255) for number in ranked]
+    counts = np.zeros(1 << 24, np.uint32)
+    for rows in row_blocks(*pixels.shape[:2]):
+        numbers, times = np.unique(packed(pixels[rows])[ids[rows] == UNKNOWN_COLOR], return_counts=True)
+        counts[numbers] += times.astype(np.uint32)
+    present = np.flatnonzero(counts)
+    ranked = present[np.argsort(-counts[present].astype(np.int64), kind="stable")][:most].tolist()
+    return [(number >> 16, number >> 8 & 255, number & 255) for number in ranked], len(present)

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from core.classes import Classes
+from core.counting import remap
 from core.datasets.masks import read_ids
 from core.datasets.names import mask_colors
 from core.datasets.source import Sample, Source
 from core.errors import ImageError
-from core.image import Photo, as_seen, open_photo
+from core.image import Photo, as_seen, mask_share, open_photo, photo_share
 from core.segmentation import Segmentation
 
+MASK_BYTES = 4
+"""Bytes a pixel next to the photo: the mask, renumbered, turned and drawn."""
 
-def read_pair(source: Source, sample: Sample, classes: Classes | None) -> tuple[Photo, Segmentation]:
-    """The photograph, and its mask after a label map. Raises ImageError where one is missing or cannot be read.
+
+@contextmanager
+def opened_pair(
+    source: Source, sample: Sample, classes: Classes | None
+) -> Iterator[tuple[Photo, Segmentation]]:
+    """Give the photo, and its mask after a label map; their memory is held until the block ends.
 
     classes: None: they are numbered.
+
+    Raises ImageError where one is missing or cannot be read.
     """
-    photo = open_photo(_read(source, sample.photo, sample.name), sample.photo)
-    ids = read_ids(_read(source, sample.mask, sample.name), sample.mask, mask_colors(source.names))
-    label_map = source.label_maps.get(sample.split)
-    labels = ids if label_map is None else label_map.table()[ids]
-    return photo, Segmentation(as_seen(labels, photo), None, None, classes or Classes.numbered(1))
+    data, mask = (_read(source, path, sample.name) for path in (sample.photo, sample.mask))
+    with photo_share(data, sample.photo, extra=MASK_BYTES):
+        photo = open_photo(data, sample.photo)
+        with mask_share(mask, sample.mask):
+            ids = read_ids(mask, sample.mask, mask_colors(source.names))
+            label_map = source.label_maps.get(sample.split)
+            labels = ids if label_map is None else remap(ids, label_map.table())
+            yield photo, Segmentation(as_seen(labels, photo), None, None, classes or Classes.numbered(1))
 
 
 def stamp(source: Source, sample: Sample) -> tuple[int, ...]:

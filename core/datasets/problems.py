@@ -147,7 +147,7 @@ def counted(problems: Sequence[DataProblem]) -> dict[str, int]:
     return counts
 
 
-def few(texts: Sequence[str]) -> str:
-    """The first few, and how many more there are."""
-    more = len(texts) - SHOWN
+def few(texts: Sequence[str], total: int | None = None) -> str:
+    """Return the first few, and how many more there are. total: of how many `texts` are the first; None: of these."""
+    more = (len(texts) if total is None else total) - min(len(texts), SHOWN)
     return ", ".join(texts[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

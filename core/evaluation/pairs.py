@@ -11,6 +11,7 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from core.counting import remap
 from core.datasets.label_map import LabelMap
 from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
@@ -194,7 +195,7 @@ def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids
                 f"{name} has pixels of a colour that no class has.",
                 todo="Name every colour in the file of class names; what is called void or ignore does not count.",
             )
-        return found if table is None else table[found]
+        return found if table is None else remap(found, table)
 
     return ids
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, MutableMapping, Sequence
+from collections.abc import Generator, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,12 +15,27 @@ from core.classes import MAX_CLASSES, Classes
 from core.errors import InputError
 from core.evaluation.pairs import Pair
 from core.evaluation.store import Judged, Store
-from core.image import FIT, Photo, as_seen, encode, open_photo, resize_labels
-from core.inference import Invoke, segment
+from core.image import (
+    FIT,
+    EncodedImage,
+    Photo,
+    as_seen,
+    encode,
+    mask_share,
+    open_photo,
+    photo_share,
+    resize_labels,
+    upright_mask,
+)
+from core.inference import Inference, Invoke, segment
+from core.pixel_budget import PIXELS
 from core.scores import BAND, confusion, in_band
 
 AT_ONCE = 2
 """Photos at work at the same time. An endpoint answers one after the other; a second one fills the pauses."""
+
+MASK_BYTES = 8
+"""Bytes a pixel next to the photo: the ground truth, the prediction, the band around borders, and their copies."""
 
 Size = tuple[int, int] | None
 
@@ -84,12 +100,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one pair: a row for each endpoint, or why not. asked: how many calls were made."""
+    """What became of one pair: a row for each endpoint, or why not.
+
+    asked:    how many calls were made.
+    repeated: how many of them an earlier run had begun when it was killed; AWS may have billed those twice.
+    """
 
     name: str
     judged: tuple[Judged, ...]
     failures: tuple[Failure, ...]
     asked: int
+    repeated: int = 0
 
 
 def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[Outcome]:
@@ -115,21 +136,36 @@ def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[O
         pool.shutdown(cancel_futures=True)
 
 
-def read_pair(pair: Pair) -> Opened:
-    """Read the files and see whether they fit together. Raises InputError."""
+@contextmanager
+def opened_pair(pair: Pair) -> Iterator[Opened]:
+    """Read the files and check that they fit together; their memory is held until the block ends.
+
+    Raises InputError.
+    """
+    with _opened(pair, *_read(pair)) as opened:
+        yield opened
+
+
+def _read(pair: Pair) -> tuple[bytes, bytes]:
+    """Return the bytes of the photo and of the mask."""
     try:
-        data, mask = pair.read_photo(), pair.read_mask()
+        return pair.read_photo(), pair.read_mask()
     except OSError as error:
         raise InputError(
             f"{pair.photo} or its mask cannot be read.",
             why=f"{error.strerror or error}.",
             todo="Check that both are files you may read.",
         ) from error
-    photo = open_photo(data, pair.photo)
-    truth = as_seen(pair.ids(mask, pair.mask), photo)
-    if truth.shape != (photo.height, photo.width):
-        raise _other_size(pair, photo, truth)
-    return Opened(pair, data, photo, truth)
+
+
+@contextmanager
+def _opened(pair: Pair, data: bytes, mask: bytes) -> Iterator[Opened]:
+    with photo_share(data, pair.photo, extra=MASK_BYTES), mask_share(mask, pair.mask):
+        photo = open_photo(data, pair.photo)
+        truth = as_seen(pair.ids(mask, pair.mask), photo)
+        if truth.shape != (photo.height, photo.width):
+            raise _other_size(pair, photo, truth)
+        yield Opened(pair, data, photo, truth)
 
 
 def key_of(photo: bytes, truth: NDArray[np.uint8], asked: Asked, fit: Size) -> str:
@@ -138,50 +174,97 @@ def key_of(photo: bytes, truth: NDArray[np.uint8], asked: Asked, fit: Size) -> s
     for part in (asked.name, asked.config, asked.model_uri, str(fit), str(BAND), str(truth.shape)):
         digest.update(part.encode() + b"\0")
     digest.update(photo)
-    digest.update(truth.tobytes())
+    digest.update(np.ascontiguousarray(truth).data)
     return digest.hexdigest()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What remains of a pair while an endpoint is at work: no memory is held for it then.
+
+    mask:        its file's bytes.
+    size:        (width, height) of the photo, upright; orientation: EXIF's.
+    image:       to be sent; None where every answer is known.
+    keys:        of each endpoint; known: what was counted before, or None.
+    """
+
+    pair: Pair
+    mask: bytes
+    size: tuple[int, int]
+    orientation: int
+    image: EncodedImage | None
+    keys: tuple[str, ...]
+    known: tuple[Judged | None, ...]
+
+
 def _judged(pair: Pair, task: Task, store: Store) -> Outcome:
-    classes = MAX_CLASSES if task.classes is None else len(task.classes)
     try:
-        opened = read_pair(pair)
-        confusion(opened.truth, opened.truth, classes)  # too high an id is told before it is paid for
+        prepared = _prepared(pair, task, store)
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
         return Outcome(pair.name, (), (Failure(pair.name, "", error),), 0)
-    judged, failures, calls = [], [], 0
-    for endpoint in task.asked:
-        key = key_of(opened.data, opened.truth, endpoint, task.fit)
-        if (known := store.get(key)) is not None:
+    judged, failures, calls, repeated = [], [], 0, 0
+    for endpoint, key, known in zip(task.asked, prepared.keys, prepared.known, strict=True):
+        if known is not None:
             judged.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
             continue
         calls += 1
+        repeated += key in store.interrupted
         try:
-            judged.append(_ask(opened, endpoint, store, key, task.fit))
+            judged.append(_ask(prepared, endpoint, store, key))
         except Exception as error:  # noqa: BLE001  # likewise
             failures.append(Failure(pair.name, endpoint.name, error))
-    return Outcome(pair.name, tuple(judged), tuple(failures), calls)
+    return Outcome(pair.name, tuple(judged), tuple(failures), calls, repeated)
 
 
-def _ask(opened: Opened, asked: Asked, store: Store, key: str, fit: Size) -> Judged:
+def _prepared(pair: Pair, task: Task, store: Store) -> _Prepared:
+    """Decode the pair in its turn; too high an id is told before it is paid for."""
+    classes = MAX_CLASSES if task.classes is None else len(task.classes)
+    data, mask = _read(pair)
+    with _opened(pair, data, mask) as opened:
+        confusion(opened.truth, opened.truth, classes)
+        keys = tuple(key_of(data, opened.truth, endpoint, task.fit) for endpoint in task.asked)
+        known = tuple(map(store.get, keys))
+        photo = opened.photo
+        image = encode(photo, fit=task.fit) if None in known else None
+        prepared = _Prepared(pair, mask, photo.pixels.size, photo.orientation, image, keys, known)
+        del opened, photo  # before their memory is given back
+    return prepared
+
+
+def _ask(prepared: _Prepared, asked: Asked, store: Store, key: str) -> Judged:
     """Class ids alone are asked for: a small answer, of the same ids."""
-    pair, photo = opened.pair, opened.photo
-    found = segment(
-        encode(photo, fit=fit),
-        asked.invoke,
-        endpoint=asked.name,
-        accepts=asked.accepts,
-        want="mask",
-        classes=asked.classes,
-    )
-    predicted = resize_labels(found.segmentation.labels, photo.height, photo.width)
-    whole = confusion(opened.truth, predicted, MAX_CLASSES)
-    band = confusion(in_band(opened.truth), predicted, MAX_CLASSES)
-    judged = Judged(
-        key, asked.name, pair.name, pair.photo, pair.mask, photo.width, photo.height,
-        whole.triples(), band.triples(), whole.ignored, found.endpoint_seconds, found.segmentation.problems,
-    )  # fmt: skip
-    store.add(judged, predicted, found.segmentation.classes)
+    image = prepared.image
+    assert image is not None  # noqa: S101  # for the type checker: an answer is missing
+    store.begin(key)
+    try:
+        inference = segment(
+            image,
+            asked.invoke,
+            endpoint=asked.name,
+            accepts=asked.accepts,
+            want="mask",
+            classes=asked.classes,
+        )
+        return _counted(prepared, inference, asked, store, key)
+    except Exception:
+        store.give_up(key)
+        raise
+
+
+def _counted(prepared: _Prepared, inference: Inference, asked: Asked, store: Store, key: str) -> Judged:
+    """Compare the answer with the ground truth, and keep both the mask and the counts."""
+    pair, (width, height) = prepared.pair, prepared.size
+    with PIXELS.share(MASK_BYTES * width * height, pair.mask), mask_share(prepared.mask, pair.mask):
+        truth = upright_mask(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
+        predicted = resize_labels(inference.segmentation.labels, height, width)
+        whole = confusion(truth, predicted, MAX_CLASSES)
+        band = confusion(in_band(truth), predicted, MAX_CLASSES)
+        judged = Judged(
+            key, asked.name, pair.name, pair.photo, pair.mask, width, height,
+            whole.triples(), band.triples(), whole.ignored, inference.endpoint_seconds,
+            inference.segmentation.problems,
+        )  # fmt: skip
+        store.add(judged, predicted, inference.segmentation.classes)
     return judged
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.evaluation.pairs import Pair
-from core.evaluation.run import read_pair
+from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
 from core.image import fitted_size, resize_labels
 
@@ -18,7 +18,7 @@ from core.image import fitted_size, resize_labels
 class Shot:
     """One photo.
 
-    photo:     RGB.
+    photo:     RGB or L.
     truth:     (H, W) uint8 class ids of the photo's size.
     predicted: of each endpoint, likewise.
     judged:    of each endpoint.
@@ -35,11 +35,14 @@ class Shot:
         return self.judged[0].name
 
 
-def take(pair: Pair, judged: tuple[Judged, ...], store: Store) -> Shot:
-    """Read what is needed. Raises InputError where a file has gone or changed its size since."""
-    opened = read_pair(pair)
-    predicted = tuple(store.predicted(one.key) for one in judged)
-    return Shot(opened.photo.image, opened.truth, predicted, judged)
+def take(pair: Pair, judged: tuple[Judged, ...], store: Store, longest: int) -> Shot:
+    """Read what is needed, with no side above `longest` pixels: shots of whole photos would take gigabytes.
+
+    Raises InputError where a file has gone or changed its size since.
+    """
+    with opened_pair(pair) as opened:
+        predicted = tuple(store.predicted(one.key) for one in judged)
+        return smaller(Shot(opened.photo.pixels, opened.truth, predicted, judged), longest)
 
 
 def smaller(shot: Shot, longest: int) -> Shot:
@@ -47,7 +50,7 @@ def smaller(shot: Shot, longest: int) -> Shot:
     width, height = fitted_size(*shot.photo.size, (longest, longest))
     return replace(
         shot,
-        photo=shot.photo.resize((width, height), reducing_gap=2.0),
+        photo=shot.photo.resize((width, height), reducing_gap=2.0).convert("RGB"),
         truth=resize_labels(shot.truth, height, width),
         predicted=tuple(resize_labels(one, height, width) for one in shot.predicted),
     )

@@ -1,10 +1,12 @@
 """What endpoints answered to photos with a truth, kept in a folder: nothing is asked, or billed, twice.
 
 evaluation.jsonl    a line about the file, then a line for each photo and endpoint
+in_flight/KEY       an empty file while the endpoint is called
 predicted/KEY.png   the mask that was predicted, at the photo's own size
 report.html, ...    see `core.evaluation.report`
 
-Lines are only ever added. One that was cut by the machine's end is passed over, and its photo is asked again.
+Lines are only ever added. One that was cut by the machine's end is passed over, and its photo is asked again. What is
+left in `in_flight` was under way when the program was killed: AWS may have billed it, and it is asked again too.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ from core.scores import Confusion, Triple
 
 LINES = "evaluation.jsonl"
 PREDICTED = "predicted"
+IN_FLIGHT = "in_flight"
 HEAD = {"segdeck": "evaluation", "version": 1}
 
+
+_under_way: set[str] = set()
+"""Keys whose endpoint this very process is calling, of all stores."""
 
 FILES: Mapping[str, str] = {
     "classes.csv": "text/csv",
@@ -94,7 +100,9 @@ class Store:
     """The folder. Its methods may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
+        """Open the folder. `interrupted` are the keys whose calls were in flight when an earlier run was killed.
+
+        Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
         self.folder = folder
         self._path = folder / LINES
         self._lock = Lock()
@@ -103,7 +111,10 @@ class Store:
             if not resumed:
                 self._check_free()
             (folder / PREDICTED).mkdir(parents=True, exist_ok=True)
+            (folder / IN_FLIGHT).mkdir(exist_ok=True)
             self._found = self._read() if resumed else {}
+            left = {path.name for path in (folder / IN_FLIGHT).iterdir()}
+            self.interrupted = frozenset(left - self._found.keys() - _under_way)
             self._append()
         except OSError as error:
             raise InputError(
@@ -129,6 +140,19 @@ class Store:
         with self._lock:
             self._append(asdict(judged))
             self._found[judged.key] = judged
+            self._end(judged.key)
+
+    def begin(self, key: str) -> None:
+        """Note that the endpoint is called now: killed before `add` or `give_up`, it may have been billed."""
+        with self._lock:
+            _under_way.add(key)
+            (self.folder / IN_FLIGHT).mkdir(exist_ok=True)
+            (self.folder / IN_FLIGHT / key).touch()
+
+    def give_up(self, key: str) -> None:
+        """Note that the call has failed."""
+        with self._lock:
+            self._end(key)
 
     def predicted(self, key: str) -> NDArray[np.uint8]:
         """The mask, (H, W) uint8. Raises InputError where it is gone."""
@@ -143,8 +167,9 @@ class Store:
         with self._lock:
             self._found.clear()
             try:
-                if (self.folder / PREDICTED).exists():
-                    shutil.rmtree(self.folder / PREDICTED)
+                for name in (PREDICTED, IN_FLIGHT):
+                    if (self.folder / name).exists():
+                        shutil.rmtree(self.folder / name)
                 self._path.unlink(missing_ok=True)
             except OSError as error:
                 raise InputError(
@@ -152,6 +177,10 @@ class Store:
                     why=f"{error.strerror or error}.",
                     todo="Remove the folder by hand.",
                 ) from error
+
+    def _end(self, key: str) -> None:
+        _under_way.discard(key)
+        (self.folder / IN_FLIGHT / key).unlink(missing_ok=True)
 
     def _check_free(self) -> None:
         for name in (PREDICTED, *FILES):

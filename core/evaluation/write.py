@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from core.errors import InputError
-from core.evaluation.page import WORST, to_html
+from core.evaluation.page import LONGEST, WORST, to_html
 from core.evaluation.pairs import Pair
 from core.evaluation.report import class_rows, confusion_rows, image_rows, to_csv, to_json
 from core.evaluation.shots import Shot, take
@@ -45,7 +45,7 @@ def worst_shots(of: Evaluation, pairs: Sequence[Pair], store: Store, most: int =
     for image in of.verdicts[0].images[:most]:
         name = image.judged.name
         try:
-            shots.append(take(by_name[name], judged_of(of, name), store))
+            shots.append(take(by_name[name], judged_of(of, name), store, LONGEST))
         except InputError:
             continue
     return shots

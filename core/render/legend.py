@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from core.classes import Color
+from core.counting import finite_sums, pixel_counts
 from core.render.palette import Table
 from core.segmentation import Segmentation
 
@@ -58,25 +58,16 @@ def mean_confidence(segmentation: Segmentation) -> float | None:
     """Mean over all pixels that have a number, 0 to 1; None where the answer holds none."""
     if segmentation.confidence is None:
         return None
-    finite = segmentation.confidence[np.isfinite(segmentation.confidence)]
-    return float(finite.mean(dtype=np.float64)) if finite.size else None
-
-
-def pixel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Pixels of each id, (256,) int64. Pillow counts bytes as they lie; `np.bincount` would widen each to 8 first."""
-    return np.array(Image.fromarray(labels).histogram(), np.int64)
+    counts, sums = finite_sums(segmentation.labels, segmentation.confidence)
+    count = int(counts.sum())
+    return float(sums.sum()) / count if count else None
 
 
 def _mean_confidences(segmentation: Segmentation) -> NDArray[np.float64] | None:
     """Mean confidence of each id over the pixels whose confidence is a number, (256,); NaN where there are none."""
     if segmentation.confidence is None:
         return None
-    ids, values = segmentation.labels.ravel(), segmentation.confidence.ravel()
-    finite = np.isfinite(values)
-    if not finite.all():
-        ids, values = ids[finite], values[finite]
-    counts = np.bincount(ids, minlength=256)
-    sums = np.bincount(ids, weights=values, minlength=256)
+    counts, sums = finite_sums(segmentation.labels, segmentation.confidence)
     return np.divide(sums, counts, out=np.full(256, np.nan), where=counts > 0)
 
 

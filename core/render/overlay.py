@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.classes import IGNORE
+from core.pixels import row_blocks
 from core.render.masks import indexed
 from core.render.palette import Table
 
@@ -40,8 +41,11 @@ def overlay_image(
     *,
     bare: Collection[int] = (),
 ) -> Image.Image:
-    """`overlay` for a Pillow RGB picture, which it spares two copies."""
+    """`overlay` for a Pillow image, RGB or L -> a new RGB image. In blocks of rows: next to the result only these."""
     strength = np.full(256, round(min(max(opacity, 0.0), 1.0) * 255), np.uint8)
     strength[[IGNORE, *bare]] = 0
-    alpha = Image.fromarray(labels).point(strength.tolist())
-    return Image.composite(indexed(labels, table).convert("RGB"), photo, alpha)
+    mixed = photo.copy() if photo.mode == "RGB" else photo.convert("RGB")
+    for rows in row_blocks(*labels.shape):
+        alpha = Image.fromarray(labels[rows]).point(strength.tolist())
+        mixed.paste(indexed(labels[rows], table).convert("RGB"), (0, rows.start), alpha)
+    return mixed

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import IGNORE, MAX_CLASSES, Classes
+from core.counting import pixel_counts
 from core.errors import DecodeError
 from core.segmentation import Segmentation
 from core.wire import png, recordio
@@ -62,9 +63,19 @@ def decode(
     )
 
 
+def decoded_bytes(body: bytes | bytearray | memoryview, content_type: str) -> int:
+    """Return about how much memory `decode` takes next to the answer itself, read from its first bytes.
+
+    A PNG of few bytes may hold millions of pixels; everything else is as large as its bytes. 0 for a damaged header.
+    """
+    if (content_type or "").partition(";")[0].strip().lower() != PNG:
+        return len(body)
+    return png.BYTES_PER_PIXEL * min(png.claimed_pixels(Source.of_answer(body)), png.MAX_PIXELS)
+
+
 def _from_png(source: Source, classes: Classes | None) -> Segmentation:
     labels = png.read_labels(source)
-    counts = np.bincount(labels.ravel(), minlength=IGNORE + 1)
+    counts = pixel_counts(labels)
     ids = np.flatnonzero(counts[:MAX_CLASSES])
     count = int(ids[-1]) + 1 if len(ids) else 1
     beyond = int(counts[MAX_CLASSES:IGNORE].sum())

@@ -25,6 +25,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 100_000_000
 """Pixels that we are ready to hold: as many as a photograph may have."""
 
+BYTES_PER_PIXEL = 2
+"""Memory that `read_labels` takes: Pillow's samples, and the array."""
+
 _HEADER = struct.Struct(">IIBBBBB")
 _FRAME = 12
 _GREY, _PALETTE = 0, 3
@@ -77,6 +80,15 @@ def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
     _check_size(source, header, kept[0], max_pixels)
     _check_lines(source, header, [chunk for chunk in kept if chunk.name == b"IDAT"])
     return _samples(source, header, kept)
+
+
+def claimed_pixels(source: Source) -> int:
+    """Return the pixels that the header claims, unchecked; 0 where there is no header."""
+    start = len(SIGNATURE) + 8
+    if len(source.data) < start + _HEADER.size:
+        return 0
+    header = Header(*_HEADER.unpack_from(source.data, start))
+    return header.width * header.height
 
 
 def _chunks(source: Source) -> Iterator[Chunk]:
@@ -214,7 +226,9 @@ def _samples(source: Source, header: Header, chunks: list[Chunk]) -> NDArray[np.
         ) from error
     # Pillow stretches grey of 2 and 4 bits to 0..255; a mask of 1 bit it gives as false and true.
     stretch = 255 // ((1 << header.depth) - 1)
-    return samples // np.uint8(stretch) if header.color_type == _GREY and header.depth in (2, 4) else samples
+    if header.color_type == _GREY and header.depth in (2, 4):
+        samples //= np.uint8(stretch)
+    return samples
 
 
 def _repacked(source: Source, chunks: list[Chunk]) -> bytes:

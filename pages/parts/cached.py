@@ -28,11 +28,11 @@ from core.aws.training import JobList
 from core.classes import Classes
 from core.cost import PriceTable, shipped_prices
 from core.curves import MetricSeries
-from core.datasets.pair import read_pair
+from core.datasets.pair import opened_pair
 from core.datasets.source import Sample, Source
 from core.endpoints import Fleet, Serving
 from core.errors import CoreError, InputError
-from core.image import encode, open_photo, preview, resize_labels
+from core.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.job_filter import JobFilter
 from core.render.overlay import overlay_image
 from core.render.palette import table
@@ -172,15 +172,14 @@ def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the ke
 
 def thumbnail(data: bytes, name: str) -> bytes:
     """A small JPEG of a photograph's bytes."""
-    return encode(open_photo(data, name), fit=THUMBNAIL, quality=82).body
+    with photo_share(data, name, extra=0):
+        return encode(open_photo(data, name), fit=THUMBNAIL, quality=82).body
 
 
 def thumbnail_of(picture: Image.Image) -> bytes:
     """A small JPEG of a picture in memory."""
-    small = picture.copy()
-    small.thumbnail(THUMBNAIL)
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
+    shrunk(picture, THUMBNAIL).save(buffer, "JPEG", quality=82)
     return buffer.getvalue()
 
 
@@ -309,15 +308,14 @@ def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: t
     """
     from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
 
-    photo, labels = read_pair(source, sample, classes)
-    return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")
+    with opened_pair(source, sample, classes) as (photo, labels):
+        return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")
 
 
 @st.cache_data(ttl="1h", max_entries=512, show_spinner=False)
 def pair_thumbnail(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
     """A pair as a small JPEG, the mask laid over."""
-    photo, found = read_pair(source, sample, classes)
-    small = photo.image.copy()
-    small.thumbnail(THUMBNAIL)
-    labels = resize_labels(found.labels, small.height, small.width)
+    with opened_pair(source, sample, classes) as (photo, found):
+        small = shrunk(photo.pixels, THUMBNAIL)
+        labels = resize_labels(found.labels, small.height, small.width)
     return thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))

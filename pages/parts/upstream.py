@@ -15,6 +15,7 @@ from core.aws.connection import Connection
 from core.aws.execute import journal_in
 from core.errors import UnreachableError
 from core.journal import Journal
+from core.pixel_budget import PIXELS
 from core.settings import Settings
 from pages.parts import cached
 
@@ -46,8 +47,11 @@ def revive() -> None:
 
 
 def settings() -> Settings:
-    """The settings as they hold now. Raises SettingsError."""
-    return Settings.from_environ(os.environ)
+    """The settings as they hold now, their memory for images in force. Raises SettingsError."""
+    read = Settings.from_environ(os.environ)
+    if PIXELS.limit != read.image_memory_bytes:
+        PIXELS.limit = read.image_memory_bytes
+    return read
 
 
 def journal() -> Journal:

@@ -37,6 +37,8 @@ def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
         ({}, "state_dir", PROJECT / ".segdeck"),
         ({"SEGDECK_STATE_DIR": "/var/lib/state"}, "state_dir", Path("/var/lib/state")),
         ({"SEGDECK_MAX_UPLOAD_MB": "3"}, "max_upload_bytes", 3_000_000),
+        ({}, "image_memory_bytes", 1_500_000_000),
+        ({"SEGDECK_IMAGE_MEMORY_MB": "200"}, "image_memory_bytes", 200_000_000),
     ],
 )
 def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expected: object) -> None:
@@ -58,6 +60,8 @@ def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expec
         ("SEGDECK_MAX_UPLOAD_MB", "-5"),
         ("SEGDECK_MAX_UPLOAD_MB", "2.5"),
         ("SEGDECK_MAX_UPLOAD_MB", "²"),
+        ("SEGDECK_IMAGE_MEMORY_MB", "63"),
+        ("SEGDECK_IMAGE_MEMORY_MB", "9" * 5_000),
     ],
 )
 def test_a_bad_value_is_named_with_what_to_set(name: str, value: str) -> None:

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from core.aws.connection import Connection
+from core.pixel_budget import PIXELS
 from pages.parts.segment.work import Bench, Picture, Request, Work, digest
 
 
@@ -72,3 +73,30 @@ def test_what_nobody_wants_is_not_asked(ask, jpeg, faults):
     finished(*works)
     assert len(faults.hits) == len(kept)
     assert all(work.result is not None for work in kept)
+
+
+def test_a_picture_that_waits_for_memory_says_so(ask, jpeg):
+    """While others hold the memory for images, the stage is "waiting for memory"; then the picture is done."""
+    with PIXELS.share(PIXELS.limit, "another visitor's"):
+        work = ask(Bench(), jpeg())
+        deadline = time.monotonic() + 20
+        while work.stage != "waiting for memory":
+            assert time.monotonic() < deadline, work.stage
+            time.sleep(0.01)
+        assert not work.over
+    finished(work)
+    assert work.result is not None
+    assert (PIXELS.used, PIXELS.waiting) == (0, 0)
+
+
+def test_no_memory_is_held_while_the_endpoint_is_at_work(ask, jpeg, faults):
+    """A slow endpoint keeps no other visitor waiting for memory."""
+    faults.add("delay", operation="InvokeEndpoint")
+    work = ask(Bench(), jpeg())
+    deadline = time.monotonic() + 20
+    while not faults.hits:
+        assert time.monotonic() < deadline, work.stage
+        time.sleep(0.01)
+    assert (work.stage, PIXELS.used) == ("asking the endpoint", 0)
+    faults.clear()
+    finished(work)

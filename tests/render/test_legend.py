@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from core.classes import VOC
+from core.counting import pixel_counts
 from core.image import resize_labels
-from core.render.legend import areas, mean_confidence, pixel_counts
+from core.render.legend import areas, mean_confidence
 from core.render.palette import table
 from core.segmentation import Segmentation
 

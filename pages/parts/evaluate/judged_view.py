@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from core.classes import IGNORE, Classes
 from core.errors import CoreError
 from core.evaluation.pairs import Pair
-from core.evaluation.run import read_pair
+from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
 from core.evaluation.verdict import Evaluation, ImageVerdict, Verdict, taken_for
-from core.image import Photo, fitted_size, preview, resize_labels
+from core.image import Photo, fitted_size, preview, resize_labels, shrunk
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.segmentation import Segmentation
@@ -123,13 +123,11 @@ def _thumbnail(pair: Pair, judged: Judged, store: Store) -> bytes | None:
 
 
 def _small(pair: Pair, judged: Judged, store: Store) -> bytes:
-    opened = read_pair(pair)
-    width, height = fitted_size(*opened.photo.image.size, cached.THUMBNAIL)
-    small = opened.photo.image.resize((width, height), reducing_gap=2.0)
-    map_ = difference(opened.truth, store.predicted(judged.key))
-    return cached.thumbnail_of(
-        overlay_image(small, resize_labels(map_, height, width), DIFFERENCE.table(), 0.6)
-    )
+    with opened_pair(pair) as opened:
+        small = shrunk(opened.photo.pixels, cached.THUMBNAIL)
+        width, height = small.size
+        map_ = resize_labels(difference(opened.truth, store.predicted(judged.key)), height, width)
+    return cached.thumbnail_of(overlay_image(small, map_, DIFFERENCE.table(), 0.6))
 
 
 def _large(pair: Pair, image: ImageVerdict, store: Store, classes: Classes) -> None:
@@ -158,12 +156,12 @@ def frame_of(pair: Pair, judged: Judged, store: Store, classes: Classes, kind: K
     """What the viewer shows. Raises InputError where a file has gone."""
 
     def make() -> bytes:
-        opened = read_pair(pair)
-        if kind == "truth":
-            return mask_frame(opened.photo, opened.truth, classes, kind)
-        predicted = store.predicted(judged.key)
-        labels = predicted if kind == "prediction" else difference(opened.truth, predicted)
-        return mask_frame(opened.photo, labels, classes, kind)
+        with opened_pair(pair) as opened:
+            if kind == "truth":
+                return mask_frame(opened.photo, opened.truth, classes, kind)
+            predicted = store.predicted(judged.key)
+            labels = predicted if kind == "prediction" else difference(opened.truth, predicted)
+            return mask_frame(opened.photo, labels, classes, kind)
 
     return cached.judged_picture(judged.key, f"{kind} {hash(classes)}", make)
 

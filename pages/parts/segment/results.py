@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from core import export
 from core.evaluation.pairs import Given
-from core.image import open_photo
+from core.image import open_photo, photo_share
 from core.render.legend import ClassArea
 from pages.parts import messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
@@ -186,17 +187,23 @@ def _has_probabilities(result: Result) -> bool:
 
 
 def _file(work: Work, stem: str, kind: export.Kind) -> bytes:
-    return export.file(_exported(work, stem), kind).data
+    with _exported(work, stem) as exported:
+        return export.file(exported, kind).data
 
 
 def _zip(items: tuple[tuple[Work, str], ...], kinds: tuple[export.Kind, ...]) -> bytes:
-    return export.zip_files(
-        file for work, stem in items for file in export.files(_exported(work, stem), kinds)
-    )
+    return export.zip_files(file for work, stem in items for file in _files(work, stem, kinds))
 
 
-def _exported(work: Work, stem: str) -> export.Result:
+def _files(work: Work, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
+    with _exported(work, stem) as exported:
+        return export.files(exported, kinds)
+
+
+@contextmanager
+def _exported(work: Work, stem: str) -> Iterator[export.Result]:
     """The photo is opened again: keeping it opened would hold 36 MB a picture for a click that may never come."""
     result = work.future.result()
-    photo = open_photo(work.picture.read(), work.picture.name)
-    return export.result(photo, result.inference, stem=stem)
+    data, name = work.picture.read(), work.picture.name
+    with photo_share(data, name, extra=export.BYTES_PER_PIXEL):
+        yield export.result(open_photo(data, name), result.inference, stem=stem)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import NDArray
 from core.classes import MAX_CLASSES
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given
-from core.image import Photo, as_seen, open_mask, open_photo, resize_labels
+from core.evaluation.run import MASK_BYTES
+from core.image import Photo, as_seen, mask_share, open_mask, open_photo, photo_share, resize_labels
 from core.render.difference import difference
 from core.scores import Scores, confusion, in_band, scores
 from pages.parts import cached, messages, state
@@ -70,30 +73,38 @@ def _key(work: Work, given: Given) -> str:
 
 
 def _checked(work: Work, result: Result, given: Given) -> Checked:
-    photo, truth = _opened(work, given)
-    predicted = _predicted(photo, result)
-    return Checked(
-        scores(confusion(truth, predicted, MAX_CLASSES)),
-        scores(confusion(in_band(truth), predicted, MAX_CLASSES)),
-    )
+    with _opened(work, given) as (photo, truth):
+        predicted = _predicted(photo, result)
+        return Checked(
+            scores(confusion(truth, predicted, MAX_CLASSES)),
+            scores(confusion(in_band(truth), predicted, MAX_CLASSES)),
+        )
 
 
 def _frame(work: Work, result: Result, given: Given, kind: Kind) -> bytes:
-    photo, truth = _opened(work, given)
-    labels = truth if kind == "truth" else difference(truth, _predicted(photo, result))
-    return mask_frame(photo, labels, result.inference.segmentation.classes, kind)
+    with _opened(work, given) as (photo, truth):
+        labels = truth if kind == "truth" else difference(truth, _predicted(photo, result))
+        return mask_frame(photo, labels, result.inference.segmentation.classes, kind)
 
 
-def _opened(work: Work, given: Given) -> tuple[Photo, NDArray[np.uint8]]:
-    photo = open_photo(work.picture.read(), work.picture.name)
-    truth = as_seen(open_mask(given.read(), given.name), photo)
+@contextmanager
+def _opened(work: Work, given: Given) -> Iterator[tuple[Photo, NDArray[np.uint8]]]:
+    """Give the photo and its ground truth; their memory is held until the block ends."""
+    data, mask = work.picture.read(), given.read()
+    with photo_share(data, work.picture.name, extra=MASK_BYTES), mask_share(mask, given.name):
+        photo = open_photo(data, work.picture.name)
+        truth = as_seen(open_mask(mask, given.name), photo)
+        _check_size(photo, truth, given)
+        yield photo, truth
+
+
+def _check_size(photo: Photo, truth: NDArray[np.uint8], given: Given) -> None:
     if truth.shape != (photo.height, photo.width):
         raise InputError(
             f"{given.name} is {truth.shape[1]} x {truth.shape[0]} pixels, and its photo is "
             f"{photo.width} x {photo.height}: nothing can be compared.",
             todo="Scale the mask to its photo by nearest neighbour.",
         )
-    return photo, truth
 
 
 def _predicted(photo: Photo, result: Result) -> NDArray[np.uint8]:

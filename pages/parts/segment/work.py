@@ -15,11 +15,14 @@ from functools import partial
 from threading import Semaphore, Thread
 from typing import Literal
 
+from PIL import Image
+
 from core.aws.connection import Connection, clients
 from core.aws.runtime import invoker
 from core.classes import Classes
-from core.image import EncodedImage, Photo, encode, open_photo, preview, resize_labels
+from core.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.inference import Answer, Inference, Want, segment
+from core.pixel_budget import PIXELS
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
@@ -35,7 +38,19 @@ KEPT_BYTES = 256_000_000
 SPARE = 16
 """Answered pictures kept that are not on the page: whoever switches back to an endpoint finds them at once."""
 
-Stage = Literal["waiting", "preparing", "asking the endpoint", "decoding", "drawing", "done", "failed"]
+Stage = Literal[
+    "waiting",
+    "waiting for memory",
+    "preparing",
+    "asking the endpoint",
+    "decoding",
+    "drawing",
+    "done",
+    "failed",
+]
+
+OWN_SIZE_BYTES, FITTED_BYTES = 5, 1
+"""Bytes a pixel next to a photo while it is encoded: at its own size, or within a box, where copies are small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +226,8 @@ def _close(work: Work, stage: Stage) -> None:
 
 def _segment(work: Work, classes: Classes | None, accepts: MutableMapping[str, str]) -> Result:
     request = work.request
-    work.stage = "preparing"
-    photo = open_photo(work.picture.read(), work.picture.name)
-    work.thumbnail = cached.thumbnail_of(photo.image)
-    image = encode(photo, fit=request.fit)
+    prepared = _prepare(work)
+    image = prepared.image
     ask = invoker(clients(request.connection), request.endpoint)
 
     def invoke(body: bytes, content_type: str, accept: str) -> Answer:
@@ -232,24 +245,57 @@ def _segment(work: Work, classes: Classes | None, accepts: MutableMapping[str, s
         classes=classes,
     )
     work.stage = "drawing"
-    return _drawn(photo, image, inference)
+    return _drawn(work, prepared, inference)
 
 
-def _drawn(photo: Photo, image: EncodedImage, inference: Inference) -> Result:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What remains of a photo while the endpoint is at work: no memory is held for it then.
+
+    image: to be sent; shown: for the viewer; small: the thumbnail, RGB.
+    """
+
+    image: EncodedImage
+    shown: EncodedImage
+    small: Image.Image
+
+
+def _prepare(work: Work) -> _Prepared:
+    """Decode and encode the photo, in its turn."""
+    data, name, fit = work.picture.read(), work.picture.name, work.request.fit
+    extra = OWN_SIZE_BYTES if fit is None else FITTED_BYTES
+    with photo_share(data, name, extra=extra, on_wait=partial(_set_stage, work, "waiting for memory")):
+        work.stage = "preparing"
+        photo = open_photo(data, name)
+        small = shrunk(photo.pixels, cached.THUMBNAIL)
+        work.thumbnail = cached.thumbnail_of(small)
+        image = encode(photo, fit=fit)
+        prepared = _Prepared(image, preview(photo) if image.reduced else image, small)
+        del photo  # before the share is given back
+        return prepared
+
+
+def _set_stage(work: Work, stage: Stage) -> None:
+    work.stage = stage
+
+
+def _drawn(work: Work, prepared: _Prepared, inference: Inference) -> Result:
     started = time.perf_counter()
-    found = inference.segmentation
-    shown = preview(photo) if image.reduced else image
-    frame = build(shown.body, (photo.width, photo.height), found)
+    found, image = inference.segmentation, prepared.image
+    height, width = image.photo_height, image.photo_width
+    frame = build(prepared.shown.body, (width, height), found)
     seconds = time.perf_counter() - started
-    labels = resize_labels(found.labels, photo.height, photo.width)
-    return Result(inference, frame, _masked(photo, inference), areas(found, labels=labels), seconds)
+    masked = _masked(prepared.small, inference)
+    wait = partial(_set_stage, work, "waiting for memory")
+    with PIXELS.share(2 * height * width, work.picture.name, on_wait=wait):
+        work.stage = "drawing"
+        rows = areas(found, labels=resize_labels(found.labels, height, width))
+    return Result(inference, frame, masked, rows, seconds)
 
 
-def _masked(photo: Photo, inference: Inference) -> bytes:
+def _masked(small: Image.Image, inference: Inference) -> bytes:
     """The thumbnail with the mask laid over."""
     found = inference.segmentation
-    small = photo.image.copy()
-    small.thumbnail(cached.THUMBNAIL)
     labels = resize_labels(found.labels, small.height, small.width)
     return cached.thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))
 

@@ -1,0 +1,135 @@
+"""Peak memory, as a ratio to what a mask or photo takes by itself."""
+
+from __future__ import annotations
+
+import gc
+import io
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.classes import Classes
+from core.counting import pair_counts, remap
+from core.datasets.masks import Colors, read_mask
+from core.image import EncodedImage, open_photo
+from core.inference import Answer, segment
+from core.render.legend import areas
+from core.scores import confusion, in_band
+from core.segmentation import Segmentation
+from core.wire.decode import decode
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 3_000
+LABELS = np.random.default_rng(0).integers(0, 21, (SIDE, SIDE), np.uint8)
+OTHER = np.random.default_rng(1).integers(0, 21, (SIDE, SIDE), np.uint8)
+SURE = np.full(LABELS.shape, 0.5, np.float32)
+TABLE = np.arange(256, dtype=np.uint8)[::-1].copy()
+SEGMENTATION = Segmentation(LABELS, SURE, None, Classes.numbered(21))
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+BLANK = png(Image.new("L", (SIDE, SIDE)))
+COLORED = png(Image.fromarray(np.repeat(LABELS[..., None], 3, axis=2) * np.array([1, 2, 3], np.uint8)))
+COLORS = Colors(tuple(((i, 2 * i, 3 * i), i) for i in range(21)), told=True)
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Return the most bytes that numpy and Python allocate while the work runs."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("work", "ratio"),
+    [
+        (SEGMENTATION.counts, 0.1),
+        (lambda: decode(BLANK, "image/png"), 2.3),
+        (lambda: areas(SEGMENTATION), 1.0),
+        (lambda: pair_counts(LABELS, OTHER), 1.0),
+        (lambda: confusion(LABELS, OTHER, 21), 1.0),
+        (lambda: in_band(LABELS), 3.2),
+        (lambda: remap(LABELS, TABLE), 1.3),
+        (lambda: read_mask(COLORED, "mask.png", COLORS), 8.5),
+    ],
+    ids=["counts", "decode", "areas", "pairs", "confusion", "band", "remap", "colors"],
+)
+def test_a_mask_is_never_widened(work: Callable[[], object], ratio: float) -> None:
+    """The peak is a small multiple of the mask's own bytes, where int64 alone would be eight of them."""
+    work()  # tables that are kept for good
+    assert peak(work) <= ratio * LABELS.nbytes
+
+
+def test_counts_are_those_of_numpy_across_blocks() -> None:
+    """Counting, pairing and renumbering in blocks give what numpy gives on the whole."""
+    assert np.array_equal(SEGMENTATION.counts(), np.bincount(LABELS.ravel(), minlength=256))
+    pairs = np.bincount(LABELS.ravel() * np.int64(256) + OTHER.ravel(), minlength=1 << 16)
+    assert np.array_equal(pair_counts(LABELS, OTHER).ravel(), pairs)
+    assert np.array_equal(remap(LABELS, TABLE), TABLE[LABELS])
+    assert all(row.mean_confidence == pytest.approx(0.5) for row in areas(SEGMENTATION))
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept"), [("1", "L"), ("L", "L"), ("I;16", "L"), ("P", "RGB"), ("CMYK", "RGB")]
+)
+def test_a_gray_photo_is_kept_in_one_byte_a_pixel(mode: str, kept: str) -> None:
+    """Gray photos of any depth are held as gray and shown as RGB."""
+    buffer = io.BytesIO()
+    Image.new(mode, (40, 30)).save(buffer, "TIFF")
+    photo = open_photo(buffer.getvalue(), "a.tif")
+    assert (photo.pixels.mode, photo.image.mode, photo.array().shape) == (kept, "RGB", (30, 40, 3))
+
+
+def test_probabilities_are_not_scaled_up_without_bound() -> None:
+    """A small answer to a large image keeps mask and confidence, and says that its probabilities were discarded."""
+    values = np.full((1, 21, 4, 4), 1 / 21, "<f4")
+    image = EncodedImage(b"", "image/jpeg", 2_000, 2_000, 2_000, 2_000, 92)
+    from bench.decode import RECORDIO, answer
+
+    found = segment(
+        image, lambda *_: Answer(answer(values), RECORDIO, 0.0), endpoint="e", accepts={}
+    ).segmentation
+    assert (found.labels.shape, found.probabilities) == ((2_000, 2_000), None)
+    assert found.confidence is not None
+    assert "discarded" in found.problems[-1]
+
+
+def test_a_1_bit_tiff_takes_two_bytes_a_pixel_while_it_is_prepared() -> None:
+    """Pillow's decoded pixels and their gray copy are all that opening, encoding and shrinking take, in RSS."""
+    code = (
+        "import io, resource\n"
+        "from PIL import Image\n"
+        "from core.image import encode, open_photo, preview, shrunk\n"
+        "def made(width, height):\n"
+        "    buffer = io.BytesIO()\n"
+        "    Image.new('1', (width, height)).save(buffer, 'TIFF', compression='group4')\n"
+        "    return buffer.getvalue()\n"
+        "def prepare(data):\n"
+        "    photo = open_photo(data, 'a.tif')\n"
+        "    return encode(photo), preview(photo), shrunk(photo.pixels, (240, 160))\n"
+        "prepare(made(200, 100))\n"
+        "data = made(20_000, 2_400)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "prepare(data)\n"
+        "print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2.5 * 20_000 * 2_400
