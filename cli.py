@@ -31,8 +31,10 @@ from commands.common import (
     reporting,
     say,
 )
+from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
 from core.settings import Settings
+from core.wire.source import counted
 
 if TYPE_CHECKING:
     from core.files import Order
@@ -55,8 +57,9 @@ Palette = Literal["model", "voc", "jet", "safe"]
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the images so far: rows for the JSON document."""
+    """What became of the images so far: rows for the JSON document. skipped: done by an earlier run."""
 
+    skipped: list[dict[str, Any]] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
@@ -78,17 +81,27 @@ def segment(
         str, typer.Option(metavar="WxH|own", help="The box the model sees the image in.")
     ] = "800x600",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue an interrupted run: skip images that have a STEM.json, replace what is left of others.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write STEM_mask.png, STEM_overlay.png and STEM.json for each image.
+    """Write STEM_mask.png, STEM_overlay.png and, last, STEM.json for each image.
 
     An image that fails does not stop the others; the exit code is then 1.
     """
-    from core.files import Order, find
+    from core.files import Order, find, remove_parts
 
     fit = fit_of(size)
+    if overwrite and resume:
+        raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
     with reporting(debug):
+        limit_memory()
         found, missing = find(images)
         make_folder(out)
         with connected() as clients:
@@ -97,9 +110,11 @@ def segment(
             serving = serving_named(clients, endpoint)
             inputs = frozenset(path.resolve() for path in found)
             order = Order(
-                serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs
+                serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
             outcome = Outcome(failed=[_failure(name, error) for name, error in missing])
+            if resume and (parts := remove_parts(out)):
+                say(f"Removed {counted(parts, 'unfinished file')} of an interrupted run from {out}.")
             _segment_all(found, order, invoker(clients, serving.name), outcome, debug)
             _report(outcome, order, as_json)
 
@@ -131,7 +146,7 @@ def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outco
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from core.export import unique_stems
-    from core.files import segment_file
+    from core.files import done_before, segment_file
 
     accepts: dict[str, str] = {}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -139,7 +154,10 @@ def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outco
         task = progress.add_task(f"Asking {order.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
-                outcome.done.append(segment_file(path, stem, order, invoke, accepts))
+                if order.resume and (row := done_before(path, stem, order)) is not None:
+                    outcome.skipped.append(row)
+                else:
+                    outcome.done.append(segment_file(path, stem, order, invoke, accepts))
             except KeyboardInterrupt:
                 outcome.stopped = True
                 return
@@ -166,7 +184,12 @@ def _failure(name: str, error: Exception) -> dict[str, Any]:
 def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
     """The results on standard output, the failures on standard error; raises Exit when not all is well."""
     if as_json:
-        rows = {"images": outcome.done, "failed": outcome.failed, "stopped": outcome.stopped}
+        rows = {
+            "images": outcome.done,
+            "skipped": outcome.skipped,
+            "failed": outcome.failed,
+            "stopped": outcome.stopped,
+        }
         print(json.dumps({"endpoint": order.endpoint, **rows}, indent=1))
     else:
         for row in outcome.done:
@@ -178,9 +201,17 @@ def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
         print_error(
             row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]
         )
-    total = len(outcome.done) + len(outcome.failed)
+    total = len(outcome.skipped) + len(outcome.done) + len(outcome.failed)
+    if order.resume:
+        say(
+            f"{len(outcome.skipped)} of {total} images were done by an earlier run: "
+            "skipped, without invoking the endpoint."
+        )
     if outcome.stopped:
-        say(f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}.")
+        say(
+            f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}. "
+            "The same command with --resume continues."
+        )
         raise typer.Exit(STOPPED)
     if outcome.failed:
         say(f"{len(outcome.failed)} of {total} images failed.")

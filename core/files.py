@@ -1,9 +1,16 @@
-"""Photographs that lie in files: found, segmented one by one, and what is made of them written beside each other."""
+"""Photos in files: found, segmented one by one, and their results written next to each other.
+
+STEM.json is written last and is the mark of a photo that is done: what a killed run left behind without it is not.
+It holds what was asked for and the photo's hash, so that `resume` skips exactly what would come out the same.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Iterable, MutableMapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -11,8 +18,8 @@ from typing import Any
 
 from core.classes import Classes
 from core.errors import InputError
-from core.export import SUFFIXES, Kind, file, result, summary, write_new
-from core.image import encode, open_photo
+from core.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
+from core.image import encode, open_photo, photo_share
 from core.inference import Invoke, Want, segment
 from core.render.palette import table
 
@@ -20,7 +27,10 @@ PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """What is taken from a folder; a file that is named itself may end in anything."""
 
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
-"""What is written for each photograph."""
+"""What is written for each photograph, in this order: the JSON last, as the mark that it is done."""
+
+PART = re.compile(r"\.[0-9a-f]{16}\.part")
+"""Names of files that `core.export.write_new` has begun; a kill leaves them behind."""
 
 OURS = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
 """Ends of names that we give to what is no photograph: left out when a folder is searched."""
@@ -39,6 +49,7 @@ class Order:
     out:       the folder for the files; it exists.
     overwrite: whether files of an earlier run may be replaced.
     inputs:    all photographs, resolved: they are never written to.
+    resume:    whether photos that are done are skipped, and what is left of others is replaced.
     """
 
     endpoint: str
@@ -50,6 +61,17 @@ class Order:
     out: Path
     overwrite: bool
     inputs: frozenset[Path]
+    resume: bool = False
+
+    def request(self) -> dict[str, Any]:
+        """Return what decides how the files of a photo come out, for its JSON."""
+        return {
+            "endpoint": self.endpoint,
+            "output": self.want,
+            "size": None if self.fit is None else list(self.fit),
+            "palette": self.palette,
+            "opacity": self.opacity,
+        }
 
 
 def find(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
@@ -75,23 +97,98 @@ def segment_file(
     Whether the files may be written is looked at before the endpoint is asked, which costs. Raises InputError,
     AwsError, DecodeError.
     """
-    targets = {kind: order.out / f"{stem}{SUFFIXES[kind]}" for kind in KINDS}
+    targets = _targets(stem, order)
     _check(targets.values(), order)
-    photo = open_photo(_read(path), printable(path.name))
-    inference = segment(
-        encode(photo, fit=order.fit),
-        invoke,
-        endpoint=order.endpoint,
-        accepts=accepts,
-        want=order.want,
-        classes=order.classes,
-    )
-    colors = table(order.palette, inference.segmentation.classes)
-    made = result(photo, inference, stem=stem, table=colors, opacity=order.opacity)
-    for kind, target in targets.items():
-        write_new(target, file(made, kind).data, overwrite=order.overwrite)
+    data = _read(path)
+    with photo_share(data, printable(path.name), extra=BYTES_PER_PIXEL):
+        photo = open_photo(data, printable(path.name))
+        inference = segment(
+            encode(photo, fit=order.fit),
+            invoke,
+            endpoint=order.endpoint,
+            accepts=accepts,
+            want=order.want,
+            classes=order.classes,
+        )
+        colors = table(order.palette, inference.segmentation.classes)
+        made = result(photo, inference, stem=stem, table=colors, opacity=order.opacity)
+        row = summary(made) | {"request": order.request(), "sha256": _sha256(data)}
+        for kind, target in targets.items():
+            content = _as_json(row) if kind == "json" else file(made, kind).data
+            write_new(target, content, overwrite=order.overwrite or order.resume)
+    return row | _places(path, targets)
+
+
+def done_before(path: Path, stem: str, order: Order) -> dict[str, Any] | None:
+    """Return the summary that an earlier run wrote for this photo, as `segment_file` gives it; None: it is not done.
+
+    Done is a photo with a mask, an overlay and a JSON that can be read and is about it. A JSON that cannot be read
+    counts as not written. Raises InputError where it was written for another photo or another request.
+    """
+    targets = _targets(stem, order)
+    row = _read_json(targets["json"])
+    if row is None or not all(targets[kind].is_file() for kind in KINDS):
+        return None
+    request = order.request()
+    recorded: dict[str, Any] = {"endpoint": row["endpoint"]}
+    if isinstance(row.get("request"), dict):
+        recorded |= row["request"]
+    differing = [name for name, value in request.items() if name in recorded and recorded[name] != value]
+    if differing:
+        told = ", ".join(f"{name} {recorded[name]!r} and now {request[name]!r}" for name in differing)
+        raise InputError(
+            f"{targets['json']} was made by another request: {told}.",
+            why="Resuming would mix results of both in one folder; the endpoint was not invoked.",
+            todo="Repeat the first request, choose another folder, or use --overwrite to make all of them again.",
+        )
+    digest = _sha256(_read(path))
+    if row["image"] != printable(path.name) or row.get("sha256", digest) != digest:
+        raise InputError(
+            f"{targets['json']} was made of another photo than {printable(str(path))}.",
+            why="The photo has changed since, or others are segmented than before; the endpoint was not invoked.",
+            todo="Choose another folder, or use --overwrite to make all of them again.",
+        )
+    return row | _places(path, targets)
+
+
+def remove_parts(out: Path) -> int:
+    """Remove the files that a killed run had begun to write into the folder; return how many."""
+    parts = [path for path in out.iterdir() if PART.fullmatch(path.name) and path.is_file()]
+    for path in parts:
+        path.unlink(missing_ok=True)
+    return len(parts)
+
+
+def _targets(stem: str, order: Order) -> dict[Kind, Path]:
+    return {kind: order.out / f"{stem}{SUFFIXES[kind]}" for kind in KINDS}
+
+
+def _places(path: Path, targets: Mapping[Kind, Path]) -> dict[str, Any]:
     files = {kind: printable(str(target)) for kind, target in targets.items()}
-    return summary(made) | {"path": printable(str(path)), "files": files}
+    return {"path": printable(str(path)), "files": files}
+
+
+def _as_json(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Return the summary in a file; None for what is missing, cut off, or another program's."""
+    try:
+        row = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read.", why=f"{error.strerror}.", todo="Check its permissions."
+        ) from error
+    wanted = {"image": str, "endpoint": str, "classes": list, "seconds": dict, "problems": list}
+    valid = isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in wanted.items())
+    return row if valid else None
 
 
 def printable(text: str) -> str:
@@ -129,11 +226,11 @@ def _check(targets: Iterable[Path], order: Order) -> None:
                 why="A photograph is never replaced.",
                 todo="Choose another folder for the results.",
             )
-        if not order.overwrite and os.path.lexists(target):
+        if not (order.overwrite or order.resume) and os.path.lexists(target):
             raise InputError(
                 f"{target} exists already.",
                 why="Nothing is overwritten unasked; the endpoint was not asked either.",
-                todo="Choose another folder, or say that it may be overwritten.",
+                todo="Choose another folder, use --resume to continue an interrupted run, or --overwrite to replace.",
             )
 
 
