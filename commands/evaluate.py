@@ -29,7 +29,9 @@ from commands.common import (
     reporting,
     say,
 )
+from commands.memory import limit_memory, memory_column
 from core.errors import AwsError, InputError
+from core.wire.source import counted
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -90,6 +92,7 @@ def evaluate(
 
     fit = fit_of(size)
     with reporting(debug):
+        limit_memory()
         named = _names(classes)
         pairs, notes = _pairs(images, masks, list_, named)
         given = None if named is None else named.classes
@@ -148,7 +151,9 @@ def _ask_all(task: Task, store: Store) -> Run:
     from core.evaluation.run import evaluate as judge_pairs
 
     run = Run()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), memory_column()
+    )  # fmt: skip
     with Progress(*columns, console=console(), redirect_stdout=False) as progress:
         names = " and ".join(one.name for one in task.asked)
         bar = progress.add_task(f"Asking {names}", total=len(task.pairs))
@@ -193,6 +198,7 @@ def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as
             say(line)
         if out is not None:
             say(f"The report is {out / 'report.html'}.")
+    _report_calls(run)
     failures = [failure for outcome in run.outcomes for failure in outcome.failures]
     _print_failures(failures)
     if run.stopped:
@@ -202,6 +208,19 @@ def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as
     if failures:
         say(f"{len({failure.name for failure in failures})} of {total} photos failed.")
         raise typer.Exit(FAILED)
+
+
+def _report_calls(run: Run) -> None:
+    """Say what an earlier run saved, and what it could not."""
+    cached = sum(not outcome.asked and not outcome.failures for outcome in run.outcomes)
+    repeated = sum(outcome.repeated for outcome in run.outcomes)
+    if cached:
+        say(f"{counted(cached, 'photo')} skipped: the predictions are cached, and no endpoint was invoked.")
+    if repeated:
+        say(
+            f"{counted(repeated, 'call')} made again: an earlier run was interrupted while they were in flight, "
+            "and AWS may have billed them then."
+        )
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:

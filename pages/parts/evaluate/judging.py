@@ -65,6 +65,11 @@ class Judging:
         return sum(not outcome.asked and not outcome.failures for outcome in list(self.outcomes))
 
     @property
+    def repeated(self) -> int:
+        """Calls that an earlier run had begun when it was killed."""
+        return sum(outcome.repeated for outcome in list(self.outcomes))
+
+    @property
     def failed(self) -> int:
         """Photos that could not be judged."""
         return sum(bool(outcome.failures) for outcome in list(self.outcomes))

@@ -6,6 +6,7 @@ import time
 
 import streamlit as st
 
+from core.pixel_budget import PIXELS
 from core.wire.source import counted
 from pages.parts import messages, state, times
 from pages.parts.evaluate.judging import MOST_KEPT, Judging
@@ -32,6 +33,12 @@ def _look(judging: Judging, over_at_draw: bool) -> None:
         return
     known = f", {judging.remembered:,} of them known from before" if judging.remembered else ""
     failed = f", {judging.failed:,} failed" if judging.failed else ""
+    if judging.repeated:
+        st.warning(
+            f"{counted(judging.repeated, 'call')} made again: an earlier evaluation was interrupted while they were "
+            "in flight, and AWS may have billed them then.",
+            icon=":material/warning:",
+        )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
             f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
@@ -61,7 +68,7 @@ def _bar(judging: Judging, total: int) -> None:
         failed = f", {judging.failed:,} failed" if judging.failed else ""
         st.progress(
             done / total,
-            f"Asking {names} · {done:,} of {counted(total, 'photo')}{failed}{left}",
+            f"Asking {names} · {done:,} of {counted(total, 'photo')}{failed}{left}{_waiting()}",
             width="stretch",
         )
         st.button(
@@ -71,6 +78,12 @@ def _bar(judging: Judging, total: int) -> None:
             disabled=judging.stopping,
             help="What is done is judged and kept; started again, it goes on from there.",
         )
+
+
+def _waiting() -> str:
+    """Say that images wait for memory, whoever uses it."""
+    notice = PIXELS.notice()
+    return f" · {notice}" if notice else ""
 
 
 def _left(judging: Judging, done: int, total: int) -> str:

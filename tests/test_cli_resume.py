@@ -1,0 +1,198 @@
+"""`segment` and `evaluate`, killed by SIGKILL and run again against a server that counts invocations."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+import cli
+from core.evaluation.store import IN_FLIGHT, LINES
+from sandbox.server import Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+COUNT = 4
+ANSWER_SECONDS = 0.3
+Run = Callable[..., Result]
+
+
+def png(ids: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(ids.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
+    """An endpoint that answers with the same mask always."""
+    name: str = make_endpoint(sandbox_server, files={"answer.png": png(np.eye(6, 8, dtype=np.uint8))})
+    yield name
+    sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
+    sandbox_server.wait_settled(30)
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Photos 0 to 3, of a size whose overlay takes a moment to write."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(COUNT):
+        Image.effect_noise((1_000, 800), 10 + number).convert("RGB").save(folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture
+def environ(aws_environ: dict[str, str]) -> dict[str, str]:
+    return {"SEGDECK_MODE": "aws", **aws_environ}
+
+
+@pytest.fixture
+def run(environ: dict[str, str]) -> Run:
+    def invoke(*arguments: object) -> Result:
+        return CliRunner().invoke(cli.app, [str(item) for item in arguments], env=environ)
+
+    return invoke
+
+
+def kill_when(
+    reached: Callable[[], bool], arguments: list[object], environ: dict[str, str], folder: Path
+) -> None:
+    """Run the command line in a process of its own, and kill it once this is reached."""
+    command = [sys.executable, "cli.py", *map(str, arguments)]
+    with (folder / "killed.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not reached():
+            assert process.poll() is None, (folder / "killed.txt").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("point", ["in flight", "mask alone", "done"])
+def test_a_killed_segment_resumes_exactly_what_has_no_json(
+    *, point: str, run: Run, endpoint: str, images: Path, tmp_path: Path, environ: dict[str, str], faults: Any
+) -> None:
+    """However it was killed, --resume invokes the endpoint once for each image without a JSON and for no other."""
+    out = tmp_path / "out"
+    arguments: list[object] = ["segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask"]
+    faults.add("delay", operation="InvokeEndpoint", seconds=ANSWER_SECONDS)
+    reached = {
+        "in flight": lambda: len(faults.hits) == 3,
+        "mask alone": (out / "2_mask.png").exists,
+        "done": (out / "2.json").exists,
+    }
+    kill_when(reached[point], arguments, environ, tmp_path)
+    done = {path.stem for path in out.glob("*.json")}
+    assert done <= {"0", "1", "2"}
+    if point == "mask alone" and "2" not in done:
+        arguments[1] = images / "2.jpg"
+        assert run(*arguments).exit_code == 1  # without --resume nothing is replaced
+        arguments[1] = images
+    before = digests(out)
+    faults.clear()
+    faults.add("delay", operation="InvokeEndpoint", seconds=0)
+    result = run(*arguments, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert len(faults.hits) == COUNT - len(done)
+    assert f"{len(done)} of {COUNT} images were done by an earlier run: skipped" in result.stderr
+    after = digests(out)
+    assert {name for name in after if not name.startswith(".")} == {
+        f"{number}{end}" for number in range(COUNT) for end in (".json", "_mask.png", "_overlay.png")
+    }
+    assert not [name for name in after if name.startswith(".")]
+    assert all(after[name] == digest for name, digest in before.items() if name[0] in done)
+    again = run(*arguments, "--resume", "--json")
+    assert len(faults.hits) == COUNT - len(done)
+    document = json.loads(again.stdout)
+    assert (len(document["skipped"]), document["images"]) == (COUNT, [])
+
+
+def test_what_is_left_of_an_image_is_completed(
+    run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
+) -> None:
+    """A mask alone, a JSON that was cut off and a missing overlay each make their image, and it alone, not done."""
+    out = tmp_path / "out"
+    arguments = ("segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask")
+    assert run(*arguments).exit_code == 0
+    (out / "0.json").unlink()
+    (out / "0_overlay.png").unlink()
+    (out / "1.json").write_bytes((out / "1.json").read_bytes()[:-40])
+    (out / "2_overlay.png").unlink()
+    (out / f".{'a' * 16}.part").write_bytes(b"cut")
+    faults.add("delay", operation="InvokeEndpoint", seconds=0)
+    result = run(*arguments, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert len(faults.hits) == 3
+    assert "Removed 1 unfinished file" in result.stderr
+    assert len(list(out.iterdir())) == 3 * COUNT
+
+
+def test_resume_mixes_neither_requests_nor_photos(
+    run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
+) -> None:
+    """Another option, or a photo that has changed since, is refused with both values; nothing is invoked."""
+    out = tmp_path / "out"
+    arguments = ("segment", images / "0.jpg", "--endpoint", endpoint, "--out", out, "--format", "mask")
+    assert run(*arguments).exit_code == 0
+    faults.add("delay", operation="InvokeEndpoint", seconds=0)
+    other = run(*arguments, "--palette", "safe", "--resume")
+    Image.new("RGB", (20, 20)).save(images / "0.jpg")
+    changed = run(*arguments, "--resume")
+    assert (other.exit_code, changed.exit_code, faults.hits) == (1, 1, [])
+    assert "palette 'model' and now 'safe'" in other.stderr
+    assert "made of another photo" in changed.stderr
+    assert run(*arguments, "--resume", "--overwrite").exit_code == 2
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_killed_evaluation_repeats_at_most_what_was_in_flight(
+    *, calls: int, run: Run, endpoint: str, tmp_path: Path, environ: dict[str, str], faults: Any
+) -> None:
+    """What was answered is not asked again; what was in flight is, at most two, and the command says so."""
+    images, masks, out = (tmp_path / name for name in ("images", "masks", "out"))
+    for folder in (images, masks):
+        folder.mkdir()
+    for number in range(8):
+        Image.new("RGB", (8, 6), (25 * number, 90, 90)).save(images / f"{number}.jpg")
+        (masks / f"{number}.png").write_bytes(png(np.eye(6, 8, dtype=np.uint8)))
+    arguments: list[object] = ["evaluate", "--endpoint", endpoint, "--images", images, "--masks", masks]
+    arguments += ["--out", out]
+    faults.add("delay", operation="InvokeEndpoint", seconds=ANSWER_SECONDS)
+    kill_when(lambda: len(faults.hits) >= calls, arguments, environ, tmp_path)
+    kept = len((out / LINES).read_bytes().splitlines()) - 1
+    in_flight = len(list((out / IN_FLIGHT).iterdir()))
+    assert 1 <= in_flight <= 2
+    faults.clear()
+    faults.add("delay", operation="InvokeEndpoint", seconds=0)
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert len(faults.hits) == 8 - kept
+    assert f"{in_flight} call" in result.stderr
+    assert "made again" in result.stderr
+    assert not list((out / IN_FLIGHT).iterdir())
+    if kept:
+        assert f"{kept} photo" in result.stderr
+    again = run(*arguments)
+    assert len(faults.hits) == 8 - kept
+    assert "made again" not in again.stderr
