@@ -98,7 +98,8 @@ def segment_file(
     AwsError, DecodeError.
     """
     targets = _targets(stem, order)
-    _check(targets.values(), order)
+    replace = order.overwrite or (order.resume and _is_ours(targets["json"], stem, order))
+    _check(targets.values(), order, replace=replace)
     data = _read(path)
     with photo_share(data, printable(path.name), extra=BYTES_PER_PIXEL):
         photo = open_photo(data, printable(path.name))
@@ -113,9 +114,14 @@ def segment_file(
         colors = table(order.palette, inference.segmentation.classes)
         made = result(photo, inference, stem=stem, table=colors, opacity=order.opacity)
         row = summary(made) | {"request": order.request(), "sha256": _sha256(data)}
-        for kind, target in targets.items():
-            content = _as_json(row) if kind == "json" else file(made, kind).data
-            write_new(target, content, overwrite=order.overwrite or order.resume)
+        _write_all(
+            {
+                target: _as_json(row) if kind == "json" else file(made, kind).data
+                for kind, target in targets.items()
+            },
+            _mark(stem, order),
+            replace=replace,
+        )
     return row | _places(path, targets)
 
 
@@ -168,6 +174,31 @@ def _places(path: Path, targets: Mapping[Kind, Path]) -> dict[str, Any]:
     return {"path": printable(str(path)), "files": files}
 
 
+def _mark(stem: str, order: Order) -> Path:
+    """Return the file that stands for "these files are being written"; a kill leaves it behind."""
+    return order.out / f".{stem}.unfinished"
+
+
+def _is_ours(json_file: Path, stem: str, order: Order) -> bool:
+    """Return whether what has this image's names was written by an earlier run, so that resuming may replace it."""
+    return _mark(stem, order).exists() or _read_json(json_file) is not None
+
+
+def _write_all(contents: Mapping[Path, bytes], mark: Path, *, replace: bool) -> None:
+    """Write the files in their order, with a mark next to them until the last one is there."""
+    write_new(mark, b"", overwrite=True)
+    written = False
+    try:
+        for target, content in contents.items():
+            write_new(target, content, overwrite=replace)
+            written = True
+    except InputError:
+        if not written:
+            mark.unlink(missing_ok=True)
+        raise
+    mark.unlink(missing_ok=True)
+
+
 def _as_json(row: Mapping[str, Any]) -> bytes:
     return json.dumps(row, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
@@ -218,7 +249,7 @@ def _nothing(argument: str) -> InputError:
     return InputError(f"There is no file at {printable(argument)}.", todo="Check the path.")
 
 
-def _check(targets: Iterable[Path], order: Order) -> None:
+def _check(targets: Iterable[Path], order: Order, *, replace: bool) -> None:
     for target in targets:
         if target.resolve() in order.inputs:
             raise InputError(
@@ -226,11 +257,15 @@ def _check(targets: Iterable[Path], order: Order) -> None:
                 why="A photograph is never replaced.",
                 todo="Choose another folder for the results.",
             )
-        if not (order.overwrite or order.resume) and os.path.lexists(target):
+        if not replace and os.path.lexists(target):
             raise InputError(
                 f"{target} exists already.",
-                why="Nothing is overwritten unasked; the endpoint was not asked either.",
-                todo="Choose another folder, use --resume to continue an interrupted run, or --overwrite to replace.",
+                why="No interrupted run wrote it, so it is kept; the endpoint was not invoked."
+                if order.resume
+                else "Nothing is overwritten unless requested; the endpoint was not invoked.",
+                todo="Choose another folder, or use --overwrite to replace it."
+                if order.resume
+                else "Choose another folder, use --resume to continue an interrupted run, or --overwrite to replace.",
             )
 
 

@@ -137,7 +137,9 @@ def test_what_is_left_of_an_image_is_completed(
     assert run(*arguments).exit_code == 0
     (out / "0.json").unlink()
     (out / "0_overlay.png").unlink()
+    (out / ".0.unfinished").touch()
     (out / "1.json").write_bytes((out / "1.json").read_bytes()[:-40])
+    (out / ".1.unfinished").touch()
     (out / "2_overlay.png").unlink()
     (out / f".{'a' * 16}.part").write_bytes(b"cut")
     faults.add("delay", operation="InvokeEndpoint", seconds=0)
@@ -146,6 +148,21 @@ def test_what_is_left_of_an_image_is_completed(
     assert len(faults.hits) == 3
     assert "Removed 1 unfinished file" in result.stderr
     assert len(list(out.iterdir())) == 3 * COUNT
+
+
+def test_resuming_keeps_files_that_no_run_of_ours_wrote(
+    run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
+) -> None:
+    """A mask that a person put where a result belongs is kept: that image fails, before the endpoint is invoked."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "1_mask.png").write_bytes(b"drawn by hand")
+    faults.add("delay", operation="InvokeEndpoint", seconds=0)
+    result = run("segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask", "--resume")
+    assert result.exit_code == 1
+    assert "No interrupted run wrote it" in " ".join(result.stderr.split())
+    assert (out / "1_mask.png").read_bytes() == b"drawn by hand"
+    assert len(faults.hits) == COUNT - 1
 
 
 def test_resume_mixes_neither_requests_nor_photos(
