@@ -24,6 +24,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from core.aws.connection import Connection
 from core.errors import CoreError, UnreachableError
+from core.escaping import terminal
 from core.settings import Settings
 from sandbox import launcher
 
@@ -154,7 +155,7 @@ def _own_address() -> str:
 
 
 def _say(text: str) -> None:
-    print(f"  {text}", file=sys.stderr, flush=True)  # noqa: T201  # talks to who started it
+    print(f"  {terminal(text)}", file=sys.stderr, flush=True)  # noqa: T201  # talks to who started it
 
 
 def _on_script_error(error: Exception) -> bool:

@@ -8,7 +8,6 @@ usage, 130 stopped with Ctrl-C.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -26,10 +25,13 @@ from commands.common import (
     AsJson,
     Debug,
     connected,
-    console,
     print_error,
+    print_json,
+    progress,
     reporting,
     say,
+    say_block,
+    write,
 )
 from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
@@ -133,7 +135,7 @@ def image_uri(
             raise SettingsError(
                 "No AWS region is given.", todo="Add --region, for example --region eu-west-1."
             )
-        print(look_up(chosen))
+        write(look_up(chosen))
 
 
 app.command()(evaluate.evaluate)
@@ -143,15 +145,12 @@ app.command()(evaluate.evaluate)
 
 def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outcome, debug: bool) -> None:
     """Each image in turn. Ctrl-C ends it with what is done so far."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from core.export import unique_stems
     from core.files import done_before, segment_file
 
     accepts: dict[str, str] = {}
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console(), redirect_stdout=False) as progress:
-        task = progress.add_task(f"Asking {order.endpoint}", total=len(paths))
+    with progress() as bar:
+        task = bar.add_task(f"Asking {order.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
                 if order.resume and (row := done_before(path, stem, order)) is not None:
@@ -163,9 +162,9 @@ def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outco
                 return
             except Exception as error:  # noqa: BLE001 - one image never stops the rest; each is told at the end
                 if debug:
-                    traceback.print_exc()
+                    say_block(traceback.format_exc())
                 outcome.failed.append(_failure(str(path), error))
-            progress.advance(task)
+            bar.advance(task)
 
 
 def _failure(name: str, error: Exception) -> dict[str, Any]:
@@ -190,10 +189,10 @@ def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
             "failed": outcome.failed,
             "stopped": outcome.stopped,
         }
-        print(json.dumps({"endpoint": order.endpoint, **rows}, indent=1))
+        print_json(endpoint=order.endpoint, **rows)
     else:
         for row in outcome.done:
-            print(_line(row))
+            write(_line(row))
     for row in outcome.done:
         for problem in row["problems"]:
             say(f"{row['path']}: {problem}")

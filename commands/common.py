@@ -8,9 +8,7 @@ usage, 130 stopped with Ctrl-C.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,17 +21,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import CoreError, UnreachableError
+from core.escaping import json_text, log_line, terminal, terminal_block
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, ProgressColumn
+    from rich.status import Status
+    from rich.text import Text
 
     from core.aws.connection import Clients
     from sandbox.launcher import Address
 
 FAILED, STOPPED = 1, 130
 PIPE_WIDTH = 240
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
 AsJson = Annotated[
@@ -129,9 +130,9 @@ def print_error(what: str, *parts: str, where: str = "") -> None:
     """What in red, and a line for each part that says something."""
     from rich.text import Text
 
-    text = Text(f"{visible(where)}: " if where else "", style="bold")
-    text.append(visible(what), style="bold red")
-    text.append("".join(f"\n  {visible(part)}" for part in parts if part), style="not bold")
+    text = Text(f"{terminal(where)}: " if where else "", style="bold")
+    text.append(terminal(what), style="bold red")
+    text.append("".join(f"\n  {terminal(part)}" for part in parts if part), style="not bold")
     console().print(text, soft_wrap=True)
 
 
@@ -142,24 +143,64 @@ def print_table(title: str, rows: list[dict[str, str]]) -> None:
     from rich.text import Text
 
     if not rows:
-        print("There are none.")
+        write("There are none.")
         return
-    table = Table(title=title)
+    table = Table(title=Text(terminal(title)))  # a bare string would be read as markup
     for name in rows[0]:
-        table.add_column(name if ":" in name else name.replace("_", " "), overflow="fold")
+        table.add_column(Text(terminal(name if ":" in name else name.replace("_", " "))), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row.values()))
+        table.add_row(*(Text(terminal(cell)) for cell in row.values()))
     Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, markup=False)
 
 
-def visible(text: str) -> str:
-    """Control characters as their codes: names of files and messages of others hold any, and a terminal obeys."""
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+def write(text: object = "") -> None:
+    """Print one line on standard output. What others wrote in it is shown, and never acts: see `core.escaping`."""
+    print(terminal(text))
 
 
-def say(text: str) -> None:
-    """On standard error."""
-    console().print(visible(text), markup=False, highlight=False, soft_wrap=True)
+def write_block(text: object) -> None:
+    """Print a text of several lines, whose line breaks are our own, on standard output."""
+    print(terminal_block(str(text)))
+
+
+def write_log(lines: str) -> None:
+    """Print lines of a log, each ended by a line break, on standard output."""
+    print("".join(f"{log_line(line)}\n" for line in lines.removesuffix("\n").split("\n")), end="", flush=True)
+
+
+def say(text: object) -> None:
+    """Print one line on standard error."""
+    console().print(terminal(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def say_block(text: object) -> None:
+    """Print a text of several lines, whose line breaks are our own, on standard error."""
+    console().print(terminal_block(str(text)), markup=False, highlight=False, soft_wrap=True)
+
+
+def status(text: str = "") -> Status:
+    """Show a line with a spinner while something takes long; `status_text` makes the next one."""
+    return console().status(status_text(text))
+
+
+def status_text(text: str) -> Text:
+    """Return what a `status` shows: not a string, which would be read as markup."""
+    from rich.text import Text
+
+    return Text(terminal(text))
+
+
+def progress(*more: ProgressColumn) -> Progress:
+    """Return a bar on standard error whose label is never read as markup, with more columns at its end."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Label(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(terminal(task.description))
+
+    columns = Label(""), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    return Progress(*columns, *more, console=console(), redirect_stdout=False)
 
 
 def console() -> Console:
@@ -174,5 +215,10 @@ def iso(at: datetime | None) -> str | None:
 
 
 def print_json(**document: Any) -> None:
-    """The one document of --json; numbers that are none become null."""
-    print(json.dumps(document, indent=1, allow_nan=False))
+    """Print the one document of --json; numbers that are none become null."""
+    print_document(document)
+
+
+def print_document(document: Any, *, indent: int | None = 1) -> None:
+    """Print a JSON document on standard output, exact and in ASCII."""
+    print(json_text(document, indent=indent))

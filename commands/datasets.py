@@ -17,11 +17,12 @@ from commands.common import (
     AsJson,
     Debug,
     connected,
-    console,
     print_json,
     print_table,
+    progress,
     reporting,
     say,
+    write,
 )
 from commands.memory import limit_memory, memory_column
 from commands.plans import DryRun, Yes, agreed
@@ -239,23 +240,18 @@ def _default_prefix(place: str, *, sandbox: bool) -> str:
 def _counting(title: str) -> Iterator[OnCount]:
     """A bar that appears with the first count. Raises SettingsError."""
     limit_memory()
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), memory_column()
-    )  # fmt: skip
-    progress = Progress(*columns, console=console(), redirect_stdout=False)
-    task = progress.add_task(title, total=None)
+    bar = progress(memory_column())
+    task = bar.add_task(title, total=None)
 
     def tell(done: int, total: int) -> None:
-        progress.start()
-        progress.update(task, completed=done, total=total)
+        bar.start()
+        bar.update(task, completed=done, total=total)
 
     try:
         yield tell
     finally:
-        if progress.live.is_started:
-            progress.stop()
+        if bar.live.is_started:
+            bar.stop()
 
 
 # What is said.
@@ -266,11 +262,11 @@ def _print_report(report: LayoutReport) -> None:
 
     classes = f"{len(report.classes)} classes" if report.classes else "classes unknown"
     train, validation = (f"{report.counts.get(split, 0):,}" for split in SPLITS)
-    print(f"{report.kind}: {report.root}")
-    print(f"{train} photographs for training, {validation} for validation, {classes}")
+    write(f"{report.kind}: {report.root}")
+    write(f"{train} photographs for training, {validation} for validation, {classes}")
     if report.sizes:
         shown = ", ".join(f"{width} x {height} ({count:,})" for (width, height), count in report.sizes[:5])
-        print(f"Sizes: {shown}{' ...' if len(report.sizes) > 5 else ''}")
+        write(f"Sizes: {shown}{' ...' if len(report.sizes) > 5 else ''}")
     if report.histogram:
         print_table("Classes", _class_rows(report))
     for split, table in report.label_tables.items():
@@ -278,7 +274,7 @@ def _print_report(report: LayoutReport) -> None:
         print_table(f"Label map of {split}", rows)
     if report.problems:
         print_table("Problems", _problem_rows(report.problems))
-    print(report.verdict)
+    write(report.verdict)
 
 
 def _class_rows(report: LayoutReport) -> list[dict[str, str]]:
@@ -331,8 +327,8 @@ def _what_for(order: UploadOrder, report: LayoutReport) -> dict[str, Any]:
 def _print_what_for(order: UploadOrder, report: LayoutReport) -> None:
     """What a training job takes."""
     for name, uri in order.channels.items():
-        print(f"{name}: {uri}")
-    print(f"num_training_samples: {report.num_training_samples}")
+        write(f"{name}: {uri}")
+    write(f"num_training_samples: {report.num_training_samples}")
     if report.classes:
-        print(f"num_classes: {len(report.classes)}")
+        write(f"num_classes: {len(report.classes)}")
         say(f"To train: python cli.py jobs launch --data {order.uri} -p num_classes={len(report.classes)}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from commands.common import iso, say
+from commands.common import iso, say, write
 from core.errors import DeniedError
 from core.traffic import STEP
 
@@ -152,16 +152,16 @@ class Sum:
         """That, and of what it is not the sum."""
         which = "" if self.complete else f"Of the {self.shown} shown: "
         whole, least = self.whole, "at least " if self.whole.unknown else ""
-        print(
+        write(
             f"{which}{least}{whole.per_hour} an hour, {least}{whole.per_month} a month ({self.prices.said})"
         )
         if whole.unknown:
-            print(f"Of {len(whole.unknown)} no price is known.")
+            write(f"Of {len(whole.unknown)} no price is known.")
         if self.untold:
-            print(f"Of {self.untold} it is not known whether anybody calls them.")
+            write(f"Of {self.untold} it is not known whether anybody calls them.")
         if self.idle:
             least = "at least " if len(whole.idle) < len(self.idle) else ""
-            print(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
+            write(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
 
 
 def summed(
@@ -219,13 +219,15 @@ def print_details(document: dict[str, Any]) -> None:
         if value in (None, "", []) and not name.startswith("usd_per"):
             continue
         if isinstance(value, list):
-            print(f"{name}:")
+            write(f"{name}:")
             for one in value:
-                print(f"  {_line(one)}")
+                write(f"  {_line(one)}")
         elif isinstance(value, dict):
-            print(f"{name}: {value['title']}\n  {value['cause']}\n  {value['todo']}")
+            write(f"{name}: {value['title']}")
+            write(f"  {value['cause']}")
+            write(f"  {value['todo']}")
         else:
-            print(f"{name}: {money(value) if name.startswith('usd_') else value}")
+            write(f"{name}: {money(value) if name.startswith('usd_') else value}")
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:

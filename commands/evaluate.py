@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
@@ -23,11 +22,13 @@ from commands.common import (
     AsJson,
     Debug,
     connected,
-    console,
+    print_document,
     print_error,
     print_table,
+    progress,
     reporting,
     say,
+    say_block,
 )
 from commands.memory import limit_memory, memory_column
 from core.errors import AwsError, InputError
@@ -146,22 +147,17 @@ def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -
 
 def _ask_all(task: Task, store: Store) -> Run:
     """Each pair in turn. Ctrl-C ends it with what is done so far."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from core.evaluation.run import evaluate as judge_pairs
 
     run = Run()
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), memory_column()
-    )  # fmt: skip
-    with Progress(*columns, console=console(), redirect_stdout=False) as progress:
+    with progress(memory_column()) as bar:
         names = " and ".join(one.name for one in task.asked)
-        bar = progress.add_task(f"Asking {names}", total=len(task.pairs))
+        task_id = bar.add_task(f"Asking {names}", total=len(task.pairs))
         try:
             with closing(judge_pairs(task, store)) as outcomes:
                 for outcome in outcomes:
                     run.outcomes.append(outcome)
-                    progress.advance(bar)
+                    bar.advance(task_id)
         except KeyboardInterrupt:
             run.stopped = True
     return run
@@ -243,7 +239,7 @@ def _print(found: Evaluation, as_json: bool) -> None:
     from core.evaluation.report import document
 
     if as_json:
-        print(json.dumps(document(found), indent=1, allow_nan=False))
+        print_document(document(found))
         return
     print_table("Scores", _measure_rows(found))
     print_table("IoU by class", _class_rows(found))
@@ -297,4 +293,4 @@ def _reported(value: float | None) -> str:
 def _print_traces(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for failure in outcome.failures:
-            traceback.print_exception(failure.error)
+            say_block("".join(traceback.format_exception(failure.error)))

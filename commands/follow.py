@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.common import FAILED, STOPPED, Reached, iso, say
+from commands.common import FAILED, STOPPED, Reached, iso, print_document, say, write_log
 from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
 
 if TYPE_CHECKING:
@@ -57,10 +56,10 @@ def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
 
     for event in events:
         if as_json:
-            print(json.dumps({"at": iso(event.at), "message": event.message, "stream": event.stream}))
+            row = {"at": iso(event.at), "message": event.message, "stream": event.stream}
+            print_document(row, indent=None)
         else:
-            print(as_text([event]), end="")
-    print(end="", flush=True)
+            write_log(as_text([event]))
 
 
 @dataclass(slots=True)

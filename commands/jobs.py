@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from commands import launch as launching
-from commands.common import AsJson, Debug, connected, iso, print_json, print_table, reached, reporting, say
+from commands.common import (
+    AsJson,
+    Debug,
+    connected,
+    iso,
+    print_json,
+    print_table,
+    reached,
+    reporting,
+    say,
+    write,
+)
 from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, ask_and_do
 
@@ -262,19 +273,19 @@ def _print_details(document: dict[str, Any]) -> None:
         if value is None or name in ("transitions", "diagnosis"):
             continue
         if isinstance(value, dict):
-            print(f"{name}:")
+            write(f"{name}:")
             for key, text in value.items():
-                print(f"  {key}: {text}")
+                write(f"  {key}: {text}")
         else:
-            print(f"{name}: {_cost(value) if name == 'cost_usd' else value}")
-    print("transitions:")
+            write(f"{name}: {_cost(value) if name == 'cost_usd' else value}")
+    write("transitions:")
     for step in document["transitions"]:
-        print(f"  {step['started_at']}  {step['status']}  {step['message']}")
+        write(f"  {step['started_at']}  {step['status']}  {step['message']}")
     diagnosis = document["diagnosis"]
     if diagnosis:
-        print(f"diagnosis: {diagnosis['title']}")
+        write(f"diagnosis: {diagnosis['title']}")
         for name in ("cause", "todo", "evidence"):
-            print(f"  {diagnosis[name]}")
+            write(f"  {diagnosis[name]}")
 
 
 def _series(series: MetricSeries) -> dict[str, Any]:
@@ -310,7 +321,7 @@ def _print_curves(name: str, found: tuple[MetricSeries, ...]) -> None:
     miou = named(found, MIOU)
     best = best_epoch(miou) if miou else None
     if best:
-        print(f"Best mean IoU: {best.value:.3f}, at epoch {best.epoch}.")
+        write(f"Best mean IoU: {best.value:.3f}, at epoch {best.epoch}.")
     for series in found:
         for note in notes(series):
             say(note)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.common import FAILED, STOPPED, print_json, say
+from commands.common import FAILED, STOPPED, print_json, say, say_block, write_block
 from core.errors import CoreError, InputError
 from core.settings import Settings
 
@@ -36,11 +36,14 @@ AFTER = {
 def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show a plan and ask; False for a dry run. Raises Exit where the answer is no."""
     if dry_run:
-        print(plan.to_json() if as_json else plan)
+        if as_json:
+            print_json(**plan.to_dict())
+        else:
+            write_block(plan)
         say("This is a dry run: nothing was done.")
         return False
     if not yes:
-        say(str(plan))
+        say_block(plan)
         if not sys.stdin.isatty():
             raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
         _confirm()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import console, say
+from commands.common import say, status
 from core.errors import DeniedError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     from core.endpoints import classes_beside
     from core.model_source import base_name, read_classes
 
-    with console().status(f"Looking into {uri}"):
+    with status(f"Looking into {uri}"):
         artifact = look_into(clients, uri)
     notes: list[str] = []
     given = read_classes(classes_file) if classes_file else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from commands.common import FAILED, STOPPED, Reached, console, print_error, say
+from commands.common import FAILED, STOPPED, Reached, print_error, say, status, status_text
 from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _settled(clients: Clients, name: str) -> Endpoint:
     from core.endpoints import in_words
 
     began, failed, said = time.monotonic(), 0, ""
-    with console().status("") as shown:
+    with status() as shown:
         while True:
             try:
                 endpoint = describe_endpoint(clients, name)
@@ -93,7 +93,7 @@ def _settled(clients: Clients, name: str) -> Endpoint:
                     said = endpoint.status
                     say(f"The endpoint {name} is {in_words(said)} ...")
             waited = time.monotonic() - began
-            shown.update(f"{in_words(said)}, {waited:.0f} s")
+            shown.update(status_text(f"{in_words(said)}, {waited:.0f} s"))
             time.sleep(min(max(POLL_SECONDS, SHARE * waited), MAX_POLL_SECONDS))
 
 

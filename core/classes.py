@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.escaping import json_text
 
 IGNORE = 255
 """The label of pixels that belong to no class: holes and borders of Pascal VOC masks."""
@@ -69,7 +70,7 @@ class Classes:
             {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
             for name, color in zip(self.names, self.colors, strict=True)
         ]
-        return json.dumps({"classes": rows}, indent=1, ensure_ascii=False)
+        return json_text({"classes": rows}, ascii_only=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Classes:

@@ -10,10 +10,8 @@ STEM_figure.png         photograph, mask and overlay with a legend
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
-import json
 import os
 import re
 import secrets
@@ -29,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.escaping import csv_bytes, file_name, json_bytes
 from core.image import Photo, resize_labels
 from core.inference import Inference
 from core.render.legend import ClassArea, areas, mean_confidence
@@ -180,15 +179,12 @@ def _class_row(area: ClassArea) -> dict[str, Any]:
 
 
 def _json(of: Result) -> bytes:
-    return json.dumps(summary(of), indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return json_bytes(summary(of))
 
 
 def _csv(of: Result) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ("id", "name", "color", "pixels", "share", "mean_confidence"))
-    writer.writeheader()
-    writer.writerows(_class_row(area) for area in of.areas)
-    return text.getvalue().encode()
+    columns = ("id", "name", "color", "pixels", "share", "mean_confidence")
+    return csv_bytes(map(_class_row, of.areas), columns)
 
 
 def _npz(of: Result) -> bytes:
@@ -232,8 +228,8 @@ def zip_files(items: Iterable[File]) -> bytes:
 def unique_stems(names: Sequence[str]) -> list[str]:
     """A file stem for each name, in order: usable on every system, and no two alike even where case does not count.
 
-    Folders and the last suffix are dropped, so are control characters and leading dots; what Windows forbids becomes
-    `_`; long names are cut; the second `photo` is `photo-2`.
+    Folders, the last suffix and leading dots are dropped; control and invisible characters become codes such as
+    `_x1b`; what Windows forbids becomes `_`; long names are cut; the second `photo` is `photo-2`.
     """
     taken: set[str] = set()
     stems = []
@@ -250,10 +246,8 @@ def unique_stems(names: Sequence[str]) -> list[str]:
 
 def _stem(name: str) -> str:
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    kept = "".join(
-        sign for sign in unicodedata.normalize("NFC", last) if unicodedata.category(sign)[0] != "C"
-    )
-    stem = PurePosixPath(kept.lstrip(". ") or "image").stem
+    kept = file_name(unicodedata.normalize("NFC", last).lstrip(". ")) or "image"
+    stem = PurePosixPath(kept).stem
     stem = re.sub(r'[<>:"|?*]', "_", stem).encode()[:STEM_BYTES].decode(errors="ignore").strip(". ")
     if RESERVED.fullmatch(stem):
         return f"_{stem}"

@@ -18,6 +18,7 @@ from typing import Any
 
 from core.classes import Classes
 from core.errors import InputError
+from core.escaping import json_bytes
 from core.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.image import encode, open_photo, photo_share
 from core.inference import Invoke, Want, segment
@@ -200,7 +201,7 @@ def _write_all(contents: Mapping[Path, bytes], mark: Path, *, replace: bool) -> 
 
 
 def _as_json(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return json_bytes(row)
 
 
 def _sha256(data: bytes) -> str:

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 from uuid import uuid4
 
 from core.errors import InputError, JournalError
+from core.escaping import json_text
 from core.locks import locked
 from core.plans import Plan, StepState
 
@@ -91,7 +92,9 @@ class Record:
 
     def add(self, event: str, **values: Any) -> None:
         """Write one line, on the disk before this returns; where it does not fit, nothing of it stays."""
-        text = json.dumps({"event": event, "at": self._clock().isoformat(), **values}, ensure_ascii=False)
+        text = json_text(
+            {"event": event, "at": self._clock().isoformat(), **values}, indent=None, ascii_only=False
+        )
         line = f"{text}\n".encode()
         try:
             self._check_room(len(line))

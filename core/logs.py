@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from core.escaping import log_line
+
 Level = Literal["error", "warning", "info", "debug"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
 
@@ -106,8 +108,9 @@ def matching(
 
 
 def as_text(events: Iterable[LogEvent]) -> str:
-    """A file to download: one line an event, each with its time in UTC."""
+    """Return a file to download: one line an event, each with its time in UTC, so that no message forges another."""
     return "".join(
-        f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + f"Z {ANSI.sub('', event.message)}\n"
+        f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+        + f"Z {log_line(ANSI.sub('', event.message))}\n"
         for event in events
     )

@@ -6,7 +6,6 @@ the dry run: the same value, the same steps.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from core.cost import Estimate, PriceTable, estimate
 from core.datasets.transfer import UploadOrder
 from core.errors import InputError
+from core.escaping import json_text, terminal
 from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
@@ -62,7 +62,8 @@ class ApiCall:
     only_if: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.what}\n{self.service}:{self.operation} {json.dumps(self.params, indent=2, ensure_ascii=False)}"
+        params = json_text(self.params, indent=2, ascii_only=False)
+        return f"{terminal(self.what)}\n{self.service}:{self.operation} {params}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,11 @@ class Plan:
 
     def __str__(self) -> str:
         """The dry run."""
-        lines = [f"Plan: {self.verb} {self.target}"]
+        lines = [f"Plan: {self.verb} {terminal(self.target)}"]
         lines += [f"\n{number}. {step}" for number, step in enumerate(self.steps, 1)]
         lines += ["", f"Price: {_price(self.price)}"] if self.price else []
-        lines += [f"Warning: {text}" for text in self.warnings]
-        return "\n".join([*lines, f"To undo: {self.undo}"])
+        lines += [f"Warning: {terminal(text)}" for text in self.warnings]
+        return "\n".join([*lines, f"To undo: {terminal(self.undo)}"])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; money is text, so that nothing is rounded."""
@@ -115,7 +116,7 @@ class Plan:
 
     def to_json(self) -> str:
         """The same plan always gives the same text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return json_text(self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:

@@ -6,7 +6,6 @@ or not at all.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from core.datasets.problems import few
 from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
+from core.escaping import json_text, terminal
 from core.export import unique_stems
 from core.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
 from core.render.masks import mask_png
@@ -89,7 +89,7 @@ class Conversion:
 
     def to_json(self) -> str:
         """The dry run, for another program."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return json_text(self.to_dict(), indent=2)
 
     def __str__(self) -> str:
         """The dry run."""
@@ -109,7 +109,7 @@ class Conversion:
             lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
         if self.left_out:
             lines.append(f"Left out, as they cannot be mended: {len(self.left_out):,}: {few(self.left_out)}")
-        return "\n".join([*lines, f"To undo: delete {self.out}; nothing else is touched."])
+        return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is touched."]))
 
 
 def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversion:

@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Sequence
 from datetime import datetime
-from html import escape
 from pathlib import Path
 from string import Template
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.classes import IGNORE, Classes, Color
+from core.escaping import html
 from core.evaluation.report import Row, class_rows, failure_rows
 from core.evaluation.shots import Shot, smaller
 from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
@@ -42,8 +42,8 @@ def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
     return (
         Template(Path(__file__).with_name("report.html").read_text("utf-8"))
         .substitute(
-            title=escape(f"Evaluation of {names}"),
-            facts=escape(_facts(of, made_at)),
+            title=html(f"Evaluation of {names}"),
+            facts=html(_facts(of, made_at)),
             measures=_measures(of),
             notes=_list("notes", of.notes),
             job=_jobs(of),
@@ -72,15 +72,15 @@ def _measures(of: Evaluation) -> str:
     """Tiles for one endpoint; for two, a table with their difference."""
     if len(of.verdicts) == 1:
         tiles = [
-            f'<div class="measure" title="{escape(MEASURES[name][1])}"><b>{_percent(value)}</b>'
-            f"<span>{escape(MEASURES[name][0])}</span></div>"
+            f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{_percent(value)}</b>'
+            f"<span>{html(MEASURES[name][0])}</span></div>"
             for name, value in of.verdicts[0].measures.items()
         ]
         return f'<div class="measures">{"".join(tiles)}</div>'
     first, second = of.verdicts
     head = ["Measure", first.endpoint, second.endpoint, "Difference"]
     rows = [
-        [escape(title), _percent(first.measures[name]), _percent(second.measures[name]),
+        [html(title), _percent(first.measures[name]), _percent(second.measures[name]),
          _points(first.measures[name] - second.measures[name])]
         for name, (title, _) in MEASURES.items()
     ]  # fmt: skip
@@ -95,13 +95,13 @@ def _jobs(of: Evaluation) -> str:
         best = DASH if job.best is None else _percent(job.best)
         last = DASH if job.last is None else _percent(job.last)
         lines.append(
-            f"<p>The training job <b>{escape(job.job)}</b> behind {escape(verdict.endpoint)} reported a "
+            f"<p>The training job <b>{html(job.job)}</b> behind {html(verdict.endpoint)} reported a "
             f"validation:mIOU of {best} at its best epoch and {last} at its last; here it is "
             f"{_percent(verdict.scores.mean_iou)}.</p>"
         )
     if not lines:
         return ""
-    return f'<h2>Beside the training job</h2>{"".join(lines)}<p class="soft">{escape(WHY_JOBS_DIFFER)}</p>'
+    return f'<h2>Beside the training job</h2>{"".join(lines)}<p class="soft">{html(WHY_JOBS_DIFFER)}</p>'
 
 
 def _classes(of: Evaluation) -> str:
@@ -124,7 +124,7 @@ def _classes(of: Evaluation) -> str:
 
 def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
-    name = f"{_swatch(classes.colors[first['id']])}{escape(first['class'])}"
+    name = f"{_swatch(classes.colors[first['id']])}{html(first['class'])}"
     if len(rows) == 1:
         others = [_percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
         return [name, _percent(first["true_share"]), _bar(first["iou"]), *others]
@@ -139,7 +139,7 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
 
 
 def _confusion(of: Evaluation, verdict: Verdict) -> str:
-    heading = f"<h3>{escape(verdict.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
+    heading = f"<h3>{html(verdict.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
     body = _matrix(of, verdict) if len(of.classes) <= MOST_CLASSES else _mistakes(of, verdict)
     return heading + body
 
@@ -147,12 +147,12 @@ def _confusion(of: Evaluation, verdict: Verdict) -> str:
 def _matrix(of: Evaluation, verdict: Verdict) -> str:
     """A row a true class; each cell the share of its pixels, darker the more."""
     truth = verdict.total.truth
-    columns = "".join(f'<th class="column">{escape(name)}</th>' for name in of.classes.names)
+    columns = "".join(f'<th class="column">{html(name)}</th>' for name in of.classes.names)
     lines = []
     for number, name in enumerate(of.classes.names):
         shares = verdict.total.counts[number] / max(1, int(truth[number]))
         cells = "".join(_cell(float(share), place == number) for place, share in enumerate(shares))
-        lines.append(f'<tr><th class="row">{escape(name)}</th>{cells}</tr>')
+        lines.append(f'<tr><th class="row">{html(name)}</th>{cells}</tr>')
     return (
         '<p class="soft">A row a class of the truth, a column a class of the prediction: the share of the true '
         "class's pixels. Blue is right, orange is wrong.</p>"
@@ -171,8 +171,8 @@ def _mistakes(of: Evaluation, verdict: Verdict) -> str:
     total = max(1, verdict.total.pixels)
     wrong = sorted((one for one in verdict.total.triples() if one[0] != one[1]), key=lambda one: -one[2])
     rows = [
-        [escape(of.classes.name(truth)),
-         "none of these" if predicted == IGNORE else escape(of.classes.name(predicted)),
+        [html(of.classes.name(truth)),
+         "none of these" if predicted == IGNORE else html(of.classes.name(predicted)),
          f"{pixels:,}", _percent(pixels / total)]
         for truth, predicted, pixels in wrong[:MOST_MISTAKES]
     ]  # fmt: skip
@@ -185,7 +185,7 @@ def _shots(of: Evaluation, shots: Sequence[Shot]) -> str:
         for name, color in zip(DIFFERENCE.names, DIFFERENCE.colors, strict=True)
     )
     legend = "".join(
-        f"<span>{_swatch(color)}{escape(name)}</span>"
+        f"<span>{_swatch(color)}{html(name)}</span>"
         for name, color in zip(of.classes.names, of.classes.colors, strict=True)
     )
     body = "".join(_shot(of, smaller(shot, LONGEST)) for shot in shots)
@@ -206,10 +206,10 @@ def _shot(of: Evaluation, shot: Shot) -> str:
         pictures.append((f"Prediction{whose}: mean IoU {_percent(mean)}", _laid_over(shot, predicted, table)))
         pictures.append((f"Difference{whose}", _laid_over(shot, map_, DIFFERENCE.table())))
     figures = "".join(
-        f'<figure><img src="{source}" alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption></figure>'
+        f'<figure><img src="{source}" alt="{html(caption)}"><figcaption>{html(caption)}</figcaption></figure>'
         for caption, source in pictures
     )
-    return f'<div class="shot"><h3>{escape(shot.name)}</h3><div class="row">{figures}</div></div>'
+    return f'<div class="shot"><h3>{html(shot.name)}</h3><div class="row">{figures}</div></div>'
 
 
 def _laid_over(shot: Shot, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
@@ -231,9 +231,7 @@ def _failed(of: Evaluation) -> str:
 
 
 def _meaning() -> str:
-    rows = "".join(
-        f"<dt>{escape(title)}</dt><dd>{escape(meaning)}</dd>" for title, meaning in MEASURES.values()
-    )
+    rows = "".join(f"<dt>{html(title)}</dt><dd>{html(meaning)}</dd>" for title, meaning in MEASURES.values())
     return (
         "<p>IoU of a class: the pixels that truth and prediction both give it, over those that either gives it. "
         "Pixels whose truth is 255 are not counted; a class in neither truth nor prediction is in no mean.</p>"
@@ -242,12 +240,12 @@ def _meaning() -> str:
 
 
 def _list(kind: str, lines: Sequence[str]) -> str:
-    return f'<ul class="{kind}">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>' if lines else ""
+    return f'<ul class="{kind}">{"".join(f"<li>{html(line)}</li>" for line in lines)}</ul>' if lines else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """head: texts; rows: HTML."""
-    heads = "".join(f"<th>{escape(text)}</th>" for text in head)
+    heads = "".join(f"<th>{html(text)}</th>" for text in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><tr>{heads}</tr>{lines}</table></div>'
 

@@ -9,15 +9,12 @@ report.html     a page with pictures, to be read or printed
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from core.classes import IGNORE
 from core.errors import CoreError
+from core.escaping import json_bytes
 from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
 from core.scores import MEASURES
 
@@ -83,15 +80,6 @@ def confusion_rows(of: Evaluation) -> list[Row]:
     ]
 
 
-def to_csv(rows: Sequence[Row]) -> bytes:
-    """A table with a line of names; None is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
 def document(of: Evaluation) -> dict[str, Any]:
     """All of it, of JSON's own types, no NaN."""
     return {
@@ -132,7 +120,7 @@ def failure_rows(of: Evaluation) -> list[Row]:
 
 def to_json(of: Evaluation) -> bytes:
     """The text of report.json."""
-    return json.dumps(document(of), indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return json_bytes(document(of))
 
 
 def number_or_none(value: float) -> float | None:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from core.classes import Classes
 from core.errors import InputError
+from core.escaping import json_bytes
 from core.export import write_new
 from core.image import open_mask
 from core.render.masks import mask_png
@@ -219,7 +220,7 @@ class Store:
     def _append(self, *rows: Mapping[str, Any]) -> None:
         with self._path.open("ab") as stream:
             for row in rows if stream.tell() else (HEAD, *rows):
-                stream.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+                stream.write(json_bytes(row, indent=None) + b"\n")
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

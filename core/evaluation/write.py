@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from core.errors import InputError
+from core.escaping import csv_bytes
 from core.evaluation.page import LONGEST, WORST, to_html
 from core.evaluation.pairs import Pair
-from core.evaluation.report import class_rows, confusion_rows, image_rows, to_csv, to_json
+from core.evaluation.report import class_rows, confusion_rows, image_rows, to_json
 from core.evaluation.shots import Shot, take
 from core.evaluation.store import FILES, Judged, Store
 from core.evaluation.verdict import Evaluation
@@ -19,9 +20,9 @@ from core.export import write_new
 def make(of: Evaluation, name: str, shots: Callable[[], Sequence[Shot]], made_at: datetime) -> bytes:
     """One of `core.evaluation.store.FILES`. shots: called where pictures are wanted."""
     makers: Mapping[str, Callable[[], bytes]] = {
-        "classes.csv": lambda: to_csv(class_rows(of)),
-        "images.csv": lambda: to_csv(image_rows(of)),
-        "confusion.csv": lambda: to_csv(confusion_rows(of)),
+        "classes.csv": lambda: csv_bytes(class_rows(of)),
+        "images.csv": lambda: csv_bytes(image_rows(of)),
+        "confusion.csv": lambda: csv_bytes(confusion_rows(of)),
         "report.json": lambda: to_json(of),
         "report.html": lambda: to_html(of, shots(), made_at),
     }

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.escaping import terminal
 from core.image import fitted_size, resize_labels, resize_nearest
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay
@@ -200,7 +201,15 @@ def _text(
     align: Literal["left", "right"] = "left",
 ) -> None:  # fmt: skip
     axes.text(
-        x, y, text, fontsize=size, color=color, fontweight=weight, ha=align, va="center", parse_math=False
+        x,
+        y,
+        terminal(text),
+        fontsize=size,
+        color=color,
+        fontweight=weight,
+        ha=align,
+        va="center",
+        parse_math=False,
     )
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from core.evaluation.report import Row, class_rows
 from core.evaluation.verdict import Evaluation
 from core.scores import BAND
+from pages.parts import elements
 
 WHOLE = 30
 """Up to so many classes the table is as high as it is long."""
@@ -30,7 +31,7 @@ def show(found: Evaluation) -> None:
     size = len(found.classes)
     frame, columns = _alone(rows) if len(found.verdicts) == 1 else _compared(found, rows[:size], rows[size:])
     colors = ["background-color: #{:02x}{:02x}{:02x}".format(*color) for color in found.classes.colors]
-    st.dataframe(
+    elements.dataframe(
         frame.style.apply(lambda _: colors, subset=["color"]),
         hide_index=True,
         column_config=columns,

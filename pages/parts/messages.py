@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +11,15 @@ from weakref import WeakKeyDictionary
 import streamlit as st
 
 from core.errors import AwsError, CoreError, ModelError
+from core.escaping import LogFilter, markdown, markdown_link
+from core.escaping import code as as_code
 from pages.parts import state
 
 log = logging.getLogger("segdeck")
+log.addFilter(LogFilter())
 
 _noted: WeakKeyDictionary[BaseException, str] = WeakKeyDictionary()
 """Ids of errors that stay on a page from run to run."""
-
-MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&])")
-LITERAL = re.compile(r"`([^`]+)`|(https?://[^\s`\"'<>]*[^\s`\"'<>.,;:!?)])")
-"""What is shown as code: what is quoted so already, and addresses, which would else become links."""
 
 
 @contextmanager
@@ -72,10 +70,9 @@ def card(error: CoreError) -> str:
     """An error as Markdown: what in bold with why; what to do; where the container's log is."""
     parts = [f"**{plain(error.what)}** {plain(error.why)}", plain(error.todo)]
     if isinstance(error, ModelError) and error.log_url.startswith("https://"):
-        parts.append(f"[The container's log]({error.log_url.replace(')', '%29')})")
+        parts.append(markdown_link("The container's log", error.log_url))
     if isinstance(error, AwsError) and error.request_id:
-        bare = error.request_id.replace("`", "")  # within backticks nothing else is Markdown
-        parts.append(f":small[Request `{bare}`]")
+        parts.append(f":small[Request {as_code(error.request_id)}]")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -92,20 +89,17 @@ def line(error: BaseException) -> str:
     """An error as one line of Markdown."""
     if isinstance(error, CoreError):
         return " ".join(plain(part) for part in (error.what, error.why, error.todo) if part)
-    return f"Something unforeseen: `{plain(str(error) or type(error).__name__)}`"
+    return f"Something unforeseen: {as_code(str(error) or type(error).__name__)}"
+
+
+def code(text: str) -> str:
+    """Return text as code in Markdown: see `core.escaping`."""
+    return as_code(text)
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it stands: file names and other people's messages hold any sign."""
-    shown, at = [], 0
-    for found in LITERAL.finditer(text := text.replace("\n", " ")):
-        shown += [_escaped(text[at : found.start()]), f"`{found[1] or found[2]}`"]
-        at = found.end()
-    return "".join([*shown, _escaped(text[at:])])
-
-
-def _escaped(text: str) -> str:
-    return MARKDOWN.sub(r"\\\1", text)
+    """Return text that Markdown shows as it is: see `core.escaping`."""
+    return markdown(text)
 
 
 def _retry_button(place: str) -> None:

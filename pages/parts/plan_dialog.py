@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,10 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import State, clean_up_interrupted, execute, resume
+from core.escaping import json_text
 from core.journal import Entry
 from core.plans import ApiCall, Plan, Price, StepState, Verb
-from pages.parts import cached, messages, state, upstream
+from pages.parts import cached, elements, messages, state, upstream
 
 FEW, HEIGHT = 8, 300
 """More steps than these scroll in a box of so many pixels."""
@@ -165,7 +165,14 @@ def body(errand: Errand) -> None:
             if not errand.done:
                 _carry_out(errand, words)
             cached.shelf().expire()
-            state.tell(" ".join([words.done.format(_short(plan.target)), *errand.kept]))
+            state.tell(
+                " ".join(
+                    [
+                        words.done.format(messages.plain(_short(plan.target))),
+                        *map(messages.plain, errand.kept),
+                    ]
+                )
+            )
             errand.after()
 
 
@@ -180,14 +187,14 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
             before = f" :green[:material/check: {BEFORE}]" if there else ""
             st.markdown(f"{sign} **{messages.plain(step.what)}**{before}")
     sent = f"{steps[0].service}:{steps[0].operation}" if len(steps) == 1 else f"{len(steps)} calls"
-    with st.expander(f"What is sent: {sent}", icon=":material/data_object:"):
+    with st.expander(f"What is sent: {messages.plain(sent)}", icon=":material/data_object:"):
         shown = [_sent(step, alone=len(steps) == 1) for step in steps]
-        st.code("\n\n".join(shown), language="json", height=320)
+        elements.code("\n\n".join(shown), language="json", height=320)
 
 
 def _sent(step: ApiCall, *, alone: bool) -> str:
     """A call's parameters; of several, with its name."""
-    params = json.dumps(step.params, indent=2, ensure_ascii=False)
+    params = json_text(step.params, indent=2, ascii_only=False)
     return params if alone else f"{step.service}:{step.operation} {params}"
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoints import Endpoint, Serving, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
+from core.escaping import terminal
 from core.image import FIT
 from core.inference import Want
 from pages.parts import cached, links, messages, state
@@ -67,6 +68,7 @@ def _against(names: list[str]) -> str | None:
     found: str | None = st.selectbox(
         "Compare with",
         names,
+        format_func=terminal,
         index=None,
         placeholder="No other endpoint",
         key=state.AGAINST,
@@ -108,6 +110,7 @@ def _endpoint(names: list[str], asked: str) -> str:
     name: str = st.selectbox(
         "Endpoint",
         options,
+        format_func=terminal,
         key=state.ENDPOINT,
         persist_state="session",
         on_change=state.clear_examples,  # they are pictures of the other endpoint's kind
@@ -144,9 +147,9 @@ def describe(serving: Serving) -> None:
         gap="xsmall",
         width="content",
     ):
-        st.badge(in_words(serving.status), icon=":material/check_circle:", color="green")
+        st.badge(messages.plain(in_words(serving.status)), icon=":material/check_circle:", color="green")
         if machines:
-            st.badge(machines, icon=":material/memory:", color="gray")
+            st.badge(messages.plain(machines), icon=":material/memory:", color="gray")
         st.badge(
             known,
             icon=":material/palette:",
@@ -190,7 +193,9 @@ def warn_of_another(aws_algorithm: bool | None) -> None:
 
 def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> None:
     """What to do without any endpoint."""
-    others = "".join(f"\n- **{messages.plain(one.name)}** is {in_words(one.status)}" for one in listed[:8])
+    others = "".join(
+        f"\n- **{messages.plain(one.name)}** is {messages.plain(in_words(one.status))}" for one in listed[:8]
+    )
     if connection.is_sandbox:
         todo = "The sandbox brings two endpoints of its own, which take a moment at its start."
     else:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from core.classes import Classes
 from core.errors import InputError
+from core.escaping import csv_bytes
 from core.evaluation.page import MOST_CLASSES, to_html
-from core.evaluation.report import class_rows, confusion_rows, to_csv, to_json
+from core.evaluation.report import class_rows, confusion_rows, to_json
 from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.shots import Shot
 from core.evaluation.store import Judged
@@ -60,7 +61,7 @@ class Tags(HTMLParser):
 
 def test_csv_has_a_row_a_class():
     """A class that is in neither truth nor prediction has empty cells, not zeros."""
-    rows = list(csv.DictReader(io.StringIO(to_csv(class_rows(evaluated())).decode())))
+    rows = list(csv.DictReader(io.StringIO(csv_bytes(class_rows(evaluated())).decode())))
     assert [row["class"] for row in rows] == list(CLASSES.names)
     assert float(rows[0]["iou"]) == pytest.approx(5 / 13)
     assert rows[2]["iou"] == rows[2]["dice"] == rows[2]["accuracy"] == ""

@@ -13,8 +13,9 @@ from core.datasets.convert import plan_conversion
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.datasets.transfer import order_upload, warnings_of
+from core.escaping import terminal
 from core.plans import Plan, plan_upload
-from pages.parts import background, links, messages, state
+from pages.parts import background, elements, links, messages, state
 from pages.parts.datasets.dataset_desk import Checked
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
@@ -51,7 +52,7 @@ def _conversion(checked: Checked) -> None:
     if (task := state.desk().conversion) is not None:
         written = background.show(task, "conversion")
         if written is not None:
-            st.success(f"The copy is in `{written}`.", icon=":material/check_circle:")
+            st.success(f"The copy is in {messages.code(str(written))}.", icon=":material/check_circle:")
             again = (written, checked.splitting)
             st.button("Check the copy", icon=":material/fact_check:", on_click=_check_copy, args=again)
 
@@ -118,7 +119,7 @@ def _said(plan: Plan) -> str:
     """The plan without the request, which holds nothing more."""
     lines = [step.what for step in plan.steps]
     lines += [f"Warning: {text}" for text in plan.warnings]
-    return "\n".join([*lines, f"To undo: {plan.undo}"])
+    return "\n".join(map(terminal, [*lines, f"To undo: {plan.undo}"]))
 
 
 def _ask(title: str, said: str, button: str, then: Callable[[], None]) -> None:
@@ -128,7 +129,7 @@ def _ask(title: str, said: str, button: str, then: Callable[[], None]) -> None:
 
 def body(said: str, button: str, then: Callable[[], None]) -> None:
     """What stands in the dialog."""
-    st.code(said, language=None, wrap_lines=True)
+    elements.code(said, language=None, wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="dataset-cancel"):
             st.rerun()

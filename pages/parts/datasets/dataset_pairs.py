@@ -13,6 +13,7 @@ from core.datasets.problems import counted
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, Source
 from core.errors import CoreError
+from core.escaping import terminal
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.viewer import viewer
@@ -41,7 +42,9 @@ def _filtered(report: LayoutReport) -> list[PairFacts]:
     codes = list(counted(report.problems))
     with st.container(horizontal=True, vertical_alignment="top"):
         class_id = st.selectbox(
-            "Shows the class", [None, *names], format_func=lambda one: "Any" if one is None else names[one]
+            "Shows the class",
+            [None, *names],
+            format_func=lambda one: "Any" if one is None else terminal(names[one]),
         )
         code = st.selectbox("Has the problem", ["", *codes], format_func=lambda one: one or "Any or none")
         side = st.segmented_control("Side", SPLITS)

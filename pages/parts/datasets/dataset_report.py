@@ -9,7 +9,7 @@ from core.classes import IGNORE
 from core.datasets.problems import DataProblem
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, TRAIN, VALIDATION
-from pages.parts import messages
+from pages.parts import elements, messages
 
 MOST_ROWS = 1000
 """Problems shown one by one; the command line has them all."""
@@ -75,13 +75,13 @@ def _problems(problems: tuple[DataProblem, ...]) -> None:
         "first": column.TextColumn("First file", width=240),
         "todo": column.TextColumn("What to do"),
     }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns, alt="Problems by kind")
+    elements.dataframe(pd.DataFrame(rows), hide_index=True, column_config=columns, alt="Problems by kind")
     with st.expander(f"Every problem, file by file ({len(problems):,})", icon=":material/list:"):
         shown = [
             {"file": one.path, "problem": one.code, "what": one.message, "todo": one.todo}
             for one in problems[:MOST_ROWS]
         ]
-        st.dataframe(pd.DataFrame(shown), hide_index=True, alt="Problems by file")
+        elements.dataframe(pd.DataFrame(shown), hide_index=True, alt="Problems by file")
         if len(problems) > MOST_ROWS:
             st.caption(
                 f"The first {MOST_ROWS:,}. `python cli.py dataset check DIR --json` has all {len(problems):,}."
@@ -92,7 +92,7 @@ def _label_map(split: str, table: object) -> None:
     st.subheader(f"Label map of {split}")
     st.caption("The table that it makes: check it, as a label map is easily written backwards.")
     rows = pd.DataFrame(dict(table).items(), columns=["Pixel value", "Label"])  # type: ignore[call-overload]
-    st.dataframe(rows, hide_index=True, width=240, alt=f"Label map of {split}")
+    elements.dataframe(rows, hide_index=True, width=240, alt=f"Label map of {split}")
 
 
 def _histogram(report: LayoutReport) -> None:
@@ -125,7 +125,7 @@ def _histogram(report: LayoutReport) -> None:
         }
     colors = [_color(report, row.class_id) for row in report.histogram]
     painted = table.style.apply(lambda _: colors, subset=["color"])
-    st.dataframe(
+    elements.dataframe(
         painted,
         hide_index=True,
         column_config=columns,

@@ -39,7 +39,9 @@ def variant(detail: EndpointDetail, prices: PriceTable) -> None:
         st.radio(
             "The model goes to",
             [*names, ""],
-            format_func=lambda name: f"{name}, in place of its model" if name else "One variant more, beside",
+            format_func=lambda name: (
+                f"{messages.plain(name)}, in place of its model" if name else "One variant more, beside"
+            ),
             key=state.DEPLOY.field("variant"),
             horizontal=True,
             persist_state="session",

@@ -12,6 +12,7 @@ from core.aws.class_names import place_with_data, places_of_job
 from core.aws.connection import Connection
 from core.endpoint_plans import Upload
 from core.endpoints import classes_beside
+from core.escaping import terminal
 from core.job_filter import JobFilter
 from core.model_source import no_model
 from core.training import TrainingJob
@@ -163,7 +164,7 @@ def _choice(label: str, field: str, names: list[str], titles: dict[str, str], no
         label,
         options,
         index=None,
-        format_func=lambda name: titles.get(name, name),
+        format_func=lambda name: terminal(titles.get(name, name)),
         placeholder="Choose one",
         key=state.DEPLOY.field(field),
         persist_state="session",

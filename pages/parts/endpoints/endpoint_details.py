@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import streamlit as st
 
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
-from pages.parts import messages, state
+from core.escaping import json_text, terminal
+from pages.parts import elements, messages, state
 from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage
 from pages.parts.jobs import job_details, job_log
 from pages.parts.latest import Reading
@@ -51,7 +51,10 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
         return
     stream = streams.value[0] if streams.value else ""
     if len(streams.value) > 1:
-        stream = st.selectbox("Machine", streams.value, key=f"stream-{name}", width=420) or stream
+        stream = (
+            st.selectbox("Machine", streams.value, format_func=terminal, key=f"stream-{name}", width=420)
+            or stream
+        )
     log = endpoint_live.log(connection, name, stream)
     job_details.why_not(log, seen)
     if log.value.has_log or log.failure is None:
@@ -60,14 +63,14 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
 
 def _config(detail: EndpointDetail) -> None:
     endpoint = detail.endpoint
-    st.code(endpoint.arn, language=None, wrap_lines=True)
+    elements.code(endpoint.arn, language=None, wrap_lines=True)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown(f"**Configuration** {messages.plain(endpoint.config)}")
         if detail.config is None:
             st.caption("It is gone, or may not be read.")
         else:
-            st.code(_json(dict(detail.config.request)), language="json", wrap_lines=True)
+            elements.code(_json(dict(detail.config.request)), language="json", wrap_lines=True)
     with right:
         for model in detail.models:
             st.markdown(f"**Model** {messages.plain(model.name)}")
@@ -76,15 +79,15 @@ def _config(detail: EndpointDetail) -> None:
                 "ModelDataUrl": model.model_uri,
                 "ExecutionRoleArn": model.role_arn,
             }
-            st.code(
+            elements.code(
                 _json({**shown, "Environment": dict(model.environment)}), language="json", wrap_lines=True
             )
         st.markdown("**Tags**")
         if endpoint.tags:
-            st.code(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
+            elements.code(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
         else:
             st.caption("It has none.")
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return json_text(value, indent=2, ascii_only=False, default=str)

@@ -12,7 +12,7 @@ from core.endpoint_detail import EndpointDetail, Scaling
 from core.endpoint_plans import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 from core.endpoint_spec import MAX_INSTANCES
 from core.endpoints import Endpoint, Variant
-from pages.parts import cached, messages, plan_dialog
+from pages.parts import cached, elements, messages, plan_dialog
 
 USUAL_CALLS = 60.0
 """Calls a minute and instance: one a second."""
@@ -54,7 +54,7 @@ def _table(detail: EndpointDetail) -> None:
         "wanted": column.NumberColumn("Wanted", help="As AWS was asked last."),
         "model": column.TextColumn("Model", width=280),
     }
-    st.dataframe(frame, column_config=columns, hide_index=True, placeholder="–", alt="The variants")
+    elements.dataframe(frame, column_config=columns, hide_index=True, placeholder="–", alt="The variants")
 
 
 def _by_hand(connection: Connection, endpoint: Endpoint) -> None:

@@ -25,7 +25,10 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
     """The pictures to choose from, and what the endpoint made of the chosen one."""
     endpoint = detail.endpoint
     if endpoint.status in REFUSING:
-        st.info(f"It takes no requests: it is {in_words(endpoint.status)}.", icon=":material/block:")
+        st.info(
+            f"It takes no requests: it is {messages.plain(in_words(endpoint.status))}.",
+            icon=":material/block:",
+        )
         return
     pictures = _shipped(connection, detail)
     serving.warn_of_another(detail.aws_algorithm)

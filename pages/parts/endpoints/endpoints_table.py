@@ -8,7 +8,7 @@ from zlib import crc32
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import links, messages, state
+from pages.parts import elements, links, messages, state
 from pages.parts.endpoints import endpoint_changes, endpoint_tables, fleet
 from pages.parts.endpoints.fleet import Row
 
@@ -25,7 +25,7 @@ def show(rows: Sequence[Row]) -> None:
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
         st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: names[clicked]})
-    st.dataframe(
+    elements.dataframe(
         endpoint_tables.frame(rows),
         column_config=endpoint_tables.columns(key=f"{key}-open"),
         hide_index=True,

@@ -7,7 +7,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail, Model
 from core.endpoints import Variant
-from pages.parts import links, messages, state, times
+from pages.parts import elements, links, messages, state, times
 from pages.parts.jobs.job_tables import console
 
 ARROW = ":gray[:material/arrow_downward:]"
@@ -60,7 +60,7 @@ def _artifact(connection: Connection, uri: str) -> None:
         return
     link = "" if connection.is_sandbox else f" [:material/open_in_new:]({console(uri, connection.region)})"
     st.markdown(f":material/folder_zip: Artifact{link}")
-    st.code(uri, language=None, wrap_lines=True)
+    elements.code(uri, language=None, wrap_lines=True)
 
 
 def _masks(detail: EndpointDetail) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.classes import IGNORE, Classes
+from core.escaping import terminal
 from core.evaluation.verdict import Evaluation, Verdict
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
 from pages.parts import messages, state
@@ -75,8 +76,8 @@ def cells(verdict: Verdict, classes: Classes) -> pd.DataFrame:
     columns = [*range(len(classes)), *([IGNORE] if verdict.total.outside.any() else [])]
     rows = [
         {
-            "truth": classes.names[true],
-            "predicted": NONE_OF_THESE if to == IGNORE else classes.names[to],
+            "truth": terminal(classes.names[true]),
+            "predicted": NONE_OF_THESE if to == IGNORE else terminal(classes.names[to]),
             "pixels": found.get((true, to), 0),
             "share": found.get((true, to), 0) / max(1, int(truth[true])),
             "kind": "right" if true == to else "wrong",
@@ -89,12 +90,13 @@ def cells(verdict: Verdict, classes: Classes) -> pd.DataFrame:
 
 def matrix(frame: pd.DataFrame, classes: Classes, *, outside: bool) -> alt.LayerChart:
     """The heat map; every cell can be clicked."""
-    order = [*classes.names, *([NONE_OF_THESE] if outside else [])]
+    names = list(map(terminal, classes.names))
+    order = [*names, *([NONE_OF_THESE] if outside else [])]
     click = alt.selection_point(name="cell", fields=["truth", "predicted"], on="click", empty=False)
     colors = ["#{:02x}{:02x}{:02x}".format(*DIFFERENCE.colors[kind]) for kind in (RIGHT, WRONG)]
     base = alt.Chart(frame).encode(
         x=alt.X("predicted:N", sort=order, title="Taken for", axis=_axis(labelAngle=-45, orient="top")),
-        y=alt.Y("truth:N", sort=list(classes.names), title="Truth", axis=_axis()),
+        y=alt.Y("truth:N", sort=names, title="Truth", axis=_axis()),
         tooltip=[
             alt.Tooltip("truth:N", title="Truth"),
             alt.Tooltip("predicted:N", title="Taken for"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from core.classes import IGNORE, Classes
 from core.errors import CoreError
+from core.escaping import terminal
 from core.evaluation.pairs import Pair
 from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
@@ -43,7 +44,14 @@ def looked_at(found: Evaluation) -> Verdict:
     if len(found.verdicts) == 1:
         return found.verdicts[0]
     names = [verdict.endpoint for verdict in found.verdicts]
-    name = st.segmented_control("Of the endpoint", names, default=names[0], required=True, key=state.MASK_OF)
+    name = st.segmented_control(
+        "Of the endpoint",
+        names,
+        format_func=messages.plain,
+        default=names[0],
+        required=True,
+        key=state.MASK_OF,
+    )
     return found.verdicts[names.index(name) if name in names else 0]
 
 
@@ -77,7 +85,7 @@ def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Map
         st.subheader("Worst photos first")
         return list(verdict.images), {one.judged.name: _line(one) for one in verdict.images}
     truth, predicted = cell
-    found = taken_for(verdict, classes.names.index(truth), _id(classes, predicted))
+    found = taken_for(verdict, _id(classes, truth), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = "taken for" if truth != predicted else "rightly called"
         st.subheader(
@@ -93,7 +101,9 @@ def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Map
 
 
 def _id(classes: Classes, name: str) -> int:
-    return classes.names.index(name) if name in classes.names else IGNORE
+    """The class with this name, as the confusion shows it."""
+    names = list(map(terminal, classes.names))
+    return names.index(name) if name in names else IGNORE
 
 
 def _line(image: ImageVerdict) -> str:

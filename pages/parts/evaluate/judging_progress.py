@@ -54,8 +54,8 @@ def _kept(judging: Judging) -> None:
         f"{counted(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
     ):
         st.markdown(
-            f"Answers are kept in `{judging.store.folder}`: what is there is not asked, or billed, again. "
-            f"Those of the {MOST_KEPT} endpoints, or pairs of two, that were evaluated last stay."
+            f"Answers are kept in {messages.code(str(judging.store.folder))}: what is there is not asked, or "
+            f"billed, again. Those of the {MOST_KEPT} endpoints, or pairs of two, that were evaluated last stay."
         )
         st.button("Forget these answers", icon=":material/delete:", on_click=state.forget_answers)
 

@@ -15,7 +15,7 @@ from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.write import make, worst_shots
 from core.scores import MEASURES
 from core.wire.source import counted
-from pages.parts import class_table, messages, times
+from pages.parts import class_table, elements, messages, times
 from pages.parts.evaluate import confusion_view, judged_view
 from pages.parts.evaluate.judging import Judging
 
@@ -72,7 +72,7 @@ def _measures(found: Evaluation) -> None:
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         frame["meaning"] = [meaning for _, meaning in MEASURES.values()]
         shown = {name: st.column_config.NumberColumn(format="%.4f") for name in columns}
-        st.dataframe(
+        elements.dataframe(
             frame,
             column_config={**shown, "meaning": st.column_config.TextColumn("What it is")},
             alt="All scores",

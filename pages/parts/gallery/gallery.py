@@ -10,6 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.escaping import terminal
 from pages.parts import state
 
 Mark = Literal["", "waiting", "busy", "done", "failed"]
@@ -47,7 +48,15 @@ def gallery(
         if choice is not None:
             on_pick(choice)
 
-    rows = [{**asdict(tile), "jpeg": _data_url(tile.jpeg)} for tile in tiles]
+    rows = [
+        {
+            **asdict(tile),
+            "title": terminal(tile.title),
+            "note": terminal(tile.note),
+            "jpeg": _data_url(tile.jpeg),
+        }
+        for tile in tiles
+    ]
     _COMPONENT(data={"tiles": rows, "selected": selected, "label": label}, key=key, on_picked_change=picked)
 
 

@@ -11,7 +11,7 @@ from core.aws.connection import Connection
 from core.curves import LOSS, MIOU, MetricSeries, named
 from core.errors import CoreError
 from core.training import TrainingJob
-from pages.parts import cached, charts, live, messages, state, tables
+from pages.parts import cached, charts, elements, live, messages, state, tables
 
 MOST = 6
 """More curves than these nobody can tell apart."""
@@ -109,7 +109,7 @@ def _reached(
         "Lowest loss": st.column_config.NumberColumn(format="%.4f"),
         "Cost": st.column_config.NumberColumn(format="dollar", help=tables.COST),
     }
-    st.dataframe(
+    elements.dataframe(
         frame.style.apply(lambda _: painted, subset=[""]),
         hide_index=True,
         column_config=columns,
@@ -126,7 +126,7 @@ def _settings(jobs: Sequence[TrainingJob]) -> None:
     if frame.empty:
         st.caption("None: these jobs were started with the same settings.")
         return
-    st.dataframe(frame, alt="Settings of the compared jobs, a column each")
+    elements.dataframe(frame, alt="Settings of the compared jobs, a column each")
 
 
 def _clear() -> None:

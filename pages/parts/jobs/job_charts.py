@@ -20,6 +20,7 @@ from core.curves import (
     named,
     notes,
 )
+from core.escaping import terminal
 from pages.parts import messages
 
 HEIGHT = 240
@@ -123,5 +124,7 @@ def _mark(series: MetricSeries) -> list[alt.Chart]:
 def _frame(series: MetricSeries, *, by_epoch: bool) -> pd.DataFrame:
     """A row a finite point."""
     x = series.epochs if by_epoch else series.times
-    frame = pd.DataFrame({"name": NAMES.get(series.name, series.name), "x": x, "value": series.values})
+    frame = pd.DataFrame(
+        {"name": terminal(NAMES.get(series.name, series.name)), "x": x, "value": series.values}
+    )
     return frame[np.isfinite(series.values)]

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.escaping import file_name, log_line
 from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
-from pages.parts import state
+from pages.parts import elements, state
 from pages.parts.live import JobLog
 
 SHOWN = 400
@@ -33,7 +34,7 @@ def show(name: str, log: JobLog, none: str) -> None:
     at = state.log_at() if not text and not levels else None
     lines = _window(found, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
-        st.code(
+        elements.code(
             "\n".join(_line(event) for event in lines) or "No line fits.", language="log", wrap_lines=True
         )
     st.caption(_said(log, found, lines, at))
@@ -66,7 +67,7 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
         if state.log_at() is not None:
             st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
         st.download_button(
-            "Download", lambda: as_text(log.events), f"{name}.log", "text/plain",
+            "Download", lambda: as_text(log.events), f"{file_name(name)}.log", "text/plain",
             icon=":material/download:", key="log-download", on_click="ignore",
         )  # fmt: skip
     return text, list(levels)
@@ -85,7 +86,7 @@ def _window(events: Sequence[LogEvent], at: int | None) -> Sequence[LogEvent]:
 
 def _line(event: LogEvent) -> str:
     """With its time, unless the container wrote one itself."""
-    text = plain(event.message)
+    text = log_line(plain(event.message))
     return text if STAMPED.match(text) else f"{event.at:%H:%M:%S} {text}"
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
 from core.training import TrainingJob
-from pages.parts import links, messages, state
+from pages.parts import elements, links, messages, state
 
 
 def hyperparameters(job: TrainingJob) -> None:
@@ -31,7 +31,9 @@ def hyperparameters(job: TrainingJob) -> None:
         "default": st.column_config.TextColumn("Default", width=90),
         "said": st.column_config.TextColumn("", width=130),
     }
-    st.dataframe(painted, hide_index=True, column_config=columns, height="content", alt="Hyperparameters")
+    elements.dataframe(
+        painted, hide_index=True, column_config=columns, height="content", alt="Hyperparameters"
+    )
 
 
 def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
@@ -41,7 +43,7 @@ def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
     for label, uri in rows:
         link = "" if sandbox else f" [:material/open_in_new:]({console(uri, region)})"
         st.caption(f"{messages.plain(label)}{link}")
-        st.code(uri, language=None, wrap_lines=True)
+        elements.code(uri, language=None, wrap_lines=True)
     if job.model_uri:
         st.page_link(
             links.DEPLOY,
@@ -50,11 +52,11 @@ def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
             query_params={state.JOB: job.name},
         )
     st.caption("Image")
-    st.code(job.image, language=None, wrap_lines=True)
+    elements.code(job.image, language=None, wrap_lines=True)
     st.caption("Role")
-    st.code(job.role_arn, language=None, wrap_lines=True)
+    elements.code(job.role_arn, language=None, wrap_lines=True)
     st.caption("ARN")
-    st.code(job.arn, language=None, wrap_lines=True)
+    elements.code(job.arn, language=None, wrap_lines=True)
 
 
 def _said(name: str, given: dict[str, str]) -> str:

@@ -120,6 +120,7 @@ def _cost_help(cost: Cost) -> str:
 def _step_label(step: Transition, now: datetime) -> str:
     words = SECONDARY_WORDS.get(step.status, step.status)
     label = f"{words[:1].upper()}{words[1:]}"
+    label = messages.plain(label)
     return label if step.status in ENDS else f"{label} · {times.duration(step.seconds(now))}"
 
 

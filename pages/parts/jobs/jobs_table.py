@@ -14,7 +14,7 @@ from core.curves import MetricSeries
 from core.errors import CoreError
 from core.job_filter import PAGE
 from core.training import TrainingJob
-from pages.parts import cached, links, messages, state, tables, times
+from pages.parts import cached, elements, links, messages, state, tables, times
 
 ROW, HEADER, ROWS = 37, 39, 12
 """Heights in pixels, and how many rows are seen before the table scrolls."""
@@ -29,7 +29,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     if clicked is not None and clicked < len(names):
         st.switch_page(links.TRAINING_JOB, query_params={state.JOB: names[clicked]})
     compared = state.compared_jobs()
-    st.dataframe(
+    elements.dataframe(
         tables.jobs_frame(jobs, _lines(connection, jobs), cached.prices(connection), now),
         column_config=tables.jobs_columns(key=f"{key}-open"),
         hide_index=True,

@@ -40,7 +40,7 @@ def job(spec: TrainingSpec) -> None:
         _data()
         previous = spec.channel(MODEL_CHANNEL)
         if previous is not None:
-            st.caption(f":material/history: It goes on from `{previous.uri}`")
+            st.caption(f":material/history: It goes on from {messages.code(previous.uri)}")
         _text("Output", "output_uri", "The S3 prefix below which the model is put.", "s3://my-bucket/models/")
         _text(
             "Role",

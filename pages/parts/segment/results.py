@@ -15,7 +15,7 @@ from core import export
 from core.evaluation.pairs import Given
 from core.image import open_photo, photo_share
 from core.render.legend import ClassArea
-from pages.parts import messages, state
+from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import truth_view
 from pages.parts.segment.work import Result, Work
@@ -147,7 +147,7 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
         del columns["confidence"]
         table = table.drop(columns="confidence")
     painted = table.style.apply(lambda _: colors, subset=["color"])
-    st.dataframe(painted, hide_index=True, column_config=columns, alt="Area of each class")
+    elements.dataframe(painted, hide_index=True, column_config=columns, alt="Area of each class")
 
 
 def _downloads(work: Work, result: Result, stem: str) -> None:

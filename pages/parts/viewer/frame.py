@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import Classes
+from core.escaping import json_bytes, terminal
 from core.render import palette
 from core.segmentation import Segmentation
 
@@ -63,7 +64,7 @@ def build(
         {
             "photo_size": photo_size,
             "scene": hashlib.blake2b(photo_jpeg, digest_size=8).hexdigest(),
-            "title": title,
+            "title": terminal(title),
             "classes": shown,
             "palettes": palettes[:1] if own_colors else palettes,
             "probabilities": None if segmentation.probabilities is None else {"ids": ids, "step": step},
@@ -127,7 +128,7 @@ def _classes(segmentation: Segmentation, plane_ids: Sequence[int]) -> list[dict[
     """The classes a person meets in this picture, the largest first."""
     counts = segmentation.counts()
     ids = {int(i) for i in np.flatnonzero(counts)} | set(plane_ids)
-    rows = [{"id": i, "name": segmentation.classes.name(i), "pixels": int(counts[i])} for i in ids]
+    rows = [{"id": i, "name": terminal(segmentation.classes.name(i)), "pixels": int(counts[i])} for i in ids]
     return sorted(rows, key=lambda row: (-row["pixels"], row["id"]))
 
 
@@ -146,5 +147,5 @@ def _pack(header: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
     digest = hashlib.blake2b(json.dumps(header).encode(), digest_size=8)
     for body in parts.values():
         digest.update(body)
-    text = json.dumps({"id": digest.hexdigest(), **header}, ensure_ascii=False).encode()
+    text = json_bytes({"id": digest.hexdigest(), **header}, indent=None)
     return b"".join((struct.pack("<I", len(text)), text, *parts.values()))

@@ -1,0 +1,45 @@
+"""Tables and code blocks, the elements of Streamlit that show text of others without Markdown.
+
+Both go through `core.escaping`; nothing else on a page calls `st.dataframe` or `st.code`. A table needs it because
+its toolbar exports the cells as CSV, unguarded, and a code block because bidirectional controls act in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pandas.io.formats.style import Styler
+
+from core.escaping import csv_cell, terminal_block
+
+
+def dataframe(data: pd.DataFrame | Styler, **options: Any) -> Any:
+    """Show a table whose cells and headers may hold any text; options and value are those of `st.dataframe`."""
+    return st.dataframe(guarded(data), **options)
+
+
+def code(text: str, **options: Any) -> None:
+    """Show a block of code; line breaks are ours, so text of others in it must be one line each."""
+    st.code(terminal_block(text), **options)
+
+
+def guarded(data: pd.DataFrame | Styler) -> pd.DataFrame | Styler:
+    """Return the same table with each text as `csv_cell` has it, in lists too; numbers, times and colors stay."""
+    if isinstance(data, Styler):
+        data.data = guarded(data.data)
+        data.index, data.columns = data.data.index, data.data.columns
+        return data
+    cells = data.apply(lambda column: column.map(_cell) if _holds_text(column) else column)
+    return cells.rename(index=_cell, columns=_cell)
+
+
+def _holds_text(column: pd.Series[Any]) -> bool:
+    return bool(pd.api.types.is_object_dtype(column) or pd.api.types.is_string_dtype(column))
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return [csv_cell(item) for item in value]
+    return csv_cell(value)
