@@ -170,12 +170,19 @@ def write_log(lines: str) -> None:
 
 def say(text: object) -> None:
     """Print one line on standard error."""
-    console().print(terminal(text), markup=False, highlight=False, soft_wrap=True)
+    _print(terminal(text))
 
 
 def say_block(text: object) -> None:
     """Print a text of several lines, whose line breaks are our own, on standard error."""
-    console().print(terminal_block(str(text)), markup=False, highlight=False, soft_wrap=True)
+    _print(terminal_block(str(text)))
+
+
+def _print(text: str) -> None:
+    """A bare string would be read for markup and the names of emoji."""
+    from rich.text import Text
+
+    console().print(Text(text), soft_wrap=True)
 
 
 def status(text: str = "") -> Status:

@@ -148,8 +148,8 @@ class Sum:
             "unknown": list(self.whole.unknown),
         }
 
-    def print(self) -> None:
-        """That, and of what it is not the sum."""
+    def show(self) -> None:
+        """Print that, and of what it is not the sum."""
         which = "" if self.complete else f"Of the {self.shown} shown: "
         whole, least = self.whole, "at least " if self.whole.unknown else ""
         write(

@@ -57,7 +57,7 @@ def list_endpoints(
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            whole.print()
+            whole.show()
         if not complete:
             say("There are more endpoints than these.")
 

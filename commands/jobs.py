@@ -138,7 +138,9 @@ def curves(
             from core.aws.metrics import curves as ask
             from core.aws.training import describe_job
 
-            found = ask(clients, [describe_job(clients, name) for name in names], notes=notes)
+            jobs = [describe_job(clients, name) for name in names]
+            by_job = ask(clients, jobs, notes=notes)
+        found = {name: by_job[job.name] for name, job in zip(names, jobs, strict=True)}
         for note in notes:
             say(note)
         if as_json:

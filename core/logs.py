@@ -22,7 +22,9 @@ ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
 MAX_LINE = 4_000
 """Characters of a line that are looked at: enough for any metric, too few to make a search slow."""
 
-ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+ANSI = re.compile(r"\x1b\[[0-9;:]*[mK]")
+"""Colors, and the end of a line cleared after one: they hold no text. Any other sequence is shown as a code."""
+
 STAMPED = re.compile(r"^\[[0-9/: ]{10,30}\s(?P<level>[A-Z]+)\b")
 """AWS's own logging: `[11/22/2026 12:00:00 INFO 139815590688576] text`."""
 

@@ -203,8 +203,8 @@ def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixtur
     blind = summed([Row(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
     assert blind.to_dict()["usd_wasted_per_month"] is None
     idle = summed([Row(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
-    blind.print()
-    idle.print()
+    blind.show()
+    idle.show()
     said = capsys.readouterr().out
     assert "Of 1 it is not known whether anybody calls them." in said
     assert "Of the 1 shown: at least $0.00 an hour" in said

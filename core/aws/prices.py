@@ -13,7 +13,7 @@ from typing import Any
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.cost import Money, PriceTable, shipped_prices
-from core.errors import AwsError
+from core.errors import AwsError, UnexpectedAnswerError
 
 SOURCE = "On-demand prices by AWS's Price List"
 MAX_PAGES = 10
@@ -57,11 +57,22 @@ def _prices(clients: Clients, region: str, component: str, until: float) -> dict
         with clients.calling(doing):
             answer = clients.pricing.get_products(**query)
         for text in required(answer, "PriceList", doing):
-            found |= dict(_row(json.loads(text)))
+            found |= dict(_row(_product(text, doing)))
         if not answer.get("NextToken") or time.monotonic() > until:
             break
         query["NextToken"] = answer["NextToken"]
     return found
+
+
+def _product(text: str, doing: str) -> dict[str, Any]:
+    """One product of the list. Raises UnexpectedAnswerError."""
+    try:
+        product = json.loads(text)
+    except ValueError:
+        product = None
+    if not isinstance(product, dict):
+        raise UnexpectedAnswerError(f"Could not {doing}: a product in the list is not a JSON object.")
+    return product
 
 
 def _row(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from core.escaping import csv_cell, terminal_block
+from core.escaping import csv_cell, terminal, terminal_block
 
 
 def dataframe(data: pd.DataFrame | Styler, **options: Any) -> Any:
@@ -21,7 +21,12 @@ def dataframe(data: pd.DataFrame | Styler, **options: Any) -> Any:
 
 
 def code(text: str, **options: Any) -> None:
-    """Show a block of code; line breaks are ours, so text of others in it must be one line each."""
+    """Show one line of code, such as an address to copy."""
+    st.code(terminal(text), **options)
+
+
+def code_block(text: str, **options: Any) -> None:
+    """Show several lines of code. Their line breaks are ours: text of others in them is one line each."""
     st.code(terminal_block(text), **options)
 
 

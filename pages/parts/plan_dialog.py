@@ -189,7 +189,7 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
     sent = f"{steps[0].service}:{steps[0].operation}" if len(steps) == 1 else f"{len(steps)} calls"
     with st.expander(f"What is sent: {messages.plain(sent)}", icon=":material/data_object:"):
         shown = [_sent(step, alone=len(steps) == 1) for step in steps]
-        elements.code("\n\n".join(shown), language="json", height=320)
+        elements.code_block("\n\n".join(shown), language="json", height=320)
 
 
 def _sent(step: ApiCall, *, alone: bool) -> str:

@@ -71,7 +71,8 @@ def test_a_code_stands_for_what_acts(text, shown):
 @pytest.mark.parametrize(
     "text",
     [
-        "می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "🏳️\u200d🌈", "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
+        "می\u200cخواهم", "क्\u200dष", "👨\u200d👩\u200d👧", "🏳️\u200d🌈",
+        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
         "Straße 空 é שלום", "C:\\photos\\[red].jpg", "\u0600١٢",
     ],
 )  # fmt: skip
@@ -122,6 +123,13 @@ def test_no_icon_is_drawn():
     for source in (escaping.markdown("x :material/delete: y"), escaping.code(":material/delete:")):
         assert ":material/" not in source
         assert ":material/delete:" in shown_by(source)
+
+
+def test_a_link_of_ours_leads_where_it_should():
+    """An address of others cannot end a link early, nor name an icon, and stays the same address."""
+    assert escaping.markdown_link("Log", "https://a.example/#x:y$2f(z) <b>:material/w") == (
+        "[Log](https://a.example/#x:y$2f%28z%29%20%3Cb%3E%3Amaterial/w)"
+    )
 
 
 def test_times_and_resource_names_stay_readable():
@@ -199,7 +207,7 @@ def test_a_record_of_a_log_is_one_line():
     log.error("job %s failed after %d s", "a\n2026 INFO all is well\x1b[2J", 3)
     assert stream.getvalue() == "job a\\n2026 INFO all is well\\x1b[2J failed after 3 s\n"
     try:
-        raise ValueError("\x1b[2J\u202e")
+        int("\x1b[2J\u202e")
     except ValueError:
         log.exception("it fell")
     assert not acts(stream.getvalue(), "\n\t")

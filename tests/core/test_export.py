@@ -187,7 +187,8 @@ def test_a_zip_refuses_two_files_of_one_name() -> None:
         ("street.jpg", "street"), ("a.b.c.png", "a.b.c"), ("IMG 01.JPG", "IMG 01"), ("Straße 空.webp", "Straße 空"),
         ("dir/sub/x.jpg", "x"), ("C:\\photos\\x.jpg", "x"), ("../../etc/passwd", "passwd"), ("..", "image"),
         ("", "image"), (".jpg", "jpg"), (".hidden.png", "hidden"), ("a/", "a"), ("con.jpg", "_con"),
-        ("LPT1.tar.png", "_LPT1.tar"), ("a\n\tb\x00.png", "a_x0a_x09b_x00"), ("q?*<>|:\".jpg", "q_______"), ("dot. .jpg", "dot"),
+        ("LPT1.tar.png", "_LPT1.tar"), ("a\n\tb\x00.png", "a_x0a_x09b_x00"), ("q?*<>|:\".jpg", "q_______"),
+        ("dot. .jpg", "dot"),
         ("\u202egpj.exe.png", "_u202egpj.exe"), ("e\u0301.png", "\u00e9"), ("\udcff.png", "_udcff"),
     ],
 )  # fmt: skip

@@ -129,7 +129,7 @@ def _ask(title: str, said: str, button: str, then: Callable[[], None]) -> None:
 
 def body(said: str, button: str, then: Callable[[], None]) -> None:
     """What stands in the dialog."""
-    elements.code(said, language=None, wrap_lines=True)
+    elements.code_block(said, language=None, wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="dataset-cancel"):
             st.rerun()

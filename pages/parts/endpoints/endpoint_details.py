@@ -70,7 +70,7 @@ def _config(detail: EndpointDetail) -> None:
         if detail.config is None:
             st.caption("It is gone, or may not be read.")
         else:
-            elements.code(_json(dict(detail.config.request)), language="json", wrap_lines=True)
+            elements.code_block(_json(dict(detail.config.request)), language="json", wrap_lines=True)
     with right:
         for model in detail.models:
             st.markdown(f"**Model** {messages.plain(model.name)}")
@@ -79,12 +79,12 @@ def _config(detail: EndpointDetail) -> None:
                 "ModelDataUrl": model.model_uri,
                 "ExecutionRoleArn": model.role_arn,
             }
-            elements.code(
+            elements.code_block(
                 _json({**shown, "Environment": dict(model.environment)}), language="json", wrap_lines=True
             )
         st.markdown("**Tags**")
         if endpoint.tags:
-            elements.code(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
+            elements.code_block(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
         else:
             st.caption("It has none.")
 

@@ -7,6 +7,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail, Model
 from core.endpoints import Variant
+from core.escaping import markdown_link
 from pages.parts import elements, links, messages, state, times
 from pages.parts.jobs.job_tables import console
 
@@ -58,7 +59,11 @@ def _artifact(connection: Connection, uri: str) -> None:
     if not uri:
         _line("folder_zip", "Artifact", "not known")
         return
-    link = "" if connection.is_sandbox else f" [:material/open_in_new:]({console(uri, connection.region)})"
+    link = (
+        ""
+        if connection.is_sandbox
+        else f" {markdown_link(':material/open_in_new:', console(uri, connection.region))}"
+    )
     st.markdown(f":material/folder_zip: Artifact{link}")
     elements.code(uri, language=None, wrap_lines=True)
 

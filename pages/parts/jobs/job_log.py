@@ -34,7 +34,7 @@ def show(name: str, log: JobLog, none: str) -> None:
     at = state.log_at() if not text and not levels else None
     lines = _window(found, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
-        elements.code(
+        elements.code_block(
             "\n".join(_line(event) for event in lines) or "No line fits.", language="log", wrap_lines=True
         )
     st.caption(_said(log, found, lines, at))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.escaping import markdown_link
 from core.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
 from core.training import TrainingJob
 from pages.parts import elements, links, messages, state
@@ -41,7 +42,7 @@ def places(job: TrainingJob, *, sandbox: bool, region: str) -> None:
     rows = [(f"Channel {channel.name}", channel.uri) for channel in job.channels]
     rows += [("Model", job.model_uri)] if job.model_uri else [("Output", job.output_uri)]
     for label, uri in rows:
-        link = "" if sandbox else f" [:material/open_in_new:]({console(uri, region)})"
+        link = "" if sandbox else f" {markdown_link(':material/open_in_new:', console(uri, region))}"
         st.caption(f"{messages.plain(label)}{link}")
         elements.code(uri, language=None, wrap_lines=True)
     if job.model_uri:

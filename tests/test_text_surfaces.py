@@ -1,0 +1,362 @@
+"""Hostile text in every field, read on every surface: terminal, pages, files; and no way around its functions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import struct
+import unicodedata
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from click.testing import Result
+from markdown_it import MarkdownIt
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
+
+import cli
+from core import export
+from core.classes import Classes
+from core.errors import InputError
+from core.escaping import csv_bytes
+from core.evaluation.page import to_html
+from core.evaluation.report import class_rows, confusion_rows, image_rows
+from core.evaluation.run import Asked, Failure, Outcome, Task
+from core.evaluation.store import Judged
+from core.evaluation.verdict import judge
+from core.image import encode, open_photo
+from core.inference import Answer, Inference
+from core.segmentation import Segmentation
+from pages.parts.viewer.frame import build
+from tests.support.dashboard import SHELL
+from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
+
+Run = Callable[..., Result]
+OpenPage = Callable[..., AppTest]
+
+HIDDEN = frozenset(
+    ("id", "key", "element_id", "query_string", "user_key", "form_id", "page_script_hash", "value")
+)
+"""Fields that no person sees. value: what a widget holds, which must come back as it is."""
+
+ADDRESS = re.compile(r"www\.|a@evil|:fire:")
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[HostileAws]:
+    with hostile_aws() as server:
+        yield server
+
+
+@pytest.fixture
+def environ(aws: HostileAws, tmp_path: Path) -> dict[str, str]:
+    """Mode aws at the hostile address."""
+    aws.endpoint_status = "Failed"
+    return {
+        "SEGDECK_MODE": "aws",
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "SEGDECK_STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+@pytest.fixture
+def run(environ: dict[str, str]) -> Run:
+    """run("jobs", "list", ...) -> what the command did, at the hostile address."""
+    return lambda *arguments: CliRunner().invoke(cli.app, list(map(str, arguments)), env=environ)
+
+
+@pytest.fixture
+def open_hostile(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> OpenPage:
+    """open_hostile(page, **query) -> the page after its first run, at the hostile address."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+    def start(page: str, **query: str) -> AppTest:
+        app = AppTest.from_file(SHELL, default_timeout=60)
+        for key, value in query.items():
+            app.query_params[key] = value
+        return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()
+
+    return start
+
+
+def steers(text: str) -> list[str]:
+    """The characters that steer a terminal or reorder its text."""
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return [sign for sign in text if unicodedata.category(sign) in hidden and sign not in "\n\u200c\u200d"]
+
+
+def forged(text: str) -> list[str]:
+    """The lines that only a planted line break can have begun."""
+    return [line for line in text.splitlines() if line.strip(" │┃|").startswith("FORGED")]
+
+
+COMMANDS = [
+    ("jobs", "list"),
+    ("jobs", "show", "roads"),
+    ("jobs", "logs", "roads"),
+    ("jobs", "curves", "roads"),
+    ("jobs", "stop", "roads", "--dry-run"),
+    ("jobs", "clone", "roads", "--dry-run"),
+    ("endpoints", "list"),
+    ("endpoints", "show", "roads"),
+    ("endpoints", "delete", "roads", "--dry-run"),
+    ("endpoints", "scale", "roads", "--count", "2", "--dry-run"),
+    ("endpoints", "update", "roads", "--from-job", "roads", "--dry-run"),
+    ("endpoints", "deploy", "--name", "roads-2", "--from-job", "roads", "--dry-run"),
+    ("dataset", "check", "s3://planted/data/"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_no_answer_of_aws_steers_the_terminal(run: Run, arguments: tuple[str, ...]) -> None:
+    """Whatever AWS answers in any field, a command prints it with codes in place of what would act."""
+    done = run(*arguments)
+    assert isinstance(done.exception, SystemExit | None), done.exception
+    assert steers(done.output.replace("\t", "") if "logs" in arguments else done.output) == []
+    assert forged(done.output) == []
+    assert MARK in done.output, done.output
+    assert "\N{FIRE}" not in done.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [one for one in COMMANDS if one[1] in ("list", "show", "logs")], ids=" ".join
+)
+def test_json_of_a_command_is_exact(run: Run, arguments: tuple[str, ...]) -> None:
+    """With --json the same text comes back exactly, in ASCII."""
+    done = run(*arguments, "--json")
+    assert done.stdout.isascii()
+    assert steers(done.stdout) == []
+    documents = (
+        [json.loads(line) for line in done.stdout.splitlines()]
+        if "logs" in arguments
+        else [json.loads(done.stdout)]
+    )
+    assert any("\x1b[2J" in text for document in documents for text in from_json(json.dumps(document)))
+
+
+def elements_of(app: AppTest) -> list[Any]:
+    """Every element of a page and every block around some, such as a tab or an expander, the sidebar included."""
+    elements, waiting = [], [app._tree]
+    while waiting:
+        element = waiting.pop()
+        elements.append(element)
+        waiting += getattr(element, "children", {}).values()
+    return [element.proto for element in elements if getattr(element, "proto", None) is not None]
+
+
+def strings_of(message: Any) -> Iterator[str]:
+    """Every string of a protocol message that a person can see; what is JSON is read as the browser reads it."""
+    if isinstance(message, str):
+        yield from from_json(message)
+    elif hasattr(message, "ListFields"):
+        for field, value in message.ListFields():
+            if field.name == "code_text":  # shown as it is, where a log's tabs do no harm
+                yield value.replace("\t", " ")
+            elif field.name not in HIDDEN:
+                yield from strings_of(value)
+    elif isinstance(message, Iterable) and not isinstance(message, bytes):
+        for part in message:
+            yield from strings_of(part)
+
+
+def from_json(text: str) -> Iterator[str]:
+    """The strings of a JSON document; a text that is none itself."""
+    try:
+        waiting = [json.loads(text)] if text[:1] in ("{", "[") else [text]
+    except ValueError:
+        waiting = [text]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def markdown_of(app: AppTest) -> list[str]:
+    """All that Streamlit reads as Markdown: texts, and the labels and helps of widgets."""
+    sources: list[str] = []
+    for proto in elements_of(app):
+        kind = type(proto).__name__
+        if kind in ("Code", "Json"):
+            continue
+        values = [getattr(proto, name, "") for name in ("body", "label", "help", "delta", "caption")]
+        if kind in ("ButtonGroup", "Radio"):
+            values += [getattr(option, "content", option) for option in proto.options]
+        sources += [value for value in values if isinstance(value, str)]
+    return sources
+
+
+def acting_in(source: str) -> list[str]:
+    """What of the planted text a reader of Markdown would take for more than text."""
+    acting = [word for word in (":material/bomb", ":material_bomb") if word in source]
+    for block in MarkdownIt("commonmark").parse(source):
+        acting += [block.content] if block.type == "html_block" else []
+        for token in block.children or ():
+            if token.type == "html_inline" or (token.type == "text" and ADDRESS.search(token.content)):
+                acting.append(token.content)
+            if token.type == "link_open" and "://www.evil" in str(token.attrs["href"]):
+                acting.append(str(token.attrs["href"]))
+    return acting
+
+
+def unguarded(frame: pd.DataFrame) -> list[str]:
+    """The cells and headers that a spreadsheet would compute, or that steer what shows them."""
+    cells = [*frame.columns, *frame.index, *frame.to_numpy().ravel()]
+    parts = [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
+    return [
+        text
+        for text in parts
+        if isinstance(text, str) and (text[:1] in ("=", "@", "\t", "\r") or steers(text))
+    ]
+
+
+PAGES: list[tuple[str, dict[str, str], str]] = [
+    ("overview", {}, "Failed"),
+    ("setup", {}, "InService"),
+    ("segment", {}, "InService"),
+    ("evaluate", {}, "InService"),
+    ("datasets", {"dataset": "s3://planted/data/"}, "InService"),
+    ("training_jobs", {"compare": "roads,fields"}, "Failed"),
+    ("training_job", {"job": "roads"}, "Failed"),
+    ("launch_training", {"clone": "roads"}, "Failed"),
+    ("endpoints", {}, "Failed"),
+    ("endpoint", {"endpoint": "roads"}, "Failed"),
+    ("endpoint", {"endpoint": "roads", "part": "Test call"}, "InService"),
+    ("endpoint", {"endpoint": "roads", "part": "Scale"}, "InService"),
+    ("endpoint", {"endpoint": "roads", "part": "Log"}, "Failed"),
+    ("endpoint", {"endpoint": "roads", "part": "Configuration"}, "Updating"),
+    ("endpoint", {"endpoint": "roads", "part": "Lineage"}, "InService"),
+    ("deploy", {"job": "roads"}, "InService"),
+]
+
+
+@pytest.mark.parametrize(("page", "query", "status"), PAGES, ids=str)
+def test_no_answer_of_aws_acts_on_a_page(
+    page: str, query: dict[str, str], status: str, aws: HostileAws, open_hostile: OpenPage
+) -> None:
+    """Whatever AWS answers in any field, a page shows it as text: no markup, link, icon, formula or control."""
+    aws.endpoint_status = status
+    app = open_hostile(page, **query)
+    if page == "datasets":
+        next(button for button in app.button if button.label == "Check it").click().run()
+    assert not app.exception
+    texts = [text for element in elements_of(app) for text in strings_of(element)]
+    planted = [text for text in texts if MARK in text]
+    assert [text for text in planted if steers(text) or forged(text)] == []
+    assert [acting for source in markdown_of(app) for acting in acting_in(source)] == []
+    assert [cell for table in app.dataframe for cell in unguarded(table.value)] == []
+    assert planted or app.dataframe
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A folder with a photograph under a hostile name."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (8, 6)).save(folder / "x.png")
+    (folder / "x.png").rename(folder / f"{HOSTILE.replace('/', '')[:60]}.png")
+    return folder
+
+
+def test_no_file_name_steers_the_terminal(run: Run, photo: Path, aws: HostileAws, tmp_path: Path) -> None:
+    """What a model's container says, and the name of the file it said it of, are shown with codes."""
+    aws.endpoint_status = "InService"
+    for command in (
+        ("segment", photo, "--endpoint", "roads", "--out", tmp_path / "out"),
+        ("dataset", "check", photo),
+        ("dataset", "convert", photo, "--dry-run"),
+        ("evaluate", photo, "--endpoint", "roads"),
+    ):
+        done = run(*command)
+        assert isinstance(done.exception, SystemExit | None), done.exception
+        assert steers(done.output) == [], command
+        assert forged(done.output) == [], command
+        assert MARK in done.output or command[0] == "evaluate", done.output
+
+
+def exported() -> export.Result:
+    """A photograph and an answer in which every name is hostile."""
+    classes = Classes((HOSTILE, f"@{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
+    labels = np.array([[0, 1], [1, 1]], np.uint8)
+    segmentation = Segmentation(labels, None, None, classes, (HOSTILE,))
+    picture = open_photo(png(Image.new("RGB", (2, 2))), HOSTILE)
+    image = encode(picture, fit=None, max_bytes=1_000_000)
+    answer = Answer(b"", HOSTILE, 0.1)
+    inference = Inference(segmentation, answer, image, HOSTILE, "image/png", 0.1, 0.1)
+    return export.result(picture, inference, stem=export.unique_stems([HOSTILE.replace("/", "")])[0])
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_no_name_acts_in_a_file() -> None:
+    """Names of classes and photographs are data in CSV, JSON, figure and ZIP, and in the names of the files."""
+    result = exported()
+    files = {item.name.removeprefix(result.stem): item for item in export.files(result)}
+    with zipfile.ZipFile(io.BytesIO(export.zip_files(files.values()))) as archive:
+        assert steers("".join(archive.namelist())) == []
+        assert all(name.startswith("=PLANTED_x1b") for name in archive.namelist())
+    table = list(csv.DictReader(io.StringIO(files["_areas.csv"].data.decode(), newline="")))
+    assert [row["name"][:2] for row in table] == ["'@", "'="]
+    assert steers(files["_areas.csv"].data.decode().replace("\r\n", "")) == []
+    written = files[".json"].data.decode()
+    assert steers(written) == []
+    assert HOSTILE in json.loads(written)["class_names"]
+    assert files["_figure.png"].data.startswith(b"\x89PNG")
+
+
+def test_no_name_acts_in_the_viewer() -> None:
+    """The header that the viewer reads holds class names with codes in place of what acts."""
+    result = exported()
+    frame = build(b"jpeg", (2, 2), result.inference.segmentation, title=HOSTILE)
+    header = json.loads(frame[4 : 4 + struct.unpack("<I", frame[:4])[0]])
+    texts = list(from_json(json.dumps(header)))
+    assert any(MARK in text for text in texts)
+    assert steers("".join(texts)) == []
+    assert not any("\n" in text for text in texts)
+
+
+def test_no_name_acts_in_a_report() -> None:
+    """Names of photos, classes, endpoints and reasons are text in the HTML report, and guarded in its tables."""
+    classes = Classes((HOSTILE, f"-{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
+    judged = Judged(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5)
+    error = InputError(HOSTILE, why=HOSTILE, todo=HOSTILE)
+    outcome = Outcome(HOSTILE, (judged,), (Failure(HOSTILE, HOSTILE, error),), 1)
+    evaluation = judge([outcome], Task((), [Asked(HOSTILE, "one", "", classes, unasked)], classes))
+    page = to_html(evaluation, [], datetime(2026, 11, 30, tzinfo=UTC)).decode()
+    assert MARK in page
+    assert steers(page) == []
+    assert "<script" not in page
+    for rows in (class_rows(evaluation), image_rows(evaluation), confusion_rows(evaluation)):
+        cells = [
+            cell for row in csv.reader(io.StringIO(csv_bytes(rows).decode(), newline="")) for cell in row
+        ]
+        assert [cell for cell in cells if cell[:1] in ("=", "@", "-") and MARK in cell] == []
+        assert steers("".join(cells)) == []
+
+
+def unasked(body: bytes, content_type: str, accept: str) -> Answer:
+    raise AssertionError("nothing is asked here")
