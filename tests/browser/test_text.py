@@ -1,0 +1,37 @@
+"""Text of others in a real browser, where Streamlit's own Markdown makes links, icons and emoji."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+APP = Path(__file__).with_name("text_app.py")
+
+
+def test_text_of_others_is_text_in_the_browser(page: Page, streamlit_server: Callable[..., str]) -> None:
+    """No link, icon, emoji, formula or style comes of it, and a reader sees every character."""
+    page.goto(streamlit_server(APP))
+    expect(page.get_by_text("All is shown")).to_be_visible()
+    shown = page.locator("[data-testid=stMarkdownContainer]")
+    assert page.locator("[data-testid=stMarkdownContainer] a").count() == 0
+    assert page.locator("[data-testid=stMarkdownContainer] .katex").count() == 0
+    assert page.locator("[data-testid=stMarkdownContainer] del").count() == 0
+    texts = [text for text in shown.all_inner_texts() if "=X" in text]
+    assert len(texts) >= 4
+    for text in texts:
+        for word in (
+            "<script>",
+            "$y$",
+            "**b**",
+            "www.b.example",
+            "c@d.example",
+            ":fire:",
+            ":red[r]",
+            "~~s~~",
+            "# h",
+        ):
+            assert word in text
+        assert ":material/bomb:" in text
+        assert ":material_bomb:" in text
