@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from core.errors import SettingsError
 from core.pixel_budget import LIMIT
+from core.origins import Origin, parse_origin
 
 Mode = Literal["sandbox", "aws"]
 
@@ -58,6 +59,17 @@ VARIABLES = (
         "SEGDECK_IMAGE_MEMORY_MB",
         "Memory for decoded images in one process, in megabytes; images wait for their share.",
         str(LIMIT // MB),
+    ),
+    Variable(
+        "SEGDECK_ALLOWED_ORIGINS",
+        "Public addresses of the dashboard behind a reverse proxy, separated by commas, such as "
+        "`https://segdeck.example.com`.",
+        "only the address it listens on",
+    ),
+    Variable(
+        "SEGDECK_ALLOW_ANONYMOUS",
+        "`1` lets the dashboard listen on a network, where anybody who reaches it acts with your AWS credentials.",
+        "this machine only",
     ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
@@ -119,6 +131,49 @@ class Settings:
                 values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB
             ),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """Who may open the dashboard. Read apart from `Settings`: with a wrong value here nothing may start.
+
+    allowed_origins: public origins of this dashboard, in addition to the address it listens on.
+    allow_anonymous: whether it may listen beyond this machine without a sign-in.
+    """
+
+    allowed_origins: tuple[Origin, ...] = ()
+    allow_anonymous: bool = False
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> AccessSettings:
+        """Read the two variables; an empty value counts as not set. Raises SettingsError, naming the variable."""
+        return cls(
+            allowed_origins=_origins(environ.get("SEGDECK_ALLOWED_ORIGINS", "")),
+            allow_anonymous=_switch(
+                "SEGDECK_ALLOW_ANONYMOUS", environ.get("SEGDECK_ALLOW_ANONYMOUS", "").strip()
+            ),
+        )
+
+
+def _origins(text: str) -> tuple[Origin, ...]:
+    origins = []
+    for entry in text.replace(",", " ").split():
+        try:
+            origins.append(parse_origin(entry))
+        except ValueError as error:
+            raise SettingsError(
+                f"The environment variable SEGDECK_ALLOWED_ORIGINS has the entry {entry!r}, which is not an origin.",
+                why=f"{error}.",
+                todo="Use the scheme, the host and, where it is not the default, the port: "
+                "https://segdeck.example.com or https://segdeck.example.com:8443.",
+            ) from error
+    return tuple(dict.fromkeys(origins))
+
+
+def _switch(name: str, text: str) -> bool:
+    if text not in {"", "0", "1"}:
+        raise _bad(name, text, "Set it to 1, or unset it.")
+    return text == "1"
 
 
 def _folder(text: str) -> Path:

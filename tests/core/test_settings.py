@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingsError
-from core.settings import PROJECT, VARIABLES, Settings
+from core.settings import PROJECT, VARIABLES, AccessSettings, Settings
 
 
 def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
@@ -100,3 +100,42 @@ def test_changes_of_each_account_are_written_down_apart() -> None:
     found = [Settings.from_environ(place).journal_dir for place in places]
     assert len(set(found)) == len(places)
     assert {folder.parent for folder in found} == {Settings().state_dir}
+
+
+def test_access_settings_open_nothing_by_default() -> None:
+    """Without the two variables no other origin is allowed, and the dashboard stays on this machine."""
+    assert (
+        AccessSettings.from_environ({"SEGDECK_ALLOWED_ORIGINS": " ", "SEGDECK_ALLOW_ANONYMOUS": ""})
+        == AccessSettings()
+    )
+    assert AccessSettings() == AccessSettings((), allow_anonymous=False)
+
+
+def test_allowed_origins_are_a_list() -> None:
+    """Origins are separated by commas or blanks, and a repeated one counts once."""
+    text = "https://segdeck.example.com, https://SEGDECK.example.com:443 http://10.0.0.7:8501"
+    access = AccessSettings.from_environ({"SEGDECK_ALLOWED_ORIGINS": text, "SEGDECK_ALLOW_ANONYMOUS": "1"})
+    assert [str(origin) for origin in access.allowed_origins] == [
+        "https://segdeck.example.com",
+        "http://10.0.0.7:8501",
+    ]
+    assert access.allow_anonymous
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SEGDECK_ALLOWED_ORIGINS", "*"),
+        ("SEGDECK_ALLOWED_ORIGINS", "segdeck.example.com"),
+        ("SEGDECK_ALLOWED_ORIGINS", "https://segdeck.example.com/tools"),
+        ("SEGDECK_ALLOW_ANONYMOUS", "yes"),
+        ("SEGDECK_ALLOW_ANONYMOUS", "true"),
+    ],
+)
+def test_a_bad_access_setting_is_an_error(name: str, value: str) -> None:
+    """A value that could be meant to open or to close is never guessed."""
+    with pytest.raises(SettingsError) as caught:
+        AccessSettings.from_environ({name: value})
+    assert name in caught.value.what
+    assert repr(value) in caught.value.what
+    assert caught.value.todo
