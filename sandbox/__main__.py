@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sandbox.descriptors import raise_file_limit
 from sandbox.disk import CODE, is_full
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
 from sandbox.steady import keep_output_steady
@@ -119,6 +120,9 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
 
     stop = threading.Event()
     _stop_on_signals(stop)
+    limit = raise_file_limit()
+    if limit is not None and limit.warning:
+        _say(f"sandbox: {limit.warning}")
     if options.exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     try:
