@@ -25,8 +25,11 @@ from starlette.middleware.gzip import GZipMiddleware
 from core.aws.connection import Connection
 from core.errors import CoreError, UnreachableError
 from core.escaping import terminal
-from core.settings import Settings
+from core.origins import is_loopback
+from core.settings import AccessSettings, Settings
+from pages.parts import boundary
 from sandbox import launcher
+from sandbox.descriptors import raise_file_limit
 
 SHELL = Path(__file__).parent / "pages" / "parts" / "shell.py"
 WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit.elements.arrow")
@@ -34,6 +37,8 @@ WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit
 
 LOOK_SECONDS, LONGEST_LOOK_SECONDS = 2.0, 300.0
 STOP_SECONDS = 20
+EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104  # compared, not bound
+EXIT_REFUSED = 2
 
 
 class SandboxKeeper:
@@ -110,6 +115,8 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             starting.start_soon(to_thread.run_sync, _clear_up)
         _spare_the_collector()
         _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
+        for note in _access_notes(_ACCESS):
+            _say(note)
         if keeper is not None:
             tasks.start_soon(keeper.keep_up)
         try:
@@ -148,10 +155,79 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
+def _access() -> AccessSettings:
+    """Read who may open the dashboard. Ends the process where that is unclear: no page could say so safely."""
+    try:
+        return AccessSettings.from_environ(os.environ)
+    except CoreError as error:
+        _say(str(error))
+        sys.exit(EXIT_REFUSED)
+
+
+def _refuse_open_network(access: AccessSettings) -> None:
+    """End the process where it is about to listen on a network that it was not opened to.
+
+    Decided here and not in the Makefile, so that it holds for every way to start: an option, an environment
+    variable, a configuration file. Another server than Streamlit's may listen elsewhere; the boundary therefore
+    checks the address of every connection as well.
+    """
+    listens = str(st.get_option("server.address") or "")
+    if access.allow_anonymous or is_loopback(listens):
+        return
+    _say(
+        f"Segdeck does not start: it would listen on {_described(listens)}, and it has no sign-in. Everybody who "
+        "reaches this address could start and delete jobs and endpoints with your AWS credentials, spend your "
+        "money, and read images and datasets that your user can read on this machine. Use HOST=127.0.0.1 (the "
+        "default) and an SSH tunnel, or a reverse proxy that asks for a sign-in. If the network itself is "
+        "protected, set SEGDECK_ALLOW_ANONYMOUS=1."
+    )
+    sys.exit(EXIT_REFUSED)
+
+
+def _access_notes(access: AccessSettings) -> list[str]:
+    """Return what an operator must know about who reaches the dashboard."""
+    listens = str(st.get_option("server.address") or "")
+    notes = []
+    if not is_loopback(listens):
+        notes.append(
+            f"Open to the network: it listens on {_described(listens)} without a sign-in "
+            "(SEGDECK_ALLOW_ANONYMOUS=1). Whoever reaches it acts with your AWS credentials."
+        )
+    if access.allowed_origins:
+        notes.append(f"Also answers to: {', '.join(str(origin) for origin in access.allowed_origins)}")
+    return notes
+
+
+def _described(listens: str) -> str:
+    if listens in EVERY_ADDRESS:
+        return f"every network address of this machine ({listens or 'no server.address is set'})"
+    return listens
+
+
 def _own_address() -> str:
     listens = str(st.get_option("server.address") or "")
-    host = "localhost" if listens in {"", "0.0.0.0", "::"} else listens  # noqa: S104  # compared, not bound
-    return f"http://{host}:{st.get_option('server.port')}"
+    return boundary.url_of(
+        "localhost" if listens in EVERY_ADDRESS else listens,
+        int(st.get_option("server.port")),
+        scheme="https" if st.get_option("server.sslCertFile") else "http",
+        base_path=str(st.get_option("server.baseUrlPath") or ""),
+    )
+
+
+def _boundary(access: AccessSettings) -> Middleware:
+    return Middleware(
+        boundary.BrowserBoundary,
+        allowed_origins=access.allowed_origins,
+        allow_anonymous=access.allow_anonymous,
+        headers=boundary.security_headers(boundary.streamlit_index()),
+        base_path=str(st.get_option("server.baseUrlPath") or ""),
+    )
+
+
+def _raise_file_limit() -> None:
+    limit = raise_file_limit()
+    if limit is not None and limit.warning:
+        _say(limit.warning)
 
 
 def _say(text: str) -> None:
@@ -164,9 +240,12 @@ def _on_script_error(error: Exception) -> bool:
     return messages.on_script_error(error)
 
 
+_ACCESS = _access()
 app = st.App(
     SHELL,
     lifespan=lifespan,
-    middleware=[Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
+    middleware=[_boundary(_ACCESS), Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)],
     on_script_error=_on_script_error,
 )
+_refuse_open_network(_ACCESS)  # after st.App, which decides where Streamlit's configuration is read from
+_raise_file_limit()

@@ -33,6 +33,7 @@ from pathlib import Path
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from bench.support.jobs_server import JobsServer, many
 
@@ -126,8 +127,8 @@ async def _one_viewer(ours: Dashboard, stock: Dashboard, rounds: int) -> None:
     """Both dashboards in turn, so that both meet the same machine."""
     took: dict[tuple[str, str], list[float]] = {}
     async with (
-        connect(_url(ours), max_size=MESSAGE_BYTES) as a,
-        connect(_url(stock), max_size=MESSAGE_BYTES) as b,
+        connect(_url(ours), origin=_origin(ours), max_size=MESSAGE_BYTES) as a,
+        connect(_url(stock), origin=_origin(stock), max_size=MESSAGE_BYTES) as b,
     ):
         viewers = {"segdeck": Viewer(a), "stock": Viewer(b)}
         for viewer in viewers.values():
@@ -146,7 +147,10 @@ async def _one_viewer(ours: Dashboard, stock: Dashboard, rounds: int) -> None:
 
 async def _many_viewers(name: str, server: Dashboard, aws: JobsServer, number: int, seconds: float) -> None:
     """All open the page, then each looks every five seconds, at moments of its own."""
-    sockets = [await connect(_url(server), max_size=MESSAGE_BYTES, open_timeout=120) for _ in range(number)]
+    sockets = [
+        await connect(_url(server), origin=_origin(server), max_size=MESSAGE_BYTES, open_timeout=120)
+        for _ in range(number)
+    ]
     viewers = [Viewer(socket) for socket in sockets]
     opened = await asyncio.gather(*(viewer.rerun() for viewer in viewers))
     await asyncio.sleep(SETTLE_SECONDS)
@@ -213,6 +217,11 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def _url(server: Dashboard) -> str:
     return f"ws://127.0.0.1:{server.port}/_stcore/stream"
+
+
+def _origin(server: Dashboard) -> Origin:
+    """What a browser sends; without it the dashboard refuses a WebSocket."""
+    return Origin(f"http://127.0.0.1:{server.port}")
 
 
 def _said(took: Sequence[float]) -> str:

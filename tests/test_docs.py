@@ -11,6 +11,7 @@ from core.settings import VARIABLES, Variable
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+SECURITY = (ROOT / "SECURITY.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 WANTED = ("streamlit", "boto3", "sagemaker-core", "numpy", "Pillow", "matplotlib", "mxnet", "pandas")
 
@@ -48,3 +49,17 @@ def test_the_readme_shows_the_two_commands_first() -> None:
     assert "make run" in first_screen
     assert "make test" in first_screen
     assert re.search(r"!\[[^\]]+\]\([^)]+\.(png|jpg|webp)\)", first_screen)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(tests/[\w/.]+)`", SECURITY))))
+def test_every_test_that_a_promise_names_exists(path: str) -> None:
+    """Each promise of SECURITY.md names tests that are there."""
+    assert (ROOT / path).exists()
+
+
+def test_every_promise_names_its_test() -> None:
+    """Each row of a table of promises has a test or a measurement in its last column."""
+    promises = SECURITY.partition("## What is promised")[2].partition("## What is not promised")[0]
+    rows = [line for line in promises.splitlines() if line.startswith("| ") and "Tested in" not in line]
+    assert rows
+    assert all("`" in row.rstrip("| ").rpartition("|")[2] for row in rows)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,3 +58,74 @@ def test_caches_have_one_home():
     """Every `st.cache_*` stands in `cached.py`, and is bounded by age or number."""
     users = {path.name for path in (ROOT / "pages").rglob("*.py") if "@st.cache" in path.read_text("utf-8")}
     assert users == {"cached.py"}
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "text"),
+    [
+        (["--server.address=0.0.0.0"], {}, "every network address of this machine (0.0.0.0)"),
+        ([], {"STREAMLIT_SERVER_ADDRESS": "::"}, "every network address of this machine (::)"),
+        ([], {"SEGDECK_ALLOWED_ORIGINS": "*"}, "SEGDECK_ALLOWED_ORIGINS has the entry '*'"),
+    ],
+    ids=["option", "variable", "origins"],
+)
+def test_the_dashboard_refuses_to_start_open_to_a_network(tmp_path, options, variables, text):
+    """An address that other machines reach is refused, whatever sets it, and the message says what it opens."""
+    environ = {**os.environ, "SEGDECK_SANDBOX_DIR": str(tmp_path), **variables}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0", *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert ("AWS credentials" in done.stderr) == ("address" in text)
+    assert not list(tmp_path.iterdir()), "a sandbox was started"
+
+
+def test_an_opened_dashboard_says_so_and_asks_nothing_outside(tmp_path):
+    """With the switch it starts, says where it listens, raises its file limit, and makes no request to outside."""
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        proxy = f"http://127.0.0.1:{outside.getsockname()[1]}"
+        environ = {
+            **os.environ,
+            "SEGDECK_ALLOW_ANONYMOUS": "1",
+            "SEGDECK_MODE": "aws",
+            "SEGDECK_STATE_DIR": str(tmp_path),
+        }
+        environ |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), proxy)
+        environ |= {"SEGDECK_ALLOWED_ORIGINS": "https://segdeck.example.com", "no_proxy": "", "NO_PROXY": ""}
+        command = [
+            "sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh",
+            sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0", "--server.address=0.0.0.0",
+        ]  # fmt: skip
+        with Popen(command, cwd=ROOT, env=environ, stderr=PIPE, text=True) as dashboard:
+            try:
+                assert dashboard.stderr is not None
+                address = next(line for line in dashboard.stderr if "Segdeck: http" in line)
+                opened, allowed = next(dashboard.stderr), next(dashboard.stderr)
+                assert "every network address of this machine (0.0.0.0)" in opened
+                assert "https://segdeck.example.com" in allowed
+                port = int(re.search(r"http://localhost:(\d+)", address)[1])
+                for origin, status in (("http://evil.example", 403), ("https://segdeck.example.com", 101)):
+                    begin = time.monotonic()
+                    assert opening_status(port, origin) == status
+                    assert time.monotonic() - begin < 1
+                limits = Path(f"/proc/{dashboard.pid}/limits").read_text()
+                soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
+                assert int(soft) == min(int(hard), 65_536)
+                outside.settimeout(0)
+                with pytest.raises(BlockingIOError):
+                    outside.accept()
+            finally:
+                dashboard.terminate()
+
+
+def opening_status(port: int, origin: str) -> int:
+    """The HTTP status with which the server answers a WebSocket's opening."""
+    lines = (
+        "GET /_stcore/stream HTTP/1.1", f"Host: localhost:{port}", f"Origin: {origin}", "Connection: Upgrade",
+        "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", "",
+    )  # fmt: skip
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return int(connection.recv(100).split()[1])

@@ -1,0 +1,146 @@
+"""The browser boundary in a real browser: everything of the dashboard works inside it, no other page reaches it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+ROOT = Path(__file__).parents[2]
+AERIAL = ROOT / "sandbox" / "demo" / "aerial"
+JOB = "demo-aerial-six-classes"
+LONG = 120_000
+PAGES = (
+    "overview",
+    "segment",
+    "datasets",
+    "training_jobs",
+    f"training_job?job={JOB}",
+    "launch_training",
+    "endpoints",
+    "endpoint?endpoint=aerial-land-cover",
+    "deploy",
+    "evaluate",
+    "setup",
+)
+HARMLESS = (
+    r"_stcore/(health|host-config)",  # Streamlit tries a deep link's own folder before the root
+    r"WARN .*(Infinite extent|Scale bindings)",  # Vega, about a chart without data
+    r"'?wasm-eval'?|WebAssembly",  # an optional fast path of Streamlit's protobuf bundle
+)
+WATCH = """
+    window.violations = [];
+    addEventListener("securitypolicyviolation", (event) =>
+        window.violations.push(`${event.effectiveDirective} ${event.blockedURI}`));
+"""
+FOREIGN_PAGE = """<!doctype html><title>foreign</title><iframe src="ADDRESS"></iframe>
+<script>
+window.results = {};
+const socket = new WebSocket("ADDRESS".replace("http", "ws") + "/_stcore/stream");
+socket.onopen = () => { results.socket = "open"; };
+socket.onerror = () => { results.socket = "refused"; };
+fetch("ADDRESS/_stcore/host-config").then(
+    () => { results.fetch = "read"; }, () => { results.fetch = "refused"; });
+</script>"""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def dashboard(streamlit_server: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("boundary")
+    environ = {"SEGDECK_SANDBOX_DIR": str(folder / "sandbox"), "SEGDECK_STATE_DIR": str(folder / "state")}
+    return streamlit_server(ROOT / "app.py", {"SEGDECK_MODE": "sandbox", **environ})
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """A camera that needs no person and no device."""
+    camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    return {**browser_type_launch_args, "args": [*browser_type_launch_args["args"], *camera]}
+
+
+@pytest.fixture
+def complaints(page: Page) -> Callable[[], list[str]]:
+    """`complaints()` returns what the console and the policy complained about, without what is known and harmless."""
+    messages: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            messages.append(f"{message.text} {message.location.get('url', '')}")
+
+    page.on("console", note)
+    page.on("pageerror", lambda error: messages.append(f"page error: {error}"))
+    page.add_init_script(WATCH)
+
+    def read() -> list[str]:
+        messages.extend(page.evaluate("window.violations"))
+        return [text for text in messages if not any(re.search(known, text) for known in HARMLESS)]
+
+    return read
+
+
+@pytest.fixture
+def foreign_page(dashboard: str) -> Iterator[str]:
+    """The address of a page on another port that frames and calls the dashboard."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = FOREIGN_PAGE.replace("ADDRESS", dashboard).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("address", PAGES, ids=lambda address: address.partition("?")[0])
+def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complaints, address):
+    """Each page is drawn, its fonts and charts included, without a complaint of the browser."""
+    page.goto(f"{dashboard}/{address}")
+    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=LONG)
+    ready(page)
+    if address.startswith("training_job?"):
+        expect(page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first).to_be_visible()
+    assert page.evaluate("document.fonts.check('15px Inter')")
+    assert complaints() == []
+
+
+def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page: Page, ready, complaints):
+    """An uploaded image, the viewer, a download and a photo of the camera all work without a complaint."""
+    page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
+    page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
+    viewer = page.locator(".viewer")
+    expect(viewer).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
+    with page.expect_download(timeout=LONG) as download:
+        page.get_by_role("button", name="Mask", exact=True).click()
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    page.get_by_text("Use the camera").click()
+    page.get_by_role("button", name="Take Photo").click(timeout=LONG)
+    expect(page.get_by_text("2 pictures done in")).to_be_visible(timeout=LONG)
+    ready(page)
+    assert complaints() == []
+
+
+def test_a_page_of_another_port_reaches_nothing(dashboard, browser: Browser, foreign_page):
+    """A page of any other port of this machine cannot frame the dashboard, open its WebSocket or read a response."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(foreign_page)
+        page.wait_for_function("window.results.socket && window.results.fetch")
+        assert page.evaluate("window.results") == {"socket": "refused", "fetch": "refused"}
+        framed = page.frames[1]
+        assert framed.url != f"{dashboard}/"
+        expect(page.frame_locator("iframe").get_by_test_id("stApp")).to_have_count(0)
