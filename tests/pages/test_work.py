@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import weakref
 
 import pytest
 
 from core.aws.connection import Connection
 from core.pixel_budget import PIXELS
-from pages.parts.segment.work import Bench, Picture, Request, Work, digest
+from pages.parts.segment.work import AnswerBudget, Bench, Picture, Request, Work, digest
 
 
 @pytest.fixture
@@ -47,6 +48,41 @@ def test_old_answers_make_room(ask, jpeg):
     assert old.result.raw_bytes == 0
     assert old.result.inference.segmentation.confidence is not None
     assert old.result.frame
+
+
+def test_sessions_share_one_bound_on_raw_answers(ask, jpeg):
+    """However many sessions there are, their raw answers together stay below one bound; the oldest make room."""
+    budget = AnswerBudget(15_000)  # an answer has 9,600 bytes and a little more
+    mine, other = Bench(budget=budget), Bench(budget=budget)
+    old = ask(mine, jpeg(shade=1))
+    finished(old)
+    assert old.result.raw_bytes
+    young = ask(other, jpeg(shade=2))
+    finished(young)
+    wait_until(lambda: old.result.raw_bytes == 0)
+    assert young.result.inference.segmentation.probabilities is not None
+    assert old.result.frame
+
+
+def test_a_closed_session_leaves_the_bound(ask, jpeg):
+    """The answers of a session that has ended are freed and no longer count."""
+    budget = AnswerBudget(15_000)
+    gone = Bench(budget=budget)
+    finished(ask(gone, jpeg(shade=1)))
+    ended = weakref.ref(gone)
+    del gone
+    wait_until(lambda: ended() is None)
+    finished(work := ask(bench := Bench(budget=budget), jpeg(shade=2)))
+    budget.enforce()
+    assert bench.answered() == [work]
+    assert work.result.raw_bytes
+
+
+def wait_until(holds) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_forgotten_pictures_are_asked_anew(ask, jpeg):

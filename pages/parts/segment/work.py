@@ -12,8 +12,9 @@ from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import Semaphore, Thread
+from threading import Lock, Semaphore, Thread
 from typing import Literal
+from weakref import WeakSet
 
 from PIL import Image
 
@@ -34,6 +35,9 @@ AT_ONCE = 2
 
 KEPT_BYTES = 256_000_000
 """Of raw answers in one session. Older ones then lose their probabilities, which can be asked for again."""
+
+PROCESS_BYTES = 512_000_000
+"""Of raw answers in all sessions together: thirty visitors may not take thirty times `KEPT_BYTES`."""
 
 SPARE = 16
 """Answered pictures kept that are not on the page: whoever switches back to an endpoint finds them at once."""
@@ -147,13 +151,56 @@ class Work:
         return self.future.result() if self.over and self.error is None else None
 
 
-class Bench:
-    """The pictures of one session, at work and done; `kept_bytes` of raw answers at most, and the youngest one."""
+class AnswerBudget:
+    """A bound on the raw answers that all sessions keep together; above it the oldest lose their probabilities.
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
-        self._kept_bytes = kept_bytes
+    The youngest answer is always kept. Sessions that end are forgotten with their `Bench`.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._benches: WeakSet[Bench] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, bench: Bench) -> None:
+        """Count this session's answers as well."""
+        with self._lock:
+            self._benches.add(bench)
+
+    def enforce(self) -> None:
+        """Drop probabilities, oldest answers first, until the rest fits. Any thread may call this."""
+        with self._lock:
+            works = [work for bench in self._benches for work in bench.answered()]
+            kept = 0
+            for place, work in enumerate(sorted(works, key=lambda each: each.started, reverse=True)):
+                result = work.result
+                if result is None or not result.raw_bytes:
+                    continue
+                kept += result.raw_bytes
+                if kept > self._most_bytes and place:
+                    kept -= result.raw_bytes
+                    work.future = _finished(result.without_probabilities())
+
+
+ANSWERS = AnswerBudget(PROCESS_BYTES)
+"""That of this process."""
+
+
+class Bench:
+    """The pictures of one session, at work and done; `kept_bytes` of raw answers at most, and the youngest one.
+
+    budget: the bound that holds for all sessions together.
+    """
+
+    def __init__(self, kept_bytes: int = KEPT_BYTES, budget: AnswerBudget = ANSWERS) -> None:
+        self._kept_bytes, self._budget = kept_bytes, budget
         self._works: dict[Request, Work] = {}
         self._turns = Semaphore(AT_ONCE)
+        budget.add(self)
+
+    def answered(self) -> list[Work]:
+        """Return the works that have a result, oldest question first."""
+        return [work for work in list(self._works.values()) if work.result is not None]
 
     def ask(self, picture: Picture, request: Request, classes: Classes | None) -> Work:
         """The work on this question: the one that is there, else a new one."""
@@ -161,7 +208,9 @@ class Bench:
             work = self._works[request] = Work(picture, request)
             # A daemon: the dashboard can be stopped while an endpoint thinks.
             job = partial(_segment, work, classes, cached.accepts(request.connection))
-            Thread(target=_run, args=(work, job, self._turns), daemon=True, name=picture.name).start()
+            Thread(
+                target=_run, args=(work, job, self._turns, self._budget), daemon=True, name=picture.name
+            ).start()
         else:
             self._works[request] = self._works.pop(request)  # youngest last
         return work
@@ -182,11 +231,11 @@ class Bench:
             self._works.pop(work.request, None)
 
     def _shrink(self) -> None:
-        done = [work for work in self._works.values() if work.result is not None]
+        done = self.answered()
         kept = 0
         for work in reversed(done):
-            result = work.result
-            assert result is not None  # noqa: S101  # for the type checker
+            if (result := work.result) is None:
+                continue
             kept += result.raw_bytes
             if kept > self._kept_bytes and work is not done[-1] and result.raw_bytes:
                 kept -= result.raw_bytes
@@ -203,7 +252,7 @@ def digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _run(work: Work, job: Callable[[], Result], turns: Semaphore) -> None:
+def _run(work: Work, job: Callable[[], Result], turns: Semaphore, budget: AnswerBudget) -> None:
     with turns:
         if not work.wanted:
             work.future.cancel()
@@ -217,6 +266,7 @@ def _run(work: Work, job: Callable[[], Result], turns: Semaphore) -> None:
         else:
             _close(work, "done")
             work.future.set_result(result)
+            budget.enforce()
 
 
 def _close(work: Work, stage: Stage) -> None:
