@@ -10,12 +10,12 @@ RUN := .venv/.ready-to-run
 DEV := .venv/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench sandbox demo-models check-models clients
+.PHONY: help run test check fix bench soak sandbox demo-models check-models clients
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= where it listens
+run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= set where it listens
 	@SEGDECK_MODE=$(MODE) exec $(BIN)/python -m streamlit run app.py --server.address=$(HOST) $(if $(PORT),--server.port=$(PORT))
 
 test: $(DEV) ## Run every test, the journeys in a real Chromium included
@@ -33,7 +33,10 @@ fix: $(DEV) ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 
 bench: $(DEV) ## Measure what the README claims
-	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
+	@for file in $(filter-out bench/soak.py,$(wildcard bench/[a-z]*.py)); do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
+
+soak: $(DEV) ## Watch the dashboard's memory for 20 minutes while 30 viewers segment
+	@$(BIN)/python -m bench.soak
 
 sandbox: $(RUN) ## Run the sandbox alone and print the command that points any AWS client at it
 	@exec $(BIN)/python -m sandbox
