@@ -103,7 +103,7 @@ class SandboxKeeper:
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
     from core.datasets.unpacked import close_all  # noqa: PLC0415  # as above
-    from pages.parts import upstream  # noqa: PLC0415  # as above
+    from pages.parts import session_cleanup, upstream  # noqa: PLC0415  # as above
 
     keeper = _keeper()
     async with anyio.create_task_group() as tasks:
@@ -117,6 +117,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
         _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
         for note in _access_notes(_ACCESS):
             _say(note)
+        tasks.start_soon(session_cleanup.keep_clean, session_cleanup.closed_sessions)
         if keeper is not None:
             tasks.start_soon(keeper.keep_up)
         try:
