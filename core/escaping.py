@@ -118,7 +118,7 @@ def code(text: str) -> str:
 
 def markdown_link(label: str, address: str) -> str:
     """Return a link of our own in Markdown. label: ours; address: percent-encoded where it would end the link."""
-    return f"[{label}]({quote(address, safe=SAFE).replace(ICON, '%3Amaterial/')})"
+    return f"[{label}]({quote(address, safe=SAFE, errors='backslashreplace').replace(ICON, '%3Amaterial/')})"
 
 
 def html(text: str) -> str:

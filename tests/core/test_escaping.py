@@ -130,6 +130,7 @@ def test_a_link_of_ours_leads_where_it_should():
     assert escaping.markdown_link("Log", "https://a.example/#x:y$2f(z) <b>:material/w") == (
         "[Log](https://a.example/#x:y$2f%28z%29%20%3Cb%3E%3Amaterial/w)"
     )
+    assert escaping.markdown_link("Log", "https://a.example/\udcff") == "[Log](https://a.example/%5Cudcff)"
 
 
 def test_times_and_resource_names_stay_readable():
