@@ -23,6 +23,7 @@ MB = 1_000_000
 MAX_UPLOAD_MB = 25
 MOST_UPLOAD_MB = 1024
 LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB = 64, 1_000_000
+AWS_TIMEOUT, MOST_AWS_TIMEOUT = 20, 300
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 
 
@@ -71,6 +72,11 @@ VARIABLES = (
         "`1` lets the dashboard listen on a network, where anybody who reaches it acts with your AWS credentials.",
         "this machine only",
     ),
+    Variable(
+        "SEGDECK_AWS_TIMEOUT",
+        "Seconds that AWS may take to answer one call; each call is tried up to three times.",
+        str(AWS_TIMEOUT),
+    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
@@ -93,6 +99,7 @@ class Settings:
     state_dir:        absolute, likewise; holds the journal of changes.
     max_upload_bytes: the largest photograph that the page takes.
     image_memory_bytes: for decoded images in one process.
+    aws_timeout:      seconds that AWS may take to answer one call.
     """
 
     mode: Mode = "sandbox"
@@ -103,6 +110,7 @@ class Settings:
     state_dir: Path = PROJECT / ".segdeck"
     max_upload_bytes: int = MAX_UPLOAD_MB * MB
     image_memory_bytes: int = LIMIT
+    aws_timeout: int = AWS_TIMEOUT
 
     @property
     def journal_dir(self) -> Path:
@@ -124,12 +132,12 @@ class Settings:
             aws_url=_url(values["AWS_ENDPOINT_URL"]),
             sandbox_dir=_folder(values["SEGDECK_SANDBOX_DIR"] or ".sandbox"),
             state_dir=_folder(values["SEGDECK_STATE_DIR"] or ".segdeck"),
-            max_upload_bytes=_megabytes(values, "SEGDECK_MAX_UPLOAD_MB", MAX_UPLOAD_MB, 1, MOST_UPLOAD_MB)
-            * MB,
+            max_upload_bytes=MB * _whole(values, "SEGDECK_MAX_UPLOAD_MB", MAX_UPLOAD_MB, 1, MOST_UPLOAD_MB),
             image_memory_bytes=MB
-            * _megabytes(
+            * _whole(
                 values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB
             ),
+            aws_timeout=_whole(values, "SEGDECK_AWS_TIMEOUT", AWS_TIMEOUT, 1, MOST_AWS_TIMEOUT),
         )
 
 
@@ -210,7 +218,7 @@ def _url(text: str) -> str | None:
     return text.rstrip("/")
 
 
-def _megabytes(values: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+def _whole(values: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     if not (text := values[name]):
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:

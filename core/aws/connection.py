@@ -53,6 +53,7 @@ class Connection:
     aws_url:    the address of the API; None: AWS itself.
     profile:    None: AWS's own chain of credentials.
     access_key: given only for the sandbox, with secret_key; the chain is then not asked.
+    timeout:    seconds that one answer may take; running a model and uploading have limits of their own.
     """
 
     region: str
@@ -60,6 +61,7 @@ class Connection:
     profile: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
+    timeout: float = READ_SECONDS
 
     @property
     def is_sandbox(self) -> bool:
@@ -78,7 +80,7 @@ class Clients:
     """boto3 clients of one connection, each made when it is first asked for.
 
     invoke_seconds: how long an answer of a model may take.
-    read_seconds:   the same of any other call.
+    read_seconds:   the same of any other call; None: the connection's timeout.
     """
 
     def __init__(
@@ -86,10 +88,11 @@ class Clients:
         connection: Connection,
         *,
         invoke_seconds: float = INVOKE_SECONDS,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> None:
         self.connection = connection
-        self._invoke_seconds, self._read_seconds = invoke_seconds, read_seconds
+        self._invoke_seconds = invoke_seconds
+        self._read_seconds = connection.timeout if read_seconds is None else read_seconds
         self._lock = RLock()
         self._session: Any = None
         self._made: dict[str, Any] = {}
@@ -140,7 +143,10 @@ class Clients:
     def pricing(self) -> Any:
         """`pricing`. Prices are worth a few seconds, no more: there is a table without it."""
         return self._client(
-            "pricing", region=PRICING_REGION, read_timeout=PRICE_SECONDS, retries={"total_max_attempts": 1}
+            "pricing",
+            region=PRICING_REGION,
+            read_timeout=min(PRICE_SECONDS, self._read_seconds),
+            retries={"total_max_attempts": 1},
         )
 
     @property
@@ -196,7 +202,7 @@ class Clients:
         connection = self.connection
         self._session = self._session or _session(connection)
         defaults: dict[str, Any] = {
-            "connect_timeout": CONNECT_SECONDS,
+            "connect_timeout": min(CONNECT_SECONDS, self._read_seconds),
             "read_timeout": self._read_seconds,
             "max_pool_connections": CONNECTIONS,
             "retries": {"mode": "standard", "total_max_attempts": 3},
@@ -237,7 +243,7 @@ def connect(settings: Settings) -> Connection:
             why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile names none.",
             todo="Set AWS_REGION, for example to eu-west-1.",
         )
-    return Connection(region, settings.aws_url, settings.profile)
+    return Connection(region, settings.aws_url, settings.profile, timeout=settings.aws_timeout)
 
 
 _making = Lock()

@@ -190,6 +190,7 @@ BY_EXCEPTION: dict[type[Exception], Rule] = {
     botocore.InvalidRetryConfigurationError: BAD_SETTINGS,
     botocore.ParamValidationError: BAD_INPUT,
     ResponseParserError: BROKEN,
+    UnicodeDecodeError: BROKEN,  # of a body that should be JSON, which botocore does not translate
     botocore.BotoCoreError: OTHER,
 }
 """By class; the nearest class of an exception's own line of ancestors counts."""
@@ -270,7 +271,7 @@ def translated(doing: str, place: Place, *, todos: Todos | None = None) -> Itera
     """
     try:
         yield
-    except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError) as error:
+    except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError, UnicodeDecodeError) as error:
         raise translate(error, doing, place, todos or {}) from error
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,25 @@ def test_the_limits_of_each_client() -> None:
     assert control.retries["total_max_attempts"] == 3
     assert control.max_pool_connections == 32
     assert storage.signature_version == "s3v4"
+
+
+def test_the_timeout_of_the_settings_counts() -> None:
+    """No call but a model's run waits longer than the timeout that the settings give; listings not even as long."""
+    made = Clients(replace(SANDBOX, timeout=3))
+    control, lists, runtime = (client.meta.config for client in (made.sagemaker, made.lists, made.runtime))
+    assert (control.connect_timeout, control.read_timeout, lists.read_timeout) == (3, 3, 3)
+    assert runtime.read_timeout == 70
+
+
+def test_a_body_that_is_no_text_is_told(canned_server: Any) -> None:
+    """A success whose body is no UTF-8 is an answer that cannot be read, not an unforeseen error."""
+    canned_server.says(canned_server.raw(200, b"\xff\xfe{}"))
+    made = canned_server.clients()
+    with (
+        pytest.raises(errors.UnexpectedAnswerError, match="cannot be read"),
+        made.calling("list the endpoints"),
+    ):
+        made.sagemaker.list_endpoints()
 
 
 def test_a_reading_call_is_retried(canned_server: Any) -> None:
