@@ -162,6 +162,7 @@ class Serving:
     notes:          sentences on what could not be read; nothing stops because of them.
     config:         its configuration's name and time of creation: another one serves another model.
     job:            the training job that its tag names; empty where it names none.
+    classes_uri:    the S3 URI that its tag gives for the class names; None where it gives none.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Serving:
     notes: tuple[str, ...] = ()
     config: str = ""
     job: str = ""
+    classes_uri: str | None = None
 
     @property
     def in_service(self) -> bool:

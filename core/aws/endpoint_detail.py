@@ -39,11 +39,15 @@ INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 
 
 def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
-    """One endpoint, whole. Raises NotFoundError, AwsError.
+    """Return one endpoint, whole. Raises NotFoundError, AwsError.
 
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
-    bare = with_belongings(clients, name)
+    return with_description(clients, with_belongings(clients, name))
+
+
+def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
+    """Return it with what only describes it: tags, lineage, class names. Raises AwsError."""
     notes = list(bare.notes)
     tags = read_tags(clients, bare.endpoint.arn, notes)
     endpoint = replace(bare.endpoint, tags=tags)
@@ -68,8 +72,12 @@ def with_belongings(clients: Clients, name: str) -> EndpointDetail:
 
     What only tells of it stays empty: tags, lineage, class names.
     """
+    return belongings(clients, describe_endpoint(clients, name))
+
+
+def belongings(clients: Clients, found: Endpoint) -> EndpointDetail:
+    """Return the same of an endpoint that was read before. Raises AwsError."""
     notes: list[str] = []
-    found = describe_endpoint(clients, name)
     config = configs(clients, [found.config], notes=notes).get(found.config)
     endpoint = with_config(found, config)
     names = config.models if config else ()

@@ -102,10 +102,22 @@ def describe_endpoint(clients: Clients, name: str) -> Endpoint:
 
 
 def describe_serving(clients: Clients, name: str) -> Serving:
-    """One endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
+    """Return one endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
 
     Everything but the endpoint itself is optional: what these credentials may not read is left out, with a note.
     """
+    return with_class_names(clients, describe_unnamed(clients, name))
+
+
+def with_class_names(clients: Clients, serving: Serving) -> Serving:
+    """Return the endpoint with its class names, which are read from S3. Raises AwsError."""
+    notes = list(serving.notes)
+    classes = read_classes(clients, serving.classes_uri, serving.model_uri, notes)
+    return replace(serving, classes=classes, notes=tuple(notes))
+
+
+def describe_unnamed(clients: Clients, name: str) -> Serving:
+    """Return one endpoint without its class names: SageMaker is asked, and S3 is not. Raises as above."""
     doing = f"look at the endpoint {name}"
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
@@ -123,11 +135,11 @@ def describe_serving(clients: Clients, name: str) -> Serving:
         image=image,
         model_uri=model_uri,
         aws_algorithm=is_semantic_segmentation(image) if image else None,
-        classes=read_classes(clients, tags.get(CLASSES_TAG), model_uri, notes),
         examples_uri=tags.get(EXAMPLES_TAG),
         notes=tuple(notes),
         config=f"{config_name} {config.get('CreationTime', '')}".strip(),
         job=tags.get(JOB_TAG, ""),
+        classes_uri=tags.get(CLASSES_TAG),
     )
 
 
