@@ -25,8 +25,8 @@ def main() -> None:
     """The model and the form on the left; price, checks and the way on at its right."""
     st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
     connection = upstream.connection()
+    _head(state.endpoint_looked_at())
     detail = _endpoint(connection)
-    _head(detail)
     if detail is not None and detail.endpoint.changing:
         st.info("**AWS is at work on this endpoint**, and takes no other change until it is done.")
         return
@@ -43,7 +43,8 @@ def main() -> None:
             st.caption("Choose a model first: it is looked into before anything is paid.")
             return
         rest = st.container()
-    _rest(connection, chosen, detail, form, rest)
+    with rest, messages.error_door("rest"):
+        _rest(connection, chosen, detail, form, rest)
 
 
 def _endpoint(connection: Connection) -> EndpointDetail | None:
@@ -52,12 +53,13 @@ def _endpoint(connection: Connection) -> EndpointDetail | None:
     return endpoint_live.detail(connection, name).value if name else None
 
 
-def _head(detail: EndpointDetail | None) -> None:
-    if detail is None:
+def _head(name: str) -> None:
+    """Draw what is deployed, and to which endpoint; its name is there before anything of it is known."""
+    if not name:
         st.container(horizontal=True).title("Deploy a model")
         st.caption("A trained model behind an endpoint, which answers photographs with masks.")
     else:
-        st.container(horizontal=True).title(f"Update {messages.plain(detail.name)}")
+        st.container(horizontal=True).title(f"Update {messages.plain(name)}")
         st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
 
 

@@ -8,7 +8,8 @@ from core.aws.connection import Connection
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_steps import AT_REST
 from core.endpoints import REFUSING
-from pages.parts import links, messages, state, times, upstream
+from core.errors import CoreError
+from pages.parts import links, messages, refresh, state, times, upstream
 from pages.parts.endpoints import (
     endpoint_changes,
     endpoint_chips,
@@ -18,8 +19,7 @@ from pages.parts.endpoints import (
     endpoint_view,
     fleet,
 )
-from pages.parts.endpoints.fleet import Row
-from pages.parts.latest import Reading
+from pages.parts.latest import PendingError, Reading
 from pages.parts.overview import unfinished
 
 REFRESH = 5  # seconds between two looks while AWS is at work on it
@@ -38,39 +38,49 @@ def main() -> None:
     connection = upstream.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)
-    ticking = _may_change(endpoint_live.detail(connection, name))
-    st.fragment(_look, run_every=REFRESH if ticking else None)(connection, name, ticking)
+    refresh.live(
+        f"endpoint {name}",
+        lambda: _look(connection, name),
+        lambda: _tick(endpoint_live.look(connection, name).seen),
+    )
 
 
-def _may_change(seen: Reading[EndpointDetail]) -> bool:
-    """Whether another look soon would see something new."""
-    return seen.failure is not None or seen.value.endpoint.changing
+def _tick(seen: Reading[EndpointDetail]) -> float | None:
+    return REFRESH if seen.value.endpoint.changing else None
 
 
-def _look(connection: Connection, name: str, ticking: bool) -> None:
-    """One look. ticking: as it was when the page was drawn; once that is over, the page is drawn anew."""
-    with messages.error_door():
-        seen = endpoint_live.detail(connection, name)
-        detail = seen.value
-        if _may_change(seen) != ticking:
-            st.rerun()
-        row = fleet.row(connection, detail.endpoint, seen.at)
-        _head(connection, seen, row)
-        _freshness(seen)
-        endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
-        endpoint_view.progress(detail.endpoint, times.now())
-        endpoint_view.figures(row, sandbox=connection.is_sandbox)
-        for note in detail.notes:
-            st.caption(f":material/info: {messages.plain(note)}")
-        endpoint_details.show(connection, seen)
-
-
-def _head(connection: Connection, seen: Reading[EndpointDetail], row: Row) -> None:
-    """Name, status and health, and what can be done with it. Nothing is done before a plan was shown."""
-    detail = seen.value
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.title(messages.plain(detail.name), width="stretch")
+def _look(connection: Connection, name: str) -> float | None:
+    """Draw the endpoint as it is now; its name is there before anything of it is known."""
+    title = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    title.title(messages.plain(name), width="stretch")
+    found = endpoint_live.look(connection, name)
+    seen, detail = found.seen, found.seen.value
+    row = fleet.row(connection, detail.endpoint, seen.at)
+    with title:
         endpoint_chips.show(detail.endpoint, row.health)
+    _head(connection, seen)
+    _freshness(seen)
+    _absent(found.absent)
+    endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
+    endpoint_view.progress(detail.endpoint, times.now())
+    endpoint_view.figures(row, sandbox=connection.is_sandbox)
+    for note in detail.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
+    endpoint_details.show(connection, found)
+    return _tick(seen)
+
+
+def _absent(error: CoreError | PendingError | None) -> None:
+    """Draw why not all that belongs to the endpoint is shown."""
+    if isinstance(error, PendingError):
+        messages.waiting_line(error)
+    elif error is not None:
+        st.warning(messages.line(error), icon=":material/history:")
+
+
+def _head(connection: Connection, seen: Reading[EndpointDetail]) -> None:
+    """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
+    detail = seen.value
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         endpoint_view.facts(detail, seen.at)
         _actions(connection, detail)

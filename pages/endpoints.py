@@ -5,8 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.errors import CoreError
-from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts import cached, links, messages, refresh, state, times, upstream
 from pages.parts.endpoints import endpoint_figures, endpoint_filters, endpoints_table, fleet
 from pages.parts.endpoints.fleet import Look
 from pages.parts.latest import Reading
@@ -26,32 +25,22 @@ def main() -> None:
         st.toast(said, icon=":material/check_circle:")
     with messages.error_door("unfinished"):
         unfinished.show(connection)
-    ticking = _may_change(connection)
-    st.fragment(_board, run_every=TICK if ticking else None)(connection, ticking)
+    refresh.live("endpoints", lambda: _board(connection), lambda: _tick(fleet.look(connection)))
 
 
-def _may_change(connection: Connection) -> bool:
-    try:
-        return _is_moving(fleet.look(connection))
-    except CoreError:  # the board says it, and looks again until it is over
-        return True
+def _tick(reading: Reading[Look]) -> float | None:
+    return TICK if reading.value.moving else None
 
 
-def _is_moving(reading: Reading[Look]) -> bool:
-    return reading.failure is not None or reading.value.moving
-
-
-def _board(connection: Connection, ticking: bool) -> None:
-    with messages.error_door():
-        reading = fleet.look(connection)
-        found = reading.value
-        if not found.rows:
-            _nothing(connection)
-        else:
-            endpoint_figures.show(found, cached.prices(connection), sandbox=connection.is_sandbox)
-            _list(connection, reading)
-        if _is_moving(reading) != ticking:
-            st.rerun()
+def _board(connection: Connection) -> float | None:
+    reading = fleet.look(connection)
+    found = reading.value
+    if not found.rows:
+        _nothing(connection)
+    else:
+        endpoint_figures.show(found, cached.prices(connection), sandbox=connection.is_sandbox)
+        _list(connection, reading)
+    return _tick(reading)
 
 
 def _list(connection: Connection, reading: Reading[Look]) -> None:

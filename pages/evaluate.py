@@ -29,7 +29,9 @@ def main() -> None:
         serving.warn(one)
     with st.container(border=True):
         load = labelled.choose(connection, chosen.servings[0], settings)
-        _button(connection, settings, chosen, load)
+        if chosen.pending is not None:
+            messages.waiting_line(chosen.pending)
+        _button(connection, settings, chosen, None if chosen.pending else load)
     found = state.judging()
     if found is None:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts import cached, links, messages, refresh, state, times, upstream
 from pages.parts.overview import now, now_view, unfinished
 from pages.parts.overview.now import Now
 
@@ -25,21 +25,24 @@ def main() -> None:
         st.toast(said, icon=":material/check_circle:")
     with messages.error_door("unfinished"):
         unfinished.show(connection)
-    moving = now.read(connection).moving
-    st.fragment(_board, run_every=TICK if moving else LATER)(connection, moving)
+    refresh.live("overview", lambda: _board(connection), lambda: _tick(now.read(connection)))
 
 
-def _board(connection: Connection, moving: bool) -> None:
-    """One look. moving: as it was when the page was drawn."""
-    with messages.error_door():
-        found = now.read(connection)
-        _failures(found)
-        if found.empty:
-            now_view.first_steps(sandbox=connection.is_sandbox)
-        elif found.jobs or found.look:
-            _show(connection, found)
-        if found.moving != moving:
-            st.rerun()
+def _tick(found: Now) -> float:
+    return TICK if found.moving else LATER
+
+
+def _board(connection: Connection) -> float:
+    """Draw what is known of jobs and endpoints, and what is pending."""
+    found = now.read(connection)
+    _failures(found)
+    for pending in found.waiting:
+        messages.waiting(pending)
+    if found.empty:
+        now_view.first_steps(sandbox=connection.is_sandbox)
+    elif found.jobs or found.look:
+        _show(connection, found)
+    return _tick(found)
 
 
 def _show(connection: Connection, found: Now) -> None:

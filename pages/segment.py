@@ -9,7 +9,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.export import unique_stems
-from pages.parts import progress, serving, state, upstream
+from pages.parts import messages, progress, serving, state, upstream
 from pages.parts.segment import results, uploads
 from pages.parts.segment.work import Picture, Request, Work
 from pages.parts.serving import Choice
@@ -27,12 +27,13 @@ def main() -> None:
         st.container(),
         st.container(),
     )
-    with choices:
+    choice = None
+    with choices, messages.error_door():
         choice = serving.choose(connection)
     if choice is None:
         return
     with title:
-        serving.describe(choice.serving)
+        serving.describe(choice)
     with choices:
         serving.warn(choice.serving)
         if not state.has_pictures():
@@ -43,7 +44,9 @@ def main() -> None:
     unique = {picture.id: picture for picture in reversed(pictures)}  # of two alike, the first one's name
     pictures = [unique[key] for key in dict.fromkeys(picture.id for picture in pictures)]
     state.show_newest([picture.id for picture in pictures])
-    if works := _ask(connection, choice, pictures):
+    if choice.pending is not None and pictures:
+        messages.waiting(choice.pending)
+    elif works := _ask(connection, choice, pictures):
         _show(works, dropped.truths)
 
 

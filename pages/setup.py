@@ -5,10 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
+from core.aws.identity import Caller
 from core.endpoints import in_words
 from core.errors import CoreError
 from core.settings import Settings
 from pages.parts import cached, links, messages, state, upstream
+from pages.parts.latest import PendingError
 
 
 def main() -> None:
@@ -25,7 +27,7 @@ def main() -> None:
         return
     _line("Address", f"{connection.aws_url or 'AWS itself'}, region {connection.region}")
     who = cached.caller(connection)
-    _line("Identity", who if isinstance(who, CoreError) else f"{who.arn}, account {who.account}")
+    _line("Identity", f"{who.arn}, account {who.account}" if isinstance(who, Caller) else who)
     _endpoints(connection)
     _limits(settings)
 
@@ -45,7 +47,7 @@ def _mode(settings: Settings) -> None:
 def _endpoints(connection: Connection) -> None:
     try:
         listed = cached.endpoints(connection).endpoints
-    except CoreError as error:
+    except (CoreError, PendingError) as error:
         _line("Endpoints", error)
         return
     ready = [endpoint.name for endpoint in listed if endpoint.in_service]
@@ -79,14 +81,20 @@ def _limits(settings: Settings) -> None:
     )
 
 
-def _line(name: str, found: str | CoreError, hint: str = "") -> None:
-    """A thing, whether it holds, what was found, and what to do."""
-    good = isinstance(found, str)
+def _line(name: str, found: str | CoreError | PendingError, hint: str = "") -> None:
+    """Draw a thing, whether it holds, what was found, and what to do."""
+    if isinstance(found, PendingError):
+        sign = ":gray[:material/hourglass_top:]"
+    else:
+        sign = ":green[:material/check_circle:]" if isinstance(found, str) else ":red[:material/error:]"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(":green[:material/check_circle:]" if good else ":red[:material/error:]", width="content")
+        st.markdown(sign, width="content")
         st.markdown(f"**{name}**", width=110)
         with st.container(gap=None):
-            st.markdown(messages.plain(found) if isinstance(found, str) else messages.card(found))
+            if isinstance(found, PendingError):
+                messages.waiting_line(found)
+            else:
+                st.markdown(messages.plain(found) if isinstance(found, str) else messages.card(found))
             if hint:
                 st.caption(messages.plain(hint))
 

@@ -10,7 +10,7 @@ from core.curves import MIOU, early_stop, named
 from core.diagnosis import diagnose
 from core.plans import plan_stop
 from core.training import TrainingJob
-from pages.parts import cached, links, live, messages, plan_dialog, state, upstream
+from pages.parts import cached, links, live, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import job_charts, job_details, job_filters, job_view
 from pages.parts.latest import Reading
 
@@ -28,40 +28,47 @@ def main() -> None:
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
     connection = upstream.connection()
-    running = live.job(connection, name).value.running
-    st.fragment(_look, run_every=REFRESH if running else None)(connection, name, running)
+    refresh.live(
+        f"training job {name}",
+        lambda: _look(connection, name),
+        lambda: _tick(live.job(connection, name)),
+    )
 
 
-def _look(connection: Connection, name: str, running: bool) -> None:
-    """One look. running: as it was when the page was drawn; once it has ended, the page is drawn a last time."""
-    with messages.error_door():
-        seen = live.job(connection, name)
-        job = seen.value
-        if running and not job.running:
-            st.rerun()
-        _head(connection, job)
-        job_details.freshness(seen, every=REFRESH)
-        curves, log = live.curves(connection, job), live.log(connection, job)
-        found = diagnose(job, _lines(log))
-        if found is not None:
-            job_view.diagnosis(found, failed=job.status == "Failed")
-        cost = training_cost(job, cached.prices(connection), seen.at)
-        job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
-        charts, steps = st.columns([3, 1], gap="medium")
-        with charts:
-            job_details.why_not(curves, seen)
+def _tick(seen: Reading[TrainingJob]) -> float | None:
+    return REFRESH if seen.value.running else None
+
+
+def _look(connection: Connection, name: str) -> float | None:
+    """Draw the job as it is now; its name is there before anything of it is known."""
+    title = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    title.title(messages.plain(name), width="stretch")
+    seen = live.job(connection, name)
+    job = seen.value
+    with title:
+        job_view.chip(job)
+    _head(connection, job)
+    job_details.freshness(seen, every=REFRESH)
+    curves, log = live.curves(connection, job), live.log(connection, job)
+    found = diagnose(job, _lines(log))
+    if found is not None:
+        job_view.diagnosis(found, failed=job.status == "Failed")
+    cost = training_cost(job, cached.prices(connection), seen.at)
+    job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
+    charts, steps = st.columns([3, 1], gap="medium")
+    with charts:
+        job_details.why_not(curves, seen)
+        if curves.waiting is None:
             stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
             job_charts.training(curves.value, running=job.running, early=stopped)
-        with steps:
-            job_view.timeline(job, seen.at)
-        job_details.show(connection, seen, log)
+    with steps:
+        job_view.timeline(job, seen.at)
+    job_details.show(connection, seen, log)
+    return _tick(seen)
 
 
 def _head(connection: Connection, job: TrainingJob) -> None:
-    """Name and status, and what can be done with it. Nothing is done before a plan was shown."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.title(messages.plain(job.name), width="stretch")
-        job_view.chip(job)
+    """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         job_view.facts(job)
         _actions(connection, job)
@@ -81,9 +88,10 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
 
 
-def _lines(log: Reading[live.JobLog]) -> list[str] | None:
+def _lines(log: live.Part[live.JobLog]) -> list[str] | None:
     """What the log says; None where it could not be read."""
-    return None if log.failure and not log.value.has_log else [event.message for event in log.value.events]
+    unknown = (log.failure or log.waiting) and not log.value.has_log
+    return None if unknown else [event.message for event in log.value.events]
 
 
 main()

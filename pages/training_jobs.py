@@ -6,11 +6,13 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.training import JobList
-from core.errors import CoreError
 from core.job_filter import JobFilter
-from pages.parts import cached, links, messages, state, times, upstream
+from pages.parts import cached, links, messages, refresh, state, times, upstream
 from pages.parts.jobs import comparison, job_figures, job_filters, jobs_table
-from pages.parts.latest import Reading
+from pages.parts.latest import PendingError, Reading
+
+FIGURES = 100
+"""Height of the row of figures in pixels."""
 
 TICK = 5  # seconds between two looks, while something may change
 
@@ -22,37 +24,35 @@ def main() -> None:
         st.title("Training jobs", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
         st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
-    ticking = _may_change(connection, job_filters.wanted())
-    st.fragment(_board, run_every=TICK if ticking else None)(connection, ticking)
+    refresh.live(
+        "training jobs",
+        lambda: _board(connection),
+        lambda: _tick(cached.jobs(connection, job_filters.wanted(), state.job_pages())),
+    )
 
 
-def _may_change(connection: Connection, wanted: JobFilter) -> bool:
+def _tick(reading: Reading[JobList]) -> float | None:
+    return TICK if any(job.running for job in reading.value.jobs) else None
+
+
+def _board(connection: Connection) -> float | None:
+    above = st.container()
+    wanted = job_filters.ask()
     try:
-        return _is_moving(cached.jobs(connection, wanted, state.job_pages()))
-    except CoreError:  # the board says it, and looks again until it is over
-        return True
-
-
-def _is_moving(reading: Reading[JobList]) -> bool:
-    return reading.failure is not None or any(job.running for job in reading.value.jobs)
-
-
-def _board(connection: Connection, ticking: bool) -> None:
-    with messages.error_door():
-        above = st.container()
-        wanted = job_filters.ask()
         reading = cached.jobs(connection, wanted, state.job_pages())
-        _say_age(reading)
-        if reading.value.jobs:
-            jobs_table.show(connection, reading.value.jobs, reading.at)
-            jobs_table.offer_more(reading.value)
-        else:
-            _nothing(wanted)
-        with above:
-            job_figures.show(connection, wanted)
-        comparison.show(connection, reading.value.jobs, reading.at)
-        if _is_moving(reading) != ticking:
-            st.rerun()
+    except PendingError:
+        above.skeleton(height=FIGURES)  # keeps the filters in their place when the figures arrive
+        raise
+    _say_age(reading)
+    if reading.value.jobs:
+        jobs_table.show(connection, reading.value.jobs, reading.at)
+        jobs_table.offer_more(reading.value)
+    else:
+        _nothing(wanted)
+    with above, messages.error_door("figures"):
+        job_figures.show(connection, wanted)
+    comparison.show(connection, reading.value.jobs, reading.at)
+    return _tick(reading)
 
 
 def _say_age(reading: Reading[JobList]) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -21,7 +20,7 @@ from core.aws import evaluation, metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoints import configs as read_configs
-from core.aws.endpoints import describe_serving, list_endpoints
+from core.aws.endpoints import describe_unnamed, list_endpoints, with_class_names
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
@@ -31,14 +30,14 @@ from core.curves import MetricSeries
 from core.datasets.pair import opened_pair
 from core.datasets.source import Sample, Source
 from core.endpoints import Fleet, Serving
-from core.errors import CoreError, InputError
+from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.job_filter import JobFilter
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from core.settings import Settings
 from core.training import TrainingJob
-from pages.parts.latest import Reading, Shelf
+from pages.parts.latest import PendingError, Reading, Shelf
 
 if TYPE_CHECKING:
     from pages.parts.endpoints.configs import Configs
@@ -49,6 +48,13 @@ T = TypeVar("T")
 THUMBNAIL = (320, 240)
 """Twice the size a thumbnail is shown in, for screens with fine pixels."""
 
+
+ENDPOINTS_SECONDS, SERVING_SECONDS, CALLER_SECONDS = 15, 60, 600
+EXAMPLES_SECONDS, PRICES_SECONDS = 3600, 86_400
+"""How old these may be."""
+
+FRAME_PATIENCE = 0.2
+"""Seconds that every page would wait for its frame's identity."""
 
 JOBS_SECONDS, OLD_JOBS_SECONDS = 15, 300
 """How old the newest hundred jobs may be, and those before them, which hardly change."""
@@ -95,30 +101,86 @@ def connection(settings: Settings) -> Connection:
     return connect(settings)
 
 
-@st.cache_data(ttl="15s", max_entries=16, show_spinner=False)
 def endpoints(connection: Connection) -> Fleet:
-    """All endpoints, newest first."""
-    return list_endpoints(clients(connection))
+    """Return all endpoints, newest first. Raises AwsError, PendingError."""
+    return (
+        shelf()
+        .read(
+            ("endpoints", connection),
+            lambda: list_endpoints(clients(connection)),
+            ENDPOINTS_SECONDS,
+            "the list of endpoints",
+        )
+        .value
+    )
 
 
-@st.cache_data(ttl="1m", max_entries=64, show_spinner=False)
-def serving(connection: Connection, name: str) -> Serving:
-    """One endpoint with its classes."""
-    return describe_serving(clients(connection), name)
+def unnamed(connection: Connection, name: str) -> Serving:
+    """Return one endpoint without its class names. Raises NotFoundError, AwsError, PendingError."""
+    reading = shelf().read(
+        ("serving", connection, name),
+        lambda: describe_unnamed(clients(connection), name),
+        SERVING_SECONDS,
+        f"the endpoint {name}",
+    )
+    if isinstance(reading.failure, NotFoundError):
+        raise reading.failure
+    return reading.value
 
 
-@st.cache_data(ttl="10m", max_entries=8, show_spinner=False)
-def caller(connection: Connection) -> Caller | CoreError:
-    """Who we are; an error is a value here, because the frame must stand without it."""
+def with_names(connection: Connection, serving: Serving) -> Serving:
+    """Return the endpoint with its class names; a note says why they cannot be read. Raises PendingError."""
     try:
-        return whoami(clients(connection))
-    except CoreError as error:
+        return (
+            shelf()
+            .read(
+                ("class names", connection, serving),
+                lambda: with_class_names(clients(connection), serving),
+                SERVING_SECONDS,
+                f"the class names of {serving.name}",
+            )
+            .value
+        )
+    except AwsError as error:
+        return replace(serving, notes=(*serving.notes, f"The class names cannot be read. {error}"))
+
+
+def caller(connection: Connection) -> Caller | CoreError | PendingError:
+    """Return who we are to AWS; an error is a value here, because the frame must be drawn without it."""
+    try:
+        return (
+            shelf()
+            .read(
+                ("caller", connection),
+                lambda: whoami(clients(connection)),
+                CALLER_SECONDS,
+                "the identity behind these credentials",
+                patience=FRAME_PATIENCE,
+            )
+            .value
+        )
+    except (CoreError, PendingError) as error:
         return error
 
 
-@st.cache_data(ttl="1h", max_entries=64, show_spinner=False)
-def examples(connection: Connection, uri: str) -> tuple[Example, ...]:
-    """The list behind an endpoint's examples tag. Raises InputError, AwsError."""
+def examples(connection: Connection, uri: str) -> tuple[tuple[Example, bytes], ...]:
+    """Return the examples of an endpoint, each with its thumbnail. Raises InputError, AwsError, PendingError."""
+    return (
+        shelf()
+        .read(
+            ("examples", connection, uri),
+            lambda: tuple(
+                (one, example_thumbnail(connection, one.uri)) for one in _examples(connection, uri)
+            ),
+            EXAMPLES_SECONDS,
+            "the endpoint's examples",
+        )
+        .value
+    )
+
+
+def _examples(connection: Connection, uri: str) -> tuple[Example, ...]:
+    """Read the list behind an endpoint's examples tag. Raises InputError, AwsError."""
     text = get_bytes(clients(connection), uri)
     folder = uri.rpartition("/")[0]
     try:
@@ -146,10 +208,21 @@ def example_thumbnail(connection: Connection, uri: str) -> bytes:
     return thumbnail(example(connection, uri), uri)
 
 
-@st.cache_data(ttl="1m", max_entries=64, show_spinner=False)
 def job_behind(connection: Connection, serving: Serving) -> TrainingJob | None:
-    """The training job that left an endpoint's model; None where nobody knows it. Raises AwsError."""
-    return evaluation.job_behind(clients(connection), serving)
+    """Return the training job that left an endpoint's model; None where it is unknown.
+
+    Raises AwsError, PendingError.
+    """
+    return (
+        shelf()
+        .read(
+            ("job behind", connection, serving),
+            lambda: evaluation.job_behind(clients(connection), serving),
+            SERVING_SECONDS,
+            f"the training job behind {serving.name}",
+        )
+        .value
+    )
 
 
 @st.cache_data(max_entries=128, show_spinner=False)
@@ -195,6 +268,7 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[J
         ("jobs", connection, wanted),
         lambda: training.all_jobs(clients(connection), wanted, pages=1),
         JOBS_SECONDS,
+        "the training jobs",
     )
     if pages == 1 or newest.value.complete:
         return newest
@@ -202,8 +276,14 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[J
         ("older jobs", connection, wanted, pages),
         lambda: training.all_jobs(clients(connection), wanted, pages=pages),
         OLD_JOBS_SECONDS,
+        "the older training jobs",
     )
-    return Reading(joined(newest.value, older.value, wanted), newest.at, newest.failure or older.failure)
+    return Reading(
+        joined(newest.value, older.value, wanted),
+        newest.at,
+        newest.failure or older.failure,
+        newest.pending or older.pending,
+    )
 
 
 def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
@@ -219,7 +299,7 @@ def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
 def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[ByJob[MetricSeries]]:
     """Validation mIOU of the jobs where it is known. Raises AwsError."""
     return _by_job(
-        "sparklines",
+        "curves in the table",
         connection,
         jobs,
         lambda some, _notes: metrics.sparklines(clients(connection), some),
@@ -247,7 +327,7 @@ def _by_job(
     settled = [job for job in jobs if job.ended_at is not None and job.ended_at < before]
     moving = [job for job in jobs if job.ended_at is None or job.ended_at >= before]
     old, new = (
-        shelf().read((what, connection, _key(some)), partial(_with_notes, load, some), seconds)
+        shelf().read((what, connection, _key(some)), partial(_with_notes, load, some), seconds, f"the {what}")
         for some, seconds in ((settled, SETTLED_SECONDS), (moving, JOBS_SECONDS))
     )
     return Reading(
@@ -256,6 +336,7 @@ def _by_job(
         ),
         new.at,
         old.failure or new.failure,
+        old.pending or new.pending,
     )
 
 
@@ -280,24 +361,27 @@ def configs(connection: Connection) -> Configs:
 
 
 def prices(connection: Connection) -> PriceTable:
-    """AWS's prices once they are there, and until then those that come with Segdeck: no page waits for them."""
-    asked = _prices_asked_for(connection)
-    return asked.result() if asked.done() else shipped_prices(connection.region)
-
-
-@st.cache_resource(ttl="24h", max_entries=8, show_spinner=False)
-def _prices_asked_for(connection: Connection) -> Future[PriceTable]:
-    pool = ThreadPoolExecutor(1, thread_name_prefix="prices")
-    asked = pool.submit(price_list.prices, clients(connection))
-    pool.shutdown(wait=False)
-    return asked
+    """Return AWS's prices once they are there, and until then those of Segdeck: no page waits for them."""
+    try:
+        return (
+            shelf()
+            .read(
+                ("prices", connection),
+                lambda: price_list.prices(clients(connection)),
+                PRICES_SECONDS,
+                "the prices",
+                patience=0,
+            )
+            .value
+        )
+    except (CoreError, PendingError):
+        return shipped_prices(connection.region)
 
 
 def forget_aws() -> None:
     """Read everything from AWS anew. What the shelf holds stays until the new is there."""
     shelf().expire()
-    for cache in (connection, endpoints, serving, caller, examples):
-        cache.clear()
+    connection.clear()
 
 
 @st.cache_data(ttl="1h", max_entries=32, show_spinner=False)

@@ -8,7 +8,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import cached, messages, upstream
+from pages.parts import cached, latest, messages, refresh, upstream
+from pages.parts.latest import PendingError
 
 STATIC = Path(__file__).with_name("static")
 
@@ -40,6 +41,20 @@ def _where(connection: Connection) -> None:
             color="orange",
             help="Your own account: endpoints cost by the hour.",
         )
-    who = cached.caller(connection)
-    account = "account not known" if isinstance(who, CoreError) else f"account {who.account}"
+    with latest.watching() as watch:
+        cached.caller(connection)
+    ticking = refresh.PENDING_TICK if watch.pending else None
+    st.fragment(_identity, run_every=ticking)(connection, ticking=ticking is not None)
+
+
+def _identity(connection: Connection, *, ticking: bool) -> None:
+    """Draw region and account. ticking: the account was pending when the page was drawn; it ends with that."""
+    with latest.watching():  # the account decorates: what becomes of it is no reason to run a page again
+        who = cached.caller(connection)
+    if isinstance(who, PendingError):
+        account = "account pending"
+    else:
+        account = "account unknown" if isinstance(who, CoreError) else f"account {who.account}"
     st.caption(f"{messages.plain(connection.region)}  \n{account}")
+    if ticking and not isinstance(who, PendingError):
+        st.rerun()

@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.logs import LogEvent, first_error
 from core.training import TrainingJob
 from pages.parts import cached, times
-from pages.parts.latest import Reading
+from pages.parts.latest import PendingError, Reading
 
 T = TypeVar("T")
 
@@ -31,6 +31,16 @@ KEYS_SECONDS = 30
 TAGS_SECONDS = 300
 LOG_LINES = 10_000
 """Kept of a log, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Reading[T]):
+    """What a page can do without.
+
+    waiting: set while it has never arrived; `value` is then an empty one.
+    """
+
+    waiting: PendingError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,45 +81,51 @@ class LogReader:
 def job(connection: Connection, name: str) -> Reading[TrainingJob]:
     """The job as it is. Raises NotFoundError, AwsError."""
     return cached.shelf().read(
-        ("open job", connection, name), lambda: training.describe_job(clients(connection), name), SECONDS
+        ("open job", connection, name),
+        lambda: training.describe_job(clients(connection), name),
+        SECONDS,
+        f"the training job {name}",
     )
 
 
-def log(connection: Connection, job: TrainingJob) -> Reading[JobLog]:
+def log(connection: Connection, job: TrainingJob) -> Part[JobLog]:
     """Its log; a machine that starts again after an interruption begins a new one."""
     starts = sum(step.status == "Interrupted" for step in job.transitions)
     key = ("log", connection, job.name, starts, job.running)
     reader = LogReader(lambda token: tail(clients(connection), job.name, token=token, limit=LOG_LINES))
-    return optional(key, reader.read, _seconds(job), JobLog())
+    return optional(key, reader.read, _seconds(job), JobLog(), f"the log of {job.name}")
 
 
-def curves(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
+def curves(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries, ...]]:
     """Its curves, from the first source that has them."""
     return optional(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.curves(clients(connection), [job])[job.name],
         _seconds(job),
         (),
+        f"the training metrics of {job.name}",
     )
 
 
-def machine(connection: Connection, job: TrainingJob) -> Reading[tuple[MetricSeries, ...]]:
+def machine(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries, ...]]:
     """How busy its machine was, minute by minute."""
     return optional(
         ("machine", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.utilisation(clients(connection), job),
         MACHINE_SECONDS,
         (),
+        f"the instance metrics of {job.name}",
     )
 
 
-def tags(connection: Connection, job: TrainingJob) -> Reading[dict[str, str]]:
+def tags(connection: Connection, job: TrainingJob) -> Part[dict[str, str]]:
     """Its tags, which a clone should keep: costs are told apart by them."""
     return optional(
         ("tags", connection, job.name),
         lambda: training.job_tags(clients(connection), job),
         TAGS_SECONDS,
         {},
+        f"the tags of {job.name}",
     )
 
 
@@ -121,17 +137,21 @@ def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
             ("keys", connection, channel),
             lambda: training.list_channels(clients(connection), [channel]),
             KEYS_SECONDS,
+            f"the list of files of the channel {channel.name}",
         )
         .value
     )
 
 
-def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T) -> Reading[T]:
-    """What the page can do without: an error is a value here, so that a part that fails hides no other."""
+def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> Part[T]:
+    """Read what the page can do without: what is pending or fails is a value here, and hides no other part."""
     try:
-        return cached.shelf().read(key, load, seconds)
+        reading = cached.shelf().read(key, load, seconds, what)
     except CoreError as error:
-        return Reading(empty, times.now(), error)
+        return Part(empty, times.now(), error)
+    except PendingError as waiting:
+        return Part(empty, times.now(), waiting=waiting)
+    return Part(reading.value, reading.at, reading.failure, reading.pending)
 
 
 def _seconds(job: TrainingJob) -> int:

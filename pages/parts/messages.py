@@ -6,7 +6,6 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary
 
 import streamlit as st
 
@@ -14,12 +13,16 @@ from core.errors import AwsError, CoreError, ModelError
 from core.escaping import LogFilter, markdown, markdown_link
 from core.escaping import code as as_code
 from pages.parts import state
+from pages.parts.latest import PendingError
 
 log = logging.getLogger("segdeck")
 log.addFilter(LogFilter())
 
-_noted: WeakKeyDictionary[BaseException, str] = WeakKeyDictionary()
-"""Ids of errors that stay on a page from run to run."""
+NOTED = "segdeck_id"
+"""The attribute of an exception that holds its id in the log."""
+
+PLACEHOLDER = 140
+"""Height in pixels of the placeholder for what has not arrived."""
 
 
 @contextmanager
@@ -27,6 +30,8 @@ def error_door(place: str = "") -> Iterator[None]:
     """Whatever goes wrong inside is shown as a card and goes no further. place: tells the doors of one page apart."""
     try:
         yield
+    except PendingError as pending:
+        waiting(pending)
     except CoreError as error:
         show(error, place)
     except Exception as error:  # noqa: BLE001  # logged with its traceback, and shown with the log's id
@@ -48,9 +53,27 @@ def show(error: CoreError, place: str = "") -> None:
     _retry_button(place)
 
 
+def waiting(pending: PendingError) -> None:
+    """Draw a waiting state: what has not arrived yet, and a placeholder where it will be."""
+    with st.container(border=True, gap="small"):
+        st.markdown(
+            f":gray[:material/hourglass_top:] **Waiting for {plain(pending.what)}** {_so_far(pending.seconds)}"
+        )
+        st.skeleton(height=PLACEHOLDER)
+
+
+def waiting_line(pending: PendingError) -> None:
+    """Draw the same as one line, for what only decorates a page."""
+    st.caption(f":material/hourglass_top: Waiting for {plain(pending.what)} {_so_far(pending.seconds)}")
+
+
+def _so_far(seconds: float) -> str:
+    return f":gray[· {seconds:.0f} s so far, shown here on arrival]"
+
+
 def show_unforeseen(error: BaseException, place: str = "") -> None:
     """An error that nobody foresaw: the log gets the traceback, the page the id to look for."""
-    number = note(error)
+    number = note_once(error)
     st.error(
         f"**Something went wrong that Segdeck did not foresee.**\n\n"
         f"The log of the dashboard has the details under `{number}`. Your files are untouched.",
@@ -63,6 +86,13 @@ def note(error: BaseException) -> str:
     """Write an unforeseen error to the log; gives its id."""
     number = secrets.token_hex(4)
     log.error("unforeseen error %s", number, exc_info=error)
+    return number
+
+
+def note_once(error: BaseException) -> str:
+    """Return the id of an error that stays on a page from run to run; it is logged the first time."""
+    number: str = getattr(error, NOTED, "") or note(error)
+    setattr(error, NOTED, number)
     return number
 
 
@@ -80,8 +110,7 @@ def any_card(error: BaseException) -> str:
     """Any error as Markdown; one that nobody foresaw goes to the log, once."""
     if isinstance(error, CoreError):
         return card(error)
-    number = _noted.setdefault(error, "") or note(error)
-    _noted[error] = number
+    number = note_once(error)
     return f"Something went wrong that Segdeck did not foresee. The log has the details under `{number}`."
 
 

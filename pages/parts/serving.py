@@ -15,6 +15,7 @@ from core.escaping import terminal
 from core.image import FIT
 from core.inference import Want
 from pages.parts import cached, links, messages, state
+from pages.parts.latest import PendingError
 
 ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
 SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
@@ -26,20 +27,23 @@ FEW_CLASSES = 12
 class Choice:
     """Whom to ask, and how.
 
-    fit: the box that pictures are fitted into, (width, height); None: their own size.
+    fit:     the box that pictures are fitted into, (width, height); None: their own size.
+    pending: set while the class names have not arrived; what is sent waits for them.
     """
 
     serving: Serving
     want: Want
     fit: tuple[int, int] | None
+    pending: PendingError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Whom to judge, one or two, and in what box they see a photo."""
+    """Whom to judge, one or two, and in what box they see a photo. pending: as in `Choice`."""
 
     servings: tuple[Serving, ...]
     fit: tuple[int, int] | None
+    pending: PendingError | None = None
 
 
 def choose_judged(connection: Connection) -> Judged | None:
@@ -59,8 +63,18 @@ def choose_judged(connection: Connection) -> Judged | None:
     if name not in names:
         raise _not_in_service(connection, name, listed, names)
     chosen = (name, other) if other else (name,)
-    servings = tuple(cached.serving(connection, one) for one in chosen)
-    return Judged(servings, None if size == "own" else FIT)
+    read = [_serving(connection, one) for one in chosen]
+    pending = next((pending for _, pending in read if pending is not None), None)
+    return Judged(tuple(serving for serving, _ in read), None if size == "own" else FIT, pending)
+
+
+def _serving(connection: Connection, name: str) -> tuple[Serving, PendingError | None]:
+    """Return the endpoint, as yet without class names where these are pending."""
+    bare = cached.unnamed(connection, name)
+    try:
+        return cached.with_names(connection, bare), None
+    except PendingError as pending:
+        return bare, pending
 
 
 def _against(names: list[str]) -> str | None:
@@ -96,10 +110,12 @@ def choose(connection: Connection) -> Choice | None:
         )
     if name not in names:
         raise _not_in_service(connection, name, listed, names)
+    serving, pending = _serving(connection, name)
     return Choice(
-        cached.serving(connection, name),
+        serving,
         "mask" if want == "mask" else "probabilities",
         None if size == "own" else FIT,
+        pending,
     )
 
 
@@ -133,13 +149,15 @@ def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str |
     return value
 
 
-def describe(serving: Serving) -> None:
+def describe(choice: Choice) -> None:
     """Badges of the endpoint: how it is, on what it runs, what it knows."""
+    serving = choice.serving
     machines = " + ".join(
         f"{'' if variant.count in {None, 1} else f'{variant.count} × '}{variant.instance_type or 'serverless'}"
         for variant in serving.variants
     )
     known = f"{len(serving.classes)} classes" if serving.classes else "class names unknown"
+    known = known if choice.pending is None else "class names pending"
     with st.container(
         horizontal=True,
         horizontal_alignment="right",

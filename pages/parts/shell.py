@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import cached, frame, links, messages, state, upstream
+from pages.parts import cached, frame, links, messages, refresh, state, upstream
 
 STATIC = Path(__file__).with_name("static")
 
@@ -125,8 +125,7 @@ def main() -> None:
                 upstream.revive()
     with messages.error_door():
         frame.draw()
-    with messages.error_door():
-        page.run()
+    refresh.page(page.run)
 
 
 main()

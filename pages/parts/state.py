@@ -27,6 +27,8 @@ UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 JOB, COMPARE = "job", "compare"
 """Names in the URL: the training job that is looked at, and those that are compared."""
 
+_INTERVALS = "_intervals"
+
 _RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _JOBS_VIEW, _LINKED = (
     "_retry",
     "_bench",
@@ -48,6 +50,17 @@ def ask_retry() -> None:
 def take_retry() -> bool:
     """Whether that was asked; once asked, the note is gone."""
     return bool(st.session_state.pop(_RETRY, False))
+
+
+def refresh_interval(name: str) -> float | None:
+    """Return the seconds after which this part of a page looks again at what is pending or failed, if anything is."""
+    intervals: dict[str, float | None] = st.session_state.get(_INTERVALS, {})
+    return intervals.get(name)
+
+
+def set_refresh_interval(name: str, seconds: float | None) -> None:
+    """Keep that for the next run of the page."""
+    st.session_state.setdefault(_INTERVALS, {})[name] = seconds
 
 
 def endpoint_asked_for() -> str:

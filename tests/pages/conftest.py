@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
-from tests.support.dashboard import put_data
+from tests.support.dashboard import fresh_caches, put_data
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
@@ -44,8 +43,7 @@ def open_page(aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> O
             app.query_params[key] = value
         return app.switch_page(f"../{page}.py").run()
 
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    fresh_caches()
     return start
 
 

@@ -118,7 +118,7 @@ def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
     """While AWS is at work on an endpoint, each further look asks how far it is, and for nothing else again."""
     app = open_endpoint("changed")
     faults.add("delay", seconds=0, operation=".*", service="sagemaker|s3|application-autoscaling")
-    cached.shelf().expire()
+    cached.shelf().expire("endpoint")
     app.run()
     assert [operation for _, operation in faults.hits] == ["DescribeEndpoint"]
     assert "1 × ml" not in texts(app)

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pages.parts import cached
 from sandbox.server import Sandbox
-from tests.support.dashboard import button, open_page, plain_texts, texts
+from tests.support.dashboard import button, fresh_caches, open_page, plain_texts, texts
 from tests.support.fleet import DAY, configure, put_endpoint
 
 OpenList = Callable[..., AppTest]
@@ -56,7 +55,7 @@ def _opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -
 
 def _first_paint(sandbox: Sandbox, app: AppTest) -> Counter[str]:
     """What AWS is asked when the page is opened by somebody who is on another, with nothing remembered."""
-    st.cache_resource.clear()
+    fresh_caches()
     sandbox.faults.add("delay", seconds=0, operation=READS)
     app.switch_page("../endpoints.py").run()
     return Counter(operation for _, operation in sandbox.faults.hits)

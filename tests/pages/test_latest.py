@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.errors import ThrottledError
-from pages.parts.latest import Latest, Shelf
+from core.errors import ThrottledError, TimedOutError
+from pages.parts.latest import RETRY, Latest, PendingError, Reading, Shelf, watching
 
 
 class Source:
@@ -42,7 +43,7 @@ class Clock:
 
 def make() -> tuple[Source, Clock, Latest[int]]:
     source, clock = Source(), Clock()
-    return source, clock, Latest(source, 15, clock=clock)
+    return source, clock, Latest(source, 15, patience=20, clock=clock)
 
 
 def test_fifty_viewers_make_one_call():
@@ -83,7 +84,7 @@ def test_the_last_good_answer_stays_when_the_next_fails():
 
 
 def test_a_failure_is_no_reason_to_call_more():
-    """While AWS fails, there are no more calls than while it answers; with nothing good, the error is raised."""
+    """While AWS fails, many viewers make one call every few seconds; with nothing good, the error is raised."""
     source, clock, latest = make()
     source.failing = True
     for _ in range(10):
@@ -112,7 +113,7 @@ def test_nobody_waits_while_another_asks():
 
 
 def test_an_unforeseen_error_goes_through():
-    """What is no CoreError is raised as it is, and the next read asks again."""
+    """What is no CoreError is raised as it is, by every read until the next try."""
 
     def broken() -> int:
         raise ZeroDivisionError
@@ -144,3 +145,110 @@ def test_an_expired_shelf_asks_anew():
     kept = shelf.read("a", source, 1000)
     assert (kept.value, source.asked) == (1, 2)
     assert isinstance(kept.failure, ThrottledError)
+
+
+def test_a_value_that_has_not_arrived_is_pending():
+    """A read that takes longer than the page's patience is pending, and its value is there at a later look."""
+    source = Source()
+    source.let_go.clear()
+    latest = Latest(source, 15, "the jobs", patience=0.01)
+    with pytest.raises(PendingError, match="Waiting for the jobs"):
+        latest.read()
+    source.let_go.set()
+    assert eventually(latest).value == 1
+    assert source.asked == 1
+
+
+def test_a_new_value_that_is_late_leaves_the_last_one():
+    """While a newer value is being read, the last one is shown, and is known to be pending."""
+    source, clock = Source(), Clock()
+    latest = Latest(source, 15, patience=0.01, clock=clock)
+    eventually(latest)
+    source.let_go.clear()
+    clock.now += 15
+    reading = latest.read()
+    assert (reading.value, reading.pending, reading.failure) == (1, True, None)
+    source.let_go.set()
+
+
+def test_what_does_not_answer_is_reported_and_still_awaited():
+    """After the limit a page reports that AWS does not answer, and still shows the value when it arrives."""
+    source, clock = Source(), Clock()
+    source.let_go.clear()
+    latest = Latest(source, 15, "the jobs", patience=0, limit=25, clock=clock)
+    with pytest.raises(PendingError):
+        latest.read()
+    clock.now += 25
+    with pytest.raises(TimedOutError, match="not sent the jobs within 25 s"):
+        latest.read()
+    source.let_go.set()
+    assert eventually(latest).value == 1
+
+
+def test_a_failure_is_tried_again_soon():
+    """However old a value may become, after a failure the next try is four seconds away."""
+    source, clock = Source(), Clock()
+    latest = Latest(source, 3600, clock=clock)
+    source.failing = True
+    with pytest.raises(ThrottledError):
+        latest.read()
+    source.failing = False
+    clock.now += RETRY
+    assert latest.read().value == 2
+
+
+def test_what_was_read_before_a_change_does_not_count():
+    """A read that was in progress when everything expired may have seen the state from before: it is read again."""
+    source = Source()
+    source.let_go.clear()
+    latest = Latest(source, 1000, patience=0)
+    with pytest.raises(PendingError):
+        latest.read()
+    latest.expire()
+    with pytest.raises(PendingError):
+        latest.read()
+    source.let_go.set()
+    assert eventually(latest).value == 2
+
+
+def test_a_page_waits_once_for_all_its_values():
+    """Ten slow values together take no more of a page's time than its patience."""
+    source = Source()
+    source.let_go.clear()
+    shelf = Shelf(patience=0.2)
+    began = time.monotonic()
+    with watching() as watch:
+        for number in range(10):
+            with pytest.raises(PendingError):
+                shelf.read(number, source, 15)
+    assert time.monotonic() - began < 1.0
+    assert len(watch.unsettled) == 10
+    source.let_go.set()
+
+
+def test_a_watch_tells_when_another_look_pays():
+    """What was pending has changed once it has arrived, and not before."""
+    source = Source()
+    source.let_go.clear()
+    shelf = Shelf(patience=0)
+    with watching() as watch, pytest.raises(PendingError):
+        shelf.read("a", source, 15)
+    assert watch.pending
+    assert not watch.changed()
+    source.let_go.set()
+    deadline = time.monotonic() + 20
+    while not watch.changed():
+        assert time.monotonic() < deadline
+    with watching() as settled:
+        assert shelf.read("a", source, 15).value == 1
+    assert not settled.unsettled
+
+
+def eventually(latest: Latest[int]) -> Reading[int]:
+    """The value once it has arrived."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return latest.read()
+        except (PendingError, TimedOutError):
+            assert time.monotonic() < deadline

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import Connection, clients, connect
@@ -20,7 +19,7 @@ from core.errors import AwsError
 from core.plans import Plan
 from pages.parts import upstream
 from sandbox.server import Sandbox
-from tests.support.dashboard import IMAGE, button, connection_of, open_page, plain_texts, texts
+from tests.support.dashboard import IMAGE, button, connection_of, fresh_caches, open_page, plain_texts, texts
 
 ROLE = "arn:aws:iam::123456789012:role/Server"
 
@@ -44,7 +43,7 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
         )
         body(errand)
 
-    st.cache_resource.clear()
+    fresh_caches()
     return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
+from tests.support.dashboard import fresh_caches
 
 
 def drop(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
@@ -173,7 +173,7 @@ def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
     """Where the endpoints cannot be listed, what was dropped stays, and is segmented once they can."""
     app = open_page(endpoint=coast)
     faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
-    st.cache_data.clear()
+    fresh_caches()
     drop(app, ("bay.jpg", jpeg()))
     assert "not allowed" in app.error[0].value
     faults.clear()

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.aws.training import describe_job
@@ -22,6 +21,7 @@ from tests.support.dashboard import (
     button,
     connection_of,
     ended,
+    fresh_caches,
     open_page,
     plain_texts,
     start_job,
@@ -196,7 +196,7 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
         )
         body(errand)
 
-    st.cache_resource.clear()
+    fresh_caches()
     return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
 
 

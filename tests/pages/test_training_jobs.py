@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from bench.support.jobs_server import JobsServer, many, record
 from pages.parts import cached
+from tests.support.dashboard import fresh_caches
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
@@ -37,8 +37,7 @@ def open_jobs(server: JobsServer, monkeypatch: pytest.MonkeyPatch) -> OpenJobs:
 
     for name, value in server.environ().items():
         monkeypatch.setenv(name, value)
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    fresh_caches()
     return start
 
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.aws.connection import Connection
 from core.channels import data_channels
 from core.training import TrainingSpec, to_request
-from pages.parts import upstream
+from pages.parts import cached, upstream
 from sandbox.server import Sandbox
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
@@ -51,8 +51,7 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
 
     Both caches are emptied: what another test made Streamlit remember must not be seen.
     """
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    fresh_caches()
     if mode == "sandbox":
         upstream.register(lambda: connection_of(sandbox))
         upstream.revive()
@@ -60,6 +59,13 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
     for key, value in query.items():
         app.query_params[key] = value
     return (app if page == "overview" else app.switch_page(f"../{page}.py")).run()
+
+
+def fresh_caches(patience: float = 30) -> None:
+    """Forget what another test read. patience: seconds that a page waits for a value before it is pending."""
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    cached.shelf().patience = patience
 
 
 def texts(app: AppTest) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import TypeVar
+
 from core.artifact import Artifact
 from core.aws.artifacts import look_into
 from core.aws.class_names import FoundClasses, find_classes
@@ -10,41 +13,45 @@ from core.aws.models import model_with_job, newest_models
 from core.endpoint_detail import Model
 from pages.parts import cached
 
+T = TypeVar("T")
+
 ARTIFACT_SECONDS = 600
 """Looking into one reads all of it."""
 
 SECONDS = 60
 
+ARTIFACT_LIMIT = 600.0
+"""Seconds that reading an artifact of some hundred megabytes may take."""
+
 
 def artifact(connection: Connection, uri: str) -> Artifact:
-    """What is inside a `model.tar.gz` in S3. Raises InputError, ArtifactError, AwsError."""
-    return (
-        cached.shelf()
-        .read(("artifact", connection, uri), lambda: look_into(clients(connection), uri), ARTIFACT_SECONDS)
-        .value
+    """Return what is inside a `model.tar.gz` in S3. Raises InputError, ArtifactError, AwsError, PendingError."""
+    reading = cached.shelf().read(
+        ("artifact", connection, uri),
+        lambda: look_into(clients(connection), uri),
+        ARTIFACT_SECONDS,
+        f"the content of {uri}",
+        limit=ARTIFACT_LIMIT,
     )
+    return reading.value
 
 
 def class_names(connection: Connection, places: tuple[str, ...]) -> FoundClasses:
-    """The class names in the first of these places that has them. Raises AwsError."""
-    return (
-        cached.shelf()
-        .read(("classes", connection, places), lambda: find_classes(clients(connection), places), SECONDS)
-        .value
-    )
+    """Return the class names in the first of these places that has them. Raises AwsError, PendingError."""
+    key = ("classes", connection, places)
+    return _read(key, lambda: find_classes(clients(connection), places), "the class names")
 
 
 def models(connection: Connection) -> tuple[str, ...]:
-    """The names of the newest models. Raises AwsError."""
-    return (
-        cached.shelf().read(("models", connection), lambda: newest_models(clients(connection)), SECONDS).value
-    )
+    """Return the names of the newest models. Raises AwsError, PendingError."""
+    return _read(("models", connection), lambda: newest_models(clients(connection)), "the models")
 
 
 def model(connection: Connection, name: str) -> Model:
-    """One model. Raises NotFoundError, AwsError."""
-    return (
-        cached.shelf()
-        .read(("model", connection, name), lambda: model_with_job(clients(connection), name), SECONDS)
-        .value
-    )
+    """Return one model. Raises NotFoundError, AwsError, PendingError."""
+    key = ("model", connection, name)
+    return _read(key, lambda: model_with_job(clients(connection), name), f"the model {name}")
+
+
+def _read(key: Hashable, load: Callable[[], T], what: str) -> T:
+    return cached.shelf().read(key, load, SECONDS, what).value

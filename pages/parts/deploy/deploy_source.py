@@ -105,7 +105,10 @@ def _job(connection: Connection) -> Source | None:
 def _named_job(connection: Connection, name: str) -> TrainingJob:
     """One that the list does not hold, with its tags as far as they can be read."""
     job = live.job(connection, name).value
-    return replace(job, tags=live.tags(connection, job).value)
+    tags = live.tags(connection, job)
+    if tags.waiting is not None:
+        raise tags.waiting
+    return replace(job, tags=tags.value)
 
 
 def _artifact(_connection: Connection) -> Source | None:

@@ -12,6 +12,7 @@ from core.aws.endpoint_detail import users, with_belongings
 from core.endpoint_plans import plan_delete
 from pages.parts import cached, plan_dialog
 from pages.parts.endpoints import fleet
+from pages.parts.latest import PendingError
 
 AT_ONCE = 8
 """Endpoints that are looked at at the same time; each takes some four calls."""
@@ -25,8 +26,10 @@ def delete(connection: Connection, names: Sequence[str], after: Callable[[], Non
     with st.spinner("Looking at what belongs to it ..."), ThreadPoolExecutor(AT_ONCE) as pool:
         aws = clients(connection)
         details = list(pool.map(lambda name: with_belongings(aws, name), names))
-        known = cached.configs(connection).known(
-            one.config for one in fleet.everything(connection).endpoints if one.config
-        )
+        try:
+            listed = fleet.everything(connection).endpoints
+        except PendingError:
+            listed = ()  # then no configuration counts as known, and `users` reads them all
+        known = cached.configs(connection).known(one.config for one in listed if one.config)
         found = users(aws, details, {name: config for name, config in known.items() if config is not None})
     plan_dialog.ask(plan_delete(details, found), connection, after)

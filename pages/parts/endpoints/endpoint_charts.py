@@ -49,6 +49,8 @@ def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None
     )
     found = endpoint_live.series(connection, endpoint, window)
     job_details.why_not(found, seen)
+    if found.waiting is not None:
+        return
     if not found.value:
         st.caption(f"CloudWatch has no figures of the last {window}." if found.failure is None else "")
         return

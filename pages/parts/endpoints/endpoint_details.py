@@ -11,6 +11,7 @@ from core.endpoint_detail import EndpointDetail
 from core.escaping import json_text, terminal
 from pages.parts import elements, messages, state
 from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage
+from pages.parts.endpoints.endpoint_live import Look
 from pages.parts.jobs import job_details, job_log
 from pages.parts.latest import Reading
 
@@ -22,11 +23,13 @@ TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
     "Configuration",
     "Lineage",
 )
+WHOLE = (TRY, SCALE, CONFIG, LINEAGE)
+"""Tabs that show the configuration or what describes the endpoint."""
 
 
-def show(connection: Connection, seen: Reading[EndpointDetail]) -> None:
-    """All tabs; only the open one is drawn."""
-    detail = seen.value
+def show(connection: Connection, found: Look) -> None:
+    """Draw all tabs; only the open one is drawn. Those that need what is absent say why it is."""
+    seen, detail = found.seen, found.seen.value
     parts: dict[str, Callable[[], None]] = {
         TRAFFIC: lambda: endpoint_charts.show(connection, detail.endpoint, seen),
         TRY: lambda: endpoint_try.show(connection, detail),
@@ -39,6 +42,8 @@ def show(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
         if tab.open:
             with tab, messages.error_door(name):
+                if found.absent is not None and name in WHOLE:
+                    raise found.absent
                 draw()
 
 
@@ -47,7 +52,7 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     name = seen.value.name
     streams = endpoint_live.streams(connection, name)
     job_details.why_not(streams, seen)
-    if streams.failure is not None and not streams.value:
+    if (streams.failure is not None or streams.waiting is not None) and not streams.value:
         return
     stream = streams.value[0] if streams.value else ""
     if len(streams.value) > 1:
@@ -57,7 +62,7 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
         )
     log = endpoint_live.log(connection, name, stream)
     job_details.why_not(log, seen)
-    if log.value.has_log or log.failure is None:
+    if log.value.has_log or (log.failure is None and log.waiting is None):
         job_log.show(name, log.value, "No line has come: the log begins when its container does.")
 
 

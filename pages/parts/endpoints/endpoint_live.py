@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import endpoint_detail
+from core.aws.endpoint_detail import belongings, with_description
 from core.aws.endpoints import describe_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
@@ -15,12 +15,15 @@ from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_diagnosis import diagnose_endpoint
 from core.endpoints import Endpoint, with_config
-from core.errors import NotFoundError
+from core.errors import CoreError, NotFoundError
 from pages.parts import cached, live, times
-from pages.parts.latest import Reading
+from pages.parts.latest import PendingError, Reading
 
 SECONDS = 4
 """How old an endpoint's facts may be."""
+
+CHANGING_SECONDS, DESCRIPTION_SECONDS = 3600, 30
+"""How old its configuration may be while AWS changes the endpoint to it; and tags, lineage and class names."""
 
 SERIES_SECONDS = 30
 """CloudWatch has a point a minute."""
@@ -28,38 +31,89 @@ SERIES_SECONDS = 30
 LOG_SECONDS, STREAMS_SECONDS = 4, 15
 
 
-class DetailReader:
-    """Reads all of an endpoint; while AWS is at work on it, only how far that is: nothing else of it changes then."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at an endpoint.
 
-    def __init__(self, connection: Connection, name: str) -> None:
-        self._connection, self._name = connection, name
-        self._last: EndpointDetail | None = None
+    seen:   the endpoint as it is now, with as much of what belongs to it as has arrived.
+    absent: why the rest has not: it is pending, or its read failed; None where all is there.
+    """
 
-    def read(self) -> EndpointDetail:
-        """What is known of it now. Raises NotFoundError, AwsError."""
-        self._last = self._progress(self._last) or endpoint_detail(clients(self._connection), self._name)
-        return self._last
+    seen: Reading[EndpointDetail]
+    absent: CoreError | PendingError | None = None
 
-    def _progress(self, last: EndpointDetail | None) -> EndpointDetail | None:
-        """The last look with the endpoint as it is now; None where all is to be read."""
-        if last is None or not last.endpoint.changing:
-            return None
-        found = describe_endpoint(clients(self._connection), self._name)
-        if not found.changing or found.config != last.endpoint.config:
-            return None
-        return replace(last, endpoint=replace(with_config(found, last.config), tags=last.endpoint.tags))
+
+def look(connection: Connection, name: str) -> Look:
+    """Return the endpoint with what has arrived of all that belongs to it.
+
+    Raises NotFoundError, also for one that is gone since; AwsError, PendingError where nothing of it is known.
+    """
+    seen = cached.shelf().read(
+        ("endpoint", connection, name),
+        lambda: describe_endpoint(clients(connection), name),
+        SECONDS,
+        f"the endpoint {name}",
+    )
+    if isinstance(seen.failure, NotFoundError):
+        raise seen.failure
+    detail, failure = EndpointDetail(endpoint=seen.value, scaling_known=False), seen.failure
+    absent: CoreError | PendingError | None = None
+    try:
+        parts = _belongings(connection, seen.value)
+        detail, failure = _with_parts(detail, parts.value), failure or parts.failure
+        described = _description(connection, parts.value)
+        detail, failure = _with_description(detail, described.value), failure or described.failure
+    except (CoreError, PendingError) as error:
+        absent = error
+    return Look(Reading(detail, seen.at, failure, seen.pending), absent)
 
 
 def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
-    """The endpoint with all that belongs to it. Raises NotFoundError, also for one that is gone since; AwsError."""
-    reader = DetailReader(connection, name)
-    seen = cached.shelf().read(("endpoint", connection, name), reader.read, SECONDS)
-    if isinstance(seen.failure, NotFoundError):
-        raise seen.failure
-    return seen
+    """Return the endpoint with all that belongs to it. Raises as `look`, and where any of that is missing."""
+    found = look(connection, name)
+    if found.absent is not None:
+        raise found.absent
+    return found.seen
 
 
-def series(connection: Connection, endpoint: Endpoint, window: Window) -> Reading[tuple[MetricSeries, ...]]:
+def _belongings(connection: Connection, endpoint: Endpoint) -> Reading[EndpointDetail]:
+    """Read configuration, models and autoscaling. While AWS is at work on the endpoint, none of these changes."""
+    return cached.shelf().read(
+        ("belongings", connection, endpoint.name, endpoint.config, endpoint.changing),
+        lambda: belongings(clients(connection), endpoint),
+        CHANGING_SECONDS if endpoint.changing else SECONDS,
+        f"the configuration of {endpoint.name}",
+    )
+
+
+def _description(connection: Connection, parts: EndpointDetail) -> Reading[EndpointDetail]:
+    """Read what only describes it: tags, lineage, class names."""
+    models = tuple((model.name, model.model_uri) for model in parts.models)
+    return cached.shelf().read(
+        ("description", connection, parts.name, parts.endpoint.config, models),
+        lambda: with_description(clients(connection), replace(parts, notes=())),
+        CHANGING_SECONDS if parts.endpoint.changing else DESCRIPTION_SECONDS,
+        f"lineage and class names of {parts.name}",
+    )
+
+
+def _with_parts(detail: EndpointDetail, parts: EndpointDetail) -> EndpointDetail:
+    return replace(parts, endpoint=with_config(detail.endpoint, parts.config))
+
+
+def _with_description(detail: EndpointDetail, described: EndpointDetail) -> EndpointDetail:
+    """Return it with what was read earlier about it: the endpoint's own state is newer."""
+    return replace(
+        described,
+        endpoint=replace(detail.endpoint, tags=described.endpoint.tags),
+        config=detail.config,
+        scaling=detail.scaling,
+        scaling_known=detail.scaling_known,
+        notes=(*detail.notes, *described.notes),
+    )
+
+
+def series(connection: Connection, endpoint: Endpoint, window: Window) -> live.Part[tuple[MetricSeries, ...]]:
     """Its curves over a window."""
     names = tuple(variant.name for variant in endpoint.variants)
     return live.optional(
@@ -67,27 +121,35 @@ def series(connection: Connection, endpoint: Endpoint, window: Window) -> Readin
         lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, times.now()),
         SERIES_SECONDS,
         (),
+        f"the metrics of {endpoint.name}",
     )
 
 
-def streams(connection: Connection, name: str) -> Reading[tuple[str, ...]]:
+def streams(connection: Connection, name: str) -> live.Part[tuple[str, ...]]:
     """Its log streams, one for each machine, the one written to last first."""
     return live.optional(
         ("endpoint streams", connection, name),
         lambda: endpoint_streams(clients(connection), name),
         STREAMS_SECONDS,
         (),
+        f"the log streams of {name}",
     )
 
 
-def log(connection: Connection, name: str, stream: str) -> Reading[live.JobLog]:
+def log(connection: Connection, name: str, stream: str) -> live.Part[live.JobLog]:
     """One of its logs."""
     reader = live.LogReader(
         lambda token: endpoint_tail(
             clients(connection), name, stream=stream, token=token, limit=live.LOG_LINES
         )
     )
-    return live.optional(("endpoint log", connection, name, stream), reader.read, LOG_SECONDS, live.JobLog())
+    return live.optional(
+        ("endpoint log", connection, name, stream),
+        reader.read,
+        LOG_SECONDS,
+        live.JobLog(),
+        f"the log of {name}",
+    )
 
 
 def diagnosis(connection: Connection, endpoint: Endpoint) -> Diagnosis | None:

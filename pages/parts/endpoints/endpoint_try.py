@@ -14,6 +14,7 @@ from core.errors import CoreError
 from core.image import FIT
 from pages.parts import cached, messages, progress, serving, state
 from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.latest import PendingError
 from pages.parts.segment import results
 from pages.parts.segment.work import Picture, Request
 
@@ -38,16 +39,15 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         else "This picture from above comes with Segdeck: it shows that the endpoint answers, and how fast. A model "
         "of other things finds none of its own in it."
     )
-    tiles = [_tile(connection, picture) for picture in pictures]
     chosen = state.tried(endpoint.name)
     gallery(
-        tiles,
+        [tile for _, tile in pictures],
         key=f"try-{endpoint.name}",
         label="Pictures to try",
         on_pick=partial(state.try_picture, endpoint.name),
         selected=chosen,
     )
-    picture = next((one for one in pictures if one.id == chosen), None)
+    picture = next((one for one, _ in pictures if one.id == chosen), None)
     if picture is not None:
         _call(connection, detail, picture)
 
@@ -63,21 +63,24 @@ def _call(connection: Connection, detail: EndpointDetail, picture: Picture) -> N
     results.picture(work)
 
 
-def _shipped(connection: Connection, detail: EndpointDetail) -> list[Picture]:
-    """The endpoint's own examples; where it has none, or they cannot be read, the one of ours."""
+def _shipped(connection: Connection, detail: EndpointDetail) -> list[tuple[Picture, Tile]]:
+    """Return the endpoint's own examples; where it has none, or they cannot be read, the one of ours."""
     try:
         found = cached.examples(connection, detail.examples_uri) if detail.examples_uri else ()
+    except PendingError as pending:
+        messages.waiting_line(pending)
+        found = ()
     except CoreError as error:
         st.caption(f":material/info: {messages.line(error)}")
         found = ()
     if not found:
-        return [Picture(OWN_ID, OWN.name, OWN.read_bytes)]
-    return [Picture(one.uri, one.title, partial(cached.example, connection, one.uri)) for one in found]
-
-
-def _tile(connection: Connection, picture: Picture) -> Tile:
-    if picture.id == OWN_ID:
-        return Tile(
-            picture.id, "A village among lakes", "480 × 360", cached.thumbnail(OWN.read_bytes(), OWN.name)
+        thumbnail = cached.thumbnail(OWN.read_bytes(), OWN.name)
+        tile = Tile(OWN_ID, "A village among lakes", "480 × 360", thumbnail)
+        return [(Picture(OWN_ID, OWN.name, OWN.read_bytes), tile)]
+    return [
+        (
+            Picture(one.uri, one.title, partial(cached.example, connection, one.uri)),
+            Tile(one.uri, one.title, "", thumbnail),
         )
-    return Tile(picture.id, picture.name, "", cached.example_thumbnail(connection, picture.id))
+        for one, thumbnail in found
+    ]

@@ -6,24 +6,20 @@ the traffic of all, and one more for each hundred that were called in the last d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
 
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
 from core.endpoints import Endpoint, Fleet, with_config
-from core.errors import CoreError
 from core.health import Health, health
 from core.hosting_cost import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.traffic import Service, Traffic
-from pages.parts import cached, messages, times
+from pages.parts import cached, live, messages, times
 from pages.parts.latest import Reading
-
-T = TypeVar("T")
 
 SECONDS = 10
 """How old the list may be."""
@@ -91,7 +87,8 @@ def look(connection: Connection) -> Reading[Look]:
     answers = _service(connection, endpoints, calls.value)
     rows = _rows(connection, endpoints, calls.value, answers.value, read.at)
     failures = dict.fromkeys(messages.line(one.failure) for one in (calls, answers) if one.failure)
-    notes = (*map(messages.plain, read.value.notes), *failures, *_unpriced(lost))
+    waiting = [f"Waiting for {one.waiting.what}." for one in (calls, answers) if one.waiting]
+    notes = (*map(messages.plain, read.value.notes), *waiting, *failures, *_unpriced(lost))
     return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
 
 
@@ -113,7 +110,9 @@ def total(rows: Sequence[Row]) -> FleetCost:
 
 
 def _list(connection: Connection) -> Reading[Fleet]:
-    return cached.shelf().read(("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS)
+    return cached.shelf().read(
+        ("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS, "the endpoints"
+    )
 
 
 def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int, int]:
@@ -131,26 +130,32 @@ def _unpriced(lost: int) -> tuple[str, ...]:
     return (f"Instances and price of {many} are not known: {why}.",) if lost else ()
 
 
-def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> Reading[dict[str, Traffic]]:
-    return _read(
+def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> live.Part[dict[str, Traffic]]:
+    return live.optional(
         ("traffic", connection, _key(endpoints)),
         lambda: cloudwatch.traffic(clients(connection), endpoints, times.now()),
         TRAFFIC_SECONDS,
+        {},
+        "the traffic by CloudWatch",
     )
 
 
 def _service(
     connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
-) -> Reading[dict[str, Service]]:
+) -> live.Part[dict[str, Service]]:
     """Only those that were called are asked about."""
     called = [one for one in endpoints if one.name in calls and calls[one.name].day]
-    found: Reading[dict[str, Service]] = _read(
-        ("service", connection, _key(called)),
-        lambda: cloudwatch.service(clients(connection), called, times.now()) if called else {},
-        SERVICE_SECONDS,
-    )
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
-    return Reading({**uncalled, **found.value}, found.at, found.failure)
+    if not called:
+        return live.Part(uncalled, times.now())
+    found = live.optional(
+        ("service", connection, _key(called)),
+        lambda: cloudwatch.service(clients(connection), called, times.now()),
+        SERVICE_SECONDS,
+        dict[str, Service](),
+        "latency and errors by CloudWatch",
+    )
+    return replace(found, value={**uncalled, **found.value})
 
 
 def _rows(
@@ -173,14 +178,6 @@ def _order(row: Row) -> tuple[int, bool, Decimal, str]:
     """What needs a hand first; then the dearest, those of unknown price last."""
     price = row.cost.price.per_hour
     return row.health.rank, price is None, -(price.usd if price else Decimal(0)), row.endpoint.name
-
-
-def _read(key: Hashable, load: Callable[[], dict[str, T]], seconds: float) -> Reading[dict[str, T]]:
-    """The list stands without CloudWatch, too."""
-    try:
-        return cached.shelf().read(key, load, seconds)
-    except CoreError as error:
-        return Reading({}, times.now(), error)
 
 
 def _key(endpoints: Sequence[Endpoint]) -> Hashable:

@@ -21,6 +21,7 @@ from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
 from core.first_job import SANDBOX_DATA
 from core.settings import Settings
 from pages.parts import cached, links, messages, state
+from pages.parts.latest import PendingError
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -87,6 +88,9 @@ def choose(connection: Connection, serving: Serving, settings: Settings) -> Load
 def _job(connection: Connection, serving: Serving) -> Load | None:
     try:
         job = cached.job_behind(connection, serving)
+    except PendingError as pending:
+        messages.waiting_line(pending)
+        return None
     except CoreError as error:
         st.warning(
             f"The training job behind this endpoint stays unknown. {messages.line(error)}",

@@ -12,6 +12,7 @@ from core.curves import LOSS, MIOU, MetricSeries, named
 from core.errors import CoreError
 from core.training import TrainingJob
 from pages.parts import cached, charts, elements, live, messages, state, tables
+from pages.parts.latest import PendingError
 
 MOST = 6
 """More curves than these nobody can tell apart."""
@@ -48,6 +49,8 @@ def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[Trainin
     for name in names:
         try:
             found.append(by_name.get(name) or live.job(connection, name).value)
+        except PendingError as pending:
+            messages.waiting_line(pending)
         except CoreError as error:
             st.caption(f":material/error: {messages.line(error)}")
     return found
@@ -56,6 +59,9 @@ def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[Trainin
 def _curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Mapping[str, Sequence[MetricSeries]]:
     try:
         reading = cached.curves(connection, jobs)
+    except PendingError as pending:
+        messages.waiting(pending)
+        return {}
     except CoreError as error:
         st.warning(messages.card(error), icon=":material/show_chart:")
         return {}

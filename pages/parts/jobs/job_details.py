@@ -26,19 +26,21 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
         st.caption(f":material/sync: Looks again every {every} s · data from {times.moment(seen.at)}")
 
 
-def why_not(part: Reading[Any], seen: Reading[Any]) -> None:
-    """Why a part of the page is not there or not new, unless the head says so of all."""
-    if part.failure is not None and seen.failure is None:
+def why_not(part: live.Part[Any], seen: Reading[Any]) -> None:
+    """Draw why a part of the page is not there or not new, unless the head says so of all."""
+    if part.waiting is not None:
+        messages.waiting(part.waiting)
+    elif part.failure is not None and seen.failure is None:
         st.warning(messages.line(part.failure), icon=":material/history:")
 
 
-def show(connection: Connection, seen: Reading[TrainingJob], log: Reading[live.JobLog]) -> None:
+def show(connection: Connection, seen: Reading[TrainingJob], log: live.Part[live.JobLog]) -> None:
     """All tabs. What is dear is asked for when its tab is open."""
     job = seen.value
     tabs = st.tabs(TABS, key=state.JOB_TAB, on_change="rerun", bind="query-params")
     with tabs[0]:
         why_not(log, seen)
-        if log.value.has_log or log.failure is None:
+        if log.value.has_log or (log.failure is None and log.waiting is None):
             job_log.show(job.name, log.value, _no_log(job))
     with tabs[1]:
         job_tables.hyperparameters(job)
@@ -48,7 +50,8 @@ def show(connection: Connection, seen: Reading[TrainingJob], log: Reading[live.J
         if tabs[3].open:
             machine = live.machine(connection, job)
             why_not(machine, seen)
-            job_charts.machine(machine.value, running=job.running)
+            if machine.waiting is None:
+                job_charts.machine(machine.value, running=job.running)
 
 
 def _no_log(job: TrainingJob) -> str:

@@ -15,6 +15,7 @@ from core.errors import CoreError
 from core.job_filter import PAGE
 from core.training import TrainingJob
 from pages.parts import cached, elements, links, messages, state, tables, times
+from pages.parts.latest import PendingError
 
 ROW, HEADER, ROWS = 37, 39, 12
 """Heights in pixels, and how many rows are seen before the table scrolls."""
@@ -66,6 +67,9 @@ def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, Met
     """The table stands without its curves, too."""
     try:
         curves = cached.sparklines(connection, jobs)
+    except PendingError as pending:
+        messages.waiting_line(pending)
+        return {}
     except CoreError as error:
         st.caption(f":material/show_chart: {messages.line(error)}")
         return {}

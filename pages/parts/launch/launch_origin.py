@@ -54,5 +54,7 @@ def _job(connection: Connection, name: str) -> tuple[TrainingJob, str]:
     """A job with its tags; where they cannot be read, a sentence on that."""
     job = live.job(connection, name).value
     tags = live.tags(connection, job)
+    if tags.waiting is not None:  # the form is filled once, and the tags go into what is launched
+        raise tags.waiting
     lost = f" Its tags are left out. {messages.line(tags.failure)}" if tags.failure else ""
     return replace(job, tags=tags.value), lost

@@ -21,7 +21,7 @@ from core.training import TrainingJob
 from pages.parts import cached, times
 from pages.parts.endpoints import fleet
 from pages.parts.endpoints.fleet import Look, Row
-from pages.parts.latest import Reading
+from pages.parts.latest import PendingError, Reading
 
 T = TypeVar("T")
 
@@ -32,13 +32,15 @@ DAY = timedelta(days=1)
 class Now:
     """Jobs and endpoints at one moment. Each is None where it never came; `failures` says why, or why it is old.
 
-    at: when the older of the two was read; aware, UTC.
+    at:      when the older of the two was read; aware, UTC.
+    waiting: those of the two that have not arrived yet.
     """
 
     at: datetime
     jobs: JobList | None
     look: Look | None
     failures: tuple[CoreError, ...]
+    waiting: tuple[PendingError, ...] = ()
 
     @property
     def running(self) -> tuple[TrainingJob, ...]:
@@ -98,7 +100,7 @@ class Now:
     @property
     def moving(self) -> bool:
         """Whether another look soon would see something new."""
-        return bool(self.running or self.failures or (self.look and self.look.moving))
+        return bool(self.running or (self.look and self.look.moving))
 
     @property
     def empty(self) -> bool:
@@ -111,12 +113,15 @@ def read(connection: Connection) -> Now:
     jobs, no_jobs = _either(lambda: cached.jobs(connection, JobFilter()))
     look, no_look = _either(lambda: fleet.look(connection))
     found = [reading for reading in (jobs, look) if reading]
-    failures = [no_jobs, no_look, *(reading.failure for reading in found)]
+    absent = [error for error in (no_jobs, no_look) if error is not None]
+    failures = [error for error in absent if isinstance(error, CoreError)]
+    failures += [reading.failure for reading in found if reading.failure is not None]
     return Now(
         at=min((reading.at for reading in found), default=times.now()),
         jobs=jobs.value if jobs else None,
         look=look.value if look else None,
-        failures=tuple({str(one): one for one in failures if one}.values()),
+        failures=tuple({str(one): one for one in failures}.values()),
+        waiting=tuple(error for error in absent if isinstance(error, PendingError)),
     )
 
 
@@ -128,8 +133,8 @@ def an_hour(now: Now, prices: PriceTable) -> tuple[Money, int]:
     return sum((cost for cost in costs if cost), endpoints), unknown + costs.count(None)
 
 
-def _either(load: Callable[[], Reading[T]]) -> tuple[Reading[T] | None, CoreError | None]:
+def _either(load: Callable[[], Reading[T]]) -> tuple[Reading[T] | None, CoreError | PendingError | None]:
     try:
         return load(), None
-    except CoreError as error:
+    except (CoreError, PendingError) as error:
         return None, error

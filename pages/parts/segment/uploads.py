@@ -15,6 +15,7 @@ from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.latest import PendingError
 from pages.parts.segment.work import Picture, digest
 
 if TYPE_CHECKING:
@@ -77,15 +78,18 @@ def from_examples(connection: Connection, serving: Serving) -> list[Picture]:
         return []
     try:
         shipped = cached.examples(connection, serving.examples_uri)
-        tiles = [_tile(connection, example) for example in shipped]
+    except PendingError as pending:
+        messages.waiting_line(pending)
+        return []
     except CoreError as error:
         st.warning(f"The examples cannot be shown. {messages.line(error)}", icon=":material/warning:")
         return []
     with _place_for_examples():
+        tiles = [Tile(example.uri, example.title, example.note, thumbnail) for example, thumbnail in shipped]
         gallery(tiles, key=f"examples-{serving.name}", label="Examples", on_pick=state.add_example)
         if state.examples():
             st.button("Take the examples away", icon=":material/close:", on_click=state.clear_examples)
-    names = {example.uri: example.uri.rpartition("/")[2] for example in shipped}
+    names = {example.uri: example.uri.rpartition("/")[2] for example, _ in shipped}
     return [
         Picture(uri, names[uri], partial(cached.example, connection, uri))
         for uri in state.examples()
@@ -100,10 +104,6 @@ def _place_for_examples() -> DeltaGenerator:
     box = st.container(border=True)
     box.markdown("**Nothing at hand?** One click on an example shows what the model does.")
     return box
-
-
-def _tile(connection: Connection, example: cached.Example) -> Tile:
-    return Tile(example.uri, example.title, example.note, cached.example_thumbnail(connection, example.uri))
 
 
 def _picture(file: UploadedFile) -> Picture:

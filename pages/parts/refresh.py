@@ -1,0 +1,67 @@
+"""What keeps a page current: parts that are drawn again while something moves, is pending, or failed.
+
+A page never waits long for AWS (see `pages.parts.latest`). So whatever it shows as pending or failed is looked at
+again by the browser's timer, until it has arrived, whichever of the page's reads that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import streamlit as st
+
+from pages.parts import latest, messages, state
+from pages.parts.latest import Watch
+
+PENDING_TICK, FAILING_TICK = 1.0, 4.0
+"""Seconds between two looks at what is pending, and at what failed."""
+
+
+def page(run: Callable[[], None]) -> None:
+    """Run a page. While any of its reads is pending or failed, run it again as soon as that changes."""
+    with latest.watching() as watch, messages.error_door():
+        run()
+    if (every := _interval(watch)) is not None:
+        st.fragment(_rerun_on_change, run_every=every)(watch)
+
+
+def live(name: str, draw: Callable[[], float | None], every: Callable[[], float | None]) -> None:
+    """Draw a part of the page that is drawn again by itself, without the rest of the page.
+
+    name:  tells the parts of all pages apart.
+    draw:  draws it, and returns the seconds to the next look; None where nothing will change by itself.
+    every: returns the same before it is drawn. What it raises is met again and shown by `draw`,
+           which must read all that `every` reads.
+    """
+    base: float | None = None
+    with latest.watching() as watch, suppress(Exception):  # the drawing meets it again, and shows it
+        base = every()
+    ticking = _soonest(base, _interval(watch), state.refresh_interval(name))
+    st.fragment(_look, run_every=ticking)(name, draw, base, ticking)
+
+
+def _look(name: str, draw: Callable[[], float | None], base: float | None, ticking: float | None) -> None:
+    """Draw once. Another interval than the running one takes effect with the next run of the page."""
+    wished = base
+    with latest.watching() as watch, messages.error_door():
+        wished = draw()
+    extra = _interval(watch)
+    state.set_refresh_interval(name, extra)
+    if _soonest(wished, extra) != ticking:
+        st.rerun()
+
+
+def _rerun_on_change(watch: Watch) -> None:
+    if watch.changed():
+        st.rerun()
+
+
+def _interval(watch: Watch) -> float | None:
+    if watch.pending:
+        return PENDING_TICK
+    return FAILING_TICK if watch.unsettled else None
+
+
+def _soonest(*intervals: float | None) -> float | None:
+    return min((seconds for seconds in intervals if seconds is not None), default=None)
