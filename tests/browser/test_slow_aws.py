@@ -1,0 +1,75 @@
+"""Pages whose AWS takes half a minute for each answer: what they wait for is shown, and arrives in place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.fault_server import FaultServer
+
+ROOT = Path(__file__).parents[2]
+LONG = 60_000
+
+PAGES = {
+    "": ("Overview", "Nothing is here yet"),
+    "training_jobs": ("Training jobs", "No training job yet"),
+    "endpoint?endpoint=coast-1": ("coast-1", "it does not exist"),
+}
+"""Address -> the title, and what is shown once AWS has answered."""
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def slow_aws() -> Iterator[FaultServer]:
+    """An AWS that answers once it is told to."""
+    server = FaultServer("slow")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def dashboard(streamlit_server: Callable[..., str], slow_aws: FaultServer) -> str:
+    """A dashboard in mode aws, whose every call waits."""
+    environ = {
+        "SEGDECK_MODE": "aws",
+        "SEGDECK_AWS_TIMEOUT": "60",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_ENDPOINT_URL": slow_aws.url,
+    }
+    return streamlit_server(ROOT / "app.py", environ)
+
+
+def test_a_slow_aws_is_awaited_in_place(dashboard: str, slow_aws: FaultServer, page: Page):
+    """Sidebar, title and what is awaited are there while AWS is silent; its answer then replaces the waiting state.
+
+    The page is neither loaded again nor moved by that.
+    """
+    page.set_viewport_size({"width": 1440, "height": 900})
+    tabs = {}
+    for address, (title, _) in PAGES.items():
+        tab = tabs[address] = page.context.new_page()
+        tab.goto(f"{dashboard}/{address}")
+        expect(tab.get_by_role("heading", name=title)).to_be_visible(timeout=LONG)
+        expect(tab.get_by_text("Waiting for").first).to_be_visible(timeout=LONG)
+        expect(tab.get_by_test_id("stSidebar")).to_contain_text("account pending")
+        tab.evaluate("window.neverReloaded = true")
+    boxes = {address: heading(tab, address) for address, tab in tabs.items()}
+    slow_aws.end()
+    for address, (_, answer) in PAGES.items():
+        tab = tabs[address]
+        expect(tab.get_by_text(answer).first).to_be_visible(timeout=LONG)
+        expect(tab.get_by_text("Waiting for")).to_have_count(0, timeout=LONG)
+        expect(tab.get_by_test_id("stSidebar")).to_contain_text("account 123456789012", timeout=LONG)
+        assert heading(tab, address) == boxes[address]
+        assert tab.evaluate("window.neverReloaded")
+
+
+def heading(tab: Page, address: str) -> object:
+    """Where the page's title is."""
+    return tab.get_by_role("heading", name=PAGES[address][0]).bounding_box()
