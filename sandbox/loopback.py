@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import lru_cache
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 
 class Loopback:
@@ -23,6 +25,7 @@ class Loopback:
             "credentials_file": (None, None, os.devnull, None),
         }
         session = botocore.session.Session(session_vars=nothing)
+        session.register_component("data_loader", service_descriptions())
         session.set_credentials(access_key, secret_key)
         self._session = boto3.session.Session(botocore_session=session, region_name=region)
         self._config = Config(
@@ -42,3 +45,9 @@ class Loopback:
                     service, endpoint_url=self._url, config=self._config
                 )
             return self._clients[service]
+
+
+@lru_cache(maxsize=1)
+def service_descriptions() -> Loader:
+    """Return the loader of botocore's service descriptions: parsing them takes most of the time to make a client."""
+    return create_loader()

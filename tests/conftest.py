@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
 from hypothesis import settings
 
+from sandbox.loopback import service_descriptions
 from sandbox.server import Sandbox
 
 # A run in the background has this signal ignored, and every program that a test starts would inherit that.
@@ -82,7 +84,14 @@ def make_client() -> Callable[..., Any]:
 
     def make(sandbox: Sandbox, service: str, **config: Any) -> Any:
         address = sandbox.address
-        session = boto3.session.Session(address.access_key, address.secret_key, region_name=address.region)
+        botocore_session = botocore.session.Session()
+        botocore_session.register_component("data_loader", service_descriptions())  # parsed once for all
+        session = boto3.session.Session(
+            address.access_key,
+            address.secret_key,
+            region_name=address.region,
+            botocore_session=botocore_session,
+        )
         settings = Config(**{"retries": {"total_max_attempts": 1}, **config})
         return session.client(service, endpoint_url=address.url, config=settings)
 

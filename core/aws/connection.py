@@ -1,8 +1,8 @@
 """A connection to AWS, or to the sandbox in its place, and the clients made from it.
 
-Making a client is slow (about 0.1 s for the first, 20 MB for each new Session), and boto3 documents clients as safe
-to share between threads but Sessions as not. So each Connection has one Session, used under a lock, and its clients
-are made once.
+Making a client is slow (about 0.1 s, most of it to parse botocore's description of the service), and boto3 documents
+clients as safe to share between threads but Sessions as not. So each Connection has one Session, used under a lock,
+its clients are made once, and all Sessions share the parsed descriptions.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from core.aws.errors import Place, Todos, translated
@@ -278,7 +279,18 @@ def _chain(profile: str | None, more: Mapping[str, Any] | None = None) -> Sessio
 
     Given to boto3 as `profile_name`, it would beat keys in the environment, which the AWS CLI lets win.
     """
-    return Session(session_vars={"profile": (None, None, profile, None), **(more or {})})
+    session = Session(session_vars={"profile": (None, None, profile, None), **(more or {})})
+    session.lazy_register_component("data_loader", lambda: _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@lru_cache(maxsize=4)
+def _loader(data_path: str | None) -> Loader:
+    """Return the loader that reads and keeps botocore's service descriptions; the first client parses, others reuse.
+
+    data_path: folders searched before botocore's own, from AWS_DATA_PATH.
+    """
+    return create_loader(data_path)
 
 
 def _region_of(profile: str | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.aws.connection import Clients, Connection, clients
+from core.aws.connection import Clients, Connection, _chain, clients
 
 ROOT = Path(__file__).resolve().parents[2]
 SANDBOX = Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "very-secret")
@@ -146,3 +146,16 @@ def test_what_is_missing_is_said_before_any_call(tmp_path: Path) -> None:
     assert run(CONNECT, tmp_path).startswith("SettingsError No AWS region is set.")
     assert "Set AWS_REGION" in run(CONNECT, tmp_path)
     assert run(CONNECT, tmp_path, AWS_PROFILE="nope", AWS_REGION="eu-west-1").startswith("CredentialsError")
+
+
+def test_connections_share_botocores_service_descriptions() -> None:
+    """botocore's description of a service is parsed once in a process, however many connections it has."""
+    other = Connection("eu-west-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "other")
+    loaders = [_chain(made.profile).get_component("data_loader") for made in (SANDBOX, other)]
+    assert loaders[0] is loaders[1]
+
+
+def test_a_folder_of_other_descriptions_is_honored(tmp_path: Path) -> None:
+    """AWS_DATA_PATH still leads botocore to descriptions of its own."""
+    code = "from core.aws.connection import _chain; print(_chain(None).get_component('data_loader').search_paths[0])"
+    assert run(code, tmp_path, AWS_DATA_PATH=str(tmp_path)) == str(tmp_path)
