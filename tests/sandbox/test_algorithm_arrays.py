@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 
 from sandbox.algorithm.augment import any_way_up, batches, random_crop
+from sandbox.algorithm.mxnet_import import hidden
 from sandbox.algorithm.predict import likeliest, normalise, pad, softmax
 from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
 
@@ -94,3 +97,12 @@ def test_an_epoch_sees_every_picture_once() -> None:
     ]  # fmt: skip
     assert runs[0] == runs[1]
     assert sorted(number for batch in runs[0] for number in batch) == list(range(6))
+
+
+def test_packages_can_be_hidden_from_an_import() -> None:
+    """A hidden package cannot be imported, and can be again afterwards; one that is imported already stays."""
+    with hidden("wave", "numpy"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module("wave")
+        assert importlib.import_module("numpy") is np
+    assert importlib.import_module("wave").open
