@@ -1,13 +1,15 @@
-"""The demonstration's data set, drawn and uploaded in the background while a new sandbox serves already.
+"""The demo dataset: drawn once per machine, and uploaded in the background while a new sandbox already serves.
 
-It is drawn by a process of its own at a low priority, which ends with the sandbox however that ends. What is
-interrupted is taken up again at the next start; what is done is remembered, so that who deletes it does not find it
-back.
+Drawing takes half a minute of a core, so the files are kept in the user's cache folder for every later sandbox, under
+a key that changes with the code that draws them. They are drawn by a process of its own at a low priority, which ends
+with the sandbox however that ends. An interrupted drawing is continued at the next start. An upload that is done is
+remembered, so that a dataset that was deleted does not come back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mimetypes
 import os
 import shutil
@@ -15,8 +17,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +34,30 @@ DRAW = (sys.executable, "-m", "sandbox.demo.dataset")
 DONE = "dataset"
 AT_ONCE = 4
 END_SECONDS = 10.0
+LOCK_SECONDS = 0.2
+KEPT_VERSIONS = 3
+"""How many versions of the drawn dataset, of about 10 MB each, the cache folder keeps."""
+
+
+def default_cache() -> Path:
+    """Return the folder of drawn datasets: `segdeck` in $XDG_CACHE_HOME, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache").expanduser() / "segdeck"
+
+
+def drawing_version() -> str:
+    """Return a key of what decides the drawn bytes: the code of the demo and the libraries that draw and encode."""
+    digest = hashlib.sha256(f"numpy {version('numpy')}, pillow {version('pillow')}".encode())
+    for path in sorted((Path(__file__).parent / "demo").glob("*.py")):
+        digest.update(path.read_bytes())
+    return f"demo-dataset-{digest.hexdigest()[:16]}"
 
 
 class DatasetSeed:
-    """Between `start` and `close`. command: draws the data set into the folder that is its last argument."""
+    """Work in the background between `start` and `close`.
+
+    command: draws the dataset into the folder that is its last argument.
+    cache:   the folder that keeps drawn datasets for other sandboxes; None: `default_cache()`.
+    """
 
     def __init__(
         self,
@@ -42,9 +65,11 @@ class DatasetSeed:
         data_dir: Path,
         say: Callable[[str], None],
         command: Sequence[str] = DRAW,
+        cache: Path | None = None,
     ) -> None:
         self._loopback, self._say, self._command = loopback, say, command
-        self._marker, self._folder = data_dir / MARKER, data_dir / "drawing"
+        self._marker, self._own_folder = data_dir / MARKER, data_dir / "drawing"
+        self._cache = cache or default_cache()
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -76,27 +101,74 @@ class DatasetSeed:
 
     def _live(self) -> None:
         try:
-            if not self._draw():
+            folder = self._drawn()
+            if folder is None:
                 return
-            self._upload()
+            self._upload(folder)
         except (OSError, ClientError, BotoCoreError) as problem:
             if not self._closing.is_set():
                 self._say(f"The demonstration's data set is not there: {problem}")
             return
         if not self._closing.is_set():
             write_marker(self._marker, {**read_marker(self._marker), DONE: f"s3://{BUCKET}/{PREFIX}"})
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self._own_folder, ignore_errors=True)
 
-    def _draw(self) -> bool:
-        """Whether it was drawn to its end."""
-        self._folder.mkdir(exist_ok=True)
+    def _drawn(self) -> Path | None:
+        """Return the folder of the whole dataset, drawn now where no other sandbox did; None: it is not whole."""
+        whole = self._cache / drawing_version()
+        if whole.is_dir():
+            return whole
+        try:
+            self._cache.mkdir(parents=True, exist_ok=True)
+            lock = (self._cache / f"{whole.name}.lock").open("w")
+        except OSError as problem:
+            self._say(
+                f"The drawn data set cannot be kept for other sandboxes in {self._cache}: {problem.strerror}."
+            )
+            return self._own_folder if self._draw(self._own_folder) else None
+        with lock:
+            if not self._wait_for_lock(lock.fileno()):
+                return None
+            return whole if whole.is_dir() or self._draw_whole(whole) else None
+
+    def _wait_for_lock(self, descriptor: int) -> bool:
+        """Wait while another sandbox draws; False when this one closes first."""
+        import fcntl  # noqa: PLC0415 - Windows has none
+
+        while not self._closing.is_set():
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._closing.wait(LOCK_SECONDS)
+            else:
+                return True
+        return False
+
+    def _draw_whole(self, whole: Path) -> bool:
+        """Draw next to `whole`, and give it that name once nothing is missing: whoever sees it finds all of it."""
+        part = whole.with_suffix(".part")
+        if not self._draw(part):
+            return False
+        part.rename(whole)
+        for old in self._older_versions(whole):
+            shutil.rmtree(old, ignore_errors=True)
+            old.with_suffix(".lock").unlink(missing_ok=True)
+        return True
+
+    def _older_versions(self, whole: Path) -> Iterator[Path]:
+        versions = [path for path in self._cache.glob("demo-dataset-*") if path.is_dir() and path != whole]
+        yield from sorted(versions, key=lambda path: -path.stat().st_mtime)[KEPT_VERSIONS - 1 :]
+
+    def _draw(self, folder: Path) -> bool:
+        """Draw into a folder; True when it was drawn to its end."""
+        folder.mkdir(exist_ok=True)
         pipes = {"SANDBOX_LIFELINE_FD": self._lifeline.read_end}
         with self._lock:
             if self._closing.is_set():
                 return False
             self._process = subprocess.Popen(
-                [*self._command, str(self._folder)],
-                env=process_environment(self._folder, {}, pipes),
+                [*self._command, str(folder)],
+                env=process_environment(folder, {}, pipes),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -111,16 +183,16 @@ class DatasetSeed:
             self._say(f"The demonstration's data set could not be drawn: {why}")
         return self._process.returncode == 0
 
-    def _upload(self) -> None:
+    def _upload(self, folder: Path) -> None:
         s3 = self._loopback.client("s3")
-        files = sorted(path for path in self._folder.rglob("*") if path.is_file())
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for _ in pool.map(lambda path: self._put(s3, path), files):
+            for _ in pool.map(lambda path: self._put(s3, path, folder), files):
                 pass
 
-    def _put(self, s3: Any, path: Path) -> None:
+    def _put(self, s3: Any, path: Path, folder: Path) -> None:
         if self._closing.is_set():
             return
-        key = f"{PREFIX}/{path.relative_to(self._folder).as_posix()}"
+        key = f"{PREFIX}/{path.relative_to(folder).as_posix()}"
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes(), ContentType=kind)

@@ -1,8 +1,9 @@
-"""The demonstration's data set, made behind a running sandbox."""
+"""The demo dataset, made in the background of a running sandbox."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from sandbox.seed import BUCKET
-from sandbox.seed_dataset import DatasetSeed
+from sandbox.seed_dataset import DatasetSeed, drawing_version
 from sandbox.server import Sandbox
 
 PROJECT = Path(__file__).parents[2]
@@ -36,50 +37,104 @@ def _keys(sandbox: Sandbox) -> dict[str, str]:
     return {item["Key"]: s3.head_object(Bucket=BUCKET, Key=item["Key"])["ContentType"] for item in found}
 
 
+def _seed(
+    sandbox: Sandbox, folder: Path, code: str, cache: Path | None = None, say: Callable[[str], None] = print
+) -> DatasetSeed:
+    """Start a seed of a data folder whose drawing program is this code."""
+    _keys(sandbox)
+    folder.mkdir(exist_ok=True)
+    if not (folder / "seeded.json").exists():
+        (folder / "seeded.json").write_text('{"account": "role", "aerial": "aerial-land-cover"}')
+    command = [sys.executable, "-c", code]
+    return DatasetSeed(sandbox.loopback, folder, say, command, cache or folder / "cache").start()
+
+
+def _end(seed: DatasetSeed) -> None:
+    assert seed.wait(30)
+    seed.close()
+
+
 def test_the_data_set_is_uploaded_once(tmp_path: Path) -> None:
-    """What was drawn lies in the bucket, the folder it was drawn in is gone, and the next start draws nothing."""
+    """What was drawn is in the bucket, and the next start uploads nothing."""
     with Sandbox(tmp_path / "own") as sandbox:
-        _keys(sandbox)
-        (tmp_path / "seeded.json").write_text('{"account": "role", "aerial": "aerial-land-cover"}')
-        first = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
-        assert first.wait(30)
-        first.close()
+        _end(_seed(sandbox, tmp_path, WRITE))
         assert _keys(sandbox) == {"datasets/aerial/train/0000.jpg": "image/jpeg"}
         assert _marked(tmp_path)["dataset"] == "s3://segdeck-sandbox/datasets/aerial"
-        assert not (tmp_path / "drawing").exists()
         sandbox.loopback.client("s3").delete_object(Bucket=BUCKET, Key="datasets/aerial/train/0000.jpg")
-        second = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
-        assert second.wait(30)
-        second.close()
+        _end(_seed(sandbox, tmp_path, WRITE))
         assert _keys(sandbox) == {}
+
+
+def test_it_is_drawn_once_per_machine(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second sandbox with the same cache folder uploads the drawn files without drawing them again."""
+    count = f"open({str(tmp_path / 'drawings')!r}, 'a').write('x'); "
+    for name in ("first", "second"):
+        _end(_seed(sandbox, tmp_path / name, count + WRITE, tmp_path / "cache"))
+        assert _keys(sandbox) == {"datasets/aerial/train/0000.jpg": "image/jpeg"}
+        sandbox.loopback.client("s3").delete_object(Bucket=BUCKET, Key="datasets/aerial/train/0000.jpg")
+    assert (tmp_path / "drawings").read_text() == "x"
+
+
+def test_two_new_sandboxes_draw_once(sandbox: Sandbox, tmp_path: Path, eventually: Eventually) -> None:
+    """While one sandbox draws, another one waits for its files instead of drawing them too."""
+    gate, drawings = tmp_path / "gate", tmp_path / "drawings"
+    code = f"""
+import os, pathlib, sys, time
+open({str(drawings)!r}, "a").write("x")
+while not os.path.exists({str(gate)!r}):
+    time.sleep(0.01)
+{WRITE}
+"""
+    seeds = [_seed(sandbox, tmp_path / name, code, tmp_path / "cache") for name in ("first", "second")]
+    eventually(drawings.exists)
+    gate.touch()
+    for seed, name in zip(seeds, ("first", "second"), strict=True):
+        _end(seed)
+        assert "dataset" in _marked(tmp_path / name)
+    assert drawings.read_text() == "x"
+
+
+def test_without_a_cache_folder_it_is_drawn_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Where the cache folder cannot be made, a line says why, and the sandbox draws for itself and tidies up."""
+    lines: list[str] = []
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    _end(_seed(sandbox, tmp_path, WRITE, blocked, lines.append))
+    assert lines == [f"The drawn data set cannot be kept for other sandboxes in {blocked}: File exists."]
+    assert "dataset" in _marked(tmp_path)
+    assert not (tmp_path / "drawing").exists()
+
+
+def test_old_versions_leave_the_cache(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The cache folder keeps the three newest versions of the drawn dataset."""
+    for age, name in enumerate(("demo-dataset-new", "demo-dataset-old", "demo-dataset-oldest")):
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        os.utime(tmp_path / "cache" / name, (10_000 - age, 10_000 - age))
+    _end(_seed(sandbox, tmp_path, WRITE))
+    kept = {path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()}
+    assert kept == {drawing_version(), "demo-dataset-new", "demo-dataset-old"}
 
 
 def test_it_is_left_out_with_its_demonstration(sandbox: Sandbox, tmp_path: Path) -> None:
     """Without the aerial demonstration nothing is drawn."""
     (tmp_path / "seeded.json").write_text('{"account": "role"}')
-    seed = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", WRITE]).start()
-    assert seed.wait(30)
-    seed.close()
+    _end(_seed(sandbox, tmp_path, WRITE))
     assert _marked(tmp_path) == {"account": "role"}
 
 
 def test_what_breaks_is_said_and_tried_again(sandbox: Sandbox, tmp_path: Path) -> None:
     """A line tells why, and the marker leaves it to the next start."""
-    said: list[str] = []
-    (tmp_path / "seeded.json").write_text('{"aerial": "aerial-land-cover"}')
-    seed = DatasetSeed(sandbox.loopback, tmp_path, said.append, [sys.executable, "-c", BREAK]).start()
-    assert seed.wait(30)
-    seed.close()
-    assert said == ["The demonstration's data set could not be drawn: the pencil broke"]
+    lines: list[str] = []
+    _end(_seed(sandbox, tmp_path, BREAK, say=lines.append))
+    assert lines == ["The demonstration's data set could not be drawn: the pencil broke"]
     assert "dataset" not in _marked(tmp_path)
 
 
 def test_no_process_outlives_the_sandbox(sandbox: Sandbox, tmp_path: Path, eventually: Eventually) -> None:
     """`close` ends the drawing at once."""
-    (tmp_path / "seeded.json").write_text('{"aerial": "aerial-land-cover"}')
     pid = tmp_path / "pid"
     code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    seed = DatasetSeed(sandbox.loopback, tmp_path, print, [sys.executable, "-c", code]).start()
+    seed = _seed(sandbox, tmp_path, code)
     number = eventually(lambda: pid.exists() and pid.read_text())
     seed.close()
     assert seed.wait(5)
