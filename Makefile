@@ -10,7 +10,7 @@ RUN := .venv/.ready-to-run
 DEV := .venv/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench soak sandbox demo-models check-models clients
+.PHONY: help run test test-fast check fix bench soak sandbox demo-models check-models clients
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,10 @@ run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS accoun
 
 test: $(DEV) ## Run every test, the journeys in a real Chromium included
 	@tools/system.sh chromium
-	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto
+
+test-fast: $(DEV) ## Run the tests that need no browser, no sandbox and no MXNet: under a minute
+	@$(BIN)/python -m pytest -q -n auto -m "not browser and not sandbox and not mxnet"
 
 check: $(DEV) ## Lint, types and the rules of what may import what
 	@$(BIN)/ruff check .

@@ -1,10 +1,16 @@
-"""One sandbox for the whole run, with a light container in MXNet's place."""
+"""How the suite runs, and what all of it shares: one sandbox with a light container in MXNet's place.
+
+Every test gets its markers here, by what it uses: `browser`, `sandbox` and `mxnet` (`make test-fast` leaves these
+out), and the time it may take. With pytest-xdist a file stays on one worker, and files that cost most start first.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import itertools
 import json
+import os
 import signal
 import sys
 import tarfile
@@ -17,7 +23,9 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
+from sandbox import launcher
 from sandbox.loopback import service_descriptions
 from sandbox.server import Sandbox
 
@@ -33,6 +41,71 @@ STUB_TRAINING = STUB.with_name("stub_training.py")
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 BUCKET = "stub-models"
 StubEndpoint = Callable[..., str]
+
+TESTS = Path(__file__).parent
+BROWSER_SECONDS = 300
+"""What a test of a journey may take; the bound of any other test is `timeout` in pyproject.toml."""
+SANDBOX_FIXTURES = {"sandbox_server", "stub_programs", "stub_training_programs", "streamlit_server"}
+DEMO = "demo"
+DEMO_FILES = {
+    "tests/browser/test_deploy_journey.py",
+    "tests/browser/test_journey.py",
+    "tests/browser/test_training_journey.py",
+}
+"""Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker."""
+COSTLY_FIRST = ("browser", "mxnet", "sandbox")
+MXNET = importlib.util.find_spec("mxnet") is not None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by what it uses, bound its time, and put the costly files first."""
+    for item in items:
+        if item.path.is_relative_to(TESTS / "browser"):
+            item.add_marker("browser")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(BROWSER_SECONDS))
+        if _uses_sandbox(item):
+            item.add_marker("sandbox")
+        if "mxnet_frame" in getattr(item, "fixturenames", ()):
+            item.add_marker("mxnet")
+        if item.get_closest_marker("mxnet") and not MXNET:
+            item.add_marker(pytest.mark.skip(reason="MXNet has no wheel for this platform"))
+    rank = {path: min(map(_rank, group)) for path, group in itertools.groupby(items, lambda item: item.path)}
+    items.sort(key=lambda item: rank[item.path])  # stable: the tests of a file stay together and in order
+
+
+def _uses_sandbox(item: pytest.Item) -> bool:
+    """Tell whether a test uses a sandbox: by its fixtures, or because its module starts one itself."""
+    module = item.getparent(pytest.Module)
+    names = vars(module.obj).values() if module else ()
+    return bool(SANDBOX_FIXTURES.intersection(getattr(item, "fixturenames", ()))) or any(
+        value is Sandbox or value is launcher for value in names
+    )
+
+
+def _rank(item: pytest.Item) -> int:
+    kinds = [kind for kind in COSTLY_FIRST if item.get_closest_marker(kind)]
+    return COSTLY_FIRST.index(kinds[0]) if kinds else len(COSTLY_FIRST)
+
+
+class FileScheduling(LoadScopeScheduling):
+    """Give each worker whole files, in the order of collection; the demo journeys count as one file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return DEMO if path in DEMO_FILES else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Start costly files first: with the order of pytest-xdist, by number of tests, one worker would end alone."""
+    config.option.loadscopereorder = False
+    return FileScheduling(config, log)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are cores, at most five: many tests wait for servers and browsers."""
+    return min(5, (os.cpu_count() or 1) + 1)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
@@ -388,10 +387,9 @@ def test_the_sandbox_that_runs_on_the_folder_is_used(
     assert "Starting" not in done.stderr
 
 
+@pytest.mark.mxnet
 def test_a_sandbox_is_started_for_the_call_and_ends_with_it(tmp_path: Path) -> None:
     """With nothing running, one command on a photograph starts a sandbox, gets a mask and leaves nothing behind."""
-    if find_spec("mxnet") is None:
-        pytest.skip("the sandbox's own endpoints need MXNet")
     photo = next(iter(sorted(EXAMPLES.glob("*.jpg"))), None)
     if photo is None:
         pytest.skip("there are no demonstration pictures")

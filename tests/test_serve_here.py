@@ -6,7 +6,6 @@ sandbox, which stands for the person's AWS account.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import subprocess
@@ -31,9 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BUCKET, KEY = "account-of-mine", "out/roads-7/output/model.tar.gz"
 URI = f"s3://{BUCKET}/{KEY}"
 NAMES = {"classes": [{"name": name} for name in ("land", "road", "water", "ice")]}
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 TRAINED = """
 import sys
 from pathlib import Path
@@ -159,7 +155,7 @@ def test_what_should_not_be_unpacked_is_not_served(
     assert stub_home.loopback.client("sagemaker").list_endpoints()["Endpoints"] == []
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_the_masks_are_the_models_own(run: Run, account: Any, make_client: Any, tmp_path: Path) -> None:
     """A network of AWS's, with GluonCV's names, gives in the sandbox what it gives by itself, pixel for pixel."""
     model, photo, mask = tmp_path / "model", tmp_path / "photo.jpg", tmp_path / "mask.npy"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,9 +15,6 @@ from sandbox.algorithm.archive import architecture_of, read_archive
 from sandbox.algorithm.mxnet_import import AlgorithmError
 
 ROOT = Path(__file__).parents[2]
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 
 # Parameters with 21 classes and the auxiliary head, measured on GluonCV 0.10.5.
 PARAMETERS = {
@@ -80,7 +76,7 @@ def shapes() -> dict[str, dict[str, list[int]]]:
     return found
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize("network", PARAMETERS)
 def test_networks_have_as_many_parameters_as_gluoncv(
     shapes: dict[str, dict[str, list[int]]], network: str
@@ -95,7 +91,7 @@ def test_networks_have_as_many_parameters_as_gluoncv(
     assert total == PARAMETERS[network]
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize(
     ("network", "name", "shape"),
     [
@@ -121,7 +117,7 @@ def test_parameters_have_gluoncvs_names(
     assert shapes[network][name] == shape
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize("network", PARAMETERS)
 def test_the_product_tells_each_network_from_outside(
     shapes: dict[str, dict[str, list[int]]], network: str
@@ -132,7 +128,7 @@ def test_the_product_tells_each_network_from_outside(
     assert found == Found("aws", algorithm, backbone, 21)
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_archives_of_all_three_answer_pictures_larger_than_crop_size(tmp_path: Path) -> None:
     """A saved archive is told from its keys, with either stem and file name, and serves any size."""
     found = run(SAVE_AND_SERVE, str(tmp_path))

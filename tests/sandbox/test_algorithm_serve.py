@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import importlib.util
 import io
 import os
 import signal
@@ -28,9 +27,6 @@ ROOT = Path(__file__).parents[2]
 ARCHIVE = ROOT / "sandbox/demo/aerial/model.tar.gz"
 RECORD = "application/x-recordio-protobuf"
 CLASSES = 6
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 
 
 @dataclass
@@ -141,7 +137,7 @@ def labels(body: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (1, 300), (241, 333)])
 def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tuple[int, int]) -> None:
     """A mask has its picture's height and width, also where the network must be given more pixels than there are."""
@@ -150,7 +146,7 @@ def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tu
     assert labels(body).shape == size
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_container: Container) -> None:
     """Both answers say the same, and the probabilities of a pixel sum to 1."""
     body = picture(200, 301)
@@ -161,7 +157,7 @@ def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_containe
     assert np.array_equal(mask, values.argmax(axis=0))
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -177,14 +173,14 @@ def test_the_answer_is_of_the_type_asked_for(algorithm_container: Container, acc
     assert algorithm_container.invoke(picture(20, 30), accept)[:2] == (200, kind)
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
 def test_grey_and_cmyk_pictures_are_answered(algorithm_container: Container, mode: str) -> None:
     """A JPEG that is not RGB is converted."""
     assert algorithm_container.invoke(picture(40, 50, mode))[0] == 200
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize(
     ("sent", "status", "words"),
     [
@@ -204,7 +200,7 @@ def test_what_cannot_be_answered_is_refused_with_the_value_found(
     assert words in text.decode()
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container: Container) -> None:
     """More pixels than memory bears are a client error, not the end of the process."""
     stream = io.BytesIO()
@@ -214,7 +210,7 @@ def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container
     assert b"6000 x 6000" in text
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_parallel_requests_all_get_their_own_answer(algorithm_container: Container) -> None:
     """Eight requests at once neither deadlock nor mix up."""
     sizes = [(40 + 8 * number, 60) for number in range(8)]
@@ -223,7 +219,7 @@ def test_parallel_requests_all_get_their_own_answer(algorithm_container: Contain
     assert [probabilities(body).shape[1:] for _, _, body in answers] == sizes
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> None:
     """The log says which weights were loaded, and holds AWS's `#metrics` line for an invocation."""
     algorithm_container.invoke(picture(8, 8))
@@ -232,14 +228,14 @@ def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> No
     assert '"invocations.count": {"count": 1, "max": 1, "sum": 1.0, "min": 1}' in log
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_unknown_paths_are_not_found(algorithm_container: Container) -> None:
     """Only /ping and /invocations exist."""
     assert algorithm_container.request("GET", "/models")[0] == 404
     assert algorithm_container.request("POST", "/ping", b"")[0] == 404
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
     """A container whose server was killed does not outlive it, even while it loads."""
     container = Container.start(model_root)
@@ -247,7 +243,7 @@ def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
     assert container.process.wait(timeout=120) == 0
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
     """SIGTERM lets the process say goodbye and exit with 0."""
     container = Container.start(model_root)
@@ -258,7 +254,7 @@ def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
     os.close(container.lifeline)
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_a_broken_archive_ends_with_a_sentence(tmp_path: Path) -> None:
     """Where the archive lacks a file, the process exits and its last line on stderr says which."""
     (tmp_path / "model").mkdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +31,7 @@ for name in ("a", "b"):
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform")
+@pytest.mark.mxnet
 def test_training_learns_repeats_itself_and_writes_what_sagemaker_reads(tmp_path: Path) -> None:
     """The loss falls, the same seed gives the same figures, and log and files are those of AWS's algorithm."""
     found = subprocess.run(

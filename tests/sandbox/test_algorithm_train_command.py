@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -31,9 +30,6 @@ SMALL = {
     "learning_rate": "0.01",
 }
 Prepare = Callable[..., Path]
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 
 
 @pytest.fixture
@@ -72,7 +68,7 @@ def _start(root: Path, **options: object) -> subprocess.Popen[str]:
     return subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_a_job_leaves_the_model_in_awss_layout_and_the_log_that_metrics_are_read_from(
     prepare: Prepare,
 ) -> None:
@@ -125,7 +121,7 @@ def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
     assert "2.png: it has mode RGB" in (root / "output/failure").read_text()
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
     """The channel `model` is where training begins; another num_classes is refused and both values are told."""
     first = prepare({**SMALL, "epochs": "6"})
@@ -148,7 +144,7 @@ def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp
     assert "num_classes is 3 and was 2" in (third / "output/failure").read_text()
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_it_stops_early_when_asked_to(prepare: Prepare) -> None:
     """With a tolerance that no epoch reaches, patience ends it long before its last epoch."""
     early = {"early_stopping": "True", "early_stopping_min_epochs": "1", "early_stopping_patience": "2"}
@@ -158,7 +154,7 @@ def test_it_stops_early_when_asked_to(prepare: Prepare) -> None:
     assert len(_losses(done.stdout)) < 50
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize(
     "more",
     [
@@ -183,7 +179,7 @@ def test_every_optimizer_and_schedule_trains(prepare: Prepare, more: dict[str, s
     assert (root / "model/model_best.params").is_file()
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_aws_own_networks_train(prepare: Prepare) -> None:
     """One epoch of FCN on ResNet-50 with a small crop; the others are made of the same parts."""
     aws = {"algorithm": "fcn", "backbone": "resnet-50", "base_size": "48", "crop_size": "24", "epochs": "1"}
@@ -194,7 +190,7 @@ def test_aws_own_networks_train(prepare: Prepare) -> None:
     assert json.loads((root / "model/hyperparams.json").read_text())["backbone"] == "resnet-50"
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
     """The model of the last step is saved, so that a stopped job has an artifact; it takes seconds."""
     root = prepare({**SMALL, "epochs": "100000"})
@@ -213,7 +209,7 @@ def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
     assert kept == {"model_algo-1", "model_best.params", "hyperparams.json"}
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_it_ends_with_whoever_started_it(prepare: Prepare) -> None:
     """Once the lifeline ends, as when the sandbox is killed, so does training."""
     root = prepare({**SMALL, "epochs": "100000"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import subprocess
@@ -23,9 +22,6 @@ ROOT = Path(__file__).parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 DEMO = ROOT / "sandbox/demo/aerial/model.tar.gz"
 Client = Callable[..., Any]
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 # FCN on ResNet-50 as GluonCV names its parameters, all of them zero but the bias of class 2: it wins everywhere.
 PACK_FCN = """
 import sys
@@ -105,7 +101,7 @@ def _link(target: str) -> tarfile.TarInfo:
     return member
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_an_artifact_in_awss_layout_is_served(
     tmp_path: Path, real: Sandbox, serve: Client, make_client: Client
 ) -> None:
@@ -138,7 +134,7 @@ def _demo_saying(**said: str) -> bytes:
     return _archive(*members)
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 @pytest.mark.parametrize(
     ("archive", "why"),
     [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -111,7 +110,7 @@ def test_the_card_says_what_was_measured(demo: Demo) -> None:
 
 
 @each_demo
-@pytest.mark.skipif(importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform")
+@pytest.mark.mxnet
 def test_the_shipped_weights_reach_the_cards_figures(demo: Demo) -> None:
     """Measured again on the shipped pictures, the weights give the card's figures within 0.1 % of the pixels."""
     found = subprocess.run(

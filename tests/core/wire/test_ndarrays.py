@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import struct
 from contextlib import suppress
@@ -18,9 +17,6 @@ from tests.support.artifacts import parameters
 
 SHAPES = {"conv1.0.weight": (2, 3, 1, 1), "head.block.4.bias": (5,), "empty": (0, 4)}
 FILE = parameters(SHAPES)
-needs_mxnet = pytest.mark.skipif(
-    importlib.util.find_spec("mxnet") is None, reason="MXNet has no wheel for this platform"
-)
 
 
 def read(file: bytes) -> dict[str, tuple[int, ...]]:
@@ -87,7 +83,7 @@ def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None
         read(bytes(damaged))
 
 
-@needs_mxnet
+@pytest.mark.mxnet
 def test_what_mxnet_itself_writes_is_read(tmp_path: Path) -> None:
     """Arrays of any dtype and shape come back as MXNet's own writer put them."""
     from sandbox.algorithm.mxnet_import import load_mxnet
