@@ -28,6 +28,7 @@ from xdist.scheduler import LoadScopeScheduling
 from sandbox import launcher
 from sandbox.loopback import service_descriptions
 from sandbox.server import Sandbox
+from tests.support.endpoints import remove_endpoint
 
 # A run in the background has this signal ignored, and every program that a test starts would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,13 +48,9 @@ BROWSER_SECONDS = 300
 """What a test of a journey may take; the bound of any other test is `timeout` in pyproject.toml."""
 SANDBOX_FIXTURES = {"sandbox_server", "stub_programs", "stub_training_programs", "streamlit_server"}
 DEMO = "demo"
-DEMO_FILES = {
-    "tests/browser/test_deploy_journey.py",
-    "tests/browser/test_journey.py",
-    "tests/browser/test_training_journey.py",
-}
-"""Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker."""
-COSTLY_FIRST = ("browser", "mxnet", "sandbox")
+DEMO_FILES = ("test_journey.py", "test_deploy_journey.py", "test_training_journey.py")
+"""Journeys on one dashboard with the demo models (`demo_dashboard`): all on one worker, in this order."""
+KINDS = ("browser", "mxnet", "sandbox")
 MXNET = importlib.util.find_spec("mxnet") is not None
 
 
@@ -71,8 +68,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("mxnet")
         if item.get_closest_marker("mxnet") and not MXNET:
             item.add_marker(pytest.mark.skip(reason="MXNet has no wheel for this platform"))
-    rank = {path: min(map(_rank, group)) for path, group in itertools.groupby(items, lambda item: item.path)}
-    items.sort(key=lambda item: rank[item.path])  # stable: the tests of a file stay together and in order
+    cost: dict[Path, int] = {}
+    for item in items:
+        cost[item.path] = min(_cost(item), cost.get(item.path, len(KINDS)))
+    items.sort(key=lambda item: cost[item.path])  # stable: the tests of a file stay together and in order
 
 
 def _uses_sandbox(item: pytest.Item) -> bool:
@@ -84,9 +83,11 @@ def _uses_sandbox(item: pytest.Item) -> bool:
     )
 
 
-def _rank(item: pytest.Item) -> int:
-    kinds = [kind for kind in COSTLY_FIRST if item.get_closest_marker(kind)]
-    return COSTLY_FIRST.index(kinds[0]) if kinds else len(COSTLY_FIRST)
+def _cost(item: pytest.Item) -> int:
+    """Rank a test, costly ones first: the demo journeys, then by what the tests use."""
+    if item.path.parent.name == "browser" and item.path.name in DEMO_FILES:
+        return DEMO_FILES.index(item.path.name) - len(DEMO_FILES)
+    return next((rank for rank, kind in enumerate(KINDS) if item.get_closest_marker(kind)), len(KINDS))
 
 
 class FileScheduling(LoadScopeScheduling):
@@ -94,7 +95,7 @@ class FileScheduling(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return DEMO if path in DEMO_FILES else path
+        return DEMO if path.endswith(DEMO_FILES) and "/browser/" in path else path
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
@@ -241,20 +242,3 @@ def stub_endpoint(sandbox_server: Sandbox, make_endpoint: StubEndpoint) -> Itera
     yield make
     for name in made:
         remove_endpoint(sandbox_server, name)
-
-
-def remove_endpoint(sandbox: Sandbox, name: str) -> None:
-    """Delete an endpoint, its configuration and its model, as far as they are still there."""
-    sandbox.wait_settled(30)
-    sagemaker = sandbox.loopback.client("sagemaker")
-    calls = (
-        (sagemaker.delete_endpoint, "EndpointName"),
-        (sagemaker.delete_endpoint_config, "EndpointConfigName"),
-        (sagemaker.delete_model, "ModelName"),
-    )
-    for call, member in calls:
-        try:
-            call(**{member: name})
-        except sagemaker.exceptions.ClientError as error:
-            if "Could not find" not in str(error) and "in-progress" not in str(error):  # it is being deleted
-                raise

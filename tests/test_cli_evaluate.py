@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
-from sklearn.metrics import jaccard_score
 from typer.testing import CliRunner
 
 import cli
@@ -241,6 +240,8 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not on this machine")
 def test_real_masks_against_scikit_learn(run, stub_endpoint):
     """On CamVid's validation list, mean IoU and each class's IoU are scikit-learn's to 1e-9."""
+    from sklearn.metrics import jaccard_score  # only here: it takes every worker two seconds
+
     names = (CAMVID / "ImageSets/Segmentation/val.txt").read_text().split()
     masks = [np.asarray(Image.open(CAMVID / "SegmentationClass" / f"{name}.png")) for name in names]
     endpoint = stub_endpoint(files={"answer.png": png(masks[0] % 255)})  # the first one's truth, for all

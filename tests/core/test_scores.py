@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn import metrics
 
 from core.errors import InputError
 from core.scores import (
@@ -45,6 +44,8 @@ def mask(*rows: str) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 def test_the_same_as_scikit_learn(pair):
     """Counts, IoU, Dice, accuracies and the weighted IoU are those of scikit-learn on the pixels that count."""
+    from sklearn import metrics  # only here: it takes every worker two seconds
+
     truth, predicted = pair
     counted = truth != 255
     if not counted.any():

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, mask, probabilities, recordio
 from tests.support.dashboard import fresh_caches, put_data
+from tests.support.endpoints import remove_endpoint
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
@@ -54,14 +55,16 @@ def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
     return make_client(sandbox_server, "sagemaker")
 
 
-@pytest.fixture
-def coast(sandbox_server: Sandbox, stub_endpoint: Callable[..., str]) -> str:
+@pytest.fixture(scope="module")
+def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
     """An endpoint of two classes: the left three quarters are sea at 90 %, the rest is land at 70 %."""
-    name = stub_endpoint(files={"answer.recordio": recordio(probabilities()), "answer.png": mask()})
+    files = {"answer.recordio": recordio(probabilities()), "answer.png": mask()}
+    name = make_endpoint(sandbox_server, files=files)
     sandbox_server.loopback.client("s3").put_object(
         Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode()
     )
-    return name
+    yield name
+    remove_endpoint(sandbox_server, name)
 
 
 @pytest.fixture(scope="session")

@@ -292,8 +292,8 @@ def test_its_log(stub_endpoint, open_stub, run_until):
 
 
 @pytest.fixture
-def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> str:
-    """The address of a picture that `coast` has as its own example."""
+def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> Iterator[str]:
+    """The address of a picture that `coast` has as its own example, during the test."""
     s3, sagemaker = (sandbox_server.loopback.client(name) for name in ("s3", "sagemaker"))
     listed = json.dumps([{"file": "shore.jpg", "title": "A shore"}]).encode()
     for name, body in (("shore.jpg", jpeg()), ("examples.json", listed)):
@@ -303,7 +303,8 @@ def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> st
     sagemaker.add_tags(
         ResourceArn=arn, Tags=[{"Key": "segdeck:examples", "Value": f"{folder}/examples.json"}]
     )
-    return f"{folder}/shore.jpg"
+    yield f"{folder}/shore.jpg"
+    sagemaker.delete_tags(ResourceArn=arn, TagKeys=["segdeck:examples"])
 
 
 def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):

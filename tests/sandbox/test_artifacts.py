@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,24 +145,41 @@ def _demo_saying(**said: str) -> bytes:
             _tar(hyperparams__json=b"{}", model_best__params=b"not MXNet's" * 50),
             "model_best.params is not a file of MXNet parameters",
         ),
-        (_demo_saying(num_classes="7"), "says num_classes 7, but the parameters are those of num_classes 6"),
+        (
+            partial(_demo_saying, num_classes="7"),
+            "says num_classes 7, but the parameters are those of num_classes 6",
+        ),
     ],
     ids=["no hyperparams", "no parameters", "foreign parameters", "other classes"],
 )
 def test_missing_and_foreign_files_are_the_failure_reason(
-    real: Sandbox, serve: Client, archive: bytes, why: str, request: pytest.FixtureRequest
+    real: Sandbox,
+    serve: Client,
+    archive: bytes | Callable[[], bytes],
+    why: str,
+    request: pytest.FixtureRequest,
 ) -> None:
     """What the algorithm says of an archive stands in FailureReason."""
-    found = serve(real, request.node.callspec.id.replace(" ", "-"), archive)
+    content = archive if isinstance(archive, bytes) else archive()
+    found = serve(real, request.node.callspec.id.replace(" ", "-"), content)
     assert (found["EndpointStatus"], why in found["FailureReason"]) == ("Failed", True), found
 
 
 HOSTILE = {
-    "traversal": (_archive((tarfile.TarInfo("../../../../escaped"), b"x")), "leaves the model's folder"),
-    "absolute": (_archive((tarfile.TarInfo("/tmp/segdeck-escaped"), b"x")), "leaves the model's folder"),
-    "link": (_archive((_link("/etc/passwd"), b"")), "is a link, a device or sparse"),
-    "bomb": (_archive((tarfile.TarInfo("model_best.params"), bytes(50_000_000))), "more than 1000000 bytes"),
-    "cut": (_tar(model_best__params=b"x" * 100)[:-20], "not a valid tar.gz archive"),
+    "traversal": (
+        lambda: _archive((tarfile.TarInfo("../../../../escaped"), b"x")),
+        "leaves the model's folder",
+    ),
+    "absolute": (
+        lambda: _archive((tarfile.TarInfo("/tmp/segdeck-escaped"), b"x")),
+        "leaves the model's folder",
+    ),
+    "link": (lambda: _archive((_link("/etc/passwd"), b"")), "is a link, a device or sparse"),
+    "bomb": (
+        lambda: _archive((tarfile.TarInfo("model_best.params"), bytes(50_000_000))),
+        "more than 1000000 bytes",
+    ),
+    "cut": (lambda: _tar(model_best__params=b"x" * 100)[:-20], "not a valid tar.gz archive"),
 }
 
 
@@ -170,8 +188,8 @@ def test_a_hostile_archive_is_the_failure_reason(
     strict: Sandbox, serve: Client, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """It is refused with why, and nothing of it is left anywhere."""
-    archive, why = HOSTILE[name]
-    found = serve(strict, name, archive)
+    make_archive, why = HOSTILE[name]
+    found = serve(strict, name, make_archive())
     assert found["EndpointStatus"] == "Failed"
     assert "Failed to extract model data archive" in found["FailureReason"]
     assert why in found["FailureReason"]
