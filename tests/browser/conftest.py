@@ -10,6 +10,8 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,9 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, **executable, "args": list(QUIET)}
 
 
-@pytest.fixture(scope="module")
-def streamlit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
-    """`streamlit_server(script, environ)` starts a server and gives its address; all end with the module."""
+@contextmanager
+def streamlit_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
+    """Give a function that starts a server and gives its address; all end with the block."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(script: Path, environ: Mapping[str, str] = {}) -> str:
@@ -58,11 +60,41 @@ def streamlit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Strea
         _wait_healthy(f"http://127.0.0.1:{port}", process, log)
         return f"http://127.0.0.1:{port}"
 
-    yield start
-    for process in running:
-        process.terminate()
-    for process in running:
-        process.wait(timeout=20)
+    try:
+        yield start
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def streamlit_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamlitServer]:
+    """`streamlit_server(script, environ)` starts a server and gives its address; all end with the module."""
+    with streamlit_servers(tmp_path_factory) as start:
+        yield start
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A dashboard in mode sandbox. address: where it answers. data_dir: of its sandbox, with the demo models."""
+
+    address: str
+    data_dir: Path
+
+
+@pytest.fixture(scope="session")
+def demo_dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One dashboard for all journeys that need the demo models: they take several seconds of a core to load."""
+    data_dir = tmp_path_factory.mktemp("demo-sandbox")
+    environ = {
+        "SEGDECK_MODE": "sandbox",
+        "SEGDECK_SANDBOX_DIR": str(data_dir),
+        "SEGDECK_STATE_DIR": str(tmp_path_factory.mktemp("demo-state")),
+    }
+    with streamlit_servers(tmp_path_factory) as start:
+        yield Demo(start(ROOT / "app.py", environ), data_dir)
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
+from tests.support.browser import shown
 from tests.support.dataset import digests, make_voc, photo, write
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -43,14 +44,14 @@ def test_from_a_folder_to_the_launch_form(
     field.fill(str(voc))
     field.press("Enter")
     page.get_by_role("button", name="Check it").click()
-    expect(page.get_by_role("heading", name="Problems")).to_be_visible()
+    shown(page.get_by_role("heading", name="Problems"))
     expect(page.locator("canvas").first).to_be_visible()
     page.get_by_role("button", name="Review and write").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Photographs made JPEG or turned upright: 1")
     dialog.get_by_role("button", name="Write it").click()
     page.get_by_role("button", name="Check the copy").click()
-    expect(page.get_by_text("Nothing is wrong with it.")).to_be_visible()
+    shown(page.get_by_text("Nothing is wrong with it."))
     ready(page)  # until then, what stood there before still does
     expect(page).to_have_url(re.compile("voc-channels"))
     to = page.get_by_label("S3 prefix", exact=True)
@@ -60,7 +61,7 @@ def test_from_a_folder_to_the_launch_form(
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Upload 17 files")
     dialog.get_by_role("button", name="Upload it").click()
-    expect(page.get_by_text("17 files stand there")).to_be_visible()
+    shown(page.get_by_text("17 files stand there"))
     page.get_by_role("link", name="Launch training with it").click()
     expect(page.get_by_label("Data", exact=True)).to_have_value(f"s3://{BUCKET}/walked/")
     assert digests(voc) == before

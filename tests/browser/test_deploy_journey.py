@@ -15,6 +15,7 @@ from botocore.config import Config
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sandbox import launcher
+from tests.support.browser import shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
@@ -29,25 +30,17 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(demo_dashboard: Any) -> Path:
     """Where the dashboard's sandbox keeps its state."""
-    return tmp_path_factory.mktemp("deploy-sandbox")
+    folder: Path = demo_dashboard.data_dir
+    return folder
 
 
 @pytest.fixture(scope="module")
-def dashboard(
-    streamlit_server: Callable[..., str], data_dir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """The address of a dashboard on a new sandbox of its own."""
-    state_dir = tmp_path_factory.mktemp("state")
-    return streamlit_server(
-        ROOT / "app.py",
-        {
-            "SEGDECK_MODE": "sandbox",
-            "SEGDECK_SANDBOX_DIR": str(data_dir),
-            "SEGDECK_STATE_DIR": str(state_dir),
-        },
-    )
+def dashboard(demo_dashboard: Any) -> str:
+    """The address of a dashboard with the demo models."""
+    address: str = demo_dashboard.address
+    return address
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +100,10 @@ class Caller:
 
 def review(page: Page, button: str) -> Locator:
     """Go from a form without problems to its plan, and say yes."""
-    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("Nothing stands in its way"), timeout=LONG)
     page.get_by_role("button", name="Review the plan").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("To undo")).to_be_visible(timeout=LONG)
+    shown(dialog.get_by_text("To undo"), timeout=LONG)
     dialog.get_by_role("button", name=button, exact=True).click()
     page.wait_for_url(re.compile(rf"/endpoint\?endpoint={NAME}"), timeout=LONG)
     return dialog
@@ -139,16 +132,16 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
     """A finished job's page leads to a form that knows all; a yes later its endpoint comes into service."""
     page.goto(f"{dashboard}/training_job?job={JOB}")
     page.get_by_role("button", name="Deploy", exact=True).click(timeout=LONG)
-    expect(page.get_by_text("6 classes")).to_be_visible(timeout=LONG)
-    expect(page.get_by_text("grass · cropland · forest")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("6 classes"), timeout=LONG)
+    shown(page.get_by_text("grass · cropland · forest"), timeout=LONG)
     name = page.get_by_label("Name", exact=True)
     expect(name).to_have_value(JOB, timeout=LONG)
     name.fill(NAME)
     name.press("Tab")
-    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("Nothing stands in its way"), timeout=LONG)
     page.screenshot(path=Path(output_path, "deploy.png"), full_page=True)
     review(page, "Deploy it")
-    expect(page.get_by_role("heading", name=NAME)).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name=NAME), timeout=LONG)
     status(page, "in service")
     page.screenshot(path=Path(output_path, "in-service.png"), full_page=True)
 

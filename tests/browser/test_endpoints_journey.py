@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.answers import mask, probabilities, recordio
+from tests.support.browser import shown
 from tests.support.fleet import put_endpoint
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -117,10 +118,10 @@ def test_a_name_opens_its_endpoint(address: str, page: Page, ready):
     page.goto(f"{address}/endpoints?text=roads")
     ready(page)
     table = page.get_by_test_id("stDataFrame").first
-    expect(table).to_be_visible(timeout=LONG)
+    shown(table, timeout=LONG)
     table.click(position={"x": 90, "y": HEADER + ROW // 2})
     expect(page).to_have_url(re.compile(r"/endpoint\?endpoint=roads"), timeout=LONG)
-    expect(page.get_by_role("heading", name="roads")).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name="roads"), timeout=LONG)
 
 
 def test_the_list_asks_no_more_while_nothing_changes(address: str, page: Page, ready, comes_to_rest):
@@ -147,7 +148,7 @@ def test_an_endpoints_page_mends_itself(address: str, fleet: Sandbox, page: Page
     finally:
         fleet.faults.clear()
     expect(stale).to_have_count(0, timeout=LONG)
-    expect(page.get_by_role("heading", name="roads")).to_be_visible()
+    shown(page.get_by_role("heading", name="roads"))
 
 
 def test_one_endpoint_tried_shared_out_and_deleted(
@@ -164,7 +165,7 @@ def test_one_endpoint_tried_shared_out_and_deleted(
     slider.focus(timeout=LONG)
     for _ in range(20):
         slider.press("ArrowRight")
-    expect(page.get_by_text("blue 70% · green 30%")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("blue 70% · green 30%"), timeout=LONG)
     page.get_by_role("button", name="Review the change").click()
     page.get_by_role("dialog").get_by_role("button", name="Change them").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, mask
+from tests.support.browser import shown
 
 ROOT = Path(__file__).parents[2]
 LONG = 120_000
@@ -70,13 +71,13 @@ def test_from_a_folder_to_the_photos_of_a_mistake(
     query = f"endpoint={coast}&labelled=A+folder&part=All+of+it&folder={quote(str(shore))}"
     page.goto(f"{dashboard}/evaluate?{query}")
     page.get_by_role("button", name="Evaluate", exact=True).click(timeout=LONG)
-    expect(page.get_by_role("heading", name=f"{coast} on 2 photos")).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name=f"{coast} on 2 photos"), timeout=LONG)
     expect(page.get_by_test_id("stMetric").filter(has_text="Mean IoU per image")).to_contain_text("79.2%")
 
     chart = page.get_by_test_id("stVegaLiteChart")
     chart.scroll_into_view_if_needed()
     chart.get_by_label(re.compile("Taken for: sea; Truth: land")).last.click()  # on the number in the cell
-    expect(page.get_by_role("heading", name="land taken for sea: 1 photo")).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name="land taken for sea: 1 photo"), timeout=LONG)
     expect(page.locator(".tile")).to_have_count(1)
     page.get_by_role("button", name="All photos").click()
     expect(page.locator(".tile")).to_have_count(2)

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from sandbox.server import Sandbox
 from tests.support.answers import HEIGHT, NAMES, WIDTH, probabilities, recordio
+from tests.support.browser import shown
 
 ROOT = Path(__file__).parents[2]
 LONG = 120_000
@@ -81,7 +82,7 @@ def test_slow_answer(drop, faults, page: Page):
     drop()
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint", timeout=LONG)
     page.get_by_text("Use the camera").click()
-    expect(page.get_by_test_id("stCameraInput")).to_be_visible(timeout=LONG)
+    shown(page.get_by_test_id("stCameraInput"), timeout=LONG)
     expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint")
     faults.clear()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)

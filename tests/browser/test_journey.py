@@ -7,13 +7,15 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.support.browser import shown
 
 ROOT = Path(__file__).parents[2]
 AERIAL = ROOT / "sandbox" / "demo" / "aerial"
@@ -23,17 +25,17 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(demo_dashboard: Any) -> Path:
     """Where the dashboard's sandbox keeps its state."""
-    return tmp_path_factory.mktemp("dashboard-sandbox")
+    folder: Path = demo_dashboard.data_dir
+    return folder
 
 
 @pytest.fixture(scope="module")
-def dashboard(streamlit_server: Callable[..., str], data_dir: Path) -> str:
-    """The address of a dashboard on a sandbox of its own."""
-    return streamlit_server(
-        ROOT / "app.py", {"SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(data_dir)}
-    )
+def dashboard(demo_dashboard: Any) -> str:
+    """The address of a dashboard with the demo models."""
+    address: str = demo_dashboard.address
+    return address
 
 
 def photo() -> Path:
@@ -60,7 +62,7 @@ def sure_place(name: str) -> tuple[float, float]:
 def drop(page: Page, *files: Path) -> None:
     """Drag these files onto the drop zone and let go."""
     zone = page.get_by_test_id("stFileUploaderDropzone")
-    expect(zone).to_be_visible(timeout=LONG)
+    shown(zone, timeout=LONG)
     items = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
     transfer = page.evaluate_handle(
         """(items) => {
@@ -99,11 +101,11 @@ def point_at(page: Page, root: Locator, place: tuple[float, float]) -> None:
 def test_deep_link_on_a_fresh_server(dashboard, page: Page):
     """The first visitor of a server who opens a page by its address gets it inside the shell."""
     page.goto(f"{dashboard}/setup")
-    expect(page.get_by_role("heading", name="Setup")).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("heading", name="Setup"), timeout=LONG)
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("Sandbox on this machine").first).to_be_visible()
-    expect(sidebar.get_by_role("link", name="Segment")).to_be_visible()
-    expect(page.get_by_text("aerial-land-cover")).to_be_visible()
+    shown(sidebar.get_by_role("link", name="Segment"))
+    shown(page.get_by_text("aerial-land-cover"))
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,8 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
 def test_every_page_has_an_address(dashboard, page: Page, address, title):
     """A page opened by its address stands in the shell, and nothing says that it was not found."""
     page.goto(f"{dashboard}/{address}")
-    expect(page.get_by_role("heading", name=title)).to_be_visible(timeout=LONG)
-    expect(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment")).to_be_visible()
+    shown(page.get_by_role("heading", name=title), timeout=LONG)
+    shown(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment"))
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
@@ -151,7 +153,7 @@ def test_one_click_on_an_example(dashboard, page: Page):
     page.goto(f"{dashboard}/segment")
     page.get_by_role("group", name="Examples").get_by_role("button").first.click(timeout=LONG)
     viewer(page)
-    expect(page.get_by_text("What is in it")).to_be_visible()
+    shown(page.get_by_text("What is in it"))
     outside = [url for url in asked if not url.startswith((dashboard, "data:", "blob:"))]
     assert outside == []
     assert any("inter.woff2" in url for url in asked)
@@ -165,7 +167,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     Image.open(photo()).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(second, quality=92)
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, photo(), broken, second)
-    expect(page.get_by_text("2 pictures done in")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("2 pictures done in"), timeout=LONG)
     expect(page.get_by_test_id("stAlert")).to_contain_text("damaged or cut off")
     viewer(page)
     pictures = page.get_by_role("group", name="Pictures").get_by_role("button")
@@ -183,7 +185,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
 def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
     """With the sandbox killed, a dropped photo is told what happened; the button brings it back, with no reload."""
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
-    expect(page.get_by_role("group", name="Examples")).to_be_visible(timeout=LONG)
+    shown(page.get_by_role("group", name="Examples"), timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
     drop(page, photo())
     alert = page.get_by_test_id("stAlert").first

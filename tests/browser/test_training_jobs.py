@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.support.jobs_server import JobsServer, many, record
+from tests.support.browser import shown
 
 APP = Path(__file__).parents[2] / "app.py"
 HEADER, ROW = 39, 37
@@ -61,7 +62,7 @@ def test_ticked_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> 
     expect(jobs).to_have_url(re.compile("compare=aerial-0040%2Caerial-0038"))
     expect(jobs.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     click(jobs, 0, 16)
-    expect(jobs.get_by_text("Tick a second job")).to_be_visible(timeout=90_000)
+    shown(jobs.get_by_text("Tick a second job"), timeout=90_000)
     expect(jobs).to_have_url(re.compile("compare=aerial-0038$"))
 
 

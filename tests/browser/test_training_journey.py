@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from sandbox import launcher
 from sandbox.demo.dataset import write
+from tests.support.browser import shown
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "segdeck-sandbox"
@@ -22,17 +23,17 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(demo_dashboard: Any) -> Path:
     """Where the dashboard's sandbox keeps its state."""
-    return tmp_path_factory.mktemp("training-sandbox")
+    folder: Path = demo_dashboard.data_dir
+    return folder
 
 
 @pytest.fixture(scope="module")
-def dashboard(streamlit_server: Callable[..., str], data_dir: Path) -> str:
-    """The address of a dashboard on a new sandbox of its own."""
-    return streamlit_server(
-        ROOT / "app.py", {"SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(data_dir)}
-    )
+def dashboard(demo_dashboard: Any) -> str:
+    """The address of a dashboard with the demo models."""
+    address: str = demo_dashboard.address
+    return address
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +66,10 @@ def fill(page: Page, label: str, value: str) -> None:
 
 def launch(page: Page) -> str:
     """Review, say yes, and come to the job's page; gives its name."""
-    expect(page.get_by_text("Nothing stands in its way")).to_be_visible(timeout=90_000)
+    shown(page.get_by_text("Nothing stands in its way"), timeout=90_000)
     page.get_by_role("button", name="Review and start").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("To undo")).to_be_visible()
+    shown(dialog.get_by_text("To undo"))
     dialog.get_by_role("button", name="Start the job").click()
     page.wait_for_url(re.compile(r"/training_job\?job="), timeout=90_000)
     return page.url.rpartition("=")[2]
@@ -77,25 +78,25 @@ def launch(page: Page) -> str:
 def chip(page: Page, word: str) -> None:
     """Wait until the job's status says so."""
     badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=word)
-    expect(badge).to_be_visible(timeout=LONG)
+    shown(badge, timeout=LONG)
 
 
 def test_launch_and_watch(page, dashboard, data):
     """What the pre-flight finds is mended by a click; the job then runs to its end before one's eyes, and learns."""
     page.goto(f"{dashboard}/launch_training")
-    expect(page.get_by_role("button", name="Review and start")).to_be_visible(timeout=90_000)
+    shown(page.get_by_role("button", name="Review and start"), timeout=90_000)
     fill(page, "Data", data)
-    expect(page.get_by_text("train_annotation 16")).to_be_visible(timeout=90_000)
+    shown(page.get_by_text("train_annotation 16"), timeout=90_000)
     page.get_by_role("button", name="Set to 8").click()
     fill(page, "epochs", "4")
     name = launch(page)
-    expect(page.get_by_role("heading", name=name)).to_be_visible()
+    shown(page.get_by_role("heading", name=name))
     chip(page, "training")
     expect(page.get_by_text("epoch=0").first).to_be_visible(timeout=LONG)
-    expect(page.get_by_text("Best mIOU, epoch")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("Best mIOU, epoch"), timeout=LONG)
     chip(page, "completed")
-    expect(page.get_by_text("4 of 4")).to_be_visible()
-    expect(page.get_by_text("Uploading the model ·")).to_be_visible()
+    shown(page.get_by_text("4 of 4"))
+    shown(page.get_by_text("Uploading the model ·"))
     expect(page.get_by_text("Looks again every")).to_have_count(0)
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
 
@@ -103,28 +104,28 @@ def test_launch_and_watch(page, dashboard, data):
 def test_clone_and_stop(page):
     """Its clone, with more epochs, is stopped by a plan and a yes; what it had learned is kept."""
     page.get_by_role("button", name="Clone").click()
-    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
+    shown(page.get_by_text("under a new name"), timeout=90_000)
     fill(page, "epochs", "300")
     launch(page)
-    expect(page.get_by_text("Best mIOU, epoch")).to_be_visible(timeout=LONG)
+    shown(page.get_by_text("Best mIOU, epoch"), timeout=LONG)
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Stop the training job").first).to_be_visible()
     dialog.get_by_role("button", name="Stop the job").click()
     chip(page, "stopped")
     page.get_by_role("tab", name="Data and model").click()
-    expect(page.get_by_text("/output/model.tar.gz")).to_be_visible()
+    shown(page.get_by_text("/output/model.tar.gz"))
 
 
 def test_read_why_it_failed(page):
     """A job whose masks hold more classes than it was told of fails, and its page says so, and what to do."""
     page.get_by_role("button", name="Clone").click()
-    expect(page.get_by_text("under a new name")).to_be_visible(timeout=90_000)
+    shown(page.get_by_text("under a new name"), timeout=90_000)
     fill(page, "epochs", "1")
     fill(page, "num_classes", "2")
     launch(page)
     chip(page, "failed")
-    expect(page.get_by_text("Labels outside the classes")).to_be_visible()
-    expect(page.get_by_text("raise num_classes")).to_be_visible()
+    shown(page.get_by_text("Labels outside the classes"))
+    shown(page.get_by_text("raise num_classes"))
     page.get_by_role("tab", name="Log").click()
-    expect(page.get_by_role("button", name="Jump to the error")).to_be_visible()
+    shown(page.get_by_role("button", name="Jump to the error"))
