@@ -74,6 +74,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: cost[item.path])  # stable: the tests of a file stay together and in order
 
 
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Keep MXNet out of the tests' own process: it starts threads that can hang at the process's end."""
+    assert "mxnet" not in sys.modules, f"{item.nodeid} imported MXNet: run it in a process of its own"
+
+
 def _uses_sandbox(item: pytest.Item) -> bool:
     """Tell whether a test uses a sandbox: by its fixtures, or because its module starts one itself."""
     module = item.getparent(pytest.Module)

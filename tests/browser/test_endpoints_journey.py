@@ -105,7 +105,7 @@ def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbo
     expect(metric(page, "Wasted a month")).to_have_text("$3,329.82", timeout=LONG)
     page.get_by_role("button", name="Choose the 2 idle ones").click()
     page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
-    expect(page.get_by_role("dialog")).to_contain_text("Delete the endpoint forgotten", timeout=LONG)
+    shown(page.get_by_role("dialog").filter(has_text="Delete the endpoint forgotten"), timeout=LONG)
     expect(page.get_by_role("dialog").get_by_role("button", name="Delete for good")).to_be_disabled()
     confirm(page, "2 endpoints", "Delete for good")
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)

@@ -63,8 +63,8 @@ def test_throttled(drop, faults, page: Page):
     """Throttling is told with what to do, and the button mends it."""
     faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
     drop()
-    expect(page.get_by_test_id("stAlert")).to_contain_text("too many calls", timeout=LONG)
-    expect(page.get_by_test_id("stAlert")).to_contain_text("Wait a few seconds")
+    shown(page.get_by_test_id("stAlert").filter(has_text="too many calls"), timeout=LONG)
+    shown(page.get_by_test_id("stAlert").filter(has_text="Wait a few seconds"))
     mended(page)
 
 
@@ -72,7 +72,7 @@ def test_cut_answer(drop, faults, page: Page):
     """An answer that stops before its end is told, and the button mends it."""
     faults.add("truncate", operation="InvokeEndpoint", times=1)
     drop()
-    expect(page.get_by_test_id("stAlert")).to_contain_text("stopped before its end", timeout=LONG)
+    shown(page.get_by_test_id("stAlert").filter(has_text="stopped before its end"), timeout=LONG)
     mended(page)
 
 
@@ -80,9 +80,9 @@ def test_slow_answer(drop, faults, page: Page):
     """While an endpoint thinks, its picture's line says so and the page still takes clicks; then the mask comes."""
     faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
-    expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint", timeout=LONG)
+    shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"), timeout=LONG)
     page.get_by_text("Use the camera").click()
     shown(page.get_by_test_id("stCameraInput"), timeout=LONG)
-    expect(page.get_by_test_id("stExpander")).to_contain_text("asking the endpoint")
+    shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"))
     faults.clear()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)

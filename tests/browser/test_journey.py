@@ -168,7 +168,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, photo(), broken, second)
     shown(page.get_by_text("2 pictures done in"), timeout=LONG)
-    expect(page.get_by_test_id("stAlert")).to_contain_text("damaged or cut off")
+    shown(page.get_by_test_id("stAlert").filter(has_text="damaged or cut off"))
     viewer(page)
     pictures = page.get_by_role("group", name="Pictures").get_by_role("button")
     pictures.filter(has_text="second.jpg").click()
@@ -189,7 +189,7 @@ def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
     drop(page, photo())
     alert = page.get_by_test_id("stAlert").first
-    expect(alert).to_contain_text("sandbox", timeout=LONG)
+    shown(alert.filter(has_text="sandbox"), timeout=LONG)
     page.screenshot(path=Path(output_path, "killed.png"))
     page.evaluate("window.neverReloaded = true")
     page.get_by_role("button", name="Try again").first.click()
