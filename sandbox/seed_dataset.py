@@ -39,9 +39,12 @@ KEPT_VERSIONS = 3
 """How many versions of the drawn dataset, of about 10 MB each, the cache folder keeps."""
 
 
-def default_cache() -> Path:
-    """Return the folder of drawn datasets: `segdeck` in $XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache").expanduser() / "segdeck"
+def default_cache(data_dir: Path) -> Path:
+    """Return the folder of drawn datasets: `segdeck` in $XDG_CACHE_HOME or ~/.cache; without a home in `data_dir`."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache").expanduser() / "segdeck"
+    except RuntimeError:  # in a container under a user number that has no name
+        return data_dir / "cache"
 
 
 def drawing_version() -> str:
@@ -56,7 +59,7 @@ class DatasetSeed:
     """Work in the background between `start` and `close`.
 
     command: draws the dataset into the folder that is its last argument.
-    cache:   the folder that keeps drawn datasets for other sandboxes; None: `default_cache()`.
+    cache:   the folder that keeps drawn datasets for other sandboxes; None: `default_cache`.
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class DatasetSeed:
     ) -> None:
         self._loopback, self._say, self._command = loopback, say, command
         self._marker, self._own_folder = data_dir / MARKER, data_dir / "drawing"
-        self._cache = cache or default_cache()
+        self._cache = cache or default_cache(data_dir)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

@@ -103,12 +103,14 @@ class FileScheduling(LoadScopeScheduling):
         return DEMO if path.endswith(DEMO_FILES) and "/browser/" in path else path
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
     """Start costly files first: with the order of pytest-xdist, by number of tests, one worker would end alone."""
     config.option.loadscopereorder = False
     return FileScheduling(config, log)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Run one worker more than there are cores, at most five: many tests wait for servers and browsers."""
     return min(5, (os.cpu_count() or 1) + 1)

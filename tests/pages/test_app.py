@@ -28,6 +28,7 @@ def test_importing_the_app_stays_light():
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
 def test_the_sandbox_ends_with_the_dashboard(tmp_path, how):
     """The sandbox that a dashboard started ends with it, also where the dashboard is killed."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from sandbox.seed import BUCKET
-from sandbox.seed_dataset import DatasetSeed, drawing_version
+from sandbox.seed_dataset import DatasetSeed, default_cache, drawing_version
 from sandbox.server import Sandbox
 
 PROJECT = Path(__file__).parents[2]
@@ -113,6 +114,20 @@ def test_old_versions_leave_the_cache(sandbox: Sandbox, tmp_path: Path) -> None:
     _end(_seed(sandbox, tmp_path, WRITE))
     kept = {path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()}
     assert kept == {drawing_version(), "demo-dataset-new", "demo-dataset-old"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [({"XDG_CACHE_HOME": "/caches"}, "/caches/segdeck"), ({"HOME": "/home/ada"}, "/home/ada/.cache/segdeck")],
+)
+def test_the_cache_folder_is_the_users(
+    environ: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Drawn datasets are kept where the user's other caches are."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert default_cache(tmp_path) == Path(folder)
 
 
 def test_it_is_left_out_with_its_demonstration(sandbox: Sandbox, tmp_path: Path) -> None:
