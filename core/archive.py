@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import IO, Protocol
 
 from core.errors import ArtifactError
+from core.local_files import READER_ERRORS
 
 CHUNK = 1 << 16
 """Most that one read asks for, in bytes: a longer header is forged."""
@@ -90,7 +91,9 @@ def walk(
         raise _refusal(where, f"It stops before its end, after {packed.count:,} bytes.") from problem
     except zlib.error as problem:
         raise _refusal(where, f"It is damaged: {problem}.") from problem
-    except (tarfile.TarError, UnicodeError, RecursionError) as problem:
+    except OutOfTime:
+        raise
+    except READER_ERRORS as problem:
         raise _refusal(where, f"It holds no readable tar archive: {problem}.") from problem
 
 
@@ -98,11 +101,15 @@ def _visit_all(
     tar: tarfile.TarFile, where: str, visit: Callable[[Member, IO[bytes]], None], limits: Limits
 ) -> None:
     seen: set[str] = set()
+    folders: set[str] = set()
     for count, entry in enumerate(tar, start=1):
         if count > limits.members:
             raise _refusal(where, f"It holds more than {limits.members} members.")
         name = _inside(entry.name, where)
         if entry.isdir():
+            folders.add(name)
+            if name in seen:
+                raise _refusal(where, f"It holds {name!r} both as a file and as a folder.")
             continue
         if not entry.isreg() or entry.issparse():
             raise _refusal(where, f"The member {entry.name!r} is {_kind(entry)}, not a file.")
@@ -110,7 +117,12 @@ def _visit_all(
             raise _refusal(where, f"The member {entry.name!r} claims {entry.size:,} bytes.")
         if name in seen:
             raise _refusal(where, f"It holds {name!r} twice.")
+        above = {str(parent) for parent in PurePosixPath(name).parents}
+        if name in folders or above & seen:
+            both = name if name in folders else next(iter(above & seen))
+            raise _refusal(where, f"It holds {both!r} both as a file and as a folder.")
         seen.add(name)
+        folders |= above
         content = tar.extractfile(entry)
         if content is not None:  # always, for a regular file
             visit(Member(name, entry.size), content)

@@ -9,6 +9,7 @@ shapes in `model_best.params`, and the JSON is held against it. What neither tel
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import IO, Any, Literal
 from core.archive import Limits, Member, OutOfTime, Readable, walk
 from core.errors import ArtifactError, DecodeError
 from core.hyperparameters import HYPERPARAMETERS, LIGHT
+from core.local_files import open_regular
+from core.strict_json import parse_json
 from core.wire.ndarrays import read_shapes
 
 BEST, LAST, SETTINGS = "model_best.params", "model_algo-1", "hyperparams.json"
@@ -105,8 +108,8 @@ class Artifact:
 
 def look_at_file(path: Path) -> Artifact:
     """Look into an archive on this machine. Raises ArtifactError, OSError."""
-    with path.open("rb") as file:
-        return look(file, str(path), path.stat().st_size)
+    with open_regular(path) as file:
+        return look(file, str(path), os.fstat(file.fileno()).st_size)
 
 
 def look(
@@ -227,9 +230,9 @@ def _hyperparameters(member: Member, content: IO[bytes], where: str) -> dict[str
             f"{SETTINGS} in {where} has {member.size:,} bytes; at most {MAX_SETTINGS:,} are read.", todo=TODO
         )
     try:
-        values = json.loads(content.read(MAX_SETTINGS))
+        values = parse_json(content.read(MAX_SETTINGS))
         return {str(name): _text(value) for name, value in values.items()}
-    except (ValueError, AttributeError, RecursionError) as error:
+    except (ValueError, AttributeError) as error:
         raise ArtifactError(
             f"{SETTINGS} in {where} is not a JSON object.", why=f"{error}.", todo=TODO
         ) from error

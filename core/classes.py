@@ -9,7 +9,6 @@ The place in the list is the class id. Id 255 is never a class: it means "ignore
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,11 +18,13 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.escaping import json_text
+from core.strict_json import parse_json
 
 IGNORE = 255
 """The label of pixels that belong to no class: holes and borders of Pascal VOC masks."""
 
 IGNORE_NAME = "ignore"
+SHOWN = 80
 MAX_CLASSES = 254
 """SageMaker's own bound on `num_classes`: 255 is taken by IGNORE."""
 
@@ -79,17 +80,25 @@ class Classes:
             'Write it as {"classes": [{"name": "road", "color": "#808080"}, ...]}, in the order of the ids.'
         )
         try:
-            rows = json.loads(text)["classes"]
+            rows = parse_json(text)["classes"]
             pairs = [(row["name"], row.get("color")) for row in rows]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                "The file of class names cannot be read.", why=f"{error!r}.", todo=todo
+                "The file of class names cannot be read.", why=_why_unreadable(error), todo=todo
             ) from error
-        default = voc_colors(max(len(pairs), 1))
+        if not 1 <= len(pairs) <= MAX_CLASSES:
+            raise InputError(
+                f"The file of class names has {len(pairs):,} names.",
+                why=f"A model has 1 to {MAX_CLASSES} classes.",
+                todo=todo,
+            )
+        default = voc_colors(len(pairs))
         colors: list[Color] = []
         for number, (name, color) in enumerate(pairs):
             if not isinstance(name, str) or (color is not None and not _is_hex(color)):
-                raise InputError(f"Row {number} of the class names is {name!r}, {color!r}.", todo=todo)
+                raise InputError(
+                    f"Row {number} of the class names is {_short(name)}, {_short(color)}.", todo=todo
+                )
             colors.append(_from_hex(color) if color else _triple(default[number]))
         return cls(tuple(name for name, _ in pairs), tuple(colors))
 
@@ -116,6 +125,20 @@ def voc_colors(count: int) -> NDArray[np.uint8]:
         for channel in range(3):
             colors[:, channel] |= (((ids >> (3 * level + channel)) & 1) << (7 - level)).astype(np.uint8)
     return colors
+
+
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return f"It is not JSON that can be used: {str(error).rstrip('.')}."
+    if isinstance(error, KeyError):
+        return f"It lacks {error}."
+    return "It is JSON of another layout."
+
+
+def _short(value: object) -> str:
+    """Return a value for an error; a long one without its middle."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _is_hex(text: object) -> bool:

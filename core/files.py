@@ -7,10 +7,9 @@ It holds what was asked for and the photo's hash, so that `resume` skips exactly
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -22,7 +21,9 @@ from core.escaping import json_bytes
 from core.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.image import encode, open_photo, photo_share
 from core.inference import Invoke, Want, segment
+from core.local_files import read_regular, reason
 from core.render.palette import table
+from core.strict_json import parse_json
 
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """What is taken from a folder; a file that is named itself may end in anything."""
@@ -211,12 +212,12 @@ def _sha256(data: bytes) -> str:
 def _read_json(path: Path) -> dict[str, Any] | None:
     """Return the summary in a file; None for what is missing, cut off, or another program's."""
     try:
-        row = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
+        row = parse_json(read_regular(path))
+    except (FileNotFoundError, ValueError):
         return None
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read.", why=f"{error.strerror}.", todo="Check its permissions."
+            f"{path} cannot be read.", why=reason(error), todo="Check its permissions."
         ) from error
     wanted = {"image": str, "endpoint": str, "classes": list, "seconds": dict, "problems": list}
     valid = isinstance(row, dict) and all(isinstance(row.get(name), kind) for name, kind in wanted.items())
@@ -234,11 +235,26 @@ def _paths(argument: str) -> list[Path]:
         return sorted(entry for entry in path.iterdir() if _is_photograph(entry))
     if path.exists():
         return [path]
-    return sorted(Path(name) for name in glob(str(path), recursive=True) if Path(name).is_file())
+    return sorted(match for match in _matches(path) if not match.is_dir())
+
+
+def _matches(pattern: Path) -> Iterator[Path]:
+    """Expand a pattern. Unlike `glob`, `Path.glob` follows no link below `**`, where two loops would never end."""
+    if "**" not in pattern.parts:
+        return (Path(name) for name in glob(str(pattern)))
+    start = pattern.parts.index("**")
+    bases = glob(str(Path(*pattern.parts[:start])))
+    rest = str(Path(*pattern.parts[start:]))
+    return (
+        path
+        for base in map(Path, bases)
+        for path in base.glob(rest)
+        if not any(part.startswith(".") for part in path.relative_to(base).parts)
+    )
 
 
 def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in PHOTOGRAPHS and not path.name.endswith(OURS) and path.is_file()
+    return path.suffix.lower() in PHOTOGRAPHS and not path.name.endswith(OURS) and not path.is_dir()
 
 
 def _nothing(argument: str) -> InputError:
@@ -272,8 +288,8 @@ def _check(targets: Iterable[Path], order: Order, *, replace: bool) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read.", why=f"{error.strerror}.", todo="Check that it is a file you may read."
+            f"{path} cannot be read.", why=reason(error), todo="Check that it is a file you may read."
         ) from error

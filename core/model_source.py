@@ -12,6 +12,7 @@ from core.diagnosis import diagnose
 from core.endpoint_plans import Upload
 from core.endpoints import CLASSES_TAG, classes_beside
 from core.errors import InputError
+from core.local_files import open_regular, read_regular, reason
 from core.training import TrainingJob, status_in_words
 
 ARCHIVE, NAMES = "model.tar.gz", "classes.json"
@@ -50,11 +51,11 @@ def local_model(path: Path, folder: str, classes: Classes | None = None) -> Loca
     digest = hashlib.sha256()
     try:
         artifact = look_at_file(path)
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise InputError(f"{path} cannot be read.", why=f"{error.strerror}.") from error
+        raise InputError(f"{path} cannot be read.", why=reason(error)) from error
     place = digest.copy()
     place.update(classes.to_json().encode() if classes else b"")
     uri = f"{folder.rstrip('/')}/{place.hexdigest()[:16]}/{ARCHIVE}"
@@ -65,11 +66,15 @@ def local_model(path: Path, folder: str, classes: Classes | None = None) -> Loca
 def read_classes(path: Path) -> Classes:
     """Class names of a local `classes.json`. Raises InputError."""
     try:
-        if path.stat().st_size > MAX_NAMES:
-            raise InputError(f"{path} has {path.stat().st_size:,} bytes, which is no list of class names.")
-        return Classes.from_json(path.read_bytes())
+        text = read_regular(path, max_bytes=MAX_NAMES)
     except OSError as error:
-        raise InputError(f"{path} cannot be read.", why=f"{error.strerror}.") from error
+        raise InputError(f"{path} cannot be read.", why=reason(error)) from error
+    try:
+        return Classes.from_json(text)
+    except InputError as error:
+        raise InputError(
+            f"{path} cannot be used.", why=f"{error.what} {error.why}".strip(), todo=error.todo
+        ) from error
 
 
 def names_beside(path: Path) -> Path | None:

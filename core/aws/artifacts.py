@@ -12,6 +12,7 @@ from typing import Any
 from core.archive import Limits
 from core.artifact import Artifact, look
 from core.aws.connection import Clients
+from core.aws.errors import required
 from core.aws.storage import get_bytes, parse_uri
 from core.classes import Classes
 from core.endpoints import classes_beside
@@ -60,8 +61,8 @@ def _opened(clients: Clients, uri: str, doing: str) -> Iterator[tuple[Any, int]]
     bucket, key = parse_uri(uri)
     with clients.calling(f"{doing} {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key)
-        size: int = answer["ContentLength"]
-        with closing(answer["Body"]) as body:
+        size: int = required(answer, "ContentLength", f"{doing} {uri}")
+        with closing(required(answer, "Body", f"{doing} {uri}")) as body:
             if size > MAX_PACKED:
                 raise ArtifactError(
                     f"{uri} is {size:,} bytes; at most {MAX_PACKED:,} are taken.",

@@ -52,6 +52,7 @@ from core.errors import (
     UnreachableError,
 )
 from core.journal import Entry, Journal, Record
+from core.local_files import open_regular, reason
 from core.plans import ApiCall, Plan, StepState
 
 TRIES = 3
@@ -461,11 +462,11 @@ def _with_body(params: Mapping[str, Any], files: ExitStack) -> dict[str, Any]:
         return dict(params)
     path = Path(params["Filename"])
     try:
-        file = files.enter_context(path.open("rb"))
+        file = files.enter_context(open_regular(path))
         found = file_digest(file, "sha256").hexdigest()
         file.seek(0)
     except OSError as error:
-        raise InputError(f"The file {path} cannot be read.", why=f"{error.strerror}.") from error
+        raise InputError(f"The file {path} cannot be read.", why=reason(error)) from error
     if found != params["Metadata"]["sha256"]:
         raise InputError(
             f"The file {path} has changed since the plan was made.", todo="Make the plan once more."

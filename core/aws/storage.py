@@ -6,6 +6,7 @@ from contextlib import closing
 from urllib.parse import urlsplit
 
 from core.aws.connection import Clients
+from core.aws.errors import required
 from core.errors import InputError, TooLargeError
 
 MAX_BYTES = 10_000_000
@@ -25,11 +26,18 @@ def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> byte
     bucket, key = parse_uri(uri)
     with clients.calling(f"read {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key)
-        with closing(answer["Body"]) as stream:
-            if answer["ContentLength"] > max_bytes:
-                raise TooLargeError(
-                    f"{uri} is {answer['ContentLength']:,} bytes; at most {max_bytes:,} are read.",
-                    todo="Check that it is the file that was meant.",
-                )
-            body: bytes = stream.read()
+        with closing(required(answer, "Body", f"read {uri}")) as stream:
+            size = answer.get("ContentLength")  # an S3 in AWS's place may leave it out
+            if size is not None and size > max_bytes:
+                raise _too_large(uri, f"{size:,}", max_bytes)
+            body: bytes = stream.read() if size is not None else stream.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        raise _too_large(uri, f"more than {max_bytes:,}", max_bytes)
     return body
+
+
+def _too_large(uri: str, size: str, max_bytes: int) -> TooLargeError:
+    return TooLargeError(
+        f"{uri} is {size} bytes; at most {max_bytes:,} are read.",
+        todo="Check that it is the file that was meant.",
+    )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path, PureWindowsPath
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import BinaryIO
 
 from core.datasets.problems import few
 from core.errors import InputError
+from core.local_files import READER_ERRORS, open_regular, reason
 
 MOST_ENTRIES = 60_000
 MOST_BYTES = 50_000_000_000
@@ -22,7 +25,14 @@ SMALL = 100_000_000
 """Bytes up to which the ratio does not matter."""
 
 PIECE = 1 << 20
+LONGEST_NAME = 255
+"""Bytes of a file's name on every common file system."""
+
+BROKEN = "Copy it again, or pack it again with another program, with names in UTF-8 and without a password."
 TODO = "Unpack it yourself, look at what is in it, and give the folder."
+READS_FAIL: tuple[type[Exception], ...] = (*READER_ERRORS, OSError)
+"""bz2 raises OSError, without a number, for bytes that are damaged."""
+
 OnProgress = Callable[[int, int], None]
 
 
@@ -33,24 +43,46 @@ def unpack(path: Path, into: Path, *, on_progress: OnProgress | None = None) -> 
     files, or more content than is plausible.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            _judge(path, archive.infolist(), path.stat().st_size, shutil.disk_usage(into.parent).free)
+        with open_regular(path) as file, _opened(path, file) as archive:
+            entries = [entry for entry in archive.infolist() if not _is_folder(entry)]
+            size = os.fstat(file.fileno()).st_size
+            _judge(path, archive.infolist(), size, shutil.disk_usage(into.parent).free)
             into.mkdir()
             try:
                 for number, entry in enumerate(entries, 1):
-                    _write(archive, entry, into)
+                    _write(path, archive, entry, into)
                     if on_progress is not None:
                         on_progress(number, len(entries))
             except BaseException:
                 shutil.rmtree(into)
                 raise
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
-        raise InputError(
-            f"{path.name} is no zip that can be read.", why=f"{error}.", todo="Make or copy it again."
-        ) from error
     except OSError as error:
-        raise InputError(f"{path.name} cannot be unpacked.", why=f"{error.strerror or error}.") from error
+        raise InputError(
+            f"{path.name} cannot be unpacked.",
+            why=reason(error),
+            todo="Check the file and the room for temporary files, or unpack it yourself and give the folder.",
+        ) from error
+
+
+def _opened(path: Path, file: BinaryIO) -> zipfile.ZipFile:
+    with _reading(path):
+        return zipfile.ZipFile(file)
+
+
+@contextmanager
+def _reading(path: Path, entry: str = "") -> Iterator[None]:
+    """Turn whatever `zipfile` raises for damaged bytes into one InputError. entry: what is being read."""
+    try:
+        yield
+    except READS_FAIL as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        inside = f" Its entry {entry!r} cannot be read:" if entry else ""
+        raise InputError(
+            f"{path.name} is not a ZIP file that can be read.",
+            why=f"{inside} {str(error).rstrip('. ') or type(error).__name__}.".strip(),
+            todo=BROKEN,
+        ) from error
 
 
 def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -> None:
@@ -61,10 +93,14 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -
         reason = _reason(entry)
         if reason:
             raise _refused(path, f"{entry.filename!r} {reason}.")
-    counts = Counter(entry.filename.casefold() for entry in entries)
-    twice = [name for name, count in counts.items() if count > 1]
+    files = [PurePosixPath(entry.filename.casefold()) for entry in entries if not _is_folder(entry)]
+    twice = [str(name) for name, count in Counter(files).items() if count > 1]
     if twice:
         raise _refused(path, f"Names in it stand there twice: {few(twice)}.")
+    folders = {parent for name in files for parent in name.parents}
+    both = [str(name) for name in files if name in folders]
+    if both:
+        raise _refused(path, f"Names in it are both a file and a folder: {few(both)}.")
     size = sum(entry.file_size for entry in entries)
     if size > SMALL and size > packed * MOST_RATIO:
         times = size // max(packed, 1)
@@ -75,9 +111,17 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -
         raise _refused(path, f"It would become {size:,} bytes; there is room for {min(MOST_BYTES, free):,}.")
 
 
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    return entry.filename.endswith("/")  # `is_dir` raises IndexError for an empty name
+
+
 def _reason(entry: zipfile.ZipInfo) -> str:
     """Why an entry is not unpacked; empty where it may be."""
     name = entry.filename
+    if not PurePosixPath(name).parts:
+        return "is an empty name"
+    if any(len(part.encode()) > LONGEST_NAME for part in PurePosixPath(name).parts):
+        return f"has a part of more than {LONGEST_NAME} bytes, which no file system takes"
     path = PureWindowsPath(name)  # which knows every way out, of other systems too
     if path.drive or path.root or ".." in path.parts or "\0" in name:
         return "leads out of the folder it is unpacked into"
@@ -89,16 +133,29 @@ def _reason(entry: zipfile.ZipInfo) -> str:
     return "has a password" if entry.flag_bits & 1 else ""
 
 
-def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
+def _write(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: Path) -> None:
     target = into / entry.filename
     target.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with archive.open(entry) as source, target.open("xb") as stream:
-        while piece := source.read(PIECE):
-            written += len(piece)
-            if written > entry.file_size:
-                raise zipfile.BadZipFile(f"{entry.filename} is longer than the zip says")
+    with target.open("xb") as stream:
+        for piece in _pieces(path, archive, entry):
             stream.write(piece)
+
+
+def _pieces(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Read an entry piece by piece. Raises InputError for one that cannot be read."""
+    left = entry.file_size
+    with _reading(path, entry.filename):
+        source = archive.open(entry)
+    with source:
+        while True:
+            with _reading(path, entry.filename):
+                piece = source.read(PIECE)
+                left -= len(piece)
+                if left < 0:
+                    raise zipfile.BadZipFile("it is longer than the ZIP file says")
+            if not piece:
+                return
+            yield piece
 
 
 def _refused(path: Path, why: str) -> InputError:

@@ -10,7 +10,6 @@ The names do not tell which photograph a task is about. Label Studio's JSON expo
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +28,9 @@ from core.datasets.problems import few
 from core.datasets.source import CLASSES_FILE
 from core.errors import InputError
 from core.image import open_mask
+from core.local_files import read_regular
 from core.render.masks import mask_png
+from core.strict_json import parse_json
 
 NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(?P<label>.+)-\d+\.png")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -147,7 +148,7 @@ def _merged(
     folder: Path, layers: Sequence[Layer], classes: Classes, rest: int
 ) -> tuple[NDArray[np.uint8], int]:
     """One mask, (H, W) uint8, and how many of its pixels were painted more than once."""
-    painted = [(open_mask((folder / one.path).read_bytes(), one.path) >= PAINTED, one) for one in layers]
+    painted = [(open_mask(read_regular(folder / one.path), one.path) >= PAINTED, one) for one in layers]
     shape = painted[0][0].shape
     other = next((one for region, one in painted if region.shape != shape), None)
     if other:
@@ -199,12 +200,14 @@ def _told(folder: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     for path in files_below(folder, (".json",)):
         try:
-            rows = json.loads((folder / path).read_bytes())
+            rows = parse_json(read_regular(folder / path))
         except (OSError, ValueError):  # some other program's: what is missing without it is told
             continue
         for row in rows if isinstance(rows, list) else ():
-            task = row.get("id") if isinstance(row, dict) else None
-            if isinstance(task, int) and (name := _photo_of(row.get("data") or row)):
+            if not isinstance(row, dict):
+                continue
+            task, data = row.get("id"), row.get("data")
+            if isinstance(task, int) and (name := _photo_of(data if isinstance(data, dict) else row)):
                 found[task] = name
     return found
 

@@ -26,6 +26,7 @@ from core.errors import InputError
 from core.escaping import json_text, terminal
 from core.export import unique_stems
 from core.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
+from core.local_files import read_regular
 from core.render.masks import mask_png
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
@@ -197,11 +198,11 @@ def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors:
     for pair in pairs:
         split = pair.sample.split
         photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
-        data, orientation = photo.read_bytes(), UPRIGHT
+        data, orientation = read_regular(photo), UPRIGHT
         if pair.photo == "written anew":
             data, orientation = _jpeg(data, pair.sample.photo)
         (part / split / f"{pair.name}.jpg").write_bytes(data)
-        data = mask.read_bytes()
+        data = read_regular(mask)
         if pair.mask == "written anew":
             with mask_share(data, pair.sample.mask):
                 ids = read_ids(data, pair.sample.mask, colors)

@@ -32,6 +32,16 @@ def files_below(folder: Path, suffixes: tuple[str, ...] = ()) -> list[str]:
     return sorted(found)
 
 
+def linked_folders(folder: Path) -> list[str]:
+    """Return the links to folders below a folder, with `/`, in order; nothing below them is read."""
+    return sorted(
+        Path(base, name).relative_to(folder).as_posix()
+        for base, folders, _ in os.walk(folder, onerror=_unreadable)
+        for name in folders
+        if _counts(name) and Path(base, name).is_symlink()
+    )
+
+
 def stem(path: str) -> str:
     """A path without its ending. Accents are written in one way: macOS has another in the names of files."""
     head, dot, tail = path.rpartition(".")
@@ -42,7 +52,12 @@ def stem(path: str) -> str:
 def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[DataProblem]]:
     """Name within the folder, without ending -> path below the root; and what stands there twice."""
     found: dict[str, str] = {}
-    problems = []
+    problems = [
+        problem(
+            "link_left_out", f"{folder}/{path}", "It is a link to a folder, and what is in it is left out."
+        )
+        for path in linked_folders(root / folder)
+    ]
     for path in files_below(root / folder, suffixes):
         name, whole = stem(path), f"{folder}/{path}"
         if name in found:

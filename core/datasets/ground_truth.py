@@ -12,7 +12,7 @@ After an adjustment job a line holds the first label and the adjusted one: the n
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,11 @@ from core.datasets.names import colors_of
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Names, Sample
 from core.errors import InputError
+from core.local_files import read_text, reason
+from core.strict_json import parse_json
 
 PLACES = (".", "manifests/output", "manifests", "output")
+CLASS_ID = re.compile("[0-9]{1,3}")
 TODO = "Copy it here, for example with: aws s3 cp {uri} ."
 
 
@@ -69,15 +72,15 @@ def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
 
 def _rows(path: Path, shown: str) -> list[tuple[int, Mapping[str, Any]]]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{shown} cannot be read.", why=f"{error}.", todo="Copy it again.") from error
+        raise InputError(f"{shown} cannot be read.", why=reason(error), todo="Copy it again.") from error
     rows: list[tuple[int, Mapping[str, Any]]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise _wrong(shown, number, f"It is no JSON: {error}.") from error
         if not isinstance(row, dict) or not isinstance(row.get("source-ref"), str):
@@ -101,10 +104,15 @@ def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, s
         name: row.get(f"{name}-metadata") or row.get(f"{name.removesuffix('-ref')}-metadata") or {}
         for name in refs
     }
+    odd = next((name for name in refs if not isinstance(about[name], dict)), "")
+    if odd:
+        raise _wrong(shown, number, f"The metadata of {odd} is not a JSON object.")
     ours = [name for name in refs if "semantic-segmentation" in str(about[name].get("type", ""))]
     if not refs:
         failed = [
-            name for name in row if name.endswith("-metadata") and "failure-reason" in (row[name] or {})
+            name
+            for name in row
+            if name.endswith("-metadata") and isinstance(row[name], dict) and "failure-reason" in row[name]
         ]
         if not failed:
             raise _wrong(shown, number, 'No attribute but "source-ref" ends in "-ref".')
@@ -116,7 +124,7 @@ def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, s
 def _gather(rows: dict[int, Mapping[str, Any]], metadata: Mapping[str, Any], shown: str, number: int) -> None:
     """Add what the `internal-color-map` of a line tells, whose keys are the ids: it may not know every class."""
     told = metadata.get("internal-color-map")
-    if not isinstance(told, dict) or not all(key.isdigit() for key in told):
+    if not isinstance(told, dict) or not all(CLASS_ID.fullmatch(key) for key in told):
         return
     for key, row in told.items():
         if isinstance(row, dict):

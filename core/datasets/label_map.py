@@ -8,7 +8,6 @@ It is easily written backwards, so it is always shown as the table that it makes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from core.classes import IGNORE
 from core.datasets.problems import DataProblem, few, problem
 from core.errors import InputError
+from core.strict_json import parse_json
 
 UNNAMED = 254
 """What a pixel value becomes that the map does not name: never a class, as there are at most 254."""
@@ -47,8 +47,8 @@ class LabelMap:
 def read_label_map(text: str | bytes, path: str) -> LabelMap:
     """Raises InputError for what is no label map."""
     try:
-        return _read(json.loads(text), path)
-    except (ValueError, TypeError, AttributeError) as error:
+        return _read(parse_json(text), path)
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(f"The label map {path} cannot be used.", why=f"{error}.") from error
 
 

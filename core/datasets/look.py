@@ -28,6 +28,7 @@ from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
 from core.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
+from core.local_files import read_regular, reason
 from core.wire.source import counted
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
@@ -277,9 +278,9 @@ def is_cut(data: bytes) -> bool:
 
 def _read(path: Path, code: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
-        raise _FaultError(code, f"It cannot be opened: {error.strerror}.") from error
+        raise _FaultError(code, f"It cannot be opened. {reason(error)}") from error
 
 
 def _odd(path: str) -> DataProblem:

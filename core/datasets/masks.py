@@ -15,7 +15,7 @@ from PIL import Image
 from core.classes import Color
 from core.counting import pixel_counts, remap
 from core.errors import ImageError
-from core.image import MAX_PIXELS, open_mask
+from core.image import FORMATS, MAX_PIXELS, open_mask
 from core.pixels import row_blocks
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
@@ -51,8 +51,11 @@ def mask_kind(image: Image.Image) -> MaskKind:
 
 
 def header(data: bytes) -> Image.Image:
-    """The picture, not yet decoded. Raises what Pillow raises."""
-    image = Image.open(io.BytesIO(data))
+    """Return the image, not yet decoded. Raises what Pillow raises.
+
+    Only by the formats of `core.image`: others, such as EPS, run another program.
+    """
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,} in all")
     return image
@@ -77,13 +80,23 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(f"{name} cannot be read.", why=f"{error}.") from error
+        raise ImageError(
+            f"{name} cannot be read.",
+            why=f"{str(error).rstrip('. ') or type(error).__name__}.",
+            todo="Save the mask again as an 8-bit indexed PNG.",
+        ) from error
     if kind == "lossy":
-        raise ImageError(f"{name} is {image.format}, which blurs class ids.")
+        raise ImageError(
+            f"{name} is {image.format}, which blurs class ids.", todo="Save it as PNG from its source."
+        )
     if kind == "colors":
         return _by_color(values, colors)
     if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
-        raise ImageError(f"{name} holds the value {int(values.max())}; 8 bits hold up to 255.")
+        raise ImageError(
+            f"{name} holds pixel values from {int(values.min())} to {int(values.max())}.",
+            why="A mask holds class ids of 8 bits, 0 to 255.",
+            todo="Export it again with class ids of 0 to 253, and 255 for pixels to ignore.",
+        )
     return values.astype(np.uint8), "index"
 
 

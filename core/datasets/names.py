@@ -15,6 +15,7 @@ from core.classes import IGNORE, Classes, Color, voc_colors
 from core.datasets.masks import Colors
 from core.datasets.source import Names
 from core.errors import InputError
+from core.local_files import read_text, reason
 
 FILES = ("classes.json", "labelmap.txt", "label_map.txt", "classes.txt", "class_names.txt", "labels.txt")
 """Looked for in this order."""
@@ -34,7 +35,7 @@ MAX_BYTES = 1_000_000
 def find_names(root: Path) -> Names:
     """What stands beside the folders; without classes where nothing does. Raises InputError."""
     for name in FILES:
-        if (root / name).is_file():
+        if (root / name).exists() and not (root / name).is_dir():
             return read_names(root / name, name)
     return Names(None)
 
@@ -48,7 +49,9 @@ def read_names(path: Path, shown: str = "") -> Names:
     except InputError as error:
         if shown in error.what:
             raise
-        raise InputError(f"{shown} cannot be used.", why=error.what, todo=error.todo) from error
+        raise InputError(
+            f"{shown} cannot be used.", why=f"{error.what} {error.why}".strip(), todo=error.todo
+        ) from error
 
 
 def _names_in(text: str, shown: str) -> Names:
@@ -117,12 +120,8 @@ def _labelmap(lines: list[str], shown: str) -> Names:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise InputError(f"{path} is too large for a list of classes.", todo="Choose the right file.")
-        return data.decode("utf-8-sig")
+        return read_text(path, max_bytes=MAX_BYTES)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"The classes cannot be read from {path}.", why=f"{error}.", todo="Give a text file in UTF-8."
+            f"The classes cannot be read from {path}.", why=reason(error), todo="Give a text file in UTF-8."
         ) from error

@@ -12,6 +12,7 @@ from core.datasets.names import mask_colors
 from core.datasets.source import Sample, Source
 from core.errors import ImageError
 from core.image import Photo, as_seen, mask_share, open_photo, photo_share
+from core.local_files import read_regular, reason
 from core.segmentation import Segmentation
 
 MASK_BYTES = 4
@@ -48,6 +49,6 @@ def _read(source: Source, path: str, name: str) -> bytes:
     if not path:
         raise ImageError(f"{name} lacks its photograph or its mask, so there is nothing to show.")
     try:
-        return (source.root / path).read_bytes()
+        return read_regular(source.root / path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be opened.", why=f"{error.strerror}.") from error
+        raise ImageError(f"{path} cannot be opened.", why=reason(error)) from error

@@ -102,6 +102,7 @@ RULES: dict[str, Rule] = {
     "list_missing": Rule(
         "warning", "Add the list if there is one. Another share of validation or seed divides otherwise."
     ),
+    "link_left_out": Rule("warning", "Links to folders may lead in a circle. Put the folder itself there."),
     "not_listed": Rule("note", "Add their names to a list if they should take part."),
     "classes_unnamed": Rule("note", "Put a classes.txt beside the folders, a name a line, in order of the ids."),
     "channel": Rule("error", "Correct what stands in S3 below this address."),

@@ -37,6 +37,8 @@ from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
 from core.errors import InputError
 from core.hyperparameters import Severity
+from core.image import FORMATS
+from core.local_files import open_regular, read_regular, read_text, reason
 
 PHOTO_FOLDERS = (
     "jpegimages",
@@ -54,6 +56,7 @@ MASK_FOLDERS = (
 )  # fmt: skip
 LISTS = "ImageSets/Segmentation"
 LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
+MOST_LABEL_MAP = 1_000_000
 PALETTE_TRIES = 20
 """Masks that are opened in search of a palette."""
 
@@ -125,9 +128,9 @@ def _palette(source: Source) -> tuple[Color, ...]:
     """That of the first indexed mask among the first few. What cannot be read, the check tells."""
     for path in islice((sample.mask for sample in source.samples if sample.mask), PALETTE_TRIES):
         try:
-            with Image.open(source.root / path) as image:
+            with open_regular(source.root / path) as file, Image.open(file, formats=FORMATS) as image:
                 flat = image.getpalette() if image.mode == "P" else None
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except Exception:  # noqa: BLE001,S112  # Pillow raises anything; the check reports the file
             continue
         if flat:
             numbers = iter(flat)
@@ -170,12 +173,14 @@ def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
     problems = []
     for split in SPLITS:
         path = f"label_map/{split}_label_map.json"
-        if not (root / path).is_file():
+        if not (root / path).exists():
             continue
         try:
-            found[split] = read_label_map((root / path).read_bytes(), path)
+            found[split] = read_label_map(read_regular(root / path, max_bytes=MOST_LABEL_MAP), path)
         except InputError as error:
             problems.append(problem("label_map_unreadable", path, error.why))
+        except OSError as error:
+            problems.append(problem("label_map_unreadable", path, reason(error)))
     return found, problems
 
 
@@ -250,10 +255,10 @@ def _twice_listed(code: str, path: str, name: str) -> DataProblem:
 def _lines(path: Path) -> list[str]:
     """The names of a list: a line each, perhaps with an ending, perhaps with VOC's 1 or -1 behind."""
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"The list {path} cannot be read.", why=f"{error}.", todo="Save it as UTF-8."
+            f"The list {path} cannot be read.", why=reason(error), todo="Save it as UTF-8."
         ) from error
     names = [line.strip().removesuffix(" -1").removesuffix(" 1").strip() for line in lines]
     return [stem(name) if name.lower().endswith(PHOTOS) else normalize("NFC", name) for name in names if name]

@@ -16,6 +16,7 @@ from core.datasets.problems import few
 from core.datasets.read import read_dataset
 from core.datasets.source import CLASSES_FILE, Source, Splitting
 from core.errors import InputError
+from core.local_files import read_regular, reason
 
 if TYPE_CHECKING:
     from core.datasets.report import LayoutReport  # it brings Pillow along, which a plan can do without
@@ -42,9 +43,9 @@ class Item:
         if self.path is None:
             return self.text.encode()
         try:
-            data = self.path.read_bytes()
+            data = read_regular(self.path)
         except OSError as error:
-            raise InputError(f"{self.path} cannot be read.", why=f"{error.strerror}.") from error
+            raise InputError(f"{self.path} cannot be read.", why=reason(error)) from error
         if len(data) != self.size:
             raise _changed(str(self.path))
         return data

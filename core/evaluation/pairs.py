@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
@@ -18,16 +19,18 @@ from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
 from core.image import open_mask
+from core.local_files import read_regular, read_text, reason
 from core.wire.source import counted
 
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
 """What may stand behind a photo's stem in the name of its mask."""
 
-LIST_NAME = re.compile(
-    rf".+?({'|'.join(map(re.escape, PHOTOGRAPHS))})(?=\s|$)|.+?(?=\s+-?[01]$|$)", re.IGNORECASE
-)
-"""The name in a line of a list, which may have spaces: up to a photo's ending, or to VOC's mark behind it."""
+LIST_ENDING = re.compile(rf"({'|'.join(map(re.escape, PHOTOGRAPHS))})(?=\s|$)", re.IGNORECASE)
+"""Where the name of an image ends in a line of a list; the name may have spaces."""
+
+LIST_MARKS = ("0", "1", "-0", "-1")
+"""Pascal VOC's marks behind a name."""
 
 FEW = 5
 
@@ -101,7 +104,7 @@ def pairs_in(
     """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
     found, truths = _files(photos, PHOTOGRAPHS), _files(masks, MASKS)
     if photos.resolve() == masks.resolve():
-        truths = [path for path in truths if is_mask(Given(path, Path(path).read_bytes))]
+        truths = [path for path in truths if is_mask(Given(path, partial(read_regular, Path(path))))]
         found = [path for path in found if path not in set(truths)]
     pairing = pair_up(found, truths, only)
     return _local(pairing.files, reader(names)), pairing
@@ -109,19 +112,28 @@ def pairs_in(
 
 def names_in_list(text: str) -> list[str]:
     """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending, a mask or VOC's mark behind."""
-    lines = [LIST_NAME.match(line.strip()) for line in text.splitlines()]
-    names = [line[0] for line in lines if line and not line[0].startswith("#")]
+    lines = (line.strip() for line in text.splitlines())
+    names = [_listed_name(line) for line in lines if line and not line.startswith("#")]
     bare = (_stem(name) if name.lower().endswith(PHOTOGRAPHS) else normalize("NFC", name) for name in names)
     return list(dict.fromkeys(bare))
+
+
+def _listed_name(line: str) -> str:
+    """Return a line up to the first image ending in it, else without VOC's mark behind."""
+    ending = LIST_ENDING.search(line, 1)
+    if ending:
+        return line[: ending.end()]
+    name, *mark = line.rsplit(None, 1)
+    return name if mark and mark[0] in LIST_MARKS else line
 
 
 def read_list(path: Path) -> list[str]:
     """The stems in a list's file. Raises InputError where it cannot be read, or names nothing."""
     try:
-        names = names_in_list(path.read_text("utf-8-sig"))
+        names = names_in_list(read_text(path))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"The list {path} cannot be read.", why=f"{error}.", todo="Give a text file in UTF-8."
+            f"The list {path} cannot be read.", why=reason(error), todo="Give a text file in UTF-8."
         ) from error
     if not names:
         raise InputError(f"The list {path} is empty.", todo="Write one name a line, such as 2007_000032.")
@@ -206,8 +218,8 @@ def _local(files: Mapping[str, tuple[str, str]], ids: Ids) -> list[Pair]:
             printable(name),
             printable(Path(photo).name),
             printable(Path(mask).name),
-            Path(photo).read_bytes,
-            Path(mask).read_bytes,
+            partial(read_regular, Path(photo)),
+            partial(read_regular, Path(mask)),
             ids,
         )
         for name, (photo, mask) in files.items()

@@ -28,6 +28,7 @@ from core.image import (
     upright_mask,
 )
 from core.inference import Inference, Invoke, segment
+from core.local_files import reason
 from core.pixel_budget import PIXELS
 from core.scores import BAND, confusion, in_band
 
@@ -153,7 +154,7 @@ def _read(pair: Pair) -> tuple[bytes, bytes]:
     except OSError as error:
         raise InputError(
             f"{pair.photo} or its mask cannot be read.",
-            why=f"{error.strerror or error}.",
+            why=reason(error),
             todo="Check that both are files you may read.",
         ) from error
 

@@ -11,7 +11,7 @@ left in `in_flight` was under way when the program was killed: AWS may have bill
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,17 +22,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Classes
+from core.classes import IGNORE, Classes
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.export import write_new
 from core.image import open_mask
+from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.scores import Confusion, Triple
+from core.strict_json import parse_json
 
 LINES = "evaluation.jsonl"
 PREDICTED = "predicted"
 IN_FLIGHT = "in_flight"
+KEY = re.compile(r"[0-9a-f]{32}")
+"""See `core.evaluation.run.key_of`; it is part of a path."""
+
+MOST = 1 << 40
+"""No count of pixels, and no number of seconds, is as high."""
+
 HEAD = {"segdeck": "evaluation", "version": 1}
 
 
@@ -90,11 +98,20 @@ class Judged:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Judged:
-        """From a line of the file. Raises KeyError, TypeError, ValueError."""
-        triples = {
-            name: tuple(tuple(map(int, triple)) for triple in row[name]) for name in ("pixels", "band")
-        }
-        return cls(**{**row, **triples, "problems": tuple(row["problems"])})
+        """Read a line of the file. Raises KeyError, TypeError, ValueError for one that `asdict` did not make."""
+        triples = {name: tuple(_triple(values) for values in row[name]) for name in ("pixels", "band")}
+        judged = cls(**{**row, **triples, "problems": tuple(row["problems"])})
+        texts = (judged.endpoint, judged.name, judged.photo, judged.mask, *judged.problems)
+        numbers = (judged.width, judged.height, judged.ignored)
+        if (
+            not (isinstance(judged.key, str) and KEY.fullmatch(judged.key))
+            or not all(isinstance(text, str) for text in texts)
+            or not all(type(number) is int and 0 <= number < MOST for number in numbers)
+            or not isinstance(judged.seconds, int | float)
+            or not 0 <= judged.seconds < MOST
+        ):
+            raise ValueError("a value in it has another kind than an evaluation writes")
+        return judged
 
 
 class Store:
@@ -159,7 +176,7 @@ class Store:
         """The mask, (H, W) uint8. Raises InputError where it is gone."""
         path = self._mask(key)
         try:
-            return open_mask(path.read_bytes(), path.name)
+            return open_mask(read_regular(path), path.name)
         except OSError as error:
             raise InputError(f"The mask {path} is gone.", todo="Evaluate again.") from error
 
@@ -196,7 +213,7 @@ class Store:
         return self.folder / PREDICTED / f"{key}.png"
 
     def _read(self) -> dict[str, Judged]:
-        lines = self._path.read_bytes().split(b"\n")
+        lines = read_regular(self._path).split(b"\n")
         if _parsed(lines[0]) != HEAD:
             raise InputError(
                 f"{self._path} was not written by an evaluation of this version.",
@@ -223,10 +240,20 @@ class Store:
                 stream.write(json_bytes(row, indent=None) + b"\n")
 
 
+def _triple(values: Any) -> Triple:
+    """Return the class in the ground truth, the predicted class and the pixels. Raises TypeError, ValueError."""
+    truth, predicted, pixels = values
+    if not all(type(number) is int for number in (truth, predicted, pixels)):
+        raise TypeError("a count is not a whole number")
+    if not (0 <= truth < IGNORE and 0 <= predicted <= IGNORE and 0 <= pixels < MOST):
+        raise ValueError("a class id or a count is out of range")
+    return truth, predicted, pixels
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """None for what is no line of ours, such as the half of one."""
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -6,7 +6,6 @@ All of them are bounded, by age or by number. Errors are never cached: what fail
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +35,7 @@ from core.job_filter import JobFilter
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from core.settings import Settings
+from core.strict_json import parse_json
 from core.training import TrainingJob
 from pages.parts.latest import PendingError, Reading, Shelf
 
@@ -186,7 +186,7 @@ def _examples(connection: Connection, uri: str) -> tuple[Example, ...]:
     try:
         return tuple(
             Example(f"{folder}/{row['file']}", str(row.get("title") or row["file"]), str(row.get("note", "")))
-            for row in json.loads(text)
+            for row in parse_json(text)
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(

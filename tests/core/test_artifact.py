@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import struct
 import tarfile
 import tracemalloc
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from core.archive import Limits
 from core.artifact import Artifact, look, look_at_file
-from core.errors import ArtifactError
+from core.errors import ArtifactError, InputError
+from core.model_source import local_model
 from tests.support.artifacts import archive, aws_files, gluoncv_shapes, parameters, special
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -319,3 +321,18 @@ def test_any_names_of_parameters_are_told_or_unknown(shapes: dict[str, list[int]
     """Foreign names and shapes never lead to an exception."""
     found = see(archive(GOOD | {"model_best.params": parameters(shapes | gluoncv_shapes())}))
     assert found.complete
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
+def test_a_name_that_is_a_file_and_a_folder_is_refused(names: tuple[str, ...]) -> None:
+    """Nobody could unpack such an archive, so it is refused before it is uploaded."""
+    data = archive({**aws_files(), **dict.fromkeys(names, b"x")})
+    with pytest.raises(ArtifactError, match="both as a file and as a folder"):
+        look(io.BytesIO(data), "model.tar.gz", len(data))
+
+
+def test_a_pipe_in_a_models_place_is_refused(tmp_path: Path) -> None:
+    """A named pipe under a model's name is told for what it is, and not waited for."""
+    os.mkfifo(tmp_path / "model.tar.gz")
+    with pytest.raises(InputError, match=r"model\.tar\.gz cannot be read\. It is a named pipe"):
+        local_model(tmp_path / "model.tar.gz", "s3://bucket/models")

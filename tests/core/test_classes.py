@@ -97,3 +97,21 @@ def test_nameless_models_are_voc_or_numbered(count: int, first: str) -> None:
     """A model of 21 classes that brought no names is taken for VOC's, any other is numbered."""
     classes = Classes.for_count(count)
     assert (len(classes), classes.name(0)) == (count, first)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"classes": ' + "[" * 3000 + "]" * 3000 + "}", "nested too deeply"),
+        (r'{"classes": [{"name": "half \ud83d"}]}', "half a character"),
+        ('{"classes": [{"name": "a", "color": ' + "9" * 5000 + "}]}", "not JSON that can be used"),
+        ('{"classes": ' + "1" * 400 + "}", "another layout"),
+        ('{"names": []}', "lacks 'classes'"),
+        ('{"classes": [' + ",".join(['{"name": "a"}'] * 255) + "]}", "255 names"),
+    ],
+)
+def test_a_file_of_names_that_would_break_a_page_is_refused(text: str, why: str) -> None:
+    """Deep nesting, half characters, long numbers, other layouts and too many names are each told."""
+    with pytest.raises(InputError, match=why) as caught:
+        Classes.from_json(text.encode())
+    assert caught.value.todo

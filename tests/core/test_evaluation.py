@@ -367,3 +367,32 @@ def test_masks_in_colour(tmp_path):
     Image.fromarray(colors).save(file, "PNG")
     with pytest.raises(InputError, match=r"a\.png has pixels of a colour that no class has"):
         reader(names)(file.getvalue(), "a.png")
+
+
+def test_a_list_with_a_long_blank_is_read_at_once() -> None:
+    """The time for a line grows with its length, not with its square."""
+    wide = "a" + " " * 1_000_000 + "b"
+    assert names_in_list(f"{wide}\nc 1\nd e.jpg f.png 1\n") == [wide, "c", "d e"]
+
+
+def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
+    """A line that leads out of the folder, is nested too deeply, or counts what no image has is not taken."""
+    good = {
+        "key": "0" * 32, "endpoint": "e", "name": "a", "photo": "a.jpg", "mask": "a.png", "width": 4, "height": 2,
+        "pixels": [[0, 1, 8]], "band": [], "ignored": 0, "seconds": 0.5, "problems": [],
+    }  # fmt: skip
+    odd = [
+        {"key": "../../etc"},
+        {"width": "4"},
+        {"pixels": [[0, 300, 8]]},
+        {"pixels": [[-1, 0, 8]]},
+        {"seconds": None},
+    ]
+    lines = [
+        {"segdeck": "evaluation", "version": 1},
+        good,
+        *({**good, "key": "1" * 32, **one} for one in odd),
+    ]
+    text = "\n".join(map(json.dumps, lines)) + "\n" + "[" * 5000 + "\n"
+    (tmp_path / LINES).write_text(text)
+    assert len(Store(tmp_path)) == 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from core.files import find, printable
+from core.errors import InputError
+from core.files import Order, find, printable, segment_file
 
 
 @pytest.fixture
@@ -64,3 +66,22 @@ def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str)
 def test_a_name_that_is_no_utf8_can_be_shown() -> None:
     """A name with bytes that are no UTF-8 becomes text that can be written anywhere."""
     assert printable("a\udcff.jpg").encode() == b"a?.jpg"
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    """Two links to the folder they are in do not multiply what `**` finds."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/a.jpg").write_bytes(b"x")
+    for name in ("one", "two"):
+        (tmp_path / "sub" / name).symlink_to(tmp_path)
+    found, missing = find([f"{tmp_path}/**/*.jpg"])
+    assert (found, missing) == ([tmp_path / "sub/a.jpg"], [])
+
+
+def test_a_pipe_is_told_for_what_it_is(tmp_path: Path) -> None:
+    """A named pipe among images is found like them, and reading it fails with what it is."""
+    os.mkfifo(tmp_path / "a.jpg")
+    found, _ = find([str(tmp_path)])
+    order = Order("e", None, "mask", "model", 0.5, None, tmp_path / "out", False, frozenset())
+    with pytest.raises(InputError, match="It is a named pipe"):
+        segment_file(found[0], "a", order, lambda *_: None, {})  # type: ignore[arg-type]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import stat
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -125,7 +128,7 @@ def test_a_broken_zip_leaves_nothing(tmp_path: Path, keep: int) -> None:
         tmp_path / "a.zip", lambda archive: [archive.writestr(f"{n}.txt", bytes(99)) for n in range(99)]
     )
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match="no zip that can be read"):
+    with pytest.raises(InputError, match="not a ZIP file that can be read"):
         unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -142,3 +145,103 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="Bad CRC"):
         unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def patched(method: int, change: Callable[[bytearray], object]) -> bytes:
+    """A ZIP of one file, with its bytes changed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("image.png", b"pixels" * 99)
+    data = bytearray(buffer.getvalue())
+    change(data)
+    return bytes(data)
+
+
+def in_both_headers(data: bytearray, local: int, value: bytes) -> None:
+    """Set a field of the local and the central header. local: its place in the local one, from the version on."""
+    central = data.index(b"PK\x01\x02")
+    data[local : local + len(value)] = value
+    data[central + local + 2 : central + local + 2 + len(value)] = value
+
+
+def bad_lzma(data: bytearray) -> None:
+    start = 30 + len("image.png")
+    data[start + 4 : start + 9] = b"\xff" * 5
+
+
+def bad_name(data: bytearray) -> None:
+    in_both_headers(data, 6, b"\x00\x08")  # the flag that says UTF-8
+    for place in (data.index(b"image.png"), data.rindex(b"image.png")):
+        data[place : place + 2] = b"\xff\xfe"
+
+
+def no_name() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("?", b"x")
+    data = buffer.getvalue().replace(b"?", b"")
+    data = data.replace(
+        b"\x01\x00\x00\x00x", b"\x00\x00\x00\x00x"
+    )  # the length of the name in the local header
+    central = data.index(b"PK\x01\x02")
+    data = bytearray(data)
+    data[central + 28] = 0
+    end = data.index(b"PK\x05\x06")
+    data[end + 12 : end + 20] = struct.pack("<II", 46, central)
+    return bytes(data)
+
+
+BROKEN = {
+    "name": (patched(zipfile.ZIP_STORED, bad_name), "not a ZIP file that can be read"),
+    "lzma": (patched(zipfile.ZIP_LZMA, bad_lzma), "entry 'image.png' cannot be read"),
+    "bzip2": (
+        patched(zipfile.ZIP_BZIP2, lambda data: data.__setitem__(45, 0xFF)),
+        "entry 'image.png' cannot be read",
+    ),
+    "compression": (
+        patched(zipfile.ZIP_STORED, lambda data: in_both_headers(data, 8, b"\x63\x00")),
+        "entry 'image.png' cannot be read: That compression method is not supported",
+    ),
+    "password": (
+        patched(zipfile.ZIP_STORED, lambda data: in_both_headers(data, 6, b"\x01\x00")),
+        "has a password",
+    ),
+    "empty name": (no_name(), "is an empty name"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_every_zip_has_an_answer(tmp_path: Path, kind: str) -> None:
+    """Names that are no UTF-8, damaged content, unknown compression, passwords: one error that names the file."""
+    data, why = BROKEN[kind]
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=why) as caught:
+        unpack(path, tmp_path / "out")
+    assert caught.value.what.startswith("a.zip")
+    assert caught.value.todo
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (("a", "a/b"), "both a file and a folder: a"),
+        (("a/b", "A"), "both a file and a folder: a"),
+        (("a//b", "a/b"), "twice: a/b"),
+        (("x" * 300,), "more than 255 bytes"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
+    """What no file system could hold is refused before a byte is written."""
+    path = zipped(tmp_path / "a.zip", lambda archive: [archive.writestr(name, b"x") for name in names])
+    with pytest.raises(InputError, match=why):
+        unpack(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_is_not_a_zip(tmp_path: Path) -> None:
+    """A named pipe under a ZIP's name is told for what it is, and not waited for."""
+    os.mkfifo(tmp_path / "a.zip")
+    with pytest.raises(InputError, match=r"a\.zip cannot be unpacked\. It is a named pipe"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
@@ -157,7 +158,7 @@ def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
         ("", "names no class"),
         ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
         ("a:1,2,300", "'a:1,2,300'"),
-        ("\n" * 2_000_000, "too large"),
+        ("\n" * 2_000_000, "2,000,000 bytes; at most"),
         ("a\n" * 255, r"labelmap\.txt cannot be used\. There are 255 class names"),
         ("{", r"labelmap\.txt cannot be used\."),
     ],
@@ -235,3 +236,41 @@ def test_a_real_set_is_found_good(checked: Checked) -> None:
     assert report.classes is not None
     assert (report.classes.names[0], report.classes.colors[0]) == ("sky", (128, 128, 128))
     assert digests(CAMVID) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("classes.txt", "It is a named pipe"),
+        ("ImageSets/Segmentation/train.txt", "It is a named pipe"),
+        ("output.manifest", "It is a named pipe"),
+    ],
+)
+def test_a_pipe_in_place_of_a_list_is_told(voc: Path, path: str, why: str) -> None:
+    """A named pipe where a text file is wanted is one error with its name; nobody waits for it."""
+    (voc / path).unlink(missing_ok=True)
+    os.mkfifo(voc / path)
+    with pytest.raises(InputError, match=why) as caught:
+        read_dataset(voc)
+    assert Path(path).name in caught.value.what
+
+
+def test_what_is_not_a_file_in_a_set_is_a_problem(voc: Path, checked: Callable[[Path], LayoutReport]) -> None:
+    """Pipes, devices and sockets among images and masks are each a problem of that file; the rest is checked."""
+    for name in ("JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png", "SegmentationClass/tile_1.png"):
+        (voc / name).unlink()
+    os.mkfifo(voc / "JPEGImages/tile_0.jpg")
+    os.mkfifo(voc / "SegmentationClass/tile_0.png")
+    (voc / "SegmentationClass/tile_1.png").symlink_to("/dev/zero")
+    report = checked(voc)
+    told = {problem.path: problem.message for problem in report.problems}
+    assert told["JPEGImages/tile_0.jpg"].endswith("It is a named pipe, not a regular file.")
+    assert told["SegmentationClass/tile_0.png"].endswith("It is a named pipe, not a regular file.")
+    assert told["SegmentationClass/tile_1.png"].endswith("It is a device, not a regular file.")
+
+
+def test_a_link_in_a_circle_is_left_out_and_told(voc: Path, checked: Callable[[Path], LayoutReport]) -> None:
+    """A link to a folder above is not followed, and the report says so."""
+    (voc / "JPEGImages/again").symlink_to(voc)
+    report = checked(voc)
+    assert [(one.code, one.path) for one in report.problems] == [("link_left_out", "JPEGImages/again")]

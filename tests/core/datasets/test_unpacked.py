@@ -90,5 +90,5 @@ def test_errors_name_the_zip_and_the_file_in_it(tmp_path: Path) -> None:
 
 def test_a_zip_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
     """A dropped file that is no zip is told by its own name, and its copy is gone."""
-    with pytest.raises(InputError, match=r"^holiday\.zip is no zip"):
-        Unpacked(Path("holiday.zip"), data=b"no zip")
+    with pytest.raises(InputError, match=r"^holiday\.zip is not a ZIP file"):
+        Unpacked(Path("holiday.zip"), data=b"not a ZIP file")

@@ -1,0 +1,82 @@
+"""Only regular files are opened, and never waited for; JSON has one kind of error."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.local_files import NotRegularError, open_regular, read_regular, read_text, reason
+from core.strict_json import parse_json
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+SPECIAL: dict[str, tuple[Callable[[Path], object], str]] = {
+    "pipe": (os.mkfifo, "a named pipe"),
+    "folder": (Path.mkdir, "a folder"),
+    "device": (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    "socket": (make_socket, "a socket"),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
+    """A pipe, a folder, a device and a socket are refused at once, with what they are."""
+    make, name = SPECIAL[kind]
+    path = tmp_path / "file"
+    make(path)
+    with pytest.raises(NotRegularError) as caught:
+        open_regular(path)
+    assert reason(caught.value) == f"It is {name}, not a regular file."
+
+
+def test_regular_files_are_read_whole(tmp_path: Path) -> None:
+    """A regular file gives its bytes, through a link too."""
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfabc")
+    (tmp_path / "link").symlink_to("a")
+    assert read_regular(tmp_path / "link") == b"\xef\xbb\xbfabc"
+    assert read_text(tmp_path / "a") == "abc"
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "b")
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A file of a terabyte, which takes no room on the disk, is told with its size."""
+    path = tmp_path / "huge"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(OSError, match="1,099,511,627,776 bytes; at most 1,073,741,824 are read"):
+        read_regular(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[" * 3000 + "]" * 3000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        (r'["\ud83d"]', "half a character"),
+        (r'{"\uDE00": 1}', "half a character"),
+        (b'["\xed\xa0\xbd"]', "can't decode"),
+        ("9" * 5000, "digits"),
+        ("{", "Expecting"),
+        (b"\xff\xfe\x00", "truncated"),
+    ],
+)
+def test_json_has_one_kind_of_error(text: str | bytes, why: str) -> None:
+    """Deep nesting, half characters, long numbers and wrong bytes are a ValueError like any wrong text."""
+    with pytest.raises(ValueError, match=why):
+        parse_json(text)
+
+
+def test_good_json_is_read() -> None:
+    """Text and bytes in UTF-8 and UTF-16 give the value; a pair of surrogates is one character."""
+    assert parse_json(r'{"a": "\ud83d\ude00"}') == {"a": "😀"}
+    assert parse_json('["ä"]'.encode("utf-8-sig")) == ["ä"]
+    assert parse_json('["ä"]'.encode("utf-16")) == ["ä"]
