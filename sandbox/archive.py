@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+import struct
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,13 @@ from sandbox.disk import is_full
 MAX_BYTES = 4 << 30  # unpacked; the largest real artifacts of this algorithm are below 1 GiB
 MAX_MEMBERS = 10_000
 MAX_HEADER = 1 << 20  # one read by tarfile itself: longer ones are forged extended headers
+
+
+READER_ERRORS: tuple[type[Exception], ...] = (
+    EOFError, LookupError, OverflowError, RuntimeError, ValueError,
+    gzip.BadGzipFile, struct.error, tarfile.TarError, zlib.error,
+)  # fmt: skip
+"""What gzip and tarfile raise for bytes that are not what they should be; RecursionError is a RuntimeError."""
 
 
 class ArchiveError(Exception):
@@ -34,7 +42,7 @@ def unpack(archive: Path, target: Path, *, max_bytes: int = MAX_BYTES) -> None:
                 _unpack_members(tar, target)
             while bounded.read(1 << 18):  # a cut archive may have all its members: gzip's own end tells
                 pass
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, UnicodeError) as problem:
+    except READER_ERRORS as problem:
         raise ArchiveError(f"not a valid tar.gz archive ({problem})") from problem
 
 
@@ -54,9 +62,11 @@ def _unpack_members(tar: tarfile.TarFile, target: Path) -> None:
             raise ArchiveError(f"more than {MAX_MEMBERS} members")
         path = target / _inside(member.name)
         if member.isdir():
-            path.mkdir(parents=True, exist_ok=True)
+            _make_folder(path, member.name)
         elif member.isreg() and not member.issparse():  # a sparse file's holes cost the archive nothing
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if path == target:
+                raise ArchiveError(f"the member {member.name!r} has no name")
+            _make_folder(path.parent, member.name)
             _copy(tar, member, path)
         else:
             raise ArchiveError(f"the member {member.name!r} is a link, a device or sparse")
@@ -69,6 +79,17 @@ def _inside(name: str) -> PurePosixPath:
     return path
 
 
+def _make_folder(path: Path, member: str) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as problem:
+        raise ArchiveError(
+            f"the member {member!r} needs a folder where another member is a file"
+        ) from problem
+    except OSError as problem:
+        raise ArchiveError(f"the member {member!r} cannot be written ({problem.strerror})") from problem
+
+
 def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     source = tar.extractfile(member)
     if source is None:
@@ -76,6 +97,10 @@ def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     try:
         with source, path.open("xb") as out:
             shutil.copyfileobj(source, out, 1 << 18)
+    except gzip.BadGzipFile:
+        raise
+    except (FileExistsError, IsADirectoryError) as problem:
+        raise ArchiveError(f"the member {member.name!r} is in it twice, or is a folder too") from problem
     except OSError as problem:
         if is_full(problem):
             raise

@@ -134,7 +134,7 @@ def _statements(source: str, document: str) -> Iterator[Statement]:
     text = document if document.lstrip().startswith("{") else unquote(document)
     try:
         policy = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError("InvalidInput", f"The policy {source} is not JSON: {error}") from error
     for body in _list(policy.get("Statement", [])):
         yield Statement(source, body)

@@ -113,7 +113,7 @@ def _by_manifest(source: Source, uri: str) -> list[Piece]:
         first, *names = json.loads(text)
         bucket, start = split_uri(first["prefix"])
         return [Piece(bucket, start + name, _inside(start + name, name)) for name in names]
-    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise DownloadError(f'Data download failed: "{uri}" is no manifest: {problem!r}') from problem
 
 

@@ -101,7 +101,7 @@ def _read_token(token: str, query: list[Any]) -> SortKey:
         asked, (rank, value, name) = json.loads(base64.urlsafe_b64decode(token))
         wanted = (int, float) if rank == 1 else str
         good = asked == query and rank in {0, 1, 2, 3} and isinstance(value, wanted) and isinstance(name, str)
-    except (ValueError, binascii.Error, TypeError) as problem:
+    except (ValueError, binascii.Error, TypeError, RecursionError) as problem:
         raise invalid(f"Invalid pagination token: {token}") from problem
     if not good:
         raise invalid(f"Invalid pagination token: {token}")

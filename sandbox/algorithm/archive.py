@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.algorithm.mxnet_import import AlgorithmError, load_mxnet
+from sandbox.archive import ArchiveError
+from sandbox.archive import unpack as unpack_files
 
 BEST, LAST, HYPERPARAMETERS = "model_best.params", "model_algo-1", "hyperparams.json"
 
@@ -139,9 +141,12 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a model archive; nothing in it can leave the folder. Raises tarfile.TarError."""
-    with tarfile.open(archive, "r:gz") as tar:
-        tar.extractall(folder, filter="data")
+    """Unpack a model archive; nothing in it can leave the folder. Raises AlgorithmError, OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        unpack_files(archive, folder)
+    except ArchiveError as error:
+        raise AlgorithmError(f"{archive.name} cannot be unpacked: {error}.") from error
 
 
 def _algorithm_of(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -157,7 +162,7 @@ def _read_hyperparameters(folder: Path) -> dict[str, str]:
     try:
         values = json.loads(path.read_bytes())
         return {str(name): str(value) for name, value in values.items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise AlgorithmError(
             f"{HYPERPARAMETERS} of the model archive is not a JSON object: {error}."
         ) from error

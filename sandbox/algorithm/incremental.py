@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def read_start(channel: Path, asked: Hyperparameters, scratch: Path) -> Start | 
     try:
         unpack(archives[0], folder)
         archive = read_archive(folder)
-    except (tarfile.TarError, OSError, EOFError, AlgorithmError) as error:
+    except (OSError, AlgorithmError) as error:
         raise InputError(
             f"The model {archives[0].name} of the channel 'model' cannot be used: {error}"
         ) from error

@@ -35,7 +35,7 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         if "map" in found:
             return _by_map(found["map"])
         return _by_scale(found.get("scale", 1))
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise InputError(
             f"The label map {path.name} cannot be read ({error}): wanted "
             '{"scale": "3"}, or {"map": {"LABEL": PIXEL VALUE}} with whole numbers from 0 to 255.'
@@ -53,7 +53,7 @@ def _by_map(pairs: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _by_scale(scale: Any) -> NDArray[np.uint8]:
-    if float(scale) < 1 or float(scale) > 255:
+    if not 1 <= float(scale) <= 255:  # not a number is neither
         raise ValueError(f"scale {scale}")
     table: NDArray[np.uint8] = np.floor(identity() / float(scale)).astype(np.uint8)
     table[IGNORE] = IGNORE

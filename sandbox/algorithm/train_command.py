@@ -70,7 +70,7 @@ class Root:
         try:
             values = json.loads(path.read_bytes())
             return {str(name): str(value) for name, value in values.items()}
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise InputError(f"Unable to parse hyperparameters from {path.name}: {error}") from error
 
 

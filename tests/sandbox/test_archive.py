@@ -60,7 +60,7 @@ def test_files_and_folders_come_out_as_they_went_in(tmp_path: Path) -> None:
         (_tar(_special(tarfile.LNKTYPE, "../../secret")), "link"),
         (_tar(_special(tarfile.FIFOTYPE)), "device"),
         (_tar(_special(tarfile.CHRTYPE)), "device"),
-        (_tar(tarfile.TarInfo("a"), tarfile.TarInfo("a")), "cannot be written"),
+        (_tar(tarfile.TarInfo("a"), tarfile.TarInfo("a")), "in it twice"),
     ],
 )
 def test_anything_else_is_refused_and_nothing_leaves_the_folder(
@@ -85,3 +85,20 @@ def test_a_forged_header_is_refused_before_it_fills_the_memory(tmp_path: Path) -
     member.pax_headers = {"comment": "x" * 100_000_000}
     with pytest.raises(ArchiveError, match="a header claims"):
         _unpack(tmp_path, _tar(member))
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (("a", "a/b"), "needs a folder where another member is a file"),
+        (("a/b", "a"), "is in it twice, or is a folder too"),
+        (("a/b/c", "a/b"), "is in it twice, or is a folder too"),
+        ((".",), "has no name"),
+        (("x" * 300,), "cannot be written"),
+        (("x" * 300 + "/a",), "cannot be written"),
+    ],
+)
+def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
+    """A name that is a file and a folder, is empty, or is too long is the archive's fault, and is told so."""
+    with pytest.raises(ArchiveError, match=why):
+        _unpack(tmp_path, _tar(*map(tarfile.TarInfo, names), data=b"x"))
