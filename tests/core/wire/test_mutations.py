@@ -1,9 +1,7 @@
 """A hundred thousand damaged answers: each a Segmentation or a DecodeError, and no warning."""
 
 import random
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import pytest
@@ -11,72 +9,9 @@ import pytest
 from core.errors import DecodeError
 from core.segmentation import Segmentation
 from core.wire.decode import decode
+from tests.support.damage import damaged
 
 RECORDIO, PROTOBUF, PNG = "application/x-recordio-protobuf", "application/x-protobuf", "image/png"
-TELLING = (0, 1, 0x7F, 0x80, 0xFF)
-LENGTHS = (0, 1, 2**7, 2**16, 2**29 - 1, 2**29, 2**31 - 1, 2**31, 2**32 - 1)
-
-
-def flip(body, chance):
-    body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
-
-
-def put(body, chance):
-    body[chance.randrange(len(body))] = chance.choice(TELLING)
-
-
-def cut(body, chance):
-    del body[chance.randrange(len(body)) :]
-
-
-def insert(body, chance):
-    place = chance.randrange(len(body) + 1)
-    body[place:place] = chance.randbytes(chance.randrange(1, 12))
-
-
-def drop(body, chance):
-    place = chance.randrange(len(body))
-    del body[place : place + chance.randrange(1, 12)]
-
-
-def copy(body, chance):
-    start, place = chance.randrange(len(body)), chance.randrange(len(body))
-    body[place:place] = body[start : start + chance.randrange(1, 60)]
-
-
-def claim(body, chance):
-    """A length, little or big end first, where one may stand."""
-    form = chance.choice("<>") + "I"
-    body[(place := chance.randrange(len(body))) : place + 4] = struct.pack(form, chance.choice(LENGTHS))
-
-
-def stretch(body, chance):
-    """A varint that claims more than there is."""
-    body[(place := chance.randrange(len(body))) : place + 1] = b"\xff" * chance.randrange(1, 11) + b"\x01"
-
-
-DAMAGES = (flip, put, cut, insert, drop, copy, claim, stretch)
-
-
-def with_right_checksums(body):
-    """The PNG's checksums made right again, so that the damage gets past them."""
-    position = 8
-    while position + 12 <= len(body):
-        end = position + 8 + int.from_bytes(body[position : position + 4], "big")
-        if end + 4 > len(body):
-            return
-        body[end : end + 4] = struct.pack(">I", zlib.crc32(body[position + 4 : end]))
-        position = end + 4
-
-
-def damaged(body, chance, *, checksums):
-    body = bytearray(body)
-    for _ in range(chance.choice((1, 1, 2, 4))):
-        if body:
-            chance.choice(DAMAGES)(body, chance)
-    if checksums and chance.random() < 0.8:
-        with_right_checksums(body)
-    return bytes(body)
 
 
 def attempt(body, content_type):
