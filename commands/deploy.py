@@ -137,6 +137,7 @@ def serve_here(
         raise typer.BadParameter("Give one of --artifact and --file.")
     with reporting(debug), tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
         path = file or _fetched(artifact, Path(folder))
+        _require_model(path)
         with reached_sandbox() as place:
             source = find_source(place.clients, Asked(file=path, classes=classes))
             plan = _deploy_plan(place, source, name=name or _name_of(artifact))
@@ -150,6 +151,18 @@ def _fetched(uri: str, folder: Path) -> Path:
 
     say(f"Fetching {uri} ...")
     return fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder)
+
+
+def _require_model(path: Path) -> None:
+    """Look into a local archive before a sandbox is started for it. Raises ArtifactError, InputError."""
+    from core.artifact import look_at_file
+    from core.errors import InputError
+    from core.local_files import reason
+
+    try:
+        look_at_file(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
 
 
 def _name_of(uri: str) -> str:

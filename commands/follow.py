@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from core.training import TrainingJob
 
 POLL_SECONDS = 2.0
+FIRST_SECONDS = 5.0
+"""Until the log was read once, following is given up after the first failure behind this time: somebody waits."""
+
 LAST_LOOKS = 2
 """How often a log must hold nothing new after the job's end: CloudWatch shows the last lines a little later."""
 
@@ -73,6 +76,8 @@ class _Follower:
     token: LogToken | None = None
     said: str = ""
     failed: int = 0
+    began: float = field(default_factory=time.monotonic)
+    reached: bool = False
 
     def run(self) -> TrainingJob:
         """The job, once it has ended and its log has nothing new. Raises AwsError."""
@@ -85,7 +90,7 @@ class _Follower:
             except PASSING as error:
                 self._stumbled(error)
             else:
-                self.failed = 0
+                self.failed, self.reached = 0, True
                 quiet = 0 if new or job.running else quiet + 1
                 if quiet >= LAST_LOOKS:
                     return job
@@ -118,8 +123,9 @@ class _Follower:
         return len(page.events)
 
     def _stumbled(self, error: AwsError) -> None:
+        too_long = not self.reached and time.monotonic() - self.began > FIRST_SECONDS
+        if too_long or self.failed + 1 >= TRIES:
+            raise error
         if self.failed == 0:
             say(f"{error} Trying again.")
         self.failed += 1
-        if self.failed >= TRIES:
-            raise error

@@ -23,7 +23,7 @@ MB = 1_000_000
 MAX_UPLOAD_MB = 25
 MOST_UPLOAD_MB = 1024
 LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB = 64, 1_000_000
-AWS_TIMEOUT, MOST_AWS_TIMEOUT = 20, 300
+AWS_SECONDS, MOST_AWS_SECONDS = 45, 600
 REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 
 
@@ -72,16 +72,16 @@ VARIABLES = (
         "`1` lets the dashboard listen on a network, where anybody who reaches it acts with your AWS credentials.",
         "this machine only",
     ),
-    Variable(
-        "SEGDECK_AWS_TIMEOUT",
-        "Seconds that AWS may take to answer one call; each call is tried up to three times.",
-        str(AWS_TIMEOUT),
-    ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
     Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
     Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
     Variable(
         "AWS_ENDPOINT_URL", "Another address that speaks the AWS protocol, in mode `aws`.", "AWS itself"
+    ),
+    Variable(
+        "SEGDECK_AWS_SECONDS",
+        "How long one call to AWS may take in all, retries included, in mode `aws`.",
+        str(AWS_SECONDS),
     ),
 )
 """Every variable that is read here. botocore reads more by itself: keys, tokens, proxies, certificates."""
@@ -99,7 +99,7 @@ class Settings:
     state_dir:        absolute, likewise; holds the journal of changes.
     max_upload_bytes: the largest photograph that the page takes.
     image_memory_bytes: for decoded images in one process.
-    aws_timeout:      seconds that AWS may take to answer one call.
+    aws_seconds:      how long one call to AWS may take, retries included.
     """
 
     mode: Mode = "sandbox"
@@ -110,7 +110,7 @@ class Settings:
     state_dir: Path = PROJECT / ".segdeck"
     max_upload_bytes: int = MAX_UPLOAD_MB * MB
     image_memory_bytes: int = LIMIT
-    aws_timeout: int = AWS_TIMEOUT
+    aws_seconds: int = AWS_SECONDS
 
     @property
     def journal_dir(self) -> Path:
@@ -137,7 +137,7 @@ class Settings:
             * _whole(
                 values, "SEGDECK_IMAGE_MEMORY_MB", LIMIT // MB, LEAST_IMAGE_MEMORY_MB, MOST_IMAGE_MEMORY_MB
             ),
-            aws_timeout=_whole(values, "SEGDECK_AWS_TIMEOUT", AWS_TIMEOUT, 1, MOST_AWS_TIMEOUT),
+            aws_seconds=_whole(values, "SEGDECK_AWS_SECONDS", AWS_SECONDS, 1, MOST_AWS_SECONDS),
         )
 
 

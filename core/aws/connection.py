@@ -7,6 +7,7 @@ its clients are made once, and all Sessions share the parsed descriptions.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -23,17 +24,17 @@ from botocore.session import Session
 
 from core.aws.errors import Place, Todos, translated
 from core.errors import CredentialsError, SettingsError
-from core.settings import Settings
+from core.settings import AWS_SECONDS, Settings
 
 CONNECT_SECONDS = 5
-READ_SECONDS = 20
+ATTEMPTS = 3
 INVOKE_SECONDS = 70
 """AWS ends a model's run after 60 s, and asks for a socket timeout of 70 s (text of botocore's service model)."""
 
 PRICE_SECONDS = 10
-LIST_SECONDS = 10
 LIST_ATTEMPTS = 4
-"""Somebody waits for a listing, and the pages look again by themselves: it had better fail soon than answer late."""
+SECONDS_FOR_ATTEMPT = 10
+"""Where a call may take less than this for each attempt, it is tried less often."""
 
 UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
@@ -54,7 +55,7 @@ class Connection:
     aws_url:    the address of the API; None: AWS itself.
     profile:    None: AWS's own chain of credentials.
     access_key: given only for the sandbox, with secret_key; the chain is then not asked.
-    timeout:    seconds that one answer may take; running a model and uploading have limits of their own.
+    seconds:    how long a call may take in all, retries included; a model's run and an upload may take longer.
     """
 
     region: str
@@ -62,7 +63,7 @@ class Connection:
     profile: str | None = None
     access_key: str | None = None
     secret_key: str | None = field(default=None, repr=False)
-    timeout: float = READ_SECONDS
+    seconds: int = AWS_SECONDS
 
     @property
     def is_sandbox(self) -> bool:
@@ -81,7 +82,7 @@ class Clients:
     """boto3 clients of one connection, each made when it is first asked for.
 
     invoke_seconds: how long an answer of a model may take.
-    read_seconds:   the same of any other call; None: the connection's timeout.
+    read_seconds:   the same of any other call's single attempt; None: what the connection's seconds leave for it.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class Clients:
     ) -> None:
         self.connection = connection
         self._invoke_seconds = invoke_seconds
-        self._read_seconds = connection.timeout if read_seconds is None else read_seconds
+        self._read_seconds = read_seconds
         self._lock = RLock()
         self._session: Any = None
         self._made: dict[str, Any] = {}
@@ -113,14 +114,13 @@ class Clients:
     @property
     def lists(self) -> Any:
         """`sagemaker` for listings. AWS throttles those first; this client slows itself then, and no other call."""
-        retries = {"mode": "adaptive", "total_max_attempts": LIST_ATTEMPTS}
-        seconds = min(LIST_SECONDS, self._read_seconds)
-        return self._client("sagemaker", name="lists", read_timeout=seconds, retries=retries)
+        options = self._bounded(LIST_ATTEMPTS, "adaptive")
+        return self._client("sagemaker", name="lists", **options)
 
     def client_for_changes(self, service: str) -> Any:
         """A service for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
         more = self._s3_options() if service == "s3" else {}
-        return self._client(service, name=f"changing {service}", retries={"total_max_attempts": 1}, **more)
+        return self._client(service, name=f"changing {service}", **self._bounded(1, "standard"), **more)
 
     @property
     def client_for_uploads(self) -> Any:
@@ -146,8 +146,7 @@ class Clients:
         return self._client(
             "pricing",
             region=PRICING_REGION,
-            read_timeout=min(PRICE_SECONDS, self._read_seconds),
-            retries={"total_max_attempts": 1},
+            **self._bounded(1, "standard", longest=PRICE_SECONDS),
         )
 
     @property
@@ -203,10 +202,8 @@ class Clients:
         connection = self.connection
         self._session = self._session or _session(connection)
         defaults: dict[str, Any] = {
-            "connect_timeout": min(CONNECT_SECONDS, self._read_seconds),
-            "read_timeout": self._read_seconds,
             "max_pool_connections": CONNECTIONS,
-            "retries": {"mode": "standard", "total_max_attempts": 3},
+            **self._bounded(ATTEMPTS, "standard"),
         }
         if connection.is_sandbox:
             defaults["proxies"] = {}  # HTTP_PROXY is for the world outside, not for this machine
@@ -217,10 +214,29 @@ class Clients:
             config=Config(**(defaults | options)),
         )
 
+    def _bounded(self, most: int, mode: str, longest: float = math.inf) -> dict[str, Any]:
+        """Return how often a call is tried and how long each attempt may take, so that all stay within the bound."""
+        attempts, seconds = attempts_within(self.connection.seconds, most)
+        seconds = min(seconds, longest, math.inf if self._read_seconds is None else self._read_seconds)
+        return {
+            "connect_timeout": min(CONNECT_SECONDS, seconds),
+            "read_timeout": seconds,
+            "retries": {"mode": mode, "total_max_attempts": attempts},
+        }
+
     def _forget(self) -> None:
         with self._lock:
             self._session = None
             self._made.clear()
+
+
+def attempts_within(seconds: float, most: int) -> tuple[int, float]:
+    """Return how many attempts a bound of so many seconds allows, and how long each may wait for its reply.
+
+    botocore pauses before attempt n + 1 for up to 2 ** (n - 1) seconds, so the pauses sum to 2 ** (attempts - 1) - 1.
+    """
+    attempts = max(1, min(most, int(seconds // SECONDS_FOR_ATTEMPT)))
+    return attempts, (seconds - (2 ** (attempts - 1) - 1)) / attempts
 
 
 def _without_expect(request: Any, **_: Any) -> None:
@@ -244,7 +260,7 @@ def connect(settings: Settings) -> Connection:
             why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile names none.",
             todo="Set AWS_REGION, for example to eu-west-1.",
         )
-    return Connection(region, settings.aws_url, settings.profile, timeout=settings.aws_timeout)
+    return Connection(region, settings.aws_url, settings.profile, seconds=settings.aws_seconds)
 
 
 _making = Lock()

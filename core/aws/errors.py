@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any
 
 import botocore.exceptions as botocore
@@ -273,6 +274,27 @@ def translated(doing: str, place: Place, *, todos: Todos | None = None) -> Itera
         yield
     except (botocore.BotoCoreError, botocore.ClientError, ResponseParserError, UnicodeDecodeError) as error:
         raise translate(error, doing, place, todos or {}) from error
+    except Exception as error:
+        if not _raised_by_parser(error):
+            raise
+        raise _made(BROKEN, doing, place, todos or {}, why=_unreadable(error)) from error
+
+
+def _raised_by_parser(error: Exception) -> bool:
+    """Return whether botocore failed at the bytes of a reply: not every such failure is an error of its own."""
+    return any(
+        frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in walk_tb(error.__traceback__)
+    )
+
+
+def _unreadable(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "It is not text in UTF-8."
+    return (
+        "It is nested too deeply."
+        if isinstance(error, RecursionError)
+        else "It has another layout than AWS's."
+    )
 
 
 def translate(error: Exception, doing: str, place: Place, todos: Todos | None = None) -> CoreError:

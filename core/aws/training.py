@@ -10,7 +10,7 @@ from typing import Any
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
-from core.errors import AwsError, InputError
+from core.errors import AwsError, CredentialsError, InputError, TimedOutError, UnreachableError
 from core.job_filter import JobFilter
 from core.training import TrainingJob, from_description
 
@@ -143,6 +143,10 @@ def list_channel_keys(
     return KeyList(tuple(keys), complete=False)
 
 
+NO_ANSWER = (CredentialsError, TimedOutError, UnreachableError)
+"""Errors that every other call would end in too, each after its own wait."""
+
+
 def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = MAX_KEYS) -> ChannelKeys:
     """The objects of a job's channels, before it starts.
 
@@ -159,6 +163,9 @@ def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = M
             found = list_channel_keys(clients, uri, cap=cap)
         except (AwsError, InputError) as error:
             notes.append(f"The channel {channel.name} was not looked into. {error}")
+            if isinstance(error, NO_ANSWER):
+                notes.append("The channels after it were not looked into either: each would take as long.")
+                break
             continue
         if found.complete:
             keys[channel.name] = found.keys

@@ -47,12 +47,12 @@ def test_clients_are_made_once_for_all_threads() -> None:
 
 
 def test_the_limits_of_each_client() -> None:
-    """The runtime waits 70 s and never retries; the control plane waits 20 s and retries; S3 signs in version 4."""
+    """The runtime waits 70 s and never retries; the control plane waits 14 s and retries; S3 signs in version 4."""
     made = Clients(SANDBOX)
     runtime, control, storage = (client.meta.config for client in (made.runtime, made.sagemaker, made.s3))
     assert (runtime.connect_timeout, runtime.read_timeout) == (5, 70)
     assert runtime.retries["total_max_attempts"] == 1
-    assert (control.connect_timeout, control.read_timeout) == (5, 20)
+    assert (control.connect_timeout, control.read_timeout) == (5, 14)
     assert control.retries["total_max_attempts"] == 3
     assert control.max_pool_connections == 32
     assert storage.signature_version == "s3v4"

@@ -36,7 +36,7 @@ def dashboard(streamlit_server: Callable[..., str], slow_aws: FaultServer) -> st
     """A dashboard in mode aws, whose every call waits."""
     environ = {
         "SEGDECK_MODE": "aws",
-        "SEGDECK_AWS_TIMEOUT": "60",
+        "SEGDECK_AWS_SECONDS": "600",
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",

@@ -39,8 +39,8 @@ def test_an_empty_environment_means_the_sandbox_with_its_defaults() -> None:
         ({"SEGDECK_MAX_UPLOAD_MB": "3"}, "max_upload_bytes", 3_000_000),
         ({}, "image_memory_bytes", 1_500_000_000),
         ({"SEGDECK_IMAGE_MEMORY_MB": "200"}, "image_memory_bytes", 200_000_000),
-        ({}, "aws_timeout", 20),
-        ({"SEGDECK_AWS_TIMEOUT": "45"}, "aws_timeout", 45),
+        ({}, "aws_seconds", 45),
+        ({"SEGDECK_AWS_SECONDS": "90"}, "aws_seconds", 90),
     ],
 )
 def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expected: object) -> None:
@@ -59,9 +59,9 @@ def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expec
         ("AWS_ENDPOINT_URL", "http://[broken"),
         ("AWS_ENDPOINT_URL", "http://host:99999"),
         ("SEGDECK_MAX_UPLOAD_MB", "0"),
-        ("SEGDECK_AWS_TIMEOUT", "0"),
-        ("SEGDECK_AWS_TIMEOUT", "301"),
-        ("SEGDECK_AWS_TIMEOUT", "9" * 5000),
+        ("SEGDECK_AWS_SECONDS", "0"),
+        ("SEGDECK_AWS_SECONDS", "601"),
+        ("SEGDECK_AWS_SECONDS", "9" * 5000),
         ("SEGDECK_MAX_UPLOAD_MB", "-5"),
         ("SEGDECK_MAX_UPLOAD_MB", "2.5"),
         ("SEGDECK_MAX_UPLOAD_MB", "²"),

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import clients, connect
-from core.settings import Settings
+from core.settings import AWS_SECONDS, Settings
 from pages.parts import latest
 from tests.support.dashboard import SHELL, fresh_caches, plain_texts
 from tests.support.fault_server import FAULTS, FaultServer
@@ -63,7 +63,7 @@ def environ() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         values = {
             "SEGDECK_MODE": "aws",
-            "SEGDECK_AWS_TIMEOUT": "1",
+            "SEGDECK_AWS_SECONDS": "1",
             "AWS_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "secret",
@@ -92,7 +92,7 @@ def opening(
     """All pages opened one after the other, so that they wait together. A slow AWS has the product's own timeouts."""
     server = FaultServer(request.param)
     environ.setenv("AWS_ENDPOINT_URL", server.url)
-    environ.setenv("SEGDECK_AWS_TIMEOUT", "20" if request.param == "slow" else "1")
+    environ.setenv("SEGDECK_AWS_SECONDS", str(AWS_SECONDS) if request.param == "slow" else "1")
     fresh_caches(patience=latest.PATIENCE)
     make_clients()
     pages = {}
@@ -128,7 +128,7 @@ def test_a_page_under_a_fault(opening: Opening, name: str):
 def test_a_fault_that_is_over_leaves_no_card(environ: pytest.MonkeyPatch, own_seconds: dict[str, float]):
     """Within 12 s after a fault has ended, its card is gone from the pages that refresh."""
     fresh_caches(patience=latest.PATIENCE)
-    environ.setenv("SEGDECK_AWS_TIMEOUT", "1")
+    environ.setenv("SEGDECK_AWS_SECONDS", "1")
     servers = [FaultServer(fault) for fault in FAULTS if fault != "missing resource"]
     pages = {}
     for server in servers:

@@ -1,0 +1,225 @@
+"""Every command under every fault of AWS: an exit code, one clear error, a bounded time, and no secret."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click import Command
+from click.testing import Result
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import cli
+from core.aws.connection import ATTEMPTS, LIST_ATTEMPTS, Clients, Connection, attempts_within
+from core.settings import AWS_SECONDS
+from tests.support.broken_aws import BrokenAws, broken_aws
+from tests.support.dataset import ids, indexed, photo, write
+
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": "AKIAPLANTEDPLANTED00",
+    "AWS_SECRET_ACCESS_KEY": "planted/secret/key/that/nobody/may/see00",
+    "AWS_SESSION_TOKEN": "planted-session-token-that-nobody-may-see",
+}
+SHOWN = {"AWS_ACCESS_KEY_ID"}
+"""Not a secret: AWS names it in its own errors."""
+
+MAX_SECONDS = 60.0
+MOST_LINES = 12
+CALL_SECONDS = "1"
+ROLE = "arn:aws:iam::123456789012:role/Role"
+MODEL = "s3://models/a/model.tar.gz"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A command line."""
+
+    words: str
+
+    @property
+    def command(self) -> str:
+        return re.split(r" -| [A-Z{]| this-one| s3:", self.words)[0]
+
+
+ROWS = (
+    Row("segment {image} --out {out}"),
+    Row("evaluate --images {voc}/JPEGImages --masks {voc}/SegmentationClass --out {out}"),
+    Row("endpoints list"),
+    Row("endpoints show this-one"),
+    Row("endpoints scale this-one --count 2 --yes"),
+    Row("endpoints delete this-one --yes"),
+    Row(f"endpoints deploy --artifact {MODEL} --role {ROLE} --name this-one --yes"),
+    Row(f"endpoints update this-one --artifact {MODEL} --yes"),
+    Row(f"endpoints serve-here --artifact {MODEL} --yes"),
+    Row(f"jobs launch --data s3://data/set --output s3://out/models --role {ROLE} --name this-one --yes"),
+    Row("jobs clone this-one --yes"),
+    Row("jobs list"),
+    Row("jobs show this-one"),
+    Row("jobs curves this-one"),
+    Row("jobs logs this-one --follow"),
+    Row("jobs stop this-one --yes"),
+    Row("dataset check s3://data/set"),
+    Row("dataset upload {voc} --to s3://data/set --yes"),
+)
+LOCAL = (
+    Row("image-uri --region eu-west-1"),
+    Row("endpoints unfinished"),
+    Row("dataset convert {voc} --out {out} --yes"),
+)
+"""Commands that do their work without AWS."""
+
+FAULTS = (
+    "refused", "black hole", "throttled", "expired token", "access denied", "internal error", "garbled", "truncated",
+    "empty JSON", "missing", "no credentials", "wrong address",
+)  # fmt: skip
+MORE = ("web page", "nothing", "deep", "dropped", "wrong region", "unknown profile")
+"""Faults that are tried on two commands alone, one of each protocol."""
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[BrokenAws]:
+    with broken_aws() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set that could be uploaded as it is."""
+    root = tmp_path_factory.mktemp("set")
+    for split, names in (("train", "abc"), ("validation", "de")):
+        for name in names:
+            write(root / split / f"{name}.jpg", photo(ord(name)))
+            write(root / f"{split}_annotation" / f"{name}.png", indexed(ids(0, 1, 2)))
+    write(root / "classes.txt", "ground\nroof\ntree\n")
+    write(root / "JPEGImages/a.jpg", photo(1))
+    write(root / "SegmentationClass/a.png", indexed(ids(0, 1, 2)))
+    return root
+
+
+def environment(fault: str, url: str, state: Path) -> dict[str, str | None]:
+    """The variables of a person whose AWS is broken in this way."""
+    found: dict[str, str | None] = {
+        "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": str(state), "SEGDECK_SANDBOX_DIR": str(state / "sandbox"),
+        "SEGDECK_AWS_SECONDS": CALL_SECONDS, "AWS_ENDPOINT_URL": url, "AWS_REGION": "eu-west-1",
+        "AWS_PROFILE": None, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **SECRETS,
+    }  # fmt: skip
+    changes: dict[str, dict[str, str | None]] = {
+        "refused": {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{closed_port()}"},
+        "no credentials": {
+            **dict.fromkeys(SECRETS),
+            "AWS_REGION": "eu-west-2",
+        },  # whose clients nobody has made yet
+        "wrong region": {"AWS_REGION": "mars"},
+        "wrong address": {"AWS_ENDPOINT_URL": "ftp://nowhere"},
+        "unknown profile": {**dict.fromkeys(SECRETS), "AWS_PROFILE": "nobody"},
+    }
+    return found | changes.get(fault, {})
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def run(row: Row, fault: str, aws: BrokenAws, voc: Path, folder: Path) -> tuple[Result, float]:
+    places = {"image": voc / "JPEGImages/a.jpg", "voc": voc, "out": folder / "out"}
+    words = [word.format(**places) for word in row.words.split()]
+    aws.break_with(fault)
+    started = time.monotonic()
+    result = CliRunner().invoke(cli.app, words, env=environment(fault, aws.url, folder / "state"))
+    return result, time.monotonic() - started
+
+
+def commands_below(command: Command, above: str = "") -> set[str]:
+    below: dict[str, Command] = getattr(command, "commands", {})
+    if not below:
+        return {above}
+    return {name for key, one in below.items() for name in commands_below(one, f"{above} {key}".strip())}
+
+
+def test_the_table_has_every_command() -> None:
+    """No command is left out."""
+    assert {row.command for row in (*ROWS, *LOCAL)} == commands_below(get_command(cli.app))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.command)
+def test_every_command_has_an_answer(row: Row, fault: str, aws: BrokenAws, voc: Path, tmp_path: Path) -> None:
+    """One error that says what happened and what to do, an exit code, in time; never a traceback or a secret."""
+    check_answer(row, fault, aws, voc, tmp_path)
+
+
+@pytest.mark.parametrize("fault", MORE)
+@pytest.mark.parametrize("words", ["endpoints list --json", "dataset check s3://data/set"])
+def test_rarer_faults_have_an_answer(
+    words: str, fault: str, aws: BrokenAws, voc: Path, tmp_path: Path
+) -> None:
+    """So do a proxy's page, replies without a body or nested 3,000 deep, closed connections and wrong settings."""
+    check_answer(Row(words), fault, aws, voc, tmp_path)
+
+
+@pytest.mark.parametrize("row", LOCAL, ids=lambda row: row.command)
+def test_what_needs_no_aws_works_without(row: Row, aws: BrokenAws, voc: Path, tmp_path: Path) -> None:
+    """Commands that work on this machine alone send nothing, and succeed whatever AWS does."""
+    result, _ = run(row, "black hole", aws, voc, tmp_path)
+    assert (result.exit_code, aws.requests) == (0, []), result.stderr
+
+
+def check_answer(row: Row, fault: str, aws: BrokenAws, voc: Path, folder: Path) -> None:
+    result, seconds = run(row, fault, aws, voc, folder)
+    text = result.stdout + result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    assert "Traceback" not in text
+    assert "stumbled" not in text
+    assert not [name for name, value in SECRETS.items() if value in text and name not in SHOWN]
+    assert seconds < MAX_SECONDS / 3
+    assert result.exit_code == 1, text
+    assert told(result), text
+
+
+def told(result: Result) -> bool:
+    """Whether standard error tells an error: a block with indented lines, or a sentence for each part left out."""
+    lines = [line for line in result.stderr.splitlines() if line]
+    indented = [line for line in lines if line.startswith("  ")]
+    return bool(indented or [line for line in lines if "Could not" in line]) and len(lines) <= MOST_LINES
+
+
+@pytest.mark.parametrize("most", [1, ATTEMPTS, LIST_ATTEMPTS])
+@pytest.mark.parametrize("seconds", [1, 10, 29, 30, AWS_SECONDS, 600])
+def test_a_call_ends_within_its_seconds(seconds: int, most: int) -> None:
+    """All attempts, with the pauses between them, take no longer than the bound, and each has some time."""
+    attempts, each = attempts_within(seconds, most)
+    assert 1 <= attempts <= most
+    assert each > 0
+    assert attempts * each + 2 ** (attempts - 1) - 1 <= seconds
+
+
+def test_the_clients_keep_to_the_seconds() -> None:
+    """Each client for reads has the attempts and the time that the bound allows, by default less than a minute."""
+    made = Clients(Connection("eu-west-1", "http://127.0.0.1:9", None, "a", "b"))
+    assert AWS_SECONDS < MAX_SECONDS
+    for client in (
+        made.sagemaker,
+        made.lists,
+        made.s3,
+        made.sts,
+        made.logs,
+        made.cloudwatch,
+        made.autoscaling,
+    ):
+        config = client.meta.config
+        attempts = config.retries["total_max_attempts"]
+        assert (
+            attempts * max(config.read_timeout, config.connect_timeout) + 2 ** (attempts - 1) - 1
+            <= AWS_SECONDS
+        )
