@@ -235,6 +235,11 @@ PLANTS = [
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt"] * 3},
     ),
     Plant(
+        "link-in-a-circle",
+        lambda root: (root / "JPEGImages/again").symlink_to(root),
+        {"link_left_out": ["JPEGImages/again"]},
+    ),
+    Plant(
         "one list alone",
         lambda root: (root / VAL_LIST).unlink(),
         {"list_missing": [LISTS], "not_listed": [LISTS]},

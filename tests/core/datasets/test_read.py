@@ -267,10 +267,3 @@ def test_what_is_not_a_file_in_a_set_is_a_problem(voc: Path, checked: Callable[[
     assert told["JPEGImages/tile_0.jpg"].endswith("It is a named pipe, not a regular file.")
     assert told["SegmentationClass/tile_0.png"].endswith("It is a named pipe, not a regular file.")
     assert told["SegmentationClass/tile_1.png"].endswith("It is a device, not a regular file.")
-
-
-def test_a_link_in_a_circle_is_left_out_and_told(voc: Path, checked: Callable[[Path], LayoutReport]) -> None:
-    """A link to a folder above is not followed, and the report says so."""
-    (voc / "JPEGImages/again").symlink_to(voc)
-    report = checked(voc)
-    assert [(one.code, one.path) for one in report.problems] == [("link_left_out", "JPEGImages/again")]
