@@ -34,7 +34,7 @@ INSTANT, LOCK_TRIES = 0.01, 500
 LINE_BYTES, LINES_PER_STEP, MORE_LINES = 256, 3, 4
 """What a change needs at most, but for the plan itself: bytes per line, lines per step, lines around the steps."""
 
-NO_ROOM = {code for name in ("ENOSPC", "EDQUOT", "EFBIG") if (code := getattr(errno, name, None)) is not None}
+NO_ROOM = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
 """Of a write: the disk is full, or a quota or the limit of a file's size is reached."""
 
 Outcome = Literal["under way", "cut", "done", "failed", "cleaned up", "left"]
@@ -111,7 +111,7 @@ class Record:
 
     def start(self, event: str, **values: Any) -> None:
         """Write the first line, where there is room for the whole change."""
-        self._needed += len(json.dumps(values))
+        self._needed += len(json_text(values))
         try:
             self._check_room(self._needed)
         except OSError as error:
@@ -151,7 +151,7 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise _unwritable(self.folder, error, len(json.dumps(plan.to_dict()))) from error
+            raise _unwritable(self.folder, error, len(json_text(plan.to_dict()))) from error
         with _held(file) as ours:
             if not ours:
                 raise _unlockable(self.folder)

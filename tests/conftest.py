@@ -121,6 +121,14 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """AppTest leaves the page as the program's main module, which processes of later tests would then begin with."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture(scope="session")
 def stub_programs() -> dict[str, list[str]]:
     """The `programs` argument of a Sandbox whose containers are stubs."""

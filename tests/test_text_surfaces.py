@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from click.testing import Result
 from markdown_it import MarkdownIt
 from PIL import Image
@@ -38,7 +37,7 @@ from core.image import encode, open_photo
 from core.inference import Answer, Inference
 from core.segmentation import Segmentation
 from pages.parts.viewer.frame import build
-from tests.support.dashboard import SHELL
+from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
 
 Run = Callable[..., Result]
@@ -84,8 +83,7 @@ def open_hostile(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Op
     """open_hostile(page, **query) -> the page after its first run, at the hostile address."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    st.cache_data.clear()
-    st.cache_resource.clear()
+    fresh_caches()
 
     def start(page: str, **query: str) -> AppTest:
         app = AppTest.from_file(SHELL, default_timeout=60)
@@ -250,14 +248,14 @@ PAGES: list[tuple[str, dict[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("page", "query", "status"), PAGES, ids=str)
+@pytest.mark.parametrize(("screen", "query", "status"), PAGES, ids=str)
 def test_no_answer_of_aws_acts_on_a_page(
-    page: str, query: dict[str, str], status: str, aws: HostileAws, open_hostile: OpenPage
+    screen: str, query: dict[str, str], status: str, aws: HostileAws, open_hostile: OpenPage
 ) -> None:
     """Whatever AWS answers in any field, a page shows it as text: no markup, link, icon, formula or control."""
     aws.endpoint_status = status
-    app = open_hostile(page, **query)
-    if page == "datasets":
+    app = open_hostile(screen, **query)
+    if screen == "datasets":
         next(button for button in app.button if button.label == "Check it").click().run()
     assert not app.exception
     texts = [text for element in elements_of(app) for text in strings_of(element)]

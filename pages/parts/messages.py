@@ -91,8 +91,8 @@ def note(error: BaseException) -> str:
 
 def note_once(error: BaseException) -> str:
     """Return the id of an error that stays on a page from run to run; it is logged the first time."""
-    number: str = getattr(error, NOTED, "") or note(error)
-    setattr(error, NOTED, number)
+    number: str = vars(error).get(NOTED) or note(error)
+    vars(error)[NOTED] = number
     return number
 
 

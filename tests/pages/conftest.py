@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,14 +21,6 @@ from tests.support.endpoints import remove_endpoint
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
 
 OpenPage = Callable[..., AppTest]
-
-
-@pytest.fixture(autouse=True)
-def main_module() -> Iterator[None]:
-    """AppTest leaves the page as the program's main module, which processes of later tests would then begin with."""
-    main = sys.modules["__main__"]
-    yield
-    sys.modules["__main__"] = main
 
 
 @pytest.fixture
