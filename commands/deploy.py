@@ -155,7 +155,7 @@ def _fetched(uri: str, folder: Path) -> Path:
 
 def _require_model(path: Path) -> None:
     """Look into a local archive before a sandbox is started for it. Raises ArtifactError, InputError."""
-    from core.artifact import look_at_file
+    from core.artifacts.artifact import look_at_file
     from core.errors import InputError
     from core.local_files import reason
 

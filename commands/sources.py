@@ -14,7 +14,7 @@ from commands.common import say, status
 from core.errors import DeniedError, NotFoundError, SettingsError
 
 if TYPE_CHECKING:
-    from core.artifact import Artifact
+    from core.artifacts.artifact import Artifact
     from core.aws.connection import Clients
     from core.classes import Classes
     from core.endpoint_plans import Upload

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.artifact import Artifact, look_at_file
+from core.artifacts.artifact import Artifact, look_at_file
 from core.classes import Classes
 from core.diagnosis import diagnose
 from core.endpoint_plans import Upload

@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.archive import Limits
-from core.artifact import Artifact, look
+from core.artifacts.archive import Limits
+from core.artifacts.artifact import Artifact, look
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.storage import get_bytes, parse_uri

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.archive import Limits
-from core.artifact import Artifact, look, look_at_file
+from core.artifacts.archive import Limits
+from core.artifacts.artifact import Artifact, look, look_at_file
 from core.errors import ArtifactError, InputError
 from core.model_source import local_model
 from tests.support.artifacts import archive, aws_files, gluoncv_shapes, parameters, special

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.artifact import look_at_file
+from core.artifacts.artifact import look_at_file
 from core.classes import Classes
 from core.errors import ArtifactError, InputError
 from core.model_source import (

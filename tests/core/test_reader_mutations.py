@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.artifact import look
+from core.artifacts.artifact import look
 from core.classes import Classes
 from core.datasets.archive import unpack as unpack_zip
 from core.datasets.brush import merge

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.artifact import Found, network_of
+from core.artifacts.artifact import Found, network_of
 from sandbox.algorithm.archive import architecture_of, read_archive
 from sandbox.algorithm.mxnet_import import AlgorithmError
 

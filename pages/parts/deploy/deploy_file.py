@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifact import Artifact, look
+from core.artifacts.artifact import Artifact, look
 from core.errors import ArtifactError
 from pages.parts import messages, state, times, upstream
 

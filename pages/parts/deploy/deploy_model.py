@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.artifact import Artifact
+from core.artifacts.artifact import Artifact
 from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection
 from core.errors import ArtifactError, DeniedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
-from core.artifact import Artifact
+from core.artifacts.artifact import Artifact
 from core.aws.artifacts import look_into
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Connection, clients

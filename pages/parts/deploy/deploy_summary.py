@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.artifact import Artifact
+from core.artifacts.artifact import Artifact
 from core.cost import PriceTable
 from core.endpoint_spec import EndpointSpec
 from core.endpoints import Variant

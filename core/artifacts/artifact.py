@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from core.archive import Limits, Member, OutOfTime, Readable, walk
+from core.artifacts.archive import Limits, Member, OutOfTime, Readable, walk
 from core.errors import ArtifactError, DecodeError
 from core.hyperparameters import HYPERPARAMETERS, LIGHT
 from core.local_files import open_regular

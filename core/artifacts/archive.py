@@ -2,7 +2,7 @@
 
 Where a member stands says nothing about the next one, so only the end of the stream tells that all were seen, and
 only gzip's own end that none was damaged. What is refused here is what nobody should unpack; what the files mean is
-for the reader of the members (see `core.artifact`).
+for the reader of the members (see `core.artifacts.artifact`).
 """
 
 from __future__ import annotations
