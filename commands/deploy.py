@@ -20,7 +20,7 @@ from core.errors import InputError, NotFoundError, SettingsError
 from core.settings import Settings
 
 if TYPE_CHECKING:
-    from core.cost import PriceTable
+    from core.cost.training import PriceTable
     from core.plans import Plan
 
 INSTANCE = "ml.c5.xlarge"

@@ -15,11 +15,11 @@ from core.traffic import STEP
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.cost import Money, PriceTable
+    from core.cost.hosting import EndpointCost, FleetCost
+    from core.cost.training import Money, PriceTable
     from core.endpoint_detail import EndpointDetail
     from core.endpoints import Endpoint, Variant
     from core.health import Health
-    from core.hosting_cost import EndpointCost, FleetCost
     from core.journal import Entry
     from core.traffic import Service, Traffic
 
@@ -168,7 +168,7 @@ def summed(
     rows: Sequence[Row], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
 ) -> Sum:
     """What these cost together. costs: by name."""
-    from core.hosting_cost import fleet_cost
+    from core.cost.hosting import fleet_cost
 
     idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
     untold = sum(row.health.verdict == "unknown" for row in rows)
@@ -256,7 +256,7 @@ def instances(variant: Variant) -> str:
 
 def usd(amount: Money | None) -> str | None:
     """For JSON: text, so that nothing is rounded."""
-    from core.cost import exact
+    from core.cost.training import exact
 
     return exact(amount)
 
@@ -265,7 +265,7 @@ def money(text: str | None) -> str:
     """For people."""
     from decimal import Decimal
 
-    from core.cost import Money
+    from core.cost.training import Money
 
     return "unknown" if text is None else str(Money(Decimal(text)))
 

@@ -43,8 +43,8 @@ def list_endpoints(
     """List the endpoints: idle ones first, then what is wrong, with calls and price."""
     with reporting(debug):
         with connected() as clients:
-            from core.cost import shipped_prices
-            from core.hosting_cost import endpoint_cost
+            from core.cost.hosting import endpoint_cost
+            from core.cost.training import shipped_prices
 
             found, complete = view.fleet(clients, limit)
             prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
@@ -69,7 +69,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         with connected() as clients:
             from core.aws.endpoint_detail import endpoint_detail
             from core.aws.prices import prices
-            from core.hosting_cost import endpoint_cost
+            from core.cost.hosting import endpoint_cost
 
             detail = endpoint_detail(clients, name)
             table = prices(clients)

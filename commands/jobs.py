@@ -27,7 +27,7 @@ from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, ask_and_do
 
 if TYPE_CHECKING:
-    from core.cost import PriceTable
+    from core.cost.training import PriceTable
     from core.curves import MetricSeries
     from core.job_filter import JobFilter
     from core.training import TrainingJob
@@ -73,7 +73,7 @@ def list_jobs(
         wanted = _filter(query)
         with connected() as clients:
             from core.aws.training import all_jobs
-            from core.cost import shipped_prices
+            from core.cost.training import shipped_prices
 
             found = all_jobs(clients, wanted, pages=-(-limit // 100))
             prices = shipped_prices(clients.connection.region)
@@ -215,7 +215,7 @@ def _filter(query: dict[str, str]) -> JobFilter:
 
 def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
     """A job in one row."""
-    from core.cost import training_cost
+    from core.cost.training import training_cost
     from core.curves import MIOU
 
     now = datetime.now(UTC)
@@ -338,6 +338,6 @@ def _duration(seconds: int) -> str:
 def _cost(usd: str | None) -> str:
     from decimal import Decimal
 
-    from core.cost import Money
+    from core.cost.training import Money
 
     return "unknown" if usd is None else str(Money(Decimal(usd)))

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.classes import Classes
-from core.cost import PriceTable
+from core.cost.hosting import hosting_price
+from core.cost.training import PriceTable
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_spec import (
     EndpointSpec,
@@ -36,7 +37,6 @@ from core.endpoints import (
     variants_asked,
 )
 from core.errors import InputError
-from core.hosting_cost import hosting_price
 from core.plans import ApiCall, Plan
 
 BILLS = "It bills by the hour from the moment it is in service until it is deleted, whether anybody calls it or not."

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from core.cost.hosting import HostingPrice
 from core.endpoint_spec import EndpointSpec, model_request
 from core.endpoints import Endpoint, Variant, in_words, variants_asked
 from core.errors import InputError
-from core.hosting_cost import HostingPrice
 from core.plans import ApiCall
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"

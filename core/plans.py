@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from core.cost import Estimate, PriceTable, estimate
+from core.cost.hosting import HostingPrice
+from core.cost.training import Estimate, PriceTable, estimate
 from core.datasets.transfer import UploadOrder
 from core.errors import InputError
 from core.escaping import json_text, terminal
-from core.hosting_cost import HostingPrice
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
 
 Verb = Literal[

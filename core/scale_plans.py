@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.cost import PriceTable
+from core.cost.hosting import hosting_price
+from core.cost.training import PriceTable
 from core.endpoint_detail import Scaling
 from core.endpoint_spec import MAX_INSTANCES
 from core.endpoint_steps import (
@@ -20,7 +21,6 @@ from core.endpoint_steps import (
 )
 from core.endpoints import Endpoint, Variant
 from core.errors import InputError
-from core.hosting_cost import hosting_price
 from core.plans import ApiCall, Plan
 
 POLICY = "segdeck-calls"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.cost import PriceTable
+from core.cost.training import PriceTable
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import plan_deploy, plan_update
 from core.plans import Plan

@@ -8,7 +8,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.cost import PriceTable
+from core.cost.training import PriceTable
 from core.first_job import new_name
 from core.hyperparameters import INCREMENTAL_KEYS
 from core.plans import plan_launch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.cost import training_cost
+from core.cost.training import training_cost
 from core.curves import MIOU, early_stop, named
 from core.diagnosis import diagnose
 from core.plans import plan_stop

@@ -21,10 +21,10 @@ from typer.testing import CliRunner
 
 import cli
 from commands.endpoint_view import Row, summary, summed
-from core.cost import shipped_prices
+from core.cost.hosting import endpoint_cost
+from core.cost.training import shipped_prices
 from core.endpoints import Endpoint
 from core.health import Health
-from core.hosting_cost import endpoint_cost
 from core.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special

@@ -19,7 +19,7 @@ import pytest
 from core.aws.connection import Clients, Connection, connect
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, journal_in
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoint_spec import EndpointSpec
 from core.errors import DeniedError

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.cost import Money, PriceTable, shipped_prices
+from core.cost.training import Money, PriceTable, shipped_prices
 from core.errors import AwsError, UnexpectedAnswerError
 
 SOURCE = "On-demand prices by AWS's Price List"

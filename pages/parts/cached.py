@@ -24,7 +24,7 @@ from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
 from core.classes import Classes
-from core.cost import PriceTable, shipped_prices
+from core.cost.training import PriceTable, shipped_prices
 from core.curves import MetricSeries
 from core.datasets.pair import opened_pair
 from core.datasets.source import Sample, Source

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.cost import PriceTable, training_cost
+from core.cost.training import PriceTable, training_cost
 from core.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
 from core.hyperparameters import clean, effective
 from core.training import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words

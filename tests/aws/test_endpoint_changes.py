@@ -21,7 +21,7 @@ from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.endpoints import all_endpoints, describe_serving
 from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
 from core.classes import Classes
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.endpoint_detail import EndpointDetail, Scaling
 from core.endpoint_plans import (
     Upload,

@@ -19,11 +19,11 @@ from core.aws.endpoint_detail import endpoint_detail, users, with_belongings
 from core.aws.endpoints import all_endpoints, configs
 from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
-from core.cost import shipped_prices
+from core.cost.hosting import endpoint_cost
+from core.cost.training import shipped_prices
 from core.endpoint_detail import Scaling
 from core.endpoints import Endpoint, with_config
 from core.health import health
-from core.hosting_cost import endpoint_cost
 from core.traffic import Service
 from sandbox.server import Sandbox
 

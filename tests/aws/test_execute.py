@@ -17,7 +17,7 @@ from core.aws.metrics import curves, sparklines, utilisation
 from core.aws.operations import OPERATIONS
 from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
 from core.channels import data_channels
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.curves import best_epoch, named
 from core.endpoint_steps import scalable_target
 from core.job_filter import JobFilter

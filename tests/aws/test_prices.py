@@ -11,7 +11,7 @@ import pytest
 
 from core.aws.connection import Clients, Connection
 from core.aws.prices import prices
-from core.cost import Money, shipped_prices
+from core.cost.training import Money, shipped_prices
 
 TODAY = date(2026, 11, 22)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.cost import (
+from core.cost.training import (
     Money,
     PriceTable,
     estimate,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.classes import Classes
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_plans import (
     Upload,

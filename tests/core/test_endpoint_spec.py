@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.endpoint_spec import (
     HOSTING_INSTANCES,
     EndpointSpec,

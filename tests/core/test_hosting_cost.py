@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from core.cost import NOTHING, Money, shipped_prices
+from core.cost.hosting import endpoint_cost, fleet_cost, hosting_price, till_next_monday
+from core.cost.training import NOTHING, Money, shipped_prices
 from core.endpoints import Endpoint, Variant
-from core.hosting_cost import endpoint_cost, fleet_cost, hosting_price, till_next_monday
 
 PRICES = shipped_prices("us-east-1")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core.channels import data_channels
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.errors import InputError
 from core.plans import plan_launch, plan_stop
 from core.training import TrainingJob, TrainingSpec, from_description, to_request

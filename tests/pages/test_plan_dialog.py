@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, resume
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoint_spec import EndpointSpec
 from core.errors import AwsError

@@ -10,7 +10,7 @@ import pytest
 
 from bench.support.jobs_server import many, record
 from core.aws.training import JobList
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.curves import LOSS, MIOU, MetricSeries
 from core.job_filter import JobFilter
 from core.training import TrainingJob, from_description

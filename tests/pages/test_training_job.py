@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.aws.training import describe_job
-from core.cost import shipped_prices
+from core.cost.training import shipped_prices
 from core.plans import Plan, plan_launch, plan_stop
 from pages.parts import cached
 from sandbox.server import Sandbox

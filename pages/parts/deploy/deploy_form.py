@@ -9,10 +9,10 @@ import streamlit as st
 
 from core.aws.class_names import FoundClasses
 from core.classes import Classes
-from core.cost import PriceTable
+from core.cost.hosting import HOURS_A_MONTH
+from core.cost.training import PriceTable
 from core.endpoint_detail import EndpointDetail
 from core.endpoint_spec import HOSTING_INSTANCES, processor, processor_in_words
-from core.hosting_cost import HOURS_A_MONTH
 from pages.parts import messages, state
 
 if TYPE_CHECKING:

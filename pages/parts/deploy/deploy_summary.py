@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.artifacts.artifact import Artifact
-from core.cost import PriceTable
+from core.cost.hosting import hosting_price
+from core.cost.training import PriceTable
 from core.endpoint_spec import EndpointSpec
 from core.endpoints import Variant
 from core.errors import CoreError
-from core.hosting_cost import hosting_price
 from core.hyperparameters import LIGHT, Problem
 from pages.parts import messages
 from pages.parts.launch.launch_summary import ICONS

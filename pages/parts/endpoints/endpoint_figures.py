@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.cost import Money, PriceTable
-from core.hosting_cost import FleetCost
+from core.cost.hosting import FleetCost
+from core.cost.training import Money, PriceTable
 from pages.parts import messages
 from pages.parts.endpoints.fleet import Look
 

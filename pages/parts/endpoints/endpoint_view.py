@@ -7,11 +7,11 @@ from typing import Literal
 
 import streamlit as st
 
+from core.cost.hosting import EndpointCost
 from core.diagnosis import Diagnosis
 from core.endpoint_detail import EndpointDetail
 from core.endpoints import Endpoint, in_words
 from core.health import Health
-from core.hosting_cost import EndpointCost
 from core.traffic import DAYS, STEP, Service, Traffic
 from pages.parts import messages, times
 from pages.parts.endpoints import endpoint_chips

@@ -14,9 +14,9 @@ from decimal import Decimal
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
+from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.endpoints import Endpoint, Fleet, with_config
 from core.health import Health, health
-from core.hosting_cost import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.traffic import Service, Traffic
 from pages.parts import cached, live, messages, times
 from pages.parts.latest import Reading

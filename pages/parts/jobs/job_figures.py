@@ -9,7 +9,7 @@ from datetime import datetime
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.cost import NOTHING, Money, PriceTable, total, training_cost
+from core.cost.training import NOTHING, Money, PriceTable, total, training_cost
 from core.job_filter import JobFilter
 from core.training import TrainingJob
 from pages.parts import cached, state, times

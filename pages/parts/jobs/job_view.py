@@ -8,7 +8,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core.cost import Cost
+from core.cost.training import Cost
 from core.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
 from core.diagnosis import Diagnosis
 from core.hyperparameters import LIGHT

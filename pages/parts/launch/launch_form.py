@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.channels import MODEL_CHANNEL
-from core.cost import PriceTable
+from core.cost.training import PriceTable
 from core.hyperparameters import (
     DATA,
     GROUPS,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.cost import PriceTable, estimate
+from core.cost.training import PriceTable, estimate
 from core.hyperparameters import Problem, Severity
 from core.training import TrainingSpec
 from pages.parts import messages, state, times

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from core.aws.connection import Connection
 from core.aws.training import JobList
-from core.cost import NOTHING, Money, PriceTable, training_cost
+from core.cost.hosting import NOT_BILLED
+from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.endpoints import REFUSING
 from core.errors import CoreError
-from core.hosting_cost import NOT_BILLED
 from core.job_filter import JobFilter
 from core.training import TrainingJob
 from pages.parts import cached, times

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from core.cost import NOTHING, Money, PriceTable, exact, from_exact
+from core.cost.training import NOTHING, Money, PriceTable, exact, from_exact
 from core.endpoints import Endpoint, Variant
 
 HOURS_A_MONTH = 730
@@ -47,7 +47,7 @@ class HostingPrice:
 
     @property
     def figures(self) -> tuple[tuple[str, Money | None], ...]:
-        """What to show of it, each with its name; as `core.cost.Estimate.figures`."""
+        """What to show of it, each with its name; as `core.cost.training.Estimate.figures`."""
         return (("an hour", self.per_hour), ("a month", self.per_month), ("a year", self.per_year))
 
     def to_dict(self) -> dict[str, Any]:
