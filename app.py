@@ -102,7 +102,7 @@ class SandboxKeeper:
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
-    from core.datasets.unpacked import close_all  # noqa: PLC0415  # as above
+    from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
     from pages.parts import session_cleanup, upstream  # noqa: PLC0415  # as above
 
     keeper = _keeper()
@@ -145,7 +145,7 @@ def _import_what_is_slow() -> None:
 
 def _clear_up() -> None:
     """Remove what an earlier dashboard left that was killed."""
-    from core.datasets.unpacked import sweep  # noqa: PLC0415  # as above
+    from core.datasets.temp_zip import sweep  # noqa: PLC0415  # as above
 
     sweep()
 

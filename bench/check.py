@@ -27,7 +27,7 @@ if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.datasets.check import check, processes, processors
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 
 PAIRS, DIFFERENT = 2_000, 100
 WIDTH, HEIGHT, CLASSES = 480, 360, 11

@@ -33,7 +33,7 @@ if __package__ in (None, ""):
 
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
-from core.datasets.transfer import UploadOrder
+from core.datasets.upload_plan import UploadOrder
 from core.plans import plan_upload
 from sandbox.server import Sandbox
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from core.datasets.problems import DataProblem
     from core.datasets.report import LayoutReport
     from core.datasets.source import Source, Splitting
-    from core.datasets.transfer import UploadOrder
+    from core.datasets.upload_plan import UploadOrder
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 """Where a set goes in the sandbox, unless said otherwise."""
@@ -132,7 +132,7 @@ def upload(
 ) -> None:
     """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
     with reporting(debug), _opened(place) as folder:
-        from core.datasets.transfer import order_upload, warnings_of
+        from core.datasets.upload_plan import order_upload, warnings_of
         from core.plans import plan_upload
 
         splitting = _splitting(validation, seed)
@@ -167,7 +167,7 @@ def _opened(place: str) -> Iterator[Path]:
         with _whole(path) as whole:
             yield whole
         return
-    from core.datasets.unpacked import Unpacked
+    from core.datasets.temp_zip import Unpacked
 
     with _counting(f"Unpacking {path.name}") as tell:
         unpacked = Unpacked(path, on_progress=tell)
@@ -178,13 +178,13 @@ def _opened(place: str) -> Iterator[Path]:
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
     """The folder, or, for the length of this call, that in which its brush labels are brought together."""
-    from core.datasets.read import holds_brush_labels
+    from core.datasets.readers import holds_brush_labels
 
     if not folder.is_dir() or not holds_brush_labels(folder):
         yield folder
         return
-    from core.datasets.brush import merge
-    from core.datasets.unpacked import Home
+    from core.datasets.label_studio import merge
+    from core.datasets.temp_zip import Home
 
     with closing(Home()) as home:
         with _counting("Bringing together") as tell:
@@ -199,7 +199,7 @@ def _checked(
 ) -> tuple[Source, LayoutReport]:
     from core.datasets.check import check as look
     from core.datasets.check import processes
-    from core.datasets.read import read_dataset
+    from core.datasets.readers import read_dataset
 
     called = str(Path(place).expanduser())
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)

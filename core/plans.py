@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from core.cost.hosting import HostingPrice
 from core.cost.training import Estimate, PriceTable, estimate
-from core.datasets.transfer import UploadOrder
+from core.datasets.upload_plan import UploadOrder
 from core.errors import InputError
 from core.escaping import json_text, terminal
 from core.training import TrainingJob, TrainingSpec, status_in_words, to_request

@@ -34,7 +34,7 @@ from core.aws.identity import whoami
 from core.aws.in_use import UseCheck
 from core.aws.operations import OPERATIONS, Operation, endpoint_now, holds
 from core.aws.upload import OnProgress, upload
-from core.datasets.transfer import UploadOrder
+from core.datasets.upload_plan import UploadOrder
 from core.endpoint_plans import clean_up, undone_step
 from core.endpoints import CHANGING, FAILED, in_words
 from core.errors import (

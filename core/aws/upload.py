@@ -20,7 +20,7 @@ from core.aws.connection import Clients
 from core.aws.errors import required
 from core.datasets.check import in_parallel
 from core.datasets.problems import few
-from core.datasets.transfer import Item, UploadOrder, items
+from core.datasets.upload_plan import Item, UploadOrder, items
 from core.errors import AwsError, InputError, UnexpectedAnswerError
 
 THREADS = 16

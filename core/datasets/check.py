@@ -15,11 +15,11 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from core.datasets.look import PairFacts, look_at
+from core.datasets.aggregate import summed
+from core.datasets.inspection import PairFacts, look_at
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source
-from core.datasets.summary import summed
 from core.pixel_budget import PIXELS, PixelBudget
 
 CHUNK = 16

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core.classes import IGNORE, MAX_CLASSES, Classes, Color
-from core.datasets.files import stem
+from core.datasets.matching import stem
 from core.datasets.names import colors_of
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Names, Sample

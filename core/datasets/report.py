@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.classes import IGNORE, Classes
-from core.datasets.look import PairFacts
+from core.datasets.inspection import PairFacts
 from core.datasets.problems import DataProblem, counted
 from core.datasets.source import SPLITS, Split
 

@@ -26,7 +26,7 @@ from core.aws.training import JobList
 from core.classes import Classes
 from core.cost.training import PriceTable, shipped_prices
 from core.curves import MetricSeries
-from core.datasets.pair import opened_pair
+from core.datasets.preview import opened_pair
 from core.datasets.source import Sample, Source
 from core.endpoints import Fleet, Serving
 from core.errors import AwsError, CoreError, InputError, NotFoundError
@@ -388,7 +388,7 @@ def forget_aws() -> None:
 def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
     """A pair of a data set for the viewer.
 
-    source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.pair`.
+    source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.preview`.
     """
     from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
 

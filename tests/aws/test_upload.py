@@ -24,11 +24,11 @@ from core.aws.training import list_channels
 from core.aws.upload import THREADS, Progress, Standing, is_same, upload
 from core.channels import data_channels
 from core.datasets.check import check
-from core.datasets.objects import check_listing
 from core.datasets.problems import counted
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
+from core.datasets.s3_listing import check_listing
 from core.datasets.source import Splitting
-from core.datasets.transfer import UploadOrder, items, order_upload
+from core.datasets.upload_plan import UploadOrder, items, order_upload
 from core.plans import plan_upload
 from tests.support.dataset import NAMES, digests, ids, indexed, make_voc, photo, write
 
@@ -315,7 +315,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
-from core.datasets.transfer import UploadOrder
+from core.datasets.upload_plan import UploadOrder
 from core.plans import plan_upload
 import json
 order, connection = json.loads(sys.argv[1]), json.loads(sys.argv[2])

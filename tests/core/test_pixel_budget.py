@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.datasets.check import processes
-from core.datasets.look import look_at
+from core.datasets.inspection import look_at
 from core.datasets.masks import Colors
 from core.datasets.source import Sample
 from core.errors import ImageError

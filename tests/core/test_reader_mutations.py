@@ -26,12 +26,12 @@ from PIL import Image
 
 from core.artifacts.artifact import look
 from core.classes import Classes
-from core.datasets.archive import unpack as unpack_zip
-from core.datasets.brush import merge
 from core.datasets.ground_truth import read_manifest
 from core.datasets.label_map import read_label_map
+from core.datasets.label_studio import merge
 from core.datasets.masks import Colors, read_mask
 from core.datasets.names import read_names
+from core.datasets.unzip import unpack as unpack_zip
 from core.errors import CoreError
 from core.evaluation.pairs import names_in_list
 from core.evaluation.store import HEAD, LINES, Judged, Store

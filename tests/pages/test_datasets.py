@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.datasets.convert import plan_conversion
-from core.datasets.transfer import order_upload
+from core.datasets.upload_plan import order_upload
 from core.plans import plan_upload
 from pages.parts.background import start
 from sandbox.server import Sandbox

@@ -12,7 +12,7 @@ from core.aws.connection import Connection
 from core.datasets.convert import plan_conversion
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
-from core.datasets.transfer import order_upload, warnings_of
+from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state

@@ -13,13 +13,13 @@ from typing import Any
 from core.aws.connection import Connection, clients
 from core.aws.execute import execute
 from core.aws.prefix import check_prefix
-from core.datasets.brush import merge
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
-from core.datasets.read import holds_brush_labels, read_dataset
+from core.datasets.label_studio import merge
+from core.datasets.readers import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
-from core.datasets.unpacked import Home, Unpacked
+from core.datasets.temp_zip import Home, Unpacked
 from core.plans import Plan
 from pages.parts.background import OnCount, Task, start
 

@@ -7,8 +7,8 @@ from itertools import islice
 
 import streamlit as st
 
-from core.datasets.look import PairFacts
-from core.datasets.pair import stamp
+from core.datasets.inspection import PairFacts
+from core.datasets.preview import stamp
 from core.datasets.problems import counted
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, Source

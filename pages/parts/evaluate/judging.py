@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Thread
 
 from core.aws.connection import Connection
-from core.datasets.unpacked import Unpacked
+from core.datasets.temp_zip import Unpacked
 from core.errors import InputError
 from core.evaluation.run import Outcome, Task, evaluate
 from core.evaluation.store import Store

@@ -12,9 +12,9 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.evaluation import pairs_in_s3, validation_set
 from core.classes import Classes
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
-from core.datasets.unpacked import Unpacked
+from core.datasets.temp_zip import Unpacked
 from core.endpoints import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets.check import check
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from tests.support.dataset import make_voc
 

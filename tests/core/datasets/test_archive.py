@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets.archive import unpack
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
+from core.datasets.unzip import unpack
 from core.errors import InputError
 from tests.support.dataset import digests
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.brush import BrushError, merge
-from core.datasets.read import holds_brush_labels, read_dataset
+from core.datasets.label_studio import BrushError, merge
+from core.datasets.readers import holds_brush_labels, read_dataset
 from core.errors import InputError
 from tests.support.dataset import digests, encoded, photo, write
 

@@ -16,7 +16,7 @@ from PIL import Image
 from core.classes import Classes
 from core.datasets.check import check
 from core.datasets.convert import Conversion, convert, plan_conversion
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.errors import InputError
 from tests.support.dataset import COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write

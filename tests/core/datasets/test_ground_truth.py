@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.datasets.convert import convert, plan_conversion
 from core.datasets.problems import counted
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.errors import InputError
 from tests.support.dataset import COLORS, NAMES, encoded, ids, painted, photo, write

@@ -13,7 +13,7 @@ from core.classes import VOC
 from core.datasets.check import check, processes
 from core.datasets.names import read_names
 from core.datasets.problems import counted
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.errors import InputError

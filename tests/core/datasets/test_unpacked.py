@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.datasets.read import read_dataset
-from core.datasets.unpacked import LOCK, PREFIX, Unpacked, close_all, sweep
+from core.datasets.readers import read_dataset
+from core.datasets.temp_zip import LOCK, PREFIX, Unpacked, close_all, sweep
 from core.errors import InputError
 from core.locks import locked
 from tests.support.dataset import write

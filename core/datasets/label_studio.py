@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import IGNORE, Classes
-from core.datasets.files import PHOTOS, files_below, stem
+from core.datasets.matching import PHOTOS, files_below, stem
 from core.datasets.names import colors_of, find_names
 from core.datasets.problems import few
 from core.datasets.source import CLASSES_FILE

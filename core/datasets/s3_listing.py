@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from core.channels import data_channels
 from core.classes import Classes
-from core.datasets.look import ODD
+from core.datasets.inspection import ODD
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import LayoutReport
 from core.preflight import check_objects

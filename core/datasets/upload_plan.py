@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.channels import data_channels
 from core.datasets.problems import few
-from core.datasets.read import read_dataset
+from core.datasets.readers import read_dataset
 from core.datasets.source import CLASSES_FILE, Source, Splitting
 from core.errors import InputError
 from core.local_files import read_regular, reason

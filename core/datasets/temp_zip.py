@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from weakref import WeakSet
 
-from core.datasets.archive import OnProgress, unpack
+from core.datasets.unzip import OnProgress, unpack
 from core.errors import CoreError, InputError
 from core.locks import locked
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.classes import IGNORE, MAX_CLASSES, Classes
+from core.datasets.inspection import PairFacts
 from core.datasets.label_map import UNNAMED, check_label_map, used_table
-from core.datasets.look import PairFacts
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import ClassCount, LayoutReport
 from core.datasets.source import SPLITS, Sample, Source, Split

@@ -19,8 +19,9 @@ from PIL import Image
 
 from core.classes import Color
 from core.datasets import ground_truth
-from core.datasets.brush import NAME, BrushError, layers_in
-from core.datasets.files import (
+from core.datasets.label_map import LabelMap, read_label_map
+from core.datasets.label_studio import NAME, BrushError, layers_in
+from core.datasets.matching import (
     MASKS,
     PHOTOS,
     by_stem,
@@ -31,7 +32,6 @@ from core.datasets.files import (
     stem,
     without_end,
 )
-from core.datasets.label_map import LabelMap, read_label_map
 from core.datasets.names import find_names, read_names
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
@@ -110,7 +110,7 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
 
 
 def holds_brush_labels(folder: Path) -> bool:
-    """Whether it is not yet a data set, but PNGs of Label Studio, which `core.datasets.brush` brings together."""
+    """Return whether the folder holds Label Studio's brush-label PNGs (see `core.datasets.label_studio`)."""
     try:
         find_root(folder)
     except BrushError:
