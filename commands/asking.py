@@ -15,13 +15,13 @@ from core.errors import DeniedError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.endpoints import Serving
+    from core.endpoints.endpoint import Serving
 
 
 def serving_named(clients: Clients, name: str) -> Serving:
     """The endpoint to ask: the one that was named, else the only one in service."""
     from core.aws.endpoints import describe_serving, in_service
-    from core.endpoints import Serving, not_ready
+    from core.endpoints.endpoint import Serving, not_ready
 
     try:
         serving = describe_serving(clients, name or _only(in_service(clients)))

@@ -166,7 +166,7 @@ def _require_model(path: Path) -> None:
 
 
 def _name_of(uri: str) -> str:
-    from core.endpoint_spec import endpoint_name
+    from core.endpoints.spec import endpoint_name
     from core.model_source import base_name
 
     return endpoint_name(base_name(uri)) if uri else ""
@@ -183,7 +183,7 @@ def _deploy_plan(
 ) -> Plan:
     """Raises SettingsError where AWS needs a role and nobody gave one."""
     from core.endpoint_plans import plan_deploy
-    from core.endpoint_spec import EndpointSpec, endpoint_name
+    from core.endpoints.spec import EndpointSpec, endpoint_name
     from core.first_job import SANDBOX_ROLE
 
     role = (

@@ -10,18 +10,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from commands.common import iso, say, write
+from core.endpoints.traffic import STEP
 from core.errors import DeniedError
-from core.traffic import STEP
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.cost.hosting import EndpointCost, FleetCost
     from core.cost.training import Money, PriceTable
-    from core.endpoint_detail import EndpointDetail
-    from core.endpoints import Endpoint, Variant
-    from core.health import Health
+    from core.endpoints.detail import EndpointDetail
+    from core.endpoints.endpoint import Endpoint, Variant
+    from core.endpoints.health import Health
+    from core.endpoints.traffic import Service, Traffic
     from core.journal import Entry
-    from core.traffic import Service, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
     Configurations have a call each, so they are read for the rows that are shown, and not for more.
     """
     from core.aws.endpoints import all_endpoints, configs
-    from core.endpoints import with_config
+    from core.endpoints.endpoint import with_config
 
     found = all_endpoints(clients)
     rows = sorted(judged(clients, found.endpoints), key=lambda row: (row.health.rank, row.endpoint.name))
@@ -58,7 +58,7 @@ def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
 def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Row]:
     """How endpoints do, in their order. Raises AwsError; where CloudWatch is denied, it says so."""
     from core.aws.traffic import service, traffic
-    from core.health import health
+    from core.endpoints.health import health
 
     now = datetime.now(UTC)
     calls: dict[str, Traffic] = {}
@@ -272,7 +272,7 @@ def money(text: str | None) -> str:
 
 def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
     """Of an endpoint that failed, or whose last update did."""
-    from core.endpoint_diagnosis import diagnose_endpoint
+    from core.endpoints.diagnosis import diagnose_endpoint
 
     endpoint = detail.endpoint
     if not endpoint.failed and not endpoint.failure_reason:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.aws.connection import Clients
-    from core.endpoint_detail import EndpointDetail
     from core.endpoint_plans import VariantChange
-    from core.endpoints import Endpoint
+    from core.endpoints.detail import EndpointDetail
+    from core.endpoints.endpoint import Endpoint
     from core.journal import Entry
 
 endpoints = typer.Typer(help="Endpoints: what serves models, and bills for it.", no_args_is_help=True)
@@ -120,8 +120,8 @@ def scale(
     with reporting(debug), reached() as place:
         from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
-        from core.endpoint_detail import Scaling
         from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
+        from core.endpoints.detail import Scaling
 
         detail = with_belongings(place.clients, name)
         endpoint = detail.endpoint

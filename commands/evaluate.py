@@ -37,7 +37,7 @@ from core.wire.source import counted
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.datasets.source import Names
-    from core.endpoints import Serving
+    from core.endpoints.endpoint import Serving
     from core.evaluation.pairs import Pair
     from core.evaluation.run import Failure, Outcome, Task
     from core.evaluation.store import Store

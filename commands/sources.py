@@ -68,7 +68,7 @@ class Source:
     """A model that can be served.
 
     name:     to call an endpoint after.
-    fields:   of `core.endpoint_spec.EndpointSpec`.
+    fields:   of `core.endpoints.spec.EndpointSpec`.
     upload:   a local file that goes to S3 first.
     classes:  names that go there with it.
     warnings: sentences to read before it is served.
@@ -119,7 +119,7 @@ def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
 
 
 def _of_artifact(clients: Clients, asked: Asked) -> Source:
-    from core.endpoints import classes_beside
+    from core.endpoints.endpoint import classes_beside
 
     try:
         return _of_uri(clients, asked.artifact, asked.classes, (classes_beside(asked.artifact) or "",))
@@ -137,7 +137,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
     from core.aws.artifacts import find_classes, look_into
     from core.aws.images import image_uri
-    from core.endpoints import classes_beside
+    from core.endpoints.endpoint import classes_beside
     from core.model_source import base_name, read_classes
 
     with status(f"Looking into {uri}"):

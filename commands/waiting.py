@@ -15,7 +15,7 @@ from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, Un
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.diagnosis import Diagnosis
-    from core.endpoints import Endpoint
+    from core.endpoints.endpoint import Endpoint
 
 POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
 """Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""
@@ -73,7 +73,7 @@ def tell(result: dict[str, Any]) -> None:
 
 def _settled(clients: Clients, name: str) -> Endpoint:
     from core.aws.endpoints import describe_endpoint
-    from core.endpoints import in_words
+    from core.endpoints.endpoint import in_words
 
     began, failed, said = time.monotonic(), 0, ""
     with status() as shown:
@@ -105,7 +105,7 @@ def _stumbled(error: AwsError, failed: int) -> None:
 def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis:
     """Why it failed; its log is looked at where it may be read."""
     from core.aws.logs import endpoint_tail
-    from core.endpoint_diagnosis import diagnose_endpoint
+    from core.endpoints.diagnosis import diagnose_endpoint
 
     try:
         lines = [event.message for event in endpoint_tail(clients, endpoint.name, limit=LAST_LINES).events]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core.endpoint_detail import EndpointDetail, Users
 from core.endpoint_steps import stop_autoscaling
-from core.endpoints import in_words
+from core.endpoints.detail import EndpointDetail, Users
+from core.endpoints.endpoint import in_words
 from core.errors import InputError
 from core.plans import ApiCall, Plan, StepState
 

@@ -8,16 +8,6 @@ from typing import Any
 from core.classes import Classes
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoint_detail import EndpointDetail
-from core.endpoint_spec import (
-    EndpointSpec,
-    check_spec,
-    config_request,
-    endpoint_tags,
-    lineage_tags,
-    tag_rows,
-    variant_request,
-)
 from core.endpoint_steps import (
     at_rest,
     new_config,
@@ -27,7 +17,8 @@ from core.endpoint_steps import (
     stop_autoscaling,
     the_variant,
 )
-from core.endpoints import (
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.endpoint import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     JOB_TAG,
@@ -35,6 +26,15 @@ from core.endpoints import (
     EndpointConfig,
     classes_beside,
     variants_asked,
+)
+from core.endpoints.spec import (
+    EndpointSpec,
+    check_spec,
+    config_request,
+    endpoint_tags,
+    lineage_tags,
+    tag_rows,
+    variant_request,
 )
 from core.errors import InputError
 from core.plans import ApiCall, Plan

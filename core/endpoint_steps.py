@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.cost.hosting import HostingPrice
-from core.endpoint_spec import EndpointSpec, model_request
-from core.endpoints import Endpoint, Variant, in_words, variants_asked
+from core.endpoints.endpoint import Endpoint, Variant, in_words, variants_asked
+from core.endpoints.spec import EndpointSpec, model_request
 from core.errors import InputError
 from core.plans import ApiCall
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoint_detail import Scaling
-from core.endpoint_spec import MAX_INSTANCES
 from core.endpoint_steps import (
     at_rest,
     price_warnings,
@@ -19,7 +17,9 @@ from core.endpoint_steps import (
     the_variant,
     variant_in_words,
 )
-from core.endpoints import Endpoint, Variant
+from core.endpoints.detail import Scaling
+from core.endpoints.endpoint import Endpoint, Variant
+from core.endpoints.spec import MAX_INSTANCES
 from core.errors import InputError
 from core.plans import ApiCall, Plan
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_detail import EndpointDetail
 from core.endpoint_steps import AT_REST
-from core.endpoints import REFUSING
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from pages.parts import links, messages, refresh, state, times, upstream
 from pages.parts.endpoints import (

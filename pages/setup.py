@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.identity import Caller
-from core.endpoints import in_words
+from core.endpoints.endpoint import in_words
 from core.errors import CoreError
 from core.settings import Settings
 from pages.parts import cached, links, messages, state, upstream

@@ -23,9 +23,9 @@ import cli
 from commands.endpoint_view import Row, summary, summed
 from core.cost.hosting import endpoint_cost
 from core.cost.training import shipped_prices
-from core.endpoints import Endpoint
-from core.health import Health
-from core.traffic import Traffic
+from core.endpoints.endpoint import Endpoint
+from core.endpoints.health import Health
+from core.endpoints.traffic import Traffic
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 from tests.support.fleet import put_endpoint

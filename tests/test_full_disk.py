@@ -21,7 +21,7 @@ from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, journal_in
 from core.cost.training import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
-from core.endpoint_spec import EndpointSpec
+from core.endpoints.spec import EndpointSpec
 from core.errors import DeniedError
 from core.journal import Journal
 from core.plans import Plan

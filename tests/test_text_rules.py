@@ -24,7 +24,7 @@ EXCEPTIONS = {
     ("core/escaping.py", "html"): "escapes all HTML",
     ("core/escaping.py", "json.dumps"): "writes all JSON",
     ("core/artifacts/artifact.py", "json.dumps"): "a setting that is compared, and shown by others",
-    ("core/endpoint_spec.py", "json.dumps"): "is hashed",
+    ("core/endpoints/spec.py", "json.dumps"): "is hashed",
     ("pages/parts/viewer/frame.py", "json.dumps"): "is hashed",
     ("pages/parts/deploy/deploy_check.py", "json.dumps"): "is read back at once",
 }

@@ -15,7 +15,7 @@ from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.storage import get_bytes, parse_uri
 from core.classes import Classes
-from core.endpoints import classes_beside
+from core.endpoints.endpoint import classes_beside
 from core.errors import ArtifactError, DeniedError, InputError, NotFoundError, TooLargeError
 from core.model_source import ARCHIVE, MAX_NAMES, NAMES
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from core.aws.connection import Clients
 from core.aws.storage import get_bytes
 from core.classes import Classes
-from core.endpoints import CLASSES_TAG, classes_beside
+from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
 from core.training import TrainingJob
 

@@ -20,9 +20,8 @@ from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.models import describe_model
 from core.aws.training import job_that_left
-from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
-from core.endpoint_spec import is_derived
-from core.endpoints import (
+from core.endpoints.detail import EndpointDetail, Model, Scaling, Users
+from core.endpoints.endpoint import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     Endpoint,
@@ -30,6 +29,7 @@ from core.endpoints import (
     classes_beside,
     with_config,
 )
+from core.endpoints.spec import is_derived
 from core.errors import DeniedError
 
 MAX_LISTED = 2000

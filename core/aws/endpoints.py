@@ -13,7 +13,7 @@ from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.storage import get_bytes
 from core.classes import Classes
-from core.endpoints import (
+from core.endpoints.endpoint import (
     CLASSES_TAG,
     EXAMPLES_TAG,
     IN_SERVICE,

@@ -13,7 +13,7 @@ from core.aws.training import describe_job, job_that_left, list_channel_keys
 from core.channels import S3_PREFIX, folder
 from core.curves import MIOU, best_epoch, named
 from core.datasets.label_map import LabelMap, read_label_map
-from core.endpoints import Serving
+from core.endpoints.endpoint import Serving
 from core.errors import AwsError, InputError
 from core.evaluation.pairs import Pair, pair_up, reader
 from core.evaluation.run import Asked

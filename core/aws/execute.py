@@ -36,7 +36,7 @@ from core.aws.operations import OPERATIONS, Operation, endpoint_now, holds
 from core.aws.upload import OnProgress, upload
 from core.datasets.upload_plan import UploadOrder
 from core.endpoint_plans import clean_up, undone_step
-from core.endpoints import CHANGING, FAILED, in_words
+from core.endpoints.endpoint import CHANGING, FAILED, in_words
 from core.errors import (
     AwsError,
     CoreError,

@@ -15,7 +15,7 @@ from core.aws.connection import Clients
 from core.aws.endpoint_detail import listed_names
 from core.aws.endpoints import all_endpoints, configs, list_endpoints
 from core.aws.operations import endpoint_now
-from core.endpoints import Endpoint, EndpointConfig
+from core.endpoints.endpoint import Endpoint, EndpointConfig
 from core.errors import DeniedError, NotFoundError
 from core.plans import ApiCall
 

@@ -9,8 +9,8 @@ from typing import Any
 from core.aws.connection import Clients
 from core.aws.endpoints import read_tags
 from core.aws.errors import required
-from core.endpoint_detail import Model
-from core.endpoints import JOB_TAG, container_of
+from core.endpoints.detail import Model
+from core.endpoints.endpoint import JOB_TAG, container_of
 
 PAGE = 100
 

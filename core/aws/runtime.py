@@ -9,7 +9,7 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import Todos, required
-from core.endpoints import not_ready
+from core.endpoints.endpoint import not_ready
 from core.errors import (
     AwsError,
     CutOffError,

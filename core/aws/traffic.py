@@ -13,8 +13,8 @@ import numpy as np
 from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
 from core.curves import MetricSeries
-from core.endpoints import Endpoint
-from core.traffic import DAYS, STEP, STEPS, Service, Traffic
+from core.endpoints.endpoint import Endpoint
+from core.endpoints.traffic import DAYS, STEP, STEPS, Service, Traffic
 
 Window = Literal["1 h", "6 h", "24 h", "7 d", "30 d"]
 WINDOWS: dict[Window, tuple[timedelta, timedelta]] = {

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.cost.training import NOTHING, Money, PriceTable, exact, from_exact
-from core.endpoints import Endpoint, Variant
+from core.endpoints.endpoint import Endpoint, Variant
 
 HOURS_A_MONTH = 730
 HOURS_A_YEAR = 8760
@@ -104,7 +104,7 @@ class FleetCost:
 def hosting_price(variants: Iterable[Variant], table: PriceTable) -> HostingPrice:
     """The price of variants, each with its instances: those there now, else those wanted.
 
-    A variant whose instance type was not read (see `core.endpoints.with_config`) counts as unknown.
+    A variant whose instance type was not read (see `core.endpoints.endpoint.with_config`) counts as unknown.
     """
     hourly, unknown = NOTHING, []
     for variant in variants:

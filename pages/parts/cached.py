@@ -28,7 +28,7 @@ from core.cost.training import PriceTable, shipped_prices
 from core.curves import MetricSeries
 from core.datasets.preview import opened_pair
 from core.datasets.source import Sample, Source
-from core.endpoints import Fleet, Serving
+from core.endpoints.endpoint import Fleet, Serving
 from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.job_filter import JobFilter

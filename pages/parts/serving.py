@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoints import Endpoint, Serving, in_words
+from core.endpoints.endpoint import Endpoint, Serving, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
 from core.escaping import terminal
 from core.image import FIT

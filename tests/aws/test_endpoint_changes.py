@@ -22,7 +22,6 @@ from core.aws.endpoints import all_endpoints, describe_serving
 from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
 from core.classes import Classes
 from core.cost.training import shipped_prices
-from core.endpoint_detail import EndpointDetail, Scaling
 from core.endpoint_plans import (
     Upload,
     VariantChange,
@@ -35,7 +34,8 @@ from core.endpoint_plans import (
     plan_update,
     spec_of,
 )
-from core.endpoint_spec import EndpointSpec
+from core.endpoints.detail import EndpointDetail, Scaling
+from core.endpoints.spec import EndpointSpec
 from core.journal import Entry, Journal
 from core.plans import Plan
 

@@ -21,10 +21,10 @@ from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
 from core.cost.hosting import endpoint_cost
 from core.cost.training import shipped_prices
-from core.endpoint_detail import Scaling
-from core.endpoints import Endpoint, with_config
-from core.health import health
-from core.traffic import Service
+from core.endpoints.detail import Scaling
+from core.endpoints.endpoint import Endpoint, with_config
+from core.endpoints.health import health
+from core.endpoints.traffic import Service
 from sandbox.server import Sandbox
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"

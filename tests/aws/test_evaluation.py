@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_set
 from core.channels import Channel, data_channels
-from core.endpoints import Serving
+from core.endpoints.endpoint import Serving
 from core.errors import InputError
 from core.training import TrainingJob, from_description
 

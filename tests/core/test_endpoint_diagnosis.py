@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.diagnosis import MAX_EVIDENCE
-from core.endpoint_diagnosis import RULES, diagnose_endpoint
+from core.endpoints.diagnosis import RULES, diagnose_endpoint
 
 PING = (
     "The primary container for production variant AllTraffic did not pass the ping health check{}. "

@@ -10,7 +10,6 @@ import pytest
 
 from core.classes import Classes
 from core.cost.training import shipped_prices
-from core.endpoint_detail import EndpointDetail, Model, Scaling, Users
 from core.endpoint_plans import (
     Upload,
     VariantChange,
@@ -23,8 +22,9 @@ from core.endpoint_plans import (
     plan_update,
     spec_of,
 )
-from core.endpoint_spec import EndpointSpec
-from core.endpoints import EndpointConfig, config_from, endpoint_from, with_config
+from core.endpoints.detail import EndpointDetail, Model, Scaling, Users
+from core.endpoints.endpoint import EndpointConfig, config_from, endpoint_from, with_config
+from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
 from core.plans import Plan
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.cost.training import shipped_prices
-from core.endpoint_spec import (
+from core.endpoints.spec import (
     HOSTING_INSTANCES,
     EndpointSpec,
     check_spec,

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from core.endpoints import (
+from core.endpoints.endpoint import (
     Variant,
     classes_beside,
     config_from,

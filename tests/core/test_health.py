@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.endpoints import Endpoint, Variant
-from core.health import VERDICTS, Health, health
-from core.traffic import STEP, STEPS, Service, Traffic
+from core.endpoints.endpoint import Endpoint, Variant
+from core.endpoints.health import VERDICTS, Health, health
+from core.endpoints.traffic import STEP, STEPS, Service, Traffic
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 BEGIN = datetime(2026, 10, 26, 6, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from core.cost.hosting import endpoint_cost, fleet_cost, hosting_price, till_next_monday
 from core.cost.training import NOTHING, Money, shipped_prices
-from core.endpoints import Endpoint, Variant
+from core.endpoints.endpoint import Endpoint, Variant
 
 PRICES = shipped_prices("us-east-1")
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a Wednesday

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.traffic import STEP, STEPS, Service, Traffic
+from core.endpoints.traffic import STEP, STEPS, Service, Traffic
 
 BEGIN = datetime(2026, 10, 26, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from threading import Event
 
-from core.endpoints import EndpointConfig
+from core.endpoints.endpoint import EndpointConfig
 from core.errors import ThrottledError
 from pages.parts.endpoints.configs import AGAIN_SECONDS, Configs
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from core.endpoints import Variant
-from core.traffic import STEPS, Traffic
+from core.endpoints.endpoint import Variant
+from core.endpoints.traffic import STEPS, Traffic
 from pages.parts.endpoints import endpoint_chips, endpoint_tables
 
 BEGIN = datetime(2026, 10, 26, tzinfo=UTC)

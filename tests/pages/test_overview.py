@@ -14,7 +14,7 @@ from core.aws.connection import clients
 from core.aws.execute import execute
 from core.cost.training import shipped_prices
 from core.endpoint_plans import plan_deploy
-from core.endpoint_spec import EndpointSpec
+from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from pages.parts import cached, upstream
 from sandbox.server import Sandbox

@@ -14,7 +14,7 @@ from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, resume
 from core.cost.training import shipped_prices
 from core.endpoint_plans import plan_delete, plan_deploy
-from core.endpoint_spec import EndpointSpec
+from core.endpoints.spec import EndpointSpec
 from core.errors import AwsError
 from core.plans import Plan
 from pages.parts import upstream

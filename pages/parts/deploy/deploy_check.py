@@ -13,10 +13,10 @@ from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.classes import Classes
-from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import spec_of
-from core.endpoint_spec import EndpointSpec, check_spec
-from core.endpoints import classes_beside
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.endpoint import classes_beside
+from core.endpoints.spec import EndpointSpec, check_spec
 from core.errors import InputError
 from core.hyperparameters import Problem
 from pages.parts.deploy.deploy_model import Chosen

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Any
 
 from core.aws.connection import Connection
-from core.endpoint_detail import EndpointDetail
 from core.endpoint_plans import spec_of
-from core.endpoint_spec import endpoint_name
 from core.endpoint_steps import at_rest
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.spec import endpoint_name
 from core.first_job import SANDBOX_ROLE
 from pages.parts import state
 from pages.parts.deploy import deploy_source

@@ -11,8 +11,8 @@ from core.aws.class_names import FoundClasses
 from core.classes import Classes
 from core.cost.hosting import HOURS_A_MONTH
 from core.cost.training import PriceTable
-from core.endpoint_detail import EndpointDetail
-from core.endpoint_spec import HOSTING_INSTANCES, processor, processor_in_words
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.spec import HOSTING_INSTANCES, processor, processor_in_words
 from pages.parts import messages, state
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from core.aws.artifacts import look_into
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Connection, clients
 from core.aws.models import model_with_job, newest_models
-from core.endpoint_detail import Model
+from core.endpoints.detail import Model
 from pages.parts import cached
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import streamlit as st
 from core.aws.class_names import place_with_data, places_of_job
 from core.aws.connection import Connection
 from core.endpoint_plans import Upload
-from core.endpoints import classes_beside
+from core.endpoints.endpoint import classes_beside
 from core.escaping import terminal
 from core.job_filter import JobFilter
 from core.model_source import no_model

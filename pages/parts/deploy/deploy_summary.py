@@ -9,8 +9,8 @@ import streamlit as st
 from core.artifacts.artifact import Artifact
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoint_spec import EndpointSpec
-from core.endpoints import Variant
+from core.endpoints.endpoint import Variant
+from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from core.hyperparameters import LIGHT, Problem
 from pages.parts import messages

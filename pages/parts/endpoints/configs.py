@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock
 
-from core.endpoints import EndpointConfig
+from core.endpoints.endpoint import EndpointConfig
 from core.errors import CoreError
 
 AT_ONCE = 4

@@ -6,8 +6,8 @@ from typing import Literal
 
 import streamlit as st
 
-from core.endpoints import CHANGING, FAILED, IN_SERVICE, STATUS_WORDS, Endpoint, Variant, in_words
-from core.health import Health, Verdict
+from core.endpoints.endpoint import CHANGING, FAILED, IN_SERVICE, STATUS_WORDS, Endpoint, Variant, in_words
+from core.endpoints.health import Health, Verdict
 from pages.parts import messages
 
 Color = Literal["blue", "gray", "green", "orange", "red", "violet"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_detail import EndpointDetail
+from core.endpoints.detail import EndpointDetail
 from core.escaping import json_text, terminal
 from pages.parts import elements, messages, state
 from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage

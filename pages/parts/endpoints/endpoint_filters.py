@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.health import VERDICTS, Verdict
+from core.endpoints.health import VERDICTS, Verdict
 from pages.parts import links, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_ICONS
 from pages.parts.endpoints.fleet import Row

@@ -12,9 +12,9 @@ from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.curves import MetricSeries
 from core.diagnosis import Diagnosis
-from core.endpoint_detail import EndpointDetail
-from core.endpoint_diagnosis import diagnose_endpoint
-from core.endpoints import Endpoint, with_config
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.diagnosis import diagnose_endpoint
+from core.endpoints.endpoint import Endpoint, with_config
 from core.errors import CoreError, NotFoundError
 from pages.parts import cached, live, times
 from pages.parts.latest import PendingError, Reading

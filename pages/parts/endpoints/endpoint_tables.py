@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.endpoints import in_words
-from core.health import VERDICTS
-from core.traffic import DAYS, STEP, Traffic
+from core.endpoints.endpoint import in_words
+from core.endpoints.health import VERDICTS
+from core.endpoints.traffic import DAYS, STEP, Traffic
 from pages.parts.endpoints import endpoint_chips
 from pages.parts.endpoints.fleet import Row
 

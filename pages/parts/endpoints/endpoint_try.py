@@ -8,8 +8,8 @@ from pathlib import Path
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_detail import EndpointDetail
-from core.endpoints import REFUSING, in_words
+from core.endpoints.detail import EndpointDetail
+from core.endpoints.endpoint import REFUSING, in_words
 from core.errors import CoreError
 from core.image import FIT
 from pages.parts import cached, messages, progress, serving, state

@@ -15,9 +15,9 @@ from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
 from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
-from core.endpoints import Endpoint, Fleet, with_config
-from core.health import Health, health
-from core.traffic import Service, Traffic
+from core.endpoints.endpoint import Endpoint, Fleet, with_config
+from core.endpoints.health import Health, health
+from core.endpoints.traffic import Service, Traffic
 from pages.parts import cached, live, messages, times
 from pages.parts.latest import Reading
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_detail import EndpointDetail, Model
-from core.endpoints import Variant
+from core.endpoints.detail import EndpointDetail, Model
+from core.endpoints.endpoint import Variant
 from core.escaping import markdown_link
 from pages.parts import elements, links, messages, state, times
 from pages.parts.jobs.job_tables import console

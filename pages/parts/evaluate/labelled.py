@@ -15,7 +15,7 @@ from core.classes import Classes
 from core.datasets.readers import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
 from core.datasets.temp_zip import Unpacked
-from core.endpoints import Serving
+from core.endpoints.endpoint import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
 from core.first_job import SANDBOX_DATA

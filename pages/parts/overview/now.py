@@ -14,7 +14,7 @@ from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.cost.hosting import NOT_BILLED
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
-from core.endpoints import REFUSING
+from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.job_filter import JobFilter
 from core.training import TrainingJob

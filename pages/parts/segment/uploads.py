@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoints import Serving
+from core.endpoints.endpoint import Serving
 from core.errors import CoreError
 from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings

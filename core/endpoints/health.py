@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from core.endpoints import Endpoint, in_words
-from core.traffic import Service, Traffic
+from core.endpoints.endpoint import Endpoint, in_words
+from core.endpoints.traffic import Service, Traffic
 
 Verdict = Literal["idle", "failed", "erroring", "slow", "changing", "unknown", "new", "healthy"]
 VERDICTS: tuple[Verdict, ...] = (

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from core.endpoints import CLASSES_TAG, EXAMPLES_TAG, JOB_TAG
+from core.endpoints.endpoint import CLASSES_TAG, EXAMPLES_TAG, JOB_TAG
 
 MAX_NAME = 63
 DIGEST = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from core.classes import Classes
-from core.endpoints import Endpoint, EndpointConfig
+from core.endpoints.endpoint import Endpoint, EndpointConfig
 
 
 @dataclass(frozen=True, slots=True)
