@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from core.datasets.source import Names
     from core.endpoints.endpoint import Serving
     from core.evaluation.pairs import Pair
+    from core.evaluation.results import Evaluation
     from core.evaluation.run import Failure, Outcome, Task
     from core.evaluation.store import Store
-    from core.evaluation.verdict import Evaluation
 
 MOST_ENDPOINTS = 2
 
@@ -138,7 +138,7 @@ def _store(out: Path | None) -> Iterator[Store]:
 
 def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -> Task:
     from core.aws.evaluation import asked_of
-    from core.evaluation.verdict import classes_of
+    from core.evaluation.results import classes_of
 
     asked = [asked_of(clients, serving) for serving in servings]
     classes, said = classes_of(asked, task.classes)
@@ -166,7 +166,7 @@ def _ask_all(task: Task, store: Store) -> Run:
 def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]) -> Evaluation | None:
     """None where nothing could be judged: why, each failure tells by itself."""
     from core.aws.evaluation import job_scores
-    from core.evaluation.verdict import judge
+    from core.evaluation.results import judge
 
     jobs, said = job_scores(clients, servings)
     try:
@@ -176,7 +176,7 @@ def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]
 
 
 def _write(found: Evaluation, pairs: Sequence[Pair], store: Store) -> None:
-    from core.evaluation.write import write_all
+    from core.evaluation.files import write_all
 
     write_all(found, pairs, store, datetime.now(UTC))
 
@@ -276,7 +276,7 @@ def _number(value: float) -> str:
 
 
 def _beside_jobs(found: Evaluation) -> list[str]:
-    from core.evaluation.verdict import WHY_JOBS_DIFFER
+    from core.evaluation.results import WHY_JOBS_DIFFER
 
     lines = [
         f"The training job {job.job} of {endpoint} reported a validation:mIOU of "

@@ -9,8 +9,8 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.evaluation import asked_of, job_scores
 from core.errors import CoreError
+from core.evaluation.results import classes_of
 from core.evaluation.run import Task
-from core.evaluation.verdict import classes_of
 from core.settings import Settings
 from pages.parts import messages, serving, state, upstream
 from pages.parts.evaluate import judging, judging_progress, labelled, verdict_view

@@ -28,11 +28,11 @@ from core import export
 from core.classes import Classes
 from core.errors import InputError
 from core.escaping import csv_bytes
-from core.evaluation.page import to_html
+from core.evaluation.html_report import to_html
 from core.evaluation.report import class_rows, confusion_rows, image_rows
+from core.evaluation.results import judge
 from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.store import Judged
-from core.evaluation.verdict import judge
 from core.image import encode, open_photo
 from core.inference import Answer, Inference
 from core.segmentation import Segmentation

@@ -16,8 +16,8 @@ from core.datasets.label_map import LabelMap, read_label_map
 from core.endpoints.endpoint import Serving
 from core.errors import AwsError, InputError
 from core.evaluation.pairs import Pair, pair_up, reader
+from core.evaluation.results import JobScore
 from core.evaluation.run import Asked
-from core.evaluation.verdict import JobScore
 from core.training import TrainingJob
 
 MOST_BYTES = 100_000_000

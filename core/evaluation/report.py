@@ -1,4 +1,4 @@
-"""An evaluation as files: CSV for tables, JSON for programs. `core.evaluation.page` makes the one with pictures.
+"""An evaluation as files: CSV for tables, JSON for programs. `core.evaluation.html_report` makes the HTML report.
 
 classes.csv     a row an endpoint and class
 images.csv      a row an endpoint and photo, worst first
@@ -15,7 +15,7 @@ from typing import Any
 from core.classes import IGNORE
 from core.errors import CoreError
 from core.escaping import json_bytes
-from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
 from core.scores import MEASURES
 
 Row = dict[str, Any]

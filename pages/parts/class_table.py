@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.report import Row, class_rows
-from core.evaluation.verdict import Evaluation
+from core.evaluation.results import Evaluation
 from core.scores import BAND
 from pages.parts import elements
 

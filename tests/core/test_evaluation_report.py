@@ -15,12 +15,12 @@ from PIL import Image
 from core.classes import Classes
 from core.errors import InputError
 from core.escaping import csv_bytes
-from core.evaluation.page import MOST_CLASSES, to_html
+from core.evaluation.html_report import MOST_CLASSES, to_html
 from core.evaluation.report import class_rows, confusion_rows, to_json
+from core.evaluation.results import Evaluation, JobScore, judge
 from core.evaluation.run import Asked, Failure, Outcome, Task
-from core.evaluation.shots import Shot
+from core.evaluation.samples import Shot
 from core.evaluation.store import Judged
-from core.evaluation.verdict import Evaluation, JobScore, judge
 from core.inference import Answer
 
 AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.classes import IGNORE, Classes
 from core.escaping import terminal
-from core.evaluation.verdict import Evaluation, Verdict
+from core.evaluation.results import Evaluation, Verdict
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
 from pages.parts import messages, state
 from pages.parts.evaluate import judged_view

@@ -16,9 +16,9 @@ from core.classes import IGNORE, Classes
 from core.errors import CoreError
 from core.escaping import terminal
 from core.evaluation.pairs import Pair
+from core.evaluation.results import Evaluation, ImageVerdict, Verdict, taken_for
 from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
-from core.evaluation.verdict import Evaluation, ImageVerdict, Verdict, taken_for
 from core.image import Photo, fitted_size, preview, resize_labels, shrunk
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image

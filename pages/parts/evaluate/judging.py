@@ -18,9 +18,9 @@ from threading import Thread
 from core.aws.connection import Connection
 from core.datasets.temp_zip import Unpacked
 from core.errors import InputError
+from core.evaluation.results import Evaluation, JobScore, judge
 from core.evaluation.run import Outcome, Task, evaluate
 from core.evaluation.store import Store
-from core.evaluation.verdict import Evaluation, JobScore, judge
 from core.settings import Settings
 
 MOST_KEPT = 20

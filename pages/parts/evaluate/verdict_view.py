@@ -9,10 +9,10 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.files import make, worst_shots
 from core.evaluation.report import failure_rows
+from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
-from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation
-from core.evaluation.write import make, worst_shots
 from core.scores import MEASURES
 from core.wire.source import counted
 from pages.parts import class_table, elements, messages, times

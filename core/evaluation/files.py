@@ -8,12 +8,12 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.escaping import csv_bytes
-from core.evaluation.page import LONGEST, WORST, to_html
+from core.evaluation.html_report import LONGEST, WORST, to_html
 from core.evaluation.pairs import Pair
 from core.evaluation.report import class_rows, confusion_rows, image_rows, to_json
-from core.evaluation.shots import Shot, take
+from core.evaluation.results import Evaluation
+from core.evaluation.samples import Shot, take
 from core.evaluation.store import FILES, Judged, Store
-from core.evaluation.verdict import Evaluation
 from core.export import write_new
 
 

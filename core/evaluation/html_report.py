@@ -16,8 +16,8 @@ from PIL import Image
 from core.classes import IGNORE, Classes, Color
 from core.escaping import html
 from core.evaluation.report import Row, class_rows, failure_rows
-from core.evaluation.shots import Shot, smaller
-from core.evaluation.verdict import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.evaluation.samples import Shot, smaller
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.scores import MEASURES
