@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.segmentation import Segmentation
+from core.imaging.segmentation import Segmentation
 from core.wire.decode import RECORDIO, decode
 from core.wire.recordio import MAGIC_BYTES
 

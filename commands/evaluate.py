@@ -246,7 +246,7 @@ def _print(found: Evaluation, as_json: bool) -> None:
 
 
 def _measure_rows(found: Evaluation) -> list[dict[str, str]]:
-    from core.scores import MEASURES
+    from core.imaging.scores import MEASURES
 
     rows = []
     for name, (title, _) in MEASURES.items():

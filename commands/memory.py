@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from core.pixel_budget import PIXELS
+from core.imaging.pixel_budget import PIXELS
 from core.settings import Settings
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from core.errors import DeniedError, NotFoundError, SettingsError
 if TYPE_CHECKING:
     from core.artifacts.artifact import Artifact
     from core.aws.connection import Clients
-    from core.classes import Classes
     from core.endpoint_plans import Upload
+    from core.imaging.classes import Classes
     from core.training import TrainingJob
 
 FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from core.classes import Classes
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
 from core.endpoint_steps import (
@@ -37,6 +36,7 @@ from core.endpoints.spec import (
     variant_request,
 )
 from core.errors import InputError
+from core.imaging.classes import Classes
 from core.plans import ApiCall, Plan
 
 BILLS = "It bills by the hour from the moment it is in service until it is deleted, whether anybody calls it or not."

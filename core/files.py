@@ -15,11 +15,11 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
-from core.classes import Classes
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
-from core.image import encode, open_photo, photo_share
+from core.imaging.classes import Classes
+from core.imaging.image import encode, open_photo, photo_share
 from core.inference import Invoke, Want, segment
 from core.local_files import read_regular, reason
 from core.render.palette import table

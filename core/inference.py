@@ -10,11 +10,11 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from core.classes import Classes
 from core.errors import ModelError
-from core.image import EncodedImage, resize_labels, resize_nearest
-from core.pixel_budget import PIXELS
-from core.segmentation import Segmentation
+from core.imaging.classes import Classes
+from core.imaging.image import EncodedImage, resize_labels, resize_nearest
+from core.imaging.pixel_budget import PIXELS
+from core.imaging.segmentation import Segmentation
 from core.wire.decode import PNG, PROTOBUF, RECORDIO, decode, decoded_bytes
 
 PROBABILITIES = (RECORDIO, PROTOBUF)

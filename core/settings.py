@@ -13,8 +13,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from core.errors import SettingsError
+from core.imaging.pixel_budget import LIMIT
 from core.origins import Origin, parse_origin
-from core.pixel_budget import LIMIT
 
 Mode = Literal["sandbox", "aws"]
 

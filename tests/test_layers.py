@@ -96,8 +96,8 @@ def test_no_file_imports_what_its_folder_must_not(path: Path) -> None:
 @pytest.mark.parametrize(
     ("relative", "source"),
     [
-        ("core/image.py", "import boto3"),
-        ("core/image.py", "def f():\n    from core.aws import runtime"),
+        ("core/imaging/image.py", "import boto3"),
+        ("core/imaging/image.py", "def f():\n    from core.aws import runtime"),
         ("pages/segment.py", "import botocore.config"),
         ("pages/parts/shell.py", "from sandbox.launcher import ensure"),
         ("sandbox/server.py", "from core import errors"),

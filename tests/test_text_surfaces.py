@@ -25,7 +25,6 @@ from typer.testing import CliRunner
 
 import cli
 from core import export
-from core.classes import Classes
 from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import to_html
@@ -33,9 +32,10 @@ from core.evaluation.report import class_rows, confusion_rows, image_rows
 from core.evaluation.results import judge
 from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.store import Judged
-from core.image import encode, open_photo
+from core.imaging.classes import Classes
+from core.imaging.image import encode, open_photo
+from core.imaging.segmentation import Segmentation
 from core.inference import Answer, Inference
-from core.segmentation import Segmentation
 from pages.parts.viewer.frame import build
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws

@@ -14,9 +14,9 @@ from core.artifacts.artifact import Artifact, look
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.storage import get_bytes, parse_uri
-from core.classes import Classes
 from core.endpoints.endpoint import classes_beside
 from core.errors import ArtifactError, DeniedError, InputError, NotFoundError, TooLargeError
+from core.imaging.classes import Classes
 from core.model_source import ARCHIVE, MAX_NAMES, NAMES
 
 MAX_SECONDS = 120.0

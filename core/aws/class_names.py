@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from core.aws.connection import Clients
 from core.aws.storage import get_bytes
-from core.classes import Classes
 from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
+from core.imaging.classes import Classes
 from core.training import TrainingJob
 
 MAX_BYTES = 1_000_000

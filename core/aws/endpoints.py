@@ -12,7 +12,6 @@ from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.storage import get_bytes
-from core.classes import Classes
 from core.endpoints.endpoint import (
     CLASSES_TAG,
     EXAMPLES_TAG,
@@ -29,6 +28,7 @@ from core.endpoints.endpoint import (
     variants_of,
 )
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
+from core.imaging.classes import Classes
 
 PAGE = 100
 MAX_PAGES = 10

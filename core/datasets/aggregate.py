@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, MAX_CLASSES, Classes
 from core.datasets.inspection import PairFacts
 from core.datasets.label_map import UNNAMED, check_label_map, used_table
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import ClassCount, LayoutReport
 from core.datasets.source import SPLITS, Sample, Source, Split
+from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
 
 Tables = Mapping[Split, Mapping[int, int]]
 

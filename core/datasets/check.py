@@ -20,7 +20,7 @@ from core.datasets.inspection import PairFacts, look_at
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source
-from core.pixel_budget import PIXELS, PixelBudget
+from core.imaging.pixel_budget import PIXELS, PixelBudget
 
 CHUNK = 16
 """Pairs that travel to a process at once."""

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from core.classes import Classes
-from core.counting import remap
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
@@ -25,7 +23,9 @@ from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.escaping import json_text, terminal
 from core.export import unique_stems
-from core.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
+from core.imaging.classes import Classes
+from core.imaging.counting import remap
+from core.imaging.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
 from core.local_files import read_regular
 from core.render.masks import mask_png
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.classes import IGNORE, MAX_CLASSES, Classes, Color
 from core.datasets.matching import stem
 from core.datasets.names import colors_of
 from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Names, Sample
 from core.errors import InputError
+from core.imaging.classes import IGNORE, MAX_CLASSES, Classes, Color
 from core.local_files import read_text, reason
 from core.strict_json import parse_json
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
-from core.counting import pixel_counts
 from core.datasets.masks import (
     UNKNOWN_COLOR,
     Colors,
@@ -27,7 +26,8 @@ from core.datasets.masks import (
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
-from core.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
+from core.imaging.counting import pixel_counts
+from core.imaging.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
 from core.local_files import read_regular, reason
 from core.wire.source import counted
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE
 from core.datasets.problems import DataProblem, few, problem
 from core.errors import InputError
+from core.imaging.classes import IGNORE
 from core.strict_json import parse_json
 
 UNNAMED = 254

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.classes import Color
-from core.counting import pixel_counts, remap
 from core.errors import ImageError
-from core.image import FORMATS, MAX_PIXELS, open_mask
-from core.pixels import row_blocks
+from core.imaging.classes import Color
+from core.imaging.counting import pixel_counts, remap
+from core.imaging.image import FORMATS, MAX_PIXELS, open_mask
+from core.imaging.pixels import row_blocks
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
 
@@ -53,7 +53,7 @@ def mask_kind(image: Image.Image) -> MaskKind:
 def header(data: bytes) -> Image.Image:
     """Return the image, not yet decoded. Raises what Pillow raises.
 
-    Only by the formats of `core.image`: others, such as EPS, run another program.
+    Only by the formats of `core.imaging.image`: others, such as EPS, run another program.
     """
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:

@@ -1,6 +1,6 @@
 """Names and colours of the classes, from the files that data sets bring along.
 
-classes.json     ours, see `core.classes`
+classes.json     ours, see `core.imaging.classes`
 labelmap.txt     CVAT and Label Studio: `name:red,green,blue:parts:actions`, a class a line, in order of the ids
 classes.txt      a name a line, in order of the ids
 """
@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.classes import IGNORE, Classes, Color, voc_colors
 from core.datasets.masks import Colors
 from core.datasets.source import Names
 from core.errors import InputError
+from core.imaging.classes import IGNORE, Classes, Color, voc_colors
 from core.local_files import read_text, reason
 
 FILES = ("classes.json", "labelmap.txt", "label_map.txt", "classes.txt", "class_names.txt", "labels.txt")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.classes import Classes
-from core.counting import remap
 from core.datasets.masks import read_ids
 from core.datasets.names import mask_colors
 from core.datasets.source import Sample, Source
 from core.errors import ImageError
-from core.image import Photo, as_seen, mask_share, open_photo, photo_share
+from core.imaging.classes import Classes
+from core.imaging.counting import remap
+from core.imaging.image import Photo, as_seen, mask_share, open_photo, photo_share
+from core.imaging.segmentation import Segmentation
 from core.local_files import read_regular, reason
-from core.segmentation import Segmentation
 
 MASK_BYTES = 4
 """Bytes a pixel next to the photo: the mask, renumbered, turned and drawn."""

@@ -17,7 +17,6 @@ from unicodedata import normalize
 
 from PIL import Image
 
-from core.classes import Color
 from core.datasets import ground_truth
 from core.datasets.label_map import LabelMap, read_label_map
 from core.datasets.label_studio import NAME, BrushError, layers_in
@@ -37,7 +36,8 @@ from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
 from core.errors import InputError
 from core.hyperparameters import Severity
-from core.image import FORMATS
+from core.imaging.classes import Color
+from core.imaging.image import FORMATS
 from core.local_files import open_regular, read_regular, read_text, reason
 
 PHOTO_FOLDERS = (

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.classes import IGNORE, Classes
 from core.datasets.inspection import PairFacts
 from core.datasets.problems import DataProblem, counted
 from core.datasets.source import SPLITS, Split
+from core.imaging.classes import IGNORE, Classes
 
 
 @dataclass(frozen=True, slots=True)

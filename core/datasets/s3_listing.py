@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.channels import data_channels
-from core.classes import Classes
 from core.datasets.inspection import ODD
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import LayoutReport
+from core.imaging.classes import Classes
 from core.preflight import check_objects
 
 

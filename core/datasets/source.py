@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from core.classes import Classes, Color
 from core.datasets.label_map import LabelMap
 from core.datasets.problems import DataProblem
 from core.errors import InputError
+from core.imaging.classes import Classes, Color
 
 Split = Literal["train", "validation"]
 TRAIN: Split = "train"
@@ -19,7 +19,7 @@ VALIDATION: Split = "validation"
 SPLITS: tuple[Split, ...] = (TRAIN, VALIDATION)
 
 CLASSES_FILE = "classes.json"
-"""Where a set in channels has its names, see `core.classes`."""
+"""Where a set in channels has its names, see `core.imaging.classes`."""
 
 Kind = Literal["channels", "pascal voc", "ground truth", "folders"]
 

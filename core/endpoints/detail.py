@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.classes import Classes
 from core.endpoints.endpoint import Endpoint, EndpointConfig
+from core.imaging.classes import Classes
 
 
 @dataclass(frozen=True, slots=True)

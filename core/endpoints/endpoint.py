@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.classes import Classes
 from core.errors import NotReadyError, UnexpectedAnswerError
+from core.imaging.classes import Classes
 
 IN_SERVICE = "InService"
 

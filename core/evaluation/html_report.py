@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.classes import IGNORE, Classes, Color
 from core.escaping import html
 from core.evaluation.report import Row, class_rows, failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
 from core.evaluation.samples import Shot, smaller
+from core.imaging.classes import IGNORE, Classes, Color
+from core.imaging.scores import MEASURES
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
-from core.scores import MEASURES
 from core.wire.source import counted
 
 WORST = 8

@@ -12,13 +12,13 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
-from core.counting import remap
 from core.datasets.label_map import LabelMap
 from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
 from core.files import PHOTOGRAPHS, printable
-from core.image import open_mask
+from core.imaging.counting import remap
+from core.imaging.image import open_mask
 from core.local_files import read_regular, read_text, reason
 from core.wire.source import counted
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from core.classes import IGNORE
 from core.errors import CoreError
 from core.escaping import json_bytes
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
-from core.scores import MEASURES
+from core.imaging.classes import IGNORE
+from core.imaging.scores import MEASURES
 
 Row = dict[str, Any]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Classes
 from core.errors import InputError
 from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.store import Judged
-from core.scores import Confusion, ImageMeans, Scores, image_means, scores
+from core.imaging.classes import Classes
+from core.imaging.scores import Confusion, ImageMeans, Scores, image_means, scores
 from core.wire.source import counted
 
 WHY_JOBS_DIFFER = (
@@ -57,7 +57,7 @@ class Verdict:
 
     @property
     def measures(self) -> dict[str, float]:
-        """The numbers of `core.scores.MEASURES`, in that order."""
+        """The numbers of `core.imaging.scores.MEASURES`, in that order."""
         found = self.scores
         return {
             "mean_iou": found.mean_iou,

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import MAX_CLASSES, Classes
 from core.errors import InputError
 from core.evaluation.pairs import Pair
 from core.evaluation.store import Judged, Store
-from core.image import (
+from core.imaging.classes import MAX_CLASSES, Classes
+from core.imaging.image import (
     FIT,
     EncodedImage,
     Photo,
@@ -27,10 +27,10 @@ from core.image import (
     resize_labels,
     upright_mask,
 )
+from core.imaging.pixel_budget import PIXELS
+from core.imaging.scores import BAND, confusion, in_band
 from core.inference import Inference, Invoke, segment
 from core.local_files import reason
-from core.pixel_budget import PIXELS
-from core.scores import BAND, confusion, in_band
 
 AT_ONCE = 2
 """Photos at work at the same time. An endpoint answers one after the other; a second one fills the pauses."""

@@ -11,7 +11,7 @@ from PIL import Image
 from core.evaluation.pairs import Pair
 from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
-from core.image import fitted_size, resize_labels
+from core.imaging.image import fitted_size, resize_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, Classes
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.export import write_new
-from core.image import open_mask
+from core.imaging.classes import IGNORE, Classes
+from core.imaging.image import open_mask
+from core.imaging.scores import Confusion, Triple
 from core.local_files import read_regular
 from core.render.masks import mask_png
-from core.scores import Confusion, Triple
 from core.strict_json import parse_json
 
 LINES = "evaluation.jsonl"
@@ -64,7 +64,7 @@ class Judged:
     key:           tells photo, truth, endpoint and options from all others.
     name:          of the pair; photo, mask: names of its files.
     width, height: of the photo, in pixels.
-    pixels, band:  see `core.scores.Confusion.triples`: of all pixels, and of those near a border.
+    pixels, band:  see `core.imaging.scores.Confusion.triples`: of all pixels, and of those near a border.
     ignored:       pixels whose truth is 255.
     seconds:       that the endpoint took.
     problems:      sentences on what was odd about the answer.

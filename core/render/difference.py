@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, Classes
+from core.imaging.classes import IGNORE, Classes
 
 RIGHT, WRONG = 0, 1
 

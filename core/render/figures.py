@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.escaping import terminal
-from core.image import fitted_size, resize_labels, resize_nearest
+from core.imaging.image import fitted_size, resize_labels, resize_nearest
+from core.imaging.segmentation import Segmentation
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay
 from core.render.palette import Table
-from core.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

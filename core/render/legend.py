@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Color
-from core.counting import finite_sums, pixel_counts
+from core.imaging.classes import Color
+from core.imaging.counting import finite_sums, pixel_counts
+from core.imaging.segmentation import Segmentation
 from core.render.palette import Table
-from core.segmentation import Segmentation
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.classes import IGNORE
-from core.pixels import row_blocks
+from core.imaging.classes import IGNORE
+from core.imaging.pixels import row_blocks
 from core.render.masks import indexed
 from core.render.palette import Table
 

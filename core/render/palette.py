@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, Classes, Color, voc_colors
 from core.errors import InputError
+from core.imaging.classes import IGNORE, Classes, Color, voc_colors
 
 Table = NDArray[np.uint8]
 """(256, 3) uint8: red, green, blue of each id."""

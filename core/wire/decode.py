@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, MAX_CLASSES, Classes
-from core.counting import pixel_counts
 from core.errors import DecodeError
-from core.segmentation import Segmentation
+from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
+from core.imaging.counting import pixel_counts
+from core.imaging.segmentation import Segmentation
 from core.wire import png, recordio
 from core.wire.probabilities import most_likely
 from core.wire.record import Record, Tensor, read_record

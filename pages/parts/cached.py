@@ -23,14 +23,14 @@ from core.aws.endpoints import describe_unnamed, list_endpoints, with_class_name
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
-from core.classes import Classes
 from core.cost.training import PriceTable, shipped_prices
 from core.curves import MetricSeries
 from core.datasets.preview import opened_pair
 from core.datasets.source import Sample, Source
 from core.endpoints.endpoint import Fleet, Serving
 from core.errors import AwsError, CoreError, InputError, NotFoundError
-from core.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
+from core.imaging.classes import Classes
+from core.imaging.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.job_filter import JobFilter
 from core.render.overlay import overlay_image
 from core.render.palette import table

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.evaluation.report import Row, class_rows
 from core.evaluation.results import Evaluation
-from core.scores import BAND
+from core.imaging.scores import BAND
 from pages.parts import elements
 
 WHOLE = 30

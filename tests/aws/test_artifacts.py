@@ -12,8 +12,8 @@ import pytest
 
 from core.aws.artifacts import fetch, find_classes, look_into
 from core.aws.connection import Clients, Connection
-from core.classes import Classes
 from core.errors import ArtifactError, CutOffError, InputError, NotFoundError
+from core.imaging.classes import Classes
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 

@@ -20,7 +20,6 @@ from core.aws.connection import Clients, Connection
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.endpoints import all_endpoints, describe_serving
 from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
-from core.classes import Classes
 from core.cost.training import shipped_prices
 from core.endpoint_plans import (
     Upload,
@@ -36,6 +35,7 @@ from core.endpoint_plans import (
 )
 from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.spec import EndpointSpec
+from core.imaging.classes import Classes
 from core.journal import Entry, Journal
 from core.plans import Plan
 

@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.classes import Classes
-from core.segmentation import Segmentation
+from core.imaging.classes import Classes
+from core.imaging.segmentation import Segmentation
 from pages.parts.viewer import frame
 from pages.parts.viewer.viewer import viewer
 

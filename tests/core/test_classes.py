@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.classes import IGNORE, MAX_CLASSES, VOC, Classes, voc_colors
 from core.errors import InputError
+from core.imaging.classes import IGNORE, MAX_CLASSES, VOC, Classes, voc_colors
 
 COLORS = st.tuples(*[st.integers(0, 255)] * 3)
 ROWS = st.lists(st.tuples(st.text(), COLORS), min_size=1, max_size=MAX_CLASSES)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from core.classes import Classes
 from core.cost.training import shipped_prices
 from core.endpoint_plans import (
     Upload,
@@ -26,6 +25,7 @@ from core.endpoints.detail import EndpointDetail, Model, Scaling, Users
 from core.endpoints.endpoint import EndpointConfig, config_from, endpoint_from, with_config
 from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
+from core.imaging.classes import Classes
 from core.plans import Plan
 
 PRICES = shipped_prices("us-east-1")

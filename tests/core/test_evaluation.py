@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import Classes
 from core.datasets.names import read_names
 from core.errors import ImageError, InputError, ThrottledError
 from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list, reader
 from core.evaluation.results import Evaluation, classes_of, judge, taken_for
 from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
 from core.evaluation.store import LINES, Store
+from core.imaging.classes import Classes
 from core.inference import Answer
 
 CLASSES = Classes(("sea", "land"), ((0, 0, 255), (0, 170, 0)))

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import Classes
 from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import MOST_CLASSES, to_html
@@ -21,6 +20,7 @@ from core.evaluation.results import Evaluation, JobScore, judge
 from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.samples import Shot
 from core.evaluation.store import Judged
+from core.imaging.classes import Classes
 from core.inference import Answer
 
 AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)

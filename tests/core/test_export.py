@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.classes import Classes
 from core.errors import InputError
 from core.export import (
     KINDS,
@@ -32,10 +31,11 @@ from core.export import (
     write_new,
     zip_files,
 )
-from core.image import encode, open_photo
+from core.imaging.classes import Classes
+from core.imaging.image import encode, open_photo
+from core.imaging.segmentation import Segmentation
 from core.inference import Answer, Inference
 from core.render.palette import table
-from core.segmentation import Segmentation
 
 CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (70, 80, 90)))
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import ImageError
-from core.image import (
+from core.imaging.image import (
     JPEG_MAX_SIDE,
     MAX_BYTES,
     EncodedImage,
@@ -335,7 +335,8 @@ def test_a_changed_file_is_a_photo_or_an_image_error(form: str, data: st.DataObj
 def test_no_warning_of_pillows_is_shown() -> None:
     """Pillow's warnings about odd files go nowhere, not even where warnings are errors."""
     program = (
-        "import io; from PIL import Image; from core.image import open_photo; from core.errors import ImageError\n"
+        "import io; from PIL import Image; from core.errors import ImageError\n"
+        "from core.imaging.image import open_photo\n"
         "b = io.BytesIO(); Image.new('RGB', (20, 14)).save(b, 'TIFF'); d = b.getvalue()\n"
         "for cut in range(len(d)):\n"
         "    try: open_photo(d[:cut], 'x')\n"

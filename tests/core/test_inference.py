@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import VOC, Classes
 from core.errors import DecodeError, ModelError, ThrottledError, TimedOutError
-from core.image import EncodedImage
+from core.imaging.classes import VOC, Classes
+from core.imaging.image import EncodedImage
 from core.inference import Answer, Inference, Want, segment
 
 RECORDIO = "application/x-recordio-protobuf"

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import Classes
-from core.counting import pair_counts, remap
 from core.datasets.masks import Colors, read_mask
-from core.image import EncodedImage, open_photo
+from core.imaging.classes import Classes
+from core.imaging.counting import pair_counts, remap
+from core.imaging.image import EncodedImage, open_photo
+from core.imaging.scores import confusion, in_band
+from core.imaging.segmentation import Segmentation
 from core.inference import Answer, segment
 from core.render.legend import areas
-from core.scores import confusion, in_band
-from core.segmentation import Segmentation
 from core.wire.decode import decode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,7 @@ def test_a_1_bit_tiff_takes_two_bytes_a_pixel_while_it_is_prepared() -> None:
     code = (
         "import io, resource\n"
         "from PIL import Image\n"
-        "from core.image import encode, open_photo, preview, shrunk\n"
+        "from core.imaging.image import encode, open_photo, preview, shrunk\n"
         "def made(width, height):\n"
         "    buffer = io.BytesIO()\n"
         "    Image.new('1', (width, height)).save(buffer, 'TIFF', compression='group4')\n"

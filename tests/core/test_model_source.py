@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.artifacts.artifact import look_at_file
-from core.classes import Classes
 from core.errors import ArtifactError, InputError
+from core.imaging.classes import Classes
 from core.model_source import (
     base_name,
     class_places,

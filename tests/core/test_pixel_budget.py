@@ -17,8 +17,8 @@ from core.datasets.inspection import look_at
 from core.datasets.masks import Colors
 from core.datasets.source import Sample
 from core.errors import ImageError
-from core.image import open_photo, photo_share
-from core.pixel_budget import PIXELS, PixelBudget
+from core.imaging.image import open_photo, photo_share
+from core.imaging.pixel_budget import PIXELS, PixelBudget
 
 BOUND = 20
 """Seconds that any wait of these tests may take."""

@@ -25,7 +25,6 @@ import pytest
 from PIL import Image
 
 from core.artifacts.artifact import look
-from core.classes import Classes
 from core.datasets.ground_truth import read_manifest
 from core.datasets.label_map import read_label_map
 from core.datasets.label_studio import merge
@@ -35,7 +34,8 @@ from core.datasets.unzip import unpack as unpack_zip
 from core.errors import CoreError
 from core.evaluation.pairs import names_in_list
 from core.evaluation.store import HEAD, LINES, Judged, Store
-from core.image import open_mask, open_photo
+from core.imaging.classes import Classes
+from core.imaging.image import open_mask, open_photo
 from sandbox.algorithm.failure import InputError as AlgorithmInputError
 from sandbox.algorithm.label_map import read_label_map as read_algorithm_label_map
 from sandbox.archive import ArchiveError
@@ -80,7 +80,7 @@ def run(name: str, read: Read, damage: Damage) -> None:
     seen = {"value": 0, "error": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # as `core.image` has it
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # as `core.imaging.image` has it
         warnings.filterwarnings("ignore", category=UserWarning, message="Duplicate name")
         for number in range(RUNS):
             data = damage(chance)

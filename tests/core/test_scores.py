@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.errors import InputError
-from core.scores import (
+from core.imaging.scores import (
     Confusion,
     boundary_band,
     confusion,

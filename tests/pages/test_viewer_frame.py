@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import IGNORE, Classes
+from core.imaging.classes import IGNORE, Classes
+from core.imaging.segmentation import Segmentation
 from core.render import palette
-from core.segmentation import Segmentation
 from pages.parts.viewer import frame
 
 PHOTO = b"stands for a JPEG"

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from core.aws.connection import Connection
-from core.pixel_budget import PIXELS
+from core.imaging.pixel_budget import PIXELS
 from pages.parts.segment.work import AnswerBudget, Bench, Picture, Request, Work, digest
 
 

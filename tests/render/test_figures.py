@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import VOC, Classes
+from core.imaging.classes import VOC, Classes
+from core.imaging.segmentation import Segmentation
 from core.render.figures import Format, figure
-from core.segmentation import Segmentation
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,8 +99,8 @@ def test_figures_may_be_drawn_at_the_same_time() -> None:
 def test_matplotlib_is_imported_at_the_first_figure_only() -> None:
     """Importing the renderers and the export does not import matplotlib, and drawing does not import pyplot."""
     program = (
-        "import sys, numpy as np, core.export, core.render.figures as f; from core.classes import VOC\n"
-        "from core.segmentation import Segmentation as S\n"
+        "import sys, numpy as np, core.export, core.render.figures as f; from core.imaging.classes import VOC\n"
+        "from core.imaging.segmentation import Segmentation as S\n"
         "assert 'matplotlib' not in sys.modules\n"
         "f.figure(np.zeros((4,4,3),np.uint8), S(np.zeros((4,4),np.uint8),None,None,VOC), VOC.table())\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"

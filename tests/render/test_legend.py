@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from core.classes import VOC
-from core.counting import pixel_counts
-from core.image import resize_labels
+from core.imaging.classes import VOC
+from core.imaging.counting import pixel_counts
+from core.imaging.image import resize_labels
+from core.imaging.segmentation import Segmentation
 from core.render.legend import areas, mean_confidence
 from core.render.palette import table
-from core.segmentation import Segmentation
 
 LABELS = arrays.arrays(
     np.uint8,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from core.classes import VOC
-from core.image import open_mask
+from core.imaging.classes import VOC
+from core.imaging.image import open_mask
 from core.render.masks import mask_png
 from core.render.overlay import overlay
 from core.render.planes import plane_png, to_bytes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.classes import Classes, voc_colors
 from core.errors import InputError
+from core.imaging.classes import Classes, voc_colors
 from core.render.palette import PALETTES, table
 
 SIX = Classes(tuple("abcdef"), tuple((i, 2 * i, 3 * i) for i in range(6)))

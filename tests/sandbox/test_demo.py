@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.classes import IGNORE, Classes
+from core.imaging.classes import IGNORE, Classes
 from sandbox.algorithm.scores import iou
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card

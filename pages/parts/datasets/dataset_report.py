@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.classes import IGNORE
 from core.datasets.problems import DataProblem
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, TRAIN, VALIDATION
+from core.imaging.classes import IGNORE
 from pages.parts import elements, messages
 
 MOST_ROWS = 1000

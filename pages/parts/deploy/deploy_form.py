@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.aws.class_names import FoundClasses
-from core.classes import Classes
 from core.cost.hosting import HOURS_A_MONTH
 from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.spec import HOSTING_INSTANCES, processor, processor_in_words
+from core.imaging.classes import Classes
 from pages.parts import messages, state
 
 if TYPE_CHECKING:

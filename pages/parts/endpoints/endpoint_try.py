@@ -11,7 +11,7 @@ from core.aws.connection import Connection
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING, in_words
 from core.errors import CoreError
-from core.image import FIT
+from core.imaging.image import FIT
 from pages.parts import cached, messages, progress, serving, state
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.latest import PendingError

@@ -8,9 +8,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core.classes import IGNORE, Classes
 from core.escaping import terminal
 from core.evaluation.results import Evaluation, Verdict
+from core.imaging.classes import IGNORE, Classes
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
 from pages.parts import messages, state
 from pages.parts.evaluate import judged_view

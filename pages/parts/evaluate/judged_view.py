@@ -12,17 +12,17 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, Classes
 from core.errors import CoreError
 from core.escaping import terminal
 from core.evaluation.pairs import Pair
 from core.evaluation.results import Evaluation, ImageVerdict, Verdict, taken_for
 from core.evaluation.run import opened_pair
 from core.evaluation.store import Judged, Store
-from core.image import Photo, fitted_size, preview, resize_labels, shrunk
+from core.imaging.classes import IGNORE, Classes
+from core.imaging.image import Photo, fitted_size, preview, resize_labels, shrunk
+from core.imaging.segmentation import Segmentation
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
-from core.segmentation import Segmentation
 from core.wire.source import counted
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.judging import Judging

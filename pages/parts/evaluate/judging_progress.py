@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from core.pixel_budget import PIXELS
+from core.imaging.pixel_budget import PIXELS
 from core.wire.source import counted
 from pages.parts import messages, state, times
 from pages.parts.evaluate.judging import MOST_KEPT, Judging

@@ -11,7 +11,6 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.evaluation import pairs_in_s3, validation_set
-from core.classes import Classes
 from core.datasets.readers import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
 from core.datasets.temp_zip import Unpacked
@@ -19,6 +18,7 @@ from core.endpoints.endpoint import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
 from core.first_job import SANDBOX_DATA
+from core.imaging.classes import Classes
 from core.settings import Settings
 from pages.parts import cached, links, messages, state
 from pages.parts.latest import PendingError

@@ -13,7 +13,7 @@ from core.evaluation.files import make, worst_shots
 from core.evaluation.report import failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
-from core.scores import MEASURES
+from core.imaging.scores import MEASURES
 from core.wire.source import counted
 from pages.parts import class_table, elements, messages, times
 from pages.parts.evaluate import confusion_view, judged_view

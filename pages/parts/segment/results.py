@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core import export
 from core.evaluation.pairs import Given
-from core.image import open_photo, photo_share
+from core.imaging.image import open_photo, photo_share
 from core.render.legend import ClassArea
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery

@@ -10,13 +10,13 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.classes import MAX_CLASSES
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given
 from core.evaluation.run import MASK_BYTES
-from core.image import Photo, as_seen, mask_share, open_mask, open_photo, photo_share, resize_labels
+from core.imaging.classes import MAX_CLASSES
+from core.imaging.image import Photo, as_seen, mask_share, open_mask, open_photo, photo_share, resize_labels
+from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
-from core.scores import Scores, confusion, in_band, scores
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.judged_view import KINDS, Kind, mask_frame
 from pages.parts.segment.work import Result, Work, digest

@@ -26,7 +26,7 @@ MOST_FILES = 24
 """Pictures at once: each is kept in memory, and its answer may be 40 MB."""
 
 SUFFIXES = ["jpg", "jpeg", "jfif", "png", "webp", "tif", "tiff", "bmp", "gif", "avif", "jp2"]
-"""What the chooser offers. What a file really is, `core.image` finds out."""
+"""What the chooser offers. What a file really is, `core.imaging.image` finds out."""
 
 
 @dataclass(frozen=True, slots=True)

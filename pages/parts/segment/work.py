@@ -20,10 +20,10 @@ from PIL import Image
 
 from core.aws.connection import Connection, clients
 from core.aws.runtime import invoker
-from core.classes import Classes
-from core.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
+from core.imaging.classes import Classes
+from core.imaging.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
+from core.imaging.pixel_budget import PIXELS
 from core.inference import Answer, Inference, Want, segment
-from core.pixel_budget import PIXELS
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table

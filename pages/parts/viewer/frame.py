@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Classes
 from core.escaping import json_bytes, terminal
+from core.imaging.classes import Classes
+from core.imaging.segmentation import Segmentation
 from core.render import palette
-from core.segmentation import Segmentation
 
 PERCENT = 100
 """The value of a probability plane that stands for certainty."""

@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.classes import Classes
 from core.datasets.check import check
 from core.datasets.convert import Conversion, convert, plan_conversion
 from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.errors import InputError
+from core.imaging.classes import Classes
 from tests.support.dataset import COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
 
 Checked = Callable[[Path], LayoutReport]

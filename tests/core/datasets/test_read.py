@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from core.classes import VOC
 from core.datasets.check import check, processes
 from core.datasets.names import read_names
 from core.datasets.problems import counted
@@ -17,6 +16,7 @@ from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.errors import InputError
+from core.imaging.classes import VOC
 from tests.support.dataset import (
     CAMVID,
     COLORS,

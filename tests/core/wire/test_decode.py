@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from core.classes import VOC, Classes
 from core.errors import DecodeError
+from core.imaging.classes import VOC, Classes
 from core.wire.decode import decode
 
 RECORDIO, PROTOBUF, PNG = "application/x-recordio-protobuf", "application/x-protobuf", "image/png"

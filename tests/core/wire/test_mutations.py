@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.errors import DecodeError
-from core.segmentation import Segmentation
+from core.imaging.segmentation import Segmentation
 from core.wire.decode import decode
 from tests.support.damage import damaged
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import Classes
-from core.counting import pixel_counts
+from core.imaging.classes import Classes
+from core.imaging.counting import pixel_counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,8 @@ from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 from core.errors import ImageError
-from core.pixel_budget import PIXELS, OnWait
-from core.pixels import bytes_per_pixel, is_gray, to_8_bit
+from core.imaging.pixel_budget import PIXELS, OnWait
+from core.imaging.pixels import bytes_per_pixel, is_gray, to_8_bit
 
 # Pillow warns about odd metadata, to whom nobody listens here; what matters ends in an error. Set once at import,
 # because `warnings.catch_warnings` is not safe with threads.
@@ -145,7 +145,7 @@ class EncodedImage:
 def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode a photograph.
 
-    Takes every format of FORMATS and every kind of pixel (see `core.pixels`); turns it upright by its EXIF
+    Takes every format of FORMATS and every kind of pixel (see `core.imaging.pixels`); turns it upright by its EXIF
     orientation. Size and frames are read from the header, before any pixel is decoded. Raises ImageError when the
     file is empty, no picture, cut off, animated or has several pages, or has more than `max_pixels`.
     """
@@ -177,7 +177,7 @@ def photo_share(
 
     Keep no reference to the photo, or to arrays of its size, behind this.
 
-    on_wait: see `core.pixel_budget`; the header alone has been read then.
+    on_wait: see `core.imaging.pixel_budget`; the header alone has been read then.
 
     Raises ImageError as `open_photo` does of the header, and where the budget is smaller than this photo needs.
     """

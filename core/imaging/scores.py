@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.classes import IGNORE, MAX_CLASSES
-from core.counting import pair_counts
 from core.errors import InputError
-from core.pixels import row_blocks
+from core.imaging.classes import IGNORE, MAX_CLASSES
+from core.imaging.counting import pair_counts
+from core.imaging.pixels import row_blocks
 
 BAND = 5
 """Width of the boundary band, in pixels on each side of a border in the truth, at the photo's own size."""
