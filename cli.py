@@ -39,8 +39,8 @@ from core.settings import Settings
 from core.wire.source import counted
 
 if TYPE_CHECKING:
-    from core.files import Order
-    from core.inference import Invoke
+    from core.inference.batch import Order
+    from core.inference.invoke import Invoke
 
 SHOWN_CLASSES = 3
 
@@ -97,7 +97,7 @@ def segment(
 
     An image that fails does not stop the others; the exit code is then 1.
     """
-    from core.files import Order, find, remove_parts
+    from core.inference.batch import Order, find, remove_parts
 
     fit = fit_of(size)
     if overwrite and resume:
@@ -145,8 +145,8 @@ app.command()(evaluate.evaluate)
 
 def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outcome, debug: bool) -> None:
     """Each image in turn. Ctrl-C ends it with what is done so far."""
-    from core.export import unique_stems
-    from core.files import done_before, segment_file
+    from core.inference.batch import done_before, segment_file
+    from core.inference.export import unique_stems
 
     accepts: dict[str, str] = {}
     with progress() as bar:

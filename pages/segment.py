@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
-from core.export import unique_stems
+from core.inference.export import unique_stems
 from pages.parts import messages, progress, serving, state, upstream
 from pages.parts.segment import results, uploads
 from pages.parts.segment.work import Picture, Request, Work

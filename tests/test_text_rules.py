@@ -99,7 +99,7 @@ def test_text_of_others_goes_through_its_function(path: Path) -> None:
         ("commands/jobs.py", "traceback.print_exc()"),
         ("commands/plans.py", "typer.confirm(f'Delete {name}?')"),
         ("cli.py", "print(json.dumps(row))"),
-        ("core/export.py", "import csv"),
+        ("core/inference/export.py", "import csv"),
         ("core/evaluation/report.py", "from csv import DictWriter"),
         ("core/evaluation/html_report.py", "from html import escape"),
         ("core/plans.py", "json.dumps(params, ensure_ascii=False)"),

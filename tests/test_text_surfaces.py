@@ -24,7 +24,6 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 import cli
-from core import export
 from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import to_html
@@ -35,7 +34,8 @@ from core.evaluation.store import Judged
 from core.imaging.classes import Classes
 from core.imaging.image import encode, open_photo
 from core.imaging.segmentation import Segmentation
-from core.inference import Answer, Inference
+from core.inference import export
+from core.inference.invoke import Answer, Inference
 from pages.parts.viewer.frame import build
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws

@@ -21,7 +21,7 @@ from core.errors import (
     TooLargeError,
     UnexpectedAnswerError,
 )
-from core.inference import Answer, Invoke
+from core.inference.invoke import Answer, Invoke
 
 MAX_REQUEST = 6_291_456
 """Bytes of a request: `BodyBlob` of SageMaker Runtime's service model. botocore sends more without a word."""
@@ -39,7 +39,7 @@ MAY_HAVE_RUN = (
 
 
 def invoker(clients: Clients, endpoint: str) -> Invoke:
-    """What `core.inference.segment` asks for: one call, never retried, because each one runs and bills the model."""
+    """Return the call for `core.inference.invoke.segment`. It never retries: each call bills the model."""
 
     def invoke(body: bytes, content_type: str, accept: str) -> Answer:
         _check_size(body)

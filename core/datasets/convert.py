@@ -22,10 +22,10 @@ from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
 from core.errors import InputError
 from core.escaping import json_text, terminal
-from core.export import unique_stems
 from core.imaging.classes import Classes
 from core.imaging.counting import remap
 from core.imaging.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
+from core.inference.export import unique_stems
 from core.local_files import read_regular
 from core.render.masks import mask_png
 

@@ -14,7 +14,7 @@ from core.evaluation.report import class_rows, confusion_rows, image_rows, to_js
 from core.evaluation.results import Evaluation
 from core.evaluation.samples import Shot, take
 from core.evaluation.store import FILES, Judged, Store
-from core.export import write_new
+from core.inference.export import write_new
 
 
 def make(of: Evaluation, name: str, shots: Callable[[], Sequence[Shot]], made_at: datetime) -> bytes:

@@ -16,9 +16,9 @@ from core.datasets.label_map import LabelMap
 from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
 from core.datasets.source import VALIDATION, Names, Source, Split
 from core.errors import ImageError, InputError
-from core.files import PHOTOGRAPHS, printable
 from core.imaging.counting import remap
 from core.imaging.image import open_mask
+from core.inference.batch import PHOTOGRAPHS, printable
 from core.local_files import read_regular, read_text, reason
 from core.wire.source import counted
 

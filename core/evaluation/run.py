@@ -29,7 +29,7 @@ from core.imaging.image import (
 )
 from core.imaging.pixel_budget import PIXELS
 from core.imaging.scores import BAND, confusion, in_band
-from core.inference import Inference, Invoke, segment
+from core.inference.invoke import Inference, Invoke, segment
 from core.local_files import reason
 
 AT_ONCE = 2
@@ -48,7 +48,7 @@ class Asked:
     config:    the name of its configuration: another one serves another model.
     model_uri: where its model lies; empty where nobody knows.
     classes:   names and colours; None: as the decoder assumes them.
-    accepts:   see `core.inference.segment`.
+    accepts:   see `core.inference.invoke.segment`.
     """
 
     name: str

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.escaping import json_bytes
-from core.export import write_new
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import open_mask
 from core.imaging.scores import Confusion, Triple
+from core.inference.export import write_new
 from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.strict_json import parse_json

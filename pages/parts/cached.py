@@ -239,7 +239,7 @@ def checked_picture(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # t
 
 @st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)
 def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the key
-    """What each endpoint of this connection was found to accept; `core.inference` writes into it."""
+    """What each endpoint of this connection was found to accept; `core.inference.invoke` writes into it."""
     return {}
 
 

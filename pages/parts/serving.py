@@ -13,7 +13,7 @@ from core.endpoints.endpoint import Endpoint, Serving, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
 from core.escaping import terminal
 from core.imaging.image import FIT
-from core.inference import Want
+from core.inference.invoke import Want
 from pages.parts import cached, links, messages, state
 from pages.parts.latest import PendingError
 

@@ -20,7 +20,7 @@ from core.evaluation.results import Evaluation, classes_of, judge, taken_for
 from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
 from core.evaluation.store import LINES, Store
 from core.imaging.classes import Classes
-from core.inference import Answer
+from core.inference.invoke import Answer
 
 CLASSES = Classes(("sea", "land"), ((0, 0, 255), (0, 170, 0)))
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)

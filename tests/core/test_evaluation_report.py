@@ -21,7 +21,7 @@ from core.evaluation.run import Asked, Failure, Outcome, Task
 from core.evaluation.samples import Shot
 from core.evaluation.store import Judged
 from core.imaging.classes import Classes
-from core.inference import Answer
+from core.inference.invoke import Answer
 
 AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 HOSTILE = '<script>alert("1")</script>'

@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.errors import InputError
-from core.export import (
+from core.imaging.classes import Classes
+from core.imaging.image import encode, open_photo
+from core.imaging.segmentation import Segmentation
+from core.inference.export import (
     KINDS,
     File,
     Result,
@@ -31,10 +34,7 @@ from core.export import (
     write_new,
     zip_files,
 )
-from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo
-from core.imaging.segmentation import Segmentation
-from core.inference import Answer, Inference
+from core.inference.invoke import Answer, Inference
 from core.render.palette import table
 
 CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (70, 80, 90)))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
-from core.files import Order, find, printable, segment_file
+from core.inference.batch import Order, find, printable, segment_file
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from core.errors import DecodeError, ModelError, ThrottledError, TimedOutError
 from core.imaging.classes import VOC, Classes
 from core.imaging.image import EncodedImage
-from core.inference import Answer, Inference, Want, segment
+from core.inference.invoke import Answer, Inference, Want, segment
 
 RECORDIO = "application/x-recordio-protobuf"
 PROTOBUF = "application/x-protobuf"

@@ -20,7 +20,7 @@ from core.imaging.counting import pair_counts, remap
 from core.imaging.image import EncodedImage, open_photo
 from core.imaging.scores import confusion, in_band
 from core.imaging.segmentation import Segmentation
-from core.inference import Answer, segment
+from core.inference.invoke import Answer, segment
 from core.render.legend import areas
 from core.wire.decode import decode
 

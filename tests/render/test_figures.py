@@ -99,7 +99,8 @@ def test_figures_may_be_drawn_at_the_same_time() -> None:
 def test_matplotlib_is_imported_at_the_first_figure_only() -> None:
     """Importing the renderers and the export does not import matplotlib, and drawing does not import pyplot."""
     program = (
-        "import sys, numpy as np, core.export, core.render.figures as f; from core.imaging.classes import VOC\n"
+        "import sys, numpy as np, core.inference.export, core.render.figures as f\n"
+        "from core.imaging.classes import VOC\n"
         "from core.imaging.segmentation import Segmentation as S\n"
         "assert 'matplotlib' not in sys.modules\n"
         "f.figure(np.zeros((4,4,3),np.uint8), S(np.zeros((4,4),np.uint8),None,None,VOC), VOC.table())\n"

@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from core import export
 from core.evaluation.pairs import Given
 from core.imaging.image import open_photo, photo_share
+from core.inference import export
 from core.render.legend import ClassArea
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery

@@ -23,7 +23,7 @@ from core.aws.runtime import invoker
 from core.imaging.classes import Classes
 from core.imaging.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.imaging.pixel_budget import PIXELS
-from core.inference import Answer, Inference, Want, segment
+from core.inference.invoke import Answer, Inference, Want, segment
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table

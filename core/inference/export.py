@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.escaping import csv_bytes, file_name, json_bytes
 from core.imaging.image import Photo, resize_labels
-from core.inference import Inference
+from core.inference.invoke import Inference
 from core.render.legend import ClassArea, areas, mean_confidence
 from core.render.masks import mask_png
 from core.render.overlay import overlay_image

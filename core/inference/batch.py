@@ -17,10 +17,10 @@ from typing import Any
 
 from core.errors import InputError
 from core.escaping import json_bytes
-from core.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.imaging.classes import Classes
 from core.imaging.image import encode, open_photo, photo_share
-from core.inference import Invoke, Want, segment
+from core.inference.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
+from core.inference.invoke import Invoke, Want, segment
 from core.local_files import read_regular, reason
 from core.render.palette import table
 from core.strict_json import parse_json
@@ -32,7 +32,7 @@ KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 """What is written for each photograph, in this order: the JSON last, as the mark that it is done."""
 
 PART = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names of files that `core.export.write_new` has begun; a kill leaves them behind."""
+"""Names of files that `core.inference.export.write_new` has begun; a kill leaves them behind."""
 
 OURS = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
 """Ends of names that we give to what is no photograph: left out when a folder is searched."""
