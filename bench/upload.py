@@ -34,7 +34,7 @@ if __package__ in (None, ""):
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
 from core.datasets.upload_plan import UploadOrder
-from core.plans import plan_upload
+from core.plans.plan import plan_upload
 from sandbox.server import Sandbox
 
 FILES, BYTES = 2_000, 20_000

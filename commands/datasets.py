@@ -133,7 +133,7 @@ def upload(
     """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
     with reporting(debug), _opened(place) as folder:
         from core.datasets.upload_plan import order_upload, warnings_of
-        from core.plans import plan_upload
+        from core.plans.plan import plan_upload
 
         splitting = _splitting(validation, seed)
         source, report = _checked(folder, place, splitting, classes)

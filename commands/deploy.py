@@ -21,7 +21,7 @@ from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
-    from core.plans import Plan
+    from core.plans.plan import Plan
 
 INSTANCE = "ml.c5.xlarge"
 """What AWS's own notebook for this algorithm serves with; the plan shows its price before anybody pays."""
@@ -99,7 +99,7 @@ def update(
     changes = {key: value for key, value in given.items() if value not in (None, "")}
     with reporting(debug), reached() as place:
         from core.aws.endpoint_detail import endpoint_detail
-        from core.endpoint_plans import plan_update, spec_of
+        from core.plans.deploy import plan_update, spec_of
 
         detail = endpoint_detail(place.clients, endpoint)
         source = find_source(place.clients, asked) if asked.named else Source("", {})
@@ -167,7 +167,7 @@ def _require_model(path: Path) -> None:
 
 def _name_of(uri: str) -> str:
     from core.endpoints.spec import endpoint_name
-    from core.model_source import base_name
+    from core.plans.model_source import base_name
 
     return endpoint_name(base_name(uri)) if uri else ""
 
@@ -182,9 +182,9 @@ def _deploy_plan(
     role: str = "",
 ) -> Plan:
     """Raises SettingsError where AWS needs a role and nobody gave one."""
-    from core.endpoint_plans import plan_deploy
     from core.endpoints.spec import EndpointSpec, endpoint_name
     from core.first_job import SANDBOX_ROLE
+    from core.plans.deploy import plan_deploy
 
     role = (
         role

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from core.endpoints.endpoint import Endpoint, Variant
     from core.endpoints.health import Health
     from core.endpoints.traffic import Service, Traffic
-    from core.journal import Entry
+    from core.plans.journal import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.aws.connection import Clients
-    from core.endpoint_plans import VariantChange
     from core.endpoints.detail import EndpointDetail
     from core.endpoints.endpoint import Endpoint
-    from core.journal import Entry
+    from core.plans.journal import Entry
+    from core.plans.scale import VariantChange
 
 endpoints = typer.Typer(help="Endpoints: what serves models, and bills for it.", no_args_is_help=True)
 endpoints.command("deploy")(deploying.deploy)
@@ -120,8 +120,8 @@ def scale(
     with reporting(debug), reached() as place:
         from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
-        from core.endpoint_plans import plan_autoscale, plan_scale, plan_stop_autoscale
         from core.endpoints.detail import Scaling
+        from core.plans.scale import plan_autoscale, plan_scale, plan_stop_autoscale
 
         detail = with_belongings(place.clients, name)
         endpoint = detail.endpoint
@@ -151,7 +151,7 @@ def delete(
     """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
     with reporting(debug), connected() as clients:
         from core.aws.endpoint_detail import users, with_belongings
-        from core.endpoint_plans import plan_delete
+        from core.plans.delete import plan_delete
 
         details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
@@ -219,7 +219,7 @@ def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
 
 def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
     from core.aws.execute import check_place
-    from core.endpoint_plans import clean_up
+    from core.plans.delete import clean_up
 
     check_place(clients, entry)
     plan = clean_up(entry.plan, entry.states)
@@ -268,7 +268,7 @@ def _changes(
     endpoint: Endpoint, named: list[tuple[str, float | None]], count: int | None
 ) -> list[VariantChange]:
     """Weights as they were named; the number of instances of the one variant that is meant."""
-    from core.endpoint_plans import VariantChange
+    from core.plans.scale import VariantChange
 
     if count is None:
         return [VariantChange(name, weight) for name, weight in named if weight is not None]

@@ -193,7 +193,7 @@ def stop(
     """Stop a job; what it has learned until then is kept."""
     with reporting(debug), connected() as clients:
         from core.aws.training import describe_job
-        from core.plans import plan_stop
+        from core.plans.plan import plan_stop
 
         plan = plan_stop(describe_job(clients, name))
         if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):

@@ -124,7 +124,7 @@ def _start(
 ) -> None:
     """Look at the data, say what is wrong, and go on to the plan where nothing is."""
     from core.aws.prices import prices
-    from core.plans import plan_launch
+    from core.plans.plan import plan_launch
 
     spec, problems, notes = _checked(place.clients, spec, previous)
     for problem in problems:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.aws.execute import Outcome
     from core.datasets.convert import Conversion
-    from core.journal import Entry, Journal
-    from core.plans import ApiCall, Plan, StepState
+    from core.plans.journal import Entry, Journal
+    from core.plans.plan import ApiCall, Plan, StepState
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

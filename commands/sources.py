@@ -16,8 +16,8 @@ from core.errors import DeniedError, NotFoundError, SettingsError
 if TYPE_CHECKING:
     from core.artifacts.artifact import Artifact
     from core.aws.connection import Clients
-    from core.endpoint_plans import Upload
     from core.imaging.classes import Classes
+    from core.plans.deploy import Upload
     from core.training import TrainingJob
 
 FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]
@@ -94,7 +94,7 @@ def find_source(clients: Clients, asked: Asked) -> Source:
 
 def _of_job(clients: Clients, asked: Asked) -> Source:
     from core.aws.training import describe_job
-    from core.model_source import class_places, no_model
+    from core.plans.model_source import class_places, no_model
 
     job = _with_tags(clients, describe_job(clients, asked.job))
     if job.model_uri is None:
@@ -138,7 +138,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     from core.aws.artifacts import find_classes, look_into
     from core.aws.images import image_uri
     from core.endpoints.endpoint import classes_beside
-    from core.model_source import base_name, read_classes
+    from core.plans.model_source import base_name, read_classes
 
     with status(f"Looking into {uri}"):
         artifact = look_into(clients, uri)
@@ -157,7 +157,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
 def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
     from core.aws.images import image_uri
     from core.first_job import SANDBOX_MODELS
-    from core.model_source import local_model, names_beside, read_classes
+    from core.plans.model_source import local_model, names_beside, read_classes
 
     folder = asked.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
     if not folder.startswith("s3://"):
@@ -178,7 +178,7 @@ def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
 
 def _shown(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
     """Say what an artifact holds; its warnings. Raises ArtifactError where it cannot be served there."""
-    from core.model_source import misnamed
+    from core.plans.model_source import misnamed
 
     refusal = artifact.refusal(sandbox=clients.connection.is_sandbox)
     if refusal is not None:

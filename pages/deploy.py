@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost.training import PriceTable
-from core.endpoint_plans import plan_deploy, plan_update
 from core.endpoints.detail import EndpointDetail
-from core.plans import Plan
+from core.plans.deploy import plan_deploy, plan_update
+from core.plans.plan import Plan
 from pages.parts import cached, links, messages, plan_dialog, state, upstream
 from pages.parts.deploy import deploy_fields, deploy_form, deploy_model, deploy_summary
 from pages.parts.deploy.deploy_check import Checked, check

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_steps import AT_REST
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
+from core.plans.steps import AT_REST
 from pages.parts import links, messages, refresh, state, times, upstream
 from pages.parts.endpoints import (
     endpoint_changes,

@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.cost.training import training_cost
 from core.curves import MIOU, early_stop, named
 from core.diagnosis import diagnose
-from core.plans import plan_stop
+from core.plans.plan import plan_stop
 from core.training import TrainingJob
 from pages.parts import cached, links, live, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import job_charts, job_details, job_filters, job_view

@@ -20,11 +20,12 @@ from core.aws.connection import Clients, Connection, connect
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, journal_in
 from core.cost.training import shipped_prices
-from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoints.spec import EndpointSpec
 from core.errors import DeniedError
-from core.journal import Journal
-from core.plans import Plan
+from core.plans.delete import plan_delete
+from core.plans.deploy import plan_deploy
+from core.plans.journal import Journal
+from core.plans.plan import Plan
 from core.settings import Settings
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE

@@ -102,7 +102,7 @@ def test_text_of_others_goes_through_its_function(path: Path) -> None:
         ("core/inference/export.py", "import csv"),
         ("core/evaluation/report.py", "from csv import DictWriter"),
         ("core/evaluation/html_report.py", "from html import escape"),
-        ("core/plans.py", "json.dumps(params, ensure_ascii=False)"),
+        ("core/plans/plan.py", "json.dumps(params, ensure_ascii=False)"),
         ("pages/segment.py", "frame.to_csv()"),
         ("pages/segment.py", "st.dataframe(frame)"),
         ("pages/segment.py", "left.code(uri)"),

@@ -17,7 +17,7 @@ from core.aws.storage import get_bytes, parse_uri
 from core.endpoints.endpoint import classes_beside
 from core.errors import ArtifactError, DeniedError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
-from core.model_source import ARCHIVE, MAX_NAMES, NAMES
+from core.plans.model_source import ARCHIVE, MAX_NAMES, NAMES
 
 MAX_SECONDS = 120.0
 MAX_PACKED = 4 << 30

@@ -35,7 +35,6 @@ from core.aws.in_use import UseCheck
 from core.aws.operations import OPERATIONS, Operation, endpoint_now, holds
 from core.aws.upload import OnProgress, upload
 from core.datasets.upload_plan import UploadOrder
-from core.endpoint_plans import clean_up, undone_step
 from core.endpoints.endpoint import CHANGING, FAILED, in_words
 from core.errors import (
     AwsError,
@@ -51,9 +50,10 @@ from core.errors import (
     UnexpectedAnswerError,
     UnreachableError,
 )
-from core.journal import Entry, Journal, Record
 from core.local_files import open_regular, reason
-from core.plans import ApiCall, Plan, StepState
+from core.plans.delete import clean_up, undone_step
+from core.plans.journal import Entry, Journal, Record
+from core.plans.plan import ApiCall, Plan, StepState
 
 TRIES = 3
 PAUSE = 0.5

@@ -17,7 +17,7 @@ from core.aws.endpoints import all_endpoints, configs, list_endpoints
 from core.aws.operations import endpoint_now
 from core.endpoints.endpoint import Endpoint, EndpointConfig
 from core.errors import DeniedError, NotFoundError
-from core.plans import ApiCall
+from core.plans.plan import ApiCall
 
 UNSEEN = "It could not be checked whether something else uses it."
 

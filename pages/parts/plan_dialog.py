@@ -10,8 +10,8 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.execute import State, clean_up_interrupted, execute, resume
 from core.escaping import json_text
-from core.journal import Entry
-from core.plans import ApiCall, Plan, Price, StepState, Verb
+from core.plans.journal import Entry
+from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
 from pages.parts import cached, elements, messages, state, upstream
 
 FEW, HEIGHT = 8, 300

@@ -15,7 +15,7 @@ from core.aws.connection import Connection
 from core.aws.execute import journal_in
 from core.errors import UnreachableError
 from core.imaging.pixel_budget import PIXELS
-from core.journal import Journal
+from core.plans.journal import Journal
 from core.settings import Settings
 from pages.parts import cached
 

@@ -21,23 +21,14 @@ from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.endpoints import all_endpoints, describe_serving
 from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
 from core.cost.training import shipped_prices
-from core.endpoint_plans import (
-    Upload,
-    VariantChange,
-    clean_up,
-    plan_autoscale,
-    plan_delete,
-    plan_deploy,
-    plan_scale,
-    plan_stop_autoscale,
-    plan_update,
-    spec_of,
-)
 from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.spec import EndpointSpec
 from core.imaging.classes import Classes
-from core.journal import Entry, Journal
-from core.plans import Plan
+from core.plans.delete import clean_up, plan_delete
+from core.plans.deploy import Upload, plan_deploy, plan_update, spec_of
+from core.plans.journal import Entry, Journal
+from core.plans.plan import Plan
+from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"

@@ -19,9 +19,9 @@ from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
 from core.channels import data_channels
 from core.cost.training import shipped_prices
 from core.curves import best_epoch, named
-from core.endpoint_steps import scalable_target
 from core.job_filter import JobFilter
-from core.plans import ApiCall, Plan, plan_launch, plan_stop
+from core.plans.plan import ApiCall, Plan, plan_launch, plan_stop
+from core.plans.steps import scalable_target
 from core.preflight import preflight
 from core.training import TrainingJob, TrainingSpec, to_request
 

@@ -29,7 +29,7 @@ from core.datasets.readers import read_dataset
 from core.datasets.s3_listing import check_listing
 from core.datasets.source import Splitting
 from core.datasets.upload_plan import UploadOrder, items, order_upload
-from core.plans import plan_upload
+from core.plans.plan import plan_upload
 from tests.support.dataset import NAMES, digests, ids, indexed, make_voc, photo, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -316,7 +316,7 @@ from pathlib import Path
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
 from core.datasets.upload_plan import UploadOrder
-from core.plans import plan_upload
+from core.plans.plan import plan_upload
 import json
 order, connection = json.loads(sys.argv[1]), json.loads(sys.argv[2])
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from core.artifacts.archive import Limits
 from core.artifacts.artifact import Artifact, look, look_at_file
 from core.errors import ArtifactError, InputError
-from core.model_source import local_model
+from core.plans.model_source import local_model
 from tests.support.artifacts import archive, aws_files, gluoncv_shapes, parameters, special
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,24 +9,15 @@ from typing import Any
 import pytest
 
 from core.cost.training import shipped_prices
-from core.endpoint_plans import (
-    Upload,
-    VariantChange,
-    clean_up,
-    plan_autoscale,
-    plan_delete,
-    plan_deploy,
-    plan_scale,
-    plan_stop_autoscale,
-    plan_update,
-    spec_of,
-)
 from core.endpoints.detail import EndpointDetail, Model, Scaling, Users
 from core.endpoints.endpoint import EndpointConfig, config_from, endpoint_from, with_config
 from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
 from core.imaging.classes import Classes
-from core.plans import Plan
+from core.plans.delete import clean_up, plan_delete
+from core.plans.deploy import Upload, plan_deploy, plan_update, spec_of
+from core.plans.plan import Plan
+from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
 PRICES = shipped_prices("us-east-1")
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError, JournalError, SettingsError
-from core.journal import Journal, Record
-from core.plans import ApiCall, Plan
+from core.plans.journal import Journal, Record
+from core.plans.plan import ApiCall, Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
@@ -205,8 +205,8 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from core.errors import JournalError
-from core.journal import Journal
-from core.plans import ApiCall, Plan
+from core.plans.journal import Journal
+from core.plans.plan import ApiCall, Plan
 
 steps = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
 journal = Journal(Path(sys.argv[1]), lambda: datetime.now(UTC), "ada")

@@ -13,7 +13,7 @@ import pytest
 from core.artifacts.artifact import look_at_file
 from core.errors import ArtifactError, InputError
 from core.imaging.classes import Classes
-from core.model_source import (
+from core.plans.model_source import (
     base_name,
     class_places,
     local_model,

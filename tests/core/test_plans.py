@@ -11,7 +11,7 @@ import pytest
 from core.channels import data_channels
 from core.cost.training import shipped_prices
 from core.errors import InputError
-from core.plans import plan_launch, plan_stop
+from core.plans.plan import plan_launch, plan_stop
 from core.training import TrainingJob, TrainingSpec, from_description, to_request
 
 SPEC = TrainingSpec(

@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.datasets.convert import plan_conversion
 from core.datasets.upload_plan import order_upload
-from core.plans import plan_upload
+from core.plans.plan import plan_upload
 from pages.parts.background import start
 from sandbox.server import Sandbox
 from tests.support.dashboard import button, connection_of, open_page, plain_texts

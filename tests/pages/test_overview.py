@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from core.aws.connection import clients
 from core.aws.execute import execute
 from core.cost.training import shipped_prices
-from core.endpoint_plans import plan_deploy
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
+from core.plans.deploy import plan_deploy
 from pages.parts import cached, upstream
 from sandbox.server import Sandbox
 from tests.support.dashboard import (

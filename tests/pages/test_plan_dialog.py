@@ -13,10 +13,11 @@ from core.aws.connection import Connection, clients, connect
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.execute import execute, resume
 from core.cost.training import shipped_prices
-from core.endpoint_plans import plan_delete, plan_deploy
 from core.endpoints.spec import EndpointSpec
 from core.errors import AwsError
-from core.plans import Plan
+from core.plans.delete import plan_delete
+from core.plans.deploy import plan_deploy
+from core.plans.plan import Plan
 from pages.parts import upstream
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE, button, connection_of, fresh_caches, open_page, plain_texts, texts
@@ -186,7 +187,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
     def page(connection):
         import streamlit
 
-        from core.endpoint_plans import clean_up
+        from core.plans.delete import clean_up
         from pages.parts import upstream
         from pages.parts.plan_dialog import Errand, body
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.aws.training import describe_job
 from core.cost.training import shipped_prices
-from core.plans import Plan, plan_launch, plan_stop
+from core.plans.plan import Plan, plan_launch, plan_stop
 from pages.parts import cached
 from sandbox.server import Sandbox
 from tests.support.dashboard import (

@@ -18,7 +18,7 @@ def page(given):  # type: ignore[no-untyped-def]
     import streamlit  # AppTest runs this function's text alone
 
     from core.aws.connection import Connection
-    from core.plans import Plan
+    from core.plans.plan import Plan
     from pages.parts.plan_dialog import Errand, body
 
     body(

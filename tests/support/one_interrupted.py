@@ -12,8 +12,8 @@ from pathlib import Path
 
 from core.aws.connection import Clients, Connection
 from core.aws.execute import clean_up_interrupted, journal_in, resume
-from core.endpoint_plans import clean_up
 from core.errors import CoreError
+from core.plans.delete import clean_up
 
 folder, action = Path(sys.argv[1]), sys.argv[2]
 clients = Clients(Connection(**json.loads(sys.stdin.readline())))

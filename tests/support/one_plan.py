@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.aws.connection import Clients, Connection
 from core.aws.execute import execute, journal_in
-from core.plans import Plan
+from core.plans.plan import Plan
 
 given = json.load(sys.stdin)
 execute(

@@ -14,7 +14,7 @@ from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
-from core.plans import Plan, plan_upload
+from core.plans.plan import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state
 from pages.parts.datasets.dataset_desk import Checked
 

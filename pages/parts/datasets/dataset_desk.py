@@ -20,7 +20,7 @@ from core.datasets.readers import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Source, Splitting
 from core.datasets.temp_zip import Home, Unpacked
-from core.plans import Plan
+from core.plans.plan import Plan
 from pages.parts.background import OnCount, Task, start
 
 

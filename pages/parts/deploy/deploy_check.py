@@ -12,13 +12,13 @@ from zlib import crc32
 from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection
 from core.aws.images import image_uri
-from core.endpoint_plans import spec_of
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import classes_beside
 from core.endpoints.spec import EndpointSpec, check_spec
 from core.errors import InputError
 from core.hyperparameters import Problem
 from core.imaging.classes import Classes
+from core.plans.deploy import spec_of
 from pages.parts.deploy.deploy_model import Chosen
 from pages.parts.deploy.deploy_source import Source
 

@@ -10,11 +10,11 @@ import streamlit as st
 
 from core.aws.class_names import place_with_data, places_of_job
 from core.aws.connection import Connection
-from core.endpoint_plans import Upload
 from core.endpoints.endpoint import classes_beside
 from core.escaping import terminal
 from core.job_filter import JobFilter
-from core.model_source import no_model
+from core.plans.deploy import Upload
+from core.plans.model_source import no_model
 from core.training import TrainingJob
 from pages.parts import cached, live, messages, state, times
 from pages.parts.deploy import deploy_file, deploy_reading

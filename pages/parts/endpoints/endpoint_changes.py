@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.endpoint_detail import users, with_belongings
-from core.endpoint_plans import plan_delete
+from core.plans.delete import plan_delete
 from pages.parts import cached, plan_dialog
 from pages.parts.endpoints import fleet
 from pages.parts.latest import PendingError

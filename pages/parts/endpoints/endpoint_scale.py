@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoint_plans import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.endpoint import Endpoint, Variant
 from core.endpoints.spec import MAX_INSTANCES
+from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 from pages.parts import cached, elements, messages, plan_dialog
 
 USUAL_CALLS = 60.0

@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.aws.connection import Connection, clients
 from core.aws.execute import check_place
-from core.endpoint_plans import clean_up
 from core.errors import InputError
-from core.journal import Entry
-from core.plans import Plan, StepState
+from core.plans.delete import clean_up
+from core.plans.journal import Entry
+from core.plans.plan import Plan, StepState
 from pages.parts import messages, plan_dialog, times, upstream
 
 SIGNS: dict[StepState | None, str] = {

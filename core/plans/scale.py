@@ -9,7 +9,12 @@ from typing import Any
 
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoint_steps import (
+from core.endpoints.detail import Scaling
+from core.endpoints.endpoint import Endpoint, Variant
+from core.endpoints.spec import MAX_INSTANCES
+from core.errors import InputError
+from core.plans.plan import ApiCall, Plan
+from core.plans.steps import (
     at_rest,
     price_warnings,
     scalable_target,
@@ -17,11 +22,6 @@ from core.endpoint_steps import (
     the_variant,
     variant_in_words,
 )
-from core.endpoints.detail import Scaling
-from core.endpoints.endpoint import Endpoint, Variant
-from core.endpoints.spec import MAX_INSTANCES
-from core.errors import InputError
-from core.plans import ApiCall, Plan
 
 POLICY = "segdeck-calls"
 """The name of the scaling policy of each variant."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core.endpoint_steps import stop_autoscaling
 from core.endpoints.detail import EndpointDetail, Users
 from core.endpoints.endpoint import in_words
 from core.errors import InputError
-from core.plans import ApiCall, Plan, StepState
+from core.plans.plan import ApiCall, Plan, StepState
+from core.plans.steps import stop_autoscaling
 
 MADE: tuple[StepState | None, ...] = ("start", "waiting", "done", "recovered")
 """States of a step that has made something, or may have."""

@@ -23,7 +23,7 @@ from uuid import uuid4
 from core.errors import InputError, JournalError
 from core.escaping import json_text
 from core.locks import locked
-from core.plans import Plan, StepState
+from core.plans.plan import Plan, StepState
 
 MAX_ENTRIES = 500
 """How many of the newest plans are looked at."""

@@ -10,7 +10,7 @@ from core.cost.hosting import HostingPrice
 from core.endpoints.endpoint import Endpoint, Variant, in_words, variants_asked
 from core.endpoints.spec import EndpointSpec, model_request
 from core.errors import InputError
-from core.plans import ApiCall
+from core.plans.plan import ApiCall
 
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
 AT_REST = ("InService", "UpdateRollbackFailed")

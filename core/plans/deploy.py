@@ -7,15 +7,6 @@ from typing import Any
 
 from core.cost.hosting import hosting_price
 from core.cost.training import PriceTable
-from core.endpoint_steps import (
-    at_rest,
-    new_config,
-    new_model,
-    price_warnings,
-    put_object,
-    stop_autoscaling,
-    the_variant,
-)
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import (
     CLASSES_TAG,
@@ -37,7 +28,16 @@ from core.endpoints.spec import (
 )
 from core.errors import InputError
 from core.imaging.classes import Classes
-from core.plans import ApiCall, Plan
+from core.plans.plan import ApiCall, Plan
+from core.plans.steps import (
+    at_rest,
+    new_config,
+    new_model,
+    price_warnings,
+    put_object,
+    stop_autoscaling,
+    the_variant,
+)
 
 BILLS = "It bills by the hour from the moment it is in service until it is deleted, whether anybody calls it or not."
 OF_A_MACHINE = (
