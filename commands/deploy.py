@@ -183,8 +183,8 @@ def _deploy_plan(
 ) -> Plan:
     """Raises SettingsError where AWS needs a role and nobody gave one."""
     from core.endpoints.spec import EndpointSpec, endpoint_name
-    from core.first_job import SANDBOX_ROLE
     from core.plans.deploy import plan_deploy
+    from core.training.defaults import SANDBOX_ROLE
 
     role = (
         role

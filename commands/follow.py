@@ -17,8 +17,8 @@ from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, Un
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.aws.logs import LogToken
-    from core.logs import LogEvent
-    from core.training import TrainingJob
+    from core.training.job import TrainingJob
+    from core.training.log_lines import LogEvent
 
 POLL_SECONDS = 2.0
 FIRST_SECONDS = 5.0
@@ -36,7 +36,7 @@ PASSING = (CutOffError, ThrottledError, TimedOutError, UnreachableError)
 
 def follow_to_end(place: Reached, name: str, *, lines: int, as_json: bool = False) -> None:
     """Print a job's log until the job has ended. Raises Exit: 1 where it failed, 130 for Ctrl-C."""
-    from core.training import status_in_words
+    from core.training.job import status_in_words
 
     try:
         job = _Follower(place.clients, name, lines, as_json).run()
@@ -55,7 +55,7 @@ def follow_to_end(place: Reached, name: str, *, lines: int, as_json: bool = Fals
 
 def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
     """A line each, with its time; as JSON a document each."""
-    from core.logs import as_text
+    from core.training.log_lines import as_text
 
     for event in events:
         if as_json:
@@ -98,7 +98,7 @@ class _Follower:
 
     def _job(self) -> TrainingJob:
         from core.aws.training import describe_job
-        from core.training import status_in_words
+        from core.training.job import status_in_words
 
         job = describe_job(self.clients, self.name)
         if self.said != job.secondary_status and job.running:

@@ -28,9 +28,9 @@ from commands.plans import DryRun, Yes, ask_and_do
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
-    from core.curves import MetricSeries
-    from core.job_filter import JobFilter
-    from core.training import TrainingJob
+    from core.training.curves import MetricSeries
+    from core.training.filters import JobFilter
+    from core.training.job import TrainingJob
 
 MOST_COMPARED = 6
 LAST_LINES = 200
@@ -95,7 +95,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
             from core.aws.logs import tail
             from core.aws.prices import prices
             from core.aws.training import describe_job
-            from core.diagnosis import diagnose
+            from core.training.diagnosis import diagnose
 
             job = describe_job(clients, name)
             failed = job.status == "Failed"
@@ -205,7 +205,7 @@ def stop(
 
 def _filter(query: dict[str, str]) -> JobFilter:
     """What a page ignores with a note is wrong usage here."""
-    from core.job_filter import JobFilter
+    from core.training.filters import JobFilter
 
     wanted = JobFilter.from_query(query)
     if wanted.notes:
@@ -216,7 +216,7 @@ def _filter(query: dict[str, str]) -> JobFilter:
 def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
     """A job in one row."""
     from core.cost.training import training_cost
-    from core.curves import MIOU
+    from core.training.curves import MIOU
 
     now = datetime.now(UTC)
     cost = training_cost(job, prices, now)
@@ -292,7 +292,7 @@ def _print_details(document: dict[str, Any]) -> None:
 
 def _series(series: MetricSeries) -> dict[str, Any]:
     """For JSON, which knows no NaN: null."""
-    from core.curves import best_epoch
+    from core.training.curves import best_epoch
 
     best = best_epoch(series, lowest=series.name.endswith("loss"))
     return {
@@ -308,7 +308,7 @@ def _series(series: MetricSeries) -> dict[str, Any]:
 
 def _print_curves(name: str, found: tuple[MetricSeries, ...]) -> None:
     """A row for each epoch, a column for each metric. The best mean IoU is that of the model that is served."""
-    from core.curves import MIOU, best_epoch, named, notes
+    from core.training.curves import MIOU, best_epoch, named, notes
 
     cells: dict[int, dict[str, str]] = {}
     for series in found:

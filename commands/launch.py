@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.aws.connection import Clients
-    from core.hyperparameters import Problem
-    from core.training import TrainingSpec
+    from core.training.hyperparameters import Problem
+    from core.training.job import TrainingSpec
 
 DAY = 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
@@ -101,7 +101,7 @@ def clone(
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
     with reporting(debug), reached() as place:
         from core.aws.training import describe_job, job_tags
-        from core.training import clone_spec, continue_spec
+        from core.training.job import clone_spec, continue_spec
 
         old = describe_job(place.clients, job)
         old = replace(old, tags=job_tags(place.clients, old))
@@ -154,7 +154,7 @@ def _checked(
 ) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
     """The spec with the number of training pictures filled in, what is wrong with it, and what was not looked at."""
     from core.aws.training import list_channels
-    from core.preflight import preflight
+    from core.training.preflight import preflight
 
     found = list_channels(clients, spec.channels)
     pictures = sum(key.lower().endswith((".jpg", ".jpeg")) for key in found.keys.get("train", ()))
@@ -168,7 +168,7 @@ def _checked(
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
     """Raises SettingsError for what AWS needs and nobody gave."""
     from core.aws.images import image_uri
-    from core.first_job import first_spec
+    from core.training.defaults import first_spec
 
     sandbox = clients.connection.is_sandbox
     missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
@@ -244,6 +244,6 @@ def _parameters(texts: list[str] | None) -> dict[str, str]:
 
 
 def _name(before: str) -> str:
-    from core.first_job import new_name
+    from core.training.defaults import new_name
 
     return new_name(before, datetime.now(UTC))

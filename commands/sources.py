@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.imaging.classes import Classes
     from core.plans.deploy import Upload
-    from core.training import TrainingJob
+    from core.training.job import TrainingJob
 
 FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]
 FromS3 = Annotated[str, typer.Option("--artifact", metavar="S3-URI", help="Serve this model.tar.gz.")]
@@ -156,8 +156,8 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
 
 def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
     from core.aws.images import image_uri
-    from core.first_job import SANDBOX_MODELS
     from core.plans.model_source import local_model, names_beside, read_classes
+    from core.training.defaults import SANDBOX_MODELS
 
     folder = asked.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
     if not folder.startswith("s3://"):

@@ -14,8 +14,8 @@ from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, Un
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.diagnosis import Diagnosis
     from core.endpoints.endpoint import Endpoint
+    from core.training.diagnosis import Diagnosis
 
 POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
 """Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""

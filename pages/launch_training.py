@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost.training import PriceTable
-from core.first_job import new_name
-from core.hyperparameters import INCREMENTAL_KEYS
 from core.plans.plan import plan_launch
+from core.training.defaults import new_name
+from core.training.hyperparameters import INCREMENTAL_KEYS
 from pages.parts import cached, links, live, plan_dialog, state, times, upstream
 from pages.parts.jobs import job_filters
 from pages.parts.launch import launch_fields, launch_form, launch_origin, launch_summary

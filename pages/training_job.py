@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost.training import training_cost
-from core.curves import MIOU, early_stop, named
-from core.diagnosis import diagnose
 from core.plans.plan import plan_stop
-from core.training import TrainingJob
+from core.training.curves import MIOU, early_stop, named
+from core.training.diagnosis import diagnose
+from core.training.job import TrainingJob
 from pages.parts import cached, links, live, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import job_charts, job_details, job_filters, job_view
 from pages.parts.latest import Reading

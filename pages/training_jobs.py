@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.training import JobList
-from core.job_filter import JobFilter
+from core.training.filters import JobFilter
 from pages.parts import cached, links, messages, refresh, state, times, upstream
 from pages.parts.jobs import comparison, job_figures, job_filters, jobs_table
 from pages.parts.latest import PendingError, Reading

@@ -17,9 +17,9 @@ from typing import IO, Any, Literal
 
 from core.artifacts.archive import Limits, Member, OutOfTime, Readable, walk
 from core.errors import ArtifactError, DecodeError
-from core.hyperparameters import HYPERPARAMETERS, LIGHT
 from core.local_files import open_regular
 from core.strict_json import parse_json
+from core.training.hyperparameters import HYPERPARAMETERS, LIGHT
 from core.wire.ndarrays import read_shapes
 
 BEST, LAST, SETTINGS = "model_best.params", "model_algo-1", "hyperparams.json"

@@ -10,7 +10,7 @@ from core.aws.storage import get_bytes
 from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
-from core.training import TrainingJob
+from core.training.job import TrainingJob
 
 MAX_BYTES = 1_000_000
 

@@ -10,15 +10,15 @@ from core.aws.metrics import curves
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
 from core.aws.training import describe_job, job_that_left, list_channel_keys
-from core.channels import S3_PREFIX, folder
-from core.curves import MIOU, best_epoch, named
 from core.datasets.label_map import LabelMap, read_label_map
 from core.endpoints.endpoint import Serving
 from core.errors import AwsError, InputError
 from core.evaluation.pairs import Pair, pair_up, reader
 from core.evaluation.results import JobScore
 from core.evaluation.run import Asked
-from core.training import TrainingJob
+from core.training.channels import S3_PREFIX, folder
+from core.training.curves import MIOU, best_epoch, named
+from core.training.job import TrainingJob
 
 MOST_BYTES = 100_000_000
 """Of a photo or mask in S3."""

@@ -9,7 +9,7 @@ from typing import Any
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.errors import NotFoundError
-from core.logs import ENDPOINT_LOG_GROUP, TRAINING_LOG_GROUP, LogEvent, from_cloudwatch
+from core.training.log_lines import ENDPOINT_LOG_GROUP, TRAINING_LOG_GROUP, LogEvent, from_cloudwatch
 
 LIMIT = 500
 MAX_LIMIT = 10_000

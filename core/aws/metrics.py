@@ -14,7 +14,8 @@ from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.aws.logs import all_events
-from core.curves import (
+from core.errors import AwsError, CredentialsError, ThrottledError
+from core.training.curves import (
     LOSS,
     MIOU,
     PIXEL_ACCURACY,
@@ -24,8 +25,7 @@ from core.curves import (
     from_cloudwatch,
     from_log,
 )
-from core.errors import AwsError, CredentialsError, ThrottledError
-from core.training import TrainingJob
+from core.training.job import TrainingJob
 
 NAMES = (LOSS, MIOU, PIXEL_ACCURACY, THROUGHPUT)
 """Asked for where a job does not tell its metric definitions."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from core.aws.class_names import find_classes
 from core.aws.connection import Clients
 from core.aws.training import list_channels
-from core.channels import data_channels
 from core.datasets.report import LayoutReport
 from core.datasets.s3_listing import check_listing
 from core.datasets.source import CLASSES_FILE
 from core.datasets.upload_plan import parse_prefix
+from core.training.channels import data_channels
 
 MOST_OBJECTS = 100_000
 """Of a channel: some 20 seconds of listing."""

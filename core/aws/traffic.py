@@ -12,9 +12,9 @@ import numpy as np
 
 from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
-from core.curves import MetricSeries
 from core.endpoints.endpoint import Endpoint
 from core.endpoints.traffic import DAYS, STEP, STEPS, Service, Traffic
+from core.training.curves import MetricSeries
 
 Window = Literal["1 h", "6 h", "24 h", "7 d", "30 d"]
 WINDOWS: dict[Window, tuple[timedelta, timedelta]] = {

@@ -9,10 +9,10 @@ from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
 from core.errors import AwsError, CredentialsError, InputError, TimedOutError, UnreachableError
-from core.job_filter import JobFilter
-from core.training import TrainingJob, from_description
+from core.training.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob, from_description
 
 MAX_PAGES = 10
 MAX_SECONDS = 20.0
@@ -53,7 +53,7 @@ class KeyList:
 
 @dataclass(frozen=True, slots=True)
 class ChannelKeys:
-    """What `core.preflight.preflight` asks for.
+    """What `core.training.preflight.preflight` asks for.
 
     keys:  channel -> its objects' keys; a channel that could not be listed to its end is left out.
     notes: sentences on those.

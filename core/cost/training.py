@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import InputError
-from core.training import TrainingJob
+from core.training.job import TrainingJob
 
 SHIPPED = Path(__file__).with_name("prices.json")
 HOUR = Decimal(3600)

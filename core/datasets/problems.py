@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.hyperparameters import Severity
+from core.training.hyperparameters import Severity
 
 SHOWN = 5
 

@@ -35,10 +35,10 @@ from core.datasets.names import find_names, read_names
 from core.datasets.problems import DataProblem, few, problem
 from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
 from core.errors import InputError
-from core.hyperparameters import Severity
 from core.imaging.classes import Color
 from core.imaging.image import FORMATS
 from core.local_files import open_regular, read_regular, read_text, reason
+from core.training.hyperparameters import Severity
 
 PHOTO_FOLDERS = (
     "jpegimages",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.channels import data_channels
 from core.datasets.inspection import ODD
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import LayoutReport
 from core.imaging.classes import Classes
-from core.preflight import check_objects
+from core.training.channels import data_channels
+from core.training.preflight import check_objects
 
 
 def check_listing(

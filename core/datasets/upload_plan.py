@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.channels import data_channels
 from core.datasets.problems import few
 from core.datasets.readers import read_dataset
 from core.datasets.source import CLASSES_FILE, Source, Splitting
 from core.errors import InputError
 from core.local_files import read_regular, reason
+from core.training.channels import data_channels
 
 if TYPE_CHECKING:
     from core.datasets.report import LayoutReport  # it brings Pillow along, which a plan can do without

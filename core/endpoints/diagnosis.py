@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.diagnosis import LINES, Diagnosis, Rule, around
-from core.logs import level, plain
+from core.training.diagnosis import LINES, Diagnosis, Rule, around
+from core.training.log_lines import level, plain
 
 RULES: tuple[Rule, ...] = (
     Rule(

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.artifacts.artifact import Artifact, look_at_file
-from core.diagnosis import diagnose
 from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.local_files import open_regular, read_regular, reason
 from core.plans.deploy import Upload
-from core.training import TrainingJob, status_in_words
+from core.training.diagnosis import diagnose
+from core.training.job import TrainingJob, status_in_words
 
 ARCHIVE, NAMES = "model.tar.gz", "classes.json"
 """What artifact and class names are called, in S3 and on this machine."""

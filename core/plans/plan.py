@@ -15,7 +15,7 @@ from core.cost.training import Estimate, PriceTable, estimate
 from core.datasets.upload_plan import UploadOrder
 from core.errors import InputError
 from core.escaping import json_text, terminal
-from core.training import TrainingJob, TrainingSpec, status_in_words, to_request
+from core.training.job import TrainingJob, TrainingSpec, status_in_words, to_request
 
 Verb = Literal[
     "launch",
@@ -133,7 +133,7 @@ class Plan:
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
-    """Start a training job. Check it with `core.preflight` first, and pass on what that warns of."""
+    """Start a training job. Check it with `core.training.preflight` first, and pass on what that warns of."""
     price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
     unknown = () if price.per_hour else (price.source,)
     spot = (

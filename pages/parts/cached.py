@@ -24,19 +24,19 @@ from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
 from core.cost.training import PriceTable, shipped_prices
-from core.curves import MetricSeries
 from core.datasets.preview import opened_pair
 from core.datasets.source import Sample, Source
 from core.endpoints.endpoint import Fleet, Serving
 from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.imaging.classes import Classes
 from core.imaging.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
-from core.job_filter import JobFilter
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from core.settings import Settings
 from core.strict_json import parse_json
-from core.training import TrainingJob
+from core.training.curves import MetricSeries
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob
 from pages.parts.latest import PendingError, Reading, Shelf
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.curves import MetricSeries, best_epoch
+from core.training.curves import MetricSeries, best_epoch
 
 HEIGHT = 260
 

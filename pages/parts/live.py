@@ -10,11 +10,11 @@ from core.aws import metrics, training
 from core.aws.connection import Connection, clients
 from core.aws.logs import LogToken, TailPage, tail
 from core.aws.training import ChannelKeys
-from core.channels import Channel
-from core.curves import MetricSeries
 from core.errors import CoreError
-from core.logs import LogEvent, first_error
-from core.training import TrainingJob
+from core.training.channels import Channel
+from core.training.curves import MetricSeries
+from core.training.job import TrainingJob
+from core.training.log_lines import LogEvent, first_error
 from pages.parts import cached, times
 from pages.parts.latest import PendingError, Reading
 

@@ -1,8 +1,8 @@
 """Every key of the session and of the URL. `st.session_state` is used nowhere else.
 
 In the URL, because a link should carry them: `endpoint`, `answer`, `size`; what an endpoint is judged on, and against
-which other; which training jobs are listed (the keys of `core.job_filter`) and which are compared. In the session:
-what belongs to this person in this tab and nobody needs tomorrow.
+which other; which training jobs are listed (the keys of `core.training.filters`) and which are compared. In the
+session: what belongs to this person in this tab and nobody needs tomorrow.
 """
 
 from __future__ import annotations

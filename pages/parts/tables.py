@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from core.cost.training import PriceTable, training_cost
-from core.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
-from core.hyperparameters import clean, effective
-from core.training import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words
+from core.training.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
+from core.training.hyperparameters import clean, effective
+from core.training.job import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words
 from pages.parts import times
 
 OPEN = "name"

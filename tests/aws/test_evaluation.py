@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_set
-from core.channels import Channel, data_channels
 from core.endpoints.endpoint import Serving
 from core.errors import InputError
-from core.training import TrainingJob, from_description
+from core.training.channels import Channel, data_channels
+from core.training.job import TrainingJob, from_description
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 SERVING = Serving("coast", "InService", model_uri="s3://models/a/output/model.tar.gz")

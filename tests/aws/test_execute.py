@@ -16,14 +16,14 @@ from core.aws.logs import all_events, tail
 from core.aws.metrics import curves, sparklines, utilisation
 from core.aws.operations import OPERATIONS
 from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
-from core.channels import data_channels
 from core.cost.training import shipped_prices
-from core.curves import best_epoch, named
-from core.job_filter import JobFilter
 from core.plans.plan import ApiCall, Plan, plan_launch, plan_stop
 from core.plans.steps import scalable_target
-from core.preflight import preflight
-from core.training import TrainingJob, TrainingSpec, to_request
+from core.training.channels import data_channels
+from core.training.curves import best_epoch, named
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob, TrainingSpec, to_request
+from core.training.preflight import preflight
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Trainer"

@@ -10,7 +10,7 @@ import pytest
 
 from core import errors
 from core.aws.metrics import curves, sparklines, utilisation
-from core.training import TrainingJob, from_description
+from core.training.job import TrainingJob, from_description
 
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BATCH = "/BatchGetMetrics"

@@ -12,8 +12,8 @@ import pytest
 from core import errors
 from core.aws.class_names import find_classes, place_with_data, places_of_job
 from core.aws.models import describe_model, model_with_job, newest_models
-from core.channels import data_channels
-from core.training import TrainingJob, from_description
+from core.training.channels import data_channels
+from core.training.job import TrainingJob, from_description
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:model/roads"
 NAMES = json.dumps({"classes": [{"name": "water"}, {"name": "land"}]}).encode()

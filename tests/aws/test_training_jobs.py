@@ -9,8 +9,8 @@ import pytest
 
 from core import errors
 from core.aws.training import all_jobs, describe_job, list_channel_keys, list_channels, search_jobs
-from core.channels import Channel, data_channels
-from core.job_filter import JobFilter
+from core.training.channels import Channel, data_channels
+from core.training.filters import JobFilter
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 

@@ -22,7 +22,6 @@ from core.aws.execute import execute
 from core.aws.prefix import NAMES_ALONE, check_prefix
 from core.aws.training import list_channels
 from core.aws.upload import THREADS, Progress, Standing, is_same, upload
-from core.channels import data_channels
 from core.datasets.check import check
 from core.datasets.problems import counted
 from core.datasets.readers import read_dataset
@@ -30,6 +29,7 @@ from core.datasets.s3_listing import check_listing
 from core.datasets.source import Splitting
 from core.datasets.upload_plan import UploadOrder, items, order_upload
 from core.plans.plan import plan_upload
+from core.training.channels import data_channels
 from tests.support.dataset import NAMES, digests, ids, indexed, make_voc, photo, write
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -20,7 +20,7 @@ from core.cost.training import (
     training_cost,
 )
 from core.errors import InputError
-from core.training import TrainingJob, from_description
+from core.training.job import TrainingJob, from_description
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TABLE = PriceTable("us-east-1", date(2026, 1, 1), "A test", {"ml.x.large": Money(Decimal("3.6"))}, {})

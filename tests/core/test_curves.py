@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.curves import (
+from core.errors import InputError
+from core.training.curves import (
     LOSS,
     MIOU,
     THROUGHPUT,
@@ -25,10 +26,9 @@ from core.curves import (
     notes,
     plateau,
 )
-from core.errors import InputError
-from core.logs import LogEvent
-from core.metric_regex import compile_regex
-from core.training import MetricDefinition, TrainingJob, from_description
+from core.training.job import MetricDefinition, TrainingJob, from_description
+from core.training.log_lines import LogEvent
+from core.training.metric_regex import compile_regex
 
 T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 STAMP = "[11/22/2026 12:00:00 INFO 139815590688576]"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.diagnosis import MAX_EVIDENCE, diagnose
-from core.training import TrainingJob, from_description
+from core.training.diagnosis import MAX_EVIDENCE, diagnose
+from core.training.job import TrainingJob, from_description
 
 
 def job(

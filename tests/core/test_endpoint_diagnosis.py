@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.diagnosis import MAX_EVIDENCE
 from core.endpoints.diagnosis import RULES, diagnose_endpoint
+from core.training.diagnosis import MAX_EVIDENCE
 
 PING = (
     "The primary container for production variant AllTraffic did not pass the ping health check{}. "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from core.first_job import SANDBOX_DATA, first_spec, new_name
-from core.preflight import NAME, check_spec
+from core.training.defaults import SANDBOX_DATA, first_spec, new_name
+from core.training.preflight import NAME, check_spec
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 NOW = datetime(2026, 11, 22, 18, 30, 5, tzinfo=UTC)

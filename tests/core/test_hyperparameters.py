@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.hyperparameters import (
+from core.training.hyperparameters import (
     BY_NAME,
     GROUPS,
     HYPERPARAMETERS,

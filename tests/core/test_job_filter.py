@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.job_filter import SORTS, STATUSES, JobFilter
+from core.training.filters import SORTS, STATUSES, JobFilter
 
 SAGEMAKER = botocore.model.ServiceModel(
     botocore.loaders.Loader().load_service_model("sagemaker", "service-2")

@@ -6,7 +6,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.logs import MAX_LINE, Level, LogEvent, as_text, first_error, from_cloudwatch, level, matching, plain
+from core.training.log_lines import (
+    MAX_LINE,
+    Level,
+    LogEvent,
+    as_text,
+    first_error,
+    from_cloudwatch,
+    level,
+    matching,
+    plain,
+)
 
 T0 = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LINES = (

@@ -22,7 +22,7 @@ from core.plans.model_source import (
     no_model,
     read_classes,
 )
-from core.training import from_description
+from core.training.job import from_description
 from tests.support.artifacts import archive, aws_files, special
 
 AERIAL = Path(__file__).resolve().parents[2] / "sandbox/demo/aerial"

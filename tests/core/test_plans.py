@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.channels import data_channels
 from core.cost.training import shipped_prices
 from core.errors import InputError
 from core.plans.plan import plan_launch, plan_stop
-from core.training import TrainingJob, TrainingSpec, from_description, to_request
+from core.training.channels import data_channels
+from core.training.job import TrainingJob, TrainingSpec, from_description, to_request
 
 SPEC = TrainingSpec(
     name="roads-8",

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.channels import Channel, data_channels
-from core.hyperparameters import BY_NAME
-from core.preflight import check_spec, preflight
-from core.training import TrainingSpec
+from core.training.channels import Channel, data_channels
+from core.training.hyperparameters import BY_NAME
+from core.training.job import TrainingSpec
+from core.training.preflight import check_spec, preflight
 
 SPEC = TrainingSpec(
     name="roads-8",

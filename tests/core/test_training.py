@@ -12,10 +12,10 @@ import botocore.model
 import botocore.validate
 import pytest
 
-from core.channels import Channel, data_channels, folder
 from core.errors import InputError, UnexpectedAnswerError
-from core.hyperparameters import HYPERPARAMETERS
-from core.training import (
+from core.training.channels import Channel, data_channels, folder
+from core.training.hyperparameters import HYPERPARAMETERS
+from core.training.job import (
     TrainingSpec,
     clone_spec,
     continue_spec,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.channels import Channel, data_channels
-from core.first_job import SANDBOX_DATA, first_spec
-from core.hyperparameters import HYPERPARAMETERS, Problem, applies
-from core.preflight import check_spec
+from core.training.channels import Channel, data_channels
+from core.training.defaults import SANDBOX_DATA, first_spec
+from core.training.hyperparameters import HYPERPARAMETERS, Problem, applies
+from core.training.preflight import check_spec
 from pages.parts.launch.launch_fields import EXTRA, VALUE_FIELDS, to_fields, to_spec, unreadable
 from pages.parts.launch.launch_fixes import Fix, fix_for
 from sandbox.server import Sandbox

@@ -11,9 +11,9 @@ import pytest
 from bench.support.jobs_server import many, record
 from core.aws.training import JobList
 from core.cost.training import shipped_prices
-from core.curves import LOSS, MIOU, MetricSeries
-from core.job_filter import JobFilter
-from core.training import TrainingJob, from_description
+from core.training.curves import LOSS, MIOU, MetricSeries
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob, from_description
 from pages.parts import cached, charts, tables
 from pages.parts.jobs import job_figures
 

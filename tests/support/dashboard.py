@@ -12,8 +12,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import Connection
-from core.channels import data_channels
-from core.training import TrainingSpec, to_request
+from core.training.channels import data_channels
+from core.training.job import TrainingSpec, to_request
 from pages.parts import cached, upstream
 from sandbox.server import Sandbox
 

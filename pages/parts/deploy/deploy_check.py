@@ -16,9 +16,9 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import classes_beside
 from core.endpoints.spec import EndpointSpec, check_spec
 from core.errors import InputError
-from core.hyperparameters import Problem
 from core.imaging.classes import Classes
 from core.plans.deploy import spec_of
+from core.training.hyperparameters import Problem
 from pages.parts.deploy.deploy_model import Chosen
 from pages.parts.deploy.deploy_source import Source
 

@@ -8,9 +8,9 @@ from typing import Any
 from core.aws.connection import Connection
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.spec import endpoint_name
-from core.first_job import SANDBOX_ROLE
 from core.plans.deploy import spec_of
 from core.plans.steps import at_rest
+from core.training.defaults import SANDBOX_ROLE
 from pages.parts import state
 from pages.parts.deploy import deploy_source
 from pages.parts.deploy.deploy_source import Source

@@ -12,10 +12,10 @@ from core.aws.class_names import place_with_data, places_of_job
 from core.aws.connection import Connection
 from core.endpoints.endpoint import classes_beside
 from core.escaping import terminal
-from core.job_filter import JobFilter
 from core.plans.deploy import Upload
 from core.plans.model_source import no_model
-from core.training import TrainingJob
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob
 from pages.parts import cached, live, messages, state, times
 from pages.parts.deploy import deploy_file, deploy_reading
 

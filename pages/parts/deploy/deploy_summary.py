@@ -12,7 +12,7 @@ from core.cost.training import PriceTable
 from core.endpoints.endpoint import Variant
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
-from core.hyperparameters import LIGHT, Problem
+from core.training.hyperparameters import LIGHT, Problem
 from pages.parts import messages
 from pages.parts.launch.launch_summary import ICONS
 

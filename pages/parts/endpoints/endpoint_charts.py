@@ -13,8 +13,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.traffic import WINDOWS, Window
-from core.curves import MetricSeries
 from core.endpoints.endpoint import Endpoint
+from core.training.curves import MetricSeries
 from pages.parts import charts, state, times
 from pages.parts.endpoints import endpoint_live
 from pages.parts.jobs import job_details

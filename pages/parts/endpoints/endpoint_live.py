@@ -10,12 +10,12 @@ from core.aws.endpoint_detail import belongings, with_description
 from core.aws.endpoints import describe_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
-from core.curves import MetricSeries
-from core.diagnosis import Diagnosis
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.diagnosis import diagnose_endpoint
 from core.endpoints.endpoint import Endpoint, with_config
 from core.errors import CoreError, NotFoundError
+from core.training.curves import MetricSeries
+from core.training.diagnosis import Diagnosis
 from pages.parts import cached, live, times
 from pages.parts.latest import PendingError, Reading
 

@@ -8,11 +8,11 @@ from typing import Literal
 import streamlit as st
 
 from core.cost.hosting import EndpointCost
-from core.diagnosis import Diagnosis
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import Endpoint, in_words
 from core.endpoints.health import Health
 from core.endpoints.traffic import DAYS, STEP, Service, Traffic
+from core.training.diagnosis import Diagnosis
 from pages.parts import messages, times
 from pages.parts.endpoints import endpoint_chips
 from pages.parts.endpoints.fleet import Row

@@ -17,9 +17,9 @@ from core.datasets.temp_zip import Unpacked
 from core.endpoints.endpoint import Serving
 from core.errors import CoreError, InputError
 from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
-from core.first_job import SANDBOX_DATA
 from core.imaging.classes import Classes
 from core.settings import Settings
+from core.training.defaults import SANDBOX_DATA
 from pages.parts import cached, links, messages, state
 from pages.parts.latest import PendingError
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.curves import LOSS, MIOU, MetricSeries, named
 from core.errors import CoreError
-from core.training import TrainingJob
+from core.training.curves import LOSS, MIOU, MetricSeries, named
+from core.training.job import TrainingJob
 from pages.parts import cached, charts, elements, live, messages, state, tables
 from pages.parts.latest import PendingError
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.curves import (
+from core.escaping import terminal
+from core.training.curves import (
     LOSS,
     MIOU,
     PIXEL_ACCURACY,
@@ -20,7 +21,6 @@ from core.curves import (
     named,
     notes,
 )
-from core.escaping import terminal
 from pages.parts import messages
 
 HEIGHT = 240

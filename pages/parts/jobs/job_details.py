@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.training import TrainingJob
+from core.training.job import TrainingJob
 from pages.parts import live, messages, state, times
 from pages.parts.jobs import job_charts, job_log, job_tables
 from pages.parts.latest import Reading

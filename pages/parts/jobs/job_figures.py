@@ -10,8 +10,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.cost.training import NOTHING, Money, PriceTable, total, training_cost
-from core.job_filter import JobFilter
-from core.training import TrainingJob
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob
 from pages.parts import cached, state, times
 
 

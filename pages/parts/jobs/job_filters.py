@@ -7,8 +7,8 @@ from datetime import date, datetime
 
 import streamlit as st
 
-from core.job_filter import STATUSES, JobFilter
-from core.training import STATUS_WORDS
+from core.training.filters import STATUSES, JobFilter
+from core.training.job import STATUS_WORDS
 from pages.parts import links, messages, state
 
 NAMES = ("status", "text", "from", "to", "all", "sort", "desc")

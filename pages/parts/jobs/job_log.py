@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.escaping import file_name, log_line
-from core.logs import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
+from core.training.log_lines import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
 from pages.parts import elements, state
 from pages.parts.live import JobLog
 

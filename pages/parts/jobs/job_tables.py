@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from core.escaping import markdown_link
-from core.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
-from core.training import TrainingJob
+from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
+from core.training.job import TrainingJob
 from pages.parts import elements, links, messages, state
 
 

@@ -9,10 +9,10 @@ from typing import Literal
 import streamlit as st
 
 from core.cost.training import Cost
-from core.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
-from core.diagnosis import Diagnosis
-from core.hyperparameters import LIGHT
-from core.training import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
+from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
+from core.training.diagnosis import Diagnosis
+from core.training.hyperparameters import LIGHT
+from core.training.job import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
 from pages.parts import messages, times
 
 Color = Literal["blue", "green", "gray", "orange", "red"]

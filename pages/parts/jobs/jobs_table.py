@@ -10,10 +10,10 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.aws.training import MAX_PAGES, JobList
-from core.curves import MetricSeries
 from core.errors import CoreError
-from core.job_filter import PAGE
-from core.training import TrainingJob
+from core.training.curves import MetricSeries
+from core.training.filters import PAGE
+from core.training.job import TrainingJob
 from pages.parts import cached, elements, links, messages, state, tables, times
 from pages.parts.latest import PendingError
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.aws.connection import Connection
-from core.channels import CONTENT_TYPES
-from core.first_job import SANDBOX_DATA
-from core.hyperparameters import Problem
-from core.preflight import S3_URI, preflight
-from core.training import TrainingSpec
+from core.training.channels import CONTENT_TYPES
+from core.training.defaults import SANDBOX_DATA
+from core.training.hyperparameters import Problem
+from core.training.job import TrainingSpec
+from core.training.preflight import S3_URI, preflight
 from pages.parts import live, state
 from pages.parts.launch import launch_fields
 from pages.parts.launch.launch_fixes import counts_of

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.channels import DATA_CHANNELS, Channel, data_channels
-from core.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
-from core.training import TrainingSpec
+from core.training.channels import DATA_CHANNELS, Channel, data_channels
+from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
+from core.training.job import TrainingSpec
 
 JOB_FIELDS = ("name", "base_uri", "apart", "output_uri", "role_arn", "image")
 MACHINE_FIELDS = ("instance_type", "volume_gb", "max_minutes", "spot", "wait_minutes", "checkpoint_uri")

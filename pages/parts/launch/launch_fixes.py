@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.first_job import INSTANCE
-from core.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
-from core.training import TrainingSpec
+from core.training.defaults import INSTANCE
+from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
+from core.training.job import TrainingSpec
 from pages.parts.launch.launch_fields import EXTRA, VALUE_FIELDS, from_text
 
 BATCHES = {"mini_batch_size": "train", "validation_mini_batch_size": "validation"}

@@ -8,9 +8,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.channels import MODEL_CHANNEL
 from core.cost.training import PriceTable
-from core.hyperparameters import (
+from core.training.channels import MODEL_CHANNEL
+from core.training.hyperparameters import (
     DATA,
     GROUPS,
     HYPERPARAMETERS,
@@ -20,8 +20,8 @@ from core.hyperparameters import (
     Hyperparameter,
     applies,
 )
-from core.preflight import FAMILIES
-from core.training import TrainingSpec
+from core.training.job import TrainingSpec
+from core.training.preflight import FAMILIES
 from pages.parts import messages, state, times
 from pages.parts.launch.launch_fields import CHANNEL_FIELDS, VALUE_FIELDS
 

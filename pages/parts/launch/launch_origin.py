@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from core.aws.connection import Connection
 from core.aws.images import image_uri
-from core.first_job import first_spec
-from core.training import TrainingJob, TrainingSpec, clone_spec, continue_spec
+from core.training.defaults import first_spec
+from core.training.job import TrainingJob, TrainingSpec, clone_spec, continue_spec
 from pages.parts import live, messages, state
 
 

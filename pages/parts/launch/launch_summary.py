@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.cost.training import PriceTable, estimate
-from core.hyperparameters import Problem, Severity
-from core.training import TrainingSpec
+from core.training.hyperparameters import Problem, Severity
+from core.training.job import TrainingSpec
 from pages.parts import messages, state, times
 from pages.parts.launch.launch_fixes import fix_for
 

@@ -16,8 +16,8 @@ from core.cost.hosting import NOT_BILLED
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
-from core.job_filter import JobFilter
-from core.training import TrainingJob
+from core.training.filters import JobFilter
+from core.training.job import TrainingJob
 from pages.parts import cached, times
 from pages.parts.endpoints import fleet
 from pages.parts.endpoints.fleet import Look, Row

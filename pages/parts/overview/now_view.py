@@ -9,7 +9,7 @@ from typing import TypeVar
 import streamlit as st
 
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
-from core.training import TrainingJob, status_in_words
+from core.training.job import TrainingJob, status_in_words
 from pages.parts import links, messages, state, times
 from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
 from pages.parts.endpoints.fleet import Row

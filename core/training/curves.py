@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.logs import LogEvent, plain
-from core.metric_regex import Matcher, compile_regex, number
-from core.training import MetricDefinition, TrainingJob
+from core.training.job import MetricDefinition, TrainingJob
+from core.training.log_lines import LogEvent, plain
+from core.training.metric_regex import Matcher, compile_regex, number
 
 Source = Literal["BatchGetMetrics", "CloudWatch", "log"]
 

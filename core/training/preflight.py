@@ -9,9 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from core.channels import CONTENT_TYPES, DATA_CHANNELS, MODEL_CHANNEL, MODEL_CONTENT, S3_PREFIX, Channel
-from core.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
-from core.training import IMAGE, TrainingSpec
+from core.training.channels import (
+    CONTENT_TYPES,
+    DATA_CHANNELS,
+    MODEL_CHANNEL,
+    MODEL_CONTENT,
+    S3_PREFIX,
+    Channel,
+)
+from core.training.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
+from core.training.job import IMAGE, TrainingSpec
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", re.ASCII)
 """TrainingJobName of SageMaker's API."""

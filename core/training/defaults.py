@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from core.channels import data_channels
-from core.hyperparameters import LIGHT
-from core.training import TrainingSpec
+from core.training.channels import data_channels
+from core.training.hyperparameters import LIGHT
+from core.training.job import TrainingSpec
 
 INSTANCE = "ml.g4dn.xlarge"
 """The cheapest machine that the algorithm trains on."""

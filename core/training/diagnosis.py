@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from core.hyperparameters import BY_NAME
-from core.logs import level, plain
-from core.training import TrainingJob
+from core.training.hyperparameters import BY_NAME
+from core.training.job import TrainingJob
+from core.training.log_lines import level, plain
 
 MAX_EVIDENCE = 600
 LINES = 400

@@ -1,6 +1,6 @@
 """Training jobs as values: a job as AWS tells of it, and a job as somebody asks for it. No network here.
 
-What is wrong with a `TrainingSpec` is said by `core.preflight`; which jobs to list by `core.job_filter`.
+`core.training.preflight` checks a `TrainingSpec`; `core.training.filters` says which jobs to list.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core import channels
-from core.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
 from core.errors import InputError, UnexpectedAnswerError
-from core.hyperparameters import clean, complete, default, whole
+from core.training import channels
+from core.training.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
+from core.training.hyperparameters import clean, complete, default, whole
 
 ENDED = ("Completed", "Failed", "Stopped")
 """TrainingJobStatus values after which nothing changes (botocore 1.44). Others: InProgress, Stopping, Deleting."""
@@ -161,12 +161,12 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """A job that somebody wants. Build it from a form or the command line; `core.preflight` checks it.
+    """A job that somebody wants. Build it from a form or the command line; `core.training.preflight` checks it.
 
     volume_gb:           disk for data and model.
     max_wait_seconds:    how long a spot job may take with its waiting; None without spot.
     hyperparameters:     what was chosen; the rest is sent with its default.
-    channels:            see `core.channels.data_channels`.
+    channels:            see `core.training.channels.data_channels`.
     input_mode:          "File"; "Pipe" is the older way.
     output_uri:          the S3 prefix below which AWS puts JOB/output/model.tar.gz.
     checkpoint_uri:      an S3 prefix for a spot job's checkpoints, its own alone; "" keeps none.
