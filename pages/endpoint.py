@@ -9,7 +9,7 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import AT_REST
-from pages.parts import links, messages, refresh, state, times, upstream
+from pages.parts import formatting, links, messages, refresh, state, upstream
 from pages.parts.endpoints import (
     endpoint_changes,
     endpoint_chips,
@@ -19,8 +19,8 @@ from pages.parts.endpoints import (
     endpoint_view,
     fleet,
 )
-from pages.parts.latest import PendingError, Reading
 from pages.parts.overview import unfinished
+from pages.parts.shared_cache import PendingError, Reading
 
 REFRESH = 5  # seconds between two looks while AWS is at work on it
 
@@ -62,7 +62,7 @@ def _look(connection: Connection, name: str) -> float | None:
     _freshness(seen)
     _absent(found.absent)
     endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
-    endpoint_view.progress(detail.endpoint, times.now())
+    endpoint_view.progress(detail.endpoint, formatting.now())
     endpoint_view.figures(row, sandbox=connection.is_sandbox)
     for note in detail.notes:
         st.caption(f":material/info: {messages.plain(note)}")
@@ -110,7 +110,7 @@ def _leave() -> None:
 def _freshness(seen: Reading[EndpointDetail]) -> None:
     """That it looks again by itself; where AWS fails, why this is no newer."""
     if seen.failure is not None:
-        at = times.moment(seen.at)
+        at = formatting.moment(seen.at)
         st.warning(
             f"**This is what AWS said at {at}.** {messages.line(seen.failure)}", icon=":material/history:"
         )

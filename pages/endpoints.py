@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, links, messages, refresh, state, times, upstream
+from pages.parts import cached, formatting, links, messages, refresh, state, upstream
 from pages.parts.endpoints import endpoint_figures, endpoint_filters, endpoints_table, fleet
 from pages.parts.endpoints.fleet import Look
-from pages.parts.latest import Reading
 from pages.parts.overview import unfinished
+from pages.parts.shared_cache import Reading
 
 TICK = 5  # seconds between two looks, while something may change
 
@@ -57,7 +57,7 @@ def _list(connection: Connection, reading: Reading[Look]) -> None:
 
 def _say_age(reading: Reading[Look], shown: int) -> None:
     """How many there are, how old the table is; where AWS fails, why it is no newer."""
-    found, at = reading.value, times.moment(reading.at)
+    found, at = reading.value, formatting.moment(reading.at)
     count = len(found.rows)
     more = "" if found.complete else " There are more, which were not asked for."
     many = f"{count:,} endpoints" if count > 1 else "1 endpoint"

@@ -12,21 +12,21 @@ from core.errors import CoreError
 from core.evaluation.results import classes_of
 from core.evaluation.run import Task
 from core.settings import Settings
-from pages.parts import messages, serving, state, upstream
+from pages.parts import endpoint_picker, messages, state, upstream
+from pages.parts.endpoint_picker import Judged
 from pages.parts.evaluate import judging, judging_progress, labelled, verdict_view
 from pages.parts.evaluate.labelled import Load
-from pages.parts.serving import Judged
 
 
 def main() -> None:
     """Whom, by what, then the verdict. What was judged stays while other choices are made."""
     st.container(horizontal=True).title("Evaluate")
     connection, settings = upstream.connection(), upstream.settings()
-    chosen = serving.choose_judged(connection)
+    chosen = endpoint_picker.choose_judged(connection)
     if chosen is None:
         return
     for one in chosen.servings:
-        serving.warn(one)
+        endpoint_picker.warn(one)
     with st.container(border=True):
         load = labelled.choose(connection, chosen.servings[0], settings)
         if chosen.pending is not None:

@@ -12,7 +12,7 @@ from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import cached, links, live, plan_dialog, state, times, upstream
+from pages.parts import cached, formatting, links, live, plan_dialog, state, upstream
 from pages.parts.jobs import job_filters
 from pages.parts.launch import launch_fields, launch_form, launch_origin, launch_summary
 from pages.parts.launch.launch_check import Checked, check
@@ -34,19 +34,19 @@ def main() -> None:
     with beside, st.container(border=True):
         _before_it_starts(connection, checked, origin, prices)
     if checked.drawing:
-        st.fragment(_look_again, run_every=live.KEYS_SECONDS)(times.now())
+        st.fragment(_look_again, run_every=live.KEYS_SECONDS)(formatting.now())
 
 
 def _look_again(drawn_at: datetime) -> None:
     """Run the page anew at the first tick after it was drawn, when its listing of the data may have changed."""
-    if (times.now() - drawn_at).total_seconds() > live.KEYS_SECONDS / 2:
+    if (formatting.now() - drawn_at).total_seconds() > live.KEYS_SECONDS / 2:
         st.rerun()
 
 
 def _fill(origin: Origin) -> None:
     """Once for each origin; from then on the form is its visitor's."""
     if state.LAUNCH.filled_from() != origin.source:
-        name = new_name(origin.spec.name, times.now())
+        name = new_name(origin.spec.name, formatting.now())
         state.LAUNCH.fill(origin.source, launch_fields.to_fields(replace(origin.spec, name=name)))
 
 

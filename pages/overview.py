@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, links, messages, refresh, state, times, upstream
+from pages.parts import cached, formatting, links, messages, refresh, state, upstream
 from pages.parts.overview import now, now_view, unfinished
 from pages.parts.overview.now import Now
 
@@ -48,7 +48,7 @@ def _board(connection: Connection) -> float:
 def _show(connection: Connection, found: Now) -> None:
     prices = cached.prices(connection)
     now_view.figures(found, prices, sandbox=connection.is_sandbox)
-    st.caption(f":material/sync: Looks again by itself · data from {times.moment(found.at)}")
+    st.caption(f":material/sync: Looks again by itself · data from {formatting.moment(found.at)}")
     for note in found.look.notes if found.look else ():
         st.caption(f":material/info: {note}")
     if found.jobs and not found.jobs.complete:

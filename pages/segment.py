@@ -9,10 +9,10 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.inference.export import unique_stems
-from pages.parts import messages, progress, serving, state, upstream
+from pages.parts import endpoint_picker, messages, progress, state, upstream
+from pages.parts.endpoint_picker import Choice
 from pages.parts.segment import results, uploads
 from pages.parts.segment.work import Picture, Request, Work
-from pages.parts.serving import Choice
 
 
 def main() -> None:
@@ -29,15 +29,15 @@ def main() -> None:
     )
     choice = None
     with choices, messages.error_door():
-        choice = serving.choose(connection)
+        choice = endpoint_picker.choose(connection)
     if choice is None:
         return
     with title:
-        serving.describe(choice)
+        endpoint_picker.describe(choice)
     with choices:
-        serving.warn(choice.serving)
+        endpoint_picker.warn(choice.serving)
         if not state.has_pictures():
-            serving.introduce(choice.serving)
+            endpoint_picker.introduce(choice.serving)
     with more if state.has_pictures() else below:
         pictures += uploads.from_examples(connection, choice.serving)
     pictures += uploads.from_camera(more, camera)

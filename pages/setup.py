@@ -10,7 +10,7 @@ from core.endpoints.endpoint import in_words
 from core.errors import CoreError
 from core.settings import Settings
 from pages.parts import cached, links, messages, state, upstream
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from core.training.diagnosis import diagnose
 from core.training.job import TrainingJob
 from pages.parts import cached, links, live, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import job_charts, job_details, job_filters, job_view
-from pages.parts.latest import Reading
+from pages.parts.shared_cache import Reading
 
 REFRESH = 5  # seconds between two looks at a job that runs
 

@@ -7,9 +7,9 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.training.filters import JobFilter
-from pages.parts import cached, links, messages, refresh, state, times, upstream
+from pages.parts import cached, formatting, links, messages, refresh, state, upstream
 from pages.parts.jobs import comparison, job_figures, job_filters, jobs_table
-from pages.parts.latest import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Reading
 
 FIGURES = 100
 """Height of the row of figures in pixels."""
@@ -57,7 +57,7 @@ def _board(connection: Connection) -> float | None:
 
 def _say_age(reading: Reading[JobList]) -> None:
     """How old the table is; where AWS fails, why it is no newer."""
-    at = times.moment(reading.at)
+    at = formatting.moment(reading.at)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         job_filters.ask_for_all()
         st.caption(f"Data from {at}")

@@ -37,7 +37,7 @@ from core.strict_json import parse_json
 from core.training.curves import MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts.latest import PendingError, Reading, Shelf
+from pages.parts.shared_cache import PendingError, Reading, Shelf
 
 if TYPE_CHECKING:
     from pages.parts.endpoints.configs import Configs

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import cached, latest, messages, refresh, upstream
-from pages.parts.latest import PendingError
+from pages.parts import cached, messages, refresh, shared_cache, upstream
+from pages.parts.shared_cache import PendingError
 
 STATIC = Path(__file__).with_name("static")
 
@@ -41,7 +41,7 @@ def _where(connection: Connection) -> None:
             color="orange",
             help="Your own account: endpoints cost by the hour.",
         )
-    with latest.watching() as watch:
+    with shared_cache.watching() as watch:
         cached.caller(connection)
     ticking = refresh.PENDING_TICK if watch.pending else None
     st.fragment(_identity, run_every=ticking)(connection, ticking=ticking is not None)
@@ -49,7 +49,9 @@ def _where(connection: Connection) -> None:
 
 def _identity(connection: Connection, *, ticking: bool) -> None:
     """Draw region and account. ticking: the account was pending when the page was drawn; it ends with that."""
-    with latest.watching():  # the account decorates: what becomes of it is no reason to run a page again
+    with (
+        shared_cache.watching()
+    ):  # the account decorates: what becomes of it is no reason to run a page again
         who = cached.caller(connection)
     if isinstance(who, PendingError):
         account = "account pending"

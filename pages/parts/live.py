@@ -15,8 +15,8 @@ from core.training.channels import Channel
 from core.training.curves import MetricSeries
 from core.training.job import TrainingJob
 from core.training.log_lines import LogEvent, first_error
-from pages.parts import cached, times
-from pages.parts.latest import PendingError, Reading
+from pages.parts import cached, formatting
+from pages.parts.shared_cache import PendingError, Reading
 
 T = TypeVar("T")
 
@@ -148,9 +148,9 @@ def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, wha
     try:
         reading = cached.shelf().read(key, load, seconds, what)
     except CoreError as error:
-        return Part(empty, times.now(), error)
+        return Part(empty, formatting.now(), error)
     except PendingError as waiting:
-        return Part(empty, times.now(), waiting=waiting)
+        return Part(empty, formatting.now(), waiting=waiting)
     return Part(reading.value, reading.at, reading.failure, reading.pending)
 
 

@@ -13,7 +13,7 @@ from core.errors import AwsError, CoreError, ModelError
 from core.escaping import LogFilter, markdown, markdown_link
 from core.escaping import code as as_code
 from pages.parts import state
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 log = logging.getLogger("segdeck")
 log.addFilter(LogFilter())

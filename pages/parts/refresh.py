@@ -1,6 +1,6 @@
 """What keeps a page current: parts that are drawn again while something moves, is pending, or failed.
 
-A page never waits long for AWS (see `pages.parts.latest`). So whatever it shows as pending or failed is looked at
+A page never waits long for AWS (see `pages.parts.shared_cache`). So whatever it shows as pending or failed is looked at
 again by the browser's timer, until it has arrived, whichever of the page's reads that was.
 """
 
@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import streamlit as st
 
-from pages.parts import latest, messages, state
-from pages.parts.latest import Watch
+from pages.parts import messages, shared_cache, state
+from pages.parts.shared_cache import Watch
 
 PENDING_TICK, FAILING_TICK = 1.0, 4.0
 """Seconds between two looks at what is pending, and at what failed."""
@@ -20,7 +20,7 @@ PENDING_TICK, FAILING_TICK = 1.0, 4.0
 
 def page(run: Callable[[], None]) -> None:
     """Run a page. While any of its reads is pending or failed, run it again as soon as that changes."""
-    with latest.watching() as watch, messages.error_door():
+    with shared_cache.watching() as watch, messages.error_door():
         run()
     if (every := _interval(watch)) is not None:
         st.fragment(_rerun_on_change, run_every=every)(watch)
@@ -35,7 +35,7 @@ def live(name: str, draw: Callable[[], float | None], every: Callable[[], float 
            which must read all that `every` reads.
     """
     base: float | None = None
-    with latest.watching() as watch, suppress(Exception):  # the drawing meets it again, and shows it
+    with shared_cache.watching() as watch, suppress(Exception):  # the drawing meets it again, and shows it
         base = every()
     ticking = _soonest(base, _interval(watch), state.refresh_interval(name))
     st.fragment(_look, run_every=ticking)(name, draw, base, ticking)
@@ -44,7 +44,7 @@ def live(name: str, draw: Callable[[], float | None], every: Callable[[], float 
 def _look(name: str, draw: Callable[[], float | None], base: float | None, ticking: float | None) -> None:
     """Draw once. Another interval than the running one takes effect with the next run of the page."""
     wished = base
-    with latest.watching() as watch, messages.error_door():
+    with shared_cache.watching() as watch, messages.error_door():
         wished = draw()
     extra = _interval(watch)
     state.set_refresh_interval(name, extra)

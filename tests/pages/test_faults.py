@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.aws.connection import clients, connect
 from core.settings import AWS_SECONDS, Settings
-from pages.parts import latest
+from pages.parts import shared_cache
 from tests.support.dashboard import SHELL, fresh_caches, plain_texts
 from tests.support.fault_server import FAULTS, FaultServer
 
@@ -93,7 +93,7 @@ def opening(
     server = FaultServer(request.param)
     environ.setenv("AWS_ENDPOINT_URL", server.url)
     environ.setenv("SEGDECK_AWS_SECONDS", str(AWS_SECONDS) if request.param == "slow" else "1")
-    fresh_caches(patience=latest.PATIENCE)
+    fresh_caches(patience=shared_cache.PATIENCE)
     make_clients()
     pages = {}
     for page, query in PAGES.items():
@@ -127,7 +127,7 @@ def test_a_page_under_a_fault(opening: Opening, name: str):
 
 def test_a_fault_that_is_over_leaves_no_card(environ: pytest.MonkeyPatch, own_seconds: dict[str, float]):
     """Within 12 s after a fault has ended, its card is gone from the pages that refresh."""
-    fresh_caches(patience=latest.PATIENCE)
+    fresh_caches(patience=shared_cache.PATIENCE)
     environ.setenv("SEGDECK_AWS_SECONDS", "1")
     servers = [FaultServer(fault) for fault in FAULTS if fault != "missing resource"]
     pages = {}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.errors import ThrottledError, TimedOutError
-from pages.parts.latest import RETRY, Latest, PendingError, Reading, Shelf, watching
+from pages.parts.shared_cache import RETRY, Latest, PendingError, Reading, Shelf, watching
 
 
 class Source:

@@ -17,7 +17,7 @@ import streamlit as st
 
 from core.artifacts.artifact import Artifact, look
 from core.errors import ArtifactError
-from pages.parts import messages, state, times, upstream
+from pages.parts import formatting, messages, state, upstream
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -99,7 +99,7 @@ def _to_disk(dropped: UploadedFile) -> LocalFile:
 def _sweep(folder: Path) -> None:
     """Remove what is older than a day: a dashboard that is ended leaves its visitors' files."""
     for left in folder.iterdir():
-        if left.stat().st_mtime < times.now().timestamp() - times.DAY:
+        if left.stat().st_mtime < formatting.now().timestamp() - formatting.DAY:
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -16,7 +16,7 @@ from core.plans.deploy import Upload
 from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, live, messages, state, times
+from pages.parts import cached, formatting, live, messages, state
 from pages.parts.deploy import deploy_file, deploy_reading
 
 Kind = Literal["job", "artifact", "model", "file"]
@@ -176,7 +176,7 @@ def _choice(label: str, field: str, names: list[str], titles: dict[str, str], no
 
 
 def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
-    return {job.name: f"{job.name} · {job.algorithm} · {times.ago(job.created_at)}" for job in jobs}
+    return {job.name: f"{job.name} · {job.algorithm} · {formatting.ago(job.created_at)}" for job in jobs}
 
 
 def _beside(uri: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from core.aws.endpoint_detail import users, with_belongings
 from core.plans.delete import plan_delete
 from pages.parts import cached, plan_dialog
 from pages.parts.endpoints import fleet
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 AT_ONCE = 8
 """Endpoints that are looked at at the same time; each takes some four calls."""

@@ -15,10 +15,10 @@ from core.aws.connection import Connection
 from core.aws.traffic import WINDOWS, Window
 from core.endpoints.endpoint import Endpoint
 from core.training.curves import MetricSeries
-from pages.parts import charts, state, times
+from pages.parts import charts, formatting, state
 from pages.parts.endpoints import endpoint_live
 from pages.parts.jobs import job_details
-from pages.parts.latest import Reading
+from pages.parts.shared_cache import Reading
 
 HEIGHT = 220
 DAILY_FROM = timedelta(hours=1)
@@ -73,7 +73,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None
 
 
 def _step(every: timedelta) -> str:
-    said = times.duration(every.total_seconds())
+    said = formatting.duration(every.total_seconds())
     return f"each {said.removesuffix(' 00 s').removesuffix(' 00 min')}"
 
 

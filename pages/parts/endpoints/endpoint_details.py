@@ -13,7 +13,7 @@ from pages.parts import elements, messages, state
 from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage
 from pages.parts.endpoints.endpoint_live import Look
 from pages.parts.jobs import job_details, job_log
-from pages.parts.latest import Reading
+from pages.parts.shared_cache import Reading
 
 TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
     "Traffic",

@@ -16,8 +16,8 @@ from core.endpoints.endpoint import Endpoint, with_config
 from core.errors import CoreError, NotFoundError
 from core.training.curves import MetricSeries
 from core.training.diagnosis import Diagnosis
-from pages.parts import cached, live, times
-from pages.parts.latest import PendingError, Reading
+from pages.parts import cached, formatting, live
+from pages.parts.shared_cache import PendingError, Reading
 
 SECONDS = 4
 """How old an endpoint's facts may be."""
@@ -118,7 +118,7 @@ def series(connection: Connection, endpoint: Endpoint, window: Window) -> live.P
     names = tuple(variant.name for variant in endpoint.variants)
     return live.optional(
         ("endpoint series", connection, endpoint.name, names, window),
-        lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, times.now()),
+        lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, formatting.now()),
         SERIES_SECONDS,
         (),
         f"the metrics of {endpoint.name}",

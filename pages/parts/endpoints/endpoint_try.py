@@ -12,11 +12,11 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING, in_words
 from core.errors import CoreError
 from core.imaging.image import FIT
-from pages.parts import cached, messages, progress, serving, state
+from pages.parts import cached, endpoint_picker, messages, progress, state
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.latest import PendingError
 from pages.parts.segment import results
 from pages.parts.segment.work import Picture, Request
+from pages.parts.shared_cache import PendingError
 
 OWN = Path(__file__).with_name("test_picture.jpg")
 OWN_ID = "segdeck:test-picture"
@@ -32,7 +32,7 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         )
         return
     pictures = _shipped(connection, detail)
-    serving.warn_of_another(detail.aws_algorithm)
+    endpoint_picker.warn_of_another(detail.aws_algorithm)
     st.caption(
         "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
         if detail.examples_uri

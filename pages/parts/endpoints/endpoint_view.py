@@ -13,7 +13,7 @@ from core.endpoints.endpoint import Endpoint, in_words
 from core.endpoints.health import Health
 from core.endpoints.traffic import DAYS, STEP, Service, Traffic
 from core.training.diagnosis import Diagnosis
-from pages.parts import messages, times
+from pages.parts import formatting, messages
 from pages.parts.endpoints import endpoint_chips
 from pages.parts.endpoints.fleet import Row
 from pages.parts.jobs import job_view
@@ -51,8 +51,8 @@ def facts(detail: EndpointDetail, at: datetime) -> None:
         endpoint_chips.machines(endpoint.variants),
         endpoint_chips.shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
         f"{len(detail.classes)} classes" if detail.classes else "",
-        f"created {times.ago(endpoint.created_at)}",
-        f"data from {times.moment(at)}",
+        f"created {formatting.ago(endpoint.created_at)}",
+        f"data from {formatting.moment(at)}",
     ]
     st.caption(messages.plain("  ·  ".join(part for part in parts if part)))
 
@@ -77,8 +77,8 @@ def progress(endpoint: Endpoint, now: datetime) -> None:
     if endpoint.status not in STEPS:
         return
     before, here, after = STEPS[endpoint.status]
-    passed = times.duration((now - endpoint.modified_at).total_seconds())
-    since = f"Since {times.moment(endpoint.modified_at)}"
+    passed = formatting.duration((now - endpoint.modified_at).total_seconds())
+    since = f"Since {formatting.moment(endpoint.modified_at)}"
     _step(before, "complete", f"{since} the endpoint is {in_words(endpoint.status)}.")
     _step(f"{here} · {passed}", "running", f"{since}.")
     st.caption(f":gray[:material/radio_button_unchecked: Next: {after[:1].lower()}{after[1:]}]")
@@ -130,7 +130,11 @@ def _last(traffic: Traffic | None) -> tuple[str, str]:
     last = traffic.last_call
     if last is None:
         return "none", f"in {DAYS} days"
-    return ("today", f"in the last {STEP.seconds // 3600} h") if last > times.now() else (times.ago(last), "")
+    return (
+        ("today", f"in the last {STEP.seconds // 3600} h")
+        if last > formatting.now()
+        else (formatting.ago(last), "")
+    )
 
 
 def _calls(row: Row) -> tuple[str, str]:
@@ -144,7 +148,7 @@ def _latency(service: Service | None) -> tuple[str, str]:
         return UNKNOWN
     if service.p50_ms is None:
         return NO_CALLS
-    return times.milliseconds(service.p50_ms), f"p90 {times.milliseconds(service.p90_ms or 0)}"
+    return formatting.milliseconds(service.p50_ms), f"p90 {formatting.milliseconds(service.p90_ms or 0)}"
 
 
 def _errors(service: Service | None) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.endpoints.endpoint import Endpoint, Fleet, with_config
 from core.endpoints.health import Health, health
 from core.endpoints.traffic import Service, Traffic
-from pages.parts import cached, live, messages, times
-from pages.parts.latest import Reading
+from pages.parts import cached, formatting, live, messages
+from pages.parts.shared_cache import Reading
 
 SECONDS = 10
 """How old the list may be."""
@@ -133,7 +133,7 @@ def _unpriced(lost: int) -> tuple[str, ...]:
 def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> live.Part[dict[str, Traffic]]:
     return live.optional(
         ("traffic", connection, _key(endpoints)),
-        lambda: cloudwatch.traffic(clients(connection), endpoints, times.now()),
+        lambda: cloudwatch.traffic(clients(connection), endpoints, formatting.now()),
         TRAFFIC_SECONDS,
         {},
         "the traffic by CloudWatch",
@@ -147,10 +147,10 @@ def _service(
     called = [one for one in endpoints if one.name in calls and calls[one.name].day]
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
     if not called:
-        return live.Part(uncalled, times.now())
+        return live.Part(uncalled, formatting.now())
     found = live.optional(
         ("service", connection, _key(called)),
-        lambda: cloudwatch.service(clients(connection), called, times.now()),
+        lambda: cloudwatch.service(clients(connection), called, formatting.now()),
         SERVICE_SECONDS,
         dict[str, Service](),
         "latency and errors by CloudWatch",

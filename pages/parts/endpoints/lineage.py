@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.endpoints.detail import EndpointDetail, Model
 from core.endpoints.endpoint import Variant
 from core.escaping import markdown_link
-from pages.parts import elements, links, messages, state, times
+from pages.parts import elements, formatting, links, messages, state
 from pages.parts.jobs.job_tables import console
 
 ARROW = ":gray[:material/arrow_downward:]"
@@ -35,10 +35,10 @@ def _chain(connection: Connection, detail: EndpointDetail, variant: Variant) -> 
         _line("deployed_code", "Model", variant.model or "not known", _made(model))
         st.markdown(ARROW)
         config = detail.config
-        made = f"made {times.moment(config.created_at)}" if config else "gone, or may not be read"
+        made = f"made {formatting.moment(config.created_at)}" if config else "gone, or may not be read"
         _line("tune", "Configuration", detail.endpoint.config or "not known", made)
         st.markdown(ARROW)
-        created = f"since {times.moment(detail.endpoint.created_at)}"
+        created = f"since {formatting.moment(detail.endpoint.created_at)}"
         _line("dns", "Endpoint", detail.name, created)
         st.markdown(ARROW)
         _masks(detail)
@@ -78,7 +78,7 @@ def _masks(detail: EndpointDetail) -> None:
 def _made(model: Model | None) -> str:
     if model is None:
         return "gone, or may not be read"
-    return f"made {times.moment(model.created_at)}" if model.created_at else ""
+    return f"made {formatting.moment(model.created_at)}" if model.created_at else ""
 
 
 def _line(icon: str, what: str, name: str, more: str = "") -> None:

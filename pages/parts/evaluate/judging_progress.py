@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.imaging.pixel_budget import PIXELS
 from core.wire.source import counted
-from pages.parts import messages, state, times
+from pages.parts import formatting, messages, state
 from pages.parts.evaluate.judging import MOST_KEPT, Judging
 
 TICK = 0.5
@@ -42,7 +42,7 @@ def _look(judging: Judging, over_at_draw: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
             f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
-            f"in {times.duration(judging.seconds)}{known}{failed}.",
+            f"in {formatting.duration(judging.seconds)}{known}{failed}.",
             width="content",
         )
         _kept(judging)
@@ -92,4 +92,4 @@ def _left(judging: Judging, done: int, total: int) -> str:
     if asked < 3:
         return ""
     seconds = (time.monotonic() - judging.started) / done * (total - done)
-    return f" · {times.duration(seconds)} left"
+    return f" · {formatting.duration(seconds)} left"

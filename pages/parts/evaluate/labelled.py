@@ -21,7 +21,7 @@ from core.imaging.classes import Classes
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
 from pages.parts import cached, links, messages, state
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile

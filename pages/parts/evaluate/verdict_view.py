@@ -15,7 +15,7 @@ from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
 from core.imaging.scores import MEASURES
 from core.wire.source import counted
-from pages.parts import class_table, elements, messages, times
+from pages.parts import class_table, elements, formatting, messages
 from pages.parts.evaluate import confusion_view, judged_view
 from pages.parts.evaluate.judging import Judging
 
@@ -120,7 +120,7 @@ def _downloads(judging: Judging, found: Evaluation) -> None:
 
 
 def _file(judging: Judging, found: Evaluation, name: str) -> bytes:
-    return make(found, name, lambda: worst_shots(found, judging.task.pairs, judging.store), times.now())
+    return make(found, name, lambda: worst_shots(found, judging.task.pairs, judging.store), formatting.now())
 
 
 def _percent(share: float | None) -> str:

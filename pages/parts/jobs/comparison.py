@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.training.curves import LOSS, MIOU, MetricSeries, named
 from core.training.job import TrainingJob
 from pages.parts import cached, charts, elements, live, messages, state, tables
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 MOST = 6
 """More curves than these nobody can tell apart."""

@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.training.job import TrainingJob
-from pages.parts import live, messages, state, times
+from pages.parts import formatting, live, messages, state
 from pages.parts.jobs import job_charts, job_log, job_tables
-from pages.parts.latest import Reading
+from pages.parts.shared_cache import Reading
 
 TABS = ("Log", "Hyperparameters", "Data and model", "Machine")
 
@@ -19,11 +19,11 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
     """Of a running job, when this was; where AWS fails, why it is no newer."""
     if seen.failure is not None:
         st.warning(
-            f"**This is what AWS said at {times.moment(seen.at)}.** {messages.line(seen.failure)}",
+            f"**This is what AWS said at {formatting.moment(seen.at)}.** {messages.line(seen.failure)}",
             icon=":material/history:",
         )
     elif seen.value.running:
-        st.caption(f":material/sync: Looks again every {every} s · data from {times.moment(seen.at)}")
+        st.caption(f":material/sync: Looks again every {every} s · data from {formatting.moment(seen.at)}")
 
 
 def why_not(part: live.Part[Any], seen: Reading[Any]) -> None:

@@ -12,7 +12,7 @@ from core.aws.connection import Connection
 from core.cost.training import NOTHING, Money, PriceTable, total, training_cost
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, state, times
+from pages.parts import cached, formatting, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def show(connection: Connection, wanted: JobFilter) -> None:
         connection, JobFilter(only_segmentation=wanted.only_segmentation), state.job_pages()
     )
     jobs, prices = reading.value.jobs, cached.prices(connection)
-    now = reading.at.astimezone(times.zone())
+    now = reading.at.astimezone(formatting.zone())
     found = figures(jobs, prices, now)
     cut = not reading.value.complete and all(job.created_at >= month(now) for job in jobs)
     spent = f"{'≥ ' if cut or found.unpriced else ''}{found.spent}"

@@ -13,7 +13,7 @@ from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, na
 from core.training.diagnosis import Diagnosis
 from core.training.hyperparameters import LIGHT
 from core.training.job import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
-from pages.parts import messages, times
+from pages.parts import formatting, messages
 
 Color = Literal["blue", "green", "gray", "orange", "red"]
 StepState = Literal["running", "complete", "error"]
@@ -42,7 +42,7 @@ def facts(job: TrainingJob) -> None:
     parts = [
         _network(job),
         f"{machines}{job.instance_type}{' (spot)' if job.spot else ''}",
-        f"created {times.moment(job.created_at)}, {times.ago(job.created_at)}",
+        f"created {formatting.moment(job.created_at)}, {formatting.ago(job.created_at)}",
     ]
     st.caption(messages.plain("  ·  ".join(parts)))
 
@@ -56,7 +56,7 @@ def figures(
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Epochs", _epochs(job, curves), border=True)
         st.metric(
-            "Duration", times.duration(job.seconds(now)) if job.started_at else "not begun", border=True
+            "Duration", formatting.duration(job.seconds(now)) if job.started_at else "not begun", border=True
         )
         st.metric(_cost_label(cost, sandbox=sandbox), _cost(cost), border=True, help=_cost_help(cost))
         st.metric(
@@ -82,7 +82,7 @@ def timeline(job: TrainingJob, now: datetime) -> None:
     """A step for each stretch, oldest first; how long it took, and what AWS said."""
     for step in job.transitions:
         last = step is job.transitions[-1]
-        said = f"From {times.moment(step.started_at)}"
+        said = f"From {formatting.moment(step.started_at)}"
         # Not by `with`, at whose end a status counts as complete.
         status = st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last))
         status.caption(f"{said}. {messages.plain(step.message)}" if step.message else said)
@@ -121,7 +121,7 @@ def _step_label(step: Transition, now: datetime) -> str:
     words = SECONDARY_WORDS.get(step.status, step.status)
     label = f"{words[:1].upper()}{words[1:]}"
     label = messages.plain(label)
-    return label if step.status in ENDS else f"{label} · {times.duration(step.seconds(now))}"
+    return label if step.status in ENDS else f"{label} · {formatting.duration(step.seconds(now))}"
 
 
 def _step_state(job: TrainingJob, step: Transition, *, last: bool) -> StepState:

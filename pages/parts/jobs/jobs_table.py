@@ -14,8 +14,8 @@ from core.errors import CoreError
 from core.training.curves import MetricSeries
 from core.training.filters import PAGE
 from core.training.job import TrainingJob
-from pages.parts import cached, elements, links, messages, state, tables, times
-from pages.parts.latest import PendingError
+from pages.parts import cached, elements, formatting, links, messages, state, tables
+from pages.parts.shared_cache import PendingError
 
 ROW, HEADER, ROWS = 37, 39, 12
 """Heights in pixels, and how many rows are seen before the table scrolls."""
@@ -74,5 +74,5 @@ def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, Met
         st.caption(f":material/show_chart: {messages.line(error)}")
         return {}
     if curves.failure is not None:
-        st.caption(f":material/show_chart: The curves are from {times.moment(curves.at)}.")
+        st.caption(f":material/show_chart: The curves are from {formatting.moment(curves.at)}.")
     return curves.value.found

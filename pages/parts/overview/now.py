@@ -18,10 +18,10 @@ from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, times
+from pages.parts import cached, formatting
 from pages.parts.endpoints import fleet
 from pages.parts.endpoints.fleet import Look, Row
-from pages.parts.latest import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Reading
 
 T = TypeVar("T")
 
@@ -117,7 +117,7 @@ def read(connection: Connection) -> Now:
     failures = [error for error in absent if isinstance(error, CoreError)]
     failures += [reading.failure for reading in found if reading.failure is not None]
     return Now(
-        at=min((reading.at for reading in found), default=times.now()),
+        at=min((reading.at for reading in found), default=formatting.now()),
         jobs=jobs.value if jobs else None,
         look=look.value if look else None,
         failures=tuple({str(one): one for one in failures}.values()),

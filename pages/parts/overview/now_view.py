@@ -10,7 +10,7 @@ import streamlit as st
 
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.training.job import TrainingJob, status_in_words
-from pages.parts import links, messages, state, times
+from pages.parts import formatting, links, messages, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
 from pages.parts.endpoints.fleet import Row
 from pages.parts.overview import now
@@ -159,13 +159,13 @@ def _hourly(price: Money | None) -> str:
 
 def _running_job(job: TrainingJob, found: Now, prices: PriceTable) -> None:
     cost = training_cost(job, prices, found.at)
-    began = f"for {times.duration(job.seconds(found.at))}" if job.started_at else "not begun"
+    began = f"for {formatting.duration(job.seconds(found.at))}" if job.started_at else "not begun"
     badge = ":blue-badge[:material/progress_activity: running]"
     _job_line(job, f"{status_in_words(job)} · {began} · {job.instance_type}", badge, cost.per_hour)
 
 
 def _failed_job(job: TrainingJob) -> None:
-    when = times.ago(job.ended_at or job.modified_at)
+    when = formatting.ago(job.ended_at or job.modified_at)
     said = f"{when} · {_short(job.failure_reason or 'AWS gave no reason.')}"
     _job_line(job, said, ":red-badge[:material/error: failed]")
 
@@ -175,7 +175,7 @@ def _serving(row: Row) -> None:
 
 
 def _failing(row: Row) -> None:
-    when = times.ago(row.endpoint.modified_at) if row.endpoint.failed else "in service"
+    when = formatting.ago(row.endpoint.modified_at) if row.endpoint.failed else "in service"
     _endpoint_line(row, f"{when} · {_short(row.endpoint.failure_reason or row.health.reason)}")
 
 

@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.plans.delete import clean_up
 from core.plans.journal import Entry
 from core.plans.plan import Plan, StepState
-from pages.parts import messages, plan_dialog, times, upstream
+from pages.parts import formatting, messages, plan_dialog, upstream
 
 SIGNS: dict[StepState | None, str] = {
     None: ":gray[:material/radio_button_unchecked:]",
@@ -43,7 +43,7 @@ def _one(connection: Connection, entry: Entry) -> None:
         why = f" {messages.plain(entry.error)}" if entry.error else ""
         st.warning(
             f"**The change “{plan.verb} {messages.plain(plan.target)}” was not finished.** "
-            f"It was begun {times.ago(entry.begun_at)}, at {times.moment(entry.begun_at)}.{why}",
+            f"It was begun {formatting.ago(entry.begun_at)}, at {formatting.moment(entry.begun_at)}.{why}",
             icon=":material/running_with_errors:",
         )
         lines = [_line(step.what, said) for step, said in zip(plan.steps, entry.states, strict=True)]

@@ -15,8 +15,8 @@ from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.latest import PendingError
 from pages.parts.segment.work import Picture, digest
+from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

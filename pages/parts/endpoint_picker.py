@@ -15,7 +15,7 @@ from core.escaping import terminal
 from core.imaging.image import FIT
 from core.inference.invoke import Want
 from pages.parts import cached, links, messages, state
-from pages.parts.latest import PendingError
+from pages.parts.shared_cache import PendingError
 
 ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
 SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
