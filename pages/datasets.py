@@ -5,14 +5,14 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.parts import background, messages, state, upstream
-from pages.parts.datasets import dataset_actions, dataset_pairs, dataset_report, dataset_source
+from pages.parts.datasets import actions, pairs, report, source
 
 
 def main() -> None:
     """Where it lies; then, once it is checked, what was found and what can be done."""
     connection = upstream.connection()
     st.container(horizontal=True).title("Data sets")
-    dataset_source.ask(connection)
+    source.ask(connection)
     task = state.desk().check
     if task is None:
         st.caption(
@@ -25,10 +25,10 @@ def main() -> None:
         return
     for note in checked.notes:
         st.warning(messages.plain(note), icon=":material/info:")
-    dataset_report.show(checked.report)
-    dataset_actions.show(connection, checked)
+    report.show(checked.report)
+    actions.show(connection, checked)
     if checked.source is not None:
-        dataset_pairs.show(checked.source, checked.report)
+        pairs.show(checked.source, checked.report)
 
 
 main()

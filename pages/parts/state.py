@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
-    from pages.parts.datasets.dataset_desk import Desk
+    from pages.parts.datasets.session import Desk
     from pages.parts.deploy.deploy_file import LocalFile
     from pages.parts.evaluate.judging import Judging
     from pages.parts.segment.work import Bench
@@ -424,7 +424,7 @@ _DESK = "_desk"
 
 def desk() -> Desk:
     """This session's data set, checked, mended and uploaded."""
-    from pages.parts.datasets.dataset_desk import Desk  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.datasets.session import Desk  # noqa: PLC0415  # streamlit starts faster without
 
     found: Desk = st.session_state.setdefault(_DESK, Desk())
     return found

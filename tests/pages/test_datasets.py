@@ -191,7 +191,7 @@ def test_the_plan_waits_for_a_yes() -> None:
     def script() -> None:
         import streamlit
 
-        from pages.parts.datasets.dataset_actions import body
+        from pages.parts.datasets.actions import body
 
         body("Upload 17 files.", "Upload it", lambda: streamlit.session_state.update(begun=True))
 

@@ -16,7 +16,7 @@ from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state
-from pages.parts.datasets.dataset_desk import Checked
+from pages.parts.datasets.session import Checked
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 """Where a set goes in the sandbox, unless said otherwise."""
