@@ -12,9 +12,10 @@ from core.endpoints.detail import EndpointDetail
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
 from pages.parts import cached, links, messages, plan_dialog, state, upstream
-from pages.parts.deploy import deploy_fields, deploy_form, deploy_model, deploy_summary
-from pages.parts.deploy.deploy_check import Checked, check
-from pages.parts.deploy.deploy_model import Chosen
+from pages.parts.deploy import deploy_fields, model, summary
+from pages.parts.deploy import form as deploy_form
+from pages.parts.deploy.check import Checked, check
+from pages.parts.deploy.model import Chosen
 from pages.parts.endpoints import endpoint_live, fleet
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def main() -> None:
     with form, st.container(border=True):
         st.subheader("Model")
         with messages.error_door("model"):
-            chosen = deploy_model.choose(connection)
+            chosen = model.choose(connection)
     with beside, st.container(border=True):
         st.subheader("Before it starts")
         if chosen is None:
@@ -82,8 +83,8 @@ def _rest(
             deploy_form.variant(detail, prices)
         deploy_form.class_names(chosen.names, chosen.count)
     with beside:
-        deploy_summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
-        deploy_summary.problems(checked.problems)
+        summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
+        summary.problems(checked.problems)
         reviewed = st.button(
             "Review the plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
         )

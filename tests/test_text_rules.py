@@ -26,7 +26,7 @@ EXCEPTIONS = {
     ("core/artifacts/artifact.py", "json.dumps"): "a setting that is compared, and shown by others",
     ("core/endpoints/spec.py", "json.dumps"): "is hashed",
     ("pages/parts/viewer/frame.py", "json.dumps"): "is hashed",
-    ("pages/parts/deploy/deploy_check.py", "json.dumps"): "is read back at once",
+    ("pages/parts/deploy/check.py", "json.dumps"): "is read back at once",
 }
 """(file, what) -> why it may."""
 

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError
 from pages.parts import cached
-from pages.parts.deploy.deploy_check import to_classes
+from pages.parts.deploy.check import to_classes
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 from tests.support.dashboard import (

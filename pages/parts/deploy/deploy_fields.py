@@ -12,8 +12,8 @@ from core.plans.deploy import spec_of
 from core.plans.steps import at_rest
 from core.training.defaults import SANDBOX_ROLE
 from pages.parts import state
-from pages.parts.deploy import deploy_source
-from pages.parts.deploy.deploy_source import Source
+from pages.parts.deploy import source as deploy_source
+from pages.parts.deploy.source import Source
 
 FIRST_INSTANCE = "ml.c5.xlarge"
 """What AWS's own notebook of this algorithm serves on."""

@@ -11,8 +11,9 @@ from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection
 from core.errors import ArtifactError, DeniedError
 from pages.parts import links, messages, state
-from pages.parts.deploy import deploy_reading, deploy_source, deploy_summary
-from pages.parts.deploy.deploy_source import Source
+from pages.parts.deploy import data, summary
+from pages.parts.deploy import source as deploy_source
+from pages.parts.deploy.source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ def choose(connection: Connection) -> Chosen | None:
     try:
         artifact, unseen = _look(connection, source)
     except ArtifactError as error:
-        deploy_summary.refused(error)
+        summary.refused(error)
         return None
     if artifact is not None:
-        deploy_summary.contents(artifact)
+        summary.contents(artifact)
         if refusal := artifact.refusal(sandbox=connection.is_sandbox):
-            deploy_summary.refused(refusal)
+            summary.refused(refusal)
             return None
-    return Chosen(source, artifact, deploy_reading.class_names(connection, source.places), unseen)
+    return Chosen(source, artifact, data.class_names(connection, source.places), unseen)
 
 
 def _look(connection: Connection, source: Source) -> tuple[Artifact | None, str]:
@@ -69,6 +70,6 @@ def _look(connection: Connection, source: Source) -> tuple[Artifact | None, str]
         return None, "AWS does not tell where this model's artifact lies, so nobody has looked inside."
     try:
         with st.spinner("Looking into the artifact ..."):
-            return deploy_reading.artifact(connection, source.model_uri), ""
+            return data.artifact(connection, source.model_uri), ""
     except DeniedError as error:
         return None, f"Nobody has looked inside. {error}"

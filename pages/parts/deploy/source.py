@@ -17,7 +17,7 @@ from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts import cached, formatting, live, messages, state
-from pages.parts.deploy import deploy_file, deploy_reading
+from pages.parts.deploy import data, deploy_file
 
 Kind = Literal["job", "artifact", "model", "file"]
 KINDS: dict[Kind, str] = {
@@ -125,11 +125,11 @@ def _artifact(_connection: Connection) -> Source | None:
 
 
 def _model(connection: Connection) -> Source | None:
-    names = deploy_reading.models(connection)
+    names = data.models(connection)
     name = _choice("Model", "model", list(names), {}, "No model is registered here.")
     if not name:
         return None
-    found = deploy_reading.model(connection, name)
+    found = data.model(connection, name)
     return Source(name, found.model_uri, found.role_arn, found.job, _beside(found.model_uri), model=name)
 
 

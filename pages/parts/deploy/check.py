@@ -19,8 +19,8 @@ from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.deploy import spec_of
 from core.training.hyperparameters import Problem
-from pages.parts.deploy.deploy_model import Chosen
-from pages.parts.deploy.deploy_source import Source
+from pages.parts.deploy.model import Chosen
+from pages.parts.deploy.source import Source
 
 COLOR = re.compile(r"\s*(#[0-9a-fA-F]{6})\s*$")
 
