@@ -16,7 +16,7 @@ from pages.parts.deploy import deploy_fields, model, summary
 from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy.check import Checked, check
 from pages.parts.deploy.model import Chosen
-from pages.parts.endpoints import endpoint_live, fleet
+from pages.parts.endpoints import data, fleet
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -51,7 +51,7 @@ def main() -> None:
 def _endpoint(connection: Connection) -> EndpointDetail | None:
     """The endpoint that is to get the model; None for a new one. Raises NotFoundError, AwsError."""
     name = state.endpoint_looked_at()
-    return endpoint_live.detail(connection, name).value if name else None
+    return data.detail(connection, name).value if name else None
 
 
 def _head(name: str) -> None:

@@ -10,15 +10,7 @@ from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import AT_REST
 from pages.parts import formatting, links, messages, refresh, state, upstream
-from pages.parts.endpoints import (
-    endpoint_changes,
-    endpoint_chips,
-    endpoint_details,
-    endpoint_filters,
-    endpoint_live,
-    endpoint_view,
-    fleet,
-)
+from pages.parts.endpoints import data, details, endpoint_changes, endpoint_chips, filters, fleet, header
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Reading
 
@@ -27,7 +19,7 @@ REFRESH = 5  # seconds between two looks while AWS is at work on it
 
 def main() -> None:
     """The way back, then all about the endpoint, again and again while it changes."""
-    endpoint_filters.way_back()
+    filters.way_back()
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
     name = state.endpoint_looked_at()
@@ -41,7 +33,7 @@ def main() -> None:
     refresh.live(
         f"endpoint {name}",
         lambda: _look(connection, name),
-        lambda: _tick(endpoint_live.look(connection, name).seen),
+        lambda: _tick(data.look(connection, name).seen),
     )
 
 
@@ -53,7 +45,7 @@ def _look(connection: Connection, name: str) -> float | None:
     """Draw the endpoint as it is now; its name is there before anything of it is known."""
     title = st.container(horizontal=True, vertical_alignment="center", gap="small")
     title.title(messages.plain(name), width="stretch")
-    found = endpoint_live.look(connection, name)
+    found = data.look(connection, name)
     seen, detail = found.seen, found.seen.value
     row = fleet.row(connection, detail.endpoint, seen.at)
     with title:
@@ -61,12 +53,12 @@ def _look(connection: Connection, name: str) -> float | None:
     _head(connection, seen)
     _freshness(seen)
     _absent(found.absent)
-    endpoint_view.verdict(row, endpoint_live.diagnosis(connection, detail.endpoint))
-    endpoint_view.progress(detail.endpoint, formatting.now())
-    endpoint_view.figures(row, sandbox=connection.is_sandbox)
+    header.verdict(row, data.diagnosis(connection, detail.endpoint))
+    header.progress(detail.endpoint, formatting.now())
+    header.figures(row, sandbox=connection.is_sandbox)
     for note in detail.notes:
         st.caption(f":material/info: {messages.plain(note)}")
-    endpoint_details.show(connection, found)
+    details.show(connection, found)
     return _tick(seen)
 
 
@@ -82,7 +74,7 @@ def _head(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
     detail = seen.value
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        endpoint_view.facts(detail, seen.at)
+        header.facts(detail, seen.at)
         _actions(connection, detail)
 
 
@@ -95,7 +87,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
             st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
         st.button(
-            "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, endpoint_details.SCALE)
+            "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, details.SCALE)
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
-from pages.parts.endpoints import endpoint_figures, endpoint_filters, endpoints_table, fleet
+from pages.parts.endpoints import endpoint_figures, filters, fleet, table
 from pages.parts.endpoints.fleet import Look
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import Reading
@@ -45,14 +45,14 @@ def _board(connection: Connection) -> float | None:
 
 def _list(connection: Connection, reading: Reading[Look]) -> None:
     found = reading.value
-    rows = endpoint_filters.ask(found.rows)
+    rows = filters.ask(found.rows)
     _say_age(reading, len(rows))
     if rows:
-        endpoints_table.show(rows)
-        endpoints_table.offer_deletion(connection, found.rows)
+        table.show(rows)
+        table.offer_deletion(connection, found.rows)
     else:
         st.info("**No endpoint fits these filters.**", icon=":material/filter_alt:")
-        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=endpoint_filters.clear)
+        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=filters.clear)
 
 
 def _say_age(reading: Reading[Look], shown: int) -> None:

@@ -16,7 +16,7 @@ from core.aws.traffic import WINDOWS, Window
 from core.endpoints.endpoint import Endpoint
 from core.training.curves import MetricSeries
 from pages.parts import charts, formatting, state
-from pages.parts.endpoints import endpoint_live
+from pages.parts.endpoints import data
 from pages.parts.jobs import job_details
 from pages.parts.shared_cache import Reading
 
@@ -47,7 +47,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None
         bind="query-params",
         label_visibility="collapsed",
     )
-    found = endpoint_live.series(connection, endpoint, window)
+    found = data.series(connection, endpoint, window)
     job_details.why_not(found, seen)
     if found.waiting is not None:
         return

@@ -10,8 +10,8 @@ from core.aws.connection import Connection
 from core.endpoints.detail import EndpointDetail
 from core.escaping import json_text, terminal
 from pages.parts import elements, messages, state
-from pages.parts.endpoints import endpoint_charts, endpoint_live, endpoint_scale, endpoint_try, lineage
-from pages.parts.endpoints.endpoint_live import Look
+from pages.parts.endpoints import charts, data, lineage, scaling, test_call
+from pages.parts.endpoints.data import Look
 from pages.parts.jobs import job_details, job_log
 from pages.parts.shared_cache import Reading
 
@@ -31,9 +31,9 @@ def show(connection: Connection, found: Look) -> None:
     """Draw all tabs; only the open one is drawn. Those that need what is absent say why it is."""
     seen, detail = found.seen, found.seen.value
     parts: dict[str, Callable[[], None]] = {
-        TRAFFIC: lambda: endpoint_charts.show(connection, detail.endpoint, seen),
-        TRY: lambda: endpoint_try.show(connection, detail),
-        SCALE: lambda: endpoint_scale.show(connection, detail),
+        TRAFFIC: lambda: charts.show(connection, detail.endpoint, seen),
+        TRY: lambda: test_call.show(connection, detail),
+        SCALE: lambda: scaling.show(connection, detail),
         LOG: lambda: _log(connection, seen),
         CONFIG: lambda: _config(detail),
         LINEAGE: lambda: lineage.show(connection, detail),
@@ -50,7 +50,7 @@ def show(connection: Connection, found: Look) -> None:
 def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     """The log of one machine, by default of the one that wrote last."""
     name = seen.value.name
-    streams = endpoint_live.streams(connection, name)
+    streams = data.streams(connection, name)
     job_details.why_not(streams, seen)
     if (streams.failure is not None or streams.waiting is not None) and not streams.value:
         return
@@ -60,7 +60,7 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
             st.selectbox("Machine", streams.value, format_func=terminal, key=f"stream-{name}", width=420)
             or stream
         )
-    log = endpoint_live.log(connection, name, stream)
+    log = data.log(connection, name, stream)
     job_details.why_not(log, seen)
     if log.value.has_log or (log.failure is None and log.waiting is None):
         job_log.show(name, log.value, "No line has come: the log begins when its container does.")
