@@ -14,8 +14,8 @@ from core.evaluation.run import Task
 from core.settings import Settings
 from pages.parts import endpoint_picker, messages, state, upstream
 from pages.parts.endpoint_picker import Judged
-from pages.parts.evaluate import judging, judging_progress, labelled, verdict_view
-from pages.parts.evaluate.labelled import Load
+from pages.parts.evaluate import datasets, progress, results, run
+from pages.parts.evaluate.datasets import Load
 
 
 def main() -> None:
@@ -28,16 +28,16 @@ def main() -> None:
     for one in chosen.servings:
         endpoint_picker.warn(one)
     with st.container(border=True):
-        load = labelled.choose(connection, chosen.servings[0], settings)
+        load = datasets.choose(connection, chosen.servings[0], settings)
         if chosen.pending is not None:
             messages.waiting_line(chosen.pending)
         _button(connection, settings, chosen, None if chosen.pending else load)
     found = state.judging()
     if found is None:
         return
-    judging_progress.show(found)
+    progress.show(found)
     if found.result is not None:
-        verdict_view.show(found, found.result)
+        results.show(found, found.result)
 
 
 def _button(connection: Connection, settings: Settings, chosen: Judged, load: Load | None) -> None:
@@ -65,9 +65,9 @@ def _start(connection: Connection, settings: Settings, chosen: Judged, load: Loa
     asked = [asked_of(clients(connection), one) for one in chosen.servings]
     classes, said = classes_of(asked, found.classes)
     task = Task(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
-    store = judging.store_for(settings, connection, [one.name for one in asked])
+    store = run.store_for(settings, connection, [one.name for one in asked])
     jobs = partial(job_scores, clients(connection), chosen.servings)
-    state.judge(judging.start(task, store, found.title, jobs, found.home))
+    state.judge(run.start(task, store, found.title, jobs, found.home))
 
 
 main()

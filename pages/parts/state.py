@@ -15,7 +15,7 @@ import streamlit as st
 if TYPE_CHECKING:
     from pages.parts.datasets.session import Desk
     from pages.parts.deploy.deploy_file import LocalFile
-    from pages.parts.evaluate.judging import Judging
+    from pages.parts.evaluate.run import Judging
     from pages.parts.segment.work import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"

@@ -18,7 +18,7 @@ from core.imaging.image import Photo, as_seen, mask_share, open_mask, open_photo
 from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
 from pages.parts import cached, messages, state
-from pages.parts.evaluate.judged_view import KINDS, Kind, mask_frame
+from pages.parts.evaluate.image_view import KINDS, Kind, mask_frame
 from pages.parts.segment.work import Result, Work, digest
 
 

@@ -13,7 +13,7 @@ from core.evaluation.results import Evaluation, Verdict
 from core.imaging.classes import IGNORE, Classes
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
 from pages.parts import messages, state
-from pages.parts.evaluate import judged_view
+from pages.parts.evaluate import image_view
 
 NONE_OF_THESE = "none of these"
 """What a prediction is called whose id is none of the classes."""
@@ -28,7 +28,7 @@ CELL_PIXELS, HIGHEST = 30, 640
 def show(found: Evaluation) -> None:
     """The map of one endpoint at the left, the largest mistakes at the right."""
     st.subheader("What was taken for what")
-    verdict = judged_view.looked_at(found)
+    verdict = image_view.looked_at(found)
     frame = cells(verdict, found.classes)
     if len(found.classes) > MOST_CLASSES:
         _mistakes(frame, verdict)

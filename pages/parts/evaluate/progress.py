@@ -9,7 +9,7 @@ import streamlit as st
 from core.imaging.pixel_budget import PIXELS
 from core.wire.source import counted
 from pages.parts import formatting, messages, state
-from pages.parts.evaluate.judging import MOST_KEPT, Judging
+from pages.parts.evaluate.run import MOST_KEPT, Judging
 
 TICK = 0.5
 """Seconds between two looks."""

@@ -25,7 +25,7 @@ from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.wire.source import counted
 from pages.parts import cached, messages, state
-from pages.parts.evaluate.judging import Judging
+from pages.parts.evaluate.run import Judging
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.frame import build
 from pages.parts.viewer.viewer import viewer

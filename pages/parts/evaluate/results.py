@@ -15,9 +15,9 @@ from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
 from core.imaging.scores import MEASURES
 from core.wire.source import counted
-from pages.parts import class_table, elements, formatting, messages
-from pages.parts.evaluate import confusion_view, judged_view
-from pages.parts.evaluate.judging import Judging
+from pages.parts import elements, formatting, messages
+from pages.parts.evaluate import class_table, confusion, image_view
+from pages.parts.evaluate.run import Judging
 
 FIRST = ("mean_iou", "image_mean_iou", "boundary_mean_iou", "pixel_accuracy")
 """Shown large; the others stand behind a button."""
@@ -47,8 +47,8 @@ def show(judging: Judging, found: Evaluation) -> None:
     _downloads(judging, found)
     st.subheader("By class")
     class_table.show(found)
-    confusion_view.show(found)
-    judged_view.show(judging, found)
+    confusion.show(found)
+    image_view.show(judging, found)
 
 
 def _measures(found: Evaluation) -> None:
