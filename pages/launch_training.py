@@ -12,8 +12,8 @@ from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import cached, formatting, links, live, plan_dialog, state, upstream
-from pages.parts.jobs import job_filters
+from pages.parts import cached, formatting, links, plan_dialog, state, upstream
+from pages.parts.jobs import data, filters
 from pages.parts.launch import launch_fields, launch_form, launch_origin, launch_summary
 from pages.parts.launch.launch_check import Checked, check
 from pages.parts.launch.launch_origin import Origin
@@ -21,7 +21,7 @@ from pages.parts.launch.launch_origin import Origin
 
 def main() -> None:
     """The form on the left; price, checks and the way on at its right."""
-    job_filters.way_back()
+    filters.way_back()
     st.container(horizontal=True).title("Launch training")
     connection = upstream.connection()
     origin = launch_origin.ask(connection)
@@ -34,12 +34,12 @@ def main() -> None:
     with beside, st.container(border=True):
         _before_it_starts(connection, checked, origin, prices)
     if checked.drawing:
-        st.fragment(_look_again, run_every=live.KEYS_SECONDS)(formatting.now())
+        st.fragment(_look_again, run_every=data.KEYS_SECONDS)(formatting.now())
 
 
 def _look_again(drawn_at: datetime) -> None:
     """Run the page anew at the first tick after it was drawn, when its listing of the data may have changed."""
-    if (formatting.now() - drawn_at).total_seconds() > live.KEYS_SECONDS / 2:
+    if (formatting.now() - drawn_at).total_seconds() > data.KEYS_SECONDS / 2:
         st.rerun()
 
 

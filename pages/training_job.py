@@ -10,8 +10,9 @@ from core.plans.plan import plan_stop
 from core.training.curves import MIOU, early_stop, named
 from core.training.diagnosis import diagnose
 from core.training.job import TrainingJob
-from pages.parts import cached, links, live, messages, plan_dialog, refresh, state, upstream
-from pages.parts.jobs import job_charts, job_details, job_filters, job_view
+from pages.parts import cached, links, messages, plan_dialog, refresh, state, upstream
+from pages.parts.jobs import charts as job_charts
+from pages.parts.jobs import data, details, filters, header
 from pages.parts.shared_cache import Reading
 
 REFRESH = 5  # seconds between two looks at a job that runs
@@ -19,7 +20,7 @@ REFRESH = 5  # seconds between two looks at a job that runs
 
 def main() -> None:
     """The way back, then all about the job, again and again until it has ended."""
-    job_filters.way_back()
+    filters.way_back()
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
     name = state.job_asked_for()
@@ -31,7 +32,7 @@ def main() -> None:
     refresh.live(
         f"training job {name}",
         lambda: _look(connection, name),
-        lambda: _tick(live.job(connection, name)),
+        lambda: _tick(data.job(connection, name)),
     )
 
 
@@ -43,34 +44,34 @@ def _look(connection: Connection, name: str) -> float | None:
     """Draw the job as it is now; its name is there before anything of it is known."""
     title = st.container(horizontal=True, vertical_alignment="center", gap="small")
     title.title(messages.plain(name), width="stretch")
-    seen = live.job(connection, name)
+    seen = data.job(connection, name)
     job = seen.value
     with title:
-        job_view.chip(job)
+        header.chip(job)
     _head(connection, job)
-    job_details.freshness(seen, every=REFRESH)
-    curves, log = live.curves(connection, job), live.log(connection, job)
+    details.freshness(seen, every=REFRESH)
+    curves, log = data.curves(connection, job), data.log(connection, job)
     found = diagnose(job, _lines(log))
     if found is not None:
-        job_view.diagnosis(found, failed=job.status == "Failed")
+        header.diagnosis(found, failed=job.status == "Failed")
     cost = training_cost(job, cached.prices(connection), seen.at)
-    job_view.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
+    header.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
     charts, steps = st.columns([3, 1], gap="medium")
     with charts:
-        job_details.why_not(curves, seen)
+        details.why_not(curves, seen)
         if curves.waiting is None:
             stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
             job_charts.training(curves.value, running=job.running, early=stopped)
     with steps:
-        job_view.timeline(job, seen.at)
-    job_details.show(connection, seen, log)
+        header.timeline(job, seen.at)
+    details.show(connection, seen, log)
     return _tick(seen)
 
 
 def _head(connection: Connection, job: TrainingJob) -> None:
     """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        job_view.facts(job)
+        header.facts(job)
         _actions(connection, job)
 
 
@@ -88,7 +89,7 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
 
 
-def _lines(log: live.Part[live.JobLog]) -> list[str] | None:
+def _lines(log: data.Part[data.JobLog]) -> list[str] | None:
     """What the log says; None where it could not be read."""
     unknown = (log.failure or log.waiting) and not log.value.has_log
     return None if unknown else [event.message for event in log.value.events]

@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.training.filters import JobFilter
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
-from pages.parts.jobs import comparison, job_figures, job_filters, jobs_table
+from pages.parts.jobs import comparison, filters, job_figures, table
 from pages.parts.shared_cache import PendingError, Reading
 
 FIGURES = 100
@@ -27,7 +27,7 @@ def main() -> None:
     refresh.live(
         "training jobs",
         lambda: _board(connection),
-        lambda: _tick(cached.jobs(connection, job_filters.wanted(), state.job_pages())),
+        lambda: _tick(cached.jobs(connection, filters.wanted(), state.job_pages())),
     )
 
 
@@ -37,7 +37,7 @@ def _tick(reading: Reading[JobList]) -> float | None:
 
 def _board(connection: Connection) -> float | None:
     above = st.container()
-    wanted = job_filters.ask()
+    wanted = filters.ask()
     try:
         reading = cached.jobs(connection, wanted, state.job_pages())
     except PendingError:
@@ -45,8 +45,8 @@ def _board(connection: Connection) -> float | None:
         raise
     _say_age(reading)
     if reading.value.jobs:
-        jobs_table.show(connection, reading.value.jobs, reading.at)
-        jobs_table.offer_more(reading.value)
+        table.show(connection, reading.value.jobs, reading.at)
+        table.offer_more(reading.value)
     else:
         _nothing(wanted)
     with above, messages.error_door("figures"):
@@ -59,16 +59,16 @@ def _say_age(reading: Reading[JobList]) -> None:
     """How old the table is; where AWS fails, why it is no newer."""
     at = formatting.moment(reading.at)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        job_filters.ask_for_all()
+        filters.ask_for_all()
         st.caption(f"Data from {at}")
     if reading.failure is not None:
         st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
 
 
 def _nothing(wanted: JobFilter) -> None:
-    if not job_filters.is_usual(wanted):
+    if not filters.is_usual(wanted):
         st.info("**No job fits these filters.**", icon=":material/filter_alt:")
-        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=job_filters.clear)
+        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=filters.clear)
         return
     with st.container(border=True):
         st.markdown("**No training job yet.**")

@@ -16,8 +16,9 @@ from core.plans.deploy import Upload
 from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, formatting, live, messages, state
+from pages.parts import cached, formatting, messages, state
 from pages.parts.deploy import data, deploy_file
+from pages.parts.jobs import data as job_data
 
 Kind = Literal["job", "artifact", "model", "file"]
 KINDS: dict[Kind, str] = {
@@ -104,8 +105,8 @@ def _job(connection: Connection) -> Source | None:
 
 def _named_job(connection: Connection, name: str) -> TrainingJob:
     """One that the list does not hold, with its tags as far as they can be read."""
-    job = live.job(connection, name).value
-    tags = live.tags(connection, job)
+    job = job_data.job(connection, name).value
+    tags = job_data.tags(connection, job)
     if tags.waiting is not None:
         raise tags.waiting
     return replace(job, tags=tags.value)

@@ -17,7 +17,7 @@ from core.endpoints.endpoint import Endpoint
 from core.training.curves import MetricSeries
 from pages.parts import charts, formatting, state
 from pages.parts.endpoints import data
-from pages.parts.jobs import job_details
+from pages.parts.jobs import details
 from pages.parts.shared_cache import Reading
 
 HEIGHT = 220
@@ -48,7 +48,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None
         label_visibility="collapsed",
     )
     found = data.series(connection, endpoint, window)
-    job_details.why_not(found, seen)
+    details.why_not(found, seen)
     if found.waiting is not None:
         return
     if not found.value:

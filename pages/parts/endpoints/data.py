@@ -16,7 +16,8 @@ from core.endpoints.endpoint import Endpoint, with_config
 from core.errors import CoreError, NotFoundError
 from core.training.curves import MetricSeries
 from core.training.diagnosis import Diagnosis
-from pages.parts import cached, formatting, live
+from pages.parts import cached, formatting
+from pages.parts.jobs import data
 from pages.parts.shared_cache import PendingError, Reading
 
 SECONDS = 4
@@ -113,10 +114,10 @@ def _with_description(detail: EndpointDetail, described: EndpointDetail) -> Endp
     )
 
 
-def series(connection: Connection, endpoint: Endpoint, window: Window) -> live.Part[tuple[MetricSeries, ...]]:
+def series(connection: Connection, endpoint: Endpoint, window: Window) -> data.Part[tuple[MetricSeries, ...]]:
     """Its curves over a window."""
     names = tuple(variant.name for variant in endpoint.variants)
-    return live.optional(
+    return data.optional(
         ("endpoint series", connection, endpoint.name, names, window),
         lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, formatting.now()),
         SERIES_SECONDS,
@@ -125,9 +126,9 @@ def series(connection: Connection, endpoint: Endpoint, window: Window) -> live.P
     )
 
 
-def streams(connection: Connection, name: str) -> live.Part[tuple[str, ...]]:
+def streams(connection: Connection, name: str) -> data.Part[tuple[str, ...]]:
     """Its log streams, one for each machine, the one written to last first."""
-    return live.optional(
+    return data.optional(
         ("endpoint streams", connection, name),
         lambda: endpoint_streams(clients(connection), name),
         STREAMS_SECONDS,
@@ -136,18 +137,18 @@ def streams(connection: Connection, name: str) -> live.Part[tuple[str, ...]]:
     )
 
 
-def log(connection: Connection, name: str, stream: str) -> live.Part[live.JobLog]:
+def log(connection: Connection, name: str, stream: str) -> data.Part[data.JobLog]:
     """One of its logs."""
-    reader = live.LogReader(
+    reader = data.LogReader(
         lambda token: endpoint_tail(
-            clients(connection), name, stream=stream, token=token, limit=live.LOG_LINES
+            clients(connection), name, stream=stream, token=token, limit=data.LOG_LINES
         )
     )
-    return live.optional(
+    return data.optional(
         ("endpoint log", connection, name, stream),
         reader.read,
         LOG_SECONDS,
-        live.JobLog(),
+        data.JobLog(),
         f"the log of {name}",
     )
 

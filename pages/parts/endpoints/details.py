@@ -12,7 +12,8 @@ from core.escaping import json_text, terminal
 from pages.parts import elements, messages, state
 from pages.parts.endpoints import charts, data, lineage, scaling, test_call
 from pages.parts.endpoints.data import Look
-from pages.parts.jobs import job_details, job_log
+from pages.parts.jobs import details
+from pages.parts.jobs import log as job_log
 from pages.parts.shared_cache import Reading
 
 TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
@@ -51,7 +52,7 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
     """The log of one machine, by default of the one that wrote last."""
     name = seen.value.name
     streams = data.streams(connection, name)
-    job_details.why_not(streams, seen)
+    details.why_not(streams, seen)
     if (streams.failure is not None or streams.waiting is not None) and not streams.value:
         return
     stream = streams.value[0] if streams.value else ""
@@ -61,7 +62,7 @@ def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
             or stream
         )
     log = data.log(connection, name, stream)
-    job_details.why_not(log, seen)
+    details.why_not(log, seen)
     if log.value.has_log or (log.failure is None and log.waiting is None):
         job_log.show(name, log.value, "No line has come: the log begins when its container does.")
 

@@ -18,7 +18,8 @@ from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.endpoints.endpoint import Endpoint, Fleet, with_config
 from core.endpoints.health import Health, health
 from core.endpoints.traffic import Service, Traffic
-from pages.parts import cached, formatting, live, messages
+from pages.parts import cached, formatting, messages
+from pages.parts.jobs import data
 from pages.parts.shared_cache import Reading
 
 SECONDS = 10
@@ -130,8 +131,8 @@ def _unpriced(lost: int) -> tuple[str, ...]:
     return (f"Instances and price of {many} are not known: {why}.",) if lost else ()
 
 
-def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> live.Part[dict[str, Traffic]]:
-    return live.optional(
+def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> data.Part[dict[str, Traffic]]:
+    return data.optional(
         ("traffic", connection, _key(endpoints)),
         lambda: cloudwatch.traffic(clients(connection), endpoints, formatting.now()),
         TRAFFIC_SECONDS,
@@ -142,13 +143,13 @@ def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> live.Part
 
 def _service(
     connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
-) -> live.Part[dict[str, Service]]:
+) -> data.Part[dict[str, Service]]:
     """Only those that were called are asked about."""
     called = [one for one in endpoints if one.name in calls and calls[one.name].day]
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
     if not called:
-        return live.Part(uncalled, formatting.now())
-    found = live.optional(
+        return data.Part(uncalled, formatting.now())
+    found = data.optional(
         ("service", connection, _key(called)),
         lambda: cloudwatch.service(clients(connection), called, formatting.now()),
         SERVICE_SECONDS,

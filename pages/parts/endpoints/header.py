@@ -16,7 +16,7 @@ from core.training.diagnosis import Diagnosis
 from pages.parts import formatting, messages
 from pages.parts.endpoints import endpoint_chips
 from pages.parts.endpoints.fleet import Row
-from pages.parts.jobs import job_view
+from pages.parts.jobs import header
 
 StepState = Literal["running", "complete", "error"]
 
@@ -62,7 +62,7 @@ def verdict(row: Row, found: Diagnosis | None) -> None:
     if found is not None:
         if not row.endpoint.failed:
             st.caption(":material/undo: Its last update failed, and it is as it was before:")
-        job_view.diagnosis(found, failed=row.endpoint.failed)
+        header.diagnosis(found, failed=row.endpoint.failed)
     elif row.health.verdict == "idle":
         st.warning(_idle(row), icon=endpoint_chips.VERDICT_ICONS["idle"])
     elif row.health.verdict in ("erroring", "slow"):

@@ -11,7 +11,8 @@ from core.aws.connection import Connection
 from core.errors import CoreError
 from core.training.curves import LOSS, MIOU, MetricSeries, named
 from core.training.job import TrainingJob
-from pages.parts import cached, charts, elements, live, messages, state, tables
+from pages.parts import cached, charts, elements, messages, state, tables
+from pages.parts.jobs import data
 from pages.parts.shared_cache import PendingError
 
 MOST = 6
@@ -48,7 +49,7 @@ def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[Trainin
     found = []
     for name in names:
         try:
-            found.append(by_name.get(name) or live.job(connection, name).value)
+            found.append(by_name.get(name) or data.job(connection, name).value)
         except PendingError as pending:
             messages.waiting_line(pending)
         except CoreError as error:

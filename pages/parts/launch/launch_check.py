@@ -10,7 +10,8 @@ from core.training.defaults import SANDBOX_DATA
 from core.training.hyperparameters import Problem
 from core.training.job import TrainingSpec
 from core.training.preflight import S3_URI, preflight
-from pages.parts import live, state
+from pages.parts import state
+from pages.parts.jobs import data
 from pages.parts.launch import launch_fields
 from pages.parts.launch.launch_fixes import counts_of
 from pages.parts.launch.launch_origin import Origin
@@ -66,7 +67,7 @@ def _spec(origin: Origin) -> TrainingSpec:
 
 def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """The objects of every channel whose address is one; and why some could not be listed."""
-    found = [live.channel_keys(connection, one) for one in spec.channels if S3_URI.fullmatch(one.uri)]
+    found = [data.channel_keys(connection, one) for one in spec.channels if S3_URI.fullmatch(one.uri)]
     keys = {name: names for one in found for name, names in one.keys.items()}
     return keys, tuple(note for one in found for note in one.notes)
 

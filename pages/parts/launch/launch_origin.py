@@ -9,7 +9,8 @@ from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.training.defaults import first_spec
 from core.training.job import TrainingJob, TrainingSpec, clone_spec, continue_spec
-from pages.parts import live, messages, state
+from pages.parts import messages, state
+from pages.parts.jobs import data as job_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ def ask(connection: Connection) -> Origin:
 
 def _job(connection: Connection, name: str) -> tuple[TrainingJob, str]:
     """A job with its tags; where they cannot be read, a sentence on that."""
-    job = live.job(connection, name).value
-    tags = live.tags(connection, job)
+    job = job_data.job(connection, name).value
+    tags = job_data.tags(connection, job)
     if tags.waiting is not None:  # the form is filled once, and the tags go into what is launched
         raise tags.waiting
     lost = f" Its tags are left out. {messages.line(tags.failure)}" if tags.failure else ""

@@ -8,8 +8,9 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.training.job import TrainingJob
-from pages.parts import formatting, live, messages, state
-from pages.parts.jobs import job_charts, job_log, job_tables
+from pages.parts import formatting, messages, state
+from pages.parts.jobs import charts, data, job_tables
+from pages.parts.jobs import log as job_log
 from pages.parts.shared_cache import Reading
 
 TABS = ("Log", "Hyperparameters", "Data and model", "Machine")
@@ -26,7 +27,7 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
         st.caption(f":material/sync: Looks again every {every} s · data from {formatting.moment(seen.at)}")
 
 
-def why_not(part: live.Part[Any], seen: Reading[Any]) -> None:
+def why_not(part: data.Part[Any], seen: Reading[Any]) -> None:
     """Draw why a part of the page is not there or not new, unless the head says so of all."""
     if part.waiting is not None:
         messages.waiting(part.waiting)
@@ -34,7 +35,7 @@ def why_not(part: live.Part[Any], seen: Reading[Any]) -> None:
         st.warning(messages.line(part.failure), icon=":material/history:")
 
 
-def show(connection: Connection, seen: Reading[TrainingJob], log: live.Part[live.JobLog]) -> None:
+def show(connection: Connection, seen: Reading[TrainingJob], log: data.Part[data.JobLog]) -> None:
     """All tabs. What is dear is asked for when its tab is open."""
     job = seen.value
     tabs = st.tabs(TABS, key=state.JOB_TAB, on_change="rerun", bind="query-params")
@@ -48,10 +49,10 @@ def show(connection: Connection, seen: Reading[TrainingJob], log: live.Part[live
         job_tables.places(job, sandbox=connection.is_sandbox, region=connection.region)
     with tabs[3]:
         if tabs[3].open:
-            machine = live.machine(connection, job)
+            machine = data.machine(connection, job)
             why_not(machine, seen)
             if machine.waiting is None:
-                job_charts.machine(machine.value, running=job.running)
+                charts.machine(machine.value, running=job.running)
 
 
 def _no_log(job: TrainingJob) -> str:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.escaping import file_name, log_line
 from core.training.log_lines import LEVELS, STAMPED, Level, LogEvent, as_text, matching, plain
 from pages.parts import elements, state
-from pages.parts.live import JobLog
+from pages.parts.jobs.data import JobLog
 
 SHOWN = 400
 """Lines at once: more would be slow to draw, and nobody reads them."""
