@@ -14,9 +14,11 @@ from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
 from pages.parts import cached, formatting, links, plan_dialog, state, upstream
 from pages.parts.jobs import data, filters
-from pages.parts.launch import launch_fields, launch_form, launch_origin, launch_summary
-from pages.parts.launch.launch_check import Checked, check
-from pages.parts.launch.launch_origin import Origin
+from pages.parts.launch import fields, summary
+from pages.parts.launch import form as launch_form
+from pages.parts.launch import origin as launch_origin
+from pages.parts.launch.check import Checked, check
+from pages.parts.launch.origin import Origin
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def _fill(origin: Origin) -> None:
     """Once for each origin; from then on the form is its visitor's."""
     if state.LAUNCH.filled_from() != origin.source:
         name = new_name(origin.spec.name, formatting.now())
-        state.LAUNCH.fill(origin.source, launch_fields.to_fields(replace(origin.spec, name=name)))
+        state.LAUNCH.fill(origin.source, fields.to_fields(replace(origin.spec, name=name)))
 
 
 def _form(checked: Checked, origin: Origin, prices: PriceTable, *, sandbox: bool) -> None:
@@ -59,9 +61,9 @@ def _form(checked: Checked, origin: Origin, prices: PriceTable, *, sandbox: bool
 
 def _before_it_starts(connection: Connection, checked: Checked, origin: Origin, prices: PriceTable) -> None:
     st.subheader("Before it starts")
-    launch_summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
-    launch_summary.counts(checked.counts)
-    launch_summary.problems(checked.problems, checked.spec, checked.counts, origin.previous)
+    summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
+    summary.counts(checked.counts)
+    summary.problems(checked.problems, checked.spec, checked.counts, origin.previous)
     if st.button("Review and start", type="primary", disabled=checked.blocked, width="stretch", key="review"):
         plan = plan_launch(checked.spec, prices, warnings=checked.warnings)
         plan_dialog.ask(plan, connection, lambda: _show(plan.target))

@@ -14,7 +14,7 @@ from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from core.training.hyperparameters import LIGHT, Problem
 from pages.parts import messages
-from pages.parts.launch.launch_summary import ICONS
+from pages.parts.launch.summary import ICONS
 
 
 def contents(artifact: Artifact) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from core.training.defaults import INSTANCE
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
-from pages.parts.launch.launch_fields import EXTRA, VALUE_FIELDS, from_text
+from pages.parts.launch.fields import EXTRA, VALUE_FIELDS, from_text
 
 BATCHES = {"mini_batch_size": "train", "validation_mini_batch_size": "validation"}
 """Hyperparameter -> the channel whose pictures a batch is taken from."""

@@ -12,9 +12,9 @@ from core.training.job import TrainingSpec
 from core.training.preflight import S3_URI, preflight
 from pages.parts import state
 from pages.parts.jobs import data
-from pages.parts.launch import launch_fields
+from pages.parts.launch import fields
 from pages.parts.launch.launch_fixes import counts_of
-from pages.parts.launch.launch_origin import Origin
+from pages.parts.launch.origin import Origin
 
 COUNTED = "counted"
 """What was put into num_training_samples here, and not by a person."""
@@ -62,7 +62,7 @@ def check(connection: Connection, origin: Origin) -> Checked:
 
 
 def _spec(origin: Origin) -> TrainingSpec:
-    return launch_fields.to_spec(state.LAUNCH.fields(launch_fields.FIELDS), origin.spec)
+    return fields.to_spec(state.LAUNCH.fields(fields.FIELDS), origin.spec)
 
 
 def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -74,7 +74,7 @@ def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple
 
 def _count(counts: dict[str, int]) -> None:
     """Where nobody said how many pictures there are, take what was counted; also when there are more now."""
-    field = launch_fields.VALUE_FIELDS["num_training_samples"]
+    field = fields.VALUE_FIELDS["num_training_samples"]
     said, counted = state.LAUNCH.fields([field, COUNTED]).values()
     if counts.get("train") and said in (None, counted):
         state.LAUNCH.set(field, counts["train"])
@@ -82,7 +82,7 @@ def _count(counts: dict[str, int]) -> None:
 
 
 def _unreadable(origin: Origin) -> list[str]:
-    lost = launch_fields.unreadable(origin.spec.hyperparameters)
+    lost = fields.unreadable(origin.spec.hyperparameters)
     return [f"{name} was {text!r} there, which is no number: it is left out." for name, text in lost.items()]
 
 

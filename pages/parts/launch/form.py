@@ -23,7 +23,7 @@ from core.training.hyperparameters import (
 from core.training.job import TrainingSpec
 from core.training.preflight import FAMILIES
 from pages.parts import formatting, messages, state
-from pages.parts.launch.launch_fields import CHANNEL_FIELDS, VALUE_FIELDS
+from pages.parts.launch.fields import CHANNEL_FIELDS, VALUE_FIELDS
 
 OPEN = (NETWORK, DATA, TRAINING)
 """Groups in full view; the others most people leave as they are."""
