@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
-from pages.parts.overview import now, now_view, unfinished
-from pages.parts.overview.now import Now
+from pages.parts.overview import data, unfinished, view
+from pages.parts.overview.data import Now
 
 TICK, LATER = 5, 60  # seconds between two looks: while something moves, and while nothing does
 
@@ -25,7 +25,7 @@ def main() -> None:
         st.toast(said, icon=":material/check_circle:")
     with messages.error_door("unfinished"):
         unfinished.show(connection)
-    refresh.live("overview", lambda: _board(connection), lambda: _tick(now.read(connection)))
+    refresh.live("overview", lambda: _board(connection), lambda: _tick(data.read(connection)))
 
 
 def _tick(found: Now) -> float:
@@ -34,12 +34,12 @@ def _tick(found: Now) -> float:
 
 def _board(connection: Connection) -> float:
     """Draw what is known of jobs and endpoints, and what is pending."""
-    found = now.read(connection)
+    found = data.read(connection)
     _failures(found)
     for pending in found.waiting:
         messages.waiting(pending)
     if found.empty:
-        now_view.first_steps(sandbox=connection.is_sandbox)
+        view.first_steps(sandbox=connection.is_sandbox)
     elif found.jobs or found.look:
         _show(connection, found)
     return _tick(found)
@@ -47,7 +47,7 @@ def _board(connection: Connection) -> float:
 
 def _show(connection: Connection, found: Now) -> None:
     prices = cached.prices(connection)
-    now_view.figures(found, prices, sandbox=connection.is_sandbox)
+    view.figures(found, prices, sandbox=connection.is_sandbox)
     st.caption(f":material/sync: Looks again by itself · data from {formatting.moment(found.at)}")
     for note in found.look.notes if found.look else ():
         st.caption(f":material/info: {note}")
@@ -55,10 +55,10 @@ def _show(connection: Connection, found: Now) -> None:
         st.caption(f":material/info: Of the training jobs, the newest {len(found.jobs.jobs)} are looked at.")
     at_work, to_mend = st.columns(2, gap="medium")
     with at_work:
-        now_view.running(found, prices)
+        view.running(found, prices)
     with to_mend:
-        now_view.failed(found)
-        now_view.idle(found)
+        view.failed(found)
+        view.idle(found)
 
 
 def _failures(found: Now) -> None:

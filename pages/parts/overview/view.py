@@ -13,8 +13,8 @@ from core.training.job import TrainingJob, status_in_words
 from pages.parts import formatting, links, messages, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
 from pages.parts.endpoints.fleet import Row
-from pages.parts.overview import now
-from pages.parts.overview.now import Now
+from pages.parts.overview import data
+from pages.parts.overview.data import Now
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ JOB_ICON, ENDPOINT_ICON = ":material/model_training:", ":material/dns:"
 
 def figures(found: Now, prices: PriceTable, *, sandbox: bool) -> None:
     """How much of each, and the money."""
-    hourly, unknown = now.an_hour(found, prices)
+    hourly, unknown = data.an_hour(found, prices)
     wasted = found.look.cost.wasted_per_month if found.look else None
     failed = len(found.failed_jobs) + len(found.failing)
     with st.grid(4, min_column_width=150, gap="small"):
