@@ -9,10 +9,10 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.inference.export import unique_stems
-from pages.parts import endpoint_picker, messages, progress, state, upstream
+from pages.parts import endpoint_picker, messages, state, upstream
 from pages.parts.endpoint_picker import Choice
-from pages.parts.segment import results, uploads
-from pages.parts.segment.work import Picture, Request, Work
+from pages.parts.segment import progress, results, uploads
+from pages.parts.segment.run import Picture, Request, Work
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pages.parts.datasets.session import Desk
     from pages.parts.deploy.deploy_file import LocalFile
     from pages.parts.evaluate.run import Judging
-    from pages.parts.segment.work import Bench
+    from pages.parts.segment.run import Bench
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 """Keys of widgets that are bound to the URL under the same name."""
@@ -83,7 +83,7 @@ def choose(key: str, value: object) -> None:
 
 def bench() -> Bench:
     """This session's pictures at work and done."""
-    from pages.parts.segment.work import Bench  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.segment.run import Bench  # noqa: PLC0415  # streamlit starts faster without
 
     found: Bench = st.session_state.setdefault(_BENCH, Bench())
     return found

@@ -9,7 +9,7 @@ import pytest
 
 from core.aws.connection import Connection
 from core.imaging.pixel_budget import PIXELS
-from pages.parts.segment.work import AnswerBudget, Bench, Picture, Request, Work, digest
+from pages.parts.segment.run import AnswerBudget, Bench, Picture, Request, Work, digest
 
 
 @pytest.fixture

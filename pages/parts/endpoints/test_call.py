@@ -12,10 +12,10 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING, in_words
 from core.errors import CoreError
 from core.imaging.image import FIT
-from pages.parts import cached, endpoint_picker, messages, progress, state
+from pages.parts import cached, endpoint_picker, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.segment import results
-from pages.parts.segment.work import Picture, Request
+from pages.parts.segment import progress, results
+from pages.parts.segment.run import Picture, Request
 from pages.parts.shared_cache import PendingError
 
 OWN = Path(__file__).with_name("test_picture.jpg")

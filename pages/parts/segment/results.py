@@ -17,8 +17,8 @@ from core.inference import export
 from core.render.legend import ClassArea
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
-from pages.parts.segment import truth_view
-from pages.parts.segment.work import Result, Work
+from pages.parts.segment import truth as segment_truth
+from pages.parts.segment.run import Result, Work
 from pages.parts.viewer.viewer import viewer
 
 BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
@@ -74,7 +74,7 @@ def show(work: Work, stem: str, truth: Given | None = None) -> None:
     left, right = st.columns([3, 2], gap="medium")
     with left:
         st.subheader("What is in it")
-        _areas(result.areas, None if truth is None else truth_view.by_class(work, result, truth))
+        _areas(result.areas, None if truth is None else segment_truth.by_class(work, result, truth))
     with right:
         st.subheader("Take it along")
         _downloads(work, result, stem)
@@ -86,7 +86,7 @@ def picture(work: Work, truth: Given | None = None) -> Result | None:
         if not work.over:
             st.skeleton(height=420)
         return None
-    viewer(result.frame if truth is None else truth_view.frame(work, result, truth), key="viewer")
+    viewer(result.frame if truth is None else segment_truth.frame(work, result, truth), key="viewer")
     st.caption(_facts(result))
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")

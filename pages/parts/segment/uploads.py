@@ -15,7 +15,7 @@ from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.segment.work import Picture, digest
+from pages.parts.segment.run import Picture, digest
 from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.image_view import KINDS, Kind, mask_frame
-from pages.parts.segment.work import Result, Work, digest
+from pages.parts.segment.run import Result, Work, digest
 
 
 @dataclass(frozen=True, slots=True)

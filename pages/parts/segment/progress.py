@@ -8,7 +8,7 @@ from itertools import groupby
 import streamlit as st
 
 from pages.parts import messages, state
-from pages.parts.segment.work import Stage, Work, wait_a_little
+from pages.parts.segment.run import Stage, Work, wait_a_little
 
 TICK = 0.3
 """Seconds between two looks, while there is something to wait for."""
