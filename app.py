@@ -29,7 +29,7 @@ from core.origins import is_loopback
 from core.settings import AccessSettings, Settings
 from pages.parts import boundary
 from sandbox import launcher
-from sandbox.descriptors import raise_file_limit
+from sandbox.common.descriptors import raise_file_limit
 
 SHELL = Path(__file__).parent / "pages" / "parts" / "shell.py"
 WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit.elements.arrow")

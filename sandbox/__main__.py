@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.descriptors import raise_file_limit
-from sandbox.disk import CODE, is_full
+from sandbox.common.descriptors import raise_file_limit
+from sandbox.common.disk import CODE, is_full
+from sandbox.common.steady import keep_output_steady
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
-from sandbox.steady import keep_output_steady
 
 if TYPE_CHECKING:
     from sandbox.host import Programs
@@ -114,7 +114,7 @@ def ready_lines(url: str, data_dir: Path) -> str:
 
 def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
     # Slow imports (moto): after the options are known to be good.
-    from sandbox.home import InUseError, UnsupportedError  # noqa: PLC0415
+    from sandbox.common.state_dir import InUseError, UnsupportedError  # noqa: PLC0415
     from sandbox.seed_dataset import DatasetSeed  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
 

@@ -18,10 +18,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.autoscaling import ACTIVITY, DIMENSION, NAMESPACE, POLICY, TARGET
+from sandbox.common.clients import Loopback
+from sandbox.common.store import Document, Store
 from sandbox.fleet import count_of
-from sandbox.loopback import Loopback
 from sandbox.metrics import NAMESPACE as METRICS
-from sandbox.store import Document, Store
 
 OUT_MINUTES, IN_MINUTES = 3, 15
 IN_SHARE = 0.9  # of the target: a load below it is too little

@@ -10,10 +10,10 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 
-from sandbox.limits import Place
+from sandbox.common.limits import Place
+from sandbox.common.store import Document
 from sandbox.protocol import ApiError, Params, unknown_operation
 from sandbox.resources import Resources
-from sandbox.store import Document
 
 TARGET, POLICY, ACTIVITY = "scalable-target", "scaling-policy", "scaling-activity"  # kinds in the store
 NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"

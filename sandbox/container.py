@@ -23,12 +23,12 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.archive import MAX_BYTES, ArchiveError, unpack, unpacked_size
-from sandbox.disk import Disk, is_full
-from sandbox.environment import environment_problem
+from sandbox.common.archive import MAX_BYTES, ArchiveError, unpack, unpacked_size
+from sandbox.common.clients import Loopback
+from sandbox.common.disk import Disk, is_full
+from sandbox.common.environment import environment_problem
+from sandbox.common.log_shipper import Followed
 from sandbox.listener import bind
-from sandbox.loopback import Loopback
-from sandbox.shipping import Followed
 
 PROJECT = Path(__file__).resolve().parent.parent
 GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "guardian.py"))

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox.environment import check_environment
+from sandbox.common.environment import check_environment
+from sandbox.common.store import Document
 from sandbox.protocol import ApiError, Params, unknown_operation
 from sandbox.resources import Operation, Resources
-from sandbox.store import Document
 
 MAX_TAGS = 50
 _NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.autoscaling import Autoscaling
+from sandbox.common.limits import Limits
+from sandbox.common.store import Document
 from sandbox.fleet import count_of, pending
 from sandbox.lifecycle import Endpoints
-from sandbox.limits import Limits
 from sandbox.protocol import ApiError, Params
 from sandbox.resources import Operation, Resources
-from sandbox.store import Document
 
 STATUS = "EndpointStatus"
 # What RetainAllVariantProperties keeps, and the property of a configuration that it stands for.

@@ -11,11 +11,11 @@ import shutil
 import time
 from collections.abc import Iterator
 
+from sandbox.common.process_usage import Use, uses
+from sandbox.common.publish import Datum, publish
 from sandbox.fleet import Fleet
 from sandbox.host import Host
 from sandbox.lifecycle import Endpoints
-from sandbox.process_use import Use, uses
-from sandbox.publish import Datum, publish
 from sandbox.replica import Replica
 
 NAMESPACE = "/aws/sagemaker/Endpoints"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from sandbox.common.store import Document
 from sandbox.host import Host
 from sandbox.replica import Replica, for_each
-from sandbox.store import Document
 
 
 def weight_of(variant: Document) -> float:

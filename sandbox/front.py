@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from sandbox import faults, sigv2, sigv4
-from sandbox.disk import CODE, STATUS, Disk, DiskFullError, is_full
+from sandbox.common.disk import CODE, STATUS, Disk, DiskFullError, is_full
 from sandbox.faults import Faults
 from sandbox.listener import MALFORMED
 from sandbox.protocol import (

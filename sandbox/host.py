@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.common.clients import Loopback
+from sandbox.common.limits import Limits
+from sandbox.common.log_shipper import LogShipper
 from sandbox.container import Lifeline, StartError
-from sandbox.limits import Limits
-from sandbox.loopback import Loopback
-from sandbox.shipping import LogShipper
 
 Programs = Mapping[str, Sequence[str]]
 

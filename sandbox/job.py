@@ -13,13 +13,13 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox import job_folder, job_status
+from sandbox.common.disk import Disk, is_full
+from sandbox.common.store import Document
 from sandbox.container import StartError
-from sandbox.disk import Disk, is_full
 from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
 from sandbox.job_queue import WaitedTooLongError
 from sandbox.job_run import Run, Surroundings
 from sandbox.job_status import KIND
-from sandbox.store import Document
 
 
 class Failure(Exception):  # noqa: N818 - a job's failure, not one of this program

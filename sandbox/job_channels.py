@@ -13,8 +13,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.disk import Disk, is_full
-from sandbox.store import Document
+from sandbox.common.disk import Disk, is_full
+from sandbox.common.store import Document
 
 AT_ONCE = 8  # downloads of one job
 _NOTHING = (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from sandbox.common.process_usage import group_use
+from sandbox.common.publish import Datum
 from sandbox.job_folder import HOST
 from sandbox.job_metrics import Point
-from sandbox.process_use import group_use
-from sandbox.publish import Datum
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 

@@ -6,7 +6,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from sandbox.store import Document
+from sandbox.common.store import Document
 
 HOST = "algo-1"
 FOLDERS = ("input/config", "input/data", "model", "output/data", "checkpoints")

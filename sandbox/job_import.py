@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import job_cloudwatch
+from sandbox.common.clients import Loopback
+from sandbox.common.publish import publish
+from sandbox.common.store import Document, Store
 from sandbox.job_folder import HOST
 from sandbox.job_metrics import Finder, JobMetrics, Point
 from sandbox.job_run import LOG_GROUP
 from sandbox.job_status import KIND
-from sandbox.loopback import Loopback
-from sandbox.publish import publish
-from sandbox.store import Document, Store
 
 TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
 RECORDED_TAG = "segdeck:recorded"

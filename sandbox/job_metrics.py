@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.common.store import Document
 from sandbox.protocol import ApiError, Params, unknown_operation
-from sandbox.store import Document
 
 # What DescribeTrainingJob tells of the built-in algorithm. AWS fills them in too; its own are not public.
 _QUALITY = r"#quality_metric: host=\S+, epoch=\d+, {} <\w+>=\(?([^\s()]+)"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from sandbox.common.log_shipper import Followed
 from sandbox.container import Lifeline, spawn
-from sandbox.shipping import Followed
 
 
 class TrainingProcess:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import job_cloudwatch, job_folder
+from sandbox.common.disk import is_full
+from sandbox.common.publish import publish
+from sandbox.common.store import Document, Store
 from sandbox.container import allowed_environment
-from sandbox.disk import is_full
 from sandbox.host import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
 from sandbox.job_process import TrainingProcess
 from sandbox.job_queue import Queue
 from sandbox.job_status import KIND, MAX_REASON
-from sandbox.publish import publish
-from sandbox.store import Document, Store
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 PUBLISH_SECONDS = 1.0  # between two writings of the metrics found

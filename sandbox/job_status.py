@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from sandbox.store import Document
+from sandbox.common.store import Document
 
 KIND = "training-job"
 ENDED = frozenset({"Completed", "Failed", "Stopped"})

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import job_metrics, job_status
-from sandbox.environment import environment_problem
+from sandbox.common.environment import environment_problem
+from sandbox.common.store import Document
 from sandbox.job_status import KIND
 from sandbox.listing import Listing
 from sandbox.protocol import ApiError, Params
 from sandbox.resources import Operation, Resources
-from sandbox.store import Document
 from sandbox.training import Training
 
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.private import private_folder
+from sandbox.common.private import private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
 ADDRESS_FILE = "sandbox.json"

@@ -15,11 +15,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.common.store import Document, Store
 from sandbox.container import StartError
 from sandbox.fleet import Fleet, Lease, summary
 from sandbox.host import Host
 from sandbox.replica import Replica, for_each
-from sandbox.store import Document, Store
 
 BUSY = frozenset({"Creating", "Updating", "RollingBack"})
 _TRIED_AGAIN = " It was in service before: the next start of the sandbox tries again."

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.common.store import Document
 from sandbox.protocol import ApiError, Params, shortened
-from sandbox.store import Document
 
 DEFAULT_PAGE = 10
 _TIMES = ("CreationTime", "LastModifiedTime")

@@ -6,8 +6,8 @@ import threading
 import time
 from collections import Counter
 
-from sandbox.loopback import Loopback
-from sandbox.publish import Datum, publish
+from sandbox.common.clients import Loopback
+from sandbox.common.publish import Datum, publish
 
 NAMESPACE = "AWS/SageMaker"
 INTERVAL = 1.0  # seconds

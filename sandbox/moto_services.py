@@ -27,7 +27,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from sandbox import protocol, sigv4
 from sandbox.cloudwatch import CloudWatch
-from sandbox.disk import Disk, DiskFullError, is_full
+from sandbox.common.disk import Disk, DiskFullError, is_full
 from sandbox.iam_simulate import simulate
 from sandbox.journal import Call, Journal
 from sandbox.protocol import (

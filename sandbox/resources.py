@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sandbox.limits import Place
+from sandbox.common.limits import Place
+from sandbox.common.store import Document, Store
 from sandbox.listing import Listing
 from sandbox.protocol import ApiError, Params
-from sandbox.store import Document, Store
 
 Operation = Callable[[Params], Params | None]
 # Kind, as ARNs and the store spell it -> the prefix of its members, and its name in error messages.

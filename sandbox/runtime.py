@@ -9,9 +9,9 @@ from typing import Any
 
 import urllib3
 
+from sandbox.common.limits import Limits, Place
 from sandbox.fleet import Lease
 from sandbox.lifecycle import Endpoints
-from sandbox.limits import Limits, Place
 from sandbox.metrics import Metrics
 from sandbox.protocol import ApiError, Environ, Reply
 from sandbox.replica import Replica

@@ -13,10 +13,10 @@ from typing import Any
 
 from botocore.model import Shape
 
+from sandbox.common.store import Document, Store
 from sandbox.protocol import Params, service
 from sandbox.resources import Operation
 from sandbox.search_filters import Property, build, find_property, invalid, number_of
-from sandbox.store import Document, Store
 
 DEFAULT_PAGE = 10
 SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name

@@ -16,8 +16,8 @@ from typing import Any
 
 from botocore.model import Shape
 
+from sandbox.common.store import Document
 from sandbox.protocol import ApiError, Params
-from sandbox.store import Document
 
 MAX_PARTS = 50  # filters, nested filters and subexpressions of one search
 Test = Callable[[Document], bool]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.loopback import Loopback
+from sandbox.common.clients import Loopback
 
 ROLE = "SegdeckSandboxRole"
 POLICY = "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from sandbox.common.clients import Loopback
 from sandbox.job_import import Importer, Recording
-from sandbox.loopback import Loopback
 from sandbox.seed import BUCKET, DEMO_FOLDER, MARKER, read_marker, write_marker
 
 DONE = "jobs"

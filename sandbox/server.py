@@ -13,15 +13,20 @@ from types import TracebackType
 
 from sandbox.autoscaler import Autoscaler
 from sandbox.autoscaling import Autoscaling
+from sandbox.common.clients import Loopback
+from sandbox.common.disk import Disk, megabytes
+from sandbox.common.limits import Limits, Place
+from sandbox.common.log_shipper import LogShipper
+from sandbox.common.periodic import Rounds
+from sandbox.common.state_dir import DEFAULT_PORT, Home
+from sandbox.common.store import Store
 from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
-from sandbox.disk import Disk, megabytes
 from sandbox.endpoint_import import EndpointImporter
 from sandbox.endpoint_operations import EndpointOperations
 from sandbox.endpoint_usage import EndpointUsage
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
-from sandbox.home import DEFAULT_PORT, Home
 from sandbox.host import Host, Programs
 from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
@@ -29,19 +34,14 @@ from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.lifecycle import BUSY, Endpoints
-from sandbox.limits import Limits, Place
 from sandbox.listener import Listener, bind
 from sandbox.logs import Logs
-from sandbox.loopback import Loopback
 from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
 from sandbox.resources import Resources
-from sandbox.rounds import Rounds
 from sandbox.runtime import Runtime
 from sandbox.s3 import S3
 from sandbox.search import Search
-from sandbox.shipping import LogShipper
-from sandbox.store import Store
 from sandbox.training import Training
 
 MOTO_SERVICES = ("sts", "iam", "monitoring")

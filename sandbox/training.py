@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 
 from sandbox import job_status
+from sandbox.common.store import Document, Store
 from sandbox.host import Host
 from sandbox.job import Job
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_queue import Queue
 from sandbox.job_run import Surroundings
 from sandbox.job_status import KIND
-from sandbox.store import Document, Store
 
 JOIN_SECONDS = 5.0  # for a job's thread to end after its program
 

@@ -26,7 +26,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from sandbox import launcher
-from sandbox.loopback import service_descriptions
+from sandbox.common.clients import service_descriptions
 from sandbox.server import Sandbox
 from tests.support.endpoints import remove_endpoint
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.algorithm.mxnet_import import AlgorithmError, load_mxnet
-from sandbox.archive import ArchiveError
-from sandbox.archive import unpack as unpack_files
+from sandbox.common.archive import ArchiveError
+from sandbox.common.archive import unpack as unpack_files
 
 BEST, LAST, HYPERPARAMETERS = "model_best.params", "model_algo-1", "hyperparams.json"
 

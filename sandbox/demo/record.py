@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.algorithm.archive import BEST, LAST, pack, unpack
+from sandbox.common.clients import Loopback
 from sandbox.demo.demo import HERE
 from sandbox.demo.make import round_weights
 from sandbox.job_cloudwatch import NAMESPACE
@@ -20,7 +21,6 @@ from sandbox.job_folder import HOST
 from sandbox.job_import import RECORDED_TAG, Recording
 from sandbox.job_run import LOG_GROUP
 from sandbox.launcher import Address, default_dir, running
-from sandbox.loopback import Loopback
 
 FOLDER = HERE / "jobs"
 USAGE = ("CPUUtilization", "MemoryUtilization")

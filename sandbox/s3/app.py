@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.disk import CODE, Disk, is_full
+from sandbox.common.disk import CODE, Disk, is_full
 from sandbox.s3.answers import Answer
 from sandbox.s3.buckets import Buckets
 from sandbox.s3.errors import S3Error

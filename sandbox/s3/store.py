@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from sandbox.disk import Disk, checkpoint
+from sandbox.common.disk import Disk, checkpoint
 from sandbox.s3.errors import S3Error
 from sandbox.s3.payload import CHUNK
 from sandbox.s3.values import Attributes, Blob, Part, StoredObject, Upload

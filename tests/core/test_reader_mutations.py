@@ -38,8 +38,8 @@ from core.imaging.classes import Classes
 from core.imaging.image import open_mask, open_photo
 from sandbox.algorithm.failure import InputError as AlgorithmInputError
 from sandbox.algorithm.label_map import read_label_map as read_algorithm_label_map
-from sandbox.archive import ArchiveError
-from sandbox.archive import unpack as unpack_model
+from sandbox.common.archive import ArchiveError
+from sandbox.common.archive import unpack as unpack_model
 from tests.support.artifacts import archive, aws_files
 from tests.support.damage import damaged, damaged_json
 from tests.support.dataset import COLORS, encoded, ids, indexed, make_brushed, painted, photo

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.archive import ArchiveError, unpack
+from sandbox.common.archive import ArchiveError, unpack
 
 
 def _tar(*members: tarfile.TarInfo, data: bytes = b"") -> bytes:

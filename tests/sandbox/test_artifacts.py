@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox.limits import Limits
+from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[2]

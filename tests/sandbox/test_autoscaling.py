@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.autoscaler import wanted_count
-from sandbox.limits import Limits
+from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

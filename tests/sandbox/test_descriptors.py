@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from sandbox.descriptors import FileLimit
+from sandbox.common.descriptors import FileLimit
 
-CODE = "from sandbox.descriptors import raise_file_limit as r; x = r(); print(x.soft, bool(x.warning))"
+CODE = "from sandbox.common.descriptors import raise_file_limit as r; x = r(); print(x.soft, bool(x.warning))"
 
 
 @pytest.mark.parametrize(

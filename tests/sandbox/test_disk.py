@@ -19,11 +19,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.disk import Disk, is_full
+from sandbox.common.disk import Disk, is_full
+from sandbox.common.steady import Steady
 from sandbox.launcher import Address, running
 from sandbox.listener import Listener, bind
 from sandbox.s3 import S3
-from sandbox.steady import Steady
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUBBED = [
@@ -44,8 +44,8 @@ from pathlib import Path
 from sandbox.journal import Call, Journal
 from sandbox.s3.store import Store as Objects
 from sandbox.s3.values import Attributes
-from sandbox.store import Store
-from sandbox.disk import is_full
+from sandbox.common.store import Store
+from sandbox.common.disk import is_full
 
 root, told = Path(sys.argv[1]), {}
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))

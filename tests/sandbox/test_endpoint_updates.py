@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.limits import Limits
+from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.common.environment import environment_problem
 from sandbox.container import StartError, allowed_environment
-from sandbox.environment import environment_problem
 from sandbox.job_run import LOG_GROUP
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"

@@ -20,7 +20,7 @@ import pytest
 from core.settings import Settings
 from sandbox import launcher
 from sandbox.__main__ import main
-from sandbox.home import Home
+from sandbox.common.state_dir import Home
 from sandbox.launcher import Address, LaunchError, running
 from sandbox.server import Sandbox
 

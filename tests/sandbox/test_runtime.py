@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
-from sandbox.limits import Limits
+from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.common.store import Store
 from sandbox.search import Search
 from sandbox.server import Sandbox
-from sandbox.store import Store
 
 Client = Callable[..., Any]
 START = datetime(2026, 11, 1, tzinfo=UTC).timestamp()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.limits import Limits
+from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

@@ -13,8 +13,8 @@ from urllib.error import HTTPError
 import pytest
 from botocore.exceptions import ClientError
 
+from sandbox.common.process_usage import Use, group_use
 from sandbox.job_metrics import DEFINITIONS, Finder, JobMetrics, Point
-from sandbox.process_use import Use, group_use
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

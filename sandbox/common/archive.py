@@ -10,7 +10,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from sandbox.disk import is_full
+from sandbox.common.disk import is_full
 
 MAX_BYTES = 4 << 30  # unpacked; the largest real artifacts of this algorithm are below 1 GiB
 MAX_MEMBERS = 10_000

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.loopback import Loopback
+from sandbox.common.clients import Loopback
 
 MAX_DATA = 500  # in one call
 Datum = dict[str, Any]

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.loopback import Loopback
+from sandbox.common.clients import Loopback
 
 BATCH_SECONDS = 0.25
 BATCH_EVENTS = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from sandbox.archive import MAX_BYTES
+from sandbox.common.archive import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 
-from sandbox.disk import is_full
+from sandbox.common.disk import is_full
 
 
 class Steady(io.TextIOBase):

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sandbox.disk import Disk, checkpoint
+from sandbox.common.disk import Disk, checkpoint
 
 Document = dict[str, Any]
 
