@@ -19,7 +19,7 @@ from sandbox.common.steady import keep_output_steady
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
 
 if TYPE_CHECKING:
-    from sandbox.host import Programs
+    from sandbox.hosting.context import Programs
     from sandbox.server import Sandbox
 
 SETTLE_SECONDS = 90.0

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox import job_folder, job_status
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
-from sandbox.container import StartError
+from sandbox.hosting.container import StartError
 from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
 from sandbox.job_queue import WaitedTooLongError
 from sandbox.job_run import Run, Surroundings

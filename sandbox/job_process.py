@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from sandbox.common.log_shipper import Followed
-from sandbox.container import Lifeline, spawn
+from sandbox.hosting.container import Lifeline, spawn
 
 
 class TrainingProcess:

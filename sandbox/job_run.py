@@ -14,8 +14,8 @@ from sandbox import job_cloudwatch, job_folder
 from sandbox.common.disk import is_full
 from sandbox.common.publish import publish
 from sandbox.common.store import Document, Store
-from sandbox.container import allowed_environment
-from sandbox.host import Host
+from sandbox.hosting.container import allowed_environment
+from sandbox.hosting.context import Host
 from sandbox.job_cloudwatch import Utilisation
 from sandbox.job_metrics import Finder, JobMetrics, Point, final
 from sandbox.job_process import TrainingProcess

@@ -26,7 +26,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.clients import Loopback
-from sandbox.container import Lifeline, process_environment
+from sandbox.hosting.container import Lifeline, process_environment
 from sandbox.seed import BUCKET, MARKER, read_marker, write_marker
 
 PREFIX = "datasets/aerial"

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-from sandbox.autoscaler import Autoscaler
-from sandbox.autoscaling import Autoscaling
 from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, megabytes
 from sandbox.common.limits import Limits, Place
@@ -20,26 +18,28 @@ from sandbox.common.log_shipper import LogShipper
 from sandbox.common.periodic import Rounds
 from sandbox.common.state_dir import DEFAULT_PORT, Home
 from sandbox.common.store import Store
-from sandbox.container import Lifeline, default_programs
 from sandbox.control import Control
-from sandbox.endpoint_import import EndpointImporter
-from sandbox.endpoint_operations import EndpointOperations
-from sandbox.endpoint_usage import EndpointUsage
 from sandbox.faults import Faults
 from sandbox.front import Front, Services
-from sandbox.host import Host, Programs
+from sandbox.hosting.autoscaler import Autoscaler
+from sandbox.hosting.autoscaling import Autoscaling
+from sandbox.hosting.container import Lifeline, default_programs
+from sandbox.hosting.context import Host, Programs
+from sandbox.hosting.importer import EndpointImporter
+from sandbox.hosting.invoke import Runtime
+from sandbox.hosting.lifecycle import BUSY, Endpoints
+from sandbox.hosting.metrics import Metrics
+from sandbox.hosting.operations import EndpointOperations
+from sandbox.hosting.usage import EndpointUsage
 from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.lifecycle import BUSY, Endpoints
 from sandbox.listener import Listener, bind
 from sandbox.logs import Logs
-from sandbox.metrics import Metrics
 from sandbox.moto_services import MotoServices
 from sandbox.resources import Resources
-from sandbox.runtime import Runtime
 from sandbox.s3 import S3
 from sandbox.search import Search
 from sandbox.training import Training

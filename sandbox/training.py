@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sandbox import job_status
 from sandbox.common.store import Document, Store
-from sandbox.host import Host
+from sandbox.hosting.context import Host
 from sandbox.job import Job
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_queue import Queue

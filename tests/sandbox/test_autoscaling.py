@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.autoscaler import wanted_count
 from sandbox.common.limits import Limits
+from sandbox.hosting.autoscaler import wanted_count
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]

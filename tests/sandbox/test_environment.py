@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.common.environment import environment_problem
-from sandbox.container import StartError, allowed_environment
+from sandbox.hosting.container import StartError, allowed_environment
 from sandbox.job_run import LOG_GROUP
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"

@@ -248,7 +248,7 @@ def test_state_survives_a_kill(
 HOLDER = f"""
 import os, signal, subprocess, sys, time
 sys.path.insert(0, {str(PROJECT)!r})
-from sandbox.container import Lifeline, spawn
+from sandbox.hosting.container import Lifeline, spawn
 from pathlib import Path
 lifeline = Lifeline()
 def start(code):

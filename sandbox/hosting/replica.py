@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
-from sandbox.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
-from sandbox.host import Host
+from sandbox.hosting.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
+from sandbox.hosting.context import Host
 
 LONGEST_RESTART_WAIT = 30.0
 _NOT_HEALTHY = (

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sandbox.common.store import Document
-from sandbox.host import Host
-from sandbox.replica import Replica, for_each
+from sandbox.hosting.context import Host
+from sandbox.hosting.replica import Replica, for_each
 
 
 def weight_of(variant: Document) -> float:

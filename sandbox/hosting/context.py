@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.common.clients import Loopback
 from sandbox.common.limits import Limits
 from sandbox.common.log_shipper import LogShipper
-from sandbox.container import Lifeline, StartError
+from sandbox.hosting.container import Lifeline, StartError
 
 Programs = Mapping[str, Sequence[str]]
 

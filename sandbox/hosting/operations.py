@@ -1,14 +1,14 @@
-"""The operations on endpoints: what is asked is checked here and written down; `sandbox.lifecycle` carries it out."""
+"""The operations on endpoints: requests are checked and stored here; `sandbox.hosting.lifecycle` carries them out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.autoscaling import Autoscaling
 from sandbox.common.limits import Limits
 from sandbox.common.store import Document
-from sandbox.fleet import count_of, pending
-from sandbox.lifecycle import Endpoints
+from sandbox.hosting.autoscaling import Autoscaling
+from sandbox.hosting.fleet import count_of, pending
+from sandbox.hosting.lifecycle import Endpoints
 from sandbox.protocol import ApiError, Params
 from sandbox.resources import Operation, Resources
 

@@ -30,7 +30,7 @@ from sandbox.common.environment import environment_problem
 from sandbox.common.log_shipper import Followed
 from sandbox.listener import bind
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "guardian.py"))
 # What a process needs from here; above all not the person's AWS credentials.
 INHERITED = (

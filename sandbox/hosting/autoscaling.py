@@ -1,6 +1,6 @@
 """Application Auto Scaling for the variants of endpoints: targets, policies, and what was done because of them.
 
-Offered are target tracking policies on SageMakerVariantInvocationsPerInstance, which `sandbox.autoscaler` acts on.
+Offers target tracking policies on SageMakerVariantInvocationsPerInstance; `sandbox.hosting.autoscaler` acts on them.
 CloudWatch has no alarms here, so a policy names none.
 """
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 from sandbox.common.process_usage import Use, uses
 from sandbox.common.publish import Datum, publish
-from sandbox.fleet import Fleet
-from sandbox.host import Host
-from sandbox.lifecycle import Endpoints
-from sandbox.replica import Replica
+from sandbox.hosting.context import Host
+from sandbox.hosting.fleet import Fleet
+from sandbox.hosting.lifecycle import Endpoints
+from sandbox.hosting.replica import Replica
 
 NAMESPACE = "/aws/sagemaker/Endpoints"
 

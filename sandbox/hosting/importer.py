@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sandbox.cloudwatch import CloudWatch
-from sandbox.endpoint_operations import deployment
-from sandbox.fleet import summary
-from sandbox.metrics import NAMESPACE
+from sandbox.hosting.fleet import summary
+from sandbox.hosting.metrics import NAMESPACE
+from sandbox.hosting.operations import deployment
 from sandbox.resources import Resources
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import urllib3
 
 from sandbox.common.limits import Limits, Place
-from sandbox.fleet import Lease
-from sandbox.lifecycle import Endpoints
-from sandbox.metrics import Metrics
+from sandbox.hosting.fleet import Lease
+from sandbox.hosting.lifecycle import Endpoints
+from sandbox.hosting.metrics import Metrics
+from sandbox.hosting.replica import Replica
 from sandbox.protocol import ApiError, Environ, Reply
-from sandbox.replica import Replica
 
 PIECE = 1 << 18  # bytes of an answer held at a time
 MAX_MESSAGE = 4096  # bytes of a container's error text that are passed on

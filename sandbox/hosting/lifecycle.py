@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.common.store import Document, Store
-from sandbox.container import StartError
-from sandbox.fleet import Fleet, Lease, summary
-from sandbox.host import Host
-from sandbox.replica import Replica, for_each
+from sandbox.hosting.container import StartError
+from sandbox.hosting.context import Host
+from sandbox.hosting.fleet import Fleet, Lease, summary
+from sandbox.hosting.replica import Replica, for_each
 
 BUSY = frozenset({"Creating", "Updating", "RollingBack"})
 _TRIED_AGAIN = " It was in service before: the next start of the sandbox tries again."

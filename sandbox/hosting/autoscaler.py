@@ -17,11 +17,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.autoscaling import ACTIVITY, DIMENSION, NAMESPACE, POLICY, TARGET
 from sandbox.common.clients import Loopback
 from sandbox.common.store import Document, Store
-from sandbox.fleet import count_of
-from sandbox.metrics import NAMESPACE as METRICS
+from sandbox.hosting.autoscaling import ACTIVITY, DIMENSION, NAMESPACE, POLICY, TARGET
+from sandbox.hosting.fleet import count_of
+from sandbox.hosting.metrics import NAMESPACE as METRICS
 
 OUT_MINUTES, IN_MINUTES = 3, 15
 IN_SHARE = 0.9  # of the target: a load below it is too little
