@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.cloudwatch_statistics import PLAIN, Bucket, invalid, points_of
-from sandbox.protocol import (
+from sandbox.http.protocol import (
     ApiError,
     Params,
     call_json,

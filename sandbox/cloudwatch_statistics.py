@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from sandbox.protocol import ApiError, Params
+from sandbox.http.protocol import ApiError, Params
 
 PLAIN = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
 _PERCENTILE = re.compile(r"p(100|[0-9]{1,2}(?:\.[0-9]{1,10})?)")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sandbox.common.environment import check_environment
 from sandbox.common.store import Document
-from sandbox.protocol import ApiError, Params, unknown_operation
+from sandbox.http.protocol import ApiError, Params, unknown_operation
 from sandbox.resources import Operation, Resources
 
 MAX_TAGS = 50

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-from sandbox.protocol import ApiError
+from sandbox.http.protocol import ApiError
 
 # (action, parameters) -> the result's element, without namespaces. Raises ApiError as IAM answers it.
 AskIam = Callable[[str, Mapping[str, str]], ET.Element]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.common.store import Document
-from sandbox.protocol import ApiError, Params, unknown_operation
+from sandbox.http.protocol import ApiError, Params, unknown_operation
 
 # What DescribeTrainingJob tells of the built-in algorithm. AWS fills them in too; its own are not public.
 _QUALITY = r"#quality_metric: host=\S+, epoch=\d+, {} <\w+>=\(?([^\s()]+)"

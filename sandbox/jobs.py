@@ -9,9 +9,9 @@ from typing import Any
 from sandbox import job_metrics, job_status
 from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
+from sandbox.http.protocol import ApiError, Params
 from sandbox.job_status import KIND
 from sandbox.listing import Listing
-from sandbox.protocol import ApiError, Params
 from sandbox.resources import Operation, Resources
 from sandbox.training import Training
 

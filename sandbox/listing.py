@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.common.store import Document
-from sandbox.protocol import ApiError, Params, shortened
+from sandbox.http.protocol import ApiError, Params, shortened
 
 DEFAULT_PAGE = 10
 _TIMES = ("CreationTime", "LastModifiedTime")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import logs_pattern
-from sandbox.protocol import ApiError, Params, unknown_operation
+from sandbox.http.protocol import ApiError, Params, unknown_operation
 
 _SCHEMA = """
 create table if not exists log_group(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from sandbox.protocol import ApiError
+from sandbox.http.protocol import ApiError
 
 _TERM = re.compile(r'(?P<sign>[-?]?)(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s"]+))(?=\s|$)\s*')
 _PLAIN = re.compile(r"\w[\w.-]*")

@@ -25,12 +25,10 @@ from xml.etree import ElementTree as ET
 
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from sandbox import protocol, sigv4
 from sandbox.cloudwatch import CloudWatch
 from sandbox.common.disk import Disk, DiskFullError, is_full
-from sandbox.iam_simulate import simulate
-from sandbox.journal import Call, Journal
-from sandbox.protocol import (
+from sandbox.http import protocol, sigv4
+from sandbox.http.protocol import (
     ApiError,
     Reply,
     bytes_reply,
@@ -40,6 +38,8 @@ from sandbox.protocol import (
     target_operation,
     whole_number,
 )
+from sandbox.iam_simulate import simulate
+from sandbox.journal import Call, Journal
 
 _log = logging.getLogger(__name__)
 SERVICES = frozenset({"sts", "iam"})

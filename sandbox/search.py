@@ -14,7 +14,7 @@ from typing import Any
 from botocore.model import Shape
 
 from sandbox.common.store import Document, Store
-from sandbox.protocol import Params, service
+from sandbox.http.protocol import Params, service
 from sandbox.resources import Operation
 from sandbox.search_filters import Property, build, find_property, invalid, number_of
 

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.model import Shape
 
 from sandbox.common.store import Document
-from sandbox.protocol import ApiError, Params
+from sandbox.http.protocol import ApiError, Params
 
 MAX_PARTS = 50  # filters, nested filters and subexpressions of one search
 Test = Callable[[Document], bool]

@@ -19,8 +19,6 @@ from sandbox.common.periodic import Rounds
 from sandbox.common.state_dir import DEFAULT_PORT, Home
 from sandbox.common.store import Store
 from sandbox.control import Control
-from sandbox.faults import Faults
-from sandbox.front import Front, Services
 from sandbox.hosting.autoscaler import Autoscaler
 from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.container import Lifeline, default_programs
@@ -31,12 +29,14 @@ from sandbox.hosting.lifecycle import BUSY, Endpoints
 from sandbox.hosting.metrics import Metrics
 from sandbox.hosting.operations import EndpointOperations
 from sandbox.hosting.usage import EndpointUsage
+from sandbox.http.faults import Faults
+from sandbox.http.gateway import Front, Services
+from sandbox.http.server import Listener, bind
 from sandbox.job_import import Importer
 from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.listener import Listener, bind
 from sandbox.logs import Logs
 from sandbox.moto_services import MotoServices
 from sandbox.resources import Resources

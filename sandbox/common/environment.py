@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox.protocol import ApiError
+from sandbox.http.protocol import ApiError
 
 PREFIXES = ("SAGEMAKER_", "SM_", "TRAINING_", "MODEL_", "JOB_", "APP_")
 """SageMaker's names, and those for a user's own keys: neither interpreters, loaders nor libraries read such names."""

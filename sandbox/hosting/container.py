@@ -28,7 +28,7 @@ from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.environment import environment_problem
 from sandbox.common.log_shipper import Followed
-from sandbox.listener import bind
+from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "guardian.py"))

@@ -14,7 +14,7 @@ from sandbox.hosting.fleet import Lease
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.hosting.metrics import Metrics
 from sandbox.hosting.replica import Replica
-from sandbox.protocol import ApiError, Environ, Reply
+from sandbox.http.protocol import ApiError, Environ, Reply
 
 PIECE = 1 << 18  # bytes of an answer held at a time
 MAX_MESSAGE = 4096  # bytes of a container's error text that are passed on

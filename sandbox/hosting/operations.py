@@ -9,7 +9,7 @@ from sandbox.common.store import Document
 from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.fleet import count_of, pending
 from sandbox.hosting.lifecycle import Endpoints
-from sandbox.protocol import ApiError, Params
+from sandbox.http.protocol import ApiError, Params
 from sandbox.resources import Operation, Resources
 
 STATUS = "EndpointStatus"

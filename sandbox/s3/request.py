@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
-from sandbox.protocol import whole_number
+from sandbox.http.protocol import whole_number
 from sandbox.s3.errors import S3Error
 from sandbox.s3.payload import ALGORITHMS, CHECKSUM, Payload
 from sandbox.s3.values import Attributes

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sandbox.cloudwatch import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
-from sandbox.listener import Listener, bind
+from sandbox.http.server import Listener, bind
 
 NOW = 1_800_000_000  # a whole multiple of an hour
 HOUR = 3600

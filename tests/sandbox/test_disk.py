@@ -21,8 +21,8 @@ from botocore.exceptions import ClientError
 
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.steady import Steady
+from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
-from sandbox.listener import Listener, bind
 from sandbox.s3 import S3
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.listener import Listener, bind
+from sandbox.http.server import Listener, bind
 
 
 def _app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -13,9 +13,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.listener import Listener, bind
+from sandbox.http.protocol import ApiError, call_json, error_reply, target_operation
+from sandbox.http.server import Listener, bind
 from sandbox.logs import DAY, Logs
-from sandbox.protocol import ApiError, call_json, error_reply, target_operation
 
 NOW = 1_800_000_000_000  # ms
 GROUP = "/aws/sagemaker/TrainingJobs"

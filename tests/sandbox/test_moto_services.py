@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 SERVE = """
 import sys, threading
 from pathlib import Path
-from sandbox.listener import Listener, bind
+from sandbox.http.server import Listener, bind
 from sandbox.moto_services import MotoServices
 for root in sys.argv[1:]:
     services, sock = MotoServices(Path(root), "us-east-1", "123456789012"), bind("127.0.0.1", 0)

@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from sandbox.algorithm.service import Service, http_server
+from sandbox.http.protocol import whole_number
 from sandbox.job_metrics import Finder
-from sandbox.protocol import whole_number
 from sandbox.server import Sandbox
 
 HUGE = "9" * 5000  # int() raises above 4,300 digits

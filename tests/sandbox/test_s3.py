@@ -18,7 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.listener import Listener, bind
+from sandbox.http.server import Listener, bind
 from sandbox.s3 import S3
 
 

@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _SERVE = """
 import sys, threading
 from pathlib import Path
-from sandbox.listener import Listener, bind
+from sandbox.http.server import Listener, bind
 from sandbox.s3 import S3
 sock = bind("127.0.0.1", 0)
 listener = Listener(S3(Path(sys.argv[1]), "us-east-1"), sock)

@@ -18,8 +18,8 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
+from sandbox.http.sigv4 import canonical_request, parse, sign
 from sandbox.server import Sandbox
-from sandbox.sigv4 import canonical_request, parse, sign
 
 CALLS = [("sagemaker", "list_endpoints"), ("logs", "describe_log_groups"), ("cloudwatch", "list_metrics")]
 CALLS += [("sts", "get_caller_identity"), ("s3", "list_buckets")]

@@ -18,7 +18,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wsgi import LimitedStream
 
-from sandbox.protocol import shortened, whole_number
+from sandbox.http.protocol import shortened, whole_number
 
 MALFORMED = "sandbox.malformed"  # in the environ: why the request cannot be read, for the application to tell
 LEFTOVER_LIMIT = 64 << 20  # bytes of an unread body that are read away to keep a connection

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.protocol import ApiError, Environ, dialect, error_reply
+from sandbox.http.protocol import ApiError, Environ, dialect, error_reply
 
 KINDS = frozenset({"error", "delay", "slow", "truncate", "reset_body", "reset", "drop", "lost_reply"})
 Wsgi = Callable[[Any, Any], Iterable[bytes]]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
-from sandbox.protocol import ApiError, Environ, shortened, whole_number
+from sandbox.http.protocol import ApiError, Environ, shortened, whole_number
 
 LATEST = 2**53 - 1  # seconds since 1970; a larger number is not a time
 _OWN = ("AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
-from sandbox.protocol import ApiError, Environ, shortened, whole_number
+from sandbox.http.protocol import ApiError, Environ, shortened, whole_number
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW = timedelta(minutes=15)

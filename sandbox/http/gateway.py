@@ -17,11 +17,10 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from sandbox import faults, sigv2, sigv4
 from sandbox.common.disk import CODE, STATUS, Disk, DiskFullError, is_full
-from sandbox.faults import Faults
-from sandbox.listener import MALFORMED
-from sandbox.protocol import (
+from sandbox.http import faults, sigv2, sigv4
+from sandbox.http.faults import Faults
+from sandbox.http.protocol import (
     ApiError,
     Environ,
     Params,
@@ -32,6 +31,7 @@ from sandbox.protocol import (
     target_operation,
     unknown_operation,
 )
+from sandbox.http.server import MALFORMED
 
 Wsgi = Callable[[Any, Any], Iterable[bytes]]
 JsonCall = Callable[[str, Params], Params | None]
