@@ -115,7 +115,7 @@ def ready_lines(url: str, data_dir: Path) -> str:
 def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
     # Slow imports (moto): after the options are known to be good.
     from sandbox.common.state_dir import InUseError, UnsupportedError  # noqa: PLC0415
-    from sandbox.seed_dataset import DatasetSeed  # noqa: PLC0415
+    from sandbox.seed.dataset import DatasetSeed  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
 
     stop = threading.Event()
@@ -160,8 +160,8 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
 def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Event) -> None:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
-    from sandbox.seed import DEMO_FOLDER, seed  # noqa: PLC0415
-    from sandbox.seed_jobs import seed_jobs  # noqa: PLC0415
+    from sandbox.seed.jobs import seed_jobs  # noqa: PLC0415
+    from sandbox.seed.seed import DEMO_FOLDER, seed  # noqa: PLC0415
 
     try:
         seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)

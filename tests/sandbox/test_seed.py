@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.seed import BUCKET, ROLE, seed
+from sandbox.seed.seed import BUCKET, ROLE, seed
 from sandbox.server import Sandbox
 
 

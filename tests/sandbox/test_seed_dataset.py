@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox.seed import BUCKET
-from sandbox.seed_dataset import DatasetSeed, default_cache, drawing_version
+from sandbox.seed.dataset import DatasetSeed, default_cache, drawing_version
+from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
 
 PROJECT = Path(__file__).parents[2]

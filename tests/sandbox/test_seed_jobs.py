@@ -12,8 +12,8 @@ import pytest
 
 from sandbox.demo.record import record
 from sandbox.job_import import Recording
-from sandbox.seed import BUCKET
-from sandbox.seed_jobs import seed_jobs
+from sandbox.seed.jobs import seed_jobs
+from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
 
 SHIPPED = sorted((Path(__file__).parents[2] / "sandbox" / "demo" / "jobs").glob("*.json"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sandbox.common.clients import Loopback
 from sandbox.job_import import Importer, Recording
-from sandbox.seed import BUCKET, DEMO_FOLDER, MARKER, read_marker, write_marker
+from sandbox.seed.seed import BUCKET, DEMO_FOLDER, MARKER, read_marker, write_marker
 
 DONE = "jobs"
 AGO = 300.0

@@ -22,7 +22,7 @@ BUCKET = "segdeck-sandbox"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 INSTANCE_TYPE = "ml.g4dn.xlarge"
 MARKER = "seeded.json"
-DEMO_FOLDER = Path(__file__).resolve().parent / "demo"
+DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo"
 CLASSES_TAG, EXAMPLES_TAG = "segdeck:classes", "segdeck:examples"
 _TRUST = {
     "Version": "2012-10-17",

@@ -27,7 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.clients import Loopback
 from sandbox.hosting.container import Lifeline, process_environment
-from sandbox.seed import BUCKET, MARKER, read_marker, write_marker
+from sandbox.seed.seed import BUCKET, MARKER, read_marker, write_marker
 
 PREFIX = "datasets/aerial"
 DRAW = (sys.executable, "-m", "sandbox.demo.dataset")
@@ -50,7 +50,7 @@ def default_cache(data_dir: Path) -> Path:
 def drawing_version() -> str:
     """Return a key of what decides the drawn bytes: the code of the demo and the libraries that draw and encode."""
     digest = hashlib.sha256(f"numpy {version('numpy')}, pillow {version('pillow')}".encode())
-    for path in sorted((Path(__file__).parent / "demo").glob("*.py")):
+    for path in sorted((Path(__file__).parents[1] / "demo").glob("*.py")):
         digest.update(path.read_bytes())
     return f"demo-dataset-{digest.hexdigest()[:16]}"
 
