@@ -2,8 +2,8 @@
 
 The first two are moto's unmodified server application, which keeps everything in memory: calls that changed
 something are kept in a journal and made again at the next start (ids and dates that moto draws are then new).
-What moto lacks or tells oddly is answered here: SimulatePrincipalPolicy and GetCallerIdentity. CloudWatch is our own
-(`sandbox.cloudwatch`). Paths other than "/" are refused, so moto's own control API cannot be reached.
+What moto lacks or answers differently is here: SimulatePrincipalPolicy and GetCallerIdentity. CloudWatch is our own
+(`sandbox.services.cloudwatch`). Paths other than "/" are refused, so moto's own control API cannot be reached.
 
 moto's state belongs to the process: sandboxes that run at the same time in one process share their IAM. One that
 starts when no other runs begins with its own journal alone.
@@ -25,7 +25,6 @@ from xml.etree import ElementTree as ET
 
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from sandbox.cloudwatch import CloudWatch
 from sandbox.common.disk import Disk, DiskFullError, is_full
 from sandbox.http import protocol, sigv4
 from sandbox.http.protocol import (
@@ -40,6 +39,7 @@ from sandbox.http.protocol import (
 )
 from sandbox.iam_simulate import simulate
 from sandbox.journal import Call, Journal
+from sandbox.services.cloudwatch.service import CloudWatch
 
 _log = logging.getLogger(__name__)
 SERVICES = frozenset({"sts", "iam"})

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sandbox.cloudwatch import CloudWatch
 from sandbox.hosting.fleet import summary
 from sandbox.hosting.metrics import NAMESPACE
 from sandbox.hosting.operations import deployment
 from sandbox.resources import Resources
+from sandbox.services.cloudwatch.service import CloudWatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox.cloudwatch import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
 from sandbox.http.server import Listener, bind
+from sandbox.services.cloudwatch.service import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
 
 NOW = 1_800_000_000  # a whole multiple of an hour
 HOUR = 3600

@@ -4,7 +4,7 @@ Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, o
 the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
 
 A point is a value with its count, or a statistic set. Points fall into periods that begin at whole multiples of the
-period since 1970; what is made of them is in `sandbox.cloudwatch_statistics`.
+period since 1970; what is made of them is in `sandbox.services.cloudwatch.statistics`.
 
 Points are whole for 15 days, and statistic sets of an hour each for 455 days; AWS keeps as long, in three steps.
 """
@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.cloudwatch_statistics import PLAIN, Bucket, invalid, points_of
 from sandbox.http.protocol import (
     ApiError,
     Params,
@@ -33,6 +32,7 @@ from sandbox.http.protocol import (
     target_operation,
     unknown_operation,
 )
+from sandbox.services.cloudwatch.statistics import PLAIN, Bucket, invalid, points_of
 
 _SCHEMA = """
 create table if not exists metric(
