@@ -41,7 +41,7 @@ Eventually = Callable[..., Any]
 LIMITED = """
 import json, resource, sys
 from pathlib import Path
-from sandbox.journal import Call, Journal
+from sandbox.services.iam.journal import Call, Journal
 from sandbox.s3.store import Store as Objects
 from sandbox.s3.values import Attributes
 from sandbox.common.store import Store

@@ -31,7 +31,7 @@ SERVE = """
 import sys, threading
 from pathlib import Path
 from sandbox.http.server import Listener, bind
-from sandbox.moto_services import MotoServices
+from sandbox.services.iam.moto_services import MotoServices
 for root in sys.argv[1:]:
     services, sock = MotoServices(Path(root), "us-east-1", "123456789012"), bind("127.0.0.1", 0)
     listener = Listener(services, sock)

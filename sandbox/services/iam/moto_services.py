@@ -37,9 +37,9 @@ from sandbox.http.protocol import (
     target_operation,
     whole_number,
 )
-from sandbox.iam_simulate import simulate
-from sandbox.journal import Call, Journal
 from sandbox.services.cloudwatch.service import CloudWatch
+from sandbox.services.iam.journal import Call, Journal
+from sandbox.services.iam.simulate import simulate
 
 _log = logging.getLogger(__name__)
 SERVICES = frozenset({"sts", "iam"})
