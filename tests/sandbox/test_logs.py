@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.http.protocol import ApiError, call_json, error_reply, target_operation
 from sandbox.http.server import Listener, bind
-from sandbox.logs import DAY, Logs
+from sandbox.services.logs.service import DAY, Logs
 
 NOW = 1_800_000_000_000  # ms
 GROUP = "/aws/sagemaker/TrainingJobs"

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from sandbox import logs_pattern
 from sandbox.http.protocol import ApiError, Params, unknown_operation
+from sandbox.services.logs import pattern
 
 _SCHEMA = """
 create table if not exists log_group(
@@ -264,7 +264,7 @@ class Logs:
 
     def _filter_events(self, params: Params) -> Params:
         streams = self._chosen_streams(params)
-        test, values = logs_pattern.condition(params.get("filterPattern", ""))
+        test, values = pattern.condition(params.get("filterPattern", ""))
         limit = params.get("limit", ANSWER_EVENTS)
         after = _untoken(params.get("nextToken"), [-1, -1])
         rows = self._all(
