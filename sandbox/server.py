@@ -38,10 +38,10 @@ from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.resources import Resources
-from sandbox.s3 import S3
 from sandbox.search import Search
 from sandbox.services.iam.moto_services import MotoServices
 from sandbox.services.logs.service import Logs
+from sandbox.services.s3 import S3
 from sandbox.training import Training
 
 MOTO_SERVICES = ("sts", "iam", "monitoring")

@@ -23,7 +23,7 @@ from sandbox.common.disk import Disk, is_full
 from sandbox.common.steady import Steady
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
-from sandbox.s3 import S3
+from sandbox.services.s3 import S3
 
 PROJECT = Path(__file__).resolve().parents[2]
 STUBBED = [
@@ -42,8 +42,8 @@ LIMITED = """
 import json, resource, sys
 from pathlib import Path
 from sandbox.services.iam.journal import Call, Journal
-from sandbox.s3.store import Store as Objects
-from sandbox.s3.values import Attributes
+from sandbox.services.s3.store import Store as Objects
+from sandbox.services.s3.values import Attributes
 from sandbox.common.store import Store
 from sandbox.common.disk import is_full
 

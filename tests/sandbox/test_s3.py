@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sandbox.http.server import Listener, bind
-from sandbox.s3 import S3
+from sandbox.services.s3 import S3
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.s3 import S3
-from sandbox.s3.payload import CHUNK
-from sandbox.s3.store import Store
-from sandbox.s3.values import Attributes
+from sandbox.services.s3 import S3
+from sandbox.services.s3.payload import CHUNK
+from sandbox.services.s3.store import Store
+from sandbox.services.s3.values import Attributes
 
 _ROOT = Path(__file__).parents[2]
 _SERVE = """
 import sys, threading
 from pathlib import Path
 from sandbox.http.server import Listener, bind
-from sandbox.s3 import S3
+from sandbox.services.s3 import S3
 sock = bind("127.0.0.1", 0)
 listener = Listener(S3(Path(sys.argv[1]), "us-east-1"), sock)
 print(sock.getsockname()[1], flush=True)

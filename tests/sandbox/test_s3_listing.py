@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sandbox.s3.listing import page
-from sandbox.s3.values import Attributes, Blob, StoredObject
+from sandbox.services.s3.listing import page
+from sandbox.services.s3.values import Attributes, Blob, StoredObject
 
 _names = st.lists(st.text(alphabet="ab/\0é\U0001f6f0", min_size=1, max_size=6), max_size=20, unique=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from werkzeug.wrappers import Response
 
-from sandbox.s3.xml import Elements, document
+from sandbox.services.s3.xml import Elements, document
 
 
 class Answer(Response):

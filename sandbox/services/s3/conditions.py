@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from werkzeug.http import parse_date, parse_range_header
 
-from sandbox.s3.errors import S3Error
-from sandbox.s3.values import StoredObject
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.values import StoredObject
 
 
 def check(headers: Mapping[str, str], found: StoredObject, *, prefix: str = "") -> bool:

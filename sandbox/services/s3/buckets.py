@@ -9,12 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
-from sandbox.s3 import listing, xml
-from sandbox.s3.answers import Answer, answer
-from sandbox.s3.errors import S3Error
-from sandbox.s3.request import Request
-from sandbox.s3.store import Store
-from sandbox.s3.xml import Elements, element, elements, joined
+from sandbox.services.s3 import listing, xml
+from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.request import Request
+from sandbox.services.s3.store import Store
+from sandbox.services.s3.xml import Elements, element, elements, joined
 
 _MAX_KEYS = 1000
 _OWNER = elements(("ID", "sandbox"), ("DisplayName", "sandbox"))

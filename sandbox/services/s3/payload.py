@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from werkzeug.exceptions import BadRequest
 from werkzeug.wsgi import get_input_stream
 
-from sandbox.s3.errors import S3Error
+from sandbox.services.s3.errors import S3Error
 
 CHUNK = 1 << 20
 CHECKSUM = "x-amz-checksum-"

@@ -6,7 +6,7 @@ import datetime as dt
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 
-from sandbox.s3.errors import S3Error, escaped
+from sandbox.services.s3.errors import S3Error, escaped
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 

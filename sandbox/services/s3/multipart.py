@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sandbox.s3 import conditions, xml
-from sandbox.s3.answers import Answer, answer
-from sandbox.s3.errors import S3Error
-from sandbox.s3.objects import copy_source, need_source, stream
-from sandbox.s3.payload import CHECKSUM, HASHERS, Hasher, composite
-from sandbox.s3.request import Request
-from sandbox.s3.store import Store
-from sandbox.s3.values import Attributes, Part, Upload
-from sandbox.s3.xml import element, elements, joined
+from sandbox.services.s3 import conditions, xml
+from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.objects import copy_source, need_source, stream
+from sandbox.services.s3.payload import CHECKSUM, HASHERS, Hasher, composite
+from sandbox.services.s3.request import Request
+from sandbox.services.s3.store import Store
+from sandbox.services.s3.values import Attributes, Part, Upload
+from sandbox.services.s3.xml import element, elements, joined
 
 _SMALLEST = 5 << 20  # bytes, of every part but the last
 _MAX_PARTS = 10_000

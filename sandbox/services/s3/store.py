@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from sandbox.common.disk import Disk, checkpoint
-from sandbox.s3.errors import S3Error
-from sandbox.s3.payload import CHUNK
-from sandbox.s3.values import Attributes, Blob, Part, StoredObject, Upload
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.payload import CHUNK
+from sandbox.services.s3.values import Attributes, Blob, Part, StoredObject, Upload
 
 _SCHEMA = """
 create table if not exists bucket(name text primary key, created real not null) without rowid;

@@ -5,6 +5,6 @@ keeps keys as paths (so `a` and `a/b`, `//` and `..` cannot be keys), knows neit
 checksums nor the `aws-chunked` trailers that boto3 sends, and calls itself alpha.
 """
 
-from sandbox.s3.app import S3
+from sandbox.services.s3.app import S3
 
 __all__ = ["S3"]

@@ -8,9 +8,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from sandbox.http.protocol import whole_number
-from sandbox.s3.errors import S3Error
-from sandbox.s3.payload import ALGORITHMS, CHECKSUM, Payload
-from sandbox.s3.values import Attributes
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.payload import ALGORITHMS, CHECKSUM, Payload
+from sandbox.services.s3.values import Attributes
 
 _MAX_DOCUMENT = 4 << 20
 _KEPT = (

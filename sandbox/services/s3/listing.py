@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sandbox.s3.values import StoredObject
+from sandbox.services.s3.values import StoredObject
 
 # In UTF-8 no byte is 0xFF: prefix + END is above every key that begins with the prefix.
 END = b"\xff"

@@ -9,14 +9,14 @@ from urllib.parse import unquote
 
 from werkzeug.http import http_date
 
-from sandbox.s3 import conditions, xml
-from sandbox.s3.answers import Answer, answer
-from sandbox.s3.errors import S3Error
-from sandbox.s3.payload import CHUNK
-from sandbox.s3.request import Request
-from sandbox.s3.store import Store
-from sandbox.s3.values import StoredObject
-from sandbox.s3.xml import element, elements, joined
+from sandbox.services.s3 import conditions, xml
+from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.payload import CHUNK
+from sandbox.services.s3.request import Request
+from sandbox.services.s3.store import Store
+from sandbox.services.s3.values import StoredObject
+from sandbox.services.s3.xml import element, elements, joined
 
 
 class Objects:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.common.disk import CODE, Disk, is_full
-from sandbox.s3.answers import Answer
-from sandbox.s3.buckets import Buckets
-from sandbox.s3.errors import S3Error
-from sandbox.s3.multipart import Multipart
-from sandbox.s3.objects import Objects
-from sandbox.s3.request import Request
-from sandbox.s3.store import Store
+from sandbox.services.s3.answers import Answer
+from sandbox.services.s3.buckets import Buckets
+from sandbox.services.s3.errors import S3Error
+from sandbox.services.s3.multipart import Multipart
+from sandbox.services.s3.objects import Objects
+from sandbox.services.s3.request import Request
+from sandbox.services.s3.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
