@@ -11,8 +11,8 @@ from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params
 from sandbox.job_status import KIND
-from sandbox.listing import Listing
-from sandbox.resources import Operation, Resources
+from sandbox.services.sagemaker.listing import Listing
+from sandbox.services.sagemaker.resources import Operation, Resources
 from sandbox.training import Training
 
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")

@@ -18,7 +18,6 @@ from sandbox.common.log_shipper import LogShipper
 from sandbox.common.periodic import Rounds
 from sandbox.common.state_dir import DEFAULT_PORT, Home
 from sandbox.common.store import Store
-from sandbox.control import Control
 from sandbox.hosting.autoscaler import Autoscaler
 from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.container import Lifeline, default_programs
@@ -37,11 +36,12 @@ from sandbox.job_metrics import JobMetrics
 from sandbox.job_process import default_training_programs
 from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.resources import Resources
-from sandbox.search import Search
 from sandbox.services.iam.moto_services import MotoServices
 from sandbox.services.logs.service import Logs
 from sandbox.services.s3 import S3
+from sandbox.services.sagemaker.control import Control
+from sandbox.services.sagemaker.resources import Resources
+from sandbox.services.sagemaker.search import Search
 from sandbox.training import Training
 
 MOTO_SERVICES = ("sts", "iam", "monitoring")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from sandbox.common.limits import Place
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
-from sandbox.resources import Resources
+from sandbox.services.sagemaker.resources import Resources
 
 TARGET, POLICY, ACTIVITY = "scalable-target", "scaling-policy", "scaling-activity"  # kinds in the store
 NAMESPACE, DIMENSION = "sagemaker", "sagemaker:variant:DesiredInstanceCount"

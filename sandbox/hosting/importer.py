@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sandbox.hosting.fleet import summary
 from sandbox.hosting.metrics import NAMESPACE
 from sandbox.hosting.operations import deployment
-from sandbox.resources import Resources
 from sandbox.services.cloudwatch.service import CloudWatch
+from sandbox.services.sagemaker.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.fleet import count_of, pending
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.http.protocol import ApiError, Params
-from sandbox.resources import Operation, Resources
+from sandbox.services.sagemaker.resources import Operation, Resources
 
 STATUS = "EndpointStatus"
 # What RetainAllVariantProperties keeps, and the property of a configuration that it stands for.

@@ -12,8 +12,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.common.store import Store
-from sandbox.search import Search
 from sandbox.server import Sandbox
+from sandbox.services.sagemaker.search import Search
 
 Client = Callable[..., Any]
 START = datetime(2026, 11, 1, tzinfo=UTC).timestamp()

@@ -15,8 +15,8 @@ from botocore.model import Shape
 
 from sandbox.common.store import Document, Store
 from sandbox.http.protocol import Params, service
-from sandbox.resources import Operation
-from sandbox.search_filters import Property, build, find_property, invalid, number_of
+from sandbox.services.sagemaker.resources import Operation
+from sandbox.services.sagemaker.search_filters import Property, build, find_property, invalid, number_of
 
 DEFAULT_PAGE = 10
 SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name

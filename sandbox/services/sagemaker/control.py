@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sandbox.common.environment import check_environment
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
-from sandbox.resources import Operation, Resources
+from sandbox.services.sagemaker.resources import Operation, Resources
 
 MAX_TAGS = 50
 _NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerConfig")

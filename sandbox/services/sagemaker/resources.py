@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sandbox.common.limits import Place
 from sandbox.common.store import Document, Store
 from sandbox.http.protocol import ApiError, Params
-from sandbox.listing import Listing
+from sandbox.services.sagemaker.listing import Listing
 
 Operation = Callable[[Params], Params | None]
 # Kind, as ARNs and the store spell it -> the prefix of its members, and its name in error messages.
