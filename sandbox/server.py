@@ -31,10 +31,6 @@ from sandbox.hosting.usage import EndpointUsage
 from sandbox.http.faults import Faults
 from sandbox.http.gateway import Front, Services
 from sandbox.http.server import Listener, bind
-from sandbox.job_import import Importer
-from sandbox.job_metrics import JobMetrics
-from sandbox.job_process import default_training_programs
-from sandbox.jobs import TrainingOperations
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.services.iam.moto_services import MotoServices
 from sandbox.services.logs.service import Logs
@@ -42,7 +38,11 @@ from sandbox.services.s3 import S3
 from sandbox.services.sagemaker.control import Control
 from sandbox.services.sagemaker.resources import Resources
 from sandbox.services.sagemaker.search import Search
-from sandbox.training import Training
+from sandbox.training.importer import Importer
+from sandbox.training.manager import Training
+from sandbox.training.metrics import JobMetrics
+from sandbox.training.operations import TrainingOperations
+from sandbox.training.process import default_training_programs
 
 MOTO_SERVICES = ("sts", "iam", "monitoring")
 POLL_SECONDS = 0.1

@@ -16,11 +16,11 @@ from sandbox.algorithm.archive import BEST, LAST, pack, unpack
 from sandbox.common.clients import Loopback
 from sandbox.demo.demo import HERE
 from sandbox.demo.make import round_weights
-from sandbox.job_cloudwatch import NAMESPACE
-from sandbox.job_folder import HOST
-from sandbox.job_import import RECORDED_TAG, Recording
-from sandbox.job_run import LOG_GROUP
 from sandbox.launcher import Address, default_dir, running
+from sandbox.training.cloudwatch import NAMESPACE
+from sandbox.training.importer import RECORDED_TAG, Recording
+from sandbox.training.opt_ml import HOST
+from sandbox.training.run import LOG_GROUP
 
 FOLDER = HERE / "jobs"
 USAGE = ("CPUUtilization", "MemoryUtilization")

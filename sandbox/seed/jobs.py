@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from sandbox.common.clients import Loopback
-from sandbox.job_import import Importer, Recording
 from sandbox.seed.seed import BUCKET, DEMO_FOLDER, MARKER, read_marker, write_marker
+from sandbox.training.importer import Importer, Recording
 
 DONE = "jobs"
 AGO = 300.0

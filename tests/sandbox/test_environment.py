@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.common.environment import environment_problem
 from sandbox.hosting.container import StartError, allowed_environment
-from sandbox.job_run import LOG_GROUP
+from sandbox.training.run import LOG_GROUP
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 # Each of them makes a loader, an interpreter or a library run or read what it names, or changes where it looks.

@@ -18,8 +18,8 @@ from botocore.credentials import Credentials
 
 from sandbox.algorithm.service import Service, http_server
 from sandbox.http.protocol import whole_number
-from sandbox.job_metrics import Finder
 from sandbox.server import Sandbox
+from sandbox.training.metrics import Finder
 
 HUGE = "9" * 5000  # int() raises above 4,300 digits
 NOT_LENGTHS = [HUGE, "-5", "+5", " ", "5_0", "0x5", "1.5", "1e3", "\xb2", "nan", str(2**63)]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sandbox.demo.record import record
-from sandbox.job_import import Recording
 from sandbox.seed.jobs import seed_jobs
 from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
+from sandbox.training.importer import Recording
 
 SHIPPED = sorted((Path(__file__).parents[2] / "sandbox" / "demo" / "jobs").glob("*.json"))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels
 from sandbox.server import Sandbox
+from sandbox.training.channels import DownloadError, Interrupted, Source, fetch_channels
 
 BUCKET = "channels"
 KEYS = (

@@ -14,8 +14,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.common.process_usage import Use, group_use
-from sandbox.job_metrics import DEFINITIONS, Finder, JobMetrics, Point
 from sandbox.server import Sandbox
+from sandbox.training.metrics import DEFINITIONS, Finder, JobMetrics, Point
 
 Client = Callable[..., Any]
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job/{}"

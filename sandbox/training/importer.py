@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import job_cloudwatch
 from sandbox.common.clients import Loopback
 from sandbox.common.publish import publish
 from sandbox.common.store import Document, Store
-from sandbox.job_folder import HOST
-from sandbox.job_metrics import Finder, JobMetrics, Point
-from sandbox.job_run import LOG_GROUP
-from sandbox.job_status import KIND
+from sandbox.training import cloudwatch
+from sandbox.training.metrics import Finder, JobMetrics, Point
+from sandbox.training.opt_ml import HOST
+from sandbox.training.run import LOG_GROUP
+from sandbox.training.status import KIND
 
 TIMES = ("CreationTime", "TrainingStartTime", "TrainingEndTime", "LastModifiedTime")
 RECORDED_TAG = "segdeck:recorded"
@@ -92,8 +92,8 @@ class Importer:
         self._log(recording)
         points = _points(recording)
         self.metrics.add(name, points)
-        data = job_cloudwatch.metric_data(name, points) + _usage_data(recording)
-        publish(self.loopback, job_cloudwatch.NAMESPACE, data)
+        data = cloudwatch.metric_data(name, points) + _usage_data(recording)
+        publish(self.loopback, cloudwatch.NAMESPACE, data)
         return True
 
     def _log(self, recording: Recording) -> None:

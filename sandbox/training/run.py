@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import job_cloudwatch, job_folder
 from sandbox.common.disk import is_full
 from sandbox.common.publish import publish
 from sandbox.common.store import Document, Store
 from sandbox.hosting.container import allowed_environment
 from sandbox.hosting.context import Host
-from sandbox.job_cloudwatch import Utilisation
-from sandbox.job_metrics import Finder, JobMetrics, Point, final
-from sandbox.job_process import TrainingProcess
-from sandbox.job_queue import Queue
-from sandbox.job_status import KIND, MAX_REASON
+from sandbox.training import cloudwatch, opt_ml
+from sandbox.training.cloudwatch import Utilisation
+from sandbox.training.metrics import Finder, JobMetrics, Point, final
+from sandbox.training.process import TrainingProcess
+from sandbox.training.queue import Queue
+from sandbox.training.status import KIND, MAX_REASON
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 PUBLISH_SECONDS = 1.0  # between two writings of the metrics found
@@ -60,7 +60,7 @@ class Run:
         self._found: list[Point] = []
         self._last: dict[str, Point] = {}
         self._lock = threading.Lock()
-        self._stream = stream = f"{self.name}/{job_folder.HOST}-{int(around.clock())}"
+        self._stream = stream = f"{self.name}/{opt_ml.HOST}-{int(around.clock())}"
         self.process = TrainingProcess(
             command,
             root,
@@ -79,7 +79,7 @@ class Run:
         self.publish()
         if time.monotonic() >= self._measure_at:
             self._measure_at = time.monotonic() + self._around.host.limits.utilisation_seconds
-            publish(self._around.host.loopback, job_cloudwatch.NAMESPACE, self._utilisation.data())
+            publish(self._around.host.loopback, cloudwatch.NAMESPACE, self._utilisation.data())
 
     def finish(self) -> None:
         """After the program's end: see that its last lines and values are kept."""
@@ -89,7 +89,7 @@ class Run:
 
     def failure(self) -> str:
         """The FailureReason of a program that ended with another exit code than 0, worded as AWS does."""
-        code, text = self.process.exit_code or 0, job_folder.failure_text(self._root)
+        code, text = self.process.exit_code or 0, opt_ml.failure_text(self._root)
         if not text and code < 128:
             text = self.process.log.last_line
         for prefix in _PREFIXES:
@@ -111,8 +111,8 @@ class Run:
             print(f"sandbox: {len(points)} metric values of {self.name} are lost: {problem}", file=sys.stderr)
         publish(
             self._around.host.loopback,
-            job_cloudwatch.NAMESPACE,
-            job_cloudwatch.metric_data(self.name, points),
+            cloudwatch.NAMESPACE,
+            cloudwatch.metric_data(self.name, points),
         )
         self._last |= {point.name: point for point in points}
         last = final(self._last.values())

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from sandbox.common.process_usage import group_use
 from sandbox.common.publish import Datum
-from sandbox.job_folder import HOST
-from sandbox.job_metrics import Point
+from sandbox.training.metrics import Point
+from sandbox.training.opt_ml import HOST
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import job_folder, job_status
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
 from sandbox.hosting.container import StartError
-from sandbox.job_channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
-from sandbox.job_queue import WaitedTooLongError
-from sandbox.job_run import Run, Surroundings
-from sandbox.job_status import KIND
+from sandbox.training import opt_ml, status
+from sandbox.training.channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
+from sandbox.training.queue import WaitedTooLongError
+from sandbox.training.run import Run, Surroundings
+from sandbox.training.status import KIND
 
 
 class Failure(Exception):  # noqa: N818 - a job's failure, not one of this program
@@ -108,7 +108,7 @@ class Job:
     def _download(self, document: Document) -> None:
         """Raises DownloadError or Interrupted."""
         self._enter("Downloading")
-        job_folder.prepare(self._root, document)
+        opt_ml.prepare(self._root, document)
         s3 = self._around.host.loopback.client("s3")
         source = Source(s3, self._around.region, document["RoleArn"], self._stop)
         fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
@@ -137,7 +137,7 @@ class Job:
     def _upload(self, document: Document, folder: str, name: str) -> str | None:
         """Where what lies in `folder` went as an archive; None when it is empty. Raises Failure."""
         archive = self._root / name
-        if not job_folder.pack(self._root / folder, archive):
+        if not opt_ml.pack(self._root / folder, archive):
             return None
         path = document["OutputDataConfig"]["S3OutputPath"].rstrip("/")
         uri = f"{path}/{self.name}/output/{name}"
@@ -156,7 +156,7 @@ class Job:
 
     def _enter(self, secondary: str, message: str | None = None) -> None:
         now = self._around.clock()
-        self._write(lambda document: job_status.enter(document, secondary, now, message))
+        self._write(lambda document: status.enter(document, secondary, now, message))
 
     def _end(self, secondary: str, reason: str = "", artifact: str | None = None) -> None:
         now = self._around.clock()
@@ -166,7 +166,7 @@ class Job:
             stopped = secondary == "Completed" and document["TrainingJobStatus"] == "Stopping"
             if artifact is not None:
                 document["ModelArtifacts"] = {"S3ModelArtifacts": artifact}
-            job_status.end(document, "Stopped" if stopped else secondary, now, reason)
+            status.end(document, "Stopped" if stopped else secondary, now, reason)
 
         self._write(change)
 

@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import job_metrics, job_status
 from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params
-from sandbox.job_status import KIND
 from sandbox.services.sagemaker.listing import Listing
 from sandbox.services.sagemaker.resources import Operation, Resources
-from sandbox.training import Training
+from sandbox.training import metrics
+from sandbox.training import status as training_status
+from sandbox.training.manager import Training
+from sandbox.training.status import KIND
 
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
 _LISTING = Listing("TrainingJobName", "TrainingJobStatus")
@@ -46,7 +47,7 @@ class TrainingOperations:
         name, now = params["TrainingJobName"], self._resources.clock()
         arn = self._resources.arn(KIND, name)
         document = {**completed(params, self._default_seconds), "TrainingJobArn": arn, "CreationTime": now}
-        job_status.enter(document, "Starting", now)
+        training_status.enter(document, "Starting", now)
         if not self._resources.store.insert(KIND, name, document):
             text = (
                 "Training job names must be unique within an AWS account and region, "
@@ -71,8 +72,8 @@ class TrainingOperations:
         name, now = params["TrainingJobName"], self._resources.clock()
 
         def mark(document: Document) -> None:
-            _refuse(document, job_status.has_ended(document))
-            job_status.enter(document, "Stopping", now)
+            _refuse(document, training_status.has_ended(document))
+            training_status.enter(document, "Stopping", now)
 
         self._change(name, mark)
         self._training.stop(name)
@@ -80,7 +81,7 @@ class TrainingOperations:
     def delete(self, params: Params) -> None:
         name = params["TrainingJobName"]
         document = self._get(name)
-        _refuse(document, not job_status.has_ended(document))
+        _refuse(document, not training_status.has_ended(document))
         self._resources.store.delete(KIND, name)
         self._training.forget(name)
 
@@ -111,7 +112,7 @@ def completed(params: Params, default_seconds: int) -> Document:
     """A request with what AWS fills in, as DescribeTrainingJob tells it."""
     algorithm: dict[str, Any] = {"EnableSageMakerMetricsTimeSeries": True, **params["AlgorithmSpecification"]}
     if BUILT_IN.search(algorithm["TrainingImage"]) and not algorithm.get("MetricDefinitions"):
-        algorithm["MetricDefinitions"] = list(job_metrics.DEFINITIONS)
+        algorithm["MetricDefinitions"] = list(metrics.DEFINITIONS)
     flags = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining")
     return {
         **dict.fromkeys(flags, False),

@@ -10,14 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 
-from sandbox import job_status
 from sandbox.common.store import Document, Store
 from sandbox.hosting.context import Host
-from sandbox.job import Job
-from sandbox.job_metrics import JobMetrics
-from sandbox.job_queue import Queue
-from sandbox.job_run import Surroundings
-from sandbox.job_status import KIND
+from sandbox.training import status
+from sandbox.training.job import Job
+from sandbox.training.metrics import JobMetrics
+from sandbox.training.queue import Queue
+from sandbox.training.run import Surroundings
+from sandbox.training.status import KIND
 
 JOIN_SECONDS = 5.0  # for a job's thread to end after its program
 
@@ -61,11 +61,11 @@ class Training:
         """After a restart."""
         store = self._around.store
         shutil.rmtree(self._around.host.folder, ignore_errors=True)
-        found = [document for document in store.all(KIND) if not job_status.has_ended(document)]
+        found = [document for document in store.all(KIND) if not status.has_ended(document)]
         for document in sorted(found, key=lambda document: document["CreationTime"]):
             name = document["TrainingJobName"]
             if "TrainingStartTime" in document:
-                store.update(KIND, name, self._ending("Failed", job_status.RESTARTED))
+                store.update(KIND, name, self._ending("Failed", status.RESTARTED))
             elif document["TrainingJobStatus"] == "Stopping":
                 store.update(KIND, name, self._ending("Stopped"))
             else:
@@ -83,7 +83,7 @@ class Training:
 
     def _ending(self, secondary: str, reason: str = "") -> Callable[[Document], None]:
         now = self._around.clock()
-        return lambda document: job_status.end(document, secondary, now, reason)
+        return lambda document: status.end(document, secondary, now, reason)
 
     def _gone(self, job: Job) -> None:
         with self._lock:
