@@ -15,7 +15,7 @@ import pytest
 from core import errors
 from core.aws.connection import Clients, Connection, _chain, clients
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SANDBOX = Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "very-secret")
 
 

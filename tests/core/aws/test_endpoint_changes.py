@@ -30,7 +30,7 @@ from core.plans.journal import Entry, Journal
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Server"
 BUCKET = "endpoint-changes"

@@ -32,7 +32,7 @@ from core.plans.plan import plan_upload
 from core.training.channels import data_channels
 from tests.support.dataset import NAMES, digests, ids, indexed, make_voc, photo, write
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "sets"
 PUT = re.compile(r"PUT /sets/(.+)")
 Order = Callable[..., UploadOrder]
