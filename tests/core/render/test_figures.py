@@ -16,7 +16,7 @@ from core.imaging.classes import VOC, Classes
 from core.imaging.segmentation import Segmentation
 from core.render.figures import Format, figure
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def example(height: int, width: int, classes: int = 3) -> tuple[np.ndarray, Segmentation]:
