@@ -30,7 +30,7 @@ from core.imaging.image import (
     resize_nearest,
 )
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CAMVID = ROOT.parent / "shared" / "camvid"
 needs_camvid = pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not beside the project")
 

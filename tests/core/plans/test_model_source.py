@@ -25,7 +25,7 @@ from core.plans.model_source import (
 from core.training.job import from_description
 from tests.support.artifacts import archive, aws_files, special
 
-AERIAL = Path(__file__).resolve().parents[2] / "sandbox/demo/aerial"
+AERIAL = Path(__file__).resolve().parents[3] / "sandbox/demo/aerial"
 NAMES = Classes(("land", "water", "ice"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
 JOB = {
     "TrainingJobName": "roads",

@@ -18,7 +18,7 @@ from core.errors import InputError, JournalError, SettingsError
 from core.plans.journal import Journal, Record
 from core.plans.plan import ApiCall, Plan
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STEPS = tuple(ApiCall("sagemaker", "CreateModel", {"ModelName": name}, f"Create {name}.") for name in "abc")
 PLAN = Plan("deploy", "roads", STEPS, None, ("Look.",), "delete it.")
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)

@@ -22,7 +22,7 @@ from core.errors import ArtifactError, InputError
 from core.plans.model_source import local_model
 from tests.support.artifacts import archive, aws_files, gluoncv_shapes, parameters, special
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEMOS = {
     "sandbox/demo/aerial/model.tar.gz": (6, 160),
     "sandbox/demo/coastlines/model.tar.gz": (2, 160),
