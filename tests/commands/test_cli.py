@@ -27,7 +27,7 @@ from core.render.palette import PALETTES
 from sandbox.launcher import write_address
 from sandbox.server import Sandbox
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid" / "JPEGImages"
 EXAMPLES = ROOT / "sandbox" / "demo" / "aerial" / "examples"
 Run = Callable[..., Result]

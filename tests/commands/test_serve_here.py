@@ -26,7 +26,7 @@ from sandbox.seed import seed
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BUCKET, KEY = "account-of-mine", "out/roads-7/output/model.tar.gz"
 URI = f"s3://{BUCKET}/{KEY}"
 NAMES = {"classes": [{"name": name} for name in ("land", "road", "water", "ice")]}

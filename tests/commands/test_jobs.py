@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 import cli
 from sandbox.server import Sandbox
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
 BUCKET = "cli-jobs"

@@ -30,7 +30,7 @@ from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 from tests.support.fleet import put_endpoint
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "cli-models"
 ROLE = "arn:aws:iam::123456789012:role/Server"
 MODELS = f"s3://{BUCKET}/"

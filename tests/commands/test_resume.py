@@ -23,7 +23,7 @@ import cli
 from core.evaluation.store import IN_FLIGHT, LINES
 from sandbox.server import Sandbox
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COUNT = 4
 ANSWER_SECONDS = 0.3
 Run = Callable[..., Result]

@@ -25,7 +25,7 @@ from typer.testing import CliRunner
 
 import cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 CAMVID = ROOT.parent / "shared" / "camvid"
 Run = Callable[..., Result]
 ANSWER = np.repeat([[0, 1, 1, 2]], 4, axis=0)  # 4 rows, 4 columns
