@@ -23,7 +23,7 @@ from PIL import Image
 from sandbox.algorithm.answers import record_message
 from sandbox.algorithm.archive import unpack
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARCHIVE = ROOT / "sandbox/demo/aerial/model.tar.gz"
 RECORD = "application/x-recordio-protobuf"
 CLASSES = 6

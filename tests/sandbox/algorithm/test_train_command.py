@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "sandbox.algorithm", "train"]
 SMALL = {
     "algorithm": "light",

@@ -19,7 +19,7 @@ from PIL import Image
 from sandbox.common.limits import Limits
 from sandbox.server import Sandbox
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 DEMO = ROOT / "sandbox/demo/aerial/model.tar.gz"
 Client = Callable[..., Any]

@@ -16,7 +16,7 @@ import pytest
 
 from sandbox.launcher import Address, running
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 STUB = PROJECT / "tests" / "support" / "stub_training.py"
 MAIN = f"""
 import sys

@@ -25,7 +25,7 @@ from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
 from sandbox.services.s3 import S3
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 STUBBED = [
     sys.executable,
     str(PROJECT / "tests" / "support" / "sandbox_process.py"),

@@ -17,7 +17,7 @@ from sandbox.services.s3.payload import CHUNK
 from sandbox.services.s3.store import Store
 from sandbox.services.s3.values import Attributes
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _SERVE = """
 import sys, threading
 from pathlib import Path

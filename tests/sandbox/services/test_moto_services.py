@@ -25,7 +25,7 @@ TRUST = {
 }
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # moto's state belongs to a process, so the services run in one of their own: on each directory until a line comes in.
 SERVE = """
 import sys, threading

@@ -14,7 +14,7 @@ from core.artifacts.artifact import Found, network_of
 from sandbox.algorithm.archive import architecture_of, read_archive
 from sandbox.algorithm.mxnet_import import AlgorithmError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 # Parameters with 21 classes and the auxiliary head, measured on GluonCV 0.10.5.
 PARAMETERS = {

@@ -18,7 +18,7 @@ from sandbox.seed.dataset import DatasetSeed, default_cache, drawing_version
 from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 QUICK = "import sys, pathlib; folder = pathlib.Path(sys.argv[1]) / 'train'; folder.mkdir(); "
 WRITE = QUICK + "(folder / '0000.jpg').write_bytes(b'jpeg')"
 BREAK = "import sys; sys.exit('the pencil broke')"

@@ -16,7 +16,7 @@ from sandbox.seed.seed import BUCKET
 from sandbox.server import Sandbox
 from sandbox.training.importer import Recording
 
-SHIPPED = sorted((Path(__file__).parents[2] / "sandbox" / "demo" / "jobs").glob("*.json"))
+SHIPPED = sorted((Path(__file__).parents[3] / "sandbox" / "demo" / "jobs").glob("*.json"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from sandbox.demo.demo import Demo
 from sandbox.demo.figures import Figures
 from sandbox.demo.scenes import CLASSES, LANDSCAPES, scene
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DEMOS = [AERIAL, COASTLINES]
 each_demo = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.name)
 
