@@ -1,6 +1,6 @@
 """What keeps a page current: parts that are drawn again while something moves, is pending, or failed.
 
-A page never waits long for AWS (see `pages.parts.shared_cache`). So whatever it shows as pending or failed is looked at
+A page never waits long for AWS (see `pages.parts.shared_cache`). So whatever it shows as pending or failed is read
 again by the browser's timer, until it has arrived, whichever of the page's reads that was.
 """
 
