@@ -58,7 +58,7 @@ Palette = Literal["model", "voc", "jet", "safe"]
 
 
 @dataclass(slots=True)
-class Outcome:
+class SegmentOutcome:
     """What became of the images so far: rows for the JSON document. skipped: done by an earlier run."""
 
     skipped: list[dict[str, Any]] = field(default_factory=list)
@@ -114,7 +114,7 @@ def segment(
             order = Order(
                 serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
-            outcome = Outcome(failed=[_failure(name, error) for name, error in missing])
+            outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
             if resume and (parts := remove_parts(out)):
                 say(f"Removed {counted(parts, 'unfinished file')} of an interrupted run from {out}.")
             _segment_all(found, order, invoker(clients, serving.name), outcome, debug)
@@ -143,7 +143,9 @@ app.command()(evaluate.evaluate)
 # The work.
 
 
-def _segment_all(paths: list[Path], order: Order, invoke: Invoke, outcome: Outcome, debug: bool) -> None:
+def _segment_all(
+    paths: list[Path], order: Order, invoke: Invoke, outcome: SegmentOutcome, debug: bool
+) -> None:
     """Each image in turn. Ctrl-C ends it with what is done so far."""
     from core.inference.batch import done_before, segment_file
     from core.inference.export import unique_stems
@@ -180,7 +182,7 @@ def _failure(name: str, error: Exception) -> dict[str, Any]:
 # What is said.
 
 
-def _report(outcome: Outcome, order: Order, as_json: bool) -> None:
+def _report(outcome: SegmentOutcome, order: Order, as_json: bool) -> None:
     """The results on standard output, the failures on standard error; raises Exit when not all is well."""
     if as_json:
         rows = {

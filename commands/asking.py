@@ -15,13 +15,13 @@ from core.errors import DeniedError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.endpoints.endpoint import Serving
+    from core.endpoints.endpoint import EndpointInfo
 
 
-def serving_named(clients: Clients, name: str) -> Serving:
+def serving_named(clients: Clients, name: str) -> EndpointInfo:
     """The endpoint to ask: the one that was named, else the only one in service."""
     from core.aws.endpoints import describe_serving, in_service
-    from core.endpoints.endpoint import Serving, not_ready
+    from core.endpoints.endpoint import EndpointInfo, not_ready
 
     try:
         serving = describe_serving(clients, name or _only(in_service(clients)))
@@ -31,7 +31,7 @@ def serving_named(clients: Clients, name: str) -> Serving:
         say(
             f"Its class names stay unknown. {error}"
         )  # to ask an endpoint one need not be allowed to describe it
-        return Serving(name, status="")
+        return EndpointInfo(name, status="")
     for note in serving.notes:
         say(note)
     refusal = not_ready(serving.name, serving.status, serving.failure_reason)

@@ -31,7 +31,7 @@ from core.errors import SettingsError
 if TYPE_CHECKING:
     from core.datasets.problems import DataProblem
     from core.datasets.report import LayoutReport
-    from core.datasets.source import Source, Splitting
+    from core.datasets.source import Dataset, Splitting
     from core.datasets.upload_plan import UploadOrder
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
@@ -184,9 +184,9 @@ def _whole(folder: Path) -> Iterator[Path]:
         yield folder
         return
     from core.datasets.label_studio import merge
-    from core.datasets.temp_zip import Home
+    from core.datasets.temp_zip import TempFolder
 
-    with closing(Home()) as home:
+    with closing(TempFolder()) as home:
         with _counting("Bringing together") as tell:
             said = merge(folder, home.path / "set", tell)
         for line in said:
@@ -196,7 +196,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 def _checked(
     folder: Path, place: str, splitting: Splitting, classes: Path | None
-) -> tuple[Source, LayoutReport]:
+) -> tuple[Dataset, LayoutReport]:
     from core.datasets.check import check as look
     from core.datasets.check import processes
     from core.datasets.readers import read_dataset

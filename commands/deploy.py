@@ -14,7 +14,17 @@ import typer
 
 from commands.common import AsJson, Debug, Reached, print_json, reached, reached_sandbox, reporting, say
 from commands.plans import DryRun, Yes, agreed, carry_out, journal
-from commands.sources import Asked, ClassesFile, FromFile, FromJob, FromModel, FromS3, Source, To, find_source
+from commands.sources import (
+    ClassesFile,
+    FromFile,
+    FromJob,
+    FromModel,
+    FromS3,
+    ModelOptions,
+    ServableModel,
+    To,
+    find_source,
+)
 from commands.waiting import tell, wait_until_settled
 from core.errors import InputError, NotFoundError, SettingsError
 from core.settings import Settings
@@ -57,7 +67,7 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
-    asked = Asked(from_job, artifact, file, model, classes, to)
+    asked = ModelOptions(from_job, artifact, file, model, classes, to)
     asked.check(fewest=1)
     with reporting(debug), reached() as place:
         source = find_source(place.clients, asked)
@@ -88,7 +98,7 @@ def update(
     debug: Debug = False,
 ) -> None:
     """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
-    asked = Asked(from_job, artifact, file, model, classes, to)
+    asked = ModelOptions(from_job, artifact, file, model, classes, to)
     asked.check(fewest=0)
     given: dict[str, Any] = {
         "weight": weight,
@@ -102,7 +112,7 @@ def update(
         from core.plans.deploy import plan_update, spec_of
 
         detail = endpoint_detail(place.clients, endpoint)
-        source = find_source(place.clients, asked) if asked.named else Source("", {})
+        source = find_source(place.clients, asked) if asked.named else ServableModel("", {})
         known = detail.endpoint.variant(variant) is not None
         spec = spec_of(detail, variant if known else "")
         own = {key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn}
@@ -139,7 +149,7 @@ def serve_here(
         path = file or _fetched(artifact, Path(folder))
         _require_model(path)
         with reached_sandbox() as place:
-            source = find_source(place.clients, Asked(file=path, classes=classes))
+            source = find_source(place.clients, ModelOptions(file=path, classes=classes))
             plan = _deploy_plan(place, source, name=name or _name_of(artifact))
             _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -174,7 +184,7 @@ def _name_of(uri: str) -> str:
 
 def _deploy_plan(
     place: Reached,
-    source: Source,
+    source: ServableModel,
     *,
     name: str,
     instance_type: str = INSTANCE,

@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from core.endpoints.detail import EndpointDetail
     from core.endpoints.endpoint import Endpoint, Variant
     from core.endpoints.health import Health
-    from core.endpoints.traffic import Service, Traffic
+    from core.endpoints.traffic import ServiceQuality, Traffic
     from core.plans.journal import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EndpointRow:
     """An endpoint with its verdict. traffic, service: None where CloudWatch tells nothing."""
 
     endpoint: Endpoint
     health: Health
     traffic: Traffic | None
-    service: Service | None
+    service: ServiceQuality | None
 
 
-def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
+def fleet(clients: Clients, limit: int) -> tuple[list[EndpointRow], bool]:
     """The endpoints, the worst first, and whether these are all. Raises AwsError.
 
     Configurations have a call each, so they are read for the rows that are shown, and not for more.
@@ -55,20 +55,20 @@ def fleet(clients: Clients, limit: int) -> tuple[list[Row], bool]:
     return known, found.complete and len(rows) <= limit
 
 
-def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Row]:
+def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]:
     """How endpoints do, in their order. Raises AwsError; where CloudWatch is denied, it says so."""
     from core.aws.traffic import service, traffic
     from core.endpoints.health import health
 
     now = datetime.now(UTC)
     calls: dict[str, Traffic] = {}
-    answers: dict[str, Service] = {}
+    answers: dict[str, ServiceQuality] = {}
     try:
         calls, answers = traffic(clients, endpoints, now), service(clients, endpoints, now)
     except DeniedError as error:
         say(str(error))
     return [
-        Row(
+        EndpointRow(
             one,
             health(one, calls.get(one.name), answers.get(one.name), now),
             calls.get(one.name),
@@ -78,7 +78,7 @@ def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Row]:
     ]
 
 
-def summary(row: Row, cost: EndpointCost) -> dict[str, Any]:
+def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
     """One row for JSON."""
     endpoint, calls = row.endpoint, row.traffic
     last = calls.last_call if calls else None  # the end of a step of six hours; that under way has not ended
@@ -165,7 +165,7 @@ class Sum:
 
 
 def summed(
-    rows: Sequence[Row], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
+    rows: Sequence[EndpointRow], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
 ) -> Sum:
     """What these cost together. costs: by name."""
     from core.cost.hosting import fleet_cost

@@ -37,20 +37,20 @@ from core.wire.source import counted
 if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.datasets.source import Names
-    from core.endpoints.endpoint import Serving
-    from core.evaluation.pairs import Pair
+    from core.endpoints.endpoint import EndpointInfo
+    from core.evaluation.pairs import LabeledImage
     from core.evaluation.results import Evaluation
-    from core.evaluation.run import Failure, Outcome, Task
-    from core.evaluation.store import Store
+    from core.evaluation.run import EvaluationFailure, EvaluationTask, ImageOutcome
+    from core.evaluation.store import PredictionStore
 
 MOST_ENDPOINTS = 2
 
 
 @dataclass(slots=True)
-class Run:
+class EvaluationRun:
     """What became of the pairs so far."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ImageOutcome] = field(default_factory=list)
     stopped: bool = False
 
 
@@ -89,7 +89,7 @@ def evaluate(
     names = list(dict.fromkeys(endpoint or [""]))
     if len(names) > MOST_ENDPOINTS:
         raise typer.BadParameter("At most two endpoints can be compared.", param_hint="--endpoint")
-    from core.evaluation.run import Task
+    from core.evaluation.run import EvaluationTask
 
     fit = fit_of(size)
     with reporting(debug):
@@ -99,7 +99,7 @@ def evaluate(
         given = None if named is None else named.classes
         with _store(out) as store, connected() as clients:
             servings = [serving_named(clients, name) for name in names]
-            task = _with_endpoints(clients, servings, Task(pairs, (), given, fit, notes))
+            task = _with_endpoints(clients, servings, EvaluationTask(pairs, (), given, fit, notes))
             run = _ask_all(task, store)
             found = _verdict(run, task, clients, servings)
             if debug:
@@ -111,7 +111,7 @@ def evaluate(
 
 def _pairs(
     images: Path, masks: Path, list_: Path | None, names: Names | None
-) -> tuple[list[Pair], tuple[str, ...]]:
+) -> tuple[list[LabeledImage], tuple[str, ...]]:
     from core.evaluation.pairs import pairs_in, read_list
 
     pairs, pairing = pairs_in(images, masks, None if list_ is None else read_list(list_), names)
@@ -125,18 +125,20 @@ def _names(path: Path | None) -> Names | None:
 
 
 @contextmanager
-def _store(out: Path | None) -> Iterator[Store]:
-    from core.evaluation.store import Store
+def _store(out: Path | None) -> Iterator[PredictionStore]:
+    from core.evaluation.store import PredictionStore
 
     if out is not None:
         make_folder(out)
-        yield Store(out)
+        yield PredictionStore(out)
         return
     with tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
-        yield Store(Path(folder))
+        yield PredictionStore(Path(folder))
 
 
-def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -> Task:
+def _with_endpoints(
+    clients: Clients, servings: Sequence[EndpointInfo], task: EvaluationTask
+) -> EvaluationTask:
     from core.aws.evaluation import asked_of
     from core.evaluation.results import classes_of
 
@@ -145,11 +147,11 @@ def _with_endpoints(clients: Clients, servings: Sequence[Serving], task: Task) -
     return replace(task, asked=asked, classes=classes, notes=(*task.notes, *said))
 
 
-def _ask_all(task: Task, store: Store) -> Run:
+def _ask_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
     """Each pair in turn. Ctrl-C ends it with what is done so far."""
     from core.evaluation.run import evaluate as judge_pairs
 
-    run = Run()
+    run = EvaluationRun()
     with progress(memory_column()) as bar:
         names = " and ".join(one.name for one in task.asked)
         task_id = bar.add_task(f"Asking {names}", total=len(task.pairs))
@@ -163,7 +165,9 @@ def _ask_all(task: Task, store: Store) -> Run:
     return run
 
 
-def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]) -> Evaluation | None:
+def _verdict(
+    run: EvaluationRun, task: EvaluationTask, clients: Clients, servings: Sequence[EndpointInfo]
+) -> Evaluation | None:
     """None where nothing could be judged: why, each failure tells by itself."""
     from core.aws.evaluation import job_scores
     from core.evaluation.results import judge
@@ -175,7 +179,7 @@ def _verdict(run: Run, task: Task, clients: Clients, servings: Sequence[Serving]
         return None
 
 
-def _write(found: Evaluation, pairs: Sequence[Pair], store: Store) -> None:
+def _write(found: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore) -> None:
     from core.evaluation.files import write_all
 
     write_all(found, pairs, store, datetime.now(UTC))
@@ -184,7 +188,9 @@ def _write(found: Evaluation, pairs: Sequence[Pair], store: Store) -> None:
 # What is said.
 
 
-def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as_json: bool) -> None:
+def _report(
+    run: EvaluationRun, found: Evaluation | None, total: int, out: Path | None, as_json: bool
+) -> None:
     """The numbers on standard output, the rest on standard error; raises Exit when not all is well."""
     if found is not None:
         _print(found, as_json)
@@ -206,7 +212,7 @@ def _report(run: Run, found: Evaluation | None, total: int, out: Path | None, as
         raise typer.Exit(FAILED)
 
 
-def _report_calls(run: Run) -> None:
+def _report_calls(run: EvaluationRun) -> None:
     """Say what an earlier run saved, and what it could not."""
     cached = sum(not outcome.asked and not outcome.failures for outcome in run.outcomes)
     repeated = sum(outcome.repeated for outcome in run.outcomes)
@@ -219,7 +225,7 @@ def _report_calls(run: Run) -> None:
         )
 
 
-def _print_failures(failures: Sequence[Failure]) -> None:
+def _print_failures(failures: Sequence[EvaluationFailure]) -> None:
     """Each reason once, with the photos that it is of."""
     from core.datasets.problems import few
 
@@ -290,7 +296,7 @@ def _reported(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.4f}"
 
 
-def _print_traces(outcomes: Sequence[Outcome]) -> None:
+def _print_traces(outcomes: Sequence[ImageOutcome]) -> None:
     for outcome in outcomes:
         for failure in outcome.failures:
             say_block("".join(traceback.format_exception(failure.error)))

@@ -17,7 +17,7 @@ from core.settings import Settings
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
-    from core.aws.execute import Outcome
+    from core.aws.execute import PlanOutcome
     from core.datasets.convert import Conversion
     from core.plans.journal import Entry, Journal
     from core.plans.plan import ApiCall, Plan, StepState
@@ -70,7 +70,7 @@ def carry_out(
     journal: Journal | None = None,
     cut: Entry | None = None,
     cleans: Entry | None = None,
-) -> Outcome:
+) -> PlanOutcome:
     """Do it, and say each step of several. Raises AwsError, InputError, JournalError.
 
     cut:    the plan was begun before; what is left of it is done.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from core.artifacts.artifact import Artifact
     from core.aws.connection import Clients
     from core.imaging.classes import Classes
-    from core.plans.deploy import Upload
+    from core.plans.deploy import ModelUpload
     from core.training.job import TrainingJob
 
 FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]
@@ -38,7 +38,7 @@ NO_MODEL = dict.fromkeys(("model", "model_uri", "image", "classes_uri", "example
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ModelOptions:
     """What the command line named."""
 
     job: str = ""
@@ -64,7 +64,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ServableModel:
     """A model that can be served.
 
     name:     to call an endpoint after.
@@ -76,12 +76,12 @@ class Source:
 
     name: str
     fields: dict[str, Any]
-    upload: Upload | None = None
+    upload: ModelUpload | None = None
     classes: Classes | None = None
     warnings: tuple[str, ...] = ()
 
 
-def find_source(clients: Clients, asked: Asked) -> Source:
+def find_source(clients: Clients, asked: ModelOptions) -> ServableModel:
     """Look into what was named, and say what it is. Raises InputError, ArtifactError, SettingsError, AwsError."""
     if asked.job:
         return _of_job(clients, asked)
@@ -89,10 +89,10 @@ def find_source(clients: Clients, asked: Asked) -> Source:
         return _of_artifact(clients, asked)
     if asked.file:
         return _of_file(clients, asked, asked.file)
-    return Source(asked.model, {**NO_MODEL, "model": asked.model})
+    return ServableModel(asked.model, {**NO_MODEL, "model": asked.model})
 
 
-def _of_job(clients: Clients, asked: Asked) -> Source:
+def _of_job(clients: Clients, asked: ModelOptions) -> ServableModel:
     from core.aws.training import describe_job
     from core.plans.model_source import class_places, no_model
 
@@ -100,7 +100,7 @@ def _of_job(clients: Clients, asked: Asked) -> Source:
     if job.model_uri is None:
         raise no_model(job)
     found = _of_uri(clients, job.model_uri, asked.classes, class_places(job))
-    return Source(
+    return ServableModel(
         job.name,
         {**found.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
         classes=found.classes,
@@ -118,7 +118,7 @@ def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
         return job
 
 
-def _of_artifact(clients: Clients, asked: Asked) -> Source:
+def _of_artifact(clients: Clients, asked: ModelOptions) -> ServableModel:
     from core.endpoints.endpoint import classes_beside
 
     try:
@@ -133,7 +133,7 @@ def _of_artifact(clients: Clients, asked: Asked) -> Source:
         ) from error
 
 
-def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]) -> Source:
+def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]) -> ServableModel:
     """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
     from core.aws.artifacts import find_classes, look_into
     from core.aws.images import image_uri
@@ -151,10 +151,10 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
         say(note)
     image = image_uri(clients.connection.region)
     fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": where}
-    return Source(base_name(uri), fields, classes=given, warnings=warnings)
+    return ServableModel(base_name(uri), fields, classes=given, warnings=warnings)
 
 
-def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
+def _of_file(clients: Clients, asked: ModelOptions, path: Path) -> ServableModel:
     from core.aws.images import image_uri
     from core.plans.model_source import local_model, names_beside, read_classes
     from core.training.defaults import SANDBOX_MODELS
@@ -173,7 +173,7 @@ def _of_file(clients: Clients, asked: Asked, path: Path) -> Source:
     fields = {**NO_MODEL, "model_uri": found.upload.uri, "image": image, "classes_uri": found.classes_uri}
     stem = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
     name = path.resolve().parent.name if stem == "model" else stem
-    return Source(name, fields, found.upload, found.classes, warnings)
+    return ServableModel(name, fields, found.upload, found.classes, warnings)
 
 
 def _shown(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:

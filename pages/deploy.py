@@ -14,7 +14,7 @@ from core.plans.plan import Plan
 from pages.parts import cached, links, messages, plan_dialog, state, upstream
 from pages.parts.deploy import deploy_fields, model, summary
 from pages.parts.deploy import form as deploy_form
-from pages.parts.deploy.check import Checked, check
+from pages.parts.deploy.check import CheckedDeployment, check
 from pages.parts.deploy.model import Chosen
 from pages.parts.endpoints import data, fleet
 
@@ -94,7 +94,9 @@ def _rest(
                 plan_dialog.ask(plan, connection, lambda: _show(plan.target))
 
 
-def _plan(chosen: Chosen, checked: Checked, detail: EndpointDetail | None, prices: PriceTable) -> Plan:
+def _plan(
+    chosen: Chosen, checked: CheckedDeployment, detail: EndpointDetail | None, prices: PriceTable
+) -> Plan:
     spec, warnings, upload = checked.spec, checked.warnings, chosen.source.upload
     if detail is None:
         return plan_deploy(spec, prices, warnings=warnings, upload=upload, classes=checked.classes)

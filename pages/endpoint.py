@@ -12,7 +12,7 @@ from core.plans.steps import AT_REST
 from pages.parts import formatting, links, messages, refresh, state, upstream
 from pages.parts.endpoints import data, details, endpoint_changes, endpoint_chips, filters, fleet, header
 from pages.parts.overview import unfinished
-from pages.parts.shared_cache import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Snapshot
 
 REFRESH = 5  # seconds between two looks while AWS is at work on it
 
@@ -37,7 +37,7 @@ def main() -> None:
     )
 
 
-def _tick(seen: Reading[EndpointDetail]) -> float | None:
+def _tick(seen: Snapshot[EndpointDetail]) -> float | None:
     return REFRESH if seen.value.endpoint.changing else None
 
 
@@ -70,7 +70,7 @@ def _absent(error: CoreError | PendingError | None) -> None:
         st.warning(messages.line(error), icon=":material/history:")
 
 
-def _head(connection: Connection, seen: Reading[EndpointDetail]) -> None:
+def _head(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
     """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
     detail = seen.value
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -99,7 +99,7 @@ def _leave() -> None:
     st.switch_page(links.ENDPOINTS, query_params=state.endpoints_view())
 
 
-def _freshness(seen: Reading[EndpointDetail]) -> None:
+def _freshness(seen: Snapshot[EndpointDetail]) -> None:
     """That it looks again by itself; where AWS fails, why this is no newer."""
     if seen.failure is not None:
         at = formatting.moment(seen.at)

@@ -7,9 +7,9 @@ import streamlit as st
 from core.aws.connection import Connection
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
 from pages.parts.endpoints import endpoint_figures, filters, fleet, table
-from pages.parts.endpoints.fleet import Look
+from pages.parts.endpoints.fleet import FleetSnapshot
 from pages.parts.overview import unfinished
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 TICK = 5  # seconds between two looks, while something may change
 
@@ -28,7 +28,7 @@ def main() -> None:
     refresh.live("endpoints", lambda: _board(connection), lambda: _tick(fleet.look(connection)))
 
 
-def _tick(reading: Reading[Look]) -> float | None:
+def _tick(reading: Snapshot[FleetSnapshot]) -> float | None:
     return TICK if reading.value.moving else None
 
 
@@ -43,7 +43,7 @@ def _board(connection: Connection) -> float | None:
     return _tick(reading)
 
 
-def _list(connection: Connection, reading: Reading[Look]) -> None:
+def _list(connection: Connection, reading: Snapshot[FleetSnapshot]) -> None:
     found = reading.value
     rows = filters.ask(found.rows)
     _say_age(reading, len(rows))
@@ -55,7 +55,7 @@ def _list(connection: Connection, reading: Reading[Look]) -> None:
         st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=filters.clear)
 
 
-def _say_age(reading: Reading[Look], shown: int) -> None:
+def _say_age(reading: Snapshot[FleetSnapshot], shown: int) -> None:
     """How many there are, how old the table is; where AWS fails, why it is no newer."""
     found, at = reading.value, formatting.moment(reading.at)
     count = len(found.rows)

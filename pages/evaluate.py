@@ -10,10 +10,10 @@ from core.aws.connection import Connection, clients
 from core.aws.evaluation import asked_of, job_scores
 from core.errors import CoreError
 from core.evaluation.results import classes_of
-from core.evaluation.run import Task
+from core.evaluation.run import EvaluationTask
 from core.settings import Settings
 from pages.parts import endpoint_picker, messages, state, upstream
-from pages.parts.endpoint_picker import Judged
+from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.evaluate import datasets, progress, results, run
 from pages.parts.evaluate.datasets import Load
 
@@ -40,7 +40,7 @@ def main() -> None:
         results.show(found, found.result)
 
 
-def _button(connection: Connection, settings: Settings, chosen: Judged, load: Load | None) -> None:
+def _button(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load | None) -> None:
     running = (found := state.judging()) is not None and not found.over
     calls = "Each photo is one call of each endpoint. What was asked before is not asked again."
     if st.button(
@@ -60,11 +60,11 @@ def _button(connection: Connection, settings: Settings, chosen: Judged, load: Lo
             st.rerun()
 
 
-def _start(connection: Connection, settings: Settings, chosen: Judged, load: Load) -> None:
+def _start(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load) -> None:
     found = load()
     asked = [asked_of(clients(connection), one) for one in chosen.servings]
     classes, said = classes_of(asked, found.classes)
-    task = Task(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
+    task = EvaluationTask(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
     store = run.store_for(settings, connection, [one.name for one in asked])
     jobs = partial(job_scores, clients(connection), chosen.servings)
     state.judge(run.start(task, store, found.title, jobs, found.home))

@@ -17,8 +17,8 @@ from pages.parts.jobs import data, filters
 from pages.parts.launch import fields, summary
 from pages.parts.launch import form as launch_form
 from pages.parts.launch import origin as launch_origin
-from pages.parts.launch.check import Checked, check
-from pages.parts.launch.origin import Origin
+from pages.parts.launch.check import CheckedLaunch, check
+from pages.parts.launch.origin import LaunchPrefill
 
 
 def main() -> None:
@@ -45,21 +45,23 @@ def _look_again(drawn_at: datetime) -> None:
         st.rerun()
 
 
-def _fill(origin: Origin) -> None:
+def _fill(origin: LaunchPrefill) -> None:
     """Once for each origin; from then on the form is its visitor's."""
     if state.LAUNCH.filled_from() != origin.source:
         name = new_name(origin.spec.name, formatting.now())
         state.LAUNCH.fill(origin.source, fields.to_fields(replace(origin.spec, name=name)))
 
 
-def _form(checked: Checked, origin: Origin, prices: PriceTable, *, sandbox: bool) -> None:
+def _form(checked: CheckedLaunch, origin: LaunchPrefill, prices: PriceTable, *, sandbox: bool) -> None:
     launch_form.job(checked.spec)
     locked = INCREMENTAL_KEYS if origin.previous is not None else ()
     launch_form.hyperparameters(checked.spec, locked=locked, sandbox=sandbox)
     launch_form.machine(checked.spec, prices, sandbox=sandbox)
 
 
-def _before_it_starts(connection: Connection, checked: Checked, origin: Origin, prices: PriceTable) -> None:
+def _before_it_starts(
+    connection: Connection, checked: CheckedLaunch, origin: LaunchPrefill, prices: PriceTable
+) -> None:
     st.subheader("Before it starts")
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
     summary.counts(checked.counts)

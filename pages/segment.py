@@ -12,7 +12,7 @@ from core.inference.export import unique_stems
 from pages.parts import endpoint_picker, messages, state, upstream
 from pages.parts.endpoint_picker import Choice
 from pages.parts.segment import progress, results, uploads
-from pages.parts.segment.run import Picture, Request, Work
+from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest
 
 
 def main() -> None:
@@ -50,13 +50,13 @@ def main() -> None:
         _show(works, dropped.truths)
 
 
-def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> list[Work]:
+def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> list[InferenceTask]:
     """Every picture's work, started where it is new."""
     bench = state.bench()
     works = [
         bench.ask(
             picture,
-            Request(picture.id, connection, choice.serving.name, choice.want, choice.fit),
+            SegmentRequest(picture.id, connection, choice.serving.name, choice.want, choice.fit),
             choice.serving.classes,
         )
         for picture in pictures
@@ -65,7 +65,7 @@ def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> lis
     return works
 
 
-def _show(works: list[Work], truths: Mapping[str, Given]) -> None:
+def _show(works: list[InferenceTask], truths: Mapping[str, Given]) -> None:
     stems = unique_stems([work.picture.name for work in works])
     lines = st.container()
     chosen = results.selected(works)

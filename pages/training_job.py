@@ -13,7 +13,7 @@ from core.training.job import TrainingJob
 from pages.parts import cached, links, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import charts as job_charts
 from pages.parts.jobs import data, details, filters, header
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 REFRESH = 5  # seconds between two looks at a job that runs
 
@@ -36,7 +36,7 @@ def main() -> None:
     )
 
 
-def _tick(seen: Reading[TrainingJob]) -> float | None:
+def _tick(seen: Snapshot[TrainingJob]) -> float | None:
     return REFRESH if seen.value.running else None
 
 
@@ -89,7 +89,7 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
 
 
-def _lines(log: data.Part[data.JobLog]) -> list[str] | None:
+def _lines(log: data.OptionalPart[data.JobLog]) -> list[str] | None:
     """What the log says; None where it could not be read."""
     unknown = (log.failure or log.waiting) and not log.value.has_log
     return None if unknown else [event.message for event in log.value.events]

@@ -9,7 +9,7 @@ from core.aws.training import JobList
 from core.training.filters import JobFilter
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
 from pages.parts.jobs import comparison, filters, job_figures, table
-from pages.parts.shared_cache import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Snapshot
 
 FIGURES = 100
 """Height of the row of figures in pixels."""
@@ -31,7 +31,7 @@ def main() -> None:
     )
 
 
-def _tick(reading: Reading[JobList]) -> float | None:
+def _tick(reading: Snapshot[JobList]) -> float | None:
     return TICK if any(job.running for job in reading.value.jobs) else None
 
 
@@ -55,7 +55,7 @@ def _board(connection: Connection) -> float | None:
     return _tick(reading)
 
 
-def _say_age(reading: Reading[JobList]) -> None:
+def _say_age(reading: Snapshot[JobList]) -> None:
     """How old the table is; where AWS fails, why it is no newer."""
     at = formatting.moment(reading.at)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

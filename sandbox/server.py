@@ -13,11 +13,11 @@ from types import TracebackType
 
 from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, megabytes
-from sandbox.common.limits import Limits, Place
+from sandbox.common.limits import SandboxLimits, SandboxLocation
 from sandbox.common.log_shipper import LogShipper
-from sandbox.common.periodic import Rounds
-from sandbox.common.state_dir import DEFAULT_PORT, Home
-from sandbox.common.store import Store
+from sandbox.common.periodic import PeriodicTask
+from sandbox.common.state_dir import DEFAULT_PORT, StateDir
+from sandbox.common.store import RecordStore
 from sandbox.hosting.autoscaler import Autoscaler
 from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.container import Lifeline, default_programs
@@ -66,15 +66,15 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int | None = 0,
-        place: Place | None = None,
+        place: SandboxLocation | None = None,
         programs: Programs | None = None,
         training_programs: Programs | None = None,
-        limits: Limits | None = None,
+        limits: SandboxLimits | None = None,
     ) -> None:
         """Raises InUseError, PortTakenError or UnsupportedError."""
         self.faults = Faults()
-        self._place, self._limits = place or Place(), limits or Limits()
-        self._home = Home(data_dir)
+        self._place, self._limits = place or SandboxLocation(), limits or SandboxLimits()
+        self._home = StateDir(data_dir)
         # What a killed sandbox left must go before the port answers again: it would pass for a running one.
         remove_address(data_dir)
         self._disk = Disk(data_dir)
@@ -109,7 +109,7 @@ class Sandbox:
 
     def _assemble(self, sock: socket.socket, programs: Programs, training_programs: Programs) -> None:
         folder, place = self._home.folder, self._place
-        self._store = Store(folder / "control.sqlite", self._disk)
+        self._store = RecordStore(folder / "control.sqlite", self._disk)
         self._s3 = S3(folder / "s3", place.region, disk=self._disk)
         self._logs = Logs(folder / "logs.sqlite", place.region, place.account)
         self._moto = MotoServices(folder / "moto", place.region, place.account, disk=self._disk)
@@ -131,8 +131,8 @@ class Sandbox:
         usage = EndpointUsage(self._endpoints, surroundings)
         autoscaler = Autoscaler(self._store, self.loopback, most=self._limits.variant_instances)
         self._rounds = (
-            Rounds("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
-            Rounds("autoscaler", self._limits.scaling_seconds, autoscaler.look),
+            PeriodicTask("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
+            PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.look),
         )
         self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))

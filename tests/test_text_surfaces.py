@@ -29,13 +29,13 @@ from core.escaping import csv_bytes
 from core.evaluation.html_report import to_html
 from core.evaluation.report import class_rows, confusion_rows, image_rows
 from core.evaluation.results import judge
-from core.evaluation.run import Asked, Failure, Outcome, Task
-from core.evaluation.store import Judged
+from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
+from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
 from core.imaging.image import encode, open_photo
 from core.imaging.segmentation import Segmentation
 from core.inference import export
-from core.inference.invoke import Answer, Inference
+from core.inference.invoke import EndpointResponse, Inference
 from pages.parts.viewer.frame import build
 from tests.support.dashboard import SHELL, fresh_caches
 from tests.support.hostile_aws import HOSTILE, MARK, HostileAws, hostile_aws
@@ -292,14 +292,14 @@ def test_no_file_name_steers_the_terminal(run: Run, photo: Path, aws: HostileAws
         assert MARK in done.output or command[0] == "evaluate", done.output
 
 
-def exported() -> export.Result:
+def exported() -> export.ExportResult:
     """A photograph and an answer in which every name is hostile."""
     classes = Classes((HOSTILE, f"@{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     labels = np.array([[0, 1], [1, 1]], np.uint8)
     segmentation = Segmentation(labels, None, None, classes, (HOSTILE,))
     picture = open_photo(png(Image.new("RGB", (2, 2))), HOSTILE)
     image = encode(picture, fit=None, max_bytes=1_000_000)
-    answer = Answer(b"", HOSTILE, 0.1)
+    answer = EndpointResponse(b"", HOSTILE, 0.1)
     inference = Inference(segmentation, answer, image, HOSTILE, "image/png", 0.1, 0.1)
     return export.result(picture, inference, stem=export.unique_stems([HOSTILE.replace("/", "")])[0])
 
@@ -340,10 +340,12 @@ def test_no_name_acts_in_the_viewer() -> None:
 def test_no_name_acts_in_a_report() -> None:
     """Names of photos, classes, endpoints and reasons are text in the HTML report, and guarded in its tables."""
     classes = Classes((HOSTILE, f"-{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
-    judged = Judged(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5)
+    judged = ImageScore(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5)
     error = InputError(HOSTILE, why=HOSTILE, todo=HOSTILE)
-    outcome = Outcome(HOSTILE, (judged,), (Failure(HOSTILE, HOSTILE, error),), 1)
-    evaluation = judge([outcome], Task((), [Asked(HOSTILE, "one", "", classes, unasked)], classes))
+    outcome = ImageOutcome(HOSTILE, (judged,), (EvaluationFailure(HOSTILE, HOSTILE, error),), 1)
+    evaluation = judge(
+        [outcome], EvaluationTask((), [EvaluatedEndpoint(HOSTILE, "one", "", classes, unasked)], classes)
+    )
     page = to_html(evaluation, [], datetime(2026, 11, 30, tzinfo=UTC)).decode()
     assert MARK in page
     assert steers(page) == []
@@ -356,5 +358,5 @@ def test_no_name_acts_in_a_report() -> None:
         assert steers("".join(cells)) == []
 
 
-def unasked(body: bytes, content_type: str, accept: str) -> Answer:
+def unasked(body: bytes, content_type: str, accept: str) -> EndpointResponse:
     raise AssertionError("nothing is asked here")

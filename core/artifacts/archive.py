@@ -33,7 +33,7 @@ class Readable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """Where looking ends.
 
     unpacked: bytes, declared or actual; the largest real artifacts of this algorithm are below 1 GiB.
@@ -67,7 +67,7 @@ def walk(
     where: str,
     visit: Callable[[Member, IO[bytes]], None],
     *,
-    limits: Limits,
+    limits: ArchiveLimits,
     out_of_time: Callable[[], bool],
 ) -> None:
     """Go through the files of an archive in their order.
@@ -98,7 +98,7 @@ def walk(
 
 
 def _visit_all(
-    tar: tarfile.TarFile, where: str, visit: Callable[[Member, IO[bytes]], None], limits: Limits
+    tar: tarfile.TarFile, where: str, visit: Callable[[Member, IO[bytes]], None], limits: ArchiveLimits
 ) -> None:
     seen: set[str] = set()
     folders: set[str] = set()
@@ -170,7 +170,7 @@ class _Unpacked:
         plain: IO[bytes],
         packed: _Packed,
         where: str,
-        limits: Limits,
+        limits: ArchiveLimits,
         out_of_time: Callable[[], bool],
     ) -> None:
         self._plain, self._packed = plain, packed

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from core.artifacts.archive import Limits, Member, OutOfTime, Readable, walk
+from core.artifacts.archive import ArchiveLimits, Member, OutOfTime, Readable, walk
 from core.errors import ArtifactError, DecodeError
 from core.local_files import open_regular
 from core.strict_json import parse_json
@@ -117,7 +117,7 @@ def look(
     where: str,
     size: int,
     *,
-    limits: Limits | None = None,
+    limits: ArchiveLimits | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Artifact:
     """Look into an archive as its bytes come, front to back; nothing is written. Raises ArtifactError.
@@ -128,7 +128,7 @@ def look(
     """
     found = _Contents(where)
     try:
-        walk(source, where, found.take, limits=limits or Limits(), out_of_time=out_of_time)
+        walk(source, where, found.take, limits=limits or ArchiveLimits(), out_of_time=out_of_time)
     except OutOfTime:
         return found.artifact(size, complete=False)
     _require(found.members, where)

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.artifacts.archive import Limits
+from core.artifacts.archive import ArchiveLimits
 from core.artifacts.artifact import Artifact, look
 from core.aws.connection import Clients
 from core.aws.errors import required
@@ -25,7 +25,7 @@ CHUNK = 1 << 20
 
 
 def look_into(
-    clients: Clients, uri: str, *, limits: Limits | None = None, max_seconds: float = MAX_SECONDS
+    clients: Clients, uri: str, *, limits: ArchiveLimits | None = None, max_seconds: float = MAX_SECONDS
 ) -> Artifact:
     """Look into the `model.tar.gz` at an S3 URI. Raises InputError for the URI, ArtifactError, AwsError.
 

@@ -22,7 +22,7 @@ from botocore.config import Config
 from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from core.aws.errors import Place, Todos, translated
+from core.aws.errors import AwsLocation, Todos, translated
 from core.errors import CredentialsError, SettingsError
 from core.settings import AWS_SECONDS, Settings
 
@@ -71,11 +71,11 @@ class Connection:
         return self.access_key is not None
 
     @property
-    def place(self) -> Place:
+    def place(self) -> AwsLocation:
         """The same in words, for errors."""
         if self.is_sandbox:
-            return Place(f"the sandbox ({self.aws_url})", sandbox=True)
-        return Place(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS in {self.region}")
+            return AwsLocation(f"the sandbox ({self.aws_url})", sandbox=True)
+        return AwsLocation(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS in {self.region}")
 
 
 class Clients:
@@ -310,6 +310,6 @@ def _loader(data_path: str | None) -> Loader:
 
 
 def _region_of(profile: str | None) -> str | None:
-    with translated("read the AWS configuration", Place("AWS")):
+    with translated("read the AWS configuration", AwsLocation("AWS")):
         region: str | None = _chain(profile).get_config_variable("region")
     return region

@@ -19,8 +19,8 @@ from core.endpoints.endpoint import (
     JOB_TAG,
     Endpoint,
     EndpointConfig,
-    Fleet,
-    Serving,
+    EndpointInfo,
+    EndpointList,
     classes_beside,
     config_from,
     container_of,
@@ -45,7 +45,9 @@ OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
 """What may go wrong with names and examples without anybody minding more than a note."""
 
 
-def all_endpoints(clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS) -> Fleet:
+def all_endpoints(
+    clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS
+) -> EndpointList:
     """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
 
     Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
@@ -66,7 +68,7 @@ def list_endpoints(
     name_contains: str | None = None,
     max_pages: int = MAX_PAGES,
     max_seconds: float = MAX_SECONDS,
-) -> Fleet:
+) -> EndpointList:
     """The account's endpoints, newest first, without variants and tags. Raises AwsError."""
     query: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     query |= {"StatusEquals": status} if status else {}
@@ -101,7 +103,7 @@ def describe_endpoint(clients: Clients, name: str) -> Endpoint:
         return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
-def describe_serving(clients: Clients, name: str) -> Serving:
+def describe_serving(clients: Clients, name: str) -> EndpointInfo:
     """Return one endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
 
     Everything but the endpoint itself is optional: what these credentials may not read is left out, with a note.
@@ -109,14 +111,14 @@ def describe_serving(clients: Clients, name: str) -> Serving:
     return with_class_names(clients, describe_unnamed(clients, name))
 
 
-def with_class_names(clients: Clients, serving: Serving) -> Serving:
+def with_class_names(clients: Clients, serving: EndpointInfo) -> EndpointInfo:
     """Return the endpoint with its class names, which are read from S3. Raises AwsError."""
     notes = list(serving.notes)
     classes = read_classes(clients, serving.classes_uri, serving.model_uri, notes)
     return replace(serving, classes=classes, notes=tuple(notes))
 
 
-def describe_unnamed(clients: Clients, name: str) -> Serving:
+def describe_unnamed(clients: Clients, name: str) -> EndpointInfo:
     """Return one endpoint without its class names: SageMaker is asked, and S3 is not. Raises as above."""
     doing = f"look at the endpoint {name}"
     with clients.calling(doing):
@@ -127,7 +129,7 @@ def describe_unnamed(clients: Clients, name: str) -> Serving:
     variants = variants_of(endpoint, config)
     image, model_uri = _container(clients, variants[0].model if variants else "", notes)
     tags = read_tags(clients, required(endpoint, "EndpointArn", doing), notes)
-    return Serving(
+    return EndpointInfo(
         name=name,
         status=required(endpoint, "EndpointStatus", doing),
         failure_reason=endpoint.get("FailureReason", ""),
@@ -154,7 +156,9 @@ def _list(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]]
     return required(answer, "Endpoints", LISTING), answer.get("NextToken")
 
 
-def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int, max_seconds: float) -> Fleet:
+def _paged(
+    clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int, max_seconds: float
+) -> EndpointList:
     """A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
 
     An endpoint that moved between two pages stands there once.
@@ -168,7 +172,7 @@ def _paged(clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int,
         found |= {one.name: one for one in map(endpoint_from, rows) if one.name not in found}
         if not token or time.monotonic() > until:
             break
-    return Fleet(tuple(found.values()), complete=not token)
+    return EndpointList(tuple(found.values()), complete=not token)
 
 
 def read_config(

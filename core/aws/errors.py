@@ -38,7 +38,7 @@ from core.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AwsLocation:
     """Where a call goes to.
 
     name:    in words, such as "AWS in eu-west-1".
@@ -54,7 +54,7 @@ Todos = Mapping[type[CoreError], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ErrorRule:
     """One line of the table.
 
     error:   the class of ours.
@@ -70,95 +70,97 @@ class Rule:
 
 
 NEW_KEYS = "Restart Segdeck: it reads the sandbox's keys at its start."
-UNREACHABLE = Rule(
+UNREACHABLE = ErrorRule(
     UnreachableError,
     "nothing answers at {place}",
     "Check the network, the region and the address, then try again.",
     "The dashboard starts the sandbox again by itself in a few seconds; `make sandbox` starts it alone.",
 )
-CLOSED = Rule(
+CLOSED = ErrorRule(
     NoReplyError,
     "{place} closed the connection without an answer",
     "Try again in a moment.",
     UNREACHABLE.sandbox,
 )
-SSL = Rule(
+SSL = ErrorRule(
     UnreachableError,
     "no encrypted connection to {place} came about",
     "Behind a company proxy, AWS_CA_BUNDLE must name its certificates.",
 )
-PROXY = Rule(UnreachableError, "the proxy does not answer", "Check HTTPS_PROXY and NO_PROXY.")
-TIMED_OUT = Rule(TimedOutError, "{place} did not answer in time", "Try again in a moment.")
-CUT_OFF = Rule(CutOffError, "the answer of {place} stopped before its end", "Try again.")
-NO_KEYS = Rule(
+PROXY = ErrorRule(UnreachableError, "the proxy does not answer", "Check HTTPS_PROXY and NO_PROXY.")
+TIMED_OUT = ErrorRule(TimedOutError, "{place} did not answer in time", "Try again in a moment.")
+CUT_OFF = ErrorRule(CutOffError, "the answer of {place} stopped before its end", "Try again.")
+NO_KEYS = ErrorRule(
     CredentialsError,
     "there are no usable AWS credentials",
     "Set AWS_PROFILE, or run `aws configure` or `aws sso login`.",
 )
-NO_PROFILE = Rule(
+NO_PROFILE = ErrorRule(
     CredentialsError, "the AWS profile is unknown", "Set AWS_PROFILE to one of `aws configure list-profiles`."
 )
-EXPIRED = Rule(
+EXPIRED = ErrorRule(
     CredentialsError,
     "the AWS credentials have expired",
     "Sign in again, with `aws sso login` or with new keys, then try again.",
     NEW_KEYS,
 )
-WRONG_KEYS = Rule(
+WRONG_KEYS = ErrorRule(
     CredentialsError,
     "{place} does not know these credentials",
     "Check the keys or AWS_PROFILE, and that the account has this region switched on.",
     NEW_KEYS,
 )
-BAD_SIGNATURE = Rule(
+BAD_SIGNATURE = ErrorRule(
     CredentialsError,
     "{place} refused the signature",
     "Either the secret key is wrong, or this machine's clock is off: compare both.",
     NEW_KEYS,
 )
-DENIED = Rule(
+DENIED = ErrorRule(
     DeniedError,
     "these credentials are not allowed to {action}",
     "Ask whoever manages the account to allow it.",
 )
-THROTTLED = Rule(ThrottledError, "too many calls in too short a time", "Wait a few seconds, then try again.")
-NOT_FOUND = Rule(
+THROTTLED = ErrorRule(
+    ThrottledError, "too many calls in too short a time", "Wait a few seconds, then try again."
+)
+NOT_FOUND = ErrorRule(
     NotFoundError,
     "it does not exist at {place}",
     "Check the name, the region and the account, or pick another.",
 )
-NOT_READY = Rule(NotReadyError, "it is not ready yet", "Wait until it is in service, then try again.")
-TOO_LARGE = Rule(TooLargeError, "the request is larger than {place} takes", "Send a smaller picture.")
-TROUBLE = Rule(
+NOT_READY = ErrorRule(NotReadyError, "it is not ready yet", "Wait until it is in service, then try again.")
+TOO_LARGE = ErrorRule(TooLargeError, "the request is larger than {place} takes", "Send a smaller picture.")
+TROUBLE = ErrorRule(
     AwsError, "{place} has trouble of its own ({code})", "Try again in a minute; see health.aws.amazon.com."
 )
-REFUSED = Rule(AwsError, "{place} refused it ({code})", "Correct what the text names, then try again.")
-QUOTA = Rule(
+REFUSED = ErrorRule(AwsError, "{place} refused it ({code})", "Correct what the text names, then try again.")
+QUOTA = ErrorRule(
     AwsError,
     "a quota of the account is reached",
     "Wait for something else to end, or ask for more under Service Quotas.",
 )
-IN_USE = Rule(
+IN_USE = ErrorRule(
     TakenError, "the name is taken, or it is in use", "Take another name, or wait until it is free."
 )
-UNKNOWN = Rule(AwsError, "{place} answered {code}", "Try again; if it stays, search for the code.")
-BROKEN = Rule(UnexpectedAnswerError, "the answer of {place} cannot be read", "Try again.")
-BAD_INPUT = Rule(
+UNKNOWN = ErrorRule(AwsError, "{place} answered {code}", "Try again; if it stays, search for the code.")
+BROKEN = ErrorRule(UnexpectedAnswerError, "the answer of {place} cannot be read", "Try again.")
+BAD_INPUT = ErrorRule(
     InputError, "a value does not have the form AWS asks for", "Correct the value that the text names."
 )
-BAD_SETTINGS = Rule(
+BAD_SETTINGS = ErrorRule(
     SettingsError,
     "the AWS configuration cannot be used",
     "Check AWS_REGION, AWS_ENDPOINT_URL and ~/.aws/config.",
 )
-NO_REGION = Rule(
+NO_REGION = ErrorRule(
     SettingsError,
     "no AWS region is set",
     "Set AWS_REGION, for example to eu-west-1, or give the profile a region.",
 )
-OTHER = Rule(AwsError, "the call failed", "Try again; if it stays, search for the text.")
+OTHER = ErrorRule(AwsError, "the call failed", "Try again; if it stays, search for the text.")
 
-BY_EXCEPTION: dict[type[Exception], Rule] = {
+BY_EXCEPTION: dict[type[Exception], ErrorRule] = {
     botocore.ConnectionError: UNREACHABLE,  # with EndpointConnectionError and ConnectTimeoutError below it
     botocore.SSLError: SSL,
     botocore.ProxyConnectionError: PROXY,
@@ -196,7 +198,7 @@ BY_EXCEPTION: dict[type[Exception], Rule] = {
 }
 """By class; the nearest class of an exception's own line of ancestors counts."""
 
-BY_CODE: dict[str, Rule] = {
+BY_CODE: dict[str, ErrorRule] = {
     **dict.fromkeys(
         (
             "Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "SlowDown",
@@ -246,7 +248,7 @@ BY_CODE: dict[str, Rule] = {
 }  # fmt: skip
 """By the service's own error code."""
 
-BY_STATUS: dict[int, Rule] = {403: DENIED, 404: NOT_FOUND, 413: TOO_LARGE, 429: THROTTLED}
+BY_STATUS: dict[int, ErrorRule] = {403: DENIED, 404: NOT_FOUND, 413: TOO_LARGE, 429: THROTTLED}
 """By HTTP status, for a code nobody knows (a proxy's page, a HEAD's empty answer)."""
 
 MISSING = re.compile(r"not found|could not find|cannot find|does not exist", re.IGNORECASE)
@@ -264,7 +266,7 @@ MODEL_TODO = "Look into the container's log; a smaller picture helps where memor
 
 
 @contextmanager
-def translated(doing: str, place: Place, *, todos: Todos | None = None) -> Iterator[None]:
+def translated(doing: str, place: AwsLocation, *, todos: Todos | None = None) -> Iterator[None]:
     """Turn botocore's errors into ours.
 
     doing: the rest of "Could not ...", such as "list the endpoints".
@@ -297,7 +299,7 @@ def _unreadable(error: Exception) -> str:
     )
 
 
-def translate(error: Exception, doing: str, place: Place, todos: Todos | None = None) -> CoreError:
+def translate(error: Exception, doing: str, place: AwsLocation, todos: Todos | None = None) -> CoreError:
     """The error of ours that says the same as one of botocore's."""
     if isinstance(error, botocore.ClientError):
         return _from_service(error, doing, place, todos or {})
@@ -320,7 +322,7 @@ def required(answer: Mapping[str, Any], key: str, doing: str, *, todo: str = "Tr
     return answer[key]
 
 
-def _from_service(error: botocore.ClientError, doing: str, place: Place, todos: Todos) -> CoreError:
+def _from_service(error: botocore.ClientError, doing: str, place: AwsLocation, todos: Todos) -> CoreError:
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -344,7 +346,7 @@ def _from_service(error: botocore.ClientError, doing: str, place: Place, todos: 
 
 
 def _from_container(
-    error: botocore.ClientError, doing: str, place: Place, todos: Todos, message: str
+    error: botocore.ClientError, doing: str, place: AwsLocation, todos: Todos, message: str
 ) -> CoreError:
     """ModelError: the service is well, but the model's container answered with an error."""
     status = int(error.response.get("OriginalStatusCode") or 0)
@@ -366,9 +368,9 @@ def _from_container(
 
 
 def _made(
-    rule: Rule,
+    rule: ErrorRule,
     doing: str,
-    place: Place,
+    place: AwsLocation,
     todos: Todos,
     *,
     why: str,

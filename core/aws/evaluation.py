@@ -11,11 +11,11 @@ from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
 from core.aws.training import describe_job, job_that_left, list_channel_keys
 from core.datasets.label_map import LabelMap, read_label_map
-from core.endpoints.endpoint import Serving
+from core.endpoints.endpoint import EndpointInfo
 from core.errors import AwsError, InputError
-from core.evaluation.pairs import Pair, pair_up, reader
+from core.evaluation.pairs import LabeledImage, pair_up, reader
 from core.evaluation.results import JobScore
-from core.evaluation.run import Asked
+from core.evaluation.run import EvaluatedEndpoint
 from core.training.channels import S3_PREFIX, folder
 from core.training.curves import MIOU, best_epoch, named
 from core.training.job import TrainingJob
@@ -27,13 +27,13 @@ VALIDATION, ANNOTATION = "validation", "validation_annotation"
 LABEL_MAP = "validation_label_map.json"
 
 
-def asked_of(clients: Clients, serving: Serving) -> Asked:
+def asked_of(clients: Clients, serving: EndpointInfo) -> EvaluatedEndpoint:
     """An endpoint as an evaluation asks it."""
     invoke = invoker(clients, serving.name)
-    return Asked(serving.name, serving.config, serving.model_uri, serving.classes, invoke)
+    return EvaluatedEndpoint(serving.name, serving.config, serving.model_uri, serving.classes, invoke)
 
 
-def job_behind(clients: Clients, serving: Serving) -> TrainingJob | None:
+def job_behind(clients: Clients, serving: EndpointInfo) -> TrainingJob | None:
     """The training job that left the endpoint's model; None where nobody knows it. Raises AwsError.
 
     By the endpoint's tag, else by a search for the job whose artifact this is.
@@ -43,7 +43,9 @@ def job_behind(clients: Clients, serving: Serving) -> TrainingJob | None:
     return job_that_left(clients, serving.model_uri) if serving.model_uri else None
 
 
-def job_scores(clients: Clients, servings: Iterable[Serving]) -> tuple[dict[str, JobScore], tuple[str, ...]]:
+def job_scores(
+    clients: Clients, servings: Iterable[EndpointInfo]
+) -> tuple[dict[str, JobScore], tuple[str, ...]]:
     """Endpoint -> what the job behind it said of its model, where that is known; and sentences on what is not."""
     found, notes = {}, []
     for serving in servings:
@@ -62,7 +64,7 @@ def _score(clients: Clients, job: TrainingJob) -> JobScore:
     return JobScore(job.name, job.final_metrics.get(MIOU), None if best is None else best.value)
 
 
-def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[Pair], tuple[str, ...]]:
+def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """The pairs that a job was validated on, ids by its own label map; and notes. Raises InputError, AwsError."""
     found = [job.channel(name) for name in (VALIDATION, ANNOTATION)]
     for name, channel in zip((VALIDATION, ANNOTATION), found, strict=True):
@@ -78,12 +80,12 @@ def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[Pair], tupl
 
 def pairs_in_s3(
     clients: Clients, photos: str, masks: str, label_map: LabelMap | None = None
-) -> tuple[list[Pair], tuple[str, ...]]:
+) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """The pairs below two S3 prefixes, each file read when its turn comes; and notes. Raises InputError, AwsError."""
     pairing = pair_up(_uris(clients, photos), _uris(clients, masks))
     ids = reader(label_map=label_map)
     pairs = [
-        Pair(
+        LabeledImage(
             name, _file(photo), _file(mask),
             partial(get_bytes, clients, photo, max_bytes=MOST_BYTES),
             partial(get_bytes, clients, mask, max_bytes=MOST_BYTES),

@@ -52,7 +52,7 @@ from core.errors import (
 )
 from core.local_files import open_regular, reason
 from core.plans.delete import clean_up, undone_step
-from core.plans.journal import Entry, Journal, Record
+from core.plans.journal import Entry, Journal, JournalRecord
 from core.plans.plan import ApiCall, Plan, StepState
 
 TRIES = 3
@@ -118,7 +118,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PlanOutcome:
     """A plan that was carried out to its end."""
 
     plan: Plan
@@ -143,7 +143,7 @@ class CleaningRecord:
     repeated, or the change be finished instead.
     """
 
-    record: Record
+    record: JournalRecord
     change: Plan
     cleaning: Plan
 
@@ -165,7 +165,7 @@ class Teller:
     """Who is told of the steps: somebody who watches, and the journal."""
 
     on_step: OnStep | None
-    record: Record | CleaningRecord | None
+    record: JournalRecord | CleaningRecord | None
     on_progress: OnProgress | None = None
 
     def show(self, number: int, step: ApiCall, state: State) -> None:
@@ -216,7 +216,7 @@ def execute(
     on_step: OnStep | None = None,
     on_progress: OnProgress | None = None,
     journal: Journal | None = None,
-) -> Outcome:
+) -> PlanOutcome:
     """Carry out a plan, step by step. Raises InputError for a step unknown here, AwsError where one failed.
 
     on_progress: told how far an upload is; what it raises ends it.
@@ -232,7 +232,7 @@ def execute(
         return _run(clients, plan, Teller(on_step, record, on_progress), again=False)
 
 
-def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> Outcome:
+def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> PlanOutcome:
     """Carry out what is left of a cut plan: each step found done is "already", and is not done again.
 
     Raises InputError where another process is at it, or it was begun in another account; else as `execute`.
@@ -245,7 +245,7 @@ def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep 
 
 def clean_up_interrupted(
     clients: Clients, journal: Journal, entry: Entry, shown: Plan, *, on_step: OnStep | None = None
-) -> Outcome:
+) -> PlanOutcome:
     """Remove what an interrupted change has created, under the lock of its file.
 
     shown: the plan of `clean_up` that was agreed to. What to remove is decided once the lock is held: where that is
@@ -310,7 +310,7 @@ def _known(plan: Plan) -> None:
         raise InputError(f"The plan has a step that cannot be carried out: {unknown[0].operation}.")
 
 
-def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> Outcome:
+def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> PlanOutcome:
     """An interrupt leaves the journal without an end, as a kill does."""
     done: list[Done] = []
     use = UseCheck(clients)
@@ -331,7 +331,7 @@ def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> Outcom
         teller.end()
     except JournalError as error:
         raise _stopped(error, plan, done) from error
-    return Outcome(plan, tuple(done))
+    return PlanOutcome(plan, tuple(done))
 
 
 def _stopped(error: JournalError, plan: Plan, done: Sequence[Done]) -> JournalError:

@@ -21,7 +21,7 @@ from core.errors import (
     TooLargeError,
     UnexpectedAnswerError,
 )
-from core.inference.invoke import Answer, Invoke
+from core.inference.invoke import EndpointResponse, Invoke
 
 MAX_REQUEST = 6_291_456
 """Bytes of a request: `BodyBlob` of SageMaker Runtime's service model. botocore sends more without a word."""
@@ -41,7 +41,7 @@ MAY_HAVE_RUN = (
 def invoker(clients: Clients, endpoint: str) -> Invoke:
     """Return the call for `core.inference.invoke.segment`. It never retries: each call bills the model."""
 
-    def invoke(body: bytes, content_type: str, accept: str) -> Answer:
+    def invoke(body: bytes, content_type: str, accept: str) -> EndpointResponse:
         _check_size(body)
         try:
             return _invoke(clients, endpoint, body, content_type, accept)
@@ -54,7 +54,7 @@ def invoker(clients: Clients, endpoint: str) -> Invoke:
     return invoke
 
 
-def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> Answer:
+def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> EndpointResponse:
     """Raises AwsError. The stream checks its declared length itself, and is read whole in one piece."""
     doing = f"ask the endpoint {endpoint}"
     with _billing_told(), clients.calling(doing, todos=TODOS):
@@ -69,7 +69,7 @@ def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, acc
                 f"Could not {doing}: its answer is empty.",
                 todo=f"Look into the container's log. {MAY_HAVE_RUN}",
             )
-    return Answer(found, answer.get("ContentType", ""), seconds)
+    return EndpointResponse(found, answer.get("ContentType", ""), seconds)
 
 
 @contextmanager

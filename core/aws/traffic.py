@@ -13,7 +13,7 @@ import numpy as np
 from core.aws.cloudwatch import MAX_QUERIES, metric_data
 from core.aws.connection import Clients
 from core.endpoints.endpoint import Endpoint
-from core.endpoints.traffic import DAYS, STEP, STEPS, Service, Traffic
+from core.endpoints.traffic import DAYS, STEP, STEPS, ServiceQuality, Traffic
 from core.training.curves import MetricSeries
 
 Window = Literal["1 h", "6 h", "24 h", "7 d", "30 d"]
@@ -82,7 +82,7 @@ def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
     return {name: Traffic(begin, tuple(calls)) for name, calls in steps.items()}
 
 
-def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, Service]:
+def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, ServiceQuality]:
     """Endpoint -> how it answered in the last 24 hours: one call for each 100 variants. Raises AwsError.
 
     The hour that is under way counts with the 24 before it.
@@ -154,7 +154,7 @@ def _scaled(metric: Metric, row: Mapping[str, Sequence[Any]], begin: datetime, e
     return {at.astimezone(UTC): float(value) * metric.scale for at, value in pairs if begin <= at < end}
 
 
-def _service(found: Sequence[tuple[Query, Points]]) -> Service:
+def _service(found: Sequence[tuple[Query, Points]]) -> ServiceQuality:
     def total(name: str) -> int:
         return round(sum(sum(points.values()) for query, points in found if query[2].name == name))
 
@@ -163,7 +163,9 @@ def _service(found: Sequence[tuple[Query, Points]]) -> Service:
         weight = sum(calls for _, calls in values.values())
         return sum(value * calls for value, calls in values.values()) / weight if weight else None
 
-    return Service(total("Invocations"), mean("p50"), mean("p90"), total("Errors 4xx"), total("Errors 5xx"))
+    return ServiceQuality(
+        total("Invocations"), mean("p50"), mean("p90"), total("Errors 4xx"), total("Errors 5xx")
+    )
 
 
 def _weighted(name: str, found: Sequence[tuple[Query, Points]]) -> dict[datetime, tuple[float, float]]:

@@ -12,13 +12,13 @@ from core.datasets.inspection import PairFacts
 from core.datasets.label_map import UNNAMED, check_label_map, used_table
 from core.datasets.problems import DataProblem, few, ordered, problem
 from core.datasets.report import ClassCount, LayoutReport
-from core.datasets.source import SPLITS, Sample, Source, Split
+from core.datasets.source import SPLITS, Dataset, Sample, Split
 from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
 
 Tables = Mapping[Split, Mapping[int, int]]
 
 
-def summed(source: Source, facts: Sequence[PairFacts]) -> LayoutReport:
+def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
     """All that is known, and all that is wrong."""
     images, pixels = _totals(source, facts)
     ids = tuple(int(number) for number in np.flatnonzero(images.sum(0)) if number != IGNORE)
@@ -65,7 +65,7 @@ def _values(facts: Sequence[PairFacts]) -> dict[Split, set[int]]:
     return found
 
 
-def _totals(source: Source, facts: Sequence[PairFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _totals(source: Dataset, facts: Sequence[PairFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many images show each label, and how many pixels have it; (2, 256) int64 each, training first."""
     images, pixels = np.zeros((2, 256), np.int64), np.zeros((2, 256), np.int64)
     tables = {split: one.table() for split, one in source.label_maps.items()}
@@ -95,7 +95,7 @@ def _histogram(
     )
 
 
-def _classes(source: Source, ids: Sequence[int]) -> Classes | None:
+def _classes(source: Dataset, ids: Sequence[int]) -> Classes | None:
     """Names by a file, else numbered up to the largest id; colours by a file, else the masks' own."""
     found = source.names.classes
     if found is None:
@@ -145,7 +145,7 @@ def _same_names(samples: Sequence[Sample]) -> list[DataProblem]:
     return found
 
 
-def _about_classes(source: Source, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
+def _about_classes(source: Dataset, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
     """Classes without a name, and those that are nowhere or on one side alone."""
     path = source.names.path or source.root.name
     if classes is None:
@@ -173,7 +173,7 @@ def _about_classes(source: Source, classes: Classes | None, images: NDArray[np.i
     return found
 
 
-def _about_splits(source: Source, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
+def _about_splits(source: Dataset, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
     found = []
     for row, split in enumerate(SPLITS):
         if not any(sample.split == split and sample.photo for sample in source.samples):

@@ -19,7 +19,7 @@ from core.datasets.aggregate import summed
 from core.datasets.inspection import PairFacts, look_at
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
-from core.datasets.source import Source
+from core.datasets.source import Dataset
 from core.imaging.pixel_budget import PIXELS, PixelBudget
 
 CHUNK = 16
@@ -64,7 +64,7 @@ def _begin_worker(*parts: Any) -> None:
     PIXELS.adopt(*parts)
 
 
-def check(source: Source, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:
+def check(source: Dataset, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:
     """Read every file of the set, and say what is wrong with it."""
     colors = mask_colors(source.names)
     facts: list[PairFacts] = []

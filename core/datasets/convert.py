@@ -19,7 +19,7 @@ from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
 from core.datasets.problems import few
 from core.datasets.report import LayoutReport
-from core.datasets.source import CLASSES_FILE, SPLITS, Sample, Source
+from core.datasets.source import CLASSES_FILE, SPLITS, Dataset, Sample
 from core.errors import InputError
 from core.escaping import json_text, terminal
 from core.imaging.classes import Classes
@@ -38,7 +38,7 @@ Made = Literal["copied", "written anew"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ConvertedPair:
     """What becomes of one pair.
 
     name:        its new one.
@@ -62,11 +62,11 @@ class Conversion:
     left_out: paths of pairs that cannot be mended.
     """
 
-    source: Source
+    source: Dataset
     out: Path
     classes: Classes
     colors: Colors
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ConvertedPair, ...]
     left_out: tuple[str, ...]
 
     @property
@@ -113,7 +113,7 @@ class Conversion:
         return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is touched."]))
 
 
-def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversion:
+def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Conversion:
     """Raises InputError where nothing would be left, no class is known, or the folder is not empty."""
     _check_out(source, out)
     codes: dict[str, set[str]] = {}
@@ -125,7 +125,7 @@ def plan_conversion(source: Source, report: LayoutReport, out: Path) -> Conversi
     _check_set(report, beyond, source)
     whole = [one for one in source.samples if one.photo and one.mask and not beyond & {one.photo, one.mask}]
     pairs = [
-        Pair(
+        ConvertedPair(
             sample,
             name,
             _made(codes.get(sample.photo, set()), ABOUT_PHOTOS),
@@ -192,7 +192,9 @@ def _not_made(part: Path, error: OSError) -> InputError:
     return InputError(f"{part} cannot be made.", why=f"{error.strerror}.", todo="Choose another folder.")
 
 
-def write_pairs(source: Source, pairs: Sequence[Pair], classes: Classes, colors: Colors, part: Path) -> int:
+def write_pairs(
+    source: Dataset, pairs: Sequence[ConvertedPair], classes: Classes, colors: Colors, part: Path
+) -> int:
     """How many were written. Raises InputError, OSError."""
     tables = {split: one.table() for split, one in source.label_maps.items()}
     for pair in pairs:
@@ -224,7 +226,7 @@ def _made(codes: set[str], reasons: tuple[str, ...]) -> Made:
     return "written anew" if codes & set(reasons) else "copied"
 
 
-def _check_out(source: Source, out: Path) -> None:
+def _check_out(source: Dataset, out: Path) -> None:
     if out.resolve().is_relative_to(source.root.resolve()):
         raise InputError(
             f"{out} lies within the data set.",
@@ -241,7 +243,7 @@ def _check_out(source: Source, out: Path) -> None:
         raise InputError(f"There is no folder {out.parent}.", todo="Make it, or choose another place.")
 
 
-def _check_set(report: LayoutReport, beyond: set[str], source: Source) -> None:
+def _check_set(report: LayoutReport, beyond: set[str], source: Dataset) -> None:
     """Errors about the set, and not about a pair, cannot be left out with it."""
     files = {path for sample in source.samples for path in (sample.photo, sample.mask)}
     wrong = [

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from core.datasets.masks import read_ids
 from core.datasets.names import mask_colors
-from core.datasets.source import Sample, Source
+from core.datasets.source import Dataset, Sample
 from core.errors import ImageError
 from core.imaging.classes import Classes
 from core.imaging.counting import remap
@@ -21,7 +21,7 @@ MASK_BYTES = 4
 
 @contextmanager
 def opened_pair(
-    source: Source, sample: Sample, classes: Classes | None
+    source: Dataset, sample: Sample, classes: Classes | None
 ) -> Iterator[tuple[Photo, Segmentation]]:
     """Give the photo, and its mask after a label map; their memory is held until the block ends.
 
@@ -39,13 +39,13 @@ def opened_pair(
             yield photo, Segmentation(as_seen(labels, photo), None, None, classes or Classes.numbered(1))
 
 
-def stamp(source: Source, sample: Sample) -> tuple[int, ...]:
+def stamp(source: Dataset, sample: Sample) -> tuple[int, ...]:
     """What changes when one of the files does: their times in ns; empty where one is missing."""
     paths = [source.root / path for path in (sample.photo, sample.mask) if path]
     return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
 
 
-def _read(source: Source, path: str, name: str) -> bytes:
+def _read(source: Dataset, path: str, name: str) -> bytes:
     if not path:
         raise ImageError(f"{name} lacks its photograph or its mask, so there is nothing to show.")
     try:

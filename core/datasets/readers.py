@@ -33,7 +33,7 @@ from core.datasets.matching import (
 )
 from core.datasets.names import find_names, read_names
 from core.datasets.problems import DataProblem, few, problem
-from core.datasets.source import SPLITS, Kind, Source, Split, Splitting
+from core.datasets.source import SPLITS, Dataset, Kind, Split, Splitting
 from core.errors import InputError
 from core.imaging.classes import Color
 from core.imaging.image import FORMATS
@@ -71,7 +71,7 @@ WANTED = (
 
 def read_dataset(
     folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None, called: str = ""
-) -> Source:
+) -> Dataset:
     """Find out what the folder is, and read it.
 
     splitting: how to divide a set that has no lists. classes: a file of class names, instead of the set's own.
@@ -124,7 +124,7 @@ def _is_brushed(masks: Path) -> bool:
     return any(NAME.fullmatch(path.name) for path in islice(masks.iterdir(), PALETTE_TRIES))
 
 
-def _palette(source: Source) -> tuple[Color, ...]:
+def _palette(source: Dataset) -> tuple[Color, ...]:
     """That of the first indexed mask among the first few. What cannot be read, the check tells."""
     for path in islice((sample.mask for sample in source.samples if sample.mask), PALETTE_TRIES):
         try:
@@ -156,7 +156,7 @@ def _folder(root: Path, names: tuple[str, ...]) -> str:
     return next((found[name] for name in names if name in found), "")
 
 
-def _read_channels(root: Path, _: Splitting) -> Source:
+def _read_channels(root: Path, _: Splitting) -> Dataset:
     samples, problems = [], []
     for split in SPLITS:
         photos, twice = by_stem(root, split, PHOTOS)
@@ -165,7 +165,7 @@ def _read_channels(root: Path, _: Splitting) -> Source:
         problems += twice + twice_too + missing(found, split, f"{split}_annotation")
         samples += found
     label_maps, wrong = _label_maps(root)
-    return Source("channels", root, tuple(samples), find_names(root), label_maps, (*problems, *wrong))
+    return Dataset("channels", root, tuple(samples), find_names(root), label_maps, (*problems, *wrong))
 
 
 def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
@@ -184,7 +184,7 @@ def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
     return found, problems
 
 
-def _read_voc(root: Path, splitting: Splitting) -> Source:
+def _read_voc(root: Path, splitting: Splitting) -> Dataset:
     photo_folder = _folder(root, PHOTO_FOLDERS) or "JPEGImages"
     photos, twice = by_stem(root, photo_folder, PHOTOS)
     masks, twice_too = by_stem(root, "SegmentationClass", MASKS)
@@ -198,7 +198,7 @@ def _read_voc(root: Path, splitting: Splitting) -> Source:
     if left:
         message = f"{len(left):,} masks stand in no list and are left out: {few(left)}."
         problems.append(problem("not_listed", LISTS, message))
-    return Source("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
+    return Dataset("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
 def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
@@ -264,7 +264,7 @@ def _lines(path: Path) -> list[str]:
     return [stem(name) if name.lower().endswith(PHOTOS) else normalize("NFC", name) for name in names if name]
 
 
-def _read_folders(root: Path, splitting: Splitting) -> Source:
+def _read_folders(root: Path, splitting: Splitting) -> Dataset:
     photo_folder, mask_folder = _folder(root, PHOTO_FOLDERS), _folder(root, MASK_FOLDERS)
     photos, twice = by_stem(root, photo_folder, PHOTOS)
     masks, twice_too = by_stem(root, mask_folder, MASKS)
@@ -272,10 +272,10 @@ def _read_folders(root: Path, splitting: Splitting) -> Source:
     split = divided({*photos, *masks}, photos.keys() & masks.keys(), splitting)
     samples = paired(split, photos, masks)
     problems = [*twice, *twice_too, *missing(samples, photo_folder, mask_folder)]
-    return Source("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
+    return Dataset("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
-def _read_ground_truth(root: Path, splitting: Splitting) -> Source:
+def _read_ground_truth(root: Path, splitting: Splitting) -> Dataset:
     path = ground_truth.find_manifest(root)
     assert path is not None  # noqa: S101  # for the type checker: this is how the kind was told
     manifest = ground_truth.read_manifest(path, files_below(root), root)
@@ -284,10 +284,10 @@ def _read_ground_truth(root: Path, splitting: Splitting) -> Source:
     samples = [replace(row, split=names[row.name]) for row in manifest.samples]
     own = find_names(root)
     found = own if own.classes is not None else manifest.names
-    return Source("ground truth", root, tuple(samples), found, problems=manifest.problems)
+    return Dataset("ground truth", root, tuple(samples), found, problems=manifest.problems)
 
 
-READERS: dict[Kind, Callable[[Path, Splitting], Source]] = {
+READERS: dict[Kind, Callable[[Path, Splitting], Dataset]] = {
     "channels": _read_channels,
     "pascal voc": _read_voc,
     "folders": _read_folders,

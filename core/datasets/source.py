@@ -63,7 +63,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Dataset:
     """A data set, read but for its pictures.
 
     root:       the folder that all paths are below.

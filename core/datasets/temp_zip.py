@@ -25,10 +25,10 @@ LOCK = "lock"
 ROOM = "Make room for temporary files, or unpack it yourself and give the folder."
 
 
-_open: WeakSet[Home] = WeakSet()
+_open: WeakSet[TempFolder] = WeakSet()
 
 
-class Home:
+class TempFolder:
     """A new folder. It goes with this object, or with the process."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Home:
         self._held.cleanup()
 
 
-class Unpacked(Home):
+class Unpacked(TempFolder):
     """What is in a zip."""
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.datasets.problems import few
 from core.datasets.readers import read_dataset
-from core.datasets.source import CLASSES_FILE, Source, Splitting
+from core.datasets.source import CLASSES_FILE, Dataset, Splitting
 from core.errors import InputError
 from core.local_files import read_regular, reason
 from core.training.channels import data_channels
@@ -95,7 +95,7 @@ class UploadOrder:
 
 
 def order_upload(
-    source: Source, report: LayoutReport, uri: str, *, splitting: Splitting, overwrite: bool = False
+    source: Dataset, report: LayoutReport, uri: str, *, splitting: Splitting, overwrite: bool = False
 ) -> UploadOrder:
     """Raises InputError for the address, and for a set that a job could not be trained on."""
     bucket, prefix = parse_prefix(uri)
@@ -158,7 +158,7 @@ def parse_prefix(uri: str) -> tuple[str, str]:
     return bucket, f"{prefix}/" if prefix else ""
 
 
-def _items(source: Source, classes: str, prefix: str) -> tuple[Item, ...]:
+def _items(source: Dataset, classes: str, prefix: str) -> tuple[Item, ...]:
     found: list[Item] = []
     for sample in source.samples:
         name = sample.name.rpartition("/")[2]
@@ -172,7 +172,7 @@ def _items(source: Source, classes: str, prefix: str) -> tuple[Item, ...]:
     return tuple(found)
 
 
-def _item(source: Source, path: str, key: str, kinds: Mapping[str, str]) -> Item:
+def _item(source: Dataset, path: str, key: str, kinds: Mapping[str, str]) -> Item:
     """key: without ending."""
     suffix = Path(path).suffix
     if suffix.lower() not in kinds:

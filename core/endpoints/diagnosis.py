@@ -8,43 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.training.diagnosis import LINES, Diagnosis, Rule, around
+from core.training.diagnosis import LINES, Diagnosis, DiagnosisRule, around
 from core.training.log_lines import level, plain
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[DiagnosisRule, ...] = (
+    DiagnosisRule(
         "Quota reached",
         r"ResourceLimitExceeded|account-level service limit|quota exceeded",
         "The account may not run (another) {instance} for endpoints in this region.",
         "Delete an endpoint that idles, take another instance type, or ask for more under Service Quotas: "
         "“{instance} for endpoint usage”.",
     ),
-    Rule(
+    DiagnosisRule(
         "No machine free",
         r"CapacityError|unable to provision requested ML compute capacity|insufficient (?:instance )?capacity",
         "AWS had no {instance} to give at that time.",
         "Delete the endpoint, and deploy again later or with another instance type.",
     ),
-    Rule(
+    DiagnosisRule(
         "The sandbox has no MXNet",
         r"MXNet .{0,20}is (?:not )?installed",
         "The sandbox's models need MXNet 1.9.1, which cannot be used on this machine.",
         "Do what the text below says.",
     ),
-    Rule(
+    DiagnosisRule(
         "The sandbox has no such image",
         r"no program on this machine stands for the image",
         "The sandbox serves the semantic segmentation algorithm alone.",
         "Serve the model with the algorithm's own image: leave the choice of it to Segdeck.",
     ),
-    Rule(
+    DiagnosisRule(
         "The model cannot be fetched",
         r"could not (?:access|find|download) model data|NoSuchKey|NoSuchBucket|specified (?:key|bucket) does not"
         r"|model data .{0,200}(?:access ?denied|does not exist|not found)",
         "There is no artifact at that address, it lies in another region, or the role may not read it.",
         "Check the address, and that the role trusts sagemaker.amazonaws.com and may do s3:GetObject there.",
     ),
-    Rule(
+    DiagnosisRule(
         "The model is no archive",
         r"failed to extract model data|unable to (?:extract|untar|unpack)|not a valid tar|valid tar\.gz"
         r"|leaves the model's folder"
@@ -52,7 +52,7 @@ RULES: tuple[Rule, ...] = (
         "The artifact is no .tar.gz that may be unpacked.",
         "Deploy the model.tar.gz that the training job wrote, unchanged.",
     ),
-    Rule(
+    DiagnosisRule(
         "The archive holds no such model",
         r"model archive has (?:no|neither)|parameters are those of|these are not parameters of|does not fit"
         r"|not a file of MXNet parameters|is not a JSON object|model_best\.params|hyperparams\.json"
@@ -60,28 +60,28 @@ RULES: tuple[Rule, ...] = (
         "The archive unpacks, but what it holds is no model of this algorithm.",
         "Deploy the model.tar.gz of a semantic segmentation job, unchanged.",
     ),
-    Rule(
+    DiagnosisRule(
         "The role cannot be used",
         r"could not assume role|sts:AssumeRole|cannot assume|role .{0,200}(?:does not exist|is invalid)"
         r"|access ?denied|is not authorized to perform",
         "SageMaker cannot take on the execution role, or the role may not do what the text below says.",
         "Check its ARN, that it trusts sagemaker.amazonaws.com, and that it may read the artifact and the image.",
     ),
-    Rule(
+    DiagnosisRule(
         "Image not found",
         r"CannotPullContainer|requested image not found|manifest unknown|unsupported ecr|cannot find repository"
         r"|(?:repository|image|\becr\b).{0,300}(?:does not exist|not found|not in the same region)",
         "The container image cannot be fetched: its address, account or region is wrong, or the role may not.",
         "Take the image of the region the endpoint runs in. Each region has its own account for it.",
     ),
-    Rule(
+    DiagnosisRule(
         "Out of memory",
         r"out of memory|cudaMalloc failed|exit code:? (?:137|-9)|\bMemoryError\b|\bOOM\b"
         r"|cannot allocate memory|std::bad_alloc|signal 9|SIGKILL",
         "The model did not fit into the memory of {instance}, or of its GPU.",
         "Take an instance with more memory.",
     ),
-    Rule(
+    DiagnosisRule(
         "AWS failed",
         r"InternalServerError|internal (?:server )?error|We encountered an internal",
         "Something broke on AWS's side, not in the model.",
@@ -90,7 +90,7 @@ RULES: tuple[Rule, ...] = (
 )  # fmt: skip
 """In this order: the first one that fits counts."""
 
-UNHEALTHY = Rule(
+UNHEALTHY = DiagnosisRule(
     "The container does not answer",
     r"ping health check",
     "The container started, and did not say in time that it is ready; most often its model cannot be loaded.",
@@ -123,6 +123,6 @@ def diagnose_endpoint(
     )
 
 
-def _filled(rule: Rule, text: str, place: int, instance_type: str) -> Diagnosis:
+def _filled(rule: DiagnosisRule, text: str, place: int, instance_type: str) -> Diagnosis:
     words = {"instance": instance_type or "the instance type"}
     return Diagnosis(rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, place))

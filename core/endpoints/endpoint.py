@@ -135,7 +135,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class EndpointList:
     """The account's endpoints, newest first.
 
     complete: False where there were more than we asked for, or time ran out.
@@ -148,7 +148,7 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class EndpointInfo:
     """One endpoint, with all that is needed to segment with it.
 
     status:         SageMaker's own word, such as "InService".

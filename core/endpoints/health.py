@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from core.endpoints.endpoint import Endpoint, in_words
-from core.endpoints.traffic import Service, Traffic
+from core.endpoints.traffic import ServiceQuality, Traffic
 
 Verdict = Literal["idle", "failed", "erroring", "slow", "changing", "unknown", "new", "healthy"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -54,7 +54,9 @@ class Health:
         return VERDICTS.index(self.verdict)
 
 
-def health(endpoint: Endpoint, traffic: Traffic | None, service: Service | None, now: datetime) -> Health:
+def health(
+    endpoint: Endpoint, traffic: Traffic | None, service: ServiceQuality | None, now: datetime
+) -> Health:
     """How an endpoint does.
 
     traffic, service: None where CloudWatch was not asked, or may not be.
@@ -79,7 +81,7 @@ def health(endpoint: Endpoint, traffic: Traffic | None, service: Service | None,
     return _by_calls(endpoint, traffic, service, now)
 
 
-def _poor(service: Service) -> Health | None:
+def _poor(service: ServiceQuality) -> Health | None:
     """What is wrong with its answers of the last 24 hours."""
     if service.error_share is not None and service.error_share >= ERROR_SHARE:
         share, parts = f"{service.error_share:.0%}", f"{service.errors_4xx:,} 4xx, {service.errors_5xx:,} 5xx"
@@ -90,7 +92,7 @@ def _poor(service: Service) -> Health | None:
     return None
 
 
-def _by_calls(endpoint: Endpoint, traffic: Traffic, service: Service | None, now: datetime) -> Health:
+def _by_calls(endpoint: Endpoint, traffic: Traffic, service: ServiceQuality | None, now: datetime) -> Health:
     last = traffic.last_call
     if last is None and not (service and service.calls):
         if now - endpoint.created_at < NEW_FOR:

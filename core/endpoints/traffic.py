@@ -56,7 +56,7 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceQuality:
     """How an endpoint answered in the last 24 hours, all its variants together.
 
     calls:              requests, failed ones too.

@@ -9,11 +9,11 @@ from pathlib import Path
 from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import LONGEST, WORST, to_html
-from core.evaluation.pairs import Pair
+from core.evaluation.pairs import LabeledImage
 from core.evaluation.report import class_rows, confusion_rows, image_rows, to_json
 from core.evaluation.results import Evaluation
 from core.evaluation.samples import Shot, take
-from core.evaluation.store import FILES, Judged, Store
+from core.evaluation.store import FILES, ImageScore, PredictionStore
 from core.inference.export import write_new
 
 
@@ -29,7 +29,9 @@ def make(of: Evaluation, name: str, shots: Callable[[], Sequence[Shot]], made_at
     return makers[name]()
 
 
-def write_all(of: Evaluation, pairs: Sequence[Pair], store: Store, made_at: datetime) -> list[Path]:
+def write_all(
+    of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, made_at: datetime
+) -> list[Path]:
     """Write them into the store's folder, where they replace those of an earlier run. Raises InputError."""
     paths = []
     for name in FILES:
@@ -39,7 +41,9 @@ def write_all(of: Evaluation, pairs: Sequence[Pair], store: Store, made_at: date
     return paths
 
 
-def worst_shots(of: Evaluation, pairs: Sequence[Pair], store: Store, most: int = WORST) -> list[Shot]:
+def worst_shots(
+    of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, most: int = WORST
+) -> list[Shot]:
     """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
     by_name = {pair.name: pair for pair in pairs}
     shots = []
@@ -52,7 +56,7 @@ def worst_shots(of: Evaluation, pairs: Sequence[Pair], store: Store, most: int =
     return shots
 
 
-def judged_of(of: Evaluation, name: str) -> tuple[Judged, ...]:
+def judged_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
     """One photo's rows, of each endpoint."""
     return tuple(
         image.judged for verdict in of.verdicts for image in verdict.images if image.judged.name == name

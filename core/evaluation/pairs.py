@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from core.datasets.label_map import LabelMap
 from core.datasets.masks import UNKNOWN_COLOR, Colors, header, mask_kind, read_ids
-from core.datasets.source import VALIDATION, Names, Source, Split
+from core.datasets.source import VALIDATION, Dataset, Names, Split
 from core.errors import ImageError, InputError
 from core.imaging.counting import remap
 from core.imaging.image import open_mask
@@ -39,7 +39,7 @@ Ids = Callable[[bytes, str], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class LabeledImage:
     """A photo and its truth. The readers are called in other threads.
 
     name:        the stem; tells pairs of a set apart.
@@ -100,7 +100,7 @@ def pair_up(photos: Iterable[str], masks: Iterable[str], only: Sequence[str] | N
 
 def pairs_in(
     photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
-) -> tuple[list[Pair], Pairing]:
+) -> tuple[list[LabeledImage], Pairing]:
     """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
     found, truths = _files(photos, PHOTOGRAPHS), _files(masks, MASKS)
     if photos.resolve() == masks.resolve():
@@ -140,9 +140,11 @@ def read_list(path: Path) -> list[str]:
     return names
 
 
-def pairs_of(source: Source, splits: Sequence[Split] = (VALIDATION,)) -> tuple[list[Pair], tuple[str, ...]]:
+def pairs_of(
+    source: Dataset, splits: Sequence[Split] = (VALIDATION,)
+) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """The whole pairs of a data set, their ids by its own names and label maps; and notes. Raises InputError."""
-    pairs: list[Pair] = []
+    pairs: list[LabeledImage] = []
     lacking = 0
     for split in splits:
         samples = [sample for sample in source.samples if sample.split == split]
@@ -159,14 +161,14 @@ def pairs_of(source: Source, splits: Sequence[Split] = (VALIDATION,)) -> tuple[l
     return pairs, notes
 
 
-def pairs_given(files: Sequence[Given]) -> tuple[list[Pair], tuple[str, ...]]:
+def pairs_given(files: Sequence[Given]) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """Files as they were dropped, photos and masks together; and notes. Raises InputError."""
     masks = [file for file in files if is_mask(file)]
     photos = [file for file in files if file not in masks]
     by_name = {file.name: file for file in files}
     pairing = pair_up([file.name for file in photos], [file.name for file in masks])
     pairs = [
-        Pair(name, photo, mask, by_name[photo].read, by_name[mask].read)
+        LabeledImage(name, photo, mask, by_name[photo].read, by_name[mask].read)
         for name, (photo, mask) in pairing.files.items()
     ]
     return pairs, pairing.notes
@@ -212,9 +214,9 @@ def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids
     return ids
 
 
-def _local(files: Mapping[str, tuple[str, str]], ids: Ids) -> list[Pair]:
+def _local(files: Mapping[str, tuple[str, str]], ids: Ids) -> list[LabeledImage]:
     return [
-        Pair(
+        LabeledImage(
             printable(name),
             printable(Path(photo).name),
             printable(Path(mask).name),

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.evaluation.run import Asked, Failure, Outcome, Task
-from core.evaluation.store import Judged
+from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
+from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
 from core.imaging.scores import Confusion, ImageMeans, Scores, image_means, scores
 from core.wire.source import counted
@@ -31,7 +31,7 @@ class ImageVerdict:
     mean_iou, pixel_accuracy: NaN where all of the truth is 255.
     """
 
-    judged: Judged
+    judged: ImageScore
     mean_iou: float
     pixel_accuracy: float
 
@@ -91,7 +91,7 @@ class Evaluation:
 
     classes: Classes
     verdicts: tuple[Verdict, ...]
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[EvaluationFailure, ...] = ()
     notes: tuple[str, ...] = ()
     jobs: Mapping[str, JobScore] | None = None
 
@@ -110,7 +110,9 @@ class Evaluation:
         return less
 
 
-def classes_of(asked: Sequence[Asked], given: Classes | None) -> tuple[Classes | None, tuple[str, ...]]:
+def classes_of(
+    asked: Sequence[EvaluatedEndpoint], given: Classes | None
+) -> tuple[Classes | None, tuple[str, ...]]:
     """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
     known = {one.name: one.classes for one in asked if one.classes is not None}
     same = [one for one in known.values() if given is not None and one.names == given.names]
@@ -133,7 +135,7 @@ def classes_of(asked: Sequence[Asked], given: Classes | None) -> tuple[Classes |
 
 
 def judge(
-    outcomes: Iterable[Outcome], task: Task, *, jobs: Mapping[str, JobScore] | None = None
+    outcomes: Iterable[ImageOutcome], task: EvaluationTask, *, jobs: Mapping[str, JobScore] | None = None
 ) -> Evaluation:
     """Add everything up. Raises InputError where not one photo was judged by all endpoints.
 
@@ -161,7 +163,7 @@ def judge(
     return Evaluation(named, verdicts, failures, tuple(said), jobs)
 
 
-def _verdict(endpoint: str, rows: Sequence[Judged], classes: int) -> Verdict:
+def _verdict(endpoint: str, rows: Sequence[ImageScore], classes: int) -> Verdict:
     """One confusion at a time: of 254 classes each takes half a megabyte."""
     total, band = Confusion.nothing(classes), Confusion.nothing(classes)
     images, ious = [], []

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.evaluation.pairs import Pair
-from core.evaluation.store import Judged, Store
+from core.evaluation.pairs import LabeledImage
+from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import MAX_CLASSES, Classes
 from core.imaging.image import (
     FIT,
@@ -42,7 +42,7 @@ Size = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class EvaluatedEndpoint:
     """An endpoint that is asked.
 
     config:    the name of its configuration: another one serves another model.
@@ -60,7 +60,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Task:
+class EvaluationTask:
     """What is to be judged.
 
     asked:   one endpoint, or two to be compared.
@@ -69,8 +69,8 @@ class Task:
     notes:   sentences on what a reader of the verdict should know.
     """
 
-    pairs: Sequence[Pair]
-    asked: Sequence[Asked]
+    pairs: Sequence[LabeledImage]
+    asked: Sequence[EvaluatedEndpoint]
     classes: Classes | None
     fit: Size = FIT
     notes: tuple[str, ...] = ()
@@ -84,14 +84,14 @@ class Opened:
     truth: (H, W) uint8, of the photo's own size.
     """
 
-    pair: Pair
+    pair: LabeledImage
     data: bytes
     photo: Photo
     truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class EvaluationFailure:
     """What could not be judged. endpoint: empty where it is the pair's own fault."""
 
     name: str
@@ -100,7 +100,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ImageOutcome:
     """What became of one pair: a row for each endpoint, or why not.
 
     asked:    how many calls were made.
@@ -108,13 +108,15 @@ class Outcome:
     """
 
     name: str
-    judged: tuple[Judged, ...]
-    failures: tuple[Failure, ...]
+    judged: tuple[ImageScore, ...]
+    failures: tuple[EvaluationFailure, ...]
     asked: int
     repeated: int = 0
 
 
-def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[Outcome]:
+def evaluate(
+    task: EvaluationTask, store: PredictionStore, *, at_once: int = AT_ONCE
+) -> Generator[ImageOutcome]:
     """Judge the pairs; each comes out when it is done, in any order.
 
     To stop, close the generator: what is under way is finished and kept, the rest is not begun. What goes wrong with
@@ -122,7 +124,7 @@ def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[O
     """
     waiting = iter(task.pairs)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="evaluate")
-    running: set[Future[Outcome]] = set()
+    running: set[Future[ImageOutcome]] = set()
     try:
         while True:
             for pair in waiting:
@@ -138,7 +140,7 @@ def evaluate(task: Task, store: Store, *, at_once: int = AT_ONCE) -> Generator[O
 
 
 @contextmanager
-def opened_pair(pair: Pair) -> Iterator[Opened]:
+def opened_pair(pair: LabeledImage) -> Iterator[Opened]:
     """Read the files and check that they fit together; their memory is held until the block ends.
 
     Raises InputError.
@@ -147,7 +149,7 @@ def opened_pair(pair: Pair) -> Iterator[Opened]:
         yield opened
 
 
-def _read(pair: Pair) -> tuple[bytes, bytes]:
+def _read(pair: LabeledImage) -> tuple[bytes, bytes]:
     """Return the bytes of the photo and of the mask."""
     try:
         return pair.read_photo(), pair.read_mask()
@@ -160,7 +162,7 @@ def _read(pair: Pair) -> tuple[bytes, bytes]:
 
 
 @contextmanager
-def _opened(pair: Pair, data: bytes, mask: bytes) -> Iterator[Opened]:
+def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[Opened]:
     with photo_share(data, pair.photo, extra=MASK_BYTES), mask_share(mask, pair.mask):
         photo = open_photo(data, pair.photo)
         truth = as_seen(pair.ids(mask, pair.mask), photo)
@@ -169,7 +171,7 @@ def _opened(pair: Pair, data: bytes, mask: bytes) -> Iterator[Opened]:
         yield Opened(pair, data, photo, truth)
 
 
-def key_of(photo: bytes, truth: NDArray[np.uint8], asked: Asked, fit: Size) -> str:
+def key_of(photo: bytes, truth: NDArray[np.uint8], asked: EvaluatedEndpoint, fit: Size) -> str:
     """The same for the same question, whatever the files are called."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (asked.name, asked.config, asked.model_uri, str(fit), str(BAND), str(truth.shape)):
@@ -189,20 +191,20 @@ class _Prepared:
     keys:        of each endpoint; known: what was counted before, or None.
     """
 
-    pair: Pair
+    pair: LabeledImage
     mask: bytes
     size: tuple[int, int]
     orientation: int
     image: EncodedImage | None
     keys: tuple[str, ...]
-    known: tuple[Judged | None, ...]
+    known: tuple[ImageScore | None, ...]
 
 
-def _judged(pair: Pair, task: Task, store: Store) -> Outcome:
+def _judged(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> ImageOutcome:
     try:
         prepared = _prepared(pair, task, store)
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
-        return Outcome(pair.name, (), (Failure(pair.name, "", error),), 0)
+        return ImageOutcome(pair.name, (), (EvaluationFailure(pair.name, "", error),), 0)
     judged, failures, calls, repeated = [], [], 0, 0
     for endpoint, key, known in zip(task.asked, prepared.keys, prepared.known, strict=True):
         if known is not None:
@@ -213,11 +215,11 @@ def _judged(pair: Pair, task: Task, store: Store) -> Outcome:
         try:
             judged.append(_ask(prepared, endpoint, store, key))
         except Exception as error:  # noqa: BLE001  # likewise
-            failures.append(Failure(pair.name, endpoint.name, error))
-    return Outcome(pair.name, tuple(judged), tuple(failures), calls, repeated)
+            failures.append(EvaluationFailure(pair.name, endpoint.name, error))
+    return ImageOutcome(pair.name, tuple(judged), tuple(failures), calls, repeated)
 
 
-def _prepared(pair: Pair, task: Task, store: Store) -> _Prepared:
+def _prepared(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> _Prepared:
     """Decode the pair in its turn; too high an id is told before it is paid for."""
     classes = MAX_CLASSES if task.classes is None else len(task.classes)
     data, mask = _read(pair)
@@ -232,7 +234,7 @@ def _prepared(pair: Pair, task: Task, store: Store) -> _Prepared:
     return prepared
 
 
-def _ask(prepared: _Prepared, asked: Asked, store: Store, key: str) -> Judged:
+def _ask(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
     """Class ids alone are asked for: a small answer, of the same ids."""
     image = prepared.image
     assert image is not None  # noqa: S101  # for the type checker: an answer is missing
@@ -252,7 +254,9 @@ def _ask(prepared: _Prepared, asked: Asked, store: Store, key: str) -> Judged:
         raise
 
 
-def _counted(prepared: _Prepared, inference: Inference, asked: Asked, store: Store, key: str) -> Judged:
+def _counted(
+    prepared: _Prepared, inference: Inference, asked: EvaluatedEndpoint, store: PredictionStore, key: str
+) -> ImageScore:
     """Compare the answer with the ground truth, and keep both the mask and the counts."""
     pair, (width, height) = prepared.pair, prepared.size
     with PIXELS.share(MASK_BYTES * width * height, pair.mask), mask_share(prepared.mask, pair.mask):
@@ -260,7 +264,7 @@ def _counted(prepared: _Prepared, inference: Inference, asked: Asked, store: Sto
         predicted = resize_labels(inference.segmentation.labels, height, width)
         whole = confusion(truth, predicted, MAX_CLASSES)
         band = confusion(in_band(truth), predicted, MAX_CLASSES)
-        judged = Judged(
+        judged = ImageScore(
             key, asked.name, pair.name, pair.photo, pair.mask, width, height,
             whole.triples(), band.triples(), whole.ignored, inference.endpoint_seconds,
             inference.segmentation.problems,
@@ -269,7 +273,7 @@ def _counted(prepared: _Prepared, inference: Inference, asked: Asked, store: Sto
     return judged
 
 
-def _other_size(pair: Pair, photo: Photo, truth: NDArray[np.uint8]) -> InputError:
+def _other_size(pair: LabeledImage, photo: Photo, truth: NDArray[np.uint8]) -> InputError:
     return InputError(
         f"{pair.mask} is {truth.shape[1]} x {truth.shape[0]} pixels, "
         f"and its photo {pair.photo} is {photo.width} x {photo.height}.",

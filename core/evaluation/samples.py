@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.evaluation.pairs import Pair
+from core.evaluation.pairs import LabeledImage
 from core.evaluation.run import opened_pair
-from core.evaluation.store import Judged, Store
+from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.image import fitted_size, resize_labels
 
 
@@ -27,7 +27,7 @@ class Shot:
     photo: Image.Image
     truth: NDArray[np.uint8]
     predicted: tuple[NDArray[np.uint8], ...]
-    judged: tuple[Judged, ...]
+    judged: tuple[ImageScore, ...]
 
     @property
     def name(self) -> str:
@@ -35,7 +35,7 @@ class Shot:
         return self.judged[0].name
 
 
-def take(pair: Pair, judged: tuple[Judged, ...], store: Store, longest: int) -> Shot:
+def take(pair: LabeledImage, judged: tuple[ImageScore, ...], store: PredictionStore, longest: int) -> Shot:
     """Read what is needed, with no side above `longest` pixels: shots of whole photos would take gigabytes.
 
     Raises InputError where a file has gone or changed its size since.

@@ -58,7 +58,7 @@ FILES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ImageScore:
     """One photo at one endpoint, counted.
 
     key:           tells photo, truth, endpoint and options from all others.
@@ -97,7 +97,7 @@ class Judged:
         return max((max(truth, -1 if to == 255 else to) for truth, to, _ in self.pixels), default=-1)
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Judged:
+    def from_row(cls, row: Mapping[str, Any]) -> ImageScore:
         """Read a line of the file. Raises KeyError, TypeError, ValueError for one that `asdict` did not make."""
         triples = {name: tuple(_triple(values) for values in row[name]) for name in ("pixels", "band")}
         judged = cls(**{**row, **triples, "problems": tuple(row["problems"])})
@@ -114,7 +114,7 @@ class Judged:
         return judged
 
 
-class Store:
+class PredictionStore:
     """The folder. Its methods may be called from any thread."""
 
     def __init__(self, folder: Path) -> None:
@@ -144,12 +144,12 @@ class Store:
     def __len__(self) -> int:
         return len(self._found)
 
-    def get(self, key: str) -> Judged | None:
+    def get(self, key: str) -> ImageScore | None:
         """What was counted before; None where that, or its mask, is not there."""
         found = self._found.get(key)
         return found if found is not None and self._mask(key).exists() else None
 
-    def add(self, judged: Judged, predicted: NDArray[np.uint8], classes: Classes) -> None:
+    def add(self, judged: ImageScore, predicted: NDArray[np.uint8], classes: Classes) -> None:
         """Keep the mask, then the line: a line without its mask is never there."""
         data = mask_png(predicted, classes.table())
         with self._lock:
@@ -212,7 +212,7 @@ class Store:
     def _mask(self, key: str) -> Path:
         return self.folder / PREDICTED / f"{key}.png"
 
-    def _read(self) -> dict[str, Judged]:
+    def _read(self) -> dict[str, ImageScore]:
         lines = read_regular(self._path).split(b"\n")
         if _parsed(lines[0]) != HEAD:
             raise InputError(
@@ -228,7 +228,7 @@ class Store:
             if row is None:
                 continue
             try:
-                judged = Judged.from_row(row)
+                judged = ImageScore.from_row(row)
             except (KeyError, TypeError, ValueError):
                 continue
             found[judged.key] = judged

@@ -83,7 +83,7 @@ class File:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class ExportResult:
     """A photograph and what was answered, ready to be made into files. Made by `result`.
 
     stem:    what the files' names begin with.
@@ -104,25 +104,25 @@ class Result:
 
 def result(
     photo: Photo, inference: Inference, *, stem: str, table: Table | None = None, opacity: float = 0.5
-) -> Result:
+) -> ExportResult:
     """Scale the labels to the photograph and count them. `table` None takes the model's own colours."""
     found = inference.segmentation
     colors = found.classes.table() if table is None else table
     labels = resize_labels(found.labels, photo.height, photo.width)
-    return Result(photo, inference, stem, colors, opacity, labels, areas(found, colors, labels=labels))
+    return ExportResult(photo, inference, stem, colors, opacity, labels, areas(found, colors, labels=labels))
 
 
-def files(of: Result, kinds: Sequence[Kind] = KINDS) -> tuple[File, ...]:
+def files(of: ExportResult, kinds: Sequence[Kind] = KINDS) -> tuple[File, ...]:
     """The files of these kinds, in this order; no probabilities where the answer was a mask alone."""
     return tuple(file(of, kind) for kind in kinds if kind != "probabilities" or has_probabilities(of))
 
 
-def has_probabilities(of: Result) -> bool:
+def has_probabilities(of: ExportResult) -> bool:
     """Whether the answer holds probabilities, and not a mask alone."""
     return of.inference.segmentation.probabilities is not None
 
 
-def file(of: Result, kind: Kind) -> File:
+def file(of: ExportResult, kind: Kind) -> File:
     """One file. Raises InputError for the probabilities of an answer that has none."""
     makers = {
         "mask": _mask,
@@ -135,11 +135,11 @@ def file(of: Result, kind: Kind) -> File:
     return File(of.stem + SUFFIXES[kind], MEDIA_TYPES[kind], makers[kind](of))
 
 
-def _mask(of: Result) -> bytes:
+def _mask(of: ExportResult) -> bytes:
     return mask_png(of.labels, of.table)
 
 
-def _overlay(of: Result) -> bytes:
+def _overlay(of: ExportResult) -> bytes:
     """Photographs hold few repeats worth a search: at 12 million pixels Z_RLE takes 1.3 s for 16 MB, against 1.5 s
     for 19 MB at level 1 and 2.3 s for 18.6 MB at level 3."""
     mixed = overlay_image(of.photo.pixels, of.labels, of.table, of.opacity)
@@ -148,7 +148,7 @@ def _overlay(of: Result) -> bytes:
     return buffer.getvalue()
 
 
-def summary(of: Result) -> dict[str, Any]:
+def summary(of: ExportResult) -> dict[str, Any]:
     """What STEM.json holds; also what the command line prints for a picture. Only JSON's own types, no NaN."""
     inference, found = of.inference, of.inference.segmentation
     return {
@@ -178,16 +178,16 @@ def _class_row(area: ClassArea) -> dict[str, Any]:
     }
 
 
-def _json(of: Result) -> bytes:
+def _json(of: ExportResult) -> bytes:
     return json_bytes(summary(of))
 
 
-def _csv(of: Result) -> bytes:
+def _csv(of: ExportResult) -> bytes:
     columns = ("id", "name", "color", "pixels", "share", "mean_confidence")
     return csv_bytes(map(_class_row, of.areas), columns)
 
 
-def _npz(of: Result) -> bytes:
+def _npz(of: ExportResult) -> bytes:
     """Not compressed: probabilities hold noise to the last bit. Measured at 21 x 600 x 800: 38 MB after 1.4 s,
     against 40 MB at once."""
     found = of.inference.segmentation
@@ -203,7 +203,7 @@ def _npz(of: Result) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(of: Result) -> bytes:
+def _figure(of: ExportResult) -> bytes:
     from core.render.figures import figure  # noqa: PLC0415 - brings matplotlib, which takes a moment
 
     title = f"{of.photo.name} · {of.inference.endpoint}"

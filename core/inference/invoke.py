@@ -30,7 +30,7 @@ Want = Literal["probabilities", "mask"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class EndpointResponse:
     """What an endpoint sent back.
 
     body:         the bytes.
@@ -43,7 +43,7 @@ class Answer:
     seconds: float
 
 
-Invoke = Callable[[bytes, str, str], Answer]
+Invoke = Callable[[bytes, str, str], EndpointResponse]
 """invoke(body, content_type, accept): one call, no retry. Raises AwsError."""
 
 
@@ -61,7 +61,7 @@ class Inference:
     """
 
     segmentation: Segmentation
-    answer: Answer
+    answer: EndpointResponse
     image: EncodedImage
     endpoint: str
     accept: str
@@ -107,7 +107,7 @@ def _accepts(want: Want, known: str | None) -> tuple[str, ...]:
     return PROBABILITIES[::-1] if known == PROTOBUF else PROBABILITIES
 
 
-def _ask(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple[Answer, str]:
+def _ask(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple[EndpointResponse, str]:
     """The answer and the `accept` that brought it; the second one is tried only where the first was refused."""
     first, *others = accepts
     try:

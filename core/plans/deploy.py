@@ -54,7 +54,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class ModelUpload:
     """A file of this machine that a plan brings to S3 first; never over another object.
 
     path:   of the file.
@@ -74,7 +74,7 @@ def plan_deploy(
     prices: PriceTable,
     *,
     warnings: tuple[str, ...] = (),
-    upload: Upload | None = None,
+    upload: ModelUpload | None = None,
     classes: Classes | None = None,
 ) -> Plan:
     """Make model, configuration and endpoint. Raises InputError, with all that `check_spec` finds.
@@ -136,7 +136,7 @@ def plan_update(
     prices: PriceTable,
     *,
     warnings: tuple[str, ...] = (),
-    upload: Upload | None = None,
+    upload: ModelUpload | None = None,
     classes: Classes | None = None,
 ) -> Plan:
     """Give the variant `spec.variant` another model or other instances; a name not there yet is a variant more.
@@ -185,7 +185,7 @@ def _checked(spec: EndpointSpec, classes: Classes | None) -> EndpointSpec:
     return spec
 
 
-def _uploads(spec: EndpointSpec, upload: Upload | None, classes: Classes | None) -> tuple[ApiCall, ...]:
+def _uploads(spec: EndpointSpec, upload: ModelUpload | None, classes: Classes | None) -> tuple[ApiCall, ...]:
     steps = []
     if upload is not None:
         more = {"Filename": upload.path, "Metadata": {"sha256": upload.sha256}}

@@ -71,7 +71,7 @@ class Entry:
         return self.outcome in ("cut", "failed") and any(self.states)
 
 
-class Record:
+class JournalRecord:
     """A plan's file, while the plan is carried out. Each method raises JournalError where it cannot be written.
 
     entry: the plan as it was when its file was locked; None for a new one.
@@ -144,7 +144,7 @@ class Journal:
         self.folder, self._clock, self._who = folder / "plans", clock, who
 
     @contextmanager
-    def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[Record]:
+    def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[JournalRecord]:
         """Write a plan down, and hold its file while it is carried out. Raises JournalError: nothing is begun."""
         path = self.folder / f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
@@ -155,7 +155,7 @@ class Journal:
         with _held(file) as ours:
             if not ours:
                 raise _unlockable(self.folder)
-            record = Record(file, self.folder, self._clock, plan)
+            record = JournalRecord(file, self.folder, self._clock, plan)
             try:
                 record.start("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
             except JournalError:
@@ -164,7 +164,7 @@ class Journal:
             yield record
 
     @contextmanager
-    def again(self, entry: Entry) -> Iterator[Record]:
+    def again(self, entry: Entry) -> Iterator[JournalRecord]:
         """Hold the file of an unfinished plan; the record's `entry` is the plan as it is then.
 
         Raises InputError where somebody is at it, or was in the meantime, and JournalError.
@@ -181,7 +181,7 @@ class Journal:
             now = _read(path, looked=True) if ours else None
             if now is None or not now.unfinished:
                 raise _not_ours(entry)
-            record = Record(file, self.folder, self._clock, now.plan)
+            record = JournalRecord(file, self.folder, self._clock, now.plan)
             record.entry = now
             record.new_line()
             record.start("again", who=self._who)

@@ -11,7 +11,7 @@ from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.local_files import open_regular, read_regular, reason
-from core.plans.deploy import Upload
+from core.plans.deploy import ModelUpload
 from core.training.diagnosis import diagnose
 from core.training.job import TrainingJob, status_in_words
 
@@ -34,7 +34,7 @@ class LocalModel:
     """
 
     artifact: Artifact
-    upload: Upload
+    upload: ModelUpload
     classes: Classes | None
     classes_uri: str
 
@@ -59,7 +59,7 @@ def local_model(path: Path, folder: str, classes: Classes | None = None) -> Loca
     place = digest.copy()
     place.update(classes.to_json().encode() if classes else b"")
     uri = f"{folder.rstrip('/')}/{place.hexdigest()[:16]}/{ARCHIVE}"
-    upload = Upload(str(path.resolve()), uri, artifact.size, digest.hexdigest())
+    upload = ModelUpload(str(path.resolve()), uri, artifact.size, digest.hexdigest())
     return LocalModel(artifact, upload, classes, (classes_beside(uri) or "") if classes else "")
 
 

@@ -39,7 +39,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class DiagnosisRule:
     """A pattern, looked for in AWS's reason first and in the log then, and what it means.
 
     `{instance}` and `{name}` in the texts stand for the instance type and the first name in quotes.
@@ -55,33 +55,33 @@ class Rule:
         return re.search(self.pattern, text, re.IGNORECASE)
 
 
-RULES: tuple[Rule, ...] = (
-    Rule(
+RULES: tuple[DiagnosisRule, ...] = (
+    DiagnosisRule(
         "The sandbox was restarted",
         r"sandbox was (?:restarted|stopped|killed)",
         "The sandbox that ran this job ended while it trained, and took it along.",
         "Clone the job to run it again.",
     ),
-    Rule(
+    DiagnosisRule(
         "Quota reached",
         r"ResourceLimitExceeded|account-level service limit|quota exceeded",
         "The account may not run (another) {instance} for training in this region.",
         "Wait for other jobs to end, take another instance type, or ask for more under Service Quotas: "
         "“{instance} for training job usage”.",
     ),
-    Rule(
+    DiagnosisRule(
         "No machine free",
         r"CapacityError|unable to provision requested ML compute capacity|insufficient capacity",
         "AWS had no {instance} to give at that time.",
         "Start it again later, take another instance type or region; for a spot job, raise the maximum wait.",
     ),
-    Rule(
+    DiagnosisRule(
         "The role cannot be used",
         r"could not assume role|sts:AssumeRole|cannot assume|role .{0,200}(?:does not exist|is invalid)",
         "SageMaker cannot take on the job's execution role: it does not exist, or does not trust SageMaker.",
         "Check the role's ARN, and that its trust policy names sagemaker.amazonaws.com.",
     ),
-    Rule(
+    DiagnosisRule(
         "Image not found",
         r"CannotPullContainer|requested image not found"
         r"|(?:repository|container image|\becr\b).{0,300}(?:does not exist|not found)"
@@ -89,20 +89,20 @@ RULES: tuple[Rule, ...] = (
         "The container image cannot be fetched: its address, account or region is wrong, or the role may not.",
         "Take the image of the region the job runs in. Each region has its own account for it.",
     ),
-    Rule(
+    DiagnosisRule(
         "Access denied",
         r"access ?denied|is not authorized to perform|\b403\b.{0,40}forbidden|\bAccessDenied",
         "The execution role may not do what the text below says, most often read or write in S3.",
         "Allow it in the role's policy: s3:ListBucket and s3:GetObject on the data, s3:PutObject on the output.",
     ),
-    Rule(
+    DiagnosisRule(
         "No data found",
         r"no (?:S3 )?objects? found under|failed to download data|NoSuchBucket|NoSuchKey"
         r"|specified (?:key|bucket) does not|no (?:such )?(?:images?|files?|data) (?:were |was )?found",
         "There is no object under a channel's address, or its bucket does not exist.",
         "Look at the channels' addresses below: the prefix, its spelling and its slash at the end.",
     ),
-    Rule(
+    DiagnosisRule(
         "Channel missing",
         r"missing (?:required )?(?:input )?channels?|requires? .{0,40}\bchannel\b"
         r"|channel .{0,80}(?:missing|not (?:found|provided|specified|given))"
@@ -110,13 +110,13 @@ RULES: tuple[Rule, ...] = (
         "The job was started without a channel that the algorithm needs.",
         "Give all four: train, validation, train_annotation and validation_annotation.",
     ),
-    Rule(
+    DiagnosisRule(
         "Unknown hyperparameter",
         r"additional properties are not allowed \(.{0,200}unexpected\)",
         "The algorithm has no hyperparameter “{name}”, and refuses a job with a name it does not know.",
         "Correct the name or leave it out.{hint}",
     ),
-    Rule(
+    DiagnosisRule(
         "Bad hyperparameter",
         r"is not valid under any of the given schemas|is not one of \[|is a required property"
         r"|is (?:less|greater) than (?:or equal to )?the (?:minimum|maximum)|is not of type"
@@ -124,38 +124,38 @@ RULES: tuple[Rule, ...] = (
         "A hyperparameter's value is missing or not allowed: “{name}”.",
         "Compare the values below with their ranges, then clone the job with the right one.",
     ),
-    Rule(
+    DiagnosisRule(
         "Not the model's own settings",
         r"incremental training.{0,400}must be identical",
         "Going on from a model takes the settings that it was trained with: they shape its network.",
         "Set algorithm, backbone, crop_size and num_classes as the earlier job had them.",
     ),
-    Rule(
+    DiagnosisRule(
         "Pictures without masks",
         r"has no (?:annotation|label|mask)|(?:image|picture)s? .{0,120}without (?:an? )?(?:annotation|label|mask)",
         "A picture has no mask of the same name in the annotation channel.",
         "Give every picture a mask with its name, 0001.png for 0001.jpg; or take the picture out.",
     ),
-    Rule(
+    DiagnosisRule(
         "Label map not read",
         r"label.?map .{0,200}(?:cannot be read|not valid|invalid|malformed)",
         "The JSON of the label_map channel is not one that the algorithm understands.",
         "Write whole numbers: in “map” the new label first and the mask's value second, or one “scale”.",
     ),
-    Rule(
+    DiagnosisRule(
         "Out of memory",
         r"out of memory|cudaMalloc failed|exit code:? 137|\bMemoryError\b|CUDA_ERROR_OUT_OF_MEMORY|\bOOM\b"
         r"|cannot allocate memory|std::bad_alloc|signal 9|SIGKILL",
         "A batch of pictures did not fit into the memory of {instance}, or of its GPU.",
         "Halve mini_batch_size or crop_size, or take an instance with more memory.",
     ),
-    Rule(
+    DiagnosisRule(
         "Disk full",
         r"no space left on device|disk (?:is )?full",
         "Data, model and scratch files did not fit on the volume.",
         "Give the job a larger volume.",
     ),
-    Rule(
+    DiagnosisRule(
         "Picture and mask differ in size",
         r"size mismatch|shape mismatch|inconsistent shape"
         r"|\b(?:size|shape|width|height|dimension)s?\b.{0,120}(?:differ|mismatch|(?:do|does) not match)"
@@ -164,21 +164,21 @@ RULES: tuple[Rule, ...] = (
         "A mask does not have the width and height of its picture.",
         "Make every mask as large as its picture, scaled by nearest neighbour.",
     ),
-    Rule(
+    DiagnosisRule(
         "Labels outside the classes",
         r"(?:label|class|mask|annotation|pixel)s?\b.{0,120}(?:out of (?:range|bounds)|outside|exceeds?|invalid|not in"
         r"|(?:larger|greater|more|higher) than)|num_classes|index .{0,60}out of (?:range|bounds)",
         "A mask holds a value that is no class: allowed are 0 to num_classes - 1, and 255 for “ignore”.",
         "Count the values in the masks; raise num_classes, or map the values with a label_map channel.",
     ),
-    Rule(
+    DiagnosisRule(
         "A file cannot be read",
         r"cannot identify image|corrupt|truncated|not a (?:png|jpe?g)|imdecode|unreadable"
         r"|(?:cannot|could not|failed to) (?:read|open|decode|load) .{0,200}\.(?:png|jpe?g)",
         "A picture or a mask is broken, or is not what its name says.",
         "Open the file that the text names; pictures must be JPEG, masks PNG with one channel.",
     ),
-    Rule(
+    DiagnosisRule(
         "AWS failed",
         r"InternalServerError|internal (?:server )?error|We encountered an internal",
         "Something broke on AWS's side, not in the job.",
@@ -242,7 +242,7 @@ def _by_rules(job: TrainingJob, last_lines: Sequence[str]) -> Diagnosis | None:
     return None
 
 
-def _filled(rule: Rule, job: TrainingJob, text: str, found: re.Match[str]) -> Diagnosis:
+def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, found: re.Match[str]) -> Diagnosis:
     quoted = NAME.search(text, found.start()) or NAME.search(text)
     name = quoted["name"] if quoted else "see below"
     near = get_close_matches(name, BY_NAME, n=1)

@@ -1,7 +1,7 @@
 """The door to the wire: an endpoint's answer in, a `Segmentation` out.
 
-    application/x-recordio-protobuf    one RecordIO frame around a `Record`
-    application/x-protobuf             the same, as AWS sends it, or a bare `Record`
+    application/x-recordio-protobuf    one RecordIO frame around a `ResponseRecord`
+    application/x-protobuf             the same, as AWS sends it, or a bare `ResponseRecord`
     image/png                          a grey or palette PNG of class ids
 
 Nothing is believed that is not there: whatever lengths and shapes an answer claims, the memory used stays within a
@@ -22,8 +22,8 @@ from core.imaging.counting import pixel_counts
 from core.imaging.segmentation import Segmentation
 from core.wire import png, recordio
 from core.wire.probabilities import most_likely
-from core.wire.record import Record, Tensor, read_record
-from core.wire.source import Source, counted, described
+from core.wire.record import ResponseRecord, Tensor, read_record
+from core.wire.source import ByteSource, counted, described
 
 RECORDIO = "application/x-recordio-protobuf"
 PROTOBUF = "application/x-protobuf"
@@ -48,7 +48,7 @@ def decode(
 
     Raises DecodeError, with what was found, what was wanted and the offset.
     """
-    source = Source.of_answer(body)
+    source = ByteSource.of_answer(body)
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type == PNG:
         return _from_png(source, classes)
@@ -70,10 +70,10 @@ def decoded_bytes(body: bytes | bytearray | memoryview, content_type: str) -> in
     """
     if (content_type or "").partition(";")[0].strip().lower() != PNG:
         return len(body)
-    return png.BYTES_PER_PIXEL * min(png.claimed_pixels(Source.of_answer(body)), png.MAX_PIXELS)
+    return png.BYTES_PER_PIXEL * min(png.claimed_pixels(ByteSource.of_answer(body)), png.MAX_PIXELS)
 
 
-def _from_png(source: Source, classes: Classes | None) -> Segmentation:
+def _from_png(source: ByteSource, classes: Classes | None) -> Segmentation:
     labels = png.read_labels(source)
     counts = pixel_counts(labels)
     ids = np.flatnonzero(counts[:MAX_CLASSES])
@@ -89,7 +89,7 @@ def _from_png(source: Source, classes: Classes | None) -> Segmentation:
     return Segmentation(labels, None, None, _at_least(count, classes or Classes.numbered(count)), problems)
 
 
-def _from_record(source: Source, classes: Classes | None) -> Segmentation:
+def _from_record(source: ByteSource, classes: Classes | None) -> Segmentation:
     record = read_record(source)
     count, height, width = _dimensions(source, record)
     planes = _as_float32(record.target.numbers).reshape(count, height * width)
@@ -110,7 +110,7 @@ def _as_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
         return numbers.astype("<f4", copy=False)
 
 
-def _dimensions(source: Source, record: Record) -> tuple[int, int, int]:
+def _dimensions(source: ByteSource, record: ResponseRecord) -> tuple[int, int, int]:
     """C, H and W, checked against the number of values."""
     target = record.target
     position, claimed = _claimed_shape(source, record)
@@ -136,7 +136,7 @@ def _dimensions(source: Source, record: Record) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _claimed_shape(source: Source, record: Record) -> tuple[int, tuple[int, ...]]:
+def _claimed_shape(source: ByteSource, record: ResponseRecord) -> tuple[int, tuple[int, ...]]:
     """Where the shape stands, and the shape: that of the feature, else the one that the tensor itself carries."""
     if record.shape is not None:
         return record.shape.position, _integers(source, record.shape, record.shape.numbers)
@@ -150,7 +150,7 @@ def _claimed_shape(source: Source, record: Record) -> tuple[int, tuple[int, ...]
     )
 
 
-def _integers(source: Source, tensor: Tensor, numbers: NDArray[Any]) -> tuple[int, ...]:
+def _integers(source: ByteSource, tensor: Tensor, numbers: NDArray[Any]) -> tuple[int, ...]:
     """The numbers of a shape. Whole numbers in a float tensor will do."""
     few = numbers[:5].tolist()
     if not 3 <= numbers.size <= 4 or not all(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from core.wire.source import Source, counted, described
+from core.wire.source import ByteSource, counted, described
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 100_000_000
@@ -66,7 +66,7 @@ class Header(NamedTuple):
     interlace: int
 
 
-def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read_labels(source: ByteSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The samples of a grey or palette PNG of 1 to 8 bits, (H, W) uint8: ids, never colours.
 
     Raises DecodeError where it is damaged, of another kind, or above `max_pixels`.
@@ -82,7 +82,7 @@ def read_labels(source: Source, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.u
     return _samples(source, header, kept)
 
 
-def claimed_pixels(source: Source) -> int:
+def claimed_pixels(source: ByteSource) -> int:
     """Return the pixels that the header claims, unchecked; 0 where there is no header."""
     start = len(SIGNATURE) + 8
     if len(source.data) < start + _HEADER.size:
@@ -91,7 +91,7 @@ def claimed_pixels(source: Source) -> int:
     return header.width * header.height
 
 
-def _chunks(source: Source) -> Iterator[Chunk]:
+def _chunks(source: ByteSource) -> Iterator[Chunk]:
     """All chunks up to IEND, which must be the end of the answer; each whole and with the right checksum."""
     position = len(SIGNATURE)
     name = b""
@@ -109,7 +109,7 @@ def _chunks(source: Source) -> Iterator[Chunk]:
         )
 
 
-def _chunk(source: Source, position: int) -> Chunk:
+def _chunk(source: ByteSource, position: int) -> Chunk:
     left = len(source.data) - position
     length = int.from_bytes(source.data[position : position + 4], "big") if left >= 4 else 0
     if left < _FRAME + length:
@@ -133,7 +133,7 @@ def _chunk(source: Source, position: int) -> Chunk:
     return Chunk(bytes(source.data[position + 4 : start]), start, end)
 
 
-def _header(source: Source, chunks: list[Chunk]) -> Header:
+def _header(source: ByteSource, chunks: list[Chunk]) -> Header:
     first = chunks[0]
     headers = sum(chunk.name == b"IHDR" for chunk in chunks)
     if first.name != b"IHDR" or first.end - first.start != _HEADER.size or headers != 1:
@@ -155,7 +155,7 @@ def _header(source: Source, chunks: list[Chunk]) -> Header:
     return header
 
 
-def _check_size(source: Source, header: Header, first: Chunk, max_pixels: int) -> None:
+def _check_size(source: ByteSource, header: Header, first: Chunk, max_pixels: int) -> None:
     pixels = header.width * header.height
     if not 1 <= pixels <= max_pixels:
         raise source.error(
@@ -166,7 +166,7 @@ def _check_size(source: Source, header: Header, first: Chunk, max_pixels: int) -
         )
 
 
-def _check_lines(source: Source, header: Header, data: list[Chunk]) -> None:
+def _check_lines(source: ByteSource, header: Header, data: list[Chunk]) -> None:
     """Unpack the data and throw it away: it must have an end, and hold all lines and no more."""
     wanted = _unpacked_size(header)
     unpacker = zlib.decompressobj()
@@ -202,7 +202,7 @@ def _unpacked_size(header: Header) -> int:
     return size
 
 
-def _samples(source: Source, header: Header, chunks: list[Chunk]) -> NDArray[np.uint8]:
+def _samples(source: ByteSource, header: Header, chunks: list[Chunk]) -> NDArray[np.uint8]:
     try:
         with PngImageFile(io.BytesIO(_repacked(source, chunks))) as image:
             image.load()
@@ -231,7 +231,7 @@ def _samples(source: Source, header: Header, chunks: list[Chunk]) -> NDArray[np.
     return samples
 
 
-def _repacked(source: Source, chunks: list[Chunk]) -> bytes:
+def _repacked(source: ByteSource, chunks: list[Chunk]) -> bytes:
     """The PNG without the chunks that do not matter."""
     data = source.data
     return b"".join([SIGNATURE, *(data[chunk.start - 8 : chunk.end + 4] for chunk in chunks)])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DecodeError
-from core.wire.source import Source, counted
+from core.wire.source import ByteSource, counted
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 """Wire types: how the end of a field's content is found."""
@@ -61,7 +61,7 @@ class Field(NamedTuple):
     repeats: int = 1
 
 
-def fields(source: Source, span: Span) -> Iterator[Field]:
+def fields(source: ByteSource, span: Span) -> Iterator[Field]:
     """The fields of the message in `span`, in the order they stand. Raises DecodeError where one is damaged."""
     position = span.start
     while position < span.end:
@@ -84,7 +84,7 @@ def fields(source: Source, span: Span) -> Iterator[Field]:
         position = behind
 
 
-def varint(source: Source, position: int, end: int) -> tuple[int, int]:
+def varint(source: ByteSource, position: int, end: int) -> tuple[int, int]:
     """The base-128 number at `position`, at most 64 bits, and the position behind it."""
     data = source.data
     if position < end and data[position] < 0x80:
@@ -106,7 +106,7 @@ def varint(source: Source, position: int, end: int) -> tuple[int, int]:
     )
 
 
-def _tag(source: Source, position: int, end: int) -> tuple[int, int, int]:
+def _tag(source: ByteSource, position: int, end: int) -> tuple[int, int, int]:
     """Field number, wire type, and the position behind the tag."""
     if next(source.read) >= _MAX_TAGS:
         raise source.error(
@@ -127,7 +127,7 @@ def _tag(source: Source, position: int, end: int) -> tuple[int, int, int]:
     return number, wire_type, start
 
 
-def _content(source: Source, number: int, wire_type: int, start: int, end: int) -> tuple[Span, int]:
+def _content(source: ByteSource, number: int, wire_type: int, start: int, end: int) -> tuple[Span, int]:
     """Where a field's content lies, and the position behind the field."""
     if wire_type == VARINT:
         stop = varint(source, start, end)[1]
@@ -148,7 +148,7 @@ def _content(source: Source, number: int, wire_type: int, start: int, end: int) 
     return Span(start, stop), stop
 
 
-def _group(source: Source, number: int, start: int, end: int) -> tuple[Span, int]:
+def _group(source: ByteSource, number: int, start: int, end: int) -> tuple[Span, int]:
     """A group's content, up to its own end tag; groups within are passed over by count, not by recursion."""
     open_groups = [number]
     position = start
@@ -172,7 +172,7 @@ def _group(source: Source, number: int, start: int, end: int) -> tuple[Span, int
             return Span(start, at), position
 
 
-def _repeats(source: Source, span: Span, tag_size: int, stride: int) -> int:
+def _repeats(source: ByteSource, span: Span, tag_size: int, stride: int) -> int:
     """How often the field at the start of `span` stands there in a row, with the same tag; at least once.
 
     It looks ahead by twice as much each time, so the work is of the order of what it finds.
@@ -196,7 +196,7 @@ def _repeats(source: Source, span: Span, tag_size: int, stride: int) -> int:
 class Repeated:
     """Gathers the numbers of one repeated field, packed or one by one, in the order they stand."""
 
-    def __init__(self, source: Source, kind: Kind) -> None:
+    def __init__(self, source: ByteSource, kind: Kind) -> None:
         self._source = source
         self._wire_type, self._dtype = _KINDS[kind]
         self._size = 0 if self._wire_type == VARINT else self._dtype.itemsize

@@ -1,4 +1,4 @@
-"""SageMaker's `Record` message, as the Semantic Segmentation algorithm fills it.
+"""SageMaker's `ResponseRecord` message, as the Semantic Segmentation algorithm fills it.
 
     Record        { map<string, Value> features = 1; ... }
     Value         { oneof { Float32Tensor = 2; Float64Tensor = 3; Int32Tensor = 7; Bytes = 9 } }
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.wire.protobuf import LENGTH, Field, Kind, Repeated, Span, fields
-from core.wire.source import Source, counted
+from core.wire.source import ByteSource, counted
 
 _FEATURES = 1
 _KEY, _VALUE = 1, 2
@@ -52,15 +52,15 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class ResponseRecord:
     """The two features of an answer; `shape` is None where the answer has no such feature."""
 
     target: Tensor
     shape: Tensor | None
 
 
-def read_record(source: Source) -> Record:
-    """The answer's `Record`. Raises DecodeError where it is damaged or has no `target`."""
+def read_record(source: ByteSource) -> ResponseRecord:
+    """The answer's `ResponseRecord`. Raises DecodeError where it is damaged or has no `target`."""
     found, names = _features(source)
     if _TARGET_NAME not in found:
         raise source.error(
@@ -71,10 +71,10 @@ def read_record(source: Source) -> Record:
         )
     shape = found.get(_SHAPE_NAME)
     target = _tensor(source, found[_TARGET_NAME], "target")
-    return Record(target, _tensor(source, shape, "shape") if shape is not None else None)
+    return ResponseRecord(target, _tensor(source, shape, "shape") if shape is not None else None)
 
 
-def _features(source: Source) -> tuple[dict[bytes, list[Span]], list[str]]:
+def _features(source: ByteSource) -> tuple[dict[bytes, list[Span]], list[str]]:
     """The spans of the values of `target` and `shape`, and the first few names of all, for an error."""
     found: dict[bytes, list[Span]] = {}
     names: list[str] = []
@@ -88,7 +88,7 @@ def _features(source: Source) -> tuple[dict[bytes, list[Span]], list[str]]:
     return found, names
 
 
-def _entry(source: Source, span: Span) -> tuple[bytes, list[Span]]:
+def _entry(source: ByteSource, span: Span) -> tuple[bytes, list[Span]]:
     """Name (cut, if longer than any that we look for) and value of a map entry, in either order."""
     name = b""
     value: list[Span] = []
@@ -103,7 +103,7 @@ def _entry(source: Source, span: Span) -> tuple[bytes, list[Span]]:
     return name, value
 
 
-def _add_piece(source: Source, pieces: list[Span], field: Field) -> None:
+def _add_piece(source: ByteSource, pieces: list[Span], field: Field) -> None:
     if len(pieces) == _MAX_PIECES:
         raise source.error(
             "A value comes in too many pieces",
@@ -114,7 +114,7 @@ def _add_piece(source: Source, pieces: list[Span], field: Field) -> None:
     pieces.append(field.span)
 
 
-def _tensor(source: Source, value: list[Span], name: str) -> Tensor:
+def _tensor(source: ByteSource, value: list[Span], name: str) -> Tensor:
     """The tensor that the pieces of a `Value` hold."""
     kind, pieces = 0, list[Span]()
     for span in value:
@@ -135,7 +135,7 @@ def _tensor(source: Source, value: list[Span], name: str) -> Tensor:
     return _numbers(source, pieces, _TENSORS[kind], name)
 
 
-def _numbers(source: Source, pieces: list[Span], kind: Kind, name: str) -> Tensor:
+def _numbers(source: ByteSource, pieces: list[Span], kind: Kind, name: str) -> Tensor:
     gathered = {
         _VALUES: Repeated(source, kind),
         _KEYS: Repeated(source, "uint64"),

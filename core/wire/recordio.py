@@ -16,7 +16,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from core.wire.source import Source, counted, described
+from core.wire.source import ByteSource, counted, described
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -32,7 +32,7 @@ _FLAG_NAMES = {
 }
 
 
-class Part(NamedTuple):
+class RecordPart(NamedTuple):
     """One part of a record; positions in the source."""
 
     flag: int
@@ -41,12 +41,12 @@ class Part(NamedTuple):
     next: int
 
 
-def is_framed(source: Source) -> bool:
+def is_framed(source: ByteSource) -> bool:
     """Whether the bytes begin with RecordIO's magic. No protobuf message can begin so."""
     return bytes(source.data[:4]) == MAGIC_BYTES
 
 
-def record(source: Source) -> Source:
+def record(source: ByteSource) -> ByteSource:
     """The payload of the one record in `source`.
 
     Raises DecodeError where there is none, more than one, a part of one, or something behind it.
@@ -58,7 +58,7 @@ def record(source: Source) -> Source:
     return _joined(source)
 
 
-def parts(source: Source) -> Iterator[Part]:
+def parts(source: ByteSource) -> Iterator[RecordPart]:
     """The parts of the first record, in order. Raises DecodeError where one is damaged, missing or out of order."""
     part = _part(source, 0)
     _check_flag(source, part, 0, (_WHOLE, _FIRST))
@@ -70,7 +70,7 @@ def parts(source: Source) -> Iterator[Part]:
         yield part
 
 
-def _part(source: Source, position: int) -> Part:
+def _part(source: ByteSource, position: int) -> RecordPart:
     left = len(source.data) - position
     if left < _HEAD.size:
         raise source.error(
@@ -97,10 +97,10 @@ def _part(source: Source, position: int) -> Part:
             wanted=f"{end - start:,}, of which {-length % 4} are padding",
             position=start,
         )
-    return Part(header >> _LENGTH_BITS, start, start + length, end)
+    return RecordPart(header >> _LENGTH_BITS, start, start + length, end)
 
 
-def _check_flag(source: Source, part: Part, position: int, wanted: tuple[int, ...]) -> None:
+def _check_flag(source: ByteSource, part: RecordPart, position: int, wanted: tuple[int, ...]) -> None:
     if part.flag not in wanted:
         raise source.error(
             "A RecordIO part is out of order",
@@ -110,7 +110,7 @@ def _check_flag(source: Source, part: Part, position: int, wanted: tuple[int, ..
         )
 
 
-def _check_end(source: Source, position: int) -> None:
+def _check_end(source: ByteSource, position: int) -> None:
     left = len(source.data) - position
     if left and is_framed(source.part(position, len(source.data))):
         raise source.error(
@@ -128,7 +128,7 @@ def _check_end(source: Source, position: int) -> None:
         )
 
 
-def _joined(source: Source) -> Source:
+def _joined(source: ByteSource) -> ByteSource:
     """The parts of a split record in one piece, with the magic between them."""
     payload = bytearray()
     end = 0
@@ -138,10 +138,10 @@ def _joined(source: Source) -> Source:
         payload += source.data[part.start : part.end]
         end = part.next
     _check_end(source, end)
-    return Source(memoryview(payload).toreadonly(), lambda position: _offset(source, position))
+    return ByteSource(memoryview(payload).toreadonly(), lambda position: _offset(source, position))
 
 
-def _offset(source: Source, position: int) -> int:
+def _offset(source: ByteSource, position: int) -> int:
     """Where in the answer a position of the joined payload stood. A magic put back counts to the part behind it.
 
     It walks the parts again, so that a record in a million parts needs no table of them.

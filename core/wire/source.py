@@ -12,7 +12,7 @@ _QUOTED = 120
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class ByteSource:
     """A run of bytes to decode.
 
     data:   read-only bytes; a view of the answer itself wherever they lie in it in one piece.
@@ -25,16 +25,16 @@ class Source:
     read: Iterator[int] = field(default_factory=count)
 
     @classmethod
-    def of_answer(cls, body: bytes | bytearray | memoryview) -> Source:
+    def of_answer(cls, body: bytes | bytearray | memoryview) -> ByteSource:
         """A whole answer, not copied (but for an empty view, or one with gaps between its bytes)."""
         view = memoryview(body)
         if not (view.c_contiguous and view.nbytes):
             view = memoryview(view.tobytes())
         return cls(view.cast("B").toreadonly(), lambda position: position)
 
-    def part(self, start: int, end: int) -> Source:
+    def part(self, start: int, end: int) -> ByteSource:
         """The bytes from `start` up to `end`, not copied."""
-        return Source(self.data[start:end], lambda position: self.locate(start + position), self.read)
+        return ByteSource(self.data[start:end], lambda position: self.locate(start + position), self.read)
 
     def error(self, what: str, *, found: str, wanted: str, position: int) -> DecodeError:
         """A DecodeError that names the offset in the answer."""

@@ -26,7 +26,7 @@ class CancelledError(Exception):
 
 
 @dataclass(eq=False)
-class Task(Generic[T]):
+class BackgroundTask(Generic[T]):
     """Something under way. Written by its thread, read by the page.
 
     title:       what is done, such as "Checking".
@@ -54,14 +54,14 @@ class Task(Generic[T]):
         return isinstance(self.error, CancelledError)
 
 
-def start(title: str, work: Callable[[OnCount], T]) -> Task[T]:
+def start(title: str, work: Callable[[OnCount], T]) -> BackgroundTask[T]:
     """Begin, in a daemon thread: the dashboard can be stopped meanwhile."""
-    task: Task[T] = Task(title)
+    task: BackgroundTask[T] = BackgroundTask(title)
     Thread(target=_run, args=(task, work), daemon=True, name=title).start()
     return task
 
 
-def _run(task: Task[T], work: Callable[[OnCount], T]) -> None:
+def _run(task: BackgroundTask[T], work: Callable[[OnCount], T]) -> None:
     try:
         task.result = work(task.tell)
     except BaseException as error:  # noqa: BLE001  # told by the page, which reads it
@@ -70,7 +70,7 @@ def _run(task: Task[T], work: Callable[[OnCount], T]) -> None:
         task.over.set()
 
 
-def show(task: Task[T], key: str) -> T | None:
+def show(task: BackgroundTask[T], key: str) -> T | None:
     """A bar while it is under way; then what came of it, or why nothing did."""
     task.over.wait(WATCH)
     if not task.over.is_set():
@@ -83,7 +83,7 @@ def show(task: Task[T], key: str) -> T | None:
     return task.result
 
 
-def _look(task: Task[T], key: str) -> None:
+def _look(task: BackgroundTask[T], key: str) -> None:
     if task.over.is_set():
         st.rerun()
     share = task.done / task.total if task.total else 0.0

@@ -25,8 +25,8 @@ from core.aws.storage import get_bytes
 from core.aws.training import JobList
 from core.cost.training import PriceTable, shipped_prices
 from core.datasets.preview import opened_pair
-from core.datasets.source import Sample, Source
-from core.endpoints.endpoint import Fleet, Serving
+from core.datasets.source import Dataset, Sample
+from core.endpoints.endpoint import EndpointInfo, EndpointList
 from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.imaging.classes import Classes
 from core.imaging.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
@@ -37,11 +37,11 @@ from core.strict_json import parse_json
 from core.training.curves import MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts.shared_cache import PendingError, Reading, Shelf
+from pages.parts.shared_cache import PendingError, Snapshot, StaleCache
 
 if TYPE_CHECKING:
     from pages.parts.endpoints.configs import Configs
-    from pages.parts.upstream import Upstream
+    from pages.parts.upstream import Backend
 
 T = TypeVar("T")
 
@@ -88,11 +88,11 @@ class Example:
 
 
 @st.cache_resource(show_spinner=False)
-def upstream() -> Upstream:
+def upstream() -> Backend:
     """The one of this process."""
-    from pages.parts.upstream import Upstream  # noqa: PLC0415  # it stands above this module
+    from pages.parts.upstream import Backend  # noqa: PLC0415  # it stands above this module
 
-    return Upstream()
+    return Backend()
 
 
 @st.cache_resource(ttl="5m", max_entries=8, show_spinner=False)
@@ -101,7 +101,7 @@ def connection(settings: Settings) -> Connection:
     return connect(settings)
 
 
-def endpoints(connection: Connection) -> Fleet:
+def endpoints(connection: Connection) -> EndpointList:
     """Return all endpoints, newest first. Raises AwsError, PendingError."""
     return (
         shelf()
@@ -115,7 +115,7 @@ def endpoints(connection: Connection) -> Fleet:
     )
 
 
-def unnamed(connection: Connection, name: str) -> Serving:
+def unnamed(connection: Connection, name: str) -> EndpointInfo:
     """Return one endpoint without its class names. Raises NotFoundError, AwsError, PendingError."""
     reading = shelf().read(
         ("serving", connection, name),
@@ -128,7 +128,7 @@ def unnamed(connection: Connection, name: str) -> Serving:
     return reading.value
 
 
-def with_names(connection: Connection, serving: Serving) -> Serving:
+def with_names(connection: Connection, serving: EndpointInfo) -> EndpointInfo:
     """Return the endpoint with its class names; a note says why they cannot be read. Raises PendingError."""
     try:
         return (
@@ -208,7 +208,7 @@ def example_thumbnail(connection: Connection, uri: str) -> bytes:
     return thumbnail(example(connection, uri), uri)
 
 
-def job_behind(connection: Connection, serving: Serving) -> TrainingJob | None:
+def job_behind(connection: Connection, serving: EndpointInfo) -> TrainingJob | None:
     """Return the training job that left an endpoint's model; None where it is unknown.
 
     Raises AwsError, PendingError.
@@ -257,12 +257,12 @@ def thumbnail_of(picture: Image.Image) -> bytes:
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> Shelf:
+def shelf() -> StaleCache:
     """What all viewers share of what changes all the time, and keep while AWS fails."""
-    return Shelf()
+    return StaleCache()
 
 
-def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[JobList]:
+def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[JobList]:
     """Training jobs, a hundred a page; the first page is as new as can be. Raises AwsError where none ever came."""
     newest = shelf().read(
         ("jobs", connection, wanted),
@@ -278,7 +278,7 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Reading[J
         OLD_JOBS_SECONDS,
         "the older training jobs",
     )
-    return Reading(
+    return Snapshot(
         joined(newest.value, older.value, wanted),
         newest.at,
         newest.failure or older.failure,
@@ -296,7 +296,7 @@ def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     return JobList((*newest.jobs, *rest), newest.total, older.complete)
 
 
-def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[ByJob[MetricSeries]]:
+def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[MetricSeries]]:
     """Validation mIOU of the jobs where it is known. Raises AwsError."""
     return _by_job(
         "curves in the table",
@@ -306,7 +306,7 @@ def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[B
     )
 
 
-def curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Reading[ByJob[tuple[MetricSeries, ...]]]:
+def curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[tuple[MetricSeries, ...]]]:
     """All curves of the jobs. Raises AwsError."""
     return _by_job(
         "curves",
@@ -321,7 +321,7 @@ def _by_job(
     connection: Connection,
     jobs: Sequence[TrainingJob],
     load: Callable[[Sequence[TrainingJob], list[str]], dict[str, T]],
-) -> Reading[ByJob[T]]:
+) -> Snapshot[ByJob[T]]:
     """Of jobs that still change, and of those that have ended, each in calls of their own."""
     before = datetime.now(UTC) - SETTLED
     settled = [job for job in jobs if job.ended_at is not None and job.ended_at < before]
@@ -330,7 +330,7 @@ def _by_job(
         shelf().read((what, connection, _key(some)), partial(_with_notes, load, some), seconds, f"the {what}")
         for some, seconds in ((settled, SETTLED_SECONDS), (moving, JOBS_SECONDS))
     )
-    return Reading(
+    return Snapshot(
         ByJob(
             {**old.value.found, **new.value.found}, tuple(dict.fromkeys(old.value.notes + new.value.notes))
         ),
@@ -385,7 +385,7 @@ def forget_aws() -> None:
 
 
 @st.cache_data(ttl="1h", max_entries=32, show_spinner=False)
-def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+def pair_frame(source: Dataset, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
     """A pair of a data set for the viewer.
 
     source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.preview`.
@@ -397,7 +397,7 @@ def pair_frame(source: Source, sample: Sample, classes: Classes | None, stamp: t
 
 
 @st.cache_data(ttl="1h", max_entries=512, show_spinner=False)
-def pair_thumbnail(source: Source, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
+def pair_thumbnail(source: Dataset, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
     """A pair as a small JPEG, the mask laid over."""
     with opened_pair(source, sample, classes) as (photo, found):
         small = shrunk(photo.pixels, THUMBNAIL)

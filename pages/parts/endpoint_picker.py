@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoints.endpoint import Endpoint, Serving, in_words
+from core.endpoints.endpoint import Endpoint, EndpointInfo, in_words
 from core.errors import CoreError, NotFoundError, NotReadyError
 from core.escaping import terminal
 from core.imaging.image import FIT
@@ -31,22 +31,22 @@ class Choice:
     pending: set while the class names have not arrived; what is sent waits for them.
     """
 
-    serving: Serving
+    serving: EndpointInfo
     want: Want
     fit: tuple[int, int] | None
     pending: PendingError | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class EndpointChoice:
     """Whom to judge, one or two, and in what box they see a photo. pending: as in `Choice`."""
 
-    servings: tuple[Serving, ...]
+    servings: tuple[EndpointInfo, ...]
     fit: tuple[int, int] | None
     pending: PendingError | None = None
 
 
-def choose_judged(connection: Connection) -> Judged | None:
+def choose_judged(connection: Connection) -> EndpointChoice | None:
     """The row of choices of an evaluation; None as in `choose`. Raises AwsError, NotFoundError."""
     listed = cached.endpoints(connection).endpoints
     names = [endpoint.name for endpoint in listed if endpoint.in_service]
@@ -65,10 +65,10 @@ def choose_judged(connection: Connection) -> Judged | None:
     chosen = (name, other) if other else (name,)
     read = [_serving(connection, one) for one in chosen]
     pending = next((pending for _, pending in read if pending is not None), None)
-    return Judged(tuple(serving for serving, _ in read), None if size == "own" else FIT, pending)
+    return EndpointChoice(tuple(serving for serving, _ in read), None if size == "own" else FIT, pending)
 
 
-def _serving(connection: Connection, name: str) -> tuple[Serving, PendingError | None]:
+def _serving(connection: Connection, name: str) -> tuple[EndpointInfo, PendingError | None]:
     """Return the endpoint, as yet without class names where these are pending."""
     bare = cached.unnamed(connection, name)
     try:
@@ -185,7 +185,7 @@ def describe(choice: Choice) -> None:
         )
 
 
-def introduce(serving: Serving) -> None:
+def introduce(serving: EndpointInfo) -> None:
     """Which classes it tells apart, for whoever has not asked it yet: of anything else it makes one of these."""
     if serving.classes:
         names = [messages.plain(name) for name in serving.classes.names]
@@ -193,7 +193,7 @@ def introduce(serving: Serving) -> None:
         st.caption(f":material/palette: It knows {', '.join(names[:FEW_CLASSES])}{rest}; nothing else.")
 
 
-def warn(serving: Serving) -> None:
+def warn(serving: EndpointInfo) -> None:
     """What a person should know of the endpoint before they wonder."""
     warn_of_another(serving.aws_algorithm)
     for text in serving.notes:

@@ -109,7 +109,7 @@ WORDS: dict[Verb, Words] = {
 
 
 @dataclass(slots=True)
-class Errand:
+class PendingPlan:
     """A plan that waits for a yes.
 
     after:  called once it is carried out, to go where one sees it.
@@ -141,11 +141,11 @@ def ask(
     cleans: the plan removes what this interrupted change has created.
     """
     words = WORDS[plan.verb]
-    errand = Errand(plan, connection, after, cut, cleans=cleans)
+    errand = PendingPlan(plan, connection, after, cut, cleans=cleans)
     st.dialog(words.title, width="medium", icon=words.icon)(body)(errand)
 
 
-def body(errand: Errand) -> None:
+def body(errand: PendingPlan) -> None:
     """What stands in the dialog."""
     plan, connection = errand.plan, errand.connection
     words = WORDS[plan.verb]
@@ -234,7 +234,7 @@ def _price(price: Price, *, sandbox: bool) -> None:
     st.caption(f"{free}{messages.plain(price.source)}")
 
 
-def _carry_out(errand: Errand, words: Words) -> None:
+def _carry_out(errand: PendingPlan, words: Words) -> None:
     """Do it, and say what happens. Raises AwsError, and InputError where another process is at it."""
     journal, aws, count = upstream.journal(), clients(errand.connection), len(errand.plan.steps)
     with st.status(f"{words.title} ...", expanded=True) as status:

@@ -49,7 +49,7 @@ class PendingError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading(Generic[T]):
+class Snapshot(Generic[T]):
     """A value, and how good it still is.
 
     at:      when it was read; aware, UTC.
@@ -65,13 +65,13 @@ class Reading(Generic[T]):
 
 @dataclass(eq=False, slots=True)
 class Flight:
-    """One read in progress. since: by the clock of its `Latest`."""
+    """One read in progress. since: by the clock of its `CachedValue`."""
 
     since: float
     over: Event = field(default_factory=Event)
 
 
-class Latest(Generic[T]):
+class CachedValue(Generic[T]):
     """One value that changes, read for many.
 
     load:     reads it, in a thread of its own; what it raises counts as a result until the next try.
@@ -96,17 +96,17 @@ class Latest(Generic[T]):
         self._lock = Lock()
         self._ended = float("-inf")
         self._flight: Flight | None = None
-        self._reading: Reading[T] | None = None
+        self._reading: Snapshot[T] | None = None
         self._failure: Exception | None = None
 
-    def read(self) -> Reading[T]:
+    def read(self) -> Snapshot[T]:
         """Return the value. Raises PendingError before the first arrives, and what `load` raised while it fails."""
         result, _ = self.look()
         if isinstance(result, Exception):
             raise result.with_traceback(None)
         return result
 
-    def look(self, waited: float = 0.0) -> tuple[Reading[T] | Exception, Hashable]:
+    def look(self, waited: float = 0.0) -> tuple[Snapshot[T] | Exception, Hashable]:
         """Return what `read` returns or raises, and the state that it shows (see `state`).
 
         waited: seconds that the page has already waited for other values; its patience is one for all.
@@ -175,12 +175,12 @@ class Latest(Generic[T]):
     def _keep(self, value: Any, failure: Exception | None) -> None:
         self._failure = failure
         if failure is None:
-            self._reading = Reading(value, datetime.now(UTC))
+            self._reading = Snapshot(value, datetime.now(UTC))
         elif self._reading is not None and isinstance(failure, CoreError):
             self._reading = replace(self._reading, failure=failure)
         self._flight, self._ended = None, self._clock()
 
-    def _result(self) -> Reading[T] | Exception:
+    def _result(self) -> Snapshot[T] | Exception:
         reading, failure, flight = self._reading, self._failure, self._flight
         waited = self._clock() - flight.since if flight is not None else 0.0
         if failure is not None and (reading is None or not isinstance(failure, CoreError)):
@@ -207,13 +207,13 @@ class Watch:
     waited:    seconds that the reads took so far.
     """
 
-    unsettled: dict[Latest[Any], Hashable] = field(default_factory=dict)
+    unsettled: dict[CachedValue[Any], Hashable] = field(default_factory=dict)
     pending: bool = False
     waited: float = 0.0
 
-    def note(self, latest: Latest[Any], result: Reading[Any] | Exception, state: Hashable) -> None:
+    def note(self, latest: CachedValue[Any], result: Snapshot[Any] | Exception, state: Hashable) -> None:
         """Note it where it is one of them."""
-        pending = result.pending if isinstance(result, Reading) else isinstance(result, PendingError)
+        pending = result.pending if isinstance(result, Snapshot) else isinstance(result, PendingError)
         if pending or isinstance(result, Exception) or result.failure is not None:
             self.unsettled.setdefault(latest, state)
             self.pending = self.pending or pending
@@ -239,7 +239,7 @@ def watching() -> Iterator[Watch]:
         _watch.reset(token)
 
 
-class Shelf:
+class StaleCache:
     """Values by their keys; the longest unused is dropped when there are too many.
 
     patience: see `PATIENCE`.
@@ -249,7 +249,7 @@ class Shelf:
         self.patience = patience
         self._max_entries = max_entries
         self._lock = Lock()
-        self._kept: OrderedDict[Hashable, Latest[Any]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, CachedValue[Any]] = OrderedDict()
 
     def read(
         self,
@@ -260,14 +260,14 @@ class Shelf:
         *,
         patience: float | None = None,
         limit: float = LIMIT,
-    ) -> Reading[T]:
+    ) -> Snapshot[T]:
         """Return the latest value of this key; raises as `Latest.read`.
 
         load: must do the same for the same key, of which the first one is kept.
         what: the value's name in a sentence. patience: at most that of the shelf. limit: see `LIMIT`.
         """
         with self._lock:
-            latest = self._kept.get(key) or Latest(
+            latest = self._kept.get(key) or CachedValue(
                 load,
                 seconds,
                 what,
@@ -288,7 +288,7 @@ class Shelf:
                     latest.expire()
 
 
-def _noted(latest: Latest[T]) -> Reading[T]:
+def _noted(latest: CachedValue[T]) -> Snapshot[T]:
     """Read, and tell the watch of this part of the page where that is not settled."""
     watch = _watch.get()
     began = time.monotonic()

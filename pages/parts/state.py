@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 if TYPE_CHECKING:
-    from pages.parts.datasets.session import Desk
+    from pages.parts.datasets.session import DatasetSession
     from pages.parts.deploy.deploy_file import LocalFile
-    from pages.parts.evaluate.run import Judging
-    from pages.parts.segment.run import Bench
+    from pages.parts.evaluate.run import BackgroundEvaluation
+    from pages.parts.segment.run import SegmentationQueue
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 """Keys of widgets that are bound to the URL under the same name."""
@@ -81,11 +81,11 @@ def choose(key: str, value: object) -> None:
     st.session_state[key] = value
 
 
-def bench() -> Bench:
+def bench() -> SegmentationQueue:
     """This session's pictures at work and done."""
-    from pages.parts.segment.run import Bench  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.segment.run import SegmentationQueue  # noqa: PLC0415  # streamlit starts faster without
 
-    found: Bench = st.session_state.setdefault(_BENCH, Bench())
+    found: SegmentationQueue = st.session_state.setdefault(_BENCH, SegmentationQueue())
     return found
 
 
@@ -342,13 +342,13 @@ def label_from_s3(photos: str, masks: str) -> None:
     st.session_state[S3_PHOTOS], st.session_state[S3_MASKS] = photos, masks
 
 
-def judging() -> Judging | None:
+def judging() -> BackgroundEvaluation | None:
     """This session's evaluation, on its way or done; None before the first."""
-    found: Judging | None = st.session_state.get(_JUDGING)
+    found: BackgroundEvaluation | None = st.session_state.get(_JUDGING)
     return found
 
 
-def judge(found: Judging) -> None:
+def judge(found: BackgroundEvaluation) -> None:
     """From now on this is the session's evaluation."""
     st.session_state[_JUDGING] = found
     choose_cell(None)
@@ -422,11 +422,11 @@ DATASET, DATASET_ZIP = "dataset", "dataset_zip"
 _DESK = "_desk"
 
 
-def desk() -> Desk:
+def desk() -> DatasetSession:
     """This session's data set, checked, mended and uploaded."""
-    from pages.parts.datasets.session import Desk  # noqa: PLC0415  # streamlit starts faster without
+    from pages.parts.datasets.session import DatasetSession  # noqa: PLC0415  # streamlit starts faster without
 
-    found: Desk = st.session_state.setdefault(_DESK, Desk())
+    found: DatasetSession = st.session_state.setdefault(_DESK, DatasetSession())
     return found
 
 

@@ -21,7 +21,7 @@ from pages.parts import cached
 
 
 @dataclass
-class Upstream:
+class Backend:
     """What stands between the dashboard and its AWS. One a process, see `cached.upstream`.
 
     start:      brings the sandbox up where it is not, and says where it is; None with AWS.

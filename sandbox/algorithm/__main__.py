@@ -23,9 +23,9 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         load_mxnet(SERVE_THREADS)
         # Imported here: MXNet must have been told its threads before any of it is loaded.
-        from sandbox.algorithm.serve import Serving, serve  # noqa: PLC0415
+        from sandbox.algorithm.serve import ServeConfig, serve  # noqa: PLC0415
 
-        serve(Serving.from_environ(os.environ, options.model, options.port))
+        serve(ServeConfig.from_environ(os.environ, options.model, options.port))
     except AlgorithmError as error:
         print(error, file=sys.stderr, flush=True)
         return UNUSABLE

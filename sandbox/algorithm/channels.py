@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sandbox.algorithm import log
 from sandbox.algorithm.augment import Example
-from sandbox.algorithm.failure import InputError, invalid_channels
+from sandbox.algorithm.failure import ClientError, invalid_channels
 from sandbox.algorithm.label_map import identity, read_label_map
 from sandbox.algorithm.scores import IGNORE
 
@@ -31,7 +31,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.D
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrainingPair:
     """A picture and its mask."""
 
     picture: Path
@@ -45,7 +45,11 @@ class Examples(Sequence[Example]):
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], classes: int, labels: NDArray[np.uint8], cache_bytes: int = CACHE_BYTES
+        self,
+        pairs: Sequence[TrainingPair],
+        classes: int,
+        labels: NDArray[np.uint8],
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.pairs, self._classes, self._labels = pairs, classes, labels
         self._room = cache_bytes
@@ -80,11 +84,11 @@ class Examples(Sequence[Example]):
                 pool.shutdown(cancel_futures=True)
                 raise
 
-    def _check(self, pair: Pair) -> None:
+    def _check(self, pair: TrainingPair) -> None:
         shape = read_mask(pair.mask, self._labels, self._classes).shape
         _check_sizes(pair, _size(pair.picture), shape)
 
-    def _read(self, pair: Pair) -> Example:
+    def _read(self, pair: TrainingPair) -> Example:
         labels = read_mask(pair.mask, self._labels, self._classes)
         picture = read_picture(pair.picture)
         _check_sizes(pair, picture.shape[:2], labels.shape)
@@ -103,7 +107,7 @@ def check_channels(data: Path) -> None:
         if not (data / name).is_dir():
             raise invalid_channels(f"u'{name}' is a required property")
         if not any(path.is_file() for path in (data / name).rglob("*")):
-            raise InputError(f"No files found in the channel '{name}'.")
+            raise ClientError(f"No files found in the channel '{name}'.")
 
 
 def read_channel(data: Path, name: str, classes: int) -> Examples:
@@ -119,24 +123,24 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
     return Examples(pairs, classes, labels)
 
 
-def find_pairs(pictures: Path, masks: Path) -> list[Pair]:
+def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
     """Pictures and masks of the same name below two folders, by name. Raises InputError."""
     found, wanted = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
     if not found:
-        raise InputError(
+        raise ClientError(
             f"No image files found in the channel '{pictures.name}': wanted .jpg beside .png masks."
         )
     alone = sorted(set(found) - set(wanted))
     if alone:
         more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
-        raise InputError(
+        raise ClientError(
             f"The image {found[alone[0]].name}{more} of the channel '{pictures.name}' has no annotation: "
             f"no file {alone[0]}.png was found in the channel '{masks.name}'."
         )
     left_over = sorted(set(wanted) - set(found))
     if left_over:
         log.warning(f"{len(left_over)} annotations have no image, the first is {wanted[left_over[0]].name}")
-    return [Pair(path, wanted[stem]) for stem, path in sorted(found.items())]
+    return [TrainingPair(path, wanted[stem]) for stem, path in sorted(found.items())]
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -145,7 +149,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return np.asarray(image.convert("RGB"))
     except _UNREADABLE as error:
-        raise InputError(f"Cannot read the image {path.name}: {_why(error)}") from error
+        raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
 def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
@@ -153,17 +157,17 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in MASK_MODES:
-                raise InputError(
+                raise ClientError(
                     f"Cannot read labels from the annotation {path.name}: it has mode {image.mode}, "
                     "wanted a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
                 )
             found = np.asarray(image).astype(np.uint8)
     except _UNREADABLE as error:
-        raise InputError(f"Cannot read the annotation {path.name}: {_why(error)}") from error
+        raise ClientError(f"Cannot read the annotation {path.name}: {_why(error)}") from error
     mapped = labels[found]
     outside = (mapped >= classes) & (mapped != IGNORE)
     if outside.any():
-        raise InputError(
+        raise ClientError(
             f"The annotation {path.name} has the label {int(found[outside][0])}, which is out of range: wanted "
             f"0 to {classes - 1} (num_classes is {classes}), or 255 for pixels to ignore."
         )
@@ -180,7 +184,7 @@ def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
         elif path.is_file():
             stem = path.relative_to(folder).with_suffix("").as_posix()
             if stem in found:
-                raise InputError(
+                raise ClientError(
                     f"{found[stem].name} and {path.name} of the channel '{folder.name}' have the same name."
                 )
             found[stem] = path
@@ -195,12 +199,12 @@ def _size(path: Path) -> tuple[int, int]:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return image.height, image.width
     except _UNREADABLE as error:
-        raise InputError(f"Cannot read the image {path.name}: {_why(error)}") from error
+        raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
-def _check_sizes(pair: Pair, picture: Sequence[int], mask: Sequence[int]) -> None:
+def _check_sizes(pair: TrainingPair, picture: Sequence[int], mask: Sequence[int]) -> None:
     if tuple(picture) != tuple(mask):
-        raise InputError(
+        raise ClientError(
             f"The image {pair.picture.name} has {picture[1]} x {picture[0]} pixels and its annotation "
             f"{pair.mask.name} has {mask[1]} x {mask[0]}: their sizes do not match."
         )

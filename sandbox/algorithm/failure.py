@@ -6,24 +6,24 @@ EXIT_CLIENT_ERROR = 2
 """Exit code of a program whose input is at fault."""
 
 
-class InputError(Exception):
+class ClientError(Exception):
     """A hyperparameter, a channel or a file is at fault; the text becomes the job's FailureReason.
 
     SageMaker calls it ClientError.
     """
 
 
-def invalid_hyperparameters(cause: str) -> InputError:
+def invalid_hyperparameters(cause: str) -> ClientError:
     """Worded as AWS's containers word it (developer guide, "Common Information About Built-in Algorithms")."""
-    return InputError(
+    return ClientError(
         "Unable to initialize the algorithm. Failed to validate hyperparameters. (caused by ValidationError)"
         f"\n\nCaused by: {cause}"
     )
 
 
-def invalid_channels(cause: str) -> InputError:
+def invalid_channels(cause: str) -> ClientError:
     """The same for the channels."""
-    return InputError(
+    return ClientError(
         "Unable to initialize the algorithm. Failed to validate input data configuration. "
         f"(caused by ValidationError)\n\nCaused by: {cause}"
     )

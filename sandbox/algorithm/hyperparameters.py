@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.algorithm.failure import InputError, invalid_hyperparameters
+from sandbox.algorithm.failure import ClientError, invalid_hyperparameters
 
 LIGHT = "light"
 CROP_MULTIPLE = 8
@@ -191,7 +191,7 @@ def check_same(wanted: Hyperparameters, found: Mapping[str, str]) -> None:
         if name in found and _comparable(name, found[name]) != _comparable(name, texts[name])
     ]
     if differences:
-        raise InputError(
+        raise ClientError(
             "Incremental training needs the hyperparameters of the model in the channel 'model': "
             f"{', '.join(differences)}. {', '.join(INCREMENTAL)} must be identical."
         )

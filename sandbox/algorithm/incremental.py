@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.algorithm.archive import Architecture, read_archive, unpack
-from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.hyperparameters import Hyperparameters, check_same
 from sandbox.algorithm.mxnet_import import AlgorithmError
 
@@ -28,7 +28,7 @@ def read_start(channel: Path, asked: Hyperparameters, scratch: Path) -> Start | 
         return None
     archives = sorted(channel.rglob("*.tar.gz"))
     if len(archives) != 1:
-        raise InputError(
+        raise ClientError(
             f"The channel 'model' holds {len(archives)} archives, wanted the model.tar.gz of one earlier job."
         )
     folder = scratch / "start"
@@ -36,7 +36,7 @@ def read_start(channel: Path, asked: Hyperparameters, scratch: Path) -> Start | 
         unpack(archives[0], folder)
         archive = read_archive(folder)
     except (OSError, AlgorithmError) as error:
-        raise InputError(
+        raise ClientError(
             f"The model {archives[0].name} of the channel 'model' cannot be used: {error}"
         ) from error
     known = archive.architecture

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.scores import IGNORE
 
 UNKNOWN = 254
@@ -31,12 +31,12 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         found = json.loads(path.read_bytes())
         unknown = sorted(set(found) - {"scale", "map"})
         if unknown:
-            raise InputError(f"The label map {path.name} has {', '.join(unknown)}, wanted 'scale' or 'map'.")
+            raise ClientError(f"The label map {path.name} has {', '.join(unknown)}, wanted 'scale' or 'map'.")
         if "map" in found:
             return _by_map(found["map"])
         return _by_scale(found.get("scale", 1))
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
-        raise InputError(
+        raise ClientError(
             f"The label map {path.name} cannot be read ({error}): wanted "
             '{"scale": "3"}, or {"map": {"LABEL": PIXEL VALUE}} with whole numbers from 0 to 255.'
         ) from error

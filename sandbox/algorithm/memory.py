@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.hyperparameters import LIGHT, Hyperparameters
 
 BYTES_A_PIXEL = {LIGHT: 700, "fcn": 8_500, "psp": 9_500, "deeplab": 9_500}
@@ -32,7 +32,7 @@ def check_memory(asked: Hyperparameters, meminfo: Path = MEMINFO) -> None:
     """Raises InputError when a step does not fit."""
     room, wanted = available(meminfo), needed(asked)
     if room is not None and wanted > room:
-        raise InputError(
+        raise ClientError(
             f"Out of memory: a step with mini_batch_size {asked.mini_batch_size} and crop_size {asked.crop_size} "
             f"takes about {wanted / 2**30:.1f} GB, and this machine has {room / 2**30:.1f} GB left. "
             "Halve mini_batch_size or crop_size."

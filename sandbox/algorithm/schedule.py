@@ -16,7 +16,7 @@ FIRST_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class LearningRateSchedule:
     """The learning rate over the steps of the optimizer.
 
     kind:    `poly`, `cosine` or `step`.

@@ -26,7 +26,7 @@ from sandbox.algorithm import log
 from sandbox.algorithm.archive import read_archive
 from sandbox.algorithm.mxnet_import import load_mxnet
 from sandbox.algorithm.predict import Predictor
-from sandbox.algorithm.service import Service, http_server
+from sandbox.algorithm.service import InferenceService, http_server
 
 WARM_UP = (600, 800)
 """Height and width of the first picture: the size that the dashboard sends unless told otherwise."""
@@ -37,7 +37,7 @@ LAST_ANSWERS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServeConfig:
     """Where the model is, and where to listen.
 
     listen_fd, lifeline_fd: descriptors inherited, None where there are none.
@@ -50,7 +50,7 @@ class Serving:
     port: int = 8080
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> Serving:
+    def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> ServeConfig:
         """What the container contract says; `model` and `port` are for starting it by hand."""
         root = Path(environ.get("SM_ML_ROOT", "/opt/ml"))
         listen, lifeline = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_LIFELINE_FD")
@@ -63,14 +63,14 @@ class Serving:
         )
 
 
-def serve(serving: Serving) -> None:
+def serve(serving: ServeConfig) -> None:
     """Serve until SIGTERM or SIGINT. Raises AlgorithmError where the model cannot be loaded."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if serving.lifeline_fd is not None:
         threading.Thread(target=_die_with, args=(serving.lifeline_fd,), daemon=True).start()
-    service = Service(serving.scratch)
+    service = InferenceService(serving.scratch)
     server = http_server(_listener(serving), service)
     # It listens at once, so that a ping during the start gets its answer (not yet) and does not hang.
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -102,7 +102,7 @@ def _ready(folder: Path) -> Predictor:
     return predictor
 
 
-def _listener(serving: Serving) -> socket.socket:
+def _listener(serving: ServeConfig) -> socket.socket:
     if serving.listen_fd is not None:
         return socket.socket(fileno=serving.listen_fd)
     return socket.create_server(("127.0.0.1", serving.port), backlog=128)

@@ -33,7 +33,7 @@ RECORDS = ("application/x-recordio-protobuf", "application/x-protobuf")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class InferenceResponse:
     """What goes back: status, body and its type."""
 
     status: HTTPStatus
@@ -49,7 +49,7 @@ class RefusalError(Exception):
         self.status, self.text = status, text
 
 
-class Service:
+class InferenceService:
     """Answers requests, from the moment there is a model; until then it says that there is none yet.
 
     scratch: a folder for files that live as long as one answer.
@@ -61,12 +61,12 @@ class Service:
         self._running = 0
         self.predictor: Predictor | None = None
 
-    def ping(self) -> Answer:
+    def ping(self) -> InferenceResponse:
         """200 once the model is ready."""
         status = HTTPStatus.OK if self.predictor else HTTPStatus.SERVICE_UNAVAILABLE
-        return Answer(status, b"\n")
+        return InferenceResponse(status, b"\n")
 
-    def invoke(self, body: bytes, content_type: str, accept: str) -> Answer:
+    def invoke(self, body: bytes, content_type: str, accept: str) -> InferenceResponse:
         """The answer to one picture. Raises RefusalError for what the sender can mend."""
         with self._idle:
             self._running += 1
@@ -82,7 +82,7 @@ class Service:
         with self._idle:
             return self._idle.wait_for(lambda: not self._running, seconds)
 
-    def _segment(self, body: bytes, content_type: str, accept: str) -> Answer:
+    def _segment(self, body: bytes, content_type: str, accept: str) -> InferenceResponse:
         predictor = self.predictor
         if predictor is None:
             raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "The model is still being loaded.")
@@ -93,7 +93,7 @@ class Service:
             raise RefusalError(HTTPStatus.BAD_REQUEST, text)
         probabilities = predictor.probabilities(picture)
         encoded = mask_png(probabilities) if kind == MASK else record(probabilities, self._scratch)
-        return Answer(HTTPStatus.OK, encoded, kind)
+        return InferenceResponse(HTTPStatus.OK, encoded, kind)
 
 
 def accepted(accept: str) -> str:
@@ -138,7 +138,7 @@ def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.
         raise RefusalError(HTTPStatus.BAD_REQUEST, text) from error
 
 
-def http_server(listener: socket.socket, service: Service) -> ThreadingHTTPServer:
+def http_server(listener: socket.socket, service: InferenceService) -> ThreadingHTTPServer:
     """A server on a socket that already listens: who starts us binds it, so that no port can be lost to another."""
 
     class Handler(_Handler):
@@ -157,8 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    ping: Callable[[], Answer]
-    invoke: Callable[[bytes, str, str], Answer]
+    ping: Callable[[], InferenceResponse]
+    invoke: Callable[[bytes, str, str], InferenceResponse]
 
     def do_GET(self) -> None:
         if self.path == "/ping":
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         dimensions = {"Host": "UNKNOWN", "Operation": "scoring", "Algorithm": "SemanticSegmentationModel"}
         log.metrics(started, time.time(), dimensions, {"invocations.count": log.count_of_one()})
 
-    def _answer(self, body: bytes) -> Answer:
+    def _answer(self, body: bytes) -> InferenceResponse:
         try:
             return self.invoke(
                 body, self.headers.get("Content-Type") or "", self.headers.get("Accept") or "*/*"
@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             log.failure("The request failed", error)
             return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: InferenceResponse) -> None:
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -215,5 +215,5 @@ class _Handler(BaseHTTPRequestHandler):
             log.info(format % args)
 
 
-def _text(status: HTTPStatus, text: str) -> Answer:
-    return Answer(status, text.encode())
+def _text(status: HTTPStatus, text: str) -> InferenceResponse:
+    return InferenceResponse(status, text.encode())

@@ -26,7 +26,7 @@ from sandbox.algorithm.augment import (
 )
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import MULTIPLE, likeliest, network_input
-from sandbox.algorithm.schedule import Optimizer, Schedule
+from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
 from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
 VALIDATION_PIXELS = {"light": 4_000_000}
@@ -51,7 +51,7 @@ class Recipe:
     batch: int = 16
     crop: int = 240
     optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
+    schedule: LearningRateSchedule = field(default_factory=LearningRateSchedule)
     samples: int | None = None
     take: Take = random_crop
     turn: Turn = any_way_up

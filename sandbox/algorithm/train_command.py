@@ -25,12 +25,12 @@ from sandbox.algorithm.archive import Architecture, write_hyperparameters
 from sandbox.algorithm.augment import ScaledCrop, any_way_up, left_or_right, random_crop
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
 from sandbox.algorithm.early_stopping import EarlyStopping
-from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, InputError
+from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, ClientError
 from sandbox.algorithm.hyperparameters import DEFAULTS, LIGHT, Hyperparameters, read, round_up
 from sandbox.algorithm.incremental import Start, read_start
 from sandbox.algorithm.memory import check_memory
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, AlgorithmError, load_mxnet
-from sandbox.algorithm.schedule import Optimizer, Schedule
+from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
 from sandbox.algorithm.train import UNFINISHED, Epoch, Recipe, train
 
 EXIT_ALGORITHM_ERROR = 1
@@ -71,7 +71,7 @@ class Root:
             values = json.loads(path.read_bytes())
             return {str(name): str(value) for name, value in values.items()}
         except (OSError, ValueError, AttributeError, RecursionError) as error:
-            raise InputError(f"Unable to parse hyperparameters from {path.name}: {error}") from error
+            raise ClientError(f"Unable to parse hyperparameters from {path.name}: {error}") from error
 
 
 def run(root: Root) -> int:
@@ -82,7 +82,7 @@ def run(root: Root) -> int:
     stop = _stop_on_signals(root.model)
     try:
         _train(root, stop)
-    except InputError as error:
+    except ClientError as error:
         _fail(root, str(error))
         return EXIT_CLIENT_ERROR
     except AlgorithmError as error:
@@ -107,7 +107,7 @@ def recipe_of(asked: Hyperparameters, start: Start | None) -> Recipe:
         batch=asked.mini_batch_size,
         crop=round_up(asked.crop_size, LIGHT_MULTIPLE) if light else asked.crop_size,
         optimizer=_optimizer(asked),
-        schedule=Schedule(
+        schedule=LearningRateSchedule(
             asked.lr_scheduler,
             asked.lr_scheduler_step,
             asked.lr_scheduler_factor,

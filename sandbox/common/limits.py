@@ -9,7 +9,7 @@ from sandbox.common.archive import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SandboxLocation:
     """The region and the account of everything in the sandbox."""
 
     region: str = "us-east-1"
@@ -17,7 +17,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SandboxLimits:
     """What AWS documents, and a few of our own. Bytes and seconds. Tests shorten the seconds."""
 
     request_bytes: int = 6_291_456  # InvokeEndpoint's body, botocore's BodyBlob

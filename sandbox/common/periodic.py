@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 
-class Rounds:
+class PeriodicTask:
     """Calls `work` each so many seconds, in a thread of its own, from `start` to `close`; first after that time."""
 
     def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:

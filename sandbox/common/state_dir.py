@@ -35,7 +35,7 @@ class Identity:
     port: int | None = None
 
 
-class Home:
+class StateDir:
     """A data folder held by this process alone until `close`; the lock goes with the process, also when killed."""
 
     def __init__(self, folder: Path) -> None:

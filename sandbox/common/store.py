@@ -17,7 +17,7 @@ from sandbox.common.disk import Disk, checkpoint
 Document = dict[str, Any]
 
 
-class Store:
+class RecordStore:
     """Safe to use from many threads. Every value given out is a copy of its own, but for those of `view`."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:

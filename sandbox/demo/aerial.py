@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from sandbox.demo.demo import Demo, Example, Schedule, Shown, through_jpeg
+from sandbox.demo.demo import Demo, Example, Shown, TrainingSchedule, through_jpeg
 from sandbox.demo.scenes import CLASSES, scene
 
 TRAINING_SEEDS = range(480)
@@ -40,7 +40,7 @@ AERIAL = Demo(
     name="aerial",
     title="Aerial land cover",
     classes=tuple(zip(CLASSES, COLORS, strict=True)),
-    schedule=Schedule(epochs=14, batch=8, crop=160, learning_rate=0.004),
+    schedule=TrainingSchedule(epochs=14, batch=8, crop=160, learning_rate=0.004),
     training=lambda: drawn(TRAINING_SEEDS),
     validation=lambda: drawn(VALIDATION_SEEDS),
     shown=shown,

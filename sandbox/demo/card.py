@@ -6,7 +6,7 @@ import textwrap
 
 from sandbox.algorithm.scores import iou, mean_iou, pixel_accuracy
 from sandbox.demo.demo import Demo
-from sandbox.demo.figures import Counts, Figures
+from sandbox.demo.figures import Counts, DemoScores
 
 TEMPLATE = """# {title}
 
@@ -50,7 +50,7 @@ one core of a busy machine; drawing or reading the data is not in it.
 """
 
 
-def write_card(demo: Demo, figures: Figures) -> str:
+def write_card(demo: Demo, figures: DemoScores) -> str:
     """The text of the card."""
     return TEMPLATE.format(
         title=demo.title,
@@ -86,7 +86,7 @@ def class_table(demo: Demo, counts: Counts) -> str:
     return "\n".join(["| class | IoU | share of pixels |", "|---|---|---|", *rows])
 
 
-def shown_table(figures: Figures) -> str:
+def shown_table(figures: DemoScores) -> str:
     """Mean IoU and accuracy of each shipped picture, as a Markdown table."""
     rows = [
         f"| {name} | {mean_iou(counts):.3f} | {pixel_accuracy(counts):.3f} |"

@@ -20,7 +20,7 @@ from sandbox.algorithm.scores import mean_iou
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.coastlines import COASTLINES
 from sandbox.demo.demo import Demo
-from sandbox.demo.figures import Counts, Figures, measure_shown, measure_validation
+from sandbox.demo.figures import Counts, DemoScores, measure_shown, measure_validation
 
 DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
 TOLERANCE = 0.001
@@ -36,7 +36,7 @@ def moved(found: Counts, wanted: Counts) -> float:
 
 def check(demo: Demo, *, only_shown: bool) -> bool:
     """Measure, print both figures, and say whether they agree."""
-    wanted = Figures.read(demo.folder)
+    wanted = DemoScores.read(demo.folder)
     with tempfile.TemporaryDirectory() as name:
         unpack(demo.folder / "model.tar.gz", Path(name))
         predictor = Predictor.from_folder(Path(name))

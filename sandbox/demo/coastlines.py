@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sandbox.demo.demo import Demo, Example, Schedule, Shown, through_jpeg
+from sandbox.demo.demo import Demo, Example, Shown, TrainingSchedule, through_jpeg
 
 CLASSES = (("ocean", "#2f7fd1"), ("land", "#c9a25a"))
 IGNORE = 255
@@ -107,7 +107,7 @@ COASTLINES = Demo(
     name="coastlines",
     title="Coastlines",
     classes=CLASSES,
-    schedule=Schedule(epochs=20, batch=8, crop=160, learning_rate=0.004),
+    schedule=TrainingSchedule(epochs=20, batch=8, crop=160, learning_rate=0.004),
     training=training,
     validation=list,
     shown=shown,

@@ -33,7 +33,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class TrainingSchedule:
     """How long and in which pieces the light network is trained: crops in pixels."""
 
     epochs: int
@@ -56,7 +56,7 @@ class Demo:
     name: str
     title: str
     classes: tuple[tuple[str, str], ...]
-    schedule: Schedule
+    schedule: TrainingSchedule
     training: Callable[[], Sequence[Example]]
     validation: Callable[[], Sequence[Example]]
     shown: Callable[[], Sequence[Shown]]

@@ -19,7 +19,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Figures:
+class DemoScores:
     """Measured with the weights as they ship.
 
     validation: over the examples that training never saw.
@@ -46,7 +46,7 @@ class Figures:
         return json.dumps(values)
 
     @classmethod
-    def read(cls, folder: Path) -> Figures:
+    def read(cls, folder: Path) -> DemoScores:
         """What `figures.json` of a demo's folder says. Raises FileNotFoundError, KeyError, ValueError."""
         values = json.loads((folder / "figures.json").read_bytes())
         shown = {name: np.array(counts, np.int64) for name, counts in values["shown"].items()}
@@ -73,8 +73,8 @@ def measure_validation(predictor: Predictor, demo: Demo, shown: Mapping[str, Cou
     return count(predictor, examples) if examples else np.sum(list(shown.values()), axis=0)
 
 
-def measure(predictor: Predictor, demo: Demo, names: Iterable[str], seconds: int) -> Figures:
+def measure(predictor: Predictor, demo: Demo, names: Iterable[str], seconds: int) -> DemoScores:
     """All figures, with the weights and the pictures as they ship."""
     shown = measure_shown(predictor, demo, names)
     pictures = len(demo.validation()) or len(shown)
-    return Figures(measure_validation(predictor, demo, shown), pictures, shown, seconds)
+    return DemoScores(measure_validation(predictor, demo, shown), pictures, shown, seconds)

@@ -26,7 +26,7 @@ from sandbox.algorithm.archive import (
 from sandbox.algorithm.augment import any_way_up
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import Predictor
-from sandbox.algorithm.schedule import Optimizer, Schedule
+from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
 from sandbox.algorithm.train import Recipe, train
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card
@@ -68,7 +68,7 @@ def fit(demo: Demo, names: list[str], folder: Path) -> int:
         Architecture("light", "light", len(demo.classes)),
         epochs=plan.epochs, batch=plan.batch, crop=plan.crop,
         optimizer=Optimizer("adam", plan.learning_rate, WEIGHT_DECAY),
-        schedule=Schedule("poly", warm_up=WARM_UP), turn=any_way_up,
+        schedule=LearningRateSchedule("poly", warm_up=WARM_UP), turn=any_way_up,
     )  # fmt: skip
     training = demo.training()
     validation: list[Example] = list(demo.validation()) or [read_shown(demo.folder, name) for name in names]

@@ -18,7 +18,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.clients import Loopback
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.autoscaling import ACTIVITY, DIMENSION, NAMESPACE, POLICY, TARGET
 from sandbox.hosting.fleet import count_of
 from sandbox.hosting.metrics import NAMESPACE as METRICS
@@ -45,7 +45,7 @@ class Autoscaler:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         loopback: Loopback,
         *,
         most: int,

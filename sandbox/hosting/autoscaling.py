@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Sequence
 
-from sandbox.common.limits import Place
+from sandbox.common.limits import SandboxLocation
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
 from sandbox.services.sagemaker.resources import Resources
@@ -26,7 +26,7 @@ _PAGE = 50
 class Autoscaling:
     """The service application-autoscaling."""
 
-    def __init__(self, resources: Resources, place: Place) -> None:
+    def __init__(self, resources: Resources, place: SandboxLocation) -> None:
         self._resources, self._store, self._clock = resources, resources.store, resources.clock
         self._arn = f"arn:aws:application-autoscaling:{place.region}:{place.account}:scalable-target"
         self._role = (

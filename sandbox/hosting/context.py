@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.common.clients import Loopback
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.common.log_shipper import LogShipper
 from sandbox.hosting.container import Lifeline, StartError
 
@@ -25,7 +25,7 @@ class Host:
     shipper: LogShipper
     lifeline: Lifeline
     programs: Programs
-    limits: Limits
+    limits: SandboxLimits
     folder: Path
 
     def command(self, image: str) -> Sequence[str]:

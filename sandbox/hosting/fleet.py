@@ -36,14 +36,14 @@ class Lease:
         self.replica.release()
 
 
-class Fleet:
+class ReplicaFleet:
     """variants: stored ones; standing: the fleet whose replicas are used again, as many as still are wanted.
 
     `choose` is not for several threads at once: who swaps fleets holds a lock anyway.
     """
 
     def __init__(
-        self, endpoint: str, variants: Sequence[Document], host: Host, standing: Fleet | None = None
+        self, endpoint: str, variants: Sequence[Document], host: Host, standing: ReplicaFleet | None = None
     ) -> None:
         self.variants = variants
         self._groups: dict[str, list[Replica]] = {}
@@ -77,7 +77,7 @@ class Fleet:
         """Stop the replicas that are new; those of the standing fleet go on."""
         for_each(self._new, Replica.stop)
 
-    def beyond(self, other: Fleet) -> list[Replica]:
+    def beyond(self, other: ReplicaFleet) -> list[Replica]:
         """The replicas that the other fleet does not use."""
         used = set(other.replicas)
         return [replica for replica in self.replicas if replica not in used]

@@ -9,7 +9,7 @@ from typing import Any
 
 import urllib3
 
-from sandbox.common.limits import Limits, Place
+from sandbox.common.limits import SandboxLimits, SandboxLocation
 from sandbox.hosting.fleet import Lease
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.hosting.metrics import Metrics
@@ -34,7 +34,7 @@ _RETURNED = ("Content-Type", "Content-Length", "X-Amzn-SageMaker-Custom-Attribut
 Recorder = Callable[[int], None]
 
 
-class ModelError(Exception):
+class ContainerError(Exception):
     """What the container does wrong or refuses.
 
     status: its own, 0: it gave none; instead: of quoting the message; asked: whether the request was sent to it.
@@ -48,7 +48,9 @@ class ModelError(Exception):
 class Runtime:
     """Answers POST /endpoints/NAME/invocations."""
 
-    def __init__(self, endpoints: Endpoints, metrics: Metrics, place: Place, limits: Limits) -> None:
+    def __init__(
+        self, endpoints: Endpoints, metrics: Metrics, place: SandboxLocation, limits: SandboxLimits
+    ) -> None:
         self._endpoints, self._metrics = endpoints, metrics
         self._region, self._account, self._limits = place.region, place.account, limits
 
@@ -78,7 +80,7 @@ class Runtime:
 
         try:
             answer = self._post(replica, environ, body)
-        except ModelError as problem:
+        except ContainerError as problem:
             done(problem.status, asked=problem.asked)
             raise self._model_error(replica, problem) from problem
         except BaseException:
@@ -99,24 +101,24 @@ class Runtime:
     def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
         """The container's answer, not read yet. Raises ModelError."""
         if body is None:
-            raise ModelError(413, "", "and could not load the entire response body", asked=False)
+            raise ContainerError(413, "", "and could not load the entire response body", asked=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
         process = replica.process
         if process is None:
-            raise ModelError(503, "The model's process is not running.", asked=False)
+            raise ContainerError(503, "The model's process is not running.", asked=False)
         try:
             answer = process.post(body, headers, self._limits.invocation_seconds)
         except urllib3.exceptions.ReadTimeoutError as problem:
-            raise ModelError(0, _TIMED_OUT) from problem
+            raise ContainerError(0, _TIMED_OUT) from problem
         except urllib3.exceptions.HTTPError as problem:
-            raise ModelError(503, "The model's process broke the connection.") from problem
+            raise ContainerError(503, "The model's process broke the connection.") from problem
         if answer.status >= 300:
             message = answer.read(MAX_MESSAGE).decode("utf-8", "replace").strip()
             answer.close()
-            raise ModelError(answer.status, message)
+            raise ContainerError(answer.status, message)
         return answer
 
-    def _model_error(self, replica: Replica, problem: ModelError) -> ApiError:
+    def _model_error(self, replica: Replica, problem: ContainerError) -> ApiError:
         """HTTP 424 with the container's own status and text, and the link to its log."""
         status, message = problem.status, problem.message
         console = f"https://{self._region}.console.aws.amazon.com/cloudwatch/home?region={self._region}"

@@ -15,10 +15,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.container import StartError
 from sandbox.hosting.context import Host
-from sandbox.hosting.fleet import Fleet, Lease, summary
+from sandbox.hosting.fleet import Lease, ReplicaFleet, summary
 from sandbox.hosting.replica import Replica, for_each
 
 BUSY = frozenset({"Creating", "Updating", "RollingBack"})
@@ -34,9 +34,9 @@ class Endpoints:
     service when the sandbox ended, and is not yet again: should that fail, the next start tries again.
     """
 
-    def __init__(self, store: Store, host: Host, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: RecordStore, host: Host, clock: Callable[[], float] = time.time) -> None:
         self._store, self._host, self._clock = store, host, clock
-        self._fleets: dict[str, Fleet] = {}  # those that answer
+        self._fleets: dict[str, ReplicaFleet] = {}  # those that answer
         self._others: set[Replica] = set()  # coming up, or on their way out
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
@@ -80,7 +80,7 @@ class Endpoints:
             fleet = self._fleets.get(name)
             return None if fleet is None else fleet.choose(variant)
 
-    def fleets(self) -> dict[str, Fleet]:
+    def fleets(self) -> dict[str, ReplicaFleet]:
         """What answers now, by the endpoint's name."""
         with self._lock:
             return dict(self._fleets)
@@ -127,7 +127,7 @@ class Endpoints:
         if standing is None:
             return
         wanted = document["_pending"]
-        fleet = Fleet(name, wanted["variants"], self._host, None if wanted["anew"] else standing)
+        fleet = ReplicaFleet(name, wanted["variants"], self._host, None if wanted["anew"] else standing)
         problem = self._bring_up(name, fleet)
         if problem:
             self._roll_back(name, standing, fleet, problem)
@@ -136,9 +136,9 @@ class Endpoints:
         self._set(name, EndpointStatus="InService", **members, **self._shown(wanted["variants"]))
         self._end(standing.beyond(fleet), Replica.retire)
 
-    def _serve_first(self, name: str, document: Document) -> Fleet | None:
+    def _serve_first(self, name: str, document: Document) -> ReplicaFleet | None:
         """Bring up what an endpoint is; None when it failed, which the store then says."""
-        fleet = Fleet(name, document["_variants"], self._host)
+        fleet = ReplicaFleet(name, document["_variants"], self._host)
         problem = self._bring_up(name, fleet)
         if problem:
             fleet.abandon()
@@ -147,7 +147,7 @@ class Endpoints:
             self._set(name, EndpointStatus="Failed", FailureReason=problem, PendingDeploymentSummary=None)
         return None if problem else fleet
 
-    def _bring_up(self, name: str, fleet: Fleet) -> str:
+    def _bring_up(self, name: str, fleet: ReplicaFleet) -> str:
         """Start a fleet's new replicas and let it answer; else why it cannot."""
         with self._lock:
             if self._closing:
@@ -167,7 +167,7 @@ class Endpoints:
                 self._fleets[name] = fleet
         return problem[:1024]
 
-    def _roll_back(self, name: str, standing: Fleet, fleet: Fleet, reason: str) -> None:
+    def _roll_back(self, name: str, standing: ReplicaFleet, fleet: ReplicaFleet, reason: str) -> None:
         self._set(name, EndpointStatus="RollingBack", FailureReason=reason, **self._shown(standing.variants))
         fleet.abandon()
         self._set(name, EndpointStatus="InService")

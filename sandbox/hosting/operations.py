@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.common.store import Document
 from sandbox.hosting.autoscaling import Autoscaling
 from sandbox.hosting.fleet import count_of, pending
@@ -19,7 +19,7 @@ _RETAINED = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "I
 
 class EndpointOperations:
     def __init__(
-        self, resources: Resources, endpoints: Endpoints, autoscaling: Autoscaling, limits: Limits
+        self, resources: Resources, endpoints: Endpoints, autoscaling: Autoscaling, limits: SandboxLimits
     ) -> None:
         self._resources, self._endpoints, self._limits = resources, endpoints, limits
         self._autoscaling = autoscaling

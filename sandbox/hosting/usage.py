@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from sandbox.common.process_usage import Use, uses
 from sandbox.common.publish import Datum, publish
 from sandbox.hosting.context import Host
-from sandbox.hosting.fleet import Fleet
+from sandbox.hosting.fleet import ReplicaFleet
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.hosting.replica import Replica
 
@@ -34,7 +34,7 @@ class EndpointUsage:
         if fleets:
             publish(self._loopback, NAMESPACE, self._measure(fleets))
 
-    def _measure(self, fleets: dict[str, Fleet]) -> list[Datum]:
+    def _measure(self, fleets: dict[str, ReplicaFleet]) -> list[Datum]:
         found, now = uses(), time.monotonic()
         running = {
             process.pid for fleet in fleets.values() for one in fleet.replicas if (process := one.process)
@@ -49,7 +49,7 @@ class EndpointUsage:
         return data
 
     def _data(
-        self, endpoint: str, variant: str, fleet: Fleet, found: dict[int, Use], now: float
+        self, endpoint: str, variant: str, fleet: ReplicaFleet, found: dict[int, Use], now: float
     ) -> Iterator[Datum]:
         values: dict[str, list[float]] = {}
         for replica in fleet.group(variant):

@@ -28,7 +28,7 @@ Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 
 @dataclass(slots=True)
-class Rule:
+class FaultRule:
     """`times` counts down to 0; None lasts until `clear`, which sets `over`."""
 
     kind: str
@@ -44,7 +44,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.hits: list[tuple[str, str]] = []
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._over = threading.Event()
         self._lock = threading.Lock()
 
@@ -65,7 +65,7 @@ class Faults:
             raise ValueError(f"unknown fault {kind!r}: one of {', '.join(sorted(KINDS))}")
         with self._lock:
             self._rules.append(
-                Rule(kind, re.compile(operation), re.compile(service), times, self._over, options)
+                FaultRule(kind, re.compile(operation), re.compile(service), times, self._over, options)
             )
 
     def clear(self) -> None:
@@ -76,7 +76,7 @@ class Faults:
             self._over.set()
             self._over = threading.Event()
 
-    def match(self, service: str, operation: str) -> Rule | None:
+    def match(self, service: str, operation: str) -> FaultRule | None:
         """The rule to apply to this request, counted as used."""
         with self._lock:
             for rule in self._rules:
@@ -91,7 +91,7 @@ class Faults:
         return None
 
 
-def apply(rule: Rule, service: str, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
+def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
     """Answer the request as the rule says; `app` would have answered it truly."""
     options = rule.options
     if rule.kind == "error":
@@ -122,7 +122,7 @@ def _error(options: dict[str, Any], service: str, environ: Environ, start_respon
     return reply.body
 
 
-def _broken_body(rule: Rule, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
+def _broken_body(rule: FaultRule, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
     """The true head with its Content-Length, then a body that comes slowly or not whole."""
     head: list[Any] = []
     whole = b"".join(app(environ, lambda status, headers, _=None: head.extend((status, headers))))
@@ -139,7 +139,7 @@ def _slowly(whole: bytes, options: dict[str, Any]) -> Iterator[bytes]:
         time.sleep(options.get("pause", 0.1))
 
 
-def _cut(whole: bytes, rule: Rule, environ: Environ) -> Iterator[bytes]:
+def _cut(whole: bytes, rule: FaultRule, environ: Environ) -> Iterator[bytes]:
     yield whole[: rule.options.get("at", len(whole) // 2)]
     _reset(environ) if rule.kind == "reset_body" else _finish(environ)
     raise ConnectionError("fault: the body is cut")

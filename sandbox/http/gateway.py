@@ -60,7 +60,7 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SignedRequest:
     """A request whose signature is right. body: None for S3 (streamed), or when it was longer than may be."""
 
     environ: dict[str, Any]
@@ -102,11 +102,11 @@ class Front:
 
         return faults.apply(rule, request.service, environ, start_response, app)
 
-    def _authenticate(self, environ: dict[str, Any]) -> Request:
+    def _authenticate(self, environ: dict[str, Any]) -> SignedRequest:
         if sigv2.is_presigned(environ):
             sigv2.verify(environ, self._access_key, self._secret_key, datetime.now(UTC))
             sigv2.strip(environ)
-            return Request(environ, "s3", None, _operation(environ, "s3", b""))
+            return SignedRequest(environ, "s3", None, _operation(environ, "s3", b""))
         signature = sigv4.parse(environ)
         service, body = signature.service, None
         if service == "s3":
@@ -119,9 +119,9 @@ class Front:
             environ["wsgi.input"] = io.BytesIO(body or b"")
         now = datetime.now(UTC)
         sigv4.verify(environ, signature, self._access_key, self._secret_key, payload_sha256=digest, now=now)
-        return Request(environ, service, body, _operation(environ, service, body or b""))
+        return SignedRequest(environ, service, body, _operation(environ, service, body or b""))
 
-    def _answer(self, request: Request, start_response: Any) -> Iterable[bytes]:
+    def _answer(self, request: SignedRequest, start_response: Any) -> Iterable[bytes]:
         try:
             app = self._services.wsgi.get(request.service)
             if app is not None:
@@ -135,7 +135,7 @@ class Front:
             reply = error_reply(self._failure(request, problem), dialect(request.environ, request.service))
         return _send(reply, start_response)
 
-    def _failure(self, request: Request, problem: Exception) -> ApiError:
+    def _failure(self, request: SignedRequest, problem: Exception) -> ApiError:
         """Print what went wrong and return what the client is told of it."""
         text = str(problem) if isinstance(problem, DiskFullError) else ""
         if is_full(problem):
@@ -147,7 +147,7 @@ class Front:
         traceback.print_exc()
         return ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
 
-    def _reply(self, request: Request) -> Reply:
+    def _reply(self, request: SignedRequest) -> Reply:
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
             name = unquote(request.environ["PATH_INFO"].split("/")[2])
             return self._services.invoke(request.environ, name, request.body)

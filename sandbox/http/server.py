@@ -35,7 +35,7 @@ class Listener(ThreadedWSGIServer):
         host, port = sock.getsockname()[:2]
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__(host, port, app, handler=Handler, fd=sock.fileno())
+        super().__init__(host, port, app, handler=ConnectionHandler, fd=sock.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
@@ -76,7 +76,7 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-class Handler(WSGIRequestHandler):
+class ConnectionHandler(WSGIRequestHandler):
     """One connection's requests, one after the other."""
 
     protocol_version = "HTTP/1.1"
@@ -129,7 +129,7 @@ class Handler(WSGIRequestHandler):
 class _Answer:
     """start_response and the writing of one answer."""
 
-    def __init__(self, handler: Handler, body: Any) -> None:
+    def __init__(self, handler: ConnectionHandler, body: Any) -> None:
         self.handler, self.body = handler, body
         self.head: tuple[str, list[tuple[str, str]]] | None = None
         self.chunked = False

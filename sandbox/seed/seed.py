@@ -33,14 +33,17 @@ _TRUST = {
 
 
 @dataclass(frozen=True, slots=True)
-class Demo:
+class DemoEndpoint:
     """A folder below `demo/` and the endpoint that serves its model."""
 
     folder: str
     endpoint: str
 
 
-DEMOS = (Demo("coastlines", "coastlines"), Demo("aerial", "aerial-land-cover"))  # the newest is offered first
+DEMOS = (
+    DemoEndpoint("coastlines", "coastlines"),
+    DemoEndpoint("aerial", "aerial-land-cover"),
+)  # the newest is offered first
 
 
 def seed(
@@ -90,7 +93,7 @@ def _bucket(s3: Any) -> None:
         s3.create_bucket(Bucket=BUCKET)
 
 
-def _upload(s3: Any, folder: Path, demo: Demo) -> None:
+def _upload(s3: Any, folder: Path, demo: DemoEndpoint) -> None:
     files = {f"models/{demo.folder}/{name}": folder / name for name in ("model.tar.gz", "classes.json")}
     examples = sorted(path for path in (folder / "examples").glob("*") if path.is_file())
     files |= {f"examples/{demo.folder}/{path.name}": path for path in examples}
@@ -100,7 +103,7 @@ def _upload(s3: Any, folder: Path, demo: Demo) -> None:
             s3.upload_file(str(path), BUCKET, key, ExtraArgs={"ContentType": kind})
 
 
-def _endpoint(sagemaker: Any, folder: Path, demo: Demo, role_arn: str) -> None:
+def _endpoint(sagemaker: Any, folder: Path, demo: DemoEndpoint, role_arn: str) -> None:
     """Model, configuration and endpoint of one name; what is there from an interrupted start is kept."""
     name, model_uri = demo.endpoint, f"s3://{BUCKET}/models/{demo.folder}"
     container = {"Image": IMAGE, "ModelDataUrl": f"{model_uri}/model.tar.gz"}

@@ -42,7 +42,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ChannelDownloader:
     """Where channels come from. stop: set when the job is not wanted any more."""
 
     s3: Any
@@ -57,7 +57,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def fetch_channels(source: Source, channels: Sequence[Document], folder: Path) -> None:
+def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], folder: Path) -> None:
     """Download every channel into a folder of its name. Raises DownloadError or Interrupted."""
     wanted = [
         (piece, folder / channel["ChannelName"])
@@ -74,7 +74,7 @@ def fetch_channels(source: Source, channels: Sequence[Document], folder: Path) -
             raise
 
 
-def _pieces(source: Source, data: Document) -> list[Piece]:
+def _pieces(source: ChannelDownloader, data: Document) -> list[Piece]:
     try:
         if data["S3DataType"] == "ManifestFile":
             return _by_manifest(source, data["S3Uri"])
@@ -85,7 +85,7 @@ def _pieces(source: Source, data: Document) -> list[Piece]:
         raise DownloadError(f"Data download failed: {problem}") from problem
 
 
-def _by_prefix(source: Source, uri: str) -> list[Piece]:
+def _by_prefix(source: ChannelDownloader, uri: str) -> list[Piece]:
     """The object of that name, else the objects of that "folder", else all whose keys begin so.
 
     So s3://bucket/train takes nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
@@ -105,7 +105,7 @@ def _by_prefix(source: Source, uri: str) -> list[Piece]:
     return [Piece(bucket, key, _inside(key, key[start:])) for key in chosen]
 
 
-def _by_manifest(source: Source, uri: str) -> list[Piece]:
+def _by_manifest(source: ChannelDownloader, uri: str) -> list[Piece]:
     """A manifest: a JSON list of one {"prefix": "s3://bucket/folder/"} and of names below it."""
     bucket, key = split_uri(uri)
     text = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -117,7 +117,7 @@ def _by_manifest(source: Source, uri: str) -> list[Piece]:
         raise DownloadError(f'Data download failed: "{uri}" is no manifest: {problem!r}') from problem
 
 
-def _keys(source: Source, bucket: str, prefix: str) -> list[str]:
+def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
     pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     found = []
     for page in pages:
@@ -133,7 +133,7 @@ def _inside(key: str, name: str) -> PurePosixPath:
     return path
 
 
-def _download(source: Source, piece: Piece, folder: Path) -> None:
+def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
     _go_on(source)
     target, size = folder / piece.path, None
     try:
@@ -155,7 +155,7 @@ def _download(source: Source, piece: Piece, folder: Path) -> None:
         ) from problem
 
 
-def _go_on(source: Source) -> None:
+def _go_on(source: ChannelDownloader) -> None:
     if source.stop.is_set():
         raise Interrupted
 

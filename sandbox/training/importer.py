@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.common.clients import Loopback
 from sandbox.common.publish import publish
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.training import cloudwatch
 from sandbox.training.metrics import Finder, JobMetrics, Point
 from sandbox.training.opt_ml import HOST
@@ -78,7 +78,7 @@ class Recording:
 class Importer:
     """Where recordings go. arn: (kind, name) -> a resource's name in this account and region."""
 
-    store: Store
+    store: RecordStore
     metrics: JobMetrics
     loopback: Loopback
     arn: Callable[[str, str], str]

@@ -16,13 +16,13 @@ from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
 from sandbox.hosting.container import StartError
 from sandbox.training import opt_ml, status
-from sandbox.training.channels import DownloadError, Interrupted, Source, fetch_channels, split_uri
+from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels, split_uri
 from sandbox.training.queue import WaitedTooLongError
-from sandbox.training.run import Run, Surroundings
+from sandbox.training.run import JobRun, Surroundings
 from sandbox.training.status import KIND
 
 
-class Failure(Exception):  # noqa: N818 - a job's failure, not one of this program
+class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this program
     """The job fails; the text is its FailureReason."""
 
 
@@ -58,7 +58,7 @@ class Job:
             self._end("Stopped")
         except WaitedTooLongError:
             self._end("MaxWaitTimeExceeded")
-        except Failure as failure:
+        except JobFailure as failure:
             self._end("Failed", str(failure))
         except Exception as problem:
             if is_full(problem):
@@ -87,9 +87,9 @@ class Job:
             command = self._around.host.command(document["AlgorithmSpecification"]["TrainingImage"])
             self._download(document)
             self._enter("Training")
-            run = Run(document, command, self._root, self._around, self._changed)
+            run = JobRun(document, command, self._root, self._around, self._changed)
         except (StartError, DownloadError) as problem:
-            raise Failure(f"ClientError: {problem}") from problem
+            raise JobFailure(f"ClientError: {problem}") from problem
         outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
         if self._around.closing.is_set():
             return
@@ -99,10 +99,10 @@ class Job:
         try:
             self._upload(document, "output/data", "output.tar.gz")
             uri = None if failed else self._upload(document, "model", "model.tar.gz")
-        except Failure as problem:
-            raise Failure(run.failure() if failed else str(problem)) from problem
+        except JobFailure as problem:
+            raise JobFailure(run.failure() if failed else str(problem)) from problem
         if failed:
-            raise Failure(run.failure())
+            raise JobFailure(run.failure())
         self._end(outcome or "Completed", artifact=uri)
 
     def _download(self, document: Document) -> None:
@@ -110,11 +110,11 @@ class Job:
         self._enter("Downloading")
         opt_ml.prepare(self._root, document)
         s3 = self._around.host.loopback.client("s3")
-        source = Source(s3, self._around.region, document["RoleArn"], self._stop)
+        source = ChannelDownloader(s3, self._around.region, document["RoleArn"], self._stop)
         fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
         self._go_on()
 
-    def _watch(self, run: Run, limit: float) -> str | None:
+    def _watch(self, run: JobRun, limit: float) -> str | None:
         """Until the program's end; "Stopped" or "MaxRuntimeExceeded" when that was not its own."""
         process, outcome, ends = run.process, None, time.monotonic() + limit
         while process.exit_code is None:
@@ -145,7 +145,7 @@ class Job:
         try:
             self._around.host.loopback.client("s3").upload_file(str(archive), bucket, key)
         except (S3UploadFailedError, ClientError, BotoCoreError) as problem:
-            raise Failure(f"ClientError: Artifact upload failed: {problem}") from problem
+            raise JobFailure(f"ClientError: Artifact upload failed: {problem}") from problem
         return uri
 
     # Its document

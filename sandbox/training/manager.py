@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.context import Host
 from sandbox.training import status
 from sandbox.training.job import Job
@@ -27,7 +27,7 @@ class Training:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         host: Host,
         metrics: JobMetrics,
         region: str,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sandbox.common.disk import is_full
 from sandbox.common.publish import publish
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.container import allowed_environment
 from sandbox.hosting.context import Host
 from sandbox.training import cloudwatch, opt_ml
@@ -33,7 +33,7 @@ _PREFIXES = ("ClientError:", "AlgorithmError:", "Customer Error:")
 class Surroundings:
     """What every job needs. closing: set when the sandbox ends, from when on nothing is written any more."""
 
-    store: Store
+    store: RecordStore
     host: Host
     metrics: JobMetrics
     queue: Queue
@@ -42,7 +42,7 @@ class Surroundings:
     closing: threading.Event
 
 
-class Run:
+class JobRun:
     """A started program. root: what stands for /opt/ml; changed: set when it has ended, and to end a `wait`."""
 
     def __init__(

@@ -20,7 +20,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
-from commands.endpoint_view import Row, summary, summed
+from commands.endpoint_view import EndpointRow, summary, summed
 from core.cost.hosting import endpoint_cost
 from core.cost.training import shipped_prices
 from core.endpoints.endpoint import Endpoint
@@ -200,9 +200,9 @@ def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixtur
     now, prices = datetime(2026, 11, 25, tzinfo=UTC), shipped_prices("us-east-1")
     endpoint = Endpoint("street", "", "InService", now, now)
     costs = {"street": endpoint_cost(endpoint, prices, now)}
-    blind = summed([Row(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
+    blind = summed([EndpointRow(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
     assert blind.to_dict()["usd_wasted_per_month"] is None
-    idle = summed([Row(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
+    idle = summed([EndpointRow(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
     blind.show()
     idle.show()
     said = capsys.readouterr().out
@@ -249,7 +249,7 @@ def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
     """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
     endpoint = Endpoint("street", "", "InService", begin, begin)
-    row = Row(endpoint, Health("healthy", ""), Traffic(begin, (0, 3, 0)), None)
+    row = EndpointRow(endpoint, Health("healthy", ""), Traffic(begin, (0, 3, 0)), None)
     told = summary(row, endpoint_cost(endpoint, shipped_prices("us-east-1"), now))
     assert told["last_call_after"] == "2026-11-01T06:00:00+00:00"
     assert told["last_call_before"] == "2026-11-01T12:00:00+00:00"

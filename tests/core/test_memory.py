@@ -20,7 +20,7 @@ from core.imaging.counting import pair_counts, remap
 from core.imaging.image import EncodedImage, open_photo
 from core.imaging.scores import confusion, in_band
 from core.imaging.segmentation import Segmentation
-from core.inference.invoke import Answer, segment
+from core.inference.invoke import EndpointResponse, segment
 from core.render.legend import areas
 from core.wire.decode import decode
 
@@ -102,7 +102,7 @@ def test_probabilities_are_not_scaled_up_without_bound() -> None:
     from bench.decode import RECORDIO, answer
 
     found = segment(
-        image, lambda *_: Answer(answer(values), RECORDIO, 0.0), endpoint="e", accepts={}
+        image, lambda *_: EndpointResponse(answer(values), RECORDIO, 0.0), endpoint="e", accepts={}
     ).segmentation
     assert (found.labels.shape, found.probabilities) == ((2_000, 2_000), None)
     assert found.confidence is not None

@@ -33,10 +33,10 @@ from core.datasets.names import read_names
 from core.datasets.unzip import unpack as unpack_zip
 from core.errors import CoreError
 from core.evaluation.pairs import names_in_list
-from core.evaluation.store import HEAD, LINES, Judged, Store
+from core.evaluation.store import HEAD, LINES, ImageScore, PredictionStore
 from core.imaging.classes import Classes
 from core.imaging.image import open_mask, open_photo
-from sandbox.algorithm.failure import InputError as AlgorithmInputError
+from sandbox.algorithm.failure import ClientError as AlgorithmInputError
 from sandbox.algorithm.label_map import read_label_map as read_algorithm_label_map
 from sandbox.common.archive import ArchiveError
 from sandbox.common.archive import unpack as unpack_model
@@ -330,10 +330,10 @@ def test_results_of_an_evaluation(scratch: Path) -> None:
 
     def read(data: bytes) -> None:
         (scratch / LINES).write_bytes(data)
-        store = Store(scratch)
+        store = PredictionStore(scratch)
         for line in data.split(b"\n")[1:]:
             try:
-                judged = Judged.from_row(json.loads(line))
+                judged = ImageScore.from_row(json.loads(line))
             except (ValueError, TypeError, KeyError, RecursionError):
                 continue
             assert store.get(judged.key) is None

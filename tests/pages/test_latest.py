@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.errors import ThrottledError, TimedOutError
-from pages.parts.shared_cache import RETRY, Latest, PendingError, Reading, Shelf, watching
+from pages.parts.shared_cache import RETRY, CachedValue, PendingError, Snapshot, StaleCache, watching
 
 
 class Source:
@@ -41,9 +41,9 @@ class Clock:
         return self.now
 
 
-def make() -> tuple[Source, Clock, Latest[int]]:
+def make() -> tuple[Source, Clock, CachedValue[int]]:
     source, clock = Source(), Clock()
-    return source, clock, Latest(source, 15, patience=20, clock=clock)
+    return source, clock, CachedValue(source, 15, patience=20, clock=clock)
 
 
 def test_fifty_viewers_make_one_call():
@@ -118,7 +118,7 @@ def test_an_unforeseen_error_goes_through():
     def broken() -> int:
         raise ZeroDivisionError
 
-    latest = Latest(broken, 15)
+    latest = CachedValue(broken, 15)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             latest.read()
@@ -126,7 +126,7 @@ def test_an_unforeseen_error_goes_through():
 
 def test_a_shelf_keeps_answers_apart_and_forgets_the_longest_unused():
     """Each key has its answer; with too many, the longest unused is asked for again."""
-    shelf, first, second = Shelf(max_entries=2), Source(), Source()
+    shelf, first, second = StaleCache(max_entries=2), Source(), Source()
     shelf.read("a", first, 15)
     shelf.read("b", second, 15)
     shelf.read("a", first, 15)
@@ -138,7 +138,7 @@ def test_a_shelf_keeps_answers_apart_and_forgets_the_longest_unused():
 
 def test_an_expired_shelf_asks_anew():
     """After `expire` every answer is asked for again, once; while that fails the old one stays."""
-    shelf, source = Shelf(), Source()
+    shelf, source = StaleCache(), Source()
     shelf.read("a", source, 1000)
     shelf.expire()
     source.failing = True
@@ -151,7 +151,7 @@ def test_a_value_that_has_not_arrived_is_pending():
     """A read that takes longer than the page's patience is pending, and its value is there at a later look."""
     source = Source()
     source.let_go.clear()
-    latest = Latest(source, 15, "the jobs", patience=0.01)
+    latest = CachedValue(source, 15, "the jobs", patience=0.01)
     with pytest.raises(PendingError, match="Waiting for the jobs"):
         latest.read()
     source.let_go.set()
@@ -162,7 +162,7 @@ def test_a_value_that_has_not_arrived_is_pending():
 def test_a_new_value_that_is_late_leaves_the_last_one():
     """While a newer value is being read, the last one is shown, and is known to be pending."""
     source, clock = Source(), Clock()
-    latest = Latest(source, 15, patience=0.01, clock=clock)
+    latest = CachedValue(source, 15, patience=0.01, clock=clock)
     eventually(latest)
     source.let_go.clear()
     clock.now += 15
@@ -175,7 +175,7 @@ def test_what_does_not_answer_is_reported_and_still_awaited():
     """After the limit a page reports that AWS does not answer, and still shows the value when it arrives."""
     source, clock = Source(), Clock()
     source.let_go.clear()
-    latest = Latest(source, 15, "the jobs", patience=0, limit=25, clock=clock)
+    latest = CachedValue(source, 15, "the jobs", patience=0, limit=25, clock=clock)
     with pytest.raises(PendingError):
         latest.read()
     clock.now += 25
@@ -188,7 +188,7 @@ def test_what_does_not_answer_is_reported_and_still_awaited():
 def test_a_failure_is_tried_again_soon():
     """However old a value may become, after a failure the next try is four seconds away."""
     source, clock = Source(), Clock()
-    latest = Latest(source, 3600, clock=clock)
+    latest = CachedValue(source, 3600, clock=clock)
     source.failing = True
     with pytest.raises(ThrottledError):
         latest.read()
@@ -201,7 +201,7 @@ def test_what_was_read_before_a_change_does_not_count():
     """A read that was in progress when everything expired may have seen the state from before: it is read again."""
     source = Source()
     source.let_go.clear()
-    latest = Latest(source, 1000, patience=0)
+    latest = CachedValue(source, 1000, patience=0)
     with pytest.raises(PendingError):
         latest.read()
     latest.expire()
@@ -215,7 +215,7 @@ def test_a_page_waits_once_for_all_its_values():
     """Ten slow values together take no more of a page's time than its patience."""
     source = Source()
     source.let_go.clear()
-    shelf = Shelf(patience=0.2)
+    shelf = StaleCache(patience=0.2)
     began = time.monotonic()
     with watching() as watch:
         for number in range(10):
@@ -230,7 +230,7 @@ def test_a_watch_tells_when_another_look_pays():
     """What was pending has changed once it has arrived, and not before."""
     source = Source()
     source.let_go.clear()
-    shelf = Shelf(patience=0)
+    shelf = StaleCache(patience=0)
     with watching() as watch, pytest.raises(PendingError):
         shelf.read("a", source, 15)
     assert watch.pending
@@ -244,7 +244,7 @@ def test_a_watch_tells_when_another_look_pays():
     assert not settled.unsettled
 
 
-def eventually(latest: Latest[int]) -> Reading[int]:
+def eventually(latest: CachedValue[int]) -> Snapshot[int]:
     """The value once it has arrived."""
     deadline = time.monotonic() + 20
     while True:

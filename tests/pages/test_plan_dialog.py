@@ -37,10 +37,10 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
     def page(plan, connection):
         import streamlit  # AppTest runs this function's text alone
 
-        from pages.parts.plan_dialog import Errand, body
+        from pages.parts.plan_dialog import PendingPlan, body
 
         errand = streamlit.session_state.setdefault(
-            "errand", Errand(plan, connection, lambda: streamlit.success("after"))
+            "errand", PendingPlan(plan, connection, lambda: streamlit.success("after"))
         )
         body(errand)
 
@@ -162,11 +162,11 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
         import streamlit
 
         from pages.parts import upstream
-        from pages.parts.plan_dialog import Errand, body
+        from pages.parts.plan_dialog import PendingPlan, body
 
         if "errand" not in streamlit.session_state:
             entry = upstream.journal().unfinished()[0]
-            streamlit.session_state["errand"] = Errand(
+            streamlit.session_state["errand"] = PendingPlan(
                 entry.plan, connection, lambda: streamlit.success("after"), entry
             )
         body(streamlit.session_state["errand"])
@@ -189,12 +189,12 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
 
         from core.plans.delete import clean_up
         from pages.parts import upstream
-        from pages.parts.plan_dialog import Errand, body
+        from pages.parts.plan_dialog import PendingPlan, body
 
         if "errand" not in streamlit.session_state:
             entry = upstream.journal().unfinished()[0]
             plan = clean_up(entry.plan, entry.states)
-            streamlit.session_state["errand"] = Errand(
+            streamlit.session_state["errand"] = PendingPlan(
                 plan, connection, lambda: streamlit.success("after"), cleans=entry
             )
         body(streamlit.session_state["errand"])

@@ -189,10 +189,10 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
     def page(plan, connection):
         import streamlit  # AppTest runs this function's text alone
 
-        from pages.parts.plan_dialog import Errand, body
+        from pages.parts.plan_dialog import PendingPlan, body
 
         errand = streamlit.session_state.setdefault(
-            "errand", Errand(plan, connection, lambda: streamlit.success("after"))
+            "errand", PendingPlan(plan, connection, lambda: streamlit.success("after"))
         )
         body(errand)
 

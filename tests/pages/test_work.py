@@ -9,7 +9,14 @@ import pytest
 
 from core.aws.connection import Connection
 from core.imaging.pixel_budget import PIXELS
-from pages.parts.segment.run import AnswerBudget, Bench, Picture, Request, Work, digest
+from pages.parts.segment.run import (
+    AnswerBudget,
+    InferenceTask,
+    Picture,
+    SegmentationQueue,
+    SegmentRequest,
+    digest,
+)
 
 
 @pytest.fixture
@@ -22,15 +29,15 @@ def ask(aws_environ: dict[str, str], coast: str):
         secret_key=aws_environ["AWS_SECRET_ACCESS_KEY"],
     )
 
-    def start(bench: Bench, data: bytes, name: str = "a.jpg") -> Work:
+    def start(bench: SegmentationQueue, data: bytes, name: str = "a.jpg") -> InferenceTask:
         picture = Picture(digest(data), name, lambda: data)
-        request = Request(picture.id, connection, coast, "probabilities", (800, 600))
+        request = SegmentRequest(picture.id, connection, coast, "probabilities", (800, 600))
         return bench.ask(picture, request, None)
 
     return start
 
 
-def finished(*works: Work) -> None:
+def finished(*works: InferenceTask) -> None:
     deadline = time.monotonic() + 40
     while not all(work.over for work in works):
         assert time.monotonic() < deadline, [work.stage for work in works]
@@ -39,7 +46,7 @@ def finished(*works: Work) -> None:
 
 def test_old_answers_make_room(ask, jpeg):
     """Above the bound, older pictures lose their probabilities and keep labels, confidence and what is shown."""
-    bench = Bench(kept_bytes=15_000)  # an answer has 9,600 bytes and a little more
+    bench = SegmentationQueue(kept_bytes=15_000)  # an answer has 9,600 bytes and a little more
     old, young = ask(bench, jpeg(shade=1)), ask(bench, jpeg(shade=2))
     finished(old, young)
     bench.keep_to([old, young])
@@ -53,7 +60,7 @@ def test_old_answers_make_room(ask, jpeg):
 def test_sessions_share_one_bound_on_raw_answers(ask, jpeg):
     """However many sessions there are, their raw answers together stay below one bound; the oldest make room."""
     budget = AnswerBudget(15_000)  # an answer has 9,600 bytes and a little more
-    mine, other = Bench(budget=budget), Bench(budget=budget)
+    mine, other = SegmentationQueue(budget=budget), SegmentationQueue(budget=budget)
     old = ask(mine, jpeg(shade=1))
     finished(old)
     assert old.result.raw_bytes
@@ -67,12 +74,12 @@ def test_sessions_share_one_bound_on_raw_answers(ask, jpeg):
 def test_a_closed_session_leaves_the_bound(ask, jpeg):
     """The answers of a session that has ended are freed and no longer count."""
     budget = AnswerBudget(15_000)
-    gone = Bench(budget=budget)
+    gone = SegmentationQueue(budget=budget)
     finished(ask(gone, jpeg(shade=1)))
     ended = weakref.ref(gone)
     del gone
     wait_until(lambda: ended() is None)
-    finished(work := ask(bench := Bench(budget=budget), jpeg(shade=2)))
+    finished(work := ask(bench := SegmentationQueue(budget=budget), jpeg(shade=2)))
     budget.enforce()
     assert bench.answered() == [work]
     assert work.result.raw_bytes
@@ -87,7 +94,7 @@ def wait_until(holds) -> None:
 
 def test_forgotten_pictures_are_asked_anew(ask, jpeg):
     """After `retry`, the same question starts a new work."""
-    bench = Bench()
+    bench = SegmentationQueue()
     work = ask(bench, jpeg())
     finished(work)
     assert ask(bench, jpeg()) is work
@@ -98,7 +105,7 @@ def test_forgotten_pictures_are_asked_anew(ask, jpeg):
 def test_what_nobody_wants_is_not_asked(ask, jpeg, faults):
     """A picture that is taken away before its turn never reaches the endpoint."""
     faults.add("delay", seconds=0.5, operation="InvokeEndpoint")
-    bench = Bench()
+    bench = SegmentationQueue()
     works = [ask(bench, jpeg(shade=shade), f"{shade}.jpg") for shade in range(5)]
     deadline = time.monotonic() + 20
     while sum(work.stage != "waiting" for work in works) < 2:
@@ -114,7 +121,7 @@ def test_what_nobody_wants_is_not_asked(ask, jpeg, faults):
 def test_a_picture_that_waits_for_memory_says_so(ask, jpeg):
     """While others hold the memory for images, the stage is "waiting for memory"; then the picture is done."""
     with PIXELS.share(PIXELS.limit, "another visitor's"):
-        work = ask(Bench(), jpeg())
+        work = ask(SegmentationQueue(), jpeg())
         deadline = time.monotonic() + 20
         while work.stage != "waiting for memory":
             assert time.monotonic() < deadline, work.stage
@@ -128,7 +135,7 @@ def test_a_picture_that_waits_for_memory_says_so(ask, jpeg):
 def test_no_memory_is_held_while_the_endpoint_is_at_work(ask, jpeg, faults):
     """A slow endpoint keeps no other visitor waiting for memory."""
     faults.add("delay", operation="InvokeEndpoint")
-    work = ask(Bench(), jpeg())
+    work = ask(SegmentationQueue(), jpeg())
     deadline = time.monotonic() + 20
     while not faults.hits:
         assert time.monotonic() < deadline, work.stage

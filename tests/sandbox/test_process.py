@@ -20,7 +20,7 @@ import pytest
 from core.settings import Settings
 from sandbox import launcher
 from sandbox.__main__ import main
-from sandbox.common.state_dir import Home
+from sandbox.common.state_dir import StateDir
 from sandbox.launcher import Address, LaunchError, running
 from sandbox.server import Sandbox
 
@@ -178,12 +178,12 @@ def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
 
 def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder whose log holds the secret key gets a new key at its next start, keeps its port, and says so once."""
-    home = Home(tmp_path)
+    home = StateDir(tmp_path)
     old = home.identity
     home.remember_port(4567)
     home.close()
     (tmp_path / "sandbox.log").write_text(f"export AWS_SECRET_ACCESS_KEY={old.secret_key}\n")
-    home = Home(tmp_path)
+    home = StateDir(tmp_path)
     new = home.identity
     home.close()
     assert (new.port, new.secret_key != old.secret_key, new.access_key != old.access_key) == (
@@ -192,7 +192,7 @@ def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.Captu
         True,
     )
     assert "holds the secret key, so a new key is in force" in capsys.readouterr().err
-    home = Home(tmp_path)
+    home = StateDir(tmp_path)
     home.close()
     assert (home.identity, capsys.readouterr().err) == (new, "")
 

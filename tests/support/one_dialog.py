@@ -19,10 +19,10 @@ def page(given):  # type: ignore[no-untyped-def]
 
     from core.aws.connection import Connection
     from core.plans.plan import Plan
-    from pages.parts.plan_dialog import Errand, body
+    from pages.parts.plan_dialog import PendingPlan, body
 
     body(
-        Errand(
+        PendingPlan(
             Plan.from_dict(given["plan"]),
             Connection(**given["connection"]),
             lambda: streamlit.success("after"),

@@ -16,13 +16,13 @@ from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state
-from pages.parts.datasets.session import Checked
+from pages.parts.datasets.session import CheckedDataset
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 """Where a set goes in the sandbox, unless said otherwise."""
 
 
-def show(connection: Connection, checked: Checked) -> None:
+def show(connection: Connection, checked: CheckedDataset) -> None:
     """Mend at the left, upload at the right; then the way to a job."""
     if checked.source is None:
         _to_training(checked.report, checked.report.root)
@@ -34,7 +34,7 @@ def show(connection: Connection, checked: Checked) -> None:
         _upload(connection, checked)
 
 
-def _conversion(checked: Checked) -> None:
+def _conversion(checked: CheckedDataset) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
     st.subheader("A mended copy")
     fixable = sum(one.fixable for one in checked.report.problems)
@@ -62,7 +62,7 @@ def _check_copy(folder: Path, splitting: Splitting) -> None:
     state.desk().check_folder(folder, splitting, None)
 
 
-def _upload(connection: Connection, checked: Checked) -> None:
+def _upload(connection: Connection, checked: CheckedDataset) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
     st.subheader("Into S3")
     st.caption(

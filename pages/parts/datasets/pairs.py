@@ -11,7 +11,7 @@ from core.datasets.inspection import PairFacts
 from core.datasets.preview import stamp
 from core.datasets.problems import counted
 from core.datasets.report import LayoutReport
-from core.datasets.source import SPLITS, Source
+from core.datasets.source import SPLITS, Dataset
 from core.errors import CoreError
 from core.escaping import terminal
 from pages.parts import cached, messages, state
@@ -21,7 +21,7 @@ from pages.parts.viewer.viewer import viewer
 A_PAGE = 12
 
 
-def show(source: Source, report: LayoutReport) -> None:
+def show(source: Dataset, report: LayoutReport) -> None:
     """Filters, a row of pairs, and the chosen pair large."""
     st.subheader("Pairs")
     found = _filtered(report)
@@ -58,7 +58,7 @@ def _id(facts: PairFacts) -> str:
     return f"{facts.sample.split}/{facts.sample.photo or facts.sample.mask}"
 
 
-def _tile(source: Source, report: LayoutReport, facts: PairFacts) -> Tile:
+def _tile(source: Dataset, report: LayoutReport, facts: PairFacts) -> Tile:
     """A broken pair has its place in the row too, without a picture."""
     broken = facts.sample.photo in report.at_fault() or facts.sample.mask in report.at_fault()
     name = facts.sample.name.rpartition("/")[2]
@@ -69,7 +69,7 @@ def _tile(source: Source, report: LayoutReport, facts: PairFacts) -> Tile:
     return Tile(_id(facts), name, facts.sample.split, small, "failed" if broken else "")
 
 
-def _one(source: Source, report: LayoutReport, facts: PairFacts) -> None:
+def _one(source: Dataset, report: LayoutReport, facts: PairFacts) -> None:
     sample = facts.sample
     for one in report.problems:
         if one.path and one.path in (sample.photo, sample.mask):

@@ -18,14 +18,14 @@ from core.datasets.convert import Conversion, convert
 from core.datasets.label_studio import merge
 from core.datasets.readers import holds_brush_labels, read_dataset
 from core.datasets.report import LayoutReport
-from core.datasets.source import Source, Splitting
-from core.datasets.temp_zip import Home, Unpacked
+from core.datasets.source import Dataset, Splitting
+from core.datasets.temp_zip import TempFolder, Unpacked
 from core.plans.plan import Plan
-from pages.parts.background import OnCount, Task, start
+from pages.parts.background import BackgroundTask, OnCount, start
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedDataset:
     """A set and what was found in it.
 
     source: None for a set that lies in S3, whose pictures were not read.
@@ -34,19 +34,19 @@ class Checked:
     """
 
     report: LayoutReport
-    source: Source | None = None
+    source: Dataset | None = None
     splitting: Splitting = field(default_factory=Splitting)
-    home: Home | None = None
+    home: TempFolder | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
-class Desk:
+class DatasetSession:
     """What is under way or done with the set that was chosen last. uploaded: the plan that `upload` carries out."""
 
-    check: Task[Checked] | None = None
-    conversion: Task[Path] | None = None
-    upload: Task[dict[str, Any]] | None = None
+    check: BackgroundTask[CheckedDataset] | None = None
+    conversion: BackgroundTask[Path] | None = None
+    upload: BackgroundTask[dict[str, Any]] | None = None
     uploaded: Plan | None = None
 
     def check_folder(self, place: Path, splitting: Splitting, classes: Path | None) -> None:
@@ -63,9 +63,9 @@ class Desk:
     def check_prefix(self, connection: Connection, uri: str) -> None:
         """An S3 prefix in channel layout."""
 
-        def work(_: OnCount) -> Checked:
+        def work(_: OnCount) -> CheckedDataset:
             report, notes = check_prefix(clients(connection), uri)
-            return Checked(report, notes=notes)
+            return CheckedDataset(report, notes=notes)
 
         self._begin(start("Listing", work))
 
@@ -93,7 +93,7 @@ class Desk:
         self.uploaded = plan
         self.upload = start("Uploading", work)
 
-    def _begin(self, task: Task[Checked]) -> None:
+    def _begin(self, task: BackgroundTask[CheckedDataset]) -> None:
         if self.check is not None:
             self.check.stop.set()
         self.check, self.conversion, self.upload, self.uploaded = task, None, None, None
@@ -101,7 +101,7 @@ class Desk:
 
 def _check_zip(
     path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, tell: OnCount
-) -> Checked:
+) -> CheckedDataset:
     """data: of a zip that was dropped; None: it lies at the path."""
     home = Unpacked(path, data=data, on_progress=tell)
     with home.named():
@@ -114,18 +114,18 @@ def _check(
     classes: Path | None,
     zipped: Unpacked | None,
     tell: OnCount,
-) -> Checked:
-    home: Home | None = zipped
+) -> CheckedDataset:
+    home: TempFolder | None = zipped
     notes: tuple[str, ...] = ()
     called = zipped.called if zipped else str(folder)
     if folder.is_dir() and holds_brush_labels(folder):
-        home = home or Home()
+        home = home or TempFolder()
         whole = home.path / "merged" / folder.name
         notes = merge(folder, whole, tell)
         folder = whole
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with _threads() as executor:
-        return Checked(check(source, executor, on_progress=tell), source, splitting, home, notes)
+        return CheckedDataset(check(source, executor, on_progress=tell), source, splitting, home, notes)
 
 
 @contextmanager

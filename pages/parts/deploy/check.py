@@ -20,13 +20,13 @@ from core.imaging.classes import Classes
 from core.plans.deploy import spec_of
 from core.training.hyperparameters import Problem
 from pages.parts.deploy.model import Chosen
-from pages.parts.deploy.source import Source
+from pages.parts.deploy.source import ModelChoice
 
 COLOR = re.compile(r"\s*(#[0-9a-fA-F]{6})\s*$")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedDeployment:
     """What the form says, and what is wrong with it, errors first.
 
     classes: names that are written to `spec.classes_uri`; None where they lie there already, or there are none.
@@ -54,7 +54,7 @@ def check(
     *,
     detail: EndpointDetail | None = None,
     taken: Collection[str] = (),
-) -> Checked:
+) -> CheckedDeployment:
     """Look at the form. Raises InputError where AWS does not offer the algorithm in this region.
 
     detail: the endpoint that gets the model; None for a new one.
@@ -78,7 +78,7 @@ def check(
     problems += [Problem("endpoint", sentence, "error") for sentence in check_spec(spec)]
     problems += _name_problems(spec, detail, taken)
     problems += _model_problems(chosen, classes or (chosen.names.classes if uri else None))
-    return Checked(spec, classes, tuple(sorted(problems, key=lambda problem: not problem.is_error)))
+    return CheckedDeployment(spec, classes, tuple(sorted(problems, key=lambda problem: not problem.is_error)))
 
 
 def to_classes(text: str) -> Classes | None:
@@ -102,7 +102,7 @@ def _before(detail: EndpointDetail | None, fields: Mapping[str, Any]) -> Endpoin
 
 
 def _classes(
-    source: Source, found: FoundClasses, fields: Mapping[str, Any], problems: list[Problem]
+    source: ModelChoice, found: FoundClasses, fields: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[Classes | None, str]:
     """What is to be written, and where the names lie or will lie. Those of the data go beside the artifact."""
     beside = classes_beside(source.model_uri) or ""

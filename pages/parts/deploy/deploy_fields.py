@@ -13,7 +13,7 @@ from core.plans.steps import at_rest
 from core.training.defaults import SANDBOX_ROLE
 from pages.parts import state
 from pages.parts.deploy import source as deploy_source
-from pages.parts.deploy.source import Source
+from pages.parts.deploy.source import ModelChoice
 
 FIRST_INSTANCE = "ml.c5.xlarge"
 """What AWS's own notebook of this algorithm serves on."""
@@ -37,7 +37,7 @@ def fill(connection: Connection, detail: EndpointDetail | None) -> None:
         state.DEPLOY.fill(source, {**_empty(), **sandbox, **_of_endpoint(detail), **asked})
 
 
-def suggest(source: Source, detail: EndpointDetail | None, taken: Collection[str]) -> None:
+def suggest(source: ModelChoice, detail: EndpointDetail | None, taken: Collection[str]) -> None:
     """A name and a role for this model, unless a person has given others."""
     if detail is None:
         _suggest("name", _free(endpoint_name(source.title), taken))

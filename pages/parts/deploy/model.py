@@ -13,7 +13,7 @@ from core.errors import ArtifactError, DeniedError
 from pages.parts import links, messages, state
 from pages.parts.deploy import data, summary
 from pages.parts.deploy import source as deploy_source
-from pages.parts.deploy.source import Source
+from pages.parts.deploy.source import ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Chosen:
     names:    its class names, where they lie.
     """
 
-    source: Source
+    source: ModelChoice
     artifact: Artifact | None
     names: FoundClasses
     unseen: str = ""
@@ -60,7 +60,7 @@ def choose(connection: Connection) -> Chosen | None:
     return Chosen(source, artifact, data.class_names(connection, source.places), unseen)
 
 
-def _look(connection: Connection, source: Source) -> tuple[Artifact | None, str]:
+def _look(connection: Connection, source: ModelChoice) -> tuple[Artifact | None, str]:
     """What is inside, or why that is not known. Raises ArtifactError, AwsError."""
     if source.file is not None:
         if isinstance(source.file.artifact, ArtifactError):

@@ -12,7 +12,7 @@ from core.aws.class_names import place_with_data, places_of_job
 from core.aws.connection import Connection
 from core.endpoints.endpoint import classes_beside
 from core.escaping import terminal
-from core.plans.deploy import Upload
+from core.plans.deploy import ModelUpload
 from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
@@ -32,7 +32,7 @@ ASKED = (state.JOB, state.ARTIFACT, state.MODEL)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelChoice:
     """A model to deploy.
 
     title:     what it is called, to name the endpoint after.
@@ -55,10 +55,10 @@ class Source:
     file: deploy_file.LocalFile | None = None
 
     @property
-    def upload(self) -> Upload | None:
+    def upload(self) -> ModelUpload | None:
         """The file on its way to `model_uri`."""
         found = self.file
-        return Upload(found.path, self.model_uri, found.size, found.sha256) if found else None
+        return ModelUpload(found.path, self.model_uri, found.size, found.sha256) if found else None
 
 
 def asked_for() -> dict[str, str]:
@@ -73,7 +73,7 @@ def asked_for() -> dict[str, str]:
     return {"kind": kind, **{name: value or "" for name, value in fields.items()}}
 
 
-def ask(connection: Connection) -> Source | None:
+def ask(connection: Connection) -> ModelChoice | None:
     """The choice of a model; None until one is chosen. Raises NotFoundError, InputError, AwsError."""
     kind = cast(
         "Kind",
@@ -89,7 +89,7 @@ def ask(connection: Connection) -> Source | None:
     return _ASK[kind](connection)
 
 
-def _job(connection: Connection) -> Source | None:
+def _job(connection: Connection) -> ModelChoice | None:
     listed = [job for job in cached.jobs(connection, JobFilter()).value.jobs if job.model_uri]
     by_name = {job.name: job for job in listed}
     name = _choice("Training job", "job", list(by_name), _titles(listed), "No training job has a model yet.")
@@ -100,7 +100,7 @@ def _job(connection: Connection) -> Source | None:
         st.warning(messages.card(no_model(job)), icon=":material/hourglass_empty:")
         return None
     places, with_data = places_of_job(job), place_with_data(job)
-    return Source(name, job.model_uri, job.role_arn, job.name, places, with_data)
+    return ModelChoice(name, job.model_uri, job.role_arn, job.name, places, with_data)
 
 
 def _named_job(connection: Connection, name: str) -> TrainingJob:
@@ -112,7 +112,7 @@ def _named_job(connection: Connection, name: str) -> TrainingJob:
     return replace(job, tags=tags.value)
 
 
-def _artifact(_connection: Connection) -> Source | None:
+def _artifact(_connection: Connection) -> ModelChoice | None:
     uri = st.text_input(
         "Artifact",
         key=state.DEPLOY.field("artifact"),
@@ -122,19 +122,19 @@ def _artifact(_connection: Connection) -> Source | None:
     ).strip()
     if not uri:
         return None
-    return Source(_title_of(uri), uri, places=_beside(uri))
+    return ModelChoice(_title_of(uri), uri, places=_beside(uri))
 
 
-def _model(connection: Connection) -> Source | None:
+def _model(connection: Connection) -> ModelChoice | None:
     names = data.models(connection)
     name = _choice("Model", "model", list(names), {}, "No model is registered here.")
     if not name:
         return None
     found = data.model(connection, name)
-    return Source(name, found.model_uri, found.role_arn, found.job, _beside(found.model_uri), model=name)
+    return ModelChoice(name, found.model_uri, found.role_arn, found.job, _beside(found.model_uri), model=name)
 
 
-def _file(_connection: Connection) -> Source | None:
+def _file(_connection: Connection) -> ModelChoice | None:
     file = deploy_file.ask()
     if file is None:
         return None
@@ -149,7 +149,7 @@ def _file(_connection: Connection) -> Source | None:
         st.caption(":material/folder: Say where in S3 it may go: endpoints read their model from there.")
         return None
     uri = f"{folder.rstrip('/')}/{file.sha256[:12]}/model.tar.gz"
-    return Source(file.title, uri, file=file)
+    return ModelChoice(file.title, uri, file=file)
 
 
 _ASK = {"job": _job, "artifact": _artifact, "model": _model, "file": _file}

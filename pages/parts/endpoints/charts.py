@@ -18,7 +18,7 @@ from core.training.curves import MetricSeries
 from pages.parts import charts, formatting, state
 from pages.parts.endpoints import data
 from pages.parts.jobs import details
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 HEIGHT = 220
 DAILY_FROM = timedelta(hours=1)
@@ -36,7 +36,7 @@ ERRORS = {"Errors 4xx": "4xx, the caller's", "Errors 5xx": "5xx, the model's"}
 FAILED = dict(zip(ERRORS.values(), ("#f59e0b", "#ef4444"), strict=True))
 
 
-def show(connection: Connection, endpoint: Endpoint, seen: Reading[Any]) -> None:
+def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> None:
     """The choice of the window, and four charts."""
     window: Window = st.pills(
         "Window",

@@ -18,7 +18,7 @@ from core.training.curves import MetricSeries
 from core.training.diagnosis import Diagnosis
 from pages.parts import cached, formatting
 from pages.parts.jobs import data
-from pages.parts.shared_cache import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Snapshot
 
 SECONDS = 4
 """How old an endpoint's facts may be."""
@@ -33,18 +33,18 @@ LOG_SECONDS, STREAMS_SECONDS = 4, 15
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EndpointSnapshot:
     """One look at an endpoint.
 
     seen:   the endpoint as it is now, with as much of what belongs to it as has arrived.
     absent: why the rest has not: it is pending, or its read failed; None where all is there.
     """
 
-    seen: Reading[EndpointDetail]
+    seen: Snapshot[EndpointDetail]
     absent: CoreError | PendingError | None = None
 
 
-def look(connection: Connection, name: str) -> Look:
+def look(connection: Connection, name: str) -> EndpointSnapshot:
     """Return the endpoint with what has arrived of all that belongs to it.
 
     Raises NotFoundError, also for one that is gone since; AwsError, PendingError where nothing of it is known.
@@ -66,10 +66,10 @@ def look(connection: Connection, name: str) -> Look:
         detail, failure = _with_description(detail, described.value), failure or described.failure
     except (CoreError, PendingError) as error:
         absent = error
-    return Look(Reading(detail, seen.at, failure, seen.pending), absent)
+    return EndpointSnapshot(Snapshot(detail, seen.at, failure, seen.pending), absent)
 
 
-def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
+def detail(connection: Connection, name: str) -> Snapshot[EndpointDetail]:
     """Return the endpoint with all that belongs to it. Raises as `look`, and where any of that is missing."""
     found = look(connection, name)
     if found.absent is not None:
@@ -77,7 +77,7 @@ def detail(connection: Connection, name: str) -> Reading[EndpointDetail]:
     return found.seen
 
 
-def _belongings(connection: Connection, endpoint: Endpoint) -> Reading[EndpointDetail]:
+def _belongings(connection: Connection, endpoint: Endpoint) -> Snapshot[EndpointDetail]:
     """Read configuration, models and autoscaling. While AWS is at work on the endpoint, none of these changes."""
     return cached.shelf().read(
         ("belongings", connection, endpoint.name, endpoint.config, endpoint.changing),
@@ -87,7 +87,7 @@ def _belongings(connection: Connection, endpoint: Endpoint) -> Reading[EndpointD
     )
 
 
-def _description(connection: Connection, parts: EndpointDetail) -> Reading[EndpointDetail]:
+def _description(connection: Connection, parts: EndpointDetail) -> Snapshot[EndpointDetail]:
     """Read what only describes it: tags, lineage, class names."""
     models = tuple((model.name, model.model_uri) for model in parts.models)
     return cached.shelf().read(
@@ -114,7 +114,9 @@ def _with_description(detail: EndpointDetail, described: EndpointDetail) -> Endp
     )
 
 
-def series(connection: Connection, endpoint: Endpoint, window: Window) -> data.Part[tuple[MetricSeries, ...]]:
+def series(
+    connection: Connection, endpoint: Endpoint, window: Window
+) -> data.OptionalPart[tuple[MetricSeries, ...]]:
     """Its curves over a window."""
     names = tuple(variant.name for variant in endpoint.variants)
     return data.optional(
@@ -126,7 +128,7 @@ def series(connection: Connection, endpoint: Endpoint, window: Window) -> data.P
     )
 
 
-def streams(connection: Connection, name: str) -> data.Part[tuple[str, ...]]:
+def streams(connection: Connection, name: str) -> data.OptionalPart[tuple[str, ...]]:
     """Its log streams, one for each machine, the one written to last first."""
     return data.optional(
         ("endpoint streams", connection, name),
@@ -137,7 +139,7 @@ def streams(connection: Connection, name: str) -> data.Part[tuple[str, ...]]:
     )
 
 
-def log(connection: Connection, name: str, stream: str) -> data.Part[data.JobLog]:
+def log(connection: Connection, name: str, stream: str) -> data.OptionalPart[data.JobLog]:
     """One of its logs."""
     reader = data.LogReader(
         lambda token: endpoint_tail(

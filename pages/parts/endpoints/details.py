@@ -11,10 +11,10 @@ from core.endpoints.detail import EndpointDetail
 from core.escaping import json_text, terminal
 from pages.parts import elements, messages, state
 from pages.parts.endpoints import charts, data, lineage, scaling, test_call
-from pages.parts.endpoints.data import Look
+from pages.parts.endpoints.data import EndpointSnapshot
 from pages.parts.jobs import details
 from pages.parts.jobs import log as job_log
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
     "Traffic",
@@ -28,7 +28,7 @@ WHOLE = (TRY, SCALE, CONFIG, LINEAGE)
 """Tabs that show the configuration or what describes the endpoint."""
 
 
-def show(connection: Connection, found: Look) -> None:
+def show(connection: Connection, found: EndpointSnapshot) -> None:
     """Draw all tabs; only the open one is drawn. Those that need what is absent say why it is."""
     seen, detail = found.seen, found.seen.value
     parts: dict[str, Callable[[], None]] = {
@@ -48,7 +48,7 @@ def show(connection: Connection, found: Look) -> None:
                 draw()
 
 
-def _log(connection: Connection, seen: Reading[EndpointDetail]) -> None:
+def _log(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
     """The log of one machine, by default of the one that wrote last."""
     name = seen.value.name
     streams = data.streams(connection, name)

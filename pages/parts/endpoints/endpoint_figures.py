@@ -7,10 +7,10 @@ import streamlit as st
 from core.cost.hosting import FleetCost
 from core.cost.training import Money, PriceTable
 from pages.parts import messages
-from pages.parts.endpoints.fleet import Look
+from pages.parts.endpoints.fleet import FleetSnapshot
 
 
-def show(found: Look, prices: PriceTable, *, sandbox: bool) -> None:
+def show(found: FleetSnapshot, prices: PriceTable, *, sandbox: bool) -> None:
     """Four figures; lower bounds where something is not known."""
     cost = found.cost
     rest = f"{len(cost.unknown)} with an unknown price are left out. " if cost.unknown else ""
@@ -49,14 +49,14 @@ def _amount(amount: Money, cost: FleetCost) -> str:
     return f"{'≥ ' if cost.unknown else ''}{amount}"
 
 
-def _wasted(found: Look) -> str:
+def _wasted(found: FleetSnapshot) -> str:
     if found.untold == len(found.rows):
         return "unknown"
     least = found.untold or len(found.cost.idle) < found.idle
     return f"{'≥ ' if least else ''}{found.cost.wasted_per_month}"
 
 
-def _idle(found: Look) -> str:
+def _idle(found: FleetSnapshot) -> str:
     if found.untold:
         return f"of {found.untold} the calls are not known"
     return (

@@ -13,7 +13,7 @@ from core.endpoints.endpoint import in_words
 from core.endpoints.health import VERDICTS
 from core.endpoints.traffic import DAYS, STEP, Traffic
 from pages.parts.endpoints import endpoint_chips
-from pages.parts.endpoints.fleet import Row
+from pages.parts.endpoints.fleet import FleetRow
 
 OPEN = "name"
 """The column whose cells open their endpoint."""
@@ -22,7 +22,7 @@ PER_DAY = 4
 """Steps of traffic in a day."""
 
 
-def frame(rows: Sequence[Row]) -> pd.DataFrame:
+def frame(rows: Sequence[FleetRow]) -> pd.DataFrame:
     """A row an endpoint, in their order. Latencies in seconds, errors as a share of 1, money in dollars.
 
     A last call is told by the beginning of the step of six hours that it was in.

@@ -10,7 +10,7 @@ import streamlit as st
 from core.endpoints.health import VERDICTS, Verdict
 from pages.parts import links, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_ICONS
-from pages.parts.endpoints.fleet import Row
+from pages.parts.endpoints.fleet import FleetRow
 
 NAMES = ("health", "text")
 """Names in the address."""
@@ -19,7 +19,7 @@ HEALTH, TEXT = "endpoints_health", "endpoints_text"
 """Keys of the widgets."""
 
 
-def ask(rows: Sequence[Row]) -> list[Row]:
+def ask(rows: Sequence[FleetRow]) -> list[FleetRow]:
     """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
     asked = state.query(NAMES)
     state.keep_endpoints_view(asked)
@@ -74,7 +74,7 @@ def _label(verdict: Verdict, count: int) -> str:
     return f"{VERDICT_ICONS[verdict]} {verdict.capitalize()} · {count}"
 
 
-def _passes(row: Row, verdicts: Sequence[str], text: str) -> bool:
+def _passes(row: FleetRow, verdicts: Sequence[str], text: str) -> bool:
     if verdicts and row.health.verdict not in verdicts:
         return False
     held = (row.endpoint.name, *(variant.instance_type for variant in row.endpoint.variants))

@@ -15,12 +15,12 @@ from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
 from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
-from core.endpoints.endpoint import Endpoint, Fleet, with_config
+from core.endpoints.endpoint import Endpoint, EndpointList, with_config
 from core.endpoints.health import Health, health
-from core.endpoints.traffic import Service, Traffic
+from core.endpoints.traffic import ServiceQuality, Traffic
 from pages.parts import cached, formatting, messages
 from pages.parts.jobs import data
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 SECONDS = 10
 """How old the list may be."""
@@ -28,12 +28,12 @@ SECONDS = 10
 TRAFFIC_SECONDS, SERVICE_SECONDS = 300, 60
 """How old the calls of thirty days, in steps of six hours, may be; and the answers of the last day."""
 
-UNCALLED = Service(0, None, None, 0, 0)
+UNCALLED = ServiceQuality(0, None, None, 0, 0)
 """Of an endpoint that nobody called: CloudWatch need not be asked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FleetRow:
     """One endpoint.
 
     endpoint:         with instance types where they were read.
@@ -42,13 +42,13 @@ class Row:
 
     endpoint: Endpoint
     traffic: Traffic | None
-    service: Service | None
+    service: ServiceQuality | None
     health: Health
     cost: EndpointCost
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FleetSnapshot:
     """What one look found.
 
     rows:     what needs a hand first; of the same verdict, the dearest first.
@@ -58,7 +58,7 @@ class Look:
     notes:    sentences on what could not be read.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[FleetRow, ...]
     cost: FleetCost
     unread: int
     complete: bool
@@ -80,7 +80,7 @@ class Look:
         return self.unread > 0 or any(row.endpoint.changing for row in self.rows)
 
 
-def look(connection: Connection) -> Reading[Look]:
+def look(connection: Connection) -> Snapshot[FleetSnapshot]:
     """All endpoints as they are. Raises AwsError where the list never came."""
     read = _list(connection)
     endpoints, unread, lost = _with_configs(connection, read.value.endpoints)
@@ -90,27 +90,29 @@ def look(connection: Connection) -> Reading[Look]:
     failures = dict.fromkeys(messages.line(one.failure) for one in (calls, answers) if one.failure)
     waiting = [f"Waiting for {one.waiting.what}." for one in (calls, answers) if one.waiting]
     notes = (*map(messages.plain, read.value.notes), *waiting, *failures, *_unpriced(lost))
-    return Reading(Look(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure)
+    return Snapshot(
+        FleetSnapshot(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure
+    )
 
 
-def row(connection: Connection, endpoint: Endpoint, now: datetime) -> Row:
+def row(connection: Connection, endpoint: Endpoint, now: datetime) -> FleetRow:
     """One endpoint, with its configuration, in the same way."""
     calls = _traffic(connection, [endpoint]).value
     return _rows(connection, [endpoint], calls, _service(connection, [endpoint], calls).value, now)[0]
 
 
-def everything(connection: Connection) -> Fleet:
+def everything(connection: Connection) -> EndpointList:
     """The list alone. Raises AwsError where it never came."""
     return _list(connection).value
 
 
-def total(rows: Sequence[Row]) -> FleetCost:
+def total(rows: Sequence[FleetRow]) -> FleetCost:
     """What these cost together, and what the idle ones of them waste."""
     idle = [row.endpoint.name for row in rows if row.health.verdict == "idle"]
     return fleet_cost({row.endpoint.name: row.cost for row in rows}, idle)
 
 
-def _list(connection: Connection) -> Reading[Fleet]:
+def _list(connection: Connection) -> Snapshot[EndpointList]:
     return cached.shelf().read(
         ("fleet", connection), lambda: all_endpoints(clients(connection)), SECONDS, "the endpoints"
     )
@@ -131,7 +133,7 @@ def _unpriced(lost: int) -> tuple[str, ...]:
     return (f"Instances and price of {many} are not known: {why}.",) if lost else ()
 
 
-def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> data.Part[dict[str, Traffic]]:
+def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> data.OptionalPart[dict[str, Traffic]]:
     return data.optional(
         ("traffic", connection, _key(endpoints)),
         lambda: cloudwatch.traffic(clients(connection), endpoints, formatting.now()),
@@ -143,17 +145,17 @@ def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> data.Part
 
 def _service(
     connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
-) -> data.Part[dict[str, Service]]:
+) -> data.OptionalPart[dict[str, ServiceQuality]]:
     """Only those that were called are asked about."""
     called = [one for one in endpoints if one.name in calls and calls[one.name].day]
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
     if not called:
-        return data.Part(uncalled, formatting.now())
+        return data.OptionalPart(uncalled, formatting.now())
     found = data.optional(
         ("service", connection, _key(called)),
         lambda: cloudwatch.service(clients(connection), called, formatting.now()),
         SERVICE_SECONDS,
-        dict[str, Service](),
+        dict[str, ServiceQuality](),
         "latency and errors by CloudWatch",
     )
     return replace(found, value={**uncalled, **found.value})
@@ -163,19 +165,19 @@ def _rows(
     connection: Connection,
     endpoints: Sequence[Endpoint],
     calls: Mapping[str, Traffic],
-    answers: Mapping[str, Service],
+    answers: Mapping[str, ServiceQuality],
     now: datetime,
-) -> tuple[Row, ...]:
+) -> tuple[FleetRow, ...]:
     prices = cached.prices(connection)
     rows = []
     for one in endpoints:
         traffic, service = calls.get(one.name), answers.get(one.name)
         cost = endpoint_cost(one, prices, now)
-        rows.append(Row(one, traffic, service, health(one, traffic, service, now), cost))
+        rows.append(FleetRow(one, traffic, service, health(one, traffic, service, now), cost))
     return tuple(sorted(rows, key=_order))
 
 
-def _order(row: Row) -> tuple[int, bool, Decimal, str]:
+def _order(row: FleetRow) -> tuple[int, bool, Decimal, str]:
     """What needs a hand first; then the dearest, those of unknown price last."""
     price = row.cost.price.per_hour
     return row.health.rank, price is None, -(price.usd if price else Decimal(0)), row.endpoint.name

@@ -11,11 +11,11 @@ from core.cost.hosting import EndpointCost
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import Endpoint, in_words
 from core.endpoints.health import Health
-from core.endpoints.traffic import DAYS, STEP, Service, Traffic
+from core.endpoints.traffic import DAYS, STEP, ServiceQuality, Traffic
 from core.training.diagnosis import Diagnosis
 from pages.parts import formatting, messages
 from pages.parts.endpoints import endpoint_chips
-from pages.parts.endpoints.fleet import Row
+from pages.parts.endpoints.fleet import FleetRow
 from pages.parts.jobs import header
 
 StepState = Literal["running", "complete", "error"]
@@ -57,7 +57,7 @@ def facts(detail: EndpointDetail, at: datetime) -> None:
     st.caption(messages.plain("  ·  ".join(part for part in parts if part)))
 
 
-def verdict(row: Row, found: Diagnosis | None) -> None:
+def verdict(row: FleetRow, found: Diagnosis | None) -> None:
     """How it does, with the reason; what failed, with what to do."""
     if found is not None:
         if not row.endpoint.failed:
@@ -84,7 +84,7 @@ def progress(endpoint: Endpoint, now: datetime) -> None:
     st.caption(f":gray[:material/radio_button_unchecked: Next: {after[:1].lower()}{after[1:]}]")
 
 
-def figures(row: Row, *, sandbox: bool) -> None:
+def figures(row: FleetRow, *, sandbox: bool) -> None:
     """Last call, calls, latency, errors, money."""
     money, month = _money(row.cost)
     with st.grid(5, min_column_width=150, gap="small"):
@@ -114,7 +114,7 @@ def _step(label: str, said: StepState, more: str) -> None:
     status.caption(messages.plain(more))
 
 
-def _idle(row: Row) -> str:
+def _idle(row: FleetRow) -> str:
     monthly, yearly = row.cost.price.per_month, row.cost.price.per_year
     money = f" Left as it is, it costs **{monthly}** a month and **{yearly}** a year." if monthly else ""
     return f"**It stands idle.** {_said(row.health)}{money}"
@@ -137,13 +137,13 @@ def _last(traffic: Traffic | None) -> tuple[str, str]:
     )
 
 
-def _calls(row: Row) -> tuple[str, str]:
+def _calls(row: FleetRow) -> tuple[str, str]:
     if row.traffic is None:
         return UNKNOWN
     return f"{row.service.calls if row.service else row.traffic.day:,}", f"{row.traffic.week:,} in 7 days"
 
 
-def _latency(service: Service | None) -> tuple[str, str]:
+def _latency(service: ServiceQuality | None) -> tuple[str, str]:
     if service is None:
         return UNKNOWN
     if service.p50_ms is None:
@@ -151,7 +151,7 @@ def _latency(service: Service | None) -> tuple[str, str]:
     return formatting.milliseconds(service.p50_ms), f"p90 {formatting.milliseconds(service.p90_ms or 0)}"
 
 
-def _errors(service: Service | None) -> tuple[str, str]:
+def _errors(service: ServiceQuality | None) -> tuple[str, str]:
     if service is None:
         return UNKNOWN
     if service.error_share is None:

@@ -10,13 +10,13 @@ import streamlit as st
 from core.aws.connection import Connection
 from pages.parts import elements, links, messages, state
 from pages.parts.endpoints import endpoint_changes, endpoint_tables, fleet
-from pages.parts.endpoints.fleet import Row
+from pages.parts.endpoints.fleet import FleetRow
 
 ROW, HEADER, ROWS = 37, 39, 14
 """Heights in pixels, and how many rows are seen before the table scrolls."""
 
 
-def show(rows: Sequence[Row]) -> None:
+def show(rows: Sequence[FleetRow]) -> None:
     """The table. A click on a name leaves for that endpoint's page."""
     names = tuple(row.endpoint.name for row in rows)
     ticked = state.ticked_endpoints()
@@ -40,7 +40,7 @@ def show(rows: Sequence[Row]) -> None:
     )
 
 
-def offer_deletion(connection: Connection, rows: Sequence[Row]) -> None:
+def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
     """What is ticked, what it costs, and the button that shows what would go with it."""
     ticked = state.ticked_endpoints()
     chosen = [row for row in rows if row.endpoint.name in ticked]
@@ -63,7 +63,7 @@ def offer_deletion(connection: Connection, rows: Sequence[Row]) -> None:
             endpoint_changes.delete(connection, names, lambda: _gone(names))
 
 
-def _monthly(rows: Sequence[Row]) -> str:
+def _monthly(rows: Sequence[FleetRow]) -> str:
     cost = fleet.total(rows)
     return f"{'at least ' if cost.unknown else ''}**{cost.per_month}**"
 

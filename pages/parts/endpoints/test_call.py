@@ -15,7 +15,7 @@ from core.imaging.image import FIT
 from pages.parts import cached, endpoint_picker, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
-from pages.parts.segment.run import Picture, Request
+from pages.parts.segment.run import Picture, SegmentRequest
 from pages.parts.shared_cache import PendingError
 
 OWN = Path(__file__).with_name("test_picture.jpg")
@@ -54,7 +54,7 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
 
 def _call(connection: Connection, detail: EndpointDetail, picture: Picture) -> None:
     bench = state.bench()
-    request = Request(picture.id, connection, detail.name, "probabilities", FIT)
+    request = SegmentRequest(picture.id, connection, detail.name, "probabilities", FIT)
     work = bench.ask(picture, request, detail.classes)
     bench.keep_to([work])
     progress.show([work])

@@ -14,9 +14,9 @@ from core.aws.evaluation import pairs_in_s3, validation_set
 from core.datasets.readers import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
 from core.datasets.temp_zip import Unpacked
-from core.endpoints.endpoint import Serving
+from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError, InputError
-from core.evaluation.pairs import Given, Pair, pairs_given, pairs_of
+from core.evaluation.pairs import Given, LabeledImage, pairs_given, pairs_of
 from core.imaging.classes import Classes
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
@@ -57,7 +57,7 @@ class Labelled:
     """
 
     title: str
-    pairs: Sequence[Pair]
+    pairs: Sequence[LabeledImage]
     classes: Classes | None
     notes: tuple[str, ...]
     home: Unpacked | None = None
@@ -67,7 +67,7 @@ Load = Callable[[], Labelled]
 """Reads what the form names; takes a moment. Raises CoreError."""
 
 
-def choose(connection: Connection, serving: Serving, settings: Settings) -> Load | None:
+def choose(connection: Connection, serving: EndpointInfo, settings: Settings) -> Load | None:
     """The form. None where it is not filled in yet."""
     kind = st.segmented_control(
         "Photos with known masks",
@@ -85,7 +85,7 @@ def choose(connection: Connection, serving: Serving, settings: Settings) -> Load
     return _s3(connection) if kind == "s3" else _job(connection, serving)
 
 
-def _job(connection: Connection, serving: Serving) -> Load | None:
+def _job(connection: Connection, serving: EndpointInfo) -> Load | None:
     try:
         job = cached.job_behind(connection, serving)
     except PendingError as pending:

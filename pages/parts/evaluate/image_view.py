@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from core.errors import CoreError
 from core.escaping import terminal
-from core.evaluation.pairs import Pair
+from core.evaluation.pairs import LabeledImage
 from core.evaluation.results import Evaluation, ImageVerdict, Verdict, taken_for
 from core.evaluation.run import opened_pair
-from core.evaluation.store import Judged, Store
+from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import Photo, fitted_size, preview, resize_labels, shrunk
 from core.imaging.segmentation import Segmentation
@@ -25,7 +25,7 @@ from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.wire.source import counted
 from pages.parts import cached, messages, state
-from pages.parts.evaluate.run import Judging
+from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.frame import build
 from pages.parts.viewer.viewer import viewer
@@ -55,7 +55,7 @@ def looked_at(found: Evaluation) -> Verdict:
     return found.verdicts[names.index(name) if name in names else 0]
 
 
-def show(judging: Judging, found: Evaluation) -> None:
+def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """The row, and the photo that is chosen in it."""
     pairs = {pair.name: pair for pair in judging.task.pairs}
     verdict = _of_choice(found)
@@ -111,7 +111,10 @@ def _line(image: ImageVerdict) -> str:
 
 
 def _row(
-    pairs: Mapping[str, Pair], store: Store, images: list[ImageVerdict], notes: Mapping[str, str]
+    pairs: Mapping[str, LabeledImage],
+    store: PredictionStore,
+    images: list[ImageVerdict],
+    notes: Mapping[str, str],
 ) -> None:
     """The pictures are made side by side: of large photos each takes a moment."""
     with ThreadPoolExecutor(4) as pool:
@@ -124,7 +127,7 @@ def _row(
     gallery(tiles, key="judged", label="Judged photos", on_pick=state.show_judged, selected=selected)
 
 
-def _thumbnail(pair: Pair, judged: Judged, store: Store) -> bytes | None:
+def _thumbnail(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> bytes | None:
     """The difference over the photo; None where a file has gone, which the large view then tells."""
     try:
         return cached.judged_picture(judged.key, "thumbnail", partial(_small, pair, judged, store))
@@ -132,7 +135,7 @@ def _thumbnail(pair: Pair, judged: Judged, store: Store) -> bytes | None:
         return None
 
 
-def _small(pair: Pair, judged: Judged, store: Store) -> bytes:
+def _small(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> bytes:
     with opened_pair(pair) as opened:
         small = shrunk(opened.photo.pixels, cached.THUMBNAIL)
         width, height = small.size
@@ -140,7 +143,7 @@ def _small(pair: Pair, judged: Judged, store: Store) -> bytes:
     return cached.thumbnail_of(overlay_image(small, map_, DIFFERENCE.table(), 0.6))
 
 
-def _large(pair: Pair, image: ImageVerdict, store: Store, classes: Classes) -> None:
+def _large(pair: LabeledImage, image: ImageVerdict, store: PredictionStore, classes: Classes) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
             "Beside the photo",
@@ -162,7 +165,9 @@ def _large(pair: Pair, image: ImageVerdict, store: Store, classes: Classes) -> N
         st.warning(messages.line(error), icon=":material/warning:")
 
 
-def frame_of(pair: Pair, judged: Judged, store: Store, classes: Classes, kind: Kind) -> bytes:
+def frame_of(
+    pair: LabeledImage, judged: ImageScore, store: PredictionStore, classes: Classes, kind: Kind
+) -> bytes:
     """What the viewer shows. Raises InputError where a file has gone."""
 
     def make() -> bytes:

@@ -9,19 +9,19 @@ import streamlit as st
 from core.imaging.pixel_budget import PIXELS
 from core.wire.source import counted
 from pages.parts import formatting, messages, state
-from pages.parts.evaluate.run import MOST_KEPT, Judging
+from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation
 
 TICK = 0.5
 """Seconds between two looks."""
 
 
-def show(judging: Judging) -> None:
+def show(judging: BackgroundEvaluation) -> None:
     """The bar while it runs, a line afterwards; the page runs again when it is over."""
     look = st.fragment(_look, run_every=None if judging.over else TICK)
     look(judging, judging.over)
 
 
-def _look(judging: Judging, over_at_draw: bool) -> None:
+def _look(judging: BackgroundEvaluation, over_at_draw: bool) -> None:
     if judging.over and not over_at_draw:
         st.rerun()
     total = len(judging.task.pairs)
@@ -48,7 +48,7 @@ def _look(judging: Judging, over_at_draw: bool) -> None:
         _kept(judging)
 
 
-def _kept(judging: Judging) -> None:
+def _kept(judging: BackgroundEvaluation) -> None:
     """What lies on the disk, and the way to be rid of it."""
     with st.popover(
         f"{counted(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
@@ -60,7 +60,7 @@ def _kept(judging: Judging) -> None:
         st.button("Forget these answers", icon=":material/delete:", on_click=state.forget_answers)
 
 
-def _bar(judging: Judging, total: int) -> None:
+def _bar(judging: BackgroundEvaluation, total: int) -> None:
     done = judging.done
     left = _left(judging, done, total)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -86,7 +86,7 @@ def _waiting() -> str:
     return f" · {notice}" if notice else ""
 
 
-def _left(judging: Judging, done: int, total: int) -> str:
+def _left(judging: BackgroundEvaluation, done: int, total: int) -> str:
     """How long it will take, once that can be guessed."""
     asked = done - judging.remembered
     if asked < 3:

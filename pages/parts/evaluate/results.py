@@ -17,7 +17,7 @@ from core.imaging.scores import MEASURES
 from core.wire.source import counted
 from pages.parts import elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
-from pages.parts.evaluate.run import Judging
+from pages.parts.evaluate.run import BackgroundEvaluation
 
 FIRST = ("mean_iou", "image_mean_iou", "boundary_mean_iou", "pixel_accuracy")
 """Shown large; the others stand behind a button."""
@@ -35,7 +35,7 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def show(judging: Judging, found: Evaluation) -> None:
+def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """All of it, from the one number down to the single photo."""
     names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.verdicts)
     st.subheader(f"{names} on {counted(found.photos, 'photo')}")
@@ -108,7 +108,7 @@ def _failures(found: Evaluation) -> None:
             st.caption(f"and {len(rows) - 50:,} more; all of them are in the JSON.")
 
 
-def _downloads(judging: Judging, found: Evaluation) -> None:
+def _downloads(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """A button a file. Each is made when its button is pressed."""
     names = "-against-".join(verdict.endpoint for verdict in found.verdicts)
     with st.container(horizontal=True, gap="xsmall"):
@@ -119,7 +119,7 @@ def _downloads(judging: Judging, found: Evaluation) -> None:
             )  # fmt: skip
 
 
-def _file(judging: Judging, found: Evaluation, name: str) -> bytes:
+def _file(judging: BackgroundEvaluation, found: Evaluation, name: str) -> bytes:
     return make(found, name, lambda: worst_shots(found, judging.task.pairs, judging.store), formatting.now())
 
 

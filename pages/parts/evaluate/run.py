@@ -19,8 +19,8 @@ from core.aws.connection import Connection
 from core.datasets.temp_zip import Unpacked
 from core.errors import InputError
 from core.evaluation.results import Evaluation, JobScore, judge
-from core.evaluation.run import Outcome, Task, evaluate
-from core.evaluation.store import Store
+from core.evaluation.run import EvaluationTask, ImageOutcome, evaluate
+from core.evaluation.store import PredictionStore
 from core.settings import Settings
 
 MOST_KEPT = 20
@@ -31,7 +31,7 @@ Jobs = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
 
 
 @dataclass(eq=False)
-class Judging:
+class BackgroundEvaluation:
     """One evaluation. Written by its thread, read by the page.
 
     title:    what is judged, for a person.
@@ -39,11 +39,11 @@ class Judging:
     stopping: set to True, no more photos are begun.
     """
 
-    task: Task
-    store: Store
+    task: EvaluationTask
+    store: PredictionStore
     title: str
     home: Unpacked | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[ImageOutcome] = field(default_factory=list)
     stopping: bool = False
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -89,15 +89,17 @@ class Judging:
         self.stopping = True
 
 
-def start(task: Task, store: Store, title: str, jobs: Jobs, home: Unpacked | None = None) -> Judging:
+def start(
+    task: EvaluationTask, store: PredictionStore, title: str, jobs: Jobs, home: Unpacked | None = None
+) -> BackgroundEvaluation:
     """Begin it. jobs: asked in the background too."""
-    judging = Judging(task, store, title, home)
+    judging = BackgroundEvaluation(task, store, title, home)
     # A daemon: the dashboard can be stopped while an endpoint thinks. What was answered is kept.
     Thread(target=_run, args=(judging, jobs), daemon=True, name="evaluation").start()
     return judging
 
 
-def store_for(settings: Settings, connection: Connection, names: Iterable[str]) -> Store:
+def store_for(settings: Settings, connection: Connection, names: Iterable[str]) -> PredictionStore:
     """Where the answers of these endpoints are kept, across sessions and restarts. Raises InputError."""
     where = (
         str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
@@ -105,7 +107,7 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
     place = "\0".join((where, connection.region, *names))
     digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
     folder = folder_for(settings) / digest
-    store = Store(folder)
+    store = PredictionStore(folder)
     folder.touch()
     for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
         shutil.rmtree(old, ignore_errors=True)
@@ -117,7 +119,7 @@ def folder_for(settings: Settings) -> Path:
     return settings.state_dir / "evaluations"
 
 
-def _run(judging: Judging, jobs: Jobs) -> None:
+def _run(judging: BackgroundEvaluation, jobs: Jobs) -> None:
     try:
         found = _judged(judging, jobs)
     except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future
@@ -128,7 +130,7 @@ def _run(judging: Judging, jobs: Jobs) -> None:
         judging.future.set_result(found)
 
 
-def _judged(judging: Judging, jobs: Jobs) -> Evaluation:
+def _judged(judging: BackgroundEvaluation, jobs: Jobs) -> Evaluation:
     with closing(evaluate(judging.task, judging.store)) as outcomes:
         for outcome in outcomes:
             judging.outcomes.append(outcome)

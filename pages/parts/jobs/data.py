@@ -16,7 +16,7 @@ from core.training.curves import MetricSeries
 from core.training.job import TrainingJob
 from core.training.log_lines import LogEvent, first_error
 from pages.parts import cached, formatting
-from pages.parts.shared_cache import PendingError, Reading
+from pages.parts.shared_cache import PendingError, Snapshot
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ LOG_LINES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part(Reading[T]):
+class OptionalPart(Snapshot[T]):
     """What a page can do without.
 
     waiting: set while it has never arrived; `value` is then an empty one.
@@ -78,7 +78,7 @@ class LogReader:
         return self._log
 
 
-def job(connection: Connection, name: str) -> Reading[TrainingJob]:
+def job(connection: Connection, name: str) -> Snapshot[TrainingJob]:
     """The job as it is. Raises NotFoundError, AwsError."""
     return cached.shelf().read(
         ("open job", connection, name),
@@ -88,7 +88,7 @@ def job(connection: Connection, name: str) -> Reading[TrainingJob]:
     )
 
 
-def log(connection: Connection, job: TrainingJob) -> Part[JobLog]:
+def log(connection: Connection, job: TrainingJob) -> OptionalPart[JobLog]:
     """Its log; a machine that starts again after an interruption begins a new one."""
     starts = sum(step.status == "Interrupted" for step in job.transitions)
     key = ("log", connection, job.name, starts, job.running)
@@ -96,7 +96,7 @@ def log(connection: Connection, job: TrainingJob) -> Part[JobLog]:
     return optional(key, reader.read, _seconds(job), JobLog(), f"the log of {job.name}")
 
 
-def curves(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries, ...]]:
+def curves(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
     """Its curves, from the first source that has them."""
     return optional(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
@@ -107,7 +107,7 @@ def curves(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries,
     )
 
 
-def machine(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries, ...]]:
+def machine(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
     """How busy its machine was, minute by minute."""
     return optional(
         ("machine", connection, job.name, job.running, job.started_at is not None),
@@ -118,7 +118,7 @@ def machine(connection: Connection, job: TrainingJob) -> Part[tuple[MetricSeries
     )
 
 
-def tags(connection: Connection, job: TrainingJob) -> Part[dict[str, str]]:
+def tags(connection: Connection, job: TrainingJob) -> OptionalPart[dict[str, str]]:
     """Its tags, which a clone should keep: costs are told apart by them."""
     return optional(
         ("tags", connection, job.name),
@@ -143,15 +143,15 @@ def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
     )
 
 
-def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> Part[T]:
+def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> OptionalPart[T]:
     """Read what the page can do without: what is pending or fails is a value here, and hides no other part."""
     try:
         reading = cached.shelf().read(key, load, seconds, what)
     except CoreError as error:
-        return Part(empty, formatting.now(), error)
+        return OptionalPart(empty, formatting.now(), error)
     except PendingError as waiting:
-        return Part(empty, formatting.now(), waiting=waiting)
-    return Part(reading.value, reading.at, reading.failure, reading.pending)
+        return OptionalPart(empty, formatting.now(), waiting=waiting)
+    return OptionalPart(reading.value, reading.at, reading.failure, reading.pending)
 
 
 def _seconds(job: TrainingJob) -> int:

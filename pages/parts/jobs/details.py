@@ -11,12 +11,12 @@ from core.training.job import TrainingJob
 from pages.parts import formatting, messages, state
 from pages.parts.jobs import charts, data, job_tables
 from pages.parts.jobs import log as job_log
-from pages.parts.shared_cache import Reading
+from pages.parts.shared_cache import Snapshot
 
 TABS = ("Log", "Hyperparameters", "Data and model", "Machine")
 
 
-def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
+def freshness(seen: Snapshot[TrainingJob], *, every: int) -> None:
     """Of a running job, when this was; where AWS fails, why it is no newer."""
     if seen.failure is not None:
         st.warning(
@@ -27,7 +27,7 @@ def freshness(seen: Reading[TrainingJob], *, every: int) -> None:
         st.caption(f":material/sync: Looks again every {every} s · data from {formatting.moment(seen.at)}")
 
 
-def why_not(part: data.Part[Any], seen: Reading[Any]) -> None:
+def why_not(part: data.OptionalPart[Any], seen: Snapshot[Any]) -> None:
     """Draw why a part of the page is not there or not new, unless the head says so of all."""
     if part.waiting is not None:
         messages.waiting(part.waiting)
@@ -35,7 +35,7 @@ def why_not(part: data.Part[Any], seen: Reading[Any]) -> None:
         st.warning(messages.line(part.failure), icon=":material/history:")
 
 
-def show(connection: Connection, seen: Reading[TrainingJob], log: data.Part[data.JobLog]) -> None:
+def show(connection: Connection, seen: Snapshot[TrainingJob], log: data.OptionalPart[data.JobLog]) -> None:
     """All tabs. What is dear is asked for when its tab is open."""
     job = seen.value
     tabs = st.tabs(TABS, key=state.JOB_TAB, on_change="rerun", bind="query-params")

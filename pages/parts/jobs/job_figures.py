@@ -16,7 +16,7 @@ from pages.parts import cached, formatting, state
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class JobMetrics:
     """What is counted.
 
     unpriced: jobs of this month whose price nobody knows.
@@ -29,7 +29,7 @@ class Figures:
     unpriced: int
 
 
-def figures(jobs: Sequence[TrainingJob], prices: PriceTable, now: datetime) -> Figures:
+def figures(jobs: Sequence[TrainingJob], prices: PriceTable, now: datetime) -> JobMetrics:
     """Count.
 
     now: aware, in the zone whose midnight begins the day and the month. A job's money counts in the month in which
@@ -39,7 +39,7 @@ def figures(jobs: Sequence[TrainingJob], prices: PriceTable, now: datetime) -> F
     today = [job.status for job in jobs if job.ended_at is not None and job.ended_at >= day]
     costs = {job.name: training_cost(job, prices, now) for job in jobs if job.created_at >= month(now)}
     spent, unpriced = total(costs)
-    return Figures(
+    return JobMetrics(
         running=sum(job.running for job in jobs),
         failed_today=today.count("Failed"),
         completed_today=today.count("Completed"),
@@ -76,7 +76,7 @@ def show(connection: Connection, wanted: JobFilter) -> None:
         )  # fmt: skip
 
 
-def _about_money(connection: Connection, found: Figures, prices: PriceTable, counted: int | None) -> str:
+def _about_money(connection: Connection, found: JobMetrics, prices: PriceTable, counted: int | None) -> str:
     """Where the amount comes from, and what is not in it."""
     parts = ["Training jobs created this month."]
     parts += [f"Only the newest {counted} are counted: show more below."] if counted else []

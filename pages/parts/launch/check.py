@@ -14,14 +14,14 @@ from pages.parts import state
 from pages.parts.jobs import data
 from pages.parts.launch import fields
 from pages.parts.launch.launch_fixes import counts_of
-from pages.parts.launch.origin import Origin
+from pages.parts.launch.origin import LaunchPrefill
 
 COUNTED = "counted"
 """What was put into num_training_samples here, and not by a person."""
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedLaunch:
     """What the form says, and what is wrong with it, errors first.
 
     counts:  channel -> how many files lie there, where that is known.
@@ -44,7 +44,7 @@ class Checked:
         return tuple(problem.message for problem in self.problems if problem.severity == "warning")
 
 
-def check(connection: Connection, origin: Origin) -> Checked:
+def check(connection: Connection, origin: LaunchPrefill) -> CheckedLaunch:
     """Look at the form, before it is drawn, and at the data: one listing a channel, shared by all visitors."""
     keys, notes = _listed(connection, _spec(origin))
     counts = counts_of(keys)
@@ -58,10 +58,10 @@ def check(connection: Connection, origin: Origin) -> Checked:
             "A new sandbox draws these pictures first, for a minute or two. The page looks again by itself."
         )
         found.append(Problem("channels", text, "note"))
-    return Checked(spec, tuple(found), counts, drawing)
+    return CheckedLaunch(spec, tuple(found), counts, drawing)
 
 
-def _spec(origin: Origin) -> TrainingSpec:
+def _spec(origin: LaunchPrefill) -> TrainingSpec:
     return fields.to_spec(state.LAUNCH.fields(fields.FIELDS), origin.spec)
 
 
@@ -81,7 +81,7 @@ def _count(counts: dict[str, int]) -> None:
         state.LAUNCH.set(COUNTED, counts["train"])
 
 
-def _unreadable(origin: Origin) -> list[str]:
+def _unreadable(origin: LaunchPrefill) -> list[str]:
     lost = fields.unreadable(origin.spec.hyperparameters)
     return [f"{name} was {text!r} there, which is no number: it is left out." for name, text in lost.items()]
 

@@ -14,7 +14,7 @@ from pages.parts.jobs import data as job_data
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LaunchPrefill:
     """What the form begins with.
 
     source:   what it was made from; another one fills the form anew.
@@ -27,17 +27,17 @@ class Origin:
     previous: Mapping[str, str] | None = None
 
 
-def ask(connection: Connection) -> Origin:
+def ask(connection: Connection) -> LaunchPrefill:
     """A job to clone, one to go on from, or nothing. Raises NotFoundError, InputError, AwsError."""
     asked = state.query((state.CLONE, state.CONTINUE, state.DATA, state.DATA_CLASSES, state.DATA_SAMPLES))
     if name := asked.get(state.CONTINUE):
         job, lost = _job(connection, name)
         said = f"Goes on from the model of **{messages.plain(name)}**: the network stays, the rest is yours.{lost}"
-        return Origin(f"continue {name}", continue_spec(job, name), said, job.hyperparameters)
+        return LaunchPrefill(f"continue {name}", continue_spec(job, name), said, job.hyperparameters)
     if name := asked.get(state.CLONE):
         job, lost = _job(connection, name)
         said = f"As **{messages.plain(name)}** was, under a new name. Change what you like.{lost}"
-        return Origin(f"clone {name}", clone_spec(job, name), said)
+        return LaunchPrefill(f"clone {name}", clone_spec(job, name), said)
     if data := asked.get(state.DATA):
         names = (state.DATA_CLASSES, state.DATA_SAMPLES)
         values = {name: asked[name] for name in names if asked.get(name, "").isdecimal()}
@@ -45,10 +45,10 @@ def ask(connection: Connection) -> Origin:
             image_uri(connection.region), sandbox=connection.is_sandbox, data=data, values=values
         )
         said = f"On the data set at **{messages.plain(data)}**. Change what you like."
-        return Origin(f"data {data}", replace(spec, name="segmentation"), said)
+        return LaunchPrefill(f"data {data}", replace(spec, name="segmentation"), said)
     spec = first_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
     said = "AWS's semantic segmentation algorithm on your own pictures and masks."
-    return Origin("new", replace(spec, name="segmentation"), said)
+    return LaunchPrefill("new", replace(spec, name="segmentation"), said)
 
 
 def _job(connection: Connection, name: str) -> tuple[TrainingJob, str]:

@@ -20,8 +20,8 @@ from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts import cached, formatting
 from pages.parts.endpoints import fleet
-from pages.parts.endpoints.fleet import Look, Row
-from pages.parts.shared_cache import PendingError, Reading
+from pages.parts.endpoints.fleet import FleetRow, FleetSnapshot
+from pages.parts.shared_cache import PendingError, Snapshot
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Now:
 
     at: datetime
     jobs: JobList | None
-    look: Look | None
+    look: FleetSnapshot | None
     failures: tuple[CoreError, ...]
     waiting: tuple[PendingError, ...] = ()
 
@@ -57,12 +57,12 @@ class Now:
         )
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[FleetRow, ...]:
         """All endpoints, what needs a hand first."""
         return self.look.rows if self.look else ()
 
     @property
-    def serving(self) -> tuple[Row, ...]:
+    def serving(self) -> tuple[FleetRow, ...]:
         """Endpoints that are there and do not sit idle; of those that failed earlier, what bills all the same."""
         return tuple(
             row
@@ -72,17 +72,17 @@ class Now:
         )
 
     @property
-    def answering(self) -> tuple[Row, ...]:
+    def answering(self) -> tuple[FleetRow, ...]:
         """Those of them that take requests."""
         return tuple(row for row in self.serving if row.endpoint.status not in REFUSING)
 
     @property
-    def idle(self) -> tuple[Row, ...]:
+    def idle(self) -> tuple[FleetRow, ...]:
         """Endpoints that bill, and that nobody calls."""
         return tuple(row for row in self.rows if row.health.verdict == "idle")
 
     @property
-    def failing(self) -> tuple[Row, ...]:
+    def failing(self) -> tuple[FleetRow, ...]:
         """Endpoints that failed in the last day, or answer with errors: errors are counted over a day, too."""
         since = self.at - DAY
         return tuple(
@@ -133,7 +133,7 @@ def an_hour(now: Now, prices: PriceTable) -> tuple[Money, int]:
     return sum((cost for cost in costs if cost), endpoints), unknown + costs.count(None)
 
 
-def _either(load: Callable[[], Reading[T]]) -> tuple[Reading[T] | None, CoreError | PendingError | None]:
+def _either(load: Callable[[], Snapshot[T]]) -> tuple[Snapshot[T] | None, CoreError | PendingError | None]:
     try:
         return load(), None
     except (CoreError, PendingError) as error:

@@ -12,7 +12,7 @@ from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.training.job import TrainingJob, status_in_words
 from pages.parts import formatting, links, messages, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
-from pages.parts.endpoints.fleet import Row
+from pages.parts.endpoints.fleet import FleetRow
 from pages.parts.overview import data
 from pages.parts.overview.data import Now
 
@@ -109,7 +109,7 @@ def _about_money(prices: PriceTable, unknown: int, *, whole: bool, sandbox: bool
     return messages.plain(" ".join([*parts, prices.said]))
 
 
-def _idle_money(rows: Sequence[Row], wasted: Money, *, sandbox: bool) -> None:
+def _idle_money(rows: Sequence[FleetRow], wasted: Money, *, sandbox: bool) -> None:
     """One sentence, and the way to where they are deleted."""
     several = len(rows) > 1
     subject = f"{len(rows)} endpoints sit idle" if several else "One endpoint sits idle"
@@ -146,7 +146,7 @@ def _job_line(job: TrainingJob, said: str, badge: str, price: Money | None = Non
     _line(links.TRAINING_JOB, job.name, said, (badge, _hourly(price)), key=state.JOB, icon=JOB_ICON)
 
 
-def _endpoint_line(row: Row, said: str) -> None:
+def _endpoint_line(row: FleetRow, said: str) -> None:
     verdict = row.health.verdict
     badge = f":{VERDICT_COLORS[verdict]}-badge[{VERDICT_ICONS[verdict]} {verdict}]"
     at_right = (badge, _hourly(row.cost.price.per_hour))
@@ -170,11 +170,11 @@ def _failed_job(job: TrainingJob) -> None:
     _job_line(job, said, ":red-badge[:material/error: failed]")
 
 
-def _serving(row: Row) -> None:
+def _serving(row: FleetRow) -> None:
     _endpoint_line(row, _short(row.health.reason))
 
 
-def _failing(row: Row) -> None:
+def _failing(row: FleetRow) -> None:
     when = formatting.ago(row.endpoint.modified_at) if row.endpoint.failed else "in service"
     _endpoint_line(row, f"{when} · {_short(row.endpoint.failure_reason or row.health.reason)}")
 

@@ -8,7 +8,7 @@ from itertools import groupby
 import streamlit as st
 
 from pages.parts import messages, state
-from pages.parts.segment.run import Stage, Work, wait_a_little
+from pages.parts.segment.run import InferenceTask, Stage, wait_a_little
 
 TICK = 0.3
 """Seconds between two looks, while there is something to wait for."""
@@ -23,7 +23,7 @@ ICONS = {
 }
 
 
-def show(works: Sequence[Work]) -> None:
+def show(works: Sequence[InferenceTask]) -> None:
     """A line a picture; runs the page again whenever one is over."""
     pending = any(not work.over for work in works)
     if pending or len(works) > 1:  # of a single picture, the page says the rest
@@ -34,7 +34,7 @@ def show(works: Sequence[Work]) -> None:
         _failure(list(group))
 
 
-def _look(works: Sequence[Work], over_at_draw: int) -> None:
+def _look(works: Sequence[InferenceTask], over_at_draw: int) -> None:
     wait_a_little(works, WATCH)
     over = sum(work.over for work in works)
     _lines(works, over)
@@ -42,7 +42,7 @@ def _look(works: Sequence[Work], over_at_draw: int) -> None:
         st.rerun()
 
 
-def _lines(works: Sequence[Work], over: int) -> None:
+def _lines(works: Sequence[InferenceTask], over: int) -> None:
     stages = [work.stage for work in works]  # read once: they change while this is drawn
     done = over == len(works)
     failed = sum(work.error is not None for work in works)
@@ -54,7 +54,7 @@ def _lines(works: Sequence[Work], over: int) -> None:
         st.markdown("  \n".join(_line(work, stage) for work, stage in zip(works, stages, strict=True)))
 
 
-def _heading(works: Sequence[Work], stages: Sequence[Stage], over: int, failed: int) -> str:
+def _heading(works: Sequence[InferenceTask], stages: Sequence[Stage], over: int, failed: int) -> str:
     if len(works) == 1:
         return _said(works[0], stages[0]).capitalize()
     if over < len(works):
@@ -63,22 +63,22 @@ def _heading(works: Sequence[Work], stages: Sequence[Stage], over: int, failed: 
     return f"{over - failed} pictures done in {busy:.1f} s" + (f", {failed} failed" if failed else "")
 
 
-def _line(work: Work, stage: Stage) -> str:
+def _line(work: InferenceTask, stage: Stage) -> str:
     icon = ICONS.get(stage, ":primary[:material/progress_activity:]")
     text = _said(work, stage)
     return f"{icon} **{messages.plain(work.picture.name)}** · {text if stage in ICONS else f':shimmer[{text} …]'}"
 
 
-def _said(work: Work, stage: Stage) -> str:
+def _said(work: InferenceTask, stage: Stage) -> str:
     return f"done in {work.seconds:.1f} s" if stage == "done" else stage
 
 
-def _reason(work: Work) -> str:
+def _reason(work: InferenceTask) -> str:
     """What failures are told together by; a picture's own faults name it, so they stay apart."""
     return f"{type(work.error).__name__} {work.error}"
 
 
-def _failure(works: list[Work]) -> None:
+def _failure(works: list[InferenceTask]) -> None:
     """Why these failed, with a button that tries them again."""
     error = works[0].error
     assert error is not None  # noqa: S101  # for the type checker
@@ -93,7 +93,7 @@ def _failure(works: list[Work]) -> None:
         )
 
 
-def _names(works: list[Work], error: BaseException) -> str:
+def _names(works: list[InferenceTask], error: BaseException) -> str:
     """Whose error it is, unless its text says so itself."""
     names = [work.picture.name for work in works]
     if len(names) == 1 and names[0] in str(error):
@@ -102,6 +102,6 @@ def _names(works: list[Work], error: BaseException) -> str:
     return f"{', '.join(map(messages.plain, names[:5]))}{more}\n\n"
 
 
-def _again(works: list[Work]) -> None:
+def _again(works: list[InferenceTask]) -> None:
     state.bench().retry(works)
     state.ask_retry()

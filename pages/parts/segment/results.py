@@ -18,7 +18,7 @@ from core.render.legend import ClassArea
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import truth as segment_truth
-from pages.parts.segment.run import Result, Work
+from pages.parts.segment.run import InferenceTask, SegmentResult
 from pages.parts.viewer.viewer import viewer
 
 BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
@@ -47,13 +47,13 @@ FOR_ALL: tuple[export.Kind, ...] = ("mask", "overlay", "json", "areas", "figure"
 """Of every picture in one zip: no probabilities, which would make it gigabytes."""
 
 
-def strip(works: Sequence[Work], selected: Work) -> None:
+def strip(works: Sequence[InferenceTask], selected: InferenceTask) -> None:
     """All pictures as a row to choose from."""
     tiles = [_tile(work) for work in works]
     gallery(tiles, key="pictures", label="Pictures", on_pick=state.show, selected=selected.picture.id)
 
 
-def _tile(work: Work) -> Tile:
+def _tile(work: InferenceTask) -> Tile:
     if (result := work.result) is not None:
         largest = result.areas[0]
         note = f"{largest.name} {largest.share:.0%} · {work.seconds:.1f} s"
@@ -62,12 +62,12 @@ def _tile(work: Work) -> Tile:
     return Tile(work.picture.id, work.picture.name, work.stage, work.thumbnail, mark)
 
 
-def selected(works: Sequence[Work]) -> Work:
+def selected(works: Sequence[InferenceTask]) -> InferenceTask:
     """The picture to show: what was last asked for, else the first."""
     return next((work for work in works if work.picture.id == state.shown()), works[0])
 
 
-def show(work: Work, stem: str, truth: Given | None = None) -> None:
+def show(work: InferenceTask, stem: str, truth: Given | None = None) -> None:
     """Everything about one picture. truth: a mask that says what is right."""
     if (result := picture(work, truth)) is None:
         return
@@ -80,7 +80,7 @@ def show(work: Work, stem: str, truth: Given | None = None) -> None:
         _downloads(work, result, stem)
 
 
-def picture(work: Work, truth: Given | None = None) -> Result | None:
+def picture(work: InferenceTask, truth: Given | None = None) -> SegmentResult | None:
     """The picture with its mask, and how long it took; a skeleton while it is on its way. None before it is done."""
     if (result := work.result) is None:
         if not work.over:
@@ -93,7 +93,7 @@ def picture(work: Work, truth: Given | None = None) -> Result | None:
     return result
 
 
-def _facts(result: Result) -> str:
+def _facts(result: SegmentResult) -> str:
     """How long each step took, and what the model was shown."""
     found = result.inference
     image = found.image
@@ -150,7 +150,7 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
     elements.dataframe(painted, hide_index=True, column_config=columns, alt="Area of each class")
 
 
-def _downloads(work: Work, result: Result, stem: str) -> None:
+def _downloads(work: InferenceTask, result: SegmentResult, stem: str) -> None:
     """A button a file. Each file is made when its button is pressed."""
     kinds = [kind for kind in BUTTONS if kind != "probabilities" or _has_probabilities(result)]
     with st.grid(3, min_column_width=118, gap="xsmall"):
@@ -171,7 +171,7 @@ def _downloads(work: Work, result: Result, stem: str) -> None:
         )
 
 
-def download_all(works: Sequence[Work], stems: Sequence[str]) -> None:
+def download_all(works: Sequence[InferenceTask], stems: Sequence[str]) -> None:
     """One zip with the files of every picture that is done."""
     done = tuple((work, stem) for work, stem in zip(works, stems, strict=True) if work.result is not None)
     if len(done) > 1:
@@ -182,26 +182,26 @@ def download_all(works: Sequence[Work], stems: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _has_probabilities(result: Result) -> bool:
+def _has_probabilities(result: SegmentResult) -> bool:
     return result.inference.segmentation.probabilities is not None
 
 
-def _file(work: Work, stem: str, kind: export.Kind) -> bytes:
+def _file(work: InferenceTask, stem: str, kind: export.Kind) -> bytes:
     with _exported(work, stem) as exported:
         return export.file(exported, kind).data
 
 
-def _zip(items: tuple[tuple[Work, str], ...], kinds: tuple[export.Kind, ...]) -> bytes:
+def _zip(items: tuple[tuple[InferenceTask, str], ...], kinds: tuple[export.Kind, ...]) -> bytes:
     return export.zip_files(file for work, stem in items for file in _files(work, stem, kinds))
 
 
-def _files(work: Work, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
+def _files(work: InferenceTask, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
     with _exported(work, stem) as exported:
         return export.files(exported, kinds)
 
 
 @contextmanager
-def _exported(work: Work, stem: str) -> Iterator[export.Result]:
+def _exported(work: InferenceTask, stem: str) -> Iterator[export.ExportResult]:
     """The photo is opened again: keeping it opened would hold 36 MB a picture for a click that may never come."""
     result = work.future.result()
     data, name = work.picture.read(), work.picture.name

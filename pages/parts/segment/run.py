@@ -23,7 +23,7 @@ from core.aws.runtime import invoker
 from core.imaging.classes import Classes
 from core.imaging.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
 from core.imaging.pixel_budget import PIXELS
-from core.inference.invoke import Answer, Inference, Want, segment
+from core.inference.invoke import EndpointResponse, Inference, Want, segment
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
@@ -72,7 +72,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SegmentRequest:
     """What is asked about a picture; the same question is never asked twice.
 
     fit: the box that the model sees the picture in, (width, height); None: its own size.
@@ -86,7 +86,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class SegmentResult:
     """A picture, answered and ready to be looked at.
 
     frame:        what the viewer shows.
@@ -106,7 +106,7 @@ class Result:
         """What of it `without_probabilities` would free."""
         return len(self.inference.answer.body)
 
-    def without_probabilities(self) -> Result:
+    def without_probabilities(self) -> SegmentResult:
         """The same with labels and confidence alone; the viewer keeps what it shows."""
         found = self.inference
         return replace(
@@ -120,20 +120,20 @@ class Result:
 
 
 @dataclass(eq=False)
-class Work:
+class InferenceTask:
     """One picture on its way. Written by its thread, read by the page.
 
     wanted: set to False, it is dropped if its turn has not come.
     """
 
     picture: Picture
-    request: Request
+    request: SegmentRequest
     stage: Stage = "waiting"
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     thumbnail: bytes | None = None
     wanted: bool = True
-    future: Future[Result] = field(default_factory=Future)
+    future: Future[SegmentResult] = field(default_factory=Future)
 
     @property
     def over(self) -> bool:
@@ -146,7 +146,7 @@ class Work:
         return self.future.exception() if self.over and not self.future.cancelled() else None
 
     @property
-    def result(self) -> Result | None:
+    def result(self) -> SegmentResult | None:
         """What came of it; None if nothing did, or not yet."""
         return self.future.result() if self.over and self.error is None else None
 
@@ -154,15 +154,15 @@ class Work:
 class AnswerBudget:
     """A bound on the raw answers that all sessions keep together; above it the oldest lose their probabilities.
 
-    The youngest answer is always kept. Sessions that end are forgotten with their `Bench`.
+    The youngest answer is always kept. Sessions that end are forgotten with their `SegmentationQueue`.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._benches: WeakSet[Bench] = WeakSet()
+        self._benches: WeakSet[SegmentationQueue] = WeakSet()
         self._lock = Lock()
 
-    def add(self, bench: Bench) -> None:
+    def add(self, bench: SegmentationQueue) -> None:
         """Count this session's answers as well."""
         with self._lock:
             self._benches.add(bench)
@@ -186,7 +186,7 @@ ANSWERS = AnswerBudget(PROCESS_BYTES)
 """That of this process."""
 
 
-class Bench:
+class SegmentationQueue:
     """The pictures of one session, at work and done; `kept_bytes` of raw answers at most, and the youngest one.
 
     budget: the bound that holds for all sessions together.
@@ -194,18 +194,18 @@ class Bench:
 
     def __init__(self, kept_bytes: int = KEPT_BYTES, budget: AnswerBudget = ANSWERS) -> None:
         self._kept_bytes, self._budget = kept_bytes, budget
-        self._works: dict[Request, Work] = {}
+        self._works: dict[SegmentRequest, InferenceTask] = {}
         self._turns = Semaphore(AT_ONCE)
         budget.add(self)
 
-    def answered(self) -> list[Work]:
+    def answered(self) -> list[InferenceTask]:
         """Return the works that have a result, oldest question first."""
         return [work for work in list(self._works.values()) if work.result is not None]
 
-    def ask(self, picture: Picture, request: Request, classes: Classes | None) -> Work:
+    def ask(self, picture: Picture, request: SegmentRequest, classes: Classes | None) -> InferenceTask:
         """The work on this question: the one that is there, else a new one."""
         if (work := self._works.get(request)) is None:
-            work = self._works[request] = Work(picture, request)
+            work = self._works[request] = InferenceTask(picture, request)
             # A daemon: the dashboard can be stopped while an endpoint thinks.
             job = partial(_segment, work, classes, cached.accepts(request.connection))
             Thread(
@@ -215,7 +215,7 @@ class Bench:
             self._works[request] = self._works.pop(request)  # youngest last
         return work
 
-    def keep_to(self, works: Sequence[Work]) -> None:
+    def keep_to(self, works: Sequence[InferenceTask]) -> None:
         """Drop what nobody asks for any more, but for the last few that are done, and hold the answers in bounds."""
         others = [work for work in self._works.values() if work not in works]
         done = [work for work in others if work.result is not None]
@@ -225,7 +225,7 @@ class Bench:
                 del self._works[work.request]
         self._shrink()
 
-    def retry(self, works: Sequence[Work]) -> None:
+    def retry(self, works: Sequence[InferenceTask]) -> None:
         """Forget these, so that they are asked anew."""
         for work in works:
             self._works.pop(work.request, None)
@@ -242,7 +242,7 @@ class Bench:
                 work.future = _finished(result.without_probabilities())
 
 
-def wait_a_little(works: Sequence[Work], seconds: float) -> None:
+def wait_a_little(works: Sequence[InferenceTask], seconds: float) -> None:
     """Until one of these is over, or the time is."""
     wait([work.future for work in works if not work.over], timeout=seconds, return_when="FIRST_COMPLETED")
 
@@ -252,7 +252,9 @@ def digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _run(work: Work, job: Callable[[], Result], turns: Semaphore, budget: AnswerBudget) -> None:
+def _run(
+    work: InferenceTask, job: Callable[[], SegmentResult], turns: Semaphore, budget: AnswerBudget
+) -> None:
     with turns:
         if not work.wanted:
             work.future.cancel()
@@ -269,18 +271,20 @@ def _run(work: Work, job: Callable[[], Result], turns: Semaphore, budget: Answer
             budget.enforce()
 
 
-def _close(work: Work, stage: Stage) -> None:
+def _close(work: InferenceTask, stage: Stage) -> None:
     work.seconds = time.monotonic() - work.started
     work.stage = stage
 
 
-def _segment(work: Work, classes: Classes | None, accepts: MutableMapping[str, str]) -> Result:
+def _segment(
+    work: InferenceTask, classes: Classes | None, accepts: MutableMapping[str, str]
+) -> SegmentResult:
     request = work.request
     prepared = _prepare(work)
     image = prepared.image
     ask = invoker(clients(request.connection), request.endpoint)
 
-    def invoke(body: bytes, content_type: str, accept: str) -> Answer:
+    def invoke(body: bytes, content_type: str, accept: str) -> EndpointResponse:
         work.stage = "asking the endpoint"
         answer = ask(body, content_type, accept)
         work.stage = "decoding"
@@ -310,7 +314,7 @@ class _Prepared:
     small: Image.Image
 
 
-def _prepare(work: Work) -> _Prepared:
+def _prepare(work: InferenceTask) -> _Prepared:
     """Decode and encode the photo, in its turn."""
     data, name, fit = work.picture.read(), work.picture.name, work.request.fit
     extra = OWN_SIZE_BYTES if fit is None else FITTED_BYTES
@@ -325,11 +329,11 @@ def _prepare(work: Work) -> _Prepared:
         return prepared
 
 
-def _set_stage(work: Work, stage: Stage) -> None:
+def _set_stage(work: InferenceTask, stage: Stage) -> None:
     work.stage = stage
 
 
-def _drawn(work: Work, prepared: _Prepared, inference: Inference) -> Result:
+def _drawn(work: InferenceTask, prepared: _Prepared, inference: Inference) -> SegmentResult:
     started = time.perf_counter()
     found, image = inference.segmentation, prepared.image
     height, width = image.photo_height, image.photo_width
@@ -340,7 +344,7 @@ def _drawn(work: Work, prepared: _Prepared, inference: Inference) -> Result:
     with PIXELS.share(2 * height * width, work.picture.name, on_wait=wait):
         work.stage = "drawing"
         rows = areas(found, labels=resize_labels(found.labels, height, width))
-    return Result(inference, frame, masked, rows, seconds)
+    return SegmentResult(inference, frame, masked, rows, seconds)
 
 
 def _masked(small: Image.Image, inference: Inference) -> bytes:
@@ -350,7 +354,7 @@ def _masked(small: Image.Image, inference: Inference) -> bytes:
     return cached.thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))
 
 
-def _finished(result: Result) -> Future[Result]:
-    future: Future[Result] = Future()
+def _finished(result: SegmentResult) -> Future[SegmentResult]:
+    future: Future[SegmentResult] = Future()
     future.set_result(result)
     return future

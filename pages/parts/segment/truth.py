@@ -19,18 +19,18 @@ from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.image_view import KINDS, Kind, mask_frame
-from pages.parts.segment.run import Result, Work, digest
+from pages.parts.segment.run import InferenceTask, SegmentResult, digest
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class GroundTruthScores:
     """How right a picture's mask is. scores: of all its pixels; boundary: of those near a border of the truth."""
 
     scores: Scores
     boundary: Scores
 
 
-def frame(work: Work, result: Result, given: Given) -> bytes:
+def frame(work: InferenceTask, result: SegmentResult, given: Given) -> bytes:
     """Show the scores; gives what the viewer is to show. A truth that cannot be used is told, and changes nothing."""
     try:
         key = _key(work, given)
@@ -44,7 +44,7 @@ def frame(work: Work, result: Result, given: Given) -> bytes:
         return result.frame
 
 
-def _choice(checked: Checked) -> Kind:
+def _choice(checked: GroundTruthScores) -> Kind:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
             "Beside the photo",
@@ -60,7 +60,7 @@ def _choice(checked: Checked) -> Kind:
     return kind or "prediction"
 
 
-def by_class(work: Work, result: Result, given: Given) -> NDArray[np.float64] | None:
+def by_class(work: InferenceTask, result: SegmentResult, given: Given) -> NDArray[np.float64] | None:
     """IoU of each class id, (254,); None where the truth cannot be used, which `frame` tells."""
     try:
         return cached.checked_picture(_key(work, given), lambda: _checked(work, result, given)).scores.iou
@@ -68,27 +68,27 @@ def by_class(work: Work, result: Result, given: Given) -> NDArray[np.float64] | 
         return None
 
 
-def _key(work: Work, given: Given) -> str:
+def _key(work: InferenceTask, given: Given) -> str:
     return f"{work.request!r} {digest(given.read())}"
 
 
-def _checked(work: Work, result: Result, given: Given) -> Checked:
+def _checked(work: InferenceTask, result: SegmentResult, given: Given) -> GroundTruthScores:
     with _opened(work, given) as (photo, truth):
         predicted = _predicted(photo, result)
-        return Checked(
+        return GroundTruthScores(
             scores(confusion(truth, predicted, MAX_CLASSES)),
             scores(confusion(in_band(truth), predicted, MAX_CLASSES)),
         )
 
 
-def _frame(work: Work, result: Result, given: Given, kind: Kind) -> bytes:
+def _frame(work: InferenceTask, result: SegmentResult, given: Given, kind: Kind) -> bytes:
     with _opened(work, given) as (photo, truth):
         labels = truth if kind == "truth" else difference(truth, _predicted(photo, result))
         return mask_frame(photo, labels, result.inference.segmentation.classes, kind)
 
 
 @contextmanager
-def _opened(work: Work, given: Given) -> Iterator[tuple[Photo, NDArray[np.uint8]]]:
+def _opened(work: InferenceTask, given: Given) -> Iterator[tuple[Photo, NDArray[np.uint8]]]:
     """Give the photo and its ground truth; their memory is held until the block ends."""
     data, mask = work.picture.read(), given.read()
     with photo_share(data, work.picture.name, extra=MASK_BYTES), mask_share(mask, given.name):
@@ -107,7 +107,7 @@ def _check_size(photo: Photo, truth: NDArray[np.uint8], given: Given) -> None:
         )
 
 
-def _predicted(photo: Photo, result: Result) -> NDArray[np.uint8]:
+def _predicted(photo: Photo, result: SegmentResult) -> NDArray[np.uint8]:
     return resize_labels(result.inference.segmentation.labels, photo.height, photo.width)
 
 

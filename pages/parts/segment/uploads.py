@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.endpoints.endpoint import Serving
+from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError
 from core.evaluation.pairs import Given, truths_among
 from core.settings import Settings
@@ -72,7 +72,7 @@ def from_camera(switch: DeltaGenerator, place: DeltaGenerator) -> list[Picture]:
     return [_picture(taken)] if taken else []
 
 
-def from_examples(connection: Connection, serving: Serving) -> list[Picture]:
+def from_examples(connection: Connection, serving: EndpointInfo) -> list[Picture]:
     """The endpoint's own examples as a row to click on; gives those that were clicked."""
     if serving.examples_uri is None:
         return []

@@ -20,7 +20,7 @@ class Call:
     body: str
 
 
-class Journal:
+class IamJournal:
     """Append-only. A line that a killed process left unfinished is cut off."""
 
     def __init__(self, path: Path) -> None:

@@ -38,7 +38,7 @@ from sandbox.http.protocol import (
     whole_number,
 )
 from sandbox.services.cloudwatch.service import CloudWatch
-from sandbox.services.iam.journal import Call, Journal
+from sandbox.services.iam.journal import Call, IamJournal
 from sandbox.services.iam.simulate import simulate
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class MotoServices:
         self._disk = disk or Disk(root)
         self._region, self._account = region, account
         self.cloudwatch = CloudWatch(root / "metrics.sqlite")
-        self._journal = Journal(root / "journal.jsonl")
+        self._journal = IamJournal(root / "journal.jsonl")
         self._lock = (
             threading.Lock()
         )  # held while something changes, so the journal has the calls in their order

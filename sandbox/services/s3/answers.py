@@ -7,12 +7,12 @@ from werkzeug.wrappers import Response
 from sandbox.services.s3.xml import Elements, document
 
 
-class Answer(Response):
+class S3Response(Response):
     """werkzeug's response without a content type of its own."""
 
     default_mimetype = None
 
 
-def answer(name: str, content: Elements) -> Answer:
+def answer(name: str, content: Elements) -> S3Response:
     """A 200 with an XML document."""
-    return Answer(document(name, content), content_type="application/xml")
+    return S3Response(document(name, content), content_type="application/xml")

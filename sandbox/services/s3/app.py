@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.common.disk import CODE, Disk, is_full
-from sandbox.services.s3.answers import Answer
+from sandbox.services.s3.answers import S3Response
 from sandbox.services.s3.buckets import Buckets
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.multipart import Multipart
 from sandbox.services.s3.objects import Objects
-from sandbox.services.s3.request import Request
-from sandbox.services.s3.store import Store
+from sandbox.services.s3.request import S3Request
+from sandbox.services.s3.store import ObjectStore
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _log = logging.getLogger(__name__)
-Handler = Callable[[Request], Answer]
+Handler = Callable[[S3Request], S3Response]
 MAX_UPLOAD = 5 << 30  # bytes of one PutObject or UploadPart, as S3 documents it
 # Query parameters that shape an answer; every other one names a sub-resource and so another operation.
 _OPTIONS = frozenset(
@@ -44,7 +44,7 @@ class S3:
         """disk: that of `root`; its reserve is for deletions when there is no room left."""
         root.mkdir(parents=True, exist_ok=True)
         self._disk = disk or Disk(root)
-        self._store = Store(root, disk=self._disk)
+        self._store = ObjectStore(root, disk=self._disk)
         buckets, objects, parts = Buckets(self._store, region), Objects(self._store), Multipart(self._store)
         self._service: dict[tuple[str, str], Handler] = {("GET", ""): buckets.list_buckets}
         self._bucket: dict[tuple[str, str], Handler] = {
@@ -77,7 +77,7 @@ class S3:
         self._store.close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request, request_id = Request(environ), uuid.uuid4().hex[:16].upper()
+        request, request_id = S3Request(environ), uuid.uuid4().hex[:16].upper()
         try:
             handler = self._handler(request)
             self._check_size(request)
@@ -90,7 +90,7 @@ class S3:
         response.headers["x-amz-request-id"] = request_id
         return response(environ, start_response)
 
-    def _check_size(self, request: Request) -> None:
+    def _check_size(self, request: S3Request) -> None:
         """Refuse an upload that is too large for S3 or for the disk before a byte of it is written."""
         size = request.declared_size() if request.method == "PUT" else 0
         if size > MAX_UPLOAD:
@@ -98,7 +98,7 @@ class S3:
         if size > self._disk.free():
             raise self._full(request, None)
 
-    def _failure(self, request: Request, problem: Exception) -> S3Error:
+    def _failure(self, request: S3Request, problem: Exception) -> S3Error:
         """Log what went wrong and return what the client is told of it."""
         if is_full(problem):
             full = self._full(request, problem)
@@ -107,14 +107,14 @@ class S3:
         _log.error("S3 failed at %s %s", request.method, request.path, exc_info=problem)
         return S3Error("InternalError")
 
-    def _full(self, request: Request, problem: BaseException | None) -> S3Error:
+    def _full(self, request: S3Request, problem: BaseException | None) -> S3Error:
         in_place = "Nothing of this request was kept, and what was there before is in place."
         if "uploadId" in request.query:
             in_place = "The parts that were sent before are in place, and so is what the key names."
         needed = request.declared_size() if request.method == "PUT" else 0
         return S3Error(CODE, self._disk.text(problem, needed or None, in_place))
 
-    def _handler(self, request: Request) -> Handler:
+    def _handler(self, request: S3Request) -> Handler:
         request.address()
         routes = self._object if request.key else self._bucket if request.bucket else self._service
         sub_resource = "&".join(sorted(set(request.query) - _OPTIONS))
@@ -126,10 +126,12 @@ class S3:
         return handler
 
 
-def _refusal(request: Request, error: S3Error, request_id: str) -> Answer:
+def _refusal(request: S3Request, error: S3Error, request_id: str) -> S3Response:
     """The answer to a refused request, after what the client still sends has been read."""
     try:
         request.payload.drain()
     except S3Error:
         _log.info("the client of %s %s went away", request.method, request.path)
-    return Answer(error.xml(request.path, request_id), status=error.status, content_type="application/xml")
+    return S3Response(
+        error.xml(request.path, request_id), status=error.status, content_type="application/xml"
+    )

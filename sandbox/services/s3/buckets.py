@@ -10,10 +10,10 @@ from functools import partial
 from urllib.parse import quote
 
 from sandbox.services.s3 import listing, xml
-from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.answers import S3Response, answer
 from sandbox.services.s3.errors import S3Error
-from sandbox.services.s3.request import Request
-from sandbox.services.s3.store import Store
+from sandbox.services.s3.request import S3Request
+from sandbox.services.s3.store import ObjectStore
 from sandbox.services.s3.xml import Elements, element, elements, joined
 
 _MAX_KEYS = 1000
@@ -23,10 +23,10 @@ _OWNER = elements(("ID", "sandbox"), ("DisplayName", "sandbox"))
 class Buckets:
     """Handlers: Request -> Answer; they raise S3Error."""
 
-    def __init__(self, store: Store, region: str) -> None:
+    def __init__(self, store: ObjectStore, region: str) -> None:
         self._store, self._region = store, region
 
-    def list_buckets(self, request: Request) -> Answer:
+    def list_buckets(self, request: S3Request) -> S3Response:
         """ListBuckets, in one page."""
         named = [
             elements(("Name", name), ("CreationDate", xml.iso(created)))
@@ -36,7 +36,7 @@ class Buckets:
         buckets = joined(element("Bucket", item) for item in named)
         return answer("ListAllMyBucketsResult", elements(("Owner", _OWNER), ("Buckets", buckets)))
 
-    def create(self, request: Request) -> Answer:
+    def create(self, request: S3Request) -> S3Response:
         """CreateBucket; in us-east-1 creating one's own bucket again succeeds, as in AWS."""
         name, body = request.bucket, request.document()
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
@@ -47,30 +47,30 @@ class Buckets:
         if self._store.has_bucket(name) and self._region != "us-east-1":
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
         self._store.create_bucket(name)
-        return Answer(status=200, headers={"Location": f"/{name}"})
+        return S3Response(status=200, headers={"Location": f"/{name}"})
 
-    def head(self, request: Request) -> Answer:
+    def head(self, request: S3Request) -> S3Response:
         """HeadBucket."""
         self._need(request)
-        return Answer(status=200, headers={"x-amz-bucket-region": self._region})
+        return S3Response(status=200, headers={"x-amz-bucket-region": self._region})
 
-    def delete(self, request: Request) -> Answer:
+    def delete(self, request: S3Request) -> S3Response:
         """DeleteBucket."""
         self._store.delete_bucket(request.bucket)
-        return Answer(status=204)
+        return S3Response(status=204)
 
-    def location(self, request: Request) -> Answer:
+    def location(self, request: S3Request) -> S3Response:
         """GetBucketLocation: empty for us-east-1."""
         self._need(request)
         place = "" if self._region == "us-east-1" else self._region
         return answer("LocationConstraint", Elements(place))
 
-    def versioning(self, request: Request) -> Answer:
+    def versioning(self, request: S3Request) -> S3Response:
         """GetBucketVersioning: never switched on."""
         self._need(request)
         return answer("VersioningConfiguration", Elements(""))
 
-    def delete_objects(self, request: Request) -> Answer:
+    def delete_objects(self, request: S3Request) -> S3Response:
         """DeleteObjects."""
         self._need(request)
         asked = xml.parse(request.document())
@@ -82,7 +82,7 @@ class Buckets:
         told = [] if asked.findtext("Quiet") == "true" else keys
         return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in told))
 
-    def list_objects(self, request: Request) -> Answer:
+    def list_objects(self, request: S3Request) -> S3Response:
         """ListObjectsV2, or ListObjects where no `list-type=2` is given."""
         self._need(request)
         query, second = request.query, request.query.get("list-type") == "2"
@@ -108,12 +108,12 @@ class Buckets:
         owner = _OWNER if not second or query.get("fetch-owner") == "true" else None
         return answer("ListBucketResult", joined([head, special, _contents(found, spell, owner)]))
 
-    def _need(self, request: Request) -> None:
+    def _need(self, request: S3Request) -> None:
         if not self._store.has_bucket(request.bucket):
             raise S3Error("NoSuchBucket", BucketName=request.bucket)
 
 
-def _spelling(request: Request) -> Callable[[str], str]:
+def _spelling(request: S3Request) -> Callable[[str], str]:
     """How keys are written: URL-encoded on demand, since XML cannot hold every character a key can."""
     asked = request.query.get("encoding-type")
     if asked not in {None, "url"}:

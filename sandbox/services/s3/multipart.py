@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from sandbox.services.s3 import conditions, xml
-from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.answers import S3Response, answer
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.objects import copy_source, need_source, stream
 from sandbox.services.s3.payload import CHECKSUM, HASHERS, Hasher, composite
-from sandbox.services.s3.request import Request
-from sandbox.services.s3.store import Store
-from sandbox.services.s3.values import Attributes, Part, Upload
+from sandbox.services.s3.request import S3Request
+from sandbox.services.s3.store import ObjectStore
+from sandbox.services.s3.values import Attributes, MultipartUpload, UploadedPart
 from sandbox.services.s3.xml import element, elements, joined
 
 _SMALLEST = 5 << 20  # bytes, of every part but the last
@@ -25,10 +25,10 @@ _MAX_PARTS = 10_000
 class Multipart:
     """Handlers: Request -> Answer; they raise S3Error."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def create(self, request: Request) -> Answer:
+    def create(self, request: S3Request) -> S3Response:
         """CreateMultipartUpload."""
         request.document()
         algorithm = request.algorithm()
@@ -45,7 +45,7 @@ class Multipart:
             response.headers["x-amz-checksum-type"] = attributes.kind
         return response
 
-    def put_part(self, request: Request) -> Answer:
+    def put_part(self, request: S3Request) -> S3Response:
         """UploadPart, or UploadPartCopy where a source is named."""
         upload = self._upload(request)
         number = request.number("partNumber", 0, low=1, high=_MAX_PARTS)
@@ -54,9 +54,9 @@ class Multipart:
         body = request.payload
         blob = self._store.write(body, lambda: body.etag)
         self._store.put_part(upload, number, blob, body.checksums)
-        return Answer(status=200, headers={"ETag": xml.quoted(blob.etag), **body.checksums})
+        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **body.checksums})
 
-    def list_parts(self, request: Request) -> Answer:
+    def list_parts(self, request: S3Request) -> S3Response:
         """ListParts."""
         upload, limit = self._upload(request), min(request.number("max-parts", 1000), 1000)
         after = request.number("part-number-marker", 0)
@@ -73,7 +73,7 @@ class Multipart:
         )
         return answer("ListPartsResult", joined([head, *map(_part, shown)]))
 
-    def list_uploads(self, request: Request) -> Answer:
+    def list_uploads(self, request: S3Request) -> S3Response:
         """ListMultipartUploads, in one page as AWS gives up to 1,000."""
         prefix = request.query.get("prefix", "")
         found = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
@@ -86,12 +86,12 @@ class Multipart:
             "ListMultipartUploadsResult", joined([head, *(element("Upload", item) for item in uploads)])
         )
 
-    def abort(self, request: Request) -> Answer:
+    def abort(self, request: S3Request) -> S3Response:
         """AbortMultipartUpload."""
         self._store.end_upload(self._upload(request))
-        return Answer(status=204)
+        return S3Response(status=204)
 
-    def complete(self, request: Request) -> Answer:
+    def complete(self, request: S3Request) -> S3Response:
         """CompleteMultipartUpload."""
         upload = self._upload(request)
         parts = self._chosen(upload, request.document())
@@ -114,10 +114,10 @@ class Multipart:
         )
         return answer("CompleteMultipartUploadResult", named)
 
-    def _upload(self, request: Request) -> Upload:
+    def _upload(self, request: S3Request) -> MultipartUpload:
         return self._store.upload(request.bucket, request.key, request.query["uploadId"])
 
-    def _copy_part(self, request: Request, upload: Upload, number: int) -> Answer:
+    def _copy_part(self, request: S3Request, upload: MultipartUpload, number: int) -> S3Response:
         found, file = self._store.open(*copy_source(request))
         with file:
             need_source(request, found)
@@ -128,7 +128,7 @@ class Multipart:
         done = elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(found.modified)))
         return answer("CopyPartResult", done)
 
-    def _chosen(self, upload: Upload, body: bytes) -> list[Part]:
+    def _chosen(self, upload: MultipartUpload, body: bytes) -> list[UploadedPart]:
         """The parts that the client lists, which must be there, in order, and large enough."""
         have = {part.number: part for part in self._store.parts(upload.id)}
         listed = [
@@ -168,7 +168,7 @@ def _copied(header: str | None, size: int) -> tuple[int, int]:
     return int(match[1]), int(match[2]) + 1
 
 
-def _with_checksum(upload: Upload, parts: list[Part], request: Request) -> Attributes:
+def _with_checksum(upload: MultipartUpload, parts: list[UploadedPart], request: S3Request) -> Attributes:
     """The upload's attributes with the checksum of the whole.
 
     COMPOSITE is reckoned from the parts; FULL_OBJECT is kept as the client sends it.
@@ -185,7 +185,7 @@ def _with_checksum(upload: Upload, parts: list[Part], request: Request) -> Attri
     return replace(upload.attributes, checksums={name: value} if value else {})
 
 
-def _part(part: Part) -> str:
+def _part(part: UploadedPart) -> str:
     return element(
         "Part",
         elements(

@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from werkzeug.http import http_date
 
 from sandbox.services.s3 import conditions, xml
-from sandbox.services.s3.answers import Answer, answer
+from sandbox.services.s3.answers import S3Response, answer
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.payload import CHUNK
-from sandbox.services.s3.request import Request
-from sandbox.services.s3.store import Store
+from sandbox.services.s3.request import S3Request
+from sandbox.services.s3.store import ObjectStore
 from sandbox.services.s3.values import StoredObject
 from sandbox.services.s3.xml import element, elements, joined
 
@@ -22,10 +22,10 @@ from sandbox.services.s3.xml import element, elements, joined
 class Objects:
     """Handlers: Request -> Answer; they raise S3Error."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
-    def put(self, request: Request) -> Answer:
+    def put(self, request: S3Request) -> S3Response:
         """PutObject, or CopyObject where a source is named."""
         if "x-amz-copy-source" in request.headers:
             return self._copy(request)
@@ -36,9 +36,9 @@ class Objects:
         attributes = request.attributes(checksums=body.checksums)
         allow = conditions.write_condition(request.headers)
         made = self._store.put(request.bucket, request.key, blob, attributes, allow)
-        return Answer(status=200, headers={"ETag": xml.quoted(blob.etag), **made.attributes.checksums})
+        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **made.attributes.checksums})
 
-    def get(self, request: Request) -> Answer:
+    def get(self, request: S3Request) -> S3Response:
         """GetObject."""
         found, file = self._store.open(request.bucket, request.key)
         try:
@@ -53,37 +53,37 @@ class Objects:
         response.call_on_close(file.close)
         return response
 
-    def head(self, request: Request) -> Answer:
+    def head(self, request: S3Request) -> S3Response:
         """HeadObject."""
         response, _ = _answer(request, self._store.get(request.bucket, request.key))
         return response
 
-    def delete(self, request: Request) -> Answer:
+    def delete(self, request: S3Request) -> S3Response:
         """DeleteObject."""
         self._store.delete(request.bucket, request.key)
-        return Answer(status=204)
+        return S3Response(status=204)
 
-    def get_tags(self, request: Request) -> Answer:
+    def get_tags(self, request: S3Request) -> S3Response:
         """GetObjectTagging."""
         tags = self._store.get(request.bucket, request.key).attributes.tags
         inner = (element("Tag", elements(("Key", name), ("Value", tags[name]))) for name in tags)
         return answer("Tagging", elements(("TagSet", joined(inner))))
 
-    def put_tags(self, request: Request) -> Answer:
+    def put_tags(self, request: S3Request) -> S3Response:
         """PutObjectTagging: replaces all."""
         asked = xml.parse(request.document())
         tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in asked.iterfind("TagSet/Tag")}
         found = self._store.get(request.bucket, request.key)
         self._store.update(request.bucket, request.key, replace(found.attributes, tags=tags))
-        return Answer(status=200)
+        return S3Response(status=200)
 
-    def delete_tags(self, request: Request) -> Answer:
+    def delete_tags(self, request: S3Request) -> S3Response:
         """DeleteObjectTagging."""
         found = self._store.get(request.bucket, request.key)
         self._store.update(request.bucket, request.key, replace(found.attributes, tags={}))
-        return Answer(status=204)
+        return S3Response(status=204)
 
-    def _copy(self, request: Request) -> Answer:
+    def _copy(self, request: S3Request) -> S3Response:
         bucket, key = copy_source(request)
         found, file = self._store.open(bucket, key)
         with file:
@@ -106,7 +106,7 @@ class Objects:
         )
 
 
-def copy_source(request: Request) -> tuple[str, str]:
+def copy_source(request: S3Request) -> tuple[str, str]:
     """Bucket and key that a copy reads from."""
     source, _, version = request.headers["x-amz-copy-source"].partition("?")
     if version:
@@ -119,7 +119,7 @@ def copy_source(request: Request) -> tuple[str, str]:
     return bucket, key
 
 
-def need_source(request: Request, found: StoredObject) -> None:
+def need_source(request: S3Request, found: StoredObject) -> None:
     """Hold a copy's conditions on its source; "not modified" fails too."""
     if not conditions.check(request.headers, found, prefix="x-amz-copy-source-"):
         raise S3Error("PreconditionFailed")
@@ -133,7 +133,7 @@ def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
         yield data
 
 
-def _answer(request: Request, found: StoredObject) -> tuple[Answer, tuple[int, int]]:
+def _answer(request: S3Request, found: StoredObject) -> tuple[S3Response, tuple[int, int]]:
     """The answer to GET and HEAD without a body, and the bytes [start, stop) that belong into it."""
     size, kept = found.blob.size, found.attributes
     headers = {
@@ -142,7 +142,7 @@ def _answer(request: Request, found: StoredObject) -> tuple[Answer, tuple[int, i
         "Accept-Ranges": "bytes",
     }
     if not conditions.check(request.headers, found):
-        return Answer(status=304, headers=headers), (0, 0)
+        return S3Response(status=304, headers=headers), (0, 0)
     asked = conditions.byte_range(request.headers.get("range"), size)
     start, stop = asked or (0, size)
     headers.update(kept.headers)
@@ -157,4 +157,4 @@ def _answer(request: Request, found: StoredObject) -> tuple[Answer, tuple[int, i
             headers.pop(name.removeprefix("response-"), None)
             headers[name.removeprefix("response-")] = value
     headers["Content-Length"] = str(stop - start)
-    return Answer(status=206 if asked else 200, headers=headers), (start, stop)
+    return S3Response(status=206 if asked else 200, headers=headers), (start, stop)

@@ -23,7 +23,7 @@ _KEPT = (
 )
 
 
-class Request:
+class S3Request:
     """What was asked.
 
     bucket, key: decoded from the raw path, so that `//`, `%2F` and `..` in a key stay what they are; key may be "".

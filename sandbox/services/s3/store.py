@@ -22,7 +22,7 @@ from typing import IO, Any
 from sandbox.common.disk import Disk, checkpoint
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.payload import CHUNK
-from sandbox.services.s3.values import Attributes, Blob, Part, StoredObject, Upload
+from sandbox.services.s3.values import Attributes, Blob, MultipartUpload, StoredObject, UploadedPart
 
 _SCHEMA = """
 create table if not exists bucket(name text primary key, created real not null) without rowid;
@@ -40,7 +40,7 @@ _OBJECT = "key, blob, size, etag, modified, attributes"
 Condition = Callable[["StoredObject | None"], None]
 
 
-class Store:
+class ObjectStore:
     """Buckets, objects and multipart uploads under one directory. Safe for many threads of one process."""
 
     def __init__(
@@ -199,14 +199,14 @@ class Store:
             self._all("insert into upload values (?, ?, ?, ?, ?, ?)", *row)
         return upload
 
-    def upload(self, bucket: str, key: str, upload: str) -> Upload:
+    def upload(self, bucket: str, key: str, upload: str) -> MultipartUpload:
         """The upload, which must be of this bucket and key."""
         for found in self.uploads(bucket):
             if (found.id, found.key) == (upload, key):
                 return found
         raise S3Error("NoSuchUpload", UploadId=upload)
 
-    def uploads(self, bucket: str) -> list[Upload]:
+    def uploads(self, bucket: str) -> list[MultipartUpload]:
         """All uploads under way in a bucket, by key and start."""
         self._need_bucket(bucket)
         rows = self._all(
@@ -214,9 +214,11 @@ class Store:
             "order by key, started",
             bucket,
         )
-        return [Upload(i, b, k.decode(), s, a, Attributes(**json.loads(t))) for i, b, k, s, a, t in rows]
+        return [
+            MultipartUpload(i, b, k.decode(), s, a, Attributes(**json.loads(t))) for i, b, k, s, a, t in rows
+        ]
 
-    def put_part(self, upload: Upload, number: int, blob: Blob, checksums: dict[str, str]) -> None:
+    def put_part(self, upload: MultipartUpload, number: int, blob: Blob, checksums: dict[str, str]) -> None:
         """Keep a part; one of the same number is replaced."""
         try:
             with self._transaction():
@@ -237,15 +239,15 @@ class Store:
             raise
         self._unlink([row[0] for row in old])
 
-    def parts(self, upload: str) -> list[Part]:
+    def parts(self, upload: str) -> list[UploadedPart]:
         """All parts, in order of their numbers."""
         rows = self._all(
             "select number, blob, size, etag, modified, checksums from part where upload = ? order by number",
             upload,
         )
-        return [Part(n, Blob(b, s, e), m, json.loads(c)) for n, b, s, e, m, c in rows]
+        return [UploadedPart(n, Blob(b, s, e), m, json.loads(c)) for n, b, s, e, m, c in rows]
 
-    def end_upload(self, upload: Upload) -> None:
+    def end_upload(self, upload: MultipartUpload) -> None:
         """Forget an upload and its parts."""
 
         def forget() -> list[str]:

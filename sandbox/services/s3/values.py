@@ -41,7 +41,7 @@ class StoredObject:
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class MultipartUpload:
     """One multipart upload under way. algorithm: of its parts' checksums, in lower case, or empty."""
 
     id: str
@@ -53,7 +53,7 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UploadedPart:
     """One uploaded part."""
 
     number: int

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sandbox.common.limits import Place
-from sandbox.common.store import Document, Store
+from sandbox.common.limits import SandboxLocation
+from sandbox.common.store import Document, RecordStore
 from sandbox.http.protocol import ApiError, Params
 from sandbox.services.sagemaker.listing import Listing
 
@@ -29,7 +29,9 @@ _WORDS = {
 class Resources:
     """The stored documents under SageMaker's names and with its errors."""
 
-    def __init__(self, store: Store, place: Place, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: RecordStore, place: SandboxLocation, clock: Callable[[], float] = time.time
+    ) -> None:
         self.store, self._clock = store, clock
         self._arn = f"arn:aws:sagemaker:{place.region}:{place.account}"
 

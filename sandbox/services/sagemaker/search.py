@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.model import Shape
 
-from sandbox.common.store import Document, Store
+from sandbox.common.store import Document, RecordStore
 from sandbox.http.protocol import Params, service
 from sandbox.services.sagemaker.resources import Operation
 from sandbox.services.sagemaker.search_filters import Property, build, find_property, invalid, number_of
@@ -42,7 +42,7 @@ RESOURCES = {
 
 
 class Search:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: RecordStore) -> None:
         self._store = store
 
     def operations(self) -> dict[str, Operation]:

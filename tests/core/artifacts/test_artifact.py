@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.artifacts.archive import Limits
+from core.artifacts.archive import ArchiveLimits
 from core.artifacts.artifact import Artifact, look, look_at_file
 from core.errors import ArtifactError, InputError
 from core.plans.model_source import local_model
@@ -33,12 +33,12 @@ GOOD = aws_files()
 
 
 def see(
-    packed: bytes, limits: Limits | None = None, out_of_time: Callable[[], bool] = lambda: False
+    packed: bytes, limits: ArchiveLimits | None = None, out_of_time: Callable[[], bool] = lambda: False
 ) -> Artifact:
     return look(io.BytesIO(packed), WHERE, len(packed), limits=limits, out_of_time=out_of_time)
 
 
-def refused(packed: bytes, limits: Limits | None = None) -> ArtifactError:
+def refused(packed: bytes, limits: ArchiveLimits | None = None) -> ArtifactError:
     with pytest.raises(ArtifactError) as caught:
         see(packed, limits)
     assert WHERE in caught.value.what
@@ -233,7 +233,7 @@ def test_a_bomb_is_refused_by_how_well_it_is_packed() -> None:
 
 def test_a_bomb_is_refused_by_what_it_declares_and_by_what_comes() -> None:
     """The bound holds for one member's declared size and for all bytes together."""
-    limits = Limits(unpacked=1_000_000)
+    limits = ArchiveLimits(unpacked=1_000_000)
     assert "claims 2,097,152 bytes" in refused(bomb(2), limits).why
     many = archive(GOOD | {f"f{n}": bytes(400_000) for n in range(4)})
     assert "unpacks to more than 1,000,000 bytes" in refused(many, limits).why

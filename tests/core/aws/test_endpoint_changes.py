@@ -19,13 +19,13 @@ from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.endpoint_detail import endpoint_detail, users
 from core.aws.endpoints import all_endpoints, describe_serving
-from core.aws.execute import Outcome, clean_up_interrupted, execute, journal_in, resume
+from core.aws.execute import PlanOutcome, clean_up_interrupted, execute, journal_in, resume
 from core.cost.training import shipped_prices
 from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.spec import EndpointSpec
 from core.imaging.classes import Classes
 from core.plans.delete import clean_up, plan_delete
-from core.plans.deploy import Upload, plan_deploy, plan_update, spec_of
+from core.plans.deploy import ModelUpload, plan_deploy, plan_update, spec_of
 from core.plans.journal import Entry, Journal
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
@@ -116,7 +116,7 @@ def deploy(name: str, artifact: str = "one", **values: Any) -> Plan:
     return plan_deploy(spec(name, artifact, **values), PRICES)
 
 
-def states(outcome: Outcome) -> list[str]:
+def states(outcome: PlanOutcome) -> list[str]:
     return [done.state for done in outcome.done]
 
 
@@ -421,7 +421,7 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
     def plan(count: int) -> Plan:
         body = path.read_bytes()
         target = spec(name, "uploaded", instance_count=count)
-        upload = Upload(str(path), target.model_uri, len(body), sha256(body).hexdigest())
+        upload = ModelUpload(str(path), target.model_uri, len(body), sha256(body).hexdigest())
         return plan_deploy(target, PRICES, upload=upload, classes=classes)
 
     assert states(execute(at.clients, plan(1))) == ["done"] * 5

@@ -24,7 +24,7 @@ from core.cost.training import shipped_prices
 from core.endpoints.detail import Scaling
 from core.endpoints.endpoint import Endpoint, with_config
 from core.endpoints.health import health
-from core.endpoints.traffic import Service
+from core.endpoints.traffic import ServiceQuality
 from sandbox.server import Sandbox
 
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
@@ -148,8 +148,8 @@ def test_how_an_endpoint_answers(clients: Clients) -> None:
     """Calls, latency in milliseconds and errors of the last day; variants count together, weighted by their calls."""
     fleet = {endpoint.name: endpoint for endpoint in all_endpoints(clients).endpoints}
     found = service(clients, [fleet[name] for name in ("road-1", "road-3", "road-7")], NOW)
-    assert found["road-1"] == Service(24, 200.0, 200.0, 0, 2)
-    assert found["road-3"] == Service(0, None, None, 0, 0)
+    assert found["road-1"] == ServiceQuality(24, 200.0, 200.0, 0, 2)
+    assert found["road-3"] == ServiceQuality(0, None, None, 0, 0)
     both = found["road-7"]
     assert (both.calls, both.p50_ms) == (10, (1 * 100 + 9 * 500) / 10)
 

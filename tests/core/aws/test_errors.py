@@ -10,10 +10,10 @@ import pytest
 from botocore.parsers import ResponseParserError
 
 from core import errors
-from core.aws.errors import BY_CODE, BY_EXCEPTION, Place, required, translate, translated
+from core.aws.errors import BY_CODE, BY_EXCEPTION, AwsLocation, required, translate, translated
 
-AWS = Place("AWS in eu-west-1")
-SANDBOX = Place("the sandbox (http://127.0.0.1:4566)", sandbox=True)
+AWS = AwsLocation("AWS in eu-west-1")
+SANDBOX = AwsLocation("the sandbox (http://127.0.0.1:4566)", sandbox=True)
 URL = {"endpoint_url": "https://example.com"}
 
 

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from core.aws.evaluation import job_behind, job_scores, pairs_in_s3, validation_set
-from core.endpoints.endpoint import Serving
+from core.endpoints.endpoint import EndpointInfo
 from core.errors import InputError
 from core.training.channels import Channel, data_channels
 from core.training.job import TrainingJob, from_description
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-SERVING = Serving("coast", "InService", model_uri="s3://models/a/output/model.tar.gz")
+SERVING = EndpointInfo("coast", "InService", model_uri="s3://models/a/output/model.tar.gz")
 
 
 def job(name: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_nobody_knows_the_job(canned_server: Any) -> None:
     """A model that no job left, or whose place is not known, has no job."""
     canned_server.says(page(canned_server))
     assert job_behind(canned_server.clients(), SERVING) is None
-    assert job_behind(canned_server.clients(), Serving("coast", "InService")) is None
+    assert job_behind(canned_server.clients(), EndpointInfo("coast", "InService")) is None
     assert len(canned_server.asked) == 1
 
 

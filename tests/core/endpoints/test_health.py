@@ -9,12 +9,12 @@ import pytest
 
 from core.endpoints.endpoint import Endpoint, Variant
 from core.endpoints.health import VERDICTS, Health, health
-from core.endpoints.traffic import STEP, STEPS, Service, Traffic
+from core.endpoints.traffic import STEP, STEPS, ServiceQuality, Traffic
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 BEGIN = datetime(2026, 10, 26, 6, tzinfo=UTC)
 OLD = Endpoint("roads", "arn", "InService", NOW - timedelta(days=60), NOW - timedelta(days=59))
-WELL = Service(200, 120.0, 300.0, 0, 1)
+WELL = ServiceQuality(200, 120.0, 300.0, 0, 1)
 
 
 def called(*days_ago: float) -> Traffic:
@@ -61,13 +61,13 @@ def made(hours_ago: float, **values: str) -> Endpoint:
         (
             OLD,
             called(0),
-            Service(200, 120.0, 300.0, 4, 6),
+            ServiceQuality(200, 120.0, 300.0, 4, 6),
             Health("erroring", "5% of 200 calls in 24 hours failed (4 4xx, 6 5xx)."),
         ),
         (
             OLD,
             called(0),
-            Service(9, 4_000.0, 12_345.0, 0, 0),
+            ServiceQuality(9, 4_000.0, 12_345.0, 0, 0),
             Health("slow", "A call takes long: p50 4,000 ms, p90 12,345 ms. AWS ends one after 60 s."),
         ),
         (
@@ -92,7 +92,7 @@ def made(hours_ago: float, **values: str) -> Endpoint:
     ],
 )
 def test_a_verdict_has_its_reason(
-    endpoint: Endpoint, traffic: Traffic | None, service: Service | None, expected: Health
+    endpoint: Endpoint, traffic: Traffic | None, service: ServiceQuality | None, expected: Health
 ) -> None:
     """Each verdict comes with one sentence that holds the figures it rests on."""
     assert health(endpoint, traffic, service, NOW) == expected
@@ -100,7 +100,7 @@ def test_a_verdict_has_its_reason(
 
 def test_failed_calls_count_before_silence() -> None:
     """An endpoint that fails is erroring even where the thirty days' calls are not known."""
-    assert health(OLD, None, Service(10, None, None, 0, 9), NOW).verdict == "erroring"
+    assert health(OLD, None, ServiceQuality(10, None, None, 0, 9), NOW).verdict == "erroring"
 
 
 def test_a_call_of_the_last_day_is_enough() -> None:

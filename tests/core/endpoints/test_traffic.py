@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.endpoints.traffic import STEP, STEPS, Service, Traffic
+from core.endpoints.traffic import STEP, STEPS, ServiceQuality, Traffic
 
 BEGIN = datetime(2026, 10, 26, tzinfo=UTC)
 
@@ -44,11 +44,11 @@ def test_the_last_call_is_the_end_of_its_step() -> None:
 @pytest.mark.parametrize(
     ("service", "share"),
     [
-        (Service(0, None, None, 0, 0), None),
-        (Service(100, 5.0, 9.0, 3, 2), 0.05),
-        (Service(1, 5.0, 9.0, 1, 1), 1.0),
+        (ServiceQuality(0, None, None, 0, 0), None),
+        (ServiceQuality(100, 5.0, 9.0, 3, 2), 0.05),
+        (ServiceQuality(1, 5.0, 9.0, 1, 1), 1.0),
     ],
 )
-def test_the_share_of_failed_calls(service: Service, share: float | None) -> None:
+def test_the_share_of_failed_calls(service: ServiceQuality, share: float | None) -> None:
     """The share of errors counts both kinds, is never above one, and is nothing where nobody called."""
     assert service.error_share == share

@@ -17,30 +17,32 @@ from core.escaping import csv_bytes
 from core.evaluation.html_report import MOST_CLASSES, to_html
 from core.evaluation.report import class_rows, confusion_rows, to_json
 from core.evaluation.results import Evaluation, JobScore, judge
-from core.evaluation.run import Asked, Failure, Outcome, Task
+from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.samples import Shot
-from core.evaluation.store import Judged
+from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
-from core.inference.invoke import Answer
+from core.inference.invoke import EndpointResponse
 
 AT = datetime(2026, 11, 25, 9, 30, tzinfo=UTC)
 HOSTILE = '<script>alert("1")</script>'
 CLASSES = Classes(("sea", HOSTILE, "never"), ((0, 0, 255), (0, 170, 0), (9, 9, 9)))
 
 
-def nobody(body: bytes, content_type: str, accept: str) -> Answer:
+def nobody(body: bytes, content_type: str, accept: str) -> EndpointResponse:
     raise AssertionError("nothing is asked here")
 
 
-def judged(name: str, *triples: tuple[int, int, int]) -> Judged:
-    return Judged(name, "coast", name, f"{name}.jpg", f"{name}.png", 4, 2, triples, (), 1, 0.5)
+def judged(name: str, *triples: tuple[int, int, int]) -> ImageScore:
+    return ImageScore(name, "coast", name, f"{name}.jpg", f"{name}.png", 4, 2, triples, (), 1, 0.5)
 
 
 def evaluated(classes: Classes = CLASSES, jobs: dict[str, JobScore] | None = None) -> Evaluation:
     rows = judged("a", (0, 0, 5), (0, 1, 1), (1, 1, 1)), judged("b", (1, 0, 7), (1, 255, 1))
-    failed = Outcome("c", (), (Failure("c", "", InputError(f"{HOSTILE} is damaged.", why="Cut.")),), 0)
-    task = Task((), [Asked("coast", "one", "", classes, nobody)], classes)
-    return judge([*(Outcome(row.name, (row,), (), 1) for row in rows), failed], task, jobs=jobs)
+    failed = ImageOutcome(
+        "c", (), (EvaluationFailure("c", "", InputError(f"{HOSTILE} is damaged.", why="Cut.")),), 0
+    )
+    task = EvaluationTask((), [EvaluatedEndpoint("coast", "one", "", classes, nobody)], classes)
+    return judge([*(ImageOutcome(row.name, (row,), (), 1) for row in rows), failed], task, jobs=jobs)
 
 
 class Tags(HTMLParser):

@@ -15,12 +15,12 @@ from PIL import Image
 
 from core.datasets.names import read_names
 from core.errors import ImageError, InputError, ThrottledError
-from core.evaluation.pairs import Pair, names_in_list, pair_up, pairs_in, read_list, reader
+from core.evaluation.pairs import LabeledImage, names_in_list, pair_up, pairs_in, read_list, reader
 from core.evaluation.results import Evaluation, classes_of, judge, taken_for
-from core.evaluation.run import Asked, Outcome, Task, evaluate, key_of
-from core.evaluation.store import LINES, Store
+from core.evaluation.run import EvaluatedEndpoint, EvaluationTask, ImageOutcome, evaluate, key_of
+from core.evaluation.store import LINES, PredictionStore
 from core.imaging.classes import Classes
-from core.inference.invoke import Answer
+from core.inference.invoke import EndpointResponse
 
 CLASSES = Classes(("sea", "land"), ((0, 0, 255), (0, 170, 0)))
 TRUTH = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
@@ -38,8 +38,8 @@ def jpeg(shade: int, width: int = 4, height: int = 2) -> bytes:
     return file.getvalue()
 
 
-def pair(name: str, shade: int, truth: np.ndarray = TRUTH) -> Pair:
-    return Pair(name, f"{name}.jpg", f"{name}.png", lambda: jpeg(shade), lambda: png(truth))
+def pair(name: str, shade: int, truth: np.ndarray = TRUTH) -> LabeledImage:
+    return LabeledImage(name, f"{name}.jpg", f"{name}.png", lambda: jpeg(shade), lambda: png(truth))
 
 
 class Model:
@@ -49,26 +49,26 @@ class Model:
         self.answer, self.refuse, self.calls = png(answer), refuse, 0
         self.lock = threading.Lock()
 
-    def __call__(self, body: bytes, content_type: str, accept: str) -> Answer:
+    def __call__(self, body: bytes, content_type: str, accept: str) -> EndpointResponse:
         with self.lock:
             self.calls += 1
         shade = Image.open(io.BytesIO(body)).getpixel((0, 0))[0]
         if self.refuse(shade):
             raise ThrottledError("Could not ask: too many calls.")
-        return Answer(self.answer, "image/png", 0.5)
+        return EndpointResponse(self.answer, "image/png", 0.5)
 
 
-def asked(model: Model, name: str = "coast", config: str = "one") -> Asked:
-    return Asked(name, config, "s3://models/coast/model.tar.gz", CLASSES, model)
+def asked(model: Model, name: str = "coast", config: str = "one") -> EvaluatedEndpoint:
+    return EvaluatedEndpoint(name, config, "s3://models/coast/model.tar.gz", CLASSES, model)
 
 
-def ran(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> list[Outcome]:
-    return list(evaluate(Task(pairs, endpoints, CLASSES), Store(folder)))
+def ran(pairs: list[LabeledImage], endpoints: list[EvaluatedEndpoint], folder: Path) -> list[ImageOutcome]:
+    return list(evaluate(EvaluationTask(pairs, endpoints, CLASSES), PredictionStore(folder)))
 
 
-def verdict_on(pairs: list[Pair], endpoints: list[Asked], folder: Path) -> Evaluation:
-    task = Task(pairs, endpoints, CLASSES)
-    return judge(evaluate(task, Store(folder)), task)
+def verdict_on(pairs: list[LabeledImage], endpoints: list[EvaluatedEndpoint], folder: Path) -> Evaluation:
+    task = EvaluationTask(pairs, endpoints, CLASSES)
+    return judge(evaluate(task, PredictionStore(folder)), task)
 
 
 def test_set_is_judged(tmp_path):
@@ -125,7 +125,7 @@ def test_one_failure_stops_nothing(tmp_path):
     model = Model(TRUTH, refuse=lambda shade: shade < 15)
     pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
     done = ran(pairs, [asked(model)], tmp_path)
-    found = judge(done, Task(pairs, [asked(model)], CLASSES))
+    found = judge(done, EvaluationTask(pairs, [asked(model)], CLASSES))
     assert found.photos == 1
     told = {failure.name: failure for failure in found.failures}
     assert isinstance(told["a"].error, ThrottledError)
@@ -176,25 +176,25 @@ def test_unreadable_file(tmp_path):
 def test_forgotten_answers_are_asked_for_again(tmp_path):
     """Nothing of them stays; an evaluation that is under way meanwhile goes on, and what it keeps can be read."""
     model, pairs = Model(TRUTH), [pair("a", 10), pair("b", 20)]
-    store = Store(tmp_path)
-    list(evaluate(Task(pairs[:1], [asked(model)], CLASSES), store))
-    other = Store(tmp_path)
+    store = PredictionStore(tmp_path)
+    list(evaluate(EvaluationTask(pairs[:1], [asked(model)], CLASSES), store))
+    other = PredictionStore(tmp_path)
     store.forget()
     assert (len(store), list(tmp_path.iterdir())) == (0, [])
-    list(evaluate(Task(pairs, [asked(model)], CLASSES), other))
-    assert (model.calls, len(Store(tmp_path))) == (3, 2)
+    list(evaluate(EvaluationTask(pairs, [asked(model)], CLASSES), other))
+    assert (model.calls, len(PredictionStore(tmp_path))) == (3, 2)
 
 
 def test_stopping_keeps_what_is_done(tmp_path):
     """A run that is closed begins no more photos; what came out is not asked again."""
     model = Model(TRUTH)
     pairs = [pair(f"p{i}", 5 * i) for i in range(30)]
-    run = evaluate(Task(pairs, [asked(model)], CLASSES), Store(tmp_path))
+    run = evaluate(EvaluationTask(pairs, [asked(model)], CLASSES), PredictionStore(tmp_path))
     next(run)
     run.close()
     before = model.calls
     assert before < 30
-    assert len(Store(tmp_path)) == before
+    assert len(PredictionStore(tmp_path)) == before
     ran(pairs, [asked(model)], tmp_path)
     assert model.calls == 30
 
@@ -214,7 +214,7 @@ def test_folder_of_somebody_else(tmp_path):
     """A file of that name that no evaluation wrote is left as it is, and told."""
     (tmp_path / LINES).write_text("mine\n")
     with pytest.raises(InputError, match="not written by an evaluation"):
-        Store(tmp_path)
+        PredictionStore(tmp_path)
     assert (tmp_path / LINES).read_text() == "mine\n"
 
 
@@ -222,7 +222,7 @@ def test_folder_with_a_file_of_ours_by_name(tmp_path):
     """A report that no evaluation wrote is not overwritten, and nothing is begun."""
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(InputError, match=r"report\.html exists already"):
-        Store(tmp_path)
+        PredictionStore(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -230,7 +230,7 @@ def test_mask_is_kept_as_it_was_answered(tmp_path):
     """The predicted mask lies in the folder, and reads back to the same ids."""
     answer = 1 - TRUTH % 2
     ran([pair("a", 10)], [asked(Model(answer))], tmp_path)
-    store = Store(tmp_path)
+    store = PredictionStore(tmp_path)
     key = json.loads((tmp_path / LINES).read_text().splitlines()[1])["key"]
     assert np.array_equal(store.predicted(key), answer)
 
@@ -269,8 +269,8 @@ def test_nobody_knows_the_names(tmp_path):
     """Without names, classes are numbered, as many as the masks hold, and that is said."""
     one = replace(asked(Model(TRUTH * 0 + 3)), classes=None)
     classes, notes = classes_of([one], None)
-    task = Task([pair("a", 10)], [one], classes, notes=notes)
-    found = judge(evaluate(task, Store(tmp_path)), task)
+    task = EvaluationTask([pair("a", 10)], [one], classes, notes=notes)
+    found = judge(evaluate(task, PredictionStore(tmp_path)), task)
     assert found.classes.names == ("class 0", "class 1", "class 2", "class 3")
     assert "numbered" in found.notes[0]
 
@@ -395,4 +395,4 @@ def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     ]
     text = "\n".join(map(json.dumps, lines)) + "\n" + "[" * 5000 + "\n"
     (tmp_path / LINES).write_text(text)
-    assert len(Store(tmp_path)) == 1
+    assert len(PredictionStore(tmp_path)) == 1

@@ -23,8 +23,8 @@ from core.imaging.image import encode, open_photo
 from core.imaging.segmentation import Segmentation
 from core.inference.export import (
     KINDS,
+    ExportResult,
     File,
-    Result,
     file,
     files,
     has_probabilities,
@@ -34,7 +34,7 @@ from core.inference.export import (
     write_new,
     zip_files,
 )
-from core.inference.invoke import Answer, Inference
+from core.inference.invoke import EndpointResponse, Inference
 from core.render.palette import table
 
 CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (70, 80, 90)))
@@ -42,7 +42,7 @@ CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (
 
 def answered(
     *, mask_alone: bool = False, width: int = 300, height: int = 225, stem: str = "street"
-) -> Result:
+) -> ExportResult:
     """A photograph of 300 x 225 that the model saw at 200 x 150."""
     buffer = io.BytesIO()
     Image.effect_noise((width, height), 60).convert("RGB").save(buffer, "PNG")
@@ -58,23 +58,23 @@ def answered(
         CLASSES,
         ("It is odd.",),
     )
-    answer = Answer(b"", "image/png" if mask_alone else "application/x-recordio-protobuf", 1.5)
+    answer = EndpointResponse(b"", "image/png" if mask_alone else "application/x-recordio-protobuf", 1.5)
     return result(photo, Inference(found, answer, image, "demo", answer.content_type, 1.75, 0.25), stem=stem)
 
 
 @pytest.fixture(scope="module")
-def full() -> Result:
+def full() -> ExportResult:
     """An answer with probabilities."""
     return answered()
 
 
 @pytest.fixture(scope="module")
-def mask_only() -> Result:
+def mask_only() -> ExportResult:
     """An answer with class ids alone."""
     return answered(mask_alone=True)
 
 
-def test_the_files_of_a_picture(full: Result) -> None:
+def test_the_files_of_a_picture(full: ExportResult) -> None:
     """One picture gives six files, each named by its stem."""
     made = files(full)
     assert [item.name for item in made] == [
@@ -85,7 +85,7 @@ def test_the_files_of_a_picture(full: Result) -> None:
     assert made[0].media_type == "image/png"
 
 
-def test_a_mask_alone_has_no_probabilities(mask_only: Result) -> None:
+def test_a_mask_alone_has_no_probabilities(mask_only: ExportResult) -> None:
     """Without probabilities there are five files, and to ask for the sixth is an error that says why."""
     kinds = tuple(kind for kind in KINDS if kind != "figure")
     assert len(files(mask_only, kinds)) == 4
@@ -94,7 +94,7 @@ def test_a_mask_alone_has_no_probabilities(mask_only: Result) -> None:
         file(mask_only, "probabilities")
 
 
-def test_the_mask_is_the_photographs_size(full: Result) -> None:
+def test_the_mask_is_the_photographs_size(full: ExportResult) -> None:
     """The mask is an 8-bit indexed PNG at the photograph's own size, scaled by nearest neighbour, 255 kept."""
     image = Image.open(io.BytesIO(file(full, "mask").data))
     ids = np.asarray(image)
@@ -105,14 +105,14 @@ def test_the_mask_is_the_photographs_size(full: Result) -> None:
     assert np.array_equal(ids, full.inference.segmentation.labels[rows][:, columns])
 
 
-def test_the_overlay_is_the_photographs_size(full: Result) -> None:
+def test_the_overlay_is_the_photographs_size(full: ExportResult) -> None:
     """The overlay is an RGB PNG at the photograph's own size, and it differs from the photograph."""
     image = Image.open(io.BytesIO(file(full, "overlay").data))
     assert (image.mode, image.size) == ("RGB", (300, 225))
     assert not np.array_equal(np.asarray(image), full.photo.array())
 
 
-def test_the_json_says_what_happened(full: Result) -> None:
+def test_the_json_says_what_happened(full: ExportResult) -> None:
     """The JSON holds picture, sizes, endpoint, classes, areas, confidence, times and problems."""
     found = json.loads(file(full, "json").data)
     assert found == summary(full)
@@ -126,7 +126,7 @@ def test_the_json_says_what_happened(full: Result) -> None:
     assert 0.5 < found["mean_confidence"] < 1
 
 
-def test_the_areas_are_those_of_the_mask_that_is_saved(full: Result) -> None:
+def test_the_areas_are_those_of_the_mask_that_is_saved(full: ExportResult) -> None:
     """JSON, CSV and mask agree to the pixel, and the shares add up to 1."""
     ids = np.asarray(Image.open(io.BytesIO(file(full, "mask").data)))
     counts = {int(i): int(n) for i, n in zip(*np.unique(ids, return_counts=True), strict=True)}
@@ -139,14 +139,14 @@ def test_the_areas_are_those_of_the_mask_that_is_saved(full: Result) -> None:
     assert {row["color"] for row in rows} == {"#0a141e", "#28323c", "#46505a", "#e0e0c0"}
 
 
-def test_numbers_that_json_has_not_are_null(mask_only: Result) -> None:
+def test_numbers_that_json_has_not_are_null(mask_only: ExportResult) -> None:
     """Without confidence the JSON says null, never NaN."""
     found = json.loads(file(mask_only, "json").data)
     assert found["mean_confidence"] is None
     assert {row["mean_confidence"] for row in found["classes"]} == {None}
 
 
-def test_probabilities_are_saved_exactly(full: Result) -> None:
+def test_probabilities_are_saved_exactly(full: ExportResult) -> None:
     """The npz holds the model's own float32 values and the names, and loads without pickle."""
     saved = np.load(io.BytesIO(file(full, "probabilities").data), allow_pickle=False)
     assert saved["probabilities"].dtype == np.float32
@@ -163,7 +163,7 @@ def test_the_palette_and_opacity_are_choices() -> None:
     assert summary(safe)["classes"][0]["color"] != summary(own)["classes"][0]["color"]
 
 
-def test_a_zip_holds_every_file_as_it_is(full: Result) -> None:
+def test_a_zip_holds_every_file_as_it_is(full: ExportResult) -> None:
     """A zip gives back every file, passes its own check, and has the same bytes each time."""
     made = files(full, ("mask", "json", "areas"))
     data = zip_files(made)

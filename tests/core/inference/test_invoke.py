@@ -14,7 +14,7 @@ from PIL import Image
 from core.errors import DecodeError, ModelError, ThrottledError, TimedOutError
 from core.imaging.classes import VOC, Classes
 from core.imaging.image import EncodedImage
-from core.inference.invoke import Answer, Inference, Want, segment
+from core.inference.invoke import EndpointResponse, Inference, Want, segment
 
 RECORDIO = "application/x-recordio-protobuf"
 PROTOBUF = "application/x-protobuf"
@@ -57,13 +57,13 @@ class Endpoint:
         self.answers = answers
         self.asked: list[str] = []
 
-    def __call__(self, body: bytes, content_type: str, accept: str) -> Answer:
+    def __call__(self, body: bytes, content_type: str, accept: str) -> EndpointResponse:
         assert (body, content_type) == (SENT.body, SENT.content_type)
         self.asked.append(accept)
         answer = self.answers[{RECORDIO: "recordio", PROTOBUF: "protobuf"}.get(accept, "png")]
         if isinstance(answer, Exception):
             raise answer
-        return Answer(answer, accept, 0.5)
+        return EndpointResponse(answer, accept, 0.5)
 
 
 def refusal(status: int = 406, why: str = "no such Accept") -> ModelError:

@@ -15,7 +15,7 @@ from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.delete import clean_up, plan_delete
-from core.plans.deploy import Upload, plan_deploy, plan_update, spec_of
+from core.plans.deploy import ModelUpload, plan_deploy, plan_update, spec_of
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
@@ -111,7 +111,7 @@ def test_a_model_that_is_there_is_not_made() -> None:
 
 def test_a_local_artifact_and_its_classes_are_uploaded_first() -> None:
     """A file and class names go to S3 first, never over another object, and the endpoint is told where they lie."""
-    upload = Upload("/tmp/model.tar.gz", URI, 12_345_678, "ab" * 32)
+    upload = ModelUpload("/tmp/model.tar.gz", URI, 12_345_678, "ab" * 32)
     plan = plan_deploy(SPEC, PRICES, upload=upload, classes=Classes.numbered(2))
     assert calls(plan)[:3] == ["PutObject", "PutObject", "CreateModel"]
     artifact, classes = plan.steps[:2]

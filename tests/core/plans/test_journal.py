@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError, JournalError, SettingsError
-from core.plans.journal import Journal, Record
+from core.plans.journal import Journal, JournalRecord
 from core.plans.plan import ApiCall, Plan
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -277,7 +277,7 @@ def test_a_device_that_is_full_is_no_traceback(journal: Journal) -> None:
     """A file system that takes not one byte more is an error with words, also where nothing can be cut back."""
     file = os.open("/dev/full", os.O_WRONLY)
     try:
-        record = Record(file, Path("/dev"), lambda: NOW, PLAN)
+        record = JournalRecord(file, Path("/dev"), lambda: NOW, PLAN)
         with pytest.raises(JournalError, match="no room"):
             record.end("done")
     finally:

@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from core.errors import DecodeError
 from core.wire import png
-from core.wire.source import Source
+from core.wire.source import ByteSource
 
 
 def chunk(name, content):
@@ -35,7 +35,7 @@ def plain(samples, depth, color_type, *, width=None, height=None, behind=b"", ex
 
 
 def labels(body, **options):
-    return png.read_labels(Source.of_answer(body), **options)
+    return png.read_labels(ByteSource.of_answer(body), **options)
 
 
 @given(

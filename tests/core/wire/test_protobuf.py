@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from core.errors import DecodeError
 from core.wire.protobuf import LENGTH, VARINT, Field, Repeated, Span, fields, varint
-from core.wire.source import Source
+from core.wire.source import ByteSource
 
 
 def read(body):
-    source = Source.of_answer(body)
+    source = ByteSource.of_answer(body)
     return [
         (one.number, one.wire_type, bytes(source.data[slice(*one.span)]))
         for one in fields(source, Span(0, len(body)))
@@ -22,7 +22,7 @@ def read(body):
 
 
 def gathered(body, kind):
-    source = Source.of_answer(body)
+    source = ByteSource.of_answer(body)
     repeated = Repeated(source, kind)
     for one in fields(source, Span(0, len(body))):
         if one.number == 1:
@@ -34,14 +34,14 @@ def gathered(body, kind):
 def test_varint(wire, number, tail):
     """Any 64-bit number is read, up to its own end."""
     body = wire.varint(number)
-    assert varint(Source.of_answer(body + tail), 0, len(body + tail)) == (number, len(body))
+    assert varint(ByteSource.of_answer(body + tail), 0, len(body + tail)) == (number, len(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10, b"\x80" * 11 + b"\0"])
 def test_varint_without_end(body):
     """A number that is cut, or longer than ten bytes, is refused where it begins."""
     with pytest.raises(DecodeError, match="no end") as caught:
-        varint(Source.of_answer(body), 0, len(body))
+        varint(ByteSource.of_answer(body), 0, len(body))
     assert caught.value.offset == 0
 
 
@@ -131,7 +131,7 @@ def test_packed_cut(wire, content, kind):
 
 def test_other_wire_type_is_unknown():
     """A field of the right number and another wire type is passed over, as the protobuf library does."""
-    repeated = Repeated(Source.of_answer(b"\x08\x01"), "float")
+    repeated = Repeated(ByteSource.of_answer(b"\x08\x01"), "float")
     repeated.add(Field(1, VARINT, Span(1, 2)))
     assert repeated.position is None
     assert repeated.numbers().size == 0

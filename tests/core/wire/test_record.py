@@ -5,11 +5,11 @@ import pytest
 
 from core.errors import DecodeError
 from core.wire.record import read_record
-from core.wire.source import Source
+from core.wire.source import ByteSource
 
 
 def read(body):
-    return read_record(Source.of_answer(body))
+    return read_record(ByteSource.of_answer(body))
 
 
 def test_fields_of_the_record(wire, record_class):

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 from core.errors import DecodeError
 from core.wire import recordio
-from core.wire.source import Source
+from core.wire.source import ByteSource
 
 
 def payload(body):
-    return bytes(recordio.record(Source.of_answer(body)).data)
+    return bytes(recordio.record(ByteSource.of_answer(body)).data)
 
 
 def test_mxnet_wrote_it(wire, mxnet_frame):
@@ -22,13 +22,13 @@ def test_mxnet_wrote_it(wire, mxnet_frame):
     ]  # fmt: skip
     written = mxnet_frame(payloads)
     assert [payload(body) for body in written] == payloads
-    assert sum(recordio._part(Source.of_answer(body), 0).flag == 1 for body in written) >= 6
+    assert sum(recordio._part(ByteSource.of_answer(body), 0).flag == 1 for body in written) >= 6
 
 
 def test_whole_record_is_not_copied(wire):
     """A record in one part is a read-only view of the answer."""
     body = wire.frame(b"payload")
-    view = recordio.record(Source.of_answer(body)).data
+    view = recordio.record(ByteSource.of_answer(body)).data
     assert view.obj is body
     assert view.readonly
 
@@ -76,7 +76,7 @@ def test_parts_out_of_order(wire, flags, offset):
 def test_offset_in_a_split_record(wire):
     """A position in a joined record is traced back to the part that it came from; a magic, to the part behind it."""
     body = wire.frame(b"abcd", 1) + wire.frame(b"", 2) + wire.frame(b"efg", 3)
-    source = recordio.record(Source.of_answer(body))
+    source = recordio.record(ByteSource.of_answer(body))
     joined = bytes(source.data)
     assert [body[source.locate(joined.index(letter))] for letter in b"abcdefg"] == list(b"abcdefg")
     assert source.locate(4) == 20

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
 
 ROOT = Path(__file__).parents[3]
@@ -56,7 +56,7 @@ def strict(
 ) -> Iterator[Sandbox]:
     """A sandbox that takes a megabyte of a model."""
     folder = tmp_path_factory.mktemp("strict") / "data"
-    with Sandbox(folder, programs=stub_programs, limits=Limits(archive_bytes=1_000_000)) as sandbox:
+    with Sandbox(folder, programs=stub_programs, limits=SandboxLimits(archive_bytes=1_000_000)) as sandbox:
         yield sandbox
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sandbox.algorithm.augment import ScaledCrop, scaled_down
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
-from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.hyperparameters import read
 from sandbox.algorithm.label_map import identity, read_label_map
 from sandbox.algorithm.memory import check_memory
@@ -62,7 +62,7 @@ def test_a_picture_without_a_mask_is_named(draw: Draw) -> None:
     data = draw([[0, 1]])
     (data / "train_annotation" / "a.png").unlink()
     with pytest.raises(
-        InputError, match=r"The image a\.jpg .* no file a\.png was found .*'train_annotation'"
+        ClientError, match=r"The image a\.jpg .* no file a\.png was found .*'train_annotation'"
     ):
         read_channel(data, "train", 2)
 
@@ -70,7 +70,7 @@ def test_a_picture_without_a_mask_is_named(draw: Draw) -> None:
 def test_a_missing_channel_is_named_in_awss_words(draw: Draw) -> None:
     """All four channels are required."""
     data = draw([[0, 1]])
-    with pytest.raises(InputError, match="u'validation' is a required property"):
+    with pytest.raises(ClientError, match="u'validation' is a required property"):
         check_channels(data)
 
 
@@ -90,7 +90,7 @@ def test_a_mask_at_fault_is_named_with_what_is_wanted(
     draw: Draw, labels: object, options: dict[str, object], reason: str
 ) -> None:
     """A label that is no class, colours in place of ids, another size than the picture."""
-    with pytest.raises(InputError, match=reason):
+    with pytest.raises(ClientError, match=reason):
         read_channel(draw(labels, **options), "train", 3).check()
 
 
@@ -100,7 +100,7 @@ def test_a_broken_file_is_named(draw: Draw, folder: str, name: str) -> None:
     data = draw(np.zeros((64, 64)))
     path = data / folder / name
     path.write_bytes(b"no picture at all")
-    with pytest.raises(InputError, match=f"Cannot read the .* {name}: cannot identify image file"):
+    with pytest.raises(ClientError, match=f"Cannot read the .* {name}: cannot identify image file"):
         read_channel(data, "train", 3).check()
 
 
@@ -109,7 +109,7 @@ def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
     data = draw(np.zeros((64, 64)))
     path = data / "train" / "a.jpg"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"Cannot read the image a\.jpg: .*truncated"):
+    with pytest.raises(ClientError, match=r"Cannot read the image a\.jpg: .*truncated"):
         read_channel(data, "train", 3)[0]
 
 
@@ -124,7 +124,7 @@ def test_only_so_much_stays_decoded(draw: Draw) -> None:
     for name in "abc":
         (data / "train" / f"{name}.jpg").unlink()
     assert found[0][1].tolist() == [[0, 1], [1, 0]]
-    with pytest.raises(InputError, match=r"b\.jpg"):
+    with pytest.raises(ClientError, match=r"b\.jpg"):
         found[1]
 
 
@@ -153,7 +153,7 @@ def test_what_is_no_label_map_is_refused(tmp_path: Path, text: str) -> None:
     """The reason names the file and shows what one looks like."""
     path = tmp_path / "train_label_map.json"
     path.write_text(text)
-    with pytest.raises(InputError, match=r"train_label_map\.json"):
+    with pytest.raises(ClientError, match=r"train_label_map\.json"):
         read_label_map(path)
 
 
@@ -164,7 +164,7 @@ def test_a_channel_is_read_through_its_own_label_map(draw: Draw) -> None:
     (data / "label_map" / "train_label_map.json").write_text('{"map": {"0": 5, "1": 0, "2": 2}}')
     assert read_channel(data, "train", 3)[0][1].tolist() == [[0, 1], [2, 255]]
     draw([[9, 0], [0, 0]], "b")
-    with pytest.raises(InputError, match=r"b\.png has the label 9"):
+    with pytest.raises(ClientError, match=r"b\.png has the label 9"):
         read_channel(data, "train", 3).check()
 
 
@@ -203,7 +203,7 @@ def test_a_step_that_does_not_fit_into_memory_is_refused_before_it_takes_the_mac
     meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 2000000 kB\n")
     asked = {"num_classes": "6", "num_training_samples": "96"}
     with pytest.raises(
-        InputError, match=r"Out of memory: .* 1\.9 GB left\. Halve mini_batch_size or crop_size"
+        ClientError, match=r"Out of memory: .* 1\.9 GB left\. Halve mini_batch_size or crop_size"
     ):
         check_memory(read(asked), meminfo)
     check_memory(read({**asked, "mini_batch_size": "1"}), meminfo)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.algorithm.early_stopping import EarlyStopping
-from sandbox.algorithm.failure import InputError
+from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.hyperparameters import check_same, read
 
 NEEDED = {"num_classes": "6", "num_training_samples": "96"}
@@ -49,7 +49,7 @@ def test_what_is_not_given_has_the_default_of_the_guide() -> None:
 )
 def test_a_value_outside_the_table_is_refused_in_awss_words(name: str, value: str) -> None:
     """The reason holds the value, AWS's sentence, and the name of the hyperparameter."""
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(ClientError) as caught:
         read({**NEEDED, name: value})
     text = str(caught.value)
     assert f"u'{value}' is not valid under any of the given schemas" in text
@@ -66,7 +66,7 @@ def test_a_bound_that_is_allowed_is_taken() -> None:
 def test_an_unknown_name_is_refused_in_awss_words() -> None:
     """AWS's container fails a job with a name it does not know."""
     with pytest.raises(
-        InputError, match=r"Additional properties are not allowed \(u'mini_batch_siz' was unexp"
+        ClientError, match=r"Additional properties are not allowed \(u'mini_batch_siz' was unexp"
     ):
         read({**NEEDED, "mini_batch_siz": "8"})
 
@@ -81,7 +81,7 @@ def test_an_unknown_name_is_refused_in_awss_words() -> None:
 )
 def test_what_is_required_is_asked_for(given: dict[str, str], missing: str) -> None:
     """lr_scheduler_step is required with the schedule `step`, the two counts always."""
-    with pytest.raises(InputError, match=f"u'{missing}' is a required property"):
+    with pytest.raises(ClientError, match=f"u'{missing}' is a required property"):
         read(given)
 
 
@@ -97,7 +97,7 @@ def test_incremental_training_needs_the_same_network() -> None:
     """backbone, algorithm, crop_size (rounded) and num_classes must be those of the model."""
     asked = read({**NEEDED, "crop_size": "100"})
     check_same(asked, {**asked.text(), "crop_size": "99", "epochs": "99"})
-    with pytest.raises(InputError, match="num_classes is 6 and was 7"):
+    with pytest.raises(ClientError, match="num_classes is 6 and was 7"):
         check_same(asked, {**asked.text(), "num_classes": "7"})
 
 

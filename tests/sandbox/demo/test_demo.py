@@ -19,7 +19,7 @@ from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card
 from sandbox.demo.coastlines import COASTLINES, place
 from sandbox.demo.demo import Demo
-from sandbox.demo.figures import Figures
+from sandbox.demo.figures import DemoScores
 from sandbox.demo.scenes import CLASSES, LANDSCAPES, scene
 
 ROOT = Path(__file__).parents[3]
@@ -103,7 +103,7 @@ def test_every_example_has_its_picture_and_truth(demo: Demo) -> None:
 def test_the_card_says_what_was_measured(demo: Demo) -> None:
     """The model card is the one that the recorded figures give, class by class."""
     card = (demo.folder / "README.md").read_text(encoding="utf-8")
-    figures = Figures.read(demo.folder)
+    figures = DemoScores.read(demo.folder)
     assert card == write_card(demo, figures)
     for name, value in zip(demo.class_names, iou(figures.validation), strict=True):
         assert re.search(rf"\| {name} \| {value:.3f} \|", card)
@@ -118,4 +118,4 @@ def test_the_shipped_weights_reach_the_cards_figures(demo: Demo) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.count("moved 0.0") == len(Figures.read(demo.folder).shown)
+    assert found.stdout.count("moved 0.0") == len(DemoScores.read(demo.folder).shown)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.hosting.autoscaler import wanted_count
 from sandbox.server import Sandbox
 
@@ -22,7 +22,7 @@ METRIC = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """A sandbox that looks at the load all the time."""
-    limits = Limits(scaling_seconds=0.1, variant_instances=4)
+    limits = SandboxLimits(scaling_seconds=0.1, variant_instances=4)
     with Sandbox(tmp_path_factory.mktemp("scaling"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
 

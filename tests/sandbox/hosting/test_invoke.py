@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]
@@ -140,7 +140,7 @@ def test_an_answer_that_breaks_off_is_seen_as_cut(client: Client, stub_endpoint:
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """A sandbox that waits only moments where AWS waits a minute."""
-    limits = Limits(invocation_seconds=0.3, startup_seconds=0.6, stop_seconds=0.2)
+    limits = SandboxLimits(invocation_seconds=0.3, startup_seconds=0.6, stop_seconds=0.2)
     with Sandbox(tmp_path_factory.mktemp("hasty"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
 
@@ -283,7 +283,7 @@ def test_what_a_models_processes_use_is_measured(
     """Under /aws/sagemaker/Endpoints, by endpoint and variant: a sample of processor, memory and disk each time."""
     if not Path("/proc").exists():
         pytest.skip("this system does not tell what processes use")
-    limits = Limits(endpoint_usage_seconds=0.2)
+    limits = SandboxLimits(endpoint_usage_seconds=0.2)
     with Sandbox(tmp_path, programs=stub_programs, limits=limits) as sandbox:
         name = make_endpoint(sandbox)
         cloudwatch = make_client(sandbox, "cloudwatch")

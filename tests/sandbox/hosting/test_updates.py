@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]
@@ -25,7 +25,7 @@ LIMIT = 3
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
     """A sandbox that gives a variant few instances."""
-    limits = Limits(variant_instances=LIMIT, stop_seconds=30)
+    limits = SandboxLimits(variant_instances=LIMIT, stop_seconds=30)
     with Sandbox(tmp_path_factory.mktemp("updates"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
 

@@ -16,7 +16,7 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from sandbox.algorithm.service import Service, http_server
+from sandbox.algorithm.service import InferenceService, http_server
 from sandbox.http.protocol import whole_number
 from sandbox.server import Sandbox
 from sandbox.training.metrics import Finder
@@ -250,7 +250,7 @@ def test_a_number_for_iam_that_is_none_is_refused(sandbox: Sandbox, value: str) 
 @pytest.mark.parametrize("value", NOT_LENGTHS)
 def test_the_algorithm_refuses_a_length_that_is_none(tmp_path: Path, value: str) -> None:
     """The algorithm's own server, whose port is open to this machine, answers 400 and closes the connection."""
-    server = http_server(socket.create_server(("127.0.0.1", 0)), Service(tmp_path))
+    server = http_server(socket.create_server(("127.0.0.1", 0)), InferenceService(tmp_path))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     connection = HTTPConnection("127.0.0.1", server.socket.getsockname()[1], timeout=10)
     connection.putrequest("POST", "/invocations")

@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.services.s3 import S3
 from sandbox.services.s3.payload import CHUNK
-from sandbox.services.s3.store import Store
+from sandbox.services.s3.store import ObjectStore
 from sandbox.services.s3.values import Attributes
 
 _ROOT = Path(__file__).parents[3]
@@ -146,7 +146,7 @@ def _peak(server: Server) -> int:
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
     """When the bytes of an upload end in an error, no file is left."""
-    store = Store(tmp_path)
+    store = ObjectStore(tmp_path)
 
     def broken():
         yield b"some"
@@ -160,14 +160,14 @@ def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 def test_reopened(tmp_path: Path) -> None:
     """Buckets, objects with what travels with them, and uploads under way are there after a restart."""
-    store = Store(tmp_path, clock=lambda: 12.5)
+    store = ObjectStore(tmp_path, clock=lambda: 12.5)
     store.create_bucket("bucket")
     blob = store.write([b"one", b"two"], lambda: "tag")
     store.put("bucket", "k", blob, Attributes({"content-type": "text/plain"}, tags={"a": "1"}))
     upload = store.upload("bucket", "u", store.start_upload("bucket", "u", "crc32", Attributes()))
     store.put_part(upload, 1, store.write([b"part"], lambda: "p"), {})
     store.close()
-    again = Store(tmp_path)
+    again = ObjectStore(tmp_path)
     found, file = again.open("bucket", "k")
     with file:
         assert file.read() == b"onetwo"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.common.store import Store
+from sandbox.common.store import RecordStore
 from sandbox.server import Sandbox
 from sandbox.services.sagemaker.search import Search
 
@@ -255,7 +255,7 @@ def test_endpoints_are_searched_too(client: Client, stub_endpoint: Callable[...,
 
 def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
     """Documents are parsed once: the fastest of some searches takes well below what parsing alone would."""
-    store = Store(tmp_path / "control.sqlite")
+    store = RecordStore(tmp_path / "control.sqlite")
     for number in range(1000):
         store.insert("training-job", f"job-{number}", document(number))
     search = Search(store)
@@ -279,7 +279,7 @@ def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
 
 def test_a_search_sees_every_change(tmp_path: Path) -> None:
     """What is inserted, updated or deleted after the first search is seen by the next; a reader's copy stays."""
-    store = Store(tmp_path / "control.sqlite")
+    store = RecordStore(tmp_path / "control.sqlite")
     store.insert("training-job", "job-1", document(1))
     search = Search(store)
 

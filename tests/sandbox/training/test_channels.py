@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import Sandbox
-from sandbox.training.channels import DownloadError, Interrupted, Source, fetch_channels
+from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels
 
 BUCKET = "channels"
 KEYS = (
@@ -44,14 +44,14 @@ def filled(sandbox_server: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def source(filled: Sandbox) -> Source:
-    return Source(
+def source(filled: Sandbox) -> ChannelDownloader:
+    return ChannelDownloader(
         filled.loopback.client("s3"), "us-east-1", "arn:aws:iam::123456789012:role/x", threading.Event()
     )
 
 
 @pytest.fixture
-def fetch(source: Source, tmp_path: Path) -> Fetch:
+def fetch(source: ChannelDownloader, tmp_path: Path) -> Fetch:
     """fetch(key, kind) -> the files of a channel made of it, below the channel's folder."""
 
     def run(key: str, kind: str = "S3Prefix") -> list[str]:
@@ -100,7 +100,7 @@ def test_what_cannot_be_had_is_named(fetch: Fetch, tmp_path: Path, key: str, kin
     assert not list(tmp_path.parent.glob("**/escape.jpg"))
 
 
-def test_a_stop_ends_the_download(source: Source, tmp_path: Path) -> None:
+def test_a_stop_ends_the_download(source: ChannelDownloader, tmp_path: Path) -> None:
     """Nothing more is fetched once the job is not wanted any more."""
     source.stop.set()
     data: dict[str, Any] = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/train/"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.common.limits import Limits
+from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
 
 Client = Callable[..., Any]
@@ -235,7 +235,9 @@ def small(
     """small() -> a sandbox on one folder that trains one job at a time, and waits for none; not started."""
 
     def make() -> Sandbox:
-        limits = Limits(training_jobs=1, training_stop_seconds=0.3, stop_seconds=0.3, utilisation_seconds=0.2)
+        limits = SandboxLimits(
+            training_jobs=1, training_stop_seconds=0.3, stop_seconds=0.3, utilisation_seconds=0.2
+        )
         return Sandbox(tmp_path, training_programs=stub_training_programs, limits=limits)
 
     return make
