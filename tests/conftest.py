@@ -74,11 +74,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: cost[item.path])  # stable: the tests of a file stay together and in order
 
 
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Keep MXNet out of the tests' own process: it starts threads that can hang at the process's end."""
-    assert "mxnet" not in sys.modules, f"{item.nodeid} imported MXNet: run it in a process of its own"
-
-
 def _uses_sandbox(item: pytest.Item) -> bool:
     """Tell whether a test uses a sandbox: by its fixtures, or because its module starts one itself."""
     module = item.getparent(pytest.Module)
@@ -119,6 +114,14 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes give no names: an archive holds the second it was made in, and two workers then collect other tests."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def without_mxnet(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Keep MXNet out of the tests' own process: it starts threads that can hang at the process's end."""
+    before = "mxnet" in sys.modules
+    yield
+    assert before or "mxnet" not in sys.modules, f"{request.node.nodeid} imported MXNet in the tests' process"
 
 
 @pytest.fixture(autouse=True)
