@@ -24,7 +24,7 @@ from core.inference.invoke import EndpointResponse, segment
 from core.render.legend import areas
 from core.wire.decode import decode
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SIDE = 3_000
 LABELS = np.random.default_rng(0).integers(0, 21, (SIDE, SIDE), np.uint8)
 OTHER = np.random.default_rng(1).integers(0, 21, (SIDE, SIDE), np.uint8)
