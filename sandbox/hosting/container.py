@@ -31,7 +31,7 @@ from sandbox.common.log_shipper import Followed
 from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
-GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "guardian.py"))
+GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "common" / "guardian.py"))
 # What a process needs from here; above all not the person's AWS credentials.
 INHERITED = (
     "PATH",
