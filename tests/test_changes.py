@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from botocore import xform_name
+from botocore.exceptions import ParamValidationError
 from botocore.session import get_session
 
 from core.aws.connection import READS, Clients, Connection
@@ -82,7 +83,7 @@ def test_no_other_file_changes_anything(path: Path) -> None:
         "clients.s3.upload_file('a', 'b', 'c')",
         "clients.client_for_changes('sagemaker')",
         "clients.client_for_uploads",
-        "clients._client('sagemaker', name='changing')",
+        "clients._client('sagemaker', may_change=True)",
         "getattr(clients.sagemaker, call)(**query)",
         "import boto3",
         "from boto3 import client",
@@ -130,3 +131,15 @@ def test_reading_clients_refuse_to_change_anything() -> None:
     with pytest.raises(RuntimeError, match="PutObject"):
         clients.s3.generate_presigned_url("put_object", {"Bucket": "b", "Key": "k"})
     assert clients.client_for_changes("sagemaker") is not clients.sagemaker
+
+
+def test_a_client_is_read_only_unless_made_for_changes() -> None:
+    """No name of a client grants writing, and a reading and a changing client of one service stay apart."""
+    clients = Clients(Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "secret"))
+    changing = clients._client("sagemaker", name="changing sagemaker", may_change=True)
+    reading = clients._client("sagemaker", name="changing sagemaker")
+    assert reading is not changing
+    with pytest.raises(RuntimeError, match="CreateModel"):
+        reading.create_model()
+    with pytest.raises(ParamValidationError):
+        changing.create_model()

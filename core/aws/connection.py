@@ -97,7 +97,7 @@ class Clients:
         self._read_seconds = read_seconds
         self._lock = RLock()
         self._session: Any = None
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, bool], Any] = {}
 
     @property
     def runtime(self) -> Any:
@@ -120,13 +120,13 @@ class Clients:
     def client_for_changes(self, service: str) -> Any:
         """A service for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
         more = self._s3_options() if service == "s3" else {}
-        return self._client(service, name=f"changing {service}", **self._bounded(1, "standard"), **more)
+        return self._client(service, may_change=True, **self._bounded(1, "standard"), **more)
 
     @property
     def client_for_uploads(self) -> Any:
         """`s3` for changes that do no harm when they are made twice; S3 may throttle many of them for a while."""
         retries = {"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS}
-        made = self._client("s3", name=f"{CHANGING} many", retries=retries, **self._s3_options())
+        made = self._client("s3", name="uploads", may_change=True, retries=retries, **self._s3_options())
         made.meta.events.register("before-sign.s3.PutObject", _without_expect, unique_id="without-expect")
         return made
 
@@ -187,16 +187,22 @@ class Clients:
         style = {"addressing_style": "path"} if self.connection.aws_url else {}
         return {"signature_version": "s3v4", "s3": style}
 
-    def _client(self, service: str, *, name: str = "", region: str = "", **options: Any) -> Any:
-        """name: tells apart several clients of one service. All refuse changes but the clients for those."""
-        name = name or service
+    def _client(
+        self, service: str, *, name: str = "", region: str = "", may_change: bool = False, **options: Any
+    ) -> Any:
+        """Return the client of a service, made at its first use.
+
+        name:       tells apart several clients of one service.
+        may_change: without it the client refuses every operation that may change something.
+        """
+        key = (name or service, may_change)
         with self._lock:
-            if name not in self._made:
+            if key not in self._made:
                 made = self._make(service, region or self.connection.region, options)
-                if not name.startswith(CHANGING):
+                if not may_change:
                     made.meta.events.register("before-parameter-build", _refuse_changes)
-                self._made[name] = made
-            return self._made[name]
+                self._made[key] = made
+            return self._made[key]
 
     def _make(self, service: str, region: str, options: dict[str, Any]) -> Any:
         connection = self.connection
@@ -264,8 +270,6 @@ def connect(settings: Settings) -> Connection:
 
 
 _making = Lock()
-
-CHANGING = "changing"
 
 NOTHING = (None, None, os.devnull, None)
 """A file name for botocore: in the sandbox a broken AWS_PROFILE or ~/.aws of the person's must not matter."""
