@@ -160,7 +160,11 @@ def _fetched(uri: str, folder: Path) -> Path:
     from core.aws.connection import clients, connect
 
     say(f"Fetching {uri} ...")
-    return fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder)
+    notes: list[str] = []
+    path = fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder, notes=notes)
+    for note in notes:
+        say(note)
+    return path
 
 
 def _require_model(path: Path) -> None:

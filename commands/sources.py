@@ -135,22 +135,21 @@ def _of_artifact(clients: Clients, asked: ModelOptions) -> ServableModel:
 
 def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]) -> ServableModel:
     """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
-    from core.aws.artifacts import find_classes, look_into
+    from core.aws.artifacts import look_into
+    from core.aws.class_names import FoundClasses, find_classes
     from core.aws.images import image_uri
     from core.endpoints.endpoint import classes_beside
     from core.plans.model_source import base_name, read_classes
 
     with status(f"Looking into {uri}"):
         artifact = look_into(clients, uri)
-    notes: list[str] = []
     given = read_classes(classes_file) if classes_file else None
-    found = None if given else find_classes(clients, places, notes=notes)
-    where = (classes_beside(uri) or "") if given else found[0] if found else ""
-    warnings = _shown(clients, artifact, given or (found[1] if found else None))
-    for note in notes:
+    names = FoundClasses(given, classes_beside(uri) or "") if given else find_classes(clients, places)
+    warnings = _shown(clients, artifact, names.classes)
+    for note in names.notes:
         say(note)
     image = image_uri(clients.connection.region)
-    fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": where}
+    fields = {**NO_MODEL, "model_uri": uri, "image": image, "classes_uri": names.uri}
     return ServableModel(base_name(uri), fields, classes=given, warnings=warnings)
 
 

@@ -10,9 +10,8 @@ from core.aws.storage import get_bytes
 from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
+from core.plans.model_source import MAX_NAMES
 from core.training.job import TrainingJob
-
-MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +42,19 @@ def place_with_data(job: TrainingJob) -> str:
 
 
 def find_classes(clients: Clients, places: Iterable[str]) -> FoundClasses:
-    """The first class names that are there. Raises AwsError where AWS fails, not where they are missing."""
+    """Return the class names at the first of these URIs that has any. Raises AwsError where AWS fails.
+
+    A URI where there are none is passed over; one that cannot be read, with a note. Without the right to list a
+    bucket, S3 answers "denied" for what is missing too. An empty URI is skipped.
+    """
     notes: list[str] = []
-    for uri in places:
+    for uri in filter(None, places):
         try:
-            found = Classes.from_json(get_bytes(clients, uri, max_bytes=MAX_BYTES))
+            classes = Classes.from_json(get_bytes(clients, uri, max_bytes=MAX_NAMES))
         except NotFoundError:
             continue
         except (DeniedError, InputError, TooLargeError) as error:
             notes.append(f"The class names at {uri} cannot be read. {error}")
         else:
-            return FoundClasses(found, uri, tuple(notes))
+            return FoundClasses(classes, uri, tuple(notes))
     return FoundClasses(notes=tuple(notes))

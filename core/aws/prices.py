@@ -18,6 +18,12 @@ from core.errors import AwsError, UnexpectedAnswerError
 SOURCE = "On-demand prices by AWS's Price List"
 MAX_PAGES = 10
 MAX_SECONDS = 15.0
+MAX_SHOWN = 200
+"""Characters of a product that cannot be read, quoted in the error."""
+
+MAX_USD = 1_000_000
+"""No instance costs as much per hour: a higher number is not a price."""
+
 INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 
 
@@ -57,26 +63,29 @@ def _prices(clients: Clients, region: str, component: str, until: float) -> dict
         with clients.calling(doing):
             answer = clients.pricing.get_products(**query)
         for text in required(answer, "PriceList", doing):
-            found |= dict(_row(_product(text, doing)))
+            found |= dict(_row(text, doing))
         if not answer.get("NextToken") or time.monotonic() > until:
             break
         query["NextToken"] = answer["NextToken"]
     return found
 
 
-def _product(text: str, doing: str) -> dict[str, Any]:
-    """One product of the list. Raises UnexpectedAnswerError."""
+def _row(text: Any, doing: str) -> dict[str, Money]:
+    """Return the instance type and the price of one product of the list. Raises UnexpectedAnswerError.
+
+    Empty for whatever is not an instance that is billed on demand, by the hour, in US dollars.
+    """
     try:
-        product = json.loads(text)
-    except ValueError:
-        product = None
-    if not isinstance(product, dict):
-        raise UnexpectedAnswerError(f"Could not {doing}: a product in the list is not a JSON object.")
-    return product
+        return dict(_hourly_prices(json.loads(text)))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UnexpectedAnswerError(
+            f"Could not {doing}: a product in the list is not one that Segdeck can read.",
+            why=f"It is {str(text)[:MAX_SHOWN]!r} ({error}).",
+        ) from error
 
 
-def _row(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:
-    """A product's instance type and its price on demand, by the hour, in dollars; nothing for anything else."""
+def _hourly_prices(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:
+    """Read a product. Raises AttributeError, TypeError and ValueError where it is not built as AWS builds one."""
     attributes = product.get("product", {}).get("attributes", {})
     name = next(
         (
@@ -96,7 +105,9 @@ def _row(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:
 
 
 def _amount(text: str) -> Decimal | None:
+    """Return a price in US dollars; None for what is not one, such as an infinite or a negative number."""
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
         return None
+    return amount if amount.is_finite() and 0 <= amount < MAX_USD else None

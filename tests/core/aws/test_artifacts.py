@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from core.aws.artifacts import fetch, find_classes, look_into
+from core.aws.artifacts import fetch, look_into
+from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Clients, Connection
 from core.errors import ArtifactError, CutOffError, InputError, NotFoundError
 from core.imaging.classes import Classes
@@ -117,14 +118,14 @@ def test_memory_does_not_grow_with_the_object(clients: Clients, put: Put) -> Non
 def test_class_names_are_taken_from_the_first_place_that_has_some(clients: Clients, put: Put) -> None:
     """Places without names are passed over; names that cannot be read are told of."""
     bad, good = put("bad.json", b"no json"), put("good.json", b'{"classes": [{"name": "road"}]}')
-    notes: list[str] = []
     places = (f"s3://{BUCKET}/none.json", "s3://no-such-bucket-here/classes.json", bad, good)
-    found = find_classes(clients, places, notes=notes)
-    assert found is not None
-    assert (found[0], found[1].names) == (good, ("road",))
-    assert len(notes) == 1
-    assert bad in notes[0]
-    assert find_classes(clients, places[:2]) is None
+    names = find_classes(clients, places)
+    assert names.classes is not None
+    assert (names.uri, names.classes.names) == (good, ("road",))
+    assert len(names.notes) == 1
+    assert bad in names.notes[0]
+    assert find_classes(clients, places[:2]) == FoundClasses()
+    assert find_classes(clients, ("", good)).uri == good
 
 
 def test_an_artifact_is_brought_here_with_its_names(clients: Clients, put: Put, tmp_path: Path) -> None:
@@ -138,6 +139,17 @@ def test_an_artifact_is_brought_here_with_its_names(clients: Clients, put: Put, 
     nameless.mkdir()
     fetch(clients, put("nameless/model.tar.gz", PACKED), nameless)
     assert [file.name for file in nameless.iterdir()] == ["model.tar.gz"]
+
+
+def test_class_names_that_cannot_be_read_are_reported(clients: Clients, put: Put, tmp_path: Path) -> None:
+    """An artifact whose `classes.json` is broken comes without it, with a note that names the file."""
+    uri = put("broken/model.tar.gz", PACKED)
+    bad = put("broken/classes.json", b"no json")
+    notes: list[str] = []
+    fetch(clients, uri, tmp_path, notes=notes)
+    assert [file.name for file in tmp_path.iterdir()] == ["model.tar.gz"]
+    assert len(notes) == 1
+    assert bad in notes[0]
 
 
 def test_nothing_here_is_replaced(clients: Clients, put: Put, tmp_path: Path) -> None:

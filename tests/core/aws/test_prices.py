@@ -72,6 +72,53 @@ def test_an_empty_price_list_is_none(canned_server: Any, aws: Clients) -> None:
     assert prices(aws) == shipped_prices("us-east-1")
 
 
+GARBLED = {
+    "text": "no json",
+    "a list": "[]",
+    "null": "null",
+    "nesting": "[" * 100_000,
+    "no product": json.dumps({"product": None}),
+    "attributes": json.dumps({"product": {"attributes": ["ml.c5.xlarge"]}}),
+    "the name": json.dumps({"product": {"attributes": {"instanceName": 5}}}),
+    **{
+        f"terms {value!r}": json.dumps(
+            {"product": {"attributes": {"instanceName": "ml.c5.xlarge"}}, "terms": value}
+        )
+        for value in (
+            7,
+            {"OnDemand": ["x"]},
+            {"OnDemand": {"x": None}},
+            {"OnDemand": {"x": {"priceDimensions": {"y": "Hrs"}}}},
+            {"OnDemand": {"x": {"priceDimensions": {"y": {"unit": "Hrs", "pricePerUnit": 1}}}}},
+            {"OnDemand": {"x": {"priceDimensions": {"y": {"unit": "Hrs", "pricePerUnit": {"USD": None}}}}}},
+            {"OnDemand": {"x": {"priceDimensions": {"y": {"unit": "Hrs", "pricePerUnit": {"USD": ["1"]}}}}}},
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("row", GARBLED.values(), ids=GARBLED)
+def test_a_garbled_price_row_is_reported(canned_server: Any, aws: Clients, row: str) -> None:
+    """A product that is not built as AWS builds one leads to the shipped table, and the reason is given."""
+    canned_server.says(page(canned_server, product("ml.g4dn.xlarge", "0.7364"), row))
+    notes: list[str] = []
+    assert prices(aws, notes=notes) == shipped_prices("us-east-1")
+    assert "a product in the list is not one that Segdeck can read" in notes[0]
+    assert len(notes[0]) < 1000
+
+
+@pytest.mark.parametrize("usd", ["", "free", "NaN", "sNaN", "Infinity", "-1", "0", "1e99999"])
+def test_a_number_that_is_not_a_price_is_left_out(canned_server: Any, aws: Clients, usd: str) -> None:
+    """Only a positive, finite amount counts as a price; the other rows of the list stay."""
+    canned_server.says(
+        page(canned_server, product("ml.g4dn.xlarge", "0.7364"), product("ml.c5.xlarge", usd)),
+        page(canned_server, product("ml.g4dn.xlarge", "0.8")),
+    )
+    table = prices(aws, today=TODAY)
+    assert table.per_hour("ml.g4dn.xlarge") == Money(Decimal("0.7364"))
+    assert table.per_hour("ml.c5.xlarge") is None
+
+
 def test_the_sandbox_is_not_asked_for_prices(canned_server: Any) -> None:
     """With the sandbox, the shipped table is taken without any call."""
     assert prices(canned_server.clients()).source == shipped_prices("us-east-1").source
