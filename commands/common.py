@@ -20,7 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import CoreError, UnreachableError
+from core.errors import (
+    CoreError,
+    CutOffError,
+    ThrottledError,
+    TimedOutError,
+    UnexpectedAnswerError,
+    UnreachableError,
+)
 from core.escaping import json_text, log_line, terminal, terminal_block
 from core.settings import Settings
 
@@ -40,6 +47,13 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an 
 AsJson = Annotated[
     bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
 ]
+
+
+TRANSIENT_ERRORS = (CutOffError, ThrottledError, TimedOutError, UnexpectedAnswerError, UnreachableError)
+"""What may be gone at the next call: a command that waits for something tries again."""
+
+MAX_FAILURES = 10
+"""Failed calls in a row after which waiting is given up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from commands.common import FAILED, STOPPED, Reached, iso, print_document, say, write_log
-from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
+from commands.common import (
+    FAILED,
+    MAX_FAILURES,
+    STOPPED,
+    TRANSIENT_ERRORS,
+    Reached,
+    iso,
+    print_document,
+    say,
+    write_log,
+)
+from core.errors import AwsError
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -26,12 +36,6 @@ FIRST_SECONDS = 5.0
 
 LAST_LOOKS = 2
 """How often a log must hold nothing new after the job's end: CloudWatch shows the last lines a little later."""
-
-TRIES = 10
-"""Failed looks in a row after which following is given up."""
-
-PASSING = (CutOffError, ThrottledError, TimedOutError, UnreachableError)
-"""What may pass by itself, while a log is followed for hours."""
 
 
 def follow_to_end(place: Reached, name: str, *, lines: int, as_json: bool = False) -> None:
@@ -87,7 +91,7 @@ class _Follower:
             try:
                 job = job if job is not None and not job.running else self._job()
                 new = self._lines(job)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 self._stumbled(error)
             else:
                 self.failed, self.reached = 0, True
@@ -124,7 +128,7 @@ class _Follower:
 
     def _stumbled(self, error: AwsError) -> None:
         too_long = not self.reached and time.monotonic() - self.began > FIRST_SECONDS
-        if too_long or self.failed + 1 >= TRIES:
+        if too_long or self.failed + 1 >= MAX_FAILURES:
             raise error
         if self.failed == 0:
             say(f"{error} Trying again.")

@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from commands.common import FAILED, STOPPED, Reached, print_error, say, status, status_text
-from core.errors import AwsError, CutOffError, ThrottledError, TimedOutError, UnreachableError
+from commands.common import (
+    FAILED,
+    MAX_FAILURES,
+    STOPPED,
+    TRANSIENT_ERRORS,
+    Reached,
+    print_error,
+    say,
+    status,
+    status_text,
+)
+from core.errors import AwsError
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -20,12 +30,7 @@ if TYPE_CHECKING:
 POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
 """Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""
 
-TRIES = 10
-"""Failed looks in a row after which waiting is given up."""
-
 LAST_LINES = 100
-PASSING = (CutOffError, ThrottledError, TimedOutError, UnreachableError)
-"""What may pass by itself, while an endpoint is waited for."""
 
 
 def wait_until_settled(place: Reached, name: str, *, config: str) -> dict[str, Any]:
@@ -80,9 +85,9 @@ def _settled(clients: Clients, name: str) -> Endpoint:
         while True:
             try:
                 endpoint = describe_endpoint(clients, name)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 failed += 1
-                if failed >= TRIES:
+                if failed >= MAX_FAILURES:
                     raise
                 _stumbled(error, failed)
             else:

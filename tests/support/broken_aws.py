@@ -129,10 +129,17 @@ def send(
 def broken_aws() -> Iterator[BrokenAws]:
     """The server, while it runs."""
     broken = BrokenAws()
+    with run_server(broken):
+        yield broken
+
+
+@contextmanager
+def run_server(broken: BrokenAws) -> Iterator[None]:
+    """Run a server, and end it."""
     thread = threading.Thread(target=broken.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield broken
+        yield
     finally:
         broken.break_with("dropped")
         broken.server.shutdown()
