@@ -25,6 +25,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from core.aws.connection import Connection
 from core.errors import CoreError, UnreachableError
 from core.escaping import terminal
+from core.local_files import close_to_others, reason
 from core.origins import is_loopback
 from core.settings import AccessSettings, Settings
 from pages.parts import boundary
@@ -106,6 +107,7 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     from pages.parts import session_cleanup, upstream  # noqa: PLC0415  # as above
 
     keeper = _keeper()
+    _close_state_dir()
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as starting:
             if keeper is not None:
@@ -136,6 +138,21 @@ def _keeper() -> SandboxKeeper | None:
         _say(str(error))
         return None
     return SandboxKeeper(settings.sandbox_dir) if settings.mode == "sandbox" else None
+
+
+def _close_state_dir() -> None:
+    """Close the folder of an earlier version, which other users of this machine could read. Failing, say so."""
+    try:
+        folder = Settings.from_environ(os.environ).state_dir
+    except CoreError:
+        return  # said by `_keeper`
+    try:
+        if not close_to_others(folder):
+            _say(f"Other users of this machine may read {folder}: its file system keeps no permissions.")
+    except FileNotFoundError:
+        return  # made private with the first change, upload or evaluation
+    except OSError as error:
+        _say(f"Other users of this machine may read {folder}. {reason(error)}")
 
 
 def _import_what_is_slow() -> None:

@@ -2,6 +2,8 @@
 
 Opening a named pipe waits for a writer, and opening a device may do something to it. So only regular files are
 opened, and whatever else has a file's name is an OSError that says what it is.
+
+What Segdeck keeps for itself (`Settings.state_dir`) is private: no other user of the machine can read it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import lzma
 import os
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -33,6 +36,11 @@ READER_ERRORS: tuple[type[Exception], ...] = (
     zlib.error,
 )
 """What the standard library's readers of archives and JSON raise for bytes that are not what they should be."""
+
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Permissions of what only the user who runs Segdeck may read."""
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -80,6 +88,39 @@ def read_regular(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
 def read_text(path: Path, encoding: str = "utf-8-sig", *, max_bytes: int = MAX_BYTES) -> str:
     """Return the text of a regular file. Raises OSError as `read_regular` does, and UnicodeDecodeError."""
     return read_regular(path, max_bytes=max_bytes).decode(encoding)
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder, and the parents that are missing, for this user alone. Raises OSError.
+
+    A folder that exists is left as it is: see `close_to_others`.
+    """
+    try:
+        folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        private_folder(folder.parent)
+        folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file, for `open(..., opener=...)`: a new one can be read by this user alone."""
+    return os.open(path, flags, PRIVATE_FILE)
+
+
+def close_to_others(folder: Path) -> bool:
+    """Take all permissions on an existing folder from other users: nothing in it can be reached then. Raises OSError.
+
+    Return whether it is closed; not where its file system has no permissions. Windows keeps permissions elsewhere, so
+    nothing is changed there.
+    """
+    if sys.platform == "win32":
+        return True
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & OTHERS:
+        folder.chmod(mode & ~OTHERS)
+    return not folder.stat().st_mode & OTHERS
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -28,7 +28,7 @@ from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import open_mask
 from core.imaging.scores import Confusion, Triple
 from core.inference.export import write_new
-from core.local_files import read_regular
+from core.local_files import PRIVATE_FILE, private_folder, private_opener, read_regular
 from core.render.masks import mask_png
 from core.strict_json import parse_json
 
@@ -117,19 +117,22 @@ class ImageScore:
 class PredictionStore:
     """The folder. Its methods may be called from any thread."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the folder. `interrupted` are the keys whose calls were in flight when an earlier run was killed.
+    def __init__(self, folder: Path, *, private: bool = False) -> None:
+        """Open the folder. private: what is made in it is for this user alone; else as the umask has it.
+
+        `interrupted` are the keys whose calls were in flight when an earlier run was killed.
 
         Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
         self.folder = folder
+        self._private = private
         self._path = folder / LINES
         self._lock = Lock()
         try:
             resumed = self._path.exists()
             if not resumed:
                 self._check_free()
-            (folder / PREDICTED).mkdir(parents=True, exist_ok=True)
-            (folder / IN_FLIGHT).mkdir(exist_ok=True)
+            self._make_folder(folder / PREDICTED)
+            self._make_folder(folder / IN_FLIGHT)
             self._found = self._read() if resumed else {}
             left = {path.name for path in (folder / IN_FLIGHT).iterdir()}
             self.interrupted = frozenset(left - self._found.keys() - _under_way)
@@ -153,8 +156,8 @@ class PredictionStore:
         """Keep the mask, then the line: a line without its mask is never there."""
         data = mask_png(predicted, classes.table())
         with self._lock:
-            (self.folder / PREDICTED).mkdir(exist_ok=True)  # somebody may have forgotten all meanwhile
-        write_new(self._mask(judged.key), data, overwrite=True)
+            self._make_folder(self.folder / PREDICTED)  # somebody may have forgotten all meanwhile
+        write_new(self._mask(judged.key), data, overwrite=True, private=self._private)
         with self._lock:
             self._append(asdict(judged))
             self._found[judged.key] = judged
@@ -164,8 +167,8 @@ class PredictionStore:
         """Note that the endpoint is called now: killed before `add` or `give_up`, it may have been billed."""
         with self._lock:
             _under_way.add(key)
-            (self.folder / IN_FLIGHT).mkdir(exist_ok=True)
-            (self.folder / IN_FLIGHT / key).touch()
+            self._make_folder(self.folder / IN_FLIGHT)
+            (self.folder / IN_FLIGHT / key).touch(mode=PRIVATE_FILE if self._private else 0o666)
 
     def give_up(self, key: str) -> None:
         """Note that the call has failed."""
@@ -199,6 +202,12 @@ class PredictionStore:
     def _end(self, key: str) -> None:
         _under_way.discard(key)
         (self.folder / IN_FLIGHT / key).unlink(missing_ok=True)
+
+    def _make_folder(self, folder: Path) -> None:
+        if self._private:
+            private_folder(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _check_free(self) -> None:
         for name in (PREDICTED, *FILES):
@@ -235,7 +244,7 @@ class PredictionStore:
         return found
 
     def _append(self, *rows: Mapping[str, Any]) -> None:
-        with self._path.open("ab") as stream:
+        with open(self._path, "ab", opener=private_opener if self._private else None) as stream:
             for row in rows if stream.tell() else (HEAD, *rows):
                 stream.write(json_bytes(row, indent=None) + b"\n")
 

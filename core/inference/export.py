@@ -30,6 +30,7 @@ from core.errors import InputError
 from core.escaping import csv_bytes, file_name, json_bytes
 from core.imaging.image import Photo, resize_labels
 from core.inference.invoke import Inference
+from core.local_files import private_opener
 from core.render.legend import ClassArea, areas, mean_confidence
 from core.render.masks import mask_png
 from core.render.overlay import overlay_image
@@ -259,11 +260,17 @@ def _folded(stem: str) -> str:
 
 
 def write_new(
-    path: Path, data: bytes, *, overwrite: bool = False, link: Callable[[Path, Path], None] = os.link
+    path: Path,
+    data: bytes,
+    *,
+    overwrite: bool = False,
+    private: bool = False,
+    link: Callable[[Path, Path], None] = os.link,
 ) -> None:
     """Save a file whole or not at all: written beside its place, then moved there in one step.
 
-    link: gives a file a second name, and fails where the name is taken.
+    private: for this user alone; else as the umask has it.
+    link:    gives a file a second name, and fails where the name is taken.
 
     Raises InputError where something stands there already (unless `overwrite`), and where it cannot be written.
     """
@@ -271,7 +278,7 @@ def write_new(
         raise _exists(path)  # said before a large file is written for nothing; the move below is what guards
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with part.open("xb") as stream:
+        with open(part, "xb", opener=private_opener if private else None) as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

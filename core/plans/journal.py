@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from core.errors import InputError, JournalError
 from core.escaping import json_text
+from core.local_files import PRIVATE_FILE, private_folder
 from core.locks import locked
 from core.plans.plan import Plan, StepState
 
@@ -148,8 +149,8 @@ class Journal:
         """Write a plan down, and hold its file while it is carried out. Raises JournalError: nothing is begun."""
         path = self.folder / f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+            private_folder(self.folder)
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         except OSError as error:
             raise _unwritable(self.folder, error, len(json_text(plan.to_dict()))) from error
         with _held(file) as ours:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.local_files import NotRegularError, open_regular, read_regular, read_text, reason
+from core.local_files import (
+    NotRegularError,
+    close_to_others,
+    open_regular,
+    private_folder,
+    private_opener,
+    read_regular,
+    read_text,
+    reason,
+)
 from core.strict_json import parse_json
 
 
@@ -80,3 +90,44 @@ def test_good_json_is_read() -> None:
     assert parse_json(r'{"a": "\ud83d\ude00"}') == {"a": "😀"}
     assert parse_json('["ä"]'.encode("utf-8-sig")) == ["ä"]
     assert parse_json('["ä"]'.encode("utf-16")) == ["ä"]
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """A umask that takes nothing away."""
+    umask = os.umask(0)
+    yield
+    os.umask(umask)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_private_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Each folder that is made is 0700 and each new file 0600, whatever the umask; existing ones keep their mode."""
+    (tmp_path / "there").mkdir()
+    folder = tmp_path / "there" / "state" / "plans"
+    private_folder(folder)
+    private_folder(folder)
+    with open(folder / "file", "xb", opener=private_opener) as file:
+        file.write(b"abc")
+    assert [mode(path) for path in (folder.parent, folder, folder / "file")] == [0o700, 0o700, 0o600]
+    assert mode(tmp_path / "there") == 0o777
+    with pytest.raises(FileExistsError):
+        private_folder(folder / "file")
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_an_existing_folder_is_closed_to_others(tmp_path: Path) -> None:
+    """Group and others lose every permission on the folder, its owner none; one that is missing is an error."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    assert close_to_others(folder)
+    assert mode(folder) == 0o700
+    folder.chmod(0o540)
+    assert close_to_others(folder)
+    assert mode(folder) == 0o500
+    with pytest.raises(FileNotFoundError):
+        close_to_others(tmp_path / "none")

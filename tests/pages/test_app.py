@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -84,7 +85,9 @@ def test_the_dashboard_refuses_to_start_open_to_a_network(tmp_path, options, var
 
 
 def test_an_opened_dashboard_says_so_and_asks_nothing_outside(tmp_path):
-    """With the switch it starts, says where it listens, raises its file limit, and makes no request to outside."""
+    """With the switch it starts, says where it listens, raises its file limit, closes its state to other users, and
+    makes no request to outside."""
+    tmp_path.chmod(0o755)
     with socket.create_server(("127.0.0.1", 0)) as outside:
         proxy = f"http://127.0.0.1:{outside.getsockname()[1]}"
         environ = {
@@ -114,6 +117,7 @@ def test_an_opened_dashboard_says_so_and_asks_nothing_outside(tmp_path):
                 limits = Path(f"/proc/{dashboard.pid}/limits").read_text()
                 soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
                 assert int(soft) == min(int(hard), 65_536)
+                assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
                 outside.settimeout(0)
                 with pytest.raises(BlockingIOError):
                     outside.accept()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -298,7 +299,9 @@ def test_files_that_were_left_are_swept(open_deploy, tmp_path):
     app = choose(open_deploy(), "file")
     app.file_uploader[0].set_value(("roads.tar.gz", ARTIFACT, "application/gzip")).run()
     assert not left.exists()
-    assert [path.read_bytes() for path in tmp_path.glob("uploads/*/roads.tar.gz")] == [ARTIFACT]
+    (kept,) = tmp_path.glob("uploads/*/roads.tar.gz")
+    assert kept.read_bytes() == ARTIFACT
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (kept.parent, kept)] == [0o700, 0o600]
 
 
 def test_a_registered_model(open_deploy, sagemaker, put):

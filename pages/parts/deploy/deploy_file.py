@@ -17,6 +17,7 @@ import streamlit as st
 
 from core.artifacts.artifact import Artifact, look
 from core.errors import ArtifactError
+from core.local_files import private_folder, private_opener
 from pages.parts import formatting, messages, state, upstream
 
 if TYPE_CHECKING:
@@ -82,12 +83,12 @@ def _drop_zone() -> None:
 
 def _to_disk(dropped: UploadedFile) -> LocalFile:
     folder = upstream.settings().state_dir / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     _sweep(folder)
     held = TemporaryDirectory(dir=folder)
     path = Path(held.name) / (Path(dropped.name).name or "model.tar.gz")
     digest = hashlib.sha256()
-    with path.open("wb") as copy:
+    with open(path, "wb", opener=private_opener) as copy:
         while chunk := dropped.read(CHUNK):
             digest.update(chunk)
             copy.write(chunk)

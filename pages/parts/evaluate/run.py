@@ -107,7 +107,7 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
     place = "\0".join((where, connection.region, *names))
     digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
     folder = folder_for(settings) / digest
-    store = PredictionStore(folder)
+    store = PredictionStore(folder, private=True)
     folder.touch()
     for old in sorted(folder.parent.iterdir(), key=lambda path: path.stat().st_mtime)[:-MOST_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -233,6 +235,25 @@ def test_mask_is_kept_as_it_was_answered(tmp_path):
     store = PredictionStore(tmp_path)
     key = json.loads((tmp_path / LINES).read_text().splitlines()[1])["key"]
     assert np.array_equal(store.predicted(key), answer)
+
+
+@pytest.mark.parametrize("private", [True, False], ids=["private", "umask"])
+def test_kept_answers_are_private_in_the_state_folder_alone(tmp_path, private):
+    """All files are 0600 and folders 0700 in a private store; in a folder that a person named the umask decides."""
+    folder = tmp_path / "evaluations" / "one"
+    umask = os.umask(0o022)
+    try:
+        store = PredictionStore(folder, private=private)
+        list(evaluate(EvaluationTask([pair("a", 10)], [asked(Model(TRUTH))], CLASSES), store))
+        store.begin("0" * 32)
+        paths = [tmp_path / "evaluations", *(tmp_path / "evaluations").rglob("*")]
+        modes = {str(path.relative_to(tmp_path)): stat.S_IMODE(path.stat().st_mode) for path in paths}
+        wanted = (0o700, 0o600) if private else (0o755, 0o644)
+        assert modes == {str(path.relative_to(tmp_path)): wanted[0 if path.is_dir() else 1] for path in paths}
+        assert len([path for path in paths if path.is_file()]) == 3
+        store.give_up("0" * 32)
+    finally:
+        os.umask(umask)
 
 
 def test_two_endpoints_on_the_same_photos(tmp_path):

@@ -181,6 +181,7 @@ def test_it_is_for_its_owner_alone(journal: Journal) -> None:
         record.end("done")
     path = only(journal)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(journal.folder.stat().st_mode) == 0o700
     assert [json.loads(line)["event"] for line in path.read_text().splitlines()] == ["plan", "end"]
 
 
