@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from commands import datasets, endpoints, evaluate, jobs
-from commands.asking import fit_of, make_folder, serving_named
 from commands.common import (
     FAILED,
     STOPPED,
@@ -33,6 +32,7 @@ from commands.common import (
     say_block,
     write,
 )
+from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
 from core.settings import Settings
@@ -99,25 +99,25 @@ def segment(
     """
     from core.inference.batch import Order, find, remove_parts
 
-    fit = fit_of(size)
+    fit = parse_fit(size)
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
     with reporting(debug):
         limit_memory()
-        found, missing = find(images)
+        paths, missing = find(images)
         make_folder(out)
         with connected() as clients:
             from core.aws.runtime import invoker
 
-            serving = serving_named(clients, endpoint)
-            inputs = frozenset(path.resolve() for path in found)
+            info = endpoint_to_invoke(clients, endpoint)
+            inputs = frozenset(path.resolve() for path in paths)
             order = Order(
-                serving.name, serving.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
+                info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
             if resume and (parts := remove_parts(out)):
                 say(f"Removed {counted(parts, 'unfinished file')} of an interrupted run from {out}.")
-            _segment_all(found, order, invoker(clients, serving.name), outcome, debug)
+            _segment_all(paths, order, invoker(clients, info.name), outcome, debug)
             _report(outcome, order, as_json)
 
 

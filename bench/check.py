@@ -65,7 +65,7 @@ def ours(root: Path) -> set[int]:
 
 def plain(root: Path) -> set[int]:
     """The same by the loop that anybody would write."""
-    found: set[int] = set()
+    ids: set[int] = set()
     for photo_path in sorted(root.glob("*/*.jpg")):
         folder = photo_path.parent
         mask_path = folder.with_name(f"{folder.name}_annotation") / f"{photo_path.stem}.png"
@@ -73,8 +73,8 @@ def plain(root: Path) -> set[int]:
             photo.load()
             if photo.size != mask.size:
                 raise SystemExit(f"{photo_path} and its mask differ.")
-            found.update(np.unique(np.asarray(mask)).tolist())
-    return found
+            ids.update(np.unique(np.asarray(mask)).tolist())
+    return ids
 
 
 def timed(ways: dict[str, Way], rounds: int, pairs: int) -> dict[str, float]:

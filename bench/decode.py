@@ -86,14 +86,14 @@ def ways(body: bytes) -> dict[str, Way]:
     array = np.empty(SHAPE[1:], np.float32)
     start = 8 + int.from_bytes(body[4:8], "little") - array.nbytes
     array.view(np.uint8).reshape(-1)[:] = np.frombuffer(body, np.uint8, array.nbytes, start)
-    found: dict[str, Way] = {
+    by_name: dict[str, Way] = {
         OURS: lambda: decode(body, RECORDIO),
         ARGMAX: lambda: (np.argmax(array, axis=0), np.max(array, axis=0)),
         MAX_OF_AXIS: lambda: np.max(array, axis=0),
         SINGLE_READ: lambda: np.max(array),
     }
     tutorial = tutorial_way(body)
-    return found if tutorial is None else {**found, TUTORIAL: tutorial}
+    return by_name if tutorial is None else {**by_name, TUTORIAL: tutorial}
 
 
 def tutorial_way(body: bytes) -> Way | None:
@@ -131,20 +131,24 @@ def _record_class() -> type:
 
     kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="record.proto", package="aialgs.data", syntax="proto2")
-    one, many, message = kinds.LABEL_OPTIONAL, kinds.LABEL_REPEATED, kinds.TYPE_MESSAGE
+    optional, repeated, message = kinds.LABEL_OPTIONAL, kinds.LABEL_REPEATED, kinds.TYPE_MESSAGE
     for name, kind in (("Float32Tensor", kinds.TYPE_FLOAT), ("Int32Tensor", kinds.TYPE_INT32)):
-        numbers = file.message_type.add(name=name).field.add(name="values", number=1, type=kind, label=many)
+        numbers = file.message_type.add(name=name).field.add(
+            name="values", number=1, type=kind, label=repeated
+        )
         numbers.options.packed = True
     value = file.message_type.add(name="Value")
     for name, number, of in (("float32_tensor", 2, "Float32Tensor"), ("int32_tensor", 7, "Int32Tensor")):
-        value.field.add(name=name, number=number, type=message, label=one, type_name=f".aialgs.data.{of}")
+        value.field.add(
+            name=name, number=number, type=message, label=optional, type_name=f".aialgs.data.{of}"
+        )
     record = file.message_type.add(name="Record")
     entry = record.nested_type.add(name="FeaturesEntry")
     entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=one)
-    entry.field.add(name="value", number=2, type=message, label=one, type_name=".aialgs.data.Value")
+    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=optional)
+    entry.field.add(name="value", number=2, type=message, label=optional, type_name=".aialgs.data.Value")
     record.field.add(
-        name="features", number=1, type=message, label=many, type_name=".aialgs.data.Record.FeaturesEntry"
+        name="features", number=1, type=message, label=repeated, type_name=".aialgs.data.Record.FeaturesEntry"
     )
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
@@ -152,11 +156,11 @@ def _record_class() -> type:
     return made
 
 
-def timed(found: dict[str, Way], rounds: int) -> dict[str, list[float]]:
+def timed(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
     """Seconds of each way in each round. The tutorial, which takes seconds, has its turn in the first few only."""
-    seconds: dict[str, list[float]] = {name: [] for name in found}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
-        for name, run in found.items():
+        for name, run in ways.items():
             if name == TUTORIAL and number >= min(5, rounds):
                 continue
             start = time.perf_counter()
@@ -195,11 +199,11 @@ def _peak() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def check(found: dict[str, Way]) -> None:
+def check(ways: dict[str, Way]) -> None:
     """All ways that give labels must give the same ones, or the figures mean nothing."""
-    ours = decode_labels(found[OURS]())
-    for name in found.keys() & {TUTORIAL, ARGMAX}:
-        if not np.array_equal(ours, decode_labels(found[name]())):
+    ours = decode_labels(ways[OURS]())
+    for name in ways.keys() & {TUTORIAL, ARGMAX}:
+        if not np.array_equal(ours, decode_labels(ways[name]())):
             raise SystemExit(f"{name} and {OURS} give different labels.")
 
 
@@ -240,14 +244,14 @@ def main() -> None:
         print(_own_growth(options.memory_of, options.answer))
         return
     body = answer(probabilities())
-    found = ways(body)
-    check(found)
+    by_name = ways(body)
+    check(by_name)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "answer"
         file.write_bytes(body)
-        growth = {name: peak_growth(name, file) for name in found}
+        growth = {name: peak_growth(name, file) for name in by_name}
     print(f"An answer of {SHAPE}, {len(body) / 1e6:.1f} MB, {options.rounds} rounds, numpy {np.__version__}")
-    print(report(timed(found, options.rounds), growth))
+    print(report(timed(by_name, options.rounds), growth))
 
 
 if __name__ == "__main__":

@@ -104,14 +104,14 @@ class Viewer:
 
 def main() -> None:
     """Measure and print."""
-    asked = _arguments()
+    options = _arguments()
     with JobsServer(many(JOBS), delay=AWS_SECONDS) as aws:
         with dashboard("segdeck", aws) as ours, dashboard("stock", aws) as stock:
-            asyncio.run(_one_viewer(ours, stock, asked.rounds))
-        for name, numbers in (("segdeck", asked.viewers), ("stock", asked.stock_viewers)):
+            asyncio.run(_one_viewer(ours, stock, options.rounds))
+        for name, numbers in (("segdeck", options.viewers), ("stock", options.stock_viewers)):
             for number in numbers:
                 with dashboard(name, aws) as server:
-                    asyncio.run(_many_viewers(name, server, aws, number, asked.seconds))
+                    asyncio.run(_many_viewers(name, server, aws, number, options.seconds))
 
 
 def _arguments() -> argparse.Namespace:

@@ -86,7 +86,7 @@ def ways(connection: Connection, root: Path, count: int, size: int) -> dict[str,
     session = boto3.session.Session(
         connection.access_key, connection.secret_key, region_name=connection.region
     )
-    found: dict[str, Way] = {
+    by_name: dict[str, Way] = {
         OURS: lambda prefix: execute(
             clients,
             plan_upload(UploadOrder(str(root), BUCKET, f"{prefix}/", 0.2, 0, "", count, size, False)),
@@ -95,7 +95,7 @@ def ways(connection: Connection, root: Path, count: int, size: int) -> dict[str,
     }
     session.client("s3", endpoint_url=connection.aws_url).create_bucket(Bucket=BUCKET)
     assert clients.client_for_uploads
-    return found
+    return by_name
 
 
 def sdk_way(session: Any, url: str | None, root: Path) -> Way:
@@ -116,18 +116,18 @@ def sdk_way(session: Any, url: str | None, root: Path) -> Way:
 def check(clients: Clients, prefix: str, root: Path, count: int) -> None:
     """Both must have brought the same, or the figures mean nothing."""
     pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
-    found = {row["Key"].removeprefix(f"{prefix}/") for page in pages for row in page.get("Contents", ())}
+    keys = {row["Key"].removeprefix(f"{prefix}/") for page in pages for row in page.get("Contents", ())}
     wanted = {path.relative_to(root).as_posix() for path in root.rglob("*.*")}
-    if found != wanted or len(found) != count:
-        raise SystemExit(f"{prefix} holds {len(found)} objects, wanted {count}.")
+    if keys != wanted or len(keys) != count:
+        raise SystemExit(f"{prefix} holds {len(keys)} objects, wanted {count}.")
 
 
 def timed(connection: Connection, root: Path, count: int, rounds: int, size: int) -> dict[str, list[float]]:
     """Seconds of each way in each round."""
-    found = ways(connection, root, count, size)
-    seconds: dict[str, list[float]] = {name: [] for name in found}
+    by_name = ways(connection, root, count, size)
+    seconds: dict[str, list[float]] = {name: [] for name in by_name}
     for number in range(rounds):
-        for place, (name, run) in enumerate(found.items()):
+        for place, (name, run) in enumerate(by_name.items()):
             prefix = f"round-{number}-{place}"
             start = time.perf_counter()
             run(prefix)
@@ -144,8 +144,8 @@ def report(network: str, seconds: dict[str, list[float]], count: int, aim: int |
         f"  {name:16}{median:8.2f} s{count / median:9.0f} files a second" for name, median in medians.items()
     ]
     ratio = medians[SDK] / medians[OURS]
-    said = "" if aim is None else f": aim >= {aim}, {'reached' if ratio >= aim else 'NOT reached'}"
-    return "\n".join([*lines, f"  {ratio:.1f} times as fast{said}"])
+    text = "" if aim is None else f": aim >= {aim}, {'reached' if ratio >= aim else 'NOT reached'}"
+    return "\n".join([*lines, f"  {ratio:.1f} times as fast{text}"])
 
 
 def main() -> None:

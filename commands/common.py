@@ -57,7 +57,7 @@ MAX_FAILURES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Backend:
     """Where the calls of a command go. ends_with_us: it is a sandbox that was started for this command alone."""
 
     clients: Clients
@@ -65,34 +65,34 @@ class Reached:
 
 
 @contextmanager
-def reached() -> Iterator[Reached]:
+def open_backend() -> Iterator[Backend]:
     """AWS or the sandbox, as the settings have it."""
     from core.aws.connection import clients, connect
 
     settings = Settings.from_environ(os.environ)
     if settings.mode == "aws":
-        yield Reached(clients(connect(settings)), ends_with_us=False)
+        yield Backend(clients(connect(settings)), ends_with_us=False)
         return
-    with reached_sandbox() as place:
-        yield place
+    with open_sandbox() as backend:
+        yield backend
 
 
 @contextmanager
-def reached_sandbox() -> Iterator[Reached]:
+def open_sandbox() -> Iterator[Backend]:
     """The sandbox, whatever the mode is."""
     from core.aws.connection import Connection, clients
 
     folder = Settings.from_environ(os.environ).sandbox_dir
     with _sandbox(folder) as (address, ours):
-        found = Connection(address.region, address.url, None, address.access_key, address.secret_key)
-        yield Reached(clients(found), ours)
+        connection = Connection(address.region, address.url, None, address.access_key, address.secret_key)
+        yield Backend(clients(connection), ours)
 
 
 @contextmanager
 def connected() -> Iterator[Clients]:
     """Clients for AWS or for the sandbox."""
-    with reached() as place:
-        yield place.clients
+    with open_backend() as backend:
+        yield backend.clients
 
 
 @contextmanager

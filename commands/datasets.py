@@ -25,7 +25,7 @@ from commands.common import (
     write,
 )
 from commands.memory import limit_memory, memory_column
-from commands.plans import DryRun, Yes, agreed
+from commands.plans import DryRun, Yes, confirmed
 from core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def check(
         if place.startswith("s3://"):
             report = _check_objects(place)
         else:
-            with _opened(place) as folder:
-                _, report = _checked(folder, place, _splitting(validation, seed), classes)
+            with _open_dataset(place) as folder:
+                _, report = _check_dataset(folder, place, _splitting(validation, seed), classes)
         if as_json:
             print_json(**report.to_dict())
         else:
@@ -95,18 +95,18 @@ def convert(
     debug: Debug = False,
 ) -> None:
     """Write a mended copy of a data set in the algorithm's four channels. The set itself is only read."""
-    with reporting(debug), _opened(place) as folder:
+    with reporting(debug), _open_dataset(place) as folder:
         from core.datasets.check import processes
         from core.datasets.convert import convert as carry_out_conversion
         from core.datasets.convert import plan_conversion
 
-        source, report = _checked(folder, place, _splitting(validation, seed), classes)
+        source, report = _check_dataset(folder, place, _splitting(validation, seed), classes)
         _say_problems(report)
-        plan = plan_conversion(source, report, out or _beside(Path(place)))
-        if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        plan = plan_conversion(source, report, out or _default_output(Path(place)))
+        if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
             return
-        with _counting("Writing") as tell, processes() as executor:
-            carry_out_conversion(plan, executor, on_progress=tell)
+        with _counting("Writing") as on_count, processes() as executor:
+            carry_out_conversion(plan, executor, on_progress=on_count)
         if as_json:
             print_json(**plan.to_dict(), done=True)
         say(f"The copy is in {plan.out}.")
@@ -131,12 +131,12 @@ def upload(
     debug: Debug = False,
 ) -> None:
     """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
-    with reporting(debug), _opened(place) as folder:
+    with reporting(debug), _open_dataset(place) as folder:
         from core.datasets.upload_plan import order_upload, warnings_of
         from core.plans.plan import plan_upload
 
         splitting = _splitting(validation, seed)
-        source, report = _checked(folder, place, splitting, classes)
+        source, report = _check_dataset(folder, place, splitting, classes)
         _say_problems(report)
         with connected() as clients:
             from core.aws.execute import execute
@@ -144,39 +144,39 @@ def upload(
             uri = to or _default_prefix(place, sandbox=clients.connection.is_sandbox)
             order = order_upload(source, report, uri, splitting=splitting, overwrite=overwrite)
             plan = plan_upload(order, warnings=warnings_of(report))
-            if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+            if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
                 return
-            with _counting("Uploading") as tell:
-                outcome = execute(clients, plan, on_progress=lambda now: tell(now.files, now.total))
+            with _counting("Uploading") as on_count:
+                outcome = execute(clients, plan, on_progress=lambda now: on_count(now.files, now.total))
         sent = outcome.done[0].answer["Sent"]
         say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
         if as_json:
-            print_json(**plan.to_dict(), **_what_for(order, report), sent=sent, done=True)
+            print_json(**plan.to_dict(), **_training_values(order, report), sent=sent, done=True)
         else:
-            _print_what_for(order, report)
+            _print_training_values(order, report)
 
 
 # The set.
 
 
 @contextmanager
-def _opened(place: str) -> Iterator[Path]:
+def _open_dataset(place: str) -> Iterator[Path]:
     """The folder, or that which a zip is unpacked into for the length of this call."""
     path = Path(place).expanduser()
     if path.suffix.lower() != ".zip" or not path.is_file():
-        with _whole(path) as whole:
+        with _with_labels_merged(path) as whole:
             yield whole
         return
     from core.datasets.temp_zip import Unpacked
 
-    with _counting(f"Unpacking {path.name}") as tell:
-        unpacked = Unpacked(path, on_progress=tell)
-    with closing(unpacked), unpacked.named(), _whole(unpacked.folder) as whole:
+    with _counting(f"Unpacking {path.name}") as on_count:
+        unpacked = Unpacked(path, on_progress=on_count)
+    with closing(unpacked), unpacked.named(), _with_labels_merged(unpacked.folder) as whole:
         yield whole
 
 
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
+def _with_labels_merged(folder: Path) -> Iterator[Path]:
     """The folder, or, for the length of this call, that in which its brush labels are brought together."""
     from core.datasets.readers import holds_brush_labels
 
@@ -187,24 +187,24 @@ def _whole(folder: Path) -> Iterator[Path]:
     from core.datasets.temp_zip import TempFolder
 
     with closing(TempFolder()) as home:
-        with _counting("Bringing together") as tell:
-            said = merge(folder, home.path / "set", tell)
-        for line in said:
-            say(line)
+        with _counting("Bringing together") as on_count:
+            notes = merge(folder, home.path / "set", on_count)
+        for note in notes:
+            say(note)
         yield home.path / "set"
 
 
-def _checked(
+def _check_dataset(
     folder: Path, place: str, splitting: Splitting, classes: Path | None
 ) -> tuple[Dataset, LayoutReport]:
-    from core.datasets.check import check as look
+    from core.datasets.check import check as check_all
     from core.datasets.check import processes
     from core.datasets.readers import read_dataset
 
     called = str(Path(place).expanduser())
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
-    with _counting("Checking") as tell, processes() as executor:
-        return source, look(source, executor, on_progress=tell)
+    with _counting("Checking") as on_count, processes() as executor:
+        return source, check_all(source, executor, on_progress=on_count)
 
 
 def _check_objects(uri: str) -> LayoutReport:
@@ -224,7 +224,7 @@ def _splitting(validation: float, seed: int) -> Splitting:
     return Splitting(validation, seed)
 
 
-def _beside(place: Path) -> Path:
+def _default_output(place: Path) -> Path:
     path = place.expanduser().resolve()
     return path.with_name(f"{path.stem if path.suffix.lower() == '.zip' else path.name}-channels")
 
@@ -243,12 +243,12 @@ def _counting(title: str) -> Iterator[OnCount]:
     bar = progress(memory_column())
     task = bar.add_task(title, total=None)
 
-    def tell(done: int, total: int) -> None:
+    def on_count(done: int, total: int) -> None:
         bar.start()
         bar.update(task, completed=done, total=total)
 
     try:
-        yield tell
+        yield on_count
     finally:
         if bar.live.is_started:
             bar.stop()
@@ -294,18 +294,18 @@ def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
     from core.datasets.problems import few
 
     by_code: dict[str, list[DataProblem]] = {}
-    for one in problems:
-        by_code.setdefault(one.code, []).append(one)
+    for problem in problems:
+        by_code.setdefault(problem.code, []).append(problem)
     return [
         {
-            "severity": found[0].severity,
+            "severity": alike[0].severity,
             "code": code,
-            "count": f"{len(found):,}",
-            "where": few([one.path for one in found]),
-            "what, of the first": found[0].message,
-            "what to do": found[0].todo,
+            "count": f"{len(alike):,}",
+            "where": few([problem.path for problem in alike]),
+            "what, of the first": alike[0].message,
+            "what to do": alike[0].todo,
         }
-        for code, found in by_code.items()
+        for code, alike in by_code.items()
     ]
 
 
@@ -315,7 +315,7 @@ def _say_problems(report: LayoutReport) -> None:
         say(f"{row['severity']}: {row['code']}, {row['count']} times: {row['where']}")
 
 
-def _what_for(order: UploadOrder, report: LayoutReport) -> dict[str, Any]:
+def _training_values(order: UploadOrder, report: LayoutReport) -> dict[str, Any]:
     return {
         "data": order.uri,
         "channels": order.channels,
@@ -324,7 +324,7 @@ def _what_for(order: UploadOrder, report: LayoutReport) -> dict[str, Any]:
     }
 
 
-def _print_what_for(order: UploadOrder, report: LayoutReport) -> None:
+def _print_training_values(order: UploadOrder, report: LayoutReport) -> None:
     """What a training job takes."""
     for name, uri in order.channels.items():
         write(f"{name}: {uri}")

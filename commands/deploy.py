@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import AsJson, Debug, Reached, print_json, reached, reached_sandbox, reporting, say
-from commands.plans import DryRun, Yes, agreed, carry_out, journal
-from commands.sources import (
+from commands.common import AsJson, Backend, Debug, open_backend, open_sandbox, print_json, reporting, say
+from commands.model_options import (
     ClassesFile,
     FromFile,
     FromJob,
@@ -23,9 +22,10 @@ from commands.sources import (
     ModelOptions,
     ServableModel,
     To,
-    find_source,
+    inspect_model,
 )
-from commands.waiting import tell, wait_until_settled
+from commands.plans import DryRun, Yes, confirmed, execute_plan, journal
+from commands.waiting import print_result, wait_until_settled
 from core.errors import InputError, NotFoundError, SettingsError
 from core.settings import Settings
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 INSTANCE = "ml.c5.xlarge"
 """What AWS's own notebook for this algorithm serves with; the plan shows its price before anybody pays."""
 
-MOVES = ("CreateEndpoint", "UpdateEndpoint")
+ENDPOINT_CHANGES = ("CreateEndpoint", "UpdateEndpoint")
 """The steps that give an endpoint a configuration, whose name stands in their parameters."""
 
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
@@ -67,12 +67,12 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
-    asked = ModelOptions(from_job, artifact, file, model, classes, to)
-    asked.check(fewest=1)
-    with reporting(debug), reached() as place:
-        source = find_source(place.clients, asked)
-        plan = _deploy_plan(place, source, name=name, instance_type=instance_type, count=count, role=role)
-        _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+    options = ModelOptions(from_job, artifact, file, model, classes, to)
+    options.check(fewest=1)
+    with reporting(debug), open_backend() as backend:
+        source = inspect_model(backend.clients, options)
+        plan = _deploy_plan(backend, source, name=name, instance_type=instance_type, count=count, role=role)
+        _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def update(
@@ -98,8 +98,8 @@ def update(
     debug: Debug = False,
 ) -> None:
     """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
-    asked = ModelOptions(from_job, artifact, file, model, classes, to)
-    asked.check(fewest=0)
+    options = ModelOptions(from_job, artifact, file, model, classes, to)
+    options.check(fewest=0)
     given: dict[str, Any] = {
         "weight": weight,
         "instance_type": instance_type,
@@ -107,12 +107,12 @@ def update(
         "role_arn": role,
     }
     changes = {key: value for key, value in given.items() if value not in (None, "")}
-    with reporting(debug), reached() as place:
+    with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import endpoint_detail
         from core.plans.deploy import plan_update, spec_of
 
-        detail = endpoint_detail(place.clients, endpoint)
-        source = find_source(place.clients, asked) if asked.named else ServableModel("", {})
+        detail = endpoint_detail(backend.clients, endpoint)
+        source = inspect_model(backend.clients, options) if options.named else ServableModel("", {})
         known = detail.endpoint.variant(variant) is not None
         spec = spec_of(detail, variant if known else "")
         own = {key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn}
@@ -120,12 +120,12 @@ def update(
         plan = plan_update(
             detail,
             spec,
-            _prices(place),
+            _prices(backend),
             warnings=source.warnings,
             upload=source.upload,
             classes=source.classes,
         )
-        _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+        _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def serve_here(
@@ -148,10 +148,10 @@ def serve_here(
     with reporting(debug), tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
         path = file or _fetched(artifact, Path(folder))
         _require_model(path)
-        with reached_sandbox() as place:
-            source = find_source(place.clients, ModelOptions(file=path, classes=classes))
-            plan = _deploy_plan(place, source, name=name or _name_of(artifact))
-            _do(place, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
+        with open_sandbox() as backend:
+            source = inspect_model(backend.clients, ModelOptions(file=path, classes=classes))
+            plan = _deploy_plan(backend, source, name=name or _name_of(artifact))
+            _confirm_and_execute(backend, plan, wait=not no_wait, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 def _fetched(uri: str, folder: Path) -> Path:
@@ -187,7 +187,7 @@ def _name_of(uri: str) -> str:
 
 
 def _deploy_plan(
-    place: Reached,
+    backend: Backend,
     source: ServableModel,
     *,
     name: str,
@@ -203,7 +203,7 @@ def _deploy_plan(
     role = (
         role
         or source.fields.get("role_arn", "")
-        or (SANDBOX_ROLE if place.clients.connection.is_sandbox else "")
+        or (SANDBOX_ROLE if backend.clients.connection.is_sandbox else "")
     )
     if not role and not source.fields["model"]:
         raise SettingsError(
@@ -219,21 +219,21 @@ def _deploy_plan(
         }
     )
     plan = plan_deploy(
-        spec, _prices(place), warnings=source.warnings, upload=source.upload, classes=source.classes
+        spec, _prices(backend), warnings=source.warnings, upload=source.upload, classes=source.classes
     )
-    _check_name(place, plan)
+    _check_name(backend, plan)
     return plan
 
 
-def _check_name(place: Reached, plan: Plan) -> None:
+def _check_name(backend: Backend, plan: Plan) -> None:
     """Raises InputError where the name is another endpoint's: before a file is uploaded, and not behind that."""
     from core.aws.endpoints import describe_endpoint
 
     try:
-        found = describe_endpoint(place.clients, plan.target)
+        endpoint = describe_endpoint(backend.clients, plan.target)
     except NotFoundError:
         return
-    if found.config != _config(plan):
+    if endpoint.config != _config(plan):
         raise InputError(
             f"There is an endpoint {plan.target} already, which serves something else.",
             todo=f"Choose another --name, or change that one: python cli.py endpoints update {plan.target}",
@@ -242,33 +242,39 @@ def _check_name(place: Reached, plan: Plan) -> None:
 
 def _config(plan: Plan) -> str:
     """The name of the configuration that a plan gives its endpoint; empty where it gives none."""
-    return next((step.params["EndpointConfigName"] for step in plan.steps if step.operation in MOVES), "")
+    return next(
+        (step.params["EndpointConfigName"] for step in plan.steps if step.operation in ENDPOINT_CHANGES), ""
+    )
 
 
-def _prices(place: Reached) -> PriceTable:
+def _prices(backend: Backend) -> PriceTable:
     from core.aws.prices import prices
 
     reasons: list[str] = []
-    table = prices(place.clients, notes=reasons)
+    table = prices(backend.clients, notes=reasons)
     for reason in reasons:
         say(reason)
     return table
 
 
-def _do(place: Reached, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
+def _confirm_and_execute(
+    backend: Backend, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_json: bool
+) -> None:
     """Ask, carry out, and wait for the endpoint. Raises Exit where it fails."""
-    if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+    if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
-    outcome = carry_out(place.clients, plan, journal=journal(sandbox=place.clients.connection.is_sandbox))
+    outcome = execute_plan(
+        backend.clients, plan, journal=journal(sandbox=backend.clients.connection.is_sandbox)
+    )
     config = _config(plan)
-    result = wait_until_settled(place, plan.target, config=config) if wait and config else None
+    result = wait_until_settled(backend, plan.target, config=config) if wait and config else None
     if as_json:
         print_json(**plan.to_dict(), done=True, recovered=outcome.recovered, endpoint=result)
-    if place.ends_with_us:
+    if backend.ends_with_us:
         say(
             "The sandbox was started for this call alone. `make sandbox` keeps one, with the endpoint, running."
         )
     if result is not None:
-        tell(result)
+        print_result(result)
     elif config:
         say(f"The endpoint {plan.target} comes up. To look: python cli.py endpoints show {plan.target}")

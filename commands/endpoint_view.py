@@ -42,20 +42,22 @@ def fleet(clients: Clients, limit: int) -> tuple[list[EndpointRow], bool]:
     from core.aws.endpoints import all_endpoints, configs
     from core.endpoints.endpoint import with_config
 
-    found = all_endpoints(clients)
-    rows = sorted(judged(clients, found.endpoints), key=lambda row: (row.health.rank, row.endpoint.name))
+    listing = all_endpoints(clients)
+    rows = sorted(
+        endpoint_rows(clients, listing.endpoints), key=lambda row: (row.health.rank, row.endpoint.name)
+    )
     shown = rows[:limit]
     unread: list[str] = []
     read = configs(clients, [row.endpoint.config for row in shown], notes=unread)
-    for note in (*found.notes, *unread[:1]):
+    for note in (*listing.notes, *unread[:1]):
         say(note)
     if unread[1:]:
         say(f"Nor could {len(unread) - 1} more be read.")
     known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
-    return known, found.complete and len(rows) <= limit
+    return known, listing.complete and len(rows) <= limit
 
 
-def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]:
+def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]:
     """How endpoints do, in their order. Raises AwsError; where CloudWatch is denied, it says so."""
     from core.aws.traffic import service, traffic
     from core.endpoints.health import health
@@ -69,12 +71,12 @@ def judged(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]
         say(str(error))
     return [
         EndpointRow(
-            one,
-            health(one, calls.get(one.name), answers.get(one.name), now),
-            calls.get(one.name),
-            answers.get(one.name),
+            endpoint,
+            health(endpoint, calls.get(endpoint.name), answers.get(endpoint.name), now),
+            calls.get(endpoint.name),
+            answers.get(endpoint.name),
         )
-        for one in endpoints
+        for endpoint in endpoints
     ]
 
 
@@ -119,16 +121,16 @@ def table_row(row: dict[str, Any]) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
+class CostSummary:
     """What the shown endpoints cost together.
 
-    idle:    the names of those that nobody calls. untold: of how many that is not known.
+    idle:    the names of those that nobody calls. unknown: of how many that is not known.
     shown:   how many there are. complete: whether that is all.
     """
 
     whole: FleetCost
     idle: tuple[str, ...]
-    untold: int
+    unknown: int
     shown: int
     complete: bool
     prices: PriceTable
@@ -136,7 +138,7 @@ class Sum:
     @property
     def wasted(self) -> Money | None:
         """A month, by idle ones whose price is known; None where of none is known whether anybody calls it."""
-        return None if self.shown and self.untold == self.shown else self.whole.wasted_per_month
+        return None if self.shown and self.unknown == self.shown else self.whole.wasted_per_month
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -157,22 +159,22 @@ class Sum:
         )
         if whole.unknown:
             write(f"Of {len(whole.unknown)} no price is known.")
-        if self.untold:
-            write(f"Of {self.untold} it is not known whether anybody calls them.")
+        if self.unknown:
+            write(f"Of {self.unknown} it is not known whether anybody calls them.")
         if self.idle:
             least = "at least " if len(whole.idle) < len(self.idle) else ""
             write(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
 
 
-def summed(
+def sum_costs(
     rows: Sequence[EndpointRow], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
-) -> Sum:
+) -> CostSummary:
     """What these cost together. costs: by name."""
     from core.cost.hosting import fleet_cost
 
     idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
-    untold = sum(row.health.verdict == "unknown" for row in rows)
-    return Sum(fleet_cost(costs, idle), idle, untold, len(rows), complete, prices)
+    unknown = sum(row.health.verdict == "unknown" for row in rows)
+    return CostSummary(fleet_cost(costs, idle), idle, unknown, len(rows), complete, prices)
 
 
 def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
@@ -206,8 +208,8 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
         ],
         "classes": list(detail.classes.names) if detail.classes else None,
         "scaling": [
-            {"variant": one.variant, "min": one.low, "max": one.high, "target": one.target}
-            for one in detail.scaling
+            {"variant": scaling.variant, "min": scaling.low, "max": scaling.high, "target": scaling.target}
+            for scaling in detail.scaling
         ],
         "config_created_at": iso(config.created_at) if config else None,
     }
@@ -220,8 +222,8 @@ def print_details(document: dict[str, Any]) -> None:
             continue
         if isinstance(value, list):
             write(f"{name}:")
-            for one in value:
-                write(f"  {_line(one)}")
+            for entry in value:
+                write(f"  {_line(entry)}")
         elif isinstance(value, dict):
             write(f"{name}: {value['title']}")
             write(f"  {value['cause']}")
@@ -278,9 +280,9 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
     if not endpoint.failed and not endpoint.failure_reason:
         return None
     kind = next((variant.instance_type for variant in endpoint.variants), "")
-    found = diagnose_endpoint(endpoint.failure_reason, (), kind)
+    diagnosis = diagnose_endpoint(endpoint.failure_reason, (), kind)
     before = "" if endpoint.failed else "Its last update failed, and it is as it was before. "
-    return {"title": f"{before}{found.title}", "cause": found.cause, "todo": found.todo}
+    return {"title": f"{before}{diagnosis.title}", "cause": diagnosis.cause, "todo": diagnosis.todo}
 
 
 def _line(value: Any) -> str:

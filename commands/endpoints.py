@@ -11,9 +11,9 @@ import typer
 
 from commands import deploy as deploying
 from commands import endpoint_view as view
-from commands.common import AsJson, Debug, connected, print_json, print_table, reached, reporting, say
-from commands.plans import DryRun, Yes, agreed, ask_and_do, carry_out, journal
-from commands.waiting import tell, wait_until_settled
+from commands.common import AsJson, Debug, connected, open_backend, print_json, print_table, reporting, say
+from commands.plans import DryRun, Yes, confirm_and_execute, confirmed, execute_plan, journal
+from commands.waiting import print_result, wait_until_settled
 from core.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def list_endpoints(
             from core.cost.hosting import endpoint_cost
             from core.cost.training import shipped_prices
 
-            found, complete = view.fleet(clients, limit)
+            shown, complete = view.fleet(clients, limit)
             prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
-        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in found}
-        rows = [view.summary(row, costs[row.endpoint.name]) for row in found]
-        whole = view.summed(found, costs, prices, complete=complete)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in shown}
+        rows = [view.summary(row, costs[row.endpoint.name]) for row in shown]
+        whole = view.sum_costs(shown, costs, prices, complete=complete)
         if as_json:
             cost, idle = whole.to_dict(), list(whole.idle)
             print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=prices.said)
@@ -73,7 +73,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 
             detail = endpoint_detail(clients, name)
             table = prices(clients)
-            row = view.judged(clients, [detail.endpoint])[0]
+            row = view.endpoint_rows(clients, [detail.endpoint])[0]
         cost = endpoint_cost(detail.endpoint, table, datetime.now(UTC))
         document = view.summary(row, cost) | view.details(detail, cost)
         document["unfinished"] = [
@@ -117,24 +117,26 @@ def scale(
         raise typer.BadParameter("Give weights or --count; or --min, --max and --target; or --no-autoscale.")
     if follows and None in (low, high, target):
         raise typer.BadParameter("--min, --max and --target go together.")
-    with reporting(debug), reached() as place:
+    with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
         from core.endpoints.detail import Scaling
         from core.plans.scale import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        detail = with_belongings(place.clients, name)
+        detail = with_belongings(backend.clients, name)
         endpoint = detail.endpoint
         if no_autoscale:
-            plan = plan_stop_autoscale(endpoint, _scaled(detail, _one(endpoint, named)))
+            plan = plan_stop_autoscale(endpoint, _scaled_variant(detail, _variant_to_scale(endpoint, named)))
         elif low is not None and high is not None:
-            wanted = Scaling(_one(endpoint, named), low, high, target)
-            plan = plan_autoscale(endpoint, wanted, prices(place.clients))
+            wanted = Scaling(_variant_to_scale(endpoint, named), low, high, target)
+            plan = plan_autoscale(endpoint, wanted, prices(backend.clients))
         else:
-            plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(place.clients))
-        done = ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal())
+            plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(backend.clients))
+        done = confirm_and_execute(
+            backend.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()
+        )
         if done and plan.verb == "scale" and not no_wait:
-            tell(wait_until_settled(place, name, config=endpoint.config))
+            print_result(wait_until_settled(backend, name, config=endpoint.config))
         elif done:
             say(f"{plan.verb} {name}: done.")
 
@@ -155,7 +157,7 @@ def delete(
 
         details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
-        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
+        if confirm_and_execute(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
             say(f"Gone: {', '.join(detail.name for detail in details)}.")
 
 
@@ -176,18 +178,18 @@ def unfinished(
     if finish + clean + leave > 1:
         raise typer.BadParameter("Give one of --finish, --clean-up and --leave.")
     with reporting(debug):
-        found = _chosen(plans or ())
+        entries = _chosen(plans or ())
         if leave:
-            for entry in found:
+            for entry in entries:
                 journal().leave(entry)
-        elif (finish or clean) and found:
+        elif (finish or clean) and entries:
             with connected() as clients:
-                for entry in found:
+                for entry in entries:
                     (_finish if finish else _clean_up)(clients, entry, yes=yes)
         if leave or finish or clean:
             now = {entry.id: entry for entry in journal().entries()}
-            found = [now.get(entry.id, entry) for entry in found]
-        rows = [view.entry_row(entry) for entry in found]
+            entries = [now.get(entry.id, entry) for entry in entries]
+        rows = [view.entry_row(entry) for entry in entries]
         if as_json:
             print_json(plans=rows)
         elif not finish and not clean and not leave:
@@ -201,30 +203,30 @@ def unfinished(
 
 def _chosen(ids: Sequence[str]) -> list[Entry]:
     """Raises InputError for an id that is not there."""
-    found = {entry.id: entry for entry in journal().unfinished()}
-    missing = [name for name in ids if name not in found]
+    by_id = {entry.id: entry for entry in journal().unfinished()}
+    missing = [name for name in ids if name not in by_id]
     if missing:
         raise InputError(
             f"No change that was cut is called {missing[0]}.",
             todo="`python cli.py endpoints unfinished` lists them.",
         )
-    return [found[name] for name in ids] if ids else list(found.values())
+    return [by_id[name] for name in ids] if ids else list(by_id.values())
 
 
 def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
-    if agreed(entry.plan, yes=yes, dry_run=False, as_json=False):
-        carry_out(clients, entry.plan, journal=journal(), cut=entry)
+    if confirmed(entry.plan, yes=yes, dry_run=False, as_json=False):
+        execute_plan(clients, entry.plan, journal=journal(), cut=entry)
         say(f"{entry.plan.verb} {entry.plan.target}: done.")
 
 
 def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
-    from core.aws.execute import check_place
+    from core.aws.execute import check_account
     from core.plans.delete import clean_up
 
-    check_place(clients, entry)
+    check_account(clients, entry)
     plan = clean_up(entry.plan, entry.states)
-    if agreed(plan, yes=yes, dry_run=False, as_json=False):
-        outcome = carry_out(clients, plan, journal=journal(), cleans=entry)
+    if confirmed(plan, yes=yes, dry_run=False, as_json=False):
+        outcome = execute_plan(clients, plan, journal=journal(), cleans=entry)
         rest = " but for what is named above" if outcome.kept else ""
         say(f"{entry.plan.verb} {entry.plan.target}: what it had created is removed{rest}.")
 
@@ -244,7 +246,7 @@ def _weighted(text: str) -> tuple[str, float | None]:
     return name, value
 
 
-def _one(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
+def _variant_to_scale(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
     """The variant that was named, else the only one. Raises InputError."""
     names = [name for name, _ in named] or [variant.name for variant in endpoint.variants]
     if len(names) != 1:
@@ -254,9 +256,9 @@ def _one(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
     return names[0]
 
 
-def _scaled(detail: EndpointDetail, variant: str) -> str:
+def _scaled_variant(detail: EndpointDetail, variant: str) -> str:
     """The variant. Raises InputError where it is known that nothing scales it."""
-    if detail.scaling_known and variant not in {one.variant for one in detail.scaling}:
+    if detail.scaling_known and variant not in {scaling.variant for scaling in detail.scaling}:
         raise InputError(
             f"The variant {variant} of {detail.name} is not scaled automatically.",
             todo="There is nothing to end.",
@@ -272,7 +274,7 @@ def _changes(
 
     if count is None:
         return [VariantChange(name, weight) for name, weight in named if weight is not None]
-    chosen = _one(endpoint, named)
+    chosen = _variant_to_scale(endpoint, named)
     return [VariantChange(chosen, dict(named).get(chosen), count)]
 
 

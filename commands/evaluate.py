@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.asking import fit_of, make_folder, serving_named
 from commands.common import (
     FAILED,
     STOPPED,
@@ -30,6 +29,7 @@ from commands.common import (
     say,
     say_block,
 )
+from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory, memory_column
 from core.errors import AwsError, InputError
 from core.wire.source import counted
@@ -91,22 +91,22 @@ def evaluate(
         raise typer.BadParameter("At most two endpoints can be compared.", param_hint="--endpoint")
     from core.evaluation.run import EvaluationTask
 
-    fit = fit_of(size)
+    fit = parse_fit(size)
     with reporting(debug):
         limit_memory()
         named = _names(classes)
         pairs, notes = _pairs(images, masks, list_, named)
         given = None if named is None else named.classes
         with _store(out) as store, connected() as clients:
-            servings = [serving_named(clients, name) for name in names]
-            task = _with_endpoints(clients, servings, EvaluationTask(pairs, (), given, fit, notes))
-            run = _ask_all(task, store)
-            found = _verdict(run, task, clients, servings)
+            endpoints = [endpoint_to_invoke(clients, name) for name in names]
+            task = _with_endpoints(clients, endpoints, EvaluationTask(pairs, (), given, fit, notes))
+            run = _run_all(task, store)
+            evaluation = _evaluation(run, task, clients, endpoints)
             if debug:
                 _print_traces(run.outcomes)
-            if out is not None and found is not None:
-                _write(found, pairs, store)
-            _report(run, found, len(pairs), out, as_json)
+            if out is not None and evaluation is not None:
+                _write(evaluation, pairs, store)
+            _report(run, evaluation, len(pairs), out, as_json)
 
 
 def _pairs(
@@ -136,24 +136,22 @@ def _store(out: Path | None) -> Iterator[PredictionStore]:
         yield PredictionStore(Path(folder))
 
 
-def _with_endpoints(
-    clients: Clients, servings: Sequence[EndpointInfo], task: EvaluationTask
-) -> EvaluationTask:
-    from core.aws.evaluation import asked_of
+def _with_endpoints(clients: Clients, infos: Sequence[EndpointInfo], task: EvaluationTask) -> EvaluationTask:
+    from core.aws.evaluation import evaluated_endpoint
     from core.evaluation.results import classes_of
 
-    asked = [asked_of(clients, serving) for serving in servings]
-    classes, said = classes_of(asked, task.classes)
-    return replace(task, asked=asked, classes=classes, notes=(*task.notes, *said))
+    endpoints = [evaluated_endpoint(clients, serving) for serving in infos]
+    classes, class_notes = classes_of(endpoints, task.classes)
+    return replace(task, asked=endpoints, classes=classes, notes=(*task.notes, *class_notes))
 
 
-def _ask_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
+def _run_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
     """Each pair in turn. Ctrl-C ends it with what is done so far."""
     from core.evaluation.run import evaluate as judge_pairs
 
     run = EvaluationRun()
     with progress(memory_column()) as bar:
-        names = " and ".join(one.name for one in task.asked)
+        names = " and ".join(endpoint.name for endpoint in task.asked)
         task_id = bar.add_task(f"Asking {names}", total=len(task.pairs))
         try:
             with closing(judge_pairs(task, store)) as outcomes:
@@ -165,38 +163,38 @@ def _ask_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
     return run
 
 
-def _verdict(
-    run: EvaluationRun, task: EvaluationTask, clients: Clients, servings: Sequence[EndpointInfo]
+def _evaluation(
+    run: EvaluationRun, task: EvaluationTask, clients: Clients, endpoints: Sequence[EndpointInfo]
 ) -> Evaluation | None:
     """None where nothing could be judged: why, each failure tells by itself."""
     from core.aws.evaluation import job_scores
     from core.evaluation.results import judge
 
-    jobs, said = job_scores(clients, servings)
+    jobs, job_notes = job_scores(clients, endpoints)
     try:
-        return judge(run.outcomes, replace(task, notes=(*task.notes, *said)), jobs=jobs)
+        return judge(run.outcomes, replace(task, notes=(*task.notes, *job_notes)), jobs=jobs)
     except InputError:
         return None
 
 
-def _write(found: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore) -> None:
+def _write(evaluation: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore) -> None:
     from core.evaluation.files import write_all
 
-    write_all(found, pairs, store, datetime.now(UTC))
+    write_all(evaluation, pairs, store, datetime.now(UTC))
 
 
 # What is said.
 
 
 def _report(
-    run: EvaluationRun, found: Evaluation | None, total: int, out: Path | None, as_json: bool
+    run: EvaluationRun, evaluation: Evaluation | None, total: int, out: Path | None, as_json: bool
 ) -> None:
     """The numbers on standard output, the rest on standard error; raises Exit when not all is well."""
-    if found is not None:
-        _print(found, as_json)
-        for note in found.notes:
+    if evaluation is not None:
+        _print(evaluation, as_json)
+        for note in evaluation.notes:
             say(note)
-        for line in _beside_jobs(found):
+        for line in _job_lines(evaluation):
             say(line)
         if out is not None:
             say(f"The report is {out / 'report.html'}.")
@@ -241,36 +239,37 @@ def _print_failures(failures: Sequence[EvaluationFailure]) -> None:
         print_error(*parts, where=few(sorted(places)))
 
 
-def _print(found: Evaluation, as_json: bool) -> None:
+def _print(evaluation: Evaluation, as_json: bool) -> None:
     from core.evaluation.report import document
 
     if as_json:
-        print_document(document(found))
+        print_document(document(evaluation))
         return
-    print_table("Scores", _measure_rows(found))
-    print_table("IoU by class", _class_rows(found))
+    print_table("Scores", _measure_rows(evaluation))
+    print_table("IoU by class", _class_rows(evaluation))
 
 
-def _measure_rows(found: Evaluation) -> list[dict[str, str]]:
+def _measure_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     from core.imaging.scores import MEASURES
 
     rows = []
     for name, (title, _) in MEASURES.items():
-        values = [verdict.measures[name] for verdict in found.verdicts]
-        row = {"score": title} | _by_endpoint(found, values)
+        values = [endpoint.measures[name] for endpoint in evaluation.verdicts]
+        row = {"score": title} | _by_endpoint(evaluation, values)
         rows.append(row)
     return rows
 
 
-def _class_rows(found: Evaluation) -> list[dict[str, str]]:
+def _class_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     return [
-        {"class": name} | _by_endpoint(found, [float(one.scores.iou[place]) for one in found.verdicts])
-        for place, name in enumerate(found.classes.names)
+        {"class": name}
+        | _by_endpoint(evaluation, [float(endpoint.scores.iou[class_id]) for endpoint in evaluation.verdicts])
+        for class_id, name in enumerate(evaluation.classes.names)
     ]
 
 
-def _by_endpoint(found: Evaluation, values: list[float]) -> dict[str, str]:
-    row = {verdict.endpoint: _number(value) for verdict, value in zip(found.verdicts, values, strict=True)}
+def _by_endpoint(evaluation: Evaluation, values: list[float]) -> dict[str, str]:
+    row = {scores.endpoint: _number(value) for scores, value in zip(evaluation.verdicts, values, strict=True)}
     if len(values) > 1:
         less = values[0] - values[1]
         row["difference"] = "-" if less != less else f"{less:+.4f}"  # noqa: PLR0124  # NaN
@@ -281,13 +280,13 @@ def _number(value: float) -> str:
     return "-" if value != value else f"{value:.4f}"  # noqa: PLR0124  # NaN
 
 
-def _beside_jobs(found: Evaluation) -> list[str]:
+def _job_lines(evaluation: Evaluation) -> list[str]:
     from core.evaluation.results import WHY_JOBS_DIFFER
 
     lines = [
         f"The training job {job.job} of {endpoint} reported a validation:mIOU of "
         f"{_reported(job.best)} at its best epoch, {_reported(job.last)} at its last."
-        for endpoint, job in (found.jobs or {}).items()
+        for endpoint, job in (evaluation.jobs or {}).items()
     ]
     return [*lines, WHY_JOBS_DIFFER] if lines else []
 

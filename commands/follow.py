@@ -16,7 +16,7 @@ from commands.common import (
     MAX_FAILURES,
     STOPPED,
     TRANSIENT_ERRORS,
-    Reached,
+    Backend,
     iso,
     print_document,
     say,
@@ -34,20 +34,20 @@ POLL_SECONDS = 2.0
 FIRST_SECONDS = 5.0
 """Until the log was read once, following is given up after the first failure behind this time: somebody waits."""
 
-LAST_LOOKS = 2
+LAST_READS = 2
 """How often a log must hold nothing new after the job's end: CloudWatch shows the last lines a little later."""
 
 
-def follow_to_end(place: Reached, name: str, *, lines: int, as_json: bool = False) -> None:
+def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = False) -> None:
     """Print a job's log until the job has ended. Raises Exit: 1 where it failed, 130 for Ctrl-C."""
     from core.training.job import status_in_words
 
     try:
-        job = _Follower(place.clients, name, lines, as_json).run()
+        job = _Follower(backend.clients, name, lines, as_json).run()
     except KeyboardInterrupt:
         say(
             f"The sandbox was started for this call alone and ends now, and the job {name} with it."
-            if place.ends_with_us
+            if backend.ends_with_us
             else f"The job {name} goes on. To stop it: python cli.py jobs stop {name}"
         )
         raise typer.Exit(STOPPED) from None
@@ -78,7 +78,7 @@ class _Follower:
     lines: int
     as_json: bool
     token: LogToken | None = None
-    said: str = ""
+    reported: str = ""
     failed: int = 0
     began: float = field(default_factory=time.monotonic)
     reached: bool = False
@@ -92,11 +92,11 @@ class _Follower:
                 job = job if job is not None and not job.running else self._job()
                 new = self._lines(job)
             except TRANSIENT_ERRORS as error:
-                self._stumbled(error)
+                self._count_failure(error)
             else:
                 self.failed, self.reached = 0, True
                 quiet = 0 if new or job.running else quiet + 1
-                if quiet >= LAST_LOOKS:
+                if quiet >= LAST_READS:
                     return job
             time.sleep(POLL_SECONDS)
 
@@ -105,8 +105,8 @@ class _Follower:
         from core.training.job import status_in_words
 
         job = describe_job(self.clients, self.name)
-        if self.said != job.secondary_status and job.running:
-            self.said = job.secondary_status
+        if self.reported != job.secondary_status and job.running:
+            self.reported = job.secondary_status
             say(f"The job {self.name} is {status_in_words(job)}.")
         return job
 
@@ -126,7 +126,7 @@ class _Follower:
                 return 1
         return len(page.events)
 
-    def _stumbled(self, error: AwsError) -> None:
+    def _count_failure(self, error: AwsError) -> None:
         too_long = not self.reached and time.monotonic() - self.began > FIRST_SECONDS
         if too_long or self.failed + 1 >= MAX_FAILURES:
             raise error

@@ -16,15 +16,15 @@ from commands.common import (
     Debug,
     connected,
     iso,
+    open_backend,
     print_json,
     print_table,
-    reached,
     reporting,
     say,
     write,
 )
 from commands.follow import follow_to_end, print_events
-from commands.plans import DryRun, Yes, ask_and_do
+from commands.plans import DryRun, Yes, confirm_and_execute
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
@@ -75,16 +75,16 @@ def list_jobs(
             from core.aws.training import all_jobs
             from core.cost.training import shipped_prices
 
-            found = all_jobs(clients, wanted, pages=-(-limit // 100))
+            listing = all_jobs(clients, wanted, pages=-(-limit // 100))
             prices = shipped_prices(clients.connection.region)
-        rows = [_summary(job, prices) for job in found.jobs[:limit]]
-        complete = found.complete and len(rows) == len(found.jobs)
+        rows = [_summary(job, prices) for job in listing.jobs[:limit]]
+        complete = listing.complete and len(rows) == len(listing.jobs)
         if as_json:
-            print_json(jobs=rows, total=found.total, complete=complete, prices=prices.said)
+            print_json(jobs=rows, total=listing.total, complete=complete, prices=prices.said)
             return
         print_table("Training jobs", [_table_row(row) for row in rows])
         if not complete:
-            say(f"There are more than these{f': {found.total} in all' if found.total else ''}.")
+            say(f"There are more than these{f': {listing.total} in all' if listing.total else ''}.")
 
 
 @jobs.command()
@@ -135,19 +135,19 @@ def curves(
     with reporting(debug):
         notes: list[str] = []
         with connected() as clients:
-            from core.aws.metrics import curves as ask
+            from core.aws.metrics import curves as read_curves
             from core.aws.training import describe_job
 
             jobs = [describe_job(clients, name) for name in names]
-            by_job = ask(clients, jobs, notes=notes)
-        found = {name: by_job[job.name] for name, job in zip(names, jobs, strict=True)}
+            by_job = read_curves(clients, jobs, notes=notes)
+        series_by_name = {name: by_job[job.name] for name, job in zip(names, jobs, strict=True)}
         for note in notes:
             say(note)
         if as_json:
-            print_json(jobs={name: [_series(series) for series in found[name]] for name in names})
+            print_json(jobs={name: [_series(series) for series in series_by_name[name]] for name in names})
             return
         for name in names:
-            _print_curves(name, found[name])
+            _print_curves(name, series_by_name[name])
 
 
 @jobs.command()
@@ -161,23 +161,23 @@ def logs(
     debug: Debug = False,
 ) -> None:
     """Print a job's log. With --follow, like tail -f; Ctrl-C ends that and leaves the job alone."""
-    with reporting(debug), reached() as place:
+    with reporting(debug), open_backend() as backend:
         from core.aws.logs import all_events, tail
         from core.aws.training import describe_job
 
         if follow:
-            follow_to_end(place, name, lines=lines, as_json=as_json)
+            follow_to_end(backend, name, lines=lines, as_json=as_json)
             return
         if every:
-            whole = all_events(place.clients, name)
+            whole = all_events(backend.clients, name)
             print_events(whole.events, as_json)
             if not whole.complete:
                 say("The log is longer than this.")
             return
-        page = tail(place.clients, name, limit=lines)
+        page = tail(backend.clients, name, limit=lines)
         print_events(page.events, as_json)
         if not page.has_log:
-            job = describe_job(place.clients, name)
+            job = describe_job(backend.clients, name)
             say(f"The job {name} has no log; it is {job.status}.")
 
 
@@ -196,7 +196,7 @@ def stop(
         from core.plans.plan import plan_stop
 
         plan = plan_stop(describe_job(clients, name))
-        if ask_and_do(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+        if confirm_and_execute(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
             say(f"The job {name} is stopping.")
 
 
@@ -306,25 +306,25 @@ def _series(series: MetricSeries) -> dict[str, Any]:
     }
 
 
-def _print_curves(name: str, found: tuple[MetricSeries, ...]) -> None:
+def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
     """A row for each epoch, a column for each metric. The best mean IoU is that of the model that is served."""
     from core.training.curves import MIOU, best_epoch, named, notes
 
     cells: dict[int, dict[str, str]] = {}
-    for series in found:
-        for place, value in enumerate(series.values.tolist()):
-            cells.setdefault(series.epoch_at(place), {})[series.name] = f"{value:.4g}"
+    for series in curves_of_job:
+        for index, value in enumerate(series.values.tolist()):
+            cells.setdefault(series.epoch_at(index), {})[series.name] = f"{value:.4g}"
     rows = [
-        {"epoch": str(epoch), **{series.name: cells[epoch].get(series.name, "") for series in found}}
+        {"epoch": str(epoch), **{series.name: cells[epoch].get(series.name, "") for series in curves_of_job}}
         for epoch in sorted(cells)
     ]
-    sources = ", ".join(dict.fromkeys(series.source for series in found))
+    sources = ", ".join(dict.fromkeys(series.source for series in curves_of_job))
     print_table(f"{name} (from {sources})" if sources else name, rows)
-    miou = named(found, MIOU)
+    miou = named(curves_of_job, MIOU)
     best = best_epoch(miou) if miou else None
     if best:
         write(f"Best mean IoU: {best.value:.3f}, at epoch {best.epoch}.")
-    for series in found:
+    for series in curves_of_job:
         for note in notes(series):
             say(note)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import AsJson, Debug, Reached, reached, reporting, say
+from commands.common import AsJson, Backend, Debug, open_backend, reporting, say
 from commands.follow import follow_to_end
-from commands.plans import DryRun, Yes, ask_and_do
+from commands.plans import DryRun, Yes, confirm_and_execute
 from core.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -73,10 +73,10 @@ def launch(
     """
     given = _parameters(parameter)
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
-    with reporting(debug), reached() as place:
-        spec = _new_spec(place.clients, data, output, role, given)
+    with reporting(debug), open_backend() as backend:
+        spec = _new_spec(backend.clients, data, output, role, given)
         spec = replace(spec, **changes, name=name or _name("segdeck"))
-        _start(place, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
+        _start(backend, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
 def clone(
@@ -99,21 +99,21 @@ def clone(
     """Start a job once more, changed where you say so."""
     given = _parameters(parameter)
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
-    with reporting(debug), reached() as place:
+    with reporting(debug), open_backend() as backend:
         from core.aws.training import describe_job, job_tags
         from core.training.job import clone_spec, continue_spec
 
-        old = describe_job(place.clients, job)
-        old = replace(old, tags=job_tags(place.clients, old))
+        old = describe_job(backend.clients, job)
+        old = replace(old, tags=job_tags(backend.clients, old))
         spec = (continue_spec if go_on else clone_spec)(old)
         values = {**spec.hyperparameters, **given}
         spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))
         previous = old.hyperparameters if go_on else {}
-        _start(place, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
+        _start(backend, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
 def _start(
-    place: Reached,
+    backend: Backend,
     spec: TrainingSpec,
     previous: Mapping[str, str],
     *,
@@ -126,7 +126,7 @@ def _start(
     from core.aws.prices import prices
     from core.plans.plan import plan_launch
 
-    spec, problems, notes = _checked(place.clients, spec, previous)
+    spec, problems, notes = _check_spec(backend.clients, spec, previous)
     for problem in problems:
         say(f"{problem.severity}: {problem.message}")
     for note in notes:
@@ -135,34 +135,36 @@ def _start(
         raise InputError("The job would fail, so it was not started.", todo="Mend the errors above.")
     warnings = tuple(problem.message for problem in problems if problem.severity == "warning")
     reasons: list[str] = []
-    plan = plan_launch(spec, prices(place.clients, notes=reasons), warnings=warnings)
+    plan = plan_launch(spec, prices(backend.clients, notes=reasons), warnings=warnings)
     for reason in reasons:
         say(reason)
-    if not ask_and_do(place.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+    if not confirm_and_execute(backend.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
     say(f"The job {spec.name} has started.")
-    if place.ends_with_us and not follow:
+    if backend.ends_with_us and not follow:
         say(
             "The sandbox was started for this call alone, so it waits for the job's end. (`make sandbox` keeps one.)"
         )
-    if follow or place.ends_with_us:
-        follow_to_end(place, spec.name, lines=10_000, as_json=as_json)
+    if follow or backend.ends_with_us:
+        follow_to_end(backend, spec.name, lines=10_000, as_json=as_json)
 
 
-def _checked(
+def _check_spec(
     clients: Clients, spec: TrainingSpec, previous: Mapping[str, str]
 ) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
     """The spec with the number of training pictures filled in, what is wrong with it, and what was not looked at."""
     from core.aws.training import list_channels
     from core.training.preflight import preflight
 
-    found = list_channels(clients, spec.channels)
-    pictures = sum(key.lower().endswith((".jpg", ".jpeg")) for key in found.keys.get("train", ()))
-    if pictures and "num_training_samples" not in spec.hyperparameters:
-        values = {**spec.hyperparameters, "num_training_samples": str(pictures)}
+    channels = list_channels(clients, spec.channels)
+    images = sum(key.lower().endswith((".jpg", ".jpeg")) for key in channels.keys.get("train", ()))
+    if images and "num_training_samples" not in spec.hyperparameters:
+        values = {**spec.hyperparameters, "num_training_samples": str(images)}
         spec = replace(spec, hyperparameters=values)
-    problems = preflight(spec, found.keys, previous=previous or None, sandbox=clients.connection.is_sandbox)
-    return spec, problems, found.notes
+    problems = preflight(
+        spec, channels.keys, previous=previous or None, sandbox=clients.connection.is_sandbox
+    )
+    return spec, problems, channels.notes
 
 
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
@@ -195,20 +197,20 @@ def _await_data(clients: Clients, spec: TrainingSpec) -> None:
 
     if not list_channel_keys(clients, DEMO, cap=1).keys:
         return
-    said = False
+    reported = False
     until = time.monotonic() + DATA_SECONDS
     while time.monotonic() < until:
         keys = list_channels(clients, spec.channels).keys
-        counts = {name: len(found) for name, found in keys.items()}
+        counts = {name: len(names) for name, names in keys.items()}
         whole = all(
             counts.get(name) and counts[name] == counts.get(f"{name}_annotation")
             for name in ("train", "validation")
         )
         if whole:
             return
-        if not said:
+        if not reported:
             say("The sandbox is new, and draws its pictures first. This takes a minute …")
-            said = True
+            reported = True
         time.sleep(1)
 
 
@@ -216,31 +218,31 @@ def _changes(
     instance_type: str, max_runtime: str, spot: bool | None, max_wait: str, checkpoints: str
 ) -> dict[str, Any]:
     """The fields of a TrainingSpec that were given."""
-    found: dict[str, Any] = {}
-    found |= {"instance_type": instance_type} if instance_type else {}
-    found |= {"max_runtime_seconds": _seconds(max_runtime, "--max-runtime")} if max_runtime else {}
-    found |= {"max_wait_seconds": _seconds(max_wait, "--max-wait")} if max_wait else {}
-    found |= {"checkpoint_uri": checkpoints} if checkpoints else {}
-    found |= {"spot": spot} if spot is not None else {}
-    found |= {"max_wait_seconds": None} if spot is False else {}
-    return found
+    changes: dict[str, Any] = {}
+    changes |= {"instance_type": instance_type} if instance_type else {}
+    changes |= {"max_runtime_seconds": _seconds(max_runtime, "--max-runtime")} if max_runtime else {}
+    changes |= {"max_wait_seconds": _seconds(max_wait, "--max-wait")} if max_wait else {}
+    changes |= {"checkpoint_uri": checkpoints} if checkpoints else {}
+    changes |= {"spot": spot} if spot is not None else {}
+    changes |= {"max_wait_seconds": None} if spot is False else {}
+    return changes
 
 
 def _seconds(text: str, flag: str) -> int:
-    found = DURATION.fullmatch(text)
-    if found is None:
+    match = DURATION.fullmatch(text)
+    if match is None:
         raise typer.BadParameter(f"{text!r} is no time such as 90m, 4h or 1d.", param_hint=flag)
-    return int(found[1]) * UNITS[found[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _parameters(texts: list[str] | None) -> dict[str, str]:
-    found = {}
+    parameters = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
             raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE.", param_hint="--parameter")
-        found[name.strip()] = value.strip()
-    return found
+        parameters[name.strip()] = value.strip()
+    return parameters
 
 
 def _name(before: str) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
-AFTER = {
+STATE_NOTES = {
     "recovered": " (the reply was lost; a second look shows that it is done)",
     "already": " (was there)",
     "kept": " (not done: something else uses it)",
@@ -33,7 +33,7 @@ AFTER = {
 """What to add to a step that was done otherwise than by a call and its answer."""
 
 
-def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
+def confirmed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
     """Show a plan and ask; False for a dry run. Raises Exit where the answer is no."""
     if dry_run:
         if as_json:
@@ -46,11 +46,11 @@ def agreed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) 
         say_block(plan)
         if not sys.stdin.isatty():
             raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
-        _confirm()
+        _prompt()
     return True
 
 
-def _confirm() -> None:
+def _prompt() -> None:
     """Raises Exit where the answer is no, or none."""
     code = FAILED
     try:
@@ -63,7 +63,7 @@ def _confirm() -> None:
     raise typer.Exit(code)
 
 
-def carry_out(
+def execute_plan(
     clients: Clients,
     plan: Plan,
     *,
@@ -78,20 +78,20 @@ def carry_out(
     """
     from core.aws.execute import clean_up_interrupted, execute, resume
 
-    def on_step(number: int, step: ApiCall, said: StepState) -> None:
-        if said == "start":
+    def on_step(number: int, step: ApiCall, state: StepState) -> None:
+        if state == "start":
             say(f"{number + 1}/{len(plan.steps)} {step.what}")
-        elif said in AFTER:
-            say(f"  {AFTER[said]}")
+        elif state in STATE_NOTES:
+            say(f"  {STATE_NOTES[state]}")
 
-    tell = on_step if len(plan.steps) > 1 else None
+    report_step = on_step if len(plan.steps) > 1 else None
     try:
         if cut is not None and journal is not None:
-            outcome = resume(clients, journal, cut, on_step=tell)
+            outcome = resume(clients, journal, cut, on_step=report_step)
         elif cleans is not None and journal is not None:
-            outcome = clean_up_interrupted(clients, journal, cleans, plan, on_step=tell)
+            outcome = clean_up_interrupted(clients, journal, cleans, plan, on_step=report_step)
         else:
-            outcome = execute(clients, plan, on_step=tell, journal=journal)
+            outcome = execute(clients, plan, on_step=report_step, journal=journal)
     except (CoreError, KeyboardInterrupt):
         begun = plan if cleans is None else cleans.plan
         if journal is not None and any(entry.plan == begun for entry in journal.unfinished()):
@@ -104,13 +104,13 @@ def carry_out(
     return outcome
 
 
-def ask_and_do(
+def confirm_and_execute(
     clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool, journal: Journal | None = None
 ) -> bool:
     """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
-    if not agreed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
+    if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return False
-    outcome = carry_out(clients, plan, journal=journal)
+    outcome = execute_plan(clients, plan, journal=journal)
     if as_json:
         print_json(**plan.to_dict(), done=True, recovered=outcome.recovered)
     return True

@@ -14,7 +14,7 @@ from commands.common import (
     MAX_FAILURES,
     STOPPED,
     TRANSIENT_ERRORS,
-    Reached,
+    Backend,
     print_error,
     say,
     status,
@@ -33,23 +33,23 @@ POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
 LAST_LINES = 100
 
 
-def wait_until_settled(place: Reached, name: str, *, config: str) -> dict[str, Any]:
+def wait_until_settled(backend: Backend, name: str, *, config: str) -> dict[str, Any]:
     """Wait until AWS is done with an endpoint; what became of it, for JSON. Raises Exit for Ctrl-C, AwsError.
 
     config: the name of the configuration that it should have then; with another one an update was rolled back.
     """
     try:
-        endpoint = _settled(place.clients, name)
+        endpoint = _settled_endpoint(backend.clients, name)
     except KeyboardInterrupt:
         say(
             f"The sandbox was started for this call alone and ends now; {name} comes up when it runs again."
-            if place.ends_with_us
+            if backend.ends_with_us
             else f"The endpoint {name} goes on, and bills once it is in service. "
             f"To look: python cli.py endpoints show {name}. To delete: python cli.py endpoints delete {name}"
         )
         raise typer.Exit(STOPPED) from None
     good = endpoint.in_service and endpoint.config == config
-    diagnosis = None if good else _diagnosis(place.clients, endpoint)
+    diagnosis = None if good else _diagnosis(backend.clients, endpoint)
     return {
         "name": name,
         "status": endpoint.status,
@@ -61,9 +61,9 @@ def wait_until_settled(place: Reached, name: str, *, config: str) -> dict[str, A
     }
 
 
-def tell(result: dict[str, Any]) -> None:
+def print_result(result: dict[str, Any]) -> None:
     """Say how it ended. Raises Exit where it is not served."""
-    name, found = result["name"], result["diagnosis"]
+    name, diagnosis = result["name"], result["diagnosis"]
     if result["served"]:
         say(f"The endpoint {name} is in service.")
         return
@@ -72,15 +72,17 @@ def tell(result: dict[str, Any]) -> None:
         if result["status"] == "InService"
         else f"The endpoint {name} failed."
     )
-    print_error(what, f"{found['title']}: {found['cause']}", found["todo"], result["failure_reason"])
+    print_error(
+        what, f"{diagnosis['title']}: {diagnosis['cause']}", diagnosis["todo"], result["failure_reason"]
+    )
     raise typer.Exit(FAILED)
 
 
-def _settled(clients: Clients, name: str) -> Endpoint:
+def _settled_endpoint(clients: Clients, name: str) -> Endpoint:
     from core.aws.endpoints import describe_endpoint
     from core.endpoints.endpoint import in_words
 
-    began, failed, said = time.monotonic(), 0, ""
+    began, failed, reported = time.monotonic(), 0, ""
     with status() as shown:
         while True:
             try:
@@ -89,20 +91,20 @@ def _settled(clients: Clients, name: str) -> Endpoint:
                 failed += 1
                 if failed >= MAX_FAILURES:
                     raise
-                _stumbled(error, failed)
+                _report_failure(error, failed)
             else:
                 failed = 0
                 if not endpoint.changing:
                     return endpoint
-                if endpoint.status != said:
-                    said = endpoint.status
-                    say(f"The endpoint {name} is {in_words(said)} ...")
+                if endpoint.status != reported:
+                    reported = endpoint.status
+                    say(f"The endpoint {name} is {in_words(reported)} ...")
             waited = time.monotonic() - began
-            shown.update(status_text(f"{in_words(said)}, {waited:.0f} s"))
+            shown.update(status_text(f"{in_words(reported)}, {waited:.0f} s"))
             time.sleep(min(max(POLL_SECONDS, SHARE * waited), MAX_POLL_SECONDS))
 
 
-def _stumbled(error: AwsError, failed: int) -> None:
+def _report_failure(error: AwsError, failed: int) -> None:
     if failed == 1:
         say(f"{error} Trying again.")
 

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.evaluation import asked_of, job_scores
+from core.aws.evaluation import evaluated_endpoint, job_scores
 from core.errors import CoreError
 from core.evaluation.results import classes_of
 from core.evaluation.run import EvaluationTask
@@ -62,7 +62,7 @@ def _button(connection: Connection, settings: Settings, chosen: EndpointChoice, 
 
 def _start(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load) -> None:
     found = load()
-    asked = [asked_of(clients(connection), one) for one in chosen.servings]
+    asked = [evaluated_endpoint(clients(connection), one) for one in chosen.servings]
     classes, said = classes_of(asked, found.classes)
     task = EvaluationTask(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
     store = run.store_for(settings, connection, [one.name for one in asked])

@@ -36,7 +36,7 @@ def record(
     """A job as DescribeTrainingJob tells of it, times as datetimes."""
     running = status in ("InProgress", "Stopping")
     started = created + timedelta(seconds=90)
-    found = {
+    described = {
         "TrainingJobName": name,
         "TrainingJobArn": ARN + name,
         "TrainingJobStatus": status,
@@ -54,12 +54,12 @@ def record(
         "SecondaryStatusTransitions": [],
     }  # fmt: skip
     if not running:
-        found |= {
+        described |= {
             "TrainingEndTime": started + timedelta(minutes=minutes),
             "BillableTimeInSeconds": minutes * 60,
             "TrainingTimeInSeconds": minutes * 60,
         }
-    return found | more
+    return described | more
 
 
 def many(number: int, *, now: datetime | None = None, running: int = 2) -> list[dict[str, Any]]:
@@ -186,27 +186,27 @@ class JobsServer:
         answer = answers[what](json.loads(body))
         return (200 if answer else 400), json.dumps(answer or NOT_FOUND, default=datetime.timestamp).encode()
 
-    def _search(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _search(self, request: dict[str, Any]) -> dict[str, Any]:
         with self._lock:
-            self.searches.append(asked)
-        filters = asked.get("SearchExpression", {}).get("Filters", [])
+            self.searches.append(request)
+        filters = request.get("SearchExpression", {}).get("Filters", [])
         fitting = [job for job in self.jobs if all(_fits(job, row) for row in filters)]
-        start, size = int(asked.get("NextToken", 0)), asked["MaxResults"]
+        start, size = int(request.get("NextToken", 0)), request["MaxResults"]
         more = {"NextToken": str(start + size)} if start + size < len(fitting) else {}
         rows = [{"TrainingJob": job} for job in fitting[start : start + size]]
         return {"Results": rows, "TotalHits": {"Value": len(fitting), "Relation": "EqualTo"}, **more}
 
-    def _describe(self, asked: dict[str, Any]) -> dict[str, Any]:
-        found = [job for job in self.jobs if job["TrainingJobName"] == asked["TrainingJobName"]]
-        return found[0] if found else {}
+    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        jobs = [job for job in self.jobs if job["TrainingJobName"] == request["TrainingJobName"]]
+        return jobs[0] if jobs else {}
 
-    def _metrics(self, asked: dict[str, Any]) -> dict[str, Any]:
-        return {"MetricQueryResults": [self._metric(row) for row in asked["MetricQueries"]]}
+    def _metrics(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"MetricQueryResults": [self._metric(row) for row in request["MetricQueries"]]}
 
-    def _nothing(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _nothing(self, request: dict[str, Any]) -> dict[str, Any]:
         """CloudWatch has neither metrics nor logs."""
         none = [
-            {"Id": row["Id"], "Timestamps": [], "Values": []} for row in asked.get("MetricDataQueries", [])
+            {"Id": row["Id"], "Timestamps": [], "Values": []} for row in request.get("MetricDataQueries", [])
         ]
         return {"MetricDataResults": none, "logStreams": []}
 

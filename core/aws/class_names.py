@@ -28,13 +28,13 @@ class FoundClasses:
     notes: tuple[str, ...] = ()
 
 
-def places_of_job(job: TrainingJob) -> tuple[str, ...]:
+def class_uris_of_job(job: TrainingJob) -> tuple[str, ...]:
     """Where the class names of a job's model may lie: by its tag, beside its artifact, and with its data."""
-    places = (job.tags.get(CLASSES_TAG), classes_beside(job.model_uri or ""), place_with_data(job))
+    places = (job.tags.get(CLASSES_TAG), classes_beside(job.model_uri or ""), class_uri_with_data(job))
     return tuple(dict.fromkeys(place for place in places if place))
 
 
-def place_with_data(job: TrainingJob) -> str:
+def class_uri_with_data(job: TrainingJob) -> str:
     """Where they would lie with the data that a job learned from; empty where that has another layout."""
     train = job.channel("train")
     data = train.uri.rstrip("/") if train else ""

@@ -19,7 +19,7 @@ from core.aws.endpoints import (
 from core.aws.errors import required
 from core.aws.images import is_semantic_segmentation
 from core.aws.models import describe_model
-from core.aws.training import job_that_left
+from core.aws.training import job_for_artifact
 from core.endpoints.detail import EndpointDetail, Model, Scaling, Users
 from core.endpoints.endpoint import (
     CLASSES_TAG,
@@ -75,11 +75,11 @@ def with_belongings(clients: Clients, name: str) -> EndpointDetail:
     return belongings(clients, describe_endpoint(clients, name))
 
 
-def belongings(clients: Clients, found: Endpoint) -> EndpointDetail:
+def belongings(clients: Clients, bare: Endpoint) -> EndpointDetail:
     """Return the same of an endpoint that was read before. Raises AwsError."""
     notes: list[str] = []
-    config = configs(clients, [found.config], notes=notes).get(found.config)
-    endpoint = with_config(found, config)
+    config = configs(clients, [bare.config], notes=notes).get(bare.config)
+    endpoint = with_config(bare, config)
     names = config.models if config else ()
     scaling = _scaling(clients, endpoint, notes)
     return EndpointDetail(
@@ -126,7 +126,8 @@ def _users(
     models: Iterable[str],
 ) -> Users:
     used = {
-        name: [f"the endpoint {one.name}" for one in others if one.config == name] for name in configurations
+        name: [f"the endpoint {other.name}" for other in others if other.config == name]
+        for name in configurations
     }
     old = {
         detail.name: tuple(
@@ -136,12 +137,12 @@ def _users(
         )
         for detail in details
     }
-    going = {name for names in old.values() for name in names} | {
+    unused = {name for names in old.values() for name in names} | {
         detail.endpoint.config for detail in details if not used.get(detail.endpoint.config)
     }
     by_model: dict[str, list[str]] = {}
     for name, config in configurations.items():
-        for model in config.models if name not in going else ():
+        for model in config.models if name not in unused else ():
             by_model.setdefault(model, []).extend(used[name] or [f"the configuration {name}"])
     present = {variant.model for detail in details for variant in detail.endpoint.variants}
     return Users(
@@ -196,7 +197,7 @@ def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
     """The name of the training job that left an artifact; empty where nobody knows it."""
     try:
-        job = job_that_left(clients, model_uri) if model_uri else None
+        job = job_for_artifact(clients, model_uri) if model_uri else None
     except OPTIONAL as error:
         notes.append(str(error))
         return ""
@@ -248,5 +249,5 @@ def _policies(clients: Clients, resource: str, notes: list[str]) -> list[Mapping
     except OPTIONAL as error:
         notes.append(str(error))
         return []
-    found: list[Mapping[str, Any]] = required(answer, "ScalingPolicies", doing)
-    return found
+    policies: list[Mapping[str, Any]] = required(answer, "ScalingPolicies", doing)
+    return policies

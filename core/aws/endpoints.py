@@ -93,8 +93,8 @@ def configs(
     with ThreadPoolExecutor(min(READERS, len(wanted) or 1)) as pool:
         many = len(wanted) > READERS
         answers = pool.map(lambda name: read_config(clients, name, notes, many=many), wanted)
-        found = zip(wanted, answers, strict=True)
-        return {name: config_from(answer) for name, answer in found if answer is not None}
+        pairs = zip(wanted, answers, strict=True)
+        return {name: config_from(answer) for name, answer in pairs if answer is not None}
 
 
 def describe_endpoint(clients: Clients, name: str) -> Endpoint:
@@ -163,16 +163,17 @@ def _paged(
 
     An endpoint that moved between two pages stands there once.
     """
-    found: dict[str, Endpoint] = {}
+    endpoints: dict[str, Endpoint] = {}
     until = time.monotonic() + max_seconds
     token = None
     for _ in range(max_pages):
         with clients.calling(LISTING):
             rows, token = ask(clients, query | ({"NextToken": token} if token else {}))
-        found |= {one.name: one for one in map(endpoint_from, rows) if one.name not in found}
+        for endpoint in map(endpoint_from, rows):
+            endpoints.setdefault(endpoint.name, endpoint)
         if not token or time.monotonic() > until:
             break
-    return EndpointList(tuple(found.values()), complete=not token)
+    return EndpointList(tuple(endpoints.values()), complete=not token)
 
 
 def read_config(

@@ -9,7 +9,7 @@ from core.aws.connection import Clients
 from core.aws.metrics import curves
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
-from core.aws.training import describe_job, job_that_left, list_channel_keys
+from core.aws.training import describe_job, job_for_artifact, list_channel_keys
 from core.datasets.label_map import LabelMap, read_label_map
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import AwsError, InputError
@@ -27,7 +27,7 @@ VALIDATION, ANNOTATION = "validation", "validation_annotation"
 LABEL_MAP = "validation_label_map.json"
 
 
-def asked_of(clients: Clients, serving: EndpointInfo) -> EvaluatedEndpoint:
+def evaluated_endpoint(clients: Clients, serving: EndpointInfo) -> EvaluatedEndpoint:
     """An endpoint as an evaluation asks it."""
     invoke = invoker(clients, serving.name)
     return EvaluatedEndpoint(serving.name, serving.config, serving.model_uri, serving.classes, invoke)
@@ -40,22 +40,22 @@ def job_behind(clients: Clients, serving: EndpointInfo) -> TrainingJob | None:
     """
     if serving.job:
         return describe_job(clients, serving.job)
-    return job_that_left(clients, serving.model_uri) if serving.model_uri else None
+    return job_for_artifact(clients, serving.model_uri) if serving.model_uri else None
 
 
 def job_scores(
     clients: Clients, servings: Iterable[EndpointInfo]
 ) -> tuple[dict[str, JobScore], tuple[str, ...]]:
     """Endpoint -> what the job behind it said of its model, where that is known; and sentences on what is not."""
-    found, notes = {}, []
+    scores, notes = {}, []
     for serving in servings:
         try:
             job = job_behind(clients, serving)
             if job is not None:
-                found[serving.name] = _score(clients, job)
+                scores[serving.name] = _score(clients, job)
         except AwsError as error:
             notes.append(f"What the training job of {serving.name} reported stays unknown. {error}")
-    return found, tuple(notes)
+    return scores, tuple(notes)
 
 
 def _score(clients: Clients, job: TrainingJob) -> JobScore:
@@ -66,15 +66,15 @@ def _score(clients: Clients, job: TrainingJob) -> JobScore:
 
 def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """The pairs that a job was validated on, ids by its own label map; and notes. Raises InputError, AwsError."""
-    found = [job.channel(name) for name in (VALIDATION, ANNOTATION)]
-    for name, channel in zip((VALIDATION, ANNOTATION), found, strict=True):
+    channels = [job.channel(name) for name in (VALIDATION, ANNOTATION)]
+    for name, channel in zip((VALIDATION, ANNOTATION), channels, strict=True):
         if channel is None or channel.data_type != S3_PREFIX:
             kind = "has no such channel" if channel is None else f"reads it from a {channel.data_type}"
             raise InputError(
                 f"The channel {name} of the training job {job.name} cannot be evaluated on: the job {kind}.",
                 todo="Give the photos and masks themselves, in a folder or in S3.",
             )
-    photos, masks = (channel.uri for channel in found if channel is not None)
+    photos, masks = (channel.uri for channel in channels if channel is not None)
     return pairs_in_s3(clients, photos, masks, _label_map(clients, job))
 
 
@@ -105,14 +105,14 @@ def _label_map(clients: Clients, job: TrainingJob) -> LabelMap | None:
 
 
 def _uris(clients: Clients, prefix: str) -> list[str]:
-    found = list_channel_keys(clients, folder(prefix))
-    if not found.complete:
+    listing = list_channel_keys(clients, folder(prefix))
+    if not listing.complete:
         raise InputError(
-            f"{prefix} holds more than {len(found.keys):,} objects.",
+            f"{prefix} holds more than {len(listing.keys):,} objects.",
             todo="Give a prefix with fewer: a validation set is seldom larger.",
         )
     bucket = prefix.removeprefix("s3://").partition("/")[0]
-    return [f"s3://{bucket}/{key}" for key in found.keys if not key.endswith("/")]
+    return [f"s3://{bucket}/{key}" for key in listing.keys if not key.endswith("/")]
 
 
 def _file(uri: str) -> str:

@@ -63,7 +63,7 @@ WAIT_SECONDS = 1800.0
 WAIT_PAUSE, SANDBOX_PAUSE = 5.0, 0.2
 """Seconds between two looks at it."""
 
-BLIND_LOOKS = 10
+MAX_UNREADABLE = 10
 """Failed looks in a row after which waiting ends."""
 
 AMBIGUOUS = (CutOffError, TimedOutError, UnexpectedAnswerError, UnreachableError)
@@ -161,7 +161,7 @@ class CleaningRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Teller:
+class ProgressReporter:
     """Who is told of the steps: somebody who watches, and the journal."""
 
     on_step: OnStep | None
@@ -229,7 +229,7 @@ def execute(
         if journal is not None:
             identity, place = _here(clients)
             record = stack.enter_context(journal.begin(plan, identity=identity, place=place))
-        return _run(clients, plan, Teller(on_step, record, on_progress), again=False)
+        return _run(clients, plan, ProgressReporter(on_step, record, on_progress), again=False)
 
 
 def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> PlanOutcome:
@@ -238,9 +238,9 @@ def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep 
     Raises InputError where another process is at it, or it was begun in another account; else as `execute`.
     """
     _known(entry.plan)
-    check_place(clients, entry)
+    check_account(clients, entry)
     with journal.again(entry) as record:
-        return _run(clients, entry.plan, Teller(on_step, record), again=True)
+        return _run(clients, entry.plan, ProgressReporter(on_step, record), again=True)
 
 
 def clean_up_interrupted(
@@ -254,7 +254,7 @@ def clean_up_interrupted(
     Raises InputError where another process is at it or was, the change has gone on since, or it was begun in another
     account; else as `execute`.
     """
-    check_place(clients, entry)
+    check_account(clients, entry)
     with journal.again(entry) as record:
         now = record.entry or entry
         try:
@@ -263,7 +263,10 @@ def clean_up_interrupted(
             record.end(now.outcome, now.error)  # as it was: nobody did anything
             raise
         return _run(
-            clients, cleaning, Teller(on_step, CleaningRecord(record, now.plan, cleaning)), again=False
+            clients,
+            cleaning,
+            ProgressReporter(on_step, CleaningRecord(record, now.plan, cleaning)),
+            again=False,
         )
 
 
@@ -286,7 +289,7 @@ def _here(clients: Clients) -> tuple[str, str]:
     return caller.arn, f"account {caller.account} in {connection.region}{sandbox}"
 
 
-def check_place(clients: Clients, entry: Entry) -> None:
+def check_account(clients: Clients, entry: Entry) -> None:
     """Raises InputError where a change was begun in another account: to be asked before its `clean_up` too."""
     _, place = _here(clients)
     if entry.place != place:
@@ -310,25 +313,27 @@ def _known(plan: Plan) -> None:
         raise InputError(f"The plan has a step that cannot be carried out: {unknown[0].operation}.")
 
 
-def _run(clients: Clients, plan: Plan, teller: Teller, *, again: bool) -> PlanOutcome:
+def _run(clients: Clients, plan: Plan, reporter: ProgressReporter, *, again: bool) -> PlanOutcome:
     """An interrupt leaves the journal without an end, as a kill does."""
     done: list[Done] = []
     use = UseCheck(clients)
     for number, step in enumerate(plan.steps):
-        teller.show(number, step, "start")
+        reporter.show(number, step, "start")
         try:
             done.append(
-                _wait(clients, number, step, teller) if step.then else _do(use, number, step, teller, again)
+                _wait(clients, number, step, reporter)
+                if step.then
+                else _do_step(use, number, step, reporter, again)
             )
-            teller.write(number, done[-1].state, done[-1].kept)
+            reporter.write(number, done[-1].state, done[-1].kept)
         except JournalError as error:
             raise _stopped(error, plan, done) from error
         except CoreError as error:
-            teller.failed(error)
+            reporter.failed(error)
             raise
-        teller.show(number, step, done[-1].state)
+        reporter.show(number, step, done[-1].state)
     try:
-        teller.end()
+        reporter.end()
     except JournalError as error:
         raise _stopped(error, plan, done) from error
     return PlanOutcome(plan, tuple(done))
@@ -346,16 +351,16 @@ def _stopped(error: JournalError, plan: Plan, done: Sequence[Done]) -> JournalEr
     )
 
 
-def _do(use: UseCheck, number: int, step: ApiCall, teller: Teller, again: bool) -> Done:
+def _do_step(use: UseCheck, number: int, step: ApiCall, reporter: ProgressReporter, again: bool) -> Done:
     """Look where that is asked for, and before what would hit something else by now; then call."""
     clients = use.clients
     if (step.service, step.operation) == UPLOAD:
-        teller.write(number, "start")
+        reporter.write(number, "start")
         try:
-            return Done(step, _upload(clients, step, teller.on_progress))
+            return Done(step, _upload(clients, step, reporter.on_progress))
         except CoreError as error:
             if not _unclear(error):
-                teller.refused(number, error)
+                reporter.refused(number, error)
             raise
     operation = OPERATIONS[step.service, step.operation]
     if (again or operation.first) and _state_of(clients, step) == "done":
@@ -368,12 +373,12 @@ def _do(use: UseCheck, number: int, step: ApiCall, teller: Teller, again: bool) 
         return Done(step, already=True)
     if kept := use.reason_to_keep(step):
         return Done(step, kept=kept)
-    teller.write(number, "start")
+    reporter.write(number, "start")
     try:
         return _tried(clients, step, operation)
     except CoreError as error:
         if not error.unclear:
-            teller.refused(number, error)
+            reporter.refused(number, error)
         raise
 
 
@@ -463,11 +468,11 @@ def _with_body(params: Mapping[str, Any], files: ExitStack) -> dict[str, Any]:
     path = Path(params["Filename"])
     try:
         file = files.enter_context(open_regular(path))
-        found = file_digest(file, "sha256").hexdigest()
+        digest = file_digest(file, "sha256").hexdigest()
         file.seek(0)
     except OSError as error:
         raise InputError(f"The file {path} cannot be read.", why=reason(error)) from error
-    if found != params["Metadata"]["sha256"]:
+    if digest != params["Metadata"]["sha256"]:
         raise InputError(
             f"The file {path} has changed since the plan was made.", todo="Make the plan once more."
         )
@@ -494,10 +499,10 @@ def _state_after(clients: Clients, step: ApiCall, error: CoreError) -> ThingStat
         raise _as_unclear(error) from blind
 
 
-def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
+def _wait(clients: Clients, number: int, step: ApiCall, reporter: ProgressReporter) -> Done:
     """Until the endpoint is as the step says. Raises TimedOutError, AwsError where it went another way."""
-    teller.write(number, "waiting")
-    teller.show(number, step, "waiting")
+    reporter.write(number, "waiting")
+    reporter.show(number, step, "waiting")
     pause = SANDBOX_PAUSE if clients.connection.is_sandbox else WAIT_PAUSE
     until = time.monotonic() + WAIT_SECONDS
     blind = 0
@@ -508,9 +513,9 @@ def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
             blind = 0
         except (*AMBIGUOUS, ThrottledError) as error:
             blind += 1
-            if blind == BLIND_LOOKS:
+            if blind == MAX_UNREADABLE:
                 raise
-            log.warning("look %d of at most %d failed: %s", blind, BLIND_LOOKS, error)
+            log.warning("look %d of at most %d failed: %s", blind, MAX_UNREADABLE, error)
         if time.monotonic() > until:
             raise TimedOutError(
                 f"The endpoint {step.params['EndpointName']} is still not there yet: {step.what}",
@@ -522,14 +527,14 @@ def _wait(clients: Clients, number: int, step: ApiCall, teller: Teller) -> Done:
 
 def _arrived(clients: Clients, step: ApiCall) -> bool:
     try:
-        found = endpoint_now(clients, step.params)
+        endpoint = endpoint_now(clients, step.params)
     except NotFoundError:
         return True
-    status = found["EndpointStatus"]
+    status = endpoint["EndpointStatus"]
     if step.then == "endpoint_deleted" and status in FAILED:
         raise AwsError(
             f"The endpoint {step.params['EndpointName']} was not deleted: it is {in_words(status)}.",
-            why=found.get("FailureReason", ""),
+            why=endpoint.get("FailureReason", ""),
             todo="Delete it once more.",
         )
     return step.then == "endpoint_settled" and status not in CHANGING

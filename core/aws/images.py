@@ -43,8 +43,8 @@ def image_uri(region: str) -> str:
 
 def is_semantic_segmentation(image: str) -> bool:
     """Whether an image is AWS's own: its repository, in the account that AWS uses in that region."""
-    found = IMAGE.fullmatch(image)
-    return found is not None and _registries().get(found["region"]) == found["account"]
+    match = IMAGE.fullmatch(image)
+    return match is not None and _registries().get(match["region"]) == match["account"]
 
 
 @cache

@@ -57,14 +57,14 @@ def curves(
     notes: gets a sentence on each source that could not be asked.
     """
     notes = [] if notes is None else notes
-    found = _first_source(clients, jobs, notes)
-    left = [job for job in jobs if not found[job.name] and job.started_at]
+    by_job = _first_source(clients, jobs, notes)
+    left = [job for job in jobs if not by_job[job.name] and job.started_at]
     if left:
-        found |= _second_source(clients, left, now or datetime.now(UTC), notes)
+        by_job |= _second_source(clients, left, now or datetime.now(UTC), notes)
     for job in left:
-        if not found[job.name]:
-            found[job.name] = _third_source(clients, job, notes)
-    return found
+        if not by_job[job.name]:
+            by_job[job.name] = _third_source(clients, job, notes)
+    return by_job
 
 
 def sparklines(
@@ -85,26 +85,26 @@ def utilisation(
     if job.started_at is None:
         return ()
     queries = [(job, name) for name in UTILISATION]
-    found = _cloudwatch(clients, queries, now or datetime.now(UTC), by_host=True)
-    return tuple(series for _, series in found)
+    series_of_queries = _cloudwatch(clients, queries, now or datetime.now(UTC), by_host=True)
+    return tuple(series for _, series in series_of_queries)
 
 
 def _first_source(
     clients: Clients, jobs: Sequence[TrainingJob], notes: list[str]
 ) -> dict[str, tuple[MetricSeries, ...]]:
     """By epoch; where a job has no epochs there, by time."""
-    found: dict[str, tuple[MetricSeries, ...]] = {job.name: () for job in jobs}
+    by_job: dict[str, tuple[MetricSeries, ...]] = {job.name: () for job in jobs}
     axes: tuple[Axis, ...] = ("IterationNumber", "Timestamp")
     for axis in axes:
-        left = [job for job in jobs if not found[job.name] and job.started_at and job.arn]
+        left = [job for job in jobs if not by_job[job.name] and job.started_at and job.arn]
         try:
-            found |= _by_job(_batch(clients, _queries(left), axis))
+            by_job |= _by_job(_batch(clients, _queries(left), axis))
         except (CredentialsError, ThrottledError):
             raise  # more calls would not help, but make it worse
         except AwsError as error:
             notes.append(str(error))
             break
-    return found
+    return by_job
 
 
 def _second_source(
@@ -140,9 +140,9 @@ def _queries(jobs: Iterable[TrainingJob]) -> list[Query]:
     ]
 
 
-def _by_job(found: Iterable[tuple[Query, MetricSeries]]) -> dict[str, tuple[MetricSeries, ...]]:
+def _by_job(series_of_queries: Iterable[tuple[Query, MetricSeries]]) -> dict[str, tuple[MetricSeries, ...]]:
     rows: dict[str, tuple[MetricSeries, ...]] = {}
-    for (job, _), series in found:
+    for (job, _), series in series_of_queries:
         rows[job.name] = (*rows.get(job.name, ()), series)
     return rows
 
@@ -151,10 +151,10 @@ def _batch(clients: Clients, queries: Sequence[Query], axis: Axis) -> list[tuple
     """BatchGetMetrics; series without points are left out."""
     doing = "read the training metrics"
     period = "IterationNumber" if axis == "IterationNumber" else "OneMinute"
-    found = []
+    series_of_queries = []
     for start in range(0, len(queries), BATCH_QUERIES):
         part = queries[start : start + BATCH_QUERIES]
-        asked = [
+        metric_queries = [
             {
                 "MetricName": name,
                 "ResourceArn": job.arn,
@@ -165,25 +165,27 @@ def _batch(clients: Clients, queries: Sequence[Query], axis: Axis) -> list[tuple
             for job, name in part
         ]
         with clients.calling(doing):
-            answer = clients.metrics.batch_get_metrics(MetricQueries=asked)
+            answer = clients.metrics.batch_get_metrics(MetricQueries=metric_queries)
         rows = required(answer, "MetricQueryResults", doing)
-        found += [
+        series_of_queries += [
             (query, from_batch_get_metrics(query[1], row, x_axis=axis))
             for query, row in zip(part, rows, strict=False)
         ]
-    return [(query, series) for query, series in found if len(series)]
+    return [(query, series) for query, series in series_of_queries if len(series)]
 
 
 def _cloudwatch(
     clients: Clients, queries: Sequence[Query], now: datetime, *, by_host: bool = False
 ) -> list[tuple[Query, MetricSeries]]:
     """GetMetricData; series without points are left out."""
-    found = []
+    series_of_queries = []
     for start in range(0, len(queries), MAX_QUERIES):
         part = queries[start : start + MAX_QUERIES]
         rows = _metric_data(clients, part, now, by_host)
-        found += [(query, from_cloudwatch(query[1], rows[f"m{n}"])) for n, query in enumerate(part)]
-    return [(query, series) for query, series in found if len(series)]
+        series_of_queries += [
+            (query, from_cloudwatch(query[1], rows[f"m{n}"])) for n, query in enumerate(part)
+        ]
+    return [(query, series) for query, series in series_of_queries if len(series)]
 
 
 def _metric_data(
@@ -194,8 +196,8 @@ def _metric_data(
     begin = min(job.started_at or job.created_at for job in jobs)
     end = max(job.ended_at or now for job in jobs) + timedelta(minutes=1)
     seconds = next((seconds for age, seconds in RETENTION if now - begin < age), 3600)
-    asked = [_metric_query(f"m{n}", query, seconds, by_host) for n, query in enumerate(queries)]
-    return metric_data(clients, asked, begin, end)
+    metric_queries = [_metric_query(f"m{n}", query, seconds, by_host) for n, query in enumerate(queries)]
+    return metric_data(clients, metric_queries, begin, end)
 
 
 def _metric_query(identity: str, query: Query, seconds: int, by_host: bool) -> dict[str, Any]:

@@ -45,9 +45,9 @@ class Operation:
 
 def _job_started(clients: Clients, params: Params) -> bool:
     """Whether the job of that name is the one that was asked for, and not somebody else's."""
-    found = _job(clients, params)
-    same = all(found.get(key) == params.get(key) for key in ("RoleArn", "HyperParameters"))
-    output = found.get("OutputDataConfig", {}).get("S3OutputPath")
+    job = _job(clients, params)
+    same = all(job.get(key) == params.get(key) for key in ("RoleArn", "HyperParameters"))
+    output = job.get("OutputDataConfig", {}).get("S3OutputPath")
     return same and output == params["OutputDataConfig"]["S3OutputPath"]
 
 
@@ -64,8 +64,8 @@ def _job(clients: Clients, params: Params) -> Params:
 
 
 def _model_made(clients: Clients, params: Params) -> bool:
-    found = _model(clients, params)
-    return holds(found, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
+    model = _model(clients, params)
+    return holds(model, {key: params[key] for key in ("PrimaryContainer", "ExecutionRoleArn")})
 
 
 def _model(clients: Clients, params: Params) -> Params:
@@ -94,21 +94,21 @@ def _still_there(clients: Clients, params: Params) -> bool:
 
 
 def _endpoint_made(clients: Clients, params: Params) -> bool:
-    found = endpoint_now(clients, params)
-    same = found.get("EndpointConfigName") == params["EndpointConfigName"]
-    return same and found["EndpointStatus"] not in ("Deleting", "Failed")
+    endpoint = endpoint_now(clients, params)
+    same = endpoint.get("EndpointConfigName") == params["EndpointConfigName"]
+    return same and endpoint["EndpointStatus"] not in ("Deleting", "Failed")
 
 
 def _endpoint_moving(clients: Clients, params: Params) -> bool:
     """AWS names the new configuration of a move under way, or the endpoint has it already."""
-    found = endpoint_now(clients, params)
-    pending = found.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
-    return params["EndpointConfigName"] in (found.get("EndpointConfigName"), pending)
+    endpoint = endpoint_now(clients, params)
+    pending = endpoint.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
+    return params["EndpointConfigName"] in (endpoint.get("EndpointConfigName"), pending)
 
 
 def _endpoint_scaling(clients: Clients, params: Params) -> bool:
-    found = endpoint_now(clients, params)
-    now = {row["VariantName"]: row for row in found.get("ProductionVariants", [])}
+    endpoint = endpoint_now(clients, params)
+    now = {row["VariantName"]: row for row in endpoint.get("ProductionVariants", [])}
     return all(holds(now.get(row["VariantName"], {}), row) for row in params["DesiredWeightsAndCapacities"])
 
 
@@ -179,21 +179,21 @@ def _object_written(clients: Clients, params: Params) -> bool:
             return bool(stream.read(len(wanted) + 1) == wanted)
 
 
-def holds(found: Any, wanted: Any) -> bool:
+def holds(actual: Any, wanted: Any) -> bool:
     """Whether all that is wanted is there; what AWS adds of its own does not count."""
     if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(
-            holds(found.get(key), value) for key, value in wanted.items()
+        return isinstance(actual, Mapping) and all(
+            holds(actual.get(key), value) for key, value in wanted.items()
         )
     if isinstance(wanted, list):
         return (
-            isinstance(found, list)
-            and len(found) == len(wanted)
-            and all(holds(*pair) for pair in zip(found, wanted, strict=True))
+            isinstance(actual, list)
+            and len(actual) == len(wanted)
+            and all(holds(*pair) for pair in zip(actual, wanted, strict=True))
         )
-    if isinstance(wanted, float) and isinstance(found, int | float):
-        return math.isclose(found, wanted, rel_tol=SINGLE)
-    return bool(found == wanted)
+    if isinstance(wanted, float) and isinstance(actual, int | float):
+        return math.isclose(actual, wanted, rel_tol=SINGLE)
+    return bool(actual == wanted)
 
 
 OPERATIONS: dict[tuple[str, str], Operation] = {

@@ -20,8 +20,12 @@ NAMES_ALONE = "Only the names of the objects were looked at, not the pictures."
 def check_prefix(clients: Clients, uri: str) -> tuple[LayoutReport, tuple[str, ...]]:
     """What is wrong with it, and sentences on what could not be read. Raises InputError for what is no address."""
     bucket, prefix = parse_prefix(uri)
-    found = list_channels(clients, data_channels(uri), cap=MOST_OBJECTS)
-    if not found.keys:
-        return check_listing(uri, {}), found.notes
-    named = find_classes(clients, [f"s3://{bucket}/{prefix}{CLASSES_FILE}"])
-    return check_listing(uri, found.keys, classes=named.classes), (*found.notes, *named.notes, NAMES_ALONE)
+    listing = list_channels(clients, data_channels(uri), cap=MOST_OBJECTS)
+    if not listing.keys:
+        return check_listing(uri, {}), listing.notes
+    names = find_classes(clients, [f"s3://{bucket}/{prefix}{CLASSES_FILE}"])
+    return check_listing(uri, listing.keys, classes=names.classes), (
+        *listing.notes,
+        *names.notes,
+        NAMES_ALONE,
+    )

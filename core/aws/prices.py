@@ -58,16 +58,16 @@ def _prices(clients: Clients, region: str, component: str, until: float) -> dict
         "Filters": [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in wanted.items()],
         "MaxResults": 100,
     }
-    found: dict[str, Money] = {}
+    per_hour: dict[str, Money] = {}
     for _ in range(MAX_PAGES):
         with clients.calling(doing):
             answer = clients.pricing.get_products(**query)
         for text in required(answer, "PriceList", doing):
-            found |= dict(_row(text, doing))
+            per_hour |= dict(_row(text, doing))
         if not answer.get("NextToken") or time.monotonic() > until:
             break
         query["NextToken"] = answer["NextToken"]
-    return found
+    return per_hour
 
 
 def _row(text: Any, doing: str) -> dict[str, Money]:

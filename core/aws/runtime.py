@@ -57,23 +57,23 @@ def invoker(clients: Clients, endpoint: str) -> Invoke:
 def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> EndpointResponse:
     """Raises AwsError. The stream checks its declared length itself, and is read whole in one piece."""
     doing = f"ask the endpoint {endpoint}"
-    with _billing_told(), clients.calling(doing, todos=TODOS):
+    with _billing_noted(), clients.calling(doing, todos=TODOS):
         started = time.perf_counter()
         answer = clients.runtime.invoke_endpoint(
             EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
         )
-        found: bytes = required(answer, "Body", doing).read()
+        content: bytes = required(answer, "Body", doing).read()
         seconds = time.perf_counter() - started
-        if not found:
+        if not content:
             raise UnexpectedAnswerError(
                 f"Could not {doing}: its answer is empty.",
                 todo=f"Look into the container's log. {MAY_HAVE_RUN}",
             )
-    return EndpointResponse(found, answer.get("ContentType", ""), seconds)
+    return EndpointResponse(content, answer.get("ContentType", ""), seconds)
 
 
 @contextmanager
-def _billing_told() -> Iterator[None]:
+def _billing_noted() -> Iterator[None]:
     """Say of every failure after which the model may have run that this call may be billed."""
     try:
         yield
@@ -98,7 +98,7 @@ def _why_not(clients: Clients, endpoint: str) -> NotReadyError | None:
     """SageMaker calls an endpoint "not found" until it is in service; one look tells which it is."""
     try:
         with clients.calling(f"look at the endpoint {endpoint}"):
-            found: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=endpoint)
+            description: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=endpoint)
     except AwsError:
         return None  # the refusal of the call itself says more than that looking failed as well
-    return not_ready(endpoint, found.get("EndpointStatus", ""), found.get("FailureReason", ""))
+    return not_ready(endpoint, description.get("EndpointStatus", ""), description.get("FailureReason", ""))

@@ -74,9 +74,9 @@ def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
     An endpoint whose variants are not known (ListEndpoints tells none) is left out.
     """
     begin = _floor(now, STEP) - timedelta(days=DAYS)
-    found = _points(clients, _queries(endpoints, (INVOCATIONS,)), begin, begin + STEPS * STEP, STEP)
+    series = _points(clients, _queries(endpoints, (INVOCATIONS,)), begin, begin + STEPS * STEP, STEP)
     steps = {endpoint.name: [0] * STEPS for endpoint in endpoints if endpoint.variants}
-    for (endpoint, _, _), points in found:
+    for (endpoint, _, _), points in series:
         for at, calls in points.items():
             steps[endpoint.name][int((at - begin) / STEP)] += round(calls)
     return {name: Traffic(begin, tuple(calls)) for name, calls in steps.items()}
@@ -88,9 +88,9 @@ def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
     The hour that is under way counts with the 24 before it.
     """
     begin = _floor(now, HOUR) - timedelta(hours=24)
-    found = _points(clients, _queries(endpoints, ANSWERS), begin, begin + 25 * HOUR, HOUR)
+    series = _points(clients, _queries(endpoints, ANSWERS), begin, begin + 25 * HOUR, HOUR)
     return {
-        endpoint.name: _service([(query, points) for query, points in found if query[0] is endpoint])
+        endpoint.name: _service([(query, points) for query, points in series if query[0] is endpoint])
         for endpoint in endpoints
         if endpoint.variants
     }
@@ -112,9 +112,9 @@ def endpoint_series(
     begin = _floor(now, step) - span
     queries = _queries([endpoint], (*ANSWERS, *UTILISATION))
     queries = [query for query in queries if variant in {"", query[1]}]
-    found = _points(clients, queries, begin, begin + span + step, step)
-    series = (_series(metric, found) for metric in (*ANSWERS, *UTILISATION))
-    return tuple(one for one in series if len(one))
+    points = _points(clients, queries, begin, begin + span + step, step)
+    series = (_series(metric, points) for metric in (*ANSWERS, *UTILISATION))
+    return tuple(curve for curve in series if len(curve))
 
 
 def _queries(endpoints: Iterable[Endpoint], metrics: Iterable[Metric]) -> list[Query]:
@@ -130,23 +130,23 @@ def _points(
     clients: Clients, queries: Sequence[Query], begin: datetime, end: datetime, step: timedelta
 ) -> list[tuple[Query, Points]]:
     """Each query with its points that lie between begin and end."""
-    found: list[tuple[Query, Points]] = []
+    series: list[tuple[Query, Points]] = []
     for start in range(0, len(queries), MAX_QUERIES):
         part = queries[start : start + MAX_QUERIES]
-        asked = [_asked(f"m{number}", query, step) for number, query in enumerate(part)]
-        rows = metric_data(clients, asked, begin, end)
-        found += [
+        metric_queries = [_metric_query(f"m{number}", query, step) for number, query in enumerate(part)]
+        rows = metric_data(clients, metric_queries, begin, end)
+        series += [
             (query, _scaled(query[2], rows[f"m{number}"], begin, end)) for number, query in enumerate(part)
         ]
-    return found
+    return series
 
 
-def _asked(identity: str, query: Query, step: timedelta) -> dict[str, Any]:
+def _metric_query(identity: str, query: Query, step: timedelta) -> dict[str, Any]:
     endpoint, variant, metric = query
     dimensions = [{"Name": "EndpointName", "Value": endpoint.name}, {"Name": "VariantName", "Value": variant}]
-    asked = {"Namespace": metric.namespace, "MetricName": metric.metric, "Dimensions": dimensions}
+    metric_spec = {"Namespace": metric.namespace, "MetricName": metric.metric, "Dimensions": dimensions}
     seconds = int(step.total_seconds())
-    return {"Id": identity, "MetricStat": {"Metric": asked, "Period": seconds, "Stat": metric.stat}}
+    return {"Id": identity, "MetricStat": {"Metric": metric_spec, "Period": seconds, "Stat": metric.stat}}
 
 
 def _scaled(metric: Metric, row: Mapping[str, Sequence[Any]], begin: datetime, end: datetime) -> Points:
@@ -154,12 +154,12 @@ def _scaled(metric: Metric, row: Mapping[str, Sequence[Any]], begin: datetime, e
     return {at.astimezone(UTC): float(value) * metric.scale for at, value in pairs if begin <= at < end}
 
 
-def _service(found: Sequence[tuple[Query, Points]]) -> ServiceQuality:
+def _service(series: Sequence[tuple[Query, Points]]) -> ServiceQuality:
     def total(name: str) -> int:
-        return round(sum(sum(points.values()) for query, points in found if query[2].name == name))
+        return round(sum(sum(points.values()) for query, points in series if query[2].name == name))
 
     def mean(name: str) -> float | None:
-        values = _weighted(name, found)
+        values = _weighted(name, series)
         weight = sum(calls for _, calls in values.values())
         return sum(value * calls for value, calls in values.values()) / weight if weight else None
 
@@ -168,23 +168,23 @@ def _service(found: Sequence[tuple[Query, Points]]) -> ServiceQuality:
     )
 
 
-def _weighted(name: str, found: Sequence[tuple[Query, Points]]) -> dict[datetime, tuple[float, float]]:
+def _weighted(name: str, series: Sequence[tuple[Query, Points]]) -> dict[datetime, tuple[float, float]]:
     """Time -> a latency, and how many calls it is of; of several variants their mean, weighted by calls."""
-    calls = {query[1]: points for query, points in found if query[2] is INVOCATIONS}
+    calls = {query[1]: points for query, points in series if query[2] is INVOCATIONS}
     sums: dict[datetime, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    for query, points in found:
+    for query, points in series:
         for at, value in points.items() if query[2].name == name else ():
             weight = max(1.0, calls[query[1]].get(at, 0.0))
             sums[at] = (sums[at][0] + value * weight, sums[at][1] + weight)
     return {at: (total / weight, weight) for at, (total, weight) in sums.items()}
 
 
-def _series(metric: Metric, found: Sequence[tuple[Query, Points]]) -> MetricSeries:
+def _series(metric: Metric, series: Sequence[tuple[Query, Points]]) -> MetricSeries:
     points: Points = {}
     if metric.unit == "ms":
-        points = {at: value for at, (value, _) in _weighted(metric.name, found).items()}
+        points = {at: value for at, (value, _) in _weighted(metric.name, series).items()}
     else:
-        for query, part in found:
+        for query, part in series:
             for at, value in part.items() if query[2] is metric else ():
                 points[at] = max(points.get(at, 0.0), value) if metric.unit else points.get(at, 0.0) + value
     times = np.array([at.replace(tzinfo=None) for at in sorted(points)], "datetime64[ms]")

@@ -85,16 +85,16 @@ def all_jobs(
     clients: Clients, job_filter: JobFilter, *, pages: int = MAX_PAGES, seconds: float = MAX_SECONDS
 ) -> JobList:
     """Page after page, within so many pages and seconds; a job that moved between two pages stands there once."""
-    found: dict[str, TrainingJob] = {}
+    jobs: dict[str, TrainingJob] = {}
     token, total = None, None
     until = time.monotonic() + seconds
     for _ in range(pages):
         page = search_jobs(clients, job_filter, next_token=token)
-        found |= {job.name: job for job in page.jobs if job.name not in found}
+        jobs |= {job.name: job for job in page.jobs if job.name not in jobs}
         token, total = page.next_token, page.total if total is None else total
         if token is None or time.monotonic() > until:
             break
-    return JobList(tuple(found.values()), total, complete=token is None)
+    return JobList(tuple(jobs.values()), total, complete=token is None)
 
 
 def describe_job(clients: Clients, name: str) -> TrainingJob:
@@ -104,7 +104,7 @@ def describe_job(clients: Clients, name: str) -> TrainingJob:
     return from_description(answer)
 
 
-def job_that_left(clients: Clients, model_uri: str) -> TrainingJob | None:
+def job_for_artifact(clients: Clients, model_uri: str) -> TrainingJob | None:
     """The job whose artifact this is, by one Search; None where no job left it. Raises AwsError."""
     field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
     doing = f"find the training job that made {model_uri}"
@@ -160,18 +160,18 @@ def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = M
             continue
         uri = channel.uri if channel.name == MODEL_CHANNEL else folder(channel.uri)
         try:
-            found = list_channel_keys(clients, uri, cap=cap)
+            listing = list_channel_keys(clients, uri, cap=cap)
         except (AwsError, InputError) as error:
             notes.append(f"The channel {channel.name} was not looked into. {error}")
             if isinstance(error, NO_ANSWER):
                 notes.append("The channels after it were not looked into either: each would take as long.")
                 break
             continue
-        if found.complete:
-            keys[channel.name] = found.keys
+        if listing.complete:
+            keys[channel.name] = listing.keys
         else:
             notes.append(
-                f"The channel {channel.name} has more than {len(found.keys):,} objects; not checked."
+                f"The channel {channel.name} has more than {len(listing.keys):,} objects; not checked."
             )
     return ChannelKeys(keys, tuple(notes))
 

@@ -66,7 +66,7 @@ def upload(
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="upload")
     try:
         etags = _compared(pool, clients, order, wanted)
-        left = [one for one in wanted if one.key not in etags]
+        left = [item for item in wanted if item.key not in etags]
         _send(pool, _Sender(clients, order, put), wanted, etags, on_progress)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -80,9 +80,9 @@ def _compared(
     """The ETags of what stands there already. Raises InputError for what is in the way."""
     standing = _list(clients, order)
     _check_others(order, wanted, standing)
-    there = [one for one in wanted if one.key in standing]
-    jobs = ((clients, order, one, standing[one.key]) for one in there)
-    same = dict(zip((one.key for one in there), in_parallel(pool, is_same, jobs, AHEAD), strict=True))
+    there = [item for item in wanted if item.key in standing]
+    jobs = ((clients, order, item, standing[item.key]) for item in there)
+    same = dict(zip((item.key for item in there), in_parallel(pool, is_same, jobs, AHEAD), strict=True))
     differ = [key for key, equal in same.items() if not equal]
     if differ and not order.overwrite:
         raise _in_the_way(order, differ)
@@ -97,12 +97,12 @@ def _send(
     on_progress: OnProgress | None,
 ) -> None:
     """Send what has no etag yet, and note its etag."""
-    left = [one for one in wanted if one.key not in etags]
-    size = sum(one.size for one in wanted if one.key in etags)
-    jobs = ((one,) for one in left)
-    for sent, (one, etag) in enumerate(zip(left, in_parallel(pool, sender, jobs, AHEAD), strict=True), 1):
-        etags[one.key] = etag
-        size += one.size
+    left = [item for item in wanted if item.key not in etags]
+    size = sum(item.size for item in wanted if item.key in etags)
+    jobs = ((item,) for item in left)
+    for sent, (item, etag) in enumerate(zip(left, in_parallel(pool, sender, jobs, AHEAD), strict=True), 1):
+        etags[item.key] = etag
+        size += item.size
         if on_progress is not None:
             on_progress(Progress(len(etags), len(wanted), sent, size, sender.order.size))
 
@@ -144,28 +144,28 @@ class _Sender:
         raise _in_the_way(self.order, [item.key])
 
 
-def is_same(clients: Clients, order: UploadOrder, item: Item, found: Standing) -> bool:
+def is_same(clients: Clients, order: UploadOrder, item: Item, standing: Standing) -> bool:
     """Whether a file is what stands there."""
-    if found.size != item.size:
+    if standing.size != item.size:
         return False
     body = item.read()
-    if found.etag == _md5(body):
+    if standing.etag == _md5(body):
         return True
     return _head(clients, order, item.key)[1] == _sha256(body)
 
 
 def _list(clients: Clients, order: UploadOrder) -> dict[str, Standing]:
     """Every object below the prefix."""
-    found: dict[str, Standing] = {}
+    standing: dict[str, Standing] = {}
     query: dict[str, Any] = {"Bucket": order.bucket, "Prefix": order.prefix}
     doing = f"list {order.uri}"
     while True:
         with clients.calling(doing):
             answer = clients.s3.list_objects_v2(**query)
         for row in answer.get("Contents", ()):
-            found[row["Key"]] = Standing(row["Size"], row["ETag"].strip('"'))
+            standing[row["Key"]] = Standing(row["Size"], row["ETag"].strip('"'))
         if not required(answer, "IsTruncated", doing):
-            return found
+            return standing
         query["ContinuationToken"] = required(answer, "NextContinuationToken", doing)
 
 
@@ -179,7 +179,7 @@ def _head(clients: Clients, order: UploadOrder, key: str) -> tuple[str, str]:
 def _check_others(order: UploadOrder, wanted: Iterable[Item], standing: Iterable[str]) -> None:
     """Raises InputError for objects that are not ours in our channels: a job would train on them too."""
     channels = tuple(f"{uri.removeprefix(f's3://{order.bucket}/')}" for uri in order.channels.values())
-    others = set(standing) - {one.key for one in wanted}
+    others = set(standing) - {item.key for item in wanted}
     strange = sorted(key for key in others if key.startswith(channels) and not key.endswith("/"))
     if strange:
         raise InputError(
@@ -201,7 +201,7 @@ def _verify(
     wanted: Iterable[Item], etags: Mapping[str, str], standing: Mapping[str, Standing], order: UploadOrder
 ) -> None:
     """Raises UnexpectedAnswerError where S3 does not hold what was sent."""
-    wrong = [one.key for one in wanted if standing.get(one.key) != Standing(one.size, etags[one.key])]
+    wrong = [item.key for item in wanted if standing.get(item.key) != Standing(item.size, etags[item.key])]
     if wrong:
         raise UnexpectedAnswerError(
             f"{len(wrong):,} objects under {order.uri} are not what was sent: {few(wrong)}.",

@@ -20,7 +20,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import cli
-from commands.endpoint_view import EndpointRow, summary, summed
+from commands.endpoint_view import EndpointRow, sum_costs, summary
 from core.cost.hosting import endpoint_cost
 from core.cost.training import shipped_prices
 from core.endpoints.endpoint import Endpoint
@@ -200,9 +200,11 @@ def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixtur
     now, prices = datetime(2026, 11, 25, tzinfo=UTC), shipped_prices("us-east-1")
     endpoint = Endpoint("street", "", "InService", now, now)
     costs = {"street": endpoint_cost(endpoint, prices, now)}
-    blind = summed([EndpointRow(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True)
+    blind = sum_costs(
+        [EndpointRow(endpoint, Health("unknown", ""), None, None)], costs, prices, complete=True
+    )
     assert blind.to_dict()["usd_wasted_per_month"] is None
-    idle = summed([EndpointRow(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
+    idle = sum_costs([EndpointRow(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
     blind.show()
     idle.show()
     said = capsys.readouterr().out

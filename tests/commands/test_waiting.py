@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from commands.common import MAX_FAILURES, Reached
+from commands.common import MAX_FAILURES, Backend
 from commands.follow import follow_to_end
 from commands.waiting import wait_until_settled
 from core.aws.connection import Clients, Connection
@@ -59,13 +59,13 @@ def aws() -> Iterator[FlakyAws]:
 
 
 @pytest.fixture(scope="module")
-def place(aws: FlakyAws) -> Reached:
-    return Reached(Clients(Connection("us-east-1", aws.url, None, "AKIDEXAMPLE", "secret", 1)), False)
+def place(aws: FlakyAws) -> Backend:
+    return Backend(Clients(Connection("us-east-1", aws.url, None, "AKIDEXAMPLE", "secret", 1)), False)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_waiting_survives_an_answer_that_cannot_be_read(
-    aws: FlakyAws, place: Reached, kind: str, capsys: pytest.CaptureFixture[str]
+    aws: FlakyAws, place: Backend, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One unreadable answer does not end the wait for an endpoint: it is reported, and the call made again."""
     aws.break_with(kind)
@@ -76,7 +76,7 @@ def test_waiting_survives_an_answer_that_cannot_be_read(
 
 
 def test_following_survives_an_answer_that_cannot_be_read(
-    aws: FlakyAws, place: Reached, capsys: pytest.CaptureFixture[str]
+    aws: FlakyAws, place: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One unreadable answer does not end the following of a job's log either."""
     aws.break_with("garbled")
@@ -87,7 +87,7 @@ def test_following_survives_an_answer_that_cannot_be_read(
     assert "roads-7 is" in output
 
 
-def test_waiting_is_given_up_where_no_answer_can_be_read(aws: FlakyAws, place: Reached) -> None:
+def test_waiting_is_given_up_where_no_answer_can_be_read(aws: FlakyAws, place: Backend) -> None:
     """Where every answer is unreadable, the wait ends with that error after a fixed number of calls."""
     aws.break_with("garbled")
     aws.failures = 1_000

@@ -8,7 +8,7 @@ from typing import Literal, cast
 
 import streamlit as st
 
-from core.aws.class_names import place_with_data, places_of_job
+from core.aws.class_names import class_uri_with_data, class_uris_of_job
 from core.aws.connection import Connection
 from core.endpoints.endpoint import classes_beside
 from core.escaping import terminal
@@ -99,7 +99,7 @@ def _job(connection: Connection) -> ModelChoice | None:
     if not job.model_uri:
         st.warning(messages.card(no_model(job)), icon=":material/hourglass_empty:")
         return None
-    places, with_data = places_of_job(job), place_with_data(job)
+    places, with_data = class_uris_of_job(job), class_uri_with_data(job)
     return ModelChoice(name, job.model_uri, job.role_arn, job.name, places, with_data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.execute import check_place
+from core.aws.execute import check_account
 from core.errors import InputError
 from core.plans.delete import clean_up
 from core.plans.journal import Entry
@@ -69,7 +69,7 @@ def _buttons(connection: Connection, entry: Entry) -> None:
     if finish:
         plan_dialog.ask(entry.plan, connection, st.rerun, cut=entry)
     if clean and back is not None:
-        check_place(clients(connection), entry)
+        check_account(clients(connection), entry)
         plan_dialog.ask(back, connection, st.rerun, cleans=entry)
 
 

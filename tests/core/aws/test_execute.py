@@ -11,7 +11,7 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.execute import BLIND_LOOKS, execute, journal_in
+from core.aws.execute import MAX_UNREADABLE, execute, journal_in
 from core.aws.logs import all_events, tail
 from core.aws.metrics import curves, sparklines, utilisation
 from core.aws.operations import OPERATIONS
@@ -298,4 +298,4 @@ def test_an_empty_answer_does_not_end_the_wait(canned_server: Any) -> None:
     canned_server.says(empty)
     with pytest.raises(errors.UnexpectedAnswerError, match="holds no EndpointName"):
         execute(canned_server.clients(), plan)
-    assert len(canned_server.asked) == BLIND_LOOKS
+    assert len(canned_server.asked) == MAX_UNREADABLE

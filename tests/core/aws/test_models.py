@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.aws.class_names import find_classes, place_with_data, places_of_job
+from core.aws.class_names import class_uri_with_data, class_uris_of_job, find_classes
 from core.aws.models import describe_model, model_with_job, newest_models
 from core.training.channels import data_channels
 from core.training.job import TrainingJob, from_description
@@ -79,15 +79,15 @@ def test_a_model_with_its_job(canned_server: Any) -> None:
 def test_where_a_job_has_its_class_names() -> None:
     """First where its tag says, then beside its artifact, then with its data; each place once."""
     beside, data = "s3://b/out/roads-7/output/classes.json", "s3://b/data/classes.json"
-    assert places_of_job(job()) == (beside, data)
-    assert places_of_job(job(tags={"segdeck:classes": "s3://b/own.json"})) == (
+    assert class_uris_of_job(job()) == (beside, data)
+    assert class_uris_of_job(job(tags={"segdeck:classes": "s3://b/own.json"})) == (
         "s3://b/own.json",
         beside,
         data,
     )
-    assert places_of_job(job(tags={"segdeck:classes": beside})) == (beside, data)
-    assert place_with_data(job()) == data
-    assert places_of_job(job(model_uri=None)) == (data,)
+    assert class_uris_of_job(job(tags={"segdeck:classes": beside})) == (beside, data)
+    assert class_uri_with_data(job()) == data
+    assert class_uris_of_job(job(model_uri=None)) == (data,)
 
 
 def test_the_first_place_that_has_them(canned_server: Any) -> None:

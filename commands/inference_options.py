@@ -1,4 +1,4 @@
-"""Which endpoint a command asks, and what it shows it."""
+"""What `segment` and `evaluate` have in common: the endpoint to invoke, the input size and the output folder."""
 
 # ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from core.endpoints.endpoint import EndpointInfo
 
 
-def serving_named(clients: Clients, name: str) -> EndpointInfo:
+def endpoint_to_invoke(clients: Clients, name: str) -> EndpointInfo:
     """The endpoint to ask: the one that was named, else the only one in service."""
     from core.aws.endpoints import describe_serving, in_service
     from core.endpoints.endpoint import EndpointInfo, not_ready
 
     try:
-        serving = describe_serving(clients, name or _only(in_service(clients)))
+        endpoint = describe_serving(clients, name or _only_name(in_service(clients)))
     except DeniedError as error:
         if not name:
             raise
@@ -32,35 +32,35 @@ def serving_named(clients: Clients, name: str) -> EndpointInfo:
             f"Its class names stay unknown. {error}"
         )  # to ask an endpoint one need not be allowed to describe it
         return EndpointInfo(name, status="")
-    for note in serving.notes:
+    for note in endpoint.notes:
         say(note)
-    refusal = not_ready(serving.name, serving.status, serving.failure_reason)
+    refusal = not_ready(endpoint.name, endpoint.status, endpoint.failure_reason)
     if refusal is not None:
         raise refusal
-    return serving
+    return endpoint
 
 
-def _only(found: list[Any]) -> str:
-    if not found:
+def _only_name(endpoints: list[Any]) -> str:
+    if not endpoints:
         raise NotFoundError(
             "No endpoint is in service.",
             todo="`python cli.py endpoints list` shows the others and how they are.",
         )
-    if len(found) > 1:
-        names = ", ".join(sorted(row.name for row in found))
+    if len(endpoints) > 1:
+        names = ", ".join(sorted(row.name for row in endpoints))
         raise InputError("Several endpoints are in service.", todo=f"Add --endpoint with one of: {names}.")
-    name: str = found[0].name
+    name: str = endpoints[0].name
     return name
 
 
-def fit_of(size: str) -> tuple[int, int] | None:
+def parse_fit(size: str) -> tuple[int, int] | None:
     """The box of --size; None for own. Raises BadParameter."""
     if size == "own":
         return None
-    found = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", size)
-    if found is None:
+    match = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", size)
+    if match is None:
         raise typer.BadParameter(f"{size!r} is neither own nor a size such as 800x600.", param_hint="--size")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def make_folder(out: Path) -> None:

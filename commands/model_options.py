@@ -81,30 +81,30 @@ class ServableModel:
     warnings: tuple[str, ...] = ()
 
 
-def find_source(clients: Clients, asked: ModelOptions) -> ServableModel:
+def inspect_model(clients: Clients, options: ModelOptions) -> ServableModel:
     """Look into what was named, and say what it is. Raises InputError, ArtifactError, SettingsError, AwsError."""
-    if asked.job:
-        return _of_job(clients, asked)
-    if asked.artifact:
-        return _of_artifact(clients, asked)
-    if asked.file:
-        return _of_file(clients, asked, asked.file)
-    return ServableModel(asked.model, {**NO_MODEL, "model": asked.model})
+    if options.job:
+        return _model_of_job(clients, options)
+    if options.artifact:
+        return _model_of_artifact(clients, options)
+    if options.file:
+        return _model_in_file(clients, options, options.file)
+    return ServableModel(options.model, {**NO_MODEL, "model": options.model})
 
 
-def _of_job(clients: Clients, asked: ModelOptions) -> ServableModel:
+def _model_of_job(clients: Clients, options: ModelOptions) -> ServableModel:
     from core.aws.training import describe_job
     from core.plans.model_source import class_places, no_model
 
-    job = _with_tags(clients, describe_job(clients, asked.job))
+    job = _with_tags(clients, describe_job(clients, options.job))
     if job.model_uri is None:
         raise no_model(job)
-    found = _of_uri(clients, job.model_uri, asked.classes, class_places(job))
+    model = _model_at_uri(clients, job.model_uri, options.classes, class_places(job))
     return ServableModel(
         job.name,
-        {**found.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
-        classes=found.classes,
-        warnings=found.warnings,
+        {**model.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
+        classes=model.classes,
+        warnings=model.warnings,
     )
 
 
@@ -118,22 +118,26 @@ def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
         return job
 
 
-def _of_artifact(clients: Clients, asked: ModelOptions) -> ServableModel:
+def _model_of_artifact(clients: Clients, options: ModelOptions) -> ServableModel:
     from core.endpoints.endpoint import classes_beside
 
     try:
-        return _of_uri(clients, asked.artifact, asked.classes, (classes_beside(asked.artifact) or "",))
+        return _model_at_uri(
+            clients, options.artifact, options.classes, (classes_beside(options.artifact) or "",)
+        )
     except NotFoundError as error:
         if not clients.connection.is_sandbox:
             raise
         raise NotFoundError(
             error.what,
             why="This is the sandbox's own S3, not that of your AWS account.",
-            todo=f"To serve what lies there: python cli.py endpoints serve-here --artifact {asked.artifact}",
+            todo=f"To serve what lies there: python cli.py endpoints serve-here --artifact {options.artifact}",
         ) from error
 
 
-def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]) -> ServableModel:
+def _model_at_uri(
+    clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]
+) -> ServableModel:
     """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
     from core.aws.artifacts import look_into
     from core.aws.class_names import FoundClasses, find_classes
@@ -145,7 +149,7 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
         artifact = look_into(clients, uri)
     given = read_classes(classes_file) if classes_file else None
     names = FoundClasses(given, classes_beside(uri) or "") if given else find_classes(clients, places)
-    warnings = _shown(clients, artifact, names.classes)
+    warnings = _describe_artifact(clients, artifact, names.classes)
     for note in names.notes:
         say(note)
     image = image_uri(clients.connection.region)
@@ -153,29 +157,29 @@ def _of_uri(clients: Clients, uri: str, classes_file: Path | None, places: tuple
     return ServableModel(base_name(uri), fields, classes=given, warnings=warnings)
 
 
-def _of_file(clients: Clients, asked: ModelOptions, path: Path) -> ServableModel:
+def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> ServableModel:
     from core.aws.images import image_uri
     from core.plans.model_source import local_model, names_beside, read_classes
     from core.training.defaults import SANDBOX_MODELS
 
-    folder = asked.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
+    folder = options.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
     if not folder.startswith("s3://"):
         raise SettingsError(
             "--to must be given, the S3 prefix to upload to.", todo="Such as --to s3://my-bucket/models/"
         )
-    names = asked.classes or names_beside(path)
-    found = local_model(path, folder, read_classes(names) if names else None)
-    if names and not asked.classes:
+    names = options.classes or names_beside(path)
+    model = local_model(path, folder, read_classes(names) if names else None)
+    if names and not options.classes:
         say(f"Its class names are those of {names}.")
-    warnings = _shown(clients, found.artifact, found.classes)
+    warnings = _describe_artifact(clients, model.artifact, model.classes)
     image = image_uri(clients.connection.region)
-    fields = {**NO_MODEL, "model_uri": found.upload.uri, "image": image, "classes_uri": found.classes_uri}
+    fields = {**NO_MODEL, "model_uri": model.upload.uri, "image": image, "classes_uri": model.classes_uri}
     stem = path.name.removesuffix(".tar.gz").removesuffix(".tgz")
     name = path.resolve().parent.name if stem == "model" else stem
-    return ServableModel(name, fields, found.upload, found.classes, warnings)
+    return ServableModel(name, fields, model.upload, model.classes, warnings)
 
 
-def _shown(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
+def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
     """Say what an artifact holds; its warnings. Raises ArtifactError where it cannot be served there."""
     from core.plans.model_source import misnamed
 
