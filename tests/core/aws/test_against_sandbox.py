@@ -68,9 +68,9 @@ def test_all_is_well(connection: Connection, endpoint: str) -> None:
         ("error", {"code": "InternalFailure", "message": "Sorry", "status": 500}, errors.AwsError),
         ("truncate", {"at": 1000}, errors.CutOffError),
         ("reset_body", {"at": 1000}, errors.CutOffError),
-        ("reset", {}, errors.UnreachableError),
-        ("drop", {}, errors.UnreachableError),
-        ("lost_reply", {}, errors.UnreachableError),
+        ("reset", {}, errors.NoReplyError),
+        ("drop", {}, errors.NoReplyError),
+        ("lost_reply", {}, errors.NoReplyError),
         ("delay", {"seconds": 2}, errors.TimedOutError),
     ],
 )

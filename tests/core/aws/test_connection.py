@@ -59,8 +59,8 @@ def test_the_limits_of_each_client() -> None:
 
 
 def test_the_timeout_of_the_settings_counts() -> None:
-    """No call but a model's run waits longer than the timeout that the settings give; listings not even as long."""
-    made = Clients(replace(SANDBOX, timeout=3))
+    """No call but a model's run waits longer than the settings allow; listings not even as long."""
+    made = Clients(replace(SANDBOX, seconds=3))
     control, lists, runtime = (client.meta.config for client in (made.sagemaker, made.lists, made.runtime))
     assert (control.connect_timeout, control.read_timeout, lists.read_timeout) == (3, 3, 3)
     assert runtime.read_timeout == 70
