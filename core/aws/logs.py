@@ -63,7 +63,7 @@ def log_streams(clients: Clients, job_name: str) -> tuple[str, ...]:
             )
     except NotFoundError:
         return ()  # the group comes into being with the account's first job
-    names = [row["logStreamName"] for row in required(answer, "logStreams", doing)]
+    names = [required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing)]
     return tuple(sorted(names, key=_started))
 
 
@@ -93,7 +93,7 @@ def endpoint_streams(clients: Clients, name: str) -> tuple[str, ...]:
             )
     except NotFoundError:
         return ()  # the group comes into being with the first line
-    return tuple(row["logStreamName"] for row in required(answer, "logStreams", doing))
+    return tuple(required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing))
 
 
 def endpoint_tail(

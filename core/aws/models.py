@@ -20,7 +20,7 @@ def newest_models(clients: Clients) -> tuple[str, ...]:
     doing = "list the models"
     with clients.calling(doing):
         answer = clients.sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE)
-    return tuple(row["ModelName"] for row in required(answer, "Models", doing))
+    return tuple(required(row, "ModelName", doing) for row in required(answer, "Models", doing))
 
 
 def describe_model(clients: Clients, name: str) -> Model:

@@ -121,7 +121,9 @@ def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:
     doing = f"read the tags of {job.name}"
     with clients.calling(doing):
         answer = clients.sagemaker.list_tags(ResourceArn=job.arn, MaxResults=100)
-    return {row["Key"]: row["Value"] for row in required(answer, "Tags", doing)}
+    return {
+        required(row, "Key", doing): required(row, "Value", doing) for row in required(answer, "Tags", doing)
+    }
 
 
 def list_channel_keys(

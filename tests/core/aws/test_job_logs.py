@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.aws.logs import LogToken, all_events, log_streams, tail
+from core.aws.logs import LogToken, all_events, endpoint_streams, log_streams, tail
 
 STREAM = "a/algo-1-1790000000"
 
@@ -106,3 +106,12 @@ def test_a_cut_answer_is_no_empty_log(canned_server: Any) -> None:
     canned_server.says(streams(canned_server, STREAM), canned_server.json({}))
     with pytest.raises(errors.UnexpectedAnswerError):
         tail(canned_server.clients(), "a")
+
+
+def test_a_stream_without_a_name_is_an_unexpected_answer(canned_server: Any) -> None:
+    """A row of the list of streams that lacks its name is an error of ours, for a job and for an endpoint."""
+    canned_server.says(canned_server.json({"logStreams": [{"arn": "a"}]}))
+    with pytest.raises(errors.UnexpectedAnswerError, match="logStreamName"):
+        log_streams(canned_server.clients(), "a")
+    with pytest.raises(errors.UnexpectedAnswerError, match="logStreamName"):
+        endpoint_streams(canned_server.clients(), "a")

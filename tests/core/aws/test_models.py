@@ -51,9 +51,10 @@ def test_the_newest_models_by_one_call(canned_server: Any) -> None:
     )
     assert newest_models(canned_server.clients()) == ("b", "a")
     assert [name for name, _ in canned_server.asked] == ["ListModels"]
-    canned_server.says(canned_server.json({}))
-    with pytest.raises(errors.UnexpectedAnswerError):
-        newest_models(canned_server.clients())
+    for answer in ({}, {"Models": [{"ModelArn": "b"}]}):
+        canned_server.says(canned_server.json(answer))
+        with pytest.raises(errors.UnexpectedAnswerError):
+            newest_models(canned_server.clients())
 
 
 def test_a_model_tells_what_it_serves(canned_server: Any) -> None:
