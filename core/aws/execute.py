@@ -162,7 +162,7 @@ class CleaningRecord:
 
 @dataclass(frozen=True, slots=True)
 class ProgressReporter:
-    """Who is told of the steps: somebody who watches, and the journal."""
+    """Reports each step to whoever watches, and writes it into the journal."""
 
     on_step: OnStep | None
     record: JournalRecord | CleaningRecord | None
