@@ -71,7 +71,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cost: dict[Path, int] = {}
     for item in items:
         cost[item.path] = min(_cost(item), cost.get(item.path, len(KINDS)))
-    items.sort(key=lambda item: cost[item.path])  # stable: the tests of a file stay together and in order
+    place = {path: (rank, number) for number, (path, rank) in enumerate(cost.items())}
+    items.sort(
+        key=lambda item: place[item.path]
+    )  # pytest itself groups by a fixture's parameters, over files
 
 
 def _uses_sandbox(item: pytest.Item) -> bool:

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import cli
 from sandbox.launcher import write_address
-from sandbox.seed import seed
+from sandbox.seed.seed import seed
 from sandbox.server import Sandbox
 from tests.support.artifacts import archive, aws_files, special
 

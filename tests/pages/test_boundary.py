@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -119,7 +120,8 @@ class Client:
             with suppress(Fault):  # a server logs it and goes on
                 await self._app(scope, receive, send)
 
-        anyio.run(run)
+        with ThreadPoolExecutor(1) as pool:  # Playwright may have a loop of its own in this thread
+            pool.submit(anyio.run, run).result(30)
         return sent
 
 

@@ -38,7 +38,7 @@ def voc(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def page(
+def dataset_page(
     sandbox_server: Sandbox, aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
     """page(**query) -> the page after its first run."""
@@ -81,9 +81,9 @@ def hyperparameter(form: AppTest, name: str) -> Any:
     return next(one.value for one in form.number_input if str(one.key).startswith(f"launch-value-{name}"))
 
 
-def test_a_folder_is_checked_and_shown(page: OpenPage, voc: Path) -> None:
+def test_a_folder_is_checked_and_shown(dataset_page: OpenPage, voc: Path) -> None:
     """A good folder: how many pairs, which classes, nothing wrong, and its pairs to look at."""
-    app = checked(page(), voc, "Nothing is wrong with it.")
+    app = checked(dataset_page(), voc, "Nothing is wrong with it.")
     found = everything(app)
     assert not app.exception
     assert "Training pairs: 6" in found
@@ -93,10 +93,10 @@ def test_a_folder_is_checked_and_shown(page: OpenPage, voc: Path) -> None:
     assert classes["name"].tolist() == ["ground", "roof", "tree", "ignore"]
 
 
-def test_problems_are_listed_and_filter_the_pairs(page: OpenPage, voc: Path) -> None:
+def test_problems_are_listed_and_filter_the_pairs(dataset_page: OpenPage, voc: Path) -> None:
     """Each kind of problem is counted with its remedy, each file is named, and the filter finds the pair."""
     write(voc / "SegmentationClass/tile_2.png", indexed(ids(0, 9)))
-    app = checked(page(), voc, "Problems")
+    app = checked(dataset_page(), voc, "Problems")
     tables = [table.value for table in app.dataframe]
     kinds = next(table for table in tables if "count" in table.columns)
     assert kinds[["problem", "count"]].to_numpy().tolist() == [["class_out_of_range", 1]]
@@ -107,13 +107,13 @@ def test_problems_are_listed_and_filter_the_pairs(page: OpenPage, voc: Path) -> 
     assert not app.exception
 
 
-def test_what_is_no_set_is_told(page: OpenPage, tmp_path: Path) -> None:
+def test_what_is_no_set_is_told(dataset_page: OpenPage, tmp_path: Path) -> None:
     """A folder that is none, and a path that is not whole, end in words."""
-    checked(page(), tmp_path / "nowhere", "There is no folder")
-    checked(page(), "relative/path", "is no whole path")
+    checked(dataset_page(), tmp_path / "nowhere", "There is no folder")
+    checked(dataset_page(), "relative/path", "is no whole path")
 
 
-def test_a_zip_is_dropped(page: OpenPage, voc: Path) -> None:
+def test_a_zip_is_dropped(dataset_page: OpenPage, voc: Path) -> None:
     """A zip is unpacked on the dashboard's machine and checked; a harmful one is refused with the reason."""
     good, bad = BytesIO(), BytesIO()
     with zipfile.ZipFile(good, "w") as archive:
@@ -122,26 +122,26 @@ def test_a_zip_is_dropped(page: OpenPage, voc: Path) -> None:
     with zipfile.ZipFile(bad, "w") as archive:
         archive.writestr("../outside.jpg", b"x")
     for data, said in ((good, "Nothing is wrong with it."), (bad, "leads out of the folder")):
-        app = page()
+        app = dataset_page()
         app.file_uploader(key="dataset_zip").set_value(("set.zip", data.getvalue(), "application/zip")).run()
         button(app, "Check it").click().run()
         until(app, said)
 
 
-def test_brush_labels_are_brought_together(page: OpenPage, tmp_path: Path) -> None:
+def test_brush_labels_are_brought_together(dataset_page: OpenPage, tmp_path: Path) -> None:
     """Label Studio's export of a PNG a region is shown as the set that it becomes, with what was decided."""
     root = make_brushed(tmp_path / "brushed")
-    app = checked(page(), root, "A mended copy")
+    app = checked(dataset_page(), root, "A mended copy")
     assert "8 PNGs were brought together; unpainted pixels became background, class 0." in everything(app)
     assert str(root) in everything(app)
     assert field(app, "New folder").value.endswith("/brushed-channels")
 
 
-def test_a_copy_is_written_after_a_yes(page: OpenPage, voc: Path, tmp_path: Path) -> None:
+def test_a_copy_is_written_after_a_yes(dataset_page: OpenPage, voc: Path, tmp_path: Path) -> None:
     """The plan is shown first; the copy lies in the new folder, can be checked in turn, and the set is as it was."""
     write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
     before = digests(voc)
-    app = checked(page(), voc, "A mended copy")
+    app = checked(dataset_page(), voc, "A mended copy")
     field(app, "New folder").set_value(str(tmp_path / "copy")).run()
     button(app, "Review and write").click().run()
     assert "Photographs made JPEG or turned upright: 1" in everything(app)
@@ -155,10 +155,10 @@ def test_a_copy_is_written_after_a_yes(page: OpenPage, voc: Path, tmp_path: Path
 
 
 def test_an_upload_leads_to_the_launch_form(
-    page: OpenPage, voc: Path, s3: Any, sandbox_server: Sandbox
+    dataset_page: OpenPage, voc: Path, s3: Any, sandbox_server: Sandbox
 ) -> None:
     """After a yes the files stand in their channels; the launch form then has channels and numbers filled in."""
-    app = checked(page(), voc, "Into S3")
+    app = checked(dataset_page(), voc, "Into S3")
     to = f"s3://{BUCKET}/led/"
     field(app, "S3 prefix").set_value(to).run()
     button(app, "Review and upload").click().run()
@@ -170,7 +170,7 @@ def test_an_upload_leads_to_the_launch_form(
     desk.carry_out(connection_of(sandbox_server), plan_upload(order))
     until(app, "17 files stand there")
     assert len(s3.list_objects_v2(Bucket=BUCKET, Prefix="led/")["Contents"]) == 17
-    form = page("launch_training", data=to, num_classes="3", num_training_samples="6")
+    form = dataset_page("launch_training", data=to, num_classes="3", num_training_samples="6")
     assert not form.exception
     assert f"On the data set at **{to}**" in everything(form)
     assert next(one.value for one in form.text_input if one.label == "Data") == to
@@ -178,9 +178,11 @@ def test_an_upload_leads_to_the_launch_form(
     assert hyperparameter(form, "num_classes") == 3
 
 
-def test_numbers_that_are_none_are_left_out(page: OpenPage) -> None:
+def test_numbers_that_are_none_are_left_out(dataset_page: OpenPage) -> None:
     """What a link says is not believed: a number that is none leaves the field as it is without it."""
-    form = page("launch_training", data=f"s3://{BUCKET}/led/", num_classes="<b>", num_training_samples="-1")
+    form = dataset_page(
+        "launch_training", data=f"s3://{BUCKET}/led/", num_classes="<b>", num_training_samples="-1"
+    )
     assert not form.exception
     assert hyperparameter(form, "num_classes") is None
 
@@ -202,9 +204,9 @@ def test_the_plan_waits_for_a_yes() -> None:
     assert app.session_state["begun"]
 
 
-def test_a_check_can_be_ended(page: OpenPage, voc: Path) -> None:
+def test_a_check_can_be_ended(dataset_page: OpenPage, voc: Path) -> None:
     """A check that is under way has a button that ends it; what then is said."""
-    app = page()
+    app = dataset_page()
     desk = app.session_state["_desk"]
     go_on = Event()
 
@@ -220,21 +222,21 @@ def test_a_check_can_be_ended(page: OpenPage, voc: Path) -> None:
     until(app, "ended** after 3 of 8")
 
 
-def test_a_set_with_errors_is_not_uploaded(page: OpenPage, voc: Path, s3: Any) -> None:
+def test_a_set_with_errors_is_not_uploaded(dataset_page: OpenPage, voc: Path, s3: Any) -> None:
     """The way on is told instead."""
     write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
-    app = checked(page(), voc, "Into S3")
+    app = checked(dataset_page(), voc, "Into S3")
     field(app, "S3 prefix").set_value(f"s3://{BUCKET}/no/").run()
     button(app, "Review and upload").click().run()
     assert "Convert it first" in everything(app)
 
 
-def test_a_prefix_in_s3_is_checked_by_its_names(page: OpenPage, s3: Any) -> None:
+def test_a_prefix_in_s3_is_checked_by_its_names(dataset_page: OpenPage, s3: Any) -> None:
     """A prefix in channel layout is listed; its pictures are not read, and it leads to the launch form as well."""
     for split in ("train", "validation"):
         s3.put_object(Bucket=BUCKET, Key=f"names/{split}/a.jpg", Body=b"x")
         s3.put_object(Bucket=BUCKET, Key=f"names/{split}_annotation/a.png", Body=b"x")
-    app = checked(page(), f"s3://{BUCKET}/names/", "Nothing is wrong with it.")
+    app = checked(dataset_page(), f"s3://{BUCKET}/names/", "Nothing is wrong with it.")
     assert "Training pairs: 1" in everything(app)
     assert "Sizes: unknown" in everything(app)
     assert "Only the names of the objects were looked at, not the pictures." in everything(app)
