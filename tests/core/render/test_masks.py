@@ -1,4 +1,4 @@
-"""Masks, grey planes and overlays as pictures."""
+"""Masks and overlays as images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from core.imaging.classes import VOC
 from core.imaging.image import open_mask
 from core.render.masks import mask_png
 from core.render.overlay import overlay
-from core.render.planes import plane_png, to_bytes
 from core.wire.decode import decode
 
 TABLE = VOC.table()
@@ -55,29 +54,6 @@ def test_labels_that_do_not_lie_in_one_piece() -> None:
     """A view with steps is saved as it reads."""
     labels = np.arange(64, dtype=np.uint8).reshape(8, 8)[::2, ::-3]
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(mask_png(labels, TABLE)))), labels)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0.0, 0), (1.0, 255), (0.5, 128), (0.25, 64), (0.00195, 0), (0.00197, 1),
-        (np.nan, 0), (-0.5, 0), (1.5, 255), (np.inf, 255), (-np.inf, 0), (3e38, 255),
-    ],
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore:overflow")
-def test_a_probability_becomes_a_grey(value: float, expected: int) -> None:
-    """0 to 1 become 0 to 255 to the nearest, halves up; NaN is 0, what lies beyond is cut off."""
-    assert to_bytes(np.array([[value]], np.float32)).tolist() == [[expected]]
-
-
-@given(arrays.arrays(np.float32, (5, 7), elements=st.floats(0, 1, width=32)))
-def test_a_plane_reads_back_within_half_a_step(values: np.ndarray) -> None:
-    """A saved plane differs by at most half of 1/255, and the values stay as they were."""
-    before = values.copy()
-    image = Image.open(io.BytesIO(plane_png(values)))
-    assert image.mode == "L"
-    assert np.abs(np.asarray(image) / 255 - values).max() <= 0.5 / 255 + 1e-6
-    assert np.array_equal(values, before)
 
 
 @given(LABELS, st.floats(0, 1), st.integers(0, 2**32))
