@@ -36,7 +36,7 @@ from commands.inference_options import endpoint_to_invoke, make_folder, parse_fi
 from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
 from core.settings import Settings
-from core.wire.source import counted
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.inference.batch import Order
@@ -116,7 +116,7 @@ def segment(
             )
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
             if resume and (parts := remove_parts(out)):
-                say(f"Removed {counted(parts, 'unfinished file')} of an interrupted run from {out}.")
+                say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
             _segment_all(paths, order, invoker(clients, info.name), outcome, debug)
             _report(outcome, order, as_json)
 

@@ -291,7 +291,7 @@ def _class_rows(report: LayoutReport) -> list[dict[str, str]]:
 
 def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
     """A row a code: the JSON has them one by one."""
-    from core.datasets.problems import few
+    from core.text import listing
 
     by_code: dict[str, list[DataProblem]] = {}
     for problem in problems:
@@ -301,7 +301,7 @@ def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
             "severity": alike[0].severity,
             "code": code,
             "count": f"{len(alike):,}",
-            "where": few([problem.path for problem in alike]),
+            "where": listing([problem.path for problem in alike]),
             "what, of the first": alike[0].message,
             "what to do": alike[0].todo,
         }

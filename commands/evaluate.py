@@ -32,7 +32,7 @@ from commands.common import (
 from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory, memory_column
 from core.errors import AwsError, InputError
-from core.wire.source import counted
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -215,17 +215,17 @@ def _report_calls(run: EvaluationRun) -> None:
     cached = sum(not outcome.asked and not outcome.failures for outcome in run.outcomes)
     repeated = sum(outcome.repeated for outcome in run.outcomes)
     if cached:
-        say(f"{counted(cached, 'photo')} skipped: the predictions are cached, and no endpoint was invoked.")
+        say(f"{plural(cached, 'photo')} skipped: the predictions are cached, and no endpoint was invoked.")
     if repeated:
         say(
-            f"{counted(repeated, 'call')} made again: an earlier run was interrupted while they were in flight, "
+            f"{plural(repeated, 'call')} made again: an earlier run was interrupted while they were in flight, "
             "and AWS may have billed them then."
         )
 
 
 def _print_failures(failures: Sequence[EvaluationFailure]) -> None:
     """Each reason once, with the photos that it is of."""
-    from core.datasets.problems import few
+    from core.text import listing
 
     where: dict[tuple[str, ...], list[str]] = {}
     for failure in failures:
@@ -236,7 +236,7 @@ def _print_failures(failures: Sequence[EvaluationFailure]) -> None:
         place = f"{failure.name}{f' at {failure.endpoint}' if failure.endpoint else ''}"
         where.setdefault(parts, []).append(place)
     for parts, places in where.items():
-        print_error(*parts, where=few(sorted(places)))
+        print_error(*parts, where=listing(sorted(places)))
 
 
 def _print(evaluation: Evaluation, as_json: bool) -> None:

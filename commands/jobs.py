@@ -234,6 +234,8 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
 
 
 def _table_row(row: dict[str, Any]) -> dict[str, str]:
+    from core.text import clock_duration
+
     return {
         "name": row["name"],
         "status": row["status"]
@@ -241,7 +243,7 @@ def _table_row(row: dict[str, Any]) -> dict[str, str]:
         else f"{row['status']}: {row['secondary_status']}",
         "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
         "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
-        "time": _duration(row["seconds"]),
+        "time": clock_duration(row["seconds"]),
         "cost": _cost(row["cost_usd"]),
         "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
     }
@@ -327,12 +329,6 @@ def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
     for series in curves_of_job:
         for note in notes(series):
             say(note)
-
-
-def _duration(seconds: int) -> str:
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
 
 
 def _cost(usd: str | None) -> str:

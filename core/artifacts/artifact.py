@@ -19,6 +19,7 @@ from core.artifacts.archive import ArchiveLimits, Member, OutOfTime, Readable, w
 from core.errors import ArtifactError, DecodeError
 from core.local_files import open_regular
 from core.strict_json import parse_json
+from core.text import listing
 from core.training.hyperparameters import HYPERPARAMETERS, LIGHT
 from core.wire.ndarrays import read_shapes
 
@@ -159,7 +160,7 @@ class _Contents:
         foreign = [member.name for member in self.members if member.name not in (BEST, LAST, SETTINGS)]
         warnings = [*self._warnings, *_contradictions(network, said)]
         if foreign:
-            warnings.append(f"It also holds what AWS's training does not write: {_some(foreign)}.")
+            warnings.append(f"It also holds what AWS's training does not write: {_listing(foreign)}.")
         if not complete:
             warnings.append("Time ran out before all of it was looked at.")
         algorithm = network.algorithm if network else said.get("algorithm")
@@ -186,7 +187,7 @@ class _Contents:
             ) from error
         found = network_of(shapes)
         if found is None:
-            sample = _some(sorted(shapes)) or "nothing"
+            sample = _listing(sorted(shapes)) or "nothing"
             self._warnings.append(
                 f"{BEST} holds {sample}: these are not known as parameters of FCN, PSP or DeepLab."
             )
@@ -218,7 +219,7 @@ def _require(members: Iterable[Member], where: str) -> None:
         deeper = [name for name in names if name.rpartition("/")[2] in missing]
         raise ArtifactError(
             f"{where} lacks {' and '.join(missing)}.",
-            why=f"It holds {_some(names) or 'nothing'}.",
+            why=f"It holds {_listing(names) or 'nothing'}.",
             todo="Pack the files without a folder around them." if deeper else TODO,
         )
 
@@ -262,6 +263,5 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 7 else None
 
 
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(name[:80] for name in names[:SHOWN]) + more
+def _listing(names: list[str]) -> str:
+    return listing([name[:80] for name in names], SHOWN, grouping="")

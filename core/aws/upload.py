@@ -19,9 +19,9 @@ from typing import Any
 from core.aws.connection import Clients
 from core.aws.errors import required
 from core.datasets.check import in_parallel
-from core.datasets.problems import few
 from core.datasets.upload_plan import Item, UploadOrder, items
 from core.errors import AwsError, InputError, UnexpectedAnswerError
+from core.text import listing
 
 THREADS = 16
 """Uploads at once. S3 answers each in some 20 ms, so one after the other most of the time is waiting."""
@@ -183,7 +183,7 @@ def _check_others(order: UploadOrder, wanted: Iterable[Item], standing: Iterable
     strange = sorted(key for key in others if key.startswith(channels) and not key.endswith("/"))
     if strange:
         raise InputError(
-            f"{order.uri} holds {len(strange):,} objects that are not of this set: {few(strange)}.",
+            f"{order.uri} holds {len(strange):,} objects that are not of this set: {listing(strange)}.",
             why="A job would train on them too.",
             todo="Choose a prefix of its own for each set.",
         )
@@ -191,7 +191,7 @@ def _check_others(order: UploadOrder, wanted: Iterable[Item], standing: Iterable
 
 def _in_the_way(order: UploadOrder, keys: list[str]) -> InputError:
     return InputError(
-        f"{len(keys):,} objects with other content stand under {order.uri}: {few(keys)}.",
+        f"{len(keys):,} objects with other content stand under {order.uri}: {listing(keys)}.",
         why="Nothing is overwritten unasked.",
         todo="Choose another prefix, or say that they may be overwritten.",
     )
@@ -204,7 +204,7 @@ def _verify(
     wrong = [item.key for item in wanted if standing.get(item.key) != Standing(item.size, etags[item.key])]
     if wrong:
         raise UnexpectedAnswerError(
-            f"{len(wrong):,} objects under {order.uri} are not what was sent: {few(wrong)}.",
+            f"{len(wrong):,} objects under {order.uri} are not what was sent: {listing(wrong)}.",
             why="Somebody else has changed them meanwhile.",
             todo="Upload the set again; what is right is not sent twice.",
         )

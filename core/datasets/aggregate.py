@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from core.datasets.inspection import PairFacts
 from core.datasets.label_map import UNNAMED, check_label_map, used_table
-from core.datasets.problems import DataProblem, few, ordered, problem
+from core.datasets.problems import DataProblem, ordered, problem
 from core.datasets.report import ClassCount, LayoutReport
 from core.datasets.source import SPLITS, Dataset, Sample, Split
 from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
+from core.text import listing
 
 Tables = Mapping[Split, Mapping[int, int]]
 
@@ -114,7 +115,7 @@ def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables)
         labels = set(one.values) if table is None else {table[value] for value in one.values} - {UNNAMED}
         wrong = [str(label) for label in sorted(labels - {IGNORE}) if label >= most]
         if wrong:
-            message = f"It holds the class ids {few(wrong)}; there are {most} classes, 0 to {most - 1}."
+            message = f"It holds the class ids {listing(wrong)}; there are {most} classes, 0 to {most - 1}."
             found.append(problem("class_out_of_range", one.sample.mask, message))
     return found
 
@@ -153,9 +154,7 @@ def _about_classes(source: Dataset, classes: Classes | None, images: NDArray[np.
         return [problem("classes_unnamed", path, message)]
     found = []
     if source.names.classes is None:
-        message = (
-            f"No file names the classes; by the masks there are {len(classes)}: {few(list(classes.names))}."
-        )
+        message = f"No file names the classes; by the masks there are {len(classes)}: {listing(list(classes.names))}."
         found.append(problem("classes_unnamed", path, message))
     for number, name in enumerate(classes.names):
         train, validation = (int(images[row, number]) for row in (0, 1))

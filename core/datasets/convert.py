@@ -17,7 +17,6 @@ from typing import Any, Literal
 from core.datasets.check import OnProgress, chunks, in_parallel
 from core.datasets.masks import Colors, read_ids
 from core.datasets.names import mask_colors
-from core.datasets.problems import few
 from core.datasets.report import LayoutReport
 from core.datasets.source import CLASSES_FILE, SPLITS, Dataset, Sample
 from core.errors import InputError
@@ -28,6 +27,7 @@ from core.imaging.image import UPRIGHT, encode, mask_share, open_photo, photo_sh
 from core.inference.export import unique_stems
 from core.local_files import read_regular
 from core.render.masks import mask_png
+from core.text import listing
 
 ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
 ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
@@ -106,10 +106,12 @@ class Conversion:
         if said["masks_turned"]:
             lines.append(f"Masks turned as their photographs are: {said['masks_turned']:,}")
         if self.renamed:
-            shown = few([f"{old} -> {new}" for old, new in self.renamed.items()])
+            shown = listing([f"{old} -> {new}" for old, new in self.renamed.items()])
             lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
         if self.left_out:
-            lines.append(f"Left out, as they cannot be mended: {len(self.left_out):,}: {few(self.left_out)}")
+            lines.append(
+                f"Left out, as they cannot be mended: {len(self.left_out):,}: {listing(self.left_out)}"
+            )
         return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is touched."]))
 
 

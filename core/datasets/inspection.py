@@ -23,13 +23,13 @@ from core.datasets.masks import (
     read_mask,
     unknown_colors,
 )
-from core.datasets.problems import DataProblem, few, problem
+from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
 from core.imaging.counting import pixel_counts
 from core.imaging.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
 from core.local_files import read_regular, reason
-from core.wire.source import counted
+from core.text import listing, plural
 
 ODD = re.compile(r"[^A-Za-z0-9._-]")
 Values = tuple[bytes, tuple[int, ...]]
@@ -236,7 +236,7 @@ def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
     lost = int(np.count_nonzero(ids == UNKNOWN_COLOR))
     if lost:
         colors, total = unknown_colors(data, ids)
-        shown = few([f"{red},{green},{blue}" for red, green, blue in colors], total)
+        shown = listing([f"{red},{green},{blue}" for red, green, blue in colors], total)
         raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
 
 
@@ -260,7 +260,7 @@ def _mask_form(told: Told, kind: MaskKind, form: str, path: str, depth: int) -> 
     if form != "PNG" or not path.lower().endswith(".png"):
         return [problem("mask_not_png", path, f"The mask is {form}, under the name {_last(path)}.")]
     if depth in (1, 2, 4):
-        return [problem("mask_low_depth", path, f"It is a grey PNG of {counted(depth, 'bit')} a pixel.")]
+        return [problem("mask_low_depth", path, f"It is a grey PNG of {plural(depth, 'bit')} a pixel.")]
     return []
 
 
@@ -285,7 +285,7 @@ def _read(path: Path, code: str) -> bytes:
 
 def _odd(path: str) -> DataProblem:
     signs = sorted({"a space" if sign.isspace() else sign for sign in ODD.findall(_last(path))})
-    return problem("name_odd", path, f"The name has {few(signs)} in it.")
+    return problem("name_odd", path, f"The name has {listing(signs)} in it.")
 
 
 def _last(path: str) -> str:

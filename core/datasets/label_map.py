@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.problems import DataProblem, few, problem
+from core.datasets.problems import DataProblem, problem
 from core.errors import InputError
 from core.imaging.classes import IGNORE
 from core.strict_json import parse_json
+from core.text import listing
 
 UNNAMED = 254
 """What a pixel value becomes that the map does not name: never a class, as there are at most 254."""
@@ -101,9 +102,11 @@ def check_label_map(label_map: LabelMap, values: Collection[int]) -> list[DataPr
     if found <= set(label_map.pairs.values()):
         message = f"It looks written backwards: pixel value {shown}; but the masks hold {_listed(found)}."
         return [problem("label_map_backwards", label_map.path, message)]
-    message = f"It names no label for pixel value {few([str(value) for value in unnamed])}; it says: {shown}."
+    message = (
+        f"It names no label for pixel value {listing([str(value) for value in unnamed])}; it says: {shown}."
+    )
     return [problem("label_map_incomplete", label_map.path, message)]
 
 
 def _listed(values: Collection[int]) -> str:
-    return few([str(value) for value in sorted(values)])
+    return listing([str(value) for value in sorted(values)])

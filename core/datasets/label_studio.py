@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from core.datasets.matching import PHOTOS, files_below, stem
 from core.datasets.names import colors_of, find_names
-from core.datasets.problems import few
 from core.datasets.source import CLASSES_FILE
 from core.errors import InputError
 from core.imaging.classes import IGNORE, Classes
@@ -31,6 +30,7 @@ from core.imaging.image import open_mask
 from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.strict_json import parse_json
+from core.text import listing
 
 NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(?P<label>.+)-\d+\.png")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -136,7 +136,7 @@ def _classes(folder: Path, labels: set[str]) -> tuple[Classes, int]:
     unnamed = sorted(labels - set(names.classes.names))
     if unnamed:
         raise InputError(
-            f"{names.path} does not name the labels {few(unnamed)}.",
+            f"{names.path} does not name the labels {listing(unnamed)}.",
             why="The PNGs of Label Studio's brush labels have them in their names.",
             todo="Add them to it, or take it away.",
         )
@@ -169,7 +169,7 @@ def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
     unknown = [str(task) for task in tasks if task not in told]
     if unknown:
         raise InputError(
-            f"Which photographs the tasks {few(unknown)} are about is not told.",
+            f"Which photographs the tasks {listing(unknown)} are about is not told.",
             why="The names of Label Studio's PNGs do not tell it; its JSON export does.",
             todo=JSON_TODO,
         )
@@ -183,12 +183,12 @@ def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
     several = [paths for paths in found.values() if len(paths) > 1]
     if several:
         raise InputError(
-            f"Photographs have the same name: {few(several[0])}.", todo="Give each a name of its own."
+            f"Photographs have the same name: {listing(several[0])}.", todo="Give each a name of its own."
         )
     gone = [told[task] for task, paths in found.items() if not paths]
     if gone:
         raise InputError(
-            f"{len(gone):,} photographs are not in {folder}: {few(gone)}.",
+            f"{len(gone):,} photographs are not in {folder}: {listing(gone)}.",
             why="Label Studio's export of brush labels holds the masks alone.",
             todo="Put the photographs into the folder, under their own names.",
         )

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from core.training.hyperparameters import Severity
 
-SHOWN = 5
-
 
 @dataclass(frozen=True, slots=True)
 class DataProblem:
@@ -140,15 +138,9 @@ def ordered(problems: Sequence[DataProblem]) -> tuple[DataProblem, ...]:
     )
 
 
-def counted(problems: Sequence[DataProblem]) -> dict[str, int]:
+def count_by_code(problems: Sequence[DataProblem]) -> dict[str, int]:
     """How many there are of each code, in the order given."""
     counts: dict[str, int] = {}
     for one in problems:
         counts[one.code] = counts.get(one.code, 0) + 1
     return counts
-
-
-def few(texts: Sequence[str], total: int | None = None) -> str:
-    """Return the first few, and how many more there are. total: of how many `texts` are the first; None: of these."""
-    more = (len(texts) if total is None else total) - min(len(texts), SHOWN)
-    return ", ".join(texts[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")

@@ -32,12 +32,13 @@ from core.datasets.matching import (
     without_end,
 )
 from core.datasets.names import find_names, read_names
-from core.datasets.problems import DataProblem, few, problem
+from core.datasets.problems import DataProblem, problem
 from core.datasets.source import SPLITS, Dataset, Kind, Split, Splitting
 from core.errors import InputError
 from core.imaging.classes import Color
 from core.imaging.image import FORMATS
 from core.local_files import open_regular, read_regular, read_text, reason
+from core.text import listing
 from core.training.hyperparameters import Severity
 
 PHOTO_FOLDERS = (
@@ -105,7 +106,7 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
         root = below[0]
     if layers_in(folder):
         raise BrushError(folder)
-    names = few(sorted(path.name for path in root.iterdir())) or "nothing"
+    names = listing(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
 
 
@@ -196,7 +197,7 @@ def _read_voc(root: Path, splitting: Splitting) -> Dataset:
     problems = [*twice, *twice_too, *listed, *missing(samples, photo_folder, "SegmentationClass")]
     left = sorted(masks.keys() - names.keys())
     if left:
-        message = f"{len(left):,} masks stand in no list and are left out: {few(left)}."
+        message = f"{len(left):,} masks stand in no list and are left out: {listing(left)}."
         problems.append(problem("not_listed", LISTS, message))
     return Dataset("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
 
@@ -227,7 +228,7 @@ def _lacking(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: S
     lacking = " and of ".join(split for split in SPLITS if split not in there)
     count = sum(split == "validation" for split in drawn.values())
     message = (
-        f"{few([path.name for path in lists.values()])} is there, and no list of {lacking}, which a job needs: "
+        f"{listing([path.name for path in lists.values()])} is there, and no list of {lacking}, which a job needs: "
         f"{count:,} of the {len(drawn):,} names were drawn for validation "
         f"(share {splitting.validation:g}, seed {splitting.seed})."
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.datasets.inspection import PairFacts
-from core.datasets.problems import DataProblem, counted
+from core.datasets.problems import DataProblem, count_by_code
 from core.datasets.source import SPLITS, Split
 from core.imaging.classes import IGNORE, Classes
 
@@ -109,7 +109,7 @@ class LayoutReport:
                 split: {str(value): label for value, label in table.items()}
                 for split, table in self.label_tables.items()
             },
-            "problem_counts": counted(self.problems),
+            "problem_counts": count_by_code(self.problems),
             "problems": [_problem(one) for one in self.problems],
         }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.datasets.inspection import ODD
-from core.datasets.problems import DataProblem, few, ordered, problem
+from core.datasets.problems import DataProblem, ordered, problem
 from core.datasets.report import LayoutReport
 from core.imaging.classes import Classes
+from core.text import listing
 from core.training.channels import data_channels
 from core.training.preflight import check_objects
 
@@ -50,5 +51,5 @@ def _odd(uri: str, keys: Sequence[str]) -> list[DataProblem]:
     if not odd:
         return []
     todo = "Upload them again under names of letters, digits, dots, hyphens and underscores."
-    message = f"{len(odd):,} names have other signs in them: {few(odd)}."
+    message = f"{len(odd):,} names have other signs in them: {listing(odd)}."
     return [problem("name_odd", uri, message, todo=todo, fixable=False)]

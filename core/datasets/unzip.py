@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from core.datasets.problems import few
 from core.errors import InputError
 from core.local_files import READER_ERRORS, open_regular, reason
+from core.text import listing
 
 MOST_ENTRIES = 60_000
 MOST_BYTES = 50_000_000_000
@@ -96,11 +96,11 @@ def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -
     files = [PurePosixPath(entry.filename.casefold()) for entry in entries if not _is_folder(entry)]
     twice = [str(name) for name, count in Counter(files).items() if count > 1]
     if twice:
-        raise _refused(path, f"Names in it stand there twice: {few(twice)}.")
+        raise _refused(path, f"Names in it stand there twice: {listing(twice)}.")
     folders = {parent for name in files for parent in name.parents}
     both = [str(name) for name in files if name in folders]
     if both:
-        raise _refused(path, f"Names in it are both a file and a folder: {few(both)}.")
+        raise _refused(path, f"Names in it are both a file and a folder: {listing(both)}.")
     size = sum(entry.file_size for entry in entries)
     if size > SMALL and size > packed * MOST_RATIO:
         times = size // max(packed, 1)

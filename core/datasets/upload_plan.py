@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.datasets.problems import few
 from core.datasets.readers import read_dataset
 from core.datasets.source import CLASSES_FILE, Dataset, Splitting
 from core.errors import InputError
 from core.local_files import read_regular, reason
+from core.text import listing
 from core.training.channels import data_channels
 
 if TYPE_CHECKING:
@@ -168,7 +168,9 @@ def _items(source: Dataset, classes: str, prefix: str) -> tuple[Item, ...]:
         found.append(Item(f"{prefix}{CLASSES_FILE}", JSON_KIND, None, len(classes.encode()), classes))
     huge = [one.key for one in found if one.size > MOST_BYTES]
     if huge:
-        raise InputError(f"These files are too large for a data set: {few(huge)}.", todo="Make them smaller.")
+        raise InputError(
+            f"These files are too large for a data set: {listing(huge)}.", todo="Make them smaller."
+        )
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from core.endpoints.endpoint import Endpoint, in_words
 from core.endpoints.traffic import ServiceQuality, Traffic
+from core.text import plural, rough_duration
 
 Verdict = Literal["idle", "failed", "erroring", "slow", "changing", "unknown", "new", "healthy"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -34,7 +35,6 @@ NEW_FOR = timedelta(hours=24)
 ERROR_SHARE = 0.05
 """From this share of failed calls in 24 hours on, it is erroring."""
 
-TWO_DAYS = 48
 """From so many hours on they are told in days."""
 
 SLOW_MS = 10_000.0
@@ -85,7 +85,7 @@ def _poor(service: ServiceQuality) -> Health | None:
     """What is wrong with its answers of the last 24 hours."""
     if service.error_share is not None and service.error_share >= ERROR_SHARE:
         share, parts = f"{service.error_share:.0%}", f"{service.errors_4xx:,} 4xx, {service.errors_5xx:,} 5xx"
-        return Health("erroring", f"{share} of {_calls(service.calls)} in 24 hours failed ({parts}).")
+        return Health("erroring", f"{share} of {plural(service.calls, 'call')} in 24 hours failed ({parts}).")
     if service.p90_ms is not None and service.p90_ms >= SLOW_MS:
         times = f"p50 {service.p50_ms or 0:,.0f} ms, p90 {service.p90_ms:,.0f} ms"
         return Health("slow", f"A call takes long: {times}. AWS ends one after 60 s.")
@@ -98,11 +98,11 @@ def _by_calls(endpoint: Endpoint, traffic: Traffic, service: ServiceQuality | No
         if now - endpoint.created_at < NEW_FOR:
             return Health("new", f"No call yet; it was created {_ago(endpoint.created_at, now)}.")
         since = max(endpoint.created_at, traffic.begin)
-        return _uncalled(endpoint, f"No call in {_span(now - since)}")
+        return _uncalled(endpoint, f"No call in {rough_duration(now - since)}")
     if last is not None and now - last >= IDLE_AFTER:
         return _uncalled(endpoint, f"The last call was {_ago(last, now)}")
     times = "" if not service or service.p90_ms is None else f", p90 {service.p90_ms:,.0f} ms"
-    week = f"{_calls(traffic.week)} in 7 days{times}"
+    week = f"{plural(traffic.week, 'call')} in 7 days{times}"
     return Health("healthy", f"{week}.")
 
 
@@ -113,16 +113,5 @@ def _uncalled(endpoint: Endpoint, said: str) -> Health:
     return Health("idle", f"{said}, and it bills all the same.")
 
 
-def _calls(number: int) -> str:
-    return f"{number:,} call{'' if number == 1 else 's'}"
-
-
 def _ago(at: datetime, now: datetime) -> str:
-    return f"{_span(now - at)} ago"
-
-
-def _span(time: timedelta) -> str:
-    """Such as "3 days", "5 hours" or "less than an hour"."""
-    hours = int(time / timedelta(hours=1))
-    number, unit = (hours // 24, "day") if hours >= TWO_DAYS else (hours, "hour")
-    return f"{number} {unit}{'' if number == 1 else 's'}" if hours > 0 else "less than an hour"
+    return f"{rough_duration(now - at)} ago"

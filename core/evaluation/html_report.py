@@ -21,7 +21,7 @@ from core.imaging.classes import IGNORE, Classes, Color
 from core.imaging.scores import MEASURES
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
-from core.wire.source import counted
+from core.text import DASH, percent, plural
 
 WORST = 8
 """Photos with pictures."""
@@ -33,7 +33,6 @@ MOST_CLASSES = 24
 """Up to so many classes the confusion is drawn as a matrix; beyond, the largest mistakes are listed."""
 
 MOST_MISTAKES = 20
-DASH = "–"
 
 
 def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
@@ -60,8 +59,8 @@ def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
 def _facts(of: Evaluation, made_at: datetime) -> str:
     total = of.verdicts[0].total
     said = [
-        counted(of.photos, "photo"),
-        counted(len(of.classes), "class", "classes"),
+        plural(of.photos, "photo"),
+        plural(len(of.classes), "class", "classes"),
         f"{total.pixels:,} pixels counted, {total.ignored:,} ignored",
         f"made on {made_at:%Y-%m-%d %H:%M} UTC",
     ]
@@ -72,7 +71,7 @@ def _measures(of: Evaluation) -> str:
     """Tiles for one endpoint; for two, a table with their difference."""
     if len(of.verdicts) == 1:
         tiles = [
-            f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{_percent(value)}</b>'
+            f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{percent(value)}</b>'
             f"<span>{html(MEASURES[name][0])}</span></div>"
             for name, value in of.verdicts[0].measures.items()
         ]
@@ -80,7 +79,7 @@ def _measures(of: Evaluation) -> str:
     first, second = of.verdicts
     head = ["Measure", first.endpoint, second.endpoint, "Difference"]
     rows = [
-        [html(title), _percent(first.measures[name]), _percent(second.measures[name]),
+        [html(title), percent(first.measures[name]), percent(second.measures[name]),
          _points(first.measures[name] - second.measures[name])]
         for name, (title, _) in MEASURES.items()
     ]  # fmt: skip
@@ -92,12 +91,12 @@ def _jobs(of: Evaluation) -> str:
     for verdict in of.verdicts:
         if (job := (of.jobs or {}).get(verdict.endpoint)) is None:
             continue
-        best = DASH if job.best is None else _percent(job.best)
-        last = DASH if job.last is None else _percent(job.last)
+        best = DASH if job.best is None else percent(job.best)
+        last = DASH if job.last is None else percent(job.last)
         lines.append(
             f"<p>The training job <b>{html(job.job)}</b> behind {html(verdict.endpoint)} reported a "
             f"validation:mIOU of {best} at its best epoch and {last} at its last; here it is "
-            f"{_percent(verdict.scores.mean_iou)}.</p>"
+            f"{percent(verdict.scores.mean_iou)}.</p>"
         )
     if not lines:
         return ""
@@ -126,12 +125,12 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     name = f"{_swatch(classes.colors[first['id']])}{html(first['class'])}"
     if len(rows) == 1:
-        others = [_percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
-        return [name, _percent(first["true_share"]), _bar(first["iou"]), *others]
+        others = [percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
+        return [name, percent(first["true_share"]), _bar(first["iou"]), *others]
     less = first["iou_difference"]
     return [
         name,
-        _percent(first["true_share"]),
+        percent(first["true_share"]),
         _bar(first["iou"]),
         _bar(rows[1]["iou"]),
         _points(float("nan") if less is None else less),
@@ -173,7 +172,7 @@ def _mistakes(of: Evaluation, verdict: Verdict) -> str:
     rows = [
         [html(of.classes.name(truth)),
          "none of these" if predicted == IGNORE else html(of.classes.name(predicted)),
-         f"{pixels:,}", _percent(pixels / total)]
+         f"{pixels:,}", percent(pixels / total)]
         for truth, predicted, pixels in wrong[:MOST_MISTAKES]
     ]  # fmt: skip
     return _table(["Truth", "Taken for", "Pixels", "Of all"], rows)
@@ -203,7 +202,7 @@ def _shot(of: Evaluation, shot: Shot) -> str:
         whose = f" of {verdict.endpoint}" if several else ""
         mean = next(image.mean_iou for image in verdict.images if image.judged.name == judged.name)
         map_ = difference(shot.truth, predicted)
-        pictures.append((f"Prediction{whose}: mean IoU {_percent(mean)}", _laid_over(shot, predicted, table)))
+        pictures.append((f"Prediction{whose}: mean IoU {percent(mean)}", _laid_over(shot, predicted, table)))
         pictures.append((f"Difference{whose}", _laid_over(shot, map_, DIFFERENCE.table())))
     figures = "".join(
         f'<figure><img src="{source}" alt="{html(caption)}"><figcaption>{html(caption)}</figcaption></figure>'
@@ -257,11 +256,7 @@ def _swatch(color: Color) -> str:
 def _bar(share: float | None) -> str:
     if share is None:
         return DASH
-    return f'<span class="bar"><span style="width:{share:.1%}"></span></span>{_percent(share)}'
-
-
-def _percent(share: float | None) -> str:
-    return DASH if share is None or np.isnan(share) else f"{share:.1%}"
+    return f'<span class="bar"><span style="width:{share:.1%}"></span></span>{percent(share)}'
 
 
 def _points(less: float) -> str:

@@ -20,7 +20,7 @@ from core.imaging.counting import remap
 from core.imaging.image import open_mask
 from core.inference.batch import PHOTOGRAPHS, printable
 from core.local_files import read_regular, read_text, reason
-from core.wire.source import counted
+from core.text import listing, plural
 
 MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
@@ -32,7 +32,6 @@ LIST_ENDING = re.compile(rf"({'|'.join(map(re.escape, PHOTOGRAPHS))})(?=\s|$)", 
 LIST_MARKS = ("0", "1", "-0", "-1")
 """Pascal VOC's marks behind a name."""
 
-FEW = 5
 
 Ids = Callable[[bytes, str], NDArray[np.uint8]]
 """What makes class ids, (H, W) uint8, of a mask's bytes and its name. Raises ImageError."""
@@ -157,7 +156,7 @@ def pairs_of(
             f"There is no photo with a mask for {' or '.join(splits)} in {printable(source.called)}.",
             todo="Check the lists and folders of the data set.",
         )
-    notes = (f"{counted(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()
+    notes = (f"{plural(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()
     return pairs, notes
 
 
@@ -277,7 +276,7 @@ def _wanted(
     for names, kind in ((missing, "photo"), (bare, "mask")):
         if names:
             raise InputError(
-                f"{len(names)} of the {len(only)} names in the list have no {kind}: {_few(names)}.",
+                f"{len(names)} of the {len(only)} names in the list have no {kind}: {_listing(names)}.",
                 todo=f"Check the folder of {kind}s and the list.",
             )
     return {name: (by_photo[name], partner[name]) for name in only}
@@ -288,8 +287,8 @@ def _lonely(names: Sequence[str], kind: str, partner: str) -> tuple[str, ...]:
         return ()
     if len(names) == 1:
         return (f"The {kind} {printable(names[0])} has no {partner} and stays out.",)
-    return (f"{len(names):,} {kind}s have no {partner} and stay out: {_few(names)}.",)
+    return (f"{len(names):,} {kind}s have no {partner} and stay out: {_listing(names)}.",)
 
 
-def _few(names: Sequence[str]) -> str:
-    return printable(", ".join(names[:FEW]) + (f" and {len(names) - FEW:,} more" if len(names) > FEW else ""))
+def _listing(names: Sequence[str]) -> str:
+    return printable(listing(names))

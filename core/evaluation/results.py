@@ -13,7 +13,7 @@ from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, Evaluation
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
 from core.imaging.scores import Confusion, ImageMeans, Scores, image_means, scores
-from core.wire.source import counted
+from core.text import plural
 
 WHY_JOBS_DIFFER = (
     "The two numbers answer different questions. While it trains, a job shows its network the pictures of its own "
@@ -146,7 +146,7 @@ def judge(
     whole = [outcome for outcome in done if len(outcome.judged) == len(task.asked)]
     if not whole:
         raise InputError(
-            f"Of {counted(len(done), 'photo')} none could be judged.",
+            f"Of {plural(len(done), 'photo')} none could be judged.",
             why=str(failures[0].error) if failures else "",
             todo="See what is said of each, and evaluate again.",
         )
@@ -154,7 +154,7 @@ def judge(
     said = list(task.notes)
     if left_out:
         said.append(
-            f"Left out of both, because only one of the two endpoints answered: {counted(left_out, 'photo')}."
+            f"Left out of both, because only one of the two endpoints answered: {plural(left_out, 'photo')}."
         )
     rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
     named = task.classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))

@@ -22,6 +22,7 @@ from core.imaging.segmentation import Segmentation
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay
 from core.render.palette import Table
+from core.text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,7 +219,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return "< 0.1%" if 0 < share < 0.0005 else f"{share * 100:.1f}%"
+    return "< 0.1%" if 0 < share < 0.0005 else percent(share)
 
 
 def _saved(page: Figure, form: Format, dpi: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from core.text import listing, plural
 from core.training.channels import (
     CONTENT_TYPES,
     DATA_CHANNELS,
@@ -37,7 +38,6 @@ UNSAVED_WAIT = 3600
 MAX_VOLUME = 16_384
 MAX_TAGS = 50
 PAIRS = (("train", "train_annotation"), ("validation", "validation_annotation"))
-SHOWN = 5
 
 
 def check_spec(
@@ -248,7 +248,7 @@ def _tags(spec: TrainingSpec) -> list[Problem]:
     ]
     if not bad and len(spec.tags) <= MAX_TAGS:
         return []
-    shown = _few([repr(key[:40]) for key in bad]) or f"there are {len(spec.tags)}"
+    shown = _listing([repr(key[:40]) for key in bad]) or f"there are {len(spec.tags)}"
     said = "Take keys of 1 to 128 and values of up to 256 characters, at most 50, none beginning with aws:."
     return [Problem("tags", f"The tags cannot be used: {shown}. {said}")]
 
@@ -306,7 +306,7 @@ def _suffixes(files: Mapping[str, Sequence[str]], channel: str, allowed: tuple[s
     return [
         Problem(
             channel,
-            f"{_count(wrong, 'object is', 'objects are')} no {allowed[0].lstrip('.').upper()}: {_few(wrong)}. "
+            f"{_plural(wrong, 'object is', 'objects are')} no {allowed[0].lstrip('.').upper()}: {_listing(wrong)}. "
             "Move them away.",
         )
     ]
@@ -327,7 +327,7 @@ def _pairs(files: Mapping[str, Sequence[str]], images: str, masks: str) -> list[
             found.append(
                 Problem(
                     channel,
-                    f"{_count(missing, 'name has', 'names have')} no {kind} {channel}: {_few(missing)}.",
+                    f"{_plural(missing, 'name has', 'names have')} no {kind} {channel}: {_listing(missing)}.",
                 )
             )
     return found + _doubles(files[images], images) + _doubles(files[masks], masks)
@@ -341,7 +341,9 @@ def _doubles(keys: Sequence[str], channel: str) -> list[Problem]:
     twice = sorted(stem for stem, count in seen.items() if count > 1)
     if not twice:
         return []
-    return [Problem(channel, f"{_count(twice, 'name stands', 'names stand')} more than once: {_few(twice)}.")]
+    return [
+        Problem(channel, f"{_plural(twice, 'name stands', 'names stand')} more than once: {_listing(twice)}.")
+    ]
 
 
 def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
@@ -402,10 +404,9 @@ def _no_s3(name: str, uri: str) -> Problem:
     return Problem(name, f"{wrong} for {name.removesuffix('_uri')}. Take one such as s3://BUCKET/PREFIX.")
 
 
-def _few(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+def _listing(names: Sequence[str]) -> str:
+    return listing(names, grouping="")
 
 
-def _count(names: Sequence[str], one: str, many: str) -> str:
-    return f"{len(names)} {one if len(names) == 1 else many}"
+def _plural(names: Sequence[str], noun: str, nouns: str) -> str:
+    return plural(len(names), noun, nouns, grouping="")

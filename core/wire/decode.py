@@ -20,10 +20,11 @@ from core.errors import DecodeError
 from core.imaging.classes import IGNORE, MAX_CLASSES, Classes
 from core.imaging.counting import pixel_counts
 from core.imaging.segmentation import Segmentation
+from core.text import plural
 from core.wire import png, recordio
 from core.wire.probabilities import most_likely
 from core.wire.record import ResponseRecord, Tensor, read_record
-from core.wire.source import ByteSource, counted, described
+from core.wire.source import ByteSource, described
 
 RECORDIO = "application/x-recordio-protobuf"
 PROTOBUF = "application/x-protobuf"
@@ -81,7 +82,7 @@ def _from_png(source: ByteSource, classes: Classes | None) -> Segmentation:
     beyond = int(counts[MAX_CLASSES:IGNORE].sum())
     problems = (
         (
-            f"{counted(beyond, 'pixel')} hold {MAX_CLASSES}, which is no class id: these are 0 to {MAX_CLASSES - 1}.",
+            f"{plural(beyond, 'pixel')} hold {MAX_CLASSES}, which is no class id: these are 0 to {MAX_CLASSES - 1}.",
         )
         if beyond
         else ()
@@ -122,14 +123,14 @@ def _dimensions(source: ByteSource, record: ResponseRecord) -> tuple[int, int, i
     if not _MIN_CLASSES <= shape[0] <= MAX_CLASSES:
         raise source.error(
             "The answer's number of classes cannot be used",
-            found=counted(shape[0], "class", "classes"),
+            found=plural(shape[0], "class", "classes"),
             wanted=f"{_MIN_CLASSES} to {MAX_CLASSES} classes",
             position=position,
         )
     if math.prod(shape) != target.numbers.size:
         raise source.error(
             "The answer's shape and its values do not agree",
-            found=counted(target.numbers.size, "value"),
+            found=plural(target.numbers.size, "value"),
             wanted=f"{math.prod(shape):,} for the shape {claimed}",
             position=target.position,
         )
@@ -158,7 +159,7 @@ def _integers(source: ByteSource, tensor: Tensor, numbers: NDArray[Any]) -> tupl
     ):
         raise source.error(
             "The answer's shape cannot be used",
-            found=f"{counted(numbers.size, 'number')}: {', '.join(map(str, few))}{', …' if numbers.size > 5 else ''}",
+            found=f"{plural(numbers.size, 'number')}: {', '.join(map(str, few))}{', …' if numbers.size > 5 else ''}",
             wanted=_SHAPE_WANTED,
             position=tensor.position,
         )

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
-from core.wire.source import ByteSource, counted, described
+from core.text import plural
+from core.wire.source import ByteSource, described
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 100_000_000
@@ -103,7 +104,7 @@ def _chunks(source: ByteSource) -> Iterator[Chunk]:
     if left:
         raise source.error(
             "Something stands behind the PNG",
-            found=f"{counted(left, 'byte')} more, {described(source.data[position:])}",
+            found=f"{plural(left, 'byte')} more, {described(source.data[position:])}",
             wanted="the end of the answer",
             position=position,
         )
@@ -115,7 +116,7 @@ def _chunk(source: ByteSource, position: int) -> Chunk:
     if left < _FRAME + length:
         raise source.error(
             "The PNG is cut",
-            found=f"{counted(left, 'byte')} left",
+            found=f"{plural(left, 'byte')} left",
             wanted=f"a chunk of {_FRAME + length:,}",
             position=position,
         )
@@ -139,7 +140,7 @@ def _header(source: ByteSource, chunks: list[Chunk]) -> Header:
     if first.name != b"IHDR" or first.end - first.start != _HEADER.size or headers != 1:
         raise source.error(
             "The PNG's header cannot be used",
-            found=f"{first.name!r} of {counted(first.end - first.start, 'byte')} in front, {headers} IHDR in all",
+            found=f"{first.name!r} of {plural(first.end - first.start, 'byte')} in front, {headers} IHDR in all",
             wanted=f"one IHDR of {_HEADER.size} bytes in front",
             position=first.start,
         )
@@ -148,7 +149,7 @@ def _header(source: ByteSource, chunks: list[Chunk]) -> Header:
         kind = _COLOR_TYPES.get(header.color_type, f"of colour type {header.color_type}")
         raise source.error(
             "The PNG is no mask of class ids",
-            found=f"a picture that is {kind}, {counted(header.depth, 'bit')} a sample",
+            found=f"a picture that is {kind}, {plural(header.depth, 'bit')} a sample",
             wanted="grey or palette, 1 to 8 bits a sample",
             position=first.start + 8,
         )
@@ -184,7 +185,7 @@ def _check_lines(source: ByteSource, header: Header, data: list[Chunk]) -> None:
     if size != wanted or fault:
         raise source.error(
             "The PNG's data cannot be used",
-            found=f"{counted(size, 'unpacked byte')}{fault}",
+            found=f"{plural(size, 'unpacked byte')}{fault}",
             wanted=f"{wanted:,} for {header.width:,} x {header.height:,} pixels",
             position=data[0].start if data else len(SIGNATURE),
         )

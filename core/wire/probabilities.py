@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.wire.source import counted
+from core.text import plural
 
 _BLOCK_VALUES = 1 << 19
 """Values in a block: 2 MB. Measured with 21 planes: less is slower, twice as much gains nothing sure."""
@@ -49,12 +49,12 @@ class Oddities:
         said = []
         if self.nans:
             said.append(
-                f"{counted(self.nans, 'value')} of {self.total:,} are NaN, not a number; "
+                f"{plural(self.nans, 'value')} of {self.total:,} are NaN, not a number; "
                 "such a pixel shows the first class that is NaN."
             )
         if self.outside:
             said.append(
-                f"{counted(self.outside, 'value')} of {self.total:,} lie outside [0, 1], "
+                f"{plural(self.outside, 'value')} of {self.total:,} lie outside [0, 1], "
                 f"from {self.lowest:.6g} to {self.highest:.6g}: these are no probabilities."
             )
         return tuple(said)

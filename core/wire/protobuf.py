@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DecodeError
-from core.wire.source import ByteSource, counted
+from core.text import plural
+from core.wire.source import ByteSource
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 """Wire types: how the end of a field's content is found."""
@@ -98,7 +99,7 @@ def varint(source: ByteSource, position: int, end: int) -> tuple[int, int]:
     left = end - position
     raise source.error(
         "A protobuf number has no end",
-        found=f"{counted(min(left, _MAX_VARINT), 'byte')}, and each says that another follows"
+        found=f"{plural(min(left, _MAX_VARINT), 'byte')}, and each says that another follows"
         if left
         else "the end",
         wanted=f"a number of 1 to {_MAX_VARINT} bytes",
@@ -141,8 +142,8 @@ def _content(source: ByteSource, number: int, wire_type: int, start: int, end: i
     if stop > end:
         raise source.error(
             f"Protobuf field {number} is longer than what holds it",
-            found=f"{counted(end - start, 'byte')} left",
-            wanted=counted(stop - start, "byte"),
+            found=f"{plural(end - start, 'byte')} left",
+            wanted=plural(stop - start, "byte"),
             position=start,
         )
     return Span(start, stop), stop
@@ -239,7 +240,7 @@ class Repeated:
         if size and (size % self._size if self._size else self._source.data[span.end - 1] >= 0x80):
             raise self._source.error(
                 "Packed protobuf numbers end within a number",
-                found=counted(size, "byte"),
+                found=plural(size, "byte"),
                 wanted=f"a multiple of {self._size}" if self._size else "a last byte below 128",
                 position=span.start,
             )

@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.text import plural
 from core.wire.protobuf import LENGTH, Field, Kind, Repeated, Span, fields
-from core.wire.source import ByteSource, counted
+from core.wire.source import ByteSource
 
 _FEATURES = 1
 _KEY, _VALUE = 1, 2
@@ -149,7 +150,7 @@ def _numbers(source: ByteSource, pieces: list[Span], kind: Kind, name: str) -> T
     if keys.position is not None:
         raise source.error(
             f"Feature {name!r} is a sparse tensor",
-            found=counted(len(keys.numbers()), "key"),
+            found=plural(len(keys.numbers()), "key"),
             wanted="a dense tensor, without keys",
             position=keys.position,
         )

@@ -16,7 +16,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from core.wire.source import ByteSource, counted, described
+from core.text import plural
+from core.wire.source import ByteSource, described
 
 MAGIC = 0xCED7230A
 MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -75,7 +76,7 @@ def _part(source: ByteSource, position: int) -> RecordPart:
     if left < _HEAD.size:
         raise source.error(
             "A RecordIO part is cut in its header",
-            found=counted(left, "byte"),
+            found=plural(left, "byte"),
             wanted=f"{_HEAD.size} bytes: magic, flag and length",
             position=position,
         )
@@ -93,7 +94,7 @@ def _part(source: ByteSource, position: int) -> RecordPart:
     if end > len(source.data):
         raise source.error(
             "A RecordIO part is cut",
-            found=f"{counted(len(source.data) - start, 'byte')} behind its header",
+            found=f"{plural(len(source.data) - start, 'byte')} behind its header",
             wanted=f"{end - start:,}, of which {-length % 4} are padding",
             position=start,
         )
@@ -122,7 +123,7 @@ def _check_end(source: ByteSource, position: int) -> None:
     if left:
         raise source.error(
             "Something stands behind the RecordIO record",
-            found=f"{counted(left, 'byte')} more, {described(source.data[position:])}",
+            found=f"{plural(left, 'byte')} more, {described(source.data[position:])}",
             wanted="the end of the answer",
             position=position,
         )

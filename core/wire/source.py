@@ -41,11 +41,6 @@ class ByteSource:
         return DecodeError(what, found=found, wanted=wanted, offset=self.locate(position))
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """`1 byte`, `2 bytes`: a number with its noun."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
 def described(data: memoryview) -> str:
     """The first bytes of `data` for an error: quoted where they are text, else in hexadecimal."""
     if not data:

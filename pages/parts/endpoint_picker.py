@@ -14,6 +14,7 @@ from core.errors import CoreError, NotFoundError, NotReadyError
 from core.escaping import terminal
 from core.imaging.image import FIT
 from core.inference.invoke import Want
+from core.text import listing
 from pages.parts import cached, links, messages, state
 from pages.parts.shared_cache import PendingError
 
@@ -189,8 +190,7 @@ def introduce(serving: EndpointInfo) -> None:
     """Which classes it tells apart, for whoever has not asked it yet: of anything else it makes one of these."""
     if serving.classes:
         names = [messages.plain(name) for name in serving.classes.names]
-        rest = f" and {len(names) - FEW_CLASSES} more" if len(names) > FEW_CLASSES else ""
-        st.caption(f":material/palette: It knows {', '.join(names[:FEW_CLASSES])}{rest}; nothing else.")
+        st.caption(f":material/palette: It knows {listing(names, FEW_CLASSES)}; nothing else.")
 
 
 def warn(serving: EndpointInfo) -> None:

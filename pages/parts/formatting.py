@@ -34,18 +34,6 @@ def moment(at: datetime) -> str:
     return f"{here:%d %b %H:%M}" if here.year == today.year else f"{here:%d %b %Y}"
 
 
-def duration(seconds: float) -> str:
-    """Such as "48 s", "3 min 12 s", "2 h 05 min" or "1 d 4 h"."""
-    whole = max(0, round(seconds))
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min {whole % MINUTE:02d} s"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE:02d} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
-
-
 def ago(at: datetime) -> str:
     """Such as "just now", "4 min ago" or "3 d ago"."""
     passed = now() - at
@@ -54,8 +42,3 @@ def ago(at: datetime) -> str:
     if passed < timedelta(hours=1):
         return f"{passed.seconds // MINUTE} min ago"
     return f"{passed.seconds // HOUR} h ago" if passed.days < 1 else f"{passed.days} d ago"
-
-
-def milliseconds(value: float) -> str:
-    """Such as "84 ms" or "3.20 s"."""
-    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"

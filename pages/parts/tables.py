@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from core.cost.training import PriceTable, training_cost
+from core.text import duration
 from core.training.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
 from core.training.hyperparameters import clean, effective
 from core.training.job import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words
-from pages.parts import formatting
 
 OPEN = "name"
 """The column whose cells open their job."""
@@ -47,7 +47,7 @@ def jobs_frame(
             "epoch": [said for _, said in epochs],
             "line": [sparkline(lines.get(job.name)) for job in jobs],
             "best": pd.Series([best_miou(job, lines.get(job.name)) for job in jobs], dtype="float64"),
-            "duration": [formatting.duration(job.seconds(now)) if job.started_at else None for job in jobs],
+            "duration": [duration(job.seconds(now)) if job.started_at else None for job in jobs],
             "cost": pd.Series([None if cost is None else float(cost.usd) for cost in costs], dtype="float64"),
             "created": [job.created_at for job in jobs],
             "instance": [_instance(job) for job in jobs],
@@ -125,7 +125,7 @@ def best_frame(
                 "At epoch": best.epoch if best else None,
                 "Best pixel accuracy": _best(named(found, PIXEL_ACCURACY)),
                 "Lowest loss": _best(named(found, LOSS), lowest=True),
-                "Duration": formatting.duration(job.seconds(now)),
+                "Duration": duration(job.seconds(now)),
                 "Cost": float(cost.usd) if cost else None,
             }
         )

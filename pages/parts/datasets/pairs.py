@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.datasets.inspection import PairFacts
 from core.datasets.preview import stamp
-from core.datasets.problems import counted
+from core.datasets.problems import count_by_code
 from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, Dataset
 from core.errors import CoreError
@@ -39,7 +39,7 @@ def show(source: Dataset, report: LayoutReport) -> None:
 
 def _filtered(report: LayoutReport) -> list[PairFacts]:
     names = {row.class_id: row.name for row in report.histogram if any(row.images.values())}
-    codes = list(counted(report.problems))
+    codes = list(count_by_code(report.problems))
     with st.container(horizontal=True, vertical_alignment="top"):
         class_id = st.selectbox(
             "Shows the class",

@@ -14,8 +14,9 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.aws.traffic import WINDOWS, Window
 from core.endpoints.endpoint import Endpoint
+from core.text import duration
 from core.training.curves import MetricSeries
-from pages.parts import charts, formatting, state
+from pages.parts import charts, state
 from pages.parts.endpoints import data
 from pages.parts.jobs import details
 from pages.parts.shared_cache import Snapshot
@@ -73,7 +74,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
 
 
 def _step(every: timedelta) -> str:
-    said = formatting.duration(every.total_seconds())
+    said = duration(every.total_seconds())
     return f"each {said.removesuffix(' 00 s').removesuffix(' 00 min')}"
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.endpoints.endpoint import CHANGING, FAILED, IN_SERVICE, STATUS_WORDS, Endpoint, Variant, in_words
 from core.endpoints.health import Health, Verdict
+from core.text import listing
 from pages.parts import messages
 
 Color = Literal["blue", "gray", "green", "orange", "red", "violet"]
@@ -77,7 +78,7 @@ def shares(variants: tuple[Variant, ...]) -> str:
         f"{variant.name} {(variant.weight or 0) / whole:.0%}" if whole else variant.name
         for variant in variants
     ]
-    return " · ".join(said[:MANY]) + (f" and {len(said) - MANY} more" if len(said) > MANY else "")
+    return listing(said, MANY, separator=" · ")
 
 
 def _icon(endpoint: Endpoint) -> str:

@@ -12,6 +12,7 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import Endpoint, in_words
 from core.endpoints.health import Health
 from core.endpoints.traffic import DAYS, STEP, ServiceQuality, Traffic
+from core.text import duration, milliseconds
 from core.training.diagnosis import Diagnosis
 from pages.parts import formatting, messages
 from pages.parts.endpoints import endpoint_chips
@@ -77,7 +78,7 @@ def progress(endpoint: Endpoint, now: datetime) -> None:
     if endpoint.status not in STEPS:
         return
     before, here, after = STEPS[endpoint.status]
-    passed = formatting.duration((now - endpoint.modified_at).total_seconds())
+    passed = duration((now - endpoint.modified_at).total_seconds())
     since = f"Since {formatting.moment(endpoint.modified_at)}"
     _step(before, "complete", f"{since} the endpoint is {in_words(endpoint.status)}.")
     _step(f"{here} · {passed}", "running", f"{since}.")
@@ -148,7 +149,7 @@ def _latency(service: ServiceQuality | None) -> tuple[str, str]:
         return UNKNOWN
     if service.p50_ms is None:
         return NO_CALLS
-    return formatting.milliseconds(service.p50_ms), f"p90 {formatting.milliseconds(service.p90_ms or 0)}"
+    return milliseconds(service.p50_ms), f"p90 {milliseconds(service.p90_ms or 0)}"
 
 
 def _errors(service: ServiceQuality | None) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from core.imaging.image import Photo, fitted_size, preview, resize_labels, shrun
 from core.imaging.segmentation import Segmentation
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
-from core.wire.source import counted
+from core.text import plural
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.gallery.gallery import Tile, gallery
@@ -89,14 +89,14 @@ def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Map
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = "taken for" if truth != predicted else "rightly called"
         st.subheader(
-            f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {counted(len(found), 'photo')}",
+            f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {plural(len(found), 'photo')}",
             width="content",
         )
         st.button("All photos", icon=":material/close:", on_click=state.choose_cell, args=(None,))
     if not found:
         st.caption("There is no such pixel.")
     return [image for image, _ in found], {
-        image.judged.name: f"{counted(pixels, 'pixel')}" for image, pixels in found
+        image.judged.name: f"{plural(pixels, 'pixel')}" for image, pixels in found
     }
 
 

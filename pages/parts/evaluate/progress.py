@@ -7,8 +7,8 @@ import time
 import streamlit as st
 
 from core.imaging.pixel_budget import PIXELS
-from core.wire.source import counted
-from pages.parts import formatting, messages, state
+from core.text import duration, plural
+from pages.parts import messages, state
 from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation
 
 TICK = 0.5
@@ -35,14 +35,14 @@ def _look(judging: BackgroundEvaluation, over_at_draw: bool) -> None:
     failed = f", {judging.failed:,} failed" if judging.failed else ""
     if judging.repeated:
         st.warning(
-            f"{counted(judging.repeated, 'call')} made again: an earlier evaluation was interrupted while they were "
+            f"{plural(judging.repeated, 'call')} made again: an earlier evaluation was interrupted while they were "
             "in flight, and AWS may have billed them then.",
             icon=":material/warning:",
         )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
-            f":material/timer: {judging.done:,} of {counted(total, 'photo')} of {messages.plain(judging.title)} "
-            f"in {formatting.duration(judging.seconds)}{known}{failed}.",
+            f":material/timer: {judging.done:,} of {plural(total, 'photo')} of {messages.plain(judging.title)} "
+            f"in {duration(judging.seconds)}{known}{failed}.",
             width="content",
         )
         _kept(judging)
@@ -51,7 +51,7 @@ def _look(judging: BackgroundEvaluation, over_at_draw: bool) -> None:
 def _kept(judging: BackgroundEvaluation) -> None:
     """What lies on the disk, and the way to be rid of it."""
     with st.popover(
-        f"{counted(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
+        f"{plural(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
     ):
         st.markdown(
             f"Answers are kept in {messages.code(str(judging.store.folder))}: what is there is not asked, or "
@@ -68,7 +68,7 @@ def _bar(judging: BackgroundEvaluation, total: int) -> None:
         failed = f", {judging.failed:,} failed" if judging.failed else ""
         st.progress(
             done / total,
-            f"Asking {names} · {done:,} of {counted(total, 'photo')}{failed}{left}{_waiting()}",
+            f"Asking {names} · {done:,} of {plural(total, 'photo')}{failed}{left}{_waiting()}",
             width="stretch",
         )
         st.button(
@@ -92,4 +92,4 @@ def _left(judging: BackgroundEvaluation, done: int, total: int) -> str:
     if asked < 3:
         return ""
     seconds = (time.monotonic() - judging.started) / done * (total - done)
-    return f" · {formatting.duration(seconds)} left"
+    return f" · {duration(seconds)} left"

@@ -14,7 +14,7 @@ from core.evaluation.report import failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
 from core.imaging.scores import MEASURES
-from core.wire.source import counted
+from core.text import percent, plural
 from pages.parts import elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
 from pages.parts.evaluate.run import BackgroundEvaluation
@@ -38,7 +38,7 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
 def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """All of it, from the one number down to the single photo."""
     names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.verdicts)
-    st.subheader(f"{names} on {counted(found.photos, 'photo')}")
+    st.subheader(f"{names} on {plural(found.photos, 'photo')}")
     _measures(found)
     _beside_jobs(found)
     if found.notes:
@@ -59,7 +59,7 @@ def _measures(found: Evaluation) -> None:
             title, meaning = MEASURES[name]
             less = first.measures[name] - other.measures[name]
             delta = f"{less * 100:+.1f} points" if other is not first and not math.isnan(less) else None
-            value = _percent(first.measures[name])
+            value = percent(first.measures[name])
             st.metric(title, value, delta=delta, border=True, help=meaning, width="stretch")
     if other is not first:
         names = messages.plain(first.endpoint), messages.plain(other.endpoint)
@@ -87,8 +87,8 @@ def _beside_jobs(found: Evaluation) -> None:
             continue
         st.markdown(
             f":material/model_training: The training job **{messages.plain(job.job)}** reported a validation mIOU of "
-            f"**{_percent(job.best)}** at its best epoch and {_percent(job.last)} at its last; "
-            f"here {messages.plain(verdict.endpoint)} has **{_percent(verdict.scores.mean_iou)}**."
+            f"**{percent(job.best)}** at its best epoch and {percent(job.last)} at its last; "
+            f"here {messages.plain(verdict.endpoint)} has **{percent(verdict.scores.mean_iou)}**."
         )
     if found.jobs:
         with st.expander("Why these two numbers may differ"):
@@ -99,7 +99,7 @@ def _failures(found: Evaluation) -> None:
     if not found.failures:
         return
     rows = failure_rows(found)
-    with st.expander(f"{counted(len(rows), 'answer')} could not be judged", icon=":material/error:"):
+    with st.expander(f"{plural(len(rows), 'answer')} could not be judged", icon=":material/error:"):
         for row in rows[:50]:
             whose = f" at {messages.plain(row['endpoint'])}" if row["endpoint"] else ""
             said = " ".join(messages.plain(row[part]) for part in ("what", "why", "todo") if row[part])
@@ -121,7 +121,3 @@ def _downloads(judging: BackgroundEvaluation, found: Evaluation) -> None:
 
 def _file(judging: BackgroundEvaluation, found: Evaluation, name: str) -> bytes:
     return make(found, name, lambda: worst_shots(found, judging.task.pairs, judging.store), formatting.now())
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None or math.isnan(share) else f"{share:.1%}"

@@ -9,6 +9,7 @@ from typing import Literal
 import streamlit as st
 
 from core.cost.training import Cost
+from core.text import duration
 from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
 from core.training.diagnosis import Diagnosis
 from core.training.hyperparameters import LIGHT
@@ -55,9 +56,7 @@ def figures(
     best = best_epoch(miou) if miou is not None else None
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Epochs", _epochs(job, curves), border=True)
-        st.metric(
-            "Duration", formatting.duration(job.seconds(now)) if job.started_at else "not begun", border=True
-        )
+        st.metric("Duration", duration(job.seconds(now)) if job.started_at else "not begun", border=True)
         st.metric(_cost_label(cost, sandbox=sandbox), _cost(cost), border=True, help=_cost_help(cost))
         st.metric(
             "Best mIOU" if best is None else f"Best mIOU, epoch {best.epoch}",
@@ -121,7 +120,7 @@ def _step_label(step: Transition, now: datetime) -> str:
     words = SECONDARY_WORDS.get(step.status, step.status)
     label = f"{words[:1].upper()}{words[1:]}"
     label = messages.plain(label)
-    return label if step.status in ENDS else f"{label} · {formatting.duration(step.seconds(now))}"
+    return label if step.status in ENDS else f"{label} · {duration(step.seconds(now))}"
 
 
 def _step_state(job: TrainingJob, step: Transition, *, last: bool) -> StepState:

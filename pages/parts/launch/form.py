@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 
 from core.cost.training import PriceTable
+from core.text import duration
 from core.training.channels import MODEL_CHANNEL
 from core.training.hyperparameters import (
     DATA,
@@ -22,7 +23,7 @@ from core.training.hyperparameters import (
 )
 from core.training.job import TrainingSpec
 from core.training.preflight import FAMILIES
-from pages.parts import formatting, messages, state
+from pages.parts import messages, state
 from pages.parts.launch.fields import CHANNEL_FIELDS, VALUE_FIELDS
 
 OPEN = (NETWORK, DATA, TRAINING)
@@ -189,7 +190,7 @@ def _priced(prices: PriceTable) -> Callable[[str], str]:
 
 def _minutes(label: str, field: str, why: str) -> None:
     value = state.LAUNCH.get(field)
-    spoken = f" Now: {formatting.duration(value * 60)}." if value else ""
+    spoken = f" Now: {duration(value * 60)}." if value else ""
     st.number_input(
         label,
         key=state.LAUNCH.field(field),

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 from core.cost.training import PriceTable, estimate
+from core.text import duration
 from core.training.hyperparameters import Problem, Severity
 from core.training.job import TrainingSpec
-from pages.parts import formatting, messages, state
+from pages.parts import messages, state
 from pages.parts.launch.launch_fixes import fix_for
 
 ICONS: dict[Severity, str] = {
@@ -27,7 +28,7 @@ def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
     hourly, most = (str(amount) if amount else "unknown" for amount in (found.per_hour, found.at_max))
     with st.grid(2, min_column_width=120, gap="small"):
         st.metric("On AWS, an hour" if sandbox else "Cost an hour", hourly, help=messages.plain(found.source))
-        st.metric(f"In {formatting.duration(spec.max_runtime_seconds)} at most", most)
+        st.metric(f"In {duration(spec.max_runtime_seconds)} at most", most)
     if sandbox:
         st.caption(":material/computer: The sandbox trains on this machine, and costs nothing.")
 

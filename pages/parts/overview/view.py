@@ -9,6 +9,7 @@ from typing import TypeVar
 import streamlit as st
 
 from core.cost.training import NOTHING, Money, PriceTable, training_cost
+from core.text import duration
 from core.training.job import TrainingJob, status_in_words
 from pages.parts import formatting, links, messages, state
 from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
@@ -159,7 +160,7 @@ def _hourly(price: Money | None) -> str:
 
 def _running_job(job: TrainingJob, found: Now, prices: PriceTable) -> None:
     cost = training_cost(job, prices, found.at)
-    began = f"for {formatting.duration(job.seconds(found.at))}" if job.started_at else "not begun"
+    began = f"for {duration(job.seconds(found.at))}" if job.started_at else "not begun"
     badge = ":blue-badge[:material/progress_activity: running]"
     _job_line(job, f"{status_in_words(job)} · {began} · {job.instance_type}", badge, cost.per_hour)
 

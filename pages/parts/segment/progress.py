@@ -7,6 +7,7 @@ from itertools import groupby
 
 import streamlit as st
 
+from core.text import listing
 from pages.parts import messages, state
 from pages.parts.segment.run import InferenceTask, Stage, wait_a_little
 
@@ -98,8 +99,7 @@ def _names(works: list[InferenceTask], error: BaseException) -> str:
     names = [work.picture.name for work in works]
     if len(names) == 1 and names[0] in str(error):
         return ""
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{', '.join(map(messages.plain, names[:5]))}{more}\n\n"
+    return f"{listing([messages.plain(name) for name in names], grouping='')}\n\n"
 
 
 def _again(works: list[InferenceTask]) -> None:

@@ -15,6 +15,7 @@ from core.evaluation.pairs import Given
 from core.imaging.image import open_photo, photo_share
 from core.inference import export
 from core.render.legend import ClassArea
+from core.text import milliseconds
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import truth as segment_truth
@@ -98,8 +99,8 @@ def _facts(result: SegmentResult) -> str:
     found = result.inference
     image = found.image
     times = (
-        f":material/timer: endpoint **{_duration(found.endpoint_seconds)}** · decode "
-        f"**{_duration(found.decode_seconds)}** · draw **{_duration(result.draw_seconds)}**"
+        f":material/timer: endpoint **{milliseconds(1000 * found.endpoint_seconds)}** · decode "
+        f"**{milliseconds(1000 * found.decode_seconds)}** · draw **{milliseconds(1000 * result.draw_seconds)}**"
     )
     if not image.reduced:
         return f"{times} · the model saw the photo at its own {image.width} × {image.height} pixels"
@@ -107,10 +108,6 @@ def _facts(result: SegmentResult) -> str:
         f"{times} · the model saw **{image.width} × {image.height}** of your "
         f"{image.photo_width} × {image.photo_height} photo; the mask is scaled back by nearest neighbour"
     )
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
 
 def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> None:

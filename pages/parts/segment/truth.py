@@ -17,6 +17,7 @@ from core.imaging.classes import MAX_CLASSES
 from core.imaging.image import Photo, as_seen, mask_share, open_mask, open_photo, photo_share, resize_labels
 from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
+from core.text import percent
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.image_view import KINDS, Kind, mask_frame
 from pages.parts.segment.run import InferenceTask, SegmentResult, digest
@@ -54,9 +55,9 @@ def _choice(checked: GroundTruthScores) -> Kind:
             required=True,
             key=state.TRUTH_SHOWN,
         )
-        st.metric("Mean IoU", _percent(checked.scores.mean_iou), width="content")
-        st.metric("Boundary IoU", _percent(checked.boundary.mean_iou), width="content")
-        st.metric("Pixels right", _percent(checked.scores.pixel_accuracy), width="content")
+        st.metric("Mean IoU", percent(checked.scores.mean_iou), width="content")
+        st.metric("Boundary IoU", percent(checked.boundary.mean_iou), width="content")
+        st.metric("Pixels right", percent(checked.scores.pixel_accuracy), width="content")
     return kind or "prediction"
 
 
@@ -109,7 +110,3 @@ def _check_size(photo: Photo, truth: NDArray[np.uint8], given: Given) -> None:
 
 def _predicted(photo: Photo, result: SegmentResult) -> NDArray[np.uint8]:
     return resize_labels(result.inference.segmentation.labels, photo.height, photo.width)
-
-
-def _percent(share: float) -> str:
-    return "–" if np.isnan(share) else f"{share:.1%}"

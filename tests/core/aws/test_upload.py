@@ -23,7 +23,7 @@ from core.aws.prefix import NAMES_ALONE, check_prefix
 from core.aws.training import list_channels
 from core.aws.upload import THREADS, Progress, Standing, is_same, upload
 from core.datasets.check import check
-from core.datasets.problems import counted
+from core.datasets.problems import count_by_code
 from core.datasets.readers import read_dataset
 from core.datasets.s3_listing import check_listing
 from core.datasets.source import Splitting
@@ -301,7 +301,7 @@ def test_a_prefix_brings_its_class_names(clients: Clients, order: Order) -> None
 def test_a_prefix_that_cannot_be_listed_is_not_called_good(clients: Clients) -> None:
     """Where a bucket is not there, no verdict is given: each channel is told as unknown, with the reason beside."""
     report, notes = check_prefix(clients, "s3://nowhere-at-all/set/")
-    assert counted(report.problems) == {"channel_unknown": 4}
+    assert count_by_code(report.problems) == {"channel_unknown": 4}
     assert not report.usable
     assert "is not known" in report.verdict
     assert all("bucket does not exist" in note for note in notes)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.problems import RULES, counted
+from core.datasets.problems import RULES, count_by_code
 from core.datasets.report import LayoutReport
 from tests.support.dataset import CAMVID, COLORS, NAMES, digests, encoded, ids, indexed, painted, photo, write
 
@@ -259,7 +259,7 @@ def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plan
     plant.sow(voc)
     before = digests(voc)
     report = checked(voc)
-    assert counted(report.problems) == {code: len(paths) for code, paths in plant.found.items()}
+    assert count_by_code(report.problems) == {code: len(paths) for code, paths in plant.found.items()}
     for one in report.problems:
         assert one.path in plant.found[one.code]
         assert one.message.endswith(".")
@@ -302,7 +302,7 @@ def test_a_palette_whose_colours_say_nothing_is_left_alone(voc: Path, checked: C
         image = Image.fromarray(ids(0, 2, 3))
         image.putpalette([part for color in palette for part in color])
         write(voc / f"SegmentationClass/tile_{number}.png", encoded(image, "PNG"))
-    assert counted(checked(voc).problems) == {"class_out_of_range": 2}
+    assert count_by_code(checked(voc).problems) == {"class_out_of_range": 2}
 
 
 def test_a_mask_of_the_stored_photograph_is_told_with_the_cause(voc: Path, checked: Checked) -> None:
@@ -376,7 +376,7 @@ def test_a_scale_divides_and_rounds_down(tmp_path: Path, checked: Checked) -> No
 def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
     """A set without validation cannot be trained on."""
     (voc / VAL_LIST).write_text("")
-    assert counted(checked(voc).problems)["split_empty"] == 1
+    assert count_by_code(checked(voc).problems)["split_empty"] == 1
 
 
 def test_one_list_alone_is_divided_and_said(voc: Path, checked: Checked) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.datasets.convert import convert, plan_conversion
-from core.datasets.problems import counted
+from core.datasets.problems import count_by_code
 from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.errors import InputError
@@ -74,7 +74,7 @@ def test_documented_ground_truth_output_becomes_ids(
     report = checked(root)
     assert report.classes is not None
     assert report.classes.names == tuple(name for name, _ in CITY)
-    assert counted(report.problems).keys() <= {"mask_rgb", "name_odd"}
+    assert count_by_code(report.problems).keys() <= {"mask_rgb", "name_odd"}
     convert(plan_conversion(read_dataset(root), report, tmp_path / "out"), threads)
     for path in (tmp_path / "out").glob("*_annotation/*.png"):
         with Image.open(path) as image:
@@ -127,7 +127,7 @@ def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: 
     assert report.kind == "ground truth"
     assert report.classes is not None
     assert (report.classes.names, report.classes.colors) == (NAMES, COLORS)
-    assert counted(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
+    assert count_by_code(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
     missing = [one for one in report.problems if one.code == "photo_missing"]
     assert "s3://bucket/photos/4.jpg" in missing[0].message
     assert missing[0].todo == "Copy it here, for example with: aws s3 cp s3://bucket/photos/4.jpg ."

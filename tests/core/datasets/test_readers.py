@@ -11,7 +11,7 @@ import pytest
 
 from core.datasets.check import check, processes
 from core.datasets.names import read_names
-from core.datasets.problems import counted
+from core.datasets.problems import count_by_code
 from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
@@ -93,7 +93,7 @@ def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> 
     assert report.classes is not None
     assert report.classes.names == NAMES
     assert report.class_ids == (0, 1, 2)
-    assert counted(report.problems) == {"mask_rgb": 6, "list_missing": 1, "not_listed": 1}
+    assert count_by_code(report.problems) == {"mask_rgb": 6, "list_missing": 1, "not_listed": 1}
     assert report.problems[-2].severity == "note"
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
 
