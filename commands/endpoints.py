@@ -43,17 +43,17 @@ def list_endpoints(
     """List the endpoints: idle ones first, then what is wrong, with calls and price."""
     with reporting(debug):
         with connected() as clients:
+            from core.aws.prices import prices
             from core.cost.hosting import endpoint_cost
-            from core.cost.training import shipped_prices
 
             shown, complete = view.fleet(clients, limit)
-            prices, now = shipped_prices(clients.connection.region), datetime.now(UTC)
-        costs = {row.endpoint.name: endpoint_cost(row.endpoint, prices, now) for row in shown}
+            table, now = prices(clients), datetime.now(UTC)
+        costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in shown}
         rows = [view.summary(row, costs[row.endpoint.name]) for row in shown]
-        whole = view.sum_costs(shown, costs, prices, complete=complete)
+        whole = view.sum_costs(shown, costs, table, complete=complete)
         if as_json:
             cost, idle = whole.to_dict(), list(whole.idle)
-            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=prices.said)
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=table.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:

@@ -72,15 +72,15 @@ def list_jobs(
     with reporting(debug):
         wanted = _filter(query)
         with connected() as clients:
+            from core.aws.prices import prices
             from core.aws.training import all_jobs
-            from core.cost.training import shipped_prices
 
             listing = all_jobs(clients, wanted, pages=-(-limit // 100))
-            prices = shipped_prices(clients.connection.region)
-        rows = [_summary(job, prices) for job in listing.jobs[:limit]]
+            table = prices(clients)
+        rows = [_summary(job, table) for job in listing.jobs[:limit]]
         complete = listing.complete and len(rows) == len(listing.jobs)
         if as_json:
-            print_json(jobs=rows, total=listing.total, complete=complete, prices=prices.said)
+            print_json(jobs=rows, total=listing.total, complete=complete, prices=table.said)
             return
         print_table("Training jobs", [_table_row(row) for row in rows])
         if not complete:
