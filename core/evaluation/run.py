@@ -22,14 +22,11 @@ from core.imaging.image import (
     as_seen,
     encode,
     mask_share,
-    open_photo,
-    photo_share,
-    resize_labels,
     upright_mask,
 )
-from core.imaging.pixel_budget import PIXELS
 from core.imaging.scores import BAND, confusion, in_band
 from core.inference.invoke import Inference, Invoke, segment
+from core.inference.pipeline import opened_photo, photo_labels
 from core.local_files import reason
 
 AT_ONCE = 2
@@ -163,8 +160,7 @@ def _read(pair: LabeledImage) -> tuple[bytes, bytes]:
 
 @contextmanager
 def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[Opened]:
-    with photo_share(data, pair.photo, extra=MASK_BYTES), mask_share(mask, pair.mask):
-        photo = open_photo(data, pair.photo)
+    with opened_photo(data, pair.photo, extra=MASK_BYTES) as photo, mask_share(mask, pair.mask):
         truth = as_seen(pair.ids(mask, pair.mask), photo)
         if truth.shape != (photo.height, photo.width):
             raise _other_size(pair, photo, truth)
@@ -259,9 +255,11 @@ def _counted(
 ) -> ImageScore:
     """Compare the answer with the ground truth, and keep both the mask and the counts."""
     pair, (width, height) = prepared.pair, prepared.size
-    with PIXELS.share(MASK_BYTES * width * height, pair.mask), mask_share(prepared.mask, pair.mask):
+    with (
+        photo_labels(inference, pair.mask, bytes_per_pixel=MASK_BYTES) as predicted,
+        mask_share(prepared.mask, pair.mask),
+    ):
         truth = upright_mask(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
-        predicted = resize_labels(inference.segmentation.labels, height, width)
         whole = confusion(truth, predicted, MAX_CLASSES)
         band = confusion(in_band(truth), predicted, MAX_CLASSES)
         judged = ImageScore(

@@ -18,9 +18,10 @@ from typing import Any
 from core.errors import InputError
 from core.escaping import json_bytes
 from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo, photo_share
+from core.imaging.image import encode
 from core.inference.export import BYTES_PER_PIXEL, SUFFIXES, Kind, file, result, summary, write_new
 from core.inference.invoke import Invoke, Want, segment
+from core.inference.pipeline import opened_photo
 from core.local_files import read_regular, reason
 from core.render.palette import table
 from core.strict_json import parse_json
@@ -103,8 +104,7 @@ def segment_file(
     replace = order.overwrite or (order.resume and _is_ours(targets["json"], stem, order))
     _check(targets.values(), order, replace=replace)
     data = _read(path)
-    with photo_share(data, printable(path.name), extra=BYTES_PER_PIXEL):
-        photo = open_photo(data, printable(path.name))
+    with opened_photo(data, printable(path.name), extra=BYTES_PER_PIXEL) as photo:
         inference = segment(
             encode(photo, fit=order.fit),
             invoke,

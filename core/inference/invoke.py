@@ -28,6 +28,11 @@ NOT_ABOUT_ACCEPT = (413, 429)
 
 Want = Literal["probabilities", "mask"]
 
+Stage = Literal["waiting for memory", "preparing", "asking the endpoint", "decoding", "drawing"]
+"""What is being done about an image; `core.inference.pipeline` has the steps around this one."""
+
+OnStage = Callable[[Stage], None]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EndpointResponse:
@@ -69,6 +74,10 @@ class Inference:
     decode_seconds: float
 
 
+def unreported(stage: Stage) -> None:
+    """Do nothing: for callers that show no stages."""
+
+
 def segment(
     image: EncodedImage,
     invoke: Invoke,
@@ -78,18 +87,22 @@ def segment(
     want: Want = "probabilities",
     classes: Classes | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    on_stage: OnStage = unreported,
 ) -> Inference:
     """Send a picture, decode the answer.
 
     accepts: what each endpoint was found to accept; read, and written once an answer is decoded.
     want:    "probabilities", or "mask" for class ids alone (a small PNG).
     classes: the model's names and colours; None lets the decoder assume them.
+    on_stage: called as the stages begin.
 
     Raises AwsError from `invoke` and DecodeError from the decoder.
     """
     started = clock()
+    on_stage("asking the endpoint")
     answer, accept = _ask(image, invoke, _accepts(want, accepts.get(endpoint)))
     answered = clock()
+    on_stage("decoding")
     size = decoded_bytes(answer.body, answer.content_type)
     with PIXELS.share(max(size, 6 * image.height * image.width), f"The answer of {endpoint}"):
         found = _named(decode(answer.body, answer.content_type, classes=classes), classes)

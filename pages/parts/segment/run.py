@@ -21,9 +21,10 @@ from PIL import Image
 from core.aws.connection import Connection, clients
 from core.aws.runtime import invoker
 from core.imaging.classes import Classes
-from core.imaging.image import EncodedImage, encode, open_photo, photo_share, preview, resize_labels, shrunk
-from core.imaging.pixel_budget import PIXELS
-from core.inference.invoke import EndpointResponse, Inference, Want, segment
+from core.imaging.image import EncodedImage, encode, preview, resize_labels, shrunk
+from core.inference.invoke import Inference, Want, segment
+from core.inference.invoke import Stage as InferenceStage
+from core.inference.pipeline import opened_photo, photo_labels
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
@@ -42,16 +43,7 @@ PROCESS_BYTES = 512_000_000
 SPARE = 16
 """Answered pictures kept that are not on the page: whoever switches back to an endpoint finds them at once."""
 
-Stage = Literal[
-    "waiting",
-    "waiting for memory",
-    "preparing",
-    "asking the endpoint",
-    "decoding",
-    "drawing",
-    "done",
-    "failed",
-]
+Stage = Literal["waiting", InferenceStage, "done", "failed"]
 
 OWN_SIZE_BYTES, FITTED_BYTES = 5, 1
 """Bytes a pixel next to a photo while it is encoded: at its own size, or within a box, where copies are small."""
@@ -281,22 +273,14 @@ def _segment(
 ) -> SegmentResult:
     request = work.request
     prepared = _prepare(work)
-    image = prepared.image
-    ask = invoker(clients(request.connection), request.endpoint)
-
-    def invoke(body: bytes, content_type: str, accept: str) -> EndpointResponse:
-        work.stage = "asking the endpoint"
-        answer = ask(body, content_type, accept)
-        work.stage = "decoding"
-        return answer
-
     inference = segment(
-        image,
-        invoke,
+        prepared.image,
+        invoker(clients(request.connection), request.endpoint),
         endpoint=request.endpoint,
         accepts=accepts,
         want=request.want,
         classes=classes,
+        on_stage=partial(_set_stage, work),
     )
     work.stage = "drawing"
     return _drawn(work, prepared, inference)
@@ -318,9 +302,7 @@ def _prepare(work: InferenceTask) -> _Prepared:
     """Decode and encode the photo, in its turn."""
     data, name, fit = work.picture.read(), work.picture.name, work.request.fit
     extra = OWN_SIZE_BYTES if fit is None else FITTED_BYTES
-    with photo_share(data, name, extra=extra, on_wait=partial(_set_stage, work, "waiting for memory")):
-        work.stage = "preparing"
-        photo = open_photo(data, name)
+    with opened_photo(data, name, extra=extra, on_stage=partial(_set_stage, work)) as photo:
         small = shrunk(photo.pixels, cached.THUMBNAIL)
         work.thumbnail = cached.thumbnail_of(small)
         image = encode(photo, fit=fit)
@@ -340,10 +322,11 @@ def _drawn(work: InferenceTask, prepared: _Prepared, inference: Inference) -> Se
     frame = build(prepared.shown.body, (width, height), found)
     seconds = time.perf_counter() - started
     masked = _masked(prepared.small, inference)
-    wait = partial(_set_stage, work, "waiting for memory")
-    with PIXELS.share(2 * height * width, work.picture.name, on_wait=wait):
-        work.stage = "drawing"
-        rows = areas(found, labels=resize_labels(found.labels, height, width))
+    with photo_labels(
+        inference, work.picture.name, bytes_per_pixel=2, on_stage=partial(_set_stage, work)
+    ) as labels:
+        rows = areas(found, labels=labels)
+        del labels  # before the share is given back
     return SegmentResult(inference, frame, masked, rows, seconds)
 
 
