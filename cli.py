@@ -39,7 +39,7 @@ from core.settings import Settings
 from core.text import plural
 
 if TYPE_CHECKING:
-    from core.inference.batch import Order
+    from core.inference.batch import BatchRequest
     from core.inference.invoke import Invoke
 
 SHOWN_CLASSES = 3
@@ -97,21 +97,21 @@ def segment(
 
     An image that fails does not stop the others; the exit code is then 1.
     """
-    from core.inference.batch import Order, find, remove_parts
+    from core.inference.batch import BatchRequest, find_images, remove_parts
 
     fit = parse_fit(size)
     if overwrite and resume:
         raise typer.BadParameter("Choose one of --resume and --overwrite.", param_hint="--resume")
     with reporting(debug):
         limit_memory()
-        paths, missing = find(images)
+        paths, missing = find_images(images)
         make_folder(out)
         with connected() as clients:
             from core.aws.runtime import invoker
 
             info = endpoint_to_invoke(clients, endpoint)
             inputs = frozenset(path.resolve() for path in paths)
-            order = Order(
+            order = BatchRequest(
                 info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
@@ -144,7 +144,7 @@ app.command()(evaluate.evaluate)
 
 
 def _segment_all(
-    paths: list[Path], order: Order, invoke: Invoke, outcome: SegmentOutcome, debug: bool
+    paths: list[Path], order: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
 ) -> None:
     """Each image in turn. Ctrl-C ends it with what is done so far."""
     from core.inference.batch import done_before, segment_file
@@ -182,7 +182,7 @@ def _failure(name: str, error: Exception) -> dict[str, Any]:
 # What is said.
 
 
-def _report(outcome: SegmentOutcome, order: Order, as_json: bool) -> None:
+def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None:
     """The results on standard output, the failures on standard error; raises Exit when not all is well."""
     if as_json:
         rows = {

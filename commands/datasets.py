@@ -178,9 +178,9 @@ def _open_dataset(place: str) -> Iterator[Path]:
 @contextmanager
 def _with_labels_merged(folder: Path) -> Iterator[Path]:
     """The folder, or, for the length of this call, that in which its brush labels are brought together."""
-    from core.datasets.readers import holds_brush_labels
+    from core.datasets.readers import is_label_studio_export
 
-    if not folder.is_dir() or not holds_brush_labels(folder):
+    if not folder.is_dir() or not is_label_studio_export(folder):
         yield folder
         return
     from core.datasets.label_studio import merge

@@ -169,12 +169,12 @@ def _fetched(uri: str, folder: Path) -> Path:
 
 def _require_model(path: Path) -> None:
     """Look into a local archive before a sandbox is started for it. Raises ArtifactError, InputError."""
-    from core.artifacts.artifact import look_at_file
+    from core.artifacts.artifact import inspect_artifact_file
     from core.errors import InputError
     from core.local_files import reason
 
     try:
-        look_at_file(path)
+        inspect_artifact_file(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
 

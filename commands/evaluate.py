@@ -138,10 +138,10 @@ def _store(out: Path | None) -> Iterator[PredictionStore]:
 
 def _with_endpoints(clients: Clients, infos: Sequence[EndpointInfo], task: EvaluationTask) -> EvaluationTask:
     from core.aws.evaluation import evaluated_endpoint
-    from core.evaluation.results import classes_of
+    from core.evaluation.results import resolve_classes
 
-    endpoints = [evaluated_endpoint(clients, serving) for serving in infos]
-    classes, class_notes = classes_of(endpoints, task.classes)
+    endpoints = [evaluated_endpoint(clients, info) for info in infos]
+    classes, class_notes = resolve_classes(endpoints, task.classes)
     return replace(task, asked=endpoints, classes=classes, notes=(*task.notes, *class_notes))
 
 
@@ -168,11 +168,11 @@ def _evaluation(
 ) -> Evaluation | None:
     """None where nothing could be judged: why, each failure tells by itself."""
     from core.aws.evaluation import job_scores
-    from core.evaluation.results import judge
+    from core.evaluation.results import score_outcomes
 
     jobs, job_notes = job_scores(clients, endpoints)
     try:
-        return judge(run.outcomes, replace(task, notes=(*task.notes, *job_notes)), jobs=jobs)
+        return score_outcomes(run.outcomes, replace(task, notes=(*task.notes, *job_notes)), jobs=jobs)
     except InputError:
         return None
 

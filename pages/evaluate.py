@@ -9,7 +9,7 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.evaluation import evaluated_endpoint, job_scores
 from core.errors import CoreError
-from core.evaluation.results import classes_of
+from core.evaluation.results import resolve_classes
 from core.evaluation.run import EvaluationTask
 from core.settings import Settings
 from pages.parts import endpoint_picker, messages, state, upstream
@@ -62,8 +62,8 @@ def _button(connection: Connection, settings: Settings, chosen: EndpointChoice, 
 
 def _start(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load) -> None:
     found = load()
-    asked = [evaluated_endpoint(clients(connection), one) for one in chosen.servings]
-    classes, said = classes_of(asked, found.classes)
+    asked = [evaluated_endpoint(clients(connection), info) for info in chosen.servings]
+    classes, said = resolve_classes(asked, found.classes)
     task = EvaluationTask(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
     store = run.store_for(settings, connection, [one.name for one in asked])
     jobs = partial(job_scores, clients(connection), chosen.servings)

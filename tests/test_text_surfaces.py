@@ -28,7 +28,7 @@ from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import to_html
 from core.evaluation.report import class_rows, confusion_rows, image_rows
-from core.evaluation.results import judge
+from core.evaluation.results import score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
@@ -343,7 +343,7 @@ def test_no_name_acts_in_a_report() -> None:
     judged = ImageScore(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5)
     error = InputError(HOSTILE, why=HOSTILE, todo=HOSTILE)
     outcome = ImageOutcome(HOSTILE, (judged,), (EvaluationFailure(HOSTILE, HOSTILE, error),), 1)
-    evaluation = judge(
+    evaluation = score_outcomes(
         [outcome], EvaluationTask((), [EvaluatedEndpoint(HOSTILE, "one", "", classes, unasked)], classes)
     )
     page = to_html(evaluation, [], datetime(2026, 11, 30, tzinfo=UTC)).decode()

@@ -37,7 +37,7 @@ Network = Literal["aws", "light", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IdentifiedNetwork:
     """A network as the names and shapes of its parameters tell it.
 
     algorithm: "fcn", "psp", "deeplab" or "light".
@@ -107,13 +107,13 @@ class Artifact:
         )
 
 
-def look_at_file(path: Path) -> Artifact:
+def inspect_artifact_file(path: Path) -> Artifact:
     """Look into an archive on this machine. Raises ArtifactError, OSError."""
     with open_regular(path) as file:
-        return look(file, str(path), os.fstat(file.fileno()).st_size)
+        return inspect_artifact(file, str(path), os.fstat(file.fileno()).st_size)
 
 
-def look(
+def inspect_artifact(
     source: Readable,
     where: str,
     size: int,
@@ -143,7 +143,7 @@ class _Contents:
         self.members: list[Member] = []
         self._where = where
         self._hyperparameters: dict[str, str] = {}
-        self._network: Found | None = None
+        self._network: IdentifiedNetwork | None = None
         self._warnings: list[str] = []
 
     def take(self, member: Member, content: IO[bytes]) -> None:
@@ -178,14 +178,14 @@ class _Contents:
             complete=complete,
         )
 
-    def _read_network(self, member: Member, content: IO[bytes]) -> Found | None:
+    def _read_network(self, member: Member, content: IO[bytes]) -> IdentifiedNetwork | None:
         try:
             shapes = read_shapes(content, member.size)
         except DecodeError as error:
             raise ArtifactError(
                 f"{BEST} in {self._where} is no whole file of MXNet parameters.", why=str(error), todo=TODO
             ) from error
-        found = network_of(shapes)
+        found = identify_network(shapes)
         if found is None:
             sample = _listing(sorted(shapes)) or "nothing"
             self._warnings.append(
@@ -194,14 +194,14 @@ class _Contents:
         return found
 
 
-def network_of(shapes: Mapping[str, tuple[int, ...]]) -> Found | None:
+def identify_network(shapes: Mapping[str, tuple[int, ...]]) -> IdentifiedNetwork | None:
     """The network that has parameters of these names and shapes; None where it is none that is known.
 
     AWS's names come from the attributes of GluonCV's classes, such as `head.block.4.bias` for the scores' bias.
     """
     light, score = shapes.get("half.score.bias"), shapes.get("head.block.4.bias")
     if light:
-        return Found("light", LIGHT, LIGHT, light[0])
+        return IdentifiedNetwork("light", LIGHT, LIGHT, light[0])
     if not score:
         return None
     heads = {"head.psp.": "psp", "head.aspp.": "deeplab"}
@@ -209,7 +209,7 @@ def network_of(shapes: Mapping[str, tuple[int, ...]]) -> Found | None:
         (name for start, name in heads.items() if any(key.startswith(start) for key in shapes)), "fcn"
     )
     backbone = "resnet-101" if "layer3.22.conv1.weight" in shapes else "resnet-50"
-    return Found("aws", algorithm, backbone, score[0])
+    return IdentifiedNetwork("aws", algorithm, backbone, score[0])
 
 
 def _require(members: Iterable[Member], where: str) -> None:
@@ -243,7 +243,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _contradictions(network: Found | None, said: Mapping[str, str]) -> list[str]:
+def _contradictions(network: IdentifiedNetwork | None, said: Mapping[str, str]) -> list[str]:
     """Where the JSON says another thing than the parameters, which count."""
     if network is None:
         return []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.artifacts.archive import ArchiveLimits
-from core.artifacts.artifact import Artifact, look
+from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import find_classes
 from core.aws.connection import Clients
 from core.aws.errors import required
@@ -33,7 +33,7 @@ def look_into(
     """
     until = time.monotonic() + max_seconds
     with _opened(clients, uri, "look into") as (body, size):
-        return look(body, uri, size, limits=limits, out_of_time=lambda: time.monotonic() > until)
+        return inspect_artifact(body, uri, size, limits=limits, out_of_time=lambda: time.monotonic() > until)
 
 
 def fetch(clients: Clients, uri: str, folder: Path, *, notes: list[str] | None = None) -> Path:

@@ -123,7 +123,7 @@ def endpoint_cost(endpoint: Endpoint, table: PriceTable, now: datetime) -> Endpo
     """What an endpoint costs. now: aware."""
     if endpoint.status in NOT_BILLED:
         return EndpointCost(HostingPrice(NOTHING, f"Nothing bills. {table.said}"), None, NOTHING)
-    price = hosting_price(endpoint.variants, table) if endpoint.variants else _unread(table)
+    price = hosting_price(endpoint.variants, table) if endpoint.variants else _unreadable(table)
     if price.per_hour is None:
         return EndpointCost(price, None, None)
     month = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -158,7 +158,7 @@ def till_next_monday(now: datetime) -> timedelta:
     return midnight + timedelta(days=7 - here.weekday()) - here
 
 
-def _unread(table: PriceTable) -> HostingPrice:
+def _unreadable(table: PriceTable) -> HostingPrice:
     return HostingPrice(None, f"Its instances are not known. {table.said}", (NOT_READ,))
 
 

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from typing import Any, TypeVar
 
 from core.datasets.aggregate import summed
-from core.datasets.inspection import PairFacts, look_at
+from core.datasets.inspection import PairFacts, inspect_pairs
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
 from core.datasets.source import Dataset
@@ -69,7 +69,7 @@ def check(source: Dataset, executor: Executor, *, on_progress: OnProgress | None
     colors = mask_colors(source.names)
     facts: list[PairFacts] = []
     jobs = ((source.root, part, colors) for part in chunks(source.samples))
-    for found in in_parallel(executor, look_at, jobs):
+    for found in in_parallel(executor, inspect_pairs, jobs):
         facts += found
         if on_progress is not None:
             on_progress(len(facts), len(source.samples))

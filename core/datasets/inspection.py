@@ -90,12 +90,12 @@ class _FaultError(Exception):
         return problem(self.code, path, self.message, todo=self.todo, fixable=self.fixable)
 
 
-def look_at(root: Path, samples: Sequence[Sample], colors: Colors) -> list[PairFacts]:
+def inspect_pairs(root: Path, samples: Sequence[Sample], colors: Colors) -> list[PairFacts]:
     """One after the other, so that no more than one picture is held."""
-    return [look_at_one(root, sample, colors) for sample in samples]
+    return [inspect_pair(root, sample, colors) for sample in samples]
 
 
-def look_at_one(root: Path, sample: Sample, colors: Colors) -> PairFacts:
+def inspect_pair(root: Path, sample: Sample, colors: Colors) -> PairFacts:
     """Read both files whole. What is wrong with them is not raised: it becomes a problem."""
     problems: list[DataProblem] = []
     seen, digest, found = UNSEEN, b"", NO_VALUES
@@ -129,7 +129,7 @@ def _seen(data: bytes, path: str, problems: list[DataProblem]) -> _Seen:
             return _Seen((photo.width, photo.height), photo.orientation)
     except ImageError as error:
         code = "photo_truncated" if is_cut(data) else "photo_unreadable"
-        raise _FaultError(code, _said(error, path)) from error
+        raise _FaultError(code, _reason(error, path)) from error
 
 
 def _form(photo: Photo, path: str) -> list[DataProblem]:
@@ -172,7 +172,7 @@ def _mask_memory(data: bytes, path: str) -> Iterator[None]:
             held.enter_context(mask_share(data, path))
         except ImageError as error:
             code = "mask_truncated" if is_cut(data) else "mask_unreadable"
-            raise _FaultError(code, _said(error, path)) from error
+            raise _FaultError(code, _reason(error, path)) from error
         yield
 
 
@@ -227,9 +227,9 @@ def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArra
     except ImageError as error:
         if kind == "16 bit" and not is_cut(data):
             todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."
-            raise _FaultError("mask_16bit", _said(error, path), todo=todo, fixable=False) from error
+            raise _FaultError("mask_16bit", _reason(error, path), todo=todo, fixable=False) from error
         code = "mask_truncated" if is_cut(data) else "mask_unreadable"
-        raise _FaultError(code, _said(error, path)) from error
+        raise _FaultError(code, _reason(error, path)) from error
 
 
 def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
@@ -292,7 +292,7 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _said(error: ImageError, path: str) -> str:
+def _reason(error: ImageError, path: str) -> str:
     """The error without the path, which is told beside it."""
     return f"{error.what.replace(path, 'The file', 1)} {error.why}".strip()
 

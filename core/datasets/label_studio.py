@@ -41,7 +41,7 @@ BACKGROUND = "background"
 JSON_TODO = "Export the same project as JSON too, and put that file and the photographs into the folder."
 
 
-class BrushError(InputError):
+class LabelStudioExportError(InputError):
     """The folder holds such an export, which must be brought together first."""
 
     def __init__(self, folder: Path) -> None:
@@ -100,7 +100,7 @@ def _bring_together(folder: Path, into: Path, on_progress: Callable[[int, int], 
         (into / "masks" / f"{name}.png").write_bytes(mask_png(ids, classes.table()))
         on_progress(number, len(photos))
     taken = sum(map(len, tasks.values()))
-    return _said(taken, len(found) - taken, overlaps, rest)
+    return _notes(taken, len(found) - taken, overlaps, rest)
 
 
 def _last(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
@@ -115,7 +115,7 @@ def _last(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
     return found
 
 
-def _said(layers: int, earlier: int, overlaps: int, rest: int) -> tuple[str, ...]:
+def _notes(layers: int, earlier: int, overlaps: int, rest: int) -> tuple[str, ...]:
     unpainted = "are ignored" if rest == IGNORE else f"became {BACKGROUND}, class {rest}"
     said = [
         f"Label Studio's brush labels: {layers:,} PNGs were brought together; unpainted pixels {unpainted}."

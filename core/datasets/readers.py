@@ -19,7 +19,7 @@ from PIL import Image
 
 from core.datasets import ground_truth
 from core.datasets.label_map import LabelMap, read_label_map
-from core.datasets.label_studio import NAME, BrushError, layers_in
+from core.datasets.label_studio import NAME, LabelStudioExportError, layers_in
 from core.datasets.matching import (
     MASKS,
     PHOTOS,
@@ -96,7 +96,7 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
     root = folder
     for _ in range(DEPTH):
         kind = _kind(root)
-        if kind == "folders" and _is_brushed(root / _folder(root, MASK_FOLDERS)):
+        if kind == "folders" and _holds_brush_layers(root / _folder(root, MASK_FOLDERS)):
             break
         if kind is not None:
             return root, kind
@@ -105,23 +105,23 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
             break
         root = below[0]
     if layers_in(folder):
-        raise BrushError(folder)
+        raise LabelStudioExportError(folder)
     names = listing(sorted(path.name for path in root.iterdir())) or "nothing"
     raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
 
 
-def holds_brush_labels(folder: Path) -> bool:
+def is_label_studio_export(folder: Path) -> bool:
     """Return whether the folder holds Label Studio's brush-label PNGs (see `core.datasets.label_studio`)."""
     try:
         find_root(folder)
-    except BrushError:
+    except LabelStudioExportError:
         return True
     except (InputError, OSError):  # what `read_dataset` tells
         return False
     return False
 
 
-def _is_brushed(masks: Path) -> bool:
+def _holds_brush_layers(masks: Path) -> bool:
     return any(NAME.fullmatch(path.name) for path in islice(masks.iterdir(), PALETTE_TRIES))
 
 
@@ -219,10 +219,10 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
     if _tells(told):
         return names, problems
     drawn = divided(names, names.keys() & whole, splitting)
-    return drawn, [*problems, _lacking(told or lists, drawn, splitting)] if lists else problems
+    return drawn, [*problems, _missing_list(told or lists, drawn, splitting)] if lists else problems
 
 
-def _lacking(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
+def _missing_list(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
     """lists: those that are there, which do not tell both sides."""
     there = {LIST_SPLITS.get(name) for name in lists}
     lacking = " and of ".join(split for split in SPLITS if split not in there)

@@ -46,7 +46,7 @@ def unpack(path: Path, into: Path, *, on_progress: OnProgress | None = None) -> 
         with open_regular(path) as file, _opened(path, file) as archive:
             entries = [entry for entry in archive.infolist() if not _is_folder(entry)]
             size = os.fstat(file.fileno()).st_size
-            _judge(path, archive.infolist(), size, shutil.disk_usage(into.parent).free)
+            _check_entries(path, archive.infolist(), size, shutil.disk_usage(into.parent).free)
             into.mkdir()
             try:
                 for number, entry in enumerate(entries, 1):
@@ -85,7 +85,7 @@ def _reading(path: Path, entry: str = "") -> Iterator[None]:
         ) from error
 
 
-def _judge(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -> None:
+def _check_entries(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -> None:
     """Raises InputError with the reason to refuse."""
     if len(entries) > MOST_ENTRIES:
         raise _refused(path, f"It has {len(entries):,} entries; at most {MOST_ENTRIES:,} are unpacked.")

@@ -229,12 +229,12 @@ def config_from(answer: Mapping[str, Any]) -> EndpointConfig:
         name=answer_part(answer, "EndpointConfigName"),
         arn=answer.get("EndpointConfigArn", ""),
         created_at=_utc(answer_part(answer, "CreationTime")),
-        variants=variants_asked({"ProductionVariants": answer_part(answer, "ProductionVariants")}),
+        variants=requested_variants({"ProductionVariants": answer_part(answer, "ProductionVariants")}),
         request={key: value for key, value in answer.items() if key not in NOT_ASKED_FOR},
     )
 
 
-def variants_asked(request: Mapping[str, Any]) -> tuple[Variant, ...]:
+def requested_variants(request: Mapping[str, Any]) -> tuple[Variant, ...]:
     """The variants of a request or an answer about an endpoint configuration, with their first weights and counts."""
     return tuple(map(_configured, request.get("ProductionVariants", [])))
 
@@ -264,7 +264,7 @@ def answer_part(answer: Mapping[str, Any], key: str) -> Any:
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:
     """From the answers of DescribeEndpoint (how many run) and DescribeEndpointConfig (what runs)."""
     running = {row["VariantName"]: _running(row) for row in endpoint.get("ProductionVariants", [])}
-    return tuple(_joined(running.get(variant.name), variant) for variant in variants_asked(config))
+    return tuple(_joined(running.get(variant.name), variant) for variant in requested_variants(config))
 
 
 def container_of(model: Mapping[str, Any]) -> tuple[str, str]:

@@ -12,12 +12,14 @@ from core.evaluation.html_report import LONGEST, WORST, to_html
 from core.evaluation.pairs import LabeledImage
 from core.evaluation.report import class_rows, confusion_rows, image_rows, to_json
 from core.evaluation.results import Evaluation
-from core.evaluation.samples import Shot, take
+from core.evaluation.samples import EvaluationSample, read_sample
 from core.evaluation.store import FILES, ImageScore, PredictionStore
 from core.inference.export import write_new
 
 
-def make(of: Evaluation, name: str, shots: Callable[[], Sequence[Shot]], made_at: datetime) -> bytes:
+def make(
+    of: Evaluation, name: str, shots: Callable[[], Sequence[EvaluationSample]], made_at: datetime
+) -> bytes:
     """One of `core.evaluation.store.FILES`. shots: called where pictures are wanted."""
     makers: Mapping[str, Callable[[], bytes]] = {
         "classes.csv": lambda: csv_bytes(class_rows(of)),
@@ -36,27 +38,27 @@ def write_all(
     paths = []
     for name in FILES:
         path = store.folder / name
-        write_new(path, make(of, name, lambda: worst_shots(of, pairs, store), made_at), overwrite=True)
+        write_new(path, make(of, name, lambda: worst_samples(of, pairs, store), made_at), overwrite=True)
         paths.append(path)
     return paths
 
 
-def worst_shots(
+def worst_samples(
     of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, most: int = WORST
-) -> list[Shot]:
+) -> list[EvaluationSample]:
     """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
     by_name = {pair.name: pair for pair in pairs}
     shots = []
     for image in of.verdicts[0].images[:most]:
         name = image.judged.name
         try:
-            shots.append(take(by_name[name], judged_of(of, name), store, LONGEST))
+            shots.append(read_sample(by_name[name], scores_of(of, name), store, LONGEST))
         except InputError:
             continue
     return shots
 
 
-def judged_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
+def scores_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
     """One photo's rows, of each endpoint."""
     return tuple(
         image.judged for verdict in of.verdicts for image in verdict.images if image.judged.name == name

@@ -15,8 +15,8 @@ from PIL import Image
 
 from core.escaping import html
 from core.evaluation.report import Row, class_rows, failure_rows
-from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
-from core.evaluation.samples import Shot, smaller
+from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
+from core.evaluation.samples import EvaluationSample, smaller
 from core.imaging.classes import IGNORE, Classes, Color
 from core.imaging.scores import MEASURES
 from core.render.difference import DIFFERENCE, difference
@@ -35,7 +35,7 @@ MOST_CLASSES = 24
 MOST_MISTAKES = 20
 
 
-def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
+def to_html(of: Evaluation, shots: Sequence[EvaluationSample], made_at: datetime) -> bytes:
     """The page. shots: the photos to show, worst first."""
     names = " against ".join(verdict.endpoint for verdict in of.verdicts)
     return (
@@ -48,7 +48,7 @@ def to_html(of: Evaluation, shots: Sequence[Shot], made_at: datetime) -> bytes:
             job=_jobs(of),
             classes=_classes(of),
             confusion="".join(_confusion(of, verdict) for verdict in of.verdicts),
-            shots=_shots(of, shots),
+            shots=_samples(of, shots),
             failed=_failed(of),
             meaning=_meaning(),
         )
@@ -137,13 +137,13 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _confusion(of: Evaluation, verdict: Verdict) -> str:
+def _confusion(of: Evaluation, verdict: EndpointScores) -> str:
     heading = f"<h3>{html(verdict.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
     body = _matrix(of, verdict) if len(of.classes) <= MOST_CLASSES else _mistakes(of, verdict)
     return heading + body
 
 
-def _matrix(of: Evaluation, verdict: Verdict) -> str:
+def _matrix(of: Evaluation, verdict: EndpointScores) -> str:
     """A row a true class; each cell the share of its pixels, darker the more."""
     truth = verdict.total.truth
     columns = "".join(f'<th class="column">{html(name)}</th>' for name in of.classes.names)
@@ -166,7 +166,7 @@ def _cell(share: float, right: bool) -> str:
     return f'<td style="background:rgba({red},{green},{blue},{share:.3f});color:{ink}">{text}</td>'
 
 
-def _mistakes(of: Evaluation, verdict: Verdict) -> str:
+def _mistakes(of: Evaluation, verdict: EndpointScores) -> str:
     total = max(1, verdict.total.pixels)
     wrong = sorted((one for one in verdict.total.triples() if one[0] != one[1]), key=lambda one: -one[2])
     rows = [
@@ -178,7 +178,7 @@ def _mistakes(of: Evaluation, verdict: Verdict) -> str:
     return _table(["Truth", "Taken for", "Pixels", "Of all"], rows)
 
 
-def _shots(of: Evaluation, shots: Sequence[Shot]) -> str:
+def _samples(of: Evaluation, shots: Sequence[EvaluationSample]) -> str:
     wrong = "".join(
         f"<span>{_swatch(color)}{name}</span>"
         for name, color in zip(DIFFERENCE.names, DIFFERENCE.colors, strict=True)
@@ -187,14 +187,14 @@ def _shots(of: Evaluation, shots: Sequence[Shot]) -> str:
         f"<span>{_swatch(color)}{html(name)}</span>"
         for name, color in zip(of.classes.names, of.classes.colors, strict=True)
     )
-    body = "".join(_shot(of, smaller(shot, LONGEST)) for shot in shots)
+    body = "".join(_sample(of, smaller(shot, LONGEST)) for shot in shots)
     return (
         f'<div class="legend">{legend}</div><div class="legend">{wrong}'
         f"<span>bare photo: not counted</span></div>{body}"
     )
 
 
-def _shot(of: Evaluation, shot: Shot) -> str:
+def _sample(of: Evaluation, shot: EvaluationSample) -> str:
     several = len(of.verdicts) > 1
     table = of.classes.table()
     pictures = [("Photo", _jpeg(shot.photo)), ("Truth", _laid_over(shot, shot.truth, table))]
@@ -211,7 +211,7 @@ def _shot(of: Evaluation, shot: Shot) -> str:
     return f'<div class="shot"><h3>{html(shot.name)}</h3><div class="row">{figures}</div></div>'
 
 
-def _laid_over(shot: Shot, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
+def _laid_over(shot: EvaluationSample, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
     return _jpeg(overlay_image(shot.photo, labels, table, 0.65))
 
 

@@ -18,7 +18,7 @@ from core.datasets.source import VALIDATION, Dataset, Names, Split
 from core.errors import ImageError, InputError
 from core.imaging.counting import remap
 from core.imaging.image import open_mask
-from core.inference.batch import PHOTOGRAPHS, printable
+from core.inference.batch import IMAGE_SUFFIXES, printable
 from core.local_files import read_regular, read_text, reason
 from core.text import listing, plural
 
@@ -26,7 +26,7 @@ MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 ENDS = ("", "_mask", "_truth", "_label", "_labels", "_gt", "_annotation")
 """What may stand behind a photo's stem in the name of its mask."""
 
-LIST_ENDING = re.compile(rf"({'|'.join(map(re.escape, PHOTOGRAPHS))})(?=\s|$)", re.IGNORECASE)
+LIST_ENDING = re.compile(rf"({'|'.join(map(re.escape, IMAGE_SUFFIXES))})(?=\s|$)", re.IGNORECASE)
 """Where the name of an image ends in a line of a list; the name may have spaces."""
 
 LIST_MARKS = ("0", "1", "-0", "-1")
@@ -94,14 +94,14 @@ def pair_up(photos: Iterable[str], masks: Iterable[str], only: Sequence[str] | N
         )
     lonely = sorted(set(by_photo) - set(partner))
     unused = [_stem(path) for path in sorted(set(by_mask.values()) - set(partner.values()))]
-    return Pairing(files, (*_lonely(lonely, "photo", "mask"), *_lonely(unused, "mask", "photo")))
+    return Pairing(files, (*_unpaired(lonely, "photo", "mask"), *_unpaired(unused, "mask", "photo")))
 
 
 def pairs_in(
     photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
 ) -> tuple[list[LabeledImage], Pairing]:
     """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
-    found, truths = _files(photos, PHOTOGRAPHS), _files(masks, MASKS)
+    found, truths = _files(photos, IMAGE_SUFFIXES), _files(masks, MASKS)
     if photos.resolve() == masks.resolve():
         truths = [path for path in truths if is_mask(Given(path, partial(read_regular, Path(path))))]
         found = [path for path in found if path not in set(truths)]
@@ -113,7 +113,9 @@ def names_in_list(text: str) -> list[str]:
     """The stems of a list of Pascal VOC's kind: one a line, perhaps with an ending, a mask or VOC's mark behind."""
     lines = (line.strip() for line in text.splitlines())
     names = [_listed_name(line) for line in lines if line and not line.startswith("#")]
-    bare = (_stem(name) if name.lower().endswith(PHOTOGRAPHS) else normalize("NFC", name) for name in names)
+    bare = (
+        _stem(name) if name.lower().endswith(IMAGE_SUFFIXES) else normalize("NFC", name) for name in names
+    )
     return list(dict.fromkeys(bare))
 
 
@@ -173,7 +175,7 @@ def pairs_given(files: Sequence[Given]) -> tuple[list[LabeledImage], tuple[str, 
     return pairs, pairing.notes
 
 
-def truths_among(files: Sequence[Given]) -> dict[str, Given]:
+def ground_truth_among(files: Sequence[Given]) -> dict[str, Given]:
     """Photo's name -> its mask, of files among which masks may be: those that share a photo's stem and hold ids."""
     stems = [_bare(_stem(file.name)) for file in files]
     shared = [file for file, stem in zip(files, stems, strict=True) if stems.count(stem) > 1]
@@ -282,7 +284,7 @@ def _wanted(
     return {name: (by_photo[name], partner[name]) for name in only}
 
 
-def _lonely(names: Sequence[str], kind: str, partner: str) -> tuple[str, ...]:
+def _unpaired(names: Sequence[str], kind: str, partner: str) -> tuple[str, ...]:
     if not names:
         return ()
     if len(names) == 1:

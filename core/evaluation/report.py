@@ -14,7 +14,7 @@ from typing import Any
 
 from core.errors import CoreError
 from core.escaping import json_bytes
-from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation, Verdict
+from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.imaging.classes import IGNORE
 from core.imaging.scores import MEASURES
 
@@ -128,7 +128,7 @@ def number_or_none(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _endpoint(of: Evaluation, verdict: Verdict) -> Row:
+def _endpoint(of: Evaluation, verdict: EndpointScores) -> Row:
     job = (of.jobs or {}).get(verdict.endpoint)
     return {
         "name": verdict.endpoint,

@@ -25,7 +25,7 @@ WHY_JOBS_DIFFER = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ImageVerdict:
+class ImageMeasures:
     """One photo at one endpoint.
 
     mean_iou, pixel_accuracy: NaN where all of the truth is 255.
@@ -37,7 +37,7 @@ class ImageVerdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class EndpointScores:
     """One endpoint.
 
     total, band:     the confusion of all pixels, and of those near a border.
@@ -53,7 +53,7 @@ class Verdict:
     scores: Scores
     boundary: Scores
     per_image: ImageMeans
-    images: tuple[ImageVerdict, ...]
+    images: tuple[ImageMeasures, ...]
 
     @property
     def measures(self) -> dict[str, float]:
@@ -90,7 +90,7 @@ class Evaluation:
     """
 
     classes: Classes
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[EndpointScores, ...]
     failures: tuple[EvaluationFailure, ...] = ()
     notes: tuple[str, ...] = ()
     jobs: Mapping[str, JobScore] | None = None
@@ -110,7 +110,7 @@ class Evaluation:
         return less
 
 
-def classes_of(
+def resolve_classes(
     asked: Sequence[EvaluatedEndpoint], given: Classes | None
 ) -> tuple[Classes | None, tuple[str, ...]]:
     """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
@@ -134,7 +134,7 @@ def classes_of(
     return chosen, tuple(notes)
 
 
-def judge(
+def score_outcomes(
     outcomes: Iterable[ImageOutcome], task: EvaluationTask, *, jobs: Mapping[str, JobScore] | None = None
 ) -> Evaluation:
     """Add everything up. Raises InputError where not one photo was judged by all endpoints.
@@ -158,12 +158,14 @@ def judge(
         )
     rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
     named = task.classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))
-    verdicts = tuple(_verdict(one.name, row, len(named)) for one, row in zip(task.asked, rows, strict=True))
+    verdicts = tuple(
+        _endpoint_scores(one.name, row, len(named)) for one, row in zip(task.asked, rows, strict=True)
+    )
     said += [note for verdict in verdicts if (note := _outside(verdict))]
     return Evaluation(named, verdicts, failures, tuple(said), jobs)
 
 
-def _verdict(endpoint: str, rows: Sequence[ImageScore], classes: int) -> Verdict:
+def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
     """One confusion at a time: of 254 classes each takes half a megabyte."""
     total, band = Confusion.nothing(classes), Confusion.nothing(classes)
     images, ious = [], []
@@ -171,15 +173,17 @@ def _verdict(endpoint: str, rows: Sequence[ImageScore], classes: int) -> Verdict
         confusion = one.confusion(classes)
         total, band = total + confusion, band + one.band_confusion(classes)
         found = scores(confusion)
-        images.append(ImageVerdict(one, found.mean_iou, found.pixel_accuracy))
+        images.append(ImageMeasures(one, found.mean_iou, found.pixel_accuracy))
         ious.append(found.iou)
     images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.judged.name))
-    return Verdict(
+    return EndpointScores(
         endpoint, total, band, scores(total), scores(band), image_means(ious, classes), tuple(images)
     )
 
 
-def taken_for(verdict: Verdict, truth: int, predicted: int) -> tuple[tuple[ImageVerdict, int], ...]:
+def confused_images(
+    verdict: EndpointScores, truth: int, predicted: int
+) -> tuple[tuple[ImageMeasures, int], ...]:
     """The photos in which pixels of one class were taken for the other, with how many, most first.
 
     predicted: 255 stands for what is none of the classes.
@@ -197,7 +201,7 @@ def taken_for(verdict: Verdict, truth: int, predicted: int) -> tuple[tuple[Image
     return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0].judged.name)))
 
 
-def _outside(verdict: Verdict) -> str:
+def _outside(verdict: EndpointScores) -> str:
     beyond = int(verdict.total.outside.sum())
     if not beyond:
         return ""

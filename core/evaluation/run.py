@@ -125,7 +125,7 @@ def evaluate(
     try:
         while True:
             for pair in waiting:
-                running.add(pool.submit(_judged, pair, task, store))
+                running.add(pool.submit(_evaluate_pair, pair, task, store))
                 if len(running) >= 2 * at_once:
                     break
             if not running:
@@ -196,9 +196,9 @@ class _Prepared:
     known: tuple[ImageScore | None, ...]
 
 
-def _judged(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> ImageOutcome:
+def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> ImageOutcome:
     try:
-        prepared = _prepared(pair, task, store)
+        prepared = _prepare(pair, task, store)
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
         return ImageOutcome(pair.name, (), (EvaluationFailure(pair.name, "", error),), 0)
     judged, failures, calls, repeated = [], [], 0, 0
@@ -209,13 +209,13 @@ def _judged(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) ->
         calls += 1
         repeated += key in store.interrupted
         try:
-            judged.append(_ask(prepared, endpoint, store, key))
+            judged.append(_score(prepared, endpoint, store, key))
         except Exception as error:  # noqa: BLE001  # likewise
             failures.append(EvaluationFailure(pair.name, endpoint.name, error))
     return ImageOutcome(pair.name, tuple(judged), tuple(failures), calls, repeated)
 
 
-def _prepared(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> _Prepared:
+def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> _Prepared:
     """Decode the pair in its turn; too high an id is told before it is paid for."""
     classes = MAX_CLASSES if task.classes is None else len(task.classes)
     data, mask = _read(pair)
@@ -230,7 +230,7 @@ def _prepared(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) 
     return prepared
 
 
-def _ask(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
+def _score(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
     """Class ids alone are asked for: a small answer, of the same ids."""
     image = prepared.image
     assert image is not None  # noqa: S101  # for the type checker: an answer is missing
@@ -244,13 +244,13 @@ def _ask(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore, 
             want="mask",
             classes=asked.classes,
         )
-        return _counted(prepared, inference, asked, store, key)
+        return _compare(prepared, inference, asked, store, key)
     except Exception:
         store.give_up(key)
         raise
 
 
-def _counted(
+def _compare(
     prepared: _Prepared, inference: Inference, asked: EvaluatedEndpoint, store: PredictionStore, key: str
 ) -> ImageScore:
     """Compare the answer with the ground truth, and keep both the mask and the counts."""

@@ -15,7 +15,7 @@ from core.imaging.image import fitted_size, resize_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shot:
+class EvaluationSample:
     """One photo.
 
     photo:     RGB or L.
@@ -35,17 +35,19 @@ class Shot:
         return self.judged[0].name
 
 
-def take(pair: LabeledImage, judged: tuple[ImageScore, ...], store: PredictionStore, longest: int) -> Shot:
+def read_sample(
+    pair: LabeledImage, judged: tuple[ImageScore, ...], store: PredictionStore, longest: int
+) -> EvaluationSample:
     """Read what is needed, with no side above `longest` pixels: shots of whole photos would take gigabytes.
 
     Raises InputError where a file has gone or changed its size since.
     """
     with opened_pair(pair) as opened:
         predicted = tuple(store.predicted(one.key) for one in judged)
-        return smaller(Shot(opened.photo.pixels, opened.truth, predicted, judged), longest)
+        return smaller(EvaluationSample(opened.photo.pixels, opened.truth, predicted, judged), longest)
 
 
-def smaller(shot: Shot, longest: int) -> Shot:
+def smaller(shot: EvaluationSample, longest: int) -> EvaluationSample:
     """The same with no side above `longest` pixels; masks by nearest neighbour."""
     width, height = fitted_size(*shot.photo.size, (longest, longest))
     return replace(

@@ -26,7 +26,7 @@ from core.local_files import read_regular, reason
 from core.render.palette import table
 from core.strict_json import parse_json
 
-PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 """What is taken from a folder; a file that is named itself may end in anything."""
 
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
@@ -35,12 +35,12 @@ KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
 PART = re.compile(r"\.[0-9a-f]{16}\.part")
 """Names of files that `core.inference.export.write_new` has begun; a kill leaves them behind."""
 
-OURS = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
+RESULT_SUFFIXES = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
 """Ends of names that we give to what is no photograph: left out when a folder is searched."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BatchRequest:
     """What is asked for each of many photographs.
 
     endpoint:  who is asked.
@@ -77,7 +77,7 @@ class Order:
         }
 
 
-def find(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
+def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
     """The files behind files, folders and patterns, each once, in order; and the arguments that lead to none."""
     found: dict[Path, Path] = {}
     missing: list[tuple[str, InputError]] = []
@@ -91,7 +91,7 @@ def find(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputErr
 
 
 def segment_file(
-    path: Path, stem: str, order: Order, invoke: Invoke, accepts: MutableMapping[str, str]
+    path: Path, stem: str, order: BatchRequest, invoke: Invoke, accepts: MutableMapping[str, str]
 ) -> dict[str, Any]:
     """Read one photograph, ask the endpoint, write its files; gives its summary with the files' paths.
 
@@ -127,7 +127,7 @@ def segment_file(
     return row | _places(path, targets)
 
 
-def done_before(path: Path, stem: str, order: Order) -> dict[str, Any] | None:
+def done_before(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | None:
     """Return the summary that an earlier run wrote for this photo, as `segment_file` gives it; None: it is not done.
 
     Done is a photo with a mask, an overlay and a JSON that can be read and is about it. A JSON that cannot be read
@@ -167,7 +167,7 @@ def remove_parts(out: Path) -> int:
     return len(parts)
 
 
-def _targets(stem: str, order: Order) -> dict[Kind, Path]:
+def _targets(stem: str, order: BatchRequest) -> dict[Kind, Path]:
     return {kind: order.out / f"{stem}{SUFFIXES[kind]}" for kind in KINDS}
 
 
@@ -176,12 +176,12 @@ def _places(path: Path, targets: Mapping[Kind, Path]) -> dict[str, Any]:
     return {"path": printable(str(path)), "files": files}
 
 
-def _mark(stem: str, order: Order) -> Path:
+def _mark(stem: str, order: BatchRequest) -> Path:
     """Return the file that stands for "these files are being written"; a kill leaves it behind."""
     return order.out / f".{stem}.unfinished"
 
 
-def _is_ours(json_file: Path, stem: str, order: Order) -> bool:
+def _is_ours(json_file: Path, stem: str, order: BatchRequest) -> bool:
     """Return whether what has this image's names was written by an earlier run, so that resuming may replace it."""
     return _mark(stem, order).exists() or _read_json(json_file) is not None
 
@@ -232,7 +232,7 @@ def printable(text: str) -> str:
 def _paths(argument: str) -> list[Path]:
     path = Path(argument).expanduser()
     if path.is_dir():
-        return sorted(entry for entry in path.iterdir() if _is_photograph(entry))
+        return sorted(entry for entry in path.iterdir() if _is_image(entry))
     if path.exists():
         return [path]
     return sorted(match for match in _matches(path) if not match.is_dir())
@@ -253,20 +253,24 @@ def _matches(pattern: Path) -> Iterator[Path]:
     )
 
 
-def _is_photograph(path: Path) -> bool:
-    return path.suffix.lower() in PHOTOGRAPHS and not path.name.endswith(OURS) and not path.is_dir()
+def _is_image(path: Path) -> bool:
+    return (
+        path.suffix.lower() in IMAGE_SUFFIXES
+        and not path.name.endswith(RESULT_SUFFIXES)
+        and not path.is_dir()
+    )
 
 
 def _nothing(argument: str) -> InputError:
     if Path(argument).expanduser().is_dir():
         return InputError(
             f"There is no photograph in the folder {printable(argument)}.",
-            todo=f"It is searched for {', '.join(PHOTOGRAPHS)}, without the folders in it.",
+            todo=f"It is searched for {', '.join(IMAGE_SUFFIXES)}, without the folders in it.",
         )
     return InputError(f"There is no file at {printable(argument)}.", todo="Check the path.")
 
 
-def _check(targets: Iterable[Path], order: Order, *, replace: bool) -> None:
+def _check(targets: Iterable[Path], order: BatchRequest, *, replace: bool) -> None:
     for target in targets:
         if target.resolve() in order.inputs:
             raise InputError(

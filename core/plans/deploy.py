@@ -15,7 +15,7 @@ from core.endpoints.endpoint import (
     Endpoint,
     EndpointConfig,
     classes_beside,
-    variants_asked,
+    requested_variants,
 )
 from core.endpoints.spec import (
     EndpointSpec,
@@ -89,7 +89,7 @@ def plan_deploy(
         "EndpointConfigName": config["EndpointConfigName"],
         "Tags": tag_rows(endpoint_tags(spec)),
     }
-    price = hosting_price(variants_asked(config), prices)
+    price = hosting_price(requested_variants(config), prices)
     return Plan(
         "deploy",
         spec.name,
@@ -157,7 +157,7 @@ def plan_update(
             f"Nothing about the endpoint {endpoint.name} would change.",
             todo="Choose another model, or other instances. Weights and numbers of instances are changed by scaling.",
         )
-    price = hosting_price(variants_asked(config), prices)
+    price = hosting_price(requested_variants(config), prices)
     return Plan(
         "update",
         endpoint.name,

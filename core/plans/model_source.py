@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.artifacts.artifact import Artifact, look_at_file
+from core.artifacts.artifact import Artifact, inspect_artifact_file
 from core.endpoints.endpoint import CLASSES_TAG, classes_beside
 from core.errors import InputError
 from core.imaging.classes import Classes
@@ -50,7 +50,7 @@ def local_model(path: Path, folder: str, classes: Classes | None = None) -> Loca
     """
     digest = hashlib.sha256()
     try:
-        artifact = look_at_file(path)
+        artifact = inspect_artifact_file(path)
         with open_regular(path) as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)

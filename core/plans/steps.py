@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.cost.hosting import HostingPrice
-from core.endpoints.endpoint import Endpoint, Variant, in_words, variants_asked
+from core.endpoints.endpoint import Endpoint, Variant, in_words, requested_variants
 from core.endpoints.spec import EndpointSpec, model_request
 from core.errors import InputError
 from core.plans.plan import ApiCall
@@ -34,7 +34,7 @@ def new_model(spec: EndpointSpec) -> tuple[ApiCall, ...]:
 
 
 def new_config(request: Mapping[str, Any]) -> ApiCall:
-    rows = "; ".join(map(variant_in_words, variants_asked(request)))
+    rows = "; ".join(map(variant_in_words, requested_variants(request)))
     what = f"Create the endpoint configuration {request['EndpointConfigName']}: {rows}."
     return ApiCall("sagemaker", "CreateEndpointConfig", request, what)
 

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.artifacts.artifact import look
+from core.artifacts.artifact import inspect_artifact
 from core.datasets.ground_truth import read_manifest
 from core.datasets.label_map import read_label_map
 from core.datasets.label_studio import merge
@@ -193,7 +193,7 @@ def test_model_archives() -> None:
     """A damaged model.tar.gz is an Artifact or an ArtifactError."""
 
     def read(data: bytes) -> None:
-        look(io.BytesIO(data), "model.tar.gz", len(data)).training_values()
+        inspect_artifact(io.BytesIO(data), "model.tar.gz", len(data)).training_values()
 
     run("artifact", read, model_archives())
 

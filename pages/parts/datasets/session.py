@@ -16,7 +16,7 @@ from core.aws.prefix import check_prefix
 from core.datasets.check import check, processors
 from core.datasets.convert import Conversion, convert
 from core.datasets.label_studio import merge
-from core.datasets.readers import holds_brush_labels, read_dataset
+from core.datasets.readers import is_label_studio_export, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Dataset, Splitting
 from core.datasets.temp_zip import TempFolder, Unpacked
@@ -118,7 +118,7 @@ def _check(
     home: TempFolder | None = zipped
     notes: tuple[str, ...] = ()
     called = zipped.called if zipped else str(folder)
-    if folder.is_dir() and holds_brush_labels(folder):
+    if folder.is_dir() and is_label_studio_export(folder):
         home = home or TempFolder()
         whole = home.path / "merged" / folder.name
         notes = merge(folder, whole, tell)

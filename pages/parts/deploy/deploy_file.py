@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifacts.artifact import Artifact, look
+from core.artifacts.artifact import Artifact, inspect_artifact
 from core.errors import ArtifactError
 from core.local_files import private_folder, private_opener
 from pages.parts import formatting, messages, state, upstream
@@ -107,6 +107,6 @@ def _sweep(folder: Path) -> None:
 def _look(path: Path, name: str) -> Artifact | ArtifactError:
     with path.open("rb") as file:
         try:
-            return look(file, name, path.stat().st_size)
+            return inspect_artifact(file, name, path.stat().st_size)
         except ArtifactError as error:
             return error

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.escaping import terminal
-from core.evaluation.results import Evaluation, Verdict
+from core.evaluation.results import EndpointScores, Evaluation
 from core.imaging.classes import IGNORE, Classes
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
 from pages.parts import messages, state
@@ -50,7 +50,7 @@ def show(found: Evaluation) -> None:
         _mistakes(frame, verdict)
 
 
-def _mistakes(frame: pd.DataFrame, verdict: Verdict) -> None:
+def _mistakes(frame: pd.DataFrame, verdict: EndpointScores) -> None:
     """Each is a button that shows its photos."""
     wrong = frame[(frame["kind"] == "wrong") & (frame["pixels"] > 0)].nlargest(MISTAKES, "pixels")
     if wrong.empty:
@@ -69,7 +69,7 @@ def _mistakes(frame: pd.DataFrame, verdict: Verdict) -> None:
             )
 
 
-def cells(verdict: Verdict, classes: Classes) -> pd.DataFrame:
+def cells(verdict: EndpointScores, classes: Classes) -> pd.DataFrame:
     """A row a cell: true and predicted class, pixels, share of the true class's pixels, and whether it is right."""
     truth = verdict.total.truth
     found = {(true, to): pixels for true, to, pixels in verdict.total.triples()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from core.errors import CoreError
 from core.escaping import terminal
 from core.evaluation.pairs import LabeledImage
-from core.evaluation.results import Evaluation, ImageVerdict, Verdict, taken_for
+from core.evaluation.results import EndpointScores, Evaluation, ImageMeasures, confused_images
 from core.evaluation.run import opened_pair
 from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import IGNORE, Classes
@@ -39,7 +39,7 @@ LONGEST = 1600
 """Longest side of a mask in the viewer, in pixels: larger ones are shown at every second or third pixel."""
 
 
-def looked_at(found: Evaluation) -> Verdict:
+def looked_at(found: Evaluation) -> EndpointScores:
     """The endpoint whose masks and confusion are shown."""
     if len(found.verdicts) == 1:
         return found.verdicts[0]
@@ -72,20 +72,20 @@ def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     _large(pairs[image.judged.name], image, judging.store, found.classes)
 
 
-def _of_choice(found: Evaluation) -> Verdict:
+def _of_choice(found: Evaluation) -> EndpointScores:
     return next(
         (one for one in found.verdicts if one.endpoint == state.chosen(state.MASK_OF)), found.verdicts[0]
     )
 
 
-def _chosen(verdict: Verdict, classes: Classes) -> tuple[list[ImageVerdict], Mapping[str, str]]:
+def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasures], Mapping[str, str]]:
     """The photos of the clicked cell, else all, with a line each."""
     cell = state.cell()
     if cell is None:
         st.subheader("Worst photos first")
         return list(verdict.images), {one.judged.name: _line(one) for one in verdict.images}
     truth, predicted = cell
-    found = taken_for(verdict, _id(classes, truth), _id(classes, predicted))
+    found = confused_images(verdict, _id(classes, truth), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         words = "taken for" if truth != predicted else "rightly called"
         st.subheader(
@@ -106,14 +106,14 @@ def _id(classes: Classes, name: str) -> int:
     return names.index(name) if name in names else IGNORE
 
 
-def _line(image: ImageVerdict) -> str:
+def _line(image: ImageMeasures) -> str:
     return "nothing counted" if math.isnan(image.mean_iou) else f"mean IoU {image.mean_iou:.1%}"
 
 
 def _row(
     pairs: Mapping[str, LabeledImage],
     store: PredictionStore,
-    images: list[ImageVerdict],
+    images: list[ImageMeasures],
     notes: Mapping[str, str],
 ) -> None:
     """The pictures are made side by side: of large photos each takes a moment."""
@@ -143,7 +143,7 @@ def _small(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> by
     return cached.thumbnail_of(overlay_image(small, map_, DIFFERENCE.table(), 0.6))
 
 
-def _large(pair: LabeledImage, image: ImageVerdict, store: PredictionStore, classes: Classes) -> None:
+def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, classes: Classes) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
             "Beside the photo",

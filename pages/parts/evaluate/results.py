@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.files import make, worst_shots
+from core.evaluation.files import make, worst_samples
 from core.evaluation.report import failure_rows
 from core.evaluation.results import WHY_JOBS_DIFFER, Evaluation
 from core.evaluation.store import FILES
@@ -120,4 +120,6 @@ def _downloads(judging: BackgroundEvaluation, found: Evaluation) -> None:
 
 
 def _file(judging: BackgroundEvaluation, found: Evaluation, name: str) -> bytes:
-    return make(found, name, lambda: worst_shots(found, judging.task.pairs, judging.store), formatting.now())
+    return make(
+        found, name, lambda: worst_samples(found, judging.task.pairs, judging.store), formatting.now()
+    )

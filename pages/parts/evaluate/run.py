@@ -18,7 +18,7 @@ from threading import Thread
 from core.aws.connection import Connection
 from core.datasets.temp_zip import Unpacked
 from core.errors import InputError
-from core.evaluation.results import Evaluation, JobScore, judge
+from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluationTask, ImageOutcome, evaluate
 from core.evaluation.store import PredictionStore
 from core.settings import Settings
@@ -143,4 +143,4 @@ def _judged(judging: BackgroundEvaluation, jobs: Jobs) -> Evaluation:
         note = f"It was stopped after {judging.done:,} of {total:,} photos; started again, it goes on from there."
         task = replace(task, notes=(note, *task.notes))
     found, said = jobs()
-    return judge(judging.outcomes, replace(task, notes=(*task.notes, *said)), jobs=found)
+    return score_outcomes(judging.outcomes, replace(task, notes=(*task.notes, *said)), jobs=found)

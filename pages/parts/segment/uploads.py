@@ -11,7 +11,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError
-from core.evaluation.pairs import Given, truths_among
+from core.evaluation.pairs import Given, ground_truth_among
 from core.settings import Settings
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
@@ -49,7 +49,7 @@ def from_files(settings: Settings) -> Dropped:
         key=state.UPLOADS,
         label_visibility="collapsed" if state.has_pictures() else "visible",
     )
-    truths = truths_among([Given(file.name, file.getvalue) for file in dropped])
+    truths = ground_truth_among([Given(file.name, file.getvalue) for file in dropped])
     masks = {mask.name for mask in truths.values()}
     photos = [file for file in dropped if file.name not in masks]
     if len(photos) > MOST_FILES:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.artifacts.archive import ArchiveLimits
-from core.artifacts.artifact import Artifact, look, look_at_file
+from core.artifacts.artifact import Artifact, inspect_artifact, inspect_artifact_file
 from core.errors import ArtifactError, InputError
 from core.plans.model_source import local_model
 from tests.support.artifacts import archive, aws_files, gluoncv_shapes, parameters, special
@@ -35,7 +35,7 @@ GOOD = aws_files()
 def see(
     packed: bytes, limits: ArchiveLimits | None = None, out_of_time: Callable[[], bool] = lambda: False
 ) -> Artifact:
-    return look(io.BytesIO(packed), WHERE, len(packed), limits=limits, out_of_time=out_of_time)
+    return inspect_artifact(io.BytesIO(packed), WHERE, len(packed), limits=limits, out_of_time=out_of_time)
 
 
 def refused(packed: bytes, limits: ArchiveLimits | None = None) -> ArtifactError:
@@ -48,7 +48,7 @@ def refused(packed: bytes, limits: ArchiveLimits | None = None) -> ArtifactError
 @pytest.mark.parametrize("path", DEMOS)
 def test_a_shipped_model_tells_what_it_is(path: str) -> None:
     """The sandbox's own archives are read whole, as the small network that AWS does not know."""
-    found = look_at_file(ROOT / path)
+    found = inspect_artifact_file(ROOT / path)
     assert (found.num_classes, found.crop_size) == DEMOS[path]
     assert (found.network, found.algorithm, found.backbone) == ("light", "light", "light")
     assert [member.name for member in found.members] == [
@@ -280,9 +280,9 @@ def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "model.tar.gz").write_bytes(archive(GOOD, special("../escaped")))
     with pytest.raises(ArtifactError):
-        look_at_file(Path("in/model.tar.gz"))
+        inspect_artifact_file(Path("in/model.tar.gz"))
     (tmp_path / "in" / "model.tar.gz").write_bytes(archive(GOOD))
-    assert look_at_file(Path("in/model.tar.gz")).where == "in/model.tar.gz"
+    assert inspect_artifact_file(Path("in/model.tar.gz")).where == "in/model.tar.gz"
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "model.tar.gz"]
 
 
@@ -328,7 +328,7 @@ def test_a_name_that_is_a_file_and_a_folder_is_refused(names: tuple[str, ...]) -
     """Nobody could unpack such an archive, so it is refused before it is uploaded."""
     data = archive({**aws_files(), **dict.fromkeys(names, b"x")})
     with pytest.raises(ArtifactError, match="both as a file and as a folder"):
-        look(io.BytesIO(data), "model.tar.gz", len(data))
+        inspect_artifact(io.BytesIO(data), "model.tar.gz", len(data))
 
 
 def test_a_pipe_in_a_models_place_is_refused(tmp_path: Path) -> None:

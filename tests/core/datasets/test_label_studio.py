@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets.label_studio import BrushError, merge
-from core.datasets.readers import holds_brush_labels, read_dataset
+from core.datasets.label_studio import LabelStudioExportError, merge
+from core.datasets.readers import is_label_studio_export, read_dataset
 from core.errors import InputError
 from tests.support.dataset import digests, encoded, photo, write
 
@@ -97,17 +97,17 @@ def test_a_project_with_images_and_masks_is_recognised(export: Path) -> None:
     (export / "masks").mkdir()
     for path in export.glob("*.png"):
         path.rename(export / "masks" / path.name)
-    assert holds_brush_labels(export)
-    with pytest.raises(BrushError, match="dataset convert"):
+    assert is_label_studio_export(export)
+    with pytest.raises(LabelStudioExportError, match="dataset convert"):
         read_dataset(export)
 
 
 def test_what_is_no_export_is_none(voc: Path, tmp_path: Path) -> None:
     """A set of another kind, and a folder of something else, hold no brush labels."""
-    assert not holds_brush_labels(voc)
-    assert not holds_brush_labels(tmp_path / "nowhere")
+    assert not is_label_studio_export(voc)
+    assert not is_label_studio_export(tmp_path / "nowhere")
     write(tmp_path / "x/notes.txt", "x")
-    assert not holds_brush_labels(tmp_path / "x")
+    assert not is_label_studio_export(tmp_path / "x")
 
 
 def test_what_is_missing_is_told(export: Path, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from core.errors import InputError
 from core.escaping import csv_bytes
 from core.evaluation.html_report import MOST_CLASSES, to_html
 from core.evaluation.report import class_rows, confusion_rows, to_json
-from core.evaluation.results import Evaluation, JobScore, judge
+from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
-from core.evaluation.samples import Shot
+from core.evaluation.samples import EvaluationSample
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
 from core.inference.invoke import EndpointResponse
@@ -42,7 +42,7 @@ def evaluated(classes: Classes = CLASSES, jobs: dict[str, JobScore] | None = Non
         "c", (), (EvaluationFailure("c", "", InputError(f"{HOSTILE} is damaged.", why="Cut.")),), 0
     )
     task = EvaluationTask((), [EvaluatedEndpoint("coast", "one", "", classes, nobody)], classes)
-    return judge([*(ImageOutcome(row.name, (row,), (), 1) for row in rows), failed], task, jobs=jobs)
+    return score_outcomes([*(ImageOutcome(row.name, (row,), (), 1) for row in rows), failed], task, jobs=jobs)
 
 
 class Tags(HTMLParser):
@@ -101,7 +101,7 @@ def test_page_shows_names_as_they_are():
 def test_page_shows_pictures():
     """Each photo comes with its truth, its prediction and their difference, inside the page."""
     ids = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
-    shot = Shot(Image.new("RGB", (4, 2)), ids, (ids,), (judged("a"),))
+    shot = EvaluationSample(Image.new("RGB", (4, 2)), ids, (ids,), (judged("a"),))
     page = Tags(to_html(evaluated(), [shot], AT))
     assert page.tags.count("img") == 4
     assert {"Photo", "Truth", "Difference"} < set(page.texts)

@@ -18,7 +18,7 @@ from PIL import Image
 from core.datasets.names import read_names
 from core.errors import ImageError, InputError, ThrottledError
 from core.evaluation.pairs import LabeledImage, names_in_list, pair_up, pairs_in, read_list, reader
-from core.evaluation.results import Evaluation, classes_of, judge, taken_for
+from core.evaluation.results import Evaluation, confused_images, resolve_classes, score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationTask, ImageOutcome, evaluate, key_of
 from core.evaluation.store import LINES, PredictionStore
 from core.imaging.classes import Classes
@@ -70,7 +70,7 @@ def ran(pairs: list[LabeledImage], endpoints: list[EvaluatedEndpoint], folder: P
 
 def verdict_on(pairs: list[LabeledImage], endpoints: list[EvaluatedEndpoint], folder: Path) -> Evaluation:
     task = EvaluationTask(pairs, endpoints, CLASSES)
-    return judge(evaluate(task, PredictionStore(folder)), task)
+    return score_outcomes(evaluate(task, PredictionStore(folder)), task)
 
 
 def test_set_is_judged(tmp_path):
@@ -127,7 +127,7 @@ def test_one_failure_stops_nothing(tmp_path):
     model = Model(TRUTH, refuse=lambda shade: shade < 15)
     pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
     done = ran(pairs, [asked(model)], tmp_path)
-    found = judge(done, EvaluationTask(pairs, [asked(model)], CLASSES))
+    found = score_outcomes(done, EvaluationTask(pairs, [asked(model)], CLASSES))
     assert found.photos == 1
     told = {failure.name: failure for failure in found.failures}
     assert isinstance(told["a"].error, ThrottledError)
@@ -272,16 +272,19 @@ def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
     pairs = [pair("a", 10), pair("b", 20, np.ones((2, 4), np.uint8)), pair("c", 30, TRUTH * 0)]
     one = asked(Model(np.zeros((2, 4))))
     found = verdict_on(pairs, [one], tmp_path).verdicts[0]
-    assert [(image.judged.name, pixels) for image, pixels in taken_for(found, 1, 0)] == [("b", 8), ("a", 3)]
-    assert taken_for(found, 0, 1) == ()
+    assert [(image.judged.name, pixels) for image, pixels in confused_images(found, 1, 0)] == [
+        ("b", 8),
+        ("a", 3),
+    ]
+    assert confused_images(found, 0, 1) == ()
 
 
 def test_classes_that_do_not_agree():
     """Names given count; an endpoint that names its ids otherwise is told with the first difference."""
     one = asked(Model(TRUTH))
     swapped = replace(one, classes=Classes(("land", "sea"), CLASSES.colors))
-    assert classes_of([one], None) == (CLASSES, ())
-    chosen, notes = classes_of([swapped], CLASSES)
+    assert resolve_classes([one], None) == (CLASSES, ())
+    chosen, notes = resolve_classes([swapped], CLASSES)
     assert chosen is CLASSES
     assert "id 0 is land there and sea here" in notes[0]
 
@@ -289,9 +292,9 @@ def test_classes_that_do_not_agree():
 def test_nobody_knows_the_names(tmp_path):
     """Without names, classes are numbered, as many as the masks hold, and that is said."""
     one = replace(asked(Model(TRUTH * 0 + 3)), classes=None)
-    classes, notes = classes_of([one], None)
+    classes, notes = resolve_classes([one], None)
     task = EvaluationTask([pair("a", 10)], [one], classes, notes=notes)
-    found = judge(evaluate(task, PredictionStore(tmp_path)), task)
+    found = score_outcomes(evaluate(task, PredictionStore(tmp_path)), task)
     assert found.classes.names == ("class 0", "class 1", "class 2", "class 3")
     assert "numbered" in found.notes[0]
 

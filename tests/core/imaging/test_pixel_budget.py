@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core.datasets.check import processes
-from core.datasets.inspection import look_at
+from core.datasets.inspection import inspect_pairs
 from core.datasets.masks import Colors
 from core.datasets.source import Sample
 from core.errors import ImageError
@@ -120,7 +120,7 @@ def test_worker_processes_share_one_budget(tmp_path: Path) -> None:
     sample = Sample("a", "train", "a.tif", "")
     with processes() as pool:
         with PIXELS.share(PIXELS.limit - 1_000_000, "b"):
-            future = pool.submit(look_at, tmp_path, [sample], Colors())
+            future = pool.submit(inspect_pairs, tmp_path, [sample], Colors())
             pause = threading.Event()
             for _ in range(BOUND * 100):
                 if PIXELS.waiting or future.done() or pause.wait(0.01):

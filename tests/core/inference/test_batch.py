@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
-from core.inference.batch import Order, find, printable, segment_file
+from core.inference.batch import BatchRequest, find_images, printable, segment_file
 
 
 @pytest.fixture
@@ -26,26 +26,26 @@ def names(paths: list[Path]) -> list[str]:
 
 def test_a_folder_is_searched_for_photographs(folder: Path) -> None:
     """A folder gives its photographs in order, without masks and other results, other files and folders below."""
-    found, missing = find([str(folder)])
+    found, missing = find_images([str(folder)])
     assert (names(found), missing) == (["a.png", "b.JPG"], [])
 
 
 def test_a_pattern_and_a_file_give_whatever_they_name(folder: Path) -> None:
     """A file that is named, or meant by a pattern, is taken whatever it ends in."""
-    assert names(find([f"{folder}/*.txt", f"{folder}/a_mask.png"])[0]) == ["notes.txt", "a_mask.png"]
-    assert names(find([f"{folder}/**/*.jpg"])[0]) == ["c.jpg"]
+    assert names(find_images([f"{folder}/*.txt", f"{folder}/a_mask.png"])[0]) == ["notes.txt", "a_mask.png"]
+    assert names(find_images([f"{folder}/**/*.jpg"])[0]) == ["c.jpg"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder: Path) -> None:
     """Brackets in the name of a file that exists are part of the name."""
     (folder / "x[1].jpg").write_bytes(b"")
-    assert names(find([str(folder / "x[1].jpg")])[0]) == ["x[1].jpg"]
+    assert names(find_images([str(folder / "x[1].jpg")])[0]) == ["x[1].jpg"]
 
 
 def test_each_file_is_taken_once(folder: Path) -> None:
     """A file that is named in several ways is taken once, at its first place."""
     (folder / "link.jpg").symlink_to(folder / "b.JPG")
-    found, _ = find(
+    found, _ = find_images(
         [str(folder / "b.JPG"), str(folder / "sub/../b.JPG"), str(folder / "link.jpg"), str(folder)]
     )
     assert names(found) == ["b.JPG", "a.png"]
@@ -57,7 +57,7 @@ def test_each_file_is_taken_once(folder: Path) -> None:
 def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str) -> None:
     """An argument behind which there is nothing comes back with the reason."""
     (tmp_path / "empty").mkdir()
-    found, [(name, error)] = find([str(tmp_path / argument)])
+    found, [(name, error)] = find_images([str(tmp_path / argument)])
     assert found == []
     assert name == str(tmp_path / argument)
     assert said in error.what
@@ -74,14 +74,14 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     (tmp_path / "sub/a.jpg").write_bytes(b"x")
     for name in ("one", "two"):
         (tmp_path / "sub" / name).symlink_to(tmp_path)
-    found, missing = find([f"{tmp_path}/**/*.jpg"])
+    found, missing = find_images([f"{tmp_path}/**/*.jpg"])
     assert (found, missing) == ([tmp_path / "sub/a.jpg"], [])
 
 
 def test_a_pipe_is_told_for_what_it_is(tmp_path: Path) -> None:
     """A named pipe among images is found like them, and reading it fails with what it is."""
     os.mkfifo(tmp_path / "a.jpg")
-    found, _ = find([str(tmp_path)])
-    order = Order("e", None, "mask", "model", 0.5, None, tmp_path / "out", False, frozenset())
+    found, _ = find_images([str(tmp_path)])
+    order = BatchRequest("e", None, "mask", "model", 0.5, None, tmp_path / "out", False, frozenset())
     with pytest.raises(InputError, match="It is a named pipe"):
         segment_file(found[0], "a", order, lambda *_: None, {})  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.artifacts.artifact import look_at_file
+from core.artifacts.artifact import inspect_artifact_file
 from core.errors import ArtifactError, InputError
 from core.imaging.classes import Classes
 from core.plans.model_source import (
@@ -107,7 +107,7 @@ def test_names_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 def test_more_or_fewer_names_than_classes_are_told(model: Path) -> None:
     """Three classes want three names; where nobody knows how many there are, nothing is said."""
-    artifact = look_at_file(model)
+    artifact = inspect_artifact_file(model)
     assert misnamed(artifact, NAMES) == ""
     assert misnamed(artifact, None) == ""
     assert "3 classes, and there are 2 names" in misnamed(artifact, Classes.numbered(2))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.artifacts.artifact import Found, network_of
+from core.artifacts.artifact import IdentifiedNetwork, identify_network
 from sandbox.algorithm.archive import architecture_of, read_archive
 from sandbox.algorithm.mxnet_import import AlgorithmError
 
@@ -124,8 +124,8 @@ def test_the_product_tells_each_network_from_outside(
 ) -> None:
     """The product's own reader, which looks at names and shapes alone, tells what the sandbox builds."""
     algorithm, backbone = network.split("/")
-    found = network_of({name: tuple(shape) for name, shape in shapes[network].items()})
-    assert found == Found("aws", algorithm, backbone, 21)
+    found = identify_network({name: tuple(shape) for name, shape in shapes[network].items()})
+    assert found == IdentifiedNetwork("aws", algorithm, backbone, 21)
 
 
 @pytest.mark.mxnet
