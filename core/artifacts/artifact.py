@@ -127,13 +127,13 @@ def inspect_artifact(
     size:        bytes, packed.
     out_of_time: asked between reads; where it says yes, what is known until then is returned.
     """
-    found = _Contents(where)
+    contents = _Contents(where)
     try:
-        walk(source, where, found.take, limits=limits or ArchiveLimits(), out_of_time=out_of_time)
+        walk(source, where, contents.take, limits=limits or ArchiveLimits(), out_of_time=out_of_time)
     except OutOfTime:
-        return found.artifact(size, complete=False)
-    _require(found.members, where)
-    return found.artifact(size, complete=True)
+        return contents.artifact(size, complete=False)
+    _require(contents.members, where)
+    return contents.artifact(size, complete=True)
 
 
 class _Contents:
@@ -156,24 +156,24 @@ class _Contents:
 
     def artifact(self, size: int, *, complete: bool) -> Artifact:
         """All together, with what is odd about it."""
-        said, network = self._hyperparameters, self._network
+        settings, network = self._hyperparameters, self._network
         foreign = [member.name for member in self.members if member.name not in (BEST, LAST, SETTINGS)]
-        warnings = [*self._warnings, *_contradictions(network, said)]
+        warnings = [*self._warnings, *_contradictions(network, settings)]
         if foreign:
             warnings.append(f"It also holds what AWS's training does not write: {_listing(foreign)}.")
         if not complete:
             warnings.append("Time ran out before all of it was looked at.")
-        algorithm = network.algorithm if network else said.get("algorithm")
+        algorithm = network.algorithm if network else settings.get("algorithm")
         return Artifact(
             where=self._where,
             size=size,
             members=tuple(self.members),
             network=network.network if network else "unknown",
             algorithm=algorithm,
-            backbone=network.backbone if network else said.get("backbone"),
-            num_classes=network.num_classes if network else _number(said.get("num_classes")),
-            crop_size=_number(said.get("crop_size")),
-            hyperparameters=said,
+            backbone=network.backbone if network else settings.get("backbone"),
+            num_classes=network.num_classes if network else _number(settings.get("num_classes")),
+            crop_size=_number(settings.get("crop_size")),
+            hyperparameters=settings,
             warnings=tuple(warnings),
             complete=complete,
         )
@@ -185,13 +185,13 @@ class _Contents:
             raise ArtifactError(
                 f"{BEST} in {self._where} is no whole file of MXNet parameters.", why=str(error), todo=TODO
             ) from error
-        found = identify_network(shapes)
-        if found is None:
+        network = identify_network(shapes)
+        if network is None:
             sample = _listing(sorted(shapes)) or "nothing"
             self._warnings.append(
                 f"{BEST} holds {sample}: these are not known as parameters of FCN, PSP or DeepLab."
             )
-        return found
+        return network
 
 
 def identify_network(shapes: Mapping[str, tuple[int, ...]]) -> IdentifiedNetwork | None:
@@ -243,7 +243,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _contradictions(network: IdentifiedNetwork | None, said: Mapping[str, str]) -> list[str]:
+def _contradictions(network: IdentifiedNetwork | None, stated: Mapping[str, str]) -> list[str]:
     """Where the JSON says another thing than the parameters, which count."""
     if network is None:
         return []
@@ -253,9 +253,9 @@ def _contradictions(network: IdentifiedNetwork | None, said: Mapping[str, str]) 
         "num_classes": str(network.num_classes),
     }
     return [
-        f"{SETTINGS} says {name} {said[name]}, but {BEST} holds the parameters of {name} {value}: serving may fail."
+        f"{SETTINGS} says {name} {stated[name]}, but {BEST} holds the parameters of {name} {value}: serving may fail."
         for name, value in held.items()
-        if said.get(name, value) != value
+        if stated.get(name, value) != value
     ]
 
 

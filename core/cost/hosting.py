@@ -115,8 +115,8 @@ def hosting_price(variants: Iterable[Variant], table: PriceTable) -> HostingPric
         else:
             hourly += price.times(1 if count is None else count)
     kinds = tuple(dict.fromkeys(unknown))
-    said = f"No price is known for {', '.join(kinds)}. {table.said}" if kinds else table.said
-    return HostingPrice(None if kinds else hourly, said, kinds)
+    source = f"No price is known for {', '.join(kinds)}. {table.said}" if kinds else table.said
+    return HostingPrice(None if kinds else hourly, source, kinds)
 
 
 def endpoint_cost(endpoint: Endpoint, table: PriceTable, now: datetime) -> EndpointCost:

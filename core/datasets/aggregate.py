@@ -25,11 +25,15 @@ def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
     ids = tuple(int(number) for number in np.flatnonzero(images.sum(0)) if number != IGNORE)
     classes = _classes(source, ids)
     values = _values(facts)
-    tables = {split: used_table(one, values[split]) for split, one in source.label_maps.items()}
+    tables = {split: used_table(label_map, values[split]) for split, label_map in source.label_maps.items()}
     problems = [
         *source.problems,
-        *(one for fact in facts for one in fact.problems),
-        *(one for split, found in source.label_maps.items() for one in check_label_map(found, values[split])),
+        *(each for fact in facts for each in fact.problems),
+        *(
+            each
+            for split, label_map in source.label_maps.items()
+            for each in check_label_map(label_map, values[split])
+        ),
         *_beyond(facts, classes, tables),
         *_same_bytes(facts),
         *_same_names(source.samples),
@@ -44,7 +48,7 @@ def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
         named=source.names.classes is not None,
         class_ids=ids,
         histogram=_histogram(classes, images, pixels),
-        sizes=tuple(Counter((one.width, one.height) for one in facts if one.width).most_common()),
+        sizes=tuple(Counter((fact.width, fact.height) for fact in facts if fact.width).most_common()),
         label_tables=tables,
         problems=ordered(problems),
         facts=tuple(facts),
@@ -60,22 +64,22 @@ def _counts(samples: Sequence[Sample]) -> dict[str, int]:
 
 
 def _values(facts: Sequence[PairFacts]) -> dict[Split, set[int]]:
-    found: dict[Split, set[int]] = {split: set() for split in SPLITS}
-    for one in facts:
-        found[one.sample.split].update(one.values)
-    return found
+    values: dict[Split, set[int]] = {split: set() for split in SPLITS}
+    for fact in facts:
+        values[fact.sample.split].update(fact.values)
+    return values
 
 
 def _totals(source: Dataset, facts: Sequence[PairFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """How many images show each label, and how many pixels have it; (2, 256) int64 each, training first."""
     images, pixels = np.zeros((2, 256), np.int64), np.zeros((2, 256), np.int64)
-    tables = {split: one.table() for split, one in source.label_maps.items()}
-    for one in facts:
-        row = SPLITS.index(one.sample.split)
-        labels = np.frombuffer(one.values, np.uint8)
-        if one.sample.split in tables:
-            labels = tables[one.sample.split][labels]
-        np.add.at(pixels[row], labels, one.counts)
+    tables = {split: label_map.table() for split, label_map in source.label_maps.items()}
+    for fact in facts:
+        row = SPLITS.index(fact.sample.split)
+        labels = np.frombuffer(fact.values, np.uint8)
+        if fact.sample.split in tables:
+            labels = tables[fact.sample.split][labels]
+        np.add.at(pixels[row], labels, fact.counts)
         images[row, np.unique(labels)] += 1
     return images, pixels
 
@@ -98,52 +102,52 @@ def _histogram(
 
 def _classes(source: Dataset, ids: Sequence[int]) -> Classes | None:
     """Names by a file, else numbered up to the largest id; colours by a file, else the masks' own."""
-    found = source.names.classes
-    if found is None:
+    classes = source.names.classes
+    if classes is None:
         if not ids or max(ids) >= MAX_CLASSES:
             return None
-        found = Classes.for_count(max(ids) + 1)
-    return source.names.in_own_colors(found)
+        classes = Classes.for_count(max(ids) + 1)
+    return source.names.in_own_colors(classes)
 
 
 def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:
     """Masks with class ids above the last class."""
     most = len(classes) if classes else MAX_CLASSES
-    found = []
-    for one in facts:
-        table = tables.get(one.sample.split)
-        labels = set(one.values) if table is None else {table[value] for value in one.values} - {UNNAMED}
+    problems = []
+    for fact in facts:
+        table = tables.get(fact.sample.split)
+        labels = set(fact.values) if table is None else {table[value] for value in fact.values} - {UNNAMED}
         wrong = [str(label) for label in sorted(labels - {IGNORE}) if label >= most]
         if wrong:
             message = f"It holds the class ids {listing(wrong)}; there are {most} classes, 0 to {most - 1}."
-            found.append(problem("class_out_of_range", one.sample.mask, message))
-    return found
+            problems.append(problem("class_out_of_range", fact.sample.mask, message))
+    return problems
 
 
 def _same_bytes(facts: Sequence[PairFacts]) -> list[DataProblem]:
     """Photographs that are the same file under two names."""
     first: dict[bytes, Sample] = {}
-    found = []
-    for one in facts:
-        other = first.setdefault(one.digest, one.sample) if one.digest else one.sample
-        if other.photo == one.sample.photo:
+    problems = []
+    for fact in facts:
+        other = first.setdefault(fact.digest, fact.sample) if fact.digest else fact.sample
+        if other.photo == fact.sample.photo:
             continue
-        code = "photo_twice" if other.split == one.sample.split else "photo_in_both"
+        code = "photo_twice" if other.split == fact.sample.split else "photo_in_both"
         where = "" if code == "photo_twice" else f" of {other.split}"
-        found.append(problem(code, one.sample.photo, f"It is the same file as {other.photo}{where}."))
-    return found
+        problems.append(problem(code, fact.sample.photo, f"It is the same file as {other.photo}{where}."))
+    return problems
 
 
 def _same_names(samples: Sequence[Sample]) -> list[DataProblem]:
     """Names that would meet in one channel: folders do not count there, nor does case on every system."""
     first: dict[tuple[Split, str], Sample] = {}
-    found = []
+    problems = []
     for sample in samples:
         other = first.setdefault((sample.split, sample.name.rpartition("/")[2].casefold()), sample)
         if other is not sample:
             message = f"Its name is that of {other.photo or other.mask}, in another folder or case."
-            found.append(problem("name_twice", sample.photo or sample.mask, message))
-    return found
+            problems.append(problem("name_twice", sample.photo or sample.mask, message))
+    return problems
 
 
 def _about_classes(source: Dataset, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
@@ -152,32 +156,32 @@ def _about_classes(source: Dataset, classes: Classes | None, images: NDArray[np.
     if classes is None:
         message = "No file names the classes, and the masks do not tell how many there are."
         return [problem("classes_unnamed", path, message)]
-    found = []
+    problems = []
     if source.names.classes is None:
         message = f"No file names the classes; by the masks there are {len(classes)}: {listing(list(classes.names))}."
-        found.append(problem("classes_unnamed", path, message))
+        problems.append(problem("classes_unnamed", path, message))
     for number, name in enumerate(classes.names):
         train, validation = (int(images[row, number]) for row in (0, 1))
-        said = f"The class {number} ({name}) stands in"
+        subject = f"The class {number} ({name}) stands in"
         if not train and not validation:
-            found.append(problem("class_empty", path, f"{said} no mask."))
+            problems.append(problem("class_empty", path, f"{subject} no mask."))
         elif not train:
-            found.append(
-                problem("class_not_in_train", path, f"{said} masks of validation alone ({validation}).")
+            problems.append(
+                problem("class_not_in_train", path, f"{subject} masks of validation alone ({validation}).")
             )
         elif not validation:
-            found.append(
-                problem("class_not_in_validation", path, f"{said} masks of training alone ({train}).")
+            problems.append(
+                problem("class_not_in_validation", path, f"{subject} masks of training alone ({train}).")
             )
-    return found
+    return problems
 
 
 def _about_splits(source: Dataset, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
-    found = []
+    problems = []
     for row, split in enumerate(SPLITS):
         if not any(sample.split == split and sample.photo for sample in source.samples):
-            found.append(problem("split_empty", source.root.name, f"There is no photograph for {split}."))
+            problems.append(problem("split_empty", source.root.name, f"There is no photograph for {split}."))
         elif ids in ((), (0,)) and images[row, IGNORE]:
             message = f"All masks of {split} hold nothing but {'0 and 255' if ids else '255'}."
-            found.append(problem("only_zero_and_255", source.root.name, message))
-    return found
+            problems.append(problem("only_zero_and_255", source.root.name, message))
+    return problems

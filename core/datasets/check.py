@@ -69,8 +69,8 @@ def check(source: Dataset, executor: Executor, *, on_progress: OnProgress | None
     colors = mask_colors(source.names)
     facts: list[PairFacts] = []
     jobs = ((source.root, part, colors) for part in chunks(source.samples))
-    for found in in_parallel(executor, inspect_pairs, jobs):
-        facts += found
+    for batch in in_parallel(executor, inspect_pairs, jobs):
+        facts += batch
         if on_progress is not None:
             on_progress(len(facts), len(source.samples))
     return summed(source, facts)

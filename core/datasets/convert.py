@@ -94,17 +94,17 @@ class Conversion:
 
     def __str__(self) -> str:
         """The dry run."""
-        said = self.to_dict()
-        train, validation = said["pairs"].values()
+        counts = self.to_dict()
+        train, validation = counts["pairs"].values()
         lines = [
             f"Plan: convert {self.source.called}",
             f"Into: {self.out}",
             f"Pairs: {train:,} for training, {validation:,} for validation, {len(self.classes)} classes",
-            f"Photographs made JPEG or turned upright: {said['photographs_written_anew']:,}; the others are copied",
-            f"Masks made 8-bit PNGs of class ids: {said['masks_written_anew']:,}; the others are copied",
+            f"Photographs made JPEG or turned upright: {counts['photographs_written_anew']:,}; the others are copied",
+            f"Masks made 8-bit PNGs of class ids: {counts['masks_written_anew']:,}; the others are copied",
         ]
-        if said["masks_turned"]:
-            lines.append(f"Masks turned as their photographs are: {said['masks_turned']:,}")
+        if counts["masks_turned"]:
+            lines.append(f"Masks turned as their photographs are: {counts['masks_turned']:,}")
         if self.renamed:
             shown = listing([f"{old} -> {new}" for old, new in self.renamed.items()])
             lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
@@ -120,12 +120,14 @@ def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Convers
     _check_out(source, out)
     codes: dict[str, set[str]] = {}
     beyond: set[str] = set()
-    for one in report.problems:
-        codes.setdefault(one.path, set()).add(one.code)
-        if one.is_error and not one.fixable:
-            beyond.add(one.path)
+    for each in report.problems:
+        codes.setdefault(each.path, set()).add(each.code)
+        if each.is_error and not each.fixable:
+            beyond.add(each.path)
     _check_set(report, beyond, source)
-    whole = [one for one in source.samples if one.photo and one.mask and not beyond & {one.photo, one.mask}]
+    whole = [
+        each for each in source.samples if each.photo and each.mask and not beyond & {each.photo, each.mask}
+    ]
     pairs = [
         ConvertedPair(
             sample,
@@ -138,7 +140,7 @@ def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Convers
         )
         for sample, name in zip(whole, safe_names(whole), strict=True)
     ]
-    left = {one.photo or one.mask for one in source.samples} - {one.photo for one in whole}
+    left = {each.photo or each.mask for each in source.samples} - {each.photo for each in whole}
     classes = report.classes
     if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
         why = "No class is known." if classes is None else "Training or validation would be empty."
@@ -198,7 +200,7 @@ def write_pairs(
     source: Dataset, pairs: Sequence[ConvertedPair], classes: Classes, colors: Colors, part: Path
 ) -> int:
     """How many were written. Raises InputError, OSError."""
-    tables = {split: one.table() for split, one in source.label_maps.items()}
+    tables = {split: label_map.table() for split, label_map in source.label_maps.items()}
     for pair in pairs:
         split = pair.sample.split
         photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
@@ -249,8 +251,12 @@ def _check_set(report: LayoutReport, beyond: set[str], source: Dataset) -> None:
     """Errors about the set, and not about a pair, cannot be left out with it."""
     files = {path for sample in source.samples for path in (sample.photo, sample.mask)}
     wrong = [
-        one for one in report.problems if one.path in beyond - files and one.is_error and not one.fixable
+        problem
+        for problem in report.problems
+        if problem.path in beyond - files and problem.is_error and not problem.fixable
     ]
-    wrong = [one for one in wrong if one.code not in ("photo_missing", "mask_missing", "name_twice")]
+    wrong = [
+        problem for problem in wrong if problem.code not in ("photo_missing", "mask_missing", "name_twice")
+    ]
     if wrong:
         raise InputError(f"{wrong[0].path} must be mended first.", why=wrong[0].message, todo=wrong[0].todo)

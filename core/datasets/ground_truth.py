@@ -43,8 +43,8 @@ class Manifest:
 
 def find_manifest(root: Path) -> Path | None:
     """The manifest of a set; the output's rather than the input's."""
-    found = [path for place in PLACES for path in sorted((root / place).glob("*.manifest"))]
-    return next((path for path in found if path.stem == "output"), found[0] if found else None)
+    manifests = [path for place in PLACES for path in sorted((root / place).glob("*.manifest"))]
+    return next((path for path in manifests if path.stem == "output"), manifests[0] if manifests else None)
 
 
 def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
@@ -138,14 +138,14 @@ def _told(row: Mapping[str, Any]) -> str:
     return f"{row.get('class-name')} in {str(row.get('hex-color')).lower()}"
 
 
-def _names(found: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
+def _names(rows: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
     """The classes, by id."""
-    count = max((number for number in found if number != IGNORE), default=-1) + 1
+    count = max((number for number in rows if number != IGNORE), default=-1) + 1
     if not 1 <= count <= MAX_CLASSES:
         return Names(None)
     names, colors = [f"class {number}" for number in range(count)], list(colors_of(count))
     table: dict[Color, int] = {}
-    for number, row in found.items():
+    for number, row in rows.items():
         color = _color(str(row.get("hex-color", "")))
         if number < count:
             names[number] = str(row.get("class-name", names[number]))

@@ -98,14 +98,14 @@ def inspect_pairs(root: Path, samples: Sequence[Sample], colors: Colors) -> list
 def inspect_pair(root: Path, sample: Sample, colors: Colors) -> PairFacts:
     """Read both files whole. What is wrong with them is not raised: it becomes a problem."""
     problems: list[DataProblem] = []
-    seen, digest, found = UNSEEN, b"", NO_VALUES
+    seen, digest, values = UNSEEN, b"", NO_VALUES
     if sample.photo:
         seen, digest = _photo(root, sample.photo, problems)
     if sample.mask:
-        found, mask_size = _mask(root, sample.mask, colors, problems)
+        values, mask_size = _mask(root, sample.mask, colors, problems)
         problems += _together(sample, seen, mask_size)
     problems += [_odd(path) for path in (sample.photo, sample.mask) if ODD.search(_last(path))]
-    return PairFacts(sample, *seen.size, digest, *found, tuple(problems))
+    return PairFacts(sample, *seen.size, digest, *values, tuple(problems))
 
 
 def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[_Seen, bytes]:
@@ -181,23 +181,23 @@ def _together(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> list[DataPr
     turned = [_turned(sample, seen, mask)] if seen.orientation != UPRIGHT else []
     if not all(seen.size) or not all(mask) or mask == seen.size:
         return turned
-    said = f"The mask is {_by(mask)} pixels, its photograph {_by(seen.size)}"
+    sizes = f"The mask is {_by(mask)} pixels, its photograph {_by(seen.size)}"
     if not drawn_lying(mask, seen.size, seen.orientation):
-        return [*turned, problem("sizes_differ", sample.mask, f"{said}.")]
-    why = f"{said} upright: it was drawn on the photograph as it is stored (EXIF orientation {seen.orientation})."
+        return [*turned, problem("sizes_differ", sample.mask, f"{sizes}.")]
+    why = f"{sizes} upright: it was drawn on the photograph as it is stored (EXIF orientation {seen.orientation})."
     return [*turned, problem("mask_lying", sample.mask, why)]
 
 
 def _turned(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> DataProblem:
     """A job sees the photograph as it is stored: a mask for the upright one fits it only by chance of its sides."""
-    said = f"It is stored turned: EXIF orientation {seen.orientation} says how to show it upright"
+    turned = f"It is stored turned: EXIF orientation {seen.orientation} says how to show it upright"
     if seen.stored == seen.size == mask:
-        message = f"{said}. Its mask has the size of both, so whether it fits is for you to see."
+        message = f"{turned}. Its mask has the size of both, so whether it fits is for you to see."
         return problem("photo_turned", sample.photo, message, todo=LOOK_AT_IT)
     if mask == seen.size:
-        message = f"{said}. It is stored as {_by(seen.stored)} pixels, and its mask is {_by(mask)}."
+        message = f"{turned}. It is stored as {_by(seen.stored)} pixels, and its mask is {_by(mask)}."
         return problem("photo_turned", sample.photo, message, severity="error")
-    return problem("photo_turned", sample.photo, f"{said}.")
+    return problem("photo_turned", sample.photo, f"{turned}.")
 
 
 def _by(size: tuple[int, int]) -> str:

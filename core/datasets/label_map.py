@@ -53,21 +53,21 @@ def read_label_map(text: str | bytes, path: str) -> LabelMap:
         raise InputError(f"The label map {path} cannot be used.", why=f"{error}.") from error
 
 
-def _read(found: Mapping[str, Any], path: str) -> LabelMap:
-    unknown = sorted(set(found) - {"scale", "map"})
-    if unknown or not found:
+def _read(document: Mapping[str, Any], path: str) -> LabelMap:
+    unknown = sorted(set(document) - {"scale", "map"})
+    if unknown or not document:
         raise ValueError(f"It has {', '.join(unknown) or 'nothing'} in place of map or scale")
-    if "map" in found:
-        return LabelMap(path, pairs=_pairs(found["map"]))
-    scale = float(found["scale"])
+    if "map" in document:
+        return LabelMap(path, pairs=_pairs(document["map"]))
+    scale = float(document["scale"])
     if not 1 <= scale <= IGNORE:
         raise ValueError(f"The scale is {scale:g}")
     return LabelMap(path, scale)
 
 
-def _pairs(found: Mapping[str, Any]) -> dict[int, int]:
+def _pairs(entries: Mapping[str, Any]) -> dict[int, int]:
     pairs: dict[int, int] = {}
-    for label, value in found.items():
+    for label, value in entries.items():
         if not (0 <= int(label) <= IGNORE and 0 <= int(value) <= IGNORE):
             raise ValueError(f"Label {label} stands for pixel value {value}; both must be 0 to {IGNORE}")
         if int(value) in pairs:
@@ -84,7 +84,7 @@ def used_table(label_map: LabelMap, values: Collection[int]) -> dict[int, int]:
 
 def check_label_map(label_map: LabelMap, values: Collection[int]) -> list[DataProblem]:
     """values: the pixel values that stand in the masks."""
-    found = set(values) - {IGNORE}
+    present = set(values) - {IGNORE}
     if not label_map.pairs:
         if label_map.scale != 1 and IGNORE in values:
             return [
@@ -95,12 +95,12 @@ def check_label_map(label_map: LabelMap, values: Collection[int]) -> list[DataPr
                 )
             ]
         return []
-    unnamed = sorted(found - set(label_map.pairs))
+    unnamed = sorted(present - set(label_map.pairs))
     if not unnamed:
         return []
     shown = ", ".join(f"{value} is {label}" for value, label in sorted(label_map.pairs.items())[:8])
-    if found <= set(label_map.pairs.values()):
-        message = f"It looks written backwards: pixel value {shown}; but the masks hold {_listed(found)}."
+    if present <= set(label_map.pairs.values()):
+        message = f"It looks written backwards: pixel value {shown}; but the masks hold {_listed(present)}."
         return [problem("label_map_backwards", label_map.path, message)]
     message = (
         f"It names no label for pixel value {listing([str(value) for value in unnamed])}; it says: {shown}."

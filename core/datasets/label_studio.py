@@ -84,8 +84,8 @@ def merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> 
 
 
 def _bring_together(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
-    found = layers_in(folder)
-    tasks = _last(found)
+    all_layers = layers_in(folder)
+    tasks = _last(all_layers)
     classes, rest = _classes(folder, {layer.label for layers in tasks.values() for layer in layers})
     photos = _photos(folder, tasks)
     for name in ("images", "masks"):
@@ -100,31 +100,31 @@ def _bring_together(folder: Path, into: Path, on_progress: Callable[[int, int], 
         (into / "masks" / f"{name}.png").write_bytes(mask_png(ids, classes.table()))
         on_progress(number, len(photos))
     taken = sum(map(len, tasks.values()))
-    return _notes(taken, len(found) - taken, overlaps, rest)
+    return _notes(taken, len(all_layers) - taken, overlaps, rest)
 
 
 def _last(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
     """Task -> the PNGs of its last annotation."""
-    found: dict[int, list[Layer]] = {}
-    for layer in sorted(layers, key=lambda one: (one.task, one.annotation, one.path)):
-        before = found.get(layer.task)
+    latest: dict[int, list[Layer]] = {}
+    for layer in sorted(layers, key=lambda each: (each.task, each.annotation, each.path)):
+        before = latest.get(layer.task)
         if before is None or before[0].annotation < layer.annotation:
-            found[layer.task] = [layer]
+            latest[layer.task] = [layer]
         else:
             before.append(layer)
-    return found
+    return latest
 
 
 def _notes(layers: int, earlier: int, overlaps: int, rest: int) -> tuple[str, ...]:
     unpainted = "are ignored" if rest == IGNORE else f"became {BACKGROUND}, class {rest}"
-    said = [
+    notes = [
         f"Label Studio's brush labels: {layers:,} PNGs were brought together; unpainted pixels {unpainted}."
     ]
     if overlaps:
-        said.append(f"{overlaps:,} pixels were painted more than once: the smaller region counts there.")
+        notes.append(f"{overlaps:,} pixels were painted more than once: the smaller region counts there.")
     if earlier:
-        said.append(f"{earlier:,} PNGs are of earlier annotations of the same tasks, and were left out.")
-    return tuple(said)
+        notes.append(f"{earlier:,} PNGs are of earlier annotations of the same tasks, and were left out.")
+    return tuple(notes)
 
 
 def _classes(folder: Path, labels: set[str]) -> tuple[Classes, int]:
@@ -179,25 +179,27 @@ def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
         if not NAME.fullmatch(name):
             for known in {name, UPLOADED.sub("", name)}:
                 there.setdefault(known, []).append(path)
-    found = {task: there.get(told[task]) or there.get(UPLOADED.sub("", told[task]), []) for task in tasks}
-    several = [paths for paths in found.values() if len(paths) > 1]
+    candidates = {
+        task: there.get(told[task]) or there.get(UPLOADED.sub("", told[task]), []) for task in tasks
+    }
+    several = [paths for paths in candidates.values() if len(paths) > 1]
     if several:
         raise InputError(
             f"Photographs have the same name: {listing(several[0])}.", todo="Give each a name of its own."
         )
-    gone = [told[task] for task, paths in found.items() if not paths]
+    gone = [told[task] for task, paths in candidates.items() if not paths]
     if gone:
         raise InputError(
             f"{len(gone):,} photographs are not in {folder}: {listing(gone)}.",
             why="Label Studio's export of brush labels holds the masks alone.",
             todo="Put the photographs into the folder, under their own names.",
         )
-    return {task: paths[0] for task, paths in found.items()}
+    return {task: paths[0] for task, paths in candidates.items()}
 
 
 def _told(folder: Path) -> dict[int, str]:
     """Task -> the name of its photograph, by every JSON export below the folder."""
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for path in files_below(folder, (".json",)):
         try:
             rows = parse_json(read_regular(folder / path))
@@ -208,8 +210,8 @@ def _told(folder: Path) -> dict[int, str]:
                 continue
             task, data = row.get("id"), row.get("data")
             if isinstance(task, int) and (name := _photo_of(data if isinstance(data, dict) else row)):
-                found[task] = name
-    return found
+                names[task] = name
+    return names
 
 
 def _photo_of(data: Mapping[str, Any]) -> str:

@@ -145,12 +145,12 @@ def _by_palette(
 
 def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Colours as one number each, (H, W, 3) uint8 -> (H, W) uint32."""
-    found: NDArray[np.uint32] = pixels[..., 0].astype(np.uint32)
-    found <<= 8
-    found |= pixels[..., 1]
-    found <<= 8
-    found |= pixels[..., 2]
-    return found
+    codes: NDArray[np.uint32] = pixels[..., 0].astype(np.uint32)
+    codes <<= 8
+    codes |= pixels[..., 1]
+    codes <<= 8
+    codes |= pixels[..., 2]
+    return codes
 
 
 @lru_cache(maxsize=1)

@@ -21,15 +21,15 @@ LEFT_OUT = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 def files_below(folder: Path, suffixes: tuple[str, ...] = ()) -> list[str]:
     """Paths below a folder, with `/`, in order; hidden files and what systems leave behind are left out."""
-    found: list[str] = []
+    files: list[str] = []
     for base, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if _counts(name)]
-        found += [
+        files += [
             Path(base, name).relative_to(folder).as_posix()
             for name in names
             if _counts(name) and (not suffixes or name.lower().endswith(suffixes))
         ]
-    return sorted(found)
+    return sorted(files)
 
 
 def linked_folders(folder: Path) -> list[str]:
@@ -51,7 +51,7 @@ def stem(path: str) -> str:
 
 def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[DataProblem]]:
     """Name within the folder, without ending -> path below the root; and what stands there twice."""
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     problems = [
         problem(
             "link_left_out", f"{folder}/{path}", "It is a link to a folder, and what is in it is left out."
@@ -60,8 +60,8 @@ def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[st
     ]
     for path in files_below(root / folder, suffixes):
         name, whole = stem(path), f"{folder}/{path}"
-        if name in found:
-            first = found[name].rpartition("/")[2]
+        if name in by_name:
+            first = by_name[name].rpartition("/")[2]
             problems.append(
                 problem(
                     "name_twice",
@@ -72,8 +72,8 @@ def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[st
                 )
             )
         else:
-            found[name] = whole
-    return found, problems
+            by_name[name] = whole
+    return by_name, problems
 
 
 def without_end(masks: Mapping[str, str], photos: Mapping[str, str]) -> dict[str, str]:
@@ -91,17 +91,19 @@ def paired(names: Mapping[str, Split], photos: Mapping[str, str], masks: Mapping
 
 def missing(samples: Iterable[Sample], photo_folder: str, mask_folder: str) -> list[DataProblem]:
     """A problem for each sample that is not whole."""
-    found = []
+    problems = []
     for sample in samples:
         if not sample.photo:
             where = sample.mask or f"{photo_folder}/{sample.name}"
-            found.append(
+            problems.append(
                 problem("photo_missing", where, f"There is no photograph {sample.name} in {photo_folder}.")
             )
         if not sample.mask:
             where = sample.photo or f"{mask_folder}/{sample.name}"
-            found.append(problem("mask_missing", where, f"There is no mask {sample.name} in {mask_folder}."))
-    return found
+            problems.append(
+                problem("mask_missing", where, f"There is no mask {sample.name} in {mask_folder}.")
+            )
+    return problems
 
 
 def divided(names: Iterable[str], whole: Iterable[str], splitting: Splitting) -> dict[str, Split]:

@@ -74,12 +74,12 @@ def by_color(classes: Classes) -> dict[Color, int]:
 
 def mask_colors(names: Names) -> Colors:
     """What colours mean: by a file, else by other masks' palette, else as VOC's."""
-    found = names.colors
-    if not found and names.palette:
-        found = _by_palette(names.palette, len(names.classes) if names.classes else None)
-    elif not found and names.classes:
-        found = by_color(names.classes)
-    return Colors(tuple(sorted(found.items())), names.painted)
+    colors = names.colors
+    if not colors and names.palette:
+        colors = _by_palette(names.palette, len(names.classes) if names.classes else None)
+    elif not colors and names.classes:
+        colors = by_color(names.classes)
+    return Colors(tuple(sorted(colors.items())), names.painted)
 
 
 def _by_palette(palette: Sequence[Color], count: int | None) -> dict[Color, int]:
@@ -87,10 +87,10 @@ def _by_palette(palette: Sequence[Color], count: int | None) -> dict[Color, int]
     used = len(palette) if count is None else count
     while count is None and used > 1 and palette[used - 1] == palette[-1]:
         used -= 1
-    found = (
+    defaults = (
         {palette[IGNORE]: IGNORE} if len(palette) > IGNORE and palette[IGNORE] != palette[IGNORE - 1] else {}
     )
-    return found | {palette[number]: number for number in reversed(range(min(used, len(palette))))}
+    return defaults | {palette[number]: number for number in reversed(range(min(used, len(palette))))}
 
 
 def colors_of(count: int) -> tuple[Color, ...]:
@@ -103,17 +103,17 @@ def _labelmap(lines: list[str], shown: str) -> Names:
     painted: list[Color] = []
     colors: dict[Color, int] = {}
     for line in lines:
-        found = LINE.fullmatch(line)
-        assert found is not None  # noqa: S101  # for the type checker
-        color = int(found["red"]), int(found["green"]), int(found["blue"])
+        match = LINE.fullmatch(line)
+        assert match is not None  # noqa: S101  # for the type checker
+        color = int(match["red"]), int(match["green"]), int(match["blue"])
         if max(color) > 255 or color in colors:
             why = "A colour is given twice." if color in colors else "A part of a colour is above 255."
             raise InputError(f"{shown} cannot be used: {line!r}.", why=why, todo="Correct the line.")
-        if found["name"].strip().lower() in IGNORED:
+        if match["name"].strip().lower() in IGNORED:
             colors[color] = IGNORE
         else:
             colors[color] = len(names)
-            names.append(found["name"].strip())
+            names.append(match["name"].strip())
             painted.append(color)
     return Names(Classes(tuple(names), tuple(painted)), shown, {VOC_BORDER: IGNORE, **colors}, painted=True)
 

@@ -134,13 +134,15 @@ def ordered(problems: Sequence[DataProblem]) -> tuple[DataProblem, ...]:
     """Errors first, then in the order of `RULES`, then by path."""
     severities, codes = ("error", "warning", "note"), list(RULES)
     return tuple(
-        sorted(problems, key=lambda one: (severities.index(one.severity), codes.index(one.code), one.path))
+        sorted(
+            problems, key=lambda each: (severities.index(each.severity), codes.index(each.code), each.path)
+        )
     )
 
 
 def count_by_code(problems: Sequence[DataProblem]) -> dict[str, int]:
     """How many there are of each code, in the order given."""
     counts: dict[str, int] = {}
-    for one in problems:
-        counts[one.code] = counts.get(one.code, 0) + 1
+    for each in problems:
+        counts[each.code] = counts.get(each.code, 0) + 1
     return counts

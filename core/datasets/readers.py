@@ -153,8 +153,8 @@ def _kind(root: Path) -> Kind | None:
 
 def _folder(root: Path, names: tuple[str, ...]) -> str:
     """The folder below the root that has one of these names; empty where none has."""
-    found = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
-    return next((found[name] for name in names if name in found), "")
+    folders = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
+    return next((folders[name] for name in names if name in folders), "")
 
 
 def _read_channels(root: Path, _: Splitting) -> Dataset:
@@ -162,27 +162,27 @@ def _read_channels(root: Path, _: Splitting) -> Dataset:
     for split in SPLITS:
         photos, twice = by_stem(root, split, PHOTOS)
         masks, twice_too = by_stem(root, f"{split}_annotation", MASKS)
-        found = paired(dict.fromkeys([*photos, *masks], split), photos, masks)
-        problems += twice + twice_too + missing(found, split, f"{split}_annotation")
-        samples += found
+        channel_samples = paired(dict.fromkeys([*photos, *masks], split), photos, masks)
+        problems += twice + twice_too + missing(channel_samples, split, f"{split}_annotation")
+        samples += channel_samples
     label_maps, wrong = _label_maps(root)
     return Dataset("channels", root, tuple(samples), find_names(root), label_maps, (*problems, *wrong))
 
 
 def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
-    found: dict[Split, LabelMap] = {}
+    label_maps: dict[Split, LabelMap] = {}
     problems = []
     for split in SPLITS:
         path = f"label_map/{split}_label_map.json"
         if not (root / path).exists():
             continue
         try:
-            found[split] = read_label_map(read_regular(root / path, max_bytes=MOST_LABEL_MAP), path)
+            label_maps[split] = read_label_map(read_regular(root / path, max_bytes=MOST_LABEL_MAP), path)
         except InputError as error:
             problems.append(problem("label_map_unreadable", path, error.why))
         except OSError as error:
             problems.append(problem("label_map_unreadable", path, reason(error)))
-    return found, problems
+    return label_maps, problems
 
 
 def _read_voc(root: Path, splitting: Splitting) -> Dataset:
@@ -284,8 +284,8 @@ def _read_ground_truth(root: Path, splitting: Splitting) -> Dataset:
     names = divided([row.name for row in manifest.samples], whole, splitting)
     samples = [replace(row, split=names[row.name]) for row in manifest.samples]
     own = find_names(root)
-    found = own if own.classes is not None else manifest.names
-    return Dataset("ground truth", root, tuple(samples), found, problems=manifest.problems)
+    class_names = own if own.classes is not None else manifest.names
+    return Dataset("ground truth", root, tuple(samples), class_names, problems=manifest.problems)
 
 
 READERS: dict[Kind, Callable[[Path, Splitting], Dataset]] = {

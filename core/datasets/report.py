@@ -53,12 +53,12 @@ class LayoutReport:
     @property
     def usable(self) -> bool:
         """Whether a job can be trained on it as it is."""
-        return not any(one.is_error for one in self.problems)
+        return not any(each.is_error for each in self.problems)
 
     @property
     def verdict(self) -> str:
         """The same in words."""
-        if any(one.code == "channel_unknown" for one in self.problems):
+        if any(each.code == "channel_unknown" for each in self.problems):
             return "Whether a job can be trained on it is not known: not every channel could be listed."
         return "A job can be trained on it." if self.usable else "A job would fail with it."
 
@@ -74,11 +74,11 @@ class LayoutReport:
 
     def at_fault(self) -> frozenset[str]:
         """Paths of the files with an error."""
-        return frozenset(one.path for one in self.problems if one.is_error)
+        return frozenset(each.path for each in self.problems if each.is_error)
 
     def select(self, *, class_id: int | None = None, code: str = "") -> Iterator[PairFacts]:
         """The pairs that show a class, and those that have a problem."""
-        paths = {one.path for one in self.problems if one.code == code}
+        paths = {each.path for each in self.problems if each.code == code}
         for facts in self.facts:
             if class_id is not None and class_id not in self.labels(facts):
                 continue
@@ -110,7 +110,7 @@ class LayoutReport:
                 for split, table in self.label_tables.items()
             },
             "problem_counts": count_by_code(self.problems),
-            "problems": [_problem(one) for one in self.problems],
+            "problems": [_problem(each) for each in self.problems],
         }
 
 
@@ -124,12 +124,12 @@ def _row(row: ClassCount) -> dict[str, Any]:
     }
 
 
-def _problem(one: DataProblem) -> dict[str, Any]:
+def _problem(problem: DataProblem) -> dict[str, Any]:
     return {
-        "code": one.code,
-        "severity": one.severity,
-        "path": one.path,
-        "message": one.message,
-        "todo": one.todo,
-        "fixable": one.fixable,
+        "code": problem.code,
+        "severity": problem.severity,
+        "path": problem.path,
+        "message": problem.message,
+        "todo": problem.todo,
+        "fixable": problem.fixable,
     }

@@ -25,8 +25,8 @@ def check_listing(
     channels = data_channels(base)
     uris = {channel.name: channel.uri for channel in channels}
     problems = [
-        problem("channel", uris[one.name], one.message, severity=one.severity, fixable=False)
-        for one in check_objects(channels, listing)
+        problem("channel", uris[each.name], each.message, severity=each.severity, fixable=False)
+        for each in check_objects(channels, listing)
     ]
     for name, keys in listing.items():
         problems += _odd(uris[name], keys)

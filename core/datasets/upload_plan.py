@@ -99,13 +99,13 @@ def order_upload(
 ) -> UploadOrder:
     """Raises InputError for the address, and for a set that a job could not be trained on."""
     bucket, prefix = parse_prefix(uri)
-    wrong = [one for one in report.problems if one.is_error]
+    wrong = [each for each in report.problems if each.is_error]
     if wrong:
         raise InputError(
             f"{source.called} is not uploaded: a job would fail with it.",
             why=f"{len(wrong):,} errors, the first: {wrong[0].path}: {wrong[0].message}",
             todo="Convert it first, which mends what can be mended."
-            if any(one.fixable for one in wrong)
+            if any(each.fixable for each in wrong)
             else wrong[0].todo,
         )
     if source.label_maps:
@@ -115,8 +115,8 @@ def order_upload(
             todo="Convert it first, which works the label map into the masks.",
         )
     classes = report.classes.to_json() if report.classes else ""
-    found = _items(source, classes, prefix)
-    size = sum(one.size for one in found)
+    planned = _items(source, classes, prefix)
+    size = sum(each.size for each in planned)
     return UploadOrder(
         str(source.root.resolve()),
         bucket,
@@ -124,7 +124,7 @@ def order_upload(
         splitting.validation,
         splitting.seed,
         classes,
-        len(found),
+        len(planned),
         size,
         overwrite,
         source.called,
@@ -134,19 +134,19 @@ def order_upload(
 def warnings_of(report: LayoutReport) -> tuple[str, ...]:
     """What to read before a yes: a sentence for each kind of warning, with its first file."""
     first: dict[str, str] = {}
-    for one in report.problems:
-        if one.severity == "warning":
-            first.setdefault(one.code, str(one))
+    for each in report.problems:
+        if each.severity == "warning":
+            first.setdefault(each.code, str(each))
     return tuple(first.values())
 
 
 def items(order: UploadOrder) -> tuple[Item, ...]:
     """The objects of an order. Raises InputError where the folder is not what it was."""
     source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))
-    found = _items(source, order.classes, order.prefix)
-    if len(found) != order.files or sum(one.size for one in found) != order.size:
+    planned = _items(source, order.classes, order.prefix)
+    if len(planned) != order.files or sum(item.size for item in planned) != order.size:
         raise _changed(order.folder)
-    return found
+    return planned
 
 
 def parse_prefix(uri: str) -> tuple[str, str]:
@@ -159,19 +159,19 @@ def parse_prefix(uri: str) -> tuple[str, str]:
 
 
 def _items(source: Dataset, classes: str, prefix: str) -> tuple[Item, ...]:
-    found: list[Item] = []
+    planned: list[Item] = []
     for sample in source.samples:
         name = sample.name.rpartition("/")[2]
-        found.append(_item(source, sample.photo, f"{prefix}{sample.split}/{name}", PHOTO_KINDS))
-        found.append(_item(source, sample.mask, f"{prefix}{sample.split}_annotation/{name}", MASK_KINDS))
+        planned.append(_item(source, sample.photo, f"{prefix}{sample.split}/{name}", PHOTO_KINDS))
+        planned.append(_item(source, sample.mask, f"{prefix}{sample.split}_annotation/{name}", MASK_KINDS))
     if classes:
-        found.append(Item(f"{prefix}{CLASSES_FILE}", JSON_KIND, None, len(classes.encode()), classes))
-    huge = [one.key for one in found if one.size > MOST_BYTES]
+        planned.append(Item(f"{prefix}{CLASSES_FILE}", JSON_KIND, None, len(classes.encode()), classes))
+    huge = [item.key for item in planned if item.size > MOST_BYTES]
     if huge:
         raise InputError(
             f"These files are too large for a data set: {listing(huge)}.", todo="Make them smaller."
         )
-    return tuple(found)
+    return tuple(planned)
 
 
 def _item(source: Dataset, path: str, key: str, kinds: Mapping[str, str]) -> Item:

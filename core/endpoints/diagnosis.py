@@ -109,11 +109,11 @@ def diagnose_endpoint(
     wrong = [line for line in reversed(lines) if level(line) == "error"]
     for text in ([failure_reason] if failure_reason else []) + wrong:
         for rule in RULES:
-            found = rule.search(text)
-            if found:
-                return _filled(rule, text, found.start(), instance_type)
-    found = UNHEALTHY.search(failure_reason)
-    if found:
+            match = rule.search(text)
+            if match:
+                return _filled(rule, text, match.start(), instance_type)
+    match = UNHEALTHY.search(failure_reason)
+    if match:
         return _filled(UNHEALTHY, wrong[-1] if wrong else failure_reason, 0, instance_type)
     return Diagnosis(
         "It failed",

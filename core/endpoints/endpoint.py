@@ -313,11 +313,13 @@ def _configured(row: Mapping[str, Any]) -> Variant:
     )
 
 
-def _joined(running: Variant | None, asked: Variant) -> Variant:
+def _joined(running: Variant | None, requested: Variant) -> Variant:
     """What runs, with what was asked for. Before an endpoint is in service it tells of no variants."""
     if running is None:
-        return replace(asked, count=None, weight=None)
-    return replace(running, instance_type=asked.instance_type, model=asked.model, serverless=asked.serverless)
+        return replace(requested, count=None, weight=None)
+    return replace(
+        running, instance_type=requested.instance_type, model=requested.model, serverless=requested.serverless
+    )
 
 
 def _utc(at: datetime) -> datetime:

@@ -106,11 +106,13 @@ def _by_calls(endpoint: Endpoint, traffic: Traffic, service: ServiceQuality | No
     return Health("healthy", f"{week}.")
 
 
-def _uncalled(endpoint: Endpoint, said: str) -> Health:
+def _uncalled(endpoint: Endpoint, last_call: str) -> Health:
     """Idle is what costs money for nothing: a serverless variant, and one without instances, costs none."""
-    if endpoint.variants and not any(one.count != 0 and not one.serverless for one in endpoint.variants):
-        return Health("healthy", f"{said}; it has no instance that would bill.")
-    return Health("idle", f"{said}, and it bills all the same.")
+    if endpoint.variants and not any(
+        variant.count != 0 and not variant.serverless for variant in endpoint.variants
+    ):
+        return Health("healthy", f"{last_call}; it has no instance that would bill.")
+    return Health("idle", f"{last_call}, and it bills all the same.")
 
 
 def _ago(at: datetime, now: datetime) -> str:

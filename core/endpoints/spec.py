@@ -102,7 +102,7 @@ class EndpointSpec:
 
 def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
     """What is wrong with a spec, each in a sentence with what to do; nothing where it can be deployed."""
-    found = [
+    problems = [
         _name(spec.name, "name of the endpoint"),
         _name(spec.variant, "name of the variant"),
         _name(spec.model, "name of the model") if spec.model else _artifact(spec),
@@ -113,7 +113,7 @@ def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
         "" if 0 <= spec.weight < math.inf else f"The weight is {spec.weight}; give a number from 0 up.",
         *(_tag(key, value) for key, value in endpoint_tags(spec).items()),
     ]
-    return tuple(problem for problem in found if problem)
+    return tuple(problem for problem in problems if problem)
 
 
 def processor(instance_type: str) -> Processor | None:

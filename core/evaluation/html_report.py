@@ -58,13 +58,13 @@ def to_html(of: Evaluation, shots: Sequence[EvaluationSample], made_at: datetime
 
 def _facts(of: Evaluation, made_at: datetime) -> str:
     total = of.verdicts[0].total
-    said = [
+    facts = [
         plural(of.photos, "photo"),
         plural(len(of.classes), "class", "classes"),
         f"{total.pixels:,} pixels counted, {total.ignored:,} ignored",
         f"made on {made_at:%Y-%m-%d %H:%M} UTC",
     ]
-    return " · ".join(said)
+    return " · ".join(facts)
 
 
 def _measures(of: Evaluation) -> str:
@@ -168,7 +168,10 @@ def _cell(share: float, right: bool) -> str:
 
 def _mistakes(of: Evaluation, verdict: EndpointScores) -> str:
     total = max(1, verdict.total.pixels)
-    wrong = sorted((one for one in verdict.total.triples() if one[0] != one[1]), key=lambda one: -one[2])
+    wrong = sorted(
+        (triple for triple in verdict.total.triples() if triple[0] != triple[1]),
+        key=lambda triple: -triple[2],
+    )
     rows = [
         [html(of.classes.name(truth)),
          "none of these" if predicted == IGNORE else html(of.classes.name(predicted)),

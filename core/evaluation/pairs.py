@@ -101,11 +101,11 @@ def pairs_in(
     photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
 ) -> tuple[list[LabeledImage], Pairing]:
     """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
-    found, truths = _files(photos, IMAGE_SUFFIXES), _files(masks, MASKS)
+    images, truths = _files(photos, IMAGE_SUFFIXES), _files(masks, MASKS)
     if photos.resolve() == masks.resolve():
         truths = [path for path in truths if is_mask(Given(path, partial(read_regular, Path(path))))]
-        found = [path for path in found if path not in set(truths)]
-    pairing = pair_up(found, truths, only)
+        images = [path for path in images if path not in set(truths)]
+    pairing = pair_up(images, truths, only)
     return _local(pairing.files, reader(names)), pairing
 
 
@@ -150,7 +150,9 @@ def pairs_of(
     for split in splits:
         samples = [sample for sample in source.samples if sample.split == split]
         whole = [sample for sample in samples if sample.photo and sample.mask]
-        files = {one.name: (str(source.root / one.photo), str(source.root / one.mask)) for one in whole}
+        files = {
+            chosen.name: (str(source.root / chosen.photo), str(source.root / chosen.mask)) for chosen in whole
+        }
         pairs += _local(files, reader(source.names, source.label_maps.get(split)))
         lacking += len(samples) - len(whole)
     if not pairs:
@@ -204,13 +206,13 @@ def reader(names: Names | None = None, label_map: LabelMap | None = None) -> Ids
     table = None if label_map is None else label_map.table()
 
     def ids(data: bytes, name: str) -> NDArray[np.uint8]:
-        found = open_mask(data, name) if not colors.pairs else read_ids(data, name, colors)
-        if colors.pairs and (found == UNKNOWN_COLOR).any():
+        labels = open_mask(data, name) if not colors.pairs else read_ids(data, name, colors)
+        if colors.pairs and (labels == UNKNOWN_COLOR).any():
             raise ImageError(
                 f"{name} has pixels of a colour that no class has.",
                 todo="Name every colour in the file of class names; what is called void or ignore does not count.",
             )
-        return found if table is None else remap(found, table)
+        return labels if table is None else remap(labels, table)
 
     return ids
 
@@ -243,16 +245,16 @@ def _files(folder: Path, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def _by_stem(paths: Iterable[str], kind: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    by_stem: dict[str, str] = {}
     for path in paths:
         stem = _stem(path)
-        if stem in found and found[stem] != path:
+        if stem in by_stem and by_stem[stem] != path:
             raise InputError(
-                f"Two {kind} are called {printable(stem)}: {printable(found[stem])} and {printable(path)}.",
+                f"Two {kind} are called {printable(stem)}: {printable(by_stem[stem])} and {printable(path)}.",
                 todo="Take one of them away: photos and masks belong together by their names without endings.",
             )
-        found[stem] = path
-    return found
+        by_stem[stem] = path
+    return by_stem
 
 
 def _stem(path: str) -> str:

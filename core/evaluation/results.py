@@ -58,15 +58,15 @@ class EndpointScores:
     @property
     def measures(self) -> dict[str, float]:
         """The numbers of `core.imaging.scores.MEASURES`, in that order."""
-        found = self.scores
+        overall = self.scores
         return {
-            "mean_iou": found.mean_iou,
+            "mean_iou": overall.mean_iou,
             "image_mean_iou": self.per_image.mean_iou,
             "boundary_mean_iou": self.boundary.mean_iou,
-            "mean_dice": found.mean_dice,
-            "pixel_accuracy": found.pixel_accuracy,
-            "mean_accuracy": found.mean_accuracy,
-            "frequency_weighted_iou": found.frequency_weighted_iou,
+            "mean_dice": overall.mean_dice,
+            "pixel_accuracy": overall.pixel_accuracy,
+            "mean_accuracy": overall.mean_accuracy,
+            "frequency_weighted_iou": overall.frequency_weighted_iou,
         }
 
 
@@ -111,11 +111,11 @@ class Evaluation:
 
 
 def resolve_classes(
-    asked: Sequence[EvaluatedEndpoint], given: Classes | None
+    endpoints: Sequence[EvaluatedEndpoint], given: Classes | None
 ) -> tuple[Classes | None, tuple[str, ...]]:
     """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
-    known = {one.name: one.classes for one in asked if one.classes is not None}
-    same = [one for one in known.values() if given is not None and one.names == given.names]
+    known = {endpoint.name: endpoint.classes for endpoint in endpoints if endpoint.classes is not None}
+    same = [classes for classes in known.values() if given is not None and classes.names == given.names]
     chosen = next(iter(same), given) or next(
         iter(known.values()), None
     )  # the same names, but the model's colours
@@ -151,30 +151,30 @@ def score_outcomes(
             todo="See what is said of each, and evaluate again.",
         )
     left_out = sum(0 < len(outcome.judged) < len(task.asked) for outcome in done)
-    said = list(task.notes)
+    notes = list(task.notes)
     if left_out:
-        said.append(
+        notes.append(
             f"Left out of both, because only one of the two endpoints answered: {plural(left_out, 'photo')}."
         )
     rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
-    named = task.classes or Classes.numbered(max(1, 1 + max(one.highest for row in rows for one in row)))
+    named = task.classes or Classes.numbered(max(1, 1 + max(each.highest for row in rows for each in row)))
     verdicts = tuple(
-        _endpoint_scores(one.name, row, len(named)) for one, row in zip(task.asked, rows, strict=True)
+        _endpoint_scores(each.name, row, len(named)) for each, row in zip(task.asked, rows, strict=True)
     )
-    said += [note for verdict in verdicts if (note := _outside(verdict))]
-    return Evaluation(named, verdicts, failures, tuple(said), jobs)
+    notes += [note for verdict in verdicts if (note := _outside(verdict))]
+    return Evaluation(named, verdicts, failures, tuple(notes), jobs)
 
 
 def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
     """One confusion at a time: of 254 classes each takes half a megabyte."""
     total, band = Confusion.nothing(classes), Confusion.nothing(classes)
     images, ious = [], []
-    for one in rows:
-        confusion = one.confusion(classes)
-        total, band = total + confusion, band + one.band_confusion(classes)
-        found = scores(confusion)
-        images.append(ImageMeasures(one, found.mean_iou, found.pixel_accuracy))
-        ious.append(found.iou)
+    for row in rows:
+        confusion = row.confusion(classes)
+        total, band = total + confusion, band + row.band_confusion(classes)
+        measured = scores(confusion)
+        images.append(ImageMeasures(row, measured.mean_iou, measured.pixel_accuracy))
+        ious.append(measured.iou)
     images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.judged.name))
     return EndpointScores(
         endpoint, total, band, scores(total), scores(band), image_means(ious, classes), tuple(images)
@@ -189,7 +189,7 @@ def confused_images(
     predicted: 255 stands for what is none of the classes.
     """
     size = len(verdict.total)
-    found = []
+    confused = []
     for image in verdict.images:
         pixels = sum(
             count
@@ -197,8 +197,8 @@ def confused_images(
             if true == truth and (to == predicted or (predicted >= size and to >= size))
         )
         if pixels:
-            found.append((image, pixels))
-    return tuple(sorted(found, key=lambda pair: (-pair[1], pair[0].judged.name)))
+            confused.append((image, pixels))
+    return tuple(sorted(confused, key=lambda pair: (-pair[1], pair[0].judged.name)))
 
 
 def _outside(verdict: EndpointScores) -> str:
@@ -212,9 +212,9 @@ def _outside(verdict: EndpointScores) -> str:
     )
 
 
-def _first_difference(one: Classes, other: Classes) -> str:
+def _first_difference(first: Classes, other: Classes) -> str:
     place = next(
-        (i for i, (a, b) in enumerate(zip(one.names, other.names, strict=False)) if a != b),
-        min(len(one), len(other)),
+        (i for i, (a, b) in enumerate(zip(first.names, other.names, strict=False)) if a != b),
+        min(len(first), len(other)),
     )
-    return f"id {place} is {one.name(place)} there and {other.name(place)} here"
+    return f"id {place} is {first.name(place)} there and {other.name(place)} here"

@@ -131,7 +131,7 @@ def evaluate(
             if not running:
                 return
             done, running = wait(running, return_when="FIRST_COMPLETED")
-            yield from (one.result() for one in done)
+            yield from (future.result() for future in done)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -167,10 +167,10 @@ def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[Opened]:
         yield Opened(pair, data, photo, truth)
 
 
-def key_of(photo: bytes, truth: NDArray[np.uint8], asked: EvaluatedEndpoint, fit: Size) -> str:
+def key_of(photo: bytes, truth: NDArray[np.uint8], endpoint: EvaluatedEndpoint, fit: Size) -> str:
     """The same for the same question, whatever the files are called."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (asked.name, asked.config, asked.model_uri, str(fit), str(BAND), str(truth.shape)):
+    for part in (endpoint.name, endpoint.config, endpoint.model_uri, str(fit), str(BAND), str(truth.shape)):
         digest.update(part.encode() + b"\0")
     digest.update(photo)
     digest.update(np.ascontiguousarray(truth).data)
@@ -230,7 +230,7 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
     return prepared
 
 
-def _score(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
+def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
     """Class ids alone are asked for: a small answer, of the same ids."""
     image = prepared.image
     assert image is not None  # noqa: S101  # for the type checker: an answer is missing
@@ -238,20 +238,20 @@ def _score(prepared: _Prepared, asked: EvaluatedEndpoint, store: PredictionStore
     try:
         inference = segment(
             image,
-            asked.invoke,
-            endpoint=asked.name,
-            accepts=asked.accepts,
+            endpoint.invoke,
+            endpoint=endpoint.name,
+            accepts=endpoint.accepts,
             want="mask",
-            classes=asked.classes,
+            classes=endpoint.classes,
         )
-        return _compare(prepared, inference, asked, store, key)
+        return _compare(prepared, inference, endpoint, store, key)
     except Exception:
         store.give_up(key)
         raise
 
 
 def _compare(
-    prepared: _Prepared, inference: Inference, asked: EvaluatedEndpoint, store: PredictionStore, key: str
+    prepared: _Prepared, inference: Inference, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str
 ) -> ImageScore:
     """Compare the answer with the ground truth, and keep both the mask and the counts."""
     pair, (width, height) = prepared.pair, prepared.size
@@ -263,7 +263,7 @@ def _compare(
         whole = confusion(truth, predicted, MAX_CLASSES)
         band = confusion(in_band(truth), predicted, MAX_CLASSES)
         judged = ImageScore(
-            key, asked.name, pair.name, pair.photo, pair.mask, width, height,
+            key, endpoint.name, pair.name, pair.photo, pair.mask, width, height,
             whole.triples(), band.triples(), whole.ignored, inference.endpoint_seconds,
             inference.segmentation.problems,
         )  # fmt: skip

@@ -43,16 +43,16 @@ def read_sample(
     Raises InputError where a file has gone or changed its size since.
     """
     with opened_pair(pair) as opened:
-        predicted = tuple(store.predicted(one.key) for one in judged)
+        predicted = tuple(store.predicted(score.key) for score in judged)
         return smaller(EvaluationSample(opened.photo.pixels, opened.truth, predicted, judged), longest)
 
 
-def smaller(shot: EvaluationSample, longest: int) -> EvaluationSample:
+def smaller(sample: EvaluationSample, longest: int) -> EvaluationSample:
     """The same with no side above `longest` pixels; masks by nearest neighbour."""
-    width, height = fitted_size(*shot.photo.size, (longest, longest))
+    width, height = fitted_size(*sample.photo.size, (longest, longest))
     return replace(
-        shot,
-        photo=shot.photo.resize((width, height), reducing_gap=2.0).convert("RGB"),
-        truth=resize_labels(shot.truth, height, width),
-        predicted=tuple(resize_labels(one, height, width) for one in shot.predicted),
+        sample,
+        photo=sample.photo.resize((width, height), reducing_gap=2.0).convert("RGB"),
+        truth=resize_labels(sample.truth, height, width),
+        predicted=tuple(resize_labels(mask, height, width) for mask in sample.predicted),
     )

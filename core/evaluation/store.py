@@ -149,8 +149,8 @@ class PredictionStore:
 
     def get(self, key: str) -> ImageScore | None:
         """What was counted before; None where that, or its mask, is not there."""
-        found = self._found.get(key)
-        return found if found is not None and self._mask(key).exists() else None
+        score = self._found.get(key)
+        return score if score is not None and self._mask(key).exists() else None
 
     def add(self, judged: ImageScore, predicted: NDArray[np.uint8], classes: Classes) -> None:
         """Keep the mask, then the line: a line without its mask is never there."""
@@ -231,7 +231,7 @@ class PredictionStore:
         if lines[-1]:  # the machine ended within a line; the next one must not hang on it
             with self._path.open("ab") as stream:
                 stream.write(b"\n")
-        found = {}
+        scores = {}
         for line in lines[1:]:
             row = _parsed(line)
             if row is None:
@@ -240,8 +240,8 @@ class PredictionStore:
                 judged = ImageScore.from_row(row)
             except (KeyError, TypeError, ValueError):
                 continue
-            found[judged.key] = judged
-        return found
+            scores[judged.key] = judged
+        return scores
 
     def _append(self, *rows: Mapping[str, Any]) -> None:
         with open(self._path, "ab", opener=private_opener if self._private else None) as stream:

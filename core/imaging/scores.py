@@ -102,11 +102,11 @@ class Confusion:
         """The other way round, also for fewer classes than there were. Raises InputError for a truth beyond them."""
         truth, predicted, pixels = np.array(list(triples), np.int64).reshape(-1, 3).T
         _check(sorted(set(truth[truth >= classes].tolist())), classes)
-        found = cls.nothing(classes)
+        confusion = cls.nothing(classes)
         inside = predicted < classes
-        np.add.at(found.counts, (truth[inside], predicted[inside]), pixels[inside])
-        np.add.at(found.outside, truth[~inside], pixels[~inside])
-        return cls(found.counts, found.outside, ignored)
+        np.add.at(confusion.counts, (truth[inside], predicted[inside]), pixels[inside])
+        np.add.at(confusion.outside, truth[~inside], pixels[~inside])
+        return cls(confusion.counts, confusion.outside, ignored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -79,15 +79,15 @@ class BatchRequest:
 
 def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
     """The files behind files, folders and patterns, each once, in order; and the arguments that lead to none."""
-    found: dict[Path, Path] = {}
+    images: dict[Path, Path] = {}
     missing: list[tuple[str, InputError]] = []
     for argument in arguments:
         paths = _paths(argument)
         for path in paths:
-            found.setdefault(path.resolve(), path)
+            images.setdefault(path.resolve(), path)
         if not paths:
             missing.append((argument, _nothing(argument)))
-    return list(found.values()), missing
+    return list(images.values()), missing
 
 
 def segment_file(

@@ -107,10 +107,12 @@ def result(
     photo: Photo, inference: Inference, *, stem: str, table: Table | None = None, opacity: float = 0.5
 ) -> ExportResult:
     """Scale the labels to the photograph and count them. `table` None takes the model's own colours."""
-    found = inference.segmentation
-    colors = found.classes.table() if table is None else table
-    labels = resize_labels(found.labels, photo.height, photo.width)
-    return ExportResult(photo, inference, stem, colors, opacity, labels, areas(found, colors, labels=labels))
+    segmentation = inference.segmentation
+    colors = segmentation.classes.table() if table is None else table
+    labels = resize_labels(segmentation.labels, photo.height, photo.width)
+    return ExportResult(
+        photo, inference, stem, colors, opacity, labels, areas(segmentation, colors, labels=labels)
+    )
 
 
 def files(of: ExportResult, kinds: Sequence[Kind] = KINDS) -> tuple[File, ...]:
@@ -151,7 +153,7 @@ def _overlay(of: ExportResult) -> bytes:
 
 def summary(of: ExportResult) -> dict[str, Any]:
     """What STEM.json holds; also what the command line prints for a picture. Only JSON's own types, no NaN."""
-    inference, found = of.inference, of.inference.segmentation
+    inference, segmentation = of.inference, of.inference.segmentation
     return {
         "image": of.photo.name,
         "photo": {"width": of.photo.width, "height": of.photo.height},
@@ -159,12 +161,12 @@ def summary(of: ExportResult) -> dict[str, Any]:
         "endpoint": inference.endpoint,
         "accept": inference.accept,
         "content_type": inference.answer.content_type,
-        "mean_confidence": mean_confidence(found),
+        "mean_confidence": mean_confidence(segmentation),
         "areas_counted_on": "the mask, at the photo's size; mean_confidence: the pixels the model saw",
         "classes": [_class_row(area) for area in of.areas],
-        "class_names": list(found.classes.names),
+        "class_names": list(segmentation.classes.names),
         "seconds": {"endpoint": inference.endpoint_seconds, "decode": inference.decode_seconds},
-        "problems": list(found.problems),
+        "problems": list(segmentation.problems),
     }
 
 
@@ -191,16 +193,16 @@ def _csv(of: ExportResult) -> bytes:
 def _npz(of: ExportResult) -> bytes:
     """Not compressed: probabilities hold noise to the last bit. Measured at 21 x 600 x 800: 38 MB after 1.4 s,
     against 40 MB at once."""
-    found = of.inference.segmentation
-    if found.probabilities is None:
+    segmentation = of.inference.segmentation
+    if segmentation.probabilities is None:
         raise InputError(
             f"There are no probabilities of {of.photo.name}.",
             why="The endpoint was asked for a mask alone.",
             todo="Ask it for probabilities.",
         )
-    names = np.array([found.classes.name(i) for i in range(len(found.probabilities))], np.str_)
+    names = np.array([segmentation.classes.name(i) for i in range(len(segmentation.probabilities))], np.str_)
     buffer = io.BytesIO()
-    np.savez(buffer, probabilities=found.probabilities, classes=names)
+    np.savez(buffer, probabilities=segmentation.probabilities, classes=names)
     return buffer.getvalue()
 
 

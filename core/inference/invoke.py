@@ -105,8 +105,8 @@ def segment(
     on_stage("decoding")
     size = decoded_bytes(answer.body, answer.content_type)
     with PIXELS.share(max(size, 6 * image.height * image.width), f"The answer of {endpoint}"):
-        found = _named(decode(answer.body, answer.content_type, classes=classes), classes)
-        segmentation = _at_size(found, image)
+        unscaled = _named(decode(answer.body, answer.content_type, classes=classes), classes)
+        segmentation = _at_size(unscaled, image)
     decoded = clock()
     if want == "probabilities":
         accepts[endpoint] = accept
@@ -153,28 +153,32 @@ def _both(first: ModelError, accept: str, second: ModelError, other: str) -> Mod
     )
 
 
-def _named(found: Segmentation, classes: Classes | None) -> Segmentation:
+def _named(segmentation: Segmentation, classes: Classes | None) -> Segmentation:
     """The same; where the model has more or fewer classes than it has names, that is said."""
-    if classes is None or found.probabilities is None or len(classes) == len(found.probabilities):
-        return found
+    if (
+        classes is None
+        or segmentation.probabilities is None
+        or len(classes) == len(segmentation.probabilities)
+    ):
+        return segmentation
     note = (
-        f"The answer holds {len(found.probabilities)} classes, and there are names for {len(classes)}: "
+        f"The answer holds {len(segmentation.probabilities)} classes, and there are names for {len(classes)}: "
         "check that they are those of this model."
     )
-    return replace(found, problems=(*found.problems, note))
+    return replace(segmentation, problems=(*segmentation.problems, note))
 
 
-def _at_size(found: Segmentation, image: EncodedImage) -> Segmentation:
+def _at_size(answer: Segmentation, image: EncodedImage) -> Segmentation:
     """The answer at the size of the picture that was sent; where it had another, it is scaled and that is said."""
-    if (found.height, found.width) == (image.height, image.width):
-        return found
+    if (answer.height, answer.width) == (image.height, image.width):
+        return answer
     size = image.height, image.width
     note = (
-        f"The answer is {found.width} x {found.height} pixels, the picture sent was {image.width} x {image.height}: "
-        "scaled by nearest neighbour."
+        f"The answer is {answer.width} x {answer.height} pixels, the picture sent was "
+        f"{image.width} x {image.height}: scaled by nearest neighbour."
     )
     problems = [note]
-    probabilities = found.probabilities
+    probabilities = answer.probabilities
     if probabilities is not None:
         count = len(probabilities)
         scaled_bytes = count * image.height * image.width * probabilities.itemsize
@@ -186,9 +190,9 @@ def _at_size(found: Segmentation, image: EncodedImage) -> Segmentation:
                 "discarded. Mask and confidence are complete."
             )
     return replace(
-        found,
-        labels=resize_labels(found.labels, *size),
-        confidence=None if found.confidence is None else resize_nearest(found.confidence, *size),
+        answer,
+        labels=resize_labels(answer.labels, *size),
+        confidence=None if answer.confidence is None else resize_nearest(answer.confidence, *size),
         probabilities=None if probabilities is None else resize_nearest(probabilities, *size),
-        problems=(*found.problems, *problems),
+        problems=(*answer.problems, *problems),
     )

@@ -112,17 +112,17 @@ def spec_of(detail: EndpointDetail, variant: str = "") -> EndpointSpec:
     is no such variant.
     """
     _config_of(detail)
-    name = variant or next((found.name for found in detail.endpoint.variants), "")
-    found = the_variant(detail.endpoint, name)
-    model, tags = detail.model(found.model), detail.endpoint.tags
+    name = variant or next((row.name for row in detail.endpoint.variants), "")
+    row = the_variant(detail.endpoint, name)
+    model, tags = detail.model(row.model), detail.endpoint.tags
     return EndpointSpec(
         name=detail.name,
         role_arn=model.role_arn if model else "",
-        instance_type=found.instance_type,
-        model=found.model,
-        instance_count=found.desired_count or 1,
-        variant=found.name,
-        weight=1.0 if found.desired_weight is None else found.desired_weight,
+        instance_type=row.instance_type,
+        model=row.model,
+        instance_count=row.desired_count or 1,
+        variant=row.name,
+        weight=1.0 if row.desired_weight is None else row.desired_weight,
         environment=model.environment if model else {},
         classes_uri=tags.get(CLASSES_TAG, ""),
         examples_uri=tags.get(EXAMPLES_TAG, ""),
@@ -210,8 +210,8 @@ def _config_of(detail: EndpointDetail) -> EndpointConfig:
 def _rows(endpoint: Endpoint, config: EndpointConfig) -> list[Row]:
     """The variants as they are now: with the weights and the instances that they have been given since."""
     rows = []
-    for asked in config.request["ProductionVariants"]:
-        row, now = dict(asked), endpoint.variant(asked["VariantName"])
+    for requested in config.request["ProductionVariants"]:
+        row, now = dict(requested), endpoint.variant(requested["VariantName"])
         if now and now.desired_weight is not None:
             row["InitialVariantWeight"] = now.desired_weight
         if now and now.desired_count is not None and not now.serverless:
@@ -250,9 +250,9 @@ def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiC
 
 def _no_longer_scaled(detail: EndpointDetail, spec: EndpointSpec) -> tuple[str, ...]:
     """AWS refuses another instance type for a variant that is scaled automatically."""
-    found = detail.endpoint.variant(spec.variant)
+    variant = detail.endpoint.variant(spec.variant)
     scaled = spec.variant in {row.variant for row in detail.scaling}
-    return (spec.variant,) if found and scaled and found.instance_type != spec.instance_type else ()
+    return (spec.variant,) if variant and scaled and variant.instance_type != spec.instance_type else ()
 
 
 def _new_tags(endpoint: Endpoint, spec: EndpointSpec) -> dict[str, str]:
@@ -271,8 +271,8 @@ def _tagging(endpoint: Endpoint, tags: dict[str, str]) -> tuple[ApiCall, ...]:
 
 
 def _staying(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
-    found = detail.endpoint.variant(spec.variant)
-    left = f" and the model {found.model}" if found and found.model not in ("", spec.model_name) else ""
+    variant = detail.endpoint.variant(spec.variant)
+    left = f" and the model {variant.model}" if variant and variant.model not in ("", spec.model_name) else ""
     stays = f"The configuration {old.name}{left} stay{'' if left else 's'}, for the way back."
     scaled = tuple(
         f"The variant {name} is no longer scaled automatically; set that up again afterwards."
@@ -281,7 +281,7 @@ def _staying(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) ->
     paid = f"The variant {spec.variant} is serverless now, and gets instances, which bill by the hour."
     return (
         *scaled,
-        *((paid,) if found and found.serverless else ()),
+        *((paid,) if variant and variant.serverless else ()),
         "While it moves, the old instances and the new ones bill side by side.",
         f"{stays} Deleting the endpoint takes what is left along.",
     )

@@ -103,12 +103,16 @@ def no_model(job: TrainingJob) -> InputError:
             why=f"It is {status_in_words(job)}.",
             todo="Wait until it has ended, or take another job.",
         )
-    found = diagnose(job)
-    why = (found.title + ".", found.cause, found.evidence) if found else (f"It is {status_in_words(job)}.",)
+    diagnosis = diagnose(job)
+    why = (
+        (diagnosis.title + ".", diagnosis.cause, diagnosis.evidence)
+        if diagnosis
+        else (f"It is {status_in_words(job)}.",)
+    )
     return InputError(
         f"The training job {job.name} left no model.",
         why=" ".join(filter(None, why)),
-        todo=f"{found.todo if found else 'Clone it to run it again.'} Until then, take another job.",
+        todo=f"{diagnosis.todo if diagnosis else 'Clone it to run it again.'} Until then, take another job.",
     )
 
 

@@ -86,7 +86,7 @@ def plan_autoscale(endpoint: Endpoint, scaling: Scaling, prices: PriceTable) -> 
         )
     most, fewest = (
         hosting_price(
-            [replace(one, count=count) if one.name == variant.name else one for one in endpoint.variants],
+            [replace(each, count=count) if each.name == variant.name else each for each in endpoint.variants],
             prices,
         )
         for count in (scaling.high, scaling.low)

@@ -68,14 +68,14 @@ def variant_in_words(variant: Variant) -> str:
 
 def the_variant(endpoint: Endpoint, name: str) -> Variant:
     """Raises InputError where there is no such variant."""
-    found = endpoint.variant(name)
-    if found is None:
+    wanted_variant = endpoint.variant(name)
+    if wanted_variant is None:
         names = ", ".join(variant.name for variant in endpoint.variants) or "none that can be read"
         raise InputError(
             f"The endpoint {endpoint.name} has no variant {name!r}.",
             todo=f"Choose one of its variants: {names}.",
         )
-    return found
+    return wanted_variant
 
 
 def at_rest(endpoint: Endpoint, change: str) -> None:

@@ -17,6 +17,6 @@ def difference(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArra
     """0 right, 1 wrong, 255 where the truth is not to be counted: (H, W) uint8, as both are."""
     if truth.shape != predicted.shape:
         raise ValueError(f"the truth is {truth.shape}, the prediction is {predicted.shape}")
-    found: NDArray[np.uint8] = (truth != predicted).view(np.uint8)
-    found[truth == IGNORE] = IGNORE
-    return found
+    errors: NDArray[np.uint8] = (truth != predicted).view(np.uint8)
+    errors[truth == IGNORE] = IGNORE
+    return errors

@@ -49,7 +49,11 @@ def in_order(channels: Iterable[Channel]) -> list[Channel]:
     """Channels in the order of `CONTENT_TYPES`, unknown ones behind."""
     order = list(CONTENT_TYPES)
     return sorted(
-        channels, key=lambda one: (order.index(one.name) if one.name in order else len(order), one.name)
+        channels,
+        key=lambda channel: (
+            order.index(channel.name) if channel.name in order else len(order),
+            channel.name,
+        ),
     )
 
 

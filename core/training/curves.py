@@ -175,7 +175,7 @@ def from_cloudwatch(name: str, result: Mapping[str, Any]) -> MetricSeries:
 
 def named(series: Iterable[MetricSeries], name: str) -> MetricSeries | None:
     """The series of a metric; None where there is none."""
-    return next((one for one in series if one.name == name), None)
+    return next((each for each in series if each.name == name), None)
 
 
 def best_epoch(series: MetricSeries, *, lowest: bool = False) -> Best | None:
@@ -219,25 +219,27 @@ def early_stop(
         return None
     done = epochs_done(series)
     counted = series.epochs is not None  # CloudWatch's minutes are no epochs
-    said = next((text for line in lines if EARLY_STOP.search(text := _read(line)[1])), "")
-    if done >= job.epochs or not (said or (counted and job.hyperparameters.get("early_stopping") == "True")):
+    reason = next((text for line in lines if EARLY_STOP.search(text := _read(line)[1])), "")
+    if done >= job.epochs or not (
+        reason or (counted and job.hyperparameters.get("early_stopping") == "True")
+    ):
         return None
-    return EarlyStop(done, job.epochs, said)
+    return EarlyStop(done, job.epochs, reason)
 
 
 def notes(series: MetricSeries) -> tuple[str, ...]:
     """What to say beside a curve: values that are no numbers, and a plateau."""
-    found = []
+    sentences = []
     odd = np.flatnonzero(~np.isfinite(series.values))
     if odd.size:
-        found.append(
+        sentences.append(
             f"{odd.size} of {len(series)} values of {series.name} are no numbers, the first at epoch "
             f"{series.epoch_at(int(odd[0]))}. A lower learning_rate often helps."
         )
     flat = plateau(series) if series.name == MIOU else None
     if flat is not None:
-        found.append(f"No gain in {series.name} since epoch {flat.epoch} ({flat.value:.3f}).")
-    return tuple(found)
+        sentences.append(f"No gain in {series.name} since epoch {flat.epoch} ({flat.value:.3f}).")
+    return tuple(sentences)
 
 
 def _matchers(definitions: Sequence[MetricDefinition]) -> tuple[list[Matcher], list[str]]:
@@ -263,18 +265,18 @@ def _moment(at: datetime) -> np.datetime64:
 
 
 def _epoch(text: str) -> int | None:
-    found = EPOCH.search(text)
-    return int(found["epoch"]) if found else None
+    match = EPOCH.search(text)
+    return int(match["epoch"]) if match else None
 
 
 def _tolerant(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:
     """What a line says in the way of AWS's own algorithms."""
     quality = QUALITY.search(text)
-    found = quality or SPEED.search(text)
-    value = number(found["value"]) if found else None
-    if found is None or value is None:
+    match = quality or SPEED.search(text)
+    value = number(match["value"]) if match else None
+    if match is None or value is None:
         return
-    epoch = int(found["epoch"]) if found["epoch"] else None
+    epoch = int(match["epoch"]) if match["epoch"] else None
     if quality is None:
         _add(into, THROUGHPUT, UNITS[THROUGHPUT], (at, epoch, value))
         return

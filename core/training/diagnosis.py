@@ -236,14 +236,14 @@ def _by_rules(job: TrainingJob, last_lines: Sequence[str]) -> Diagnosis | None:
     wrong = [line for line in reversed(lines) if level(line) == "error"]
     for text in ([job.failure_reason] if job.failure_reason else []) + wrong:
         for rule in RULES:
-            found = rule.search(text)
-            if found:
-                return _filled(rule, job, text, found)
+            match = rule.search(text)
+            if match:
+                return _filled(rule, job, text, match)
     return None
 
 
-def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, found: re.Match[str]) -> Diagnosis:
-    quoted = NAME.search(text, found.start()) or NAME.search(text)
+def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, match: re.Match[str]) -> Diagnosis:
+    quoted = NAME.search(text, match.start()) or NAME.search(text)
     name = quoted["name"] if quoted else "see below"
     near = get_close_matches(name, BY_NAME, n=1)
     words = {
@@ -252,7 +252,7 @@ def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, found: re.Match[st
         "hint": f" Did you mean {near[0]}?" if near and name not in BY_NAME else "",
     }
     return Diagnosis(
-        rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, found.start())
+        rule.title, rule.cause.format(**words), rule.todo.format(**words), around(text, match.start())
     )
 
 

@@ -104,9 +104,9 @@ class JobFilter:
 
 
 def _statuses(text: str, notes: list[str]) -> tuple[str, ...]:
-    asked = [word.strip() for word in text.split(",") if word.strip()]
-    notes += [f"There is no status {word[:40]!r}." for word in asked if word not in STATUSES]
-    return tuple(status for status in STATUSES if status in asked)
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    notes += [f"There is no status {word[:40]!r}." for word in words if word not in STATUSES]
+    return tuple(status for status in STATUSES if status in words)
 
 
 def _text(text: str, notes: list[str]) -> str:

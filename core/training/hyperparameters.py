@@ -246,12 +246,14 @@ def complete(values: Mapping[str, str]) -> dict[str, str]:
 
 def effective(values: Mapping[str, str]) -> dict[str, str]:
     """What the algorithm works with: complete, the crop rounded up, and without what it ignores."""
-    found = complete(values)
-    crop = whole(found.get("crop_size", ""))
+    completed = complete(values)
+    crop = whole(completed.get("crop_size", ""))
     if crop is not None:
-        found["crop_size"] = str(-(-crop // CROP_MULTIPLE) * CROP_MULTIPLE)
+        completed["crop_size"] = str(-(-crop // CROP_MULTIPLE) * CROP_MULTIPLE)
     return {
-        name: text for name, text in found.items() if name not in BY_NAME or applies(BY_NAME[name], found)
+        name: text
+        for name, text in completed.items()
+        if name not in BY_NAME or applies(BY_NAME[name], completed)
     }
 
 
@@ -259,8 +261,8 @@ def differences(several: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ..
     """Where sets of values differ -> what each works with, defaults filled in; "" where it does not count."""
     rows = [effective(values) for values in several]
     names = clean({name: "-" for row in rows for name in row})
-    found = {name: tuple(row.get(name, "") for row in rows) for name in names}
-    return {name: texts for name, texts in found.items() if len(set(texts)) > 1}
+    by_name = {name: tuple(row.get(name, "") for row in rows) for name in names}
+    return {name: texts for name, texts in by_name.items() if len(set(texts)) > 1}
 
 
 def check(values: Mapping[str, str], *, sandbox: bool = False) -> list[Problem]:
@@ -328,13 +330,13 @@ def _unknown(name: str) -> Problem:
 
 def _across(given: Mapping[str, str]) -> list[Problem]:
     """What only shows when two values are seen together."""
-    found = []
+    problems = []
     samples, batch = (
         whole(given.get("num_training_samples", "")),
         whole(_or_default(given, "mini_batch_size")),
     )
     if samples is not None and batch is not None and 0 < samples < batch:
-        found.append(
+        problems.append(
             Problem(
                 "mini_batch_size",
                 f"mini_batch_size is {batch}, with {samples} training samples. Set it to {samples} or less.",
@@ -343,10 +345,10 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
     crop = whole(_or_default(given, "crop_size"))
     if crop is not None and crop > 16 and crop % CROP_MULTIPLE:
         rounded = -(-crop // CROP_MULTIPLE) * CROP_MULTIPLE
-        found.append(
+        problems.append(
             Problem("crop_size", f"crop_size {crop} is rounded up to {rounded}, a multiple of 8.", "note")
         )
-    return found + _late_steps(given)
+    return problems + _late_steps(given)
 
 
 def _late_steps(given: Mapping[str, str]) -> list[Problem]:

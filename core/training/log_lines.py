@@ -83,8 +83,8 @@ def level(message: str) -> Level:
     text = plain(message)
     stamped = STAMPED.match(text)
     if stamped and stamped["level"] in WORDS:
-        found = WORDS[stamped["level"]]
-        return "error" if found == "info" and "Customer Error" in text else found
+        word_level = WORDS[stamped["level"]]
+        return "error" if word_level == "info" and "Customer Error" in text else word_level
     if FAILURE.search(text):
         return "error"
     bare = BARE.search(text[:80])

@@ -42,8 +42,8 @@ class Matcher:
 
     def value(self, line: str) -> float | None:
         """The number that its first group finds in a line; None where it finds none."""
-        found = self.pattern.search(line[: self.limit])
-        return None if found is None else number(found[1] or "")
+        match = self.pattern.search(line[: self.limit])
+        return None if match is None else number(match[1] or "")
 
 
 def compile_regex(name: str, regex: str) -> Matcher:
@@ -78,8 +78,8 @@ def _without_tail(regex: str) -> str:
 
 def _skeleton(regex: str) -> str:
     """What repeats in an expression: `.` and `W` stand for wide sets, `NESTED` for a repeat of a repeat."""
-    text = ESCAPED.sub(lambda found: "W" if found[1] in WIDE_ESCAPES else "a", regex)
-    text = CLASS.sub(lambda found: "W" if found[0].startswith("[^") or "W" in found[0] else "a", text)
+    text = ESCAPED.sub(lambda match: "W" if match[1] in WIDE_ESCAPES else "a", regex)
+    text = CLASS.sub(lambda match: "W" if match[0].startswith("[^") or "W" in match[0] else "a", text)
     while (group := GROUP.search(text)) is not None:
         inside = group["inside"]
         risky = OPEN_REPEAT.search(inside) is not None or "|" in inside

@@ -71,35 +71,35 @@ def preflight(
     listing:  channel -> keys of the objects below its URI; a channel that is not in it was not listed.
     previous: hyperparameters of the job that the `model` channel comes from; None where they are not known.
     """
-    found = check_spec(spec, families=families, sandbox=sandbox)
-    found += _incremental(spec, previous)
+    problems = check_spec(spec, families=families, sandbox=sandbox)
+    problems += _incremental(spec, previous)
     files = _all_files(spec.channels, listing)
-    found += check_objects(spec.channels, listing)
-    found += _samples(spec, files)
-    found += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(found)]
+    problems += check_objects(spec.channels, listing)
+    problems += _samples(spec, files)
+    problems += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(problems)]
     order = ("error", "warning", "note")
-    return sorted(found, key=lambda problem: order.index(problem.severity))
+    return sorted(problems, key=lambda problem: order.index(problem.severity))
 
 
 def check_objects(channels: Collection[Channel], listing: Mapping[str, Sequence[str]]) -> list[Problem]:
     """What the names of the objects in channels tell, whatever the job; see `preflight`."""
     uris = {channel.name: channel.uri for channel in channels}
     files = _all_files(channels, listing)
-    found = [
+    problems = [
         Problem(name, f"There is no object under {uris[name]}. Upload the data, or correct the address.")
         for name, keys in files.items()
         if not keys
     ]
     for images, masks in PAIRS:
-        found += _suffixes(files, images, (".jpg", ".jpeg")) + _suffixes(files, masks, (".png",))
-        found += _pairs(files, images, masks)
-    return found
+        problems += _suffixes(files, images, (".jpg", ".jpeg")) + _suffixes(files, masks, (".png",))
+        problems += _pairs(files, images, masks)
+    return problems
 
 
 def _identity(spec: TrainingSpec) -> list[Problem]:
-    found = []
+    problems = []
     if not NAME.fullmatch(spec.name):
-        found.append(
+        problems.append(
             Problem(
                 "name",
                 f"The name {spec.name!r} cannot be used. Take 1 to 63 letters, digits and hyphens, "
@@ -108,28 +108,28 @@ def _identity(spec: TrainingSpec) -> list[Problem]:
         )
     if not ROLE.fullmatch(spec.role_arn):
         wrong = f"The role {spec.role_arn!r} is no IAM role." if spec.role_arn else "No IAM role is given."
-        found.append(Problem("role_arn", f"{wrong} Take one such as arn:aws:iam::123456789012:role/NAME."))
+        problems.append(Problem("role_arn", f"{wrong} Take one such as arn:aws:iam::123456789012:role/NAME."))
     if not spec.image:
-        found.append(Problem("image", "No container image is set."))
+        problems.append(Problem("image", "No container image is set."))
     elif not IMAGE.search(spec.image):
-        found.append(
+        problems.append(
             Problem("image", f"{spec.image} is not the image of AWS's semantic segmentation.", "warning")
         )
-    return found
+    return problems
 
 
 def _machine(spec: TrainingSpec, families: Collection[str] | None) -> list[Problem]:
-    found = []
+    problems = []
     kind = INSTANCE.fullmatch(spec.instance_type)
     if not kind:
-        found.append(
+        problems.append(
             Problem(
                 "instance_type",
                 f"{spec.instance_type!r} is no instance type. Take one such as ml.g4dn.xlarge.",
             )
         )
     elif families is not None and kind["family"] not in families:
-        found.append(
+        problems.append(
             Problem(
                 "instance_type",
                 f"The algorithm does not train on {spec.instance_type}. Take one of the families "
@@ -137,26 +137,26 @@ def _machine(spec: TrainingSpec, families: Collection[str] | None) -> list[Probl
             )
         )
     if spec.instance_count != 1:
-        found.append(
+        problems.append(
             Problem(
                 "instance_count",
                 f"{spec.instance_count} instances are asked for; the algorithm trains on one alone. Set it to 1.",
             )
         )
     if not 1 <= spec.volume_gb <= MAX_VOLUME:
-        found.append(
+        problems.append(
             Problem(
                 "volume_gb",
                 f"The volume has {spec.volume_gb} GB. Take 1 to {MAX_VOLUME}; 50 is usual.",
             )
         )
-    return found
+    return problems
 
 
 def _limits(spec: TrainingSpec) -> list[Problem]:
-    found = []
+    problems = []
     if not 1 <= spec.max_runtime_seconds <= MAX_RUNTIME:
-        found.append(
+        problems.append(
             Problem(
                 "max_runtime_seconds",
                 f"The maximum run time is {spec.max_runtime_seconds} s. Take 1 s to 28 days.",
@@ -164,7 +164,7 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
         )
     wait = spec.max_wait_seconds
     if spec.spot and wait is not None and wait < spec.max_runtime_seconds:
-        found.append(
+        problems.append(
             Problem(
                 "max_wait_seconds",
                 f"The maximum wait of {wait} s is less than the maximum run time of {spec.max_runtime_seconds} s, "
@@ -172,13 +172,13 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
             )
         )
     if not spec.spot and wait is not None:
-        found.append(
+        problems.append(
             Problem(
                 "max_wait_seconds", "The maximum wait counts for spot jobs alone; it is not sent.", "warning"
             )
         )
     if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_WAIT and not spec.checkpoint_uri:
-        found.append(
+        problems.append(
             Problem(
                 "checkpoint_uri",
                 f"Without checkpoints, AWS limits the wait of a spot job to {UNSAVED_WAIT} s, and an interrupted "
@@ -187,30 +187,30 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
             )
         )
     if spec.checkpoint_uri and not S3_URI.fullmatch(spec.checkpoint_uri):
-        found.append(_no_s3("checkpoint_uri", spec.checkpoint_uri))
+        problems.append(_no_s3("checkpoint_uri", spec.checkpoint_uri))
     if not S3_URI.fullmatch(spec.output_uri):
-        found.append(_no_s3("output_uri", spec.output_uri))
-    return found
+        problems.append(_no_s3("output_uri", spec.output_uri))
+    return problems
 
 
 def _channels(spec: TrainingSpec) -> list[Problem]:
     names = [channel.name for channel in spec.channels]
     missing = [name for name in DATA_CHANNELS if name not in names]
-    found = [Problem(missing[0], _without(missing))] if missing else []
-    found += [
+    problems = [Problem(missing[0], _without(missing))] if missing else []
+    problems += [
         Problem(name, f"The channel {name} stands there {names.count(name)} times.")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
     for channel in spec.channels:
-        found += _one_channel(channel)
+        problems += _one_channel(channel)
     if spec.input_mode not in ("File", "Pipe"):
-        found.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Take File."))
+        problems.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Take File."))
     elif spec.input_mode == "Pipe":
-        found.append(
+        problems.append(
             Problem("input_mode", "Pipe mode is the older way; File mode is the usual one.", "warning")
         )
-    return found
+    return problems
 
 
 def _one_channel(channel: Channel) -> list[Problem]:
@@ -219,9 +219,9 @@ def _one_channel(channel: Channel) -> list[Problem]:
         return [Problem(channel.name, f"The algorithm has no channel {channel.name!r}. It has {known}.")]
     if not S3_URI.fullmatch(channel.uri):
         return [_no_s3(channel.name, channel.uri)]
-    found = []
+    problems = []
     if channel.data_type != S3_PREFIX:
-        found.append(
+        problems.append(
             Problem(
                 channel.name,
                 f"The channel reads a {channel.data_type}. Give an S3 prefix: a manifest needs settings that "
@@ -231,12 +231,12 @@ def _one_channel(channel: Channel) -> list[Problem]:
     wanted = CONTENT_TYPES[channel.name]
     if channel.content_type and channel.content_type != wanted and channel.name in DATA_CHANNELS:
         severity: Severity = "warning" if channel.content_type == "application/x-image" else "error"
-        found.append(
+        problems.append(
             Problem(channel.name, f"The content type is {channel.content_type!r}. Take {wanted}.", severity)
         )
     if channel.name == MODEL_CHANNEL:
-        found += _model_channel(channel)
-    return found
+        problems += _model_channel(channel)
+    return problems
 
 
 def _tags(spec: TrainingSpec) -> list[Problem]:
@@ -249,8 +249,8 @@ def _tags(spec: TrainingSpec) -> list[Problem]:
     if not bad and len(spec.tags) <= MAX_TAGS:
         return []
     shown = _listing([repr(key[:40]) for key in bad]) or f"there are {len(spec.tags)}"
-    said = "Take keys of 1 to 128 and values of up to 256 characters, at most 50, none beginning with aws:."
-    return [Problem("tags", f"The tags cannot be used: {shown}. {said}")]
+    todo = "Take keys of 1 to 128 and values of up to 256 characters, at most 50, none beginning with aws:."
+    return [Problem("tags", f"The tags cannot be used: {shown}. {todo}")]
 
 
 def _model_channel(channel: Channel) -> list[Problem]:
@@ -289,7 +289,11 @@ def _incremental(spec: TrainingSpec, previous: Mapping[str, str] | None) -> list
 
 
 def _all_files(channels: Iterable[Channel], listing: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    return {one.name: _files(one, listing[one.name]) for one in channels if one.name in listing}
+    return {
+        channel.name: _files(channel, listing[channel.name])
+        for channel in channels
+        if channel.name in listing
+    }
 
 
 def _files(channel: Channel, keys: Sequence[str]) -> list[str]:
@@ -317,20 +321,20 @@ def _pairs(files: Mapping[str, Sequence[str]], images: str, masks: str) -> list[
     if not files.get(images) or not files.get(masks):
         return []
     left, right = _stems(files[images]), _stems(files[masks])
-    found = []
+    problems = []
     for channel, names, others, kind in (
         (masks, left, right, "mask in"),
         (images, right, left, "picture in"),
     ):
         missing = sorted(names - others)
         if missing:
-            found.append(
+            problems.append(
                 Problem(
                     channel,
                     f"{_plural(missing, 'name has', 'names have')} no {kind} {channel}: {_listing(missing)}.",
                 )
             )
-    return found + _doubles(files[images], images) + _doubles(files[masks], masks)
+    return problems + _doubles(files[images], images) + _doubles(files[masks], masks)
 
 
 def _doubles(keys: Sequence[str], channel: str) -> list[Problem]:
@@ -350,28 +354,31 @@ def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Pro
     """The number that the learning-rate schedule is made from must be that of the pictures."""
     if not files.get("train"):
         return []
-    there, said = len(files["train"]), whole(effective(spec.hyperparameters).get("num_training_samples", ""))
-    found = []
-    if said is not None and said != there:
-        found.append(
+    there, declared = (
+        len(files["train"]),
+        whole(effective(spec.hyperparameters).get("num_training_samples", "")),
+    )
+    problems = []
+    if declared is not None and declared != there:
+        problems.append(
             Problem(
                 "num_training_samples",
-                f"num_training_samples is {said}, the channel train has {there}. Set it to {there}.",
+                f"num_training_samples is {declared}, the channel train has {there}. Set it to {there}.",
             )
         )
-    return found
+    return problems
 
 
 def _batches(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
     """A batch cannot hold more than there is."""
     values = effective(spec.hyperparameters)
-    found = []
+    problems = []
     for name, channel in (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation")):
         there, batch = len(files.get(channel, ())), whole(values.get(name, ""))
         if there and batch is not None and batch > there:
-            said = f"{name} is {batch}, the channel {channel} has {there}. Set it to {there} or less."
-            found.append(Problem(name, said))
-    return found
+            message = f"{name} is {batch}, the channel {channel} has {there}. Set it to {there} or less."
+            problems.append(Problem(name, message))
+    return problems
 
 
 def _at_fault(problems: Iterable[Problem]) -> set[str]:

@@ -46,18 +46,18 @@ class Oddities:
 
     def sentences(self) -> tuple[str, ...]:
         """What to tell a person; empty if all is well."""
-        said = []
+        sentences = []
         if self.nans:
-            said.append(
+            sentences.append(
                 f"{plural(self.nans, 'value')} of {self.total:,} are NaN, not a number; "
                 "such a pixel shows the first class that is NaN."
             )
         if self.outside:
-            said.append(
+            sentences.append(
                 f"{plural(self.outside, 'value')} of {self.total:,} lie outside [0, 1], "
                 f"from {self.lowest:.6g} to {self.highest:.6g}: these are no probabilities."
             )
-        return tuple(said)
+        return tuple(sentences)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

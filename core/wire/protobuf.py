@@ -184,14 +184,14 @@ def _repeats(source: ByteSource, span: Span, tag_size: int, stride: int) -> int:
         return 1
     raw = np.frombuffer(source.data[start:end], np.uint8)
     most = len(raw) // stride
-    found, ahead = 1, 16
-    while found < most:
-        rows = raw[found * stride : min(found + ahead, most) * stride].reshape(-1, stride)
+    count, ahead = 1, 16
+    while count < most:
+        rows = raw[count * stride : min(count + ahead, most) * stride].reshape(-1, stride)
         same = (rows[:, :tag_size] == raw[:tag_size]).all(axis=1)
         if not same.all():
-            return found + int(np.argmin(same))
-        found, ahead = found + len(rows), min(ahead * 2, _MOST_AHEAD)
-    return found
+            return count + int(np.argmin(same))
+        count, ahead = count + len(rows), min(ahead * 2, _MOST_AHEAD)
+    return count
 
 
 class Repeated:

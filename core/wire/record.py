@@ -62,31 +62,31 @@ class ResponseRecord:
 
 def read_record(source: ByteSource) -> ResponseRecord:
     """The answer's `ResponseRecord`. Raises DecodeError where it is damaged or has no `target`."""
-    found, names = _features(source)
-    if _TARGET_NAME not in found:
+    features, names = _features(source)
+    if _TARGET_NAME not in features:
         raise source.error(
             "The answer has no probabilities",
             found=f"features named {', '.join(names)}" if names else "no feature at all",
             wanted="a feature named 'target'",
             position=0,
         )
-    shape = found.get(_SHAPE_NAME)
-    target = _tensor(source, found[_TARGET_NAME], "target")
+    shape = features.get(_SHAPE_NAME)
+    target = _tensor(source, features[_TARGET_NAME], "target")
     return ResponseRecord(target, _tensor(source, shape, "shape") if shape is not None else None)
 
 
 def _features(source: ByteSource) -> tuple[dict[bytes, list[Span]], list[str]]:
     """The spans of the values of `target` and `shape`, and the first few names of all, for an error."""
-    found: dict[bytes, list[Span]] = {}
+    features: dict[bytes, list[Span]] = {}
     names: list[str] = []
     for field in fields(source, Span(0, len(source.data))):
         if field.number == _FEATURES and field.wire_type == LENGTH:
             name, value = _entry(source, field.span)
             if name in (_TARGET_NAME, _SHAPE_NAME):
-                found[name] = value
+                features[name] = value
             if len(names) < _LISTED_NAMES:
                 names.append(repr(name.decode("utf-8", "replace")))
-    return found, names
+    return features, names
 
 
 def _entry(source: ByteSource, span: Span) -> tuple[bytes, list[Span]]:
