@@ -123,10 +123,10 @@ def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, s
 
 def _gather(rows: dict[int, Mapping[str, Any]], metadata: Mapping[str, Any], shown: str, number: int) -> None:
     """Add what the `internal-color-map` of a line tells, whose keys are the ids: it may not know every class."""
-    told = metadata.get("internal-color-map")
-    if not isinstance(told, dict) or not all(CLASS_ID.fullmatch(key) for key in told):
+    color_map = metadata.get("internal-color-map")
+    if not isinstance(color_map, dict) or not all(CLASS_ID.fullmatch(key) for key in color_map):
         return
-    for key, row in told.items():
+    for key, row in color_map.items():
         if isinstance(row, dict):
             first = rows.setdefault(int(key), row)
             if _told(first) != _told(row):

@@ -16,8 +16,8 @@ from PIL import UnidentifiedImageError
 from core.datasets.masks import (
     UNKNOWN_COLOR,
     Colors,
+    MaskCoding,
     MaskKind,
-    Told,
     header,
     mask_kind,
     read_mask,
@@ -151,15 +151,15 @@ def _mask(
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
         with _mask_memory(data, path):
-            ids, told = _ids(data, path, kind, colors)
-            if told == "color":
+            ids, coding = _ids(data, path, kind, colors)
+            if coding == "color":
                 _check_colors(data, ids)
             counts, size = pixel_counts(ids), (ids.shape[1], ids.shape[0])
             del ids  # before its memory is given back
     except _FaultError as fault:
         problems.append(fault.at(path))
         return NO_VALUES, (0, 0)
-    problems += _mask_form(told, kind, form, path, png_depth(data))
+    problems += _mask_form(coding, kind, form, path, png_depth(data))
     values = np.flatnonzero(counts)
     return (values.astype(np.uint8).tobytes(), tuple(counts[values].tolist())), size
 
@@ -221,7 +221,7 @@ def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
     return mask_kind(image), form
 
 
-def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
     try:
         return read_mask(data, path, colors)
     except ImageError as error:
@@ -233,19 +233,21 @@ def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArra
 
 
 def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
-    lost = int(np.count_nonzero(ids == UNKNOWN_COLOR))
-    if lost:
+    unknown_pixels = int(np.count_nonzero(ids == UNKNOWN_COLOR))
+    if unknown_pixels:
         colors, total = unknown_colors(data, ids)
         shown = listing([f"{red},{green},{blue}" for red, green, blue in colors], total)
-        raise _FaultError("color_unknown", f"{lost:,} pixels have a colour that no class has: {shown}.")
+        raise _FaultError(
+            "color_unknown", f"{unknown_pixels:,} pixels have a colour that no class has: {shown}."
+        )
 
 
-def _mask_form(told: Told, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
-    if told == "palette":
+def _mask_form(coding: MaskCoding, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
+    if coding == "palette":
         return [
             problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
         ]
-    if told == "grey":
+    if coding == "grey":
         return [
             problem(
                 "mask_rgb",

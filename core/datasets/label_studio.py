@@ -165,8 +165,8 @@ def _merged(
 
 def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
     """Task -> its photograph below the folder. Raises InputError where one is not told, or is not there."""
-    told = _told(folder)
-    unknown = [str(task) for task in tasks if task not in told]
+    task_names = _task_names(folder)
+    unknown = [str(task) for task in tasks if task not in task_names]
     if unknown:
         raise InputError(
             f"Which photographs the tasks {listing(unknown)} are about is not told.",
@@ -180,14 +180,15 @@ def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
             for known in {name, UPLOADED.sub("", name)}:
                 there.setdefault(known, []).append(path)
     candidates = {
-        task: there.get(told[task]) or there.get(UPLOADED.sub("", told[task]), []) for task in tasks
+        task: there.get(task_names[task]) or there.get(UPLOADED.sub("", task_names[task]), [])
+        for task in tasks
     }
     several = [paths for paths in candidates.values() if len(paths) > 1]
     if several:
         raise InputError(
             f"Photographs have the same name: {listing(several[0])}.", todo="Give each a name of its own."
         )
-    gone = [told[task] for task, paths in candidates.items() if not paths]
+    gone = [task_names[task] for task, paths in candidates.items() if not paths]
     if gone:
         raise InputError(
             f"{len(gone):,} photographs are not in {folder}: {listing(gone)}.",
@@ -197,7 +198,7 @@ def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
     return {task: paths[0] for task, paths in candidates.items()}
 
 
-def _told(folder: Path) -> dict[int, str]:
+def _task_names(folder: Path) -> dict[int, str]:
     """Task -> the name of its photograph, by every JSON export below the folder."""
     names: dict[int, str] = {}
     for path in files_below(folder, (".json",)):

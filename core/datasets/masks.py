@@ -20,7 +20,7 @@ from core.imaging.pixels import row_blocks
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
 
-Told = Literal["index", "palette", "color", "grey"]
+MaskCoding = Literal["index", "palette", "color", "grey"]
 """What of a mask's pixels says the class: their own number; the colour that a palette gives it, where that is another
 class's; the colour itself; or, where a mask in colour is all grey, how bright it is."""
 
@@ -66,7 +66,7 @@ def read_ids(data: bytes, name: str, colors: Colors) -> NDArray[np.uint8]:
     return read_mask(data, name, colors)[0]
 
 
-def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
     """Class ids, (H, W) uint8, and what tells them; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
 
     Raises ImageError for what holds no ids.
@@ -100,7 +100,7 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
     return values.astype(np.uint8), "index"
 
 
-def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], Told]:
+def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
     """pixels: (H, W, 3) uint8. Greys are ids where no colour says otherwise: programs save three channels of them."""
     table = color_table(colors)
     ids = np.empty(pixels.shape[:2], np.uint8)
@@ -108,19 +108,19 @@ def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uin
     for rows in row_blocks(*pixels.shape[:2]):
         part, grey = ids[rows], pixels[rows, :, 0]
         part[...] = table[packed(pixels[rows])]
-        lost = part == UNKNOWN_COLOR
-        unknown = unknown or bool(lost.any())
+        unmatched = part == UNKNOWN_COLOR
+        unknown = unknown or bool(unmatched.any())
         all_grey = (
             all_grey
             and bool((pixels[rows] == pixels[rows, :, :1]).all())
-            and bool((lost | (part == grey)).all())
+            and bool((unmatched | (part == grey)).all())
         )
     return (pixels[..., 0].copy(), "grey") if unknown and all_grey else (ids, "color")
 
 
 def _by_palette(
     image: Image.Image, indices: NDArray[np.uint8], colors: Colors
-) -> tuple[NDArray[np.uint8], Told]:
+) -> tuple[NDArray[np.uint8], MaskCoding]:
     """Programs that save colours in few bytes number them as they please: then the palette says what is meant.
 
     It says so where a file tells the colours of the classes, and each that occurs is one of them, and stands in the

@@ -109,11 +109,11 @@ def missing(samples: Iterable[Sample], photo_folder: str, mask_folder: str) -> l
 def divided(names: Iterable[str], whole: Iterable[str], splitting: Splitting) -> dict[str, Split]:
     """Names -> split: by their first folder where it says so, else by a draw among those that are whole."""
     names = list(names)
-    told = {
+    assigned = {
         name: SPLIT_FOLDERS[first] for name in names if (first := name.partition("/")[0]) in SPLIT_FOLDERS
     }
-    if len(told) == len(names):
-        return told
+    if len(assigned) == len(names):
+        return assigned
     return dict.fromkeys(names, TRAIN) | splitting.divide(list(whole))
 
 

@@ -205,30 +205,30 @@ def _read_voc(root: Path, splitting: Splitting) -> Dataset:
 def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
     """Name -> split by the lists; all lists together are divided where none is called train and val."""
     lists = {path.stem.lower(): path for path in sorted((root / LISTS).glob("*.txt"))}
-    told = {name: path for name, path in lists.items() if name in LIST_SPLITS}
+    split_lists = {name: path for name, path in lists.items() if name in LIST_SPLITS}
     names: dict[str, Split] = {}
     problems = []
-    for list_name, path in (told if _tells(told) else lists).items():
+    for list_name, path in (split_lists if _names_split(split_lists) else lists).items():
         split = LIST_SPLITS.get(list_name, "train")
         for line in _lines(path):
             name = _named(line, whole)
-            if name in names and _tells(told):
+            if name in names and _names_split(split_lists):
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
             names.setdefault(name, split)
-    if _tells(told):
+    if _names_split(split_lists):
         return names, problems
     drawn = divided(names, names.keys() & whole, splitting)
-    return drawn, [*problems, _missing_list(told or lists, drawn, splitting)] if lists else problems
+    return drawn, [*problems, _missing_list(split_lists or lists, drawn, splitting)] if lists else problems
 
 
 def _missing_list(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
     """lists: those that are there, which do not tell both sides."""
     there = {LIST_SPLITS.get(name) for name in lists}
-    lacking = " and of ".join(split for split in SPLITS if split not in there)
+    missing = " and of ".join(split for split in SPLITS if split not in there)
     count = sum(split == "validation" for split in drawn.values())
     message = (
-        f"{listing([path.name for path in lists.values()])} is there, and no list of {lacking}, which a job needs: "
+        f"{listing([path.name for path in lists.values()])} is there, and no list of {missing}, which a job needs: "
         f"{count:,} of the {len(drawn):,} names were drawn for validation "
         f"(share {splitting.validation:g}, seed {splitting.seed})."
     )
@@ -242,7 +242,7 @@ def _named(line: str, whole: Set[str]) -> str:
     return line if line in whole or name not in whole else name
 
 
-def _tells(lists: Mapping[str, Path]) -> bool:
+def _names_split(lists: Mapping[str, Path]) -> bool:
     return {LIST_SPLITS[name] for name in lists} == set(SPLITS)
 
 

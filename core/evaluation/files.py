@@ -18,7 +18,7 @@ from core.inference.export import write_new
 
 
 def make(
-    of: Evaluation, name: str, shots: Callable[[], Sequence[EvaluationSample]], made_at: datetime
+    of: Evaluation, name: str, samples: Callable[[], Sequence[EvaluationSample]], made_at: datetime
 ) -> bytes:
     """One of `core.evaluation.store.FILES`. shots: called where pictures are wanted."""
     makers: Mapping[str, Callable[[], bytes]] = {
@@ -26,7 +26,7 @@ def make(
         "images.csv": lambda: csv_bytes(image_rows(of)),
         "confusion.csv": lambda: csv_bytes(confusion_rows(of)),
         "report.json": lambda: to_json(of),
-        "report.html": lambda: to_html(of, shots(), made_at),
+        "report.html": lambda: to_html(of, samples(), made_at),
     }
     return makers[name]()
 
@@ -48,18 +48,18 @@ def worst_samples(
 ) -> list[EvaluationSample]:
     """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
     by_name = {pair.name: pair for pair in pairs}
-    shots = []
+    samples = []
     for image in of.verdicts[0].images[:most]:
         name = image.judged.name
         try:
-            shots.append(read_sample(by_name[name], scores_of(of, name), store, LONGEST))
+            samples.append(read_sample(by_name[name], scores_of(of, name), store, LONGEST))
         except InputError:
             continue
-    return shots
+    return samples
 
 
 def scores_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
     """One photo's rows, of each endpoint."""
     return tuple(
-        image.judged for verdict in of.verdicts for image in verdict.images if image.judged.name == name
+        image.judged for result in of.verdicts for image in result.images if image.judged.name == name
     )

@@ -35,9 +35,9 @@ MOST_CLASSES = 24
 MOST_MISTAKES = 20
 
 
-def to_html(of: Evaluation, shots: Sequence[EvaluationSample], made_at: datetime) -> bytes:
+def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: datetime) -> bytes:
     """The page. shots: the photos to show, worst first."""
-    names = " against ".join(verdict.endpoint for verdict in of.verdicts)
+    names = " against ".join(result.endpoint for result in of.verdicts)
     return (
         Template(Path(__file__).with_name("report.html").read_text("utf-8"))
         .substitute(
@@ -47,8 +47,8 @@ def to_html(of: Evaluation, shots: Sequence[EvaluationSample], made_at: datetime
             notes=_list("notes", of.notes),
             job=_jobs(of),
             classes=_classes(of),
-            confusion="".join(_confusion(of, verdict) for verdict in of.verdicts),
-            shots=_samples(of, shots),
+            confusion="".join(_confusion(of, result) for result in of.verdicts),
+            shots=_samples(of, samples),
             failed=_failed(of),
             meaning=_meaning(),
         )
@@ -88,15 +88,15 @@ def _measures(of: Evaluation) -> str:
 
 def _jobs(of: Evaluation) -> str:
     lines = []
-    for verdict in of.verdicts:
-        if (job := (of.jobs or {}).get(verdict.endpoint)) is None:
+    for result in of.verdicts:
+        if (job := (of.jobs or {}).get(result.endpoint)) is None:
             continue
         best = DASH if job.best is None else percent(job.best)
         last = DASH if job.last is None else percent(job.last)
         lines.append(
-            f"<p>The training job <b>{html(job.job)}</b> behind {html(verdict.endpoint)} reported a "
+            f"<p>The training job <b>{html(job.job)}</b> behind {html(result.endpoint)} reported a "
             f"validation:mIOU of {best} at its best epoch and {last} at its last; here it is "
-            f"{percent(verdict.scores.mean_iou)}.</p>"
+            f"{percent(result.scores.mean_iou)}.</p>"
         )
     if not lines:
         return ""
@@ -137,19 +137,19 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _confusion(of: Evaluation, verdict: EndpointScores) -> str:
-    heading = f"<h3>{html(verdict.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
-    body = _matrix(of, verdict) if len(of.classes) <= MOST_CLASSES else _mistakes(of, verdict)
+def _confusion(of: Evaluation, result: EndpointScores) -> str:
+    heading = f"<h3>{html(result.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
+    body = _matrix(of, result) if len(of.classes) <= MOST_CLASSES else _mistakes(of, result)
     return heading + body
 
 
-def _matrix(of: Evaluation, verdict: EndpointScores) -> str:
+def _matrix(of: Evaluation, result: EndpointScores) -> str:
     """A row a true class; each cell the share of its pixels, darker the more."""
-    truth = verdict.total.truth
+    actual = result.total.truth
     columns = "".join(f'<th class="column">{html(name)}</th>' for name in of.classes.names)
     lines = []
     for number, name in enumerate(of.classes.names):
-        shares = verdict.total.counts[number] / max(1, int(truth[number]))
+        shares = result.total.counts[number] / max(1, int(actual[number]))
         cells = "".join(_cell(float(share), place == number) for place, share in enumerate(shares))
         lines.append(f'<tr><th class="row">{html(name)}</th>{cells}</tr>')
     return (
@@ -166,22 +166,22 @@ def _cell(share: float, right: bool) -> str:
     return f'<td style="background:rgba({red},{green},{blue},{share:.3f});color:{ink}">{text}</td>'
 
 
-def _mistakes(of: Evaluation, verdict: EndpointScores) -> str:
-    total = max(1, verdict.total.pixels)
+def _mistakes(of: Evaluation, result: EndpointScores) -> str:
+    total = max(1, result.total.pixels)
     wrong = sorted(
-        (triple for triple in verdict.total.triples() if triple[0] != triple[1]),
+        (triple for triple in result.total.triples() if triple[0] != triple[1]),
         key=lambda triple: -triple[2],
     )
     rows = [
-        [html(of.classes.name(truth)),
+        [html(of.classes.name(actual)),
          "none of these" if predicted == IGNORE else html(of.classes.name(predicted)),
          f"{pixels:,}", percent(pixels / total)]
-        for truth, predicted, pixels in wrong[:MOST_MISTAKES]
+        for actual, predicted, pixels in wrong[:MOST_MISTAKES]
     ]  # fmt: skip
     return _table(["Truth", "Taken for", "Pixels", "Of all"], rows)
 
 
-def _samples(of: Evaluation, shots: Sequence[EvaluationSample]) -> str:
+def _samples(of: Evaluation, samples: Sequence[EvaluationSample]) -> str:
     wrong = "".join(
         f"<span>{_swatch(color)}{name}</span>"
         for name, color in zip(DIFFERENCE.names, DIFFERENCE.colors, strict=True)
@@ -190,37 +190,39 @@ def _samples(of: Evaluation, shots: Sequence[EvaluationSample]) -> str:
         f"<span>{_swatch(color)}{html(name)}</span>"
         for name, color in zip(of.classes.names, of.classes.colors, strict=True)
     )
-    body = "".join(_sample(of, smaller(shot, LONGEST)) for shot in shots)
+    body = "".join(_sample(of, smaller(sample, LONGEST)) for sample in samples)
     return (
         f'<div class="legend">{legend}</div><div class="legend">{wrong}'
         f"<span>bare photo: not counted</span></div>{body}"
     )
 
 
-def _sample(of: Evaluation, shot: EvaluationSample) -> str:
+def _sample(of: Evaluation, sample: EvaluationSample) -> str:
     several = len(of.verdicts) > 1
     table = of.classes.table()
-    pictures = [("Photo", _jpeg(shot.photo)), ("Truth", _laid_over(shot, shot.truth, table))]
-    for verdict, judged, predicted in zip(of.verdicts, shot.judged, shot.predicted, strict=True):
-        whose = f" of {verdict.endpoint}" if several else ""
-        mean = next(image.mean_iou for image in verdict.images if image.judged.name == judged.name)
-        map_ = difference(shot.truth, predicted)
-        pictures.append((f"Prediction{whose}: mean IoU {percent(mean)}", _laid_over(shot, predicted, table)))
-        pictures.append((f"Difference{whose}", _laid_over(shot, map_, DIFFERENCE.table())))
+    pictures = [("Photo", _jpeg(sample.photo)), ("Truth", _laid_over(sample, sample.truth, table))]
+    for result, score, predicted in zip(of.verdicts, sample.judged, sample.predicted, strict=True):
+        whose = f" of {result.endpoint}" if several else ""
+        mean = next(image.mean_iou for image in result.images if image.judged.name == score.name)
+        map_ = difference(sample.truth, predicted)
+        pictures.append(
+            (f"Prediction{whose}: mean IoU {percent(mean)}", _laid_over(sample, predicted, table))
+        )
+        pictures.append((f"Difference{whose}", _laid_over(sample, map_, DIFFERENCE.table())))
     figures = "".join(
         f'<figure><img src="{source}" alt="{html(caption)}"><figcaption>{html(caption)}</figcaption></figure>'
         for caption, source in pictures
     )
-    return f'<div class="shot"><h3>{html(shot.name)}</h3><div class="row">{figures}</div></div>'
+    return f'<div class="shot"><h3>{html(sample.name)}</h3><div class="row">{figures}</div></div>'
 
 
-def _laid_over(shot: EvaluationSample, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
-    return _jpeg(overlay_image(shot.photo, labels, table, 0.65))
+def _laid_over(sample: EvaluationSample, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
+    return _jpeg(overlay_image(sample.photo, labels, table, 0.65))
 
 
-def _jpeg(picture: Image.Image) -> str:
+def _jpeg(image: Image.Image) -> str:
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
+    image.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -228,8 +230,8 @@ def _failed(of: Evaluation) -> str:
     if not of.failures:
         return ""
     lines = [" ".join(filter(None, (row["what"], row["why"]))) for row in failure_rows(of)]
-    told = [f"{failure.name}: {line}" for failure, line in zip(of.failures, lines, strict=True)]
-    return f"<h2>Could not be judged</h2>{_list('failed', told)}"
+    messages = [f"{failure.name}: {line}" for failure, line in zip(of.failures, lines, strict=True)]
+    return f"<h2>Could not be judged</h2>{_list('failed', messages)}"
 
 
 def _meaning() -> str:

@@ -101,11 +101,13 @@ def pairs_in(
     photos: Path, masks: Path, only: Sequence[str] | None = None, names: Names | None = None
 ) -> tuple[list[LabeledImage], Pairing]:
     """The pairs of two folders, or of one that holds both; folders in them are left out. Raises InputError."""
-    images, truths = _files(photos, IMAGE_SUFFIXES), _files(masks, MASKS)
+    images, ground_truths = _files(photos, IMAGE_SUFFIXES), _files(masks, MASKS)
     if photos.resolve() == masks.resolve():
-        truths = [path for path in truths if is_mask(Given(path, partial(read_regular, Path(path))))]
-        images = [path for path in images if path not in set(truths)]
-    pairing = pair_up(images, truths, only)
+        ground_truths = [
+            path for path in ground_truths if is_mask(Given(path, partial(read_regular, Path(path))))
+        ]
+        images = [path for path in images if path not in set(ground_truths)]
+    pairing = pair_up(images, ground_truths, only)
     return _local(pairing.files, reader(names)), pairing
 
 
@@ -146,7 +148,7 @@ def pairs_of(
 ) -> tuple[list[LabeledImage], tuple[str, ...]]:
     """The whole pairs of a data set, their ids by its own names and label maps; and notes. Raises InputError."""
     pairs: list[LabeledImage] = []
-    lacking = 0
+    missing = 0
     for split in splits:
         samples = [sample for sample in source.samples if sample.split == split]
         whole = [sample for sample in samples if sample.photo and sample.mask]
@@ -154,13 +156,13 @@ def pairs_of(
             chosen.name: (str(source.root / chosen.photo), str(source.root / chosen.mask)) for chosen in whole
         }
         pairs += _local(files, reader(source.names, source.label_maps.get(split)))
-        lacking += len(samples) - len(whole)
+        missing += len(samples) - len(whole)
     if not pairs:
         raise InputError(
             f"There is no photo with a mask for {' or '.join(splits)} in {printable(source.called)}.",
             todo="Check the lists and folders of the data set.",
         )
-    notes = (f"{plural(lacking, 'name')} without a photo or without a mask stay out.",) if lacking else ()
+    notes = (f"{plural(missing, 'name')} without a photo or without a mask stay out.",) if missing else ()
     return pairs, notes
 
 

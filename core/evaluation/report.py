@@ -25,20 +25,20 @@ def class_rows(of: Evaluation) -> list[Row]:
     """A row an endpoint and class, as in classes.csv; None for what cannot be said."""
     difference = of.difference
     rows = []
-    for place, verdict in enumerate(of.verdicts):
-        truth, total = verdict.total.truth, max(1, verdict.total.pixels)
+    for place, result in enumerate(of.verdicts):
+        ground_truth, total = result.total.truth, max(1, result.total.pixels)
         for number, name in enumerate(of.classes.names):
             row = {
-                "endpoint": verdict.endpoint,
+                "endpoint": result.endpoint,
                 "id": number,
                 "class": name,
-                "true_pixels": int(truth[number]),
-                "true_share": int(truth[number]) / total,
-                "iou": number_or_none(verdict.scores.iou[number]),
-                "dice": number_or_none(verdict.scores.dice[number]),
-                "accuracy": number_or_none(verdict.scores.accuracy[number]),
-                "boundary_iou": number_or_none(verdict.boundary.iou[number]),
-                "image_iou": number_or_none(verdict.per_image.iou[number]),
+                "true_pixels": int(ground_truth[number]),
+                "true_share": int(ground_truth[number]) / total,
+                "iou": number_or_none(result.scores.iou[number]),
+                "dice": number_or_none(result.scores.dice[number]),
+                "accuracy": number_or_none(result.scores.accuracy[number]),
+                "boundary_iou": number_or_none(result.boundary.iou[number]),
+                "image_iou": number_or_none(result.per_image.iou[number]),
             }
             if difference is not None:
                 row["iou_difference"] = None if place else number_or_none(difference[number])
@@ -50,7 +50,7 @@ def image_rows(of: Evaluation) -> list[Row]:
     """A row an endpoint and photo, worst first, as in images.csv."""
     return [
         {
-            "endpoint": verdict.endpoint,
+            "endpoint": result.endpoint,
             "name": image.judged.name,
             "photo": image.judged.photo,
             "mask": image.judged.mask,
@@ -61,8 +61,8 @@ def image_rows(of: Evaluation) -> list[Row]:
             "ignored_pixels": image.judged.ignored,
             "endpoint_seconds": round(image.judged.seconds, 4),
         }
-        for verdict in of.verdicts
-        for image in verdict.images
+        for result in of.verdicts
+        for image in result.images
     ]
 
 
@@ -70,13 +70,13 @@ def confusion_rows(of: Evaluation) -> list[Row]:
     """A row for each true and predicted class that some pixel has, as in confusion.csv."""
     return [
         {
-            "endpoint": verdict.endpoint,
-            "truth": of.classes.name(truth),
+            "endpoint": result.endpoint,
+            "truth": of.classes.name(actual),
             "predicted": "none of these" if predicted == IGNORE else of.classes.name(predicted),
             "pixels": pixels,
         }
-        for verdict in of.verdicts
-        for truth, predicted, pixels in verdict.total.triples()
+        for result in of.verdicts
+        for actual, predicted, pixels in result.total.triples()
     ]
 
 
@@ -88,7 +88,7 @@ def document(of: Evaluation) -> dict[str, Any]:
             {"id": number, "name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
             for number, (name, color) in enumerate(zip(of.classes.names, of.classes.colors, strict=True))
         ],
-        "endpoints": [_endpoint(of, verdict) for verdict in of.verdicts],
+        "endpoints": [_endpoint(of, result) for result in of.verdicts],
         "by_class": class_rows(of),
         "by_image": image_rows(of),
         "failed": failure_rows(of),
@@ -128,15 +128,15 @@ def number_or_none(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _endpoint(of: Evaluation, verdict: EndpointScores) -> Row:
-    job = (of.jobs or {}).get(verdict.endpoint)
+def _endpoint(of: Evaluation, result: EndpointScores) -> Row:
+    job = (of.jobs or {}).get(result.endpoint)
     return {
-        "name": verdict.endpoint,
-        "measures": {name: number_or_none(value) for name, value in verdict.measures.items()},
-        "counted_pixels": verdict.total.pixels,
-        "ignored_pixels": verdict.total.ignored,
-        "confusion": verdict.total.counts.tolist(),
-        "predicted_as_no_class": verdict.total.outside.tolist(),
+        "name": result.endpoint,
+        "measures": {name: number_or_none(value) for name, value in result.measures.items()},
+        "counted_pixels": result.total.pixels,
+        "ignored_pixels": result.total.ignored,
+        "confusion": result.total.counts.tolist(),
+        "predicted_as_no_class": result.total.outside.tolist(),
         "training_job": None
         if job is None
         else {

@@ -158,11 +158,11 @@ def score_outcomes(
         )
     rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
     named = task.classes or Classes.numbered(max(1, 1 + max(each.highest for row in rows for each in row)))
-    verdicts = tuple(
+    results = tuple(
         _endpoint_scores(each.name, row, len(named)) for each, row in zip(task.asked, rows, strict=True)
     )
-    notes += [note for verdict in verdicts if (note := _outside(verdict))]
-    return Evaluation(named, verdicts, failures, tuple(notes), jobs)
+    notes += [note for result in results if (note := _outside(result))]
+    return Evaluation(named, results, failures, tuple(notes), jobs)
 
 
 def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
@@ -182,32 +182,32 @@ def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) ->
 
 
 def confused_images(
-    verdict: EndpointScores, truth: int, predicted: int
+    result: EndpointScores, actual: int, predicted: int
 ) -> tuple[tuple[ImageMeasures, int], ...]:
     """The photos in which pixels of one class were taken for the other, with how many, most first.
 
     predicted: 255 stands for what is none of the classes.
     """
-    size = len(verdict.total)
+    size = len(result.total)
     confused = []
-    for image in verdict.images:
+    for image in result.images:
         pixels = sum(
             count
             for true, to, count in image.judged.pixels
-            if true == truth and (to == predicted or (predicted >= size and to >= size))
+            if true == actual and (to == predicted or (predicted >= size and to >= size))
         )
         if pixels:
             confused.append((image, pixels))
     return tuple(sorted(confused, key=lambda pair: (-pair[1], pair[0].judged.name)))
 
 
-def _outside(verdict: EndpointScores) -> str:
-    beyond = int(verdict.total.outside.sum())
+def _outside(result: EndpointScores) -> str:
+    beyond = int(result.total.outside.sum())
     if not beyond:
         return ""
-    size = len(verdict.total)
+    size = len(result.total)
     return (
-        f"{verdict.endpoint} answered {beyond:,} pixels ({beyond / verdict.total.pixels:.1%}) with no id from 0 to "
+        f"{result.endpoint} answered {beyond:,} pixels ({beyond / result.total.pixels:.1%}) with no id from 0 to "
         f"{size - 1}: they count as missed. Check that the class names are those of its model."
     )
 

@@ -161,19 +161,26 @@ def _read(pair: LabeledImage) -> tuple[bytes, bytes]:
 @contextmanager
 def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[Opened]:
     with opened_photo(data, pair.photo, extra=MASK_BYTES) as photo, mask_share(mask, pair.mask):
-        truth = as_seen(pair.ids(mask, pair.mask), photo)
-        if truth.shape != (photo.height, photo.width):
-            raise _other_size(pair, photo, truth)
-        yield Opened(pair, data, photo, truth)
+        ground_truth = as_seen(pair.ids(mask, pair.mask), photo)
+        if ground_truth.shape != (photo.height, photo.width):
+            raise _other_size(pair, photo, ground_truth)
+        yield Opened(pair, data, photo, ground_truth)
 
 
-def key_of(photo: bytes, truth: NDArray[np.uint8], endpoint: EvaluatedEndpoint, fit: Size) -> str:
+def key_of(photo: bytes, ground_truth: NDArray[np.uint8], endpoint: EvaluatedEndpoint, fit: Size) -> str:
     """The same for the same question, whatever the files are called."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (endpoint.name, endpoint.config, endpoint.model_uri, str(fit), str(BAND), str(truth.shape)):
+    for part in (
+        endpoint.name,
+        endpoint.config,
+        endpoint.model_uri,
+        str(fit),
+        str(BAND),
+        str(ground_truth.shape),
+    ):
         digest.update(part.encode() + b"\0")
     digest.update(photo)
-    digest.update(np.ascontiguousarray(truth).data)
+    digest.update(np.ascontiguousarray(ground_truth).data)
     return digest.hexdigest()
 
 
@@ -201,18 +208,18 @@ def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionSt
         prepared = _prepare(pair, task, store)
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
         return ImageOutcome(pair.name, (), (EvaluationFailure(pair.name, "", error),), 0)
-    judged, failures, calls, repeated = [], [], 0, 0
+    scores, failures, calls, repeated = [], [], 0, 0
     for endpoint, key, known in zip(task.asked, prepared.keys, prepared.known, strict=True):
         if known is not None:
-            judged.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
+            scores.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
             continue
         calls += 1
         repeated += key in store.interrupted
         try:
-            judged.append(_score(prepared, endpoint, store, key))
+            scores.append(_score(prepared, endpoint, store, key))
         except Exception as error:  # noqa: BLE001  # likewise
             failures.append(EvaluationFailure(pair.name, endpoint.name, error))
-    return ImageOutcome(pair.name, tuple(judged), tuple(failures), calls, repeated)
+    return ImageOutcome(pair.name, tuple(scores), tuple(failures), calls, repeated)
 
 
 def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> _Prepared:
@@ -259,21 +266,21 @@ def _compare(
         photo_labels(inference, pair.mask, bytes_per_pixel=MASK_BYTES) as predicted,
         mask_share(prepared.mask, pair.mask),
     ):
-        truth = upright_mask(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
-        whole = confusion(truth, predicted, MAX_CLASSES)
-        band = confusion(in_band(truth), predicted, MAX_CLASSES)
-        judged = ImageScore(
+        ground_truth = upright_mask(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
+        whole = confusion(ground_truth, predicted, MAX_CLASSES)
+        band = confusion(in_band(ground_truth), predicted, MAX_CLASSES)
+        score = ImageScore(
             key, endpoint.name, pair.name, pair.photo, pair.mask, width, height,
             whole.triples(), band.triples(), whole.ignored, inference.endpoint_seconds,
             inference.segmentation.problems,
         )  # fmt: skip
-        store.add(judged, predicted, inference.segmentation.classes)
-    return judged
+        store.add(score, predicted, inference.segmentation.classes)
+    return score
 
 
-def _other_size(pair: LabeledImage, photo: Photo, truth: NDArray[np.uint8]) -> InputError:
+def _other_size(pair: LabeledImage, photo: Photo, ground_truth: NDArray[np.uint8]) -> InputError:
     return InputError(
-        f"{pair.mask} is {truth.shape[1]} x {truth.shape[0]} pixels, "
+        f"{pair.mask} is {ground_truth.shape[1]} x {ground_truth.shape[0]} pixels, "
         f"and its photo {pair.photo} is {photo.width} x {photo.height}.",
         why="A mask says of each pixel of its photo what it is.",
         todo="Scale the mask to its photo by nearest neighbour, or take it from the set.",

@@ -36,15 +36,15 @@ class EvaluationSample:
 
 
 def read_sample(
-    pair: LabeledImage, judged: tuple[ImageScore, ...], store: PredictionStore, longest: int
+    pair: LabeledImage, scores: tuple[ImageScore, ...], store: PredictionStore, longest: int
 ) -> EvaluationSample:
     """Read what is needed, with no side above `longest` pixels: shots of whole photos would take gigabytes.
 
     Raises InputError where a file has gone or changed its size since.
     """
     with opened_pair(pair) as opened:
-        predicted = tuple(store.predicted(score.key) for score in judged)
-        return smaller(EvaluationSample(opened.photo.pixels, opened.truth, predicted, judged), longest)
+        predicted = tuple(store.predicted(score.key) for score in scores)
+        return smaller(EvaluationSample(opened.photo.pixels, opened.truth, predicted, scores), longest)
 
 
 def smaller(sample: EvaluationSample, longest: int) -> EvaluationSample:

@@ -94,24 +94,24 @@ class ImageScore:
     @property
     def highest(self) -> int:
         """The highest class id in it, 255 aside; -1 where nothing was counted."""
-        return max((max(truth, -1 if to == 255 else to) for truth, to, _ in self.pixels), default=-1)
+        return max((max(actual, -1 if to == 255 else to) for actual, to, _ in self.pixels), default=-1)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ImageScore:
         """Read a line of the file. Raises KeyError, TypeError, ValueError for one that `asdict` did not make."""
         triples = {name: tuple(_triple(values) for values in row[name]) for name in ("pixels", "band")}
-        judged = cls(**{**row, **triples, "problems": tuple(row["problems"])})
-        texts = (judged.endpoint, judged.name, judged.photo, judged.mask, *judged.problems)
-        numbers = (judged.width, judged.height, judged.ignored)
+        score = cls(**{**row, **triples, "problems": tuple(row["problems"])})
+        texts = (score.endpoint, score.name, score.photo, score.mask, *score.problems)
+        numbers = (score.width, score.height, score.ignored)
         if (
-            not (isinstance(judged.key, str) and KEY.fullmatch(judged.key))
+            not (isinstance(score.key, str) and KEY.fullmatch(score.key))
             or not all(isinstance(text, str) for text in texts)
             or not all(type(number) is int and 0 <= number < MOST for number in numbers)
-            or not isinstance(judged.seconds, int | float)
-            or not 0 <= judged.seconds < MOST
+            or not isinstance(score.seconds, int | float)
+            or not 0 <= score.seconds < MOST
         ):
             raise ValueError("a value in it has another kind than an evaluation writes")
-        return judged
+        return score
 
 
 class PredictionStore:
@@ -152,16 +152,16 @@ class PredictionStore:
         score = self._found.get(key)
         return score if score is not None and self._mask(key).exists() else None
 
-    def add(self, judged: ImageScore, predicted: NDArray[np.uint8], classes: Classes) -> None:
+    def add(self, score: ImageScore, predicted: NDArray[np.uint8], classes: Classes) -> None:
         """Keep the mask, then the line: a line without its mask is never there."""
         data = mask_png(predicted, classes.table())
         with self._lock:
             self._make_folder(self.folder / PREDICTED)  # somebody may have forgotten all meanwhile
-        write_new(self._mask(judged.key), data, overwrite=True, private=self._private)
+        write_new(self._mask(score.key), data, overwrite=True, private=self._private)
         with self._lock:
-            self._append(asdict(judged))
-            self._found[judged.key] = judged
-            self._end(judged.key)
+            self._append(asdict(score))
+            self._found[score.key] = score
+            self._end(score.key)
 
     def begin(self, key: str) -> None:
         """Note that the endpoint is called now: killed before `add` or `give_up`, it may have been billed."""
@@ -237,10 +237,10 @@ class PredictionStore:
             if row is None:
                 continue
             try:
-                judged = ImageScore.from_row(row)
+                score = ImageScore.from_row(row)
             except (KeyError, TypeError, ValueError):
                 continue
-            scores[judged.key] = judged
+            scores[score.key] = score
         return scores
 
     def _append(self, *rows: Mapping[str, Any]) -> None:
@@ -251,12 +251,12 @@ class PredictionStore:
 
 def _triple(values: Any) -> Triple:
     """Return the class in the ground truth, the predicted class and the pixels. Raises TypeError, ValueError."""
-    truth, predicted, pixels = values
-    if not all(type(number) is int for number in (truth, predicted, pixels)):
+    actual, predicted, pixels = values
+    if not all(type(number) is int for number in (actual, predicted, pixels)):
         raise TypeError("a count is not a whole number")
-    if not (0 <= truth < IGNORE and 0 <= predicted <= IGNORE and 0 <= pixels < MOST):
+    if not (0 <= actual < IGNORE and 0 <= predicted <= IGNORE and 0 <= pixels < MOST):
         raise ValueError("a class id or a count is out of range")
-    return truth, predicted, pixels
+    return actual, predicted, pixels
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -100,12 +100,12 @@ class Confusion:
     @classmethod
     def from_triples(cls, triples: Iterable[Sequence[int]], classes: int, ignored: int = 0) -> Confusion:
         """The other way round, also for fewer classes than there were. Raises InputError for a truth beyond them."""
-        truth, predicted, pixels = np.array(list(triples), np.int64).reshape(-1, 3).T
-        _check(sorted(set(truth[truth >= classes].tolist())), classes)
+        actual, predicted, pixels = np.array(list(triples), np.int64).reshape(-1, 3).T
+        _check(sorted(set(actual[actual >= classes].tolist())), classes)
         confusion = cls.nothing(classes)
         inside = predicted < classes
-        np.add.at(confusion.counts, (truth[inside], predicted[inside]), pixels[inside])
-        np.add.at(confusion.outside, truth[~inside], pixels[~inside])
+        np.add.at(confusion.counts, (actual[inside], predicted[inside]), pixels[inside])
+        np.add.at(confusion.outside, actual[~inside], pixels[~inside])
         return cls(confusion.counts, confusion.outside, ignored)
 
 
@@ -140,23 +140,23 @@ class ImageMeans:
     mean_iou: float
 
 
-def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Confusion:
+def confusion(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Confusion:
     """Count the pixels of one mask, both (H, W) uint8.
 
     Raises InputError where the truth holds ids that are neither below `classes` nor 255.
     """
-    if truth.shape != predicted.shape:
-        raise ValueError(f"the truth is {truth.shape}, the prediction is {predicted.shape}")
-    return _cut(pair_counts(truth, predicted), classes)
+    if ground_truth.shape != predicted.shape:
+        raise ValueError(f"the truth is {ground_truth.shape}, the prediction is {predicted.shape}")
+    return _cut(pair_counts(ground_truth, predicted), classes)
 
 
 def scores(of: Confusion) -> Scores:
     """Everything that follows from the counts."""
     right = np.diag(of.counts).astype(np.float64)
-    truth, predicted = of.truth.astype(np.float64), of.counts.sum(axis=0).astype(np.float64)
-    iou = _divided(right, truth + predicted - right)
-    dice, accuracy = _divided(2 * right, truth + predicted), _divided(right, truth)
-    there = truth > 0
+    ground_truth, predicted = of.truth.astype(np.float64), of.counts.sum(axis=0).astype(np.float64)
+    iou = _divided(right, ground_truth + predicted - right)
+    dice, accuracy = _divided(2 * right, ground_truth + predicted), _divided(right, ground_truth)
+    there = ground_truth > 0
     return Scores(
         iou,
         dice,
@@ -165,7 +165,7 @@ def scores(of: Confusion) -> Scores:
         _mean(dice),
         _mean(accuracy),
         float(right.sum() / of.pixels) if of.pixels else float("nan"),
-        float((truth[there] * iou[there]).sum() / of.pixels) if of.pixels else float("nan"),
+        float((ground_truth[there] * iou[there]).sum() / of.pixels) if of.pixels else float("nan"),
     )
 
 
@@ -177,30 +177,30 @@ def image_means(ious: Sequence[NDArray[np.float64]], classes: int) -> ImageMeans
     return ImageMeans(_divided(sums, photos), _mean(np.array([_mean(row) for row in table])))
 
 
-def boundary_band(truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.bool_]:
+def boundary_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.bool_]:
     """Which pixels lie near a border, (H, W): where another class is within `width` rows and columns of them.
 
     Pixels to ignore make no border and bridge it: a class on each side of a narrow strip of 255 is one border.
     """
-    height = len(truth)
-    band = np.empty(truth.shape, np.bool_)
-    for rows in row_blocks(*truth.shape):
+    height = len(ground_truth)
+    band = np.empty(ground_truth.shape, np.bool_)
+    for rows in row_blocks(*ground_truth.shape):
         top, bottom = (
             max(0, rows.start - width),
             min(height, rows.stop + width),
         )  # with what its windows reach
-        around = truth[top:bottom]
+        around = ground_truth[top:bottom]
         highest = _windowed(np.where(around == IGNORE, np.uint8(0), around), width, np.maximum, 0)
         lowest = _windowed(around, width, np.minimum, IGNORE)
         inside = slice(rows.start - top, rows.stop - top)
         np.greater(highest[inside], lowest[inside], out=band[rows])
-        band[rows] &= truth[rows] != IGNORE
+        band[rows] &= ground_truth[rows] != IGNORE
     return band
 
 
-def in_band(truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.uint8]:
+def in_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.uint8]:
     """The truth with 255 at all pixels that are not near a border, (H, W) uint8, a new array."""
-    return np.where(boundary_band(truth, width), truth, np.uint8(IGNORE))
+    return np.where(boundary_band(ground_truth, width), ground_truth, np.uint8(IGNORE))
 
 
 def _cut(table: NDArray[np.int64], classes: int) -> Confusion:

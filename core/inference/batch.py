@@ -143,9 +143,9 @@ def done_before(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | 
         recorded |= row["request"]
     differing = [name for name, value in request.items() if name in recorded and recorded[name] != value]
     if differing:
-        told = ", ".join(f"{name} {recorded[name]!r} and now {request[name]!r}" for name in differing)
+        differences = ", ".join(f"{name} {recorded[name]!r} and now {request[name]!r}" for name in differing)
         raise InputError(
-            f"{targets['json']} was made by another request: {told}.",
+            f"{targets['json']} was made by another request: {differences}.",
             why="Resuming would mix results of both in one folder; the endpoint was not invoked.",
             todo="Repeat the first request, choose another folder, or use --overwrite to make all of them again.",
         )

@@ -13,10 +13,10 @@ DIFFERENCE = Classes(("right", "wrong"), ((0, 114, 178), (213, 94, 0)))
 """Okabe and Ito's blue and vermilion, which all kinds of colour vision tell apart; 255 is `ignore`, off-white."""
 
 
-def difference(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def difference(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """0 right, 1 wrong, 255 where the truth is not to be counted: (H, W) uint8, as both are."""
-    if truth.shape != predicted.shape:
-        raise ValueError(f"the truth is {truth.shape}, the prediction is {predicted.shape}")
-    errors: NDArray[np.uint8] = (truth != predicted).view(np.uint8)
-    errors[truth == IGNORE] = IGNORE
+    if ground_truth.shape != predicted.shape:
+        raise ValueError(f"the truth is {ground_truth.shape}, the prediction is {predicted.shape}")
+    errors: NDArray[np.uint8] = (ground_truth != predicted).view(np.uint8)
+    errors[ground_truth == IGNORE] = IGNORE
     return errors

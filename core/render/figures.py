@@ -124,26 +124,26 @@ def _drawn(
     axes.set_autoscale_on(False)
     if title:
         _text(axes, MARGIN, MARGIN + 0.1, _cut(title, 90), size=15, weight="bold")
-    for (caption, picture), box in zip(panels, boxes, strict=True):
-        _draw_panel(axes, caption, picture, box)
+    for (caption, image), box in zip(panels, boxes, strict=True):
+        _draw_panel(axes, caption, image, box)
     _draw_legend(axes, rows, below + 0.1)
     return page
 
 
-def _draw_panel(axes: Axes, caption: str, picture: NDArray[np.generic], box: Box) -> None:
+def _draw_panel(axes: Axes, caption: str, image: NDArray[np.generic], box: Box) -> None:
     left, top, width, height = box
-    aspect = picture.shape[1] / picture.shape[0]
+    aspect = image.shape[1] / image.shape[0]
     width, height = max(min(width, height * aspect), 0.02), max(min(height, width / aspect), 0.02)
     _text(axes, left, top - CAPTION / 2, caption, size=10.5, color=SOFT)
-    _draw_picture(axes, picture, (left, top, width, height), smooth=caption != "Segmentation")
+    _draw_image(axes, image, (left, top, width, height), smooth=caption != "Segmentation")
     if caption == "Confidence":
         _draw_scale(axes, left + box[2], top - CAPTION / 2)
 
 
-def _draw_picture(axes: Axes, picture: NDArray[np.generic], box: Box, *, smooth: bool) -> None:
+def _draw_image(axes: Axes, image: NDArray[np.generic], box: Box, *, smooth: bool) -> None:
     left, top, width, height = box
     axes.imshow(
-        picture,
+        image,
         extent=(left, left + width, top + height, top),
         aspect="auto",
         cmap="viridis",
@@ -156,7 +156,7 @@ def _draw_picture(axes: Axes, picture: NDArray[np.generic], box: Box, *, smooth:
 def _draw_scale(axes: Axes, right: float, middle: float) -> None:
     """What the colours of the confidence mean: 0 to 1, with its right end at `right`."""
     ramp = np.linspace(0, 1, 256)[None, :]
-    _draw_picture(axes, ramp, (right - 1.15, middle - 0.05, 1.0, 0.1), smooth=True)
+    _draw_image(axes, ramp, (right - 1.15, middle - 0.05, 1.0, 0.1), smooth=True)
     _text(axes, right - 1.22, middle, "0", size=9, color=SOFT, align="right")
     _text(axes, right, middle, "1", size=9, color=SOFT, align="right")
 

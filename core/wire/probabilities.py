@@ -109,8 +109,8 @@ def _label(
         np.equal(values, top, out=equal)
         _first_plane(equal, labels)
         # A NaN equals nothing, not even itself; np.maximum has handed it on.
-        lost = np.flatnonzero(np.isnan(top))
-        labels[lost] = np.argmax(values[:, lost], axis=0)
+        nans = np.flatnonzero(np.isnan(top))
+        labels[nans] = np.argmax(values[:, nans], axis=0)
 
 
 def _first_plane(equal: NDArray[np.bool_], labels: NDArray[np.uint8]) -> None:
