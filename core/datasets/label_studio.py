@@ -148,16 +148,18 @@ def _merged(
     folder: Path, layers: Sequence[Layer], classes: Classes, rest: int
 ) -> tuple[NDArray[np.uint8], int]:
     """One mask, (H, W) uint8, and how many of its pixels were painted more than once."""
-    painted = [(open_mask(read_regular(folder / one.path), one.path) >= PAINTED, one) for one in layers]
+    painted = [
+        (open_mask(read_regular(folder / layer.path), layer.path) >= PAINTED, layer) for layer in layers
+    ]
     shape = painted[0][0].shape
-    other = next((one for region, one in painted if region.shape != shape), None)
+    other = next((layer for region, layer in painted if region.shape != shape), None)
     if other:
         raise InputError(
             f"{other.path} has another size than {layers[0].path}, of the same task.",
             todo="Export both again.",
         )
     ids, times = np.full(shape, rest, np.uint8), np.zeros(shape, np.uint16)
-    for region, layer in sorted(painted, key=lambda one: (-int(one[0].sum()), one[1].path)):
+    for region, layer in sorted(painted, key=lambda pair: (-int(pair[0].sum()), pair[1].path)):
         ids[region] = classes.names.index(layer.label)
         times += region
     return ids, int((times > 1).sum())
