@@ -41,10 +41,10 @@ Eventually = Callable[..., Any]
 LIMITED = """
 import json, resource, sys
 from pathlib import Path
-from sandbox.services.iam.journal import Call, Journal
-from sandbox.services.s3.store import Store as Objects
+from sandbox.services.iam.journal import Call, IamJournal
+from sandbox.services.s3.store import ObjectStore
 from sandbox.services.s3.values import Attributes
-from sandbox.common.store import Store
+from sandbox.common.store import RecordStore
 from sandbox.common.disk import is_full
 
 root, told = Path(sys.argv[1]), {}
@@ -60,7 +60,7 @@ def until_full(work):
             return number
     raise AssertionError("it never was full")
 
-objects = Objects(root / "s3")
+objects = ObjectStore(root / "s3")
 objects.create_bucket("b")
 def put(number):
     blob = objects.write([b"x"], lambda: "etag")
@@ -73,20 +73,20 @@ for number in range(count):
 told["deleted"] = objects.span("b", b"", b"z", 10) == []
 put(0)
 objects.close()
-told["kept"] = [item.key for item in Objects(root / "s3").span("b", b"", b"z", 10)]
+told["kept"] = [item.key for item in ObjectStore(root / "s3").span("b", b"", b"z", 10)]
 
-store = Store(root / "control.sqlite")
+store = RecordStore(root / "control.sqlite")
 count = until_full(lambda number: store.insert("model", f"m{number}", {"pad": "y" * 2000}))
 store.update("model", "m0", lambda document: document.update(State="Deleting"))
 told["updated"] = store.get("model", "m0")["State"]
 told["gone"] = all(store.delete("model", f"m{number}") for number in range(count))
 told["none left"] = store.view("model") == []
 
-journal = Journal(root / "journal.jsonl")
+journal = IamJournal(root / "journal.jsonl")
 call = lambda number: Call(number, "a", "t", "x", "body" * 100)
 count = until_full(lambda number: journal.append(call(number)))
 journal.close()
-told["journal"] = [int(line.at) for line in Journal(root / "journal.jsonl")] == list(range(count))
+told["journal"] = [int(line.at) for line in IamJournal(root / "journal.jsonl")] == list(range(count))
 try:
     (root / "big").write_bytes(bytes(400_000))
 except OSError as problem:
