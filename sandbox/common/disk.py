@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
@@ -105,12 +104,6 @@ class Disk:
         room = f"{megabytes(self.free())} free" + ("" if needed is None else f", {megabytes(needed)} needed")
         todo = "Delete objects, models, jobs or logs, or make room on that disk, then try again."
         return f"The disk that holds {self.folder} {what}: {room}. {in_place} {todo}"
-
-
-def checkpoint(database: sqlite3.Connection) -> None:
-    """Empty the write-ahead log into the database: that makes room for what is to be written to it."""
-    with contextlib.suppress(sqlite3.Error):  # what is written next fails then, and says why
-        database.execute("pragma wal_checkpoint(truncate)").fetchall()
 
 
 def _allocate(file: int, size: int) -> None:

@@ -6,15 +6,17 @@ Documents are found by (kind, name); names are compared without case, as SageMak
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sandbox.common.disk import Disk, checkpoint
+from sandbox.common.database import Database
+from sandbox.common.disk import Disk
 
 Document = dict[str, Any]
+_SCHEMA = """
+create table if not exists documents (kind text, name text collate nocase, body text, primary key (kind, name));
+"""
 
 
 class RecordStore:
@@ -22,27 +24,16 @@ class RecordStore:
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
         """disk: its reserve is for updates and deletions when there is no room left."""
-        self._disk = disk or Disk(path.parent)
-        self._lock = threading.RLock()
         self._views: dict[str, dict[str, Document]] = {}  # kind -> lower-case name -> document, parsed once
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # WAL with normal syncing loses nothing when the process is killed; only a power cut may take the last calls.
-        self._database.execute("pragma journal_mode=wal")
-        self._database.execute("pragma synchronous=normal")
-        self._database.execute(
-            "create table if not exists documents"
-            " (kind text, name text collate nocase, body text, primary key (kind, name))"
-        )
+        self._db = Database(path, _SCHEMA, disk)
 
     def get(self, kind: str, name: str) -> Document | None:
-        with self._lock:
-            row = self._run("select body from documents where kind = ? and name = ?", kind, name).fetchone()
-        return None if row is None else json.loads(row[0])
+        rows = self._db.rows("select body from documents where kind = ? and name = ?", kind, name)
+        return json.loads(rows[0][0]) if rows else None
 
     def all(self, kind: str) -> list[Document]:
         """Every document of a kind, by name."""
-        with self._lock:
-            rows = self._run("select body from documents where kind = ? order by name", kind).fetchall()
+        rows = self._db.rows("select body from documents where kind = ? order by name", kind)
         return [json.loads(row[0]) for row in rows]
 
     def view(self, kind: str) -> list[Document]:
@@ -50,52 +41,47 @@ class RecordStore:
 
         A thousand documents cost nothing here, and 40 ms to parse.
         """
-        with self._lock:
+        with self._db.lock:
             if kind not in self._views:
-                rows = self._run("select name, body from documents where kind = ?", kind).fetchall()
+                rows = self._db.rows("select name, body from documents where kind = ?", kind)
                 self._views[kind] = {name.lower(): json.loads(body) for name, body in rows}
             return list(self._views[kind].values())
 
     def insert(self, kind: str, name: str, document: Document) -> bool:
         """False, and nothing changed, when the name is taken."""
         text = json.dumps(document)
-        with self._lock:
-            done = self._run("insert or ignore into documents values (?, ?, ?)", kind, name, text)
-            if done.rowcount == 1:
-                self._seen(kind, name, text)
-        return done.rowcount == 1
+        with self._db.lock:
+            count = self._db.change("insert or ignore into documents values (?, ?, ?)", kind, name, text)
+            if count == 1:
+                self._refresh_view(kind, name, text)
+        return count == 1
 
     def update(self, kind: str, name: str, change: Callable[[Document], object]) -> Document | None:
         """Apply `change` to the document in place; the new document, or None when there is none."""
-        with self._lock:
+        with self._db.lock:
             document = self.get(kind, name)
             if document is not None:
                 change(document)
                 text = json.dumps(document)
                 sql = "update documents set body = ? where kind = ? and name = ?"
                 self._keep(sql, text, kind, name)
-                self._seen(kind, name, text)
+                self._refresh_view(kind, name, text)
         return document
 
     def delete(self, kind: str, name: str) -> bool:
-        with self._lock:
-            done = self._keep("delete from documents where kind = ? and name = ?", kind, name)
+        with self._db.lock:
+            count = self._keep("delete from documents where kind = ? and name = ?", kind, name)
             self._views.get(kind, {}).pop(name.lower(), None)
-            return done.rowcount == 1
+            return count == 1
 
     def close(self) -> None:
-        with self._lock:
-            self._database.close()
+        self._db.close()
 
-    def _seen(self, kind: str, name: str, text: str) -> None:
+    def _refresh_view(self, kind: str, name: str, text: str) -> None:
         """A new document in place of the old one, which readers may still hold."""
         if kind in self._views:
             self._views[kind][name.lower()] = json.loads(text)
 
-    def _keep(self, statement: str, *values: str) -> sqlite3.Cursor:
-        """Run a statement that must succeed on a full disk too."""
-        database = self._database
-        return self._disk.freeing(lambda: self._run(statement, *values), lambda: checkpoint(database))
-
-    def _run(self, statement: str, *values: str) -> sqlite3.Cursor:
-        return self._database.execute(statement, values)
+    def _keep(self, statement: str, *values: str) -> int:
+        """Run a statement that must succeed on a full disk too; the number of rows it changed."""
+        return self._db.freeing(lambda: self._db.change(statement, *values))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-import sqlite3
 import statistics
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.common.database import Database, Row
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
 
@@ -104,33 +103,24 @@ class JobMetrics:
     def __init__(self, path: Path, has_job: Callable[[str], bool]) -> None:
         """has_job: whether an ARN is that of a training job."""
         self._has_job = has_job
-        self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_SCHEMA)
+        self._db = Database(path, _SCHEMA)
 
     def add(self, job: str, points: Sequence[Point]) -> None:
-        with self._lock, self._db:
-            self._db.execute("begin immediate")
+        with self._db.transaction():
             for name in {point.name for point in points}:
-                self._db.execute("insert or ignore into metric(job, name) values (?, ?)", (job, name))
-            self._db.executemany(
+                self._db.change("insert or ignore into metric(job, name) values (?, ?)", job, name)
+            self._db.change_many(
                 "insert into point select id, ?, ?, ? from metric where job = ? and name = ?",
                 [(point.iteration, point.time, point.value, job, point.name) for point in points],
             )
 
     def forget(self, job: str) -> None:
-        with self._lock, self._db:
-            self._db.execute("begin immediate")
-            self._db.execute(
-                "delete from point where metric in (select id from metric where job = ?)", (job,)
-            )
-            self._db.execute("delete from metric where job = ?", (job,))
+        with self._db.transaction():
+            self._db.change("delete from point where metric in (select id from metric where job = ?)", job)
+            self._db.change("delete from metric where job = ?", job)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     def call(self, operation: str, params: Params) -> Params:
         """One operation of sagemaker-metrics. Raises ApiError."""
@@ -172,11 +162,10 @@ class JobMetrics:
                 pairs.append((x, _STATISTICS[query["MetricStat"]]([point[2] for point in points])))
         return pairs
 
-    def _points(self, job: str, name: str) -> list[tuple[int, int, float]]:
+    def _points(self, job: str, name: str) -> list[Row]:
         """(iteration, time in ms, value) as they came."""
-        with self._lock:
-            return self._db.execute(
-                "select iteration, time, value from point"
-                " where metric = (select id from metric where job = ? and name = ?) order by rowid",
-                (job, name),
-            ).fetchall()
+        return self._db.rows(
+            "select iteration, time, value from point"
+            " where metric = (select id from metric where job = ? and name = ?) order by rowid",
+            *(job, name),
+        )

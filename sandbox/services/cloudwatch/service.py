@@ -16,13 +16,12 @@ import io
 import json
 import math
 import re
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.common.database import Database
 from sandbox.http.protocol import (
     ApiError,
     Params,
@@ -66,11 +65,7 @@ class CloudWatch:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_SCHEMA)
+        self._db = Database(path, _SCHEMA)
         self._age()
         self._operations: dict[str, Callable[[Params], Params | None]] = {
             "PutMetricData": self._put,
@@ -85,16 +80,15 @@ class CloudWatch:
         """Old points become one an hour, and then go, as in AWS."""
         now = self._clock()
         cut, oldest = int(now - WHOLE_SECONDS) // 3600 * 3600, now - KEPT_SECONDS
-        with self._db:
-            self._db.execute("begin immediate")
-            aged = self._db.execute(
+        with self._db.transaction():
+            aged = self._db.rows(
                 "select metric, time / 3600 * 3600, unit, sum(count), sum(sum), min(low), max(high) from point "
                 "where time >= ? and time < ? group by 1, 2, 3",
-                (oldest, cut),
-            ).fetchall()
-            self._db.execute("delete from point where time < ?", (cut,))
-            self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", aged)
-            self._db.execute("delete from metric where last < ?", (oldest,))
+                *(oldest, cut),
+            )
+            self._db.change("delete from point where time < ?", cut)
+            self._db.change_many("insert into point values (?, ?, ?, ?, ?, ?, ?)", aged)
+            self._db.change("delete from metric where last < ?", oldest)
 
     def call(self, operation: str, params: Params) -> Params:
         """The result of one operation; times are seconds since 1970. Raises ApiError."""
@@ -117,8 +111,7 @@ class CloudWatch:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     # Writing
 
@@ -137,22 +130,21 @@ class CloudWatch:
         """Put data of any age, as what was measured elsewhere has. Raises ApiError when they are not valid."""
         now = self._clock()
         data = [(datum, points_of(datum), _moment(datum, now)) for datum in metric_data]
-        with self._lock, self._db:
-            self._db.execute("begin immediate")
+        with self._db.transaction():
             for datum, points, at in data:
                 metric = self._metric(namespace, datum, at)
                 rows = [(metric, at, datum.get("Unit", "None"), *point) for point in points]
-                self._db.executemany("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
+                self._db.change_many("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _metric(self, namespace: str, datum: Params, at: int) -> int:
         row = (namespace, datum["MetricName"], _dimensions(datum), at)
-        self._all(
+        self._db.change(
             "insert into metric(namespace, name, dimensions, last) values (?, ?, ?, ?) "
             "on conflict(namespace, name, dimensions) do update set last = max(last, excluded.last)",
             *row,
         )
         sql = "select id from metric where namespace = ? and name = ? and dimensions = ?"
-        found: int = self._all(sql, *row[:3])[0][0]
+        found: int = self._db.rows(sql, *row[:3])[0][0]
         return found
 
     # Reading
@@ -221,7 +213,7 @@ class CloudWatch:
             raise invalid("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
         if span["StartTime"] >= span["EndTime"]:
             raise invalid("The parameter StartTime must be less than the parameter EndTime.")
-        rows = self._all(
+        rows = self._db.rows(
             _POINTS if whole else _SUMS,
             period,
             *(metric.get("Namespace", ""), metric.get("MetricName", ""), _dimensions(metric)),
@@ -234,7 +226,7 @@ class CloudWatch:
 
     def _list(self, params: Params) -> Params:
         oldest = self._clock() - (_ACTIVE_SECONDS if params.get("RecentlyActive") else TAKEN_SECONDS)
-        rows = self._all(
+        rows = self._db.rows(
             "select namespace, name, dimensions from metric where (? is null or namespace = ?) "
             "and (? is null or name = ?) and last >= ? order by namespace, name, dimensions",
             *(
@@ -258,10 +250,6 @@ class CloudWatch:
         ]
         more = {"NextToken": str(offset + _PAGE)} if len(found) > offset + _PAGE else {}
         return {"Metrics": metrics} | more
-
-    def _all(self, sql: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
 
 
 def _moment(datum: Params, now: float) -> int:

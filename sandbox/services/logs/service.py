@@ -11,13 +11,12 @@ import base64
 import itertools
 import json
 import re
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from sandbox.common.database import Database, Row
 from sandbox.http.protocol import ApiError, Params, unknown_operation
 from sandbox.services.logs import pattern
 
@@ -40,7 +39,6 @@ DAY = 86_400_000  # ms
 OLDEST, NEWEST = 14 * DAY, 2 * 3_600_000
 _ENDLESS = 2**63 - 1
 Position = tuple[int, int]  # (time in ms, number of arrival)
-Row = tuple[Any, ...]
 
 
 class Logs:
@@ -49,12 +47,8 @@ class Logs:
     def __init__(self, path: Path, region: str, account: str, clock: Callable[[], float] = time.time) -> None:
         self._prefix = f"arn:aws:logs:{region}:{account}:log-group:"
         self._clock = clock
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_SCHEMA)
-        self._number: int = self._all("select coalesce(max(number), 0) from event")[0][0]
+        self._db = Database(path, _SCHEMA)
+        self._number: int = self._db.rows("select coalesce(max(number), 0) from event")[0][0]
         self._operations: dict[str, Callable[[Params], Params | None]] = {
             "CreateLogGroup": self._create_group,
             "DeleteLogGroup": self._delete_group,
@@ -73,29 +67,29 @@ class Logs:
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("logs", operation)
-        with self._lock:
+        with self._db.lock:
             return run(params) or {}
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     # Groups
 
     def _create_group(self, params: Params) -> None:
         name = params["logGroupName"]
-        if self._all("select 1 from log_group where name = ?", name):
+        if self._db.rows("select 1 from log_group where name = ?", name):
             raise ApiError("ResourceAlreadyExistsException", "The specified log group already exists")
-        self._all("insert into log_group values (?, ?, null)", name, self._now())
+        self._db.change("insert into log_group values (?, ?, null)", name, self._now())
 
     def _delete_group(self, params: Params) -> None:
         name = self._group(params)
-        with self._db:
-            self._db.execute("begin immediate")
-            self._all("delete from event where stream in (select id from stream where log_group = ?)", name)
-            self._all("delete from stream where log_group = ?", name)
-            self._all("delete from log_group where name = ?", name)
+        with self._db.transaction():
+            self._db.change(
+                "delete from event where stream in (select id from stream where log_group = ?)", name
+            )
+            self._db.change("delete from stream where log_group = ?", name)
+            self._db.change("delete from log_group where name = ?", name)
 
     def _describe_groups(self, params: Params) -> Params:
         prefix, part = params.get("logGroupNamePrefix", ""), params.get("logGroupNamePattern", "")
@@ -104,7 +98,7 @@ class Logs:
                 "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
             )
         limit, after = params.get("limit", 50), _untoken(params.get("nextToken"), [""])[0]
-        rows = self._all(
+        rows = self._db.rows(
             "select name, created, retention, (select coalesce(sum(bytes), 0) from stream where log_group = g.name) "
             "from log_group g where name > ? and substr(name, 1, ?) = ? and instr(lower(name), lower(?)) > 0 "
             "order by name limit ?",
@@ -127,7 +121,7 @@ class Logs:
         }
 
     def _put_retention(self, params: Params) -> None:
-        self._all(
+        self._db.change(
             "update log_group set retention = ? where name = ?",
             params["retentionInDays"],
             self._group(params),
@@ -139,7 +133,7 @@ class Logs:
         if not identifier:
             raise _invalid("Either logGroupName or logGroupIdentifier must be given.")
         name = str(identifier).removeprefix(self._prefix).removesuffix(":*")
-        if not self._all("select 1 from log_group where name = ?", name):
+        if not self._db.rows("select 1 from log_group where name = ?", name):
             raise ApiError("ResourceNotFoundException", "The specified log group does not exist.")
         return name
 
@@ -147,16 +141,17 @@ class Logs:
 
     def _create_stream(self, params: Params) -> None:
         group, name = self._group(params), params["logStreamName"]
-        if self._all("select 1 from stream where log_group = ? and name = ?", group, name):
+        if self._db.rows("select 1 from stream where log_group = ? and name = ?", group, name):
             raise ApiError("ResourceAlreadyExistsException", "The specified log stream already exists")
-        self._all("insert into stream(log_group, name, created) values (?, ?, ?)", group, name, self._now())
+        self._db.change(
+            "insert into stream(log_group, name, created) values (?, ?, ?)", group, name, self._now()
+        )
 
     def _delete_stream(self, params: Params) -> None:
         stream = self._stream(params)
-        with self._db:
-            self._db.execute("begin immediate")
-            self._all("delete from event where stream = ?", stream)
-            self._all("delete from stream where id = ?", stream)
+        with self._db.transaction():
+            self._db.change("delete from event where stream = ?", stream)
+            self._db.change("delete from stream where id = ?", stream)
 
     def _stream(self, params: Params) -> int:
         """The number of the request's stream, which must exist."""
@@ -164,7 +159,8 @@ class Logs:
 
     def _stream_ids(self, group: str, names: Iterable[str]) -> list[int]:
         found = [
-            self._all("select id from stream where log_group = ? and name = ?", group, name) for name in names
+            self._db.rows("select id from stream where log_group = ? and name = ?", group, name)
+            for name in names
         ]
         if not all(found):
             raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
@@ -180,7 +176,7 @@ class Logs:
         # The first page begins outside: below the lowest or, going down, above the highest (time, name).
         edge = [_ENDLESS, ""] if down else [-2, ""]
         after = _untoken(params.get("nextToken"), edge)
-        rows = self._all(
+        rows = self._db.rows(
             f"select name, created, first, last, ingested, {key} as place from stream "  # noqa: S608 - fixed words only
             f"where log_group = ? and ({key}, name) {'<' if down else '>'} (?, ?) and substr(name, 1, ?) = ? "
             f"order by place {'desc' if down else ''}, name {'desc' if down else ''} limit ?",
@@ -225,10 +221,9 @@ class Logs:
         rows = [(stream, item["timestamp"], n, now, item["message"]) for n, item in enumerate(events, first)]
         size = sum(len(item["message"]) + EVENT_OVERHEAD for item in events)
         low, high = events[0]["timestamp"], events[-1]["timestamp"]
-        with self._db:
-            self._db.execute("begin immediate")
-            self._db.executemany("insert into event values (?, ?, ?, ?, ?)", rows)
-            self._all(
+        with self._db.transaction():
+            self._db.change_many("insert into event values (?, ?, ?, ?, ?)", rows)
+            self._db.change(
                 "update stream set first = min(coalesce(first, ?), ?), last = max(coalesce(last, ?), ?), "
                 "ingested = ?, bytes = bytes + ? where id = ?",
                 *(low, low, high, high, now, size, stream),
@@ -240,7 +235,7 @@ class Logs:
         if token := params.get("nextToken"):
             forward, position = _position(token)
             low, high = (position, high) if forward else (low, position)
-        rows = self._all(
+        rows = self._db.rows(
             "select time, number, ingested, message from event "  # noqa: S608 - fixed words only
             "where stream = ? and (time, number) > (?, ?) "
             "and (time, number) < (?, ?) and time >= ? and time < ? "
@@ -267,7 +262,7 @@ class Logs:
         test, values = pattern.condition(params.get("filterPattern", ""))
         limit = params.get("limit", ANSWER_EVENTS)
         after = _untoken(params.get("nextToken"), [-1, -1])
-        rows = self._all(
+        rows = self._db.rows(
             "select e.time, e.number, e.ingested, e.message, s.name "  # noqa: S608 - values are bound
             "from event e join stream s on s.id = e.stream "
             "where e.stream in (select value from json_each(?)) and (e.time, e.number) > (?, ?) "
@@ -296,11 +291,7 @@ class Logs:
         if names:
             return self._stream_ids(group, names)
         sql = "select id from stream where log_group = ? and substr(name, 1, ?) = ?"
-        return [row[0] for row in self._all(sql, group, len(prefix or ""), prefix or "")]
-
-    def _all(self, sql: str, *values: object) -> list[Row]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
+        return [row[0] for row in self._db.rows(sql, group, len(prefix or ""), prefix or "")]
 
     def _now(self) -> int:
         return int(self._clock() * 1000)

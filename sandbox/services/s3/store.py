@@ -9,17 +9,15 @@ lists them in that order.
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from sandbox.common.disk import Disk, checkpoint
+from sandbox.common.database import Database
+from sandbox.common.disk import Disk
 from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.payload import CHUNK
 from sandbox.services.s3.values import Attributes, Blob, MultipartUpload, StoredObject, UploadedPart
@@ -47,47 +45,41 @@ class ObjectStore:
         self, root: Path, clock: Callable[[], float] = time.time, *, disk: Disk | None = None
     ) -> None:
         """disk: its reserve is for deletions when there is no room left."""
-        self._disk = disk or Disk(root)
         self._blobs = root / "blobs"
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._clock = clock
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(root / "index.sqlite", check_same_thread=False, isolation_level=None)
-        self._db.execute("pragma journal_mode=wal")
-        self._db.execute("pragma synchronous=normal")
-        self._db.executescript(_SCHEMA)
+        self._db = Database(root / "index.sqlite", _SCHEMA, disk)
         self._sweep()
 
     def close(self) -> None:
         """Close the index; the files of downloads under way stay readable."""
-        with self._lock:
-            self._db.close()
+        self._db.close()
 
     # Buckets
 
     def buckets(self) -> list[tuple[str, float]]:
         """Names and creation times, in order."""
-        return self._all("select name, created from bucket order by name")
+        return self._db.rows("select name, created from bucket order by name")
 
     def has_bucket(self, bucket: str) -> bool:
         """Whether it exists."""
-        return bool(self._all("select 1 from bucket where name = ?", bucket))
+        return bool(self._db.rows("select 1 from bucket where name = ?", bucket))
 
     def create_bucket(self, bucket: str) -> None:
         """Create it; an existing one stays as it is."""
-        self._all("insert or ignore into bucket values (?, ?)", bucket, self._clock())
+        self._db.change("insert or ignore into bucket values (?, ?)", bucket, self._clock())
 
     def delete_bucket(self, bucket: str) -> None:
         """Delete an empty bucket and the uploads under way in it."""
 
         def forget() -> list[str]:
-            with self._transaction():
+            with self._db.transaction():
                 self._need_bucket(bucket)
-                if self._all("select 1 from object where bucket = ? limit 1", bucket):
+                if self._db.rows("select 1 from object where bucket = ? limit 1", bucket):
                     raise S3Error("BucketNotEmpty", BucketName=bucket)
-                uploads = [row[0] for row in self._all("select id from upload where bucket = ?", bucket)]
+                uploads = [row[0] for row in self._db.rows("select id from upload where bucket = ?", bucket)]
                 gone = [name for upload in uploads for name in self._forget_upload(upload)]
-                self._all("delete from bucket where name = ?", bucket)
+                self._db.change("delete from bucket where name = ?", bucket)
             return gone
 
         self._freeing(forget)
@@ -96,7 +88,7 @@ class ObjectStore:
 
     def get(self, bucket: str, key: str) -> StoredObject:
         """One object without its bytes."""
-        with self._lock:
+        with self._db.lock:
             self._need_bucket(bucket)
             found = self._find(bucket, key)
         if found is None:
@@ -105,7 +97,7 @@ class ObjectStore:
 
     def open(self, bucket: str, key: str) -> tuple[StoredObject, IO[bytes]]:
         """One object and its open file, which stays whole even if the object is replaced meanwhile."""
-        with self._lock:
+        with self._db.lock:
             found = self.get(bucket, key)
             return found, self._path(found.blob.name).open("rb")
 
@@ -114,7 +106,7 @@ class ObjectStore:
     ) -> StoredObject:
         """Let the key name these bytes. `allow` sees the present object and may raise to refuse."""
         try:
-            with self._transaction():
+            with self._db.transaction():
                 self._need_bucket(bucket)
                 old = self._find(bucket, key)
                 if allow:
@@ -129,9 +121,9 @@ class ObjectStore:
 
     def update(self, bucket: str, key: str, attributes: Attributes) -> None:
         """Change what travels with an object, not its bytes nor its time."""
-        with self._transaction():
+        with self._db.transaction():
             self.get(bucket, key)
-            self._all(
+            self._db.change(
                 "update object set attributes = ? where bucket = ? and key = ?",
                 json.dumps(asdict(attributes)),
                 bucket,
@@ -142,10 +134,10 @@ class ObjectStore:
         """Delete the object; that there is none is no error, as in S3."""
 
         def forget() -> list[str]:
-            with self._transaction():
+            with self._db.transaction():
                 self._need_bucket(bucket)
                 old = self._find(bucket, key)
-                self._all("delete from object where bucket = ? and key = ?", bucket, key.encode())
+                self._db.change("delete from object where bucket = ? and key = ?", bucket, key.encode())
             return [old.blob.name] if old else []
 
         self._freeing(forget)
@@ -153,7 +145,7 @@ class ObjectStore:
     def span(self, bucket: str, start: bytes, below: bytes, count: int) -> list[StoredObject]:
         """The first `count` objects with start <= key < below, in order."""
         sql = f"select {_OBJECT} from object where bucket = ? and key >= ? and key < ? order by key limit ?"  # noqa: S608
-        return [_object(row) for row in self._all(sql, bucket, start, below, count)]
+        return [_object(row) for row in self._db.rows(sql, bucket, start, below, count)]
 
     # Bytes
 
@@ -193,10 +185,10 @@ class ObjectStore:
     def start_upload(self, bucket: str, key: str, algorithm: str, attributes: Attributes) -> str:
         """The new upload's id."""
         upload = uuid.uuid4().hex
-        with self._transaction():
+        with self._db.transaction():
             self._need_bucket(bucket)
             row = (upload, bucket, key.encode(), self._clock(), algorithm, json.dumps(asdict(attributes)))
-            self._all("insert into upload values (?, ?, ?, ?, ?, ?)", *row)
+            self._db.change("insert into upload values (?, ?, ?, ?, ?, ?)", *row)
         return upload
 
     def upload(self, bucket: str, key: str, upload: str) -> MultipartUpload:
@@ -209,7 +201,7 @@ class ObjectStore:
     def uploads(self, bucket: str) -> list[MultipartUpload]:
         """All uploads under way in a bucket, by key and start."""
         self._need_bucket(bucket)
-        rows = self._all(
+        rows = self._db.rows(
             "select id, bucket, key, started, algorithm, attributes from upload where bucket = ? "
             "order by key, started",
             bucket,
@@ -221,9 +213,11 @@ class ObjectStore:
     def put_part(self, upload: MultipartUpload, number: int, blob: Blob, checksums: dict[str, str]) -> None:
         """Keep a part; one of the same number is replaced."""
         try:
-            with self._transaction():
+            with self._db.transaction():
                 self.upload(upload.bucket, upload.key, upload.id)
-                old = self._all("select blob from part where upload = ? and number = ?", upload.id, number)
+                old = self._db.rows(
+                    "select blob from part where upload = ? and number = ?", upload.id, number
+                )
                 row = (
                     upload.id,
                     number,
@@ -233,7 +227,7 @@ class ObjectStore:
                     self._clock(),
                     json.dumps(checksums),
                 )
-                self._all("insert or replace into part values (?, ?, ?, ?, ?, ?, ?)", *row)
+                self._db.change("insert or replace into part values (?, ?, ?, ?, ?, ?, ?)", *row)
         except BaseException:
             self._unlink([blob.name])
             raise
@@ -241,7 +235,7 @@ class ObjectStore:
 
     def parts(self, upload: str) -> list[UploadedPart]:
         """All parts, in order of their numbers."""
-        rows = self._all(
+        rows = self._db.rows(
             "select number, blob, size, etag, modified, checksums from part where upload = ? order by number",
             upload,
         )
@@ -251,32 +245,12 @@ class ObjectStore:
         """Forget an upload and its parts."""
 
         def forget() -> list[str]:
-            with self._transaction():
+            with self._db.transaction():
                 return self._forget_upload(upload.id)
 
         self._freeing(forget)
 
     # Within
-
-    def _all(self, sql: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._db.execute(sql, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing; a transaction within one is part of it."""
-        with self._lock:
-            if self._db.in_transaction:
-                yield
-                return
-            self._db.execute("begin immediate")
-            try:
-                yield
-                self._db.execute("commit")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite ends some by itself, on a full disk for one
-                    self._db.execute("rollback")
-                raise
 
     def _freeing(self, forget: Callable[[], list[str]]) -> None:
         """Take something out of the index, on a full disk too, then delete the files that `forget` returns."""
@@ -284,24 +258,21 @@ class ObjectStore:
         def work() -> None:
             self._unlink(forget())
 
-        self._disk.freeing(work, self._checkpoint)
-
-    def _checkpoint(self) -> None:
-        with self._lock:
-            checkpoint(self._db)
+        self._db.freeing(work)
 
     def _need_bucket(self, bucket: str) -> None:
         if not self.has_bucket(bucket):
             raise S3Error("NoSuchBucket", BucketName=bucket)
 
     def _find(self, bucket: str, key: str) -> StoredObject | None:
-        rows = self._all(f"select {_OBJECT} from object where bucket = ? and key = ?", bucket, key.encode())  # noqa: S608
+        sql = f"select {_OBJECT} from object where bucket = ? and key = ?"  # noqa: S608 - fixed words only
+        rows = self._db.rows(sql, bucket, key.encode())
         return _object(rows[0]) if rows else None
 
     def _insert(self, bucket: str, made: StoredObject) -> None:
         blob = made.blob
         row = (bucket, made.key.encode(), blob.name, blob.size, blob.etag, made.modified)
-        self._all(
+        self._db.change(
             "insert or replace into object values (?, ?, ?, ?, ?, ?, ?)",
             *row,
             json.dumps(asdict(made.attributes)),
@@ -310,8 +281,8 @@ class ObjectStore:
     def _forget_upload(self, upload: str) -> list[str]:
         """Take the upload out of the index; its parts' files, to be deleted after the transaction."""
         gone = [part.blob.name for part in self.parts(upload)]
-        self._all("delete from part where upload = ?", upload)
-        self._all("delete from upload where id = ?", upload)
+        self._db.change("delete from part where upload = ?", upload)
+        self._db.change("delete from upload where id = ?", upload)
         return gone
 
     def _path(self, name: str) -> Path:
@@ -323,7 +294,7 @@ class ObjectStore:
 
     def _sweep(self) -> None:
         """Delete the files of uploads that an earlier process did not finish."""
-        named = {row[0] for row in self._all("select blob from object union select blob from part")}
+        named = {row[0] for row in self._db.rows("select blob from object union select blob from part")}
         for path in self._blobs.glob("*/*"):
             if path.name not in named:
                 path.unlink()

@@ -1,0 +1,114 @@
+"""The one way the sandbox opens SQLite: transactions, threads, a restart, a full disk."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from sandbox.common.database import Database
+from sandbox.common.disk import Disk
+
+SANDBOX = Path(__file__).parents[3] / "sandbox"
+SCHEMA = "create table if not exists item(name text primary key, body text);"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(tmp_path / "x.sqlite", SCHEMA)
+
+
+def names(database: Database) -> list[str]:
+    return [name for (name,) in database.rows("select name from item order by name")]
+
+
+def insert(database: Database, name: str) -> int:
+    return database.change("insert or ignore into item values (?, '')", name)
+
+
+def test_what_is_changed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    """A change is kept without being committed by the caller, and a schema that exists already is no error."""
+    for name in ("a", "b"):
+        database = Database(tmp_path / "x.sqlite", SCHEMA)
+        insert(database, name)
+        database.close()
+    assert names(Database(tmp_path / "x.sqlite", SCHEMA)) == ["a", "b"]
+
+
+def test_a_change_tells_how_many_rows_it_changed(database: Database) -> None:
+    """An insert that is ignored changed no row."""
+    assert [insert(database, "a"), insert(database, "a")] == [1, 0]
+
+
+def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    """An exception undoes every change of a transaction, those of a nested one too, and the next one works."""
+
+    def fail() -> None:
+        with database.transaction():
+            insert(database, "a")
+            with database.transaction():
+                insert(database, "b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert names(database) == []
+    with database.transaction():
+        database.change_many("insert into item values (?, ?)", [("c", ""), ("d", "")])
+    assert names(database) == ["c", "d"]
+
+
+def test_another_thread_does_not_see_half_a_transaction(database: Database) -> None:
+    """A thread that reads during the transaction of another waits for its end."""
+    seen: list[list[str]] = []
+    started = threading.Event()
+
+    def read() -> None:
+        started.set()
+        seen.append(names(database))
+
+    reader = threading.Thread(target=read)
+    with database.transaction():
+        insert(database, "a")
+        reader.start()
+        assert started.wait(10)
+        insert(database, "b")
+    reader.join(10)
+    assert seen == [["a", "b"]]
+
+
+def test_a_deletion_on_a_full_disk_gets_the_reserve(tmp_path: Path) -> None:
+    """Work that fails for lack of room runs again with the reserve given up."""
+    disk = Disk(tmp_path, reserve_bytes=1 << 20)
+    assert disk.reserve()
+    database = Database(tmp_path / "x.sqlite", SCHEMA, disk)
+    insert(database, "a")
+    database.rows("pragma max_page_count = 1")  # SQLite takes the number of pages in use: none can be added
+    reserves: list[bool] = []
+
+    def work() -> None:
+        reserves.append((tmp_path / "reserve").exists())
+        if len(reserves) == 2:
+            database.rows("pragma max_page_count = 1000000")
+        with database.transaction():
+            database.change("insert into item values ('b', ?)", "x" * 100_000)
+            database.change("delete from item where name = 'a'")
+
+    database.freeing(work)
+    assert reserves == [True, False]
+    assert names(database) == ["b"]
+
+
+def test_a_schema_that_cannot_be_made_closes_the_file(tmp_path: Path) -> None:
+    """A file that is not a database is told by SQLite's own error."""
+    (tmp_path / "x.sqlite").write_bytes(b"text" * 1000)
+    with pytest.raises(sqlite3.DatabaseError):
+        Database(tmp_path / "x.sqlite", SCHEMA)
+
+
+def test_only_one_module_opens_sqlite() -> None:
+    """`sqlite3.connect` is called in `sandbox/common/database.py` alone."""
+    modules = [path for path in SANDBOX.rglob("*.py") if "sqlite3.connect(" in path.read_text()]
+    assert modules == [SANDBOX / "common" / "database.py"]
