@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.common import guardian
 from sandbox.common.archive import MAX_BYTES, ArchiveError, unpack, unpacked_size
 from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, is_full
@@ -31,7 +32,7 @@ from sandbox.common.log_shipper import Followed
 from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
-GUARDIAN = (sys.executable, "-I", "-S", str(PROJECT / "sandbox" / "common" / "guardian.py"))
+GUARDIAN = (sys.executable, "-I", "-S", guardian.__file__)
 # What a process needs from here; above all not the person's AWS credentials.
 INHERITED = (
     "PATH",
@@ -83,10 +84,10 @@ class Lifeline:
             self._closed = True
             os.close(self.read_end)
             os.close(self._write_end)
-            guardian = self._guardian
-        if guardian is not None and guardian.stdin is not None:
-            guardian.stdin.close()
-            guardian.wait()
+            process = self._guardian
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            process.wait()
 
     def _tell(self, line: str) -> None:
         if self._closed:
@@ -102,10 +103,10 @@ class Lifeline:
         )
         self._write(self._guardian, "".join(f"+{group}\n" for group in self._groups))
 
-    def _write(self, guardian: subprocess.Popen[bytes], text: str) -> None:
-        if guardian.stdin is None:
+    def _write(self, process: subprocess.Popen[bytes], text: str) -> None:
+        if process.stdin is None:
             raise BrokenPipeError
-        guardian.stdin.write(text.encode())
+        process.stdin.write(text.encode())
 
 
 def fetch_model(loopback: Loopback, url: str, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
