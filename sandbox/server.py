@@ -32,7 +32,8 @@ from sandbox.http.faults import Faults
 from sandbox.http.gateway import Front, Services
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, remove_address, write_address
-from sandbox.services.iam.moto_services import MotoServices
+from sandbox.services.cloudwatch.service import CloudWatch
+from sandbox.services.iam.moto_services import MOTO_SERVICES, MotoServices
 from sandbox.services.logs.service import Logs
 from sandbox.services.s3 import S3
 from sandbox.services.sagemaker.control import Control
@@ -44,7 +45,6 @@ from sandbox.training.metrics import JobMetrics
 from sandbox.training.operations import TrainingOperations
 from sandbox.training.process import default_training_programs
 
-MOTO_SERVICES = ("sts", "iam", "monitoring")
 POLL_SECONDS = 0.1
 
 
@@ -113,6 +113,8 @@ class Sandbox:
         self._s3 = S3(folder / "s3", place.region, disk=self._disk)
         self._logs = Logs(folder / "logs.sqlite", place.region, place.account)
         self._moto = MotoServices(folder / "moto", place.region, place.account, disk=self._disk)
+        # In moto's folder, where folders of earlier versions have it.
+        self._cloudwatch = CloudWatch(folder / "moto" / "metrics.sqlite")
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
         self._lifeline = Lifeline()
         surroundings = Host(
@@ -134,7 +136,7 @@ class Sandbox:
             PeriodicTask("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
             PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.look),
         )
-        self.endpoint_importer = EndpointImporter(resources, self._moto.cloudwatch)
+        self.endpoint_importer = EndpointImporter(resources, self._cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))
         services = Services(
             invoke=runtime.invoke,
@@ -144,7 +146,11 @@ class Sandbox:
                 "logs": self._logs.call,
                 "application-autoscaling": autoscaling.call,
             },
-            wsgi={"s3": self._s3, **dict.fromkeys(MOTO_SERVICES, self._moto)},
+            wsgi={
+                "s3": self._s3,
+                "monitoring": self._cloudwatch,
+                **dict.fromkeys(MOTO_SERVICES, self._moto),
+            },
         )
         identity = self._home.identity
         limit = self._limits.request_bytes
@@ -184,6 +190,7 @@ class Sandbox:
         self._logs.close()
         self._s3.close()
         self._moto.close()
+        self._cloudwatch.close()
         self._home.close()
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:

@@ -222,6 +222,9 @@ def test_state_survives_a_kill(
     child_pid = int(child.read_text())
     _client(first, "s3").put_object(Bucket="stub-models", Key="note", Body=b"kept")
     _client(first, "iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
+    _client(first, "cloudwatch").put_metric_data(
+        Namespace="N", MetricData=[{"MetricName": "kept", "Value": 4.0}]
+    )
     model = _model_pid(first, name)
     group = f"/aws/sagemaker/Endpoints/{name}"
     logs = _client(first, "logs")
@@ -241,6 +244,8 @@ def test_state_survives_a_kill(
     assert _model_pid(second, name) != model
     assert _client(second, "s3").get_object(Bucket="stub-models", Key="note")["Body"].read() == b"kept"
     assert _client(second, "iam").get_role(RoleName="kept")["Role"]["RoleName"] == "kept"
+    metrics = _client(second, "cloudwatch").list_metrics(Namespace="N")["Metrics"]
+    assert [metric["MetricName"] for metric in metrics] == ["kept"]
     events = _client(second, "logs").filter_log_events(logGroupName=group)["events"]
     assert events[0]["message"] == "stub serving ['behaviour.json', 'kept']"
 

@@ -1,9 +1,9 @@
-"""STS, IAM and CloudWatch as one WSGI application.
+"""STS and IAM as one WSGI application: moto's unmodified server, made durable.
 
-The first two are moto's unmodified server application, which keeps everything in memory: calls that changed
-something are kept in a journal and made again at the next start (ids and dates that moto draws are then new).
-What moto lacks or answers differently is here: SimulatePrincipalPolicy and GetCallerIdentity. CloudWatch is our own
-(`sandbox.services.cloudwatch`). Paths other than "/" are refused, so moto's own control API cannot be reached.
+moto keeps everything in memory: calls that changed something are kept in a journal and made again at the next start
+(ids and dates that moto draws are then new). What moto lacks or answers differently is here:
+SimulatePrincipalPolicy and GetCallerIdentity. Paths other than "/" are refused, so moto's own control API cannot be
+reached.
 
 moto's state belongs to the process: sandboxes that run at the same time in one process share their IAM. One that
 starts when no other runs begins with its own journal alone.
@@ -37,12 +37,11 @@ from sandbox.http.protocol import (
     target_operation,
     whole_number,
 )
-from sandbox.services.cloudwatch.service import CloudWatch
 from sandbox.services.iam.journal import Call, IamJournal
 from sandbox.services.iam.simulate import simulate
 
 _log = logging.getLogger(__name__)
-SERVICES = frozenset({"sts", "iam"})
+MOTO_SERVICES = frozenset({"sts", "iam"})
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _running: set[int] = set()  # ids of the MotoServices open in this process
 _running_lock = threading.Lock()
@@ -61,11 +60,8 @@ class MotoServices:
         root.mkdir(parents=True, exist_ok=True)
         self._disk = disk or Disk(root)
         self._region, self._account = region, account
-        self.cloudwatch = CloudWatch(root / "metrics.sqlite")
         self._journal = IamJournal(root / "journal.jsonl")
-        self._lock = (
-            threading.Lock()
-        )  # held while something changes, so the journal has the calls in their order
+        self._lock = threading.Lock()  # held during a change, so the journal has the calls in their order
         self._moto: Any = None
         self._failure: BaseException | None = None
         with _running_lock:
@@ -79,15 +75,12 @@ class MotoServices:
         self._loading.join()
         with _running_lock:
             _running.discard(id(self))
-        self.cloudwatch.close()
         self._journal.close()
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         service = ""
         try:
             service = sigv4.parse(environ).service
-            if service == "monitoring":
-                return self.cloudwatch(environ, start_response)
             reply = self._reply(service, environ)
         except ApiError as error:
             reply = error_reply(error, dialect(environ, service))
@@ -95,7 +88,7 @@ class MotoServices:
         return reply.body
 
     def _reply(self, service: str, environ: dict[str, Any]) -> Reply:
-        if service not in SERVICES or environ["PATH_INFO"] != "/":
+        if service not in MOTO_SERVICES or environ["PATH_INFO"] != "/":
             raise ApiError(
                 "UnknownOperationException", f"The sandbox offers no {service} {environ['PATH_INFO']}."
             )
