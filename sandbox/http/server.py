@@ -1,8 +1,10 @@
-"""The HTTP/1.1 server under the sandbox: werkzeug's, with connections that stay open.
+"""The HTTP/1.1 server of the sandbox: werkzeug's, with persistent connections.
 
-werkzeug closes every connection after one answer, because an application may leave a body unread and the next request
-would begin in the middle of it. Here the body is a stream with an end, what is left of it is read away (or the
-connection closed when that is much), and connections are reused: thousands of calls leave no sockets in TIME_WAIT.
+werkzeug closes every connection after one response, because an application may leave a body unread and the next
+request would begin in the middle of it. Here the body is a stream with an end, the unread rest is discarded (or the
+connection closed when it is large), and connections are reused: thousands of calls leave no sockets in TIME_WAIT.
+
+cheroot does not fit: it reads an unread body into memory, and answers a malformed length in its own form, not AWS's.
 """
 
 from __future__ import annotations

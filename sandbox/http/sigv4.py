@@ -1,11 +1,12 @@
-"""Signature version 4, checked: the sandbox starts programs, so only who knows its secret may speak to it.
+"""Check Signature Version 4: the sandbox starts programs, so only clients that know its secret key may call it.
 
-Both places of a signature are known: the Authorization header and the query of a presigned URL. The rules are those
-of AWS's "Create a signed AWS API request"; S3 differs in that its path is not encoded a second time and that the hash
-of its body is taken from a header, since the body is streamed (the S3 store compares it with what arrives).
+The signature is in the Authorization header or in the query of a presigned URL. The rules are those of AWS's "Create
+a signed AWS API request"; S3 differs in that its path is not encoded a second time and that the hash of its body is
+taken from a header, since the body is streamed (the S3 store compares it with what arrives).
 
-A session token is accepted and means nothing: a person's own AWS_SESSION_TOKEN, left in the environment, does no
-harm.
+A session token is accepted and ignored: an AWS_SESSION_TOKEN left in the environment does no harm.
+
+botocore's SigV4Auth does not fit: it signs, so it picks the headers itself (never User-Agent) and encodes no query.
 """
 
 from __future__ import annotations
