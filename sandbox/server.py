@@ -20,8 +20,8 @@ from sandbox.common.state_dir import DEFAULT_PORT, StateDir
 from sandbox.common.store import RecordStore
 from sandbox.hosting.autoscaler import Autoscaler
 from sandbox.hosting.autoscaling import Autoscaling
-from sandbox.hosting.container import Lifeline, default_programs
-from sandbox.hosting.context import Host, Programs
+from sandbox.hosting.container import ParentDeathPipe, default_programs
+from sandbox.hosting.context import ContainerContext, Programs
 from sandbox.hosting.importer import EndpointImporter
 from sandbox.hosting.invoke import Runtime
 from sandbox.hosting.lifecycle import BUSY, Endpoints
@@ -29,7 +29,7 @@ from sandbox.hosting.metrics import Metrics
 from sandbox.hosting.operations import EndpointOperations
 from sandbox.hosting.usage import EndpointUsage
 from sandbox.http.faults import Faults
-from sandbox.http.gateway import Front, Services
+from sandbox.http.gateway import Gateway, Services
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, remove_address, write_address
 from sandbox.services.cloudwatch.service import CloudWatch
@@ -66,15 +66,15 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int | None = 0,
-        place: SandboxLocation | None = None,
+        location: SandboxLocation | None = None,
         programs: Programs | None = None,
         training_programs: Programs | None = None,
         limits: SandboxLimits | None = None,
     ) -> None:
         """Raises InUseError, PortTakenError or UnsupportedError."""
         self.faults = Faults()
-        self._place, self._limits = place or SandboxLocation(), limits or SandboxLimits()
-        self._home = StateDir(data_dir)
+        self._location, self._limits = location or SandboxLocation(), limits or SandboxLimits()
+        self._state_dir = StateDir(data_dir)
         # What a killed sandbox left must go before the port answers again: it would pass for a running one.
         remove_address(data_dir)
         self._disk = Disk(data_dir)
@@ -82,17 +82,17 @@ class Sandbox:
         try:
             sock = self._bind(host, port)
         except BaseException:
-            self._home.close()
+            self._state_dir.close()
             raise
-        identity, number = self._home.identity, sock.getsockname()[1]
+        identity, number = self._state_dir.identity, sock.getsockname()[1]
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}"
-        region, account = self._place.region, self._place.account
+        region, account = self._location.region, self._location.account
         self.address = Address(url, identity.access_key, identity.secret_key, region, account, os.getpid())
         self.loopback = Loopback(url, region, identity.access_key, identity.secret_key)
         self._assemble(sock, programs or default_programs(), training_programs or default_training_programs())
 
     def _bind(self, host: str, port: int | None) -> socket.socket:
-        wanted = [port] if port is not None else [self._home.identity.port or DEFAULT_PORT, 0]
+        wanted = [port] if port is not None else [self._state_dir.identity.port or DEFAULT_PORT, 0]
         for number in wanted:
             try:
                 sock = bind(host, number)
@@ -103,36 +103,36 @@ class Sandbox:
                     ) from problem
             else:
                 if port != 0:
-                    self._home.remember_port(sock.getsockname()[1])
+                    self._state_dir.remember_port(sock.getsockname()[1])
                 return sock
         raise AssertionError("a free port was asked for last")
 
     def _assemble(self, sock: socket.socket, programs: Programs, training_programs: Programs) -> None:
-        folder, place = self._home.folder, self._place
+        folder, location = self._state_dir.folder, self._location
         self._store = RecordStore(folder / "control.sqlite", self._disk)
-        self._s3 = S3(folder / "s3", place.region, disk=self._disk)
-        self._logs = Logs(folder / "logs.sqlite", place.region, place.account)
-        self._moto = MotoServices(folder / "moto", place.region, place.account, disk=self._disk)
+        self._s3 = S3(folder / "s3", location.region, disk=self._disk)
+        self._logs = Logs(folder / "logs.sqlite", location.region, location.account)
+        self._moto = MotoServices(folder / "moto", location.region, location.account, disk=self._disk)
         # In moto's folder, where folders of earlier versions have it.
         self._cloudwatch = CloudWatch(folder / "moto" / "metrics.sqlite")
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
-        self._lifeline = Lifeline()
-        surroundings = Host(
-            self.loopback, self._shipper, self._lifeline, programs, self._limits, folder / "running"
+        self._death_pipe = ParentDeathPipe()
+        container_context = ContainerContext(
+            self.loopback, self._shipper, self._death_pipe, programs, self._limits, folder / "running"
         )
-        self._endpoints = Endpoints(self._store, surroundings)
-        runtime = Runtime(self._endpoints, self._metrics, place, self._limits)
-        resources = Resources(self._store, place)
+        self._endpoints = Endpoints(self._store, container_context)
+        runtime = Runtime(self._endpoints, self._metrics, location, self._limits)
+        resources = Resources(self._store, location)
         self._job_metrics = JobMetrics(folder / "job-metrics.sqlite", resources.is_training_job)
-        workshop = replace(surroundings, programs=training_programs, folder=folder / "training")
-        self._training = Training(self._store, workshop, self._job_metrics, place.region)
+        training_context = replace(container_context, programs=training_programs, folder=folder / "training")
+        self._training = Training(self._store, training_context, self._job_metrics, location.region)
         jobs = TrainingOperations(resources, self._training, self._limits.training_seconds)
         self.importer = Importer(self._store, self._job_metrics, self.loopback, resources.arn)
-        autoscaling = Autoscaling(resources, place)
+        autoscaling = Autoscaling(resources, location)
         endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
-        usage = EndpointUsage(self._endpoints, surroundings)
+        usage = EndpointUsage(self._endpoints, container_context)
         autoscaler = Autoscaler(self._store, self.loopback, most=self._limits.variant_instances)
-        self._rounds = (
+        self._periodic_tasks = (
             PeriodicTask("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
             PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.look),
         )
@@ -152,11 +152,11 @@ class Sandbox:
                 **dict.fromkeys(MOTO_SERVICES, self._moto),
             },
         )
-        identity = self._home.identity
+        identity = self._state_dir.identity
         limit = self._limits.request_bytes
         keys = identity.access_key, identity.secret_key
-        front = Front(*keys, services, self.faults, body_limit=limit, disk=self._disk)
-        self._listener = Listener(front, sock)
+        gateway = Gateway(*keys, services, self.faults, body_limit=limit, disk=self._disk)
+        self._listener = Listener(gateway, sock)
         sock.close()
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(POLL_SECONDS,), daemon=True
@@ -169,29 +169,29 @@ class Sandbox:
             text = f"only {megabytes(self._disk.free())} are free on the disk of {self._disk.folder}"
             print(f"sandbox: warning: {text}; deleting may fail when it is full", file=sys.stderr)
         self._endpoints.resume()
-        for rounds in self._rounds:
-            rounds.start()
+        for task in self._periodic_tasks:
+            task.start()
         self._training.resume()
         return self
 
     def stop(self) -> None:
         """End every process, keep what is known, free the port."""
-        for rounds in self._rounds:
-            rounds.close()
+        for task in self._periodic_tasks:
+            task.close()
         self._training.close()
         self._endpoints.close()
         self._shipper.close()
         self._metrics.close()
         self._listener.stop()
         self._thread.join()
-        self._lifeline.close()
+        self._death_pipe.close()
         self._store.close()
         self._job_metrics.close()
         self._logs.close()
         self._s3.close()
         self._moto.close()
         self._cloudwatch.close()
-        self._home.close()
+        self._state_dir.close()
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
         """Wait until no endpoint is on its way into service, or `stop` is set; False when time was up first."""
@@ -206,10 +206,10 @@ class Sandbox:
 
     def announce(self) -> None:
         """Let other processes find this sandbox by its folder."""
-        self._disk.freeing(lambda: write_address(self._home.folder, self.address))
+        self._disk.freeing(lambda: write_address(self._state_dir.folder, self.address))
 
     def withdraw(self) -> None:
-        remove_address(self._home.folder)
+        remove_address(self._state_dir.folder)
 
     def __enter__(self) -> Sandbox:
         return self.start()

@@ -4,7 +4,7 @@ How it is started:
 
     SM_ML_ROOT            stands for /opt/ml; the unpacked model lies in its `model` folder
     SANDBOX_LISTEN_FD     a TCP socket that already listens, inherited
-    SANDBOX_LIFELINE_FD   the reading end of a pipe; when it ends, whoever started us is gone, and we go too
+    SANDBOX_DEATH_PIPE_FD   the reading end of the parent-death pipe; when it ends, this process exits too
 
 By hand, `python -m sandbox.algorithm serve --model DIR --port N` opens its own socket.
 """
@@ -40,25 +40,25 @@ LAST_ANSWERS = 10.0
 class ServeConfig:
     """Where the model is, and where to listen.
 
-    listen_fd, lifeline_fd: descriptors inherited, None where there are none.
+    listen_fd, death_pipe_fd: descriptors inherited, None where there are none.
     """
 
     model: Path
     scratch: Path
     listen_fd: int | None = None
-    lifeline_fd: int | None = None
+    death_pipe_fd: int | None = None
     port: int = 8080
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> ServeConfig:
         """What the container contract says; `model` and `port` are for starting it by hand."""
         root = Path(environ.get("SM_ML_ROOT", "/opt/ml"))
-        listen, lifeline = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_LIFELINE_FD")
+        listen, death_pipe = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_DEATH_PIPE_FD")
         return cls(
             model=model or root / "model",
             scratch=model or root,
             listen_fd=int(listen) if listen else None,
-            lifeline_fd=int(lifeline) if lifeline else None,
+            death_pipe_fd=int(death_pipe) if death_pipe else None,
             port=port,
         )
 
@@ -68,8 +68,8 @@ def serve(serving: ServeConfig) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if serving.lifeline_fd is not None:
-        threading.Thread(target=_die_with, args=(serving.lifeline_fd,), daemon=True).start()
+    if serving.death_pipe_fd is not None:
+        threading.Thread(target=_exit_at_end_of, args=(serving.death_pipe_fd,), daemon=True).start()
     service = InferenceService(serving.scratch)
     server = http_server(_listener(serving), service)
     # It listens at once, so that a ping during the start gets its answer (not yet) and does not hang.
@@ -108,8 +108,8 @@ def _listener(serving: ServeConfig) -> socket.socket:
     return socket.create_server(("127.0.0.1", serving.port), backlog=128)
 
 
-def _die_with(lifeline: int) -> None:
+def _exit_at_end_of(death_pipe: int) -> None:
     """End the process, without ceremony, when the pipe ends."""
-    while os.read(lifeline, 1):
+    while os.read(death_pipe, 1):
         pass
     os._exit(0)

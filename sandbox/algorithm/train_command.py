@@ -3,7 +3,7 @@
 How it is started:
 
     SM_ML_ROOT            stands for /opt/ml: input/config/hyperparameters.json, input/data/CHANNEL, model, output
-    SANDBOX_LIFELINE_FD   the reading end of a pipe; when it ends, whoever started us is gone, and we go too
+    SANDBOX_DEATH_PIPE_FD   the reading end of the parent-death pipe; when it ends, this process exits too
 
 It ends with 0 when the model is there, also when SIGTERM cut it short; with 2 and output/failure when a
 hyperparameter or a file is at fault; with another code and output/failure when the algorithm is.
@@ -46,15 +46,15 @@ MAX_FAILURE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The folders of the contract. lifeline_fd: a descriptor inherited, None where there is none."""
+    """The folders of the contract. death_pipe_fd: a descriptor inherited, None where there is none."""
 
     folder: Path
-    lifeline_fd: int | None = None
+    death_pipe_fd: int | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Root:
-        lifeline = environ.get("SANDBOX_LIFELINE_FD")
-        return cls(Path(environ.get("SM_ML_ROOT", "/opt/ml")), int(lifeline) if lifeline else None)
+        death_pipe = environ.get("SANDBOX_DEATH_PIPE_FD")
+        return cls(Path(environ.get("SM_ML_ROOT", "/opt/ml")), int(death_pipe) if death_pipe else None)
 
     @property
     def data(self) -> Path:
@@ -76,8 +76,8 @@ class Root:
 
 def run(root: Root) -> int:
     """Train one job; the exit code."""
-    if root.lifeline_fd is not None:
-        threading.Thread(target=_die_with, args=(root.lifeline_fd,), daemon=True).start()
+    if root.death_pipe_fd is not None:
+        threading.Thread(target=_exit_at_end_of, args=(root.death_pipe_fd,), daemon=True).start()
     root.model.mkdir(parents=True, exist_ok=True)
     stop = _stop_on_signals(root.model)
     try:
@@ -245,8 +245,8 @@ def _stop_on_signals(model: Path) -> threading.Event:
     return stop
 
 
-def _die_with(lifeline: int) -> None:
+def _exit_at_end_of(death_pipe: int) -> None:
     """End the process, without ceremony, when the pipe ends."""
-    while os.read(lifeline, 1):
+    while os.read(death_pipe, 1):
         pass
     os._exit(0)

@@ -30,6 +30,6 @@ class SandboxLimits:
     training_jobs: int = 2  # that run at once; the others wait
     training_stop_seconds: float = 120.0  # between SIGTERM and SIGKILL of a training program
     training_seconds: int = 86_400  # of a job that names no MaxRuntimeInSeconds
-    utilisation_seconds: float = 10.0  # between two measurements of a job's processor and memory
+    utilization_seconds: float = 10.0  # between two measurements of a job's processor and memory
     scaling_seconds: float = 60.0  # between two looks at the load of variants that are scaled automatically
     endpoint_usage_seconds: float = 60.0  # the same of an endpoint's

@@ -9,7 +9,7 @@ import sys
 from sandbox.common.disk import is_full
 
 
-class Steady(io.TextIOBase):
+class SteadyStream(io.TextIOBase):
     """A text stream onto a descriptor. What cannot be written is counted, and reported as soon as there is room."""
 
     def __init__(self, descriptor: int) -> None:
@@ -39,4 +39,4 @@ class Steady(io.TextIOBase):
 
 def keep_output_steady() -> None:
     """Let this process go on when its log cannot be written."""
-    sys.stdout, sys.stderr = Steady(1), Steady(2)
+    sys.stdout, sys.stderr = SteadyStream(1), SteadyStream(2)

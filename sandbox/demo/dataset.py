@@ -56,23 +56,23 @@ def mask(labels: NDArray[np.uint8]) -> Image.Image:
     return image
 
 
-def _die_with(lifeline: int) -> None:
+def _exit_at_end_of(death_pipe: int) -> None:
     """End the process, without ceremony, when the pipe ends."""
-    while os.read(lifeline, 1):
+    while os.read(death_pipe, 1):
         pass
     os._exit(0)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """With SANDBOX_LIFELINE_FD, the reading end of a pipe, it ends when that ends."""
+    """With SANDBOX_DEATH_PIPE_FD, the reading end of a pipe, it ends when that ends."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo.dataset", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--training", type=int, default=TRAINING, help=f"pictures (default: {TRAINING})")
     parser.add_argument("--validation", type=int, default=VALIDATION, help=f"default: {VALIDATION}")
     options = parser.parse_args(arguments)
-    lifeline = os.environ.get("SANDBOX_LIFELINE_FD")
-    if lifeline:
-        threading.Thread(target=_die_with, args=(int(lifeline),), daemon=True).start()
+    death_pipe = os.environ.get("SANDBOX_DEATH_PIPE_FD")
+    if death_pipe:
+        threading.Thread(target=_exit_at_end_of, args=(int(death_pipe),), daemon=True).start()
     os.nice(10)
     write(options.folder, options.training, options.validation)
 

@@ -26,11 +26,11 @@ _PAGE = 50
 class Autoscaling:
     """The service application-autoscaling."""
 
-    def __init__(self, resources: Resources, place: SandboxLocation) -> None:
+    def __init__(self, resources: Resources, location: SandboxLocation) -> None:
         self._resources, self._store, self._clock = resources, resources.store, resources.clock
-        self._arn = f"arn:aws:application-autoscaling:{place.region}:{place.account}:scalable-target"
+        self._arn = f"arn:aws:application-autoscaling:{location.region}:{location.account}:scalable-target"
         self._role = (
-            f"arn:aws:iam::{place.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
+            f"arn:aws:iam::{location.account}:role/aws-service-role/sagemaker.application-autoscaling.amazonaws.com/"
             "AWSServiceRoleForApplicationAutoScaling_SageMakerEndpoint"
         )
         self._operations: dict[str, Callable[[Params], Params | None]] = {
@@ -175,8 +175,8 @@ def _page(member: str, key: str, documents: Sequence[Document], params: Params) 
 
 
 def _missing(what: str, params: Params, more: str = "") -> ApiError:
-    place = f"resource ID: {params['ResourceId']}, scalable dimension: {DIMENSION}{more}"
-    return ApiError("ObjectNotFoundException", f"{what} service namespace: {NAMESPACE}, {place}")
+    resource = f"resource ID: {params['ResourceId']}, scalable dimension: {DIMENSION}{more}"
+    return ApiError("ObjectNotFoundException", f"{what} service namespace: {NAMESPACE}, {resource}")
 
 
 def _invalid(message: str) -> ApiError:

@@ -1,8 +1,8 @@
-"""One model's process behind an endpoint: what SageMaker does with a container, done with a plain process.
+"""Run one model behind an endpoint: what SageMaker does with a container, done with a plain process.
 
 The process gets its model in $SM_ML_ROOT/model and answers GET /ping and POST /invocations on a socket that it
-inherits already listening (SANDBOX_LISTEN_FD): no port is guessed, nothing races. It ends when its lifeline, a pipe
-from this process (SANDBOX_LIFELINE_FD), ends: also when this process is killed. What it started ends with it.
+inherits already listening (SANDBOX_LISTEN_FD): no port is guessed, nothing races. It exits when its parent-death pipe
+(SANDBOX_DEATH_PIPE_FD) ends: also when this process is killed. What it started ends with it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUARDIAN = (sys.executable, "-I", "-S", guardian.__file__)
-# What a process needs from here; above all not the person's AWS credentials.
+# Variables that a process inherits; above all not the user's AWS credentials.
 INHERITED = (
     "PATH",
     "HOME",
@@ -51,11 +51,11 @@ class StartError(Exception):
     """A model does not come into service; the text is the endpoint's FailureReason."""
 
 
-class Lifeline:
-    """What ends programs with this process, however it ends.
+class ParentDeathPipe:
+    """End programs with this process, however it ends.
 
-    A pipe that nobody writes to: a program that reads it sees the end when this process is gone. And for programs
-    that do not, and for what they started, a guardian process that then kills their process groups.
+    Nobody writes to the pipe: a program that reads it sees the end when this process is gone. For programs that do
+    not read it, and for what they started, a guardian process then kills their process groups.
     """
 
     def __init__(self) -> None:
@@ -69,14 +69,14 @@ class Lifeline:
         """Have the guardian kill this process group when this process is gone."""
         with self._lock:
             self._groups.add(group)
-            self._tell(f"+{group}\n")
+            self._send(f"+{group}\n")
 
     def release(self, group: int) -> None:
         """Forget a process group that has ended: its number may belong to another."""
         with self._lock:
             if group in self._groups:
                 self._groups.discard(group)
-                self._tell(f"-{group}\n")
+                self._send(f"-{group}\n")
 
     def close(self) -> None:
         """End the guardian, and with it what it still guards."""
@@ -89,7 +89,7 @@ class Lifeline:
             process.stdin.close()
             process.wait()
 
-    def _tell(self, line: str) -> None:
+    def _send(self, line: str) -> None:
         if self._closed:
             return
         try:
@@ -145,15 +145,15 @@ def spawn(
     command: Sequence[str],
     ml_root: Path,
     environment: Mapping[str, str],
-    lifeline: Lifeline,
+    death_pipe: ParentDeathPipe,
     pipes: Mapping[str, int] = {},
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start a container's program in a process group of its own; also return what it prints. Raises StartError.
 
-    The group is guarded until `lifeline.release`. pipes: the variable that tells the program -> a descriptor that it
-    inherits, besides the lifeline's.
+    The group is guarded until `death_pipe.release`. pipes: environment variable -> a descriptor that the program
+    inherits, in addition to the parent-death pipe's.
     """
-    pipes = {**pipes, "SANDBOX_LIFELINE_FD": lifeline.read_end}
+    pipes = {**pipes, "SANDBOX_DEATH_PIPE_FD": death_pipe.read_end}
     try:
         process = subprocess.Popen(
             list(command),
@@ -169,7 +169,7 @@ def spawn(
         raise StartError(f"The program {command[0]} cannot be started: {problem.strerror}.") from problem
     if process.stdout is None:
         raise StartError("The program has no output.")
-    lifeline.guard(process.pid)
+    death_pipe.guard(process.pid)
     return process, process.stdout
 
 
@@ -181,15 +181,15 @@ class ModelProcess:
         command: Sequence[str],
         ml_root: Path,
         environment: Mapping[str, str],
-        lifeline: Lifeline,
+        death_pipe: ParentDeathPipe,
         follow: Callable[[IO[bytes]], Followed],
     ) -> None:
         """Raises StartError when the program cannot be started."""
         with bind("127.0.0.1", 0) as sock:
             self.port: int = sock.getsockname()[1]
             pipes = {"SANDBOX_LISTEN_FD": sock.fileno()}
-            self._process, output = spawn(command, ml_root, environment, lifeline, pipes)
-        self._lifeline = lifeline
+            self._process, output = spawn(command, ml_root, environment, death_pipe, pipes)
+        self._death_pipe = death_pipe
         # Our copy of the socket is closed: once the process is gone its port refuses instead of letting callers wait.
         self._stopped = False
         self.log = follow(output)
@@ -200,10 +200,11 @@ class ModelProcess:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self._process.poll()
 
     def wait(self) -> int:
+        """Wait for the end of the process and return its exit code."""
         return self._process.wait()
 
     def wait_ready(self, seconds: float, stop: threading.Event) -> None:
@@ -226,8 +227,8 @@ class ModelProcess:
 
     def _exit_reason(self) -> str:
         self.log.ended.wait(2)
-        said = f": {self.log.last_line}" if self.log.last_line else ""
-        return f"its process ended with exit code {self._process.returncode}{said}"
+        last_line = f": {self.log.last_line}" if self.log.last_line else ""
+        return f"its process ended with exit code {self._process.returncode}{last_line}"
 
     def post(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Any:
         """POST /invocations; the answer is not read yet. Raises urllib3's HTTPError."""
@@ -242,7 +243,7 @@ class ModelProcess:
         )
 
     def stop(self, grace: float) -> None:
-        """SIGTERM, and SIGKILL after `grace` seconds, to its whole process group; returns when it is gone."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds, to its whole process group; return when it is gone."""
         if self._stopped:  # its number may belong to another process by now
             return
         self._signal(signal.SIGTERM)
@@ -250,7 +251,7 @@ class ModelProcess:
             self._process.wait(grace)
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._lifeline.release(self._process.pid)
+        self._death_pipe.release(self._process.pid)
         self._stopped = True
         self._pool.close()
 
@@ -281,10 +282,10 @@ def allowed_environment(variables: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def instance_id() -> str:
-    """A name such as AWS gives to instances in log streams."""
+    """Return a name such as AWS gives to instances in log streams."""
     return f"i-{secrets.token_hex(8)}0"[:19]
 
 
 def default_programs() -> dict[str, list[str]]:
-    """Which program stands for a container image: a part of the image's name -> the command that serves."""
+    """Return the programs that serve: a part of a container image's name -> the command."""
     return {"semantic-segmentation": [sys.executable, "-P", "-m", "sandbox.algorithm", "serve"]}

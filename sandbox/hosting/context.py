@@ -1,4 +1,4 @@
-"""What a container's program needs of its surroundings, whether it serves or trains."""
+"""The context of a container's program, whether it serves or trains: clients, log, limits and its folder."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from pathlib import Path
 from sandbox.common.clients import Loopback
 from sandbox.common.limits import SandboxLimits
 from sandbox.common.log_shipper import LogShipper
-from sandbox.hosting.container import Lifeline, StartError
+from sandbox.hosting.container import ParentDeathPipe, StartError
 
 Programs = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """programs: a part of a container image's name -> the command.
+class ContainerContext:
+    """What every container's program shares.
 
-    folder: where those that run have their files.
+    programs: a part of a container image's name -> the command; folder: where running programs have their files.
     """
 
     loopback: Loopback
     shipper: LogShipper
-    lifeline: Lifeline
+    death_pipe: ParentDeathPipe
     programs: Programs
     limits: SandboxLimits
     folder: Path
 
     def command(self, image: str) -> Sequence[str]:
-        """Raises StartError when no program stands for the image."""
-        found = (command for fragment, command in self.programs.items() if fragment in image)
-        command = next(found, None)
+        """Return the command that stands for a container image. Raises StartError when there is none."""
+        commands = (command for fragment, command in self.programs.items() if fragment in image)
+        command = next(commands, None)
         if command is None:
             known = ", ".join(sorted(self.programs))
             raise StartError(f'No program on this machine stands for the image "{image}" (known: {known}).')

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sandbox.common.store import Document
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 from sandbox.hosting.replica import Replica, for_each
 
 
@@ -37,22 +37,26 @@ class Lease:
 
 
 class ReplicaFleet:
-    """variants: stored ones; standing: the fleet whose replicas are used again, as many as still are wanted.
+    """variants: stored ones; current: the fleet whose replicas are used again, as many as still are wanted.
 
     `choose` is not for several threads at once: who swaps fleets holds a lock anyway.
     """
 
     def __init__(
-        self, endpoint: str, variants: Sequence[Document], host: Host, standing: ReplicaFleet | None = None
+        self,
+        endpoint: str,
+        variants: Sequence[Document],
+        context: ContainerContext,
+        current: ReplicaFleet | None = None,
     ) -> None:
         self.variants = variants
         self._groups: dict[str, list[Replica]] = {}
         self._new: list[Replica] = []
-        self._turns: Iterator[int] = standing._turns if standing is not None else itertools.count(1)
+        self._turns: Iterator[int] = current._turns if current is not None else itertools.count(1)
         for variant in variants:
             name, count = variant["VariantName"], count_of(variant)
-            kept = standing.group(name)[:count] if standing is not None else []
-            new = [Replica(endpoint, variant, host) for _ in range(count - len(kept))]
+            kept = current.group(name)[:count] if current is not None else []
+            new = [Replica(endpoint, variant, context) for _ in range(count - len(kept))]
             self._groups[name] = kept + new
             self._new += new
 
@@ -74,7 +78,7 @@ class ReplicaFleet:
             start.result()
 
     def abandon(self) -> None:
-        """Stop the replicas that are new; those of the standing fleet go on."""
+        """Stop the replicas that are new; those of the current fleet go on."""
         for_each(self._new, Replica.stop)
 
     def beyond(self, other: ReplicaFleet) -> list[Replica]:

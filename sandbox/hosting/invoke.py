@@ -49,10 +49,10 @@ class Runtime:
     """Answers POST /endpoints/NAME/invocations."""
 
     def __init__(
-        self, endpoints: Endpoints, metrics: Metrics, place: SandboxLocation, limits: SandboxLimits
+        self, endpoints: Endpoints, metrics: Metrics, location: SandboxLocation, limits: SandboxLimits
     ) -> None:
         self._endpoints, self._metrics = endpoints, metrics
-        self._region, self._account, self._limits = place.region, place.account, limits
+        self._region, self._account, self._limits = location.region, location.account, limits
 
     def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
         """body: None when it was longer than the limit (then it was not kept).

@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.container import StartError
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 from sandbox.hosting.fleet import Lease, ReplicaFleet, summary
 from sandbox.hosting.replica import Replica, for_each
 
@@ -34,8 +34,10 @@ class Endpoints:
     service when the sandbox ended, and is not yet again: should that fail, the next start tries again.
     """
 
-    def __init__(self, store: RecordStore, host: Host, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._host, self._clock = store, host, clock
+    def __init__(
+        self, store: RecordStore, context: ContainerContext, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._context, self._clock = store, context, clock
         self._fleets: dict[str, ReplicaFleet] = {}  # those that answer
         self._others: set[Replica] = set()  # coming up, or on their way out
         self._threads: set[threading.Thread] = set()
@@ -60,7 +62,7 @@ class Endpoints:
 
     def resume(self) -> list[str]:
         """After a restart: take up what was up or on its way, finish what was being deleted; the names coming up."""
-        shutil.rmtree(self._host.folder, ignore_errors=True)
+        shutil.rmtree(self._context.folder, ignore_errors=True)
         coming = []
         for document in self._store.all("endpoint"):
             name, status = document["EndpointName"], document["EndpointStatus"]
@@ -121,24 +123,24 @@ class Endpoints:
         document = self._store.get("endpoint", name)
         if document is None:
             return
-        standing = self.fleets().get(name)
-        if standing is None:  # the sandbox was started again in the middle
-            standing = self._serve_first(name, document)
-        if standing is None:
+        current = self.fleets().get(name)
+        if current is None:  # the sandbox was started again in the middle
+            current = self._serve_first(name, document)
+        if current is None:
             return
         wanted = document["_pending"]
-        fleet = ReplicaFleet(name, wanted["variants"], self._host, None if wanted["anew"] else standing)
+        fleet = ReplicaFleet(name, wanted["variants"], self._context, None if wanted["anew"] else current)
         problem = self._bring_up(name, fleet)
         if problem:
-            self._roll_back(name, standing, fleet, problem)
+            self._roll_back(name, current, fleet, problem)
             return
         members = {"EndpointConfigName": wanted["EndpointConfigName"], "_variants": wanted["variants"]}
         self._set(name, EndpointStatus="InService", **members, **self._shown(wanted["variants"]))
-        self._end(standing.beyond(fleet), Replica.retire)
+        self._end(current.beyond(fleet), Replica.retire)
 
     def _serve_first(self, name: str, document: Document) -> ReplicaFleet | None:
         """Bring up what an endpoint is; None when it failed, which the store then says."""
-        fleet = ReplicaFleet(name, document["_variants"], self._host)
+        fleet = ReplicaFleet(name, document["_variants"], self._context)
         problem = self._bring_up(name, fleet)
         if problem:
             fleet.abandon()
@@ -167,14 +169,14 @@ class Endpoints:
                 self._fleets[name] = fleet
         return problem[:1024]
 
-    def _roll_back(self, name: str, standing: ReplicaFleet, fleet: ReplicaFleet, reason: str) -> None:
-        self._set(name, EndpointStatus="RollingBack", FailureReason=reason, **self._shown(standing.variants))
+    def _roll_back(self, name: str, current: ReplicaFleet, fleet: ReplicaFleet, reason: str) -> None:
+        self._set(name, EndpointStatus="RollingBack", FailureReason=reason, **self._shown(current.variants))
         fleet.abandon()
         self._set(name, EndpointStatus="InService")
 
     def _tear_down(self, name: str, replicas: list[Replica]) -> None:
         self._end(replicas, Replica.stop)
-        shutil.rmtree(self._host.folder / name, ignore_errors=True)
+        shutil.rmtree(self._context.folder / name, ignore_errors=True)
         with self._lock:
             if not self._closing:
                 self._store.delete("endpoint", name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.store import Document
 from sandbox.hosting.container import ModelProcess, StartError, allowed_environment, fetch_model, instance_id
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 
 LONGEST_RESTART_WAIT = 30.0
 _NOT_HEALTHY = (
@@ -26,11 +26,11 @@ class Replica:
     `requests` counts those that it answers now, `turn` is the number of the last: both are the fleet's to choose by.
     """
 
-    def __init__(self, endpoint: str, variant: Document, host: Host) -> None:
-        self.variant, self._host = variant, host
+    def __init__(self, endpoint: str, variant: Document, context: ContainerContext) -> None:
+        self.variant, self._context = variant, context
         self.log_group = f"/aws/sagemaker/Endpoints/{endpoint}"
         self.log_stream = ""
-        self.folder = host.folder / endpoint / f"{variant['VariantName']}-{instance_id()}"
+        self.folder = context.folder / endpoint / f"{variant['VariantName']}-{instance_id()}"
         self.requests = self.turn = 0
         self._free = threading.Condition()
         self._process: ModelProcess | None = None
@@ -67,49 +67,51 @@ class Replica:
 
     def _fetch(self) -> None:
         container = self.variant["_container"]
-        self._host.command(container.get("Image", ""))
+        self._context.command(container.get("Image", ""))
         model = self.folder / "ml" / "model"
         try:
             model.mkdir(parents=True)
         except OSError as problem:
             if not is_full(problem):
                 raise
-            text = Disk(self._host.folder).text(problem, None, "The model archive in S3 is in place.")
+            text = Disk(self._context.folder).text(problem, None, "The model archive in S3 is in place.")
             raise StartError(text) from problem
         url = container.get("ModelDataUrl")
         if url:
-            fetch_model(self._host.loopback, url, model, max_bytes=self._host.limits.archive_bytes)
+            fetch_model(self._context.loopback, url, model, max_bytes=self._context.limits.archive_bytes)
 
     def _start(self) -> None:
-        host, container = self._host, self.variant["_container"]
+        context, container = self._context, self.variant["_container"]
         name = self.variant["VariantName"]
         self.log_stream = f"{name}/{instance_id()}"
-        seconds = self.variant.get("ContainerStartupHealthCheckTimeoutInSeconds", host.limits.startup_seconds)
+        seconds = self.variant.get(
+            "ContainerStartupHealthCheckTimeoutInSeconds", context.limits.startup_seconds
+        )
         with self._lock:
             if self._stop.is_set():
                 raise StartError("The endpoint is being stopped.")
             self._process = process = ModelProcess(
-                host.command(container.get("Image", "")),
+                context.command(container.get("Image", "")),
                 self.folder / "ml",
                 allowed_environment(container.get("Environment")),
-                host.lifeline,
-                lambda pipe: host.shipper.follow(pipe, self.log_group, self.log_stream),
+                context.death_pipe,
+                lambda pipe: context.shipper.follow(pipe, self.log_group, self.log_stream),
             )
         try:
-            process.wait_ready(min(seconds, host.limits.startup_seconds), self._stop)
+            process.wait_ready(min(seconds, context.limits.startup_seconds), self._stop)
         except StartError as problem:
-            process.stop(host.limits.stop_seconds)
+            process.stop(context.limits.stop_seconds)
             raise StartError(_NOT_HEALTHY.format(name=name, problem=problem)) from problem
         self._ready = process
 
     def _supervise(self) -> None:
-        wait = self._host.limits.restart_seconds
+        wait = self._context.limits.restart_seconds
         while self._process is not None:
             started = time.monotonic()
             code = self._process.wait()
             self._process.stop(0)  # what it may have left behind
             if time.monotonic() - started > LONGEST_RESTART_WAIT:
-                wait = self._host.limits.restart_seconds
+                wait = self._context.limits.restart_seconds
             if self._stop.is_set():
                 return
             print(f"sandbox: {self.log_group}: the model's process ended with {code}", file=sys.stderr)
@@ -129,12 +131,12 @@ class Replica:
         with self._lock:
             process = self._process
         if process is not None:
-            process.stop(self._host.limits.stop_seconds)
+            process.stop(self._context.limits.stop_seconds)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def retire(self) -> None:
         """Stop once the requests that it answers are done, or too old to be answered; it gets no new ones."""
-        seconds = self._host.limits.invocation_seconds
+        seconds = self._context.limits.invocation_seconds
         with self._free:
             self._free.wait_for(lambda: not self.requests or self._stop.is_set(), timeout=seconds)
         self.stop()

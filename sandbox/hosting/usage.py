@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from sandbox.common.process_usage import Use, uses
 from sandbox.common.publish import Datum, publish
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 from sandbox.hosting.fleet import ReplicaFleet
 from sandbox.hosting.lifecycle import Endpoints
 from sandbox.hosting.replica import Replica
@@ -24,8 +24,8 @@ NAMESPACE = "/aws/sagemaker/Endpoints"
 class EndpointUsage:
     """Remembers each process's use between two measurements."""
 
-    def __init__(self, endpoints: Endpoints, host: Host) -> None:
-        self._endpoints, self._loopback, self._folder = endpoints, host.loopback, host.folder
+    def __init__(self, endpoints: Endpoints, context: ContainerContext) -> None:
+        self._endpoints, self._loopback, self._folder = endpoints, context.loopback, context.folder
         self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
 
     def measure(self) -> None:

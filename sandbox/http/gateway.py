@@ -69,7 +69,7 @@ class SignedRequest:
     operation: str
 
 
-class Front:
+class Gateway:
     """The WSGI application."""
 
     def __init__(

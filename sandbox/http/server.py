@@ -89,7 +89,7 @@ class ConnectionHandler(WSGIRequestHandler):
         if self.headers.get("Expect", "").strip().lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = self.make_environ()
-        answer = _Answer(self, environ["sandbox.body"])
+        answer = _Response(self, environ["sandbox.body"])
         try:
             answer.send(self.server.app(environ, answer.start_response))
         except (ConnectionError, ClientDisconnected):
@@ -128,7 +128,7 @@ class ConnectionHandler(WSGIRequestHandler):
             print(message % args if args else message, file=sys.stderr)
 
 
-class _Answer:
+class _Response:
     """start_response and the writing of one answer."""
 
     def __init__(self, handler: ConnectionHandler, body: Any) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.common.clients import Loopback
-from sandbox.hosting.container import Lifeline, process_environment
+from sandbox.hosting.container import ParentDeathPipe, process_environment
 from sandbox.seed.seed import BUCKET, MARKER, read_marker, write_marker
 
 PREFIX = "datasets/aerial"
@@ -76,7 +76,7 @@ class DatasetSeed:
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = Lifeline()
+        self._death_pipe = ParentDeathPipe()
         self._thread = threading.Thread(target=self._live, name="data set", daemon=True)
 
     def start(self) -> DatasetSeed:
@@ -100,7 +100,7 @@ class DatasetSeed:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._process.pid, signal.SIGKILL)
         self.wait(END_SECONDS)
-        self._lifeline.close()
+        self._death_pipe.close()
 
     def _live(self) -> None:
         try:
@@ -165,7 +165,7 @@ class DatasetSeed:
     def _draw(self, folder: Path) -> bool:
         """Draw into a folder; True when it was drawn to its end."""
         folder.mkdir(exist_ok=True)
-        pipes = {"SANDBOX_LIFELINE_FD": self._lifeline.read_end}
+        pipes = {"SANDBOX_DEATH_PIPE_FD": self._death_pipe.read_end}
         with self._lock:
             if self._closing.is_set():
                 return False
@@ -178,9 +178,9 @@ class DatasetSeed:
                 pass_fds=tuple(pipes.values()),
                 start_new_session=True,
             )
-            self._lifeline.guard(self._process.pid)
+            self._death_pipe.guard(self._process.pid)
         errors = self._process.communicate()[1].decode("utf-8", "replace").strip().splitlines()
-        self._lifeline.release(self._process.pid)
+        self._death_pipe.release(self._process.pid)
         if self._process.returncode and not self._closing.is_set():
             why = errors[-1] if errors else f"exit code {self._process.returncode}"
             self._say(f"The demonstration's data set could not be drawn: {why}")

@@ -31,7 +31,7 @@ def metric_data(job: str, points: Iterable[Point]) -> list[Datum]:
     ]
 
 
-class Utilisation:
+class Utilization:
     """Measures one group of processes between calls of `data`."""
 
     def __init__(self, job: str, group: int) -> None:

@@ -15,7 +15,7 @@ from sandbox.common.clients import Loopback
 from sandbox.common.publish import publish
 from sandbox.common.store import Document, RecordStore
 from sandbox.training import cloudwatch
-from sandbox.training.metrics import Finder, JobMetrics, Point
+from sandbox.training.metrics import JobMetrics, MetricFinder, Point
 from sandbox.training.opt_ml import HOST
 from sandbox.training.run import LOG_GROUP
 from sandbox.training.status import KIND
@@ -109,7 +109,7 @@ class Importer:
 
 def _points(recording: Recording) -> list[Point]:
     """The metrics that the job's own definitions find in its log."""
-    finder = Finder(recording.document["AlgorithmSpecification"].get("MetricDefinitions") or [])
+    finder = MetricFinder(recording.document["AlgorithmSpecification"].get("MetricDefinitions") or [])
     return [point for time, line in recording.events for point in finder.find(line, time / 1000)]
 
 

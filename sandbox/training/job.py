@@ -18,7 +18,7 @@ from sandbox.hosting.container import StartError
 from sandbox.training import opt_ml, status
 from sandbox.training.channels import ChannelDownloader, DownloadError, Interrupted, fetch_channels, split_uri
 from sandbox.training.queue import WaitedTooLongError
-from sandbox.training.run import JobRun, Surroundings
+from sandbox.training.run import JobContext, JobRun
 from sandbox.training.status import KIND
 
 
@@ -29,10 +29,10 @@ class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this pr
 class Job:
     """`gone` is called, with the job, when its life is over."""
 
-    def __init__(self, name: str, around: Surroundings, gone: Callable[[Job], object]) -> None:
-        self.name, self._around, self._gone = name, around, gone
-        self._root: Path = around.host.folder / f"{name}-{secrets.token_hex(4)}"
-        self._ticket = around.queue.enter()
+    def __init__(self, name: str, context: JobContext, gone: Callable[[Job], object]) -> None:
+        self.name, self._context, self._gone = name, context, gone
+        self._root: Path = context.container.folder / f"{name}-{secrets.token_hex(4)}"
+        self._ticket = context.queue.enter()
         self._stop = threading.Event()
         self._changed = threading.Event()  # the program ended, or somebody wants it to
         self._thread = threading.Thread(target=self._live, name=f"job {name}", daemon=True)
@@ -44,7 +44,7 @@ class Job:
         """Ask it to end; it saves what there is."""
         self._stop.set()
         self._changed.set()
-        self._around.queue.wake()
+        self._context.queue.wake()
 
     def join(self, seconds: float) -> None:
         self._thread.join(seconds)
@@ -64,7 +64,7 @@ class Job:
             if is_full(problem):
                 kept = "The channels in S3 are in place; of the job's own files nothing was kept."
                 self._end(
-                    "Failed", f"ClientError: {Disk(self._around.host.folder).text(problem, None, kept)}"
+                    "Failed", f"ClientError: {Disk(self._context.container.folder).text(problem, None, kept)}"
                 )
                 return
             self._end("Failed", f"InternalServerError: {type(problem).__name__}: {problem}")
@@ -74,7 +74,7 @@ class Job:
             self._gone(self)
 
     def _take_turn(self) -> None:
-        queue, document = self._around.queue, self._around.store.get(KIND, self.name)
+        queue, document = self._context.queue, self._context.store.get(KIND, self.name)
         if document is None:
             raise Interrupted
         text = f"Waiting for a place: this machine trains {queue.places} at a time."
@@ -84,14 +84,14 @@ class Job:
 
     def _train(self, document: Document) -> None:
         try:
-            command = self._around.host.command(document["AlgorithmSpecification"]["TrainingImage"])
+            command = self._context.container.command(document["AlgorithmSpecification"]["TrainingImage"])
             self._download(document)
             self._enter("Training")
-            run = JobRun(document, command, self._root, self._around, self._changed)
+            run = JobRun(document, command, self._root, self._context, self._changed)
         except (StartError, DownloadError) as problem:
             raise JobFailure(f"ClientError: {problem}") from problem
         outcome = self._watch(run, document["StoppingCondition"]["MaxRuntimeInSeconds"])
-        if self._around.closing.is_set():
+        if self._context.closing.is_set():
             return
         run.finish()
         self._enter("Uploading")
@@ -109,8 +109,8 @@ class Job:
         """Raises DownloadError or Interrupted."""
         self._enter("Downloading")
         opt_ml.prepare(self._root, document)
-        s3 = self._around.host.loopback.client("s3")
-        source = ChannelDownloader(s3, self._around.region, document["RoleArn"], self._stop)
+        s3 = self._context.container.loopback.client("s3")
+        source = ChannelDownloader(s3, self._context.region, document["RoleArn"], self._stop)
         fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
         self._go_on()
 
@@ -131,8 +131,8 @@ class Job:
 
     def _grace(self) -> float:
         """Seconds between SIGTERM and SIGKILL: few when the sandbox itself ends."""
-        limits = self._around.host.limits
-        return limits.stop_seconds if self._around.closing.is_set() else limits.training_stop_seconds
+        limits = self._context.container.limits
+        return limits.stop_seconds if self._context.closing.is_set() else limits.training_stop_seconds
 
     def _upload(self, document: Document, folder: str, name: str) -> str | None:
         """Where what lies in `folder` went as an archive; None when it is empty. Raises Failure."""
@@ -143,7 +143,7 @@ class Job:
         uri = f"{path}/{self.name}/output/{name}"
         bucket, key = split_uri(uri)
         try:
-            self._around.host.loopback.client("s3").upload_file(str(archive), bucket, key)
+            self._context.container.loopback.client("s3").upload_file(str(archive), bucket, key)
         except (S3UploadFailedError, ClientError, BotoCoreError) as problem:
             raise JobFailure(f"ClientError: Artifact upload failed: {problem}") from problem
         return uri
@@ -155,11 +155,11 @@ class Job:
             raise Interrupted
 
     def _enter(self, secondary: str, message: str | None = None) -> None:
-        now = self._around.clock()
+        now = self._context.clock()
         self._write(lambda document: status.enter(document, secondary, now, message))
 
     def _end(self, secondary: str, reason: str = "", artifact: str | None = None) -> None:
-        now = self._around.clock()
+        now = self._context.clock()
 
         def change(document: Document) -> None:
             # Decided here, where no StopTrainingJob can come in between: who was told Stopping sees Stopped.
@@ -171,5 +171,5 @@ class Job:
         self._write(change)
 
     def _write(self, change: Callable[[Document], object]) -> None:
-        if not self._around.closing.is_set():
-            self._around.store.update(KIND, self.name, change)
+        if not self._context.closing.is_set():
+            self._context.store.update(KIND, self.name, change)

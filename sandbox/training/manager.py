@@ -11,39 +11,39 @@ import time
 from collections.abc import Callable
 
 from sandbox.common.store import Document, RecordStore
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 from sandbox.training import status
 from sandbox.training.job import Job
 from sandbox.training.metrics import JobMetrics
 from sandbox.training.queue import Queue
-from sandbox.training.run import Surroundings
+from sandbox.training.run import JobContext
 from sandbox.training.status import KIND
 
 JOIN_SECONDS = 5.0  # for a job's thread to end after its program
 
 
 class Training:
-    """host: its `programs` train, its `folder` holds what stands for /opt/ml of each running job."""
+    """container: its `programs` train, its `folder` holds what stands for /opt/ml of each running job."""
 
     def __init__(
         self,
         store: RecordStore,
-        host: Host,
+        container: ContainerContext,
         metrics: JobMetrics,
         region: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        queue = Queue(host.limits.training_jobs)
-        self._around = Surroundings(store, host, metrics, queue, region, clock, threading.Event())
+        queue = Queue(container.limits.training_jobs)
+        self._context = JobContext(store, container, metrics, queue, region, clock, threading.Event())
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
     def start(self, name: str) -> None:
         """Run a job of the store in the background, when it is its turn."""
         with self._lock:
-            if self._around.closing.is_set():
+            if self._context.closing.is_set():
                 return
-            job = self._jobs[name.lower()] = Job(name, self._around, self._gone)
+            job = self._jobs[name.lower()] = Job(name, self._context, self._gone)
         job.start()
 
     def stop(self, name: str) -> None:
@@ -55,12 +55,12 @@ class Training:
 
     def forget(self, name: str) -> None:
         """Drop the metrics of a deleted job."""
-        self._around.metrics.forget(name)
+        self._context.metrics.forget(name)
 
     def resume(self) -> None:
         """After a restart."""
-        store = self._around.store
-        shutil.rmtree(self._around.host.folder, ignore_errors=True)
+        store = self._context.store
+        shutil.rmtree(self._context.container.folder, ignore_errors=True)
         found = [document for document in store.all(KIND) if not status.has_ended(document)]
         for document in sorted(found, key=lambda document: document["CreationTime"]):
             name = document["TrainingJobName"]
@@ -74,15 +74,15 @@ class Training:
     def close(self) -> None:
         """End every program; the store keeps what ran as running, for the next start to tell."""
         with self._lock:
-            self._around.closing.set()
+            self._context.closing.set()
             jobs = list(self._jobs.values())
         for job in jobs:
             job.stop()
         for job in jobs:
-            job.join(self._around.host.limits.stop_seconds + JOIN_SECONDS)
+            job.join(self._context.container.limits.stop_seconds + JOIN_SECONDS)
 
     def _ending(self, secondary: str, reason: str = "") -> Callable[[Document], None]:
-        now = self._around.clock()
+        now = self._context.clock()
         return lambda document: status.end(document, secondary, now, reason)
 
     def _gone(self, job: Job) -> None:

@@ -59,7 +59,7 @@ class Point:
     value: float
 
 
-class Finder:
+class MetricFinder:
     """Finds the metrics of one job in its lines."""
 
     def __init__(self, definitions: Iterable[Document]) -> None:

@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import IO
 
 from sandbox.common.log_shipper import Followed
-from sandbox.hosting.container import Lifeline, spawn
+from sandbox.hosting.container import ParentDeathPipe, spawn
 
 
 class TrainingProcess:
-    """A started program with everything it starts. It ends with the sandbox: by `kill`, or by its lifeline."""
+    """A started program and everything it starts. It ends with the sandbox: by `kill`, or its parent-death pipe."""
 
     def __init__(
         self,
         command: Sequence[str],
         ml_root: Path,
         environment: Mapping[str, str],
-        lifeline: Lifeline,
+        death_pipe: ParentDeathPipe,
         *,
         follow: Callable[[IO[bytes]], Followed],
         ended: Callable[[], object],
     ) -> None:
         """`ended` is called, from another thread, when the program has ended. Raises StartError."""
-        self._process, output = spawn(command, ml_root, environment, lifeline)
-        self._lifeline = lifeline
+        self._process, output = spawn(command, ml_root, environment, death_pipe)
+        self._death_pipe = death_pipe
         self.log = follow(output)
         self._lock = threading.Lock()  # no signal is sent once the number may belong to another process
         self._reaped = False
@@ -64,7 +64,7 @@ class TrainingProcess:
     def _wait(self) -> None:
         self._process.wait()
         self._signal(signal.SIGKILL)  # what it may have left behind in its group
-        self._lifeline.release(self.pid)
+        self._death_pipe.release(self.pid)
         with self._lock:
             self._reaped = True
         self._ended()

@@ -1,4 +1,4 @@
-"""A job's program while it runs: its log is shipped, its metrics found and published, its time measured."""
+"""Run a job's program: ship its log, find and publish its metrics, measure its processor and memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sandbox.common.disk import is_full
 from sandbox.common.publish import publish
 from sandbox.common.store import Document, RecordStore
 from sandbox.hosting.container import allowed_environment
-from sandbox.hosting.context import Host
+from sandbox.hosting.context import ContainerContext
 from sandbox.training import cloudwatch, opt_ml
-from sandbox.training.cloudwatch import Utilisation
-from sandbox.training.metrics import Finder, JobMetrics, Point, final
+from sandbox.training.cloudwatch import Utilization
+from sandbox.training.metrics import JobMetrics, MetricFinder, Point, final
 from sandbox.training.process import TrainingProcess
 from sandbox.training.queue import Queue
 from sandbox.training.status import KIND, MAX_REASON
@@ -30,11 +30,11 @@ _PREFIXES = ("ClientError:", "AlgorithmError:", "Customer Error:")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every job needs. closing: set when the sandbox ends, from when on nothing is written any more."""
+class JobContext:
+    """What every job shares. closing: set when the sandbox stops; nothing is written after that."""
 
     store: RecordStore
-    host: Host
+    container: ContainerContext
     metrics: JobMetrics
     queue: Queue
     region: str
@@ -50,45 +50,45 @@ class JobRun:
         document: Document,
         command: Sequence[str],
         root: Path,
-        around: Surroundings,
+        context: JobContext,
         changed: threading.Event,
     ) -> None:
         """Raises StartError."""
         self.name: str = document["TrainingJobName"]
-        self._root, self._around, self._changed = root, around, changed
-        self._finder = Finder(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
-        self._found: list[Point] = []
+        self._root, self._context, self._changed = root, context, changed
+        self._finder = MetricFinder(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
+        self._unpublished: list[Point] = []
         self._last: dict[str, Point] = {}
         self._lock = threading.Lock()
-        self._stream = stream = f"{self.name}/{opt_ml.HOST}-{int(around.clock())}"
+        self._stream = stream = f"{self.name}/{opt_ml.HOST}-{int(context.clock())}"
         self.process = TrainingProcess(
             command,
             root,
-            _environment(document, around.region),
-            around.host.lifeline,
-            follow=lambda pipe: around.host.shipper.follow(pipe, LOG_GROUP, stream, self._read),
+            _environment(document, context.region),
+            context.container.death_pipe,
+            follow=lambda pipe: context.container.shipper.follow(pipe, LOG_GROUP, stream, self._read),
             ended=changed.set,
         )
-        self._utilisation = Utilisation(self.name, self.process.pid)
-        self._measure_at = time.monotonic() + around.host.limits.utilisation_seconds
+        self._utilization = Utilization(self.name, self.process.pid)
+        self._measure_at = time.monotonic() + context.container.limits.utilization_seconds
 
     def wait(self, seconds: float) -> None:
-        """Wait for a change, at most `seconds`, and write meanwhile what the log told."""
+        """Wait for a change, at most `seconds`, then publish the metrics that the log reported."""
         self._changed.wait(min(max(seconds, 0.01), PUBLISH_SECONDS))
         self._changed.clear()
         self.publish()
         if time.monotonic() >= self._measure_at:
-            self._measure_at = time.monotonic() + self._around.host.limits.utilisation_seconds
-            publish(self._around.host.loopback, cloudwatch.NAMESPACE, self._utilisation.data())
+            self._measure_at = time.monotonic() + self._context.container.limits.utilization_seconds
+            publish(self._context.container.loopback, cloudwatch.NAMESPACE, self._utilization.data())
 
     def finish(self) -> None:
-        """After the program's end: see that its last lines and values are kept."""
+        """Keep the last lines and values of a program that has ended."""
         self.process.log.ended.wait(FLUSH_SECONDS)
-        self._around.host.shipper.flush(LOG_GROUP, self._stream, FLUSH_SECONDS)
+        self._context.container.shipper.flush(LOG_GROUP, self._stream, FLUSH_SECONDS)
         self.publish()
 
     def failure(self) -> str:
-        """The FailureReason of a program that ended with another exit code than 0, worded as AWS does."""
+        """Return the FailureReason of a program whose exit code is not 0, worded as AWS does."""
         code, text = self.process.exit_code or 0, opt_ml.failure_text(self._root)
         if not text and code < 128:
             text = self.process.log.last_line
@@ -100,29 +100,31 @@ class JobRun:
     def publish(self) -> None:
         """Write the values found since the last time: to the series, to CloudWatch, and the last ones to the job."""
         with self._lock:
-            points, self._found = self._found, []
+            points, self._unpublished = self._unpublished, []
         if not points:
             return
         try:
-            self._around.metrics.add(self.name, points)
+            self._context.metrics.add(self.name, points)
         except sqlite3.Error as problem:
             if not is_full(problem):
                 raise
             print(f"sandbox: {len(points)} metric values of {self.name} are lost: {problem}", file=sys.stderr)
         publish(
-            self._around.host.loopback,
+            self._context.container.loopback,
             cloudwatch.NAMESPACE,
             cloudwatch.metric_data(self.name, points),
         )
         self._last |= {point.name: point for point in points}
         last = final(self._last.values())
-        self._around.store.update(KIND, self.name, lambda document: document.update(FinalMetricDataList=last))
+        self._context.store.update(
+            KIND, self.name, lambda document: document.update(FinalMetricDataList=last)
+        )
 
     def _read(self, line: str) -> None:
         points = self._finder.find(line, time.time())
         if points:
             with self._lock:
-                self._found += points
+                self._unpublished += points
 
 
 def _environment(document: Document, region: str) -> dict[str, str]:

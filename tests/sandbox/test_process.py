@@ -253,16 +253,16 @@ def test_state_survives_a_kill(
 HOLDER = f"""
 import os, signal, subprocess, sys, time
 sys.path.insert(0, {str(PROJECT)!r})
-from sandbox.hosting.container import Lifeline, spawn
+from sandbox.hosting.container import ParentDeathPipe, spawn
 from pathlib import Path
-lifeline = Lifeline()
+death_pipe = ParentDeathPipe()
 def start(code):
-    process, output = spawn([sys.executable, "-c", code], Path("."), {{}}, lifeline)
+    process, output = spawn([sys.executable, "-c", code], Path("."), {{}}, death_pipe)
     return process, int(output.readline())
 deaf = "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(os.getpid(), flush=True); time.sleep(600)"
 first, _ = start(deaf)
-os.kill(lifeline._guardian.pid, signal.SIGKILL)
-lifeline._guardian.wait()
+os.kill(death_pipe._guardian.pid, signal.SIGKILL)
+death_pipe._guardian.wait()
 second, _ = start(deaf)
 print(first.pid, second.pid, flush=True)
 {{ending}}
@@ -270,7 +270,8 @@ print(first.pid, second.pid, flush=True)
 
 
 @pytest.mark.parametrize(
-    "ending", ["time.sleep(600)", "lifeline.close(); lifeline.guard(1); lifeline.release(1); time.sleep(600)"]
+    "ending",
+    ["time.sleep(600)", "death_pipe.close(); death_pipe.guard(1); death_pipe.release(1); time.sleep(600)"],
 )
 def test_programs_that_ignore_everything_end_with_the_process(ending: str, eventually: Eventually) -> None:
     """Killed or closed, what it started is ended, also when the guardian itself was killed in between."""

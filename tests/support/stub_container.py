@@ -99,7 +99,7 @@ def _start_child(path: Path) -> None:
 
 
 def _die_with_the_sandbox() -> None:
-    os.read(int(os.environ["SANDBOX_LIFELINE_FD"]), 1)
+    os.read(int(os.environ["SANDBOX_DEATH_PIPE_FD"]), 1)
     os._exit(0)
 
 

@@ -99,11 +99,11 @@ class MotoServices:
         if operation == "GetCallerIdentity":
             return _query_reply(service, operation, self._identity())
         if operation == "SimulatePrincipalPolicy":
-            return _query_reply(service, operation, simulate(params, self._ask_iam))
+            return _query_reply(service, operation, simulate(params, self._call_iam))
         if operation.startswith(_READS):
-            return self._ask(environ, body)
+            return self._call_moto(environ, body)
         with self._lock:
-            reply = self._ask(environ, body)
+            reply = self._call_moto(environ, body)
             if reply.status < 400:
                 self._remember(_call(environ, body))
             return reply
@@ -150,7 +150,7 @@ class MotoServices:
         if not status.startswith("2"):
             _log.warning("a call of the journal failed with %s: %s", status, call.target or call.body[:80])
 
-    def _ask(self, environ: dict[str, Any], body: bytes) -> Reply:
+    def _call_moto(self, environ: dict[str, Any], body: bytes) -> Reply:
         """moto's answer, whole."""
         self._loading.join()
         if self._failure is not None:
@@ -163,11 +163,11 @@ class MotoServices:
         ]
         return Reply(int(status.split()[0]), kept, list(chunks))
 
-    def _ask_iam(self, action: str, params: Mapping[str, str]) -> ET.Element:
+    def _call_iam(self, action: str, params: Mapping[str, str]) -> ET.Element:
         """An IAM call of our own. Raises ApiError with IAM's code."""
         body = urlencode({"Action": action, "Version": "2010-05-08", **params})
         authorization = _SCOPE.format(region=self._region, service="iam")
-        reply = self._ask(_environ(authorization, body, _FORM, ""), body.encode())
+        reply = self._call_moto(_environ(authorization, body, _FORM, ""), body.encode())
         root = ET.fromstring(b"".join(reply.body))  # noqa: S314 - moto wrote it
         for item in root.iter():
             item.tag = item.tag.rpartition("}")[2]

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 from sandbox.http.protocol import ApiError
 
 # (action, parameters) -> the result's element, without namespaces. Raises ApiError as IAM answers it.
-AskIam = Callable[[str, Mapping[str, str]], ET.Element]
+CallIam = Callable[[str, Mapping[str, str]], ET.Element]
 _REFUSED = ("ResourcePolicy", "PermissionsBoundaryPolicyInputList.member.1", "PolicyExclusionList.member.1")
 
 
@@ -42,7 +42,7 @@ class Decision:
     missing: tuple[str, ...]
 
 
-def simulate(params: Mapping[str, str], ask: AskIam) -> str:
+def simulate(params: Mapping[str, str], call: CallIam) -> str:
     """The answer's XML. params: the query protocol's, flat. Raises ApiError."""
     for name in _REFUSED:
         if name in params:
@@ -50,7 +50,7 @@ def simulate(params: Mapping[str, str], ask: AskIam) -> str:
     actions, resources = _members(params, "ActionNames"), _members(params, "ResourceArns") or ["*"]
     if not actions or "PolicySourceArn" not in params:
         raise ApiError("ValidationError", "PolicySourceArn and ActionNames must be given.")
-    statements = [*_attached(params["PolicySourceArn"], ask), *_given(_members(params, "PolicyInputList"))]
+    statements = [*_attached(params["PolicySourceArn"], call), *_given(_members(params, "PolicyInputList"))]
     context = _context(params)
     decisions = [
         decide(statements, action, resource, context) for action in actions for resource in resources
@@ -110,18 +110,18 @@ def _like(pattern: str, value: str, flags: int = 0) -> bool:
     return re.fullmatch(spelled, value, flags | re.DOTALL) is not None
 
 
-def _attached(arn: str, ask: AskIam) -> Iterator[Statement]:
+def _attached(arn: str, call: CallIam) -> Iterator[Statement]:
     """The statements of a role's or user's inline and attached policies."""
     found = re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/(?:.*/)?([^/]+)", arn)
     if not found:
         raise ApiError("InvalidInput", f"The sandbox simulates roles and users; found {arn!r}.")
     kind, who = found[1].title(), {f"{found[1].title()}Name": found[2]}
-    for name in _texts(ask(f"List{kind}Policies", who), "PolicyNames/member"):
-        document = ask(f"Get{kind}Policy", {**who, "PolicyName": name}).findtext("PolicyDocument", "{}")
+    for name in _texts(call(f"List{kind}Policies", who), "PolicyNames/member"):
+        document = call(f"Get{kind}Policy", {**who, "PolicyName": name}).findtext("PolicyDocument", "{}")
         yield from _statements(name, document)
-    for policy in _texts(ask(f"ListAttached{kind}Policies", who), "AttachedPolicies/member/PolicyArn"):
-        version = ask("GetPolicy", {"PolicyArn": policy}).findtext("Policy/DefaultVersionId", "v1")
-        held = ask("GetPolicyVersion", {"PolicyArn": policy, "VersionId": version})
+    for policy in _texts(call(f"ListAttached{kind}Policies", who), "AttachedPolicies/member/PolicyArn"):
+        version = call("GetPolicy", {"PolicyArn": policy}).findtext("Policy/DefaultVersionId", "v1")
+        held = call("GetPolicyVersion", {"PolicyArn": policy, "VersionId": version})
         yield from _statements(policy.rpartition("/")[2], held.findtext("PolicyVersion/Document", "{}"))
 
 

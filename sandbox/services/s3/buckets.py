@@ -41,8 +41,8 @@ class Buckets:
         name, body = request.bucket, request.document()
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
             raise S3Error("InvalidBucketName", BucketName=name)
-        place = xml.parse(body).findtext("LocationConstraint") if body else None
-        if place and place != self._region:
+        location = xml.parse(body).findtext("LocationConstraint") if body else None
+        if location and location != self._region:
             raise S3Error("IllegalLocationConstraintException")
         if self._store.has_bucket(name) and self._region != "us-east-1":
             raise S3Error("BucketAlreadyOwnedByYou", BucketName=name)
@@ -62,8 +62,8 @@ class Buckets:
     def location(self, request: S3Request) -> S3Response:
         """GetBucketLocation: empty for us-east-1."""
         self._need(request)
-        place = "" if self._region == "us-east-1" else self._region
-        return answer("LocationConstraint", Elements(place))
+        location = "" if self._region == "us-east-1" else self._region
+        return answer("LocationConstraint", Elements(location))
 
     def versioning(self, request: S3Request) -> S3Response:
         """GetBucketVersioning: never switched on."""

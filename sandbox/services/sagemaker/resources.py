@@ -30,10 +30,10 @@ class Resources:
     """The stored documents under SageMaker's names and with its errors."""
 
     def __init__(
-        self, store: RecordStore, place: SandboxLocation, clock: Callable[[], float] = time.time
+        self, store: RecordStore, location: SandboxLocation, clock: Callable[[], float] = time.time
     ) -> None:
         self.store, self._clock = store, clock
-        self._arn = f"arn:aws:sagemaker:{place.region}:{place.account}"
+        self._arn = f"arn:aws:sagemaker:{location.region}:{location.account}"
 
     def clock(self) -> float:
         """Now, in whole milliseconds: clients send back no finer times."""

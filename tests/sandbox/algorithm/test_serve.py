@@ -1,4 +1,4 @@
-"""The serving process, through the contract its container has: a socket, a lifeline, /ping and /invocations."""
+"""The serving process, through its container contract: a socket, a parent-death pipe, /ping, /invocations."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ CLASSES = 6
 
 @dataclass
 class Container:
-    """A serving process and what holds it: `lifeline` is the writing end of its pipe."""
+    """A serving process and what holds it: `death_pipe` is the writing end of its parent-death pipe."""
 
     process: subprocess.Popen[bytes]
     port: int
-    lifeline: int
+    death_pipe: int
     log: Path
 
     @classmethod
@@ -46,7 +46,7 @@ class Container:
             environ = os.environ | {
                 "SM_ML_ROOT": str(root),
                 "SANDBOX_LISTEN_FD": str(listener.fileno()),
-                "SANDBOX_LIFELINE_FD": str(reading),
+                "SANDBOX_DEATH_PIPE_FD": str(reading),
                 "PYTHONUNBUFFERED": "1",
             }
             with (root / "log").open("wb") as log:
@@ -88,7 +88,7 @@ class Container:
         """End it, whatever it does."""
         self.process.kill()
         self.process.wait()
-        os.close(self.lifeline)
+        os.close(self.death_pipe)
 
 
 @pytest.fixture(scope="session")
@@ -239,7 +239,7 @@ def test_unknown_paths_are_not_found(algorithm_container: Container) -> None:
 def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
     """A container whose server was killed does not outlive it, even while it loads."""
     container = Container.start(model_root)
-    os.close(container.lifeline)
+    os.close(container.death_pipe)
     assert container.process.wait(timeout=120) == 0
 
 
@@ -251,7 +251,7 @@ def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
     container.process.send_signal(signal.SIGTERM)
     assert container.process.wait(timeout=120) == 0
     assert "Asked to stop" in container.log.read_text()
-    os.close(container.lifeline)
+    os.close(container.death_pipe)
 
 
 @pytest.mark.mxnet

@@ -211,10 +211,10 @@ def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
 
 @pytest.mark.mxnet
 def test_it_ends_with_whoever_started_it(prepare: Prepare) -> None:
-    """Once the lifeline ends, as when the sandbox is killed, so does training."""
+    """Once the parent-death pipe ends, as when the sandbox is killed, so does training."""
     root = prepare({**SMALL, "epochs": "100000"})
     reader, writer = os.pipe()
-    process = _start(root, env=_environ(root, SANDBOX_LIFELINE_FD=str(reader)), pass_fds=(reader,))
+    process = _start(root, env=_environ(root, SANDBOX_DEATH_PIPE_FD=str(reader)), pass_fds=(reader,))
     os.close(reader)
     assert process.stdout is not None
     for line in process.stdout:

@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.common.disk import Disk, is_full
-from sandbox.common.steady import Steady
+from sandbox.common.steady import SteadyStream
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
 from sandbox.services.s3 import S3
@@ -292,7 +292,7 @@ def test_sqlite_on_a_full_disk_is_one(tmp_path: Path) -> None:
 def test_a_log_without_room_ends_nothing(tmp_path: Path) -> None:
     """What cannot be logged is counted, and told as soon as there is room."""
     full, log = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
-    steady = Steady(full)
+    steady = SteadyStream(full)
     print("lost", file=steady, flush=True)
     with log.open("w") as room:
         os.dup2(room.fileno(), full)

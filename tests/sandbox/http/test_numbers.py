@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 from sandbox.algorithm.service import InferenceService, http_server
 from sandbox.http.protocol import whole_number
 from sandbox.server import Sandbox
-from sandbox.training.metrics import Finder
+from sandbox.training.metrics import MetricFinder
 
 HUGE = "9" * 5000  # int() raises above 4,300 digits
 NOT_LENGTHS = [HUGE, "-5", "+5", " ", "5_0", "0x5", "1.5", "1e3", "\xb2", "nan", str(2**63)]
@@ -265,7 +265,7 @@ def test_the_algorithm_refuses_a_length_that_is_none(tmp_path: Path, value: str)
 
 def test_an_epoch_beyond_reason_is_counted() -> None:
     """A log line with a 5,000-digit epoch ends no reader: the metric's own count is the iteration."""
-    finder = Finder([{"Name": "loss", "Regex": "loss=([0-9.]+)"}])
+    finder = MetricFinder([{"Name": "loss", "Regex": "loss=([0-9.]+)"}])
     points = [*finder.find(f"loss=1 epoch={HUGE}", 0), *finder.find("loss=2 epoch=7", 0)]
     assert [(point.iteration, point.value) for point in points] == [(0, 1.0), (7, 2.0)]
 

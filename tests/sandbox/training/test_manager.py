@@ -236,7 +236,7 @@ def small(
 
     def make() -> Sandbox:
         limits = SandboxLimits(
-            training_jobs=1, training_stop_seconds=0.3, stop_seconds=0.3, utilisation_seconds=0.2
+            training_jobs=1, training_stop_seconds=0.3, stop_seconds=0.3, utilization_seconds=0.2
         )
         return Sandbox(tmp_path, training_programs=stub_training_programs, limits=limits)
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.common.process_usage import Use, group_use
 from sandbox.server import Sandbox
-from sandbox.training.metrics import DEFINITIONS, Finder, JobMetrics, Point
+from sandbox.training.metrics import DEFINITIONS, JobMetrics, MetricFinder, Point
 
 Client = Callable[..., Any]
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:training-job/{}"
@@ -45,7 +45,7 @@ def test_the_built_in_definitions_find_the_algorithms_lines(
     line: str, name: str, iteration: int, value: float
 ) -> None:
     """Each metric is found once, with the line's epoch; a stamp before it does not matter."""
-    found = Finder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
+    found = MetricFinder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
     assert found == [Point(name, iteration, 5500, value)]
 
 
@@ -53,12 +53,12 @@ def test_the_built_in_definitions_find_the_algorithms_lines(
 def test_what_is_no_finite_number_is_no_value(value: str) -> None:
     """CloudWatch takes no NaN and no infinity."""
     line = f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={value}"
-    assert Finder(DEFINITIONS).find(line, 0) == []
+    assert MetricFinder(DEFINITIONS).find(line, 0) == []
 
 
 def test_own_definitions_count_where_no_epoch_is_told() -> None:
     """The iteration is the number of values so far; one line may hold several metrics."""
-    finder = Finder([{"Name": "a", "Regex": r"a=(\d)"}, {"Name": "b", "Regex": r"b=(\d)"}])
+    finder = MetricFinder([{"Name": "a", "Regex": r"a=(\d)"}, {"Name": "b", "Regex": r"b=(\d)"}])
     points = [
         point for line in ("a=1 b=2", "a=3", "nothing", "x" * 5000 + "a=9") for point in finder.find(line, 0)
     ]
