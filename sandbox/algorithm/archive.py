@@ -191,16 +191,16 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 
 
 def _agree(architecture: Architecture, hyperparameters: Mapping[str, str]) -> None:
-    found = {
+    actual = {
         "algorithm": architecture.algorithm,
         "backbone": architecture.backbone,
         "num_classes": str(architecture.classes),
     }
-    for name, value in found.items():
-        said = hyperparameters.get(name, value)
-        if said != value:
+    for name, value in actual.items():
+        stated = hyperparameters.get(name, value)
+        if stated != value:
             raise AlgorithmError(
-                f"{HYPERPARAMETERS} says {name} {said}, but the parameters are those of {name} {value}."
+                f"{HYPERPARAMETERS} says {name} {stated}, but the parameters are those of {name} {value}."
             )
 
 

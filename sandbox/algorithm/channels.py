@@ -125,22 +125,24 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
 
 def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
     """Pictures and masks of the same name below two folders, by name. Raises InputError."""
-    found, wanted = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
-    if not found:
+    images, annotations = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
+    if not images:
         raise ClientError(
             f"No image files found in the channel '{pictures.name}': wanted .jpg beside .png masks."
         )
-    alone = sorted(set(found) - set(wanted))
+    alone = sorted(set(images) - set(annotations))
     if alone:
         more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
         raise ClientError(
-            f"The image {found[alone[0]].name}{more} of the channel '{pictures.name}' has no annotation: "
+            f"The image {images[alone[0]].name}{more} of the channel '{pictures.name}' has no annotation: "
             f"no file {alone[0]}.png was found in the channel '{masks.name}'."
         )
-    left_over = sorted(set(wanted) - set(found))
+    left_over = sorted(set(annotations) - set(images))
     if left_over:
-        log.warning(f"{len(left_over)} annotations have no image, the first is {wanted[left_over[0]].name}")
-    return [TrainingPair(path, wanted[stem]) for stem, path in sorted(found.items())]
+        log.warning(
+            f"{len(left_over)} annotations have no image, the first is {annotations[left_over[0]].name}"
+        )
+    return [TrainingPair(path, annotations[stem]) for stem, path in sorted(images.items())]
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -161,14 +163,14 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
                     f"Cannot read labels from the annotation {path.name}: it has mode {image.mode}, "
                     "wanted a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
                 )
-            found = np.asarray(image).astype(np.uint8)
+            values = np.asarray(image).astype(np.uint8)
     except _UNREADABLE as error:
         raise ClientError(f"Cannot read the annotation {path.name}: {_why(error)}") from error
-    mapped = labels[found]
+    mapped = labels[values]
     outside = (mapped >= classes) & (mapped != IGNORE)
     if outside.any():
         raise ClientError(
-            f"The annotation {path.name} has the label {int(found[outside][0])}, which is out of range: wanted "
+            f"The annotation {path.name} has the label {int(values[outside][0])}, which is out of range: wanted "
             f"0 to {classes - 1} (num_classes is {classes}), or 255 for pixels to ignore."
         )
     return mapped
@@ -176,21 +178,21 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
 
 def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
     """The files of these endings below a folder, by their path in it without the ending. Raises InputError."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     others = 0
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix.lower() not in kinds:
             others += 1
         elif path.is_file():
             stem = path.relative_to(folder).with_suffix("").as_posix()
-            if stem in found:
+            if stem in paths:
                 raise ClientError(
-                    f"{found[stem].name} and {path.name} of the channel '{folder.name}' have the same name."
+                    f"{paths[stem].name} and {path.name} of the channel '{folder.name}' have the same name."
                 )
-            found[stem] = path
+            paths[stem] = path
     if others:
         log.warning(f"{others} files of the channel {folder.name} are no pictures and are left out")
-    return found
+    return paths
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -182,13 +182,13 @@ def read(given: Mapping[str, str]) -> Hyperparameters:
     return Hyperparameters(**values)
 
 
-def check_same(wanted: Hyperparameters, found: Mapping[str, str]) -> None:
+def check_same(wanted: Hyperparameters, trained: Mapping[str, str]) -> None:
     """Hold a job against the `hyperparams.json` of the model it goes on from. Raises InputError."""
     texts = wanted.text()
     differences = [
-        f"{name} is {texts[name]} and was {found[name]}"
+        f"{name} is {texts[name]} and was {trained[name]}"
         for name in INCREMENTAL
-        if name in found and _comparable(name, found[name]) != _comparable(name, texts[name])
+        if name in trained and _comparable(name, trained[name]) != _comparable(name, texts[name])
     ]
     if differences:
         raise ClientError(

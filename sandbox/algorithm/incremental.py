@@ -19,7 +19,7 @@ class Start:
     architecture: Architecture
 
 
-def read_start(channel: Path, asked: Hyperparameters, scratch: Path) -> Start | None:
+def read_start(channel: Path, params: Hyperparameters, scratch: Path) -> Start | None:
     """The model in the channel; None when there is no such channel. Raises InputError.
 
     scratch: a folder that the archive may be unpacked in.
@@ -41,5 +41,5 @@ def read_start(channel: Path, asked: Hyperparameters, scratch: Path) -> Start | 
         ) from error
     known = archive.architecture
     shape = {"algorithm": known.algorithm, "backbone": known.backbone, "num_classes": str(known.classes)}
-    check_same(asked, {**archive.hyperparameters, **shape})
+    check_same(params, {**archive.hyperparameters, **shape})
     return Start(archive.parameters, known)

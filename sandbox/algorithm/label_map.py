@@ -28,13 +28,13 @@ def identity() -> NDArray[np.uint8]:
 def read_label_map(path: Path) -> NDArray[np.uint8]:
     """The label of each pixel value, (256,) uint8. Raises InputError for a file that is not a label map."""
     try:
-        found = json.loads(path.read_bytes())
-        unknown = sorted(set(found) - {"scale", "map"})
+        label_map = json.loads(path.read_bytes())
+        unknown = sorted(set(label_map) - {"scale", "map"})
         if unknown:
             raise ClientError(f"The label map {path.name} has {', '.join(unknown)}, wanted 'scale' or 'map'.")
-        if "map" in found:
-            return _by_map(found["map"])
-        return _by_scale(found.get("scale", 1))
+        if "map" in label_map:
+            return _by_map(label_map["map"])
+        return _by_scale(label_map.get("scale", 1))
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise ClientError(
             f"The label map {path.name} cannot be read ({error}): wanted "

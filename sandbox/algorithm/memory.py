@@ -14,10 +14,10 @@ DEEPER = 1.4
 MEMINFO = Path("/proc/meminfo")
 
 
-def needed(asked: Hyperparameters) -> float:
+def needed(params: Hyperparameters) -> float:
     """The bytes that a training step takes, roughly."""
-    pixels = asked.mini_batch_size * asked.crop_size**2
-    return pixels * BYTES_A_PIXEL[asked.algorithm] * (DEEPER if asked.backbone == "resnet-101" else 1)
+    pixels = params.mini_batch_size * params.crop_size**2
+    return pixels * BYTES_A_PIXEL[params.algorithm] * (DEEPER if params.backbone == "resnet-101" else 1)
 
 
 def available(meminfo: Path = MEMINFO) -> float | None:
@@ -28,12 +28,12 @@ def available(meminfo: Path = MEMINFO) -> float | None:
     return float(rows["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in rows else None
 
 
-def check_memory(asked: Hyperparameters, meminfo: Path = MEMINFO) -> None:
+def check_memory(params: Hyperparameters, meminfo: Path = MEMINFO) -> None:
     """Raises InputError when a step does not fit."""
-    room, wanted = available(meminfo), needed(asked)
+    room, wanted = available(meminfo), needed(params)
     if room is not None and wanted > room:
         raise ClientError(
-            f"Out of memory: a step with mini_batch_size {asked.mini_batch_size} and crop_size {asked.crop_size} "
+            f"Out of memory: a step with mini_batch_size {params.mini_batch_size} and crop_size {params.crop_size} "
             f"takes about {wanted / 2**30:.1f} GB, and this machine has {room / 2**30:.1f} GB left. "
             "Halve mini_batch_size or crop_size."
         )

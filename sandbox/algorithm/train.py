@@ -165,7 +165,7 @@ def _predict(network: Any, pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(N, 3, H, W) float32 to class ids (N, H, W) uint8."""
     scores = network(load_mxnet().nd.array(pictures))
     main = scores[0] if isinstance(scores, tuple | list) else scores
-    return np.stack([likeliest(one) for one in main.asnumpy()])
+    return np.stack([likeliest(pixel_scores) for pixel_scores in main.asnumpy()])
 
 
 def _network(recipe: Recipe) -> Any:

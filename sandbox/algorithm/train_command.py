@@ -95,58 +95,58 @@ def run(root: Root) -> int:
     return 0
 
 
-def recipe_of(asked: Hyperparameters, start: Start | None) -> Recipe:
+def recipe_of(params: Hyperparameters, start: Start | None) -> Recipe:
     """How to train, from the hyperparameters."""
-    light = asked.algorithm == LIGHT
-    architecture = Architecture(LIGHT, LIGHT, asked.num_classes)
+    light = params.algorithm == LIGHT
+    architecture = Architecture(LIGHT, LIGHT, params.num_classes)
     if not light:
-        architecture = Architecture(asked.algorithm, asked.backbone, asked.num_classes, True, "v1s")
+        architecture = Architecture(params.algorithm, params.backbone, params.num_classes, True, "v1s")
     return Recipe(
         architecture=start.architecture if start else architecture,
-        epochs=asked.epochs,
-        batch=asked.mini_batch_size,
-        crop=round_up(asked.crop_size, LIGHT_MULTIPLE) if light else asked.crop_size,
-        optimizer=_optimizer(asked),
+        epochs=params.epochs,
+        batch=params.mini_batch_size,
+        crop=round_up(params.crop_size, LIGHT_MULTIPLE) if light else params.crop_size,
+        optimizer=_optimizer(params),
         schedule=LearningRateSchedule(
-            asked.lr_scheduler,
-            asked.lr_scheduler_step,
-            asked.lr_scheduler_factor,
+            params.lr_scheduler,
+            params.lr_scheduler_step,
+            params.lr_scheduler_factor,
             LIGHT_WARM_UP if light else 0,
         ),
-        samples=asked.num_training_samples,
-        take=random_crop if light else ScaledCrop(asked.base_size),
+        samples=params.num_training_samples,
+        take=random_crop if light else ScaledCrop(params.base_size),
         turn=any_way_up if light else left_or_right,
-        validation_batch=asked.validation_mini_batch_size,
+        validation_batch=params.validation_mini_batch_size,
         start=start.parameters if start else None,
     )
 
 
-def _optimizer(asked: Hyperparameters) -> Optimizer:
+def _optimizer(params: Hyperparameters) -> Optimizer:
     """AWS's table gives momentum and weight decay to sgd alone."""
-    found = Optimizer(asked.optimizer, asked.learning_rate, gamma1=asked.gamma1, gamma2=asked.gamma2)
-    if asked.optimizer != "sgd":
-        return found
-    return replace(found, momentum=asked.momentum, weight_decay=asked.weight_decay)
+    optimizer = Optimizer(params.optimizer, params.learning_rate, gamma1=params.gamma1, gamma2=params.gamma2)
+    if params.optimizer != "sgd":
+        return optimizer
+    return replace(optimizer, momentum=params.momentum, weight_decay=params.weight_decay)
 
 
 def _train(root: Root, stop: threading.Event) -> None:
     given = root.hyperparameters()
     log.info(f"Reading default configuration: {json.dumps(DEFAULTS)}")
     log.info(f"Merging with provided configuration from hyperparameters.json: {json.dumps(given)}")
-    asked = read(given)
-    log.info(f"Final configuration: {json.dumps(asked.text())}")
+    params = read(given)
+    log.info(f"Final configuration: {json.dumps(params.text())}")
     check_channels(root.data)
     training, validation = (
-        read_channel(root.data, name, asked.num_classes) for name in ("train", "validation")
+        read_channel(root.data, name, params.num_classes) for name in ("train", "validation")
     )
     _check_files(training, validation)
     load_mxnet(TRAIN_THREADS)
-    start = read_start(root.data / "model", asked, root.folder)
-    check_memory(asked)
-    _say_what_differs(asked, training, start)
-    write_hyperparameters(root.model, asked.text())
-    epochs = train(recipe_of(asked, start), training, validation, root.model, stop=stop.is_set)
-    _follow(epochs, asked, stop)
+    start = read_start(root.data / "model", params, root.folder)
+    check_memory(params)
+    _say_what_differs(params, training, start)
+    write_hyperparameters(root.model, params.text())
+    epochs = train(recipe_of(params, start), training, validation, root.model, stop=stop.is_set)
+    _follow(epochs, params, stop)
 
 
 def _check_files(training: Examples, validation: Examples) -> None:
@@ -159,16 +159,16 @@ def _check_files(training: Examples, validation: Examples) -> None:
     )
 
 
-def _follow(epochs: Iterator[Epoch], asked: Hyperparameters, stop: threading.Event) -> None:
+def _follow(epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Event) -> None:
     """Run the epochs, to the last one or to an early stop."""
     stopping = EarlyStopping(
-        asked.early_stopping_min_epochs, asked.early_stopping_patience, asked.early_stopping_tolerance
+        params.early_stopping_min_epochs, params.early_stopping_patience, params.early_stopping_tolerance
     )
     best, number = -1.0, 0
     for epoch in epochs:
         if epoch.mean_iou > best:
             best, number = epoch.mean_iou, epoch.number
-        if asked.early_stopping and stopping.update(epoch.mean_iou):
+        if params.early_stopping and stopping.update(epoch.mean_iou):
             log.info(
                 f"Early stopping after epoch {epoch.number}: no gain in validation mIOU for "
                 f"{stopping.without_gain} epochs (early_stopping_patience {stopping.patience}, "
@@ -183,30 +183,30 @@ def _follow(epochs: Iterator[Epoch], asked: Hyperparameters, stop: threading.Eve
         )
 
 
-def _say_what_differs(asked: Hyperparameters, training: Examples, start: Start | None) -> None:
+def _say_what_differs(params: Hyperparameters, training: Examples, start: Start | None) -> None:
     """Where the sandbox does less or other than AWS, the log says so."""
     log.info("Using device: cpu; number of GPUs being used: 0")
-    if len(training) != asked.num_training_samples:
+    if len(training) != params.num_training_samples:
         log.warning(
-            f"num_training_samples is {asked.num_training_samples} and the channel train has {len(training)} "
+            f"num_training_samples is {params.num_training_samples} and the channel train has {len(training)} "
             "pictures: the learning rate's schedule follows the hyperparameter"
         )
-    if len(training) < asked.mini_batch_size:
+    if len(training) < params.mini_batch_size:
         log.warning(
-            f"mini_batch_size is {asked.mini_batch_size}: all {len(training)} pictures make one batch"
+            f"mini_batch_size is {params.mini_batch_size}: all {len(training)} pictures make one batch"
         )
     if start:
         log.info(f"Going on from {start.parameters.name} of the channel model")
-    elif asked.use_pretrained_model:
+    elif params.use_pretrained_model:
         log.warning(
             "use_pretrained_model is True, but the sandbox has no pretrained backbone: "
             "training starts from random parameters"
         )
-    if asked.syncbn:
+    if params.syncbn:
         log.info("syncbn is True and has no effect on a single device")
-    if asked.optimizer != "sgd":
-        log.info(f"momentum and weight_decay have no effect with {asked.optimizer}")
-    if asked.algorithm == LIGHT:
+    if params.optimizer != "sgd":
+        log.info(f"momentum and weight_decay have no effect with {params.optimizer}")
+    if params.algorithm == LIGHT:
         log.info(
             "The light network is the sandbox's own: base_size has no effect, crops are taken at the pictures' "
             "own scale and in all eight orientations"

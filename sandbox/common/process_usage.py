@@ -23,7 +23,7 @@ class Use:
 
 def uses(proc: Path = PROC) -> dict[int, Use]:
     """Of every process group; empty where the system does not tell (there is no /proc on macOS)."""
-    found: dict[int, Use] = {}
+    by_group: dict[int, Use] = {}
     tick, page = 1 / os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     for folder in proc.glob("[0-9]*"):
         try:
@@ -31,10 +31,10 @@ def uses(proc: Path = PROC) -> dict[int, Use]:
         except (OSError, UnicodeError):  # it ended meanwhile
             continue
         if fields:
-            before = found.get(int(fields[2]), Use(0.0, 0))
+            before = by_group.get(int(fields[2]), Use(0.0, 0))
             processor = before.processor + (int(fields[11]) + int(fields[12])) * tick
-            found[int(fields[2])] = Use(processor, before.memory + int(fields[21]) * page)
-    return found
+            by_group[int(fields[2])] = Use(processor, before.memory + int(fields[21]) * page)
+    return by_group
 
 
 def group_use(group: int, proc: Path = PROC) -> Use | None:

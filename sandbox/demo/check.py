@@ -27,11 +27,11 @@ TOLERANCE = 0.001
 """The largest share of pixels that may be counted elsewhere."""
 
 
-def moved(found: Counts, wanted: Counts) -> float:
+def moved(measured: Counts, wanted: Counts) -> float:
     """The share of pixels that two confusions count differently; 1 where they count different pixels."""
-    if not np.array_equal(found.sum(axis=1), wanted.sum(axis=1)):
+    if not np.array_equal(measured.sum(axis=1), wanted.sum(axis=1)):
         return 1.0
-    return float(abs(found - wanted).sum() / 2 / max(1, wanted.sum()))
+    return float(abs(measured - wanted).sum() / 2 / max(1, wanted.sum()))
 
 
 def check(demo: Demo, *, only_shown: bool) -> bool:

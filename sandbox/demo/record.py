@@ -43,7 +43,7 @@ def record(loopback: Loopback, name: str) -> Recording:
 
 def _usage(loopback: Loopback, document: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
     dimensions = [{"Name": "Host", "Value": f"{document['TrainingJobName']}/{HOST}"}]
-    found = []
+    usage = []
     for name in USAGE:
         points = loopback.client("cloudwatch").get_metric_statistics(
             Namespace=NAMESPACE,
@@ -54,8 +54,8 @@ def _usage(loopback: Loopback, document: dict[str, Any]) -> tuple[tuple[str, flo
             Period=60,
             Statistics=["Average"],
         )["Datapoints"]
-        found += [(name, point["Timestamp"].timestamp(), round(point["Average"], 3)) for point in points]
-    return tuple(sorted(found))
+        usage += [(name, point["Timestamp"].timestamp(), round(point["Average"], 3)) for point in points]
+    return tuple(sorted(usage))
 
 
 def _plain(value: Any) -> Any:

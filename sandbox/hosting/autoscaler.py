@@ -67,7 +67,9 @@ class Autoscaler:
         if endpoint is None or endpoint["EndpointStatus"] != "InService" or endpoint.get("_imported"):
             return
         name = target["ResourceId"].rpartition("/")[2]
-        count = next((count_of(one) for one in endpoint["_variants"] if one["VariantName"] == name), None)
+        count = next(
+            (count_of(variant) for variant in endpoint["_variants"] if variant["VariantName"] == name), None
+        )
         if count is None:
             return
         self._finish(target, endpoint, count)
@@ -81,15 +83,19 @@ class Autoscaler:
         inside = min(max(count, low), high)
         if inside != count:
             return inside, f"the capacity was outside of {low} to {high}"
-        policies = [one for one in self._store.all(POLICY) if one["ResourceId"] == target["ResourceId"]]
+        policies = [
+            policy for policy in self._store.all(POLICY) if policy["ResourceId"] == target["ResourceId"]
+        ]
         if not policies:
             return count, ""
         loads = self._loads(target["_endpoint"], variant)
-        asked = [(self._asked(target, policy, count, loads), policy["PolicyName"]) for policy in policies]
-        wanted, name = max(asked)  # as in AWS, the policy that asks for most
+        proposals = [
+            (self._proposed(target, policy, count, loads), policy["PolicyName"]) for policy in policies
+        ]
+        wanted, name = max(proposals)  # as in AWS, the policy that asks for most
         return min(max(wanted, low), high), f"the load triggered policy {name}"
 
-    def _asked(self, target: Document, policy: Document, count: int, loads: Sequence[float]) -> int:
+    def _proposed(self, target: Document, policy: Document, count: int, loads: Sequence[float]) -> int:
         config, suspended = policy["TargetTrackingScalingPolicyConfiguration"], target["SuspendedState"]
         wanted = wanted_count(count, loads, config)
         way = "Out" if wanted > count else "In"
@@ -97,12 +103,16 @@ class Autoscaler:
         return count if waits or suspended.get(f"DynamicScaling{way}Suspended") else wanted
 
     def _last_end(self, target: Document) -> float:
-        ends = [one["EndTime"] for one in self._activities(target, "Successful", "Failed")]
+        ends = [activity["EndTime"] for activity in self._activities(target, "Successful", "Failed")]
         return max(ends, default=-math.inf)
 
     def _activities(self, target: Document, *statuses: str) -> list[Document]:
-        mine = (one for one in self._store.view(ACTIVITY) if one["ResourceId"] == target["ResourceId"])
-        return [one for one in mine if one["StatusCode"] in statuses]
+        activities = (
+            activity
+            for activity in self._store.view(ACTIVITY)
+            if activity["ResourceId"] == target["ResourceId"]
+        )
+        return [activity for activity in activities if activity["StatusCode"] in statuses]
 
     def _loads(self, endpoint: str, variant: str) -> list[float]:
         """Invocations per instance in each of the last IN_MINUTES whole minutes."""

@@ -53,7 +53,9 @@ class Autoscaling:
 
     def targets_of(self, endpoint: str) -> list[Document]:
         """The targets among the variants of an endpoint."""
-        return [one for one in self._store.view(TARGET) if one["_endpoint"].lower() == endpoint.lower()]
+        return [
+            target for target in self._store.view(TARGET) if target["_endpoint"].lower() == endpoint.lower()
+        ]
 
     def forget(self, endpoint: str) -> None:
         """What belongs to a deleted endpoint goes with it."""
@@ -87,19 +89,21 @@ class Autoscaling:
 
     def _variant_exists(self, resource: str) -> str:
         """The name of the endpoint. Raises ApiError for what is no variant of one."""
-        found = _RESOURCE.fullmatch(resource)
-        if found is None:
+        match = _RESOURCE.fullmatch(resource)
+        if match is None:
             raise _invalid(f"The resource ID must be endpoint/NAME/variant/NAME, not {resource!r}.")
-        endpoint = self._resources.get("endpoint", found[1])
-        if found[2] not in {variant["VariantName"] for variant in endpoint["_variants"]}:
-            raise _invalid(f'Could not find variant "{found[2]}" of endpoint "{endpoint["EndpointArn"]}".')
+        endpoint = self._resources.get("endpoint", match[1])
+        if match[2] not in {variant["VariantName"] for variant in endpoint["_variants"]}:
+            raise _invalid(f'Could not find variant "{match[2]}" of endpoint "{endpoint["EndpointArn"]}".')
         name: str = endpoint["EndpointName"]
         return name
 
     def _targets(self, params: Params) -> Params:
         wanted = params.get("ResourceIds")
-        found = [one for one in self._store.all(TARGET) if not wanted or one["ResourceId"] in wanted]
-        return _page("ScalableTargets", "ResourceId", found, params)
+        targets = [
+            target for target in self._store.all(TARGET) if not wanted or target["ResourceId"] in wanted
+        ]
+        return _page("ScalableTargets", "ResourceId", targets, params)
 
     def _deregister(self, params: Params) -> None:
         if self._store.get(TARGET, params["ResourceId"]) is None:
@@ -138,9 +142,9 @@ class Autoscaling:
 
     def _policies(self, params: Params) -> Params:
         names = params.get("PolicyNames")
-        found = _of_resource(self._store.all(POLICY), params)
-        found = [one for one in found if not names or one["PolicyName"] in names]
-        return _page("ScalingPolicies", "_name", found, params)
+        policies = _of_resource(self._store.all(POLICY), params)
+        policies = [policy for policy in policies if not names or policy["PolicyName"] in names]
+        return _page("ScalingPolicies", "_name", policies, params)
 
     def _delete_policy(self, params: Params) -> None:
         name = f"{params['ResourceId']}:{params['PolicyName']}"
@@ -151,8 +155,8 @@ class Autoscaling:
 
     def _activities(self, params: Params) -> Params:
         """Newest first; AWS tells of six weeks, here they are few."""
-        found = _of_resource(self._store.all(ACTIVITY), params)
-        return _page("ScalingActivities", "_name", found, params)
+        activities = _of_resource(self._store.all(ACTIVITY), params)
+        return _page("ScalingActivities", "_name", activities, params)
 
 
 def _check_scope(params: Params) -> None:
@@ -161,13 +165,14 @@ def _check_scope(params: Params) -> None:
 
 
 def _of_resource(documents: Sequence[Document], params: Params) -> list[Document]:
-    return [one for one in documents if params.get("ResourceId") in {None, one["ResourceId"]}]
+    return [document for document in documents if params.get("ResourceId") in {None, document["ResourceId"]}]
 
 
 def _page(member: str, key: str, documents: Sequence[Document], params: Params) -> Params:
     """A token is the key of the last document given out."""
     ordered = sorted(
-        (one for one in documents if one[key] > params.get("NextToken", "")), key=lambda one: one[key]
+        (document for document in documents if document[key] > params.get("NextToken", "")),
+        key=lambda document: document[key],
     )
     size = params.get("MaxResults", _PAGE)
     more = {"NextToken": ordered[size - 1][key]} if len(ordered) > size else {}

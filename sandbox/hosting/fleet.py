@@ -92,13 +92,15 @@ class ReplicaFleet:
         Of a variant's replicas, one whose process answers, with the fewest requests, that waits longest for its turn.
         """
         if variant is None:
-            weights = [weight_of(one) for one in self.variants]
-            names = [one["VariantName"] for one in self.variants]
+            weights = [weight_of(item) for item in self.variants]
+            names = [item["VariantName"] for item in self.variants]
             variant = random.choices(names, weights if sum(weights) > 0 else None)[0]
         group = self.group(variant)
         if not group:
             return None
-        best = min(group, key=lambda one: (one.process is None, one.requests, one.turn))
+        best = min(
+            group, key=lambda candidate: (candidate.process is None, candidate.requests, candidate.turn)
+        )
         best.take(next(self._turns))
         return Lease(best, len(group))
 

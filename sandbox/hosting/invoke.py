@@ -37,12 +37,12 @@ Recorder = Callable[[int], None]
 class ContainerError(Exception):
     """What the container does wrong or refuses.
 
-    status: its own, 0: it gave none; instead: of quoting the message; asked: whether the request was sent to it.
+    status: its own, 0: it gave none; instead: of quoting the message; called: whether the request was sent to it.
     """
 
-    def __init__(self, status: int, message: str, instead: str = "", *, asked: bool = True) -> None:
+    def __init__(self, status: int, message: str, instead: str = "", *, called: bool = True) -> None:
         super().__init__(message)
-        self.status, self.message, self.instead, self.asked = status, message, instead, asked
+        self.status, self.message, self.instead, self.called = status, message, instead, called
 
 
 class Runtime:
@@ -66,8 +66,8 @@ class Runtime:
         variant = replica.variant["VariantName"]
         sent = time.perf_counter()
 
-        def done(status: int, *, asked: bool = True) -> None:
-            model_us = (time.perf_counter() - sent) * 1e6 if asked else None
+        def done(status: int, *, called: bool = True) -> None:
+            model_us = (time.perf_counter() - sent) * 1e6 if called else None
             lease.release()
             self._metrics.record(
                 name,
@@ -81,7 +81,7 @@ class Runtime:
         try:
             answer = self._post(replica, environ, body)
         except ContainerError as problem:
-            done(problem.status, asked=problem.asked)
+            done(problem.status, called=problem.called)
             raise self._model_error(replica, problem) from problem
         except BaseException:
             lease.release()
@@ -101,11 +101,11 @@ class Runtime:
     def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
         """The container's answer, not read yet. Raises ModelError."""
         if body is None:
-            raise ContainerError(413, "", "and could not load the entire response body", asked=False)
+            raise ContainerError(413, "", "and could not load the entire response body", called=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
         process = replica.process
         if process is None:
-            raise ContainerError(503, "The model's process is not running.", asked=False)
+            raise ContainerError(503, "The model's process is not running.", called=False)
         try:
             answer = process.post(body, headers, self._limits.invocation_seconds)
         except urllib3.exceptions.ReadTimeoutError as problem:

@@ -72,21 +72,21 @@ class EndpointOperations:
     def update_weights(self, params: Params) -> Params:
         """Weights and counts of some variants; replicas that stay go on answering."""
         document = self._configured(params["EndpointName"])
-        asked = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
-        missing = sorted(asked.keys() - {variant["VariantName"] for variant in document["_variants"]})
+        requested = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
+        missing = sorted(requested.keys() - {variant["VariantName"] for variant in document["_variants"]})
         if missing:
             arn = self._resources.arn("endpoint-config", document["EndpointConfigName"])
             names = ", ".join(f'"{name}"' for name in missing)
             text = f'The variant name(s) {names} is/are not present within endpoint configuration "{arn}".'
             raise ApiError("ValidationException", text)
         variants = [
-            _changed(variant, asked.get(variant["VariantName"], {})) for variant in document["_variants"]
+            _changed(variant, requested.get(variant["VariantName"], {})) for variant in document["_variants"]
         ]
         self._check_counts(variants)
         wanted = {"EndpointConfigName": document["EndpointConfigName"], "variants": variants, "anew": False}
         shown = [
-            _changed(one, asked.get(one["VariantName"], {}))
-            for one in document.get("ProductionVariants") or []
+            _changed(variant, requested.get(variant["VariantName"], {}))
+            for variant in document.get("ProductionVariants") or []
         ]
         return self._change(document["EndpointName"], wanted, ProductionVariants=shown)
 

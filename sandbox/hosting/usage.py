@@ -35,34 +35,37 @@ class EndpointUsage:
             publish(self._loopback, NAMESPACE, self._measure(fleets))
 
     def _measure(self, fleets: dict[str, ReplicaFleet]) -> list[Datum]:
-        found, now = uses(), time.monotonic()
+        uses_by_group, now = uses(), time.monotonic()
         running = {
-            process.pid for fleet in fleets.values() for one in fleet.replicas if (process := one.process)
+            process.pid
+            for fleet in fleets.values()
+            for replica in fleet.replicas
+            if (process := replica.process)
         }
         data = [
             datum
             for endpoint, fleet in fleets.items()
             for variant in fleet.variants
-            for datum in self._data(endpoint, variant["VariantName"], fleet, found, now)
+            for datum in self._data(endpoint, variant["VariantName"], fleet, uses_by_group, now)
         ]
-        self._last = {pid: (found[pid], now) for pid in running & found.keys()}
+        self._last = {pid: (uses_by_group[pid], now) for pid in running & uses_by_group.keys()}
         return data
 
     def _data(
-        self, endpoint: str, variant: str, fleet: ReplicaFleet, found: dict[int, Use], now: float
+        self, endpoint: str, variant: str, fleet: ReplicaFleet, uses_by_group: dict[int, Use], now: float
     ) -> Iterator[Datum]:
         values: dict[str, list[float]] = {}
         for replica in fleet.group(variant):
-            for metric, value in self._sample(replica, found, now).items():
+            for metric, value in self._sample(replica, uses_by_group, now).items():
                 values.setdefault(metric, []).append(value)
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
         fixed = {"Dimensions": dimensions, "Unit": "Percent", "Timestamp": time.time()}
         for metric, samples in values.items():
             yield {**fixed, "MetricName": metric, "Values": samples}
 
-    def _sample(self, replica: Replica, found: dict[int, Use], now: float) -> dict[str, float]:
+    def _sample(self, replica: Replica, uses_by_group: dict[int, Use], now: float) -> dict[str, float]:
         process = replica.process
-        use = found.get(process.pid) if process is not None else None
+        use = uses_by_group.get(process.pid) if process is not None else None
         if process is None or use is None:
             return {}
         sample = {"MemoryUtilization": use.memory_percent()}

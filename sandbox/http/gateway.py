@@ -243,8 +243,8 @@ def _operation(environ: Environ, service: str, body: bytes) -> str:
         return "InvokeEndpoint"
     if service == "sagemaker" and (environ["REQUEST_METHOD"], path) == ("POST", f"/{BATCH_GET_METRICS}"):
         return BATCH_GET_METRICS
-    if found := _CBOR_OPERATION.fullmatch(path):
-        return found[1]
+    if match := _CBOR_OPERATION.fullmatch(path):
+        return match[1]
     if str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded"):
         return parse_qs(body.decode("latin-1")).get("Action", [""])[0]
     return target_operation(environ) or f"{environ['REQUEST_METHOD']} {path}"

@@ -85,46 +85,46 @@ def _seconds(text: str) -> int:
 
 
 def verify(
-    environ: Environ, found: Signature, key: str, secret: str, *, payload_sha256: str, now: datetime
+    environ: Environ, signature: Signature, key: str, secret: str, *, payload_sha256: str, now: datetime
 ) -> None:
     """Raises ApiError, in the words of the service asked, unless the request was signed with `secret` about `now`.
 
     payload_sha256: hex hash of the body; for S3 the value of x-amz-content-sha256.
     """
-    if not hmac.compare_digest(found.access_key.encode(), key.encode()):
-        raise _unknown_key(found.service)
-    _check_clock(found, now)
-    text = canonical_request(environ, found, payload_sha256)
-    wanted = sign(text, found, secret)
-    if not hmac.compare_digest(wanted.encode(), found.signature.encode()):
-        raise _mismatch(found.service, "")
+    if not hmac.compare_digest(signature.access_key.encode(), key.encode()):
+        raise _unknown_key(signature.service)
+    _check_clock(signature, now)
+    text = canonical_request(environ, signature, payload_sha256)
+    wanted = sign(text, signature, secret)
+    if not hmac.compare_digest(wanted.encode(), signature.signature.encode()):
+        raise _mismatch(signature.service, "")
 
 
-def canonical_request(environ: Environ, found: Signature, payload_sha256: str) -> str:
+def canonical_request(environ: Environ, signature: Signature, payload_sha256: str) -> str:
     """The request as its signer must have written it down."""
     raw = str(
         environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(str(environ.get("PATH_INFO", "/")))
     )
     path = raw.partition("?")[0] or "/"
-    if found.service != "s3":
+    if signature.service != "s3":
         path = quote(path, safe="/~-_.")
     pairs = [pair for pair in _query_pairs(environ) if pair[0] != "X-Amz-Signature"]
     encoded = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in pairs)
     query = "&".join(f"{name}={value}" for name, value in encoded)
-    names = found.signed_headers.split(";")
+    names = signature.signed_headers.split(";")
     headers = "".join(f"{name}:{_header(environ, name)}\n" for name in names)
     return "\n".join(
-        [str(environ["REQUEST_METHOD"]), path, query, headers, found.signed_headers, payload_sha256]
+        [str(environ["REQUEST_METHOD"]), path, query, headers, signature.signed_headers, payload_sha256]
     )
 
 
-def sign(canonical: str, found: Signature, secret: str) -> str:
+def sign(canonical: str, signature: Signature, secret: str) -> str:
     """Hex signature of a canonical request under the scope of `found`."""
     # A WSGI header is its bytes decoded as Latin-1: encoding it back gives what was sent.
     digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
-    text = "\n".join([ALGORITHM, found.timestamp, found.scope, digest])
+    text = "\n".join([ALGORITHM, signature.timestamp, signature.scope, digest])
     key = f"AWS4{secret}".encode()
-    for step in (found.day, found.region, found.service, "aws4_request", text):
+    for step in (signature.day, signature.region, signature.service, "aws4_request", text):
         key = hmac.new(key, step.encode(), hashlib.sha256).digest()
     return key.hex()
 
@@ -144,22 +144,23 @@ def _query_pairs(environ: Environ) -> list[tuple[str, str]]:
     return [(unquote(name), unquote(value)) for name, _, value in pairs]
 
 
-def _check_clock(found: Signature, now: datetime) -> None:
+def _check_clock(signature: Signature, now: datetime) -> None:
     try:
-        signed = datetime.strptime(found.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        signed = datetime.strptime(signature.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as problem:
-        text = f"The date of the request must look like 20300102T030405Z, not {shortened(found.timestamp)!r}."
+        text = f"The date of the request must look like 20300102T030405Z, not {shortened(signature.timestamp)!r}."
         raise ApiError("IncompleteSignatureException", text, 403) from problem
-    if not found.timestamp.startswith(found.day):
+    if not signature.timestamp.startswith(signature.day):
         raise _mismatch(
-            found.service, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date. "
+            signature.service,
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date. ",
         )
     age = now - signed  # compared as a difference: near the year 9999 a sum overflows
-    if found.expires is not None and age > timedelta(seconds=found.expires):
-        raise _expired(found.service, "Request has expired")
-    stale = found.expires is None and age > SKEW
+    if signature.expires is not None and age > timedelta(seconds=signature.expires):
+        raise _expired(signature.service, "Request has expired")
+    stale = signature.expires is None and age > SKEW
     if stale or age < -SKEW:
-        raise _skewed(found, now, "Signature expired" if stale else "Signature not yet current")
+        raise _skewed(signature, now, "Signature expired" if stale else "Signature not yet current")
 
 
 # -- the words of each family of services
@@ -187,14 +188,12 @@ def _expired(service: str, text: str) -> ApiError:
     return ApiError("AccessDenied" if service == "s3" else "ExpiredTokenException", text, 403)
 
 
-def _skewed(found: Signature, now: datetime, what: str) -> ApiError:
-    if found.service == "s3":
+def _skewed(signature: Signature, now: datetime, what: str) -> ApiError:
+    if signature.service == "s3":
         text = "The difference between the request time and the current time is too large."
         return ApiError("RequestTimeTooSkewed", text, 403)
-    detail = (
-        f"{what}: signed at {found.timestamp}, the time here is {now:%Y%m%dT%H%M%SZ}, 15 min. are allowed. "
-    )
-    return _mismatch(found.service, detail)
+    detail = f"{what}: signed at {signature.timestamp}, the time here is {now:%Y%m%dT%H%M%SZ}, 15 min. are allowed. "
+    return _mismatch(signature.service, detail)
 
 
 _QUERY_SERVICES = frozenset({"sts", "iam"})

@@ -22,7 +22,7 @@ def seed_jobs(loopback: Loopback, importer: Importer, data_dir: Path, demos: Pat
         return []
     end, names = time.time() - AGO, []
     recordings = [Recording.read(path) for path in (demos / "jobs").glob("*.json")]
-    for recording in sorted(recordings, key=lambda found: -found.document["CreationTime"]):
+    for recording in sorted(recordings, key=lambda recorded: -recorded.document["CreationTime"]):
         archive = demos / "jobs" / f"{recording.name}.tar.gz"
         if archive.is_file():
             uri = recording.document["ModelArtifacts"]["S3ModelArtifacts"]

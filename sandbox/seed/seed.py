@@ -137,8 +137,8 @@ def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
 
 def read_marker(path: Path) -> dict[str, str]:
     """What was made, by its name."""
-    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    return found
+    done: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return done
 
 
 def write_marker(path: Path, done: dict[str, str]) -> None:

@@ -119,11 +119,11 @@ def _by_manifest(source: ChannelDownloader, uri: str) -> list[Piece]:
 
 def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
     pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    found = []
+    keys = []
     for page in pages:
         _go_on(source)
-        found += [item["Key"] for item in page.get("Contents", ())]
-    return found
+        keys += [item["Key"] for item in page.get("Contents", ())]
+    return keys
 
 
 def _inside(key: str, name: str) -> PurePosixPath:

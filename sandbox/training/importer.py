@@ -51,9 +51,11 @@ class Recording:
     @classmethod
     def read(cls, path: Path) -> Recording:
         """Raises OSError, ValueError or KeyError."""
-        found = json.loads(path.read_bytes())
-        events = tuple((time, line) for time, line in found["events"])
-        return cls(found["document"], events, tuple((name, at, value) for name, at, value in found["usage"]))
+        recording = json.loads(path.read_bytes())
+        events = tuple((time, line) for time, line in recording["events"])
+        return cls(
+            recording["document"], events, tuple((name, at, value) for name, at, value in recording["usage"])
+        )
 
     def ending(self, end: float) -> Recording:
         """The same, having ended at that time."""

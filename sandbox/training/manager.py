@@ -61,8 +61,8 @@ class Training:
         """After a restart."""
         store = self._context.store
         shutil.rmtree(self._context.container.folder, ignore_errors=True)
-        found = [document for document in store.all(KIND) if not status.has_ended(document)]
-        for document in sorted(found, key=lambda document: document["CreationTime"]):
+        unfinished = [document for document in store.all(KIND) if not status.has_ended(document)]
+        for document in sorted(unfinished, key=lambda document: document["CreationTime"]):
             name = document["TrainingJobName"]
             if "TrainingStartTime" in document:
                 store.update(KIND, name, self._ending("Failed", status.RESTARTED))

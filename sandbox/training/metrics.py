@@ -70,8 +70,8 @@ class MetricFinder:
         """What one line tells; a value that is no finite number is left out, as CloudWatch takes none."""
         points = []
         for name, rule in self._rules:
-            found = rule.search(line[:MAX_LINE])
-            value = _number(found[1]) if found is not None and rule.groups else None
+            match = rule.search(line[:MAX_LINE])
+            value = _number(match[1]) if match is not None and rule.groups else None
             if value is not None:
                 epoch = _EPOCH.search(line)
                 iteration = int(epoch[1]) if epoch is not None else self._counts[name]

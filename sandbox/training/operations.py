@@ -60,11 +60,11 @@ class TrainingOperations:
     def list(self, params: Params) -> Params:
         if "WarmPoolStatusEquals" in params or "TrainingPlanArnEquals" in params:
             return {"TrainingJobSummaries": []}  # no job here has either
-        status, asked = params.get("StatusEquals"), params
+        status, query = params.get("StatusEquals"), params
         if status and "MaxResults" in params:
             # AWS documents it so for this operation: a page is taken first and filtered by its status then.
-            asked = {name: value for name, value in params.items() if name != "StatusEquals"}
-        page, token = _LISTING.page(self._resources.store.view(KIND), asked)
+            query = {name: value for name, value in params.items() if name != "StatusEquals"}
+        page, token = _LISTING.page(self._resources.store.view(KIND), query)
         shown = [document for document in page if status in {None, document["TrainingJobStatus"]}]
         return {"TrainingJobSummaries": shown, "NextToken": token}
 

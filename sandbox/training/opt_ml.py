@@ -35,13 +35,13 @@ def prepare(root: Path, document: Document) -> None:
 
 def _channel(channel: Document, document: Document) -> Document:
     mode = document["AlgorithmSpecification"]["TrainingInputMode"]
-    told = {
+    values = {
         "ContentType": channel.get("ContentType"),
         "TrainingInputMode": channel.get("InputMode", mode),
         "S3DistributionType": channel["DataSource"]["S3DataSource"]["S3DataDistributionType"],
         "RecordWrapperType": channel["RecordWrapperType"],
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def failure_text(root: Path) -> str:

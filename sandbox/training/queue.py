@@ -60,12 +60,12 @@ class Queue:
     ) -> None:
         with self._change:
             try:
-                told = False
+                reported = False
                 while self._running >= self.places or self._waiting[0] is not ticket:
                     go_on()
-                    if not told:
+                    if not reported:
                         must_wait()
-                        told = True
+                        reported = True
                     remaining = deadline - time.monotonic()
                     if remaining <= 0:
                         raise WaitedTooLongError

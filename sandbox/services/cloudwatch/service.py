@@ -144,8 +144,8 @@ class CloudWatch:
             *row,
         )
         sql = "select id from metric where namespace = ? and name = ? and dimensions = ?"
-        found: int = self._db.rows(sql, *row[:3])[0][0]
-        return found
+        number: int = self._db.rows(sql, *row[:3])[0][0]
+        return number
 
     # Reading
 
@@ -162,20 +162,22 @@ class CloudWatch:
 
     def _result(self, query: Params, params: Params, *, ascending: bool) -> Params:
         """One query's result with all its points."""
-        asked = query.get("MetricStat")
-        if asked is None or query.get("Expression"):
+        metric_stat = query.get("MetricStat")
+        if metric_stat is None or query.get("Expression"):
             raise invalid(f"The sandbox offers no metric math nor SEARCH; found {query.get('Expression')!r}.")
-        whole = asked["Stat"] not in PLAIN
-        buckets = self._buckets(asked["Metric"], params, asked["Period"], asked.get("Unit"), whole=whole)
+        whole = metric_stat["Stat"] not in PLAIN
+        buckets = self._buckets(
+            metric_stat["Metric"], params, metric_stat["Period"], metric_stat.get("Unit"), whole=whole
+        )
         merged: dict[int, float] = {}
         for (at, _), bucket in buckets.items():
-            value = bucket.statistic(asked["Stat"])
+            value = bucket.statistic(metric_stat["Stat"])
             if value is not None:
                 merged.setdefault(at, value)
         times = sorted(merged, reverse=not ascending)
         return {
             "Id": query["Id"],
-            "Label": query.get("Label") or asked["Metric"].get("MetricName", query["Id"]),
+            "Label": query.get("Label") or metric_stat["Metric"].get("MetricName", query["Id"]),
             "Timestamps": times,
             "Values": [merged[at] for at in times],
             "StatusCode": "Complete",
@@ -238,7 +240,7 @@ class CloudWatch:
             oldest,
         )
         wanted = params.get("Dimensions", [])
-        found = [row for row in rows if _has(json.loads(row[2]), wanted)]
+        matching = [row for row in rows if _has(json.loads(row[2]), wanted)]
         offset = _offset(params)
         metrics = [
             {
@@ -246,9 +248,9 @@ class CloudWatch:
                 "MetricName": name,
                 "Dimensions": [{"Name": n, "Value": v} for n, v in json.loads(dimensions)],
             }
-            for namespace, name, dimensions in found[offset : offset + _PAGE]
+            for namespace, name, dimensions in matching[offset : offset + _PAGE]
         ]
-        more = {"NextToken": str(offset + _PAGE)} if len(found) > offset + _PAGE else {}
+        more = {"NextToken": str(offset + _PAGE)} if len(matching) > offset + _PAGE else {}
         return {"Metrics": metrics} | more
 
 

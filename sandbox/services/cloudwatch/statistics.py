@@ -41,12 +41,12 @@ class Bucket:
         if name in PLAIN:
             average = self.sum / self.count
             return dict(zip(PLAIN, (average, self.sum, self.low, self.high, self.count), strict=True))[name]
-        found = _PERCENTILE.fullmatch(name)
-        if found is None:
+        match = _PERCENTILE.fullmatch(name)
+        if match is None:
             raise invalid(
                 f"The sandbox offers the statistics {', '.join(PLAIN)} and p0 to p100; found {name!r}."
             )
-        return None if self.values is None else _percentile(self.values, float(found[1]) / 100)
+        return None if self.values is None else _percentile(self.values, float(match[1]) / 100)
 
 
 def points_of(datum: Params) -> list[tuple[float, float, float, float]]:

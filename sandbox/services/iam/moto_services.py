@@ -174,8 +174,8 @@ class MotoServices:
         if reply.status >= 400:
             code, message = root.findtext(".//Code", "InternalFailure"), root.findtext(".//Message", "")
             raise ApiError(code, message, reply.status)
-        found = root.find(f"{action}Result")
-        return root if found is None else found
+        result = root.find(f"{action}Result")
+        return root if result is None else result
 
 
 def _check_numbers(service: str, operation: str, params: Mapping[str, str]) -> None:

@@ -112,17 +112,21 @@ def _like(pattern: str, value: str, flags: int = 0) -> bool:
 
 def _attached(arn: str, call: CallIam) -> Iterator[Statement]:
     """The statements of a role's or user's inline and attached policies."""
-    found = re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/(?:.*/)?([^/]+)", arn)
-    if not found:
+    match = re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/(?:.*/)?([^/]+)", arn)
+    if not match:
         raise ApiError("InvalidInput", f"The sandbox simulates roles and users; found {arn!r}.")
-    kind, who = found[1].title(), {f"{found[1].title()}Name": found[2]}
-    for name in _texts(call(f"List{kind}Policies", who), "PolicyNames/member"):
-        document = call(f"Get{kind}Policy", {**who, "PolicyName": name}).findtext("PolicyDocument", "{}")
+    kind, principal = match[1].title(), {f"{match[1].title()}Name": match[2]}
+    for name in _texts(call(f"List{kind}Policies", principal), "PolicyNames/member"):
+        document = call(f"Get{kind}Policy", {**principal, "PolicyName": name}).findtext(
+            "PolicyDocument", "{}"
+        )
         yield from _statements(name, document)
-    for policy in _texts(call(f"ListAttached{kind}Policies", who), "AttachedPolicies/member/PolicyArn"):
+    for policy in _texts(call(f"ListAttached{kind}Policies", principal), "AttachedPolicies/member/PolicyArn"):
         version = call("GetPolicy", {"PolicyArn": policy}).findtext("Policy/DefaultVersionId", "v1")
-        held = call("GetPolicyVersion", {"PolicyArn": policy, "VersionId": version})
-        yield from _statements(policy.rpartition("/")[2], held.findtext("PolicyVersion/Document", "{}"))
+        policy_version = call("GetPolicyVersion", {"PolicyArn": policy, "VersionId": version})
+        yield from _statements(
+            policy.rpartition("/")[2], policy_version.findtext("PolicyVersion/Document", "{}")
+        )
 
 
 def _given(documents: Iterable[str]) -> Iterator[Statement]:
@@ -146,10 +150,10 @@ def _texts(element: ET.Element, path: str) -> list[str]:
 
 def _members(params: Mapping[str, str], name: str) -> list[str]:
     """A list of the query protocol, in order: `Name.member.1`, `Name.member.2`, ..."""
-    found: list[str] = []
-    while (key := f"{name}.member.{len(found) + 1}") in params:
-        found.append(params[key])
-    return found
+    values: list[str] = []
+    while (key := f"{name}.member.{len(values) + 1}") in params:
+        values.append(params[key])
+    return values
 
 
 def _context(params: Mapping[str, str]) -> dict[str, list[str]]:

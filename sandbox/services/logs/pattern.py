@@ -38,16 +38,16 @@ def _terms(pattern: str) -> list[tuple[str, str]]:
         )
     terms, at = [], 0
     while at < len(text):
-        found = _TERM.match(text, at)
-        if found is None:
+        match = _TERM.match(text, at)
+        if match is None:
             raise _refused(
                 f"Invalid filter pattern: a quote does not end, or a term is empty, at {text[at:]!r}"
             )
-        bare, quoted = found["bare"], found["quoted"]
+        bare, quoted = match["bare"], match["quoted"]
         if bare is not None and not _PLAIN.fullmatch(bare):
             raise _refused(f"Invalid character(s) in term '{bare}'")
-        terms.append((found["sign"], bare if bare is not None else re.sub(r"\\(.)", r"\1", quoted)))
-        at = found.end()
+        terms.append((match["sign"], bare if bare is not None else re.sub(r"\\(.)", r"\1", quoted)))
+        at = match.end()
     return terms
 
 

@@ -158,13 +158,13 @@ class Logs:
         return self._stream_ids(self._group(params), [params["logStreamName"]])[0]
 
     def _stream_ids(self, group: str, names: Iterable[str]) -> list[int]:
-        found = [
+        matches = [
             self._db.rows("select id from stream where log_group = ? and name = ?", group, name)
             for name in names
         ]
-        if not all(found):
+        if not all(matches):
             raise ApiError("ResourceNotFoundException", "The specified log stream does not exist.")
-        return [rows[0][0] for rows in found]
+        return [rows[0][0] for rows in matches]
 
     def _describe_streams(self, params: Params) -> Params:
         group, prefix = self._group(params), params.get("logStreamNamePrefix", "")

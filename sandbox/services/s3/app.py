@@ -121,8 +121,8 @@ class S3:
         handler = routes.get((request.method, sub_resource))
         if handler is None:
             kind = "an object" if request.key else "a bucket" if request.bucket else "the service"
-            asked = f"{request.method} {kind}" + (f" with ?{sub_resource}" if sub_resource else "")
-            raise S3Error("NotImplemented", f"The sandbox's S3 does not offer {asked}.")
+            operation = f"{request.method} {kind}" + (f" with ?{sub_resource}" if sub_resource else "")
+            raise S3Error("NotImplemented", f"The sandbox's S3 does not offer {operation}.")
         return handler
 
 

@@ -73,14 +73,14 @@ class Buckets:
     def delete_objects(self, request: S3Request) -> S3Response:
         """DeleteObjects."""
         self._need(request)
-        asked = xml.parse(request.document())
-        keys = [xml.text(item, "Key") for item in asked.iterfind("Object")]
+        document = xml.parse(request.document())
+        keys = [xml.text(item, "Key") for item in document.iterfind("Object")]
         if not 1 <= len(keys) <= _MAX_KEYS:
             raise S3Error("MalformedXML")
         for key in keys:
             self._store.delete(request.bucket, key)
-        told = [] if asked.findtext("Quiet") == "true" else keys
-        return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in told))
+        reported = [] if document.findtext("Quiet") == "true" else keys
+        return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in reported))
 
     def list_objects(self, request: S3Request) -> S3Response:
         """ListObjectsV2, or ListObjects where no `list-type=2` is given."""
@@ -88,7 +88,7 @@ class Buckets:
         query, second = request.query, request.query.get("list-type") == "2"
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         limit = min(request.number("max-keys", _MAX_KEYS), _MAX_KEYS)
-        found = listing.page(
+        page = listing.page(
             partial(self._store.span, request.bucket),
             prefix=prefix,
             delimiter=delimiter,
@@ -102,11 +102,11 @@ class Buckets:
             ("Delimiter", spell(delimiter) if delimiter else None),
             ("MaxKeys", limit),
             ("EncodingType", query.get("encoding-type")),
-            ("IsTruncated", str(found.truncated).lower()),
+            ("IsTruncated", str(page.truncated).lower()),
         )
-        special = _ends_v2(query, found, spell) if second else _ends_v1(query, found, spell)
+        special = _ends_v2(query, page, spell) if second else _ends_v1(query, page, spell)
         owner = _OWNER if not second or query.get("fetch-owner") == "true" else None
-        return answer("ListBucketResult", joined([head, special, _contents(found, spell, owner)]))
+        return answer("ListBucketResult", joined([head, special, _contents(page, spell, owner)]))
 
     def _need(self, request: S3Request) -> None:
         if not self._store.has_bucket(request.bucket):
@@ -115,10 +115,10 @@ class Buckets:
 
 def _spelling(request: S3Request) -> Callable[[str], str]:
     """How keys are written: URL-encoded on demand, since XML cannot hold every character a key can."""
-    asked = request.query.get("encoding-type")
-    if asked not in {None, "url"}:
+    encoding = request.query.get("encoding-type")
+    if encoding not in {None, "url"}:
         raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
-    return partial(quote, safe="/") if asked else str
+    return partial(quote, safe="/") if encoding else str
 
 
 def _start_v2(query: dict[str, str]) -> bytes:
@@ -140,23 +140,23 @@ def _start_v1(query: dict[str, str]) -> bytes:
     return listing.above(marker) if marker else b""
 
 
-def _ends_v2(query: dict[str, str], found: listing.Page, spell: Callable[[str], str]) -> Elements:
-    token = base64.urlsafe_b64encode(found.going_on).decode() if found.truncated else None
+def _ends_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+    token = base64.urlsafe_b64encode(page.going_on).decode() if page.truncated else None
     start = query.get("start-after")
     return elements(
-        ("KeyCount", found.count),
+        ("KeyCount", page.count),
         ("ContinuationToken", query.get("continuation-token")),
         ("StartAfter", None if start is None else spell(start)),
         ("NextContinuationToken", token),
     )
 
 
-def _ends_v1(query: dict[str, str], found: listing.Page, spell: Callable[[str], str]) -> Elements:
-    following = spell(found.last) if found.truncated and query.get("delimiter") else None
+def _ends_v1(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+    following = spell(page.last) if page.truncated and query.get("delimiter") else None
     return elements(("Marker", spell(query.get("marker", ""))), ("NextMarker", following))
 
 
-def _contents(found: listing.Page, spell: Callable[[str], str], owner: Elements | None) -> Elements:
+def _contents(page: listing.Page, spell: Callable[[str], str], owner: Elements | None) -> Elements:
     objects = (
         elements(
             ("Key", spell(item.key)),
@@ -166,9 +166,9 @@ def _contents(found: listing.Page, spell: Callable[[str], str], owner: Elements 
             ("Owner", owner),
             ("StorageClass", "STANDARD"),
         )
-        for item in found.objects
+        for item in page.objects
     )
-    prefixes = (elements(("Prefix", spell(prefix))) for prefix in found.prefixes)
+    prefixes = (elements(("Prefix", spell(prefix))) for prefix in page.prefixes)
     return joined(
         [
             *(element("Contents", item) for item in objects),

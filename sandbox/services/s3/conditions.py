@@ -11,13 +11,13 @@ from sandbox.services.s3.errors import S3Error
 from sandbox.services.s3.values import StoredObject
 
 
-def check(headers: Mapping[str, str], found: StoredObject, *, prefix: str = "") -> bool:
+def check(headers: Mapping[str, str], stored: StoredObject, *, prefix: str = "") -> bool:
     """Whether the object is to be sent; False means "not modified". Raises S3Error PreconditionFailed.
 
     prefix: "x-amz-copy-source-" for the source of a copy.
     """
-    etag = found.blob.etag
-    modified = dt.datetime.fromtimestamp(int(found.modified), dt.UTC)
+    etag = stored.blob.etag
+    modified = dt.datetime.fromtimestamp(int(stored.modified), dt.UTC)
     match, none_match = headers.get(prefix + "if-match"), headers.get(prefix + "if-none-match")
     since = _date(headers.get(prefix + "if-modified-since"))
     unmodified = _date(headers.get(prefix + "if-unmodified-since"))
@@ -50,15 +50,15 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
     A header that is no single range of bytes is ignored, as RFC 9110 has it. Raises S3Error InvalidRange.
     """
-    asked = parse_range_header(header)
-    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+    requested = parse_range_header(header)
+    if requested is None or requested.units != "bytes" or len(requested.ranges) != 1:
         return None
-    begin = asked.ranges[0][0]
+    begin = requested.ranges[0][0]
     # werkzeug refuses "the last 100 bytes" of 10; RFC 9110 means all of them.
-    found = (0, size) if begin < 0 < size <= -begin else asked.range_for_length(size)
-    if found is None:
+    span = (0, size) if begin < 0 < size <= -begin else requested.range_for_length(size)
+    if span is None:
         raise S3Error("InvalidRange", RangeRequested=(header or "")[:100], ActualObjectSize=size)
-    return found
+    return span
 
 
 def _date(header: str | None) -> dt.datetime | None:

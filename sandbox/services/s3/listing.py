@@ -43,25 +43,25 @@ def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int)
 
     fetch: (start, below, count) -> the first objects with start <= key < below, in order.
     """
-    made = Page(max(start, prefix.encode()))
+    result = Page(max(start, prefix.encode()))
     while limit:
-        wanted = limit - made.count + 1
-        found = fetch(made.going_on, prefix.encode() + END, wanted)
-        for item in found:
-            if made.count == limit:
-                made.truncated = True
-                return made
+        wanted = limit - result.count + 1
+        objects = fetch(result.going_on, prefix.encode() + END, wanted)
+        for item in objects:
+            if result.count == limit:
+                result.truncated = True
+                return result
             common = common_prefix(item.key, prefix, delimiter)
             if common is not None:
-                made.prefixes.append(common)
-                made.going_on = common.encode() + END
+                result.prefixes.append(common)
+                result.going_on = common.encode() + END
                 break
-            made.objects.append(item)
-            made.going_on = above(item.key)
+            result.objects.append(item)
+            result.going_on = above(item.key)
         else:
-            if len(found) < wanted:
+            if len(objects) < wanted:
                 break
-    return made
+    return result
 
 
 def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:

@@ -76,10 +76,10 @@ class Multipart:
     def list_uploads(self, request: S3Request) -> S3Response:
         """ListMultipartUploads, in one page as AWS gives up to 1,000."""
         prefix = request.query.get("prefix", "")
-        found = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
+        matching = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
         uploads = (
             elements(("Key", upload.key), ("UploadId", upload.id), ("Initiated", xml.iso(upload.started)))
-            for upload in found
+            for upload in matching
         )
         head = elements(("Bucket", request.bucket), ("Prefix", prefix), ("IsTruncated", "false"))
         return answer(
@@ -118,14 +118,14 @@ class Multipart:
         return self._store.upload(request.bucket, request.key, request.query["uploadId"])
 
     def _copy_part(self, request: S3Request, upload: MultipartUpload, number: int) -> S3Response:
-        found, file = self._store.open(*copy_source(request))
+        source, file = self._store.open(*copy_source(request))
         with file:
-            need_source(request, found)
-            start, stop = _copied(request.headers.get("x-amz-copy-source-range"), found.blob.size)
+            need_source(request, source)
+            start, stop = _copied(request.headers.get("x-amz-copy-source-range"), source.blob.size)
             md5 = hashlib.md5(usedforsecurity=False)
             blob = self._store.write(_hashed(stream(file, start, stop), md5), md5.hexdigest)
         self._store.put_part(upload, number, blob, {})
-        done = elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(found.modified)))
+        done = elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(source.modified)))
         return answer("CopyPartResult", done)
 
     def _chosen(self, upload: MultipartUpload, body: bytes) -> list[UploadedPart]:

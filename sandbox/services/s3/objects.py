@@ -40,9 +40,9 @@ class Objects:
 
     def get(self, request: S3Request) -> S3Response:
         """GetObject."""
-        found, file = self._store.open(request.bucket, request.key)
+        stored, file = self._store.open(request.bucket, request.key)
         try:
-            response, span = _answer(request, found)
+            response, span = _answer(request, stored)
         except BaseException:
             file.close()
             raise
@@ -71,24 +71,24 @@ class Objects:
 
     def put_tags(self, request: S3Request) -> S3Response:
         """PutObjectTagging: replaces all."""
-        asked = xml.parse(request.document())
-        tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in asked.iterfind("TagSet/Tag")}
-        found = self._store.get(request.bucket, request.key)
-        self._store.update(request.bucket, request.key, replace(found.attributes, tags=tags))
+        document = xml.parse(request.document())
+        tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in document.iterfind("TagSet/Tag")}
+        stored = self._store.get(request.bucket, request.key)
+        self._store.update(request.bucket, request.key, replace(stored.attributes, tags=tags))
         return S3Response(status=200)
 
     def delete_tags(self, request: S3Request) -> S3Response:
         """DeleteObjectTagging."""
-        found = self._store.get(request.bucket, request.key)
-        self._store.update(request.bucket, request.key, replace(found.attributes, tags={}))
+        stored = self._store.get(request.bucket, request.key)
+        self._store.update(request.bucket, request.key, replace(stored.attributes, tags={}))
         return S3Response(status=204)
 
     def _copy(self, request: S3Request) -> S3Response:
         bucket, key = copy_source(request)
-        found, file = self._store.open(bucket, key)
+        source, file = self._store.open(bucket, key)
         with file:
-            need_source(request, found)
-            attributes = found.attributes
+            need_source(request, source)
+            attributes = source.attributes
             if request.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE":
                 attributes = replace(request.attributes(checksums=attributes.checksums), tags=attributes.tags)
             elif (bucket, key) == (request.bucket, request.key):
@@ -98,7 +98,7 @@ class Objects:
                     "changing the object's metadata, storage class, website redirect location or encryption "
                     "attributes.",
                 )
-            blob = self._store.copy(file, found.blob)
+            blob = self._store.copy(file, source.blob)
         made = self._store.put(request.bucket, request.key, blob, attributes)
         return answer(
             "CopyObjectResult",
@@ -119,9 +119,9 @@ def copy_source(request: S3Request) -> tuple[str, str]:
     return bucket, key
 
 
-def need_source(request: S3Request, found: StoredObject) -> None:
+def need_source(request: S3Request, source: StoredObject) -> None:
     """Hold a copy's conditions on its source; "not modified" fails too."""
-    if not conditions.check(request.headers, found, prefix="x-amz-copy-source-"):
+    if not conditions.check(request.headers, source, prefix="x-amz-copy-source-"):
         raise S3Error("PreconditionFailed")
 
 
@@ -133,28 +133,28 @@ def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
         yield data
 
 
-def _answer(request: S3Request, found: StoredObject) -> tuple[S3Response, tuple[int, int]]:
+def _answer(request: S3Request, stored: StoredObject) -> tuple[S3Response, tuple[int, int]]:
     """The answer to GET and HEAD without a body, and the bytes [start, stop) that belong into it."""
-    size, kept = found.blob.size, found.attributes
+    size, attributes = stored.blob.size, stored.attributes
     headers = {
-        "ETag": xml.quoted(found.blob.etag),
-        "Last-Modified": http_date(found.modified),
+        "ETag": xml.quoted(stored.blob.etag),
+        "Last-Modified": http_date(stored.modified),
         "Accept-Ranges": "bytes",
     }
-    if not conditions.check(request.headers, found):
+    if not conditions.check(request.headers, stored):
         return S3Response(status=304, headers=headers), (0, 0)
-    asked = conditions.byte_range(request.headers.get("range"), size)
-    start, stop = asked or (0, size)
-    headers.update(kept.headers)
-    if asked:
+    span = conditions.byte_range(request.headers.get("range"), size)
+    start, stop = span or (0, size)
+    headers.update(attributes.headers)
+    if span:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    elif request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED" and kept.checksums:
-        headers |= {**kept.checksums, "x-amz-checksum-type": kept.kind}
-    if kept.tags:
-        headers["x-amz-tagging-count"] = str(len(kept.tags))
+    elif request.headers.get("x-amz-checksum-mode", "").upper() == "ENABLED" and attributes.checksums:
+        headers |= {**attributes.checksums, "x-amz-checksum-type": attributes.kind}
+    if attributes.tags:
+        headers["x-amz-tagging-count"] = str(len(attributes.tags))
     for name, value in request.query.items():
         if name.startswith("response-"):
             headers.pop(name.removeprefix("response-"), None)
             headers[name.removeprefix("response-")] = value
     headers["Content-Length"] = str(stop - start)
-    return S3Response(status=206 if asked else 200, headers=headers), (start, stop)
+    return S3Response(status=206 if span else 200, headers=headers), (start, stop)

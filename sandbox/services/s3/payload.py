@@ -156,8 +156,8 @@ class Payload:
                 raise S3Error("MalformedTrailerError")
         sent = self.checksums
         for name, hasher in self._hashers.items():
-            found = base64.b64encode(hasher.digest()).decode()
-            if sent.get(CHECKSUM + name, found) != found:
+            computed = base64.b64encode(hasher.digest()).decode()
+            if sent.get(CHECKSUM + name, computed) != computed:
                 raise S3Error(
                     "BadDigest", f"The {name.upper()} you specified did not match the calculated checksum."
                 )

@@ -95,14 +95,14 @@ class S3Request:
 
     def algorithm(self) -> str:
         """The checksum algorithm a multipart upload announces, in lower case, or ""."""
-        asked = self.headers.get(CHECKSUM + "algorithm", "").lower()
-        if asked and asked not in ALGORITHMS:
+        name = self.headers.get(CHECKSUM + "algorithm", "").lower()
+        if name and name not in ALGORITHMS:
             raise S3Error(
                 "InvalidRequest",
                 "Checksum algorithm provided is unsupported. Please try again with any of "
                 "the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
             )
-        return asked
+        return name
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:

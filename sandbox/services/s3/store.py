@@ -90,16 +90,16 @@ class ObjectStore:
         """One object without its bytes."""
         with self._db.lock:
             self._need_bucket(bucket)
-            found = self._find(bucket, key)
-        if found is None:
+            stored = self._find(bucket, key)
+        if stored is None:
             raise S3Error("NoSuchKey", Key=key)
-        return found
+        return stored
 
     def open(self, bucket: str, key: str) -> tuple[StoredObject, IO[bytes]]:
         """One object and its open file, which stays whole even if the object is replaced meanwhile."""
         with self._db.lock:
-            found = self.get(bucket, key)
-            return found, self._path(found.blob.name).open("rb")
+            stored = self.get(bucket, key)
+            return stored, self._path(stored.blob.name).open("rb")
 
     def put(
         self, bucket: str, key: str, blob: Blob, attributes: Attributes, allow: Condition | None = None
@@ -193,9 +193,9 @@ class ObjectStore:
 
     def upload(self, bucket: str, key: str, upload: str) -> MultipartUpload:
         """The upload, which must be of this bucket and key."""
-        for found in self.uploads(bucket):
-            if (found.id, found.key) == (upload, key):
-                return found
+        for candidate in self.uploads(bucket):
+            if (candidate.id, candidate.key) == (upload, key):
+                return candidate
         raise S3Error("NoSuchUpload", UploadId=upload)
 
     def uploads(self, bucket: str) -> list[MultipartUpload]:

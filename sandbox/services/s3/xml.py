@@ -65,7 +65,7 @@ def parse(body: bytes) -> ET.Element:
 
 def text(parent: ET.Element, name: str) -> str:
     """A required child's text."""
-    found = parent.findtext(name)
-    if found is None:
+    value = parent.findtext(name)
+    if value is None:
         raise S3Error("MalformedXML")
-    return found
+    return value

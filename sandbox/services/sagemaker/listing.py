@@ -37,14 +37,14 @@ class Listing:
         def key(document: Document) -> SortKey:
             return document.get(field) or "", document[self.name]
 
-        found = sorted((d for d in documents if self._matches(d, params)), key=key, reverse=descending)
+        matching = sorted((d for d in documents if self._matches(d, params)), key=key, reverse=descending)
         query = [sort_by, descending]
         if params.get("NextToken"):
             last = _read_token(params["NextToken"], query)
-            found = [d for d in found if (key(d) < last if descending else key(d) > last)]
+            matching = [d for d in matching if (key(d) < last if descending else key(d) > last)]
         size = params.get("MaxResults", DEFAULT_PAGE)
-        page = found[:size]
-        token = _write_token(key(page[-1]), query) if len(found) > size else None
+        page = matching[:size]
+        token = _write_token(key(page[-1]), query) if len(matching) > size else None
         return page, token
 
     def _matches(self, document: Document, params: Params) -> bool:

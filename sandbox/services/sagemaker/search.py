@@ -53,22 +53,22 @@ class Search:
         resource = RESOURCES.get(params["Resource"])
         if resource is None:
             raise invalid(f"The sandbox searches {' and '.join(RESOURCES)}, not {params['Resource']}.")
-        found = self._store.view(resource.kind)
+        documents = self._store.view(resource.kind)
         if params.get("SearchExpression") is not None:
             test = build(resource.shape, params["SearchExpression"])
-            found = [document for document in found if test(document)]
-        page, token = _page(found, resource, params)
+            documents = [document for document in documents if test(document)]
+        page, token = _page(documents, resource, params)
         return {
             "Results": [{resource.member: document} for document in page],
             "NextToken": token,
-            "TotalHits": {"Value": len(found), "Relation": "EqualTo"},
+            "TotalHits": {"Value": len(documents), "Relation": "EqualTo"},
         }
 
 
-def _page(found: list[Document], resource: Resource, params: Params) -> tuple[list[Document], str | None]:
+def _page(documents: list[Document], resource: Resource, params: Params) -> tuple[list[Document], str | None]:
     by = find_property(resource.shape, params.get("SortBy", "LastModifiedTime"))
     descending = params.get("SortOrder", "Descending") == "Descending"
-    keyed = [(_key(document, by, resource, descending), document) for document in found]
+    keyed = [(_key(document, by, resource, descending), document) for document in documents]
     keyed.sort(key=lambda pair: pair[0], reverse=descending)
     query = [by.name, descending]
     if params.get("NextToken"):
@@ -98,9 +98,14 @@ def _write_token(last: SortKey, query: list[Any]) -> str:
 def _read_token(token: str, query: list[Any]) -> SortKey:
     """Raises ApiError for what is no token, or that of another search."""
     try:
-        asked, (rank, value, name) = json.loads(base64.urlsafe_b64decode(token))
+        token_query, (rank, value, name) = json.loads(base64.urlsafe_b64decode(token))
         wanted = (int, float) if rank == 1 else str
-        good = asked == query and rank in {0, 1, 2, 3} and isinstance(value, wanted) and isinstance(name, str)
+        good = (
+            token_query == query
+            and rank in {0, 1, 2, 3}
+            and isinstance(value, wanted)
+            and isinstance(name, str)
+        )
     except (ValueError, binascii.Error, TypeError, RecursionError) as problem:
         raise invalid(f"Invalid pagination token: {token}") from problem
     if not good:

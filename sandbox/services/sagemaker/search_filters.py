@@ -137,52 +137,52 @@ def _nested(shape: Shape, nested: Params) -> Test:
             raise invalid(f"The nested filter {item['Name']} must begin with {name}.")
         inner, kind = _path(shape, item["Name"])
         below = inner[len(steps) :]
-        found = Property(item["Name"], kind, lambda value, below=below: _walk(value, below))  # type: ignore[misc]
-        tests.append(_test(found, item))
+        prop = Property(item["Name"], kind, lambda value, below=below: _walk(value, below))  # type: ignore[misc]
+        tests.append(_test(prop, item))
     return lambda document: any(all(test(item) for test in tests) for item in _walk(document, steps))
 
 
-def _test(found: Property, item: Params) -> Test:
+def _test(prop: Property, item: Params) -> Test:
     """One filter. Raises ApiError when its operator or its value does not suit the property."""
     name, text = item.get("Operator", "Equals"), item.get("Value")
     if name in {"Exists", "NotExists"}:
         wanted = name == "Exists"
-        return lambda document: (found.first(document) is not None) == wanted
+        return lambda document: (prop.first(document) is not None) == wanted
     if text is None:
-        raise invalid(f"A value is required for the operator {name} of {found.name}.")
-    if found.kind == "whole":
-        raise invalid(f"The property {found.name} takes the operators Exists and NotExists only.")
+        raise invalid(f"A value is required for the operator {name} of {prop.name}.")
+    if prop.kind == "whole":
+        raise invalid(f"The property {prop.name} takes the operators Exists and NotExists only.")
     if name == "NotEquals":
-        same = _matcher(found, "Equals", text)
-        return lambda document: not any(same(value) for value in found.values(document))
-    matches = _matcher(found, name, text)
-    return lambda document: any(matches(value) for value in found.values(document))
+        same = _matcher(prop, "Equals", text)
+        return lambda document: not any(same(value) for value in prop.values(document))
+    matches = _matcher(prop, name, text)
+    return lambda document: any(matches(value) for value in prop.values(document))
 
 
-def _matcher(found: Property, name: str, text: str) -> Callable[[Any], bool]:
-    is_text = found.kind in {"text", "map"}
+def _matcher(prop: Property, name: str, text: str) -> Callable[[Any], bool]:
+    is_text = prop.kind in {"text", "map"}
     if name == "Contains" and is_text:
         return lambda value: text in value
     if name == "In" and is_text:
         choices = {choice.strip() for choice in text.split(",")}
         return lambda value: value in choices
-    if name in _ORDER and found.kind not in {"text", "boolean"}:
-        return _order(found, _ORDER[name], text)
+    if name in _ORDER and prop.kind not in {"text", "boolean"}:
+        return _order(prop, _ORDER[name], text)
     if name == "Equals":
-        wanted = text if is_text else _value(found, text)
-        if found.kind == "map" and (number := number_of(text)) is not None:
+        wanted = text if is_text else _value(prop, text)
+        if prop.kind == "map" and (number := number_of(text)) is not None:
             return lambda value: value == text or number_of(value) == number
         return lambda value: value == wanted
-    raise invalid(f"The operator {name} is not supported for the property {found.name}.")
+    raise invalid(f"The operator {name} is not supported for the property {prop.name}.")
 
 
-def _order(found: Property, compare: Callable[[Any, Any], bool], text: str) -> Callable[[Any], bool]:
-    if found.kind != "map":
-        wanted = _value(found, text)
+def _order(prop: Property, compare: Callable[[Any, Any], bool], text: str) -> Callable[[Any], bool]:
+    if prop.kind != "map":
+        wanted = _value(prop, text)
         return lambda value: compare(value, wanted)
     limit = number_of(text)
     if limit is None:
-        raise invalid(f"The value {text} of {found.name} must be a number.")
+        raise invalid(f"The value {text} of {prop.name} must be a number.")
     whole = text.strip().lstrip("+-").isdigit()
 
     def matches(value: str) -> bool:
@@ -193,22 +193,22 @@ def _order(found: Property, compare: Callable[[Any, Any], bool], text: str) -> C
     return matches
 
 
-def _value(found: Property, text: str) -> Any:
+def _value(prop: Property, text: str) -> Any:
     """A filter's text as the property has it. Raises ApiError."""
-    if found.kind == "boolean":
+    if prop.kind == "boolean":
         if text.lower() not in {"true", "false"}:
-            raise invalid(f"The value {text} of {found.name} must be true or false.")
+            raise invalid(f"The value {text} of {prop.name} must be true or false.")
         return text.lower() == "true"
-    if found.kind == "number":
+    if prop.kind == "number":
         number = number_of(text)
         if number is None:
-            raise invalid(f"The value {text} of {found.name} must be a number.")
+            raise invalid(f"The value {text} of {prop.name} must be a number.")
         return number
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as problem:
         raise invalid(
-            f"The value {text} of {found.name} must be a time such as 2026-11-22T12:00:00."
+            f"The value {text} of {prop.name} must be a time such as 2026-11-22T12:00:00."
         ) from problem
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
@@ -229,9 +229,14 @@ def _check_size(expression: Params) -> None:
     while stack:
         item = stack.pop()
         nested = item.get("NestedFilters") or []
-        filters = [*(item.get("Filters") or []), *(one for group in nested for one in group["Filters"])]
+        filters = [
+            *(item.get("Filters") or []),
+            *(test_filter for group in nested for test_filter in group["Filters"]),
+        ]
         below = item.get("SubExpressions") or []
-        names.update(one["Name"] for one in filters if one.get("Operator") == "Contains")
+        names.update(
+            test_filter["Name"] for test_filter in filters if test_filter.get("Operator") == "Contains"
+        )
         parts += len(filters) + len(nested) + len(below)
         stack += below
     if parts > MAX_PARTS:
