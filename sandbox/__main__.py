@@ -33,7 +33,7 @@ def main(
     programs: Programs | None = None,
     training_programs: Programs | None = None,
 ) -> int:
-    """Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 another sandbox runs on the folder.
+    """Run the command. Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 the folder is in use.
 
     programs, training_programs: what stands for container images, see `sandbox.server.Sandbox`.
     """
@@ -98,7 +98,7 @@ def _print_running(data_dir: Path) -> int:
 
 
 def export_lines(address: Address) -> str:
-    """Shell lines that point any AWS client at the sandbox; what would lead it elsewhere is unset."""
+    """Return shell lines that point any AWS client at the sandbox; variables that would point elsewhere are unset."""
     lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
     lines += [f"export {name}={value}" for name, value in address.environ().items()]
     return "\n".join(lines)

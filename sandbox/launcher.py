@@ -39,7 +39,7 @@ class Address:
     pid: int
 
     def environ(self) -> dict[str, str]:
-        """The variables that point any AWS client at this sandbox."""
+        """Return the variables that point any AWS client at this sandbox."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -50,7 +50,7 @@ class Address:
 
 
 def default_dir() -> Path:
-    """$SEGDECK_SANDBOX_DIR, else `.sandbox`; counted from the project, as the dashboard counts it."""
+    """Return $SEGDECK_SANDBOX_DIR, else `.sandbox`; relative to the project, as in the dashboard."""
     return PROJECT / Path(os.environ.get("SEGDECK_SANDBOX_DIR", "").strip() or ".sandbox").expanduser()
 
 
@@ -68,7 +68,7 @@ def remove_address(data_dir: Path) -> None:
 
 
 def running(data_dir: Path) -> Address | None:
-    """The sandbox that runs on `data_dir` and is ready; None when there is none (a stale file does not count)."""
+    """Return the sandbox that runs on `data_dir` and is ready; None when there is none, or a stale file only."""
     try:
         address = Address(**json.loads((data_dir / ADDRESS_FILE).read_text()))
     except (OSError, ValueError, TypeError):
@@ -77,7 +77,7 @@ def running(data_dir: Path) -> Address | None:
 
 
 def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess.Popen[bytes] | None]:
-    """The sandbox on `data_dir`, started when none runs: then its process too, which ends with this one.
+    """Return the sandbox on `data_dir`, started when none runs: then its process too, which ends with this one.
 
     timeout: seconds until it must be ready. Raises LaunchError with the tail of its log.
     """

@@ -1,4 +1,4 @@
-"""One sandbox, put together: what `python -m sandbox` runs and what tests start in their own process."""
+"""Assemble one sandbox: what `python -m sandbox` runs and what tests start in their own process."""
 
 from __future__ import annotations
 

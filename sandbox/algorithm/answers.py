@@ -1,4 +1,4 @@
-"""The two answers of the algorithm: a mask as PNG, or probabilities as a RecordIO-framed protobuf record.
+"""Encode the two responses of the algorithm: a mask as PNG, or probabilities as a RecordIO-framed protobuf record.
 
 The record's schema is `aialgs.data.Record`, as AWS's SDK carries it (sagemaker/amazon/record_pb2.py). It is built
 here at run time, with the fields this server writes. protobuf writes the message and MXNet's own MXRecordIO the
@@ -31,14 +31,14 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def mask_png(probabilities: NDArray[np.float32]) -> bytes:
-    """(C, H, W) probabilities to a grey 8-bit PNG of the likeliest class ids; the first one where two are equal."""
+    """Encode (C, H, W) probabilities as a gray 8-bit PNG of the likeliest class ids; the first of equal ones."""
     stream = io.BytesIO()
     Image.fromarray(likeliest(probabilities)).save(stream, "PNG", compress_level=3)
     return stream.getvalue()
 
 
 def record(probabilities: NDArray[np.float32], folder: Path) -> bytes:
-    """(C, H, W) probabilities to one framed Record; `folder` takes a file where the system has no memory files."""
+    """Encode (C, H, W) probabilities as one framed Record; `folder` takes a file where there are no memory files."""
     message = record_message()
     features = message.features
     values = np.ascontiguousarray(probabilities, "<f4")
@@ -48,7 +48,7 @@ def record(probabilities: NDArray[np.float32], folder: Path) -> bytes:
 
 
 def framed(payload: bytes, folder: Path) -> bytes:
-    """The payload as MXRecordIO frames it: magic, length, padding, split where it holds the magic itself."""
+    """Frame the payload as MXRecordIO does: magic, length, padding, split where it holds the magic itself."""
     recordio = load_mxnet().recordio
     with _scratch_file(folder) as (descriptor, path):
         writer = recordio.MXRecordIO(path, "w")
@@ -73,7 +73,7 @@ def _scratch_file(folder: Path) -> Iterator[tuple[int, str]]:
 
 
 def record_message() -> Any:
-    """An empty `aialgs.data.Record`."""
+    """Return an empty `aialgs.data.Record`."""
     return _RECORD()
 
 

@@ -1,4 +1,4 @@
-"""What is in a `model.tar.gz`: `hyperparams.json` and Gluon parameters, in AWS's layout.
+"""Read and write a `model.tar.gz`: `hyperparams.json` and Gluon parameters, in AWS's layout.
 
 AWS's archive holds exactly `model_algo-1` (the last epoch), `model_best.params` and `hyperparams.json`
 (amazon-sagemaker-examples#864, sagemaker-python-sdk#2062), and its server loads `model_best.params`
@@ -64,7 +64,7 @@ def read_archive(folder: Path) -> Archive:
 
 
 def architecture_of(shapes: Mapping[str, tuple[int, ...]], file: str) -> Architecture:
-    """The network that has parameters of these names and shapes. Raises AlgorithmError for a foreign file."""
+    """Return the network that has parameters of these names and shapes. Raises AlgorithmError for a foreign file."""
     if "half.score.bias" in shapes:
         return Architecture("light", "light", shapes["half.score.bias"][0])
     if "head.block.4.bias" not in shapes:
@@ -82,7 +82,7 @@ def architecture_of(shapes: Mapping[str, tuple[int, ...]], file: str) -> Archite
 
 
 def build(architecture: Architecture) -> Any:
-    """The network, without parameters."""
+    """Build the network, without parameters."""
     # Imported here: both modules import MXNet as they define their blocks.
     from sandbox.algorithm.light import LightNetwork  # noqa: PLC0415
     from sandbox.algorithm.networks import SegmentationNetwork  # noqa: PLC0415
@@ -99,7 +99,7 @@ def build(architecture: Architecture) -> Any:
 
 
 def load_network(archive: Archive, *, auxiliary: bool = True) -> Any:
-    """The network with its parameters, each of them in its place and none left over. Raises AlgorithmError.
+    """Load the network with its parameters, all of them and none left over. Raises AlgorithmError.
 
     auxiliary: False leaves the auxiliary head out, which only training needs.
     """

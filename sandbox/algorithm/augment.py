@@ -22,7 +22,7 @@ Take = Callable[[Example, int, np.random.Generator], Example]
 
 
 def any_way_up(example: Example, random: np.random.Generator) -> Example:
-    """One of the eight orientations: from above there is no up."""
+    """Turn an example into one of the eight orientations: from above there is no up."""
     picture, labels = example
     choice = int(random.integers(8))
     if choice & 1:
@@ -35,13 +35,13 @@ def any_way_up(example: Example, random: np.random.Generator) -> Example:
 
 
 def left_or_right(example: Example, random: np.random.Generator) -> Example:
-    """Mirrored half of the time: what photographs taken on the ground can bear."""
+    """Mirror an example half of the time: what photographs taken on the ground can bear."""
     picture, labels = example
     return (picture[:, ::-1], labels[:, ::-1]) if random.integers(2) else example
 
 
 def random_crop(example: Example, side: int, random: np.random.Generator) -> Example:
-    """A square of the picture; beyond a smaller picture it is black and ignored."""
+    """Crop a square of the image; beyond a smaller image it is black and ignored."""
     picture, labels = example
     height, width = labels.shape
     top = int(random.integers(max(0, height - side) + 1))
@@ -78,7 +78,7 @@ class ScaledCrop:
 
 
 def scaled_down(example: Example, pixels: int) -> Example:
-    """The same example where it has at most so many pixels, else a smaller copy that does."""
+    """Return the same example where it has at most so many pixels, else a smaller copy that does."""
     picture, labels = example
     height, width = labels.shape
     if height * width <= pixels:
@@ -110,7 +110,7 @@ def batches(
     random: np.random.Generator,
     take: Take = random_crop,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """One epoch in random order, the last incomplete batch left out unless it is the only one.
+    """Yield one epoch in random order, the last incomplete batch left out unless it is the only one.
 
     Yields pictures (N, 3, crop, crop) float32, normalised, and labels (N, crop, crop) uint8.
     """

@@ -63,7 +63,7 @@ class Examples(Sequence[Example]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Example]: ...
     def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        """Raises InputError for a picture that cannot be read."""
+        """Raises ClientError for a picture that cannot be read."""
         if isinstance(index, slice):
             return Examples(self.pairs[index], self._classes, self._labels, self._room)
         number = range(len(self))[index]
@@ -75,7 +75,7 @@ class Examples(Sequence[Example]):
         return example
 
     def check(self) -> None:
-        """Read every mask, and of every picture its size. Raises InputError, which names the file."""
+        """Read every mask, and of every picture its size. Raises ClientError, which names the file."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 for _ in pool.map(self._check, self.pairs):
@@ -102,7 +102,7 @@ class Examples(Sequence[Example]):
 
 
 def check_channels(data: Path) -> None:
-    """Raises InputError when a channel is not there or empty. data: the folder `input/data`."""
+    """Raise ClientError when a channel is missing or empty. data: the folder `input/data`."""
     for name in REQUIRED:
         if not (data / name).is_dir():
             raise invalid_channels(f"u'{name}' is a required property")
@@ -111,7 +111,7 @@ def check_channels(data: Path) -> None:
 
 
 def read_channel(data: Path, name: str, classes: int) -> Examples:
-    """The examples of `train` or `validation`, with the label map if there is one. Raises InputError."""
+    """Read the examples of `train` or `validation`, with the label map if there is one. Raises ClientError."""
     pairs = find_pairs(data / name, data / f"{name}_annotation")
     labels = identity()
     path = data / "label_map" / f"{name}_label_map.json"
@@ -124,7 +124,7 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
 
 
 def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
-    """Pictures and masks of the same name below two folders, by name. Raises InputError."""
+    """Find images and masks of the same name below two folders, by name. Raises ClientError."""
     images, annotations = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
     if not images:
         raise ClientError(
@@ -146,7 +146,7 @@ def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 red, green, blue, as it is stored: the EXIF orientation is left alone. Raises InputError."""
+    """Read (H, W, 3) uint8 red, green, blue as stored: the EXIF orientation is left alone. Raises ClientError."""
     try:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return np.asarray(image.convert("RGB"))
@@ -155,7 +155,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 class ids and 255. Raises InputError."""
+    """Read (H, W) uint8 class ids and 255. Raises ClientError."""
     try:
         with Image.open(path, formats=["PNG"]) as image:
             if image.mode not in MASK_MODES:
@@ -177,7 +177,7 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
 
 
 def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
-    """The files of these endings below a folder, by their path in it without the ending. Raises InputError."""
+    """The files of these endings below a folder, by their path in it without the ending. Raises ClientError."""
     paths: dict[str, Path] = {}
     others = 0
     for path in sorted(folder.rglob("*")):
@@ -196,7 +196,7 @@ def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Height and width, from the head of the file. Raises InputError."""
+    """Height and width, from the head of the file. Raises ClientError."""
     try:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return image.height, image.width

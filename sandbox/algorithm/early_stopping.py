@@ -22,7 +22,7 @@ class EarlyStopping:
     without_gain: int = 0
 
     def update(self, score: float) -> bool:
-        """Whether to stop after an epoch with this validation mIOU."""
+        """Return whether to stop after an epoch with this validation mIOU."""
         self.epochs += 1
         if self.best is None or score > self.best + self.tolerance * abs(self.best):
             self.best, self.without_gain = score, 0

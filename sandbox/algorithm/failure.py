@@ -1,4 +1,4 @@
-"""What ends a training job: the customer's fault, in AWS's words."""
+"""Errors that end a training job: the customer's fault, in AWS's words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ClientError(Exception):
 
 
 def invalid_hyperparameters(cause: str) -> ClientError:
-    """Worded as AWS's containers word it (developer guide, "Common Information About Built-in Algorithms")."""
+    """Return an error worded as AWS's containers word it ("Common Information About Built-in Algorithms")."""
     return ClientError(
         "Unable to initialize the algorithm. Failed to validate hyperparameters. (caused by ValidationError)"
         f"\n\nCaused by: {cause}"
@@ -22,7 +22,7 @@ def invalid_hyperparameters(cause: str) -> ClientError:
 
 
 def invalid_channels(cause: str) -> ClientError:
-    """The same for the channels."""
+    """Return the same error for the channels."""
     return ClientError(
         "Unable to initialize the algorithm. Failed to validate input data configuration. "
         f"(caused by ValidationError)\n\nCaused by: {cause}"

@@ -56,7 +56,7 @@ class Hyperparameters:
     early_stopping_tolerance: float
 
     def text(self) -> dict[str, str]:
-        """What `hyperparams.json` of the model says: every value as text."""
+        """Return what `hyperparams.json` of the model says: every value as text."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["lr_scheduler_step"] = ",".join(map(str, self.lr_scheduler_step))
         return {name: str(value) for name, value in values.items() if value != ""}
@@ -165,7 +165,7 @@ DEFAULTS: dict[str, str] = {
 
 
 def read(given: Mapping[str, str]) -> Hyperparameters:
-    """The values of a job, with AWS's defaults for the rest. Raises InputError for the first that is not valid."""
+    """Read the values of a job, with AWS's defaults for the rest. Raises ClientError for the first invalid one."""
     unknown = sorted(set(given) - set(READERS))
     if unknown:
         names = ", ".join(f"u'{name}'" for name in unknown)
@@ -183,7 +183,7 @@ def read(given: Mapping[str, str]) -> Hyperparameters:
 
 
 def check_same(wanted: Hyperparameters, trained: Mapping[str, str]) -> None:
-    """Hold a job against the `hyperparams.json` of the model it goes on from. Raises InputError."""
+    """Hold a job against the `hyperparams.json` of the model it goes on from. Raises ClientError."""
     texts = wanted.text()
     differences = [
         f"{name} is {texts[name]} and was {trained[name]}"
@@ -198,7 +198,7 @@ def check_same(wanted: Hyperparameters, trained: Mapping[str, str]) -> None:
 
 
 def round_up(value: int, multiple: int) -> int:
-    """The next multiple."""
+    """Return the next multiple."""
     return -(-value // multiple) * multiple
 
 

@@ -20,7 +20,7 @@ class Start:
 
 
 def read_start(channel: Path, params: Hyperparameters, scratch: Path) -> Start | None:
-    """The model in the channel; None when there is no such channel. Raises InputError.
+    """Read the model in the channel; None when there is no such channel. Raises ClientError.
 
     scratch: a folder that the archive may be unpacked in.
     """

@@ -21,12 +21,12 @@ UNKNOWN = 254
 
 
 def identity() -> NDArray[np.uint8]:
-    """The table of no map: (256,) uint8, each value itself."""
+    """Return the table of no map: (256,) uint8, each value itself."""
     return np.arange(256, dtype=np.uint8)
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
-    """The label of each pixel value, (256,) uint8. Raises InputError for a file that is not a label map."""
+    """Read the label of each pixel value, (256,) uint8. Raises ClientError for a file that is not a label map."""
     try:
         label_map = json.loads(path.read_bytes())
         unknown = sorted(set(label_map) - {"scale", "map"})

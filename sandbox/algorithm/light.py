@@ -119,12 +119,12 @@ class LightNetwork(HybridBlock):
         return self.enlarge(self.half(x))
 
     def training_scores(self, x: Any) -> list[tuple[Any, float, int]]:
-        """What to train on: (scores, weight in the loss, stride). At half size the loss costs a fifth."""
+        """Return what to train on: (scores, weight in the loss, stride). At half size the loss costs a fifth."""
         return [(self.half(x), 1.0, 2)]
 
 
 def doubling(channels: int) -> Any:
-    """Bilinear enlargement by two, never trained; as a grouped deconvolution it is 40 times as fast to train through
+    """Enlarge by two, bilinearly, never trained; as a grouped deconvolution it trains 40 times as fast
     as MXNet's BilinearResize2D."""
     block = nn.Conv2DTranspose(
         channels, 4, 2, 1, groups=channels, use_bias=False, in_channels=channels,

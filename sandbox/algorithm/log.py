@@ -16,35 +16,35 @@ from datetime import UTC, datetime
 
 
 def info(text: str) -> None:
-    """One line about what goes on."""
+    """Log one line about what goes on."""
     _line("INFO", text)
 
 
 def warning(text: str) -> None:
-    """One line about what went wrong but does not end the process."""
+    """Log one line about what went wrong but does not end the process."""
     _line("WARNING", text)
 
 
 def error(text: str) -> None:
-    """One line about what ends the process."""
+    """Log one line about what ends the process."""
     _line("ERROR", text)
 
 
 def failure(text: str, problem: BaseException) -> None:
-    """What nobody foresaw, with where it happened."""
+    """Log an unexpected error with its traceback."""
     _line("ERROR", f"{text}\n{''.join(traceback.format_exception(problem))}")
 
 
 def metrics(
     start: float, end: float, dimensions: Mapping[str, str | int], sums: Mapping[str, Mapping[str, float]]
 ) -> None:
-    """One `#metrics` line. Times are seconds since 1970."""
+    """Log one `#metrics` line. Times are seconds since 1970."""
     entry = {"Metrics": sums, "EndTime": end, "Dimensions": dimensions, "StartTime": start}
     print(f"#metrics {json.dumps(entry)}", flush=True)
 
 
 def count_of_one() -> dict[str, float]:
-    """What the containers write for a counter that has counted one thing."""
+    """Return what the containers write for a counter that has counted one thing."""
     return {"count": 1, "max": 1, "sum": 1.0, "min": 1}
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine can hold a training step, asked before one is tried: else it takes other programs down too."""
+"""Check that this machine can hold a training step, before one is tried: else it takes other programs down too."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def needed(params: Hyperparameters) -> float:
-    """The bytes that a training step takes, roughly."""
+    """Return the bytes that a training step takes, roughly."""
     pixels = params.mini_batch_size * params.crop_size**2
     return pixels * BYTES_A_PIXEL[params.algorithm] * (DEEPER if params.backbone == "resnet-101" else 1)
 
 
 def available(meminfo: Path = MEMINFO) -> float | None:
-    """The bytes that are free or can be freed; None where the system does not tell."""
+    """Return the bytes that are free or can be freed; None where the system does not tell."""
     if not meminfo.is_file():
         return None
     rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
@@ -29,7 +29,7 @@ def available(meminfo: Path = MEMINFO) -> float | None:
 
 
 def check_memory(params: Hyperparameters, meminfo: Path = MEMINFO) -> None:
-    """Raises InputError when a step does not fit."""
+    """Raise ClientError when a step does not fit."""
     room, wanted = available(meminfo), needed(params)
     if room is not None and wanted > room:
         raise ClientError(

@@ -24,7 +24,7 @@ class AlgorithmError(Exception):
 
 
 def load_mxnet(threads: int = SERVE_THREADS) -> Any:
-    """The module `mxnet`, imported on the first call. Raises AlgorithmError where it cannot be.
+    """Return the module `mxnet`, imported on the first call. Raises AlgorithmError where it cannot be.
 
     threads: what MXNet may use, if OMP_NUM_THREADS does not say; it is read once, at the import.
     """

@@ -31,7 +31,7 @@ AUXILIARY_WEIGHT = 0.5
 
 
 def sequence(blocks: Iterable[Any]) -> Any:
-    """The blocks one after the other; their names are their numbers."""
+    """Return the blocks one after the other; their names are their numbers."""
     chain = nn.HybridSequential()
     for block in blocks:
         chain.add(block)
@@ -39,13 +39,13 @@ def sequence(blocks: Iterable[Any]) -> Any:
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1) -> Any:
-    """A convolution without bias that keeps the size but for its stride."""
+    """Return a convolution without bias that keeps the size but for its stride."""
     padding = dilation * (kernel // 2)
     return nn.Conv2D(outputs, kernel, stride, padding, dilation, use_bias=False, in_channels=inputs)
 
 
 def normalised(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> list[Any]:
-    """Convolution, batch normalisation, rectifier."""
+    """Return convolution, batch normalization and rectifier."""
     return [
         convolution(inputs, outputs, kernel, dilation=dilation),
         nn.BatchNorm(in_channels=outputs),
@@ -54,7 +54,7 @@ def normalised(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) ->
 
 
 def resize_like(F: Any, x: Any, model: Any) -> Any:  # noqa: N803
-    """`x` enlarged to height and width of `model`."""
+    """Enlarge `x` to height and width of `model`."""
     return F.contrib.BilinearResize2D(x, model, mode="like")
 
 
@@ -85,7 +85,7 @@ class Bottleneck(HybridBlock):
 
 
 def stage(inputs: int, width: int, units: int, *, stride: int = 1, dilation: int = 1) -> Any:
-    """One of the four stages. Dilation takes the place of stride, and its first unit keeps the one before."""
+    """Return one of the four stages. Dilation replaces stride, and its first unit keeps the one before."""
     first = Bottleneck(inputs, width, stride, max(1, dilation // 2), project=True)
     rest = [Bottleneck(4 * width, width, 1, dilation, project=False) for _ in range(units - 1)]
     return sequence([first, *rest])
@@ -171,7 +171,7 @@ class DeepLabHead(HybridBlock):
 
 
 def scores_behind(inputs: int, width: int, classes: int) -> Any:
-    """A 3x3 convolution, dropout and the 1x1 convolution that scores: `block.0` to `block.4`."""
+    """Return a 3x3 convolution, dropout and the 1x1 convolution that scores: `block.0` to `block.4`."""
     return sequence(
         [*normalised(inputs, width, 3), nn.Dropout(0.1), nn.Conv2D(classes, 1, in_channels=width)]
     )
@@ -203,7 +203,7 @@ class SegmentationNetwork(HybridBlock):
         self.auxlayer = FCNHead(1024, classes) if auxiliary else None
 
     def middle(self, x: Any) -> Any:
-        """The features behind layer 3."""
+        """Return the features behind layer 3."""
         y = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer3(self.layer2(self.layer1(y)))
 
@@ -215,7 +215,7 @@ class SegmentationNetwork(HybridBlock):
         return main, resize_like(F, self.auxlayer(middle), x)
 
     def training_scores(self, x: Any) -> list[tuple[Any, float, int]]:
-        """What to train on: (scores, weight in the loss, stride)."""
+        """Return what to train on: (scores, weight in the loss, stride)."""
         if self.auxlayer is None:
             return [(self(x), 1.0, 1)]
         main, auxiliary = self(x)
@@ -223,7 +223,7 @@ class SegmentationNetwork(HybridBlock):
 
 
 def stem_convolutions(stem: str) -> Any:
-    """The convolutions before the first batch normalisation that is not part of the stem."""
+    """Return the convolutions before the first batch normalisation that is not part of the stem."""
     if stem == "v1b":
         return convolution(3, 64, 7, 2)
     first = [convolution(3, 64, 3, 2), nn.BatchNorm(in_channels=64), nn.Activation("relu")]

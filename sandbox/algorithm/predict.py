@@ -1,4 +1,4 @@
-"""From a picture to the probability of each class at each pixel."""
+"""Predict the probability of each class at each pixel of an image."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Predictor:
 
     @classmethod
     def from_folder(cls, folder: Path) -> Predictor:
-        """The model in an unpacked archive. Raises AlgorithmError."""
+        """Load the model of an unpacked archive. Raises AlgorithmError."""
         return cls(read_archive(folder))
 
     def probabilities(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """(H, W, 3) uint8 red, green, blue to (classes, H, W) float32 that sum to 1 over the classes."""
+        """Convert (H, W, 3) uint8 red, green, blue to (classes, H, W) float32 that sum to 1 over the classes."""
         batch = network_input(picture, self._multiple)
         with self._lock:
             scores = forward(self._network, batch)
@@ -56,19 +56,19 @@ class Predictor:
 
 
 def network_input(picture: NDArray[np.uint8], multiple: int) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 to (1, 3, H', W') float32, padded to what the network takes and normalised."""
+    """Convert (H, W, 3) uint8 to (1, 3, H', W') float32, padded to what the network takes and normalized."""
     return normalise(pad(picture, multiple))
 
 
 def forward(network: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The scores of the batch's first picture, (classes, H', W') float32. One thread at a time."""
+    """Return the scores of the batch's first picture, (classes, H', W') float32. One thread at a time."""
     scores = network(load_mxnet().nd.array(batch))
     main = scores[0] if isinstance(scores, tuple | list) else scores[:1]
     return np.asarray(main.asnumpy()[0], np.float32)
 
 
 def pad(picture: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
-    """The picture, mirrored beyond its lower and right edge until both sides are multiples and large enough.
+    """Mirror the image beyond its lower and right edge until both sides are multiples and large enough.
 
     Done here and not in MXNet, whose mirroring refuses more rows than there are.
     """
@@ -79,7 +79,7 @@ def pad(picture: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
 
 
 def normalise(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(H, W, 3) uint8 to the network's input, (1, 3, H, W) float32."""
+    """Convert (H, W, 3) uint8 to the network's input, (1, 3, H, W) float32."""
     planes = np.empty((1, 3, *picture.shape[:2]), np.float32)
     for channel in range(3):
         # 256 values at most: looking them up takes a third of the time of the arithmetic.
@@ -89,7 +89,7 @@ def normalise(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(C, H, W) scores to probabilities of the same shape, in blocks. MXNet's own takes four times as long."""
+    """Convert (C, H, W) scores to probabilities of the same shape, in blocks. MXNet's own takes 4 times as long."""
     values = np.array(scores, order="C").reshape(scores.shape[0], -1)
     for start in range(0, values.shape[1], BLOCK):
         block = values[:, start : start + BLOCK]
@@ -100,7 +100,7 @@ def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def likeliest(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The class with the highest probability, (C, H, W) to (H, W) uint8; the first of those that are equal.
+    """Return the class with the highest probability, (C, H, W) to (H, W) uint8; the first of those that are equal.
 
     The answer of `argmax(axis=0)`, several times as fast: it goes through memory in the order it lies there.
     """

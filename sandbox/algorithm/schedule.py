@@ -1,4 +1,4 @@
-"""How the learning rate falls, and the optimizers with what each of them heeds."""
+"""Learning rate schedules, and the optimizers with the hyperparameters that each of them uses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LearningRateSchedule:
     warm_up: int = 0
 
     def scheduler(self, rate: float, epochs: int, steps_an_epoch: int) -> Any:
-        """MXNet's scheduler for a training of so many epochs."""
+        """Return MXNet's scheduler for a training of so many epochs."""
         schedulers = load_mxnet().lr_scheduler
         steps = epochs * steps_an_epoch
         warm_up = {
@@ -64,7 +64,7 @@ class Optimizer:
     gamma2: float = 0.9
 
     def trainer(self, network: Any, scheduler: Any) -> Any:
-        """Gluon's trainer of this network."""
+        """Return Gluon's trainer of this network."""
         options: dict[str, Any] = {
             "learning_rate": self.rate,
             "wd": self.weight_decay,

@@ -1,4 +1,4 @@
-"""How good a segmentation is: counted once as a confusion matrix, everything else follows from it."""
+"""Score a segmentation: counted once as a confusion matrix, everything else follows from it."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ IGNORE = 255
 
 
 def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
-    """Pixels by class, (classes, classes) int64: rows are the truth, columns the prediction."""
+    """Count pixels by class, (classes, classes) int64: rows are the ground truth, columns the prediction."""
     counted = truth != IGNORE
     pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Intersection over union of each class, (classes,) float64; NaN where a class is in neither."""
+    """Return intersection over union of each class, (classes,) float64; NaN where a class is in neither."""
     intersection = np.diag(counts).astype(np.float64)
     union = counts.sum(axis=0) + counts.sum(axis=1) - intersection
     return np.divide(intersection, union, out=np.full(len(counts), np.nan), where=union > 0)
 
 
 def mean_iou(counts: NDArray[np.int64]) -> float:
-    """The mean over the classes that occur; 0 where none does."""
+    """Return the mean over the classes that occur; 0 where none does."""
     values = iou(counts)
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def pixel_accuracy(counts: NDArray[np.int64]) -> float:
-    """The share of pixels that are right; 0 where there are none."""
+    """Return the share of pixels that are right; 0 where there are none."""
     return float(np.trace(counts) / max(1, counts.sum()))

@@ -51,7 +51,7 @@ class ServeConfig:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> ServeConfig:
-        """What the container contract says; `model` and `port` are for starting it by hand."""
+        """Read the container contract; `model` and `port` are for starting it by hand."""
         root = Path(environ.get("SM_ML_ROOT", "/opt/ml"))
         listen, death_pipe = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_DEATH_PIPE_FD")
         return cls(

@@ -62,12 +62,12 @@ class InferenceService:
         self.predictor: Predictor | None = None
 
     def ping(self) -> InferenceResponse:
-        """200 once the model is ready."""
+        """Return 200 once the model is ready."""
         status = HTTPStatus.OK if self.predictor else HTTPStatus.SERVICE_UNAVAILABLE
         return InferenceResponse(status, b"\n")
 
     def invoke(self, body: bytes, content_type: str, accept: str) -> InferenceResponse:
-        """The answer to one picture. Raises RefusalError for what the sender can mend."""
+        """Return the response to one image. Raises RefusalError for what the sender can fix."""
         with self._idle:
             self._running += 1
         try:
@@ -78,7 +78,7 @@ class InferenceService:
                 self._idle.notify_all()
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Whether all requests were answered in time."""
+        """Return whether all requests were answered in time."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._running, seconds)
 
@@ -97,7 +97,7 @@ class InferenceService:
 
 
 def accepted(accept: str) -> str:
-    """The first content type of an Accept header that we have; a mask where anything goes. Raises RefusalError."""
+    """Return the first content type of an Accept header that we have; a mask for any. Raises RefusalError."""
     wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
     for kind in wanted:
         if kind in {"", "*/*", "image/*"}:
@@ -111,7 +111,7 @@ def accepted(accept: str) -> str:
 
 
 def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.uint8]:
-    """The picture as (H, W, 3) uint8 red, green, blue, in whatever mode it came. Raises RefusalError.
+    """Read the image as (H, W, 3) uint8 red, green, blue, in whatever mode it came. Raises RefusalError.
 
     The orientation in the EXIF data is left alone, as AWS's container leaves it: turning is the sender's part.
     """
@@ -139,7 +139,7 @@ def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.
 
 
 def http_server(listener: socket.socket, service: InferenceService) -> ThreadingHTTPServer:
-    """A server on a socket that already listens: who starts us binds it, so that no port can be lost to another."""
+    """Return a server on a socket that already listens: the caller binds it, so that no port can be lost."""
 
     class Handler(_Handler):
         ping = staticmethod(service.ping)

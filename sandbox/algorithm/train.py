@@ -76,12 +76,12 @@ class Epoch:
 
     @property
     def mean_iou(self) -> float:
-        """What decides which epoch is the best."""
+        """Return the mean IoU, which decides which epoch is the best."""
         return mean_iou(self.counts)
 
 
 def never() -> bool:
-    """Nobody asks to stop."""
+    """Return False: training is not asked to stop."""
     return False
 
 
@@ -136,7 +136,7 @@ def _batches(
 def evaluate(
     network: Any, architecture: Architecture, examples: Examples, batch: int = 1
 ) -> NDArray[np.int64]:
-    """The confusion over all examples, each at its full size unless that is above VALIDATION_PIXELS."""
+    """Count the confusion over all examples, each at full size unless that is above VALIDATION_PIXELS."""
     total = np.zeros((architecture.classes, architecture.classes), np.int64)
     limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
     for group in _groups((scaled_down(example, limit) for example in examples), batch, limit):

@@ -65,7 +65,7 @@ class Root:
         return self.folder / "model"
 
     def hyperparameters(self) -> dict[str, str]:
-        """What the job was given. Raises InputError."""
+        """Read what the job was given. Raises ClientError."""
         path = self.folder / "input" / "config" / "hyperparameters.json"
         try:
             values = json.loads(path.read_bytes())
@@ -96,7 +96,7 @@ def run(root: Root) -> int:
 
 
 def recipe_of(params: Hyperparameters, start: Start | None) -> Recipe:
-    """How to train, from the hyperparameters."""
+    """Return how to train, from the hyperparameters."""
     light = params.algorithm == LIGHT
     architecture = Architecture(LIGHT, LIGHT, params.num_classes)
     if not light:

@@ -1,4 +1,4 @@
-"""A model.tar.gz unpacked without trust: it may come from anywhere."""
+"""Unpack a model.tar.gz without trusting it: it may come from anywhere."""
 
 from __future__ import annotations
 

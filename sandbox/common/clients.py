@@ -1,4 +1,4 @@
-"""boto3 clients of the sandbox itself: what runs inside it speaks to it as any client does."""
+"""boto3 clients of the sandbox itself: what runs inside it calls it as any client does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two values that many parts need: where the sandbox pretends to be, and the figures it holds to."""
+"""Two values that many modules need: the region and account of the sandbox, and its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's process prints, sent to CloudWatch Logs line by line, in batches, in the background."""
+"""Ship the output of a model's process to CloudWatch Logs line by line, in batches, in the background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Something that the sandbox does again and again, beside answering."""
+"""Run a task of the sandbox again and again, in the background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PeriodicTask:
         self._thread.start()
 
     def close(self) -> None:
-        """Waits for the work under way, which may need the sandbox to be answering still."""
+        """Wait for the work under way, which may need the sandbox to be answering still."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -1,4 +1,4 @@
-"""What groups of processes use of the machine, as the system tells it."""
+"""Measure what process groups use of the machine, from /proc."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Use:
     memory: int
 
     def memory_percent(self) -> float:
-        """Of the machine's."""
+        """Return the share of the machine's memory."""
         return 100 * self.memory / (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def uses(proc: Path = PROC) -> dict[int, Use]:
-    """Of every process group; empty where the system does not tell (there is no /proc on macOS)."""
+    """Return the use of every process group; empty where the system does not report it (macOS has no /proc)."""
     by_group: dict[int, Use] = {}
     tick, page = 1 / os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     for folder in proc.glob("[0-9]*"):
@@ -38,5 +38,5 @@ def uses(proc: Path = PROC) -> dict[int, Use]:
 
 
 def group_use(group: int, proc: Path = PROC) -> Use | None:
-    """Of one; None where the system does not tell, or nothing of the group runs."""
+    """Return the use of one process group; None where the system does not report it, or nothing of it runs."""
     return uses(proc).get(group)

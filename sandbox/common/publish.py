@@ -1,4 +1,4 @@
-"""Data of the sandbox's own on their way into its CloudWatch."""
+"""Publish the sandbox's own metrics to its CloudWatch."""
 
 from __future__ import annotations
 

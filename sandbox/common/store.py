@@ -1,4 +1,4 @@
-"""What the control plane knows, as JSON documents in one SQLite table: it survives a restart and a kill.
+"""The control plane's records: JSON documents in one SQLite table that survive a restart and a kill.
 
 Documents are found by (kind, name); names are compared without case, as SageMaker does when it creates.
 """
@@ -32,12 +32,12 @@ class RecordStore:
         return json.loads(rows[0][0]) if rows else None
 
     def all(self, kind: str) -> list[Document]:
-        """Every document of a kind, by name."""
+        """Return every document of a kind, by name."""
         rows = self._db.rows("select body from documents where kind = ? order by name", kind)
         return [json.loads(row[0]) for row in rows]
 
     def view(self, kind: str) -> list[Document]:
-        """Every document of a kind, in no order: not copies as elsewhere but shared by all readers, so only to read.
+        """Return every document of a kind, in no order: shared by all readers, not copies, so only to read.
 
         A thousand documents cost nothing here, and 40 ms to parse.
         """
@@ -48,7 +48,7 @@ class RecordStore:
             return list(self._views[kind].values())
 
     def insert(self, kind: str, name: str, document: Document) -> bool:
-        """False, and nothing changed, when the name is taken."""
+        """Store a new document; return False, and change nothing, when the name is taken."""
         text = json.dumps(document)
         with self._db.lock:
             count = self._db.change("insert or ignore into documents values (?, ?, ?)", kind, name, text)

@@ -1,4 +1,4 @@
-"""Changes instance counts by load, as target tracking does: out within minutes, in after a quarter of an hour.
+"""Change instance counts by load, as target tracking does: out within minutes, in after a quarter of an hour.
 
 The load is InvocationsPerInstance, summed by the minute; a minute without calls is a minute of none, as SageMaker
 tells zeros then. Counts are changed over the API, so they are seen, waited for and refused as anybody's.
@@ -30,7 +30,7 @@ COOLDOWN = 300  # seconds, unless the policy says otherwise
 
 
 def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
-    """The count that a policy asks for. loads: invocations per instance in each of the last minutes, newest last."""
+    """Return the count that a policy wants. loads: invocations per instance in the last minutes, newest last."""
     target: float = policy["TargetValue"]
     recent = loads[-OUT_MINUTES:]
     if min(recent) > target:
@@ -55,7 +55,7 @@ class Autoscaler:
         self._most = most
 
     def look(self) -> None:
-        """One look at every target."""
+        """Check every target once."""
         for target in self._store.all(TARGET):
             try:
                 self._look(target)

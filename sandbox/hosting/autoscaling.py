@@ -1,4 +1,4 @@
-"""Application Auto Scaling for the variants of endpoints: targets, policies, and what was done because of them.
+"""Application Auto Scaling for the variants of endpoints: targets, policies and scaling activities.
 
 Offers target tracking policies on SageMakerVariantInvocationsPerInstance; `sandbox.hosting.autoscaler` acts on them.
 CloudWatch has no alarms here, so a policy names none.
@@ -44,7 +44,7 @@ class Autoscaling:
         }
 
     def call(self, operation: str, params: Params) -> Params | None:
-        """Raises ApiError."""
+        """Run one operation. Raises ApiError."""
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("application-autoscaling", operation)
@@ -52,13 +52,13 @@ class Autoscaling:
         return run(params)
 
     def targets_of(self, endpoint: str) -> list[Document]:
-        """The targets among the variants of an endpoint."""
+        """Return the targets among the variants of an endpoint."""
         return [
             target for target in self._store.view(TARGET) if target["_endpoint"].lower() == endpoint.lower()
         ]
 
     def forget(self, endpoint: str) -> None:
-        """What belongs to a deleted endpoint goes with it."""
+        """Delete the targets and policies of a deleted endpoint."""
         for target in self.targets_of(endpoint):
             self._remove(target["ResourceId"])
 

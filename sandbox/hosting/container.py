@@ -231,7 +231,7 @@ class ModelProcess:
         return f"its process ended with exit code {self._process.returncode}{last_line}"
 
     def post(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Any:
-        """POST /invocations; the answer is not read yet. Raises urllib3's HTTPError."""
+        """Post to /invocations; the response is not read yet. Raises urllib3's HTTPError."""
         return self._pool.request(
             "POST",
             "/invocations",

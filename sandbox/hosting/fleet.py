@@ -14,12 +14,12 @@ from sandbox.hosting.replica import Replica, for_each
 
 
 def weight_of(variant: Document) -> float:
-    """A stored variant's weight: what it was set to last, else what its configuration says."""
+    """Return a stored variant's weight: what it was set to last, else what its configuration says."""
     return float(variant["DesiredWeight" if "DesiredWeight" in variant else "InitialVariantWeight"])
 
 
 def count_of(variant: Document) -> int:
-    """A stored variant's number of instances, likewise."""
+    """Return a stored variant's number of instances, likewise."""
     return int(
         variant["DesiredInstanceCount" if "DesiredInstanceCount" in variant else "InitialInstanceCount"]
     )
@@ -61,7 +61,7 @@ class ReplicaFleet:
             self._new += new
 
     def group(self, variant: str) -> list[Replica]:
-        """The replicas of a variant; none for one that it does not have."""
+        """Return the replicas of a variant; none for one that it does not have."""
         return self._groups.get(variant, [])
 
     @property
@@ -82,12 +82,12 @@ class ReplicaFleet:
         for_each(self._new, Replica.stop)
 
     def beyond(self, other: ReplicaFleet) -> list[Replica]:
-        """The replicas that the other fleet does not use."""
+        """Return the replicas that the other fleet does not use."""
         used = set(other.replicas)
         return [replica for replica in self.replicas if replica not in used]
 
     def choose(self, variant: str | None) -> Lease | None:
-        """For one request: a replica of the variant asked for, else by weight; None when there is none such.
+        """Return a replica for one request: of the given variant, else by weight; None when there is none.
 
         Of a variant's replicas, one whose process answers, with the fewest requests, that waits longest for its turn.
         """
@@ -106,7 +106,7 @@ class ReplicaFleet:
 
 
 def summary(variant: Document, now: float) -> Document:
-    """A variant in service as DescribeEndpoint shows it."""
+    """Return a variant in service as DescribeEndpoint shows it."""
     weight, count = weight_of(variant), count_of(variant)
     return {
         "VariantName": variant["VariantName"],
@@ -119,7 +119,7 @@ def summary(variant: Document, now: float) -> Document:
 
 
 def pending(config: str, variants: Sequence[Document], now: float) -> Document:
-    """A deployment on its way, as PendingDeploymentSummary."""
+    """Return a deployment on its way, as PendingDeploymentSummary."""
     shown = [
         {
             "VariantName": variant["VariantName"],

@@ -1,4 +1,4 @@
-"""Endpoints that are in the store and have no process, and metrics with a past: what tests and benchmarks begin with.
+"""Import endpoints without a process, and metrics of the past: for tests and benchmarks.
 
 Such an endpoint is listed, described, found by Search and deleted as any other; to who invokes it, it is not found.
 """

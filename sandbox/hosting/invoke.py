@@ -1,4 +1,4 @@
-"""InvokeEndpoint: one request passed to a model's process, its answer streamed back, in AWS's codes and words."""
+"""InvokeEndpoint: pass one request to a model's process and stream its response, in AWS's codes and words."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Runtime:
         self._region, self._account, self._limits = location.region, location.account, limits
 
     def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
-        """body: None when it was longer than the limit (then it was not kept).
+        """Invoke an endpoint. body: None when it was longer than the limit (then it was not kept).
 
         Raises ApiError: ValidationError for an endpoint that does not answer, ModelError for what the container
         does wrong or refuses.
@@ -99,7 +99,7 @@ class Runtime:
         return lease
 
     def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
-        """The container's answer, not read yet. Raises ModelError."""
+        """The container's answer, not read yet. Raises ContainerError."""
         if body is None:
             raise ContainerError(413, "", "and could not load the entire response body", called=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}

@@ -1,4 +1,4 @@
-"""The life of endpoints: Creating, then InService or Failed with its reason; Updating; Deleting, then gone.
+"""The lifecycle of endpoints: Creating, then InService or Failed with its reason; Updating; Deleting, then gone.
 
 Each change is carried out by a thread of its own, from what the store says, so a restart takes it up again: what was
 in service comes up, an update goes on. An update brings the new fleet up beside the old one, which answers until
@@ -61,7 +61,7 @@ class Endpoints:
         self._run(self._tear_down, name, replicas)
 
     def resume(self) -> list[str]:
-        """After a restart: take up what was up or on its way, finish what was being deleted; the names coming up."""
+        """Continue after a restart: bring up what was up, finish deletions; return the names that come up."""
         shutil.rmtree(self._context.folder, ignore_errors=True)
         coming = []
         for document in self._store.all("endpoint"):
@@ -77,13 +77,13 @@ class Endpoints:
         return coming
 
     def choose(self, name: str, variant: str | None) -> Lease | None:
-        """A replica for one request, to be released; None when nothing answers for that endpoint and variant."""
+        """Return a replica for one request, to be released; None when none answers for that endpoint and variant."""
         with self._lock:
             fleet = self._fleets.get(name)
             return None if fleet is None else fleet.choose(variant)
 
     def fleets(self) -> dict[str, ReplicaFleet]:
-        """What answers now, by the endpoint's name."""
+        """Return the fleets that answer now, by the endpoint's name."""
         with self._lock:
             return dict(self._fleets)
 

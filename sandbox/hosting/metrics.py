@@ -36,7 +36,7 @@ class Metrics:
         model_us: float | None,
         overhead_us: float,
     ) -> None:
-        """One invocation: the container's HTTP status (0: it gave none) and the times in microseconds.
+        """Record one invocation: the container's HTTP status (0: none) and the times in microseconds.
 
         instances: that the variant has; the sum of InvocationsPerInstance is the load of one.
         model_us:  None where the container was not asked; then there is no latency of it.

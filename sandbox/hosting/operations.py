@@ -36,7 +36,7 @@ class EndpointOperations:
         }
 
     def create(self, params: Params) -> Params:
-        """The endpoint remembers its variants and containers: it lives on when its config or model is deleted."""
+        """Create an endpoint that keeps its variants and containers when its config or model is deleted."""
         config, variants = self._deployment(params["EndpointConfigName"])
         _check_deployment(params.get("DeploymentConfig"))
         members = {
@@ -51,7 +51,7 @@ class EndpointOperations:
         return result
 
     def update(self, params: Params) -> Params:
-        """All replicas anew, of another configuration or of the same."""
+        """Replace all replicas, by those of another configuration or of the same."""
         document = self._configured(params["EndpointName"])
         config, variants = self._deployment(params["EndpointConfigName"])
         _check_deployment(params.get("DeploymentConfig"))
@@ -70,7 +70,7 @@ class EndpointOperations:
         )
 
     def update_weights(self, params: Params) -> Params:
-        """Weights and counts of some variants; replicas that stay go on answering."""
+        """Change weights and counts of some variants; the replicas that stay keep answering."""
         document = self._configured(params["EndpointName"])
         requested = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
         missing = sorted(requested.keys() - {variant["VariantName"] for variant in document["_variants"]})
@@ -165,7 +165,7 @@ class EndpointOperations:
 
 
 def deployment(resources: Resources, config_name: str) -> tuple[str, list[Document]]:
-    """A configuration's own name and its variants, each with the container of its model. Raises ApiError."""
+    """Return a configuration's own name and its variants, each with the container of its model. Raises ApiError."""
     config = resources.get("endpoint-config", config_name)
     variants = [
         {**variant, "_container": _container(resources.get("model", variant["ModelName"]))}

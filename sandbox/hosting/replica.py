@@ -40,7 +40,7 @@ class Replica:
 
     @property
     def process(self) -> ModelProcess | None:
-        """The process that answers, or None while there is none."""
+        """Return the process that answers, or None while there is none."""
         ready = self._ready
         return ready if ready is not None and ready.exit_code() is None else None
 

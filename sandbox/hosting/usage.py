@@ -1,4 +1,4 @@
-"""What the replicas of endpoints use of the machine, measured from their processes each minute for CloudWatch.
+"""Measure what the replicas of endpoints use of the machine, each minute, for CloudWatch.
 
 Under /aws/sagemaker/Endpoints, by endpoint and variant, in percent: CPUUtilization (all cores together, so up to 100
 times their number), MemoryUtilization, and DiskUtilization of the disk that the model is on. A variant's replicas are
@@ -29,7 +29,7 @@ class EndpointUsage:
         self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
 
     def measure(self) -> None:
-        """One measurement of all, sent to CloudWatch."""
+        """Measure all endpoints once and publish to CloudWatch."""
         fleets = self._endpoints.fleets()
         if fleets:
             publish(self._loopback, NAMESPACE, self._measure(fleets))

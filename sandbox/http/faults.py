@@ -1,4 +1,4 @@
-"""Faults on demand, for tests: errors, delays and broken connections, made where a real network makes them.
+"""Inject faults for tests: errors, delays and broken connections, made where a real network makes them.
 
     faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", times=2)
     faults.add("truncate", operation="InvokeEndpoint", at=10_000)
@@ -57,7 +57,7 @@ class Faults:
         times: int | None = None,
         **options: Any,
     ) -> None:
-        """operation and service: patterns that the whole name must match ("InvokeEndpoint", "s3", "GetObject" ...).
+        """Add a rule. operation and service: patterns of the whole name ("InvokeEndpoint", "s3", "GetObject" ...).
 
         S3 requests are named by method and path: "GET /bucket/key".
         """
@@ -69,7 +69,7 @@ class Faults:
             )
 
     def clear(self) -> None:
-        """No rules from now on; what a delay holds goes on at once."""
+        """Remove all rules; requests that a delay holds continue at once."""
         with self._lock:
             self._rules.clear()
             self.hits.clear()
@@ -77,7 +77,7 @@ class Faults:
             self._over = threading.Event()
 
     def match(self, service: str, operation: str) -> FaultRule | None:
-        """The rule to apply to this request, counted as used."""
+        """Return the rule to apply to this request, counted as used."""
         with self._lock:
             for rule in self._rules:
                 if rule.times == 0 or not (

@@ -1,4 +1,4 @@
-"""The one door of the sandbox: who asks, for which service, which operation; then the service's own code.
+"""The gateway of the sandbox: check the signature, find service and operation, call the service's own code.
 
 Order matters: the Host first (a web page must not reach in by DNS rebinding), then the signature, then the faults
 that tests ask for, then the service. There are no CORS headers anywhere and nothing answers unsigned.

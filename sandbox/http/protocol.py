@@ -62,7 +62,7 @@ class Reply:
 
 @functools.cache
 def service(name: str) -> ServiceModel:
-    """botocore's model of a service, e.g. "sagemaker", "logs"."""
+    """Return botocore's model of a service, e.g. "sagemaker", "logs"."""
     # The user's own profile and configuration must not reach in here: neither may even exist.
     nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
     return botocore.session.Session(session_vars=nothing).get_service_model(name)
@@ -91,7 +91,7 @@ def shortened(text: str, length: int = 40) -> str:
 
 
 def target_operation(environ: Environ) -> str:
-    """The operation named by the X-Amz-Target header, e.g. "DescribeEndpoint"; empty without one."""
+    """Return the operation named by the X-Amz-Target header, e.g. "DescribeEndpoint"; empty without one."""
     return str(environ.get("HTTP_X_AMZ_TARGET", "")).rpartition(".")[2]
 
 
@@ -108,7 +108,7 @@ def call_json(name: str, operation: str, body: bytes, run: Callable[[Params], Pa
 
 
 def operation_model(name: str, operation: str) -> OperationModel:
-    """Raises ApiError UnknownOperationException (400, so that clients do not retry)."""
+    """Return the model of an operation. Raises ApiError UnknownOperationException (400: no client retries it)."""
     model = service(name)
     if operation not in model.operation_names:
         raise unknown_operation(name, operation)
@@ -139,7 +139,7 @@ def _not_json(constant: str) -> None:
 
 
 def validate(model: OperationModel, params: Params) -> None:
-    """Raises ApiError ValidationException naming every member that breaks its constraint, as AWS does."""
+    """Raise ApiError ValidationException naming every member that breaks its constraint, as AWS does."""
     problems: list[str] = []
     if model.input_shape is not None:
         _check(model.input_shape, params, "", problems)
@@ -282,7 +282,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 
 def project(shape: Shape, value: Any) -> Any:
-    """`value` with only what the output shape knows; members that are None are left out."""
+    """Return `value` with only what the output shape knows; members that are None are left out."""
     if value is None:
         return None
     if shape.type_name == "structure":
@@ -302,7 +302,7 @@ def project(shape: Shape, value: Any) -> Any:
 
 
 def json_reply(value: Any, status: int = 200, headers: Headers | None = None) -> Reply:
-    """A JSON answer; None gives the empty body of an operation without output."""
+    """Return a JSON response; None gives the empty body of an operation without output."""
     body = b"" if value is None else json.dumps(value).encode()
     return bytes_reply(body, JSON_TYPE, status, headers)
 
@@ -317,7 +317,7 @@ def bytes_reply(body: bytes, content_type: str, status: int = 200, headers: Head
 
 
 def dialect(environ: Environ, service_name: str) -> str:
-    """How the client wants its errors: "s3", "cbor", "query" or "json"."""
+    """Return how the client wants its errors: "s3", "cbor", "query" or "json"."""
     if service_name == "s3":
         return "s3"
     if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
@@ -328,7 +328,7 @@ def dialect(environ: Environ, service_name: str) -> str:
 
 
 def error_reply(error: ApiError, style: str = "json") -> Reply:
-    """The error in the dialect `style` (see `dialect`)."""
+    """Return the error in the dialect `style` (see `dialect`)."""
     code, message = escape(error.code), escape(error.message)
     if style == "s3":
         inner = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"

@@ -50,7 +50,7 @@ class Listener(ThreadedWSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that the other side dropped is not worth a traceback."""
+        """Print a traceback, but not for a connection that the other side dropped."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -66,7 +66,7 @@ class Listener(ThreadedWSGIServer):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one. Raises OSError when the port is taken."""
+    """Return a listening TCP socket; port 0 takes a free one. Raises OSError when the port is taken."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,7 +98,7 @@ class ConnectionHandler(WSGIRequestHandler):
             self.close_connection = not _read_away(environ["sandbox.body"])
 
     def make_environ(self) -> dict[str, Any]:
-        """werkzeug's environ with a body that ends, and the headers as they came (WSGI drops some)."""
+        """Return werkzeug's environ with a body that ends, and the headers as sent (WSGI drops some)."""
         environ: dict[str, Any] = super().make_environ()
         environ["sandbox.headers"] = self.headers
         if not environ.get("wsgi.input_terminated"):
@@ -123,7 +123,7 @@ class ConnectionHandler(WSGIRequestHandler):
         return "segdeck-sandbox"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Requests are not logged: the sandbox's own lines would drown in them."""
+        """Print errors only: the sandbox's own lines would drown in a log of requests."""
         if type == "error":
             print(message % args if args else message, file=sys.stderr)
 

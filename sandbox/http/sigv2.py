@@ -1,4 +1,4 @@
-"""Presigned S3 URLs of the second version: what boto3 and the AWS CLI still make by default in us-east-1."""
+"""Check presigned S3 URLs of Signature Version 2: boto3 and the AWS CLI still make them by default in us-east-1."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SIGNED = frozenset(
 
 
 def is_presigned(environ: Environ) -> bool:
-    """Whether the query holds such a signature."""
+    """Return whether the query holds such a signature."""
     names = {name for name, _ in _pairs(environ)}
     return not environ.get("HTTP_AUTHORIZATION") and {"AWSAccessKeyId", "Signature", "Expires"} <= names
 
 
 def verify(environ: Environ, key: str, secret: str, now: datetime) -> None:
-    """Raises ApiError, in S3's words, unless the URL was signed with `secret` and has not expired."""
+    """Raise ApiError, in S3's words, unless the URL was signed with `secret` and has not expired."""
     query = {name: unquote(value) for name, value in _pairs(environ)}
     if not hmac.compare_digest(query["AWSAccessKeyId"].encode(), key.encode()):
         raise ApiError(

@@ -44,7 +44,7 @@ class Signature:
 
 
 def parse(environ: Environ) -> Signature:
-    """The request's signature; raises ApiError when there is none or it is not whole."""
+    """Return the request's signature; raise ApiError when there is none or it is incomplete."""
     header = str(environ.get("HTTP_AUTHORIZATION", ""))
     query = dict(_query_pairs(environ))
     if header.startswith(ALGORITHM):
@@ -87,7 +87,7 @@ def _seconds(text: str) -> int:
 def verify(
     environ: Environ, signature: Signature, key: str, secret: str, *, payload_sha256: str, now: datetime
 ) -> None:
-    """Raises ApiError, in the words of the service asked, unless the request was signed with `secret` about `now`.
+    """Raise ApiError, in the service's own words, unless the request was signed with `secret` about `now`.
 
     payload_sha256: hex hash of the body; for S3 the value of x-amz-content-sha256.
     """
@@ -101,7 +101,7 @@ def verify(
 
 
 def canonical_request(environ: Environ, signature: Signature, payload_sha256: str) -> str:
-    """The request as its signer must have written it down."""
+    """Return the canonical request as its signer must have written it."""
     raw = str(
         environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(str(environ.get("PATH_INFO", "/")))
     )
@@ -119,7 +119,7 @@ def canonical_request(environ: Environ, signature: Signature, payload_sha256: st
 
 
 def sign(canonical: str, signature: Signature, secret: str) -> str:
-    """Hex signature of a canonical request under the scope of `found`."""
+    """Return the hex signature of a canonical request under the scope of `signature`."""
     # A WSGI header is its bytes decoded as Latin-1: encoding it back gives what was sent.
     digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
     text = "\n".join([ALGORITHM, signature.timestamp, signature.scope, digest])

@@ -87,7 +87,7 @@ class DatasetSeed:
         return self
 
     def wait(self, seconds: float) -> bool:
-        """Whether it is over in time."""
+        """Return whether it finished in time."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()

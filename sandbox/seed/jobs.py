@@ -1,4 +1,4 @@
-"""The training jobs that a new sandbox begins with: recorded from real ones, and marked as such by their tags."""
+"""Seed the training jobs of a new sandbox: recorded from real ones, and marked as such by their tags."""
 
 from __future__ import annotations
 

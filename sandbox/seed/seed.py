@@ -1,4 +1,4 @@
-"""What a new sandbox holds: a role, a bucket, and the demonstration endpoints with their pictures.
+"""Seed a new sandbox: a role, a bucket, and the demo endpoints with their images.
 
 All of it is made through the AWS API, as any client would. Each thing is made once in the life of a data folder (a
 file there remembers): who deletes a demonstration endpoint does not find it back at the next start.
@@ -136,7 +136,7 @@ def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
 
 
 def read_marker(path: Path) -> dict[str, str]:
-    """What was made, by its name."""
+    """Return what was created, by its name."""
     done: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return done
 

@@ -1,4 +1,4 @@
-"""The input of a training job: channels in S3 become files below input/data, as a container finds them in /opt/ml."""
+"""Download the input of a training job: channels in S3 become files below input/data, as in /opt/ml."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ChannelDownloader:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of s3://bucket/key."""
+    """Return bucket and key of s3://bucket/key."""
     bucket, _, key = uri.partition("://")[2].partition("/")
     return bucket, key
 

@@ -1,4 +1,4 @@
-"""A training job's metrics and its use of the machine, as CloudWatch holds them."""
+"""A training job's metrics and its use of the machine, as CloudWatch data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
 
 def metric_data(job: str, points: Iterable[Point]) -> list[Datum]:
-    """A job's metrics under the two dimensions that AWS gives them: TrainingJobName and Host, each alone."""
+    """Return a job's metrics under the two dimensions that AWS gives them: TrainingJobName and Host, each alone."""
     dimensions = (
         {"Name": "TrainingJobName", "Value": job},
         {"Name": "Host", "Value": f"{job}/{HOST}"},
@@ -39,7 +39,7 @@ class Utilization:
         self._group, self._last, self._at = group, group_use(group), time.monotonic()
 
     def data(self) -> list[Datum]:
-        """CPUUtilization (all cores together, so up to 100 times their number) and MemoryUtilization, in percent."""
+        """Return CPUUtilization (all cores together, up to 100 times their number) and MemoryUtilization, percent."""
         use, now = group_use(self._group), time.monotonic()
         last, seconds = self._last, now - self._at
         self._last, self._at = use, now

@@ -1,4 +1,4 @@
-"""A training job that was run elsewhere, put into a sandbox: its description, its log, its use of the machine.
+"""Import a training job that ran elsewhere: its description, its log, its use of the machine.
 
 Nothing of it is made up but the time: it is moved so that the job ended just now, as old log events are not taken.
 """
@@ -43,14 +43,14 @@ class Recording:
         return name
 
     def to_json(self) -> str:
-        """The text of a recording's file, one event a line."""
+        """Return the text of a recording's file, one event a line."""
         events = ",\n".join(json.dumps(event, ensure_ascii=False) for event in self.events)
         document, usage = json.dumps(self.document, indent=1), json.dumps(self.usage)
         return f'{{"document": {document},\n"events": [\n{events}\n],\n"usage": {usage}}}\n'
 
     @classmethod
     def read(cls, path: Path) -> Recording:
-        """Raises OSError, ValueError or KeyError."""
+        """Read a recording. Raises OSError, ValueError or KeyError."""
         recording = json.loads(path.read_bytes())
         events = tuple((time, line) for time, line in recording["events"])
         return cls(
@@ -58,7 +58,7 @@ class Recording:
         )
 
     def ending(self, end: float) -> Recording:
-        """The same, having ended at that time."""
+        """Return the same recording, having ended at that time."""
         shift = end - self.document["TrainingEndTime"]
         document = {**self.document}
         for name in TIMES:

@@ -1,4 +1,4 @@
-"""One training job from its turn to its end, in a thread of its own."""
+"""Run one training job from its turn to its end, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ class Job:
         return limits.stop_seconds if self._context.closing.is_set() else limits.training_stop_seconds
 
     def _upload(self, document: Document, folder: str, name: str) -> str | None:
-        """Where what lies in `folder` went as an archive; None when it is empty. Raises Failure."""
+        """Where what lies in `folder` went as an archive; None when it is empty. Raises JobFailure."""
         archive = self._root / name
         if not opt_ml.pack(self._root / folder, archive):
             return None

@@ -1,4 +1,4 @@
-"""The training jobs of the store, living: Starting, Downloading, Training, Uploading, and then their end.
+"""Run the training jobs of the store: Starting, Downloading, Training, Uploading, and then their end.
 
 What a restart of the sandbox finds running has Failed; what was still waiting for its turn waits again.
 """
@@ -58,7 +58,7 @@ class Training:
         self._context.metrics.forget(name)
 
     def resume(self) -> None:
-        """After a restart."""
+        """Continue after a restart: fail jobs that ran, queue jobs that waited."""
         store = self._context.store
         shutil.rmtree(self._context.container.folder, ignore_errors=True)
         unfinished = [document for document in store.all(KIND) if not status.has_ended(document)]

@@ -1,4 +1,4 @@
-"""The metrics of training jobs: found in the log, kept with their iteration, told by BatchGetMetrics.
+"""The metrics of training jobs: found in the log, kept with their iteration, read by BatchGetMetrics.
 
 A metric is what a job's MetricDefinitions find: a name, and a regular expression whose first group is the value. The
 iteration is the epoch that the line names, else the count of values so far.
@@ -67,7 +67,7 @@ class MetricFinder:
         self._counts: Counter[str] = Counter()
 
     def find(self, line: str, now: float) -> list[Point]:
-        """What one line tells; a value that is no finite number is left out, as CloudWatch takes none."""
+        """Return the points of one line; a value that is not a finite number is left out, as in CloudWatch."""
         points = []
         for name, rule in self._rules:
             match = rule.search(line[:MAX_LINE])
@@ -89,7 +89,7 @@ def _number(text: str | None) -> float | None:
 
 
 def final(points: Iterable[Point]) -> list[Document]:
-    """FinalMetricDataList: the last value of each metric."""
+    """Return FinalMetricDataList: the last value of each metric."""
     last = {point.name: point for point in points}
     return [
         {"MetricName": point.name, "Value": point.value, "Timestamp": point.time / 1000}
@@ -123,7 +123,7 @@ class JobMetrics:
         self._db.close()
 
     def call(self, operation: str, params: Params) -> Params:
-        """One operation of sagemaker-metrics. Raises ApiError."""
+        """Run one operation of sagemaker-metrics. Raises ApiError."""
         if operation != "BatchGetMetrics":
             raise unknown_operation("sagemaker-metrics", operation)
         return {"MetricQueryResults": [self._answer(query) for query in params["MetricQueries"]]}

@@ -109,7 +109,7 @@ def _refuse(document: Document, when: bool) -> None:
 
 
 def completed(params: Params, default_seconds: int) -> Document:
-    """A request with what AWS fills in, as DescribeTrainingJob tells it."""
+    """Return a request with what AWS fills in, as DescribeTrainingJob reports it."""
     algorithm: dict[str, Any] = {"EnableSageMakerMetricsTimeSeries": True, **params["AlgorithmSpecification"]}
     if BUILT_IN.search(algorithm["TrainingImage"]) and not algorithm.get("MetricDefinitions"):
         algorithm["MetricDefinitions"] = list(metrics.DEFINITIONS)
@@ -135,7 +135,7 @@ def _channel(channel: Document) -> Document:
 
 
 def check(params: Params) -> None:
-    """Raises ApiError ValidationException for what AWS refuses, and for what the sandbox does not offer."""
+    """Raise ApiError ValidationException for what AWS refuses, and for what the sandbox does not offer."""
     problems = [
         *(
             f"The sandbox does not offer {name}: {todo}."

@@ -1,4 +1,4 @@
-"""What stands for /opt/ml in a training job: its folders, its configuration, and the archives of what came out."""
+"""Prepare /opt/ml of a training job: its folders, its configuration, and the archives of its output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _channel(channel: Document, document: Document) -> Document:
 
 
 def failure_text(root: Path) -> str:
-    """What the program wrote to output/failure: at most the 1,024 characters that AWS shows."""
+    """Return what the program wrote to output/failure: at most the 1,024 characters that AWS shows."""
     path = root / "output/failure"
     if not path.is_file():
         return ""

@@ -1,4 +1,4 @@
-"""The program of a training job: what SageMaker does with a container, done with a plain process."""
+"""Run the program of a training job: what SageMaker does with a container, done with a plain process."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class TrainingProcess:
 
     @property
     def pid(self) -> int:
-        """Also the number of its process group."""
+        """Return the process id, which is its process group's too."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; 128 and the signal's number when one ended it, as containers tell it."""
+        """Return None while it runs; for a signal, 128 and its number, as containers report it."""
         code = self._process.returncode
         return code if code is None or code >= 0 else 128 - code
 
@@ -71,5 +71,5 @@ class TrainingProcess:
 
 
 def default_training_programs() -> dict[str, list[str]]:
-    """Which program stands for a training image: a part of the image's name -> the command that trains."""
+    """Return the programs that train: a part of a training image's name -> the command."""
     return {"semantic-segmentation": [sys.executable, "-P", "-m", "sandbox.algorithm", "train"]}

@@ -1,4 +1,4 @@
-"""Who trains when: at most so many jobs at once, the others in the order in which they came."""
+"""Queue training jobs: at most so many run at once, the others in the order in which they came."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Queue:
         self._change = threading.Condition()
 
     def enter(self) -> object:
-        """A place at the end of the queue, for `turn`."""
+        """Join the end of the queue and return the ticket for `turn`."""
         ticket = object()
         with self._change:
             self._waiting.append(ticket)

@@ -1,4 +1,4 @@
-"""The statuses of a training job, in its document: each with when it began and ended, in AWS's words.
+"""The statuses of a training job, in its document: each with its start and end times, in AWS's words.
 
 What happens to a job is written here and nowhere else, so that TrainingJobStatus, SecondaryStatus, the transitions
 and the times always agree. The words are those of botocore's SecondaryStatusTransition and of the SDK's logs.
@@ -38,7 +38,7 @@ def has_ended(document: Document) -> bool:
 
 
 def enter(document: Document, secondary: str, now: float, message: str | None = None) -> None:
-    """Go over to a secondary status; to the one it has already with another message, which starts a new stretch."""
+    """Enter a secondary status; the same one with another message starts a new period."""
     if document.get("TrainingJobStatus") == "Stopping" and secondary in _STEPS:
         return  # told to stop meanwhile, it takes no further step
     transitions = document.setdefault("SecondaryStatusTransitions", [])
@@ -58,7 +58,7 @@ def enter(document: Document, secondary: str, now: float, message: str | None = 
 
 
 def end(document: Document, secondary: str, now: float, reason: str = "") -> None:
-    """Completed, Failed (with `reason`), Stopped, MaxRuntimeExceeded or MaxWaitTimeExceeded: nothing follows."""
+    """End a job as Completed, Failed (with `reason`), Stopped, MaxRuntimeExceeded or MaxWaitTimeExceeded."""
     enter(document, secondary, now)
     document["SecondaryStatusTransitions"][-1]["EndTime"] = now
     document["TrainingEndTime"] = now

@@ -1,4 +1,4 @@
-"""CloudWatch metrics on SQLite: what was put survives a restart and kill -9.
+"""CloudWatch metrics on SQLite: they survive a restart and kill -9.
 
 Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol that boto3 and
 the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
@@ -91,7 +91,7 @@ class CloudWatch:
             self._db.change("delete from metric where last < ?", oldest)
 
     def call(self, operation: str, params: Params) -> Params:
-        """The result of one operation; times are seconds since 1970. Raises ApiError."""
+        """Run one operation and return its result; times are seconds since 1970. Raises ApiError."""
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("cloudwatch", operation)

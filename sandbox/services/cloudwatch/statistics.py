@@ -1,4 +1,4 @@
-"""What CloudWatch makes of points: statistics and percentiles of the samples in one period.
+"""Compute CloudWatch's statistics and percentiles of the samples in one period.
 
 A percentile is the smallest value that at least that share of the samples does not exceed; as in AWS there is none
 for a period with a statistic set of differing values.
@@ -37,7 +37,7 @@ class Bucket:
             self.values.append((low, count))
 
     def statistic(self, name: str) -> float | None:
-        """A statistic by CloudWatch's name; None where it is not known. Raises ApiError for one not offered."""
+        """Return a statistic by CloudWatch's name; None where unknown. Raises ApiError for one not offered."""
         if name in PLAIN:
             average = self.sum / self.count
             return dict(zip(PLAIN, (average, self.sum, self.low, self.high, self.count), strict=True))[name]
@@ -50,7 +50,7 @@ class Bucket:
 
 
 def points_of(datum: Params) -> list[tuple[float, float, float, float]]:
-    """A datum's points as (count, sum, low, high)."""
+    """Return a datum's points as (count, sum, low, high)."""
     if (whole := datum.get("StatisticValues")) is not None:
         points = [(whole["SampleCount"], whole["Sum"], whole["Minimum"], whole["Maximum"])]
     else:

@@ -43,7 +43,7 @@ class Decision:
 
 
 def simulate(params: Mapping[str, str], call: CallIam) -> str:
-    """The answer's XML. params: the query protocol's, flat. Raises ApiError."""
+    """Return the response's XML. params: the query protocol's, flat. Raises ApiError."""
     for name in _REFUSED:
         if name in params:
             raise ApiError("InvalidInput", f"The sandbox's SimulatePrincipalPolicy does not offer {name}.")
@@ -62,7 +62,7 @@ def simulate(params: Mapping[str, str], call: CallIam) -> str:
 def decide(
     statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, list[str]]
 ) -> Decision:
-    """IAM's rule: a matching Deny wins, then a matching Allow, else denied."""
+    """Apply IAM's rule: a matching Deny wins, then a matching Allow, else denied."""
     outcome, sources, missing = "implicitDeny", [], set()
     for statement in statements:
         body = statement.body

@@ -17,7 +17,7 @@ _STRUCTURED = {"{": "JSON", "[": "column", "%": "regular expression"}
 
 
 def condition(pattern: str) -> tuple[str, list[str]]:
-    """A condition on a column `message` and its values. Raises ApiError InvalidParameterException."""
+    """Return a condition on a column `message` and its values. Raises ApiError InvalidParameterException."""
     terms = _terms(pattern)
     plain = [(sign, term) for sign, term in terms if sign != "?"]
     if plain:

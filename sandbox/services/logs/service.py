@@ -1,4 +1,4 @@
-"""CloudWatch Logs on SQLite: what is written survives a restart and kill -9.
+"""CloudWatch Logs on SQLite: log events survive a restart and kill -9.
 
 Events are kept in the order (stream, time, number of arrival), so the tail of a stream is a range of the primary key.
 A position in a listing is such a (time, number); tokens are made of it, so new events never shift a page.
@@ -63,7 +63,7 @@ class Logs:
         }
 
     def call(self, operation: str, params: Params) -> Params:
-        """The result of one operation. Raises ApiError."""
+        """Run one operation and return its result. Raises ApiError."""
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("logs", operation)

@@ -1,4 +1,4 @@
-"""Answers of S3."""
+"""The responses of S3."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class S3Response(Response):
 
 
 def answer(name: str, content: Elements) -> S3Response:
-    """A 200 with an XML document."""
+    """Return a 200 with an XML document."""
     return S3Response(document(name, content), content_type="application/xml")

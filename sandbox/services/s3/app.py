@@ -1,4 +1,4 @@
-"""S3 as a WSGI application: finds the operation by method and sub-resource, and turns refusals into answers."""
+"""S3 as a WSGI application: find the operation by method and sub-resource, and turn errors into responses."""
 
 from __future__ import annotations
 

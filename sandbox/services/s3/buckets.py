@@ -1,4 +1,4 @@
-"""What can be asked of S3 itself and of a bucket."""
+"""The S3 operations on the service and on buckets."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _OWNER = elements(("ID", "sandbox"), ("DisplayName", "sandbox"))
 
 
 class Buckets:
-    """Handlers: Request -> Answer; they raise S3Error."""
+    """Handlers: S3Request -> S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore, region: str) -> None:
         self._store, self._region = store, region
 
     def list_buckets(self, request: S3Request) -> S3Response:
-        """ListBuckets, in one page."""
+        """Answer ListBuckets, in one page."""
         named = [
             elements(("Name", name), ("CreationDate", xml.iso(created)))
             for name, created in self._store.buckets()
@@ -37,7 +37,7 @@ class Buckets:
         return answer("ListAllMyBucketsResult", elements(("Owner", _OWNER), ("Buckets", buckets)))
 
     def create(self, request: S3Request) -> S3Response:
-        """CreateBucket; in us-east-1 creating one's own bucket again succeeds, as in AWS."""
+        """Answer CreateBucket; in us-east-1 creating one's own bucket again succeeds, as in AWS."""
         name, body = request.bucket, request.document()
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
             raise S3Error("InvalidBucketName", BucketName=name)
@@ -50,28 +50,28 @@ class Buckets:
         return S3Response(status=200, headers={"Location": f"/{name}"})
 
     def head(self, request: S3Request) -> S3Response:
-        """HeadBucket."""
+        """Answer HeadBucket."""
         self._need(request)
         return S3Response(status=200, headers={"x-amz-bucket-region": self._region})
 
     def delete(self, request: S3Request) -> S3Response:
-        """DeleteBucket."""
+        """Answer DeleteBucket."""
         self._store.delete_bucket(request.bucket)
         return S3Response(status=204)
 
     def location(self, request: S3Request) -> S3Response:
-        """GetBucketLocation: empty for us-east-1."""
+        """Answer GetBucketLocation: empty for us-east-1."""
         self._need(request)
         location = "" if self._region == "us-east-1" else self._region
         return answer("LocationConstraint", Elements(location))
 
     def versioning(self, request: S3Request) -> S3Response:
-        """GetBucketVersioning: never switched on."""
+        """Answer GetBucketVersioning: never enabled."""
         self._need(request)
         return answer("VersioningConfiguration", Elements(""))
 
     def delete_objects(self, request: S3Request) -> S3Response:
-        """DeleteObjects."""
+        """Answer DeleteObjects."""
         self._need(request)
         document = xml.parse(request.document())
         keys = [xml.text(item, "Key") for item in document.iterfind("Object")]
@@ -83,7 +83,7 @@ class Buckets:
         return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in reported))
 
     def list_objects(self, request: S3Request) -> S3Response:
-        """ListObjectsV2, or ListObjects where no `list-type=2` is given."""
+        """Answer ListObjectsV2, or ListObjects where no `list-type=2` is given."""
         self._need(request)
         query, second = request.query, request.query.get("list-type") == "2"
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")

@@ -12,7 +12,7 @@ from sandbox.services.s3.values import StoredObject
 
 
 def check(headers: Mapping[str, str], stored: StoredObject, *, prefix: str = "") -> bool:
-    """Whether the object is to be sent; False means "not modified". Raises S3Error PreconditionFailed.
+    """Return whether the object is to be sent; False means "not modified". Raises S3Error PreconditionFailed.
 
     prefix: "x-amz-copy-source-" for the source of a copy.
     """
@@ -31,7 +31,7 @@ def check(headers: Mapping[str, str], stored: StoredObject, *, prefix: str = "")
 
 
 def write_condition(headers: Mapping[str, str]) -> Callable[[StoredObject | None], None]:
-    """A check of the object a write would replace, from the request's If-Match and If-None-Match."""
+    """Return a check of the object a write would replace, from the request's If-Match and If-None-Match."""
 
     def allow(old: StoredObject | None) -> None:
         match, none_match = headers.get("if-match"), headers.get("if-none-match")
@@ -46,7 +46,7 @@ def write_condition(headers: Mapping[str, str]) -> Callable[[StoredObject | None
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """First byte and end (exclusive) that a Range header asks for; None for the whole object.
+    """Return first byte and end (exclusive) that a Range header asks for; None for the whole object.
 
     A header that is no single range of bytes is ignored, as RFC 9110 has it. Raises S3Error InvalidRange.
     """

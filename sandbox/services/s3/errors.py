@@ -1,4 +1,4 @@
-"""The errors S3 answers with: their codes, HTTP statuses and texts as AWS words them."""
+"""The errors of S3: their codes, HTTP statuses and texts as AWS words them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def escaped(value: object) -> str:
-    """Text for XML; characters that XML cannot hold become the replacement character."""
+    """Escape text for XML; characters that XML cannot hold become the replacement character."""
     return escape(_NOT_XML.sub("\ufffd", str(value)))
 
 
@@ -90,7 +90,7 @@ class S3Error(Exception):
         super().__init__(f"{code}: {self.message}")
 
     def xml(self, resource: str, request_id: str) -> bytes:
-        """The answer's body."""
+        """Return the answer's body."""
         fields = {
             "Code": self.code,
             "Message": self.message,

@@ -1,4 +1,4 @@
-"""Which keys one page of a listing holds: S3's rules for prefix, delimiter and where a page goes on."""
+"""Choose the keys of one page of a listing: S3's rules for prefix, delimiter and where the next page starts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Page:
 
     @property
     def count(self) -> int:
-        """Keys and common prefixes together, as S3 counts them."""
+        """Return the number of keys and common prefixes together, as S3 counts them."""
         return len(self.objects) + len(self.prefixes)
 
     @property
     def last(self) -> str:
-        """The last key or common prefix of the page."""
+        """Return the last key or common prefix of the page."""
         names = [*(item.key for item in self.objects[-1:]), *self.prefixes[-1:]]
         return max(names, key=str.encode, default="")
 
 
 def above(key: str) -> bytes:
-    """The start of a page with keys above `key`: nothing lies between a key and itself with a zero byte."""
+    """Return the start of a page with keys above `key`: nothing lies between a key and itself with a zero byte."""
     return key.encode() + b"\0"
 
 
 def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int) -> Page:
-    """The first `limit` keys or common prefixes from `start` on.
+    """Return the first `limit` keys or common prefixes from `start` on.
 
     fetch: (start, below, count) -> the first objects with start <= key < below, in order.
     """
@@ -65,6 +65,6 @@ def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int)
 
 
 def common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
-    """What a key is rolled up into, or None."""
+    """Return the prefix that a key is rolled up into, or None."""
     at = key.find(delimiter, len(prefix)) if delimiter else -1
     return key[: at + len(delimiter)] if at >= 0 else None

@@ -1,4 +1,4 @@
-"""Uploads in parts."""
+"""The S3 operations on multipart uploads."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _MAX_PARTS = 10_000
 
 
 class Multipart:
-    """Handlers: Request -> Answer; they raise S3Error."""
+    """Handlers: S3Request -> S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def create(self, request: S3Request) -> S3Response:
-        """CreateMultipartUpload."""
+        """Answer CreateMultipartUpload."""
         request.document()
         algorithm = request.algorithm()
         whole = (
@@ -46,7 +46,7 @@ class Multipart:
         return response
 
     def put_part(self, request: S3Request) -> S3Response:
-        """UploadPart, or UploadPartCopy where a source is named."""
+        """Answer UploadPart, or UploadPartCopy where a source is named."""
         upload = self._upload(request)
         number = request.number("partNumber", 0, low=1, high=_MAX_PARTS)
         if "x-amz-copy-source" in request.headers:
@@ -57,7 +57,7 @@ class Multipart:
         return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **body.checksums})
 
     def list_parts(self, request: S3Request) -> S3Response:
-        """ListParts."""
+        """Answer ListParts."""
         upload, limit = self._upload(request), min(request.number("max-parts", 1000), 1000)
         after = request.number("part-number-marker", 0)
         rest = [part for part in self._store.parts(upload.id) if part.number > after]
@@ -74,7 +74,7 @@ class Multipart:
         return answer("ListPartsResult", joined([head, *map(_part, shown)]))
 
     def list_uploads(self, request: S3Request) -> S3Response:
-        """ListMultipartUploads, in one page as AWS gives up to 1,000."""
+        """Answer ListMultipartUploads, in one page as AWS gives up to 1,000."""
         prefix = request.query.get("prefix", "")
         matching = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
         uploads = (
@@ -87,12 +87,12 @@ class Multipart:
         )
 
     def abort(self, request: S3Request) -> S3Response:
-        """AbortMultipartUpload."""
+        """Answer AbortMultipartUpload."""
         self._store.end_upload(self._upload(request))
         return S3Response(status=204)
 
     def complete(self, request: S3Request) -> S3Response:
-        """CompleteMultipartUpload."""
+        """Answer CompleteMultipartUpload."""
         upload = self._upload(request)
         parts = self._chosen(upload, request.document())
         tags = hashlib.md5(b"".join(bytes.fromhex(part.blob.etag) for part in parts), usedforsecurity=False)

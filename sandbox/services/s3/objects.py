@@ -1,4 +1,4 @@
-"""What can be asked of an object."""
+"""The S3 operations on objects."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from sandbox.services.s3.xml import element, elements, joined
 
 
 class Objects:
-    """Handlers: Request -> Answer; they raise S3Error."""
+    """Handlers: S3Request -> S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def put(self, request: S3Request) -> S3Response:
-        """PutObject, or CopyObject where a source is named."""
+        """Answer PutObject, or CopyObject where a source is named."""
         if "x-amz-copy-source" in request.headers:
             return self._copy(request)
         if not self._store.has_bucket(request.bucket):
@@ -39,7 +39,7 @@ class Objects:
         return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **made.attributes.checksums})
 
     def get(self, request: S3Request) -> S3Response:
-        """GetObject."""
+        """Answer GetObject."""
         stored, file = self._store.open(request.bucket, request.key)
         try:
             response, span = _answer(request, stored)
@@ -54,23 +54,23 @@ class Objects:
         return response
 
     def head(self, request: S3Request) -> S3Response:
-        """HeadObject."""
+        """Answer HeadObject."""
         response, _ = _answer(request, self._store.get(request.bucket, request.key))
         return response
 
     def delete(self, request: S3Request) -> S3Response:
-        """DeleteObject."""
+        """Answer DeleteObject."""
         self._store.delete(request.bucket, request.key)
         return S3Response(status=204)
 
     def get_tags(self, request: S3Request) -> S3Response:
-        """GetObjectTagging."""
+        """Answer GetObjectTagging."""
         tags = self._store.get(request.bucket, request.key).attributes.tags
         inner = (element("Tag", elements(("Key", name), ("Value", tags[name]))) for name in tags)
         return answer("Tagging", elements(("TagSet", joined(inner))))
 
     def put_tags(self, request: S3Request) -> S3Response:
-        """PutObjectTagging: replaces all."""
+        """Answer PutObjectTagging: replaces all."""
         document = xml.parse(request.document())
         tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in document.iterfind("TagSet/Tag")}
         stored = self._store.get(request.bucket, request.key)
@@ -78,7 +78,7 @@ class Objects:
         return S3Response(status=200)
 
     def delete_tags(self, request: S3Request) -> S3Response:
-        """DeleteObjectTagging."""
+        """Answer DeleteObjectTagging."""
         stored = self._store.get(request.bucket, request.key)
         self._store.update(request.bucket, request.key, replace(stored.attributes, tags={}))
         return S3Response(status=204)
@@ -107,7 +107,7 @@ class Objects:
 
 
 def copy_source(request: S3Request) -> tuple[str, str]:
-    """Bucket and key that a copy reads from."""
+    """Return bucket and key that a copy reads from."""
     source, _, version = request.headers["x-amz-copy-source"].partition("?")
     if version:
         raise S3Error("NotImplemented", "The sandbox's S3 keeps no versions of objects.")
@@ -126,7 +126,7 @@ def need_source(request: S3Request, source: StoredObject) -> None:
 
 
 def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
-    """The file's bytes [start, stop)."""
+    """Return the file's bytes [start, stop)."""
     file.seek(start)
     while start < stop and (data := file.read(min(CHUNK, stop - start))):
         start += len(data)

@@ -1,4 +1,4 @@
-"""The bytes of one upload: unframed, counted, and checked against everything the client promised.
+"""Read the bytes of one upload: unframed, counted, and checked against everything the client promised.
 
 boto3 sends plain bodies with a checksum in a header over http, and `aws-chunked` bodies with the checksum in a
 trailer over https; the SDKs for other languages also sign each chunk. The frames of all of them are read here;
@@ -36,7 +36,7 @@ class Hasher(Protocol):
         """Take more bytes."""
 
     def digest(self) -> bytes:
-        """The hash of all bytes so far."""
+        """Return the hash of all bytes so far."""
 
 
 class Crc32:
@@ -50,7 +50,7 @@ class Crc32:
         self._value = zlib.crc32(data, self._value)
 
     def digest(self) -> bytes:
-        """The four bytes, most significant first, as S3 writes them."""
+        """Return the four bytes, most significant first, as S3 writes them."""
         return self._value.to_bytes(4, "big")
 
 
@@ -83,12 +83,12 @@ class Payload:
 
     @property
     def etag(self) -> str:
-        """MD5 of the bytes so far, in hex."""
+        """Return the MD5 of the bytes so far, in hex."""
         return self._md5.hexdigest()
 
     @property
     def checksums(self) -> dict[str, str]:
-        """Checksum values by header name, from the headers and the trailer."""
+        """Return checksum values by header name, from the headers and the trailer."""
         names = {CHECKSUM + name for name in ALGORITHMS}
         both = {**self._headers, **self._trailer}
         return {name: value for name, value in both.items() if name in names}
@@ -195,7 +195,7 @@ class _Raw(io.RawIOBase):
 
 
 def composite(algorithm: str, checksums: list[str]) -> str | None:
-    """A multipart object's checksum from its parts' base64 values, as S3 writes it; None where not computable."""
+    """Return a multipart object's checksum from its parts' base64 values, as S3 writes it; None where unknown."""
     if algorithm not in HASHERS:
         return None
     hasher = HASHERS[algorithm]()

@@ -1,4 +1,4 @@
-"""One S3 request, read from the WSGI environ."""
+"""Read one S3 request from the WSGI environ."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class S3Request:
 
     @property
     def path(self) -> str:
-        """The path as sent, for error answers."""
+        """Return the path as sent, for error answers."""
         return self._raw_path
 
     def address(self) -> None:
@@ -63,7 +63,7 @@ class S3Request:
         return whole_number(text) or 0
 
     def document(self) -> bytes:
-        """The body of a request that carries XML: whole, of bounded size, and checked."""
+        """Return the body of a request that carries XML: whole, of bounded size, and checked."""
         body = bytearray()
         for chunk in self.payload:
             body += chunk
@@ -72,7 +72,7 @@ class S3Request:
         return bytes(body)
 
     def number(self, name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> int:
-        """A whole number among the query's parameters."""
+        """Return a whole number of the query's parameters."""
         value = self.query.get(name, str(default))
         if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
             message = f"Argument {name} must be an integer between {low} and {high}"
@@ -80,7 +80,7 @@ class S3Request:
         return int(value)
 
     def attributes(self, *, checksums: Mapping[str, str] | None = None) -> Attributes:
-        """What the headers ask to be kept with the object."""
+        """Return what the headers ask to be kept with the object."""
         kept = {
             name: value
             for name, value in self.headers.items()
@@ -94,7 +94,7 @@ class S3Request:
         return Attributes(kept, checksums or {}, tags=tags)
 
     def algorithm(self) -> str:
-        """The checksum algorithm a multipart upload announces, in lower case, or ""."""
+        """Return the checksum algorithm a multipart upload announces, in lower case, or ""."""
         name = self.headers.get(CHECKSUM + "algorithm", "").lower()
         if name and name not in ALGORITHMS:
             raise S3Error(

@@ -58,11 +58,11 @@ class ObjectStore:
     # Buckets
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Names and creation times, in order."""
+        """Return names and creation times, in order."""
         return self._db.rows("select name, created from bucket order by name")
 
     def has_bucket(self, bucket: str) -> bool:
-        """Whether it exists."""
+        """Return whether the bucket exists."""
         return bool(self._db.rows("select 1 from bucket where name = ?", bucket))
 
     def create_bucket(self, bucket: str) -> None:
@@ -87,7 +87,7 @@ class ObjectStore:
     # Objects
 
     def get(self, bucket: str, key: str) -> StoredObject:
-        """One object without its bytes."""
+        """Return one object without its bytes."""
         with self._db.lock:
             self._need_bucket(bucket)
             stored = self._find(bucket, key)
@@ -96,7 +96,7 @@ class ObjectStore:
         return stored
 
     def open(self, bucket: str, key: str) -> tuple[StoredObject, IO[bytes]]:
-        """One object and its open file, which stays whole even if the object is replaced meanwhile."""
+        """Open one object's file, which stays whole even if the object is replaced meanwhile."""
         with self._db.lock:
             stored = self.get(bucket, key)
             return stored, self._path(stored.blob.name).open("rb")
@@ -143,7 +143,7 @@ class ObjectStore:
         self._freeing(forget)
 
     def span(self, bucket: str, start: bytes, below: bytes, count: int) -> list[StoredObject]:
-        """The first `count` objects with start <= key < below, in order."""
+        """Return the first `count` objects with start <= key < below, in order."""
         sql = f"select {_OBJECT} from object where bucket = ? and key >= ? and key < ? order by key limit ?"  # noqa: S608
         return [_object(row) for row in self._db.rows(sql, bucket, start, below, count)]
 
@@ -166,7 +166,7 @@ class ObjectStore:
             raise
 
     def join(self, blobs: list[Blob], etag: str) -> Blob:
-        """A new file with the bytes of all the blobs in order."""
+        """Write a new file with the bytes of all the blobs in order."""
 
         def chunks() -> Iterator[bytes]:
             for blob in blobs:
@@ -177,13 +177,13 @@ class ObjectStore:
         return self.write(chunks(), lambda: etag)
 
     def copy(self, file: IO[bytes], like: Blob) -> Blob:
-        """A new file with the bytes of an open one."""
+        """Write a new file with the bytes of an open one."""
         return self.write(iter(lambda: file.read(CHUNK), b""), lambda: like.etag)
 
     # Multipart uploads
 
     def start_upload(self, bucket: str, key: str, algorithm: str, attributes: Attributes) -> str:
-        """The new upload's id."""
+        """Start a multipart upload and return its id."""
         upload = uuid.uuid4().hex
         with self._db.transaction():
             self._need_bucket(bucket)
@@ -192,14 +192,14 @@ class ObjectStore:
         return upload
 
     def upload(self, bucket: str, key: str, upload: str) -> MultipartUpload:
-        """The upload, which must be of this bucket and key."""
+        """Return the upload, which must be of this bucket and key."""
         for candidate in self.uploads(bucket):
             if (candidate.id, candidate.key) == (upload, key):
                 return candidate
         raise S3Error("NoSuchUpload", UploadId=upload)
 
     def uploads(self, bucket: str) -> list[MultipartUpload]:
-        """All uploads under way in a bucket, by key and start."""
+        """Return all uploads under way in a bucket, by key and start."""
         self._need_bucket(bucket)
         rows = self._db.rows(
             "select id, bucket, key, started, algorithm, attributes from upload where bucket = ? "
@@ -234,7 +234,7 @@ class ObjectStore:
         self._unlink([row[0] for row in old])
 
     def parts(self, upload: str) -> list[UploadedPart]:
-        """All parts, in order of their numbers."""
+        """Return all parts, in order of their numbers."""
         rows = self._db.rows(
             "select number, blob, size, etag, modified, checksums from part where upload = ? order by number",
             upload,

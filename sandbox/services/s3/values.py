@@ -1,4 +1,4 @@
-"""What the store keeps, as values."""
+"""The values that the object store keeps."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def element(name: str, content: object) -> str:
-    """One element around text (escaped) or around `Elements` (as they are)."""
+    """Write one element around text (escaped) or around `Elements` (as they are)."""
     inner = content if isinstance(content, Elements) else escaped(content)
     return f"<{name}>{inner}</{name}>"
 
@@ -24,33 +24,33 @@ class Elements(str):
 
 
 def elements(*named: tuple[str, object]) -> Elements:
-    """Several elements in a row; one with the value None is left out."""
+    """Write several elements in a row; one with the value None is left out."""
     return Elements("".join(element(name, value) for name, value in named if value is not None))
 
 
 def joined(parts: Iterable[str]) -> Elements:
-    """Written elements in a row."""
+    """Join written elements."""
     return Elements("".join(parts))
 
 
 def document(name: str, content: Elements) -> bytes:
-    """A whole answer."""
+    """Write a whole document."""
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<{name} xmlns="{_NAMESPACE}">{content}</{name}>'.encode()
 
 
 def iso(seconds: float) -> str:
-    """A time as S3 writes it in XML."""
+    """Return a time as S3 writes it in XML."""
     at = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def quoted(etag: str) -> str:
-    """An entity tag with its quotes."""
+    """Return an entity tag with its quotes."""
     return f'"{etag}"'
 
 
 def parse(body: bytes) -> ET.Element:
-    """The request's document with namespaces taken off. Raises S3Error MalformedXML.
+    """Parse the request's document and take the namespaces off. Raises S3Error MalformedXML.
 
     Expat, from 2.4.1 on, stops the expansion of entities that would fill the memory.
     """
@@ -64,7 +64,7 @@ def parse(body: bytes) -> ET.Element:
 
 
 def text(parent: ET.Element, name: str) -> str:
-    """A required child's text."""
+    """Return a required child's text."""
     value = parent.findtext(name)
     if value is None:
         raise S3Error("MalformedXML")

@@ -94,7 +94,7 @@ class Tags:
         return {"AddTags": self.add, "ListTags": self.list, "DeleteTags": self.delete}
 
     def add(self, params: Params) -> Params:
-        """A key that is there already gets the new value."""
+        """Add tags; a key that is there already gets the new value."""
         given = {tag["Key"]: tag for tag in params["Tags"]}
 
         def change(document: Document) -> None:

@@ -1,4 +1,4 @@
-"""What the List operations share: filters by name, time and status, order, and pages.
+"""Filter, sort and page the List operations: by name, time and status.
 
 A page token holds the sort key of the last item given out, so that nothing is skipped or given twice when items come
 and go between two pages.
@@ -29,7 +29,7 @@ class Listing:
     status: str | None = None
 
     def page(self, documents: Iterable[Document], params: Params) -> tuple[list[Document], str | None]:
-        """The documents of one page and the token of the next; None at the end. Raises ApiError for a bad token."""
+        """Return one page and the token of the next; None at the end. Raises ApiError for a bad token."""
         sort_by = params.get("SortBy", "CreationTime")
         descending = params.get("SortOrder", "Descending") == "Descending"
         field = {"Name": self.name, "Status": self.status}.get(sort_by, sort_by) or sort_by

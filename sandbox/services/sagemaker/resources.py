@@ -36,14 +36,14 @@ class Resources:
         self._arn = f"arn:aws:sagemaker:{location.region}:{location.account}"
 
     def clock(self) -> float:
-        """Now, in whole milliseconds: clients send back no finer times."""
+        """Return the time now, in whole milliseconds: clients send back no finer times."""
         return round(self._clock(), 3)
 
     def arn(self, kind: str, name: str) -> str:
         return f"{self._arn}:{kind}/{name.lower()}"
 
     def get(self, kind: str, name: str) -> Document:
-        """Raises ApiError ValidationException when there is none."""
+        """Return a resource. Raises ApiError ValidationException when there is none."""
         document = self.store.get(kind, name)
         if document is None:
             raise ApiError("ValidationException", f'Could not find {_WORDS[kind]} "{self.arn(kind, name)}".')
@@ -59,18 +59,18 @@ class Resources:
         return {member: document[member]}
 
     def delete(self, kind: str, name: str) -> None:
-        """Raises ApiError when there is none."""
+        """Delete a resource. Raises ApiError when there is none."""
         self.get(kind, name)
         self.store.delete(kind, name)
 
     def page(self, kind: str, member: str, params: Params, *, status: str | None = None) -> Params:
-        """The answer of a List operation: one page under `member`."""
+        """Return the answer of a List operation: one page under `member`."""
         listing = Listing(f"{_PREFIX[kind]}Name", status)
         documents, token = listing.page(self.store.view(kind), params)
         return {member: documents, "NextToken": token}
 
     def by_arn(self, arn: str) -> tuple[str, str]:
-        """Kind and name of what an ARN stands for. Raises ApiError when nothing does."""
+        """Return kind and name of what an ARN stands for. Raises ApiError when nothing does."""
         kind, _, name = arn.split(":", 5)[-1].partition("/")
         if kind not in _PREFIX or self.arn(kind, name) != arn.lower():
             raise ApiError("ValidationException", f'Could not find resource "{arn}".')

@@ -1,4 +1,4 @@
-"""Search: what is stored, by any of its properties, in any order, page by page.
+"""Search: stored resources by any of their properties, in any order, page by page.
 
 A page token holds the sort key of the last result, so nothing is skipped or given twice when results come and go.
 """
@@ -49,7 +49,7 @@ class Search:
         return {"Search": self.search}
 
     def search(self, params: Params) -> Params:
-        """Raises ApiError for a resource not offered, an expression or a token that is not valid."""
+        """Answer Search. Raises ApiError for a resource not offered, an expression or a token that is not valid."""
         resource = RESOURCES.get(params["Resource"])
         if resource is None:
             raise invalid(f"The sandbox searches {' and '.join(RESOURCES)}, not {params['Resource']}.")

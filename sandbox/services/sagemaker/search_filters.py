@@ -1,4 +1,4 @@
-"""The filters of Search: a SearchExpression becomes one function that says whether a document is meant.
+"""The filters of Search: turn a SearchExpression into one function that tests a document.
 
 A property's name is a path through botocore's shape of the resource ("AlgorithmSpecification.TrainingImage",
 "HyperParameters.epochs", "InputDataConfig.ChannelName"), or "Metrics.NAME", its last value, or "Tags.KEY".
@@ -47,14 +47,14 @@ class Property:
     values: Callable[[Document], Iterable[Any]]
 
     def first(self, document: Document) -> Any:
-        """Its value, for sorting; None where it has none."""
+        """Return its value, for sorting; None where it has none."""
         for value in self.values(document):
             return value
         return None
 
 
 def find_property(shape: Shape, name: str) -> Property:
-    """Raises ApiError for a name that the resource does not have."""
+    """Find a property. Raises ApiError for a name that the resource does not have."""
     group, _, rest = name.partition(".")
     if group == "Metrics" and rest:
         return Property(name, "number", lambda document: _metric(document, rest))
@@ -110,7 +110,7 @@ def _walk(value: Any, steps: list[str]) -> Iterator[Any]:
 
 
 def build(shape: Shape, expression: Params) -> Test:
-    """The whole expression. Raises ApiError for one that is not valid."""
+    """Build the test of a whole expression. Raises ApiError for one that is not valid."""
     _check_size(expression)
     return _build(shape, expression)
 
@@ -214,7 +214,7 @@ def _value(prop: Property, text: str) -> Any:
 
 
 def number_of(text: Any) -> float | None:
-    """A text as a finite number; None when it is none."""
+    """Return a text as a finite number; None when it is not one."""
     try:
         number = float(text)
     except (TypeError, ValueError):
