@@ -122,7 +122,7 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
     _stop_on_signals(stop)
     limit = raise_file_limit()
     if limit is not None and limit.warning:
-        _say(f"sandbox: {limit.warning}")
+        _report(f"sandbox: {limit.warning}")
     if options.exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     try:
@@ -143,7 +143,7 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
         print(f"sandbox: the folder {options.data} cannot be used: {problem.strerror}.", file=sys.stderr)
         return EXIT_FAILED
     # The demonstration's data to train on comes after everything that somebody waits for.
-    dataset = DatasetSeed(sandbox.loopback, options.data, _say)
+    dataset = DatasetSeed(sandbox.loopback, options.data, _report)
     try:
         sandbox.start()
         _get_ready(sandbox, options, stop)
@@ -164,22 +164,22 @@ def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Ev
     from sandbox.seed.seed import DEMO_FOLDER, seed  # noqa: PLC0415
 
     try:
-        seed(sandbox.loopback, options.data, _say, demos=None if options.no_demo else DEMO_FOLDER)
+        seed(sandbox.loopback, options.data, _report, demos=None if options.no_demo else DEMO_FOLDER)
         if not options.no_demo:
             seed_jobs(sandbox.loopback, sandbox.importer, options.data)
     except (ClientError, OSError) as problem:
         full = isinstance(problem, OSError) and is_full(problem)
         if not full and not str(getattr(problem, "response", "")).count(CODE):
             raise
-        _say(f"The demonstration is not whole; the next start goes on with it: {problem}")
+        _report(f"The demonstration is not whole; the next start goes on with it: {problem}")
     if not sandbox.wait_settled(SETTLE_SECONDS, stop):
-        _say(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
+        _report(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
     if not stop.is_set():
         sandbox.announce()
-        _say(ready_lines(sandbox.address.url, options.data))
+        _report(ready_lines(sandbox.address.url, options.data))
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     print(text, flush=True)
 
 

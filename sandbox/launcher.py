@@ -86,7 +86,7 @@ def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess
     while time.monotonic() < deadline:
         address = running(data_dir)
         if address is not None:
-            return _whose(address, process)
+            return _choose_first(address, process)
         ended = None if process is None else process.poll()
         if process is None or ended == EXIT_IN_USE:
             # The one that has the folder is just coming up, or ending: its address is found, or the folder is ours.
@@ -117,7 +117,7 @@ def _private_file(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _whose(
+def _choose_first(
     address: Address, process: subprocess.Popen[bytes] | None
 ) -> tuple[Address, subprocess.Popen[bytes] | None]:
     """Two starters at once: the one that came second uses the sandbox of the first."""

@@ -131,10 +131,10 @@ class Sandbox:
         autoscaling = Autoscaling(resources, location)
         endpoints = EndpointOperations(resources, self._endpoints, autoscaling, self._limits)
         usage = EndpointUsage(self._endpoints, container_context)
-        autoscaler = Autoscaler(self._store, self.loopback, most=self._limits.variant_instances)
+        autoscaler = Autoscaler(self._store, self.loopback, max_instances=self._limits.variant_instances)
         self._periodic_tasks = (
             PeriodicTask("endpoint usage", self._limits.endpoint_usage_seconds, usage.measure),
-            PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.look),
+            PeriodicTask("autoscaler", self._limits.scaling_seconds, autoscaler.check_targets),
         )
         self.endpoint_importer = EndpointImporter(resources, self._cloudwatch)
         control = Control(resources, endpoints, jobs, Search(self._store))

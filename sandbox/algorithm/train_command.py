@@ -143,7 +143,7 @@ def _train(root: Root, stop: threading.Event) -> None:
     load_mxnet(TRAIN_THREADS)
     start = read_start(root.data / "model", params, root.folder)
     check_memory(params)
-    _say_what_differs(params, training, start)
+    _log_differences(params, training, start)
     write_hyperparameters(root.model, params.text())
     epochs = train(recipe_of(params, start), training, validation, root.model, stop=stop.is_set)
     _follow(epochs, params, stop)
@@ -183,7 +183,7 @@ def _follow(epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Ev
         )
 
 
-def _say_what_differs(params: Hyperparameters, training: Examples, start: Start | None) -> None:
+def _log_differences(params: Hyperparameters, training: Examples, start: Start | None) -> None:
     """Where the sandbox does less or other than AWS, the log says so."""
     log.info("Using device: cpu; number of GPUs being used: 0")
     if len(training) != params.num_training_samples:

@@ -41,28 +41,28 @@ def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
 
 
 class Autoscaler:
-    """most: instances that a variant may have on this machine."""
+    """max_instances: instances that a variant may have on this machine."""
 
     def __init__(
         self,
         store: RecordStore,
         loopback: Loopback,
         *,
-        most: int,
+        max_instances: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._loopback, self._clock = store, loopback, clock
-        self._most = most
+        self._max_instances = max_instances
 
-    def look(self) -> None:
+    def check_targets(self) -> None:
         """Check every target once."""
         for target in self._store.all(TARGET):
             try:
-                self._look(target)
+                self._check_target(target)
             except (ClientError, BotoCoreError) as problem:
                 print(f"sandbox: {target['ResourceId']} is not scaled: {problem}", file=sys.stderr)
 
-    def _look(self, target: Document) -> None:
+    def _check_target(self, target: Document) -> None:
         endpoint = self._store.get("endpoint", target["_endpoint"])
         if endpoint is None or endpoint["EndpointStatus"] != "InService" or endpoint.get("_imported"):
             return
@@ -79,7 +79,7 @@ class Autoscaler:
 
     def _wanted(self, target: Document, variant: str, count: int) -> tuple[int, str]:
         """The count for one variant, within its bounds and this machine's, and why."""
-        low, high = max(1, target["MinCapacity"]), max(1, min(target["MaxCapacity"], self._most))
+        low, high = max(1, target["MinCapacity"]), max(1, min(target["MaxCapacity"], self._max_instances))
         inside = min(max(count, low), high)
         if inside != count:
             return inside, f"the capacity was outside of {low} to {high}"

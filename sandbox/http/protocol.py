@@ -155,7 +155,7 @@ def _check(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
 
 
 def _check_structure(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
-    _need(isinstance(value, dict), "structure", path)
+    _require(isinstance(value, dict), "structure", path)
     missing = (name for name in shape.required_members if value.get(name) is None)
     problems.extend(_broken(None, _join(path, name), "Member must not be null") for name in missing)
     for name, item in value.items():
@@ -164,14 +164,14 @@ def _check_structure(shape: Shape, value: Any, path: str, problems: list[str]) -
 
 
 def _check_list(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
-    _need(isinstance(value, list), "list", path)
+    _require(isinstance(value, list), "list", path)
     _check_length(shape, value, path, problems)
     for number, item in enumerate(value, start=1):
         _check(shape.member, item, f"{path}.{number}.member", problems)
 
 
 def _check_map(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
-    _need(isinstance(value, dict), "map", path)
+    _require(isinstance(value, dict), "map", path)
     _check_length(shape, value, path, problems)
     for key, item in value.items():
         _check(shape.key, key, path, problems)
@@ -179,7 +179,7 @@ def _check_map(shape: Shape, value: Any, path: str, problems: list[str]) -> None
 
 
 def _check_string(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
-    _need(isinstance(value, str), "string", path)
+    _require(isinstance(value, str), "string", path)
     names = shape.metadata.get("enum")
     if names and value not in names:
         problems.append(_broken(value, path, f"Member must satisfy enum value set: [{', '.join(names)}]"))
@@ -191,12 +191,12 @@ def _check_string(shape: Shape, value: Any, path: str, problems: list[str]) -> N
 
 
 def _check_number(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
-    _need(isinstance(value, int | float) and not isinstance(value, bool), "number", path)
+    _require(isinstance(value, int | float) and not isinstance(value, bool), "number", path)
     kind = shape.type_name
     if kind in _WHOLE:
-        _need(isinstance(value, int) and abs(value) < _WHOLE[kind], f"whole number of {kind} size", path)
+        _require(isinstance(value, int) and abs(value) < _WHOLE[kind], f"whole number of {kind} size", path)
     else:
-        _need(abs(value) < _LATEST if kind == "timestamp" else _is_double(value), f"{kind} in range", path)
+        _require(abs(value) < _LATEST if kind == "timestamp" else _is_double(value), f"{kind} in range", path)
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
     if low is not None and value < low:
         problems.append(_broken(value, path, f"Member must have value greater than or equal to {low}"))
@@ -220,7 +220,7 @@ def _check_length(shape: Shape, value: Any, path: str, problems: list[str]) -> N
 
 
 def _check_boolean(_shape: Shape, value: Any, path: str, _problems: list[str]) -> None:
-    _need(isinstance(value, bool), "boolean", path)
+    _require(isinstance(value, bool), "boolean", path)
 
 
 _WHOLE = {"integer": 2**31, "long": 2**63}
@@ -240,7 +240,7 @@ _CHECKS: dict[str, Callable[[Shape, Any, str, list[str]], None]] = {
 }
 
 
-def _need(good: bool, kind: str, path: str) -> None:
+def _require(good: bool, kind: str, path: str) -> None:
     if not good:
         raise ApiError("SerializationException", f"Expected a {kind} at '{path or 'the top level'}'.")
 

@@ -66,18 +66,18 @@ class DatasetSeed:
         self,
         loopback: Loopback,
         data_dir: Path,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         command: Sequence[str] = DRAW,
         cache: Path | None = None,
     ) -> None:
-        self._loopback, self._say, self._command = loopback, say, command
+        self._loopback, self._report, self._command = loopback, report, command
         self._marker, self._own_folder = data_dir / MARKER, data_dir / "drawing"
         self._cache = cache or default_cache(data_dir)
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._death_pipe = ParentDeathPipe()
-        self._thread = threading.Thread(target=self._live, name="data set", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="data set", daemon=True)
 
     def start(self) -> DatasetSeed:
         """Make it, unless it was made before or the demonstration it belongs to is left out."""
@@ -102,7 +102,7 @@ class DatasetSeed:
         self.wait(END_SECONDS)
         self._death_pipe.close()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             folder = self._drawn()
             if folder is None:
@@ -110,7 +110,7 @@ class DatasetSeed:
             self._upload(folder)
         except (OSError, ClientError, BotoCoreError) as problem:
             if not self._closing.is_set():
-                self._say(f"The demonstration's data set is not there: {problem}")
+                self._report(f"The demonstration's data set is not there: {problem}")
             return
         if not self._closing.is_set():
             write_marker(self._marker, {**read_marker(self._marker), DONE: f"s3://{BUCKET}/{PREFIX}"})
@@ -125,7 +125,7 @@ class DatasetSeed:
             self._cache.mkdir(parents=True, exist_ok=True)
             lock = (self._cache / f"{whole.name}.lock").open("w")
         except OSError as problem:
-            self._say(
+            self._report(
                 f"The drawn data set cannot be kept for other sandboxes in {self._cache}: {problem.strerror}."
             )
             return self._own_folder if self._draw(self._own_folder) else None
@@ -183,7 +183,7 @@ class DatasetSeed:
         self._death_pipe.release(self._process.pid)
         if self._process.returncode and not self._closing.is_set():
             why = errors[-1] if errors else f"exit code {self._process.returncode}"
-            self._say(f"The demonstration's data set could not be drawn: {why}")
+            self._report(f"The demonstration's data set could not be drawn: {why}")
         return self._process.returncode == 0
 
     def _upload(self, folder: Path) -> None:

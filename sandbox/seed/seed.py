@@ -47,7 +47,7 @@ DEMOS = (
 
 
 def seed(
-    loopback: Loopback, data_dir: Path, say: Callable[[str], None], *, demos: Path | None = DEMO_FOLDER
+    loopback: Loopback, data_dir: Path, report: Callable[[str], None], *, demos: Path | None = DEMO_FOLDER
 ) -> list[str]:
     """Make what was not made yet; the names of the endpoints created.
 
@@ -65,7 +65,7 @@ def seed(
             continue
         folder = demos / demo.folder
         if not (folder / "model.tar.gz").is_file():
-            say(f"The demonstration {demo.folder} is left out: {folder} holds no model.tar.gz.")
+            report(f"The demonstration {demo.folder} is left out: {folder} holds no model.tar.gz.")
             continue
         _upload(loopback.client("s3"), folder, demo)
         _endpoint(loopback.client("sagemaker"), folder, demo, done["account"])

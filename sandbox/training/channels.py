@@ -121,7 +121,7 @@ def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
     pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = []
     for page in pages:
-        _go_on(source)
+        _check_stopped(source)
         keys += [item["Key"] for item in page.get("Contents", ())]
     return keys
 
@@ -134,7 +134,7 @@ def _inside(key: str, name: str) -> PurePosixPath:
 
 
 def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
-    _go_on(source)
+    _check_stopped(source)
     target, size = folder / piece.path, None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
         ) from problem
 
 
-def _go_on(source: ChannelDownloader) -> None:
+def _check_stopped(source: ChannelDownloader) -> None:
     if source.stop.is_set():
         raise Interrupted
 

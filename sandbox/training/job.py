@@ -27,15 +27,15 @@ class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this pr
 
 
 class Job:
-    """`gone` is called, with the job, when its life is over."""
+    """`on_end` is called, with the job, when its life is over."""
 
-    def __init__(self, name: str, context: JobContext, gone: Callable[[Job], object]) -> None:
-        self.name, self._context, self._gone = name, context, gone
+    def __init__(self, name: str, context: JobContext, on_end: Callable[[Job], object]) -> None:
+        self.name, self._context, self._on_end = name, context, on_end
         self._root: Path = context.container.folder / f"{name}-{secrets.token_hex(4)}"
         self._ticket = context.queue.enter()
         self._stop = threading.Event()
         self._changed = threading.Event()  # the program ended, or somebody wants it to
-        self._thread = threading.Thread(target=self._live, name=f"job {name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -51,7 +51,7 @@ class Job:
 
     # The life
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         try:
             self._take_turn()
         except Interrupted:
@@ -71,7 +71,7 @@ class Job:
             raise
         finally:
             shutil.rmtree(self._root, ignore_errors=True)
-            self._gone(self)
+            self._on_end(self)
 
     def _take_turn(self) -> None:
         queue, document = self._context.queue, self._context.store.get(KIND, self.name)
@@ -79,7 +79,7 @@ class Job:
             raise Interrupted
         text = f"Waiting for a place: this machine trains {queue.places} at a time."
         patience = document["StoppingCondition"].get("MaxWaitTimeInSeconds", threading.TIMEOUT_MAX)
-        with queue.turn(self._ticket, self._go_on, lambda: self._enter("Starting", text), patience):
+        with queue.turn(self._ticket, self._check_stopped, lambda: self._enter("Starting", text), patience):
             self._train(document)
 
     def _train(self, document: Document) -> None:
@@ -112,7 +112,7 @@ class Job:
         s3 = self._context.container.loopback.client("s3")
         source = ChannelDownloader(s3, self._context.region, document["RoleArn"], self._stop)
         fetch_channels(source, document.get("InputDataConfig") or [], self._root / "input/data")
-        self._go_on()
+        self._check_stopped()
 
     def _watch(self, run: JobRun, limit: float) -> str | None:
         """Until the program's end; "Stopped" or "MaxRuntimeExceeded" when that was not its own."""
@@ -150,7 +150,7 @@ class Job:
 
     # Its document
 
-    def _go_on(self) -> None:
+    def _check_stopped(self) -> None:
         if self._stop.is_set():
             raise Interrupted
 

@@ -43,7 +43,7 @@ class Training:
         with self._lock:
             if self._context.closing.is_set():
                 return
-            job = self._jobs[name.lower()] = Job(name, self._context, self._gone)
+            job = self._jobs[name.lower()] = Job(name, self._context, self._remove)
         job.start()
 
     def stop(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Training:
         now = self._context.clock()
         return lambda document: status.end(document, secondary, now, reason)
 
-    def _gone(self, job: Job) -> None:
+    def _remove(self, job: Job) -> None:
         with self._lock:
             if self._jobs.get(job.name.lower()) is job:  # deleted meanwhile, its name may be another's
                 del self._jobs[job.name.lower()]

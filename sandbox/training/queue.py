@@ -32,17 +32,17 @@ class Queue:
     def turn(
         self,
         ticket: object,
-        go_on: Callable[[], object],
+        check_stopped: Callable[[], object],
         must_wait: Callable[[], object],
         seconds: float = threading.TIMEOUT_MAX,
     ) -> Iterator[None]:
         """Wait for the turn of `ticket` and hold it.
 
-        go_on:     called at every change (see `wake`); may raise to leave the queue.
-        must_wait: called once when it is not the turn at once.
+        check_stopped: called at every change (see `wake`); may raise to leave the queue.
+        must_wait:     called once when it is not the turn at once.
         Raises WaitedTooLongError after `seconds`.
         """
-        self._await(ticket, go_on, must_wait, time.monotonic() + seconds)
+        self._await(ticket, check_stopped, must_wait, time.monotonic() + seconds)
         try:
             yield
         finally:
@@ -56,13 +56,17 @@ class Queue:
             self._change.notify_all()
 
     def _await(
-        self, ticket: object, go_on: Callable[[], object], must_wait: Callable[[], object], deadline: float
+        self,
+        ticket: object,
+        check_stopped: Callable[[], object],
+        must_wait: Callable[[], object],
+        deadline: float,
     ) -> None:
         with self._change:
             try:
                 reported = False
                 while self._running >= self.places or self._waiting[0] is not ticket:
-                    go_on()
+                    check_stopped()
                     if not reported:
                         must_wait()
                         reported = True
@@ -70,7 +74,7 @@ class Queue:
                     if remaining <= 0:
                         raise WaitedTooLongError
                     self._change.wait(min(remaining, threading.TIMEOUT_MAX))
-                go_on()
+                check_stopped()
                 self._running += 1
             finally:
                 self._waiting.remove(ticket)

@@ -97,7 +97,7 @@ class Logs:
             raise _invalid(
                 "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters."
             )
-        limit, after = params.get("limit", 50), _untoken(params.get("nextToken"), [""])[0]
+        limit, after = params.get("limit", 50), _parse_token(params.get("nextToken"), [""])[0]
         rows = self._db.rows(
             "select name, created, retention, (select coalesce(sum(bytes), 0) from stream where log_group = g.name) "
             "from log_group g where name > ? and substr(name, 1, ?) = ? and instr(lower(name), lower(?)) > 0 "
@@ -105,7 +105,7 @@ class Logs:
             *(after, len(prefix), prefix, part, limit + 1),
         )
         groups = [self._described_group(row) for row in rows[:limit]]
-        return {"logGroups": groups} | _more(rows, limit, lambda row: [row[0]])
+        return {"logGroups": groups} | _next_token(rows, limit, lambda row: [row[0]])
 
     def _described_group(self, row: Row) -> Params:
         name, created, retention, stored = row
@@ -175,7 +175,7 @@ class Logs:
         key = "coalesce(last, -1)" if by_time else "0"
         # The first page begins outside: below the lowest or, going down, above the highest (time, name).
         edge = [_ENDLESS, ""] if down else [-2, ""]
-        after = _untoken(params.get("nextToken"), edge)
+        after = _parse_token(params.get("nextToken"), edge)
         rows = self._db.rows(
             f"select name, created, first, last, ingested, {key} as place from stream "  # noqa: S608 - fixed words only
             f"where log_group = ? and ({key}, name) {'<' if down else '>'} (?, ?) and substr(name, 1, ?) = ? "
@@ -183,7 +183,7 @@ class Logs:
             *(group, *after, len(prefix), prefix, limit + 1),
         )
         streams = [self._described_stream(group, row) for row in rows[:limit]]
-        return {"logStreams": streams} | _more(rows, limit, lambda row: [row[5], row[0]])
+        return {"logStreams": streams} | _next_token(rows, limit, lambda row: [row[5], row[0]])
 
     def _described_stream(self, group: str, row: Row) -> Params:
         name, created, first, last, ingested, _ = row
@@ -261,7 +261,7 @@ class Logs:
         streams = self._chosen_streams(params)
         test, values = pattern.condition(params.get("filterPattern", ""))
         limit = params.get("limit", ANSWER_EVENTS)
-        after = _untoken(params.get("nextToken"), [-1, -1])
+        after = _parse_token(params.get("nextToken"), [-1, -1])
         rows = self._db.rows(
             "select e.time, e.number, e.ingested, e.message, s.name "  # noqa: S608 - values are bound
             "from event e join stream s on s.id = e.stream "
@@ -281,7 +281,9 @@ class Logs:
             }
             for at, number, came, text, name in shown
         ]
-        return {"events": events, "searchedLogStreams": []} | _more(rows, len(shown), lambda row: row[:2])
+        return {"events": events, "searchedLogStreams": []} | _next_token(
+            rows, len(shown), lambda row: row[:2]
+        )
 
     def _chosen_streams(self, params: Params) -> list[int]:
         group = self._group(params)
@@ -336,7 +338,7 @@ def _position(token: str) -> tuple[bool, Position]:
     return match[1] == "f", (min(int(match[2]), _ENDLESS), min(int(match[3]), _ENDLESS))
 
 
-def _more(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]]) -> Params:
+def _next_token(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]]) -> Params:
     """The token for what follows the `shown` first rows, if anything does."""
     if len(rows) <= shown:
         return {}
@@ -344,7 +346,7 @@ def _more(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]])
     return {"nextToken": base64.urlsafe_b64encode(value.encode()).decode()}
 
 
-def _untoken(token: str | None, first: list[Any]) -> list[Any]:
+def _parse_token(token: str | None, first: list[Any]) -> list[Any]:
     """Where a page begins: the token's place, or `first`."""
     if token is None:
         return first

@@ -51,7 +51,7 @@ class Buckets:
 
     def head(self, request: S3Request) -> S3Response:
         """Answer HeadBucket."""
-        self._need(request)
+        self._require_bucket(request)
         return S3Response(status=200, headers={"x-amz-bucket-region": self._region})
 
     def delete(self, request: S3Request) -> S3Response:
@@ -61,18 +61,18 @@ class Buckets:
 
     def location(self, request: S3Request) -> S3Response:
         """Answer GetBucketLocation: empty for us-east-1."""
-        self._need(request)
+        self._require_bucket(request)
         location = "" if self._region == "us-east-1" else self._region
         return answer("LocationConstraint", Elements(location))
 
     def versioning(self, request: S3Request) -> S3Response:
         """Answer GetBucketVersioning: never enabled."""
-        self._need(request)
+        self._require_bucket(request)
         return answer("VersioningConfiguration", Elements(""))
 
     def delete_objects(self, request: S3Request) -> S3Response:
         """Answer DeleteObjects."""
-        self._need(request)
+        self._require_bucket(request)
         document = xml.parse(request.document())
         keys = [xml.text(item, "Key") for item in document.iterfind("Object")]
         if not 1 <= len(keys) <= _MAX_KEYS:
@@ -84,7 +84,7 @@ class Buckets:
 
     def list_objects(self, request: S3Request) -> S3Response:
         """Answer ListObjectsV2, or ListObjects where no `list-type=2` is given."""
-        self._need(request)
+        self._require_bucket(request)
         query, second = request.query, request.query.get("list-type") == "2"
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         limit = min(request.number("max-keys", _MAX_KEYS), _MAX_KEYS)
@@ -104,11 +104,11 @@ class Buckets:
             ("EncodingType", query.get("encoding-type")),
             ("IsTruncated", str(page.truncated).lower()),
         )
-        special = _ends_v2(query, page, spell) if second else _ends_v1(query, page, spell)
+        special = _paging_v2(query, page, spell) if second else _paging_v1(query, page, spell)
         owner = _OWNER if not second or query.get("fetch-owner") == "true" else None
         return answer("ListBucketResult", joined([head, special, _contents(page, spell, owner)]))
 
-    def _need(self, request: S3Request) -> None:
+    def _require_bucket(self, request: S3Request) -> None:
         if not self._store.has_bucket(request.bucket):
             raise S3Error("NoSuchBucket", BucketName=request.bucket)
 
@@ -140,8 +140,8 @@ def _start_v1(query: dict[str, str]) -> bytes:
     return listing.above(marker) if marker else b""
 
 
-def _ends_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
-    token = base64.urlsafe_b64encode(page.going_on).decode() if page.truncated else None
+def _paging_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+    token = base64.urlsafe_b64encode(page.next_start).decode() if page.truncated else None
     start = query.get("start-after")
     return elements(
         ("KeyCount", page.count),
@@ -151,7 +151,7 @@ def _ends_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str], s
     )
 
 
-def _ends_v1(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+def _paging_v1(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
     following = spell(page.last) if page.truncated and query.get("delimiter") else None
     return elements(("Marker", spell(query.get("marker", ""))), ("NextMarker", following))
 

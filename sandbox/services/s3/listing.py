@@ -14,9 +14,9 @@ Fetch = Callable[[bytes, bytes, int], list[StoredObject]]
 
 @dataclass(slots=True)
 class Page:
-    """One page in the making. objects and prefixes: each in order; going_on: where the next page starts."""
+    """One page in the making. objects and prefixes: each in order; next_start: where the next page starts."""
 
-    going_on: bytes
+    next_start: bytes
     objects: list[StoredObject] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
     truncated: bool = False
@@ -46,7 +46,7 @@ def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int)
     result = Page(max(start, prefix.encode()))
     while limit:
         wanted = limit - result.count + 1
-        objects = fetch(result.going_on, prefix.encode() + END, wanted)
+        objects = fetch(result.next_start, prefix.encode() + END, wanted)
         for item in objects:
             if result.count == limit:
                 result.truncated = True
@@ -54,10 +54,10 @@ def page(fetch: Fetch, *, prefix: str, delimiter: str, start: bytes, limit: int)
             common = common_prefix(item.key, prefix, delimiter)
             if common is not None:
                 result.prefixes.append(common)
-                result.going_on = common.encode() + END
+                result.next_start = common.encode() + END
                 break
             result.objects.append(item)
-            result.going_on = above(item.key)
+            result.next_start = above(item.key)
         else:
             if len(objects) < wanted:
                 break

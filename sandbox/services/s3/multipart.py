@@ -11,7 +11,7 @@ from dataclasses import replace
 from sandbox.services.s3 import conditions, xml
 from sandbox.services.s3.answers import S3Response, answer
 from sandbox.services.s3.errors import S3Error
-from sandbox.services.s3.objects import copy_source, need_source, stream
+from sandbox.services.s3.objects import check_source, copy_source, stream
 from sandbox.services.s3.payload import CHECKSUM, HASHERS, Hasher, composite
 from sandbox.services.s3.request import S3Request
 from sandbox.services.s3.store import ObjectStore
@@ -120,7 +120,7 @@ class Multipart:
     def _copy_part(self, request: S3Request, upload: MultipartUpload, number: int) -> S3Response:
         source, file = self._store.open(*copy_source(request))
         with file:
-            need_source(request, source)
+            check_source(request, source)
             start, stop = _copied(request.headers.get("x-amz-copy-source-range"), source.blob.size)
             md5 = hashlib.md5(usedforsecurity=False)
             blob = self._store.write(_hashed(stream(file, start, stop), md5), md5.hexdigest)

@@ -35,8 +35,8 @@ class Objects:
         blob = self._store.write(body, lambda: body.etag)
         attributes = request.attributes(checksums=body.checksums)
         allow = conditions.write_condition(request.headers)
-        made = self._store.put(request.bucket, request.key, blob, attributes, allow)
-        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **made.attributes.checksums})
+        stored = self._store.put(request.bucket, request.key, blob, attributes, allow)
+        return S3Response(status=200, headers={"ETag": xml.quoted(blob.etag), **stored.attributes.checksums})
 
     def get(self, request: S3Request) -> S3Response:
         """Answer GetObject."""
@@ -87,7 +87,7 @@ class Objects:
         bucket, key = copy_source(request)
         source, file = self._store.open(bucket, key)
         with file:
-            need_source(request, source)
+            check_source(request, source)
             attributes = source.attributes
             if request.headers.get("x-amz-metadata-directive", "COPY").upper() == "REPLACE":
                 attributes = replace(request.attributes(checksums=attributes.checksums), tags=attributes.tags)
@@ -99,10 +99,10 @@ class Objects:
                     "attributes.",
                 )
             blob = self._store.copy(file, source.blob)
-        made = self._store.put(request.bucket, request.key, blob, attributes)
+        stored = self._store.put(request.bucket, request.key, blob, attributes)
         return answer(
             "CopyObjectResult",
-            elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(made.modified))),
+            elements(("ETag", xml.quoted(blob.etag)), ("LastModified", xml.iso(stored.modified))),
         )
 
 
@@ -119,7 +119,7 @@ def copy_source(request: S3Request) -> tuple[str, str]:
     return bucket, key
 
 
-def need_source(request: S3Request, source: StoredObject) -> None:
+def check_source(request: S3Request, source: StoredObject) -> None:
     """Hold a copy's conditions on its source; "not modified" fails too."""
     if not conditions.check(request.headers, source, prefix="x-amz-copy-source-"):
         raise S3Error("PreconditionFailed")

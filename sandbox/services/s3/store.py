@@ -74,13 +74,13 @@ class ObjectStore:
 
         def forget() -> list[str]:
             with self._db.transaction():
-                self._need_bucket(bucket)
+                self._require_bucket(bucket)
                 if self._db.rows("select 1 from object where bucket = ? limit 1", bucket):
                     raise S3Error("BucketNotEmpty", BucketName=bucket)
                 uploads = [row[0] for row in self._db.rows("select id from upload where bucket = ?", bucket)]
-                gone = [name for upload in uploads for name in self._forget_upload(upload)]
+                file_names = [name for upload in uploads for name in self._forget_upload(upload)]
                 self._db.change("delete from bucket where name = ?", bucket)
-            return gone
+            return file_names
 
         self._freeing(forget)
 
@@ -89,7 +89,7 @@ class ObjectStore:
     def get(self, bucket: str, key: str) -> StoredObject:
         """Return one object without its bytes."""
         with self._db.lock:
-            self._need_bucket(bucket)
+            self._require_bucket(bucket)
             stored = self._find(bucket, key)
         if stored is None:
             raise S3Error("NoSuchKey", Key=key)
@@ -107,17 +107,17 @@ class ObjectStore:
         """Let the key name these bytes. `allow` sees the present object and may raise to refuse."""
         try:
             with self._db.transaction():
-                self._need_bucket(bucket)
+                self._require_bucket(bucket)
                 old = self._find(bucket, key)
                 if allow:
                     allow(old)
-                made = StoredObject(key, blob, self._clock(), attributes)
-                self._insert(bucket, made)
+                stored = StoredObject(key, blob, self._clock(), attributes)
+                self._insert(bucket, stored)
         except BaseException:
             self._unlink([blob.name])
             raise
         self._unlink([old.blob.name] if old else [])
-        return made
+        return stored
 
     def update(self, bucket: str, key: str, attributes: Attributes) -> None:
         """Change what travels with an object, not its bytes nor its time."""
@@ -135,7 +135,7 @@ class ObjectStore:
 
         def forget() -> list[str]:
             with self._db.transaction():
-                self._need_bucket(bucket)
+                self._require_bucket(bucket)
                 old = self._find(bucket, key)
                 self._db.change("delete from object where bucket = ? and key = ?", bucket, key.encode())
             return [old.blob.name] if old else []
@@ -186,7 +186,7 @@ class ObjectStore:
         """Start a multipart upload and return its id."""
         upload = uuid.uuid4().hex
         with self._db.transaction():
-            self._need_bucket(bucket)
+            self._require_bucket(bucket)
             row = (upload, bucket, key.encode(), self._clock(), algorithm, json.dumps(asdict(attributes)))
             self._db.change("insert into upload values (?, ?, ?, ?, ?, ?)", *row)
         return upload
@@ -200,7 +200,7 @@ class ObjectStore:
 
     def uploads(self, bucket: str) -> list[MultipartUpload]:
         """Return all uploads under way in a bucket, by key and start."""
-        self._need_bucket(bucket)
+        self._require_bucket(bucket)
         rows = self._db.rows(
             "select id, bucket, key, started, algorithm, attributes from upload where bucket = ? "
             "order by key, started",
@@ -260,7 +260,7 @@ class ObjectStore:
 
         self._db.freeing(work)
 
-    def _need_bucket(self, bucket: str) -> None:
+    def _require_bucket(self, bucket: str) -> None:
         if not self.has_bucket(bucket):
             raise S3Error("NoSuchBucket", BucketName=bucket)
 
@@ -269,21 +269,21 @@ class ObjectStore:
         rows = self._db.rows(sql, bucket, key.encode())
         return _object(rows[0]) if rows else None
 
-    def _insert(self, bucket: str, made: StoredObject) -> None:
-        blob = made.blob
-        row = (bucket, made.key.encode(), blob.name, blob.size, blob.etag, made.modified)
+    def _insert(self, bucket: str, stored: StoredObject) -> None:
+        blob = stored.blob
+        row = (bucket, stored.key.encode(), blob.name, blob.size, blob.etag, stored.modified)
         self._db.change(
             "insert or replace into object values (?, ?, ?, ?, ?, ?, ?)",
             *row,
-            json.dumps(asdict(made.attributes)),
+            json.dumps(asdict(stored.attributes)),
         )
 
     def _forget_upload(self, upload: str) -> list[str]:
         """Take the upload out of the index; its parts' files, to be deleted after the transaction."""
-        gone = [part.blob.name for part in self.parts(upload)]
+        file_names = [part.blob.name for part in self.parts(upload)]
         self._db.change("delete from part where upload = ?", upload)
         self._db.change("delete from upload where id = ?", upload)
-        return gone
+        return file_names
 
     def _path(self, name: str) -> Path:
         return self._blobs / name[:2] / name

@@ -21,13 +21,13 @@ def _all_pages(keys: list[str], prefix: str, delimiter: str, limit: int) -> list
     names: list[str] = []
     start = b""
     while True:
-        made = page(fetch, prefix=prefix, delimiter=delimiter, start=start, limit=limit)
-        assert made.count <= limit
-        names += [item.key for item in made.objects] + made.prefixes
-        if not made.truncated:
+        result = page(fetch, prefix=prefix, delimiter=delimiter, start=start, limit=limit)
+        assert result.count <= limit
+        names += [item.key for item in result.objects] + result.prefixes
+        if not result.truncated:
             return names
-        assert made.count == limit
-        start = made.going_on
+        assert result.count == limit
+        start = result.next_start
 
 
 @settings(max_examples=300, deadline=None)
@@ -44,11 +44,11 @@ def test_pages_give_everything_once(keys: list[str], prefix: str, delimiter: str
         if key.startswith(prefix):
             at = key.find(delimiter, len(prefix)) if delimiter else -1
             wanted.add(key if at < 0 else key[: at + len(delimiter)])
-    found = _all_pages(keys, prefix, delimiter, limit)
-    assert sorted(found) == sorted(wanted)
+    names = _all_pages(keys, prefix, delimiter, limit)
+    assert sorted(names) == sorted(wanted)
 
 
 def test_no_room() -> None:
     """A page for no keys at all is empty and not truncated, as AWS answers max-keys=0."""
-    made = page(lambda *_: [], prefix="", delimiter="", start=b"", limit=0)
-    assert (made.count, made.truncated) == (0, False)
+    result = page(lambda *_: [], prefix="", delimiter="", start=b"", limit=0)
+    assert (result.count, result.truncated) == (0, False)
