@@ -237,9 +237,9 @@ def test_state_survives_a_kill(
 
     second = ready(tmp_path, start(tmp_path))
     assert (second.url, second.secret_key) == (first.url, first.secret_key)
-    found = _client(second, "sagemaker").describe_endpoint(EndpointName=name)
-    assert found["EndpointStatus"] == "InService"
-    arn = found["EndpointArn"]
+    endpoint = _client(second, "sagemaker").describe_endpoint(EndpointName=name)
+    assert endpoint["EndpointStatus"] == "InService"
+    arn = endpoint["EndpointArn"]
     assert _client(second, "sagemaker").list_tags(ResourceArn=arn)["Tags"] == [{"Key": "who", "Value": "me"}]
     assert _model_pid(second, name) != model
     assert _client(second, "s3").get_object(Bucket="stub-models", Key="note")["Body"].read() == b"kept"
@@ -325,8 +325,8 @@ def test_an_update_survives_a_kill(
     process.communicate(timeout=20)
     gate.touch()
     again = ready(tmp_path, start(tmp_path))
-    found = _client(again, "sagemaker").describe_endpoint(EndpointName=old)
-    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", new)
+    endpoint = _client(again, "sagemaker").describe_endpoint(EndpointName=old)
+    assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", new)
     answer = _client(again, "sagemaker-runtime").invoke_endpoint(EndpointName=old, Body=b"x")
     assert b'"new"' in answer["Body"].read()
 
@@ -470,12 +470,12 @@ def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
     log = tmp_path / "sandbox.log"
     with ThreadPoolExecutor(1) as pool:
         with Sandbox(tmp_path, port=0):
-            asked = pool.submit(launcher.ensure, tmp_path)
+            pending = pool.submit(launcher.ensure, tmp_path)
             deadline = time.monotonic() + 60
             while not log.exists() or "Another sandbox runs" not in log.read_text():
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-        address, process = asked.result(60)
+        address, process = pending.result(60)
     assert process is not None
     assert address.pid == process.pid
     process.communicate(timeout=20)

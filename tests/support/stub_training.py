@@ -69,9 +69,9 @@ def main() -> int:
     if "child" in ASKED:
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         print("child", subprocess.Popen([sys.executable, "-c", code]).pid, flush=True)
-    found = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "input/data").rglob("*") if path.is_file())
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "input/data").rglob("*") if path.is_file())
     print(
-        json.dumps({"pid": os.getpid(), "files": found, "asked": ASKED, "environ": dict(os.environ)}),
+        json.dumps({"pid": os.getpid(), "files": files, "asked": ASKED, "environ": dict(os.environ)}),
         flush=True,
     )
     print(ASKED.get("echo", "begin"), flush=True)

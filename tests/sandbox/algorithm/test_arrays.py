@@ -83,7 +83,7 @@ def test_turning_keeps_picture_and_labels_together() -> None:
     picture = np.repeat(labels[..., None], 3, axis=2)
     random = np.random.default_rng(0)
     turned = [any_way_up((picture, labels), random) for _ in range(100)]
-    assert all(np.array_equal(one[..., 0], other) for one, other in turned)
+    assert all(np.array_equal(image[..., 0], other) for image, other in turned)
     assert len({other.tobytes() for _, other in turned}) == 8
 
 

@@ -110,8 +110,8 @@ def test_an_artifact_in_awss_layout_is_served(
     subprocess.run([sys.executable, "-c", PACK_FCN, str(tmp_path)], cwd=ROOT, check=True)
     with tarfile.open(tmp_path / "model.tar.gz") as tar:
         assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
-    found = serve(real, "fcn", (tmp_path / "model.tar.gz").read_bytes())
-    assert found["EndpointStatus"] == "InService", found
+    endpoint = serve(real, "fcn", (tmp_path / "model.tar.gz").read_bytes())
+    assert endpoint["EndpointStatus"] == "InService", endpoint
     picture = io.BytesIO()
     Image.new("RGB", (97, 64), "green").save(picture, "JPEG")
     answer = make_client(real, "sagemaker-runtime", read_timeout=120).invoke_endpoint(
@@ -121,7 +121,7 @@ def test_an_artifact_in_awss_layout_is_served(
     assert (mask.shape, np.unique(mask).tolist()) == ((64, 97), [2])
 
 
-def _demo_saying(**said: str) -> bytes:
+def _demo_saying(**hyperparameters: str) -> bytes:
     """The aerial demo's artifact with other words in its hyperparams.json."""
     members = []
     with tarfile.open(DEMO) as tar:
@@ -130,7 +130,7 @@ def _demo_saying(**said: str) -> bytes:
             assert file is not None
             data = file.read()
             if member.name == "hyperparams.json":
-                data = json.dumps({**json.loads(data), **said}).encode()
+                data = json.dumps({**json.loads(data), **hyperparameters}).encode()
             members.append((tarfile.TarInfo(member.name), data))
     return _archive(*members)
 
@@ -161,8 +161,8 @@ def test_missing_and_foreign_files_are_the_failure_reason(
 ) -> None:
     """What the algorithm says of an archive stands in FailureReason."""
     content = archive if isinstance(archive, bytes) else archive()
-    found = serve(real, request.node.callspec.id.replace(" ", "-"), content)
-    assert (found["EndpointStatus"], why in found["FailureReason"]) == ("Failed", True), found
+    endpoint = serve(real, request.node.callspec.id.replace(" ", "-"), content)
+    assert (endpoint["EndpointStatus"], why in endpoint["FailureReason"]) == ("Failed", True), endpoint
 
 
 HOSTILE = {
@@ -189,10 +189,10 @@ def test_a_hostile_archive_is_the_failure_reason(
 ) -> None:
     """It is refused with why, and nothing of it is left anywhere."""
     make_archive, why = HOSTILE[name]
-    found = serve(strict, name, make_archive())
-    assert found["EndpointStatus"] == "Failed"
-    assert "Failed to extract model data archive" in found["FailureReason"]
-    assert why in found["FailureReason"]
+    endpoint = serve(strict, name, make_archive())
+    assert endpoint["EndpointStatus"] == "Failed"
+    assert "Failed to extract model data archive" in endpoint["FailureReason"]
+    assert why in endpoint["FailureReason"]
     everywhere = tmp_path_factory.getbasetemp()
     assert not list(everywhere.rglob("*escaped*"))
     assert not Path("/tmp/segdeck-escaped").exists()

@@ -51,10 +51,10 @@ def test_pictures_and_masks_are_paired_by_name(draw: Draw) -> None:
     """Folders count as part of the name; greyscale and palette masks give their pixel values, 255 among them."""
     draw([[0, 1], [2, 255]], "b")
     data = draw([[2, 1], [0, 0]], "sub/a", mode="P")
-    found = read_channel(data, "train", 3)
-    assert [pair.picture.name for pair in found.pairs] == ["b.jpg", "a.jpg"]
-    assert [labels.tolist() for _, labels in found] == [[[0, 1], [2, 255]], [[2, 1], [0, 0]]]
-    assert found[0][0].shape == (2, 2, 3)
+    examples = read_channel(data, "train", 3)
+    assert [pair.picture.name for pair in examples.pairs] == ["b.jpg", "a.jpg"]
+    assert [labels.tolist() for _, labels in examples] == [[[0, 1], [2, 255]], [[2, 1], [0, 0]]]
+    assert examples[0][0].shape == (2, 2, 3)
 
 
 def test_a_picture_without_a_mask_is_named(draw: Draw) -> None:
@@ -118,14 +118,14 @@ def test_only_so_much_stays_decoded(draw: Draw) -> None:
     for name in "abc":
         data = draw([[0, 1], [1, 0]], name)
     pairs = read_channel(data, "train", 2).pairs
-    found = Examples(pairs, 2, identity(), cache_bytes=2 * (4 * 3 + 4))
+    examples = Examples(pairs, 2, identity(), cache_bytes=2 * (4 * 3 + 4))
     for number in (0, 1, 0, 2):
-        assert len(found[number][1]) == 2
+        assert len(examples[number][1]) == 2
     for name in "abc":
         (data / "train" / f"{name}.jpg").unlink()
-    assert found[0][1].tolist() == [[0, 1], [1, 0]]
+    assert examples[0][1].tolist() == [[0, 1], [1, 0]]
     with pytest.raises(ClientError, match=r"b\.jpg"):
-        found[1]
+        examples[1]
 
 
 @pytest.mark.parametrize(

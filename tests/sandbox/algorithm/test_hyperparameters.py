@@ -13,11 +13,16 @@ NEEDED = {"num_classes": "6", "num_training_samples": "96"}
 
 def test_what_is_not_given_has_the_default_of_the_guide() -> None:
     """num_classes and num_training_samples are enough; the rest is the developer guide's."""
-    asked = read(NEEDED)
-    assert (asked.algorithm, asked.backbone, asked.crop_size, asked.epochs) == ("fcn", "resnet-50", 240, 10)
-    assert (asked.optimizer, asked.learning_rate, asked.mini_batch_size) == ("sgd", 0.001, 16)
-    assert asked.use_pretrained_model is True
-    assert asked.early_stopping is False
+    params = read(NEEDED)
+    assert (params.algorithm, params.backbone, params.crop_size, params.epochs) == (
+        "fcn",
+        "resnet-50",
+        240,
+        10,
+    )
+    assert (params.optimizer, params.learning_rate, params.mini_batch_size) == ("sgd", 0.001, 16)
+    assert params.use_pretrained_model is True
+    assert params.early_stopping is False
 
 
 @pytest.mark.parametrize(
@@ -59,8 +64,8 @@ def test_a_value_outside_the_table_is_refused_in_awss_words(name: str, value: st
 def test_a_bound_that_is_allowed_is_taken() -> None:
     """Each range of the table ends where the table says."""
     edge = {"num_classes": "254", "base_size": "17", "learning_rate": "1", "gamma1": "0", "momentum": "1"}
-    asked = read({**NEEDED, **edge})
-    assert (asked.num_classes, asked.base_size, asked.learning_rate) == (254, 17, 1.0)
+    params = read({**NEEDED, **edge})
+    assert (params.num_classes, params.base_size, params.learning_rate) == (254, 17, 1.0)
 
 
 def test_an_unknown_name_is_refused_in_awss_words() -> None:
@@ -87,18 +92,18 @@ def test_what_is_required_is_asked_for(given: dict[str, str], missing: str) -> N
 
 def test_crop_and_steps_are_taken_as_the_algorithm_takes_them() -> None:
     """crop_size goes up to a multiple of 8; the epochs of a step schedule are sorted, and ignored without one."""
-    asked = read({**NEEDED, "crop_size": "241", "lr_scheduler": "step", "lr_scheduler_step": "8, 4,8"})
-    assert (asked.crop_size, asked.lr_scheduler_step) == (248, (4, 8))
+    params = read({**NEEDED, "crop_size": "241", "lr_scheduler": "step", "lr_scheduler_step": "8, 4,8"})
+    assert (params.crop_size, params.lr_scheduler_step) == (248, (4, 8))
     assert read({**NEEDED, "lr_scheduler_step": "4"}).lr_scheduler_step == ()
-    assert read(asked.text()) == asked
+    assert read(params.text()) == params
 
 
 def test_incremental_training_needs_the_same_network() -> None:
     """backbone, algorithm, crop_size (rounded) and num_classes must be those of the model."""
-    asked = read({**NEEDED, "crop_size": "100"})
-    check_same(asked, {**asked.text(), "crop_size": "99", "epochs": "99"})
+    params = read({**NEEDED, "crop_size": "100"})
+    check_same(params, {**params.text(), "crop_size": "99", "epochs": "99"})
     with pytest.raises(ClientError, match="num_classes is 6 and was 7"):
-        check_same(asked, {**asked.text(), "num_classes": "7"})
+        check_same(params, {**params.text(), "num_classes": "7"})
 
 
 def test_training_stops_early_once_patience_is_used_up() -> None:

@@ -62,18 +62,18 @@ print(json.dumps(found))
 
 def run(code: str, *arguments: str) -> Any:
     """What the code prints as JSON, in a process of its own."""
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 0, found.stderr
-    return json.loads(found.stdout.splitlines()[-1])
+    assert completed.returncode == 0, completed.stderr
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, dict[str, list[int]]]:
     """Names and shapes of all parameters, of each algorithm on each backbone."""
-    found: dict[str, dict[str, list[int]]] = run(SHAPES_OF_ALL, *PARAMETERS)
-    return found
+    by_network: dict[str, dict[str, list[int]]] = run(SHAPES_OF_ALL, *PARAMETERS)
+    return by_network
 
 
 @pytest.mark.mxnet
@@ -124,16 +124,16 @@ def test_the_product_tells_each_network_from_outside(
 ) -> None:
     """The product's own reader, which looks at names and shapes alone, tells what the sandbox builds."""
     algorithm, backbone = network.split("/")
-    found = identify_network({name: tuple(shape) for name, shape in shapes[network].items()})
-    assert found == IdentifiedNetwork("aws", algorithm, backbone, 21)
+    recognized = identify_network({name: tuple(shape) for name, shape in shapes[network].items()})
+    assert recognized == IdentifiedNetwork("aws", algorithm, backbone, 21)
 
 
 @pytest.mark.mxnet
 def test_archives_of_all_three_answer_pictures_larger_than_crop_size(tmp_path: Path) -> None:
     """A saved archive is told from its keys, with either stem and file name, and serves any size."""
-    found = run(SAVE_AND_SERVE, str(tmp_path))
+    results = run(SAVE_AND_SERVE, str(tmp_path))
     sizes = [[4, 90, 121], [4, 1, 2]]
-    assert found == {"fcn": sizes, "psp": sizes, "deeplab": sizes}
+    assert results == {"fcn": sizes, "psp": sizes, "deeplab": sizes}
 
 
 def test_the_architecture_is_read_from_the_names() -> None:

@@ -236,7 +236,7 @@ def test_unknown_paths_are_not_found(algorithm_container: Container) -> None:
 
 
 @pytest.mark.mxnet
-def test_it_ends_when_its_lifeline_does(model_root: Path) -> None:
+def test_it_ends_when_its_parent_death_pipe_does(model_root: Path) -> None:
     """A container whose server was killed does not outlive it, even while it loads."""
     container = Container.start(model_root)
     os.close(container.death_pipe)
@@ -259,9 +259,9 @@ def test_a_broken_archive_ends_with_a_sentence(tmp_path: Path) -> None:
     """Where the archive lacks a file, the process exits and its last line on stderr says which."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "other.txt").write_text("x")
-    found = serve_until_it_ends({"SM_ML_ROOT": str(tmp_path)})
-    assert found.returncode == 3
-    assert found.stderr.strip().endswith("The model archive has no hyperparams.json; it holds other.txt.")
+    completed = serve_until_it_ends({"SM_ML_ROOT": str(tmp_path)})
+    assert completed.returncode == 3
+    assert completed.stderr.strip().endswith("The model archive has no hyperparams.json; it holds other.txt.")
 
 
 def test_without_mxnet_it_says_so() -> None:
@@ -271,12 +271,12 @@ def test_without_mxnet_it_says_so() -> None:
         "from sandbox.algorithm.__main__ import main\n"
         "sys.exit(main(['serve']))"
     )
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert found.returncode == 3
-    assert found.stderr.startswith("MXNet 1.9.1 is not installed here")
-    assert len(found.stderr.strip().splitlines()) == 1
+    assert completed.returncode == 3
+    assert completed.stderr.startswith("MXNet 1.9.1 is not installed here")
+    assert len(completed.stderr.strip().splitlines()) == 1
 
 
 def serve_until_it_ends(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -34,17 +34,19 @@ for name in ("a", "b"):
 @pytest.mark.mxnet
 def test_training_learns_repeats_itself_and_writes_what_sagemaker_reads(tmp_path: Path) -> None:
     """The loss falls, the same seed gives the same figures, and log and files are those of AWS's algorithm."""
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", TRAIN_TWICE, str(tmp_path)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert found.returncode == 0, found.stderr
-    rows = [line.split() for line in found.stdout.splitlines() if line[:2] in {"a ", "b "}]
+    assert completed.returncode == 0, completed.stderr
+    rows = [line.split() for line in completed.stdout.splitlines() if line[:2] in {"a ", "b "}]
     assert [row[1:] for row in rows[:4]] == [row[1:] for row in rows[4:]]
     assert float(rows[3][2]) < float(rows[0][2])
     assert {path.name for path in (tmp_path / "a").iterdir()} == {"model_algo-1", "model_best.params"}
-    assert f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={rows[0][2]}" in found.stdout
-    assert f"#quality_metric: host=algo-1, epoch=3, validation mIOU <score>={rows[3][3]}" in found.stdout
+    assert (
+        f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={rows[0][2]}" in completed.stdout
+    )
+    assert f"#quality_metric: host=algo-1, epoch=3, validation mIOU <score>={rows[3][3]}" in completed.stdout

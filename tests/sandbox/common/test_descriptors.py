@@ -20,9 +20,9 @@ def test_the_soft_limit_is_raised_to_the_hard_one(limits, soft, warned):
     """The soft limit rises as far as the hard one and 65,536 allow; a low one is reported."""
     command = ["sh", "-c", f'{limits}; exec "$@"', "sh", sys.executable, "-c", CODE]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    shown, said = done.stdout.split()
+    shown, reported = done.stdout.split()
     assert int(shown) == soft if soft else int(shown) > 4096
-    assert said == str(warned)
+    assert reported == str(warned)
 
 
 def test_a_low_limit_says_what_it_means():

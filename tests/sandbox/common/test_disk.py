@@ -169,9 +169,9 @@ def test_an_endpoint_that_finds_no_room_comes_back_with_room(
     waiter.wait(EndpointName="m", WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
 
     address = start(LIMIT)
-    found = _client(address, "sagemaker").describe_endpoint(EndpointName="m")
-    assert found["EndpointStatus"] == "Failed"
-    reason = found["FailureReason"]
+    endpoint = _client(address, "sagemaker").describe_endpoint(EndpointName="m")
+    assert endpoint["EndpointStatus"] == "Failed"
+    reason = endpoint["FailureReason"]
     assert "takes no more (a quota or a limit on file sizes" in reason
     assert "MB free, 4." in reason
     assert "The model archive s3://models/model.tar.gz is in place" in reason
@@ -184,8 +184,8 @@ def test_an_endpoint_that_finds_no_room_comes_back_with_room(
     assert "MB free, 2.2 MB needed. Nothing of this request was kept" in response["Error"]["Message"]
     assert [item["Key"] for item in s3.list_objects_v2(Bucket="models")["Contents"]] == ["model.tar.gz"]
 
-    found = _client(start(), "sagemaker").describe_endpoint(EndpointName="m")
-    assert (found["EndpointStatus"], found.get("FailureReason")) == ("InService", None)
+    endpoint = _client(start(), "sagemaker").describe_endpoint(EndpointName="m")
+    assert (endpoint["EndpointStatus"], endpoint.get("FailureReason")) == ("InService", None)
 
 
 @pytest.fixture

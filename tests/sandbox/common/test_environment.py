@@ -87,13 +87,13 @@ def test_a_training_job_gets_its_own_variables_and_no_others(
     members = {"Environment": {"SM_MINE": "1", "JOB_STAGE": "test", "TRAINING_JOB_NAME": "forged"}}
     name = train(members=members)
     events = logs.filter_log_events(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")["events"]
-    told = next(json.loads(event["message"]) for event in events if '"environ"' in event["message"])[
+    environ = next(json.loads(event["message"]) for event in events if '"environ"' in event["message"])[
         "environ"
     ]
     wanted = {"SM_MINE": "1", "JOB_STAGE": "test", "TRAINING_JOB_NAME": name, "AWS_REGION": "us-east-1"}
-    assert {key: told.get(key) for key in wanted} == wanted
-    assert "of-the-user" not in told.values()
-    assert "PYTHONWARNINGS" not in told
+    assert {key: environ.get(key) for key in wanted} == wanted
+    assert "of-the-user" not in environ.values()
+    assert "PYTHONWARNINGS" not in environ
     request = training_request("preloaded", {}, Environment={"PYTHONWARNINGS": "x"})
     text = _refusal(sagemaker.create_training_job, **request)
     assert "Environment: The sandbox does not pass on the environment variables PYTHONWARNINGS" in text

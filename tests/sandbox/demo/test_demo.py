@@ -113,9 +113,9 @@ def test_the_card_says_what_was_measured(demo: Demo) -> None:
 @pytest.mark.mxnet
 def test_the_shipped_weights_reach_the_cards_figures(demo: Demo) -> None:
     """Measured again on the shipped pictures, the weights give the card's figures within 0.1 % of the pixels."""
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "sandbox.demo.check", "--shown", demo.name],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert found.stdout.count("moved 0.0") == len(DemoScores.read(demo.folder).shown)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert completed.stdout.count("moved 0.0") == len(DemoScores.read(demo.folder).shown)

@@ -76,10 +76,10 @@ def test_targets_and_policies_are_kept_and_described(scaling: Any, target: Clien
     arn = _policy(scaling, where, 70.0, ScaleInCooldown=60)["PolicyARN"]
     scaling.register_scalable_target(**where, MaxCapacity=2)
     ask = {"ServiceNamespace": "sagemaker"}
-    found = scaling.describe_scalable_targets(**ask, ResourceIds=[where["ResourceId"]])["ScalableTargets"]
-    assert [(one["MinCapacity"], one["MaxCapacity"]) for one in found] == [(1, 2)]
+    targets = scaling.describe_scalable_targets(**ask, ResourceIds=[where["ResourceId"]])["ScalableTargets"]
+    assert [(item["MinCapacity"], item["MaxCapacity"]) for item in targets] == [(1, 2)]
     policies = scaling.describe_scaling_policies(**ask, ResourceId=where["ResourceId"])["ScalingPolicies"]
-    assert [(one["PolicyARN"], one["PolicyName"]) for one in policies] == [(arn, "by-load")]
+    assert [(item["PolicyARN"], item["PolicyName"]) for item in policies] == [(arn, "by-load")]
     config = policies[0]["TargetTrackingScalingPolicyConfiguration"]
     assert config == {"TargetValue": 70.0, "PredefinedMetricSpecification": METRIC, "ScaleInCooldown": 60}
     assert _policy(scaling, where, 50.0)["PolicyARN"] == arn
@@ -100,8 +100,8 @@ def test_targets_are_told_page_by_page(scaling: Any, target: Client) -> None:
     pages = scaling.get_paginator("describe_scalable_targets").paginate(
         ServiceNamespace="sagemaker", ResourceIds=sorted(wanted), PaginationConfig={"PageSize": 2}
     )
-    found = [[one["ResourceId"] for one in page["ScalableTargets"]] for page in pages]
-    assert ([len(page) for page in found], {name for page in found for name in page}) == ([2, 1], wanted)
+    names = [[target["ResourceId"] for target in page["ScalableTargets"]] for page in pages]
+    assert ([len(page) for page in names], {name for page in names for name in page}) == ([2, 1], wanted)
 
 
 def test_what_cannot_be_scaled_is_refused(scaling: Any, target: Client) -> None:

@@ -46,16 +46,16 @@ def test_five_hundred_endpoints_are_told_in_five_searches(
                 Resource="Endpoint", SortBy="CreationTime", PaginationConfig={"PageSize": 100}
             )
         )
-        names = [found["Endpoint"]["EndpointName"] for page in pages for found in page["Results"]]
+        names = [answer["Endpoint"]["EndpointName"] for page in pages for answer in page["Results"]]
         assert (len(pages), names) == (5, [f"many-{number:03}" for number in range(500)])
         filters = [
             {"Name": "Tags.team", "Operator": "Equals", "Value": "a"},
             {"Name": "EndpointConfigName", "Operator": "Equals", "Value": "shared"},
             {"Name": "EndpointStatus", "Operator": "In", "Value": "InService,Updating"},
         ]
-        found = sagemaker.search(Resource="Endpoint", SearchExpression={"Filters": filters}, MaxResults=1)
-        assert found["TotalHits"]["Value"] == 250
-        shown = found["Results"][0]["Endpoint"]
+        answer = sagemaker.search(Resource="Endpoint", SearchExpression={"Filters": filters}, MaxResults=1)
+        assert answer["TotalHits"]["Value"] == 250
+        shown = answer["Results"][0]["Endpoint"]
         assert shown["Tags"] == [{"Key": "team", "Value": "a"}]
         assert shown["ProductionVariants"][0]["CurrentInstanceCount"] == 2
         with pytest.raises(ClientError, match="not found"):

@@ -79,17 +79,17 @@ def test_a_missing_endpoint_is_not_found(client: Client, stub_endpoint: Endpoint
     """ValidationError 400, also for one whose name differs by case."""
     stub_endpoint(name="Case-Counts")
     for name in ("none", "case-counts"):
-        found = _refused(client, EndpointName=name)
-        assert found["Error"]["Code"] == "ValidationError"
-        assert found["Error"]["Message"] == f"Endpoint {name} of account 123456789012 not found."
-        assert found["ResponseMetadata"]["HTTPStatusCode"] == 400
+        error = _refused(client, EndpointName=name)
+        assert error["Error"]["Code"] == "ValidationError"
+        assert error["Error"]["Message"] == f"Endpoint {name} of account 123456789012 not found."
+        assert error["ResponseMetadata"]["HTTPStatusCode"] == 400
 
 
 def test_a_missing_variant_is_not_found(client: Client, stub_endpoint: Endpoint) -> None:
     """TargetVariant must name a variant of the endpoint."""
-    found = _refused(client, EndpointName=stub_endpoint(), TargetVariant="None")
-    assert found["Error"]["Code"] == "ValidationError"
-    assert found["Error"]["Message"].startswith("Variant None of endpoint")
+    error = _refused(client, EndpointName=stub_endpoint(), TargetVariant="None")
+    assert error["Error"]["Code"] == "ValidationError"
+    assert error["Error"]["Message"].startswith("Variant None of endpoint")
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_a_containers_error_is_a_model_error(
 ) -> None:
     """424 with the container's status and text, AWS's sentence, and where the log is."""
     name = stub_endpoint(behaviour={"status": status, "text": 'Unsupported "content"'})
-    found = _refused(client, EndpointName=name)
+    error = _refused(client, EndpointName=name)
     group = f"/aws/sagemaker/Endpoints/{name}"
-    assert found["Error"]["Code"] == "ModelError"
-    assert found["Error"]["Message"] == (
+    assert error["Error"]["Code"] == "ModelError"
+    assert error["Error"]["Message"] == (
         f'Received {side} error ({status}) from primary with message "Unsupported "content"". See '
         "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1"
         f"#logEventViewer:group={group} in account 123456789012 for more information."
     )
-    assert found["ResponseMetadata"]["HTTPStatusCode"] == 424
-    assert (found["OriginalStatusCode"], found["OriginalMessage"]) == (status, 'Unsupported "content"')
+    assert error["ResponseMetadata"]["HTTPStatusCode"] == 424
+    assert (error["OriginalStatusCode"], error["OriginalMessage"]) == (status, 'Unsupported "content"')
     arn = f"arn:aws:logs:us-east-1:123456789012:log-group:{group}:log-stream:AllTraffic/i-"
-    assert found["LogStreamArn"].startswith(arn)
+    assert error["LogStreamArn"].startswith(arn)
 
 
 @pytest.mark.parametrize(("size", "good"), [(LIMIT, True), (LIMIT + 1, False), (40_000_000, False)])
@@ -124,9 +124,9 @@ def test_a_body_above_six_mebibytes_is_refused(
         answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=bytes(size))
         assert json.loads(answer["Body"].read())["length"] == size
     else:
-        found = _refused(client, EndpointName=name, Body=bytes(size))
-        assert (found["Error"]["Code"], found["OriginalStatusCode"]) == ("ModelError", 413)
-        assert "Received client error (413) from primary" in found["Error"]["Message"]
+        error = _refused(client, EndpointName=name, Body=bytes(size))
+        assert (error["Error"]["Code"], error["OriginalStatusCode"]) == ("ModelError", 413)
+        assert "Received client error (413) from primary" in error["Error"]["Message"]
 
 
 def test_an_answer_that_breaks_off_is_seen_as_cut(client: Client, stub_endpoint: Endpoint) -> None:
@@ -150,11 +150,11 @@ def test_a_container_that_takes_too_long_is_timed_out(
 ) -> None:
     """After the time for one invocation: a ModelError in AWS's words."""
     name = make_endpoint(hasty, behaviour={"seconds": 5})
-    found = _refused(lambda service: make_client(hasty, service), EndpointName=name)
-    assert (found["Error"]["Code"], found["OriginalStatusCode"]) == ("ModelError", 0)
+    error = _refused(lambda service: make_client(hasty, service), EndpointName=name)
+    assert (error["Error"]["Code"], error["OriginalStatusCode"]) == ("ModelError", 0)
     assert (
         "Your invocation timed out while waiting for a response from container primary."
-        in found["Error"]["Message"]
+        in error["Error"]["Message"]
     )
 
 
@@ -168,11 +168,11 @@ def test_a_container_that_never_gets_ready_fails(
     failed = _refused(lambda service: make_client(hasty, service), EndpointName=name)
     assert creating["Error"] == failed["Error"]
     assert failed["Error"]["Message"] == f"Endpoint {name} of account 123456789012 not found."
-    found = make_client(hasty, "sagemaker").describe_endpoint(EndpointName=name)
-    assert found["EndpointStatus"] == "Failed"
+    endpoint = make_client(hasty, "sagemaker").describe_endpoint(EndpointName=name)
+    assert endpoint["EndpointStatus"] == "Failed"
     assert (
         "did not pass the ping health check: it did not answer /ping with 200 within 0.6 s"
-        in found["FailureReason"]
+        in endpoint["FailureReason"]
     )
 
 
@@ -199,7 +199,9 @@ def test_variants_share_the_traffic_by_weight(client: Client, stub_endpoint: End
     assert 110 < seen["Heavy"] < 190
     assert variant_of(TargetVariant="Shadow") == "Shadow"
     shown = sagemaker.describe_endpoint(EndpointName="weighted")["ProductionVariants"]
-    assert {found["VariantName"]: found["CurrentWeight"] for found in shown} == weights
+    assert {
+        shown_variant["VariantName"]: shown_variant["CurrentWeight"] for shown_variant in shown
+    } == weights
     sagemaker.delete_endpoint(EndpointName="weighted")
 
 

@@ -20,12 +20,12 @@ def _failed(client: Client, eventually: Callable[..., Any], name: str) -> str:
     sagemaker = client("sagemaker")
 
     def settled() -> dict[str, Any] | None:
-        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
-        return found if found["EndpointStatus"] != "Creating" else None
+        endpoint: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        return endpoint if endpoint["EndpointStatus"] != "Creating" else None
 
-    found = eventually(settled)
-    assert found["EndpointStatus"] == "Failed", found
-    return str(found["FailureReason"])
+    endpoint = eventually(settled)
+    assert endpoint["EndpointStatus"] == "Failed", endpoint
+    return str(endpoint["FailureReason"])
 
 
 def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(

@@ -144,9 +144,9 @@ def test_the_old_one_answers_until_the_new_one_is_ready(
     gate.touch()
     new = endpoint(files={"new": b""}, behaviour={"gate": str(gate)})
     gate.unlink()
-    made = sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
+    updated = sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
     during, answered = sagemaker.describe_endpoint(EndpointName=old), _ask(runtime, old)
-    assert made["EndpointArn"] == during["EndpointArn"]
+    assert updated["EndpointArn"] == during["EndpointArn"]
     assert (during["EndpointStatus"], during["EndpointConfigName"]) == ("Updating", old)
     assert during["PendingDeploymentSummary"]["EndpointConfigName"] == new
     waiting = during["PendingDeploymentSummary"]["ProductionVariants"][0]
@@ -158,7 +158,7 @@ def test_the_old_one_answers_until_the_new_one_is_ready(
         code, text = _refused(call, EndpointName=old, **members)
         assert (code, text) == (
             "ValidationException",
-            f'Cannot update in-progress endpoint "{made["EndpointArn"]}".',
+            f'Cannot update in-progress endpoint "{updated["EndpointArn"]}".',
         )
     gate.touch()
     after = settled(old)
@@ -189,10 +189,10 @@ def test_a_new_model_that_does_not_come_up_is_rolled_back(
     config("missing", "missing")
     before = _ask(runtime, name)["pid"]
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="missing")
-    found = settled(name)
-    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", name)
-    assert found["FailureReason"] == "Could not find model data at s3://no-such/model.tar.gz."
-    assert "PendingDeploymentSummary" not in found
+    document = settled(name)
+    assert (document["EndpointStatus"], document["EndpointConfigName"]) == ("InService", name)
+    assert document["FailureReason"] == "Could not find model data at s3://no-such/model.tar.gz."
+    assert "PendingDeploymentSummary" not in document
     assert _ask(runtime, name)["pid"] == before
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=name)
     again = settled(name)
@@ -321,15 +321,15 @@ def test_weights_change_and_survive_a_restart(
             EndpointName="ab", DesiredWeightsAndCapacities=wanted
         )
         first = sagemaker.describe_endpoint(EndpointName="ab")
-        assert [one["DesiredWeight"] for one in first["ProductionVariants"]] == [0.0, 9.0]
+        assert [variant["DesiredWeight"] for variant in first["ProductionVariants"]] == [0.0, 9.0]
         sandbox.wait_settled(30)
         assert {_ask(runtime, "ab")["variant"] for _ in range(20)} == {"B"}
         assert {_ask(runtime, "ab", TargetVariant=name)["pid"] for name in "AB"} == pids
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         sandbox.wait_settled(30)
         sagemaker, runtime = make_client(sandbox, "sagemaker"), make_client(sandbox, "sagemaker-runtime")
-        found = sagemaker.describe_endpoint(EndpointName="ab")
-        assert [one["CurrentWeight"] for one in found["ProductionVariants"]] == [0.0, 9.0]
+        endpoint = sagemaker.describe_endpoint(EndpointName="ab")
+        assert [variant["CurrentWeight"] for variant in endpoint["ProductionVariants"]] == [0.0, 9.0]
         assert {_ask(runtime, "ab")["variant"] for _ in range(20)} == {"B"}
 
 
@@ -357,8 +357,8 @@ def test_an_update_goes_on_after_a_restart(
         assert "old" in eventually(lambda: _answer(runtime, old))["model"]
         gate.touch()
         assert sandbox.wait_settled(30)
-        found = sagemaker.describe_endpoint(EndpointName=old)
-        assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", new)
+        endpoint = sagemaker.describe_endpoint(EndpointName=old)
+        assert (endpoint["EndpointStatus"], endpoint["EndpointConfigName"]) == ("InService", new)
         assert "new" in _ask(runtime, old)["model"]
 
 
@@ -389,8 +389,8 @@ def test_variant_properties_are_retained_when_asked(
         members = {"RetainAllVariantProperties": True, "ExcludeRetainedVariantProperties": kinds}
     other = config(f"{name}-other", name)
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=other, **members)
-    found = settled(name)["ProductionVariants"][0]
-    assert (found["CurrentWeight"], found["CurrentInstanceCount"]) == shown
+    variant = settled(name)["ProductionVariants"][0]
+    assert (variant["CurrentWeight"], variant["CurrentInstanceCount"]) == shown
     sagemaker.delete_endpoint(EndpointName=name)
 
 

@@ -59,8 +59,8 @@ def test_a_wrong_secret_is_a_wrong_signature(sandbox: Sandbox, service: str, cal
 def test_an_unknown_key_is_said_to_be_unknown(sandbox: Sandbox, service: str, call: str) -> None:
     """403 with the code that AWS uses for the service."""
     codes = {"s3": "InvalidAccessKeyId", "sts": "InvalidClientTokenId"}
-    found = _error(_client(sandbox, service, "AKIAUNKNOWN", sandbox.address.secret_key), call)
-    assert found == (codes.get(service, "UnrecognizedClientException"), 403)
+    error = _error(_client(sandbox, service, "AKIAUNKNOWN", sandbox.address.secret_key), call)
+    assert error == (codes.get(service, "UnrecognizedClientException"), 403)
 
 
 def _send(sandbox: Sandbox, request: AWSRequest) -> HTTPResponse:
@@ -208,6 +208,6 @@ def test_the_signature_is_that_of_amazons_own_example() -> None:
         "SignedHeaders=content-type;host;x-amz-date, Signature=abc",
     }
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    found = parse(environ)
+    signature = parse(environ)
     wanted = "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
-    assert sign(canonical_request(environ, found, empty), found, secret) == wanted
+    assert sign(canonical_request(environ, signature, empty), signature, secret) == wanted

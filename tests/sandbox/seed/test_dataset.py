@@ -26,16 +26,16 @@ Eventually = Callable[..., Any]
 
 
 def _marked(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = json.loads((folder / "seeded.json").read_text())
-    return found
+    marker: dict[str, str] = json.loads((folder / "seeded.json").read_text())
+    return marker
 
 
 def _keys(sandbox: Sandbox) -> dict[str, str]:
     s3 = sandbox.loopback.client("s3")
     if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=BUCKET)
-    found = s3.list_objects_v2(Bucket=BUCKET, Prefix="datasets/").get("Contents", [])
-    return {item["Key"]: s3.head_object(Bucket=BUCKET, Key=item["Key"])["ContentType"] for item in found}
+    objects = s3.list_objects_v2(Bucket=BUCKET, Prefix="datasets/").get("Contents", [])
+    return {item["Key"]: s3.head_object(Bucket=BUCKET, Key=item["Key"])["ContentType"] for item in objects}
 
 
 def _seed(
@@ -169,8 +169,8 @@ def test_the_data_set_is_what_the_algorithm_takes(tmp_path: Path) -> None:
         "1",
     ]
     subprocess.run(command, cwd=PROJECT, check=True)
-    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
-    assert found == [
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
+    assert files == [
         "classes.json",
         "train/0000.jpg",
         "train/0001.jpg",

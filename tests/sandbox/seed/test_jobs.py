@@ -60,8 +60,8 @@ def test_a_recorded_job_is_found_as_it_was(
             "Period": "IterationNumber",
             "XAxisType": "IterationNumber",
         }
-        found = make_client(other, "sagemaker-metrics").batch_get_metrics(MetricQueries=[query])
-        assert found["MetricQueryResults"][0]["XAxisValues"] == [0, 1, 2]
+        answer = make_client(other, "sagemaker-metrics").batch_get_metrics(MetricQueries=[query])
+        assert answer["MetricQueryResults"][0]["XAxisValues"] == [0, 1, 2]
 
 
 def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
@@ -88,8 +88,8 @@ def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, san
         beside = key.replace("model.tar.gz", "classes.json")
         assert s3.get_object(Bucket=BUCKET, Key=beside)["Body"].read() == b"names"
         sagemaker = other.loopback.client("sagemaker")
-        found = sagemaker.describe_training_job(TrainingJobName=recording.name)
-        assert 200 < time.time() - found["TrainingEndTime"].timestamp() < 600
+        job = sagemaker.describe_training_job(TrainingJobName=recording.name)
+        assert 200 < time.time() - job["TrainingEndTime"].timestamp() < 600
         sagemaker.delete_training_job(TrainingJobName=recording.name)
         assert seed_jobs(other.loopback, other.importer, data, tmp_path / "demos") == []
         assert sagemaker.list_training_jobs()["TrainingJobSummaries"] == []
@@ -97,9 +97,9 @@ def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, san
 
 def test_the_jobs_that_ship_were_run_and_say_so() -> None:
     """One completed, one did not; each is named demo-..., is tagged, and has the log of a real run."""
-    found = [Recording.read(path) for path in SHIPPED]
-    assert {recording.document["TrainingJobStatus"] for recording in found} > {"Completed"}
-    for recording in found:
+    recordings = [Recording.read(path) for path in SHIPPED]
+    assert {recording.document["TrainingJobStatus"] for recording in recordings} > {"Completed"}
+    for recording in recordings:
         assert recording.name.startswith("demo-")
         assert {"Key": "segdeck:recorded", "Value": "true"} in recording.document["Tags"]
         assert any("Final configuration" in line for _, line in recording.events)

@@ -29,18 +29,19 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
     tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]], make_client: Callable[..., Any]
 ) -> None:
     """The endpoint comes into service with its tags; a demonstration without files is left out with a line."""
-    said: list[str] = []
+    lines: list[str] = []
     with Sandbox(tmp_path / "data", programs=stub_programs) as sandbox:
-        assert seed(sandbox.loopback, tmp_path / "data", said.append, demos=demos) == ["aerial-land-cover"]
-        assert said == [
+        assert seed(sandbox.loopback, tmp_path / "data", lines.append, demos=demos) == ["aerial-land-cover"]
+        assert lines == [
             f"The demonstration coastlines is left out: {demos}/coastlines holds no model.tar.gz."
         ]
         assert sandbox.wait_settled(30)
         sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
-        found = sagemaker.describe_endpoint(EndpointName="aerial-land-cover")
-        assert found["EndpointStatus"] == "InService", found
+        endpoint = sagemaker.describe_endpoint(EndpointName="aerial-land-cover")
+        assert endpoint["EndpointStatus"] == "InService", endpoint
         tags = {
-            tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+            tag["Key"]: tag["Value"]
+            for tag in sagemaker.list_tags(ResourceArn=endpoint["EndpointArn"])["Tags"]
         }
         assert tags == {
             "segdeck:classes": "s3://segdeck-sandbox/models/aerial/classes.json",
@@ -51,8 +52,8 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
         assert s3.head_object(Bucket=BUCKET, Key="examples/aerial/farm.jpg")["ContentType"] == "image/jpeg"
         iam = make_client(sandbox, "iam")
         role = iam.get_role(RoleName=ROLE)["Role"]
-        asked = ["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]
-        allowed = iam.simulate_principal_policy(PolicySourceArn=role["Arn"], ActionNames=asked)
+        actions = ["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]
+        allowed = iam.simulate_principal_policy(PolicySourceArn=role["Arn"], ActionNames=actions)
         assert {item["EvalDecision"] for item in allowed["EvaluationResults"]} == {"allowed"}
         assert "sagemaker.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
         config = sagemaker.describe_endpoint_config(EndpointConfigName="aerial-land-cover")

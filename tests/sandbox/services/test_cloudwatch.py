@@ -106,10 +106,10 @@ def test_values_with_counts(cloudwatch: Any) -> None:
             }
         ],
     )
-    found = [
+    values = [
         _data(cloudwatch, _query(stat))[0]["Values"][0] for stat in ("SampleCount", "Sum", "p99", "p100")
     ]
-    assert found == [100.0, 104.0, 1.0, 5.0]
+    assert values == [100.0, 104.0, 1.0, 5.0]
 
 
 def test_statistic_set(cloudwatch: Any) -> None:
@@ -151,19 +151,19 @@ def test_paging(cloudwatch: Any) -> None:
     pages = cloudwatch.get_paginator("get_metric_data").paginate(
         MetricDataQueries=queries, StartTime=_at(-HOUR), EndTime=_at(HOUR), PaginationConfig={"PageSize": 3}
     )
-    found: dict[str, list[float]] = {}
+    series: dict[str, list[float]] = {}
     for page in pages:
         assert sum(len(result["Values"]) for result in page["MetricDataResults"]) <= 3
         for result in page["MetricDataResults"]:
-            found.setdefault(result["Id"], []).extend(result["Values"])
-    assert found == {"a": [0.0, 1, 2, 3, 4, 5, 6], "b": [], "c": [10.0, 11, 12, 13]}
+            series.setdefault(result["Id"], []).extend(result["Values"])
+    assert series == {"a": [0.0, 1, 2, 3, 4, 5, 6], "b": [], "c": [10.0, 11, 12, 13]}
 
 
 def test_get_metric_statistics(cloudwatch: Any) -> None:
     """GetMetricStatistics tells plain and extended statistics with the unit, and filters by unit."""
     _put(cloudwatch, (0, 1.0), (1, 3.0), Unit="Microseconds")
     _put(cloudwatch, (2, 100.0), Unit="Count")
-    asked = {
+    request = {
         "Namespace": "N",
         "MetricName": "m",
         "Dimensions": DIMENSIONS[::-1],
@@ -172,12 +172,12 @@ def test_get_metric_statistics(cloudwatch: Any) -> None:
         "Period": 300,
     }
     plain = cloudwatch.get_metric_statistics(
-        **asked, Statistics=["Average", "SampleCount"], Unit="Microseconds"
+        **request, Statistics=["Average", "SampleCount"], Unit="Microseconds"
     )
     assert plain["Datapoints"] == [
         {"Timestamp": _at(0), "Average": 2.0, "SampleCount": 2.0, "Unit": "Microseconds"}
     ]
-    more = cloudwatch.get_metric_statistics(**asked, ExtendedStatistics=["p50", "p90"])["Datapoints"]
+    more = cloudwatch.get_metric_statistics(**request, ExtendedStatistics=["p50", "p90"])["Datapoints"]
     assert [point["ExtendedStatistics"] for point in more] == [
         {"p50": 100.0, "p90": 100.0},
         {"p50": 1.0, "p90": 3.0},
@@ -193,9 +193,9 @@ def test_five_hundred_queries(cloudwatch: Any) -> None:
         queries.append({"Id": f"q{number}", "MetricStat": stat})
     for number in range(250):
         _put(cloudwatch, *[(-day * 86_400, 1.0 + number) for day in range(13)], name=f"n{number}")
-    found = _data(cloudwatch, *queries, start=-30 * 86_400)
-    assert [result["Id"] for result in found] == [f"q{number}" for number in range(500)]
-    assert [result["Values"] for result in found] == 2 * [[1.0 + number] * 13 for number in range(250)]
+    results = _data(cloudwatch, *queries, start=-30 * 86_400)
+    assert [result["Id"] for result in results] == [f"q{number}" for number in range(500)]
+    assert [result["Values"] for result in results] == 2 * [[1.0 + number] * 13 for number in range(250)]
 
 
 def test_large_put_is_compressed(cloudwatch: Any) -> None:

@@ -105,13 +105,13 @@ class TestGetLogEvents:
     def test_forward_to_the_end_and_on(self, logs: Any) -> None:
         """Forward tokens give each event once; at the end the token stays the same, until a new event comes."""
         _stream(logs, "s", *"abcde")
-        found: list[str] = []
+        messages: list[str] = []
         page = _get(logs, "s", limit=2, startFromHead=True)
         while page["events"]:
-            found += _messages(page)
+            messages += _messages(page)
             token = page["nextForwardToken"]
             page = _get(logs, "s", limit=2, startFromHead=True, nextToken=token)
-        assert (found, page["nextForwardToken"]) == (list("abcde"), token)
+        assert (messages, page["nextForwardToken"]) == (list("abcde"), token)
         _put(logs, "s", "f", at=NOW + 4000)
         later = _get(logs, "s", startFromHead=True, nextToken=token)
         assert _messages(later) == ["f"]
@@ -120,12 +120,12 @@ class TestGetLogEvents:
         """Backward tokens go to the start of the stream, where the token stays the same."""
         _stream(logs, "s", *"abcde")
         page = _get(logs, "s", limit=2)
-        found = [_messages(page)]
+        batches = [_messages(page)]
         while page["events"]:
             token = page["nextBackwardToken"]
             page = _get(logs, "s", limit=2, nextToken=token)
-            found.append(_messages(page))
-        assert (found, page["nextBackwardToken"]) == ([["d", "e"], ["b", "c"], ["a"], []], token)
+            batches.append(_messages(page))
+        assert (batches, page["nextBackwardToken"]) == ([["d", "e"], ["b", "c"], ["a"], []], token)
 
     def test_there_and_back(self, logs: Any) -> None:
         """An empty page's tokens still lead back to the events on its other side."""
@@ -246,9 +246,9 @@ class TestPutLogEvents:
             thread.start()
         for thread in threads:
             thread.join()
-        found = _messages(_get(logs, "s"))
-        assert len(set(found)) == 4000
-        assert [line for line in found if line.startswith("3:")] == [
+        messages = _messages(_get(logs, "s"))
+        assert len(set(messages)) == 4000
+        assert [line for line in messages if line.startswith("3:")] == [
             f"3:{part}:{n}" for part in range(5) for n in range(100)
         ]
 
@@ -262,10 +262,10 @@ class TestGroupsAndStreams:
         pages = logs.get_paginator("describe_log_groups").paginate(
             logGroupNamePrefix="a-", PaginationConfig={"PageSize": 2}
         )
-        found = [group for page in pages for group in page["logGroups"]]
-        assert [group["logGroupName"] for group in found] == ["a-1", "a-2", "a-3"]
-        assert found[1]["retentionInDays"] == 7
-        assert found[1]["arn"] == "arn:aws:logs:us-east-1:123456789012:log-group:a-2:*"
+        groups = [group for page in pages for group in page["logGroups"]]
+        assert [group["logGroupName"] for group in groups] == ["a-1", "a-2", "a-3"]
+        assert groups[1]["retentionInDays"] == 7
+        assert groups[1]["arn"] == "arn:aws:logs:us-east-1:123456789012:log-group:a-2:*"
         logs.delete_log_group(logGroupName="a-2")
         code, message = _refusal(lambda: logs.describe_log_streams(logGroupName="a-2"))
         assert (code, message) == ("ResourceNotFoundException", "The specified log group does not exist.")
@@ -300,8 +300,8 @@ class TestGroupsAndStreams:
     def test_times_of_a_stream(self, logs: Any) -> None:
         """A stream tells its first and last event; deleted, it takes its events with it."""
         _stream(logs, "s", *"abc")
-        told = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="s")["logStreams"][0]
-        assert (told["firstEventTimestamp"], told["lastEventTimestamp"]) == (NOW, NOW + 2000)
+        stream = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="s")["logStreams"][0]
+        assert (stream["firstEventTimestamp"], stream["lastEventTimestamp"]) == (NOW, NOW + 2000)
         logs.delete_log_stream(logGroupName=GROUP, logStreamName="s")
         _stream(logs, "s")
         assert _messages(_get(logs, "s")) == []

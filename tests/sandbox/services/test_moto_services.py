@@ -79,9 +79,9 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = Served(tmp_path_factory.mktemp("moto"))
-    yield made
-    made.kill()
+    server = Served(tmp_path_factory.mktemp("moto"))
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def serve() -> Iterator[Callable[..., Served]]:
         return started[-1]
 
     yield start
-    for one in started:
-        one.kill()
+    for server in started:
+        server.kill()
 
 
 def _code(raised: pytest.ExceptionInfo[ClientError]) -> str:
@@ -109,8 +109,8 @@ def _code(raised: pytest.ExceptionInfo[ClientError]) -> str:
 
 def test_caller(served: Served) -> None:
     """The caller is a user of the sandbox's account."""
-    told = served.client("sts").get_caller_identity()
-    assert (told["Account"], told["Arn"]) == (ACCOUNT, "arn:aws:iam::123456789012:user/sandbox")
+    identity = served.client("sts").get_caller_identity()
+    assert (identity["Account"], identity["Arn"]) == (ACCOUNT, "arn:aws:iam::123456789012:user/sandbox")
 
 
 def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_new_directory_is_empty(serve: Callable[..., Served], tmp_path: Path) ->
     served.go_on()
     assert served.client("iam").list_roles()["Roles"] == []
     served.go_on()
-    assert [found["RoleName"] for found in served.client("iam").list_roles()["Roles"]] == ["r"]
+    assert [listed_role["RoleName"] for listed_role in served.client("iam").list_roles()["Roles"]] == ["r"]
 
 
 @pytest.fixture(scope="module")

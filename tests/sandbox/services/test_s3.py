@@ -386,9 +386,9 @@ class TestListing:
         pages = list(
             s3.get_paginator(call).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": size})
         )
-        found = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        listed = [item["Key"] for page in pages for item in page.get("Contents", [])]
         common = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", [])]
-        assert (found, common) == (["a", "b&<c", "￿", "🛰"], ["a/", "b/", "z/", "é/"])
+        assert (listed, common) == (["a", "b&<c", "￿", "🛰"], ["a/", "b/", "z/", "é/"])
 
     def test_start_after(self, s3: Any, bucket: str) -> None:
         """start-after begins behind a key, whether it exists or not."""

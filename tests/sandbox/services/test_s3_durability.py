@@ -168,10 +168,10 @@ def test_reopened(tmp_path: Path) -> None:
     store.put_part(upload, 1, store.write([b"part"], lambda: "p"), {})
     store.close()
     again = ObjectStore(tmp_path)
-    found, file = again.open("bucket", "k")
+    stored, file = again.open("bucket", "k")
     with file:
         assert file.read() == b"onetwo"
-    assert (found.modified, found.attributes.tags, found.blob.etag) == (12.5, {"a": "1"}, "tag")
+    assert (stored.modified, stored.attributes.tags, stored.blob.etag) == (12.5, {"a": "1"}, "tag")
     assert [part.blob.size for part in again.parts(upload.id)] == [4]
     again.close()
 

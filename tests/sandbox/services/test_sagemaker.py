@@ -45,24 +45,24 @@ def _variant(model: str, **members: Any) -> dict[str, Any]:
 def test_a_model_is_described_as_it_was_created(sagemaker: Any) -> None:
     """CreateModel gives the ARN; DescribeModel gives what was stored, with its time."""
     container = {"Image": IMAGE, "Environment": {"SAGEMAKER_REGION": "us-east-1", "MODEL_VERSION": "b"}}
-    made = sagemaker.create_model(ModelName="Round-Trip", PrimaryContainer=container)
-    found = sagemaker.describe_model(ModelName="Round-Trip")
-    assert made["ModelArn"] == found["ModelArn"] == f"{ARN}:model/round-trip"
-    assert found["PrimaryContainer"] == container
-    assert found["EnableNetworkIsolation"] is False
-    assert abs(found["CreationTime"] - datetime.now(UTC)) < timedelta(minutes=1)
+    created = sagemaker.create_model(ModelName="Round-Trip", PrimaryContainer=container)
+    model = sagemaker.describe_model(ModelName="Round-Trip")
+    assert created["ModelArn"] == model["ModelArn"] == f"{ARN}:model/round-trip"
+    assert model["PrimaryContainer"] == container
+    assert model["EnableNetworkIsolation"] is False
+    assert abs(model["CreationTime"] - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_a_name_is_taken_once(sagemaker: Any) -> None:
     """A second creation, in whatever case, is a ValidationException."""
     sagemaker.create_model(ModelName="twice", PrimaryContainer={"Image": IMAGE})
-    found = _refused(sagemaker.create_model, ModelName="TWICE", PrimaryContainer={"Image": IMAGE})
-    assert found == ("ValidationException", f'Cannot create already existing model "{ARN}:model/twice".')
+    error = _refused(sagemaker.create_model, ModelName="TWICE", PrimaryContainer={"Image": IMAGE})
+    assert error == ("ValidationException", f'Cannot create already existing model "{ARN}:model/twice".')
     sagemaker.create_endpoint_config(EndpointConfigName="twice", ProductionVariants=[_variant("twice")])
-    found = _refused(
+    error = _refused(
         sagemaker.create_endpoint_config, EndpointConfigName="twice", ProductionVariants=[_variant("twice")]
     )
-    assert found[1] == f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/twice".'
+    assert error[1] == f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/twice".'
 
 
 def test_what_is_missing_could_not_be_found(sagemaker: Any) -> None:
@@ -78,26 +78,26 @@ def test_what_is_missing_could_not_be_found(sagemaker: Any) -> None:
     assert _refused(sagemaker.delete_endpoint, EndpointName="none") == endpoint
     assert _refused(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="none") == config
     variants = [_variant("none")]
-    found = _refused(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants)
-    assert found == model
+    error = _refused(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants)
+    assert error == model
 
 
 def test_members_are_validated_in_amazons_words(sagemaker: Any) -> None:
     """Every broken constraint is told, with the member's path."""
     variant = _variant("bad_name!", InstanceType="ml.zz")
-    found = _refused(sagemaker.create_endpoint_config, EndpointConfigName="ok", ProductionVariants=[variant])
-    assert found[0] == "ValidationException"
-    assert found[1].startswith("2 validation errors detected: ")
+    error = _refused(sagemaker.create_endpoint_config, EndpointConfigName="ok", ProductionVariants=[variant])
+    assert error[0] == "ValidationException"
+    assert error[1].startswith("2 validation errors detected: ")
     wanted = (
         "Value 'bad_name!' at 'productionVariants.1.member.modelName' failed to satisfy constraint: "
         "Member must satisfy regular expression pattern: "
     )
-    assert wanted in found[1]
+    assert wanted in error[1]
     wanted = "Value 'ml.zz' at 'productionVariants.1.member.instanceType' failed to satisfy constraint: "
-    assert f"{wanted}Member must satisfy enum value set: [" in found[1]
-    found = _refused(sagemaker.list_endpoints, MaxResults=101)
+    assert f"{wanted}Member must satisfy enum value set: [" in error[1]
+    error = _refused(sagemaker.list_endpoints, MaxResults=101)
     constraint = "failed to satisfy constraint: Member must have value less than or equal to 100"
-    assert found == (
+    assert error == (
         "ValidationException",
         f"1 validation error detected: Value '101' at 'maxResults' {constraint}",
     )
@@ -125,9 +125,9 @@ def test_a_variant_that_cannot_be_served_is_refused(sagemaker: Any, variants: li
         for model in sagemaker.list_models(NameContains="m", MaxResults=100)["Models"]
     ):
         sagemaker.create_model(ModelName="m", PrimaryContainer={"Image": IMAGE})
-    found = _refused(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants)
-    assert found[0] == "ValidationException"
-    assert why in found[1]
+    error = _refused(sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants)
+    assert error[0] == "ValidationException"
+    assert why in error[1]
 
 
 @pytest.mark.parametrize(
@@ -142,10 +142,10 @@ def test_what_the_sandbox_does_not_serve_is_refused(sagemaker: Any, more: dict[s
     """Shadow variants and asynchronous inference are not taken silently."""
     sagemaker.create_model(ModelName=f"m-{next(iter(more))}", PrimaryContainer={"Image": IMAGE})
     variants = [_variant(f"m-{next(iter(more))}")]
-    found = _refused(
+    error = _refused(
         sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants, **more
     )
-    assert found == ("ValidationException", f"The sandbox offers no {next(iter(more))} of an endpoint.")
+    assert error == ("ValidationException", f"The sandbox offers no {next(iter(more))} of an endpoint.")
 
 
 def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:
@@ -238,8 +238,10 @@ def test_tags_are_added_replaced_and_removed(sagemaker: Any) -> None:
     """A key appears once; what a resource was created with counts."""
     container, tags = {"Image": IMAGE}, [{"Key": "a", "Value": "1"}]
     arn = sagemaker.create_model(ModelName="tagged", PrimaryContainer=container, Tags=tags)["ModelArn"]
-    found = sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}])
-    assert found["Tags"] == [{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}]
+    answer = sagemaker.add_tags(
+        ResourceArn=arn, Tags=[{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}]
+    )
+    assert answer["Tags"] == [{"Key": "a", "Value": "2"}, {"Key": "b", "Value": "3"}]
     sagemaker.delete_tags(ResourceArn=arn, TagKeys=["a", "absent"])
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "b", "Value": "3"}]
     many = [{"Key": f"k{number}", "Value": ""} for number in range(50)]
@@ -261,5 +263,5 @@ def test_the_persons_own_aws_settings_do_not_reach_inside(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         sandbox.wait_settled(30)
-        found = sandbox.loopback.client("sagemaker").describe_endpoint(EndpointName=before)
-    assert found["EndpointStatus"] == "InService", found
+        endpoint = sandbox.loopback.client("sagemaker").describe_endpoint(EndpointName=before)
+    assert endpoint["EndpointStatus"] == "InService", endpoint

@@ -81,8 +81,8 @@ def find(jobs: Sandbox, make_client: Client) -> Callable[..., list[int]]:
 
 def one(name: str, operator: str | None = None, value: str | None = None) -> dict[str, Any]:
     """An expression of one filter."""
-    told = {"Name": name, "Operator": operator, "Value": value}
-    return {"Filters": [{member: item for member, item in told.items() if item is not None}]}
+    members = {"Name": name, "Operator": operator, "Value": value}
+    return {"Filters": [{member: item for member, item in members.items() if item is not None}]}
 
 
 @pytest.mark.parametrize(
@@ -169,8 +169,8 @@ def test_results_are_in_the_order_asked_for(
 
 def test_without_an_order_the_last_changed_come_first(jobs: Sandbox, make_client: Client) -> None:
     """The default of SortBy is LastModifiedTime."""
-    found = make_client(jobs, "sagemaker").search(Resource="TrainingJob", MaxResults=1)
-    assert found["Results"][0]["TrainingJob"]["TrainingJobName"] == "job-1"
+    answer = make_client(jobs, "sagemaker").search(Resource="TrainingJob", MaxResults=1)
+    assert answer["Results"][0]["TrainingJob"]["TrainingJobName"] == "job-1"
 
 
 @pytest.mark.parametrize("sort_by", ["CreationTime", "Metrics.validation:mIOU", "TrainingJobStatus"])
@@ -191,8 +191,8 @@ def test_pages_hold_everything_once(jobs: Sandbox, make_client: Client, sort_by:
 def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
     """A result has what DescribeTrainingJob tells, and the tags; nothing of ours."""
     sagemaker = make_client(jobs, "sagemaker")
-    found = sagemaker.search(Resource="TrainingJob", SearchExpression=one("TrainingJobName", None, "job-1"))
-    record = found["Results"][0]["TrainingJob"]
+    answer = sagemaker.search(Resource="TrainingJob", SearchExpression=one("TrainingJobName", None, "job-1"))
+    record = answer["Results"][0]["TrainingJob"]
     described = sagemaker.describe_training_job(TrainingJobName="job-1")
     described.pop("ResponseMetadata")
     assert record == {**described, "Tags": [{"Key": "team:name", "Value": "team 1"}]}
@@ -247,10 +247,10 @@ def test_what_aws_refuses_is_refused(
 def test_endpoints_are_searched_too(client: Client, stub_endpoint: Callable[..., str]) -> None:
     """The same search over another resource."""
     name = stub_endpoint()
-    found = client("sagemaker").search(
+    answer = client("sagemaker").search(
         Resource="Endpoint", SearchExpression=one("EndpointName", "Equals", name)
     )
-    assert found["Results"][0]["Endpoint"]["EndpointStatus"] == "InService"
+    assert answer["Results"][0]["Endpoint"]["EndpointStatus"] == "InService"
 
 
 def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
@@ -259,14 +259,14 @@ def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
     for number in range(1000):
         store.insert("training-job", f"job-{number}", document(number))
     search = Search(store)
-    asked = {
+    query = {
         "Resource": "TrainingJob",
         "SearchExpression": one("Metrics.validation:mIOU", "GreaterThan", "50"),
     }
     taken = []
     for _ in range(5):
         began = time.perf_counter()
-        answer = search.search({**asked, "SortBy": "CreationTime", "MaxResults": 100})
+        answer = search.search({**query, "SortBy": "CreationTime", "MaxResults": 100})
         taken.append(time.perf_counter() - began)
     assert answer["TotalHits"]["Value"] == 499
     assert [item["TrainingJob"]["TrainingJobName"] for item in answer["Results"][:2]] == [

@@ -25,8 +25,8 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 BUCKET = "training-data"
 
 
-def _passed(found: dict[str, Any]) -> list[str]:
-    return [step["Status"] for step in found["SecondaryStatusTransitions"]]
+def _passed(document: dict[str, Any]) -> list[str]:
+    return [step["Status"] for step in document["SecondaryStatusTransitions"]]
 
 
 def _lines(client: Client, name: str) -> list[str]:
@@ -38,8 +38,8 @@ def _lines(client: Client, name: str) -> list[str]:
 def _start(client: Client, eventually: Callable[..., Any], name: str) -> dict[str, Any]:
     """What the stub tells of itself in its first line."""
     line = eventually(lambda: next((x for x in _lines(client, name) if x.startswith('{"pid"')), None), 60)
-    told: dict[str, Any] = json.loads(line)
-    return told
+    report: dict[str, Any] = json.loads(line)
+    return report
 
 
 def _gone(pid: int) -> bool:
@@ -52,15 +52,15 @@ def _gone(pid: int) -> bool:
 def test_a_job_goes_through_its_statuses_to_its_artifact(client: Client, train: Train, job: Job) -> None:
     """Starting, Downloading, Training, Uploading, Completed: each with its times, and what came of it."""
     name = train(epochs="3")
-    found = job(name)
-    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Completed", "Completed")
-    assert _passed(found) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
-    steps = found["SecondaryStatusTransitions"]
-    assert all(one["EndTime"] == two["StartTime"] for one, two in itertools.pairwise(steps))
-    assert steps[-1]["EndTime"] == found["TrainingEndTime"] == found["LastModifiedTime"]
-    assert steps[1]["StartTime"] == found["TrainingStartTime"]
-    assert found["BillableTimeInSeconds"] == found["TrainingTimeInSeconds"] >= 1
-    uri = found["ModelArtifacts"]["S3ModelArtifacts"]
+    document = job(name)
+    assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Completed", "Completed")
+    assert _passed(document) == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    steps = document["SecondaryStatusTransitions"]
+    assert all(first["EndTime"] == second["StartTime"] for first, second in itertools.pairwise(steps))
+    assert steps[-1]["EndTime"] == document["TrainingEndTime"] == document["LastModifiedTime"]
+    assert steps[1]["StartTime"] == document["TrainingStartTime"]
+    assert document["BillableTimeInSeconds"] == document["TrainingTimeInSeconds"] >= 1
+    uri = document["ModelArtifacts"]["S3ModelArtifacts"]
     assert uri == f"s3://{BUCKET}/out/{name}/output/model.tar.gz"
     body = client("s3").get_object(Bucket=BUCKET, Key=f"out/{name}/output/model.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
@@ -70,14 +70,14 @@ def test_a_job_goes_through_its_statuses_to_its_artifact(client: Client, train: 
 def test_what_aws_fills_in_is_told(train: Train, job: Job) -> None:
     """DescribeTrainingJob has the defaults that the SDKs read, and no artifact before there is one."""
     name = train(wait=False, seconds="60")
-    found = job(name, "Training")
-    assert found["OutputDataConfig"]["KmsKeyId"] == ""
-    assert "ModelArtifacts" not in found
-    assert "BillableTimeInSeconds" not in found
-    assert found["InputDataConfig"][0]["CompressionType"] == "None"
-    names = [item["Name"] for item in found["AlgorithmSpecification"]["MetricDefinitions"]]
+    document = job(name, "Training")
+    assert document["OutputDataConfig"]["KmsKeyId"] == ""
+    assert "ModelArtifacts" not in document
+    assert "BillableTimeInSeconds" not in document
+    assert document["InputDataConfig"][0]["CompressionType"] == "None"
+    names = [item["Name"] for item in document["AlgorithmSpecification"]["MetricDefinitions"]]
     assert names == ["train:loss", "train:throughput", "validation:mIOU", "validation:pixel_accuracy"]
-    assert found["EnableManagedSpotTraining"] is False
+    assert document["EnableManagedSpotTraining"] is False
 
 
 def test_the_program_finds_the_files_of_a_container(
@@ -85,13 +85,13 @@ def test_the_program_finds_the_files_of_a_container(
 ) -> None:
     """Channels lie below input/data under their keys; hyperparameters are texts; no credentials of ours go in."""
     name = train(epochs="1", crop_size="240")
-    told = _start(client, eventually, name)
-    assert told["asked"] == {"epochs": "1", "crop_size": "240"}
+    report = _start(client, eventually, name)
+    assert report["asked"] == {"epochs": "1", "crop_size": "240"}
     data = ["input/data/train/0.jpg", "input/data/train/deep/1.jpg", "input/data/train_annotation/0.png"]
-    assert told["files"] == data
-    assert told["environ"]["TRAINING_JOB_NAME"] == name
-    assert told["environ"]["TRAINING_JOB_ARN"].endswith(f":training-job/{name}")
-    assert not [variable for variable in told["environ"] if "SECRET" in variable or "TOKEN" in variable]
+    assert report["files"] == data
+    assert report["environ"]["TRAINING_JOB_NAME"] == name
+    assert report["environ"]["TRAINING_JOB_ARN"].endswith(f":training-job/{name}")
+    assert not [variable for variable in report["environ"] if "SECRET" in variable or "TOKEN" in variable]
     streams = client("logs").describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=f"{name}/")
     assert streams["logStreams"][0]["logStreamName"].startswith(f"{name}/algo-1-1")
 
@@ -106,8 +106,8 @@ def test_the_log_is_whole_when_the_job_has_ended(client: Client, train: Train) -
 def test_metrics_are_told_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
     """FinalMetricDataList has the last value of each metric, and grows before the job has ended."""
     name = train(wait=False, seconds="60")
-    found = eventually(lambda: job(name).get("FinalMetricDataList"))
-    assert {item["MetricName"]: item["Value"] for item in found} == {
+    metrics = eventually(lambda: job(name).get("FinalMetricDataList"))
+    assert {item["MetricName"]: item["Value"] for item in metrics} == {
         "train:loss": 1.0,
         "train:throughput": 30.0,
         "validation:mIOU": pytest.approx(0.1),
@@ -129,11 +129,11 @@ def test_a_stopped_job_keeps_what_it_had(client: Client, train: Train, job: Job)
     job(name, "Training")
     client("sagemaker").stop_training_job(TrainingJobName=name)
     assert job(name)["TrainingJobStatus"] in {"Stopping", "Stopped"}
-    found = job(name, "Stopped")
-    assert found["SecondaryStatus"] == "Stopped"
-    assert _passed(found)[-4:] == ["Training", "Stopping", "Uploading", "Stopped"]
+    document = job(name, "Stopped")
+    assert document["SecondaryStatus"] == "Stopped"
+    assert _passed(document)[-4:] == ["Training", "Stopping", "Uploading", "Stopped"]
     client("s3").head_object(Bucket=BUCKET, Key=f"out/{name}/output/model.tar.gz")
-    assert found["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{name}/output/model.tar.gz")
+    assert document["ModelArtifacts"]["S3ModelArtifacts"].endswith(f"{name}/output/model.tar.gz")
 
 
 def test_a_job_stopped_while_it_downloads_never_trains(
@@ -146,18 +146,18 @@ def test_a_job_stopped_while_it_downloads_never_trains(
     client("sagemaker").stop_training_job(TrainingJobName=name)
     job(name, "Stopping")
     sandbox.faults.clear()
-    found = job(name, "Stopped")
-    assert _passed(found) == ["Starting", "Downloading", "Stopping", "Stopped"]
-    assert "ModelArtifacts" not in found
+    document = job(name, "Stopped")
+    assert _passed(document) == ["Starting", "Downloading", "Stopping", "Stopped"]
+    assert "ModelArtifacts" not in document
 
 
 def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
     """MaxRuntimeInSeconds: SIGTERM, the model is kept, the status is Stopped with MaxRuntimeExceeded."""
     name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, seconds="60")
-    found = job(name)
-    assert (found["TrainingJobStatus"], found["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
-    assert _passed(found)[2:] == ["Training", "Stopping", "Uploading", "MaxRuntimeExceeded"]
-    assert found["ModelArtifacts"]["S3ModelArtifacts"]
+    document = job(name)
+    assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    assert _passed(document)[2:] == ["Training", "Stopping", "Uploading", "MaxRuntimeExceeded"]
+    assert document["ModelArtifacts"]["S3ModelArtifacts"]
 
 
 @pytest.mark.parametrize(
@@ -178,13 +178,13 @@ def test_a_failed_program_is_told_in_awss_words(
 ) -> None:
     """The reason is output/failure with the exit code; 2 is the client's fault, a signal is 128 and its number."""
     name = train(wait=False, **asked)
-    found = job(name, "Failed", "Completed")
-    assert found["FailureReason"][:900] == reason[:900]
-    assert len(found["FailureReason"]) <= 1024
-    assert found["FailureReason"].endswith(reason.rpartition(", ")[2])
-    assert "ModelArtifacts" not in found
-    assert _passed(found)[-2:] == ["Uploading", "Failed"]
-    assert found["BillableTimeInSeconds"] >= 1
+    document = job(name, "Failed", "Completed")
+    assert document["FailureReason"][:900] == reason[:900]
+    assert len(document["FailureReason"]) <= 1024
+    assert document["FailureReason"].endswith(reason.rpartition(", ")[2])
+    assert "ModelArtifacts" not in document
+    assert _passed(document)[-2:] == ["Uploading", "Failed"]
+    assert document["BillableTimeInSeconds"] >= 1
 
 
 def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
@@ -193,9 +193,9 @@ def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
     for uri in (f"s3://{BUCKET}/nothing/", "s3://no-such-bucket/train"):
         source = {"S3DataType": "S3Prefix", "S3Uri": uri}
         members = {"InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}]}
-        found = job(train(wait=False, members=members), "Failed")
-        reasons.append(found["FailureReason"])
-        assert _passed(found) == ["Starting", "Downloading", "Failed"]
+        document = job(train(wait=False, members=members), "Failed")
+        reasons.append(document["FailureReason"])
+        assert _passed(document) == ["Starting", "Downloading", "Failed"]
     assert reasons[0].startswith(f'ClientError: No S3 objects found under S3 URL "s3://{BUCKET}/nothing/"')
     assert reasons[1].startswith("ClientError: Data download failed:NoSuchBucket (404): ")
 
@@ -203,17 +203,19 @@ def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
 def test_an_unknown_image_fails_the_job(train: Train, job: Job) -> None:
     """The reason names the image and what there is."""
     image = {"TrainingImage": "123.dkr.ecr.us-east-1.amazonaws.com/other:1", "TrainingInputMode": "File"}
-    found = job(train(wait=False, members={"AlgorithmSpecification": image}), "Failed")
-    assert found["FailureReason"].startswith("ClientError: No program on this machine stands for the image")
-    assert "MetricDefinitions" not in found["AlgorithmSpecification"]
+    document = job(train(wait=False, members={"AlgorithmSpecification": image}), "Failed")
+    assert document["FailureReason"].startswith(
+        "ClientError: No program on this machine stands for the image"
+    )
+    assert "MetricDefinitions" not in document["AlgorithmSpecification"]
 
 
 def test_an_artifact_that_cannot_be_uploaded_fails_the_job(train: Train, job: Job) -> None:
     """Completed means that the model is in S3."""
     members = {"OutputDataConfig": {"S3OutputPath": "s3://no-such-bucket/out"}}
-    found = job(train(wait=False, epochs="1", members=members), "Failed", "Completed")
-    assert found["FailureReason"].startswith("ClientError: Artifact upload failed: ")
-    assert "NoSuchBucket" in found["FailureReason"]
+    document = job(train(wait=False, epochs="1", members=members), "Failed", "Completed")
+    assert document["FailureReason"].startswith("ClientError: Artifact upload failed: ")
+    assert "NoSuchBucket" in document["FailureReason"]
 
 
 def test_what_a_program_started_ends_with_it(
@@ -255,11 +257,13 @@ def _until(sandbox: Sandbox, eventually: Callable[..., Any], name: str, *statuse
     sagemaker = sandbox.loopback.client("sagemaker")
 
     def probe() -> dict[str, Any] | None:
-        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-        return found if {found["TrainingJobStatus"], found["SecondaryStatus"]} & set(statuses) else None
+        document: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        return (
+            document if {document["TrainingJobStatus"], document["SecondaryStatus"]} & set(statuses) else None
+        )
 
-    found: dict[str, Any] = eventually(probe, 60)
-    return found
+    document: dict[str, Any] = eventually(probe, 60)
+    return document
 
 
 def test_jobs_above_the_limit_wait_for_their_turn(
@@ -300,8 +304,8 @@ def test_a_spot_job_waits_no_longer_than_it_may(
         _until(sandbox, eventually, "first", "Training")
         limits = {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 1}
         _create(sandbox, training_request, "spot", StoppingCondition=limits, EnableManagedSpotTraining=True)
-        found = _until(sandbox, eventually, "spot", "Stopped")
-        assert found["SecondaryStatus"] == "MaxWaitTimeExceeded"
+        document = _until(sandbox, eventually, "spot", "Stopped")
+        assert document["SecondaryStatus"] == "MaxWaitTimeExceeded"
 
 
 def test_a_program_that_does_not_hear_is_killed(
@@ -316,8 +320,8 @@ def test_a_program_that_does_not_hear_is_killed(
         logs = sandbox.loopback.client("logs")
         eventually(lambda: logs.describe_log_groups()["logGroups"])
         sandbox.loopback.client("sagemaker").stop_training_job(TrainingJobName="deaf")
-        found = _until(sandbox, eventually, "deaf", "Stopped")
-        assert "ModelArtifacts" not in found
+        document = _until(sandbox, eventually, "deaf", "Stopped")
+        assert "ModelArtifacts" not in document
 
 
 def test_a_restart_tells_what_it_did_to_jobs(
@@ -339,9 +343,11 @@ def test_a_restart_tells_what_it_did_to_jobs(
     assert time.monotonic() - began < 10
     assert _gone(pid)
     with small() as sandbox:
-        found = _until(sandbox, eventually, "running", "Failed")
-        assert found["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
-        assert found["TrainingEndTime"] > found["TrainingStartTime"]
+        document = _until(sandbox, eventually, "running", "Failed")
+        assert (
+            document["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
+        )
+        assert document["TrainingEndTime"] > document["TrainingStartTime"]
         assert _until(sandbox, eventually, "waiting", "Completed")["ModelArtifacts"]
 
 

@@ -45,8 +45,8 @@ def test_the_built_in_definitions_find_the_algorithms_lines(
     line: str, name: str, iteration: int, value: float
 ) -> None:
     """Each metric is found once, with the line's epoch; a stamp before it does not matter."""
-    found = MetricFinder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
-    assert found == [Point(name, iteration, 5500, value)]
+    points = MetricFinder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
+    assert points == [Point(name, iteration, 5500, value)]
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "high", ""])
@@ -88,10 +88,10 @@ def _ask(metrics: JobMetrics, **query: Any) -> dict[str, Any]:
         "XAxisType": "IterationNumber",
         **query,
     }
-    found: dict[str, Any] = metrics.call("BatchGetMetrics", {"MetricQueries": [whole]})["MetricQueryResults"][
-        0
-    ]
-    return found
+    result: dict[str, Any] = metrics.call("BatchGetMetrics", {"MetricQueries": [whole]})[
+        "MetricQueryResults"
+    ][0]
+    return result
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_series_by_iteration_and_by_time(
     series: JobMetrics, query: dict[str, Any], xs: list[int], values: list[float]
 ) -> None:
     """Each statistic over each period; Start and End are in the unit of the x axis, and both inside."""
-    found = _ask(series, **query)
-    assert (found["Status"], found["XAxisValues"], found["MetricValues"]) == ("Complete", xs, values)
+    result = _ask(series, **query)
+    assert (result["Status"], result["XAxisValues"], result["MetricValues"]) == ("Complete", xs, values)
 
 
 def test_an_unknown_job_spoils_its_own_query_only(series: JobMetrics) -> None:
     """The status of the one query says it."""
-    found = _ask(series, ResourceArn=ARN.format("two"))
-    assert (found["Status"], found["MetricValues"]) == ("ValidationError", [])
-    assert found["Message"] == f"Could not find training job {ARN.format('two')}."
+    result = _ask(series, ResourceArn=ARN.format("two"))
+    assert (result["Status"], result["MetricValues"]) == ("ValidationError", [])
+    assert result["Message"] == f"Could not find training job {ARN.format('two')}."
 
 
 def test_a_forgotten_job_has_no_values(series: JobMetrics) -> None:
@@ -188,7 +188,7 @@ def test_cloudwatch_has_the_metrics_too(
     """Under the job's name, as the SDK asks, and under its host, as AWS documents."""
     name = train(epochs="2")
     now = datetime.now(UTC)
-    found = client("cloudwatch").get_metric_statistics(
+    answer = client("cloudwatch").get_metric_statistics(
         Namespace="/aws/sagemaker/TrainingJobs",
         MetricName="validation:mIOU",
         Dimensions=[{"Name": dimension[0], "Value": dimension[1].format(name)}],
@@ -197,7 +197,7 @@ def test_cloudwatch_has_the_metrics_too(
         Period=3600,
         Statistics=["Maximum", "SampleCount"],
     )
-    points = found["Datapoints"]
+    points = answer["Datapoints"]
     assert sum(point["SampleCount"] for point in points) == 2
     assert max(point["Maximum"] for point in points) == 0.2
 
@@ -208,8 +208,10 @@ def test_deleting_a_job_deletes_its_curves(client: Client, train: Callable[..., 
     arn = client("sagemaker").describe_training_job(TrainingJobName=name)["TrainingJobArn"]
     client("sagemaker").delete_training_job(TrainingJobName=name)
     query = {"ResourceArn": arn, "MetricName": "train:loss", "MetricStat": "Last", "Period": "OneHour"}
-    found = client("sagemaker-metrics").batch_get_metrics(MetricQueries=[{**query, "XAxisType": "Timestamp"}])
-    assert found["MetricQueryResults"][0]["Status"] == "ValidationError"
+    answer = client("sagemaker-metrics").batch_get_metrics(
+        MetricQueries=[{**query, "XAxisType": "Timestamp"}]
+    )
+    assert answer["MetricQueryResults"][0]["Status"] == "ValidationError"
 
 
 def test_the_use_of_a_group_is_the_sum_of_its_processes(tmp_path: Path) -> None:
@@ -219,10 +221,10 @@ def test_the_use_of_a_group_is_the_sum_of_its_processes(tmp_path: Path) -> None:
         fields = ["S", "1", str(group), *["0"] * 8, "150", "50", *["0"] * 8, "1000", "0"]
         (tmp_path / str(pid) / "stat").write_text(f"{pid} (a name) with) {' '.join(fields)}")
     (tmp_path / "self").mkdir()
-    found = group_use(10, tmp_path)
-    one = group_use(12, tmp_path)
-    assert found is not None
-    assert one is not None
-    assert found == Use(2 * one.processor, 2 * one.memory)
-    assert one.processor > 0
+    use = group_use(10, tmp_path)
+    other = group_use(12, tmp_path)
+    assert use is not None
+    assert other is not None
+    assert use == Use(2 * other.processor, 2 * other.memory)
+    assert other.processor > 0
     assert group_use(99, tmp_path) is None

@@ -19,8 +19,8 @@ STATUSES = ("Completed", "Failed", "Stopped")
 
 
 def _code(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
-    found = error.value.response["Error"]
-    return found["Code"], found["Message"]
+    error_body = error.value.response["Error"]
+    return error_body["Code"], error_body["Message"]
 
 
 def test_a_name_is_given_once(client: Client, training_request: Request, train: Train) -> None:
@@ -138,8 +138,8 @@ def test_tags_are_kept_and_changed(client: Client, train: Train) -> None:
     sagemaker.delete_tags(ResourceArn=arn, TagKeys=["note"])
     assert sagemaker.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "land"}]
     filters = [{"Name": "Tags.team", "Value": "land"}, {"Name": "TrainingJobName", "Value": name}]
-    found = sagemaker.search(Resource="TrainingJob", SearchExpression={"Filters": filters})
-    assert found["Results"][0]["TrainingJob"]["Tags"] == [{"Key": "team", "Value": "land"}]
+    answer = sagemaker.search(Resource="TrainingJob", SearchExpression={"Filters": filters})
+    assert answer["Results"][0]["TrainingJob"]["Tags"] == [{"Key": "team", "Value": "land"}]
 
 
 @pytest.fixture(scope="module")

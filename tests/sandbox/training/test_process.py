@@ -103,12 +103,12 @@ def test_no_training_outlives_the_sandbox(
     eventually(lambda: all(map(_gone, pids)))
     _, address = start()
     sagemaker = _client(address, "sagemaker")
-    found = sagemaker.describe_training_job(TrainingJobName="cut-off")
-    assert found["TrainingJobStatus"] == "Failed"
-    assert found["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
-    assert [step["Status"] for step in found["SecondaryStatusTransitions"]][-2:] == ["Training", "Failed"]
+    document = sagemaker.describe_training_job(TrainingJobName="cut-off")
+    assert document["TrainingJobStatus"] == "Failed"
+    assert document["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
+    assert [step["Status"] for step in document["SecondaryStatusTransitions"]][-2:] == ["Training", "Failed"]
     query = {
-        "ResourceArn": found["TrainingJobArn"],
+        "ResourceArn": document["TrainingJobArn"],
         "MetricName": "train:loss",
         "MetricStat": "Last",
         "Period": "IterationNumber",
