@@ -47,7 +47,7 @@ _CBOR_OPERATION = re.compile(r"/service/[^/]+/operation/([^/]+)")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What stands behind the door, by the name in a signature's scope.
+    """The services behind the gateway, by the name in the scope of a signature.
 
     json: services called by JSON 1.1 operation (with the name of their botocore model); wsgi: whole applications;
     metrics: sagemaker-metrics, which is signed for as sagemaker and called by REST.
@@ -61,7 +61,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A request whose signature is right. body: None for S3 (streamed), or when it was longer than may be."""
+    """A request with a valid signature. body: None for S3 (streamed), or when it was too long."""
 
     environ: dict[str, Any]
     service: str
