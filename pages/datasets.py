@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import background, messages, state, upstream
-from pages.parts.datasets import actions, pairs, report, source
+from pages.parts import background, messages, upstream
+from pages.parts.datasets import actions, pairs, report, session, source
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     connection = upstream.connection()
     st.container(horizontal=True).title("Data sets")
     source.ask(connection)
-    task = state.desk().check
+    task = session.current().check
     if task is None:
         st.caption(
             "Pascal VOC folders, folders of images and masks, CVAT and Label Studio mask exports, Ground Truth "

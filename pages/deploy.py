@@ -12,7 +12,7 @@ from core.endpoints.detail import EndpointDetail
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
 from pages.parts import cached, links, messages, plan_dialog, state, upstream
-from pages.parts.deploy import deploy_fields, model, summary
+from pages.parts.deploy import deploy_fields, deploy_file, model, summary
 from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy.check import CheckedDeployment, check
 from pages.parts.deploy.model import Chosen
@@ -105,7 +105,7 @@ def _plan(
 
 def _show(name: str) -> None:
     state.DEPLOY.forget()
-    state.forget_uploaded_model()
+    deploy_file.MODEL_FILE.clear()
     st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: name})
 
 

@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.evaluation.results import resolve_classes
 from core.evaluation.run import EvaluationTask
 from core.settings import Settings
-from pages.parts import endpoint_picker, messages, state, upstream
+from pages.parts import endpoint_picker, messages, upstream
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.evaluate import datasets, progress, results, run
 from pages.parts.evaluate.datasets import Load
@@ -32,7 +32,7 @@ def main() -> None:
         if chosen.pending is not None:
             messages.waiting_line(chosen.pending)
         _button(connection, settings, chosen, None if chosen.pending else load)
-    found = state.judging()
+    found = run.CURRENT.get()
     if found is None:
         return
     progress.show(found)
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _button(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load | None) -> None:
-    running = (found := state.judging()) is not None and not found.over
+    running = (found := run.CURRENT.get()) is not None and not found.over
     calls = "Each photo is one call of each endpoint. What was asked before is not asked again."
     if st.button(
         "Evaluate",
@@ -67,7 +67,7 @@ def _start(connection: Connection, settings: Settings, chosen: EndpointChoice, l
     task = EvaluationTask(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
     store = run.store_for(settings, connection, [one.name for one in asked])
     jobs = partial(job_scores, clients(connection), chosen.servings)
-    state.judge(run.start(task, store, found.title, jobs, found.home))
+    run.keep(run.start(task, store, found.title, jobs, found.home))
 
 
 main()

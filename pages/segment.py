@@ -12,7 +12,7 @@ from core.inference.export import unique_stems
 from pages.parts import endpoint_picker, messages, state, upstream
 from pages.parts.endpoint_picker import Choice
 from pages.parts.segment import progress, results, uploads
-from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest
+from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest, queue
 
 
 def main() -> None:
@@ -52,16 +52,16 @@ def main() -> None:
 
 def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> list[InferenceTask]:
     """Every picture's work, started where it is new."""
-    bench = state.bench()
+    tasks = queue()
     works = [
-        bench.ask(
+        tasks.ask(
             picture,
             SegmentRequest(picture.id, connection, choice.serving.name, choice.want, choice.fit),
             choice.serving.classes,
         )
         for picture in pictures
     ]
-    bench.keep_to(works)
+    tasks.keep_to(works)
     return works
 
 

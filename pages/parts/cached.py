@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import streamlit as st
 from PIL import Image
@@ -18,7 +18,6 @@ from PIL import Image
 from core.aws import evaluation, metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
-from core.aws.endpoints import configs as read_configs
 from core.aws.endpoints import describe_unnamed, list_endpoints, with_class_names
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
@@ -29,7 +28,7 @@ from core.datasets.source import Dataset, Sample
 from core.endpoints.endpoint import EndpointInfo, EndpointList
 from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo, photo_share, preview, resize_labels, shrunk
+from core.imaging.image import encode, open_photo, photo_share, resize_labels, shrunk
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from core.settings import Settings
@@ -38,10 +37,6 @@ from core.training.curves import MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts.shared_cache import PendingError, Snapshot, StaleCache
-
-if TYPE_CHECKING:
-    from pages.parts.endpoints.configs import Configs
-    from pages.parts.upstream import Backend
 
 T = TypeVar("T")
 
@@ -88,11 +83,15 @@ class Example:
 
 
 @st.cache_resource(show_spinner=False)
-def upstream() -> Backend:
-    """The one of this process."""
-    from pages.parts.upstream import Backend  # noqa: PLC0415  # it stands above this module
+def singleton(name: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
+    """Return what this process has one of, made when it is first needed. name: of it alone."""
+    return _make()
 
-    return Backend()
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def of_connection(name: str, connection: Connection, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
+    """Return what each connection has one of, made when it is first needed. name: of it alone."""
+    return _make()
 
 
 @st.cache_resource(ttl="5m", max_entries=8, show_spinner=False)
@@ -352,14 +351,6 @@ def _key(jobs: Sequence[TrainingJob]) -> Hashable:
     return tuple((job.name, job.started_at is not None) for job in jobs)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def configs(connection: Connection) -> Configs:
-    """The endpoint configurations that were read, for good: AWS never changes one."""
-    from pages.parts.endpoints.configs import Configs  # noqa: PLC0415  # only the pages about endpoints need it
-
-    return Configs(lambda name: read_configs(clients(connection), [name]).get(name))
-
-
 def prices(connection: Connection) -> PriceTable:
     """Return AWS's prices once they are there, and until then those of Segdeck: no page waits for them."""
     try:
@@ -385,15 +376,18 @@ def forget_aws() -> None:
 
 
 @st.cache_data(ttl="1h", max_entries=32, show_spinner=False)
-def pair_frame(source: Dataset, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
-    """A pair of a data set for the viewer.
+def pair_frame(
+    source: Dataset,  # noqa: ARG001  # the key, with the next three
+    sample: Sample,  # noqa: ARG001
+    classes: Classes | None,  # noqa: ARG001
+    stamp: tuple[int, ...],  # noqa: ARG001
+    _make: Callable[[], bytes],
+) -> bytes:
+    """A pair of a dataset for the viewer.
 
     source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.preview`.
     """
-    from pages.parts.viewer.frame import build  # noqa: PLC0415  # streamlit starts faster without
-
-    with opened_pair(source, sample, classes) as (photo, labels):
-        return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")
+    return _make()
 
 
 @st.cache_data(ttl="1h", max_entries=512, show_spinner=False)

@@ -7,16 +7,60 @@ session: what belongs to this person in this tab and nobody needs tomorrow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from pages.parts.datasets.session import DatasetSession
-    from pages.parts.deploy.deploy_file import LocalFile
-    from pages.parts.evaluate.run import BackgroundEvaluation
-    from pages.parts.segment.run import SegmentationQueue
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """One value of this session. name: its key, which no other slot or widget has."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def get(self) -> T | None:
+        """Return the value; None where none was set."""
+        value: T | None = st.session_state.get(self._name)
+        return value
+
+    def set(self, value: T) -> None:
+        """Keep this value from now on."""
+        st.session_state[self._name] = value
+
+    def pop(self) -> T | None:
+        """Remove the value and return it; None where none was set."""
+        value: T | None = st.session_state.pop(self._name, None)
+        return value
+
+    def clear(self) -> None:
+        """Remove the value, if there is one."""
+        self.pop()
+
+    def setdefault(self, make: Callable[[], T]) -> T:
+        """Return the value; where none was set, make one and keep it."""
+        if self._name not in st.session_state:
+            st.session_state[self._name] = make()
+        value: T = st.session_state[self._name]
+        return value
+
+
+class UrlParam:
+    """One text in the address of the page. name: as the address has it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get(self) -> str:
+        """Return the text; empty where the address has none."""
+        return str(st.query_params.get(self.name, ""))
+
+    def set(self, text: str) -> None:
+        """Write the text into the address; an empty one removes the name from it."""
+        set_query({self.name: text})
+
 
 ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 """Keys of widgets that are bound to the URL under the same name."""
@@ -29,9 +73,8 @@ JOB, COMPARE = "job", "compare"
 
 _INTERVALS = "_intervals"
 
-_RETRY, _BENCH, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _JOBS_VIEW, _LINKED = (
+_RETRY, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _JOBS_VIEW, _LINKED = (
     "_retry",
-    "_bench",
     "_examples",
     "_shown",
     "_digests",
@@ -79,14 +122,6 @@ def remember_endpoint(name: str) -> None:
 def choose(key: str, value: object) -> None:
     """Set a widget's value before it is drawn."""
     st.session_state[key] = value
-
-
-def bench() -> SegmentationQueue:
-    """This session's pictures at work and done."""
-    from pages.parts.segment.run import SegmentationQueue  # noqa: PLC0415  # streamlit starts faster without
-
-    found: SegmentationQueue = st.session_state.setdefault(_BENCH, SegmentationQueue())
-    return found
 
 
 def examples() -> list[str]:
@@ -196,7 +231,7 @@ CLONE, CONTINUE = "clone", "continue"
 JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
 """Keys of a job page's widgets that are bound to the URL under the same name."""
 
-_TOLD, _LOG_AT, _MODEL_FILE = "_told", "_log_at", "_model_file"
+_TOLD, _LOG_AT = "_told", "_log_at"
 
 
 def job_asked_for() -> str:
@@ -285,23 +320,6 @@ LAUNCH, DEPLOY = Form("launch"), Form("deploy")
 """The forms that start a training job, and an endpoint."""
 
 
-def uploaded_model() -> LocalFile | None:
-    """The `model.tar.gz` that was dropped; None where none was."""
-    found: LocalFile | None = st.session_state.get(_MODEL_FILE)
-    return found
-
-
-def keep_uploaded_model(file: LocalFile) -> None:
-    """Take this one from the drop zone, which is empty from now on."""
-    st.session_state[_MODEL_FILE] = file
-    DEPLOY.renew("file")
-
-
-def forget_uploaded_model() -> None:
-    """Let it go, from disk too."""
-    st.session_state.pop(_MODEL_FILE, None)
-
-
 def ticked_rows(key: str) -> list[int]:
     """The places of the rows that are ticked in a table."""
     table = st.session_state.get(key)
@@ -327,8 +345,7 @@ AGAINST, LABELLED, PART, FOLDER, S3_PHOTOS, S3_MASKS = (
 LABELLED_FILES, MASK_SHOWN, MASK_OF, TRUTH_SHOWN = "labelled_files", "mask_shown", "mask_of", "truth_shown"
 """Keys of its other widgets."""
 
-_JUDGING, _JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
-    "_judging",
+_JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
     "_judged_shown",
     "_judged_more",
     "_cell",
@@ -340,24 +357,6 @@ def label_from_s3(photos: str, masks: str) -> None:
     """Judge by the photos and masks below these S3 prefixes; in a callback."""
     st.session_state[LABELLED] = "s3"
     st.session_state[S3_PHOTOS], st.session_state[S3_MASKS] = photos, masks
-
-
-def judging() -> BackgroundEvaluation | None:
-    """This session's evaluation, on its way or done; None before the first."""
-    found: BackgroundEvaluation | None = st.session_state.get(_JUDGING)
-    return found
-
-
-def judge(found: BackgroundEvaluation) -> None:
-    """From now on this is the session's evaluation."""
-    st.session_state[_JUDGING] = found
-    choose_cell(None)
-
-
-def forget_answers() -> None:
-    """Remove what this evaluation's endpoints answered so far, and the evaluation with it."""
-    if (found := st.session_state.pop(_JUDGING, None)) is not None:
-        found.store.forget()
 
 
 def judged_shown() -> str:
@@ -418,17 +417,6 @@ DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
 
 DATASET, DATASET_ZIP = "dataset", "dataset_zip"
 """Keys of the data set page's own inputs; the first is bound to the URL under the same name."""
-
-_DESK = "_desk"
-
-
-def desk() -> DatasetSession:
-    """This session's data set, checked, mended and uploaded."""
-    from pages.parts.datasets.session import DatasetSession  # noqa: PLC0415  # streamlit starts faster without
-
-    found: DatasetSession = st.session_state.setdefault(_DESK, DatasetSession())
-    return found
-
 
 WINDOW, ENDPOINT_TAB = "window", "part"
 """Keys of widgets of an endpoint's page that are bound to the URL under the same name."""

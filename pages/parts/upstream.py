@@ -22,7 +22,7 @@ from pages.parts import cached
 
 @dataclass
 class Backend:
-    """What stands between the dashboard and its AWS. One a process, see `cached.upstream`.
+    """What stands between the dashboard and its AWS. One a process, see `backend`.
 
     start:      brings the sandbox up where it is not, and says where it is; None with AWS.
     connection: what `start` said last; None while it never succeeded.
@@ -33,14 +33,19 @@ class Backend:
     lock: Lock = field(default_factory=Lock)
 
 
+def backend() -> Backend:
+    """Return the one of this process."""
+    return cached.singleton("backend", Backend)
+
+
 def register(start: Callable[[], Connection]) -> None:
     """Say how the sandbox is brought up. It may raise CoreError."""
-    cached.upstream().start = start
+    backend().start = start
 
 
 def revive() -> None:
     """Bring the sandbox up again if it is gone; does nothing with AWS. Raises what `start` raises."""
-    upstream = cached.upstream()
+    upstream = backend()
     if upstream.start is not None:
         with upstream.lock:
             upstream.connection = upstream.start()
@@ -64,7 +69,7 @@ def connection() -> Connection:
     here = settings()
     if here.mode == "aws":
         return cached.connection(here)
-    if (found := cached.upstream().connection) is None:
+    if (found := backend().connection) is None:
         raise UnreachableError(
             "The sandbox on this machine is not up.",
             why=f"Its log, if it came so far, is {here.sandbox_dir / 'sandbox.log'}.",

@@ -146,7 +146,7 @@ def test_a_copy_is_written_after_a_yes(dataset_page: OpenPage, voc: Path, tmp_pa
     button(app, "Review and write").click().run()
     assert "Photographs made JPEG or turned upright: 1" in everything(app)
     assert not (tmp_path / "copy").exists()
-    desk = app.session_state["_desk"]
+    desk = app.session_state["datasets.session"]
     desk.convert(plan_conversion(desk.check.result.source, desk.check.result.report, tmp_path / "copy"))
     until(app, "The copy is in")
     button(app, "Check the copy").click().run()
@@ -164,7 +164,7 @@ def test_an_upload_leads_to_the_launch_form(
     button(app, "Review and upload").click().run()
     assert "Upload 17 files" in everything(app)
     assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="led/")
-    desk = app.session_state["_desk"]
+    desk = app.session_state["datasets.session"]
     found = desk.check.result
     order = order_upload(found.source, found.report, to, splitting=found.splitting)
     desk.carry_out(connection_of(sandbox_server), plan_upload(order))
@@ -207,7 +207,7 @@ def test_the_plan_waits_for_a_yes() -> None:
 def test_a_check_can_be_ended(dataset_page: OpenPage, voc: Path) -> None:
     """A check that is under way has a button that ends it; what then is said."""
     app = dataset_page()
-    desk = app.session_state["_desk"]
+    desk = app.session_state["datasets.session"]
     go_on = Event()
 
     def work(tell: Callable[[int, int], None]) -> None:

@@ -108,7 +108,7 @@ def test_classes_have_the_colours_of_the_set(open_evaluate, shore, evaluate):
         image.putpalette([1, 2, 3, 200, 100, 50])
         image.save(path)
     app = evaluate(open_evaluate(shore))
-    assert app.session_state["_judging"].result.classes.colors == ((1, 2, 3), (200, 100, 50))
+    assert app.session_state["evaluate.current"].result.classes.colors == ((1, 2, 3), (200, 100, 50))
 
 
 def test_all_of_a_folder(open_evaluate, shore, evaluate, read_texts):

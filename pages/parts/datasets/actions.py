@@ -16,6 +16,7 @@ from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state
+from pages.parts.datasets import session
 from pages.parts.datasets.session import CheckedDataset
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
@@ -48,8 +49,8 @@ def _conversion(checked: CheckedDataset) -> None:
     if st.button("Review and write", icon=":material/content_copy:", disabled=not out):
         with messages.error_door():
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser())
-            _ask("Write a mended copy", str(plan), "Write it", lambda: state.desk().convert(plan))
-    if (task := state.desk().conversion) is not None:
+            _ask("Write a mended copy", str(plan), "Write it", lambda: session.current().convert(plan))
+    if (task := session.current().conversion) is not None:
         written = background.show(task, "conversion")
         if written is not None:
             st.success(f"The copy is in {messages.code(str(written))}.", icon=":material/check_circle:")
@@ -59,7 +60,7 @@ def _conversion(checked: CheckedDataset) -> None:
 
 def _check_copy(folder: Path, splitting: Splitting) -> None:
     state.choose(state.DATASET, str(folder))
-    state.desk().check_folder(folder, splitting, None)
+    session.current().check_folder(folder, splitting, None)
 
 
 def _upload(connection: Connection, checked: CheckedDataset) -> None:
@@ -82,24 +83,24 @@ def _upload(connection: Connection, checked: CheckedDataset) -> None:
                 "Upload the data set",
                 _said(plan),
                 "Upload it",
-                lambda: state.desk().carry_out(connection, plan),
+                lambda: session.current().carry_out(connection, plan),
             )
     _uploaded(checked.report)
 
 
 def _uploaded(report: LayoutReport) -> None:
     """How far it is; once it is done, where to go on."""
-    desk = state.desk()
-    if desk.upload is None or desk.uploaded is None:
+    current = session.current()
+    if current.upload is None or current.uploaded is None:
         return
-    answer = background.show(desk.upload, "upload")
+    answer = background.show(current.upload, "upload")
     if answer is not None:
         st.success(
             f"**{answer['Files']:,} files stand there**, their number and hashes verified; "
             f"{answer['Sent']:,} of them were sent now.",
             icon=":material/check_circle:",
         )
-        _to_training(report, desk.uploaded.target)
+        _to_training(report, current.uploaded.target)
 
 
 def _to_training(report: LayoutReport, uri: str) -> None:

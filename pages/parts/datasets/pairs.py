@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 import streamlit as st
 
 from core.datasets.inspection import PairFacts
-from core.datasets.preview import stamp
+from core.datasets.preview import opened_pair, stamp
 from core.datasets.problems import count_by_code
 from core.datasets.report import LayoutReport
-from core.datasets.source import SPLITS, Dataset
+from core.datasets.source import SPLITS, Dataset, Sample
 from core.errors import CoreError
 from core.escaping import terminal
+from core.imaging.classes import Classes
+from core.imaging.image import preview
 from pages.parts import cached, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.viewer.frame import build
 from pages.parts.viewer.viewer import viewer
 
 A_PAGE = 12
@@ -75,9 +79,20 @@ def _one(source: Dataset, report: LayoutReport, facts: PairFacts) -> None:
         if one.path and one.path in (sample.photo, sample.mask):
             st.warning(messages.plain(f"{one.path}: {one.message} {one.todo}"), icon=":material/warning:")
     try:
-        frame = cached.pair_frame(source, sample, report.classes, stamp(source, sample))
+        frame = cached.pair_frame(
+            source,
+            sample,
+            report.classes,
+            stamp(source, sample),
+            partial(_frame, source, sample, report.classes),
+        )
     except CoreError as error:
         st.info(messages.line(error), icon=":material/broken_image:")
         return
     viewer(frame, key="pair-viewer")
     st.caption(f"{messages.plain(sample.photo)} · {messages.plain(sample.mask)} · {sample.split}")
+
+
+def _frame(source: Dataset, sample: Sample, classes: Classes | None) -> bytes:
+    with opened_pair(source, sample, classes) as (photo, labels):
+        return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")

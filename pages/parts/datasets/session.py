@@ -22,6 +22,7 @@ from core.datasets.source import Dataset, Splitting
 from core.datasets.temp_zip import TempFolder, Unpacked
 from core.plans.plan import Plan
 from pages.parts.background import BackgroundTask, OnCount, start
+from pages.parts.state import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,14 @@ class DatasetSession:
         if self.check is not None:
             self.check.stop.set()
         self.check, self.conversion, self.upload, self.uploaded = task, None, None, None
+
+
+SESSION: Slot[DatasetSession] = Slot("datasets.session")
+
+
+def current() -> DatasetSession:
+    """Return this session's dataset: checked, fixed and uploaded."""
+    return SESSION.setdefault(DatasetSession)
 
 
 def _check_zip(

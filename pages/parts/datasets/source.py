@@ -10,6 +10,7 @@ from core.aws.connection import Connection
 from core.datasets.source import Splitting
 from core.errors import InputError
 from pages.parts import messages, state
+from pages.parts.datasets import session
 
 MOST_ZIP_MB = 500
 """Kept in memory while it is dropped; a larger one is named by its path."""
@@ -40,11 +41,11 @@ def ask(connection: Connection) -> None:
         ):
             with messages.error_door():
                 if dropped is not None:
-                    state.desk().check_zip(dropped.name, dropped.getvalue(), splitting, classes)
+                    session.current().check_zip(dropped.name, dropped.getvalue(), splitting, classes)
                 elif (place or "").startswith("s3://"):
-                    state.desk().check_prefix(connection, str(place).strip())
+                    session.current().check_prefix(connection, str(place).strip())
                 else:
-                    state.desk().check_folder(_folder(str(place)), splitting, classes)
+                    session.current().check_folder(_folder(str(place)), splitting, classes)
 
 
 def _options() -> tuple[Splitting, Path | None]:

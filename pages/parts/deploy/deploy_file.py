@@ -19,6 +19,7 @@ from core.artifacts.artifact import Artifact, inspect_artifact
 from core.errors import ArtifactError
 from core.local_files import private_folder, private_opener
 from pages.parts import formatting, messages, state, upstream
+from pages.parts.state import Slot
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -50,9 +51,13 @@ class LocalFile:
         return self.name.partition(".")[0] or "model"
 
 
+MODEL_FILE: Slot[LocalFile] = Slot("deploy.model_file")
+"""The `model.tar.gz` that was dropped. Once it is removed, it goes from disk too."""
+
+
 def ask() -> LocalFile | None:
     """The drop zone; in its place what was dropped, once it was."""
-    found = state.uploaded_model()
+    found = MODEL_FILE.get()
     if found is None:
         _drop_zone()
         return None
@@ -61,7 +66,7 @@ def ask() -> LocalFile | None:
             f":material/folder_zip: **{messages.plain(found.name)}** · {found.size / 1e6:,.1f} MB",
             width="stretch",
         )
-        st.button("Take another", type="tertiary", on_click=state.forget_uploaded_model)
+        st.button("Take another", type="tertiary", on_click=MODEL_FILE.clear)
     return found
 
 
@@ -77,7 +82,8 @@ def _drop_zone() -> None:
         "or to S3 first and then by its address."
     )
     if dropped is not None:
-        state.keep_uploaded_model(_to_disk(dropped))
+        MODEL_FILE.set(_to_disk(dropped))
+        state.DEPLOY.renew("file")  # the drop zone is empty from now on
         st.rerun()
 
 

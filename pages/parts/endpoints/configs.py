@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Lock
 
+from core.aws.connection import Connection, clients
+from core.aws.endpoints import configs as read_configs
 from core.endpoints.endpoint import EndpointConfig
 from core.errors import CoreError
+from pages.parts import cached
 
 AT_ONCE = 4
 """Calls at the same time."""
@@ -71,3 +74,12 @@ class Configs:
             self._missed[name] = self._clock()
         else:
             self._found[name] = found
+
+
+def of(connection: Connection) -> Configs:
+    """Return the endpoint configurations of this connection that were read, for good: AWS never changes one."""
+    return cached.of_connection(
+        "endpoint configurations",
+        connection,
+        lambda: Configs(lambda name: read_configs(clients(connection), [name]).get(name)),
+    )

@@ -19,6 +19,7 @@ from core.endpoints.endpoint import Endpoint, EndpointList, with_config
 from core.endpoints.health import Health, health
 from core.endpoints.traffic import ServiceQuality, Traffic
 from pages.parts import cached, formatting, messages
+from pages.parts.endpoints import configs
 from pages.parts.jobs import data
 from pages.parts.shared_cache import Snapshot
 
@@ -121,7 +122,7 @@ def _list(connection: Connection) -> Snapshot[EndpointList]:
 def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int, int]:
     """With instance types as far as they were read; how many were not yet, and how many cannot be."""
     names = {endpoint.config for endpoint in endpoints if endpoint.config}
-    known = cached.configs(connection).known(names)
+    known = configs.of(connection).known(names)
     unread = sum(bool(endpoint.config) and endpoint.config not in known for endpoint in endpoints)
     lost = sum(endpoint.config in known and known[endpoint.config] is None for endpoint in endpoints)
     return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread, lost

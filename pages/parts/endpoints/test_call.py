@@ -15,7 +15,7 @@ from core.imaging.image import FIT
 from pages.parts import cached, endpoint_picker, messages, state
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
-from pages.parts.segment.run import Picture, SegmentRequest
+from pages.parts.segment.run import Picture, SegmentRequest, queue
 from pages.parts.shared_cache import PendingError
 
 OWN = Path(__file__).with_name("test_picture.jpg")
@@ -53,13 +53,13 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
 
 
 def _call(connection: Connection, detail: EndpointDetail, picture: Picture) -> None:
-    bench = state.bench()
+    tasks = queue()
     request = SegmentRequest(picture.id, connection, detail.name, "probabilities", FIT)
-    work = bench.ask(picture, request, detail.classes)
-    bench.keep_to([work])
+    work = tasks.ask(picture, request, detail.classes)
+    tasks.keep_to([work])
     progress.show([work])
     if work.result is not None:
-        st.button("Send it again", icon=":material/replay:", on_click=bench.retry, args=([work],))
+        st.button("Send it again", icon=":material/replay:", on_click=tasks.retry, args=([work],))
     results.picture(work)
 
 

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.imaging.pixel_budget import PIXELS
 from core.text import duration, plural
-from pages.parts import messages, state
-from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation
+from pages.parts import messages
+from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation, forget_answers
 
 TICK = 0.5
 """Seconds between two looks."""
@@ -57,7 +57,7 @@ def _kept(judging: BackgroundEvaluation) -> None:
             f"Answers are kept in {messages.code(str(judging.store.folder))}: what is there is not asked, or "
             f"billed, again. Those of the {MOST_KEPT} endpoints, or pairs of two, that were evaluated last stay."
         )
-        st.button("Forget these answers", icon=":material/delete:", on_click=state.forget_answers)
+        st.button("Forget these answers", icon=":material/delete:", on_click=forget_answers)
 
 
 def _bar(judging: BackgroundEvaluation, total: int) -> None:

@@ -22,6 +22,8 @@ from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluationTask, ImageOutcome, evaluate
 from core.evaluation.store import PredictionStore
 from core.settings import Settings
+from pages.parts import state
+from pages.parts.state import Slot
 
 MOST_KEPT = 20
 """Endpoints, or pairs of two, whose answers are kept: those that were evaluated last."""
@@ -87,6 +89,22 @@ class BackgroundEvaluation:
     def stop(self) -> None:
         """Begin no more photos; those that are done are judged."""
         self.stopping = True
+
+
+CURRENT: Slot[BackgroundEvaluation] = Slot("evaluate.current")
+"""This session's evaluation, in progress or done."""
+
+
+def keep(evaluation: BackgroundEvaluation) -> None:
+    """Make this the session's evaluation; no cell of its confusion matrix is chosen yet."""
+    CURRENT.set(evaluation)
+    state.choose_cell(None)
+
+
+def forget_answers() -> None:
+    """Remove what the endpoints of this session's evaluation answered so far, and the evaluation with it."""
+    if (evaluation := CURRENT.pop()) is not None:
+        evaluation.store.forget()
 
 
 def start(

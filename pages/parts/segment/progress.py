@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.text import listing
 from pages.parts import messages, state
-from pages.parts.segment.run import InferenceTask, Stage, wait_a_little
+from pages.parts.segment.run import InferenceTask, Stage, queue, wait_a_little
 
 TICK = 0.3
 """Seconds between two looks, while there is something to wait for."""
@@ -103,5 +103,5 @@ def _names(works: list[InferenceTask], error: BaseException) -> str:
 
 
 def _again(works: list[InferenceTask]) -> None:
-    state.bench().retry(works)
+    queue().retry(works)
     state.ask_retry()

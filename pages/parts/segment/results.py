@@ -19,7 +19,7 @@ from core.text import milliseconds
 from pages.parts import elements, messages, state
 from pages.parts.gallery.gallery import Mark, Tile, gallery
 from pages.parts.segment import truth as segment_truth
-from pages.parts.segment.run import InferenceTask, SegmentResult
+from pages.parts.segment.run import InferenceTask, SegmentResult, queue
 from pages.parts.viewer.viewer import viewer
 
 BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
@@ -163,9 +163,7 @@ def _downloads(work: InferenceTask, result: SegmentResult, stem: str) -> None:
     )  # fmt: skip
     if not result.raw_bytes:
         st.caption("The probabilities of this picture were let go to save memory.")
-        st.button(
-            "Ask for them again", icon=":material/refresh:", on_click=state.bench().retry, args=([work],)
-        )
+        st.button("Ask for them again", icon=":material/refresh:", on_click=queue().retry, args=([work],))
 
 
 def download_all(works: Sequence[InferenceTask], stems: Sequence[str]) -> None:

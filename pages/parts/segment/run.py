@@ -29,6 +29,7 @@ from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from pages.parts import cached
+from pages.parts.state import Slot
 from pages.parts.viewer.frame import build
 
 AT_ONCE = 2
@@ -232,6 +233,14 @@ class SegmentationQueue:
             if kept > self._kept_bytes and work is not done[-1] and result.raw_bytes:
                 kept -= result.raw_bytes
                 work.future = _finished(result.without_probabilities())
+
+
+QUEUE: Slot[SegmentationQueue] = Slot("segment.queue")
+
+
+def queue() -> SegmentationQueue:
+    """Return this session's images, waiting, in work and done."""
+    return QUEUE.setdefault(SegmentationQueue)
 
 
 def wait_a_little(works: Sequence[InferenceTask], seconds: float) -> None:
