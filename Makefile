@@ -29,6 +29,7 @@ check: $(DEV) ## Lint, types and the rules of what may import what
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
 fix: $(DEV) ## Format, and mend what the linter can mend
