@@ -1,0 +1,25 @@
+"""What the page of a launch reads of its channels, shared by all who look at it."""
+
+from __future__ import annotations
+
+from core.aws import training
+from core.aws.connection import Connection, clients
+from core.aws.training import ChannelKeys
+from core.training.channels import Channel
+from pages.parts import cached
+
+KEYS_SECONDS = 30
+
+
+def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
+    """The objects of a channel; where they cannot be listed, a note says so."""
+    return (
+        cached.shelf()
+        .read(
+            ("keys", connection, channel),
+            lambda: training.list_channels(clients(connection), [channel]),
+            KEYS_SECONDS,
+            f"the list of files of the channel {channel.name}",
+        )
+        .value
+    )
