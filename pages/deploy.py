@@ -11,12 +11,12 @@ from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
-from pages.parts import cached, links, messages, plan_dialog, state, upstream
-from pages.parts.deploy import deploy_fields, deploy_file, model, summary
+from pages.parts import cached, fleet, links, messages, plan_dialog, state, upstream
 from pages.parts.deploy import form as deploy_form
+from pages.parts.deploy import model, source, summary
 from pages.parts.deploy.check import CheckedDeployment, check
 from pages.parts.deploy.model import Chosen
-from pages.parts.endpoints import data, fleet
+from pages.parts.endpoints import data
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -31,7 +31,7 @@ def main() -> None:
     if detail is not None and detail.endpoint.changing:
         st.info("**AWS is at work on this endpoint**, and takes no other change until it is done.")
         return
-    deploy_fields.fill(connection, detail)
+    deploy_form.fill(connection, detail)
     form, beside = st.columns([5, 3], gap="medium")
     chosen = None
     with form, st.container(border=True):
@@ -73,9 +73,9 @@ def _rest(
 ) -> None:
     """All that follows once there is a model."""
     taken = [endpoint.name for endpoint in fleet.everything(connection).endpoints] if detail is None else []
-    deploy_fields.suggest(chosen.source, detail, taken)
+    deploy_form.suggest(chosen.source, detail, taken)
     prices = cached.prices(connection)
-    checked = check(connection, chosen, state.DEPLOY.fields(deploy_fields.FIELDS), detail=detail, taken=taken)
+    checked = check(connection, chosen, state.DEPLOY.fields(deploy_form.FIELDS), detail=detail, taken=taken)
     with form:
         if detail is None:
             deploy_form.endpoint(prices)
@@ -105,7 +105,7 @@ def _plan(
 
 def _show(name: str) -> None:
     state.DEPLOY.forget()
-    deploy_file.MODEL_FILE.clear()
+    source.MODEL_FILE.clear()
     st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: name})
 
 

@@ -9,8 +9,8 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import AT_REST
-from pages.parts import formatting, links, messages, refresh, state, upstream
-from pages.parts.endpoints import data, details, endpoint_changes, endpoint_chips, filters, fleet, header
+from pages.parts import fleet, formatting, links, messages, refresh, state, upstream
+from pages.parts.endpoints import data, deletion, details, filters, header
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Snapshot
 
@@ -49,7 +49,7 @@ def _look(connection: Connection, name: str) -> float | None:
     seen, detail = found.seen, found.seen.value
     row = fleet.row(connection, detail.endpoint, seen.at)
     with title:
-        endpoint_chips.show(detail.endpoint, row.health)
+        header.badges(detail.endpoint, row.health)
     _head(connection, seen)
     _freshness(seen)
     _absent(found.absent)
@@ -91,7 +91,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):
-                endpoint_changes.delete(connection, [name], _leave)
+                deletion.delete(connection, [name], _leave)
 
 
 def _leave() -> None:

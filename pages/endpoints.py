@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, formatting, links, messages, refresh, state, upstream
-from pages.parts.endpoints import endpoint_figures, filters, fleet, table
-from pages.parts.endpoints.fleet import FleetSnapshot
+from pages.parts import cached, fleet, formatting, links, messages, refresh, state, upstream
+from pages.parts.endpoints import filters, table
+from pages.parts.fleet import FleetSnapshot
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import Snapshot
 
@@ -38,7 +38,7 @@ def _board(connection: Connection) -> float | None:
     if not found.rows:
         _nothing(connection)
     else:
-        endpoint_figures.show(found, cached.prices(connection), sandbox=connection.is_sandbox)
+        table.metrics_row(found, cached.prices(connection), sandbox=connection.is_sandbox)
         _list(connection, reading)
     return _tick(reading)
 

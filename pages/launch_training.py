@@ -13,8 +13,8 @@ from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
 from pages.parts import cached, formatting, links, plan_dialog, state, upstream
-from pages.parts.jobs import data, filters
-from pages.parts.launch import fields, summary
+from pages.parts.jobs import filters
+from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
 from pages.parts.launch import origin as launch_origin
 from pages.parts.launch.check import CheckedLaunch, check

@@ -13,7 +13,8 @@ from core.training.job import TrainingJob
 from pages.parts import cached, links, messages, plan_dialog, refresh, state, upstream
 from pages.parts.jobs import charts as job_charts
 from pages.parts.jobs import data, details, filters, header
-from pages.parts.shared_cache import Snapshot
+from pages.parts.log_view import JobLog
+from pages.parts.shared_cache import OptionalPart, Snapshot
 
 REFRESH = 5  # seconds between two looks at a job that runs
 
@@ -32,7 +33,7 @@ def main() -> None:
     refresh.live(
         f"training job {name}",
         lambda: _look(connection, name),
-        lambda: _tick(data.job(connection, name)),
+        lambda: _tick(cached.training_job(connection, name)),
     )
 
 
@@ -44,7 +45,7 @@ def _look(connection: Connection, name: str) -> float | None:
     """Draw the job as it is now; its name is there before anything of it is known."""
     title = st.container(horizontal=True, vertical_alignment="center", gap="small")
     title.title(messages.plain(name), width="stretch")
-    seen = data.job(connection, name)
+    seen = cached.training_job(connection, name)
     job = seen.value
     with title:
         header.chip(job)
@@ -53,12 +54,12 @@ def _look(connection: Connection, name: str) -> float | None:
     curves, log = data.curves(connection, job), data.log(connection, job)
     found = diagnose(job, _lines(log))
     if found is not None:
-        header.diagnosis(found, failed=job.status == "Failed")
+        messages.diagnosis(found, failed=job.status == "Failed")
     cost = training_cost(job, cached.prices(connection), seen.at)
     header.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
     charts, steps = st.columns([3, 1], gap="medium")
     with charts:
-        details.why_not(curves, seen)
+        messages.why_not(curves, seen)
         if curves.waiting is None:
             stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
             job_charts.training(curves.value, running=job.running, early=stopped)
@@ -89,7 +90,7 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
 
 
-def _lines(log: data.OptionalPart[data.JobLog]) -> list[str] | None:
+def _lines(log: OptionalPart[JobLog]) -> list[str] | None:
     """What the log says; None where it could not be read."""
     unknown = (log.failure or log.waiting) and not log.value.has_log
     return None if unknown else [event.message for event in log.value.events]

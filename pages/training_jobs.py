@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.training.filters import JobFilter
 from pages.parts import cached, formatting, links, messages, refresh, state, upstream
-from pages.parts.jobs import comparison, filters, job_figures, table
+from pages.parts.jobs import comparison, filters, table
 from pages.parts.shared_cache import PendingError, Snapshot
 
 FIGURES = 100
@@ -50,7 +50,7 @@ def _board(connection: Connection) -> float | None:
     else:
         _nothing(wanted)
     with above, messages.error_door("figures"):
-        job_figures.show(connection, wanted)
+        table.metrics_row(connection, wanted)
     comparison.show(connection, reading.value.jobs, reading.at)
     return _tick(reading)
 

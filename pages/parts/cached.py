@@ -36,7 +36,8 @@ from core.strict_json import parse_json
 from core.training.curves import MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts.shared_cache import PendingError, Snapshot, StaleCache
+from pages.parts import formatting
+from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot, StaleCache
 
 T = TypeVar("T")
 
@@ -53,6 +54,9 @@ FRAME_PATIENCE = 0.2
 
 JOBS_SECONDS, OLD_JOBS_SECONDS = 15, 300
 """How old the newest hundred jobs may be, and those before them, which hardly change."""
+
+JOB_SECONDS, JOB_TAGS_SECONDS = 4, 300
+"""How old one job may be while it runs; and its tags."""
 
 SETTLED, SETTLED_SECONDS = timedelta(minutes=10), 3600
 """So long after a job's end its metrics have all arrived; they are then asked for no more than once an hour."""
@@ -295,6 +299,27 @@ def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     return JobList((*newest.jobs, *rest), newest.total, older.complete)
 
 
+def training_job(connection: Connection, name: str) -> Snapshot[TrainingJob]:
+    """The job as it is. Raises NotFoundError, AwsError."""
+    return shelf().read(
+        ("open job", connection, name),
+        lambda: training.describe_job(clients(connection), name),
+        JOB_SECONDS,
+        f"the training job {name}",
+    )
+
+
+def job_tags(connection: Connection, job: TrainingJob) -> OptionalPart[dict[str, str]]:
+    """Its tags, which a clone should keep: costs are told apart by them."""
+    return optional(
+        ("tags", connection, job.name),
+        lambda: training.job_tags(clients(connection), job),
+        JOB_TAGS_SECONDS,
+        {},
+        f"the tags of {job.name}",
+    )
+
+
 def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[MetricSeries]]:
     """Validation mIOU of the jobs where it is known. Raises AwsError."""
     return _by_job(
@@ -367,6 +392,17 @@ def prices(connection: Connection) -> PriceTable:
         )
     except (CoreError, PendingError):
         return shipped_prices(connection.region)
+
+
+def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> OptionalPart[T]:
+    """Read what the page can do without: what is pending or fails is a value here, and hides no other part."""
+    try:
+        reading = shelf().read(key, load, seconds, what)
+    except CoreError as error:
+        return OptionalPart(empty, formatting.now(), error)
+    except PendingError as waiting:
+        return OptionalPart(empty, formatting.now(), waiting=waiting)
+    return OptionalPart(reading.value, reading.at, reading.failure, reading.pending)
 
 
 def forget_aws() -> None:

@@ -6,14 +6,16 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import streamlit as st
 
 from core.errors import AwsError, CoreError, ModelError
 from core.escaping import LogFilter, markdown, markdown_link
 from core.escaping import code as as_code
+from core.training.diagnosis import Diagnosis
 from pages.parts import state
-from pages.parts.shared_cache import PendingError
+from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot
 
 log = logging.getLogger("segdeck")
 log.addFilter(LogFilter())
@@ -67,6 +69,14 @@ def waiting_line(pending: PendingError) -> None:
     st.caption(f":material/hourglass_top: Waiting for {plain(pending.what)} {_so_far(pending.seconds)}")
 
 
+def why_not(part: OptionalPart[Any], seen: Snapshot[Any]) -> None:
+    """Draw why a part of the page is not there or not new, unless the head says so of all."""
+    if part.waiting is not None:
+        waiting(part.waiting)
+    elif part.failure is not None and seen.failure is None:
+        st.warning(line(part.failure), icon=":material/history:")
+
+
 def _so_far(seconds: float) -> str:
     return f":gray[· {seconds:.0f} s so far, shown here on arrival]"
 
@@ -80,6 +90,16 @@ def show_unforeseen(error: BaseException, place: str = "") -> None:
         icon=":material/error:",
     )
     _retry_button(place)
+
+
+def diagnosis(found: Diagnosis, *, failed: bool) -> None:
+    """Why it ended as it did, and what to do."""
+    box = st.error if failed else st.warning
+    evidence = f"\n\n:small[{plain(found.evidence)}]" if found.evidence else ""
+    box(
+        f"**{plain(found.title)}.** {plain(found.cause)}\n\n**What to do:** {plain(found.todo)}{evidence}",
+        icon=":material/stethoscope:",
+    )
 
 
 def note(error: BaseException) -> str:

@@ -63,6 +63,16 @@ class Snapshot(Generic[T]):
     pending: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OptionalPart(Snapshot[T]):
+    """What a page can do without.
+
+    waiting: set while it has never arrived; `value` is then an empty one.
+    """
+
+    waiting: PendingError | None = None
+
+
 @dataclass(eq=False, slots=True)
 class Flight:
     """One read in progress. since: by the clock of its `CachedValue`."""

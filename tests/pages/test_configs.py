@@ -7,7 +7,7 @@ from threading import Event
 
 from core.endpoints.endpoint import EndpointConfig
 from core.errors import ThrottledError
-from pages.parts.endpoints.configs import AGAIN_SECONDS, Configs
+from pages.parts.endpoint_configs import AGAIN_SECONDS, Configs
 
 NAMES = [f"config-{number}" for number in range(20)]
 

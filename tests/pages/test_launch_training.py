@@ -14,8 +14,8 @@ from core.training.channels import Channel, data_channels
 from core.training.defaults import SANDBOX_DATA, first_spec
 from core.training.hyperparameters import HYPERPARAMETERS, Problem, applies
 from core.training.preflight import check_spec
+from pages.parts.launch.check import Fix, fix_for
 from pages.parts.launch.fields import EXTRA, VALUE_FIELDS, to_fields, to_spec, unreadable
-from pages.parts.launch.launch_fixes import Fix, fix_for
 from sandbox.server import Sandbox
 from tests.support.dashboard import (
     IMAGE,

@@ -14,8 +14,8 @@ from core.cost.training import shipped_prices
 from core.training.curves import LOSS, MIOU, MetricSeries
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob, from_description
-from pages.parts import cached, charts, tables
-from pages.parts.jobs import job_figures
+from pages.parts import cached, charts
+from pages.parts.jobs import table
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PRICES = shipped_prices("us-east-1")
@@ -32,7 +32,7 @@ def series(*values: float, name: str = MIOU, epochs: bool = True) -> MetricSerie
 
 
 def frame(*jobs: TrainingJob, **lines: MetricSeries) -> Any:
-    return tables.jobs_frame(jobs, lines, PRICES, NOW)
+    return table.jobs_frame(jobs, lines, PRICES, NOW)
 
 
 def test_progress_by_epoch():
@@ -75,7 +75,7 @@ def test_cost_and_duration():
 def test_rows_of_the_same_reading_are_the_same():
     """Two looks at the same reading give equal tables, so that nothing is sent to the browser a second time."""
     jobs = [from_description(row) for row in many(50, now=NOW)]
-    assert tables.jobs_frame(jobs, {}, PRICES, NOW).equals(tables.jobs_frame(jobs, {}, PRICES, NOW))
+    assert table.jobs_frame(jobs, {}, PRICES, NOW).equals(table.jobs_frame(jobs, {}, PRICES, NOW))
 
 
 @pytest.mark.parametrize(
@@ -89,17 +89,17 @@ def test_rows_of_the_same_reading_are_the_same():
 )
 def test_every_chip_has_a_colour(secondary, said):
     """A chip says in few words what the job is doing, and every word that we know has a colour."""
-    words, colors = tables.chips()
-    chip = tables.chip(job("a", "InProgress", secondary=secondary))
+    words, colors = table.chips()
+    chip = table.chip(job("a", "InProgress", secondary=secondary))
     assert chip == said
     assert dict(zip(words, colors, strict=True))[chip] in ("blue", "orange")
 
 
 def test_a_long_curve_is_thinned():
     """A sparkline has sixty points at most, and no value that is no number."""
-    points = tables.sparkline(series(*np.linspace(0, 1, 1000), float("inf")))
+    points = table.sparkline(series(*np.linspace(0, 1, 1000), float("inf")))
     assert points is not None
-    assert len(points) <= tables.POINTS
+    assert len(points) <= table.POINTS
     assert points[0] == 0
     assert max(points) <= 1
 
@@ -107,22 +107,22 @@ def test_a_long_curve_is_thinned():
 def test_settings_that_differ():
     """Side by side stand only the settings that differ, defaults filled in; or all of them."""
     jobs = [job("a", hyperparameters={"mini_batch_size": "8"}), job("b", EnableManagedSpotTraining=True)]
-    differing = tables.settings_frame(jobs, everything=False)
+    differing = table.settings_frame(jobs, everything=False)
     assert list(differing.index) == ["mini_batch_size", "instance"]
     assert differing.loc["mini_batch_size"].tolist() == ["8", "16"]
     assert differing.loc["instance"].tolist() == ["ml.p3.2xlarge", "ml.p3.2xlarge spot"]
-    assert {"algorithm", "epochs"} < set(tables.settings_frame(jobs, everything=True).index)
+    assert {"algorithm", "epochs"} < set(table.settings_frame(jobs, everything=True).index)
 
 
 def test_equal_settings_leave_nothing_to_show():
     """Equal settings leave an empty table."""
-    assert tables.settings_frame([job("a"), job("b")], everything=False).empty
+    assert table.settings_frame([job("a"), job("b")], everything=False).empty
 
 
 def test_best_values():
     """A row a job: the best mIOU with its epoch, the lowest loss, what it took."""
     found = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
-    row = tables.best_frame([job("a", minutes=30)], found, PRICES, NOW).iloc[0]
+    row = table.best_frame([job("a", minutes=30)], found, PRICES, NOW).iloc[0]
     assert (row["Best mIOU"], row["At epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
     assert row["Duration"] == "30 min 00 s"
 
@@ -157,7 +157,7 @@ def test_figures():
         job("d", created=NOW - timedelta(days=22)),  # 31 October
         job("e", ResourceConfig={"InstanceType": "ml.new.huge"}),
     ]
-    found = job_figures.figures(jobs, PRICES, NOW)
+    found = table.count_jobs(jobs, PRICES, NOW)
     assert (found.running, found.failed_today, found.completed_today, found.unpriced) == (1, 1, 1, 1)
     hourly = PRICES.per_hour("ml.p3.2xlarge")
     assert hourly is not None

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal, cast
 
 import streamlit as st
 
+from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import class_uri_with_data, class_uris_of_job
 from core.aws.connection import Connection
 from core.endpoints.endpoint import classes_beside
+from core.errors import ArtifactError
 from core.escaping import terminal
+from core.local_files import private_folder, private_opener
 from core.plans.deploy import ModelUpload
 from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, formatting, messages, state
-from pages.parts.deploy import data, deploy_file
-from pages.parts.jobs import data as job_data
+from pages.parts import cached, formatting, messages, state, upstream
+from pages.parts.deploy import data
+from pages.parts.state import Slot
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 Kind = Literal["job", "artifact", "model", "file"]
 KINDS: dict[Kind, str] = {
@@ -29,6 +39,8 @@ KINDS: dict[Kind, str] = {
 }
 ASKED = (state.JOB, state.ARTIFACT, state.MODEL)
 """What an address can name a model by, the strongest first."""
+
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +64,7 @@ class ModelChoice:
     places: tuple[str, ...] = ()
     with_data: str = ""
     model: str = ""
-    file: deploy_file.LocalFile | None = None
+    file: LocalFile | None = None
 
     @property
     def upload(self) -> ModelUpload | None:
@@ -105,8 +117,8 @@ def _job(connection: Connection) -> ModelChoice | None:
 
 def _named_job(connection: Connection, name: str) -> TrainingJob:
     """One that the list does not hold, with its tags as far as they can be read."""
-    job = job_data.job(connection, name).value
-    tags = job_data.tags(connection, job)
+    job = cached.training_job(connection, name).value
+    tags = cached.job_tags(connection, job)
     if tags.waiting is not None:
         raise tags.waiting
     return replace(job, tags=tags.value)
@@ -135,7 +147,7 @@ def _model(connection: Connection) -> ModelChoice | None:
 
 
 def _file(_connection: Connection) -> ModelChoice | None:
-    file = deploy_file.ask()
+    file = _ask_file()
     if file is None:
         return None
     folder = st.text_input(
@@ -189,3 +201,94 @@ def _title_of(uri: str) -> str:
     """The job's name in `.../JOB/output/model.tar.gz`, else the folder's."""
     folders = [part for part in uri.removeprefix("s3://").split("/")[:-1] if part and part != "output"]
     return folders[-1] if folders else "model"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocalFile:
+    """A file that was uploaded to this dashboard.
+
+    name:     as its owner calls it.
+    path:     where it lies now.
+    size:     bytes. sha256: hexadecimal.
+    artifact: what is inside, or why it cannot be served.
+    held:     keeps it on disk.
+    """
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+    artifact: Artifact | ArtifactError
+    held: TemporaryDirectory[str]
+
+    @property
+    def title(self) -> str:
+        """Its name without endings."""
+        return self.name.partition(".")[0] or "model"
+
+
+MODEL_FILE: Slot[LocalFile] = Slot("deploy.model_file")
+"""The `model.tar.gz` that was dropped. Once it is removed, it goes from disk too."""
+
+
+def _ask_file() -> LocalFile | None:
+    """The drop zone; in its place what was dropped, once it was."""
+    found = MODEL_FILE.get()
+    if found is None:
+        _drop_zone()
+        return None
+    with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(
+            f":material/folder_zip: **{messages.plain(found.name)}** · {found.size / 1e6:,.1f} MB",
+            width="stretch",
+        )
+        st.button("Take another", type="tertiary", on_click=MODEL_FILE.clear)
+    return found
+
+
+def _drop_zone() -> None:
+    limit = int(st.get_option("server.maxUploadSize"))
+    dropped = st.file_uploader(
+        f"A `model.tar.gz` that this algorithm trained, up to {limit:,} MB",
+        type=["gz", "tgz"],
+        key=state.DEPLOY.field("file"),
+    )
+    st.caption(
+        ":material/terminal: A larger one goes by `python cli.py endpoints deploy --file model.tar.gz`, "
+        "or to S3 first and then by its address."
+    )
+    if dropped is not None:
+        MODEL_FILE.set(_to_disk(dropped))
+        state.DEPLOY.renew("file")  # the drop zone is empty from now on
+        st.rerun()
+
+
+def _to_disk(dropped: UploadedFile) -> LocalFile:
+    folder = upstream.settings().state_dir / "uploads"
+    private_folder(folder)
+    _sweep(folder)
+    held = TemporaryDirectory(dir=folder)
+    path = Path(held.name) / (Path(dropped.name).name or "model.tar.gz")
+    digest = hashlib.sha256()
+    with open(path, "wb", opener=private_opener) as copy:
+        while chunk := dropped.read(CHUNK):
+            digest.update(chunk)
+            copy.write(chunk)
+    return LocalFile(
+        dropped.name, str(path), dropped.size, digest.hexdigest(), _look(path, dropped.name), held
+    )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what is older than a day: a dashboard that is ended leaves its visitors' files."""
+    for left in folder.iterdir():
+        if left.stat().st_mtime < formatting.now().timestamp() - formatting.DAY:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _look(path: Path, name: str) -> Artifact | ArtifactError:
+    with path.open("rb") as file:
+        try:
+            return inspect_artifact(file, name, path.stat().st_size)
+        except ArtifactError as error:
+            return error

@@ -13,8 +13,7 @@ from core.endpoints.endpoint import Variant
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from core.training.hyperparameters import LIGHT, Problem
-from pages.parts import messages
-from pages.parts.launch.summary import ICONS
+from pages.parts import messages, problem_list
 
 
 def contents(artifact: Artifact) -> None:
@@ -61,10 +60,6 @@ def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
 
 def problems(found: Sequence[Problem]) -> None:
     """Errors first."""
-    errors = sum(problem.is_error for problem in found)
-    if errors:
-        st.markdown(f":red-badge[{errors} to mend before it can start]")
-    else:
-        st.markdown(":green-badge[:material/check: Nothing stands in its way]")
+    problem_list.heading(found)
     for problem in found:
-        st.markdown(f"{ICONS[problem.severity]} {messages.plain(problem.message)}")
+        problem_list.line(problem)

@@ -16,9 +16,8 @@ from core.aws.traffic import WINDOWS, Window
 from core.endpoints.endpoint import Endpoint
 from core.text import duration
 from core.training.curves import MetricSeries
-from pages.parts import charts, state
+from pages.parts import charts, messages, state
 from pages.parts.endpoints import data
-from pages.parts.jobs import details
 from pages.parts.shared_cache import Snapshot
 
 HEIGHT = 220
@@ -49,7 +48,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
         label_visibility="collapsed",
     )
     found = data.series(connection, endpoint, window)
-    details.why_not(found, seen)
+    messages.why_not(found, seen)
     if found.waiting is not None:
         return
     if not found.value:

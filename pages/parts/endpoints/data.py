@@ -17,8 +17,8 @@ from core.errors import CoreError, NotFoundError
 from core.training.curves import MetricSeries
 from core.training.diagnosis import Diagnosis
 from pages.parts import cached, formatting
-from pages.parts.jobs import data
-from pages.parts.shared_cache import PendingError, Snapshot
+from pages.parts.log_view import LOG_LINES, JobLog, LogReader
+from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot
 
 SECONDS = 4
 """How old an endpoint's facts may be."""
@@ -116,10 +116,10 @@ def _with_description(detail: EndpointDetail, described: EndpointDetail) -> Endp
 
 def series(
     connection: Connection, endpoint: Endpoint, window: Window
-) -> data.OptionalPart[tuple[MetricSeries, ...]]:
+) -> OptionalPart[tuple[MetricSeries, ...]]:
     """Its curves over a window."""
     names = tuple(variant.name for variant in endpoint.variants)
-    return data.optional(
+    return cached.optional(
         ("endpoint series", connection, endpoint.name, names, window),
         lambda: cloudwatch.endpoint_series(clients(connection), endpoint, window, formatting.now()),
         SERIES_SECONDS,
@@ -128,9 +128,9 @@ def series(
     )
 
 
-def streams(connection: Connection, name: str) -> data.OptionalPart[tuple[str, ...]]:
+def streams(connection: Connection, name: str) -> OptionalPart[tuple[str, ...]]:
     """Its log streams, one for each machine, the one written to last first."""
-    return data.optional(
+    return cached.optional(
         ("endpoint streams", connection, name),
         lambda: endpoint_streams(clients(connection), name),
         STREAMS_SECONDS,
@@ -139,18 +139,16 @@ def streams(connection: Connection, name: str) -> data.OptionalPart[tuple[str, .
     )
 
 
-def log(connection: Connection, name: str, stream: str) -> data.OptionalPart[data.JobLog]:
+def log(connection: Connection, name: str, stream: str) -> OptionalPart[JobLog]:
     """One of its logs."""
-    reader = data.LogReader(
-        lambda token: endpoint_tail(
-            clients(connection), name, stream=stream, token=token, limit=data.LOG_LINES
-        )
+    reader = LogReader(
+        lambda token: endpoint_tail(clients(connection), name, stream=stream, token=token, limit=LOG_LINES)
     )
-    return data.optional(
+    return cached.optional(
         ("endpoint log", connection, name, stream),
         reader.read,
         LOG_SECONDS,
-        data.JobLog(),
+        JobLog(),
         f"the log of {name}",
     )
 

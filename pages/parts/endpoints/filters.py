@@ -9,8 +9,7 @@ import streamlit as st
 
 from core.endpoints.health import VERDICTS, Verdict
 from pages.parts import links, state
-from pages.parts.endpoints.endpoint_chips import VERDICT_ICONS
-from pages.parts.endpoints.fleet import FleetRow
+from pages.parts.fleet import VERDICT_ICONS, FleetRow
 
 NAMES = ("health", "text")
 """Names in the address."""

@@ -9,15 +9,13 @@ import streamlit as st
 
 from core.cost.hosting import EndpointCost
 from core.endpoints.detail import EndpointDetail
-from core.endpoints.endpoint import Endpoint, in_words
+from core.endpoints.endpoint import CHANGING, FAILED, IN_SERVICE, STATUS_WORDS, Endpoint, Variant, in_words
 from core.endpoints.health import Health
 from core.endpoints.traffic import DAYS, STEP, ServiceQuality, Traffic
-from core.text import duration, milliseconds
+from core.text import duration, listing, milliseconds
 from core.training.diagnosis import Diagnosis
 from pages.parts import formatting, messages
-from pages.parts.endpoints import endpoint_chips
-from pages.parts.endpoints.fleet import FleetRow
-from pages.parts.jobs import header
+from pages.parts.fleet import VERDICT_COLORS, VERDICT_ICONS, Color, FleetRow
 
 StepState = Literal["running", "complete", "error"]
 
@@ -44,13 +42,16 @@ STEPS: dict[str, tuple[str, str, str]] = {
 UNKNOWN, NO_CALLS = ("unknown", ""), ("–", "no calls")
 """Figures that CloudWatch did not tell, and those that there are none of."""
 
+MANY = 3
+"""Of more variants than these, only the first ones are told in a line."""
+
 
 def facts(detail: EndpointDetail, at: datetime) -> None:
     """What it runs on, since when, and as of when, in a line."""
     endpoint = detail.endpoint
     parts = [
-        endpoint_chips.machines(endpoint.variants),
-        endpoint_chips.shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
+        machines(endpoint.variants),
+        shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
         f"{len(detail.classes)} classes" if detail.classes else "",
         f"created {formatting.ago(endpoint.created_at)}",
         f"data from {formatting.moment(at)}",
@@ -63,14 +64,14 @@ def verdict(row: FleetRow, found: Diagnosis | None) -> None:
     if found is not None:
         if not row.endpoint.failed:
             st.caption(":material/undo: Its last update failed, and it is as it was before:")
-        header.diagnosis(found, failed=row.endpoint.failed)
+        messages.diagnosis(found, failed=row.endpoint.failed)
     elif row.health.verdict == "idle":
-        st.warning(_idle(row), icon=endpoint_chips.VERDICT_ICONS["idle"])
+        st.warning(_idle(row), icon=VERDICT_ICONS["idle"])
     elif row.health.verdict in ("erroring", "slow"):
         what = "**Calls fail.**" if row.health.verdict == "erroring" else "**It is slow.**"
-        st.warning(f"{what} {_said(row.health)}", icon=endpoint_chips.VERDICT_ICONS[row.health.verdict])
+        st.warning(f"{what} {_said(row.health)}", icon=VERDICT_ICONS[row.health.verdict])
     elif row.health.verdict != "changing":
-        st.caption(f"{endpoint_chips.VERDICT_ICONS[row.health.verdict]} {_said(row.health)}")
+        st.caption(f"{VERDICT_ICONS[row.health.verdict]} {_said(row.health)}")
 
 
 def progress(endpoint: Endpoint, now: datetime) -> None:
@@ -174,3 +175,53 @@ def _about(cost: EndpointCost, *, sandbox: bool) -> str:
         cost.price.source,
     ]
     return " ".join(part for part in parts if part)
+
+
+def badges(endpoint: Endpoint, health: Health) -> None:
+    """Both as badges."""
+    st.badge(
+        messages.plain(in_words(endpoint.status)), icon=_icon(endpoint), color=status_color(endpoint.status)
+    )
+    if health.verdict not in ("failed", "changing"):  # the status has said so
+        st.badge(health.verdict, icon=VERDICT_ICONS[health.verdict], color=VERDICT_COLORS[health.verdict])
+
+
+def status_color(status: str) -> Color:
+    """The colour of a status."""
+    if status == IN_SERVICE:
+        return "green"
+    return "red" if status in FAILED else "blue" if status in CHANGING else "gray"
+
+
+def statuses() -> tuple[list[str], list[str]]:
+    """Every status in words, and its colour."""
+    return list(STATUS_WORDS.values()), [status_color(status) for status in STATUS_WORDS]
+
+
+def machines(variants: tuple[Variant, ...]) -> str:
+    """What it runs on, such as "2 × ml.g4dn.xlarge"; of several variants, all together."""
+    counts: dict[str, int | None] = {}
+    for variant in variants:
+        kind = "serverless" if variant.serverless else variant.instance_type
+        count = None if variant.serverless else variant.count
+        counts[kind] = counts.get(kind) if count is None else (counts.get(kind) or 0) + count
+    known = {kind: count for kind, count in counts.items() if kind}
+    return " + ".join(kind if count in (1, None) else f"{count} × {kind}" for kind, count in known.items())
+
+
+def shares(variants: tuple[Variant, ...]) -> str:
+    """Who gets how much of the calls, such as "blue 90% · green 10%"; a single one's name."""
+    if len(variants) == 1:
+        return variants[0].name
+    whole = sum(variant.weight or 0 for variant in variants)
+    said = [
+        f"{variant.name} {(variant.weight or 0) / whole:.0%}" if whole else variant.name
+        for variant in variants
+    ]
+    return listing(said, MANY, separator=" · ")
+
+
+def _icon(endpoint: Endpoint) -> str:
+    if endpoint.in_service:
+        return ":material/check_circle:"
+    return ":material/error:" if endpoint.failed else ":material/progress_activity:"

@@ -6,11 +6,8 @@ import math
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Literal
 
-import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
 from core.errors import CoreError
 from core.escaping import terminal
@@ -19,24 +16,18 @@ from core.evaluation.results import EndpointScores, Evaluation, ImageMeasures, c
 from core.evaluation.run import opened_pair
 from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import IGNORE, Classes
-from core.imaging.image import Photo, fitted_size, preview, resize_labels, shrunk
-from core.imaging.segmentation import Segmentation
+from core.imaging.image import resize_labels, shrunk
 from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.text import plural
 from pages.parts import cached, messages, state
 from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.viewer.frame import build
+from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
 from pages.parts.viewer.viewer import viewer
 
-Kind = Literal["prediction", "truth", "difference"]
-KINDS: dict[Kind, str] = {"prediction": "Prediction", "truth": "Truth", "difference": "Difference"}
 TILES = 16
 """In the row at first, and each time more."""
-
-LONGEST = 1600
-"""Longest side of a mask in the viewer, in pixels: larger ones are shown at every second or third pixel."""
 
 
 def looked_at(found: Evaluation) -> EndpointScores:
@@ -179,12 +170,3 @@ def frame_of(
             return mask_frame(opened.photo, labels, classes, kind)
 
     return cached.judged_picture(judged.key, f"{kind} {hash(classes)}", make)
-
-
-def mask_frame(photo: Photo, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
-    """A photo beside one of its masks, (H, W) uint8 of its own size."""
-    width, height = fitted_size(photo.width, photo.height, (LONGEST, LONGEST))
-    ours = kind == "difference"
-    shown = Segmentation(resize_labels(labels, height, width), None, None, DIFFERENCE if ours else classes)
-    size = photo.width, photo.height
-    return build(preview(photo).body, size, shown, title=KINDS[kind], own_colors=ours)

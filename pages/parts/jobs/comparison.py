@@ -11,8 +11,8 @@ from core.aws.connection import Connection
 from core.errors import CoreError
 from core.training.curves import LOSS, MIOU, MetricSeries, named
 from core.training.job import TrainingJob
-from pages.parts import cached, charts, elements, messages, state, tables
-from pages.parts.jobs import data
+from pages.parts import cached, charts, elements, messages, state
+from pages.parts.jobs import table
 from pages.parts.shared_cache import PendingError
 
 MOST = 6
@@ -49,7 +49,7 @@ def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[Trainin
     found = []
     for name in names:
         try:
-            found.append(by_name.get(name) or data.job(connection, name).value)
+            found.append(by_name.get(name) or cached.training_job(connection, name).value)
         except PendingError as pending:
             messages.waiting_line(pending)
         except CoreError as error:
@@ -105,16 +105,16 @@ def _reached(
     now: datetime,
 ) -> None:
     """What each came to; its first column says which colour is whose in the charts."""
-    frame = tables.best_frame(jobs, found, cached.prices(connection), now)
+    frame = table.best_frame(jobs, found, cached.prices(connection), now)
     painted = [f"background-color: {color}" for color in charts.colors(len(jobs))]
     columns = {
         "": st.column_config.TextColumn(width=24, pinned=True),
         "Job": st.column_config.TextColumn(pinned=True),
-        "Best mIOU": st.column_config.NumberColumn(format="%.3f", help=tables.BEST),
+        "Best mIOU": st.column_config.NumberColumn(format="%.3f", help=table.BEST),
         "At epoch": st.column_config.NumberColumn(format="%d"),
         "Best pixel accuracy": st.column_config.NumberColumn(format="%.3f"),
         "Lowest loss": st.column_config.NumberColumn(format="%.4f"),
-        "Cost": st.column_config.NumberColumn(format="dollar", help=tables.COST),
+        "Cost": st.column_config.NumberColumn(format="dollar", help=table.COST),
     }
     elements.dataframe(
         frame.style.apply(lambda _: painted, subset=[""]),
@@ -129,7 +129,7 @@ def _settings(jobs: Sequence[TrainingJob]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("**Settings that differ**", width="stretch")
         everything = st.toggle("Show all", key=EVERYTHING)
-    frame = tables.settings_frame(jobs, everything=everything)
+    frame = table.settings_frame(jobs, everything=everything)
     if frame.empty:
         st.caption("None: these jobs were started with the same settings.")
         return

@@ -11,7 +11,6 @@ import streamlit as st
 from core.cost.training import Cost
 from core.text import duration
 from core.training.curves import MIOU, MetricSeries, best_epoch, epochs_done, named
-from core.training.diagnosis import Diagnosis
 from core.training.hyperparameters import LIGHT
 from core.training.job import SECONDARY_WORDS, TrainingJob, Transition, status_in_words
 from pages.parts import formatting, messages
@@ -64,17 +63,6 @@ def figures(
             border=True,
             help="Epochs count from 0. The model of the best epoch is the one that an endpoint serves.",
         )
-
-
-def diagnosis(found: Diagnosis, *, failed: bool) -> None:
-    """Why it ended as it did, and what to do."""
-    box = st.error if failed else st.warning
-    evidence = f"\n\n:small[{messages.plain(found.evidence)}]" if found.evidence else ""
-    box(
-        f"**{messages.plain(found.title)}.** {messages.plain(found.cause)}\n\n"
-        f"**What to do:** {messages.plain(found.todo)}{evidence}",
-        icon=":material/stethoscope:",
-    )
 
 
 def timeline(job: TrainingJob, now: datetime) -> None:

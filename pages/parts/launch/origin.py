@@ -9,8 +9,7 @@ from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.training.defaults import first_spec
 from core.training.job import TrainingJob, TrainingSpec, clone_spec, continue_spec
-from pages.parts import messages, state
-from pages.parts.jobs import data as job_data
+from pages.parts import cached, messages, state
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ def ask(connection: Connection) -> LaunchPrefill:
 
 def _job(connection: Connection, name: str) -> tuple[TrainingJob, str]:
     """A job with its tags; where they cannot be read, a sentence on that."""
-    job = job_data.job(connection, name).value
-    tags = job_data.tags(connection, job)
+    job = cached.training_job(connection, name).value
+    tags = cached.job_tags(connection, job)
     if tags.waiting is not None:  # the form is filled once, and the tags go into what is launched
         raise tags.waiting
     lost = f" Its tags are left out. {messages.line(tags.failure)}" if tags.failure else ""

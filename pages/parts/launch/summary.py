@@ -8,16 +8,11 @@ import streamlit as st
 
 from core.cost.training import PriceTable, estimate
 from core.text import duration
-from core.training.hyperparameters import Problem, Severity
+from core.training.hyperparameters import Problem
 from core.training.job import TrainingSpec
-from pages.parts import messages, state
-from pages.parts.launch.launch_fixes import fix_for
+from pages.parts import messages, problem_list, state
+from pages.parts.launch.check import fix_for
 
-ICONS: dict[Severity, str] = {
-    "error": ":red[:material/error:]",
-    "warning": ":orange[:material/warning:]",
-    "note": ":blue[:material/info:]",
-}
 SHOWN = 12
 """Problems at once; the first ones often cause the others."""
 
@@ -54,14 +49,10 @@ def problems(
     previous: Mapping[str, str] | None,
 ) -> None:
     """Errors first, each with the click that mends it where there is one."""
-    errors = sum(problem.is_error for problem in found)
-    if errors:
-        st.markdown(f":red-badge[{errors} to mend before it can start]")
-    else:
-        st.markdown(":green-badge[:material/check: Nothing stands in its way]")
+    problem_list.heading(found)
     for number, problem in enumerate(found[:SHOWN]):
         with st.container(gap="xsmall"):
-            st.markdown(f"{ICONS[problem.severity]} {messages.plain(problem.message)}")
+            problem_list.line(problem)
             fix = fix_for(problem, spec, counts, previous)
             if fix is not None:
                 st.button(

@@ -18,9 +18,8 @@ from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, formatting
-from pages.parts.endpoints import fleet
-from pages.parts.endpoints.fleet import FleetRow, FleetSnapshot
+from pages.parts import cached, fleet, formatting
+from pages.parts.fleet import FleetRow, FleetSnapshot
 from pages.parts.shared_cache import PendingError, Snapshot
 
 T = TypeVar("T")

@@ -12,8 +12,7 @@ from core.cost.training import NOTHING, Money, PriceTable, training_cost
 from core.text import duration
 from core.training.job import TrainingJob, status_in_words
 from pages.parts import formatting, links, messages, state
-from pages.parts.endpoints.endpoint_chips import VERDICT_COLORS, VERDICT_ICONS
-from pages.parts.endpoints.fleet import FleetRow
+from pages.parts.fleet import VERDICT_COLORS, VERDICT_ICONS, FleetRow
 from pages.parts.overview import data
 from pages.parts.overview.data import Now
 

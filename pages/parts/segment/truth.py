@@ -19,8 +19,8 @@ from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
 from core.text import percent
 from pages.parts import cached, messages, state
-from pages.parts.evaluate.image_view import KINDS, Kind, mask_frame
 from pages.parts.segment.run import InferenceTask, SegmentResult, digest
+from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
 
 
 @dataclass(frozen=True, slots=True)

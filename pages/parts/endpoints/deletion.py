@@ -10,8 +10,7 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.endpoint_detail import users, with_belongings
 from core.plans.delete import plan_delete
-from pages.parts import plan_dialog
-from pages.parts.endpoints import configs, fleet
+from pages.parts import endpoint_configs, fleet, plan_dialog
 from pages.parts.shared_cache import PendingError
 
 AT_ONCE = 8
@@ -30,6 +29,6 @@ def delete(connection: Connection, names: Sequence[str], after: Callable[[], Non
             listed = fleet.everything(connection).endpoints
         except PendingError:
             listed = ()  # then no configuration counts as known, and `users` reads them all
-        known = configs.of(connection).known(one.config for one in listed if one.config)
+        known = endpoint_configs.of(connection).known(one.config for one in listed if one.config)
         found = users(aws, details, {name: config for name, config in known.items() if config is not None})
     plan_dialog.ask(plan_delete(details, found), connection, after)
