@@ -69,12 +69,12 @@ class SandboxKeeper:
 
     def bring_up(self) -> None:
         """Start, and say so. Where that fails the page tells, better than an exit could."""
-        from pages.parts import upstream  # noqa: PLC0415  # cached functions need Streamlit's runtime first
+        from pages.parts import backend  # noqa: PLC0415  # cached functions need Streamlit's runtime first
 
         if launcher.running(self.data_dir) is None:
             _say("Starting the sandbox, a SageMaker on this machine ...")
         try:
-            upstream.revive()
+            backend.restart_sandbox()
         except CoreError as error:
             _say(str(error))
 
@@ -104,14 +104,14 @@ class SandboxKeeper:
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
     """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
     from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
-    from pages.parts import session_cleanup, upstream  # noqa: PLC0415  # as above
+    from pages.parts import backend, session_cleanup  # noqa: PLC0415  # as above
 
     keeper = _keeper()
     _close_state_dir()
     async with anyio.create_task_group() as tasks:
         async with anyio.create_task_group() as starting:
             if keeper is not None:
-                upstream.register(keeper.start)
+                backend.register(keeper.start)
                 starting.start_soon(to_thread.run_sync, keeper.bring_up)
             starting.start_soon(to_thread.run_sync, _import_what_is_slow)
             starting.start_soon(to_thread.run_sync, _clear_up)

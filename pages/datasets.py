@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import background, messages, upstream
+from pages.parts import backend, background, messages
 from pages.parts.datasets import actions, pairs, report, session, source
 
 
 def main() -> None:
     """Where it lies; then, once it is checked, what was found and what can be done."""
-    connection = upstream.connection()
+    connection = backend.connection()
     st.container(horizontal=True).title("Data sets")
     source.ask(connection)
     task = session.current().check

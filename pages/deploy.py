@@ -11,7 +11,7 @@ from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
-from pages.parts import cached, fleet, links, messages, plan_dialog, state, upstream
+from pages.parts import backend, cached, fleet, links, messages, plan_dialog, state
 from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy import model, source, summary
 from pages.parts.deploy.check import CheckedDeployment, check
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """The model and the form on the left; price, checks and the way on at its right."""
     st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
-    connection = upstream.connection()
+    connection = backend.connection()
     _head(state.endpoint_looked_at())
     detail = _endpoint(connection)
     if detail is not None and detail.endpoint.changing:

@@ -9,7 +9,7 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import AT_REST
-from pages.parts import fleet, formatting, links, messages, refresh, state, upstream
+from pages.parts import backend, fleet, formatting, links, messages, refresh, state
 from pages.parts.endpoints import data, deletion, details, filters, header
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Snapshot
@@ -27,7 +27,7 @@ def main() -> None:
         st.info("**No endpoint is named in the address.** Choose one from the list of endpoints.")
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
-    connection = upstream.connection()
+    connection = backend.connection()
     with messages.error_door("unfinished"):
         unfinished.show(connection, name)
     refresh.live(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, fleet, formatting, links, messages, refresh, state, upstream
+from pages.parts import backend, cached, fleet, formatting, links, messages, refresh, state
 from pages.parts.endpoints import filters, table
 from pages.parts.fleet import FleetSnapshot
 from pages.parts.overview import unfinished
@@ -16,7 +16,7 @@ TICK = 5  # seconds between two looks, while something may change
 
 def main() -> None:
     """The title, and below it the board, which looks again by itself while anything changes."""
-    connection = upstream.connection()
+    connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Endpoints", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)

@@ -12,7 +12,7 @@ from core.errors import CoreError
 from core.evaluation.results import resolve_classes
 from core.evaluation.run import EvaluationTask
 from core.settings import Settings
-from pages.parts import endpoint_picker, messages, upstream
+from pages.parts import backend, endpoint_picker, messages
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.evaluate import datasets, progress, results, run
 from pages.parts.evaluate.datasets import Load
@@ -21,7 +21,7 @@ from pages.parts.evaluate.datasets import Load
 def main() -> None:
     """Whom, by what, then the verdict. What was judged stays while other choices are made."""
     st.container(horizontal=True).title("Evaluate")
-    connection, settings = upstream.connection(), upstream.settings()
+    connection, settings = backend.connection(), backend.settings()
     chosen = endpoint_picker.choose_judged(connection)
     if chosen is None:
         return

@@ -12,7 +12,7 @@ from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import cached, formatting, links, plan_dialog, state, upstream
+from pages.parts import backend, cached, formatting, links, plan_dialog, state
 from pages.parts.jobs import filters
 from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
@@ -25,7 +25,7 @@ def main() -> None:
     """The form on the left; price, checks and the way on at its right."""
     filters.way_back()
     st.container(horizontal=True).title("Launch training")
-    connection = upstream.connection()
+    connection = backend.connection()
     origin = launch_origin.ask(connection)
     st.caption(origin.said)
     _fill(origin)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import cached, formatting, links, messages, refresh, state, upstream
+from pages.parts import backend, cached, formatting, links, messages, refresh, state
 from pages.parts.overview import data, unfinished, view
 from pages.parts.overview.data import Now
 
@@ -14,7 +14,7 @@ TICK, LATER = 5, 60  # seconds between two looks: while something moves, and whi
 
 def main() -> None:
     """The title, and below it the board, which looks again by itself."""
-    connection = upstream.connection()
+    connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Overview", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)

@@ -9,7 +9,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.inference.export import unique_stems
-from pages.parts import endpoint_picker, messages, state, upstream
+from pages.parts import backend, endpoint_picker, messages, state
 from pages.parts.endpoint_picker import Choice
 from pages.parts.segment import progress, results, uploads
 from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest, queue
@@ -17,10 +17,10 @@ from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest, queu
 
 def main() -> None:
     """Address, read, show: the drop zone is drawn before anything is asked, so that no error can empty it."""
-    connection = upstream.connection()
+    connection = backend.connection()
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
     title.title("Segment photographs", width="stretch")
-    dropped = uploads.from_files(upstream.settings())
+    dropped = uploads.from_files(backend.settings())
     pictures = list(dropped.pictures)
     more, camera, below = (
         st.container(horizontal=True, vertical_alignment="center"),

@@ -9,7 +9,7 @@ from core.aws.identity import Caller
 from core.endpoints.endpoint import in_words
 from core.errors import CoreError
 from core.settings import Settings
-from pages.parts import cached, links, messages, state, upstream
+from pages.parts import backend, cached, links, messages, state
 from pages.parts.shared_cache import PendingError
 
 
@@ -18,10 +18,10 @@ def main() -> None:
     title = st.container(horizontal=True, vertical_alignment="center")
     title.title("Setup", width="stretch")
     title.button("Check again", icon=":material/refresh:", on_click=state.ask_retry)
-    settings = upstream.settings()
+    settings = backend.settings()
     _mode(settings)
     try:
-        connection = upstream.connection()
+        connection = backend.connection()
     except CoreError as error:
         _line("Connection", error)
         return

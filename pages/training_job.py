@@ -10,7 +10,7 @@ from core.plans.plan import plan_stop
 from core.training.curves import MIOU, early_stop, named
 from core.training.diagnosis import diagnose
 from core.training.job import TrainingJob
-from pages.parts import cached, links, messages, plan_dialog, refresh, state, upstream
+from pages.parts import backend, cached, links, messages, plan_dialog, refresh, state
 from pages.parts.jobs import charts as job_charts
 from pages.parts.jobs import data, details, filters, header
 from pages.parts.log_view import JobLog
@@ -29,7 +29,7 @@ def main() -> None:
         st.info("**No training job is named in the address.** Choose one from the list of training jobs.")
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
-    connection = upstream.connection()
+    connection = backend.connection()
     refresh.live(
         f"training job {name}",
         lambda: _look(connection, name),

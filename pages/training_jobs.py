@@ -7,7 +7,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.training.filters import JobFilter
-from pages.parts import cached, formatting, links, messages, refresh, state, upstream
+from pages.parts import backend, cached, formatting, links, messages, refresh, state
 from pages.parts.jobs import comparison, filters, table
 from pages.parts.shared_cache import PendingError, Snapshot
 
@@ -19,7 +19,7 @@ TICK = 5  # seconds between two looks, while something may change
 
 def main() -> None:
     """The title, and below it the board, which looks again by itself while anything runs."""
-    connection = upstream.connection()
+    connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Training jobs", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.aws.connection import Connection
 from core.errors import CoreError
-from pages.parts import cached, messages, refresh, shared_cache, upstream
+from pages.parts import backend, cached, messages, refresh, shared_cache
 from pages.parts.shared_cache import PendingError
 
 STATIC = Path(__file__).with_name("static")
@@ -18,7 +18,7 @@ def draw() -> None:
     """The logo and the sidebar. Settings that cannot be used are the page's to report, which needs them."""
     st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "mark.svg"), size="large")
     try:
-        connection = upstream.connection()
+        connection = backend.connection()
     except CoreError:
         st.sidebar.badge("Not connected", icon=":material/cloud_off:", color="red")
         return

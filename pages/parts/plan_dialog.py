@@ -12,7 +12,7 @@ from core.aws.execute import State, clean_up_interrupted, execute, resume
 from core.escaping import json_text
 from core.plans.journal import Entry
 from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
-from pages.parts import cached, elements, messages, state, upstream
+from pages.parts import backend, cached, elements, messages, state
 
 FEW, HEIGHT = 8, 300
 """More steps than these scroll in a box of so many pixels."""
@@ -236,7 +236,7 @@ def _price(price: Price, *, sandbox: bool) -> None:
 
 def _carry_out(errand: PendingPlan, words: Words) -> None:
     """Do it, and say what happens. Raises AwsError, and InputError where another process is at it."""
-    journal, aws, count = upstream.journal(), clients(errand.connection), len(errand.plan.steps)
+    journal, aws, count = backend.journal(), clients(errand.connection), len(errand.plan.steps)
     with st.status(f"{words.title} ...", expanded=True) as status:
 
         def on_step(number: int, step: ApiCall, said: State) -> None:

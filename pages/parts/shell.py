@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts import cached, frame, links, messages, refresh, state, upstream
+from pages.parts import backend, cached, frame, links, messages, refresh, state
 
 STATIC = Path(__file__).with_name("static")
 
@@ -122,7 +122,7 @@ def main() -> None:
         if state.take_retry():
             with st.spinner("Looking again ..."):
                 cached.forget_aws()
-                upstream.revive()
+                backend.restart_sandbox()
     with messages.error_door():
         frame.draw()
     refresh.page(page.run)

@@ -16,7 +16,7 @@ from core.cost.training import shipped_prices
 from core.endpoints.spec import EndpointSpec
 from core.errors import CoreError
 from core.plans.deploy import plan_deploy
-from pages.parts import cached, upstream
+from pages.parts import backend, cached
 from sandbox.server import Sandbox
 from tests.support.dashboard import (
     IMAGE,
@@ -202,7 +202,7 @@ def test_a_cut_change_is_told(open_overview, busy, faults):
     plan = plan_deploy(spec, shipped_prices("us-east-1"))
     faults.add("error", operation="CreateEndpoint", code="AccessDeniedException", status=400)
     with pytest.raises(CoreError):
-        execute(clients(connection_of(busy)), plan, journal=upstream.journal())
+        execute(clients(connection_of(busy)), plan, journal=backend.journal())
     faults.clear()
     app = open_overview()
     assert f"deploy {name}" in plain_texts(app)

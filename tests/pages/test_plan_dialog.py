@@ -18,7 +18,7 @@ from core.errors import AwsError
 from core.plans.delete import plan_delete
 from core.plans.deploy import plan_deploy
 from core.plans.plan import Plan
-from pages.parts import upstream
+from pages.parts import backend
 from sandbox.server import Sandbox
 from tests.support.dashboard import IMAGE, button, connection_of, fresh_caches, open_page, plain_texts, texts
 
@@ -114,7 +114,7 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
 
 def here() -> Connection:
     """Where the page's own changes go to, by the environment."""
-    return connect(upstream.settings())
+    return connect(backend.settings())
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Itera
         "error", operation="CreateEndpointConfig", code="ValidationException", message="not now", status=400
     )
     with pytest.raises(AwsError):
-        execute(clients(here()), plan, journal=upstream.journal())
+        execute(clients(here()), plan, journal=backend.journal())
     sandbox_server.faults.clear()
     yield plan
     sandbox_server.wait_settled(30)
@@ -161,11 +161,11 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     def page(connection):
         import streamlit
 
-        from pages.parts import upstream
+        from pages.parts import backend
         from pages.parts.plan_dialog import PendingPlan, body
 
         if "errand" not in streamlit.session_state:
-            entry = upstream.journal().unfinished()[0]
+            entry = backend.journal().unfinished()[0]
             streamlit.session_state["errand"] = PendingPlan(
                 entry.plan, connection, lambda: streamlit.success("after"), entry
             )
@@ -178,7 +178,7 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     assert "It was there already" in texts(app)
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
-    assert not upstream.journal().unfinished()
+    assert not backend.journal().unfinished()
 
 
 def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server, cut, sagemaker):
@@ -188,11 +188,11 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
         import streamlit
 
         from core.plans.delete import clean_up
-        from pages.parts import upstream
+        from pages.parts import backend
         from pages.parts.plan_dialog import PendingPlan, body
 
         if "errand" not in streamlit.session_state:
-            entry = upstream.journal().unfinished()[0]
+            entry = backend.journal().unfinished()[0]
             plan = clean_up(entry.plan, entry.states)
             streamlit.session_state["errand"] = PendingPlan(
                 plan, connection, lambda: streamlit.success("after"), cleans=entry
@@ -200,8 +200,8 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
         body(streamlit.session_state["errand"])
 
     first = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
-    (entry,) = upstream.journal().unfinished()
-    resume(clients(here()), upstream.journal(), entry)
+    (entry,) = backend.journal().unfinished()
+    resume(clients(here()), backend.journal(), entry)
     sandbox_server.wait_settled(30)
     button(first, "Clean up").click().run()
     assert "Somebody else is at it, or was" in texts(first)

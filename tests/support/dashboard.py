@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.aws.connection import Connection
 from core.training.channels import data_channels
 from core.training.job import TrainingSpec, to_request
-from pages.parts import cached, upstream
+from pages.parts import backend, cached
 from sandbox.server import Sandbox
 
 SHELL = Path(__file__).parents[2] / "pages" / "parts" / "shell.py"
@@ -53,8 +53,8 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
     """
     fresh_caches()
     if mode == "sandbox":
-        upstream.register(lambda: connection_of(sandbox))
-        upstream.revive()
+        backend.register(lambda: connection_of(sandbox))
+        backend.restart_sandbox()
     app = AppTest.from_file(SHELL, default_timeout=60)
     for key, value in query.items():
         app.query_params[key] = value

@@ -23,7 +23,7 @@ from core.plans.deploy import ModelUpload
 from core.plans.model_source import no_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, formatting, messages, state, upstream
+from pages.parts import backend, cached, formatting, messages, state
 from pages.parts.deploy import data
 from pages.parts.state import Slot
 
@@ -264,7 +264,7 @@ def _drop_zone() -> None:
 
 
 def _to_disk(dropped: UploadedFile) -> LocalFile:
-    folder = upstream.settings().state_dir / "uploads"
+    folder = backend.settings().state_dir / "uploads"
     private_folder(folder)
     _sweep(folder)
     held = TemporaryDirectory(dir=folder)

@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.plans.delete import clean_up
 from core.plans.journal import Entry
 from core.plans.plan import Plan, StepState
-from pages.parts import formatting, messages, plan_dialog, upstream
+from pages.parts import backend, formatting, messages, plan_dialog
 
 SIGNS: dict[StepState | None, str] = {
     None: ":gray[:material/radio_button_unchecked:]",
@@ -32,7 +32,7 @@ WORDS: dict[StepState | None, str] = {
 
 def show(connection: Connection, target: str = "") -> None:
     """All of them, each with its steps and its buttons. target: only those of this endpoint."""
-    for entry in upstream.journal().unfinished():
+    for entry in backend.journal().unfinished():
         if not target or target in entry.plan.target.split(", "):
             _one(connection, entry)
 
@@ -58,7 +58,7 @@ def _line(what: str, said: StepState | None) -> str:
 
 def _buttons(connection: Connection, entry: Entry) -> None:
     """Go on, go back, or leave it."""
-    journal = upstream.journal()
+    journal = backend.journal()
     with st.container(horizontal=True, gap="small"):
         finish = st.button("Finish", key=f"finish-{entry.id}", type="primary", icon=":material/play_arrow:")
         back = _way_back(entry)

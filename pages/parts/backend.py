@@ -22,7 +22,7 @@ from pages.parts import cached
 
 @dataclass
 class Backend:
-    """What stands between the dashboard and its AWS. One a process, see `backend`.
+    """What stands between the dashboard and its AWS. One a process, see `_backend`.
 
     start:      brings the sandbox up where it is not, and says where it is; None with AWS.
     connection: what `start` said last; None while it never succeeded.
@@ -33,22 +33,22 @@ class Backend:
     lock: Lock = field(default_factory=Lock)
 
 
-def backend() -> Backend:
+def _backend() -> Backend:
     """Return the one of this process."""
     return cached.singleton("backend", Backend)
 
 
 def register(start: Callable[[], Connection]) -> None:
     """Say how the sandbox is brought up. It may raise CoreError."""
-    backend().start = start
+    _backend().start = start
 
 
-def revive() -> None:
+def restart_sandbox() -> None:
     """Bring the sandbox up again if it is gone; does nothing with AWS. Raises what `start` raises."""
-    upstream = backend()
-    if upstream.start is not None:
-        with upstream.lock:
-            upstream.connection = upstream.start()
+    backend = _backend()
+    if backend.start is not None:
+        with backend.lock:
+            backend.connection = backend.start()
 
 
 def settings() -> Settings:
@@ -69,7 +69,7 @@ def connection() -> Connection:
     here = settings()
     if here.mode == "aws":
         return cached.connection(here)
-    if (found := backend().connection) is None:
+    if (found := _backend().connection) is None:
         raise UnreachableError(
             "The sandbox on this machine is not up.",
             why=f"Its log, if it came so far, is {here.sandbox_dir / 'sandbox.log'}.",
