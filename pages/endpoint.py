@@ -10,7 +10,7 @@ from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.plans.steps import AT_REST
 from pages.parts import backend, fleet, formatting, links, messages, refresh, state
-from pages.parts.endpoints import data, deletion, details, filters, header
+from pages.parts.endpoints import data, deletion, details, filters, header, slots
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Snapshot
 
@@ -87,7 +87,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
             st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
         st.button(
-            "Scale", icon=":material/tune:", on_click=state.choose, args=(state.ENDPOINT_TAB, details.SCALE)
+            "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
             with messages.error_door("delete"):
@@ -96,7 +96,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
 
 def _leave() -> None:
     # Always a mapping: without any, Streamlit refuses to take widgets' own values out of the address.
-    st.switch_page(links.ENDPOINTS, query_params=state.endpoints_view())
+    st.switch_page(links.ENDPOINTS, query_params=slots.view())
 
 
 def _freshness(seen: Snapshot[EndpointDetail]) -> None:

@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.aws.training import JobList
 from core.training.filters import JobFilter
 from pages.parts import backend, cached, formatting, links, messages, refresh, state
-from pages.parts.jobs import comparison, filters, table
+from pages.parts.jobs import comparison, filters, slots, table
 from pages.parts.shared_cache import PendingError, Snapshot
 
 FIGURES = 100
@@ -27,7 +27,7 @@ def main() -> None:
     refresh.live(
         "training jobs",
         lambda: _board(connection),
-        lambda: _tick(cached.jobs(connection, filters.wanted(), state.job_pages())),
+        lambda: _tick(cached.jobs(connection, filters.wanted(), slots.pages())),
     )
 
 
@@ -39,7 +39,7 @@ def _board(connection: Connection) -> float | None:
     above = st.container()
     wanted = filters.ask()
     try:
-        reading = cached.jobs(connection, wanted, state.job_pages())
+        reading = cached.jobs(connection, wanted, slots.pages())
     except PendingError:
         above.skeleton(height=FIGURES)  # keeps the filters in their place when the figures arrive
         raise

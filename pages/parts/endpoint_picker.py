@@ -20,6 +20,9 @@ from pages.parts.shared_cache import PendingError
 
 ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
 SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
+AGAINST = "against"
+"""The key of the second endpoint's widget, which is bound to the URL under the same name."""
+
 FEW_CLASSES = 12
 """Names of classes that one line holds."""
 
@@ -86,7 +89,7 @@ def _against(names: list[str]) -> str | None:
         format_func=terminal,
         index=None,
         placeholder="No other endpoint",
-        key=state.AGAINST,
+        key=AGAINST,
         bind="query-params",
         help="Both are asked about the same photos; the table then shows the difference of each class.",
     )

@@ -11,6 +11,13 @@ from core.aws.logs import LogToken, TailPage
 from core.escaping import file_name, log_line
 from core.training.log_lines import LEVELS, STAMPED, Level, LogEvent, as_text, first_error, matching, plain
 from pages.parts import elements, state
+from pages.parts.state import Slot
+
+LOG_TEXT, LOG_LEVELS = "find", "levels"
+"""Keys of widgets that are bound to the URL under the same name."""
+
+_AT: Slot[int | None] = Slot("log.line")
+"""The line to show a log around; None: its end."""
 
 LOG_LINES = 10_000
 """Kept of a log, the last ones."""
@@ -70,7 +77,7 @@ def show(name: str, log: JobLog, none: str) -> None:
         return
     text, levels = _controls(name, log)
     found = matching(log.events, text or "", levels or LEVELS)
-    at = state.log_at() if not text and not levels else None
+    at = _AT.get() if not text and not levels else None
     lines = _window(found, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
         elements.code_block(
@@ -83,7 +90,7 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         text = st.text_input(
             "Search",
-            key=state.LOG_TEXT,
+            key=LOG_TEXT,
             type="search",
             placeholder="Search the log",
             label_visibility="collapsed",
@@ -94,7 +101,7 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
             "Levels",
             LEVELS[:3],
             selection_mode="multi",
-            key=state.LOG_LEVELS,
+            key=LOG_LEVELS,
             label_visibility="collapsed",
             bind="query-params",
         )
@@ -103,7 +110,7 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
                 "Jump to the error", icon=":material/error:", key="log-error",
                 on_click=_jump, args=(max(0, log.error - BEFORE),),
             )  # fmt: skip
-        if state.log_at() is not None:
+        if _AT.get() is not None:
             st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
         st.download_button(
             "Download", lambda: as_text(log.events), f"{file_name(name)}.log", "text/plain",
@@ -114,9 +121,9 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
 
 def _jump(place: int | None) -> None:
     """Leave search and levels, which would hide what stands around that place."""
-    state.show_log_at(place)
-    state.choose(state.LOG_TEXT, "")
-    state.choose(state.LOG_LEVELS, [])
+    _AT.set(place)
+    state.choose(LOG_TEXT, "")
+    state.choose(LOG_LEVELS, [])
 
 
 def _window(events: Sequence[LogEvent], at: int | None) -> Sequence[LogEvent]:

@@ -1,8 +1,8 @@
-"""Every key of the session and of the URL. `st.session_state` is used nowhere else.
+"""The session and the URL: slots, parameters, forms, and the keys that several pages share.
 
-In the URL, because a link should carry them: `endpoint`, `answer`, `size`; what an endpoint is judged on, and against
-which other; which training jobs are listed (the keys of `core.training.filters`) and which are compared. In the
-session: what belongs to this person in this tab and nobody needs tomorrow.
+`st.session_state` is used nowhere else. Each folder of the pages declares its own slots. In the URL is what a link
+should carry: the endpoint, what is compared, filters. In the session is what belongs to this person in this tab and
+nobody needs tomorrow.
 """
 
 from __future__ import annotations
@@ -68,19 +68,17 @@ ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
 UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
 """Keys of the widgets that pictures come in by."""
 
-JOB, COMPARE = "job", "compare"
-"""Names in the URL: the training job that is looked at, and those that are compared."""
+JOB = "job"
+"""The name in the URL of the training job that a page is about."""
 
 _INTERVALS = "_intervals"
 
-_RETRY, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _JOB_PAGES, _JOBS_VIEW, _LINKED = (
+_RETRY, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _LINKED = (
     "_retry",
     "_examples",
     "_shown",
     "_digests",
     "_seen",
-    "_job_pages",
-    "_jobs_view",
     "_linked",
 )
 
@@ -191,47 +189,13 @@ def chosen(key: str) -> Any:
     return st.session_state.get(key)
 
 
-def compared_jobs() -> tuple[str, ...]:
-    """The training jobs that are laid side by side, as the address has them."""
-    return tuple(filter(None, st.query_params.get(COMPARE, "").split(",")))
-
-
-def compare_jobs(names: Iterable[str]) -> None:
-    """Lay these side by side from now on."""
-    set_query({COMPARE: ",".join(names)})
-
-
-def job_pages() -> int:
-    """How many pages of training jobs to show."""
-    return int(st.session_state.get(_JOB_PAGES, 1))
-
-
-def show_job_pages(pages: int) -> None:
-    """Show so many pages of training jobs from now on."""
-    st.session_state[_JOB_PAGES] = pages
-
-
-def keep_jobs_view(names: Iterable[str]) -> None:
-    """Note how the list of training jobs is looked at: leaving it for a job must not lose that."""
-    st.session_state[_JOBS_VIEW] = query([*names, COMPARE])
-
-
-def jobs_view() -> dict[str, str]:
-    """The names and values of the address that the list of training jobs was last seen under."""
-    found: dict[str, str] = st.session_state.get(_JOBS_VIEW, {})
-    return found
-
-
 ARTIFACT, MODEL = "artifact", "model"
 """Names in the URL of the deploy page: what to serve, besides `job`."""
 
 CLONE, CONTINUE = "clone", "continue"
 """Names in the URL of the launch page: the job that a new one is made from."""
 
-JOB_TAB, LOG_TEXT, LOG_LEVELS = "tab", "find", "levels"
-"""Keys of a job page's widgets that are bound to the URL under the same name."""
-
-_TOLD, _LOG_AT = "_told", "_log_at"
+_TOLD = "_told"
 
 
 def job_asked_for() -> str:
@@ -247,17 +211,6 @@ def tell(text: str) -> None:
 def take_told() -> str:
     """What is to be said; once taken, it is gone."""
     return str(st.session_state.pop(_TOLD, ""))
-
-
-def show_log_at(place: int | None) -> None:
-    """Show a job's log around this line from now on; None: its end."""
-    st.session_state[_LOG_AT] = place
-
-
-def log_at() -> int | None:
-    """The line to show a job's log around; None: its end."""
-    found: int | None = st.session_state.get(_LOG_AT)
-    return found
 
 
 class Form:
@@ -332,81 +285,6 @@ def clicked_row(key: str) -> int | None:
     return None if click is None else int(click["row"])
 
 
-AGAINST, LABELLED, PART, FOLDER, S3_PHOTOS, S3_MASKS = (
-    "against",
-    "labelled",
-    "part",
-    "folder",
-    "photos",
-    "masks",
-)
-"""Keys of the evaluation's widgets that are bound to the URL under the same name."""
-
-LABELLED_FILES, MASK_SHOWN, MASK_OF, TRUTH_SHOWN = "labelled_files", "mask_shown", "mask_of", "truth_shown"
-"""Keys of its other widgets."""
-
-_JUDGED_SHOWN, _JUDGED_MORE, _CELL, _CELLS = (
-    "_judged_shown",
-    "_judged_more",
-    "_cell",
-    "_cells",
-)
-
-
-def label_from_s3(photos: str, masks: str) -> None:
-    """Judge by the photos and masks below these S3 prefixes; in a callback."""
-    st.session_state[LABELLED] = "s3"
-    st.session_state[S3_PHOTOS], st.session_state[S3_MASKS] = photos, masks
-
-
-def judged_shown() -> str:
-    """The name of the judged photo that is looked at; empty: the first."""
-    return str(st.session_state.get(_JUDGED_SHOWN, ""))
-
-
-def show_judged(name: str) -> None:
-    """Look at this one from now on."""
-    st.session_state[_JUDGED_SHOWN] = name
-
-
-def judged_rows() -> int:
-    """How many times as many photos the gallery holds as at first."""
-    return int(st.session_state.get(_JUDGED_MORE, 1))
-
-
-def more_judged() -> None:
-    """Let the gallery hold more."""
-    st.session_state[_JUDGED_MORE] = judged_rows() + 1
-
-
-def cell_key() -> str:
-    """The key of the confusion's chart: another one each time that a cell is chosen elsewhere, or none any more."""
-    return f"confusion-{st.session_state.get(_CELLS, 0)}"
-
-
-def cell() -> tuple[str, str] | None:
-    """The cell of the confusion that was chosen: true and predicted class; None where none is."""
-    found: tuple[str, str] | None = st.session_state.get(_CELL)
-    return found
-
-
-def take_cell() -> None:
-    """Choose the cell that was just clicked in the chart; a click beside all of them chooses none."""
-    chart = st.session_state.get(cell_key()) or {}
-    points = chart.get("selection", {}).get("cell") or []
-    found = (str(points[0]["truth"]), str(points[0]["predicted"])) if points else None
-    st.session_state[_CELL] = found
-    st.session_state[_JUDGED_SHOWN] = ""
-
-
-def choose_cell(found: tuple[str, str] | None) -> None:
-    """Choose a cell, or none."""
-    st.session_state[_CELL] = found
-    st.session_state[_CELLS] = st.session_state.get(_CELLS, 0) + 1
-    st.session_state[_JUDGED_MORE] = 1
-    st.session_state[_JUDGED_SHOWN] = ""
-
-
 def said(component: str, trigger: str) -> object:
     """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
     return st.session_state[component].get(trigger)
@@ -418,55 +296,7 @@ DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
 DATASET, DATASET_ZIP = "dataset", "dataset_zip"
 """Keys of the data set page's own inputs; the first is bound to the URL under the same name."""
 
-WINDOW, ENDPOINT_TAB = "window", "part"
-"""Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
-
-_TICKED, _TICKS, _TRIED, _ENDPOINTS_VIEW = "_ticked_endpoints", "_endpoint_ticks", "_tried", "_endpoints_view"
-
-
-def keep_endpoints_view(view: Mapping[str, str]) -> None:
-    """Note the filters of the list of endpoints: leaving it for an endpoint must not lose them."""
-    st.session_state[_ENDPOINTS_VIEW] = dict(view)
-
-
-def endpoints_view() -> dict[str, str]:
-    """The filters that the list of endpoints was last seen with."""
-    found: dict[str, str] = st.session_state.get(_ENDPOINTS_VIEW, {})
-    return found
-
 
 def endpoint_looked_at() -> str:
     """The endpoint that the link to its page names; empty where it names none."""
     return str(st.query_params.get(ENDPOINT, "")).strip()
-
-
-def ticked_endpoints() -> tuple[str, ...]:
-    """The endpoints that are ticked in their list."""
-    found: tuple[str, ...] = st.session_state.get(_TICKED, ())
-    return found
-
-
-def keep_ticks(names: Iterable[str]) -> None:
-    """Note what a person has ticked."""
-    st.session_state[_TICKED] = tuple(names)
-
-
-def tick_endpoints(names: Iterable[str]) -> None:
-    """Tick these, and no others: the table is then another one, see `endpoint_ticks`."""
-    keep_ticks(names)
-    st.session_state[_TICKS] = endpoint_ticks() + 1
-
-
-def endpoint_ticks() -> int:
-    """How often ticks were set by anything but a click into the table."""
-    return int(st.session_state.get(_TICKS, 0))
-
-
-def tried(endpoint: str) -> str:
-    """The picture that this endpoint was last tried with; empty where it was not."""
-    return str(st.session_state.get(_TRIED, {}).get(endpoint, ""))
-
-
-def try_picture(endpoint: str, picture: str) -> None:
-    """Try the endpoint with this picture."""
-    st.session_state[_TRIED] = {endpoint: picture}

@@ -310,7 +310,7 @@ def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> It
 def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):
     """One click on a picture sends it, and the mask stands there with the endpoint's own class names."""
     app = open_stub(coast, part="Test call")
-    app.session_state["_tried"] = {coast: shore}
+    app.session_state["endpoints.test_images"] = {coast: shore}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
     assert b'"name": "sea"' in app.get("bidi_component")[1].proto.bytes
     assert "endpoint **" in texts(app)
@@ -320,7 +320,7 @@ def test_a_test_call_without_examples(open_stub, coast, run_until):
     """An endpoint without examples of its own is tried with the picture that comes with Segdeck."""
     app = open_stub(coast, part="Test call")
     assert "comes with Segdeck" in texts(app)
-    app.session_state["_tried"] = {coast: "segdeck:test-picture"}
+    app.session_state["endpoints.test_images"] = {coast: "segdeck:test-picture"}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
     assert not app.error
 

@@ -16,8 +16,8 @@ from core.aws.traffic import WINDOWS, Window
 from core.endpoints.endpoint import Endpoint
 from core.text import duration
 from core.training.curves import MetricSeries
-from pages.parts import charts, messages, state
-from pages.parts.endpoints import data
+from pages.parts import charts, messages
+from pages.parts.endpoints import data, slots
 from pages.parts.shared_cache import Snapshot
 
 HEIGHT = 220
@@ -43,7 +43,7 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
         list(WINDOWS),
         default=USUAL,
         required=True,
-        key=state.WINDOW,
+        key=slots.WINDOW,
         bind="query-params",
         label_visibility="collapsed",
     )

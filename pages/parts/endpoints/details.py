@@ -11,7 +11,7 @@ from core.endpoints.detail import EndpointDetail, Model
 from core.endpoints.endpoint import Variant
 from core.escaping import json_text, markdown_link, terminal
 from pages.parts import elements, formatting, links, log_view, messages, state
-from pages.parts.endpoints import charts, data, scaling, test_call
+from pages.parts.endpoints import charts, data, scaling, slots, test_call
 from pages.parts.endpoints.data import EndpointSnapshot
 from pages.parts.shared_cache import Snapshot
 
@@ -40,7 +40,7 @@ def show(connection: Connection, found: EndpointSnapshot) -> None:
         CONFIG: lambda: _config(detail),
         LINEAGE: lambda: _lineage(connection, detail),
     }
-    tabs = st.tabs(list(parts), key=state.ENDPOINT_TAB, on_change="rerun", bind="query-params")
+    tabs = st.tabs(list(parts), key=slots.TAB, on_change="rerun", bind="query-params")
     for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
         if tab.open:
             with tab, messages.error_door(name):

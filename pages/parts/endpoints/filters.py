@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.endpoints.health import VERDICTS, Verdict
 from pages.parts import links, state
+from pages.parts.endpoints import slots
 from pages.parts.fleet import VERDICT_ICONS, FleetRow
 
 NAMES = ("health", "text")
@@ -21,7 +22,7 @@ HEALTH, TEXT = "endpoints_health", "endpoints_text"
 def ask(rows: Sequence[FleetRow]) -> list[FleetRow]:
     """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
     asked = state.query(NAMES)
-    state.keep_endpoints_view(asked)
+    slots.keep_view(asked)
     verdicts = [one for one in VERDICTS if one in asked.get("health", "").split(",")]
     text = asked.get("text", "").strip()
     for key, value in ((HEALTH, verdicts), (TEXT, text)):
@@ -54,7 +55,7 @@ def way_back() -> None:
         links.ENDPOINTS,
         label="Endpoints",
         icon=":material/arrow_back:",
-        query_params=state.endpoints_view(),
+        query_params=slots.view(),
     )
 
 

@@ -17,7 +17,7 @@ from core.endpoints.endpoint import in_words
 from core.endpoints.health import VERDICTS
 from core.endpoints.traffic import DAYS, STEP, Traffic
 from pages.parts import elements, fleet, links, messages, state
-from pages.parts.endpoints import deletion, header
+from pages.parts.endpoints import deletion, header, slots
 from pages.parts.fleet import VERDICT_COLORS, FleetRow, FleetSnapshot
 
 ROW, HEADER, ROWS = 37, 39, 14
@@ -33,9 +33,9 @@ PER_DAY = 4
 def show(rows: Sequence[FleetRow]) -> None:
     """The table. A click on a name leaves for that endpoint's page."""
     names = tuple(row.endpoint.name for row in rows)
-    ticked = state.ticked_endpoints()
+    ticked = slots.ticked()
     # Streamlit knows ticked rows and clicked cells by their place. So another order of rows is another table.
-    key = f"endpoints-{crc32(','.join(names).encode())}-{state.endpoint_ticks()}"
+    key = f"endpoints-{crc32(','.join(names).encode())}-{slots.tick_changes()}"
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
         st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: names[clicked]})
@@ -56,16 +56,14 @@ def show(rows: Sequence[FleetRow]) -> None:
 
 def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
     """What is ticked, what it costs, and the button that shows what would go with it."""
-    ticked = state.ticked_endpoints()
+    ticked = slots.ticked()
     chosen = [row for row in rows if row.endpoint.name in ticked]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         _offer_idle([row.endpoint.name for row in rows if row.health.verdict == "idle"], ticked)
         if not chosen:
             st.caption("Tick endpoints to delete them together.")
             return
-        st.button(
-            "Choose none", icon=":material/close:", type="tertiary", on_click=state.tick_endpoints, args=((),)
-        )
+        st.button("Choose none", icon=":material/close:", type="tertiary", on_click=slots.tick, args=((),))
         going = chosen[: deletion.MOST]
         names = [row.endpoint.name for row in going]
         what = f"Delete {len(names)} endpoints" if len(names) > 1 else f"Delete {messages.plain(names[0])}"
@@ -86,18 +84,18 @@ def _offer_idle(idle: Sequence[str], ticked: Sequence[str]) -> None:
     """One click chooses all that stand idle."""
     if idle and set(idle) != set(ticked):
         label = f"Choose the {len(idle)} idle ones" if len(idle) > 1 else "Choose the idle one"
-        st.button(label, icon=":material/bedtime:", on_click=state.tick_endpoints, args=(tuple(idle),))
+        st.button(label, icon=":material/bedtime:", on_click=slots.tick, args=(tuple(idle),))
 
 
 def _gone(names: Sequence[str]) -> None:
-    state.tick_endpoints([name for name in state.ticked_endpoints() if name not in names])
+    slots.tick([name for name in slots.ticked() if name not in names])
     st.rerun()
 
 
 def _tick(key: str, names: tuple[str, ...]) -> None:
     """Keep what is ticked by its name, and what other filters hid."""
-    others = [name for name in state.ticked_endpoints() if name not in names]
-    state.keep_ticks([*others, *(names[row] for row in state.ticked_rows(key))])
+    others = [name for name in slots.ticked() if name not in names]
+    slots.keep_ticks([*others, *(names[row] for row in state.ticked_rows(key))])
 
 
 def frame(rows: Sequence[FleetRow]) -> pd.DataFrame:

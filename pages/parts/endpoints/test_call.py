@@ -12,7 +12,8 @@ from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING, in_words
 from core.errors import CoreError
 from core.imaging.image import FIT
-from pages.parts import cached, endpoint_picker, messages, state
+from pages.parts import cached, endpoint_picker, messages
+from pages.parts.endpoints import slots
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
 from pages.parts.segment.run import Picture, SegmentRequest, queue
@@ -39,12 +40,12 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         else "This picture from above comes with Segdeck: it shows that the endpoint answers, and how fast. A model "
         "of other things finds none of its own in it."
     )
-    chosen = state.tried(endpoint.name)
+    chosen = slots.test_image(endpoint.name)
     gallery(
         [tile for _, tile in pictures],
         key=f"try-{endpoint.name}",
         label="Pictures to try",
-        on_pick=partial(state.try_picture, endpoint.name),
+        on_pick=partial(slots.choose_test_image, endpoint.name),
         selected=chosen,
     )
     picture = next((one for one, _ in pictures if one.id == chosen), None)

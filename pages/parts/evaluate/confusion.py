@@ -12,8 +12,8 @@ from core.escaping import terminal
 from core.evaluation.results import EndpointScores, Evaluation
 from core.imaging.classes import IGNORE, Classes
 from core.render.difference import DIFFERENCE, RIGHT, WRONG
-from pages.parts import messages, state
-from pages.parts.evaluate import image_view
+from pages.parts import messages
+from pages.parts.evaluate import image_view, slots
 
 NONE_OF_THESE = "none of these"
 """What a prediction is called whose id is none of the classes."""
@@ -37,8 +37,8 @@ def show(found: Evaluation) -> None:
     with left:
         st.altair_chart(
             matrix(frame, found.classes, outside=bool(verdict.total.outside.any())),
-            key=state.cell_key(),
-            on_select=state.take_cell,
+            key=slots.cell_key(),
+            on_select=slots.take_cell,
             selection_mode="cell",
             alt="Confusion of true and predicted classes",
         )
@@ -64,7 +64,7 @@ def _mistakes(frame: pd.DataFrame, verdict: EndpointScores) -> None:
                 f"**{share:.1%}**\u2003{messages.plain(row.truth)} taken for {messages.plain(row.predicted)}",
                 key=f"mistake-{row.Index}",
                 type="tertiary",
-                on_click=state.choose_cell,
+                on_click=slots.choose_cell,
                 args=((row.truth, row.predicted),),
             )
 

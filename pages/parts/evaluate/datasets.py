@@ -21,6 +21,7 @@ from core.imaging.classes import Classes
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
 from pages.parts import cached, links, messages, state
+from pages.parts.evaluate import slots
 from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:
@@ -72,10 +73,10 @@ def choose(connection: Connection, serving: EndpointInfo, settings: Settings) ->
     kind = st.segmented_control(
         "Photos with known masks",
         list(KINDS),
-        default=None if state.chosen(state.LABELLED) else "job",  # it is also set by a button below
+        default=None if state.chosen(slots.LABELED) else "job",  # it is also set by a button below
         format_func=KINDS.__getitem__,
         required=True,
-        key=state.LABELLED,
+        key=slots.LABELED,
         bind="query-params",
     )
     if kind == "folder":
@@ -107,7 +108,7 @@ def _job(connection: Connection, serving: EndpointInfo) -> Load | None:
             st.button(
                 "Take the sandbox's drawn landscapes",
                 icon=":material/landscape:",
-                on_click=state.label_from_s3,
+                on_click=slots.label_from_s3,
                 args=(f"{SANDBOX_DATA}validation/", f"{SANDBOX_DATA}validation_annotation/"),
                 help="Photos and masks that its demonstration of land cover was not trained on.",
             )
@@ -131,7 +132,7 @@ def _job(connection: Connection, serving: EndpointInfo) -> Load | None:
 def _folder() -> Load | None:
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         text = st.text_input(
-            "Folder", key=state.FOLDER, bind="query-params", placeholder="/data/roads", help=FOLDER_HELP
+            "Folder", key=slots.FOLDER, bind="query-params", placeholder="/data/roads", help=FOLDER_HELP
         )
         part = _part()
     folder = Path(text.strip()).expanduser()
@@ -145,7 +146,7 @@ def _part() -> str:
         default="validation",
         format_func=PARTS.__getitem__,
         required=True,
-        key=state.PART,
+        key=slots.PART,
         bind="query-params",
         help="What a model was trained on, it knows by heart: judge it by photos that it has not seen.",
     )
@@ -166,7 +167,7 @@ def _files(settings: Settings) -> Load | None:
         type=["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "zip"],
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
-        key=state.LABELLED_FILES,
+        key=slots.LABELED_FILES,
     )
     if not dropped:
         return None
@@ -196,10 +197,10 @@ def _unpacked(file: UploadedFile) -> Labelled:
 def _s3(connection: Connection) -> Load | None:
     left, right = st.columns(2, gap="small")
     photos = left.text_input(
-        "Photos", key=state.S3_PHOTOS, bind="query-params", placeholder="s3://bucket/validation/"
+        "Photos", key=slots.S3_PHOTOS, bind="query-params", placeholder="s3://bucket/validation/"
     ).strip()
     masks = right.text_input(
-        "Masks", key=state.S3_MASKS, bind="query-params", placeholder="s3://bucket/validation_annotation/"
+        "Masks", key=slots.S3_MASKS, bind="query-params", placeholder="s3://bucket/validation_annotation/"
     ).strip()
     if not photos or not masks:
         return None

@@ -21,6 +21,7 @@ from core.render.difference import DIFFERENCE, difference
 from core.render.overlay import overlay_image
 from core.text import plural
 from pages.parts import cached, messages, state
+from pages.parts.evaluate import slots
 from pages.parts.evaluate.run import BackgroundEvaluation
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
@@ -41,7 +42,7 @@ def looked_at(found: Evaluation) -> EndpointScores:
         format_func=messages.plain,
         default=names[0],
         required=True,
-        key=state.MASK_OF,
+        key=slots.MASK_OF,
     )
     return found.verdicts[names.index(name) if name in names else 0]
 
@@ -53,25 +54,25 @@ def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     images, notes = _chosen(verdict, found.classes)
     if not images:
         return
-    shown = images[: TILES * state.judged_rows()]
+    shown = images[: TILES * slots.rows()]
     _row(pairs, judging.store, shown, notes)
     if len(images) > len(shown):
         st.button(
-            f"Show more of {len(images):,} photos", icon=":material/expand_more:", on_click=state.more_judged
+            f"Show more of {len(images):,} photos", icon=":material/expand_more:", on_click=slots.show_more
         )
-    image = next((one for one in images if one.judged.name == state.judged_shown()), images[0])
+    image = next((one for one in images if one.judged.name == slots.image()), images[0])
     _large(pairs[image.judged.name], image, judging.store, found.classes)
 
 
 def _of_choice(found: Evaluation) -> EndpointScores:
     return next(
-        (one for one in found.verdicts if one.endpoint == state.chosen(state.MASK_OF)), found.verdicts[0]
+        (one for one in found.verdicts if one.endpoint == state.chosen(slots.MASK_OF)), found.verdicts[0]
     )
 
 
 def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasures], Mapping[str, str]]:
     """The photos of the clicked cell, else all, with a line each."""
-    cell = state.cell()
+    cell = slots.cell()
     if cell is None:
         st.subheader("Worst photos first")
         return list(verdict.images), {one.judged.name: _line(one) for one in verdict.images}
@@ -83,7 +84,7 @@ def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasur
             f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {plural(len(found), 'photo')}",
             width="content",
         )
-        st.button("All photos", icon=":material/close:", on_click=state.choose_cell, args=(None,))
+        st.button("All photos", icon=":material/close:", on_click=slots.choose_cell, args=(None,))
     if not found:
         st.caption("There is no such pixel.")
     return [image for image, _ in found], {
@@ -114,8 +115,8 @@ def _row(
         Tile(one.judged.name, one.judged.photo, notes[one.judged.name], jpeg)
         for one, jpeg in zip(images, jpegs, strict=True)
     ]
-    selected = state.judged_shown() or tiles[0].id
-    gallery(tiles, key="judged", label="Judged photos", on_pick=state.show_judged, selected=selected)
+    selected = slots.image() or tiles[0].id
+    gallery(tiles, key="judged", label="Judged photos", on_pick=slots.show_image, selected=selected)
 
 
 def _thumbnail(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> bytes | None:
@@ -142,7 +143,7 @@ def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, cla
             default="difference",
             format_func=KINDS.__getitem__,
             required=True,
-            key=state.MASK_SHOWN,
+            key=slots.MASK_SHOWN,
         )
         accuracy = (
             "" if math.isnan(image.pixel_accuracy) else f" · {image.pixel_accuracy:.1%} of pixels right"

@@ -22,7 +22,7 @@ from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluationTask, ImageOutcome, evaluate
 from core.evaluation.store import PredictionStore
 from core.settings import Settings
-from pages.parts import state
+from pages.parts.evaluate import slots
 from pages.parts.state import Slot
 
 MOST_KEPT = 20
@@ -98,7 +98,7 @@ CURRENT: Slot[BackgroundEvaluation] = Slot("evaluate.current")
 def keep(evaluation: BackgroundEvaluation) -> None:
     """Make this the session's evaluation; no cell of its confusion matrix is chosen yet."""
     CURRENT.set(evaluation)
-    state.choose_cell(None)
+    slots.choose_cell(None)
 
 
 def forget_answers() -> None:

@@ -11,8 +11,8 @@ from core.aws.connection import Connection
 from core.errors import CoreError
 from core.training.curves import LOSS, MIOU, MetricSeries, named
 from core.training.job import TrainingJob
-from pages.parts import cached, charts, elements, messages, state
-from pages.parts.jobs import table
+from pages.parts import cached, charts, elements, messages
+from pages.parts.jobs import slots, table
 from pages.parts.shared_cache import PendingError
 
 MOST = 6
@@ -23,7 +23,7 @@ EVERYTHING = "compare_everything"
 
 def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> None:
     """The comparison of the jobs that the address names; where it names none, how to name them."""
-    names = state.compared_jobs()
+    names = slots.compared()
     if not names:
         if len(jobs) > 1:
             st.caption(f"Tick 2 to {MOST} jobs to compare them.")
@@ -137,4 +137,4 @@ def _settings(jobs: Sequence[TrainingJob]) -> None:
 
 
 def _clear() -> None:
-    state.compare_jobs(())
+    slots.compare(())

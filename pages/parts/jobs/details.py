@@ -10,7 +10,7 @@ from core.escaping import markdown_link
 from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, applies, clean, effective
 from core.training.job import TrainingJob
 from pages.parts import elements, formatting, links, log_view, messages, state
-from pages.parts.jobs import charts, data
+from pages.parts.jobs import charts, data, slots
 from pages.parts.log_view import JobLog
 from pages.parts.shared_cache import OptionalPart, Snapshot
 
@@ -31,7 +31,7 @@ def freshness(seen: Snapshot[TrainingJob], *, every: int) -> None:
 def show(connection: Connection, seen: Snapshot[TrainingJob], log: OptionalPart[JobLog]) -> None:
     """All tabs. What is dear is asked for when its tab is open."""
     job = seen.value
-    tabs = st.tabs(TABS, key=state.JOB_TAB, on_change="rerun", bind="query-params")
+    tabs = st.tabs(TABS, key=slots.TAB, on_change="rerun", bind="query-params")
     with tabs[0]:
         messages.why_not(log, seen)
         if log.value.has_log or (log.failure is None and log.waiting is None):

@@ -10,6 +10,7 @@ import streamlit as st
 from core.training.filters import STATUSES, JobFilter
 from core.training.job import STATUS_WORDS
 from pages.parts import links, messages, state
+from pages.parts.jobs import slots
 
 NAMES = ("status", "text", "from", "to", "all", "sort", "desc")
 """Names in the address; `JobFilter` knows what they mean."""
@@ -26,7 +27,7 @@ def wanted() -> JobFilter:
 def ask() -> JobFilter:
     """Draw the row and tell what it asks for. What stands in the address beats what the widgets held before."""
     asked = wanted()
-    state.keep_jobs_view(NAMES)
+    slots.keep_view(NAMES)
     _set_widgets(asked)
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
@@ -57,7 +58,7 @@ def way_back() -> None:
         links.TRAINING_JOBS,
         label="Training jobs",
         icon=":material/arrow_back:",
-        query_params=state.jobs_view(),
+        query_params=slots.view(),
     )
 
 
@@ -86,7 +87,7 @@ def _set_widgets(asked: JobFilter) -> None:
 
 def _apply() -> None:
     """Write what the widgets hold into the address."""
-    state.show_job_pages(1)
+    slots.show_pages(1)
     state.set_query(
         {
             "status": ",".join(state.chosen(STATUS) or ()),

@@ -22,6 +22,7 @@ from core.training.filters import PAGE, JobFilter
 from core.training.hyperparameters import clean, effective
 from core.training.job import SECONDARY_WORDS, STATUS_WORDS, TrainingJob, status_in_words
 from pages.parts import cached, elements, formatting, links, messages, state
+from pages.parts.jobs import slots
 from pages.parts.shared_cache import PendingError
 
 ROW, HEADER, ROWS = 37, 39, 12
@@ -48,7 +49,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
         st.switch_page(links.TRAINING_JOB, query_params={state.JOB: names[clicked]})
-    compared = state.compared_jobs()
+    compared = slots.compared()
     elements.dataframe(
         jobs_frame(jobs, _lines(connection, jobs), cached.prices(connection), now),
         column_config=jobs_columns(key=f"{key}-open"),
@@ -69,17 +70,17 @@ def offer_more(found: JobList) -> None:
     if found.complete:
         return
     total = f" of {found.total:,}" if found.total else ""
-    pages = state.job_pages()
+    pages = slots.pages()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"The newest {len(found.jobs):,}{total} jobs. Filters look through all of them.")
         if pages < MAX_PAGES:
-            st.button(f"Show {PAGE} more", type="tertiary", on_click=state.show_job_pages, args=(pages + 1,))
+            st.button(f"Show {PAGE} more", type="tertiary", on_click=slots.show_pages, args=(pages + 1,))
 
 
 def _tick(key: str, names: tuple[str, ...]) -> None:
     """Compare what is ticked, and what a link named that this table does not hold."""
-    others = [name for name in state.compared_jobs() if name not in names]
-    state.compare_jobs([*others, *(names[row] for row in state.ticked_rows(key))])
+    others = [name for name in slots.compared() if name not in names]
+    slots.compare([*others, *(names[row] for row in state.ticked_rows(key))])
 
 
 def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
@@ -292,9 +293,7 @@ def month(now: datetime) -> datetime:
 
 def metrics_row(connection: Connection, wanted: JobFilter) -> None:
     """The figures of all jobs, whatever the filters leave in the table. Raises AwsError."""
-    reading = cached.jobs(
-        connection, JobFilter(only_segmentation=wanted.only_segmentation), state.job_pages()
-    )
+    reading = cached.jobs(connection, JobFilter(only_segmentation=wanted.only_segmentation), slots.pages())
     jobs, prices = reading.value.jobs, cached.prices(connection)
     now = reading.at.astimezone(formatting.zone())
     found = count_jobs(jobs, prices, now)

@@ -18,9 +18,12 @@ from core.imaging.image import Photo, as_seen, mask_share, open_mask, open_photo
 from core.imaging.scores import Scores, confusion, in_band, scores
 from core.render.difference import difference
 from core.text import percent
-from pages.parts import cached, messages, state
+from pages.parts import cached, messages
 from pages.parts.segment.run import InferenceTask, SegmentResult, digest
 from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
+
+TRUTH_SHOWN = "truth_shown"
+"""The key of the choice of what is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ def _choice(checked: GroundTruthScores) -> Kind:
             default="prediction",
             format_func=KINDS.__getitem__,
             required=True,
-            key=state.TRUTH_SHOWN,
+            key=TRUTH_SHOWN,
         )
         st.metric("Mean IoU", percent(checked.scores.mean_iou), width="content")
         st.metric("Boundary IoU", percent(checked.boundary.mean_iou), width="content")

@@ -1,0 +1,57 @@
+"""What the pages about endpoints keep: keys of their widgets, the ticked endpoints, filters, and test calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pages.parts.state import Slot
+
+WINDOW, TAB = "window", "part"
+"""Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
+
+_TICKED: Slot[tuple[str, ...]] = Slot("endpoints.ticked")
+_TICK_CHANGES: Slot[int] = Slot("endpoints.tick_changes")
+_VIEW: Slot[dict[str, str]] = Slot("endpoints.view")
+TEST_IMAGES: Slot[dict[str, str]] = Slot("endpoints.test_images")
+"""Endpoint -> the image that it was last called with."""
+
+
+def keep_view(view: Mapping[str, str]) -> None:
+    """Keep the filters of the list of endpoints: leaving it for an endpoint must not lose them."""
+    _VIEW.set(dict(view))
+
+
+def view() -> dict[str, str]:
+    """Return the filters that the list of endpoints was last seen with."""
+    return _VIEW.get() or {}
+
+
+def ticked() -> tuple[str, ...]:
+    """Return the endpoints that are ticked in their list."""
+    return _TICKED.get() or ()
+
+
+def keep_ticks(names: Iterable[str]) -> None:
+    """Keep what a person has ticked."""
+    _TICKED.set(tuple(names))
+
+
+def tick(names: Iterable[str]) -> None:
+    """Tick these, and no others: the table is then another one, see `tick_changes`."""
+    keep_ticks(names)
+    _TICK_CHANGES.set(tick_changes() + 1)
+
+
+def tick_changes() -> int:
+    """Return how often ticks were set by anything but a click into the table."""
+    return _TICK_CHANGES.get() or 0
+
+
+def test_image(endpoint: str) -> str:
+    """Return the image that this endpoint was last called with; empty where it was not."""
+    return (TEST_IMAGES.get() or {}).get(endpoint, "")
+
+
+def choose_test_image(endpoint: str, image: str) -> None:
+    """Call the endpoint with this image."""
+    TEST_IMAGES.set({endpoint: image})
