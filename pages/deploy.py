@@ -16,6 +16,7 @@ from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy import model, source, summary
 from pages.parts.deploy.check import CheckedDeployment, check
 from pages.parts.deploy.model import Chosen
+from pages.parts.deploy.source import DEPLOY
 from pages.parts.endpoints import data
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _rest(
     taken = [endpoint.name for endpoint in fleet.everything(connection).endpoints] if detail is None else []
     deploy_form.suggest(chosen.source, detail, taken)
     prices = cached.prices(connection)
-    checked = check(connection, chosen, state.DEPLOY.fields(deploy_form.FIELDS), detail=detail, taken=taken)
+    checked = check(connection, chosen, DEPLOY.fields(deploy_form.FIELDS), detail=detail, taken=taken)
     with form:
         if detail is None:
             deploy_form.endpoint(prices)
@@ -104,7 +105,7 @@ def _plan(
 
 
 def _show(name: str) -> None:
-    state.DEPLOY.forget()
+    DEPLOY.forget()
     source.MODEL_FILE.clear()
     st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: name})
 

@@ -18,6 +18,7 @@ from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
 from pages.parts.launch import origin as launch_origin
 from pages.parts.launch.check import CheckedLaunch, check
+from pages.parts.launch.fields import LAUNCH
 from pages.parts.launch.origin import LaunchPrefill
 
 
@@ -47,9 +48,9 @@ def _look_again(drawn_at: datetime) -> None:
 
 def _fill(origin: LaunchPrefill) -> None:
     """Once for each origin; from then on the form is its visitor's."""
-    if state.LAUNCH.filled_from() != origin.source:
+    if LAUNCH.filled_from() != origin.source:
         name = new_name(origin.spec.name, formatting.now())
-        state.LAUNCH.fill(origin.source, fields.to_fields(replace(origin.spec, name=name)))
+        LAUNCH.fill(origin.source, fields.to_fields(replace(origin.spec, name=name)))
 
 
 def _form(checked: CheckedLaunch, origin: LaunchPrefill, prices: PriceTable, *, sandbox: bool) -> None:
@@ -72,7 +73,7 @@ def _before_it_starts(
 
 
 def _show(name: str) -> None:
-    state.LAUNCH.forget()
+    LAUNCH.forget()
     st.switch_page(links.TRAINING_JOB, query_params={state.JOB: name})
 
 

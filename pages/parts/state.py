@@ -269,10 +269,6 @@ class Form:
         return found
 
 
-LAUNCH, DEPLOY = Form("launch"), Form("deploy")
-"""The forms that start a training job, and an endpoint."""
-
-
 def ticked_rows(key: str) -> list[int]:
     """The places of the rows that are ticked in a table."""
     table = st.session_state.get(key)
@@ -292,9 +288,6 @@ def said(component: str, trigger: str) -> object:
 
 DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
 """Names in the URL of the launch page: the S3 prefix of a data set, and two hyperparameters that it brings along."""
-
-DATASET, DATASET_ZIP = "dataset", "dataset_zip"
-"""Keys of the data set page's own inputs; the first is bound to the URL under the same name."""
 
 
 def endpoint_looked_at() -> str:

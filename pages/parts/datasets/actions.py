@@ -17,7 +17,7 @@ from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from pages.parts import background, elements, links, messages, state
 from pages.parts.datasets import session
-from pages.parts.datasets.session import CheckedDataset
+from pages.parts.datasets.session import DATASET, CheckedDataset
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 """Where a set goes in the sandbox, unless said otherwise."""
@@ -59,7 +59,7 @@ def _conversion(checked: CheckedDataset) -> None:
 
 
 def _check_copy(folder: Path, splitting: Splitting) -> None:
-    state.choose(state.DATASET, str(folder))
+    state.choose(DATASET, str(folder))
     session.current().check_folder(folder, splitting, None)
 
 

@@ -100,6 +100,9 @@ class DatasetSession:
         self.check, self.conversion, self.upload, self.uploaded = task, None, None, None
 
 
+DATASET, DATASET_ZIP = "dataset", "dataset_zip"
+"""Keys of the page's own inputs; the first is bound to the URL under the same name."""
+
 SESSION: Slot[DatasetSession] = Slot("datasets.session")
 
 

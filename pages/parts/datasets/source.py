@@ -9,8 +9,9 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.datasets.source import Splitting
 from core.errors import InputError
-from pages.parts import messages, state
+from pages.parts import messages
 from pages.parts.datasets import session
+from pages.parts.datasets.session import DATASET, DATASET_ZIP
 
 MOST_ZIP_MB = 500
 """Kept in memory while it is dropped; a larger one is named by its path."""
@@ -23,7 +24,7 @@ def ask(connection: Connection) -> None:
         with left:
             place = st.text_input(
                 "Folder, zip, or S3 prefix",
-                key=state.DATASET,
+                key=DATASET,
                 bind="query-params",
                 placeholder="/data/my-set or s3://bucket/datasets/my-set/",
                 help="On the machine that runs this dashboard; or an S3 prefix with the four channels.",
@@ -33,7 +34,7 @@ def ask(connection: Connection) -> None:
                 "Or drop a zip",
                 type="zip",
                 max_upload_size=MOST_ZIP_MB,
-                key=state.DATASET_ZIP,
+                key=DATASET_ZIP,
             )
         splitting, classes = _options()
         if st.button(

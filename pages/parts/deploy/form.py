@@ -13,7 +13,8 @@ from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.spec import HOSTING_INSTANCES, processor, processor_in_words
 from core.imaging.classes import Classes
-from pages.parts import messages, state
+from pages.parts import messages
+from pages.parts.deploy.source import DEPLOY
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -64,16 +65,16 @@ def variant(detail: EndpointDetail, prices: PriceTable) -> None:
             format_func=lambda name: (
                 f"{messages.plain(name)}, in place of its model" if name else "One variant more, beside"
             ),
-            key=state.DEPLOY.field("variant"),
+            key=DEPLOY.field("variant"),
             horizontal=True,
             persist_state="session",
         )
-        if not state.DEPLOY.get("variant"):
+        if not DEPLOY.get("variant"):
             with st.grid(2, min_column_width=NARROW, gap="small"):
                 _text("Its name", "own_variant", "Letters, digits and hyphens.")
                 st.number_input(
                     "Its weight",
-                    key=state.DEPLOY.field("weight"),
+                    key=DEPLOY.field("weight"),
                     min_value=0.0,
                     step=0.1,
                     help=messages.plain(_about_weight(detail)),
@@ -92,12 +93,12 @@ def class_names(found: FoundClasses, wanted: int | None) -> None:
         if found.classes is not None:
             st.markdown(f":material/palette: {_listed(found.classes)}")
             st.caption(f"From {messages.plain(found.uri)}")
-            st.toggle("Call them otherwise", key=state.DEPLOY.field("own_names"), persist_state="session")
-            if not state.DEPLOY.get("own_names"):
+            st.toggle("Call them otherwise", key=DEPLOY.field("own_names"), persist_state="session")
+            if not DEPLOY.get("own_names"):
                 return
         st.text_area(
             "One name a line, in the order of the ids",
-            key=state.DEPLOY.field("names"),
+            key=DEPLOY.field("names"),
             placeholder="grass\nforest\nwater #3b82f6",
             help="A colour may stand behind a name. Without names, the classes are numbered.",
             height=26 * min(max(wanted or 0, 3), 8) + 40,
@@ -106,7 +107,7 @@ def class_names(found: FoundClasses, wanted: int | None) -> None:
         st.file_uploader(
             "or a `classes.json`",
             type="json",
-            key=state.DEPLOY.field("names_file"),
+            key=DEPLOY.field("names_file"),
             on_change=_take_names,
             max_upload_size=1,
         )
@@ -115,7 +116,7 @@ def class_names(found: FoundClasses, wanted: int | None) -> None:
 def _machine(prices: PriceTable) -> None:
     machine, number = st.columns([3, 1], gap="small")
     with machine:
-        chosen = state.DEPLOY.get("instance_type")
+        chosen = DEPLOY.get("instance_type")
         options = (
             HOSTING_INSTANCES if chosen in HOSTING_INSTANCES or not chosen else (chosen, *HOSTING_INSTANCES)
         )
@@ -123,22 +124,20 @@ def _machine(prices: PriceTable) -> None:
             "Instance",
             options,
             format_func=_priced(prices),
-            key=state.DEPLOY.field("instance_type"),
+            key=DEPLOY.field("instance_type"),
             help="This algorithm is served on CPUs of the families c5 and m5, and on GPUs of g4dn and p3.",
             persist_state="session",
         )
     with number:
         st.number_input(
             "How many",
-            key=state.DEPLOY.field("count"),
+            key=DEPLOY.field("count"),
             min_value=1,
             step=1,
             help="Each of them bills by the hour.",
             persist_state="session",
         )
-    st.caption(
-        f":material/memory: {messages.plain(processor_in_words(state.DEPLOY.get('instance_type') or ''))}"
-    )
+    st.caption(f":material/memory: {messages.plain(processor_in_words(DEPLOY.get('instance_type') or ''))}")
 
 
 def _role() -> None:
@@ -173,19 +172,17 @@ def _listed(classes: Classes) -> str:
 
 def _take_names() -> None:
     """Put an uploaded file's names into the field, where they can be seen and changed. Raises InputError."""
-    file: UploadedFile | None = state.DEPLOY.get("names_file")
+    file: UploadedFile | None = DEPLOY.get("names_file")
     if file is not None:
         classes = Classes.from_json(file.getvalue())
         rows = zip(classes.names, classes.colors, strict=True)
         lines = [f"{name} #{red:02x}{green:02x}{blue:02x}" for name, (red, green, blue) in rows]
-        state.DEPLOY.set("names", "\n".join(lines))
-        state.DEPLOY.renew("names_file")
+        DEPLOY.set("names", "\n".join(lines))
+        DEPLOY.renew("names_file")
 
 
 def _text(label: str, field: str, why: str, placeholder: str = "") -> None:
-    st.text_input(
-        label, key=state.DEPLOY.field(field), help=why, placeholder=placeholder, persist_state="session"
-    )
+    st.text_input(label, key=DEPLOY.field(field), help=why, placeholder=placeholder, persist_state="session")
 
 
 def fill(connection: Connection, detail: EndpointDetail | None) -> None:
@@ -194,9 +191,9 @@ def fill(connection: Connection, detail: EndpointDetail | None) -> None:
         at_rest(detail.endpoint, "updated")
     asked = model_source.asked_for()
     source = f"{detail.name if detail else ''} {asked}"
-    if state.DEPLOY.filled_from() != source:
+    if DEPLOY.filled_from() != source:
         sandbox = {"folder": SANDBOX_FOLDER, "role_arn": SANDBOX_ROLE} if connection.is_sandbox else {}
-        state.DEPLOY.fill(source, {**_empty(), **sandbox, **_of_endpoint(detail), **asked})
+        DEPLOY.fill(source, {**_empty(), **sandbox, **_of_endpoint(detail), **asked})
 
 
 def suggest(source: ModelChoice, detail: EndpointDetail | None, taken: Collection[str]) -> None:
@@ -237,10 +234,10 @@ def _of_endpoint(detail: EndpointDetail | None) -> dict[str, Any]:
 
 def _suggest(field: str, value: str) -> None:
     """Put it in, where nothing stands, or what was suggested for another model."""
-    said, suggested = state.DEPLOY.get(field), state.DEPLOY.get(f"suggested-{field}")
+    said, suggested = DEPLOY.get(field), DEPLOY.get(f"suggested-{field}")
     if value and said in (None, "", suggested):
-        state.DEPLOY.set(field, value)
-        state.DEPLOY.set(f"suggested-{field}", value)
+        DEPLOY.set(field, value)
+        DEPLOY.set(f"suggested-{field}", value)
 
 
 def _free(name: str, taken: Collection[str]) -> str:

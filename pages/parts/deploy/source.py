@@ -25,10 +25,13 @@ from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts import backend, cached, formatting, messages, state
 from pages.parts.deploy import data
-from pages.parts.state import Slot
+from pages.parts.state import Form, Slot
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+DEPLOY = Form("deploy")
+"""The form that starts or updates an endpoint."""
 
 Kind = Literal["job", "artifact", "model", "file"]
 KINDS: dict[Kind, str] = {
@@ -94,7 +97,7 @@ def ask(connection: Connection) -> ModelChoice | None:
             list(KINDS),
             format_func=KINDS.__getitem__,
             required=True,
-            key=state.DEPLOY.field("kind"),
+            key=DEPLOY.field("kind"),
             persist_state="session",
         ),
     )
@@ -127,7 +130,7 @@ def _named_job(connection: Connection, name: str) -> TrainingJob:
 def _artifact(_connection: Connection) -> ModelChoice | None:
     uri = st.text_input(
         "Artifact",
-        key=state.DEPLOY.field("artifact"),
+        key=DEPLOY.field("artifact"),
         placeholder="s3://my-bucket/models/my-job/output/model.tar.gz",
         help="The S3 address of a model.tar.gz that this algorithm trained.",
         persist_state="session",
@@ -152,7 +155,7 @@ def _file(_connection: Connection) -> ModelChoice | None:
         return None
     folder = st.text_input(
         "Upload to",
-        key=state.DEPLOY.field("folder"),
+        key=DEPLOY.field("folder"),
         placeholder="s3://my-bucket/models/",
         help="The S3 prefix below which it is put, in a folder named after its content.",
         persist_state="session",
@@ -169,20 +172,20 @@ _ASK = {"job": _job, "artifact": _artifact, "model": _model, "file": _file}
 
 def _choice(label: str, field: str, names: list[str], titles: dict[str, str], none: str) -> str:
     """One of these, or what the address names; empty until then."""
-    asked = state.DEPLOY.get(field) or ""
+    asked = DEPLOY.get(field) or ""
     options = names if not asked or asked in names else [asked, *names]
     if not options:
         st.info(f"**{none}** Another way is to give an artifact or a file.", icon=":material/info:")
         return ""
     if not asked:
-        state.DEPLOY.set(field, None)
+        DEPLOY.set(field, None)
     chosen: str | None = st.selectbox(
         label,
         options,
         index=None,
         format_func=lambda name: terminal(titles.get(name, name)),
         placeholder="Choose one",
-        key=state.DEPLOY.field(field),
+        key=DEPLOY.field(field),
         persist_state="session",
     )
     return chosen or ""
@@ -251,7 +254,7 @@ def _drop_zone() -> None:
     dropped = st.file_uploader(
         f"A `model.tar.gz` that this algorithm trained, up to {limit:,} MB",
         type=["gz", "tgz"],
-        key=state.DEPLOY.field("file"),
+        key=DEPLOY.field("file"),
     )
     st.caption(
         ":material/terminal: A larger one goes by `python cli.py endpoints deploy --file model.tar.gz`, "
@@ -259,7 +262,7 @@ def _drop_zone() -> None:
     )
     if dropped is not None:
         MODEL_FILE.set(_to_disk(dropped))
-        state.DEPLOY.renew("file")  # the drop zone is empty from now on
+        DEPLOY.renew("file")  # the drop zone is empty from now on
         st.rerun()
 
 

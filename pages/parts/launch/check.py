@@ -12,9 +12,8 @@ from core.training.defaults import INSTANCE, SANDBOX_DATA
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
 from core.training.preflight import S3_URI, preflight
-from pages.parts import state
 from pages.parts.launch import data, fields
-from pages.parts.launch.fields import EXTRA, VALUE_FIELDS, from_text
+from pages.parts.launch.fields import EXTRA, LAUNCH, VALUE_FIELDS, from_text
 from pages.parts.launch.origin import LaunchPrefill
 
 COUNTED = "counted"
@@ -66,7 +65,7 @@ def check(connection: Connection, origin: LaunchPrefill) -> CheckedLaunch:
 
 
 def _spec(origin: LaunchPrefill) -> TrainingSpec:
-    return fields.to_spec(state.LAUNCH.fields(fields.FIELDS), origin.spec)
+    return fields.to_spec(LAUNCH.fields(fields.FIELDS), origin.spec)
 
 
 def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
@@ -79,10 +78,10 @@ def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple
 def _count(counts: dict[str, int]) -> None:
     """Where nobody said how many pictures there are, take what was counted; also when there are more now."""
     field = fields.VALUE_FIELDS["num_training_samples"]
-    said, counted = state.LAUNCH.fields([field, COUNTED]).values()
+    said, counted = LAUNCH.fields([field, COUNTED]).values()
     if counts.get("train") and said in (None, counted):
-        state.LAUNCH.set(field, counts["train"])
-        state.LAUNCH.set(COUNTED, counts["train"])
+        LAUNCH.set(field, counts["train"])
+        LAUNCH.set(COUNTED, counts["train"])
 
 
 def _unreadable(origin: LaunchPrefill) -> list[str]:

@@ -9,6 +9,10 @@ from typing import Any
 from core.training.channels import DATA_CHANNELS, Channel, data_channels
 from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
 from core.training.job import TrainingSpec
+from pages.parts.state import Form
+
+LAUNCH = Form("launch")
+"""The form that starts a training job."""
 
 JOB_FIELDS = ("name", "base_uri", "apart", "output_uri", "role_arn", "image")
 MACHINE_FIELDS = ("instance_type", "volume_gb", "max_minutes", "spot", "wait_minutes", "checkpoint_uri")

@@ -24,7 +24,7 @@ from core.training.hyperparameters import (
 from core.training.job import TrainingSpec
 from core.training.preflight import FAMILIES
 from pages.parts import messages, state
-from pages.parts.launch.fields import CHANNEL_FIELDS, VALUE_FIELDS
+from pages.parts.launch.fields import CHANNEL_FIELDS, LAUNCH, VALUE_FIELDS
 
 OPEN = (NETWORK, DATA, TRAINING)
 """Groups in full view; the others most people leave as they are."""
@@ -77,12 +77,10 @@ def machine(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
             _minutes(
                 "Maximum run time, minutes", "max_minutes", "After that it is stopped; its model is kept."
             )
-            st.number_input(
-                "Volume, GB", key=state.LAUNCH.field("volume_gb"), step=10, persist_state="session"
-            )
+            st.number_input("Volume, GB", key=LAUNCH.field("volume_gb"), step=10, persist_state="session")
         st.toggle(
             "Spot: spare capacity, up to 90% cheaper, may be interrupted",
-            key=state.LAUNCH.field("spot"),
+            key=LAUNCH.field("spot"),
             persist_state="session",
         )
         if spec.spot:
@@ -101,16 +99,14 @@ def machine(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
 
 def _data() -> None:
     """One prefix for all channels, or an address for each."""
-    if state.LAUNCH.get("apart"):
+    if LAUNCH.get("apart"):
         with st.grid(2, min_column_width=220, gap="small"):
             for name, field in CHANNEL_FIELDS.items():
                 _text(f"Channel {name}", field, "An S3 prefix.", "s3://my-bucket/data/train/")
     else:
         folders = ", ".join(f"`{name}/`" for name in CHANNEL_FIELDS)
         _text("Data", "base_uri", f"The S3 prefix with the folders {folders}.", "s3://my-bucket/dataset/")
-    st.toggle(
-        "Each channel has an address of its own", key=state.LAUNCH.field("apart"), persist_state="session"
-    )
+    st.toggle("Each channel has an address of its own", key=LAUNCH.field("apart"), persist_state="session")
 
 
 def _heading(group: str, rows: list[Hyperparameter], spec: TrainingSpec) -> str:
@@ -122,7 +118,7 @@ def _heading(group: str, rows: list[Hyperparameter], spec: TrainingSpec) -> str:
 
 
 def _value(row: Hyperparameter, *, disabled: bool, sandbox: bool) -> None:
-    key = state.LAUNCH.field(VALUE_FIELDS[row.name])
+    key = LAUNCH.field(VALUE_FIELDS[row.name])
     said: dict[str, Any] = {
         "key": key,
         "help": messages.plain(_help(row, disabled)),
@@ -174,7 +170,7 @@ def _instance(chosen: str, prices: PriceTable) -> None:
         "Instance",
         options,
         format_func=_priced(prices),
-        key=state.LAUNCH.field("instance_type"),
+        key=LAUNCH.field("instance_type"),
         help=f"This algorithm trains on one machine with GPUs of the families {', '.join(FAMILIES)}.",
         persist_state="session",
     )
@@ -189,11 +185,11 @@ def _priced(prices: PriceTable) -> Callable[[str], str]:
 
 
 def _minutes(label: str, field: str, why: str) -> None:
-    value = state.LAUNCH.get(field)
+    value = LAUNCH.get(field)
     spoken = f" Now: {duration(value * 60)}." if value else ""
     st.number_input(
         label,
-        key=state.LAUNCH.field(field),
+        key=LAUNCH.field(field),
         value=None,
         step=30.0,
         format="%g",
@@ -203,6 +199,4 @@ def _minutes(label: str, field: str, why: str) -> None:
 
 
 def _text(label: str, field: str, why: str, placeholder: str = "") -> None:
-    st.text_input(
-        label, key=state.LAUNCH.field(field), help=why, placeholder=placeholder, persist_state="session"
-    )
+    st.text_input(label, key=LAUNCH.field(field), help=why, placeholder=placeholder, persist_state="session")

@@ -12,6 +12,7 @@ from core.training.hyperparameters import Problem
 from core.training.job import TrainingSpec
 from pages.parts import messages, problem_list, state
 from pages.parts.launch.check import fix_for
+from pages.parts.launch.fields import LAUNCH
 
 SHOWN = 12
 """Problems at once; the first ones often cause the others."""
@@ -59,7 +60,7 @@ def problems(
                     messages.plain(fix.label),
                     key=f"fix-{number}-{problem.name}",
                     icon=":material/build:",
-                    on_click=state.LAUNCH.set,
+                    on_click=LAUNCH.set,
                     args=(fix.field, fix.value),
                 )
     if len(found) > SHOWN:
