@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -12,7 +13,7 @@ from core.aws.execute import State, clean_up_interrupted, execute, resume
 from core.escaping import json_text
 from core.plans.journal import Entry
 from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
-from pages.parts import backend, cached, elements, messages, state
+from pages.parts import backend, cached, dialogs, elements, messages, state
 
 FEW, HEIGHT = 8, 300
 """More steps than these scroll in a box of so many pixels."""
@@ -142,7 +143,7 @@ def ask(
     """
     words = WORDS[plan.verb]
     errand = PendingPlan(plan, connection, after, cut, cleans=cleans)
-    st.dialog(words.title, width="medium", icon=words.icon)(body)(errand)
+    dialogs.show(words.title, partial(body, errand), icon=words.icon)
 
 
 def body(errand: PendingPlan) -> None:
@@ -157,6 +158,7 @@ def body(errand: PendingPlan) -> None:
     meant = not words.typed or errand.cut is not None or _typed(plan.target)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
+            dialogs.close()
             st.rerun()
         label = words.button if errand.cut is None else "Finish it"
         sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
@@ -173,6 +175,7 @@ def body(errand: PendingPlan) -> None:
                     ]
                 )
             )
+            dialogs.close()
             errand.after()
 
 

@@ -6,22 +6,28 @@ again by the browser's timer, until it has arrived, whichever of the page's read
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 import streamlit as st
 
-from pages.parts import messages, shared_cache, state
+from pages.parts import dialogs, messages, shared_cache, state
 from pages.parts.shared_cache import Watch
 
 PENDING_TICK, FAILING_TICK = 1.0, 4.0
 """Seconds between two looks at what is pending, and at what failed."""
 
 
-def page(run: Callable[[], None]) -> None:
-    """Run a page. While any of its reads is pending or failed, run it again as soon as that changes."""
+def page(run: Callable[[], None], name: str) -> None:
+    """Run a page. While any of its reads is pending or failed, run it again as soon as that changes.
+
+    name: tells the pages apart; an open dialog stays open while its page runs again.
+    """
+    dialogs.before_page()
     with shared_cache.watching() as watch, messages.error_door():
         run()
+    dialogs.after_page(name)
     if (every := _interval(watch)) is not None:
         st.fragment(_rerun_on_change, run_every=every)(watch)
 
@@ -38,18 +44,35 @@ def live(name: str, draw: Callable[[], float | None], every: Callable[[], float 
     with shared_cache.watching() as watch, suppress(Exception):  # the drawing meets it again, and shows it
         base = every()
     ticking = _soonest(base, _interval(watch), state.refresh_interval(name))
-    st.fragment(_look, run_every=ticking)(name, draw, base, ticking)
+    with _page_run():
+        st.fragment(_look, run_every=ticking)(name, draw, base, ticking)
 
 
 def _look(name: str, draw: Callable[[], float | None], base: float | None, ticking: float | None) -> None:
-    """Draw once. Another interval than the running one takes effect with the next run of the page."""
+    """Draw once. Another interval than the running one takes effect with the next run of the page.
+
+    The page's own run is not repeated for it, unless no timer would call here again.
+    """
     wished = base
     with shared_cache.watching() as watch, messages.error_door():
         wished = draw()
     extra = _interval(watch)
     state.set_refresh_interval(name, extra)
-    if _soonest(wished, extra) != ticking:
+    if _soonest(wished, extra) != ticking and not (ticking is not None and _in_page_run.get()):
         st.rerun()
+
+
+_in_page_run: ContextVar[bool] = ContextVar("in_page_run", default=False)
+
+
+@contextmanager
+def _page_run() -> Iterator[None]:
+    """Mark what is drawn by the page's own run; its timer draws outside of this."""
+    token = _in_page_run.set(True)
+    try:
+        yield
+    finally:
+        _in_page_run.reset(token)
 
 
 def _rerun_on_change(watch: Watch) -> None:

@@ -125,7 +125,7 @@ def main() -> None:
                 backend.restart_sandbox()
     with messages.error_door():
         frame.draw()
-    refresh.page(page.run)
+    refresh.page(page.run, page.url_path)
 
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -15,7 +16,7 @@ from core.datasets.source import Splitting
 from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
-from pages.parts import background, elements, links, messages, state
+from pages.parts import background, dialogs, elements, links, messages, state
 from pages.parts.datasets import session
 from pages.parts.datasets.session import DATASET, CheckedDataset
 
@@ -125,7 +126,7 @@ def _said(plan: Plan) -> str:
 
 def _ask(title: str, said: str, button: str, then: Callable[[], None]) -> None:
     """The plan, and the one button that begins it."""
-    st.dialog(title, width="medium")(body)(said, button, then)
+    dialogs.show(title, partial(body, said, button, then))
 
 
 def body(said: str, button: str, then: Callable[[], None]) -> None:
@@ -133,7 +134,9 @@ def body(said: str, button: str, then: Callable[[], None]) -> None:
     elements.code_block(said, language=None, wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="dataset-cancel"):
+            dialogs.close()
             st.rerun()
         if st.button(button, key="dataset-sure", type="primary"):
             then()
+            dialogs.close()
             st.rerun()

@@ -1,0 +1,58 @@
+"""Dialogs over pages that run again by themselves."""
+
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+from tests.support.dashboard import button
+
+
+def app_with_dialog() -> AppTest:
+    """A page whose button opens a dialog, under the name in the session's `page`."""
+
+    def script() -> None:
+        import streamlit as st
+
+        from pages.parts import dialogs, refresh
+
+        def body() -> None:
+            st.text_input("Name", key="typed")
+            if st.button("Cancel"):
+                dialogs.close()
+                st.rerun()
+
+        def page() -> None:
+            if st.button("Open"):
+                dialogs.show("Sure?", body)
+
+        refresh.page(page, st.session_state.get("page", ""))
+
+    return AppTest.from_function(script, default_timeout=30).run()
+
+
+def test_a_dialog_survives_a_run_of_its_page() -> None:
+    """A dialog stays open, with what was typed, when its page runs again without its button."""
+    app = app_with_dialog()
+    button(app, "Open").click().run()
+    app.text_input(key="typed").set_value("coast").run()
+    app.run()
+    assert app.text_input(key="typed").value == "coast"
+
+
+def test_a_closed_dialog_stays_closed() -> None:
+    """After Cancel no run of the page shows the dialog again."""
+    app = app_with_dialog()
+    button(app, "Open").click().run()
+    button(app, "Cancel").click().run()
+    assert not app.text_input
+    assert not app.run().text_input
+
+
+def test_another_page_has_no_dialog_of_the_last_one() -> None:
+    """A dialog is dropped when another page is shown, and does not return with its own page."""
+    app = app_with_dialog()
+    button(app, "Open").click().run()
+    app.session_state["page"] = "endpoints"
+    assert not app.run().text_input
+    app.session_state["page"] = ""
+    assert not app.run().text_input
