@@ -31,6 +31,7 @@ from core.settings import AccessSettings, Settings
 from pages.parts import boundary
 from sandbox import launcher
 from sandbox.common.descriptors import raise_file_limit
+from sandbox.common.file_names import LOG_FILE
 
 SHELL = Path(__file__).parent / "pages" / "parts" / "shell.py"
 WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit.elements.arrow")
@@ -60,7 +61,7 @@ class SandboxKeeper:
             raise UnreachableError(
                 "The sandbox on this machine does not start.",
                 why=str(error),
-                todo=f"Its log is {self.data_dir / launcher.LOG_FILE}. Mend what it says, then try again.",
+                todo=f"Its log is {self.data_dir / LOG_FILE}. Mend what it says, then try again.",
             ) from error
         self.process, self.url = started or self.process, address.url
         return Connection(

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox.common.file_names import ADDRESS_FILE, LOG_FILE
 from sandbox.common.private import private_folder
 
 PROJECT = Path(__file__).resolve().parent.parent
-ADDRESS_FILE = "sandbox.json"
-LOG_FILE = "sandbox.log"
 TAIL_BYTES = 2000
 EXIT_IN_USE = 3
 """Of `python -m sandbox`: another one has the folder."""

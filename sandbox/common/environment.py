@@ -10,18 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sandbox.http.protocol import ApiError
-
 PREFIXES = ("SAGEMAKER_", "SM_", "TRAINING_", "MODEL_", "JOB_", "APP_")
 """SageMaker's names, and those for a user's own keys: neither interpreters, loaders nor libraries read such names."""
 MAX_SHOWN = 10
-
-
-def check_environment(member: str, variables: Mapping[str, str] | None) -> None:
-    """Raise ApiError ValidationException where the request's `member` holds what no process here may get."""
-    problem = environment_problem(variables or {})
-    if problem:
-        raise ApiError("ValidationException", f"{member}: {problem}")
 
 
 def environment_problem(variables: Mapping[str, str]) -> str:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from sandbox.common.file_names import LOG_FILE
 from sandbox.common.private import private_folder
-from sandbox.launcher import LOG_FILE
 
 DEFAULT_PORT = 4566
 IDENTITY_FILE = "identity.json"

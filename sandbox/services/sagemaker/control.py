@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox.common.environment import check_environment
+from sandbox.common.environment import environment_problem
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
 from sandbox.services.sagemaker.resources import Operation, Resources
@@ -44,7 +44,8 @@ class Models:
         if container.get("ModelDataSource"):
             text = "The sandbox reads a model from ModelDataUrl (a .tar.gz in S3), not from ModelDataSource."
             raise ApiError("ValidationException", text)
-        check_environment("Environment", container.get("Environment"))
+        if problem := environment_problem(container.get("Environment") or {}):
+            raise ApiError("ValidationException", f"Environment: {problem}")
         isolation = {"EnableNetworkIsolation": params.get("EnableNetworkIsolation", False)}
         return self._resources.create("model", params["ModelName"], {**params, **isolation})
 
