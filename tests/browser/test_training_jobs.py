@@ -46,6 +46,8 @@ def refresh(page: Page, ready: Callable[[Page], None]) -> None:
     page.get_by_role("button", name="Refresh").click()
     ready(page)
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=90_000)
+    expect(page.get_by_test_id("stMetricValue").first).to_be_visible(timeout=90_000)
+    ready(page)  # what is drawn after the table, above it too, is in its place
 
 
 def click(page: Page, row: int, x: int) -> None:
