@@ -114,7 +114,9 @@ def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complai
     ready(page)
     if address.startswith("training_job?"):
         expect(page.get_by_test_id("stVegaLiteChart").first.locator("canvas, svg").first).to_be_visible()
-    page.wait_for_function("document.fonts.check('15px Inter')", timeout=LONG)  # it loads after the first text
+    page.wait_for_function(
+        "document.fonts.check('15px Inter')", timeout=LONG
+    )  # it loads after the first text
     assert complaints() == []
 
 
