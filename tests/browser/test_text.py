@@ -15,6 +15,7 @@ def test_text_of_others_is_text_in_the_browser(page: Page, streamlit_server: Cal
     page.goto(streamlit_server(APP))
     expect(page.get_by_text("All is shown")).to_be_visible()
     shown = page.locator("[data-testid=stMarkdownContainer]")
+    expect(shown.filter(has_text="=X").nth(3)).to_be_visible()
     assert page.locator("[data-testid=stMarkdownContainer] a").count() == 0
     assert page.locator("[data-testid=stMarkdownContainer] .katex").count() == 0
     assert page.locator("[data-testid=stMarkdownContainer] del").count() == 0

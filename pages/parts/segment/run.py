@@ -260,7 +260,10 @@ def _run(
         if not work.wanted:
             work.future.cancel()
             return
-        work.started = time.monotonic()
+        work.stage, work.started = (
+            "preparing",
+            time.monotonic(),
+        )  # its turn has come: `keep_to` drops it no more
         try:
             result = job()
         except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future

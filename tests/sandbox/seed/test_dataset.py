@@ -55,6 +55,15 @@ def _end(seed: DatasetSeed) -> None:
     seed.close()
 
 
+@pytest.fixture(autouse=True)
+def without_a_dataset(sandbox: Sandbox) -> None:
+    """Begin without the objects that tests of other files left in the shared sandbox."""
+    s3 = sandbox.loopback.client("s3")
+    if BUCKET in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="datasets/aerial/").get("Contents", []):
+            s3.delete_object(Bucket=BUCKET, Key=item["Key"])
+
+
 def test_the_data_set_is_uploaded_once(tmp_path: Path) -> None:
     """What was drawn is in the bucket, and the next start uploads nothing."""
     with Sandbox(tmp_path / "own") as sandbox:
