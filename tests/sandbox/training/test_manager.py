@@ -10,10 +10,12 @@ import signal
 import tarfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from sandbox.common.limits import SandboxLimits
 from sandbox.server import Sandbox
@@ -123,10 +125,19 @@ def test_output_data_is_uploaded_too(client: Client, train: Train) -> None:
     assert f"out/{without}/output/output.tar.gz" not in keys
 
 
-def test_a_stopped_job_keeps_what_it_had(client: Client, train: Train, job: Job) -> None:
+def test_a_stopped_job_keeps_what_it_had(
+    client: Client, train: Train, job: Job, eventually: Callable[..., Any]
+) -> None:
     """StopTrainingJob: Stopping, SIGTERM, the partial model in S3, Stopped."""
+
+    def lines() -> list[str]:
+        with suppress(ClientError):  # the log group comes with the first line
+            return _lines(client, name)
+        return []
+
     name = train(wait=False, seconds="60")
     job(name, "Training")
+    eventually(lines)  # the program listens to SIGTERM before it prints
     client("sagemaker").stop_training_job(TrainingJobName=name)
     assert job(name)["TrainingJobStatus"] in {"Stopping", "Stopped"}
     document = job(name, "Stopped")
