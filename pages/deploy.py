@@ -107,7 +107,7 @@ def _plan(
 def _show(name: str) -> None:
     DEPLOY.forget()
     source.MODEL_FILE.clear()
-    st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: name})
+    links.open_page(links.ENDPOINT, {state.ENDPOINT: name})
 
 
 main()

@@ -83,9 +83,9 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
-            st.switch_page(links.SEGMENT, query_params={state.ENDPOINT: name})
+            links.open_page(links.SEGMENT, {state.ENDPOINT: name})
         if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
-            st.switch_page(links.DEPLOY, query_params={state.ENDPOINT: name})
+            links.open_page(links.DEPLOY, {state.ENDPOINT: name})
         st.button(
             "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)
         )  # fmt: skip
@@ -96,7 +96,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
 
 def _leave() -> None:
     # Always a mapping: without any, Streamlit refuses to take widgets' own values out of the address.
-    st.switch_page(links.ENDPOINTS, query_params=slots.view())
+    links.open_page(links.ENDPOINTS, slots.view())
 
 
 def _freshness(seen: Snapshot[EndpointDetail]) -> None:

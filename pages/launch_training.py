@@ -74,7 +74,7 @@ def _before_it_starts(
 
 def _show(name: str) -> None:
     LAUNCH.forget()
-    st.switch_page(links.TRAINING_JOB, query_params={state.JOB: name})
+    links.open_page(links.TRAINING_JOB, {state.JOB: name})
 
 
 main()

@@ -83,11 +83,11 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
         ):
             plan_dialog.ask(plan_stop(job), connection, st.rerun)
         if st.button("Clone", icon=":material/content_copy:"):
-            st.switch_page(links.LAUNCH_TRAINING, query_params={state.CLONE: job.name})
+            links.open_page(links.LAUNCH_TRAINING, {state.CLONE: job.name})
         if job.model_uri and st.button("Deploy", icon=":material/deployed_code:"):
-            st.switch_page(links.DEPLOY, query_params={state.JOB: job.name})
+            links.open_page(links.DEPLOY, {state.JOB: job.name})
         if job.model_uri and st.button("Continue", icon=":material/resume:"):
-            st.switch_page(links.LAUNCH_TRAINING, query_params={state.CONTINUE: job.name})
+            links.open_page(links.LAUNCH_TRAINING, {state.CONTINUE: job.name})
 
 
 def _lines(log: OptionalPart[JobLog]) -> list[str] | None:

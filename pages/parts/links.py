@@ -1,8 +1,13 @@
-"""The pages' files, for links from one page to another; and the addresses of AWS's console."""
+"""The pages' files, ways to open them, and the addresses of AWS's console."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 PAGES = Path(__file__).resolve().parents[1]
 OVERVIEW = PAGES / "overview.py"
@@ -16,6 +21,19 @@ ENDPOINTS = PAGES / "endpoints.py"
 ENDPOINT = PAGES / "endpoint.py"
 DEPLOY = PAGES / "deploy.py"
 SEGMENT = PAGES / "segment.py"
+
+
+def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoReturn:
+    """Open another page, with these query parameters, in place of the current one.
+
+    The fragments of the current page are removed first. Otherwise a timer of one of them that fires before the
+    browser knows about the new page makes Streamlit 1.67 run the old page again: the browser shows a blank page, or
+    returns to the old one (tests/browser/test_page_switch.py).
+    """
+    context = get_script_run_ctx()
+    if context is not None:
+        context.fragment_storage.clear()
+    st.switch_page(page, query_params=query_params)
 
 
 def s3_console(uri: str, region: str) -> str:

@@ -38,7 +38,7 @@ def show(rows: Sequence[FleetRow]) -> None:
     key = f"endpoints-{crc32(','.join(names).encode())}-{slots.tick_changes()}"
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
-        st.switch_page(links.ENDPOINT, query_params={state.ENDPOINT: names[clicked]})
+        links.open_page(links.ENDPOINT, {state.ENDPOINT: names[clicked]})
     elements.dataframe(
         frame(rows),
         column_config=columns(key=f"{key}-open"),

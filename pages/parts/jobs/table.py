@@ -48,7 +48,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
     key = f"jobs-{crc32(','.join(names).encode())}"
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
-        st.switch_page(links.TRAINING_JOB, query_params={state.JOB: names[clicked]})
+        links.open_page(links.TRAINING_JOB, {state.JOB: names[clicked]})
     compared = slots.compared()
     elements.dataframe(
         jobs_frame(jobs, _lines(connection, jobs), cached.prices(connection), now),

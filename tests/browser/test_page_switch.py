@@ -1,0 +1,25 @@
+"""A page that is opened by a button stays open, whatever the timers of the page before it do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+APP = Path(__file__).with_name("switch_app.py")
+
+
+def test_a_timer_of_the_old_page_does_not_bring_it_back(
+    browser: Browser, streamlit_server: Callable[..., str]
+) -> None:
+    """The new page is drawn and stays, although the old page's timer fires during the change."""
+    address = streamlit_server(APP)
+    for _ in range(3):
+        page = browser.new_page()
+        page.goto(address)
+        page.get_by_role("button", name="Open").click()
+        expect(page.get_by_text("ticks go on")).to_be_visible()
+        expect(page.get_by_text("drawn", exact=True)).to_be_visible()
+        expect(page).to_have_url(f"{address}/second?job=a")
+        page.close()
