@@ -7,16 +7,17 @@ MODE ?= sandbox
 
 BIN := .venv/bin
 RUN := .venv/.ready-to-run
+COMMAND := $(BIN)/segdeck
 DEV := .venv/.ready-to-test
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check fix bench soak sandbox demo-models check-models clients
+.PHONY: help run test test-fast check fix docs bench soak sandbox demo-models check-models clients
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(RUN) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= set where it listens
-	@SEGDECK_MODE=$(MODE) exec $(BIN)/python -m streamlit run app.py --server.address=$(HOST) $(if $(PORT),--server.port=$(PORT))
+run: $(COMMAND) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= set where it listens
+	@exec $(COMMAND) run --mode=$(MODE) --host=$(HOST) $(if $(PORT),--port=$(PORT))
 
 test: $(DEV) ## Run every test, the journeys in a real Chromium included
 	@tools/system.sh chromium
@@ -32,9 +33,12 @@ check: $(DEV) ## Lint, types and the rules of what may import what
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/test_layers.py
 
-fix: $(DEV) ## Format, and mend what the linter can mend
+fix: $(DEV) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(DEV) ## Write docs/command-line from the help of the commands
+	@$(BIN)/python -m tools.command_line_docs
 
 bench: $(DEV) ## Measure what the README claims
 	@for file in $(filter-out bench/soak.py,$(wildcard bench/[a-z]*.py)); do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
@@ -42,8 +46,8 @@ bench: $(DEV) ## Measure what the README claims
 soak: $(DEV) ## Watch the dashboard's memory for 20 minutes while 30 viewers segment
 	@$(BIN)/python -m bench.soak
 
-sandbox: $(RUN) ## Run the sandbox alone and print the command that points any AWS client at it
-	@exec $(BIN)/python -m sandbox
+sandbox: $(COMMAND) ## Run the sandbox alone and print the command that points any AWS client at it
+	@exec $(COMMAND) sandbox
 
 demo-models: $(DEV) ## Train the two demo models again, with their cards and pictures
 	@$(BIN)/pip install -q --group demo
@@ -60,11 +64,16 @@ $(RUN): requirements.txt
 	@tools/system.sh venv $(PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing Segdeck into .venv (about a minute, once) ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade 'pip>=25.1' 'setuptools>=77'
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
 	@tools/system.sh algorithm
 	@touch $@
 
-$(DEV): $(RUN) pyproject.toml
+# The checkout itself, in editable mode: a change of the code needs no new installation.
+$(COMMAND): $(RUN) pyproject.toml
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(COMMAND) pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group dev
 	@touch $@

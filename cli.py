@@ -1,10 +1,10 @@
-"""Segdeck in the terminal: the verbs of the pages. `python cli.py --help` lists them.
+"""The command line of Segdeck: `segdeck`, or `python cli.py` where it is not installed.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong
-usage, 130 stopped with Ctrl-C.
+Results go to standard output, everything else to standard error. Exit codes: 0 success, 1 failure, 2 wrong usage,
+130 stopped with Ctrl-C.
 """
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import datasets, endpoints, evaluate, jobs
+from commands import datasets, endpoints, evaluate, jobs, serve
 from commands.common import (
     FAILED,
     STOPPED,
@@ -35,7 +35,7 @@ from commands.common import (
 from commands.inference_options import endpoint_to_invoke, make_folder, parse_fit
 from commands.memory import limit_memory
 from core.errors import CoreError, ModelError, SettingsError
-from core.settings import Settings
+from core.settings import PROJECT, Settings
 from core.text import plural
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ if TYPE_CHECKING:
 SHOWN_CLASSES = 3
 
 app = typer.Typer(
-    help="Segment photographs with Amazon SageMaker's semantic segmentation, or with the sandbox on this machine.",
+    help="Train, deploy and evaluate Amazon SageMaker semantic segmentation models, and segment images with them.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(serve.run)
+app.command()(serve.sandbox)
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(datasets.dataset, name="dataset")
@@ -57,9 +58,31 @@ app.add_typer(datasets.dataset, name="dataset")
 Palette = Literal["model", "voc", "jet", "safe"]
 
 
+def main() -> None:
+    """Run the command line under its installed name, which usage lines and shell completion show."""
+    app(prog_name="segdeck")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import tomllib
+
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
+        write(f"{project['name']} {project['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
 @dataclass(slots=True)
 class SegmentOutcome:
-    """What became of the images so far: rows for the JSON document. skipped: done by an earlier run."""
+    """The images processed so far, as rows for the JSON document. skipped: done by an earlier run."""
 
     skipped: list[dict[str, Any]] = field(default_factory=list)
     done: list[dict[str, Any]] = field(default_factory=list)
@@ -69,31 +92,46 @@ class SegmentOutcome:
 
 @app.command()
 def segment(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, folders or patterns.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders or glob patterns.")
+    ],
     *,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go; made if need be.")],
-    endpoint: Annotated[str, typer.Option(metavar="NAME", help="Default: the only one in service.")] = "",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder; created if it does not exist.")],
+    endpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="Endpoint to invoke. Default: the only one in service.")
+    ] = "",
     format_: Annotated[
         Literal["probabilities", "mask"],
-        typer.Option("--format", help="mask: class ids alone, a much smaller answer without confidence."),
+        typer.Option(
+            "--format",
+            help="Endpoint output: probabilities, or mask (labels only), a much smaller response without confidence.",
+        ),
     ] = "probabilities",
-    palette: Annotated[Palette, typer.Option(help="Colours.")] = "model",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Of the mask in the overlay.")] = 0.5,
+    palette: Annotated[
+        Palette,
+        typer.Option(help="Mask colors: of the model, of Pascal VOC, jet, or safe for color-blind readers."),
+    ] = "model",
+    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the mask in the overlay.")] = 0.5,
     size: Annotated[
-        str, typer.Option(metavar="WxH|own", help="The box the model sees the image in.")
+        str,
+        typer.Option(
+            metavar="WxH|original", help="Input size: fit each image into WxH pixels, or send the original."
+        ),
     ] = "800x600",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files of an earlier run.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output files of an earlier run.")
+    ] = False,
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
-            help="Continue an interrupted run: skip images that have a STEM.json, replace what is left of others.",
+            help="Continue an interrupted run: skip images that have a STEM.json and redo the others.",
         ),
     ] = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write STEM_mask.png, STEM_overlay.png and, last, STEM.json for each image.
+    """Segment images: write STEM_mask.png, STEM_overlay.png and STEM.json for each.
 
     An image that fails does not stop the others; the exit code is then 1.
     """
@@ -123,36 +161,36 @@ def segment(
 
 @app.command("image-uri")
 def image_uri(
-    region: Annotated[str, typer.Option(help="Default: AWS_REGION, then AWS_DEFAULT_REGION.")] = "",
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="Default: AWS_REGION, then AWS_DEFAULT_REGION.")
+    ] = "",
     debug: Debug = False,
 ) -> None:
-    """Print the container image of AWS's algorithm, to train and serve with."""
+    """Print the URI of the container image of the built-in algorithm, for training and hosting."""
     with reporting(debug):
-        from core.aws.images import image_uri as look_up
+        from core.aws.images import image_uri as uri_in
 
         chosen = region or Settings.from_environ(os.environ).region
         if not chosen:
-            raise SettingsError(
-                "No AWS region is given.", todo="Add --region, for example --region eu-west-1."
-            )
-        write(look_up(chosen))
+            raise SettingsError("No AWS region is set.", todo="Add --region, for example --region eu-west-1.")
+        write(uri_in(chosen))
 
 
 app.command()(evaluate.evaluate)
 
-# The work.
+# Segmentation.
 
 
 def _segment_all(
     paths: list[Path], order: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
 ) -> None:
-    """Each image in turn. Ctrl-C ends it with what is done so far."""
+    """Segment the images in order and record each in `outcome`. Ctrl-C stops after the images already done."""
     from core.inference.batch import done_before, segment_file
     from core.inference.export import unique_stems
 
     accepts: dict[str, str] = {}
     with progress() as bar:
-        task = bar.add_task(f"Asking {order.endpoint}", total=len(paths))
+        task = bar.add_task(f"Invoking {order.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
                 if order.resume and (row := done_before(path, stem, order)) is not None:
@@ -162,7 +200,7 @@ def _segment_all(
             except KeyboardInterrupt:
                 outcome.stopped = True
                 return
-            except Exception as error:  # noqa: BLE001 - one image never stops the rest; each is told at the end
+            except Exception as error:  # noqa: BLE001 - one image never stops the rest; all failures are reported at the end
                 if debug:
                     say_block(traceback.format_exc())
                 outcome.failed.append(_failure(str(path), error))
@@ -172,18 +210,19 @@ def _segment_all(
 def _failure(name: str, error: Exception) -> dict[str, Any]:
     if not isinstance(error, CoreError):
         error = CoreError(
-            f"Segdeck stumbled: {error!r}.", todo="Run it with --debug, and report what it shows."
+            f"Unexpected error: {error!r}.",
+            todo="Run the command again with --debug, and report its output.",
         )
     row = {"path": name, "error": type(error).__name__, "what": error.what}
     row |= {"why": error.why, "todo": error.todo}
     return row | ({"log_url": error.log_url} if isinstance(error, ModelError) else {})
 
 
-# What is said.
+# Output.
 
 
 def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None:
-    """The results on standard output, the failures on standard error; raises Exit when not all is well."""
+    """Print results on standard output and failures on standard error. Raises Exit if an image failed."""
     if as_json:
         rows = {
             "images": outcome.done,
@@ -205,13 +244,13 @@ def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None
     total = len(outcome.skipped) + len(outcome.done) + len(outcome.failed)
     if order.resume:
         say(
-            f"{len(outcome.skipped)} of {total} images were done by an earlier run: "
-            "skipped, without invoking the endpoint."
+            f"Skipped {len(outcome.skipped)} of {total} images that an earlier run had done; "
+            "the endpoint was not invoked for them."
         )
     if outcome.stopped:
         say(
-            f"Stopped. {len(outcome.done)} images are done; their files are in {order.out}. "
-            "The same command with --resume continues."
+            f"Stopped. {plural(len(outcome.done), 'image')} done; the files are in {order.out}. "
+            "To continue, run the same command with --resume."
         )
         raise typer.Exit(STOPPED)
     if outcome.failed:
@@ -226,8 +265,8 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _log_line(url: str) -> str:
-    return f"The container's log: {url}" if url else ""
+    return f"Container log: {url}" if url else ""
 
 
 if __name__ == "__main__":
-    sys.exit(app())
+    sys.exit(main())

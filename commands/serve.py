@@ -1,0 +1,89 @@
+"""The commands that run until they are stopped: `run` (the dashboard) and `sandbox`."""
+
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from core.settings import PROJECT
+
+Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
+
+
+def run(
+    *,
+    host: Host = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port to listen on. Default: 8501, or the next free port."),
+    ] = None,
+    mode: Annotated[
+        Literal["sandbox", "aws"] | None,
+        typer.Option(
+            help="sandbox: a SageMaker on this machine. aws: your AWS account. "
+            "Default: SEGDECK_MODE, or sandbox if it is not set."
+        ),
+    ] = None,
+) -> None:
+    """Start the dashboard. Ctrl-C stops it.
+
+    There is no sign-in, so it refuses to listen on a network unless SEGDECK_ALLOW_ANONYMOUS=1 is set.
+    """
+    environ = {**os.environ, **({"SEGDECK_MODE": mode} if mode else {})}
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.address={host}"]
+    command += [] if port is None else [f"--server.port={port}"]
+    # Streamlit reads .streamlit/config.toml in the current folder, and -m takes modules from it.
+    os.chdir(PROJECT)
+    if sys.platform == "win32":  # exec would leave the terminal to the shell while the dashboard runs
+        raise typer.Exit(subprocess.call(command, env=environ))  # noqa: S603 - the command above
+    os.execve(sys.executable, command, environ)  # noqa: S606 - the command above
+
+
+def sandbox(
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Loopback address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Default: the port of the last run, or 4566, or a free port. 0: a free port.",
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="State directory. Default: SEGDECK_SANDBOX_DIR, or .sandbox in the checkout."
+        ),
+    ] = None,
+    print_env: Annotated[
+        bool,
+        typer.Option("--print-env", help="Print the environment variables of the running sandbox and exit."),
+    ] = False,
+    exit_with_parent: Annotated[
+        bool, typer.Option("--exit-with-parent", help="Exit when standard input is closed.")
+    ] = False,
+    no_demo: Annotated[
+        bool, typer.Option("--no-demo", help="Do not create the demo endpoints, jobs and datasets.")
+    ] = False,
+) -> None:
+    """Run the sandbox: a SageMaker on this machine. Ctrl-C stops it.
+
+    To point any AWS client at it: eval "$(segdeck sandbox --print-env)"
+    """
+    from sandbox.__main__ import main
+
+    arguments = ["--host", host]
+    arguments += [] if port is None else ["--port", str(port)]
+    arguments += [] if data is None else ["--data", str(data)]
+    switches = {"--print-env": print_env, "--exit-with-parent": exit_with_parent, "--no-demo": no_demo}
+    raise typer.Exit(main([*arguments, *(name for name, on in switches.items() if on)]))
