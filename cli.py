@@ -9,7 +9,6 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +92,7 @@ class SegmentOutcome:
 @app.command()
 def segment(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Image files, folders or glob patterns.")
+        list[str], typer.Argument(metavar="IMAGE", help="Image files, folders or glob patterns.")
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder; created if it does not exist.")],
@@ -111,7 +110,9 @@ def segment(
         Palette,
         typer.Option(help="Mask colors: of the model, of Pascal VOC, jet, or safe for color-blind readers."),
     ] = "model",
-    opacity: Annotated[float, typer.Option(min=0, max=1, help="Opacity of the mask in the overlay.")] = 0.5,
+    opacity: Annotated[
+        float, typer.Option(metavar="FRACTION", min=0, max=1, help="Opacity of the mask in the overlay.")
+    ] = 0.5,
     size: Annotated[
         str,
         typer.Option(
@@ -269,4 +270,4 @@ def _log_line(url: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,1 +1,1 @@
-"""The commands of `cli.py`, a module for each group, and what they share."""
+"""The commands of `cli.py`, one module per command group, and what they share."""

@@ -1,10 +1,10 @@
-"""What every command of the terminal needs: where its calls go, and how it says what became of them.
+"""What all commands share: the connection to AWS or the sandbox, errors, tables, progress bars and JSON.
 
-Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 something failed, 2 wrong
-usage, 130 stopped with Ctrl-C.
+Results go to standard output, everything else to standard error. Exit codes: 0 success, 1 failure, 2 wrong usage,
+130 stopped with Ctrl-C.
 """
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -43,22 +43,23 @@ if TYPE_CHECKING:
 FAILED, STOPPED = 1, 130
 PIPE_WIDTH = 240
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show where in the code an error came up.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 
 
 TRANSIENT_ERRORS = (CutOffError, ThrottledError, TimedOutError, UnexpectedAnswerError, UnreachableError)
-"""What may be gone at the next call: a command that waits for something tries again."""
+"""Errors that may not recur: a command that waits for something tries again after one of them."""
 
 MAX_FAILURES = 10
-"""Failed calls in a row after which waiting is given up."""
+"""How many calls in a row may fail before a command stops waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Where the calls of a command go. ends_with_us: it is a sandbox that was started for this command alone."""
+    """Clients for AWS or the sandbox.
+
+    ends_with_us: whether it is a sandbox that was started for this command and stops with it.
+    """
 
     clients: Clients
     ends_with_us: bool
@@ -66,7 +67,7 @@ class Backend:
 
 @contextmanager
 def open_backend() -> Iterator[Backend]:
-    """AWS or the sandbox, as the settings have it."""
+    """Open AWS or the sandbox, depending on the mode in the settings."""
     from core.aws.connection import clients, connect
 
     settings = Settings.from_environ(os.environ)
@@ -79,7 +80,7 @@ def open_backend() -> Iterator[Backend]:
 
 @contextmanager
 def open_sandbox() -> Iterator[Backend]:
-    """The sandbox, whatever the mode is."""
+    """Open the sandbox, whatever the mode is."""
     from core.aws.connection import Connection, clients
 
     folder = Settings.from_environ(os.environ).sandbox_dir
@@ -90,18 +91,18 @@ def open_sandbox() -> Iterator[Backend]:
 
 @contextmanager
 def connected() -> Iterator[Clients]:
-    """Clients for AWS or for the sandbox."""
+    """Yield clients for AWS or the sandbox, depending on the mode in the settings."""
     with open_backend() as backend:
         yield backend.clients
 
 
 @contextmanager
 def _sandbox(folder: Path) -> Iterator[tuple[Address, bool]]:
-    """The sandbox that runs on the folder, else one for the length of this call; and whether it is that."""
+    """Yield the address of a sandbox and whether it was started for this call, which then also stops it."""
     from sandbox import launcher
 
     if launcher.running(folder) is None:
-        say("Starting the sandbox … (`make sandbox` keeps one running)")
+        say("Starting the sandbox … (`segdeck sandbox` keeps it running between commands.)")
     try:
         address, process = launcher.ensure(folder)
     except (launcher.LaunchError, OSError) as error:
@@ -116,18 +117,18 @@ def _sandbox(folder: Path) -> Iterator[tuple[Address, bool]]:
 
 
 def _end(process: Popen[bytes]) -> None:
-    """Wait until it has gone: the next call would otherwise meet one that is going."""
+    """Stop a sandbox and wait until it has exited: the next command could otherwise connect to it."""
     process.terminate()
     try:
         process.wait(30)
     except TimeoutExpired:
-        process.kill()  # its models end with it
+        process.kill()  # its model servers exit with it
         process.wait()
 
 
 @contextmanager
 def reporting(debug: bool) -> Iterator[None]:
-    """Errors of ours become text and an exit code, not a traceback."""
+    """Turn a CoreError and Ctrl-C into a message and an exit code instead of a traceback."""
     try:
         yield
     except CoreError as error:
@@ -141,7 +142,7 @@ def reporting(debug: bool) -> Iterator[None]:
 
 
 def print_error(what: str, *parts: str, where: str = "") -> None:
-    """What in red, and a line for each part that says something."""
+    """Print an error: what happened in red, then one line for each part that is not empty."""
     from rich.text import Text
 
     text = Text(f"{terminal(where)}: " if where else "", style="bold")
@@ -150,16 +151,19 @@ def print_error(what: str, *parts: str, where: str = "") -> None:
     console().print(text, soft_wrap=True)
 
 
-def print_table(title: str, rows: list[dict[str, str]]) -> None:
-    """Rows with the same columns; no cell is cut short where a file or another program reads along."""
+def print_table(title: str, rows: list[dict[str, str]], *, empty: str = "") -> None:
+    """Print rows with the same columns. A cell is never truncated: it wraps, and a pipe gets wide lines.
+
+    empty: what to print without rows. Default: "No TITLE."
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     if not rows:
-        write("There are none.")
+        write(empty or f"No {title[:1].lower()}{title[1:]}.")
         return
-    table = Table(title=Text(terminal(title)))  # a bare string would be read as markup
+    table = Table(title=Text(terminal(title)))  # a plain string would be parsed as markup
     for name in rows[0]:
         table.add_column(Text(terminal(name if ":" in name else name.replace("_", " "))), overflow="fold")
     for row in rows:
@@ -168,17 +172,17 @@ def print_table(title: str, rows: list[dict[str, str]]) -> None:
 
 
 def write(text: object = "") -> None:
-    """Print one line on standard output. What others wrote in it is shown, and never acts: see `core.escaping`."""
+    """Print one line on standard output, with control characters made visible: see `core.escaping`."""
     print(terminal(text))
 
 
 def write_block(text: object) -> None:
-    """Print a text of several lines, whose line breaks are our own, on standard output."""
+    """Print a text on standard output, its own line breaks included."""
     print(terminal_block(str(text)))
 
 
 def write_log(lines: str) -> None:
-    """Print lines of a log, each ended by a line break, on standard output."""
+    """Print log lines, each ended by a line break, on standard output."""
     print("".join(f"{log_line(line)}\n" for line in lines.removesuffix("\n").split("\n")), end="", flush=True)
 
 
@@ -188,31 +192,31 @@ def say(text: object) -> None:
 
 
 def say_block(text: object) -> None:
-    """Print a text of several lines, whose line breaks are our own, on standard error."""
+    """Print a text on standard error, its own line breaks included."""
     _print(terminal_block(str(text)))
 
 
 def _print(text: str) -> None:
-    """A bare string would be read for markup and the names of emoji."""
+    """Print on standard error. A plain string would be parsed for markup and the names of emoji."""
     from rich.text import Text
 
     console().print(Text(text), soft_wrap=True)
 
 
 def status(text: str = "") -> Status:
-    """Show a line with a spinner while something takes long; `status_text` makes the next one."""
+    """Return a spinner with a line of text; update it with `status_text`."""
     return console().status(status_text(text))
 
 
 def status_text(text: str) -> Text:
-    """Return what a `status` shows: not a string, which would be read as markup."""
+    """Return the text of a `status`: not a string, which would be parsed as markup."""
     from rich.text import Text
 
     return Text(terminal(text))
 
 
 def progress(*more: ProgressColumn) -> Progress:
-    """Return a bar on standard error whose label is never read as markup, with more columns at its end."""
+    """Return a progress bar on standard error whose label is not parsed as markup. more: columns to append."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
@@ -225,18 +229,19 @@ def progress(*more: ProgressColumn) -> Progress:
 
 
 def console() -> Console:
+    """Return a console on standard error."""
     from rich.console import Console
 
     return Console(stderr=True)
 
 
 def iso(at: datetime | None) -> str | None:
-    """A time for JSON: ISO 8601, in UTC."""
+    """Return a time for JSON: ISO 8601 in UTC, None unchanged."""
     return None if at is None else at.astimezone(UTC).isoformat()
 
 
 def print_json(**document: Any) -> None:
-    """Print the one document of --json; numbers that are none become null."""
+    """Print the document of --json; NaN and infinity become null."""
     print_document(document)
 
 

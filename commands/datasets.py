@@ -1,6 +1,6 @@
-"""The commands `dataset ...`: a folder, a zip or an S3 prefix checked, mended in a copy, brought into S3."""
+"""The commands `dataset ...`: check a folder, a ZIP file or an S3 prefix, write a fixed copy, upload to S3."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from commands.common import (
 from commands.memory import limit_memory, memory_column
 from commands.plans import DryRun, Yes, confirmed
 from core.errors import SettingsError
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.datasets.problems import DataProblem
@@ -35,27 +36,36 @@ if TYPE_CHECKING:
     from core.datasets.upload_plan import UploadOrder
 
 SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
-"""Where a set goes in the sandbox, unless said otherwise."""
+"""Where the sandbox stores a dataset by default."""
 
 OnCount = Callable[[int, int], None]
 
-dataset = typer.Typer(
-    help="Data sets: check them before you pay, mend them, upload them.", no_args_is_help=True
-)
+dataset = typer.Typer(help="Validate, fix and upload training datasets.", no_args_is_help=True)
 
-Place = Annotated[str, typer.Argument(metavar="DIR", help="A folder or a zip.")]
+Place = Annotated[str, typer.Argument(metavar="DIR", help="A folder or a ZIP file.")]
 Names = Annotated[
     Path | None,
-    typer.Option("--classes", metavar="FILE", help="Names of the classes, instead of the set's own."),
+    typer.Option(
+        "--classes", metavar="FILE", help="File with the class names. Default: those of the dataset."
+    ),
 ]
-Share = Annotated[float, typer.Option("--validation", metavar="SHARE", help="Where no list divides the set.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of that division: the same seed, the same sides.")]
+Share = Annotated[
+    float,
+    typer.Option(
+        "--validation",
+        metavar="FRACTION",
+        help="Validation split; not used if the dataset has its own split.",
+    ),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="N", help="Split seed: the same seed gives the same split.")
+]
 
 
 @dataset.command()
 def check(
     place: Annotated[
-        str, typer.Argument(metavar="DIR", help="A folder, a zip, or an S3 prefix with channels.")
+        str, typer.Argument(metavar="DIR", help="A folder, a ZIP file, or an S3 prefix with channels.")
     ],
     *,
     classes: Names = None,
@@ -64,7 +74,7 @@ def check(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say what is wrong with a data set, file by file. Exit code 1 where a job would fail with it."""
+    """Validate a dataset and list the issues by file. Exit code 1 if a training job would fail on it."""
     with reporting(debug):
         if place.startswith("s3://"):
             report = _check_objects(place)
@@ -84,7 +94,8 @@ def convert(
     place: Place,
     *,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A new folder. Default: beside the set.")
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder for the copy. Default: next to the dataset."),
     ] = None,
     classes: Names = None,
     validation: Share = 0.2,
@@ -94,7 +105,7 @@ def convert(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Write a mended copy of a data set in the algorithm's four channels. The set itself is only read."""
+    """Write a fixed copy of a dataset, in the four channels of the algorithm. The dataset itself is not changed."""
     with reporting(debug), _open_dataset(place) as folder:
         from core.datasets.check import processes
         from core.datasets.convert import convert as carry_out_conversion
@@ -109,7 +120,7 @@ def convert(
             carry_out_conversion(plan, executor, on_progress=on_count)
         if as_json:
             print_json(**plan.to_dict(), done=True)
-        say(f"The copy is in {plan.out}.")
+        say(f"The fixed copy is in {plan.out}.")
 
 
 @dataset.command()
@@ -117,20 +128,24 @@ def upload(
     place: Place,
     *,
     to: Annotated[
-        str, typer.Option(metavar="S3-PREFIX", help="Where it goes; the sandbox has a place.")
+        str,
+        typer.Option(metavar="S3-PREFIX", help="Destination; required on AWS, has a default in the sandbox."),
     ] = "",
     classes: Names = None,
     validation: Share = 0.2,
     seed: Seed = 0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace objects with other content.")
+        bool, typer.Option("--overwrite", help="Replace objects that have different content.")
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Bring a data set into S3, after a check and a yes. Cut off, it goes on where it was the next time."""
+    """Validate a dataset and upload it to S3, after confirmation.
+
+    Unchanged files are skipped; an interrupted upload resumes when the command is run again.
+    """
     with reporting(debug), _open_dataset(place) as folder:
         from core.datasets.upload_plan import order_upload, warnings_of
         from core.plans.plan import plan_upload
@@ -149,35 +164,37 @@ def upload(
             with _counting("Uploading") as on_count:
                 outcome = execute(clients, plan, on_progress=lambda now: on_count(now.files, now.total))
         sent = outcome.done[0].answer["Sent"]
-        say(f"{sent:,} files were sent; {order.files - sent:,} stood there already.")
+        say(
+            f"Uploaded {plural(sent, 'file')}; skipped {order.files - sent:,} that were already in S3, unchanged."
+        )
         if as_json:
             print_json(**plan.to_dict(), **_training_values(order, report), sent=sent, done=True)
         else:
             _print_training_values(order, report)
 
 
-# The set.
+# Reading a dataset.
 
 
 @contextmanager
 def _open_dataset(place: str) -> Iterator[Path]:
-    """The folder, or that which a zip is unpacked into for the length of this call."""
+    """Yield a dataset's folder; a ZIP file is extracted into a temporary one."""
     path = Path(place).expanduser()
     if path.suffix.lower() != ".zip" or not path.is_file():
-        with _with_labels_merged(path) as whole:
-            yield whole
+        with _with_labels_merged(path) as merged:
+            yield merged
         return
     from core.datasets.temp_zip import Unpacked
 
-    with _counting(f"Unpacking {path.name}") as on_count:
+    with _counting(f"Extracting {path.name}") as on_count:
         unpacked = Unpacked(path, on_progress=on_count)
-    with closing(unpacked), unpacked.named(), _with_labels_merged(unpacked.folder) as whole:
-        yield whole
+    with closing(unpacked), unpacked.named(), _with_labels_merged(unpacked.folder) as merged:
+        yield merged
 
 
 @contextmanager
 def _with_labels_merged(folder: Path) -> Iterator[Path]:
-    """The folder, or, for the length of this call, that in which its brush labels are brought together."""
+    """Yield the folder, or a temporary one with the merged brush labels of a Label Studio export."""
     from core.datasets.readers import is_label_studio_export
 
     if not folder.is_dir() or not is_label_studio_export(folder):
@@ -186,12 +203,13 @@ def _with_labels_merged(folder: Path) -> Iterator[Path]:
     from core.datasets.label_studio import merge
     from core.datasets.temp_zip import TempFolder
 
-    with closing(TempFolder()) as home:
-        with _counting("Bringing together") as on_count:
-            notes = merge(folder, home.path / "set", on_count)
+    with closing(TempFolder()) as temporary:
+        merged = temporary.path / "set"
+        with _counting("Merging labels") as on_count:
+            notes = merge(folder, merged, on_count)
         for note in notes:
             say(note)
-        yield home.path / "set"
+        yield merged
 
 
 def _check_dataset(
@@ -208,7 +226,7 @@ def _check_dataset(
 
 
 def _check_objects(uri: str) -> LayoutReport:
-    """Raises InputError for what is no address."""
+    """Check the channels under an S3 prefix. Raises InputError for a URI that is not valid."""
     with connected() as clients:
         from core.aws.prefix import check_prefix
 
@@ -231,14 +249,14 @@ def _default_output(place: Path) -> Path:
 
 def _default_prefix(place: str, *, sandbox: bool) -> str:
     if not sandbox:
-        raise SettingsError("--to must be given.", todo="Such as --to s3://BUCKET/datasets/NAME/.")
+        raise SettingsError("--to must be given.", todo="For example: --to s3://BUCKET/datasets/NAME/")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(place).expanduser().resolve().stem).strip("-")
-    return f"{SANDBOX_DATASETS}{name or 'set'}/"
+    return f"{SANDBOX_DATASETS}{name or 'dataset'}/"
 
 
 @contextmanager
 def _counting(title: str) -> Iterator[OnCount]:
-    """A bar that appears with the first count. Raises SettingsError."""
+    """Yield a callback that shows a progress bar from its first call on. Raises SettingsError."""
     limit_memory()
     bar = progress(memory_column())
     task = bar.add_task(title, total=None)
@@ -254,7 +272,7 @@ def _counting(title: str) -> Iterator[OnCount]:
             bar.stop()
 
 
-# What is said.
+# Output.
 
 
 def _print_report(report: LayoutReport) -> None:
@@ -263,17 +281,17 @@ def _print_report(report: LayoutReport) -> None:
     classes = f"{len(report.classes)} classes" if report.classes else "classes unknown"
     train, validation = (f"{report.counts.get(split, 0):,}" for split in SPLITS)
     write(f"{report.kind}: {report.root}")
-    write(f"{train} photographs for training, {validation} for validation, {classes}")
+    write(f"{train} training images, {validation} validation images, {classes}")
     if report.sizes:
         shown = ", ".join(f"{width} x {height} ({count:,})" for (width, height), count in report.sizes[:5])
-        write(f"Sizes: {shown}{' ...' if len(report.sizes) > 5 else ''}")
+        write(f"Image sizes: {shown}{' ...' if len(report.sizes) > 5 else ''}")
     if report.histogram:
         print_table("Classes", _class_rows(report))
     for split, table in report.label_tables.items():
         rows = [{"pixel value": str(value), "label": str(label)} for value, label in table.items()]
         print_table(f"Label map of {split}", rows)
     if report.problems:
-        print_table("Problems", _problem_rows(report.problems))
+        print_table("Issues", _problem_rows(report.problems))
     write(report.verdict)
 
 
@@ -290,7 +308,7 @@ def _class_rows(report: LayoutReport) -> list[dict[str, str]]:
 
 
 def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
-    """A row a code: the JSON has them one by one."""
+    """Return one row per kind of problem; the JSON document has every problem."""
     from core.text import listing
 
     by_code: dict[str, list[DataProblem]] = {}
@@ -298,19 +316,19 @@ def _problem_rows(problems: tuple[DataProblem, ...]) -> list[dict[str, str]]:
         by_code.setdefault(problem.code, []).append(problem)
     return [
         {
-            "severity": alike[0].severity,
+            "severity": same_code[0].severity,
             "code": code,
-            "count": f"{len(alike):,}",
-            "where": listing([problem.path for problem in alike]),
-            "what, of the first": alike[0].message,
-            "what to do": alike[0].todo,
+            "count": f"{len(same_code):,}",
+            "where": listing([problem.path for problem in same_code]),
+            "first message": same_code[0].message,
+            "what to do": same_code[0].todo,
         }
-        for code, alike in by_code.items()
+        for code, same_code in by_code.items()
     ]
 
 
 def _say_problems(report: LayoutReport) -> None:
-    """Where they are not what was asked for: a line a code."""
+    """Print one line per kind of problem on standard error."""
     for row in _problem_rows(report.problems):
         say(f"{row['severity']}: {row['code']}, {row['count']} times: {row['where']}")
 
@@ -325,10 +343,10 @@ def _training_values(order: UploadOrder, report: LayoutReport) -> dict[str, Any]
 
 
 def _print_training_values(order: UploadOrder, report: LayoutReport) -> None:
-    """What a training job takes."""
+    """Print the settings with which a training job uses the uploaded dataset."""
     for name, uri in order.channels.items():
         write(f"{name}: {uri}")
     write(f"num_training_samples: {report.num_training_samples}")
     if report.classes:
         write(f"num_classes: {len(report.classes)}")
-        say(f"To train: python cli.py jobs launch --data {order.uri} -p num_classes={len(report.classes)}")
+        say(f"To train on it: segdeck jobs launch --data {order.uri} -p num_classes={len(report.classes)}")

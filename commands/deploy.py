@@ -1,6 +1,6 @@
-"""The commands that put a model behind an endpoint: `endpoints deploy`, `update` and `serve-here`."""
+"""The commands that deploy a model to an endpoint: `endpoints deploy`, `update` and `serve-here`."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -34,18 +34,21 @@ if TYPE_CHECKING:
     from core.plans.plan import Plan
 
 INSTANCE = "ml.c5.xlarge"
-"""What AWS's own notebook for this algorithm serves with; the plan shows its price before anybody pays."""
+"""Instance type of AWS's example notebook for this algorithm; the plan shows its price before launch."""
 
 ENDPOINT_CHANGES = ("CreateEndpoint", "UpdateEndpoint")
-"""The steps that give an endpoint a configuration, whose name stands in their parameters."""
+"""The steps that assign an endpoint configuration, which they name in their parameters."""
 
-Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
-NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: that of what is served.")]
-Instance = Annotated[
-    str, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g4dn.xlarge (GPU).")
+Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Endpoint name.")]
+NewName = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Endpoint name. Default: made from the model.")
 ]
-Role = Annotated[str, typer.Option("--role", metavar="ARN", help="The role that SageMaker takes on.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until it is in service.")]
+Instance = Annotated[
+    str,
+    typer.Option("--instance-type", metavar="TYPE", help="Instance type, for example ml.g4dn.xlarge (GPU)."),
+]
+Role = Annotated[str, typer.Option("--role", metavar="ARN", help="Execution role that SageMaker assumes.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait until the endpoint is in service.")]
 
 
 def deploy(
@@ -58,7 +61,7 @@ def deploy(
     to: To = "",
     name: NewName = "",
     instance_type: Instance = INSTANCE,
-    count: Annotated[int, typer.Option(min=1, help="How many instances.")] = 1,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of instances.")] = 1,
     role: Role = "",
     no_wait: NoWait = False,
     dry_run: DryRun = False,
@@ -66,7 +69,7 @@ def deploy(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Serve a model: look into it, show the plan and its price, ask, and wait until it is in service."""
+    """Deploy a model to a new endpoint: inspect it, show the plan and its price, and ask for confirmation."""
     options = ModelOptions(from_job, artifact, file, model, classes, to)
     options.check(fewest=1)
     with reporting(debug), open_backend() as backend:
@@ -84,12 +87,17 @@ def update(
     model: FromModel = "",
     classes: ClassesFile = None,
     to: To = "",
-    variant: Annotated[str, typer.Option(metavar="NAME", help="A new name adds a variant.")] = "",
+    variant: Annotated[
+        str, typer.Option(metavar="NAME", help="Variant to update; a new name adds a variant.")
+    ] = "",
     weight: Annotated[
-        float | None, typer.Option(min=0, help="Its share of the calls, beside others'.")
+        float | None,
+        typer.Option(
+            metavar="N", min=0, help="Traffic weight of the variant, relative to the other variants."
+        ),
     ] = None,
     instance_type: Instance = "",
-    count: Annotated[int | None, typer.Option(min=1, help="How many instances.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="Number of instances.")] = None,
     role: Role = "",
     no_wait: NoWait = False,
     dry_run: DryRun = False,
@@ -97,7 +105,7 @@ def update(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Give an endpoint another model or other instances. What it serves now answers until the new one does."""
+    """Change the model or the instances of an endpoint. The current model serves until the new one is ready."""
     options = ModelOptions(from_job, artifact, file, model, classes, to)
     options.check(fewest=0)
     given: dict[str, Any] = {
@@ -131,7 +139,12 @@ def update(
 def serve_here(
     *,
     artifact: Annotated[
-        str, typer.Option("--artifact", metavar="S3-URI", help="In your AWS account, read with your keys.")
+        str,
+        typer.Option(
+            "--artifact",
+            metavar="S3-URI",
+            help="A model.tar.gz in your AWS account, read with your AWS credentials.",
+        ),
     ] = "",
     file: FromFile = None,
     classes: ClassesFile = None,
@@ -142,7 +155,7 @@ def serve_here(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Serve a model that was trained on AWS in the sandbox, on this machine: the same masks, and no bill."""
+    """Serve a model trained on AWS in the sandbox on this machine: the same masks, at no cost."""
     if bool(artifact) == bool(file):
         raise typer.BadParameter("Give one of --artifact and --file.")
     with reporting(debug), tempfile.TemporaryDirectory(prefix="segdeck-") as folder:
@@ -155,11 +168,11 @@ def serve_here(
 
 
 def _fetched(uri: str, folder: Path) -> Path:
-    """An artifact from the AWS account of the person's own credentials, with the names beside it."""
+    """Download an artifact and the class names next to it, with the user's own AWS credentials."""
     from core.aws.artifacts import fetch
     from core.aws.connection import clients, connect
 
-    say(f"Fetching {uri} ...")
+    say(f"Downloading {uri} ...")
     notes: list[str] = []
     path = fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder, notes=notes)
     for note in notes:
@@ -168,7 +181,7 @@ def _fetched(uri: str, folder: Path) -> Path:
 
 
 def _require_model(path: Path) -> None:
-    """Look into a local archive before a sandbox is started for it. Raises ArtifactError, InputError."""
+    """Inspect a local archive before a sandbox is started for it. Raises ArtifactError, InputError."""
     from core.artifacts.artifact import inspect_artifact_file
     from core.errors import InputError
     from core.local_files import reason
@@ -176,7 +189,9 @@ def _require_model(path: Path) -> None:
     try:
         inspect_artifact_file(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read.", why=reason(error), todo="Check the path.") from error
+        raise InputError(
+            f"{path} cannot be read.", why=reason(error), todo="Check the path and its permissions."
+        ) from error
 
 
 def _name_of(uri: str) -> str:
@@ -195,7 +210,7 @@ def _deploy_plan(
     count: int = 1,
     role: str = "",
 ) -> Plan:
-    """Raises SettingsError where AWS needs a role and nobody gave one."""
+    """Plan a new endpoint. Raises SettingsError if AWS needs a role and none is given."""
     from core.endpoints.spec import EndpointSpec, endpoint_name
     from core.plans.deploy import plan_deploy
     from core.training.defaults import SANDBOX_ROLE
@@ -207,7 +222,7 @@ def _deploy_plan(
     )
     if not role and not source.fields["model"]:
         raise SettingsError(
-            "--role must be given.", todo="It is the ARN of a role that SageMaker may take on."
+            "--role must be given.", todo="Use the ARN of an execution role that SageMaker can assume."
         )
     spec = EndpointSpec(
         **{
@@ -226,7 +241,7 @@ def _deploy_plan(
 
 
 def _check_name(backend: Backend, plan: Plan) -> None:
-    """Raises InputError where the name is another endpoint's: before a file is uploaded, and not behind that."""
+    """Raise InputError if another endpoint has the name: before a file is uploaded, not after."""
     from core.aws.endpoints import describe_endpoint
 
     try:
@@ -235,13 +250,13 @@ def _check_name(backend: Backend, plan: Plan) -> None:
         return
     if endpoint.config != _config(plan):
         raise InputError(
-            f"There is an endpoint {plan.target} already, which serves something else.",
-            todo=f"Choose another --name, or change that one: python cli.py endpoints update {plan.target}",
+            f"The endpoint {plan.target} already exists and serves something else.",
+            todo=f"Choose another --name, or update the endpoint: segdeck endpoints update {plan.target}",
         )
 
 
 def _config(plan: Plan) -> str:
-    """The name of the configuration that a plan gives its endpoint; empty where it gives none."""
+    """Return the name of the configuration that a plan assigns to its endpoint; empty if it assigns none."""
     return next(
         (step.params["EndpointConfigName"] for step in plan.steps if step.operation in ENDPOINT_CHANGES), ""
     )
@@ -260,7 +275,7 @@ def _prices(backend: Backend) -> PriceTable:
 def _confirm_and_execute(
     backend: Backend, plan: Plan, *, wait: bool, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    """Ask, carry out, and wait for the endpoint. Raises Exit where it fails."""
+    """Ask for confirmation, execute the plan and wait for the endpoint. Raises Exit if it fails."""
     if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
     outcome = execute_plan(
@@ -272,9 +287,13 @@ def _confirm_and_execute(
         print_json(**plan.to_dict(), done=True, recovered=outcome.recovered, endpoint=result)
     if backend.ends_with_us:
         say(
-            "The sandbox was started for this call alone. `make sandbox` keeps one, with the endpoint, running."
+            "The sandbox was started for this command and stops now, and the endpoint with it. "
+            "`segdeck sandbox` keeps both running."
         )
     if result is not None:
         print_result(result)
     elif config:
-        say(f"The endpoint {plan.target} comes up. To look: python cli.py endpoints show {plan.target}")
+        say(
+            f"The endpoint {plan.target} is being created or updated. "
+            f"To see its status: segdeck endpoints show {plan.target}"
+        )

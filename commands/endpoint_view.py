@@ -1,6 +1,6 @@
-"""What `endpoints list` and `endpoints show` ask for, and how they show it."""
+"""Reads and output of `endpoints list` and `endpoints show`."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from commands.common import iso, say, write
 from core.endpoints.traffic import STEP
 from core.errors import DeniedError
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.aws.connection import Clients
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EndpointRow:
-    """An endpoint with its verdict. traffic, service: None where CloudWatch tells nothing."""
+    """An endpoint with its health. traffic, service: None if CloudWatch has no data."""
 
     endpoint: Endpoint
     health: Health
@@ -35,9 +36,9 @@ class EndpointRow:
 
 
 def fleet(clients: Clients, limit: int) -> tuple[list[EndpointRow], bool]:
-    """The endpoints, the worst first, and whether these are all. Raises AwsError.
+    """Return the endpoints, worst health first, and whether the list is complete. Raises AwsError.
 
-    Configurations have a call each, so they are read for the rows that are shown, and not for more.
+    Reading a configuration takes one call, so only those of the returned rows are read.
     """
     from core.aws.endpoints import all_endpoints, configs
     from core.endpoints.endpoint import with_config
@@ -52,13 +53,13 @@ def fleet(clients: Clients, limit: int) -> tuple[list[EndpointRow], bool]:
     for note in (*listing.notes, *unread[:1]):
         say(note)
     if unread[1:]:
-        say(f"Nor could {len(unread) - 1} more be read.")
+        say(f"{len(unread) - 1} more configurations could not be read.")
     known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
     return known, listing.complete and len(rows) <= limit
 
 
 def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]:
-    """How endpoints do, in their order. Raises AwsError; where CloudWatch is denied, it says so."""
+    """Return endpoints with health and traffic, in order. Raises AwsError; denied CloudWatch calls are reported."""
     from core.aws.traffic import service, traffic
     from core.endpoints.health import health
 
@@ -81,9 +82,11 @@ def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Endpo
 
 
 def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
-    """One row for JSON."""
+    """Return one row of the JSON document."""
     endpoint, calls = row.endpoint, row.traffic
-    last = calls.last_call if calls else None  # the end of a step of six hours; that under way has not ended
+    last = (
+        calls.last_call if calls else None
+    )  # the end of a period of six hours; the current period has not ended
     return {
         "name": endpoint.name,
         "status": endpoint.status,
@@ -105,27 +108,29 @@ def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
 
 
 def table_row(row: dict[str, Any]) -> dict[str, str]:
-    """What fits into a line of a terminal."""
+    """Return the cells that fit into a line of a terminal."""
     last = row["last_call_after"]
     return {
         "name": row["name"],
         "status": row["status"],
         "health": row["health"],
         "instances": ", ".join(row["instances"]),
-        "calls_24_h": _number(row["calls_24h"]),
-        "calls_7_d": _number(row["calls_7d"]),
-        "last_call_after": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
-        "an_hour": money(row["usd_per_hour"]),
-        "a_month": money(row["usd_per_month"]),
+        "calls 24 h": _number(row["calls_24h"]),
+        "calls 7 d": _number(row["calls_7d"]),
+        "last call after": f"{datetime.fromisoformat(last).astimezone():%Y-%m-%d %H:%M}" if last else "",
+        "cost per hour": money(row["usd_per_hour"]),
+        "cost per month": money(row["usd_per_month"]),
     }
 
 
 @dataclass(frozen=True, slots=True)
 class CostSummary:
-    """What the shown endpoints cost together.
+    """Total cost of the endpoints shown.
 
-    idle:    the names of those that nobody calls. unknown: of how many that is not known.
-    shown:   how many there are. complete: whether that is all.
+    idle:     names of the endpoints that get no calls.
+    unknown:  number of endpoints whose usage is unknown.
+    shown:    number of endpoints shown.
+    complete: whether those are all endpoints.
     """
 
     whole: FleetCost
@@ -137,11 +142,11 @@ class CostSummary:
 
     @property
     def wasted(self) -> Money | None:
-        """A month, by idle ones whose price is known; None where of none is known whether anybody calls it."""
+        """Idle cost per month, of endpoints with a known price; None if the usage of every endpoint is unknown."""
         return None if self.shown and self.unknown == self.shown else self.whole.wasted_per_month
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the totals for JSON."""
         return {
             "usd_per_hour": usd(self.whole.per_hour),
             "usd_per_month": usd(self.whole.per_month),
@@ -151,25 +156,25 @@ class CostSummary:
         }
 
     def show(self) -> None:
-        """Print that, and of what it is not the sum."""
-        which = "" if self.complete else f"Of the {self.shown} shown: "
+        """Print the totals and what they do not include."""
+        which = "Total" if self.complete else f"Total of the {self.shown} shown"
         whole, least = self.whole, "at least " if self.whole.unknown else ""
         write(
-            f"{which}{least}{whole.per_hour} an hour, {least}{whole.per_month} a month ({self.prices.said})"
+            f"{which}: {least}{whole.per_hour} per hour, {least}{whole.per_month} per month ({self.prices.said})"
         )
         if whole.unknown:
-            write(f"Of {len(whole.unknown)} no price is known.")
+            write(f"The price is unknown for {plural(len(whole.unknown), 'endpoint')}.")
         if self.unknown:
-            write(f"Of {self.unknown} it is not known whether anybody calls them.")
+            write(f"Usage is unknown for {plural(self.unknown, 'endpoint')}.")
         if self.idle:
             least = "at least " if len(whole.idle) < len(self.idle) else ""
-            write(f"Idle: {', '.join(self.idle)}. They waste {least}{whole.wasted_per_month} a month.")
+            write(f"Idle: {', '.join(self.idle)}. Idle cost per month: {least}{whole.wasted_per_month}.")
 
 
 def sum_costs(
     rows: Sequence[EndpointRow], costs: Mapping[str, EndpointCost], prices: PriceTable, *, complete: bool
 ) -> CostSummary:
-    """What these cost together. costs: by name."""
+    """Return the total cost of these endpoints. costs: by endpoint name."""
     from core.cost.hosting import fleet_cost
 
     idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
@@ -178,7 +183,7 @@ def sum_costs(
 
 
 def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
-    """What `show` tells besides the row."""
+    """Return what `show` adds to the row of `list`."""
     endpoint, config = detail.endpoint, detail.config
     return {
         "arn": endpoint.arn,
@@ -216,7 +221,7 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
 
 
 def print_details(document: dict[str, Any]) -> None:
-    """Name and value, a line each; what holds several values, a line for each of them."""
+    """Print name and value on a line each; a list or a mapping takes a line per entry."""
     for name, value in document.items():
         if value in (None, "", []) and not name.startswith("usd_per"):
             continue
@@ -233,7 +238,7 @@ def print_details(document: dict[str, Any]) -> None:
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:
-    """A change that was begun, for JSON."""
+    """Return an unfinished change for JSON."""
     return {
         "plan": entry.id,
         "change": entry.plan.verb,
@@ -242,14 +247,14 @@ def entry_row(entry: Entry) -> dict[str, Any]:
         "outcome": entry.outcome,
         "error": entry.error,
         "steps": [
-            f"{step.what} ({state or 'not begun'})"
+            f"{step.what} ({state or 'not started'})"
             for step, state in zip(entry.plan.steps, entry.states, strict=True)
         ],
     }
 
 
 def instances(variant: Variant) -> str:
-    """Such as "2 x ml.g4dn.xlarge"."""
+    """Return the instances of a variant, for example "2 x ml.g4dn.xlarge"."""
     if variant.serverless:
         return "serverless"
     count = variant.desired_count if variant.count is None else variant.count
@@ -257,14 +262,14 @@ def instances(variant: Variant) -> str:
 
 
 def usd(amount: Money | None) -> str | None:
-    """For JSON: text, so that nothing is rounded."""
+    """Return an amount for JSON: as text, so that nothing is rounded."""
     from core.cost.training import exact
 
     return exact(amount)
 
 
 def money(text: str | None) -> str:
-    """For people."""
+    """Return an amount from JSON as people read it, in dollars and cents."""
     from decimal import Decimal
 
     from core.cost.training import Money
@@ -273,7 +278,7 @@ def money(text: str | None) -> str:
 
 
 def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
-    """Of an endpoint that failed, or whose last update did."""
+    """Return why an endpoint or its last update failed; None if neither did."""
     from core.endpoints.diagnosis import diagnose_endpoint
 
     endpoint = detail.endpoint
@@ -281,7 +286,7 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
         return None
     kind = next((variant.instance_type for variant in endpoint.variants), "")
     diagnosis = diagnose_endpoint(endpoint.failure_reason, (), kind)
-    before = "" if endpoint.failed else "Its last update failed, and it is as it was before. "
+    before = "" if endpoint.failed else "The last update failed, and the endpoint was rolled back. "
     return {"title": f"{before}{diagnosis.title}", "cause": diagnosis.cause, "todo": diagnosis.todo}
 
 

@@ -1,6 +1,6 @@
-"""The commands `endpoints ...`: what serves, what it costs, and who calls it. `commands.deploy` puts models there."""
+"""The commands `endpoints ...`: list, show, scale and delete endpoints. `commands.deploy` has those that deploy."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -25,22 +25,24 @@ if TYPE_CHECKING:
     from core.plans.journal import Entry
     from core.plans.scale import VariantChange
 
-endpoints = typer.Typer(help="Endpoints: what serves models, and bills for it.", no_args_is_help=True)
+endpoints = typer.Typer(help="Deploy, inspect, scale and delete endpoints.", no_args_is_help=True)
 endpoints.command("deploy")(deploying.deploy)
 endpoints.command("update")(deploying.update)
 endpoints.command("serve-here")(deploying.serve_here)
 
-Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="The endpoint's name.")]
+Name = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Endpoint name.")]
 
 
 @endpoints.command("list")
 def list_endpoints(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Maximum number of endpoints.")
+    ] = 100,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List the endpoints: idle ones first, then what is wrong, with calls and price."""
+    """List endpoints with health, traffic and cost, those that need attention first."""
     with reporting(debug):
         with connected() as clients:
             from core.aws.prices import prices
@@ -59,12 +61,12 @@ def list_endpoints(
         if rows:
             whole.show()
         if not complete:
-            say("There are more endpoints than these.")
+            say("There are more endpoints. To list them, raise --limit.")
 
 
 @endpoints.command()
 def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Show one endpoint: how it does, what it costs, what it serves and where that came from."""
+    """Show one endpoint: health, traffic, cost, and the models it serves with their origin."""
     with reporting(debug):
         with connected() as clients:
             from core.aws.endpoint_detail import endpoint_detail
@@ -94,29 +96,47 @@ def scale(
     *,
     variant: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[=WEIGHT]", help="A variant, and its share of the calls; once for each."),
+        typer.Option(
+            metavar="NAME[=WEIGHT]", help="Variant, and its traffic weight; repeat for each variant."
+        ),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="Instances of the variant.")] = None,
-    low: Annotated[int | None, typer.Option("--min", min=1, help="Fewest instances; with --max.")] = None,
+    count: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of instances of the variant.")
+    ] = None,
+    low: Annotated[
+        int | None,
+        typer.Option("--min", metavar="N", min=1, help="Autoscaling: minimum number of instances."),
+    ] = None,
     high: Annotated[
-        int | None, typer.Option("--max", min=1, help="Most instances: it follows its calls.")
+        int | None,
+        typer.Option("--max", metavar="N", min=1, help="Autoscaling: maximum number of instances."),
     ] = None,
-    target: Annotated[float | None, typer.Option(help="Calls a minute that one instance gets.")] = None,
-    no_autoscale: Annotated[bool, typer.Option("--no-autoscale", help="Let the number be.")] = False,
+    target: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="Autoscaling: target invocations per instance per minute."),
+    ] = None,
+    no_autoscale: Annotated[
+        bool, typer.Option("--no-autoscale", help="Turn autoscaling off; keep the instances.")
+    ] = False,
     no_wait: deploying.NoWait = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Change shares of the calls, the number of instances, or whether that follows the calls."""
+    """Change traffic weights, the number of instances, or autoscaling.
+
+    Give either weights or --count; or --min, --max and --target; or --no-autoscale.
+    """
     named = [_weighted(text) for text in variant or ()]
     follows = any(value is not None for value in (low, high, target))
     kinds = sum((follows, no_autoscale, count is not None or any(weight is not None for _, weight in named)))
     if kinds != 1:
-        raise typer.BadParameter("Give weights or --count; or --min, --max and --target; or --no-autoscale.")
+        raise typer.BadParameter(
+            "Give one of: weights or --count; --min, --max and --target; --no-autoscale."
+        )
     if follows and None in (low, high, target):
-        raise typer.BadParameter("--min, --max and --target go together.")
+        raise typer.BadParameter("Give --min, --max and --target together.")
     with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import with_belongings
         from core.aws.prices import prices
@@ -138,19 +158,19 @@ def scale(
         if done and plan.verb == "scale" and not no_wait:
             print_result(wait_until_settled(backend, name, config=endpoint.config))
         elif done:
-            say(f"{plan.verb} {name}: done.")
+            say(f"Done: {plan.verb} {name}.")
 
 
 @endpoints.command()
 def delete(
-    names: Annotated[list[str], typer.Argument(metavar="ENDPOINT...", help="One or more.")],
+    names: Annotated[list[str], typer.Argument(metavar="ENDPOINT", help="Names of one or more endpoints.")],
     *,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Delete endpoints, with the configurations and models that only they used. Artifacts stay."""
+    """Delete endpoints, with the configurations and models that nothing else uses. Artifacts stay in S3."""
     with reporting(debug), connected() as clients:
         from core.aws.endpoint_detail import users, with_belongings
         from core.plans.delete import plan_delete
@@ -158,23 +178,25 @@ def delete(
         details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
         if confirm_and_execute(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
-            say(f"Gone: {', '.join(detail.name for detail in details)}.")
+            say(f"Deleted: {', '.join(detail.name for detail in details)}.")
 
 
 @endpoints.command()
 def unfinished(
     plans: Annotated[
-        list[str] | None, typer.Argument(metavar="PLAN...", help="Default: all of them.")
+        list[str] | None, typer.Argument(metavar="ID", help="IDs of the changes. Default: all.")
     ] = None,
     *,
-    finish: Annotated[bool, typer.Option("--finish", help="Do what is left of them.")] = False,
-    clean: Annotated[bool, typer.Option("--clean-up", help="Remove what they have made.")] = False,
-    leave: Annotated[bool, typer.Option("--leave", help="No longer list them; change nothing.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="Run their remaining steps.")] = False,
+    clean: Annotated[bool, typer.Option("--clean-up", help="Remove what they created.")] = False,
+    leave: Annotated[
+        bool, typer.Option("--leave", help="Remove them from this list and change nothing.")
+    ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List changes that were cut in the middle, and finish them or clean up after them."""
+    """List interrupted changes, and finish them or clean up after them."""
     if finish + clean + leave > 1:
         raise typer.BadParameter("Give one of --finish, --clean-up and --leave.")
     with reporting(debug):
@@ -195,20 +217,20 @@ def unfinished(
         elif not finish and not clean and not leave:
             shown = ("plan", "change", "of", "outcome", "steps")
             table = [{key: row[key] for key in shown} | {"steps": "\n".join(row["steps"])} for row in rows]
-            print_table("Changes that were cut", table)
+            print_table("Interrupted changes", table)
 
 
-# Plans that were cut.
+# Interrupted changes.
 
 
 def _chosen(ids: Sequence[str]) -> list[Entry]:
-    """Raises InputError for an id that is not there."""
+    """Return the unfinished changes with these IDs, or all. Raises InputError for an unknown ID."""
     by_id = {entry.id: entry for entry in journal().unfinished()}
     missing = [name for name in ids if name not in by_id]
     if missing:
         raise InputError(
-            f"No change that was cut is called {missing[0]}.",
-            todo="`python cli.py endpoints unfinished` lists them.",
+            f"No interrupted change has the ID {missing[0]}.",
+            todo="To list them: segdeck endpoints unfinished",
         )
     return [by_id[name] for name in ids] if ids else list(by_id.values())
 
@@ -216,7 +238,7 @@ def _chosen(ids: Sequence[str]) -> list[Entry]:
 def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
     if confirmed(entry.plan, yes=yes, dry_run=False, as_json=False):
         execute_plan(clients, entry.plan, journal=journal(), cut=entry)
-        say(f"{entry.plan.verb} {entry.plan.target}: done.")
+        say(f"Done: {entry.plan.verb} {entry.plan.target}.")
 
 
 def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
@@ -227,15 +249,15 @@ def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
     plan = clean_up(entry.plan, entry.states)
     if confirmed(plan, yes=yes, dry_run=False, as_json=False):
         outcome = execute_plan(clients, plan, journal=journal(), cleans=entry)
-        rest = " but for what is named above" if outcome.kept else ""
-        say(f"{entry.plan.verb} {entry.plan.target}: what it had created is removed{rest}.")
+        rest = ", except for what is named above" if outcome.kept else ""
+        say(f"Removed what the interrupted change to {entry.plan.target} created{rest}.")
 
 
 # What to scale.
 
 
 def _weighted(text: str) -> tuple[str, float | None]:
-    """`name=2.5` -> ("name", 2.5); `name` -> ("name", None)."""
+    """Parse `name=2.5` as ("name", 2.5) and `name` as ("name", None). Raises BadParameter."""
     name, equals, weight = text.partition("=")
     try:
         value = float(weight) if equals else None
@@ -247,21 +269,22 @@ def _weighted(text: str) -> tuple[str, float | None]:
 
 
 def _variant_to_scale(endpoint: Endpoint, named: list[tuple[str, float | None]]) -> str:
-    """The variant that was named, else the only one. Raises InputError."""
+    """Return the named variant, or else the only one. Raises InputError."""
     names = [name for name, _ in named] or [variant.name for variant in endpoint.variants]
     if len(names) != 1:
         raise InputError(
-            f"{endpoint.name} has several variants.", todo=f"Add --variant with one of: {', '.join(names)}."
+            f"The endpoint {endpoint.name} has several variants.",
+            todo=f"Add --variant with one of: {', '.join(names)}.",
         )
     return names[0]
 
 
 def _scaled_variant(detail: EndpointDetail, variant: str) -> str:
-    """The variant. Raises InputError where it is known that nothing scales it."""
+    """Return the variant. Raises InputError if it is known to have no autoscaling."""
     if detail.scaling_known and variant not in {scaling.variant for scaling in detail.scaling}:
         raise InputError(
-            f"The variant {variant} of {detail.name} is not scaled automatically.",
-            todo="There is nothing to end.",
+            f"The variant {variant} of {detail.name} has no autoscaling.",
+            todo="There is nothing to turn off.",
         )
     return variant
 
@@ -269,7 +292,7 @@ def _scaled_variant(detail: EndpointDetail, variant: str) -> str:
 def _changes(
     endpoint: Endpoint, named: list[tuple[str, float | None]], count: int | None
 ) -> list[VariantChange]:
-    """Weights as they were named; the number of instances of the one variant that is meant."""
+    """Return the changes of weights, or of the number of instances of one variant."""
     from core.plans.scale import VariantChange
 
     if count is None:
@@ -279,5 +302,5 @@ def _changes(
 
 
 def _touches(entry: Entry, name: str) -> bool:
-    """Whether a change is one of this endpoint."""
+    """Return whether a change concerns this endpoint."""
     return any(step.params.get("EndpointName") == name for step in entry.plan.steps)

@@ -1,6 +1,6 @@
-"""Masks against truth, in the terminal."""
+"""The command `evaluate`: score endpoints on labeled images."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MOST_ENDPOINTS = 2
 
 @dataclass(slots=True)
 class EvaluationRun:
-    """What became of the pairs so far."""
+    """The pairs evaluated so far."""
 
     outcomes: list[ImageOutcome] = field(default_factory=list)
     stopped: bool = False
@@ -57,34 +57,50 @@ class EvaluationRun:
 def evaluate(
     *,
     endpoint: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Default: the only one in service. Up to two.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Endpoint to evaluate; repeat to compare two. Default: the only one in service.",
+        ),
     ] = None,
-    images: Annotated[Path, typer.Option(metavar="DIR", help="The photos.")],
+    images: Annotated[Path, typer.Option(metavar="DIR", help="Folder with the images.")],
     masks: Annotated[
-        Path, typer.Option(metavar="DIR", help="Their masks: class ids, 255 where nothing counts.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder with the ground-truth masks: class IDs, 255 for pixels to ignore."
+        ),
     ],
     list_: Annotated[
-        Path | None, typer.Option("--list", metavar="FILE", help="The names to take, one a line.")
+        Path | None,
+        typer.Option("--list", metavar="FILE", help="File with the image names to use, one per line."),
     ] = None,
     classes: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Class names: one a line, a classes.json, or a labelmap.txt. Default: the model's.",
+            help="Class names: a text file with one per line, a classes.json, or a labelmap.txt. "
+            "Default: those of the model.",
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keeps answers and report; a second run goes on there.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the report and the cached predictions; an interrupted run continues there.",
+        ),
     ] = None,
     size: Annotated[
-        str, typer.Option(metavar="WxH|own", help="The box the model sees a photo in.")
+        str,
+        typer.Option(
+            metavar="WxH|original", help="Input size: fit each image into WxH pixels, or send the original."
+        ),
     ] = "800x600",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Judge endpoints by photos whose masks are known: IoU and more, by class and by photo.
+    """Evaluate one or two endpoints on labeled images: IoU and other scores, by class and by image.
 
-    A photo that fails does not stop the others; the exit code is then 1.
+    An image that fails does not stop the others; the exit code is then 1.
     """
     names = list(dict.fromkeys(endpoint or [""]))
     if len(names) > MOST_ENDPOINTS:
@@ -146,15 +162,15 @@ def _with_endpoints(clients: Clients, infos: Sequence[EndpointInfo], task: Evalu
 
 
 def _run_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
-    """Each pair in turn. Ctrl-C ends it with what is done so far."""
-    from core.evaluation.run import evaluate as judge_pairs
+    """Evaluate the pairs in order. Ctrl-C stops after the pairs already done."""
+    from core.evaluation.run import evaluate as evaluate_pairs
 
     run = EvaluationRun()
     with progress(memory_column()) as bar:
         names = " and ".join(endpoint.name for endpoint in task.asked)
-        task_id = bar.add_task(f"Asking {names}", total=len(task.pairs))
+        task_id = bar.add_task(f"Invoking {names}", total=len(task.pairs))
         try:
-            with closing(judge_pairs(task, store)) as outcomes:
+            with closing(evaluate_pairs(task, store)) as outcomes:
                 for outcome in outcomes:
                     run.outcomes.append(outcome)
                     bar.advance(task_id)
@@ -166,7 +182,7 @@ def _run_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
 def _evaluation(
     run: EvaluationRun, task: EvaluationTask, clients: Clients, endpoints: Sequence[EndpointInfo]
 ) -> Evaluation | None:
-    """None where nothing could be judged: why, each failure tells by itself."""
+    """Return the scores; None if no pair could be evaluated, which the failures explain."""
     from core.aws.evaluation import job_scores
     from core.evaluation.results import score_outcomes
 
@@ -183,13 +199,13 @@ def _write(evaluation: Evaluation, pairs: Sequence[LabeledImage], store: Predict
     write_all(evaluation, pairs, store, datetime.now(UTC))
 
 
-# What is said.
+# Output.
 
 
 def _report(
     run: EvaluationRun, evaluation: Evaluation | None, total: int, out: Path | None, as_json: bool
 ) -> None:
-    """The numbers on standard output, the rest on standard error; raises Exit when not all is well."""
+    """Print scores on standard output and the rest on standard error. Raises Exit if an image failed."""
     if evaluation is not None:
         _print(evaluation, as_json)
         for note in evaluation.notes:
@@ -197,34 +213,34 @@ def _report(
         for line in _job_lines(evaluation):
             say(line)
         if out is not None:
-            say(f"The report is {out / 'report.html'}.")
+            say(f"Report: {out / 'report.html'}")
     _report_calls(run)
     failures = [failure for outcome in run.outcomes for failure in outcome.failures]
     _print_failures(failures)
     if run.stopped:
-        kept = " The same command goes on from there." if out is not None else ""
-        say(f"Stopped. {len(run.outcomes)} of {total} photos are done.{kept}")
+        kept = " To continue, run the same command again." if out is not None else ""
+        say(f"Stopped. {len(run.outcomes)} of {total} images done.{kept}")
         raise typer.Exit(STOPPED)
     if failures:
-        say(f"{len({failure.name for failure in failures})} of {total} photos failed.")
+        say(f"{len({failure.name for failure in failures})} of {total} images failed.")
         raise typer.Exit(FAILED)
 
 
 def _report_calls(run: EvaluationRun) -> None:
-    """Say what an earlier run saved, and what it could not."""
+    """Report how many predictions were cached, and how many calls were repeated."""
     cached = sum(not outcome.asked and not outcome.failures for outcome in run.outcomes)
     repeated = sum(outcome.repeated for outcome in run.outcomes)
     if cached:
-        say(f"{plural(cached, 'photo')} skipped: the predictions are cached, and no endpoint was invoked.")
+        say(f"{plural(cached, 'image')} skipped: the predictions are cached, and no endpoint was invoked.")
     if repeated:
         say(
-            f"{plural(repeated, 'call')} made again: an earlier run was interrupted while they were in flight, "
-            "and AWS may have billed them then."
+            f"{plural(repeated, 'call')} repeated: an earlier run was interrupted during the call, "
+            "which AWS may have billed."
         )
 
 
 def _print_failures(failures: Sequence[EvaluationFailure]) -> None:
-    """Each reason once, with the photos that it is of."""
+    """Print each error once, with the images that it concerns."""
     from core.text import listing
 
     where: dict[tuple[str, ...], list[str]] = {}

@@ -1,6 +1,6 @@
-"""Following a job's log until the job has ended, like tail -f."""
+"""Follow a job's log until the job has ended, like `tail -f`."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 FIRST_SECONDS = 5.0
-"""Until the log was read once, following is given up after the first failure behind this time: somebody waits."""
+"""Before the first successful read, an error after this time ends the command: the user is waiting."""
 
 LAST_READS = 2
-"""How often a log must hold nothing new after the job's end: CloudWatch shows the last lines a little later."""
+"""How many reads after the job's end must find no new lines: CloudWatch shows the last ones with a delay."""
 
 
 def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = False) -> None:
@@ -46,9 +46,9 @@ def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = Fa
         job = _Follower(backend.clients, name, lines, as_json).run()
     except KeyboardInterrupt:
         say(
-            f"The sandbox was started for this call alone and ends now, and the job {name} with it."
+            f"The sandbox was started for this command and stops now, and the job {name} with it."
             if backend.ends_with_us
-            else f"The job {name} goes on. To stop it: python cli.py jobs stop {name}"
+            else f"The job {name} is still running. To stop it: segdeck jobs stop {name}"
         )
         raise typer.Exit(STOPPED) from None
     reason = f" {job.failure_reason}" if job.failure_reason else ""
@@ -58,7 +58,7 @@ def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = Fa
 
 
 def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
-    """A line each, with its time; as JSON a document each."""
+    """Print log events, one line or one JSON document each."""
     from core.training.log_lines import as_text
 
     for event in events:
@@ -71,7 +71,7 @@ def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
 
 @dataclass(slots=True)
 class _Follower:
-    """Where we are in a job's log."""
+    """The position in a job's log."""
 
     clients: Clients
     name: str
@@ -84,7 +84,7 @@ class _Follower:
     reached: bool = False
 
     def run(self) -> TrainingJob:
-        """The job, once it has ended and its log has nothing new. Raises AwsError."""
+        """Return the job once it has ended and its log has no new lines. Raises AwsError."""
         quiet = 0
         job = None
         while True:
@@ -111,7 +111,7 @@ class _Follower:
         return job
 
     def _lines(self, job: TrainingJob) -> int:
-        """Print what is new; how many lines that were."""
+        """Print new lines and return their number."""
         from core.aws.logs import LogToken, log_streams, tail
 
         page = tail(
@@ -120,7 +120,9 @@ class _Follower:
         print_events(page.events, self.as_json)
         self.token = page.next_token
         if not page.events and self.token is not None and job.spot:
-            newest = log_streams(self.clients, self.name)[-1]  # a machine that was taken back logs anew
+            newest = log_streams(self.clients, self.name)[
+                -1
+            ]  # the instance that replaces an interrupted one has its own log
             if newest != self.token.stream:
                 self.token = LogToken(newest, "")
                 return 1

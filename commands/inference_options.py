@@ -1,6 +1,6 @@
-"""What `segment` and `evaluate` have in common: the endpoint to invoke, the input size and the output folder."""
+"""Options that `segment` and `evaluate` share: the endpoint to invoke, the input size and the output folder."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def endpoint_to_invoke(clients: Clients, name: str) -> EndpointInfo:
-    """The endpoint to ask: the one that was named, else the only one in service."""
+    """Return the named endpoint, or else the only one in service. Raises InputError, AwsError."""
     from core.aws.endpoints import describe_serving, in_service
     from core.endpoints.endpoint import EndpointInfo, not_ready
 
@@ -28,9 +28,7 @@ def endpoint_to_invoke(clients: Clients, name: str) -> EndpointInfo:
     except DeniedError as error:
         if not name:
             raise
-        say(
-            f"Its class names stay unknown. {error}"
-        )  # to ask an endpoint one need not be allowed to describe it
+        say(f"The class names are unknown. {error}")  # sagemaker:InvokeEndpoint alone is enough to segment
         return EndpointInfo(name, status="")
     for note in endpoint.notes:
         say(note)
@@ -44,7 +42,7 @@ def _only_name(endpoints: list[Any]) -> str:
     if not endpoints:
         raise NotFoundError(
             "No endpoint is in service.",
-            todo="`python cli.py endpoints list` shows the others and how they are.",
+            todo="To see all endpoints and their status: segdeck endpoints list",
         )
     if len(endpoints) > 1:
         names = ", ".join(sorted(row.name for row in endpoints))
@@ -54,20 +52,22 @@ def _only_name(endpoints: list[Any]) -> str:
 
 
 def parse_fit(size: str) -> tuple[int, int] | None:
-    """The box of --size; None for own. Raises BadParameter."""
-    if size == "own":
+    """Return the input size of --size, (width, height); None for original. Raises BadParameter."""
+    if size in ("original", "own"):  # own: the name up to version 0.1
         return None
     match = re.fullmatch(r"([1-9]\d{0,4})[x×]([1-9]\d{0,4})", size)
     if match is None:
-        raise typer.BadParameter(f"{size!r} is neither own nor a size such as 800x600.", param_hint="--size")
+        raise typer.BadParameter(
+            f"{size!r} is neither a size such as 800x600 nor 'original'.", param_hint="--size"
+        )
     return int(match[1]), int(match[2])
 
 
 def make_folder(out: Path) -> None:
-    """The folder of --out, where it is not there. Raises InputError."""
+    """Create the folder of --out if it does not exist. Raises InputError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"The folder {out} cannot be made.", why=f"{error.strerror}.", todo="Choose another --out."
+            f"The folder {out} cannot be created.", why=f"{error.strerror}.", todo="Choose another --out."
         ) from error

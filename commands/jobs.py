@@ -1,6 +1,6 @@
-"""The commands `jobs ...`: training jobs in the terminal. Those that start one are in `commands.launch`."""
+"""The commands `jobs ...`: list, show, follow and stop training jobs. `commands.launch` has those that start one."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 MOST_COMPARED = 6
 LAST_LINES = 200
 
-jobs = typer.Typer(help="Training jobs.", no_args_is_help=True)
+jobs = typer.Typer(help="Launch, monitor, compare and stop training jobs.", no_args_is_help=True)
 jobs.command("launch")(launching.launch)
 jobs.command("clone")(launching.clone)
 
-Name = Annotated[str, typer.Argument(metavar="JOB", help="The job's name.")]
+Name = Annotated[str, typer.Argument(metavar="JOB", help="Training job name.")]
 Sort = Literal["created", "modified", "name", "status"]
 
 
@@ -47,19 +47,32 @@ Sort = Literal["created", "modified", "name", "status"]
 def list_jobs(
     *,
     status: Annotated[
-        list[str] | None, typer.Option(metavar="STATUS", help="InProgress, Completed, Failed, Stopped, ...")
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS",
+            help="InProgress, Completed, Failed, Stopping or Stopped; repeat for several.",
+        ),
     ] = None,
-    text: Annotated[str, typer.Option(help="A part of the name.")] = "",
-    created_from: Annotated[str, typer.Option("--from", metavar="DAY", help="Such as 2026-11-22.")] = "",
-    created_to: Annotated[str, typer.Option("--to", metavar="DAY", help="Up to the end of that day.")] = "",
-    every: Annotated[bool, typer.Option("--all", help="Jobs of other algorithms too.")] = False,
-    sort: Annotated[Sort, typer.Option(help="By what.")] = "created",
-    ascending: Annotated[bool, typer.Option("--ascending", help="Oldest, or A, first.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    text: Annotated[str, typer.Option(metavar="TEXT", help="Only jobs whose name contains this text.")] = "",
+    created_from: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="DAY", help="Only jobs created on or after this day, for example 2026-11-22."
+        ),
+    ] = "",
+    created_to: Annotated[
+        str, typer.Option("--to", metavar="DAY", help="Only jobs created on or before this day.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="Include jobs of other algorithms.")] = False,
+    sort: Annotated[Sort, typer.Option(help="Sort by this field.")] = "created",
+    ascending: Annotated[
+        bool, typer.Option("--ascending", help="Sort in ascending order: oldest, or A, first.")
+    ] = False,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Maximum number of jobs.")] = 50,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """List training jobs, newest first."""
+    """List training jobs with status, mean IoU, duration and cost, newest first."""
     query = {
         "status": ",".join(status or ()),
         "text": text,
@@ -84,12 +97,13 @@ def list_jobs(
             return
         print_table("Training jobs", [_table_row(row) for row in rows])
         if not complete:
-            say(f"There are more than these{f': {listing.total} in all' if listing.total else ''}.")
+            total = f" ({listing.total} in total)" if listing.total else ""
+            say(f"There are more jobs{total}. To list them, raise --limit.")
 
 
 @jobs.command()
 def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
-    """Show one job: how it is, what it was asked for, what it costs, and why it failed."""
+    """Show one job: status, settings, metrics, cost and, if it failed, the diagnosis."""
     with reporting(debug):
         with connected() as clients:
             from core.aws.logs import tail
@@ -123,15 +137,15 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
 
 @jobs.command()
 def curves(
-    names: Annotated[list[str], typer.Argument(metavar="JOB...", help="One to six jobs.")],
+    names: Annotated[list[str], typer.Argument(metavar="JOB", help="Names of one to six jobs.")],
     *,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show the metrics of jobs, epoch by epoch, with the best mean IoU."""
+    """Show the training metrics of jobs by epoch, and the best mean IoU."""
     names = list(dict.fromkeys(names))
     if len(names) > MOST_COMPARED:
-        raise typer.BadParameter(f"{len(names)} jobs are named; at most {MOST_COMPARED} can be compared.")
+        raise typer.BadParameter(f"{len(names)} jobs are given; at most {MOST_COMPARED} can be compared.")
     with reporting(debug):
         notes: list[str] = []
         with connected() as clients:
@@ -154,13 +168,20 @@ def curves(
 def logs(
     name: Name,
     *,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=10_000, help="From the end.")] = 100,
-    every: Annotated[bool, typer.Option("--all", help="From the start.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep printing new lines until the job ends.")
+    ] = False,
+    lines: Annotated[
+        int,
+        typer.Option(
+            "--lines", "-n", metavar="N", min=1, max=10_000, help="Number of lines, from the end of the log."
+        ),
+    ] = 100,
+    every: Annotated[bool, typer.Option("--all", help="Print the whole log.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document per line.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Print a job's log. With --follow, like tail -f; Ctrl-C ends that and leaves the job alone."""
+    """Print the log of a job. Ctrl-C ends --follow and does not stop the job."""
     with reporting(debug), open_backend() as backend:
         from core.aws.logs import all_events, tail
         from core.aws.training import describe_job
@@ -172,13 +193,13 @@ def logs(
             whole = all_events(backend.clients, name)
             print_events(whole.events, as_json)
             if not whole.complete:
-                say("The log is longer than this.")
+                say("The log has more lines than can be printed.")
             return
         page = tail(backend.clients, name, limit=lines)
         print_events(page.events, as_json)
         if not page.has_log:
             job = describe_job(backend.clients, name)
-            say(f"The job {name} has no log; it is {job.status}.")
+            say(f"The job {name} has no log yet. Status: {job.status}.")
 
 
 @jobs.command()
@@ -190,7 +211,7 @@ def stop(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Stop a job; what it has learned until then is kept."""
+    """Stop a job. The model trained up to then is kept in S3."""
     with reporting(debug), connected() as clients:
         from core.aws.training import describe_job
         from core.plans.plan import plan_stop
@@ -200,11 +221,11 @@ def stop(
             say(f"The job {name} is stopping.")
 
 
-# What is shown.
+# Output.
 
 
 def _filter(query: dict[str, str]) -> JobFilter:
-    """What a page ignores with a note is wrong usage here."""
+    """Return the filter of these options. Raises BadParameter for a value that a page would ignore."""
     from core.training.filters import JobFilter
 
     wanted = JobFilter.from_query(query)
@@ -214,7 +235,7 @@ def _filter(query: dict[str, str]) -> JobFilter:
 
 
 def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
-    """A job in one row."""
+    """Return one row of the JSON document."""
     from core.cost.training import training_cost
     from core.training.curves import MIOU
 
@@ -234,6 +255,7 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
 
 
 def _table_row(row: dict[str, Any]) -> dict[str, str]:
+    """Return the cells that fit into a line of a terminal."""
     from core.text import clock_duration
 
     return {
@@ -243,14 +265,14 @@ def _table_row(row: dict[str, Any]) -> dict[str, str]:
         else f"{row['status']}: {row['secondary_status']}",
         "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
         "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
-        "time": clock_duration(row["seconds"]),
+        "duration": clock_duration(row["seconds"]),
         "cost": _cost(row["cost_usd"]),
         "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
     }
 
 
 def _details(job: TrainingJob) -> dict[str, Any]:
-    """What `show` tells besides the row."""
+    """Return what `show` adds to the row of `list`."""
     return {
         "arn": job.arn,
         "failure_reason": job.failure_reason,
@@ -272,7 +294,7 @@ def _details(job: TrainingJob) -> dict[str, Any]:
 
 
 def _print_details(document: dict[str, Any]) -> None:
-    """Name and value, a line each; what holds several values, a line for each of them."""
+    """Print name and value on a line each; a list or a mapping takes a line per entry."""
     for name, value in document.items():
         if value is None or name in ("transitions", "diagnosis"):
             continue
@@ -293,7 +315,7 @@ def _print_details(document: dict[str, Any]) -> None:
 
 
 def _series(series: MetricSeries) -> dict[str, Any]:
-    """For JSON, which knows no NaN: null."""
+    """Return a metric for JSON, with null for NaN."""
     from core.training.curves import best_epoch
 
     best = best_epoch(series, lowest=series.name.endswith("loss"))
@@ -309,7 +331,7 @@ def _series(series: MetricSeries) -> dict[str, Any]:
 
 
 def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
-    """A row for each epoch, a column for each metric. The best mean IoU is that of the model that is served."""
+    """Print a row per epoch and a column per metric. The model that is deployed is that of the best mean IoU."""
     from core.training.curves import MIOU, best_epoch, named, notes
 
     cells: dict[int, dict[str, str]] = {}
@@ -321,11 +343,11 @@ def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
         for epoch in sorted(cells)
     ]
     sources = ", ".join(dict.fromkeys(series.source for series in curves_of_job))
-    print_table(f"{name} (from {sources})" if sources else name, rows)
+    print_table(f"{name} (from {sources})" if sources else name, rows, empty=f"No metrics for {name} yet.")
     miou = named(curves_of_job, MIOU)
     best = best_epoch(miou) if miou else None
     if best:
-        write(f"Best mean IoU: {best.value:.3f}, at epoch {best.epoch}.")
+        write(f"Best mean IoU: {best.value:.3f} at epoch {best.epoch}.")
     for series in curves_of_job:
         for note in notes(series):
             say(note)

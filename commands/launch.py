@@ -1,6 +1,6 @@
 """The commands that start training jobs: `jobs launch` and `jobs clone`."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -29,31 +29,50 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
 DURATION = re.compile(r"([1-9]\d{0,7})([smhd]?)")
 
 DATA_SECONDS = 600.0
-"""How long to wait for the data that a new sandbox draws, on a busy machine."""
+"""How long to wait for the demo dataset that a new sandbox generates, on a busy machine."""
 
 DEMO = "s3://segdeck-sandbox/models/aerial/"
-"""Without this demonstration there will be no data of it."""
+"""Where the demo model is: a sandbox without it has no demo dataset either."""
 
-NewName = Annotated[str, typer.Option("--name", metavar="NAME", help="Default: made from the time.")]
+NewName = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Job name. Default: made from the current time.")
+]
 Parameters = Annotated[
     list[str] | None,
-    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A hyperparameter; once for each."),
+    typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Hyperparameter; repeat for several."),
 ]
-Instance = Annotated[str, typer.Option("--instance-type", metavar="TYPE", help="Such as ml.g4dn.xlarge.")]
-Runtime = Annotated[str, typer.Option("--max-runtime", metavar="TIME", help="Such as 90m, 4h or 1d.")]
-Spot = Annotated[bool | None, typer.Option("--spot/--no-spot", help="Use spare capacity, which is cheaper.")]
-Wait = Annotated[str, typer.Option("--max-wait", metavar="TIME", help="Of a spot job, with its run time.")]
-Checkpoints = Annotated[str, typer.Option(metavar="S3-PREFIX", help="Where a spot job keeps checkpoints.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Then print its log until it ends.")]
+Instance = Annotated[
+    str, typer.Option("--instance-type", metavar="TYPE", help="Instance type, for example ml.g4dn.xlarge.")
+]
+Runtime = Annotated[
+    str, typer.Option("--max-runtime", metavar="TIME", help="Maximum run time, for example 90m, 4h or 1d.")
+]
+Spot = Annotated[
+    bool | None,
+    typer.Option(
+        "--spot/--no-spot",
+        help="Train on spot capacity, which is cheaper and can be interrupted.",
+    ),
+]
+Wait = Annotated[
+    str,
+    typer.Option("--max-wait", metavar="TIME", help="Spot: maximum time for waiting and running together."),
+]
+Checkpoints = Annotated[str, typer.Option(metavar="S3-PREFIX", help="Spot: S3 prefix for the checkpoints.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print the log until the job ends.")]
 
 
 def launch(
     *,
     data: Annotated[
-        str, typer.Option(metavar="S3-PREFIX", help="Holds train, validation and their _annotation folders.")
+        str,
+        typer.Option(
+            metavar="S3-PREFIX",
+            help="Dataset: train, train_annotation, validation and validation_annotation.",
+        ),
     ] = "",
-    output: Annotated[str, typer.Option(metavar="S3-PREFIX", help="Where the model goes.")] = "",
-    role: Annotated[str, typer.Option(metavar="ARN", help="The role that SageMaker takes on.")] = "",
+    output: Annotated[str, typer.Option(metavar="S3-PREFIX", help="Destination of the trained model.")] = "",
+    role: Annotated[str, typer.Option(metavar="ARN", help="Execution role that SageMaker assumes.")] = "",
     name: NewName = "",
     parameter: Parameters = None,
     instance_type: Instance = "",
@@ -67,9 +86,9 @@ def launch(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Start a training job, after a look at its data and a yes.
+    """Start a training job, after pre-flight checks and confirmation.
 
-    Without --data, --output and --role the sandbox's own are taken; AWS needs all three.
+    On AWS, --data, --output and --role are required; in the sandbox they have defaults.
     """
     given = _parameters(parameter)
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
@@ -80,7 +99,7 @@ def launch(
 
 
 def clone(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job to take everything from.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Training job to clone.")],
     *,
     name: NewName = "",
     parameter: Parameters = None,
@@ -89,14 +108,16 @@ def clone(
     spot: Spot = None,
     max_wait: Wait = "",
     checkpoints: Checkpoints = "",
-    go_on: Annotated[bool, typer.Option("--continue", help="Start from the model that it left.")] = False,
+    go_on: Annotated[
+        bool, typer.Option("--continue", help="Continue training from the model of the job.")
+    ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     follow: Follow = False,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Start a job once more, changed where you say so."""
+    """Start a copy of a training job, with the changes given as options."""
     given = _parameters(parameter)
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
     with reporting(debug), open_backend() as backend:
@@ -122,7 +143,7 @@ def _start(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Look at the data, say what is wrong, and go on to the plan where nothing is."""
+    """Run the pre-flight checks, report the issues, and start the job if none is an error."""
     from core.aws.prices import prices
     from core.plans.plan import plan_launch
 
@@ -132,7 +153,7 @@ def _start(
     for note in notes:
         say(f"note: {note}")
     if any(problem.is_error for problem in problems):
-        raise InputError("The job would fail, so it was not started.", todo="Mend the errors above.")
+        raise InputError("The job would fail, so it was not started.", todo="Fix the errors above.")
     warnings = tuple(problem.message for problem in problems if problem.severity == "warning")
     reasons: list[str] = []
     plan = plan_launch(spec, prices(backend.clients, notes=reasons), warnings=warnings)
@@ -143,7 +164,8 @@ def _start(
     say(f"The job {spec.name} has started.")
     if backend.ends_with_us and not follow:
         say(
-            "The sandbox was started for this call alone, so it waits for the job's end. (`make sandbox` keeps one.)"
+            "The sandbox was started for this command, which therefore waits until the job ends. "
+            "(`segdeck sandbox` keeps it running between commands.)"
         )
     if follow or backend.ends_with_us:
         follow_to_end(backend, spec.name, lines=10_000, as_json=as_json)
@@ -152,7 +174,7 @@ def _start(
 def _check_spec(
     clients: Clients, spec: TrainingSpec, previous: Mapping[str, str]
 ) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
-    """The spec with the number of training pictures filled in, what is wrong with it, and what was not looked at."""
+    """Return the spec with num_training_samples filled in, its issues, and notes on what was not checked."""
     from core.aws.training import list_channels
     from core.training.preflight import preflight
 
@@ -168,7 +190,7 @@ def _check_spec(
 
 
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
-    """Raises SettingsError for what AWS needs and nobody gave."""
+    """Return the spec of a new job. Raises SettingsError if an option that AWS needs is missing."""
     from core.aws.images import image_uri
     from core.training.defaults import first_spec
 
@@ -176,7 +198,7 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
     missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
     if missing and not sandbox:
         raise SettingsError(
-            f"{' and '.join(missing)} must be given.", todo="`jobs launch --help` tells of them."
+            f"{' and '.join(missing)} must be given.", todo="To see all options: segdeck jobs launch --help"
         )
     spec = first_spec(
         image_uri(clients.connection.region),
@@ -192,7 +214,7 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
 
 
 def _await_data(clients: Clients, spec: TrainingSpec) -> None:
-    """A new sandbox draws its data in the background; it is all there once every picture has its mask."""
+    """Wait until every image of the demo dataset has its mask: a new sandbox generates them in the background."""
     from core.aws.training import list_channel_keys, list_channels
 
     if not list_channel_keys(clients, DEMO, cap=1).keys:
@@ -209,7 +231,7 @@ def _await_data(clients: Clients, spec: TrainingSpec) -> None:
         if whole:
             return
         if not reported:
-            say("The sandbox is new, and draws its pictures first. This takes a minute …")
+            say("The sandbox is new and generates the demo dataset first. This takes about a minute …")
             reported = True
         time.sleep(1)
 
@@ -217,7 +239,7 @@ def _await_data(clients: Clients, spec: TrainingSpec) -> None:
 def _changes(
     instance_type: str, max_runtime: str, spot: bool | None, max_wait: str, checkpoints: str
 ) -> dict[str, Any]:
-    """The fields of a TrainingSpec that were given."""
+    """Return the fields of a TrainingSpec that were given as options."""
     changes: dict[str, Any] = {}
     changes |= {"instance_type": instance_type} if instance_type else {}
     changes |= {"max_runtime_seconds": _seconds(max_runtime, "--max-runtime")} if max_runtime else {}
@@ -231,7 +253,7 @@ def _changes(
 def _seconds(text: str, flag: str) -> int:
     match = DURATION.fullmatch(text)
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no time such as 90m, 4h or 1d.", param_hint=flag)
+        raise typer.BadParameter(f"{text!r} is not a duration such as 90m, 4h or 1d.", param_hint=flag)
     return int(match[1]) * UNITS[match[2]]
 
 

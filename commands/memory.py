@@ -1,4 +1,4 @@
-"""Memory for decoded images: its limit, and what a progress bar says while images wait for it."""
+"""The memory limit for decoded images, and the notice while images wait for memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 def limit_memory() -> None:
-    """Put the setting in force for this process. Raises SettingsError."""
+    """Apply the memory setting to this process. Raises SettingsError."""
     PIXELS.limit = Settings.from_environ(os.environ).image_memory_bytes
 
 
 def memory_column() -> ProgressColumn:
-    """Return a column that is empty unless images wait for their share of the memory."""
-    from rich.progress import ProgressColumn, Task  # noqa: PLC0415 - so that --help comes at once
+    """Return a progress column that is empty unless images wait for memory."""
+    from rich.progress import ProgressColumn, Task  # noqa: PLC0415 - so that --help is fast
     from rich.text import Text  # noqa: PLC0415
 
     class Waiting(ProgressColumn):
-        """The budget's own notice."""
+        """The notice of the memory budget."""
 
-        def render(self, task: Task) -> Text:  # noqa: ARG002  # of all tasks together
+        def render(self, task: Task) -> Text:  # noqa: ARG002  # the notice concerns all tasks
             return Text(PIXELS.notice())
 
     return Waiting()

@@ -1,6 +1,6 @@
-"""What `endpoints deploy` and `endpoints update` are to serve: looked into before anything is paid for it."""
+"""The model that `endpoints deploy` and `endpoints update` serve, inspected before anything is billed."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -20,26 +20,30 @@ if TYPE_CHECKING:
     from core.plans.deploy import ModelUpload
     from core.training.job import TrainingJob
 
-FromJob = Annotated[str, typer.Option("--from-job", metavar="JOB", help="Serve what this job left.")]
-FromS3 = Annotated[str, typer.Option("--artifact", metavar="S3-URI", help="Serve this model.tar.gz.")]
-FromFile = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="Serve this model.tar.gz; uploaded first.")
+FromJob = Annotated[
+    str, typer.Option("--from-job", metavar="JOB", help="Deploy the model of this training job.")
 ]
-FromModel = Annotated[str, typer.Option("--model", metavar="NAME", help="Serve this SageMaker Model.")]
+FromS3 = Annotated[str, typer.Option("--artifact", metavar="S3-URI", help="Deploy this model.tar.gz in S3.")]
+FromFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="Upload and deploy this local model.tar.gz.")
+]
+FromModel = Annotated[str, typer.Option("--model", metavar="NAME", help="Deploy this SageMaker model.")]
 ClassesFile = Annotated[
     Path | None,
-    typer.Option("--classes", metavar="FILE", help="A classes.json. Default: that beside the model."),
+    typer.Option(
+        "--classes", metavar="FILE", help="Class names: a classes.json. Default: the one next to the model."
+    ),
 ]
-To = Annotated[str, typer.Option("--to", metavar="S3-PREFIX", help="Where --file is uploaded to.")]
+To = Annotated[str, typer.Option("--to", metavar="S3-PREFIX", help="Destination of --file.")]
 
 
 NO_MODEL = dict.fromkeys(("model", "model_uri", "image", "classes_uri", "examples_uri", "job"), "")
-"""All that another model brings anew, in an update too."""
+"""The fields of a spec that depend on the model: a new model sets all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """What the command line named."""
+    """The model options of a command."""
 
     job: str = ""
     artifact: str = ""
@@ -50,28 +54,28 @@ class ModelOptions:
 
     @property
     def named(self) -> int:
-        """How many sources."""
+        """Number of models that were named."""
         return sum(map(bool, (self.job, self.artifact, self.file, self.model)))
 
     def check(self, *, fewest: int) -> None:
-        """Raises BadParameter for more or fewer sources than wanted, and for options that would do nothing."""
+        """Raise BadParameter for too many or too few models, and for options without effect."""
         if not fewest <= self.named <= 1:
             raise typer.BadParameter("Give one of --from-job, --artifact, --file and --model.")
         if self.to and not self.file:
-            raise typer.BadParameter("It goes with --file.", param_hint="--to")
+            raise typer.BadParameter("It needs --file.", param_hint="--to")
         if self.classes and not (self.job or self.artifact or self.file):
-            raise typer.BadParameter("It goes with --from-job, --artifact or --file.", param_hint="--classes")
+            raise typer.BadParameter("It needs --from-job, --artifact or --file.", param_hint="--classes")
 
 
 @dataclass(frozen=True, slots=True)
 class ServableModel:
     """A model that can be served.
 
-    name:     to call an endpoint after.
+    name:     default name of its endpoint.
     fields:   of `core.endpoints.spec.EndpointSpec`.
-    upload:   a local file that goes to S3 first.
-    classes:  names that go there with it.
-    warnings: sentences to read before it is served.
+    upload:   a local file to upload to S3 first.
+    classes:  class names to upload with it.
+    warnings: sentences to read before it is deployed.
     """
 
     name: str
@@ -82,7 +86,7 @@ class ServableModel:
 
 
 def inspect_model(clients: Clients, options: ModelOptions) -> ServableModel:
-    """Look into what was named, and say what it is. Raises InputError, ArtifactError, SettingsError, AwsError."""
+    """Inspect the named model and report what it is. Raises InputError, ArtifactError, SettingsError, AwsError."""
     if options.job:
         return _model_of_job(clients, options)
     if options.artifact:
@@ -130,22 +134,22 @@ def _model_of_artifact(clients: Clients, options: ModelOptions) -> ServableModel
             raise
         raise NotFoundError(
             error.what,
-            why="This is the sandbox's own S3, not that of your AWS account.",
-            todo=f"To serve what lies there: python cli.py endpoints serve-here --artifact {options.artifact}",
+            why="The command looked in the S3 of the sandbox, not in that of your AWS account.",
+            todo=f"To serve one from your AWS account: segdeck endpoints serve-here --artifact {options.artifact}",
         ) from error
 
 
 def _model_at_uri(
     clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]
 ) -> ServableModel:
-    """An artifact that lies in S3, with names from a file, else from the first of these places that has some."""
+    """Return the model at an S3 URI, with class names from a file or from the first of `places` that has some."""
     from core.aws.artifacts import look_into
     from core.aws.class_names import FoundClasses, find_classes
     from core.aws.images import image_uri
     from core.endpoints.endpoint import classes_beside
     from core.plans.model_source import base_name, read_classes
 
-    with status(f"Looking into {uri}"):
+    with status(f"Inspecting {uri}"):
         artifact = look_into(clients, uri)
     given = read_classes(classes_file) if classes_file else None
     names = FoundClasses(given, classes_beside(uri) or "") if given else find_classes(clients, places)
@@ -165,12 +169,12 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
     folder = options.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
     if not folder.startswith("s3://"):
         raise SettingsError(
-            "--to must be given, the S3 prefix to upload to.", todo="Such as --to s3://my-bucket/models/"
+            "--to must be given: the S3 prefix to upload to.", todo="For example: --to s3://my-bucket/models/"
         )
     names = options.classes or names_beside(path)
     model = local_model(path, folder, read_classes(names) if names else None)
     if names and not options.classes:
-        say(f"Its class names are those of {names}.")
+        say(f"Class names from {names}.")
     warnings = _describe_artifact(clients, model.artifact, model.classes)
     image = image_uri(clients.connection.region)
     fields = {**NO_MODEL, "model_uri": model.upload.uri, "image": image, "classes_uri": model.classes_uri}
@@ -180,7 +184,7 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
 
 
 def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
-    """Say what an artifact holds; its warnings. Raises ArtifactError where it cannot be served there."""
+    """Report what an artifact contains and return its warnings. Raises ArtifactError if it cannot be deployed."""
     from core.plans.model_source import misnamed
 
     refusal = artifact.refusal(sandbox=clients.connection.is_sandbox)

@@ -1,6 +1,6 @@
-"""A plan in the terminal: shown, asked for, carried out step by step."""
+"""Show a plan in the terminal, ask for confirmation and execute it step by step."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -22,44 +22,47 @@ if TYPE_CHECKING:
     from core.plans.journal import Entry, Journal
     from core.plans.plan import ApiCall, Plan, StepState
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price, and do nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price; change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 STATE_NOTES = {
-    "recovered": " (the reply was lost; a second look shows that it is done)",
-    "already": " (was there)",
-    "kept": " (not done: something else uses it)",
+    "recovered": "AWS's reply was lost. Segdeck checked: the call had succeeded.",
+    "already": "Already done.",
+    "kept": "Skipped: something else uses it.",
 }
-"""What to add to a step that was done otherwise than by a call and its answer."""
+"""Notes on steps that ended otherwise than with a call that succeeded."""
 
 
 def confirmed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: bool) -> bool:
-    """Show a plan and ask; False for a dry run. Raises Exit where the answer is no."""
+    """Show a plan and ask for confirmation; return False for a dry run. Raises Exit if the user declines."""
     if dry_run:
         if as_json:
             print_json(**plan.to_dict())
         else:
             write_block(plan)
-        say("This is a dry run: nothing was done.")
+        say("Dry run: nothing was changed.")
         return False
     if not yes:
         say_block(plan)
         if not sys.stdin.isatty():
-            raise InputError("Nobody can be asked here: standard input is no terminal.", todo="Add --yes.")
+            raise InputError(
+                "Cannot prompt for confirmation: stdin is not a terminal.",
+                todo="Add --yes to confirm in advance.",
+            )
         _prompt()
     return True
 
 
 def _prompt() -> None:
-    """Raises Exit where the answer is no, or none."""
+    """Ask for confirmation. Raises Exit if the user declines or gives no answer."""
     code = FAILED
     try:
-        if typer.confirm("Do it?", err=True):
+        if typer.confirm("Continue?", err=True):
             return
     except typer.Abort as abort:  # Ctrl-C, or the end of the input
         code = STOPPED if isinstance(abort.__context__, KeyboardInterrupt) else FAILED
         say("")
-    say("Nothing was done.")
+    say("Nothing was changed.")
     raise typer.Exit(code)
 
 
@@ -71,9 +74,9 @@ def execute_plan(
     cut: Entry | None = None,
     cleans: Entry | None = None,
 ) -> PlanOutcome:
-    """Do it, and say each step of several. Raises AwsError, InputError, JournalError.
+    """Execute a plan and report each step if it has several. Raises AwsError, InputError, JournalError.
 
-    cut:    the plan was begun before; what is left of it is done.
+    cut:    the interrupted change that this plan finishes.
     cleans: the interrupted change that this plan cleans up after.
     """
     from core.aws.execute import clean_up_interrupted, execute, resume
@@ -95,19 +98,19 @@ def execute_plan(
     except (CoreError, KeyboardInterrupt):
         begun = plan if cleans is None else cleans.plan
         if journal is not None and any(entry.plan == begun for entry in journal.unfinished()):
-            say("Some of it is done. To finish it or to clean up: python cli.py endpoints unfinished")
+            say("Some steps are done. To finish the change or clean up: segdeck endpoints unfinished")
         raise
     for sentence in outcome.kept:
         say(sentence)
     if outcome.recovered:
-        say("AWS's reply was lost on its way, but a second look shows that it was done.")
+        say("AWS's reply was lost. Segdeck checked: the call had succeeded.")
     return outcome
 
 
 def confirm_and_execute(
     clients: Clients, plan: Plan, *, yes: bool, dry_run: bool, as_json: bool, journal: Journal | None = None
 ) -> bool:
-    """Show a plan, ask, and do it; whether it was done. Raises Exit where the answer is no, AwsError."""
+    """Show a plan, ask and execute it; return whether it was executed. Raises AwsError; Exit if declined."""
     if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return False
     outcome = execute_plan(clients, plan, journal=journal)
@@ -117,7 +120,7 @@ def confirm_and_execute(
 
 
 def journal(*, sandbox: bool = False) -> Journal:
-    """Where changes are written down before they begin. sandbox: the sandbox's, whatever the mode is."""
+    """Return the journal of changes. sandbox: that of the sandbox, whatever the mode is."""
     from core.aws.execute import journal_in
 
     settings = Settings.from_environ(os.environ)

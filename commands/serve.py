@@ -1,6 +1,6 @@
 """The commands that run until they are stopped: `run` (the dashboard) and `sandbox`."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import typer
 
 from core.settings import PROJECT
 
-Host = Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
-
 
 def run(
     *,
-    host: Host = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int | None,
-        typer.Option(min=1, max=65535, help="Port to listen on. Default: 8501, or the next free port."),
+        typer.Option(
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Port to listen on. Default: 8501, or the next free port. 0: any free port.",
+        ),
     ] = None,
     mode: Annotated[
         Literal["sandbox", "aws"] | None,
@@ -34,7 +37,7 @@ def run(
 ) -> None:
     """Start the dashboard. Ctrl-C stops it.
 
-    There is no sign-in, so it refuses to listen on a network unless SEGDECK_ALLOW_ANONYMOUS=1 is set.
+    It has no sign-in, so it refuses to listen on a network unless SEGDECK_ALLOW_ANONYMOUS=1 is set.
     """
     environ = {**os.environ, **({"SEGDECK_MODE": mode} if mode else {})}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.address={host}"]
@@ -54,9 +57,10 @@ def sandbox(
     port: Annotated[
         int | None,
         typer.Option(
+            metavar="PORT",
             min=0,
             max=65535,
-            help="Default: the port of the last run, or 4566, or a free port. 0: a free port.",
+            help="Default: the port of the last run, or 4566, or a free port. 0: any free port.",
         ),
     ] = None,
     data: Annotated[

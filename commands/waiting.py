@@ -1,6 +1,6 @@
-"""Waiting until an endpoint is in service, or has failed."""
+"""Wait until an endpoint is in service or has failed."""
 
-# ruff: noqa: PLC0415 - each function imports what it needs, so that --help comes at once
+# ruff: noqa: PLC0415 - each function imports what it needs, so that --help is fast
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from core.training.diagnosis import Diagnosis
 
 POLL_SECONDS, MAX_POLL_SECONDS, SHARE = 0.25, 10.0, 0.1
-"""Between two looks lies a tenth of the time waited: the sandbox takes seconds, and AWS minutes."""
+"""The polling interval is a tenth of the time waited: the sandbox takes seconds, AWS minutes."""
 
 LAST_LINES = 100
 
 
 def wait_until_settled(backend: Backend, name: str, *, config: str) -> dict[str, Any]:
-    """Wait until AWS is done with an endpoint; what became of it, for JSON. Raises Exit for Ctrl-C, AwsError.
+    """Wait until an endpoint has settled and return the result for JSON. Raises AwsError; Exit for Ctrl-C.
 
-    config: the name of the configuration that it should have then; with another one an update was rolled back.
+    config: name of the configuration that it should then have; another one means that an update was rolled back.
     """
     try:
         endpoint = _settled_endpoint(backend.clients, name)
     except KeyboardInterrupt:
         say(
-            f"The sandbox was started for this call alone and ends now; {name} comes up when it runs again."
+            f"The sandbox was started for this command and stops now; the endpoint {name} starts with it again."
             if backend.ends_with_us
-            else f"The endpoint {name} goes on, and bills once it is in service. "
-            f"To look: python cli.py endpoints show {name}. To delete: python cli.py endpoints delete {name}"
+            else f"AWS continues with the endpoint {name} and bills for it once it is in service. "
+            f"To see its status: segdeck endpoints show {name}. To delete it: segdeck endpoints delete {name}"
         )
         raise typer.Exit(STOPPED) from None
     good = endpoint.in_service and endpoint.config == config
@@ -62,13 +62,13 @@ def wait_until_settled(backend: Backend, name: str, *, config: str) -> dict[str,
 
 
 def print_result(result: dict[str, Any]) -> None:
-    """Say how it ended. Raises Exit where it is not served."""
+    """Report the result. Raises Exit if the endpoint does not serve the model."""
     name, diagnosis = result["name"], result["diagnosis"]
     if result["served"]:
         say(f"The endpoint {name} is in service.")
         return
     what = (
-        f"The endpoint {name} was not updated: it serves what it served before."
+        f"The endpoint {name} was not updated. It serves the same models as before."
         if result["status"] == "InService"
         else f"The endpoint {name} failed."
     )
@@ -110,13 +110,13 @@ def _report_failure(error: AwsError, failed: int) -> None:
 
 
 def _diagnosis(clients: Clients, endpoint: Endpoint) -> Diagnosis:
-    """Why it failed; its log is looked at where it may be read."""
+    """Return why an endpoint failed, with the help of its log if that can be read."""
     from core.aws.logs import endpoint_tail
     from core.endpoints.diagnosis import diagnose_endpoint
 
     try:
         lines = [event.message for event in endpoint_tail(clients, endpoint.name, limit=LAST_LINES).events]
     except AwsError as error:
-        say(f"Its log was not read. {error}")
+        say(f"The endpoint's log could not be read. {error}")
         lines = []
     return diagnose_endpoint(endpoint.failure_reason, lines)

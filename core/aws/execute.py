@@ -78,7 +78,7 @@ UNCLEAR = (
 
 LISTED = (
     "Free some space there. Then finish this change, or clean up: it is listed as unfinished on the endpoints page "
-    "and by `python cli.py endpoints unfinished`."
+    "and by `segdeck endpoints unfinished`."
 )
 
 log = logging.getLogger("segdeck")

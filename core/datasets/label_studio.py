@@ -48,7 +48,7 @@ class LabelStudioExportError(InputError):
         super().__init__(
             f"{folder} holds a PNG for each brushed region: Label Studio's export of brush labels.",
             why="A data set has one mask a photograph.",
-            todo=f"The page Data sets brings them together, and so does: python cli.py dataset convert {folder}",
+            todo=f"The page Data sets brings them together, and so does: segdeck dataset convert {folder}",
         )
 
 

@@ -356,7 +356,7 @@ def test_the_log_of_a_container_that_failed_is_named(
     """Where the model's container failed, the address of its log is told."""
     name = stub_endpoint(behaviour={"status": 500, "text": "boom"})
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
-    assert "The container's log: https://" in done.stderr
+    assert "Container log: https://" in done.stderr
 
 
 def test_the_image_of_a_region(run: Run) -> None:
@@ -405,7 +405,7 @@ def test_a_sandbox_is_started_for_the_call_and_ends_with_it(tmp_path: Path) -> N
 
 
 def script(*arguments: object, **environ: str) -> subprocess.CompletedProcess[str]:
-    """`python cli.py ...` as a person runs it."""
+    """Run `python cli.py ...` as a user does."""
     command = [sys.executable, "cli.py", *map(str, arguments)]
     return subprocess.run(
         command, cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=180

@@ -52,7 +52,7 @@ def test_a_check_tells_of_classes_and_problems(run: Run, voc: Path) -> None:
     """A good set is shown with its classes, exit code 0; one with a fault names file and remedy, exit code 1."""
     good = run("check", voc)
     assert good.exit_code == 0, good.stderr
-    assert "6 photographs for training, 2 for validation, 3 classes" in good.stdout
+    assert "6 training images, 2 validation images, 3 classes" in good.stdout
     assert "A job can be trained on it." in good.stdout
     write(voc / "SegmentationClass/tile_3.png", indexed(ids(0, 7)))
     bad = run("check", voc)
@@ -144,7 +144,7 @@ def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_enviro
     assert found["channels"]["validation_annotation"] == f"{to}validation_annotation/"
     assert len(keys(s3, "fed/")) == 17
     again = run("upload", voc, "--to", to, "--yes")
-    assert "0 files were sent; 17 stood there already." in again.stderr
+    assert "Uploaded 0 files; skipped 17 that were already in S3, unchanged." in again.stderr
     assert f"jobs launch --data {to} -p num_classes=3" in again.stderr
     launch = ["jobs", "launch", "--data", to, "--output", f"s3://{BUCKET}/out/"]
     launch += ["--role", "arn:aws:iam::123456789012:role/Trainer", "--dry-run", "--json"]

@@ -166,7 +166,7 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert float(document["cost"]["usd_per_month"]) > float(row["usd_per_hour"])
     table = run("list").stdout
     assert name in table
-    assert "a month" in table
+    assert "cost per month" in table
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["classes"] == ["land", "road", "water"]
     assert shown["lineage"][0].startswith(f"{MODELS}good/model.tar.gz -> {name}-")
@@ -187,11 +187,11 @@ def test_a_part_of_the_list_says_what_its_price_is_of(
         document = json.loads(run("list", "--json").stdout)
     finally:
         clear(sagemaker, sandbox_server)
-    assert "Of the 1 shown: $0.00 an hour" in part.stdout
+    assert "Total of the 1 shown: $0.00 per hour" in part.stdout
     assert "There are more" in part.stderr
     assert "shown" not in whole.stdout
     assert "at least" in whole.stdout
-    assert "Of 1 no price is known." in whole.stdout
+    assert "The price is unknown for 1 endpoint." in whole.stdout
     assert document["cost"]["unknown"] == ["cli-odd"]
 
 
@@ -208,9 +208,9 @@ def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixtur
     blind.show()
     idle.show()
     said = capsys.readouterr().out
-    assert "Of 1 it is not known whether anybody calls them." in said
-    assert "Of the 1 shown: at least $0.00 an hour" in said
-    assert "Idle: street. They waste at least $0.00 a month." in said
+    assert "Usage is unknown for 1 endpoint." in said
+    assert "Total of the 1 shown: at least $0.00 per hour" in said
+    assert "Idle: street. Idle cost per month: at least $0.00." in said
 
 
 def test_configurations_that_may_not_be_read_are_told_once(
@@ -229,7 +229,7 @@ def test_configurations_that_may_not_be_read_are_told_once(
         clear(sagemaker, sandbox_server)
     assert document["idle"] == ["cli-idle", "cli-idle-too"]
     assert done.stderr.count("Could not look at the endpoint configuration") == 1
-    assert re.search(r"Nor could \d+ more be read\.", done.stderr)
+    assert re.search(r"\d+ more configurations could not be read\.", done.stderr)
 
 
 def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
@@ -408,10 +408,10 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     assert "would change" in run(*order, "--yes").stderr
     failed = run("update", name, "--artifact", f"{MODELS}broken/model.tar.gz", "--yes")
     assert failed.exit_code == 1
-    assert "was not updated: it serves what it served before" in failed.stderr
+    assert "was not updated. It serves the same models as before." in failed.stderr
     again = json.loads(run("show", name, "--json").stdout)
     assert (again["status"], again["config"]) == ("InService", shown["config"])
-    assert again["diagnosis"]["title"].startswith("Its last update failed, and it is as it was before.")
+    assert again["diagnosis"]["title"].startswith("The last update failed, and the endpoint was rolled back.")
     assert run("update", name, "--count", 2, "--dry-run").exit_code == 0
 
 
@@ -433,9 +433,9 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["scaling"] == [{"variant": "new", "min": 1, "max": 3, "target": 60.0}]
     done = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
-    assert (done.exit_code, f"stop autoscaling {name}: done." in done.stderr) == (0, True)
+    assert (done.exit_code, f"Done: stop autoscaling {name}." in done.stderr) == (0, True)
     again = run("scale", name, "--variant", "new", "--no-autoscale", "--yes")
-    assert (again.exit_code, "is not scaled automatically" in again.stderr) == (1, True)
+    assert (again.exit_code, "has no autoscaling" in again.stderr) == (1, True)
     assert json.loads(run("show", name, "--json").stdout)["scaling"] == []
 
 
@@ -528,9 +528,9 @@ def test_no_answer_is_no_yes(
         command = [sys.executable, str(ROOT / "cli.py"), "endpoints", "delete", name]
         os.execve(sys.executable, command, {**os.environ, **environ})
     try:
-        read_until(terminal, b"Do it?")
+        read_until(terminal, b"Continue?")
         os.write(terminal, key)
-        read_until(terminal, b"Nothing was done.")
+        read_until(terminal, b"Nothing was changed.")
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == code
         assert left(sagemaker, name) == (1, 1, 1)
@@ -547,7 +547,7 @@ def read_until(terminal: int, text: bytes) -> None:
 
 
 def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
-    """`python cli.py endpoints ...` as a person runs it."""
+    """Run `python cli.py endpoints ...` as a user does."""
     command = [sys.executable, str(ROOT / "cli.py"), "endpoints", *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(
@@ -583,7 +583,7 @@ def test_ctrl_c_leaves_the_endpoint_going(environ: dict[str, str], sagemaker: An
         child.send_signal(signal.SIGINT)
         _, said = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert "The endpoint cli-slow goes on" in said
+    assert "AWS continues with the endpoint cli-slow" in said
     assert left(sagemaker, "cli-slow")[0] == 1
 
 
@@ -645,7 +645,7 @@ def test_a_deploy_that_was_killed_is_finished(
     assert done.exit_code == 0, done.stderr
     (row,) = json.loads(done.stdout)["plans"]
     assert row["outcome"] == "done"
-    assert not any("not begun" in step for step in row["steps"])
+    assert not any("not started" in step for step in row["steps"])
     assert left(sagemaker, "cli-cut") == (1, 1, 1)
     assert cut_plans(run) == []
 
@@ -659,7 +659,7 @@ def test_a_deploy_that_was_killed_is_cleaned_up(
     done = run("unfinished", row["plan"], "--clean-up", "--yes")
     assert done.exit_code == 0, done.stderr
     assert left(sagemaker, "cli-cut2") == (0, 0, 0)
-    assert "There are none." in run("unfinished").stdout
+    assert "No interrupted changes." in run("unfinished").stdout
 
 
 def test_a_delete_that_was_killed_is_finished(
@@ -704,7 +704,7 @@ def test_a_change_is_left_as_it_is_and_an_unknown_one_is_told(
     assert [row["change"] for row in json.loads(run("show", name, "--json").stdout)["unfinished"]] == [
         "update"
     ]
-    assert "No change that was cut is called nobody." in run("unfinished", "nobody", "--leave").stderr
+    assert "No interrupted change has the ID nobody." in run("unfinished", "nobody", "--leave").stderr
     assert run("unfinished", "--leave").exit_code == 0
     assert cut_plans(run) == []
     assert left(sagemaker, name) == (1, 2, 1)

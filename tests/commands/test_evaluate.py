@@ -162,7 +162,7 @@ def test_failures(run, street, given, tmp_path):
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 1
     assert "a.png is 2 x 4 pixels, and its photo a.jpg is 4 x 4" in result.stderr
-    assert "1 of 2 photos failed" in result.stderr
+    assert "1 of 2 images failed" in result.stderr
     found = json.loads(result.stdout)
     assert found["photos"] == 1
     assert found["failed"][0]["name"] == "a"
@@ -226,7 +226,7 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
         _, said = process.communicate(timeout=60)
     if sign is signal.SIGINT:
         assert process.returncode == 130
-        assert "The same command goes on from there" in said
+        assert "To continue, run the same command again." in said
     kept = len(list((tmp_path / "out" / "evaluation.jsonl").read_bytes().splitlines())) - 1
     assert 0 < kept < 42
     faults.clear()

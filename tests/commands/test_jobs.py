@@ -256,7 +256,7 @@ def test_curves_tell_their_source_and_the_best_epoch(run: Run, start_job: StartJ
     assert (miou["source"], miou["epochs"], miou["values"]) == ("BatchGetMetrics", [0, 1, 2], [0.1, 0.2, 0.3])
     assert miou["best"] == {"epoch": 2, "value": 0.3}
     shown = run("curves", "cli-curve").stdout
-    assert "Best mean IoU: 0.300, at epoch 2." in shown
+    assert "Best mean IoU: 0.300 at epoch 2." in shown
     assert run("curves", *(f"j{n}" for n in range(7))).exit_code == 2
 
 
@@ -318,7 +318,7 @@ def test_ctrl_c_leaves_the_job_alone(
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"The job {name} goes on." in said
+    assert f"The job {name} is still running." in said
     assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
 
 

@@ -115,7 +115,7 @@ def test_a_killed_segment_resumes_exactly_what_has_no_json(
     result = run(*arguments, "--resume")
     assert result.exit_code == 0, result.stderr
     assert len(faults.hits) == COUNT - len(done)
-    assert f"{len(done)} of {COUNT} images were done by an earlier run: skipped" in result.stderr
+    assert f"Skipped {len(done)} of {COUNT} images that an earlier run had done" in result.stderr
     after = digests(out)
     assert {name for name in after if not name.startswith(".")} == {
         f"{number}{end}" for number in range(COUNT) for end in (".json", "_mask.png", "_overlay.png")
@@ -206,10 +206,10 @@ def test_a_killed_evaluation_repeats_at_most_what_was_in_flight(
     assert result.exit_code == 0, result.stderr
     assert len(faults.hits) == 8 - kept
     assert f"{in_flight} call" in result.stderr
-    assert "made again" in result.stderr
+    assert "repeated" in result.stderr
     assert not list((out / IN_FLIGHT).iterdir())
     if kept:
-        assert f"{kept} photo" in result.stderr
+        assert f"{kept} image" in result.stderr
     again = run(*arguments)
     assert len(faults.hits) == 8 - kept
-    assert "made again" not in again.stderr
+    assert "repeated" not in again.stderr

@@ -84,7 +84,7 @@ def _problems(problems: tuple[DataProblem, ...]) -> None:
         elements.dataframe(pd.DataFrame(shown), hide_index=True, alt="Problems by file")
         if len(problems) > MOST_ROWS:
             st.caption(
-                f"The first {MOST_ROWS:,}. `python cli.py dataset check DIR --json` has all {len(problems):,}."
+                f"The first {MOST_ROWS:,}. `segdeck dataset check DIR --json` has all {len(problems):,}."
             )
 
 

@@ -257,7 +257,7 @@ def _drop_zone() -> None:
         key=DEPLOY.field("file"),
     )
     st.caption(
-        ":material/terminal: A larger one goes by `python cli.py endpoints deploy --file model.tar.gz`, "
+        ":material/terminal: A larger one goes by `segdeck endpoints deploy --file model.tar.gz`, "
         "or to S3 first and then by its address."
     )
     if dropped is not None:

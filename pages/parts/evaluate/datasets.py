@@ -174,7 +174,7 @@ def _files(settings: Settings) -> Load | None:
     if len(dropped) > MOST_FILES:
         raise InputError(
             f"{len(dropped)} files are too many at once: up to {MOST_FILES} are held in memory.",
-            todo="Give a folder or S3, or use `python cli.py evaluate`, which knows no limit.",
+            todo="Give a folder or S3, or use `segdeck evaluate`, which knows no limit.",
         )
     zips = [file for file in dropped if file.name.lower().endswith(".zip")]
     if zips and len(dropped) > 1:

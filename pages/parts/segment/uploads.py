@@ -55,7 +55,7 @@ def from_files(settings: Settings) -> Dropped:
     if len(photos) > MOST_FILES:
         st.warning(
             f"**{len(photos)} files are too many at once.** The first {MOST_FILES} are segmented; take some away, "
-            "or use `python cli.py segment`, which knows no limit.",
+            "or use `segdeck segment`, which knows no limit.",
             icon=":material/warning:",
         )
     pictures = [_picture(file) for file in photos[:MOST_FILES]]
