@@ -16,17 +16,17 @@ DEV := .venv/.ready-to-test
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(COMMAND) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account, HOST= and PORT= set where it listens
+run: $(COMMAND) ## Start the dashboard on the sandbox; MODE=aws uses your AWS account; HOST= and PORT= set the address
 	@exec $(COMMAND) run --mode=$(MODE) --host=$(HOST) $(if $(PORT),--port=$(PORT))
 
-test: $(DEV) ## Run every test, the journeys in a real Chromium included
+test: $(DEV) ## Run every test, those in Chromium included
 	@tools/system.sh chromium
-	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto # each worker would compile all tests: 6 s
+	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -n auto # without bytecode files, each worker compiles all tests: 6 s
 
 test-fast: $(DEV) ## Run the tests that need no browser, no sandbox and no MXNet: under a minute
 	@unset PYTHONDONTWRITEBYTECODE; $(BIN)/python -m pytest -q -n auto -m "not browser and not sandbox and not mxnet"
 
-check: $(DEV) ## Lint, types and the rules of what may import what
+check: $(DEV) ## Run the linter, the type checker and the import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -40,24 +40,24 @@ fix: $(DEV) ## Format the code and fix what the linter can fix
 docs: $(DEV) ## Write docs/command-line from the help of the commands
 	@$(BIN)/python -m tools.command_line_docs
 
-bench: $(DEV) ## Measure what the README claims
+bench: $(DEV) ## Measure every performance claim of the documentation
 	@for file in $(filter-out bench/soak.py,$(wildcard bench/[a-z]*.py)); do echo "== $$file"; $(BIN)/python -m "bench.$$(basename $$file .py)" || exit 1; done
 
-soak: $(DEV) ## Watch the dashboard's memory for 20 minutes while 30 viewers segment
+soak: $(DEV) ## Measure the dashboard's memory for 20 minutes with 30 users
 	@$(BIN)/python -m bench.soak
 
-sandbox: $(COMMAND) ## Run the sandbox alone and print the command that points any AWS client at it
+sandbox: $(COMMAND) ## Run the sandbox without the dashboard; prints how to point any AWS client at it
 	@exec $(COMMAND) sandbox
 
-demo-models: $(DEV) ## Train the two demo models again, with their cards and pictures
+demo-models: $(DEV) ## Train the two demo models again, with their model cards and images
 	@$(BIN)/pip install -q --group demo
 	@$(BIN)/python -m sandbox.demo.make
 
-check-models: $(DEV) ## Measure the demo models again and compare with their cards
+check-models: $(DEV) ## Measure the demo models again and compare with their model cards
 	@$(BIN)/pip install -q --group demo
 	@$(BIN)/python -m sandbox.demo.check
 
-clients: $(RUN) ## Try the AWS CLI and the SageMaker SDK 2 and 3, unmodified, on the sandbox (downloads about 2 GB)
+clients: $(RUN) ## Test the sandbox with the unmodified AWS CLI and SageMaker SDK 2 and 3 (downloads 2 GB)
 	@tests/clients/run
 
 $(RUN): requirements.txt
@@ -69,7 +69,7 @@ $(RUN): requirements.txt
 	@tools/system.sh algorithm
 	@touch $@
 
-# The checkout itself, in editable mode: a change of the code needs no new installation.
+# The checkout itself, in editable mode: code changes need no new installation.
 $(COMMAND): $(RUN) pyproject.toml
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -21,6 +21,7 @@ from commands.common import (
     FAILED,
     STOPPED,
     AsJson,
+    CommandGroup,
     Debug,
     connected,
     print_error,
@@ -43,9 +44,8 @@ if TYPE_CHECKING:
 
 SHOWN_CLASSES = 3
 
-app = typer.Typer(
+app = CommandGroup(
     help="Train, deploy and evaluate Amazon SageMaker semantic segmentation models, and segment images with them.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command()(serve.run)
@@ -62,8 +62,8 @@ def main() -> None:
     app(prog_name="segdeck")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         import tomllib
 
         project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -150,14 +150,14 @@ def segment(
 
             info = endpoint_to_invoke(clients, endpoint)
             inputs = frozenset(path.resolve() for path in paths)
-            order = BatchRequest(
+            request = BatchRequest(
                 info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
             if resume and (parts := remove_parts(out)):
                 say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
-            _segment_all(paths, order, invoker(clients, info.name), outcome, debug)
-            _report(outcome, order, as_json)
+            _segment_all(paths, request, invoker(clients, info.name), outcome, debug)
+            _report(outcome, request, as_json)
 
 
 @app.command("image-uri")
@@ -171,10 +171,10 @@ def image_uri(
     with reporting(debug):
         from core.aws.images import image_uri as uri_in
 
-        chosen = region or Settings.from_environ(os.environ).region
-        if not chosen:
+        aws_region = region or Settings.from_environ(os.environ).region
+        if not aws_region:
             raise SettingsError("No AWS region is set.", todo="Add --region, for example --region eu-west-1.")
-        write(uri_in(chosen))
+        write(uri_in(aws_region))
 
 
 app.command()(evaluate.evaluate)
@@ -183,7 +183,7 @@ app.command()(evaluate.evaluate)
 
 
 def _segment_all(
-    paths: list[Path], order: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
+    paths: list[Path], request: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
 ) -> None:
     """Segment the images in order and record each in `outcome`. Ctrl-C stops after the images already done."""
     from core.inference.batch import done_before, segment_file
@@ -191,13 +191,13 @@ def _segment_all(
 
     accepts: dict[str, str] = {}
     with progress() as bar:
-        task = bar.add_task(f"Invoking {order.endpoint}", total=len(paths))
+        task = bar.add_task(f"Invoking {request.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
-                if order.resume and (row := done_before(path, stem, order)) is not None:
+                if request.resume and (row := done_before(path, stem, request)) is not None:
                     outcome.skipped.append(row)
                 else:
-                    outcome.done.append(segment_file(path, stem, order, invoke, accepts))
+                    outcome.done.append(segment_file(path, stem, request, invoke, accepts))
             except KeyboardInterrupt:
                 outcome.stopped = True
                 return
@@ -222,7 +222,7 @@ def _failure(name: str, error: Exception) -> dict[str, Any]:
 # Output.
 
 
-def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None:
+def _report(outcome: SegmentOutcome, request: BatchRequest, as_json: bool) -> None:
     """Print results on standard output and failures on standard error. Raises Exit if an image failed."""
     if as_json:
         rows = {
@@ -231,7 +231,7 @@ def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None
             "failed": outcome.failed,
             "stopped": outcome.stopped,
         }
-        print_json(endpoint=order.endpoint, **rows)
+        print_json(endpoint=request.endpoint, **rows)
     else:
         for row in outcome.done:
             write(_line(row))
@@ -243,14 +243,14 @@ def _report(outcome: SegmentOutcome, order: BatchRequest, as_json: bool) -> None
             row["what"], row["why"], row["todo"], _log_line(row.get("log_url", "")), where=row["path"]
         )
     total = len(outcome.skipped) + len(outcome.done) + len(outcome.failed)
-    if order.resume:
+    if request.resume:
         say(
             f"Skipped {len(outcome.skipped)} of {total} images that an earlier run had done; "
             "the endpoint was not invoked for them."
         )
     if outcome.stopped:
         say(
-            f"Stopped. {plural(len(outcome.done), 'image')} done; the files are in {order.out}. "
+            f"Stopped. {plural(len(outcome.done), 'image')} done; the files are in {request.out}. "
             "To continue, run the same command with --resume."
         )
         raise typer.Exit(STOPPED)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,8 @@ from subprocess import Popen, TimeoutExpired
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup, TyperOption
+from typer.models import CommandFunctionType as CommandFunction
 
 from core.errors import (
     CoreError,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
     from rich.status import Status
     from rich.text import Text
+    from typer._click.core import Context, Parameter
 
     from core.aws.connection import Clients
     from sandbox.launcher import Address
@@ -52,6 +55,39 @@ TRANSIENT_ERRORS = (CutOffError, ThrottledError, TimedOutError, UnexpectedAnswer
 
 MAX_FAILURES = 10
 """How many calls in a row may fail before a command stops waiting."""
+
+
+class Command(TyperCommand):
+    """A command whose help shows a flag as `--json`: Typer shows `--json <bool>`, as if it took a value."""
+
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        """Return the options and arguments, flags without the name of a type."""
+        return _without_flag_types(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Context) -> list[Parameter]:
+        return _without_flag_types(super().get_params(ctx))
+
+
+def _without_flag_types(params: list[Parameter]) -> list[Parameter]:
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class CommandGroup(typer.Typer):
+    """A group of commands that shows their help when it is called without one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, no_args_is_help=True, **options)
+
+    def command(
+        self, name: str | None = None, **options: Any
+    ) -> Callable[[CommandFunction], CommandFunction]:
+        """Return a decorator that adds a command."""
+        return super().command(name, cls=Command, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +205,11 @@ def print_table(title: str, rows: list[dict[str, str]], *, empty: str = "") -> N
     for row in rows:
         table.add_row(*(Text(terminal(cell)) for cell in row.values()))
     Console(soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table, markup=False)
+
+
+def label(key: str, labels: Mapping[str, str]) -> str:
+    """Return how people read a key of a JSON document: from `labels`, or with spaces for its underscores."""
+    return labels.get(key, key.replace("_", " "))
 
 
 def write(text: object = "") -> None:

@@ -15,6 +15,7 @@ import typer
 from commands.common import (
     FAILED,
     AsJson,
+    CommandGroup,
     Debug,
     connected,
     print_json,
@@ -40,7 +41,7 @@ SANDBOX_DATASETS = "s3://segdeck-sandbox/datasets/"
 
 OnCount = Callable[[int, int], None]
 
-dataset = typer.Typer(help="Validate, fix and upload training datasets.", no_args_is_help=True)
+dataset = CommandGroup(help="Validate, fix and upload training datasets.")
 
 Place = Annotated[str, typer.Argument(metavar="DIR", help="A folder or a ZIP file.")]
 Names = Annotated[

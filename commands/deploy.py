@@ -121,10 +121,12 @@ def update(
 
         detail = endpoint_detail(backend.clients, endpoint)
         source = inspect_model(backend.clients, options) if options.named else ServableModel("", {})
-        known = detail.endpoint.variant(variant) is not None
-        spec = spec_of(detail, variant if known else "")
-        own = {key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn}
-        spec = replace(spec, **{**own, **changes, "variant": variant or spec.variant})
+        exists = detail.endpoint.variant(variant) is not None
+        spec = spec_of(detail, variant if exists else "")
+        model_fields = {
+            key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn
+        }
+        spec = replace(spec, **{**model_fields, **changes, "variant": variant or spec.variant})
         plan = plan_update(
             detail,
             spec,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from commands.common import iso, say, write
+from commands.common import iso, label, say, write
 from core.endpoints.traffic import STEP
 from core.errors import DeniedError
 from core.text import plural
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from core.endpoints.health import Health
     from core.endpoints.traffic import ServiceQuality, Traffic
     from core.plans.journal import Entry
+
+
+LABELS = {
+    "arn": "ARN",
+    "calls_24h": "calls in 24 h",
+    "calls_7d": "calls in 7 d",
+    "calls_30d": "calls in 30 d",
+    "p90_ms": "p90 latency (ms)",
+    "errors_24h": "errors in 24 h",
+    "usd_per_hour": "cost per hour",
+    "usd_per_month": "cost per month",
+    "usd_this_month": "cost this month",
+    "usd_till_monday": "cost through Monday",
+    "config": "endpoint configuration",
+    "config_created_at": "configuration created at",
+}
+"""How people read keys of the JSON document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +65,17 @@ def fleet(clients: Clients, limit: int) -> tuple[list[EndpointRow], bool]:
         endpoint_rows(clients, listing.endpoints), key=lambda row: (row.health.rank, row.endpoint.name)
     )
     shown = rows[:limit]
-    unread: list[str] = []
-    read = configs(clients, [row.endpoint.config for row in shown], notes=unread)
-    for note in (*listing.notes, *unread[:1]):
+    config_errors: list[str] = []
+    configs_by_name = configs(clients, [row.endpoint.config for row in shown], notes=config_errors)
+    for note in (*listing.notes, *config_errors[:1]):
         say(note)
-    if unread[1:]:
-        say(f"{len(unread) - 1} more configurations could not be read.")
-    known = [replace(row, endpoint=with_config(row.endpoint, read.get(row.endpoint.config))) for row in shown]
-    return known, listing.complete and len(rows) <= limit
+    if config_errors[1:]:
+        say(f"{len(config_errors) - 1} more configurations could not be read.")
+    complete_rows = [
+        replace(row, endpoint=with_config(row.endpoint, configs_by_name.get(row.endpoint.config)))
+        for row in shown
+    ]
+    return complete_rows, listing.complete and len(rows) <= limit
 
 
 def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[EndpointRow]:
@@ -65,17 +85,17 @@ def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Endpo
 
     now = datetime.now(UTC)
     calls: dict[str, Traffic] = {}
-    answers: dict[str, ServiceQuality] = {}
+    quality: dict[str, ServiceQuality] = {}
     try:
-        calls, answers = traffic(clients, endpoints, now), service(clients, endpoints, now)
+        calls, quality = traffic(clients, endpoints, now), service(clients, endpoints, now)
     except DeniedError as error:
         say(str(error))
     return [
         EndpointRow(
             endpoint,
-            health(endpoint, calls.get(endpoint.name), answers.get(endpoint.name), now),
+            health(endpoint, calls.get(endpoint.name), quality.get(endpoint.name), now),
             calls.get(endpoint.name),
-            answers.get(endpoint.name),
+            quality.get(endpoint.name),
         )
         for endpoint in endpoints
     ]
@@ -133,7 +153,7 @@ class CostSummary:
     complete: whether those are all endpoints.
     """
 
-    whole: FleetCost
+    total: FleetCost
     idle: tuple[str, ...]
     unknown: int
     shown: int
@@ -143,32 +163,31 @@ class CostSummary:
     @property
     def wasted(self) -> Money | None:
         """Idle cost per month, of endpoints with a known price; None if the usage of every endpoint is unknown."""
-        return None if self.shown and self.unknown == self.shown else self.whole.wasted_per_month
+        return None if self.shown and self.unknown == self.shown else self.total.wasted_per_month
 
     def to_dict(self) -> dict[str, Any]:
         """Return the totals for JSON."""
         return {
-            "usd_per_hour": usd(self.whole.per_hour),
-            "usd_per_month": usd(self.whole.per_month),
+            "usd_per_hour": usd(self.total.per_hour),
+            "usd_per_month": usd(self.total.per_month),
             "usd_wasted_per_month": usd(self.wasted),
-            "endpoints": self.shown - len(self.whole.unknown),
-            "unknown": list(self.whole.unknown),
+            "endpoints": self.shown - len(self.total.unknown),
+            "unknown": list(self.total.unknown),
         }
 
     def show(self) -> None:
         """Print the totals and what they do not include."""
         which = "Total" if self.complete else f"Total of the {self.shown} shown"
-        whole, least = self.whole, "at least " if self.whole.unknown else ""
-        write(
-            f"{which}: {least}{whole.per_hour} per hour, {least}{whole.per_month} per month ({self.prices.said})"
-        )
-        if whole.unknown:
-            write(f"The price is unknown for {plural(len(whole.unknown), 'endpoint')}.")
+        total, at_least = self.total, "at least " if self.total.unknown else ""
+        per_hour, per_month = f"{at_least}{total.per_hour}", f"{at_least}{total.per_month}"
+        write(f"{which}: {per_hour} per hour, {per_month} per month ({self.prices.said})")
+        if total.unknown:
+            write(f"The price is unknown for {plural(len(total.unknown), 'endpoint')}.")
         if self.unknown:
             write(f"Usage is unknown for {plural(self.unknown, 'endpoint')}.")
         if self.idle:
-            least = "at least " if len(whole.idle) < len(self.idle) else ""
-            write(f"Idle: {', '.join(self.idle)}. Idle cost per month: {least}{whole.wasted_per_month}.")
+            at_least = "at least " if len(total.idle) < len(self.idle) else ""
+            write(f"Idle: {', '.join(self.idle)}. Idle cost per month: {at_least}{total.wasted_per_month}.")
 
 
 def sum_costs(
@@ -226,15 +245,15 @@ def print_details(document: dict[str, Any]) -> None:
         if value in (None, "", []) and not name.startswith("usd_per"):
             continue
         if isinstance(value, list):
-            write(f"{name}:")
+            write(f"{label(name, LABELS)}:")
             for entry in value:
                 write(f"  {_line(entry)}")
         elif isinstance(value, dict):
-            write(f"{name}: {value['title']}")
+            write(f"{label(name, LABELS)}: {value['title']}")
             write(f"  {value['cause']}")
             write(f"  {value['todo']}")
         else:
-            write(f"{name}: {money(value) if name.startswith('usd_') else value}")
+            write(f"{label(name, LABELS)}: {money(value) if name.startswith('usd_') else value}")
 
 
 def entry_row(entry: Entry) -> dict[str, Any]:
@@ -284,8 +303,8 @@ def _diagnosis(detail: EndpointDetail) -> dict[str, str] | None:
     endpoint = detail.endpoint
     if not endpoint.failed and not endpoint.failure_reason:
         return None
-    kind = next((variant.instance_type for variant in endpoint.variants), "")
-    diagnosis = diagnose_endpoint(endpoint.failure_reason, (), kind)
+    instance_type = next((variant.instance_type for variant in endpoint.variants), "")
+    diagnosis = diagnose_endpoint(endpoint.failure_reason, (), instance_type)
     before = "" if endpoint.failed else "The last update failed, and the endpoint was rolled back. "
     return {"title": f"{before}{diagnosis.title}", "cause": diagnosis.cause, "todo": diagnosis.todo}
 

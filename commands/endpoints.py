@@ -11,7 +11,17 @@ import typer
 
 from commands import deploy as deploying
 from commands import endpoint_view as view
-from commands.common import AsJson, Debug, connected, open_backend, print_json, print_table, reporting, say
+from commands.common import (
+    AsJson,
+    CommandGroup,
+    Debug,
+    connected,
+    open_backend,
+    print_json,
+    print_table,
+    reporting,
+    say,
+)
 from commands.plans import DryRun, Yes, confirm_and_execute, confirmed, execute_plan, journal
 from commands.waiting import print_result, wait_until_settled
 from core.errors import InputError
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
     from core.plans.journal import Entry
     from core.plans.scale import VariantChange
 
-endpoints = typer.Typer(help="Deploy, inspect, scale and delete endpoints.", no_args_is_help=True)
+endpoints = CommandGroup(help="Deploy, inspect, scale and delete endpoints.")
 endpoints.command("deploy")(deploying.deploy)
 endpoints.command("update")(deploying.update)
 endpoints.command("serve-here")(deploying.serve_here)
@@ -52,14 +62,14 @@ def list_endpoints(
             table, now = prices(clients), datetime.now(UTC)
         costs = {row.endpoint.name: endpoint_cost(row.endpoint, table, now) for row in shown}
         rows = [view.summary(row, costs[row.endpoint.name]) for row in shown]
-        whole = view.sum_costs(shown, costs, table, complete=complete)
+        total = view.sum_costs(shown, costs, table, complete=complete)
         if as_json:
-            cost, idle = whole.to_dict(), list(whole.idle)
+            cost, idle = total.to_dict(), list(total.idle)
             print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=table.said)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
-            whole.show()
+            total.show()
         if not complete:
             say("There are more endpoints. To list them, raise --limit.")
 
@@ -148,8 +158,8 @@ def scale(
         if no_autoscale:
             plan = plan_stop_autoscale(endpoint, _scaled_variant(detail, _variant_to_scale(endpoint, named)))
         elif low is not None and high is not None:
-            wanted = Scaling(_variant_to_scale(endpoint, named), low, high, target)
-            plan = plan_autoscale(endpoint, wanted, prices(backend.clients))
+            scaling = Scaling(_variant_to_scale(endpoint, named), low, high, target)
+            plan = plan_autoscale(endpoint, scaling, prices(backend.clients))
         else:
             plan = plan_scale(endpoint, _changes(endpoint, named, count), prices(backend.clients))
         done = confirm_and_execute(

@@ -13,9 +13,11 @@ import typer
 from commands import launch as launching
 from commands.common import (
     AsJson,
+    CommandGroup,
     Debug,
     connected,
     iso,
+    label,
     open_backend,
     print_json,
     print_table,
@@ -35,7 +37,19 @@ if TYPE_CHECKING:
 MOST_COMPARED = 6
 LAST_LINES = 200
 
-jobs = typer.Typer(help="Launch, monitor, compare and stop training jobs.", no_args_is_help=True)
+LABELS = {
+    "arn": "ARN",
+    "mean_iou": "mean IoU",
+    "seconds": "duration (s)",
+    "cost_usd": "cost",
+    "max_runtime_seconds": "maximum run time (s)",
+    "billable_seconds": "billable time (s)",
+    "role_arn": "role ARN",
+    "model_uri": "model URI",
+}
+"""How people read keys of the JSON document."""
+
+jobs = CommandGroup(help="Launch, monitor, compare and stop training jobs.")
 jobs.command("launch")(launching.launch)
 jobs.command("clone")(launching.clone)
 
@@ -83,12 +97,12 @@ def list_jobs(
         "desc": "0" if ascending else "1",
     }
     with reporting(debug):
-        wanted = _filter(query)
+        job_filter = _filter(query)
         with connected() as clients:
             from core.aws.prices import prices
             from core.aws.training import all_jobs
 
-            listing = all_jobs(clients, wanted, pages=-(-limit // 100))
+            listing = all_jobs(clients, job_filter, pages=-(-limit // 100))
             table = prices(clients)
         rows = [_summary(job, table) for job in listing.jobs[:limit]]
         complete = listing.complete and len(rows) == len(listing.jobs)
@@ -190,9 +204,9 @@ def logs(
             follow_to_end(backend, name, lines=lines, as_json=as_json)
             return
         if every:
-            whole = all_events(backend.clients, name)
-            print_events(whole.events, as_json)
-            if not whole.complete:
+            log = all_events(backend.clients, name)
+            print_events(log.events, as_json)
+            if not log.complete:
                 say("The log has more lines than can be printed.")
             return
         page = tail(backend.clients, name, limit=lines)
@@ -228,10 +242,10 @@ def _filter(query: dict[str, str]) -> JobFilter:
     """Return the filter of these options. Raises BadParameter for a value that a page would ignore."""
     from core.training.filters import JobFilter
 
-    wanted = JobFilter.from_query(query)
-    if wanted.notes:
-        raise typer.BadParameter(" ".join(wanted.notes))
-    return wanted
+    job_filter = JobFilter.from_query(query)
+    if job_filter.notes:
+        raise typer.BadParameter(" ".join(job_filter.notes))
+    return job_filter
 
 
 def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
@@ -299,11 +313,11 @@ def _print_details(document: dict[str, Any]) -> None:
         if value is None or name in ("transitions", "diagnosis"):
             continue
         if isinstance(value, dict):
-            write(f"{name}:")
+            write(f"{label(name, LABELS)}:")
             for key, text in value.items():
                 write(f"  {key}: {text}")
         else:
-            write(f"{name}: {_cost(value) if name == 'cost_usd' else value}")
+            write(f"{label(name, LABELS)}: {_cost(value) if name == 'cost_usd' else value}")
     write("transitions:")
     for step in document["transitions"]:
         write(f"  {step['started_at']}  {step['status']}  {step['message']}")

@@ -68,7 +68,8 @@ def launch(
         str,
         typer.Option(
             metavar="S3-PREFIX",
-            help="Dataset: train, train_annotation, validation and validation_annotation.",
+            help="Prefix of the dataset, with the channels train, train_annotation, validation "
+            "and validation_annotation.",
         ),
     ] = "",
     output: Annotated[str, typer.Option(metavar="S3-PREFIX", help="Destination of the trained model.")] = "",
@@ -224,11 +225,11 @@ def _await_data(clients: Clients, spec: TrainingSpec) -> None:
     while time.monotonic() < until:
         keys = list_channels(clients, spec.channels).keys
         counts = {name: len(names) for name, names in keys.items()}
-        whole = all(
+        complete = all(
             counts.get(name) and counts[name] == counts.get(f"{name}_annotation")
             for name in ("train", "validation")
         )
-        if whole:
+        if complete:
             return
         if not reported:
             say("The sandbox is new and generates the demo dataset first. This takes about a minute …")

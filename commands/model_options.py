@@ -191,13 +191,15 @@ def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | 
     if refusal is not None:
         raise refusal
     size = f"{artifact.size / 1e6:,.1f} MB"
-    known = {
+    properties = {
         "algorithm": artifact.algorithm,
         "backbone": artifact.backbone,
         "classes": artifact.num_classes,
         "crop size": artifact.crop_size,
     }
-    words = ", ".join(f"{name} {'unknown' if value is None else value}" for name, value in known.items())
-    say(f"{artifact.where}: {words}, {size}.")
+    description = ", ".join(
+        f"{name} {'unknown' if value is None else value}" for name, value in properties.items()
+    )
+    say(f"{artifact.where}: {description}, {size}.")
     problem = misnamed(artifact, classes)
     return (*artifact.warnings, problem) if problem else artifact.warnings

@@ -48,12 +48,12 @@ def wait_until_settled(backend: Backend, name: str, *, config: str) -> dict[str,
             f"To see its status: segdeck endpoints show {name}. To delete it: segdeck endpoints delete {name}"
         )
         raise typer.Exit(STOPPED) from None
-    good = endpoint.in_service and endpoint.config == config
-    diagnosis = None if good else _diagnosis(backend.clients, endpoint)
+    served = endpoint.in_service and endpoint.config == config
+    diagnosis = None if served else _diagnosis(backend.clients, endpoint)
     return {
         "name": name,
         "status": endpoint.status,
-        "served": good,
+        "served": served,
         "failure_reason": endpoint.failure_reason,
         "diagnosis": {"title": diagnosis.title, "cause": diagnosis.cause, "todo": diagnosis.todo}
         if diagnosis

@@ -1,4 +1,4 @@
-"""The documents say what is true: each test holds one of them against the code."""
+"""The documents, compared with the code."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ WANTED = ("streamlit", "boto3", "sagemaker-core", "numpy", "Pillow", "matplotlib
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
 def test_the_readme_names_every_setting(variable: Variable) -> None:
-    """Each environment variable that Segdeck reads stands in the README with its meaning."""
+    """Each environment variable that Segdeck reads is in the README with its meaning."""
     assert f"| `{variable.name}` | {variable.meaning} |" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"`make ([a-z-]+)", README))
 def test_every_make_command_of_the_readme_exists(target: str) -> None:
-    """Whoever types a command of the README finds a make target behind it."""
+    """Every make command in the README is a target of the Makefile."""
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?!http|#)[^)]+)\)", README))
 def test_every_file_the_readme_points_to_exists(link: str) -> None:
-    """A relative link or picture of the README leads somewhere."""
+    """A relative link or an image of the README exists."""
     assert (ROOT / link.split("#", maxsplit=1)[0]).exists()
 
 
 @pytest.mark.parametrize("package", WANTED)
 def test_every_package_has_its_reason(package: str) -> None:
-    """Each of the eight packages stands in requirements.txt, pinned, with why it is there."""
+    """Each of the eight packages is in requirements.txt, pinned, with its reason."""
     text = (ROOT / "requirements.txt").read_text("utf-8")
     block = re.search(rf"((?:^#.*\n)*)^{package}==\S+(.*)$", text, re.MULTILINE)
     assert block is not None
@@ -44,7 +44,7 @@ def test_every_package_has_its_reason(package: str) -> None:
 
 
 def test_the_readme_shows_the_two_commands_first() -> None:
-    """The first screen of the README has a picture and both commands."""
+    """The first screen of the README has an image and both commands."""
     first_screen = README[:2500]
     assert "make run" in first_screen
     assert "make test" in first_screen
@@ -53,7 +53,7 @@ def test_the_readme_shows_the_two_commands_first() -> None:
 
 @pytest.mark.parametrize("path", sorted(set(re.findall(r"`(tests/[\w/.]+)`", SECURITY))))
 def test_every_test_that_a_promise_names_exists(path: str) -> None:
-    """Each promise of SECURITY.md names tests that are there."""
+    """Each test that SECURITY.md names exists."""
     assert (ROOT / path).exists()
 
 

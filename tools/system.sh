@@ -1,5 +1,5 @@
 #!/bin/sh
-# What pip cannot install, on Debian and Ubuntu: asks for a package only when what it brings is missing.
+# Install what pip cannot, on Debian and Ubuntu, and only what is missing.
 #   tools/system.sh venv PYTHON | algorithm | chromium
 set -eu
 
@@ -12,7 +12,7 @@ find_chromium() {
     return 1
 }
 
-# install PACKAGE, or say how: never asks for a password
+# install PACKAGE: install it or print how to; never asks for a password
 install() {
     if ! command -v apt-get >/dev/null 2>&1; then
         echo "Please install $1 with this system's package manager, then run the same command again." >&2
@@ -32,11 +32,11 @@ install() {
 }
 
 case "${1:-}" in
-venv) # the standard library's venv needs ensurepip, which Debian packages apart
+venv) # venv needs ensurepip, which Debian packages separately
     "$2" -c 'import ensurepip' 2>/dev/null ||
         install "python$("$2" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
     ;;
-algorithm) # MXNet's wheel links the system's OpenMP; without it the dashboard still works against AWS
+algorithm) # MXNet needs OpenMP; without it everything on AWS still works
     if [ "$(uname -s)" = Linux ] && ! has_library libgomp.so.1; then
         install libgomp1 || echo "Without libgomp1 the sandbox cannot serve models; everything else works." >&2
     fi
@@ -44,7 +44,7 @@ algorithm) # MXNet's wheel links the system's OpenMP; without it the dashboard s
 chromium)
     find_chromium >/dev/null || install chromium || true
     if ! find_chromium >/dev/null; then
-        echo "The browser tests need Chromium or Chrome. Install one, or name it: CHROMIUM=/path/to/chrome make test" >&2
+        echo "The browser tests need Chromium or Chrome. Install one of them, or give its path: CHROMIUM=/path/to/chrome make test" >&2
         exit 1
     fi
     ;;

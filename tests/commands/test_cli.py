@@ -49,7 +49,7 @@ def chunk(field: int, payload: bytes) -> bytes:
 
 
 def recordio(probabilities: np.ndarray) -> bytes:
-    """A RecordIO frame with a Record: features `target` and `shape`, as the algorithm sends them."""
+    """Return a RecordIO frame with a Record: features `target` and `shape`, as the algorithm sends them."""
     shape = b"".join(varint(size) for size in (1, *probabilities.shape))
     target = chunk(2, chunk(1, probabilities.astype("<f4").tobytes()))
     entries = [
@@ -68,7 +68,7 @@ FILES = {"answer.png": png(MASK), "answer.recordio": recordio(SURE)}
 
 @pytest.fixture
 def run(aws_environ: dict[str, str]) -> Run:
-    """run("segment", ...) -> what the command line did, in mode aws at the address of the test's sandbox."""
+    """Return a function: run("segment", ...) invokes the command line in mode aws against the test's sandbox."""
 
     def invoke(*arguments: object, **environ: str) -> Result:
         environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
@@ -79,7 +79,7 @@ def run(aws_environ: dict[str, str]) -> Run:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with two photographs and one file that is none."""
+    """Return a folder with two images and one file that is not an image."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name, size in (("a.jpg", (80, 60)), ("b.png", (33, 47))):
@@ -90,7 +90,7 @@ def photos(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
-    """The name of an endpoint that answers as the algorithm does, the same for every picture."""
+    """Return the name of an endpoint that responds as the algorithm does, with the same output for every image."""
     name: str = make_endpoint(sandbox_server, files=FILES)
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
@@ -108,7 +108,7 @@ def hashes(folder: Path) -> dict[str, str]:
 def test_an_image_becomes_a_mask_an_overlay_and_a_summary(
     run: Run, endpoint: str, photos: Path, tmp_path: Path
 ) -> None:
-    """One image gives three files: a mask of its own size with its ids, an overlay, and a JSON about both."""
+    """One image gives three files: a mask of the image's size with class IDs, an overlay, and a JSON summary."""
     out = tmp_path / "out/deep"
     done = run("segment", photos / "b.png", "--endpoint", endpoint, "--out", out)
     assert done.exit_code == 0, done.stderr
@@ -123,7 +123,7 @@ def test_an_image_becomes_a_mask_an_overlay_and_a_summary(
 
 
 def test_a_mask_alone_keeps_the_ignored_pixels(run: Run, endpoint: str, photos: Path, tmp_path: Path) -> None:
-    """With --format mask the ids are the endpoint's own, 255 included, and no confidence is made up."""
+    """With --format mask the IDs are those of the endpoint, 255 included, and there is no confidence."""
     done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path, "--format", "mask")
     assert done.exit_code == 0, done.stderr
     with Image.open(tmp_path / "a_mask.png") as mask:
@@ -134,7 +134,7 @@ def test_a_mask_alone_keeps_the_ignored_pixels(run: Run, endpoint: str, photos: 
 def test_one_bad_image_stops_no_other_and_is_named(
     run: Run, endpoint: str, photos: Path, tmp_path: Path
 ) -> None:
-    """Images that fail are named with the reason, the others are done, the exit code is 1."""
+    """Each image that fails is named with the reason, the others are segmented, and the exit code is 1."""
     arguments = [
         photos,
         photos / "nowhere.jpg",
@@ -169,7 +169,7 @@ def test_json_is_one_document_and_nothing_else(run: Run, endpoint: str, photos: 
 def test_nothing_is_overwritten_unasked(
     run: Run, sandbox_server: Any, endpoint: str, photos: Path, tmp_path: Path
 ) -> None:
-    """A file that exists already is left alone and the endpoint is not even asked; --overwrite replaces it."""
+    """An existing file is kept and the endpoint is not invoked; --overwrite replaces the file."""
     (tmp_path / "a_mask.png").write_text("mine")
     arguments = ["segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path]
     sandbox_server.faults.clear()
@@ -189,7 +189,7 @@ def test_nothing_is_overwritten_unasked(
 
 
 def test_an_image_is_never_replaced(run: Run, endpoint: str, photos: Path) -> None:
-    """Not even --overwrite writes over one of the images."""
+    """Not even --overwrite replaces an input image."""
     (photos / "a_mask.png").write_bytes((photos / "b.png").read_bytes())
     before = hashes(photos)
     images = (photos / "a.jpg", photos / "a_mask.png")
@@ -200,7 +200,7 @@ def test_an_image_is_never_replaced(run: Run, endpoint: str, photos: Path) -> No
 
 
 def test_a_folder_can_be_segmented_into_itself_twice(run: Run, endpoint: str, photos: Path) -> None:
-    """Files of an earlier run are no photographs when the folder is searched."""
+    """Output files of an earlier run are not treated as images when the folder is searched."""
     (photos / "broken.jpg").unlink()
     arguments = ("segment", photos, "--endpoint", endpoint, "--out", photos, "--overwrite")
     assert run(*arguments).exit_code == 0
@@ -211,10 +211,10 @@ def test_a_folder_can_be_segmented_into_itself_twice(run: Run, endpoint: str, ph
 @pytest.mark.parametrize(
     "option", [("--palette", "jet"), ("--opacity", "1"), ("--size", "40x40"), ("--size", "own")]
 )
-def test_options_change_the_picture_and_not_the_ids(
+def test_options_change_the_overlay_and_not_the_ids(
     run: Run, endpoint: str, photos: Path, tmp_path: Path, option: tuple[str, str]
 ) -> None:
-    """Palette, opacity and size are taken, and the mask keeps the photograph's size."""
+    """Palette, opacity and size are accepted, and the mask keeps the size of the image."""
     done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path, *option)
     assert done.exit_code == 0, done.stderr
     with Image.open(tmp_path / "a_mask.png") as mask:
@@ -244,7 +244,7 @@ def test_wrong_usage_exits_with_2(run: Run, arguments: tuple[str, ...]) -> None:
 def test_the_endpoint_may_be_left_out_when_there_is_one(
     *, run: Run, stub_programs: Any, make_endpoint: Any, photos: Path, tmp_path: Path
 ) -> None:
-    """With one endpoint in service it is taken; with several they are named; with none that is said."""
+    """Without --endpoint, the only one in service is used; several are listed, and none is an error."""
     with Sandbox(tmp_path / "sandbox", programs=stub_programs) as sandbox:
 
         def ask() -> Result:
@@ -263,7 +263,7 @@ def test_the_endpoint_may_be_left_out_when_there_is_one(
 def test_class_names_come_with_the_endpoint(
     *, run: Run, stub_endpoint: Any, make_client: Any, sandbox_server: Any, photos: Path, tmp_path: Path
 ) -> None:
-    """Names from the classes.json that the endpoint's tag leads to stand in the summary."""
+    """The summary has the class names of the classes.json that the endpoint's tag names."""
     names = {"classes": [{"name": name} for name in ("sea", "sand", "grass")]}
     storage = make_client(sandbox_server, "s3")
     storage.create_bucket(Bucket="names")
@@ -278,7 +278,7 @@ def test_class_names_come_with_the_endpoint(
 def test_a_lost_reply_may_be_billed(
     run: Run, endpoint: str, faults: Any, photos: Path, tmp_path: Path
 ) -> None:
-    """When the reply is lost, the command says that the model may have run, and asks it only once."""
+    """When the reply is lost, the command says that the model may have run, and does not invoke it again."""
     faults.add("lost_reply", operation="InvokeEndpoint", times=1)
     done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path)
     assert done.exit_code == 1
@@ -286,10 +286,10 @@ def test_a_lost_reply_may_be_billed(
     assert len(faults.hits) == 1
 
 
-def test_asking_needs_no_leave_to_describe(
+def test_permission_to_invoke_is_enough(
     run: Run, endpoint: str, sandbox_server: Any, photos: Path, tmp_path: Path
 ) -> None:
-    """Credentials that may only invoke are enough; the names then stay unknown, which is said."""
+    """Permission to invoke is enough; the command then reports that the class names are unknown."""
     sandbox_server.faults.clear()
     sandbox_server.faults.add(
         "error", operation="DescribeEndpoint", code="AccessDeniedException", message="no", status=400
@@ -310,10 +310,10 @@ def test_asking_needs_no_leave_to_describe(
         ({"bytes": 1000}, "application/octet-stream"),
     ],
 )
-def test_an_endpoint_that_fails_is_told_without_a_traceback(
+def test_an_endpoint_error_is_reported_without_a_traceback(
     *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behaviour: dict[str, Any], said: str
 ) -> None:
-    """What an endpoint does wrong is told in words, and leaves no files."""
+    """An error of an endpoint is reported in words, and no files are left."""
     name = stub_endpoint(behaviour=behaviour)
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
     assert done.exit_code == 1
@@ -328,7 +328,7 @@ def test_an_endpoint_that_fails_is_told_without_a_traceback(
 
 
 def test_an_endpoint_that_does_not_exist(run: Run, photos: Path, tmp_path: Path) -> None:
-    """An unknown endpoint is told once, before any image."""
+    """An unknown endpoint is reported once, before any image."""
     done = run("segment", photos, "--endpoint", "nobody", "--out", tmp_path)
     assert done.exit_code == 1
     assert done.stderr.count("nobody") >= 1
@@ -345,7 +345,7 @@ def test_the_list_of_endpoints(run: Run, endpoint: str) -> None:
 
 
 def test_a_long_name_is_shown_whole(run: Run, stub_endpoint: Any) -> None:
-    """A name too long for its column goes on in the next line: cut, it would be of no use."""
+    """A name that is too long for its column wraps instead of being truncated."""
     stub_endpoint(name="n" * 60 + "end")
     assert "…" not in run("endpoints", "list").stdout
 
@@ -353,14 +353,14 @@ def test_a_long_name_is_shown_whole(run: Run, stub_endpoint: Any) -> None:
 def test_the_log_of_a_container_that_failed_is_named(
     run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path
 ) -> None:
-    """Where the model's container failed, the address of its log is told."""
+    """When the model's container fails, the URL of its log is printed."""
     name = stub_endpoint(behaviour={"status": 500, "text": "boom"})
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
     assert "Container log: https://" in done.stderr
 
 
 def test_the_image_of_a_region(run: Run) -> None:
-    """`image-uri` prints the image of the region that is given or set."""
+    """`image-uri` prints the container image of the region in --region or in the environment."""
     given, set_ = run("image-uri", "--region", "eu-west-1"), run("image-uri")
     assert given.stdout == "685385470294.dkr.ecr.eu-west-1.amazonaws.com/semantic-segmentation:1\n"
     assert set_.stdout == "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1\n"
@@ -369,8 +369,8 @@ def test_the_image_of_a_region(run: Run) -> None:
     assert "--region" in nowhere.stderr
 
 
-def test_a_bad_setting_is_told_without_a_traceback(run: Run) -> None:
-    """A variable that cannot be used is named; --debug shows where."""
+def test_a_bad_setting_is_reported_without_a_traceback(run: Run) -> None:
+    """A variable with an unusable value is named; --debug shows the traceback."""
     done = run("endpoints", "list", SEGDECK_MODE="amazon")
     assert done.exit_code == 1
     assert "SEGDECK_MODE" in done.stderr
@@ -380,7 +380,7 @@ def test_a_bad_setting_is_told_without_a_traceback(run: Run) -> None:
 def test_the_sandbox_that_runs_on_the_folder_is_used(
     run: Run, sandbox_server: Any, endpoint: str, tmp_path: Path
 ) -> None:
-    """In mode sandbox a running one is found by its folder, and no other is started."""
+    """In mode sandbox, a running sandbox is found by its folder, and no other is started."""
     write_address(tmp_path, sandbox_server.address)
     done = run("endpoints", "list", "--json", SEGDECK_MODE="sandbox", SEGDECK_SANDBOX_DIR=str(tmp_path))
     assert endpoint in [row["name"] for row in json.loads(done.stdout)["endpoints"]]
@@ -389,10 +389,10 @@ def test_the_sandbox_that_runs_on_the_folder_is_used(
 
 @pytest.mark.mxnet
 def test_a_sandbox_is_started_for_the_call_and_ends_with_it(tmp_path: Path) -> None:
-    """With nothing running, one command on a photograph starts a sandbox, gets a mask and leaves nothing behind."""
+    """Without a running sandbox, the command starts one, writes the mask, and stops it again."""
     photo = next(iter(sorted(EXAMPLES.glob("*.jpg"))), None)
     if photo is None:
-        pytest.skip("there are no demonstration pictures")
+        pytest.skip("the demo images are missing")
     home, out = tmp_path / "sandbox", tmp_path / "out"
     arguments = ["segment", photo, "--endpoint", "aerial-land-cover", "--out", out, "--json"]
     done = script(*arguments, SEGDECK_MODE="sandbox", SEGDECK_SANDBOX_DIR=str(home))
@@ -415,7 +415,7 @@ def script(*arguments: object, **environ: str) -> subprocess.CompletedProcess[st
 def test_ctrl_c_ends_with_what_is_done(
     aws_environ: dict[str, str], stub_endpoint: Any, tmp_path: Path
 ) -> None:
-    """Ctrl-C exits with 130, says how far it came, and leaves only whole files."""
+    """Ctrl-C exits with 130, reports the images done, and leaves only complete files."""
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(40):
@@ -439,8 +439,8 @@ def test_ctrl_c_ends_with_what_is_done(
     assert not list(out.glob(".*"))
 
 
-def test_help_comes_at_once() -> None:
-    """`--help` brings in no AWS SDK, no arrays and no drawing."""
+def test_help_is_fast() -> None:
+    """`--help` imports no AWS SDK, no arrays and no drawing."""
     code = (
         "import sys; sys.argv = ['cli.py', '--help']\n"
         "import runpy\n"
@@ -455,13 +455,13 @@ def test_help_comes_at_once() -> None:
 
 
 def test_the_palettes_are_those_of_the_product() -> None:
-    """The command line offers every palette there is."""
+    """The command line offers every palette of the product."""
     assert set(get_args(cli.Palette)) == set(PALETTES)
 
 
-@pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid photographs are not on this machine")
-def test_real_photographs_come_through_and_stay_untouched(run: Run, endpoint: str, tmp_path: Path) -> None:
-    """Photographs from a camera get masks of their own size, and their files stay as they were."""
+@pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid images are not on this machine")
+def test_real_images_are_segmented_and_do_not_change(run: Run, endpoint: str, tmp_path: Path) -> None:
+    """Images from a camera get masks of their own size, and their files do not change."""
     photos = sorted(CAMVID.glob("*.jpg"))[:6]
     before = [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos]
     done = run("segment", *photos, "--endpoint", endpoint, "--out", tmp_path, "--json")
@@ -472,8 +472,8 @@ def test_real_photographs_come_through_and_stay_untouched(run: Run, endpoint: st
     assert [hashlib.sha256(path.read_bytes()).hexdigest() for path in photos] == before
 
 
-def test_no_name_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """Control characters and markup in what others named are shown, and do nothing."""
+def test_no_name_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters and markup in names are shown, and have no effect."""
     name = "[red]\x1b[2Jstreet\x07"
     say(name)
     print_error(name, where=name)

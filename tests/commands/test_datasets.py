@@ -22,7 +22,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(aws_environ: dict[str, str]) -> Run:
-    """run("check", ...) -> what `dataset` did, in mode aws at the address of the test's sandbox."""
+    """Return a function: run("check", ...) invokes `dataset` in mode aws against the test's sandbox."""
 
     def invoke(*arguments: object) -> Result:
         environ = {"SEGDECK_MODE": "aws", **aws_environ}
@@ -48,8 +48,8 @@ def keys(s3: Any, prefix: str) -> list[str]:
     return sorted(row["Key"].removeprefix(prefix) for row in rows)
 
 
-def test_a_check_tells_of_classes_and_problems(run: Run, voc: Path) -> None:
-    """A good set is shown with its classes, exit code 0; one with a fault names file and remedy, exit code 1."""
+def test_check_shows_classes_and_issues(run: Run, voc: Path) -> None:
+    """A valid dataset is shown with its classes, exit code 0; an invalid one with files and fixes, exit code 1."""
     good = run("check", voc)
     assert good.exit_code == 0, good.stderr
     assert "6 training images, 2 validation images, 3 classes" in good.stdout
@@ -61,8 +61,8 @@ def test_a_check_tells_of_classes_and_problems(run: Run, voc: Path) -> None:
     assert "SegmentationClass/tile_3.png" in bad.stdout
 
 
-def test_brush_labels_are_brought_together(run: Run, tmp_path: Path) -> None:
-    """Label Studio's export of a PNG a region is checked and converted as the set that it becomes, from a zip too."""
+def test_brush_labels_are_merged(run: Run, tmp_path: Path) -> None:
+    """A Label Studio export with a PNG per region is merged, then validated and converted, from a ZIP file too."""
     root = make_brushed(tmp_path / "brushed")
     before = digests(root)
     with zipfile.ZipFile(tmp_path / "brushed.zip", "w") as archive:
@@ -80,7 +80,7 @@ def test_brush_labels_are_brought_together(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_check_as_json_has_every_problem(run: Run, voc: Path) -> None:
-    """The document holds counts, histogram and each problem with path, code, message and todo."""
+    """The document has counts, the histogram, and each problem with path, code, message and fix."""
     for number in range(7):
         (voc / f"SegmentationClass/tile_{number}.png").unlink()
     found = json.loads(run("check", voc, "--json").stdout)
@@ -92,7 +92,7 @@ def test_a_check_as_json_has_every_problem(run: Run, voc: Path) -> None:
 
 
 def test_names_may_be_given(run: Run, voc: Path, tmp_path: Path) -> None:
-    """--classes counts instead of the set's own names."""
+    """--classes takes precedence over the names in the dataset."""
     write(tmp_path / "names.txt", "a\nb\nc\nd\n")
     found = json.loads(run("check", voc, "--classes", tmp_path / "names.txt", "--json").stdout)
     assert [row["name"] for row in found["histogram"]] == ["a", "b", "c", "d", "ignore"]
@@ -100,7 +100,7 @@ def test_names_may_be_given(run: Run, voc: Path, tmp_path: Path) -> None:
 
 
 def test_a_zip_is_checked_and_a_harmful_one_refused(run: Run, voc: Path, tmp_path: Path) -> None:
-    """A zip is unpacked for the length of the call; one whose paths lead elsewhere is refused with the reason."""
+    """A ZIP file is extracted for the duration of the command; paths that lead outside are refused."""
     with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
         for path in sorted(voc.rglob("*.*")):
             archive.write(path, path.relative_to(tmp_path))
@@ -115,7 +115,7 @@ def test_a_zip_is_checked_and_a_harmful_one_refused(run: Run, voc: Path, tmp_pat
 
 
 def test_a_conversion_asks_and_never_overwrites(run: Run, voc: Path, tmp_path: Path) -> None:
-    """Without a yes nothing is written; with it the copy lies beside the set, which stays as it is."""
+    """Without confirmation nothing is written; the copy is next to the dataset, which does not change."""
     write(voc / "JPEGImages/tile_0.png", photo(70, "PNG"))
     (voc / "JPEGImages/tile_0.jpg").unlink()
     before = digests(voc)
@@ -133,7 +133,7 @@ def test_a_conversion_asks_and_never_overwrites(run: Run, voc: Path, tmp_path: P
 
 
 def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_environ: dict[str, str]) -> None:
-    """The upload gives the four channels and the numbers that `jobs launch` takes; again, nothing is sent."""
+    """The upload gives the four channels and the values that `jobs launch` takes; repeated, it sends nothing."""
     to = f"s3://{BUCKET}/fed/"
     assert run("upload", voc, "--to", to, "--dry-run").exit_code == 0
     assert keys(s3, "fed/") == []
@@ -156,7 +156,7 @@ def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_enviro
 
 
 def test_an_upload_with_errors_is_refused(run: Run, voc: Path, s3: Any) -> None:
-    """What a job would fail with is not uploaded, and the way on is told."""
+    """A dataset on which a job would fail is not uploaded, and the next step is named."""
     write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
     refused = run("upload", voc, "--to", f"s3://{BUCKET}/refused/", "--yes")
     assert refused.exit_code == 1
@@ -166,7 +166,7 @@ def test_an_upload_with_errors_is_refused(run: Run, voc: Path, s3: Any) -> None:
 
 
 def test_a_prefix_in_channels_is_checked_by_its_names(run: Run, voc: Path, s3: Any) -> None:
-    """An S3 prefix is listed and checked without reading a picture."""
+    """An S3 prefix is listed and validated without reading an image."""
     to = f"s3://{BUCKET}/names/"
     assert run("upload", voc, "--to", to, "--yes").exit_code == 0
     assert run("check", to).exit_code == 0
@@ -177,8 +177,8 @@ def test_a_prefix_in_channels_is_checked_by_its_names(run: Run, voc: Path, s3: A
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
-def test_a_real_set_is_checked_and_uploaded(run: Run, s3: Any) -> None:
-    """CamVid's sample goes from the folder into its channels, and stays byte for byte what it was."""
+def test_a_real_dataset_is_validated_and_uploaded(run: Run, s3: Any) -> None:
+    """The CamVid sample is uploaded from its folder into channels, byte for byte."""
     before = digests(CAMVID)
     done = run("upload", CAMVID, "--to", f"s3://{BUCKET}/camvid/", "--yes", "--json")
     assert done.exit_code == 0, done.stderr

@@ -1,4 +1,4 @@
-"""docs/command-line, and every command that a document or a message tells a user to run, against the commands."""
+"""docs/command-line, and every command that a document or a message names, compared with the commands."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ COMMAND = re.compile(r"(?<![\w-])segdeck( +[a-z-][\w-]*(?: +[\w./:{}\[\]=<>*-]+)
 
 
 def test_the_pages_are_those_of_the_code() -> None:
-    """docs/command-line says what `--help` says."""
+    """docs/command-line matches the help of the commands."""
     assert command_line_docs.stale() == [], "Run `make docs`, and commit the result."
 
 
 def test_an_outdated_page_is_noticed(tmp_path: Path) -> None:
-    """A page that differs, is missing or belongs to no command is named, and writing again repairs all three."""
+    """A page that differs, is missing or belongs to no command is named, and writing again fixes all three."""
     command_line_docs.write(tmp_path)
     assert command_line_docs.stale(tmp_path) == []
     (tmp_path / "jobs.md").write_text("# Jobs\n")
@@ -43,7 +43,7 @@ def test_an_outdated_page_is_noticed(tmp_path: Path) -> None:
 
 
 def test_every_command_and_option_has_a_help_text() -> None:
-    """No command, argument or option is without its text."""
+    """Every command, argument and option has a help text."""
     groups = [
         ROOT_COMMAND,
         *(member for member in ROOT_COMMAND.commands.values() if isinstance(member, TyperGroup)),
@@ -56,7 +56,7 @@ def test_every_command_and_option_has_a_help_text() -> None:
 
 
 def wrong_words(words: list[str]) -> list[str]:
-    """Return what follows `segdeck` in a text and is neither a command nor an option of it; arguments pass."""
+    """Return the words after `segdeck` that are neither a command nor one of its options; arguments are accepted."""
     command = ROOT_COMMAND
     words = [word.strip(".,:;") for word in words]
     while words and isinstance(command, TyperGroup) and not words[0].startswith("-"):
@@ -73,7 +73,7 @@ def commands_in(text: str) -> list[list[str]]:
 
 
 def test_every_command_that_a_text_names_exists() -> None:
-    """A command that a message or a document tells a user to run exists, with its options."""
+    """A command in a message or a document exists, with its options."""
     named = [(path, words) for path in SOURCES for words in commands_in(path.read_text("utf-8"))]
     assert len(named) > 20
     assert not [(path.relative_to(ROOT), words) for path, words in named if wrong_words(words)]

@@ -41,13 +41,13 @@ Deploy = Callable[..., str]
 
 @pytest.fixture
 def environ(aws_environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """Mode aws at the address of the test's sandbox; changes are written down in a folder of the test's own."""
+    """Return the environment for mode aws against the test's sandbox, with a state directory of its own."""
     return {"SEGDECK_MODE": "aws", **aws_environ, "SEGDECK_STATE_DIR": str(tmp_path / "state")}
 
 
 @pytest.fixture
 def run(environ: dict[str, str]) -> Run:
-    """run("list", ...) -> what `endpoints` did."""
+    """Return a function: run("list", ...) invokes `endpoints`."""
 
     def invoke(*arguments: object, **more: str) -> Result:
         return CliRunner().invoke(cli.app, ["endpoints", *map(str, arguments)], env={**environ, **more})
@@ -57,7 +57,7 @@ def run(environ: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="module")
 def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
-    """A client; the bucket holds a model that serves, one that does not, and one of three other classes."""
+    """Return a client; the bucket has a model that works, one that does not, and one with three other classes."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     files = aws_files()
@@ -76,7 +76,7 @@ def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
 
 @pytest.fixture
 def deploy(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> Iterator[Deploy]:
-    """deploy("name") -> that name, of an endpoint in service; all that the sandbox serves is gone after the test."""
+    """Return a function: deploy("name") creates an endpoint in service, which is deleted after the test."""
 
     def make(name: str, model: str = "good") -> str:
         done = run(*order_of(name, model))
@@ -88,7 +88,7 @@ def deploy(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> Iterator[Deploy
 
 
 def clear(sagemaker: Any, sandbox: Sandbox) -> None:
-    """Endpoints, configurations and models of the tests here are gone."""
+    """Delete the endpoints, configurations and models of these tests."""
     sandbox.wait_settled(30)
     for row in sagemaker.list_endpoints(NameContains="cli-")["Endpoints"]:
         if row["EndpointStatus"] != "Deleting":
@@ -101,7 +101,7 @@ def clear(sagemaker: Any, sandbox: Sandbox) -> None:
 
 
 def left(sagemaker: Any, name: str) -> tuple[int, int, int]:
-    """How many endpoints, configurations and models there are of that name."""
+    """Return how many endpoints, configurations and models have a name."""
     return (
         len(sagemaker.list_endpoints(NameContains=name)["Endpoints"]),
         len(sagemaker.list_endpoint_configs(NameContains=name)["EndpointConfigs"]),
@@ -110,7 +110,7 @@ def left(sagemaker: Any, name: str) -> tuple[int, int, int]:
 
 
 def test_a_dry_run_shows_steps_and_price_and_makes_nothing(run: Run, sagemaker: Any) -> None:
-    """The plan of a deploy tells what is made and what it costs."""
+    """The plan of a deploy shows its steps and its price, and nothing is created."""
     order = (
         "deploy",
         "--artifact",
@@ -134,7 +134,7 @@ def test_a_dry_run_shows_steps_and_price_and_makes_nothing(run: Run, sagemaker: 
 
 
 def test_an_artifact_is_deployed_and_waited_for(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """Deploy ends once the endpoint is in service; the same deploy again makes nothing twice."""
+    """Deploy ends once the endpoint is in service; repeated, it creates nothing twice."""
     name = deploy("cli-wait")
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "InService"
     again = (
@@ -154,8 +154,8 @@ def test_an_artifact_is_deployed_and_waited_for(run: Run, deploy: Deploy, sagema
     assert left(sagemaker, name) == (1, 1, 1)
 
 
-def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Deploy) -> None:
-    """Health, instances, calls, price, lineage and class names, for people and as JSON."""
+def test_list_and_show_have_health_and_cost(run: Run, deploy: Deploy) -> None:
+    """Health, instances, calls, cost, lineage and class names are shown, in a table and as JSON."""
     name = deploy("cli-told")
     document = json.loads(run("list", "--json").stdout)
     row = next(row for row in document["endpoints"] if row["name"] == name)
@@ -176,10 +176,8 @@ def test_list_and_show_tell_what_an_endpoint_is_and_costs(run: Run, deploy: Depl
     assert "reason: No call yet" in text.stdout
 
 
-def test_a_part_of_the_list_says_what_its_price_is_of(
-    run: Run, sagemaker: Any, sandbox_server: Sandbox
-) -> None:
-    """With --limit the sum is that of the shown ones, and says so; what has no known price is counted."""
+def test_a_limited_list_says_what_its_total_covers(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
+    """With --limit, the total says that it covers the endpoints shown; unknown prices are counted."""
     put_endpoint(sandbox_server, "cli-lost", status="Failed")
     put_endpoint(sandbox_server, "cli-odd", daily=[5] * 30, instance="ml.p6-b300.48xlarge")
     try:
@@ -195,8 +193,8 @@ def test_a_part_of_the_list_says_what_its_price_is_of(
     assert document["cost"]["unknown"] == ["cli-odd"]
 
 
-def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without metrics the waste is not known; without a price an idle endpoint is named all the same."""
+def test_unknown_values_are_not_counted_as_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without metrics the idle cost is unknown; without a price an idle endpoint is still named."""
     now, prices = datetime(2026, 11, 25, tzinfo=UTC), shipped_prices("us-east-1")
     endpoint = Endpoint("street", "", "InService", now, now)
     costs = {"street": endpoint_cost(endpoint, prices, now)}
@@ -213,10 +211,10 @@ def test_what_is_not_known_is_not_taken_for_nothing(capsys: pytest.CaptureFixtur
     assert "Idle: street. Idle cost per month: at least $0.00." in said
 
 
-def test_configurations_that_may_not_be_read_are_told_once(
+def test_unreadable_configurations_are_reported_once(
     run: Run, sagemaker: Any, sandbox_server: Sandbox
 ) -> None:
-    """The reason stands there once, however many configurations it is of; idle endpoints are named all the same."""
+    """The reason is shown once for all configurations; idle endpoints are still named."""
     put_endpoint(sandbox_server, "cli-idle")
     put_endpoint(sandbox_server, "cli-idle-too")
     sandbox_server.faults.clear()
@@ -232,8 +230,8 @@ def test_configurations_that_may_not_be_read_are_told_once(
     assert re.search(r"\d+ more configurations could not be read\.", done.stderr)
 
 
-def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
-    """Where the configuration may not be read, the price is unknown, and the reason is told."""
+def test_an_unknown_price_is_reported(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
+    """If the configuration cannot be read, the cost is shown as unknown, with the reason."""
     put_endpoint(sandbox_server, "cli-veiled")
     sandbox_server.faults.clear()
     denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
@@ -243,12 +241,12 @@ def test_a_price_that_is_not_known_is_told(run: Run, sagemaker: Any, sandbox_ser
     finally:
         sandbox_server.faults.clear()
         clear(sagemaker, sandbox_server)
-    assert "usd_per_hour: unknown" in done.stdout
+    assert "cost per hour: unknown" in done.stdout
     assert "not allowed" in done.stderr
 
 
-def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
-    """CloudWatch is asked in steps of six hours: both ends of the last one with a call are told, no time within."""
+def test_the_last_call_has_the_precision_of_cloudwatch() -> None:
+    """CloudWatch periods are six hours: both ends of the last period with a call are shown."""
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
     endpoint = Endpoint("street", "", "InService", begin, begin)
     row = EndpointRow(endpoint, Health("healthy", ""), Traffic(begin, (0, 3, 0)), None)
@@ -258,7 +256,7 @@ def test_the_last_call_is_told_as_exactly_as_it_is_known() -> None:
 
 
 def start_job(sagemaker: Any, name: str, **values: str) -> None:
-    """Begin a training job with these hyperparameters more."""
+    """Start a training job with additional hyperparameters."""
     channels = ("train", "validation", "train_annotation", "validation_annotation")
     sagemaker.create_training_job(
         TrainingJobName=name,
@@ -282,7 +280,7 @@ def start_job(sagemaker: Any, name: str, **values: str) -> None:
 
 
 def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, deploy: Deploy) -> None:
-    """`--from-job` takes artifact, image and role from the job, and the endpoint is called after it."""
+    """`--from-job` takes artifact, image and role from the job and names the endpoint after it."""
     start_job(sagemaker, "cli-roads", epochs="1")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     wait.wait(TrainingJobName="cli-roads", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300})
@@ -298,7 +296,7 @@ def test_a_job_is_deployed_with_its_image_and_role(run: Run, sagemaker: Any, dep
 
 
 def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
-    """Of a job that left no model, `--from-job` tells why it failed and what to do now."""
+    """For a job without a model, `--from-job` shows why it failed and what to do."""
     start_job(sagemaker, "cli-spent", fail="no space left on device")
     wait = sagemaker.get_waiter("training_job_completed_or_stopped")
     with pytest.raises(WaiterError):
@@ -312,7 +310,7 @@ def test_a_job_that_failed_is_not_waited_for(run: Run, sagemaker: Any) -> None:
 
 @pytest.fixture
 def local(tmp_path: Path) -> Path:
-    """A model of this machine, with its class names beside it."""
+    """Return a model file on this machine with its class names next to it."""
     folder = tmp_path / "cli-local"
     folder.mkdir()
     (folder / "model.tar.gz").write_bytes(archive(aws_files()))
@@ -323,7 +321,7 @@ def local(tmp_path: Path) -> Path:
 def test_a_local_model_is_uploaded_with_its_names(
     run: Run, local: Path, deploy: Deploy, sandbox_server: Sandbox, make_client: Any
 ) -> None:
-    """File and class names go to S3 first; the endpoint is called after the folder."""
+    """File and class names are uploaded to S3 first; the endpoint is named after the folder."""
     done = run("deploy", "--file", local, "--to", f"{MODELS}up", "--role", ROLE, "--yes", "--json")
     assert done.exit_code == 0, done.stderr
     steps = json.loads(done.stdout)["steps"]
@@ -337,7 +335,7 @@ def test_a_local_model_is_uploaded_with_its_names(
 def test_a_local_model_needs_a_place_and_never_takes_anothers(
     run: Run, local: Path, deploy: Deploy, sandbox_server: Sandbox, make_client: Any
 ) -> None:
-    """Without --to it is refused on AWS; where another object lies at its place, it stays as it was."""
+    """On AWS, --to is required; an existing object with other content is not replaced."""
     order = ("deploy", "--file", local, "--role", ROLE, "--yes", "--json")
     assert "--to must be given" in run(*order).stderr
     planned = json.loads(run(*order, "--to", f"{MODELS}up2", "--dry-run").stdout)
@@ -357,10 +355,10 @@ def test_a_local_model_needs_a_place_and_never_takes_anothers(
         ((ROOT / "sandbox/demo/aerial/model.tar.gz").read_bytes(), "cannot be served on AWS"),
     ],
 )
-def test_what_cannot_be_served_is_refused_before_anything_is_made(
+def test_an_unusable_model_is_refused_before_anything_is_created(
     run: Run, sagemaker: Any, tmp_path: Path, packed: bytes, words: str
 ) -> None:
-    """A hostile archive, half a model and the sandbox's own network are refused with the reason."""
+    """A hostile archive, an incomplete model and the sandbox's own network are refused with the reason."""
     (tmp_path / "model.tar.gz").write_bytes(packed)
     order = (
         "deploy",
@@ -379,8 +377,8 @@ def test_what_cannot_be_served_is_refused_before_anything_is_made(
     assert left(sagemaker, "cli-evil") == (0, 0, 0)
 
 
-def test_an_endpoint_that_fails_is_told_with_its_reason(run: Run, deploy: Deploy) -> None:
-    """Exit code 1, AWS's reason, what it means, and what to do."""
+def test_a_failed_endpoint_is_reported_with_its_reason(run: Run, deploy: Deploy) -> None:
+    """A failed endpoint gives exit code 1, AWS's reason, its meaning, and what to do."""
     order = ("--role", ROLE, "--name", "cli-broken", "--yes", "--json")
     done = run("deploy", "--artifact", f"{MODELS}broken/model.tar.gz", *order)
     assert done.exit_code == 1
@@ -397,7 +395,7 @@ def test_an_endpoint_that_fails_is_told_with_its_reason(run: Run, deploy: Deploy
 
 
 def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """The endpoint gets the new model and instances; what cannot come up leaves the old one in place."""
+    """The endpoint gets the new model and instances; if those fail, it keeps the old ones."""
     name = deploy("cli-moving")
     order = ("update", name, "--artifact", f"{MODELS}other/model.tar.gz", "--instance-type", "ml.g4dn.xlarge")
     done = run(*order, "--yes")
@@ -416,7 +414,7 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
 
 
 def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """A second variant takes its share; weights, counts and scaling follow."""
+    """A second variant gets its share of the traffic; weights, counts and autoscaling change."""
     name = deploy("cli-scaled")
     second = ("--artifact", f"{MODELS}other/model.tar.gz", "--variant", "new", "--weight", 0.5)
     done = run("update", name, *second, "--yes")
@@ -458,14 +456,14 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     ],
 )
 def test_wrong_usage_is_exit_code_2(run: Run, arguments: tuple[object, ...]) -> None:
-    """What contradicts itself is refused before any call."""
+    """Contradictory options are refused before any call."""
     assert run(*arguments).exit_code == 2
 
 
-def test_delete_takes_what_only_the_endpoint_used(
+def test_delete_removes_what_only_the_endpoint_used(
     run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Sandbox, make_client: Any
 ) -> None:
-    """Endpoint, configuration and model go, the artifact stays; the dry run says so and takes nothing."""
+    """Endpoint, configuration and model are deleted, the artifact stays; a dry run deletes nothing."""
     name = deploy("cli-gone")
     dry = run("delete", name, "--dry-run")
     assert dry.exit_code == 0, dry.stderr
@@ -479,7 +477,7 @@ def test_delete_takes_what_only_the_endpoint_used(
 
 
 def test_a_name_that_serves_something_else_is_refused_first(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """Nothing is made where the endpoint's name is taken; `update` is named instead."""
+    """Nothing is created if another endpoint has the name; the message names `update`."""
     name = deploy("cli-taken")
     done = run(*order_of(name, "other"))
     assert done.exit_code == 1
@@ -487,10 +485,10 @@ def test_a_name_that_serves_something_else_is_refused_first(run: Run, deploy: De
     assert left(sagemaker, name) == (1, 1, 1)
 
 
-def test_a_step_that_fails_leads_to_what_was_made(
+def test_a_failed_step_names_the_command_that_cleans_up(
     run: Run, deploy: Deploy, sagemaker: Any, sandbox_server: Sandbox
 ) -> None:
-    """Where a step is refused in the middle, the command that cleans up is named."""
+    """If a later step is refused, the message names the command that cleans up."""
     sandbox_server.faults.clear()
     denied = {"code": "AccessDeniedException", "message": "not authorized to perform: it", "status": 400}
     sandbox_server.faults.add("error", operation="CreateEndpoint", **denied)
@@ -504,8 +502,8 @@ def test_a_step_that_fails_leads_to_what_was_made(
     assert left(sagemaker, "cli-denied") == (0, 0, 0)
 
 
-def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any) -> None:
-    """Where nobody can be asked, the plan is shown and nothing happens."""
+def test_nothing_is_changed_without_confirmation(run: Run, deploy: Deploy, sagemaker: Any) -> None:
+    """Without a terminal for confirmation, the plan is shown and nothing is changed."""
     name = deploy("cli-asked")
     done = run("delete", name)
     assert done.exit_code == 1
@@ -515,10 +513,10 @@ def test_nothing_is_done_without_a_yes(run: Run, deploy: Deploy, sagemaker: Any)
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminal to ask in")
 @pytest.mark.parametrize(("key", "code"), [(b"\x03", 130), (b"\x04", 1), (b"n\n", 1)])
-def test_no_answer_is_no_yes(
+def test_only_yes_confirms(
     environ: dict[str, str], sagemaker: Any, sandbox_server: Sandbox, key: bytes, code: int
 ) -> None:
-    """Ctrl-C, Ctrl-D and "n" where a plan asks do nothing, and say so; Ctrl-C ends with its own code."""
+    """Ctrl-C, Ctrl-D and "n" at the prompt change nothing and say so; Ctrl-C has its own exit code."""
     import pty
 
     name = put_endpoint(sandbox_server, "cli-spared")
@@ -540,7 +538,7 @@ def test_no_answer_is_no_yes(
 
 
 def read_until(terminal: int, text: bytes) -> None:
-    """Until a process has written this to its terminal; OSError where it ends before."""
+    """Read from a terminal until a text appears. Raises OSError if the process ends first."""
     said = b""
     while text not in said:
         said += os.read(terminal, 4096)
@@ -556,7 +554,7 @@ def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
 
 
 def until(probe: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `probe` gives, once it gives anything."""
+    """Return the first value of `probe` that is not empty."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
         assert time.monotonic() < deadline
@@ -565,19 +563,19 @@ def until(probe: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 def order_of(name: str, model: str = "good") -> tuple[str, ...]:
-    """The command that deploys a model of the bucket under a name."""
+    """Return the command that deploys a model of the bucket under a name."""
     return ("deploy", "--artifact", f"{MODELS}{model}/model.tar.gz", "--role", ROLE, "--name", name, "--yes")
 
 
 def wait_for_line(child: subprocess.Popen[str], text: str) -> None:
-    """Until the process has said this."""
+    """Wait until the process has printed a text."""
     assert child.stderr is not None
     while text not in (line := child.stderr.readline()):
         assert line
 
 
-def test_ctrl_c_leaves_the_endpoint_going(environ: dict[str, str], sagemaker: Any, deploy: Deploy) -> None:
-    """Ctrl-C while it waits ends with 130, says that the endpoint goes on, and it does."""
+def test_ctrl_c_does_not_stop_the_endpoint(environ: dict[str, str], sagemaker: Any, deploy: Deploy) -> None:
+    """Ctrl-C while waiting exits with 130 and says that AWS continues with the endpoint, which it does."""
     with process(environ, *order_of("cli-slow", "slow")) as child:
         wait_for_line(child, "is being created")
         child.send_signal(signal.SIGINT)
@@ -587,10 +585,10 @@ def test_ctrl_c_leaves_the_endpoint_going(environ: dict[str, str], sagemaker: An
     assert left(sagemaker, "cli-slow")[0] == 1
 
 
-def test_a_failed_look_while_waiting_is_tried_again(
+def test_a_failed_call_while_waiting_is_repeated(
     environ: dict[str, str], deploy: Deploy, sandbox_server: Sandbox
 ) -> None:
-    """A throttled look is no end of the waiting."""
+    """A throttled call does not end the wait."""
     throttled = {"code": "ThrottlingException", "message": "Slow down", "status": 400}
     with process(environ, *order_of("cli-bumpy", "slow")) as child:
         wait_for_line(child, "is being created")
@@ -606,9 +604,9 @@ def test_a_failed_look_while_waiting_is_tried_again(
 
 @pytest.fixture
 def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Callable[..., None]:
-    """cut("deploy", ..., at="CreateEndpoint", then=...) kills the command while that call is under way.
+    """Return a function: cut("deploy", ..., at="CreateEndpoint", then=...) kills the command during that call.
 
-    then: whether the call, which goes on without the one that made it, is done.
+    then: whether the call, which completes without its caller, is done.
     """
 
     def kill(*arguments: str, at: str, then: Callable[[], bool]) -> None:
@@ -628,7 +626,7 @@ def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Cal
 
 
 def cut_plans(run: Run) -> list[dict[str, Any]]:
-    """What `unfinished` lists."""
+    """Return what `unfinished` lists."""
     found: list[dict[str, Any]] = json.loads(run("unfinished", "--json").stdout)["plans"]
     return found
 
@@ -636,7 +634,7 @@ def cut_plans(run: Run) -> list[dict[str, Any]]:
 def test_a_deploy_that_was_killed_is_finished(
     run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
 ) -> None:
-    """It is listed with its steps, finished without making anything twice, and listed no more."""
+    """It is listed with its steps, finished without creating anything twice, and no longer listed."""
     cut(*order_of("cli-cut"), at="CreateEndpointConfig", then=lambda: left(sagemaker, "cli-cut")[1] == 1)
     (row,) = cut_plans(run)
     assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "cut")
@@ -653,7 +651,7 @@ def test_a_deploy_that_was_killed_is_finished(
 def test_a_deploy_that_was_killed_is_cleaned_up(
     run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
 ) -> None:
-    """What it had made is gone, and nothing else."""
+    """What it had created is removed, and nothing else."""
     cut(*order_of("cli-cut2"), at="CreateEndpoint", then=lambda: left(sagemaker, "cli-cut2")[0] == 1)
     (row,) = cut_plans(run)
     done = run("unfinished", row["plan"], "--clean-up", "--yes")
@@ -665,7 +663,7 @@ def test_a_deploy_that_was_killed_is_cleaned_up(
 def test_a_delete_that_was_killed_is_finished(
     run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
 ) -> None:
-    """What is left goes then, and nothing is missed."""
+    """What remains is deleted, and what is already deleted is not an error."""
     name = deploy("cli-cut3")
     cut("delete", name, "--yes", at="DeleteEndpointConfig", then=lambda: left(sagemaker, name)[1] == 0)
     (row,) = cut_plans(run)
@@ -673,10 +671,10 @@ def test_a_delete_that_was_killed_is_finished(
     assert left(sagemaker, name) == (0, 0, 0)
 
 
-def test_a_stopped_delete_tells_how_to_go_on(
+def test_an_interrupted_delete_names_the_command_that_finishes_it(
     run: Run, environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any, deploy: Deploy
 ) -> None:
-    """Ctrl-C between the steps ends with 130, and names the command that finishes what is begun."""
+    """Ctrl-C between the steps exits with 130 and names the command that finishes the change."""
     name = deploy("cli-halted")
     sandbox_server.faults.clear()
     sandbox_server.faults.add("delay", operation="DeleteEndpointConfig", seconds=2)
@@ -694,10 +692,10 @@ def test_a_stopped_delete_tells_how_to_go_on(
     assert left(sagemaker, name) == (0, 0, 0)
 
 
-def test_a_change_is_left_as_it_is_and_an_unknown_one_is_told(
+def test_a_change_can_be_left_and_an_unknown_one_is_an_error(
     run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
 ) -> None:
-    """`show` names a change that was cut; --leave forgets it and changes nothing."""
+    """`show` names an interrupted change; --leave removes it from the list and changes nothing."""
     name = deploy("cli-cut4")
     update = ("update", name, "--count", "2", "--yes")
     cut(*update, at="CreateEndpointConfig", then=lambda: left(sagemaker, name)[1] == 2)
@@ -710,10 +708,10 @@ def test_a_change_is_left_as_it_is_and_an_unknown_one_is_told(
     assert left(sagemaker, name) == (1, 2, 1)
 
 
-def test_what_was_cut_elsewhere_is_not_offered_here(
+def test_changes_of_another_account_are_not_listed(
     run: Run, cut: Callable[..., None], sagemaker: Any, deploy: Deploy
 ) -> None:
-    """A change of one place is no change of another one, where the same name means something else."""
+    """A change in one account is not listed in another, where the same name is another endpoint."""
     cut(*order_of("cli-cut5"), at="CreateEndpoint", then=lambda: left(sagemaker, "cli-cut5")[0] == 1)
     assert len(cut_plans(run)) == 1
     assert json.loads(run("unfinished", "--json", AWS_REGION="eu-west-1").stdout)["plans"] == []

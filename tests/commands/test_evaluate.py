@@ -44,7 +44,7 @@ def photo(path: Path, shade: int, size: tuple[int, int] = (4, 4)) -> None:
 
 @pytest.fixture
 def run(aws_environ: dict[str, str]) -> Run:
-    """run("evaluate", ...) -> what the command line did, in mode aws at the address of the test's sandbox."""
+    """Return a function: run("evaluate", ...) invokes the command line in mode aws against the test's sandbox."""
 
     def invoke(*arguments: object, **environ: str) -> Result:
         environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
@@ -55,13 +55,13 @@ def run(aws_environ: dict[str, str]) -> Run:
 
 @pytest.fixture
 def street(stub_endpoint: Callable[..., str]) -> str:
-    """An endpoint that answers always ANSWER."""
+    """Return the name of an endpoint that always responds with ANSWER."""
     return stub_endpoint(files={"answer.png": png(ANSWER)})
 
 
 @pytest.fixture
 def given(tmp_path: Path) -> list[object]:
-    """Two photos with masks, as arguments: in the first all that counts is right, in the second half of it."""
+    """Return arguments for two images with masks: all pixels of the first are correct, half of the second."""
     for name in ("photos", "masks"):
         (tmp_path / name).mkdir()
     first = ANSWER.copy()
@@ -75,7 +75,7 @@ def given(tmp_path: Path) -> list[object]:
 
 
 def test_numbers_as_json(run, street, given):
-    """The document on standard output holds every number, by set, class and photo; the photos stay as they are."""
+    """The document has every score, overall, by class and by image; the images do not change."""
     before = digests(Path(str(given[1])), Path(str(given[3])))
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 0, result.stderr
@@ -93,14 +93,14 @@ def test_numbers_as_json(run, street, given):
 
 
 def test_table(run, street, given):
-    """Without --json a person reads the scores and the IoU of each class."""
+    """Without --json, a table shows the scores and the IoU of each class."""
     result = run("evaluate", "--endpoint", street, *given)
     assert re.search(r"Mean IoU\s+│ 0\.6557", result.stdout)
     assert re.search(r"sky\s+│ 0\.5385", result.stdout)
 
 
-def test_second_run_goes_on(run, street, given, tmp_path, sandbox_server):
-    """A second run with the same folder asks nothing and writes the report again; a new photo is asked alone."""
+def test_second_run_continues(run, street, given, tmp_path, sandbox_server):
+    """A second run with the same folder makes no calls and writes the report again; a new image takes one call."""
     faults = sandbox_server.faults
     faults.clear()
     faults.add("delay", seconds=0, operation="InvokeEndpoint")
@@ -117,7 +117,7 @@ def test_second_run_goes_on(run, street, given, tmp_path, sandbox_server):
 
 
 def test_report(run, street, given, tmp_path):
-    """The folder holds tables, the document of --json, and a page that is whole by itself and names what it shows."""
+    """The folder has the tables, the document of --json, and a self-contained page that names what it shows."""
     out = tmp_path / "out"
     result = run("evaluate", "--endpoint", street, *given, "--out", out, "--json")
     assert json.loads((out / "report.json").read_bytes()) == json.loads(result.stdout)
@@ -132,12 +132,12 @@ def test_report(run, street, given, tmp_path):
     assert {"endpoint": street, "truth": "sky", "predicted": "road", "pixels": "4"} in wrong
     page = html.unescape((out / "report.html").read_text())
     assert f"Evaluation of {street}" in page
-    assert page.count("data:image/jpeg;base64,") == 8  # of each photo: itself, truth, prediction, difference
+    assert page.count("data:image/jpeg;base64,") == 8  # per image: image, ground truth, prediction, errors
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
 def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
-    """Two endpoints come side by side, with the difference of each class."""
+    """Two endpoints are shown side by side, with the difference for each class."""
     other = stub_endpoint(files={"answer.png": png(ANSWER * 0)})
     arguments = ("evaluate", "--endpoint", street, "--endpoint", other, *given, "--out", tmp_path / "out")
     result = run(*arguments, "--json")
@@ -150,14 +150,14 @@ def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
 
 
 def test_list_takes_some(run, street, given, tmp_path):
-    """--list takes the photos that it names, and no other."""
+    """--list selects the images that it names, and no others."""
     (tmp_path / "val.txt").write_text("b\n")
     result = run("evaluate", "--endpoint", street, *given, "--list", tmp_path / "val.txt", "--json")
     assert [row["name"] for row in json.loads(result.stdout)["by_image"]] == ["b"]
 
 
 def test_failures(run, street, given, tmp_path):
-    """A photo whose mask has another size is told on standard error with the reason, and the exit code is 1."""
+    """An image whose mask has another size is reported on standard error, and the exit code is 1."""
     (tmp_path / "masks" / "a.png").write_bytes(png(ANSWER[:, :2]))
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 1
@@ -168,16 +168,16 @@ def test_failures(run, street, given, tmp_path):
     assert found["failed"][0]["name"] == "a"
 
 
-def test_a_folder_is_no_photo(run, street, given):
-    """A folder whose name ends as a photo's does is passed over."""
+def test_a_folder_is_not_an_image(run, street, given):
+    """A folder whose name ends like an image file is skipped."""
     (given[1] / "more.jpg").mkdir()
     result = run("evaluate", "--endpoint", street, *given)
     assert result.exit_code == 0, result.stderr
     assert "more" not in result.stderr
 
 
-def test_nothing_can_be_judged(run, street, given, tmp_path):
-    """Where every photo fails there are no numbers, and each reason is told once, with the photos that it is of."""
+def test_nothing_can_be_scored(run, street, given, tmp_path):
+    """If every image fails there are no scores, and each reason is shown once with its images."""
     for name in "ab":
         (tmp_path / "masks" / f"{name}.png").write_bytes(png(ANSWER + 9))
     result = run("evaluate", "--endpoint", street, *given, "--json")
@@ -196,7 +196,7 @@ def test_nothing_can_be_judged(run, street, given, tmp_path):
     ],
 )
 def test_what_cannot_be_used(run, street, given, change, reason):
-    """A folder, list, place for results or endpoint that cannot be used is told, with exit code 1."""
+    """An unusable folder, list, output folder or endpoint is reported, with exit code 1."""
     result = run("evaluate", "--endpoint", street, *change(given))
     assert result.exit_code == 1
     assert reason in result.stderr
@@ -210,7 +210,7 @@ def test_three_endpoints(run, given):
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_server, sign):  # noqa: PLR0917
-    """After Ctrl-C or a sudden end, the same command asks only what was not answered."""
+    """After Ctrl-C or SIGKILL, the same command makes only the calls that had no reply."""
     for shade in range(40):
         photo(tmp_path / "photos" / f"{shade:02}.png", shade)  # without loss, no two of them are alike
         (tmp_path / "masks" / f"{shade:02}.png").write_bytes(png(ANSWER))
@@ -233,18 +233,20 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
     faults.add("delay", seconds=0, operation="InvokeEndpoint")
     result = run(*arguments, "--json")
     assert json.loads(result.stdout)["photos"] == 42
-    assert 42 - kept <= len(faults.hits) <= 42 - kept + 1  # a line that was cut is asked again
+    assert 42 - kept <= len(faults.hits) <= 42 - kept + 1  # a truncated line is requested again
     faults.clear()
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the CamVid sample is not on this machine")
 def test_real_masks_against_scikit_learn(run, stub_endpoint):
-    """On CamVid's validation list, mean IoU and each class's IoU are scikit-learn's to 1e-9."""
+    """On CamVid's validation list, mean IoU and the IoU of each class match scikit-learn to 1e-9."""
     from sklearn.metrics import jaccard_score  # only here: it takes every worker two seconds
 
     names = (CAMVID / "ImageSets/Segmentation/val.txt").read_text().split()
     masks = [np.asarray(Image.open(CAMVID / "SegmentationClass" / f"{name}.png")) for name in names]
-    endpoint = stub_endpoint(files={"answer.png": png(masks[0] % 255)})  # the first one's truth, for all
+    endpoint = stub_endpoint(
+        files={"answer.png": png(masks[0] % 255)}
+    )  # the ground truth of the first image, for all
     result = run(
         "evaluate", "--endpoint", endpoint, "--images", CAMVID / "JPEGImages", "--masks",
         CAMVID / "SegmentationClass", "--list", CAMVID / "ImageSets/Segmentation/val.txt",

@@ -49,7 +49,7 @@ def picture(kind: str) -> bytes:
 
 @pytest.fixture
 def run(aws_environ: dict[str, str]) -> Run:
-    """run("list", ...) -> what `jobs` did, in mode aws at the address of the test's sandbox."""
+    """Return a function: run("list", ...) invokes `jobs` in mode aws against the test's sandbox."""
 
     def invoke(*arguments: object, **environ: str) -> Result:
         environ = {"SEGDECK_MODE": "aws", **aws_environ, **environ}
@@ -60,7 +60,7 @@ def run(aws_environ: dict[str, str]) -> Run:
 
 @pytest.fixture(scope="module")
 def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
-    """A client; the bucket holds two pictures to train on and one to validate with."""
+    """Return a client; the bucket has two images for training and one for validation."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     for split, count in (("train", 2), ("validation", 1)):
@@ -72,7 +72,7 @@ def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
 
 @pytest.fixture
 def start_job(sagemaker: Any) -> Iterator[StartJob]:
-    """start_job(name, wait=True, **hyperparameters of the stub) -> the name of a job; gone after the test."""
+    """Return a function: start_job(name, wait=True, **hyperparameters) starts a job, deleted after the test."""
     names: list[str] = []
 
     def start(name: str, *, wait: bool = True, **values: str) -> str:
@@ -111,7 +111,7 @@ ENDED = ("Completed", "Failed", "Stopped")
 
 
 def wait_for(sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The job's description, once it holds."""
+    """Return the job's description once the condition holds."""
     deadline = time.monotonic() + 60
     while True:
         found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
@@ -126,7 +126,7 @@ def names(sagemaker: Any) -> list[str]:
 
 
 def test_a_job_is_launched_followed_and_shown(run: Run, sagemaker: Any) -> None:
-    """A launch fills in the number of pictures, starts the job, and with --follow prints its log to its end."""
+    """A launch fills in the number of images, starts the job, and with --follow prints the whole log."""
     done = run("launch", *PLACES, *RECIPE, "--name", "cli-a", "--max-runtime", "10m", "--yes", "--follow")
     assert done.exit_code == 0, done.stderr
     assert "The job cli-a has started." in done.stderr
@@ -143,7 +143,7 @@ def test_a_job_is_launched_followed_and_shown(run: Run, sagemaker: Any) -> None:
 
 
 def test_a_dry_run_shows_the_plan_and_starts_nothing(run: Run, sagemaker: Any) -> None:
-    """--dry-run prints the call and its price, and no job comes into being."""
+    """--dry-run prints the call and its price, and starts no job."""
     done = run("launch", *PLACES, *RECIPE, "--name", "cli-dry", "--dry-run")
     assert done.exit_code == 0, done.stderr
     assert "CreateTrainingJob" in done.stdout
@@ -166,7 +166,7 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(run: Run, sagemaker: Any) -
 def test_what_would_fail_is_not_started(
     run: Run, sagemaker: Any, arguments: tuple[str, ...], words: str
 ) -> None:
-    """A job that would fail is refused with the reason, before anything is paid for."""
+    """A job that would fail is refused with the reason, before anything is billed."""
     done = run("launch", *PLACES, *RECIPE, "--name", "cli-bad", *arguments, "--yes")
     assert done.exit_code == 1
     assert words in done.stderr
@@ -179,19 +179,19 @@ def test_what_would_fail_is_not_started(
     [("-p", "novalue"), ("--max-runtime", "soon"), ("--max-runtime", "0h"), ("--instance-type",)],
 )
 def test_wrong_usage(run: Run, sagemaker: Any, arguments: tuple[str, ...]) -> None:
-    """An option without a usable value is wrong usage: exit code 2."""
+    """An option with an unusable value is wrong usage: exit code 2."""
     assert run("launch", *PLACES, *RECIPE, *arguments).exit_code == 2
 
 
 def test_aws_needs_data_output_and_role(run: Run) -> None:
-    """On AWS nothing is guessed: data, output and role must be given."""
+    """On AWS there are no defaults: data, output and role are required."""
     done = run("launch", *RECIPE, "--data", DATA)
     assert done.exit_code == 1
     assert "--output and --role must be given" in done.stderr
 
 
-def test_without_a_terminal_nobody_says_yes(run: Run, sagemaker: Any) -> None:
-    """Without --yes and without a terminal to ask on, nothing is started."""
+def test_without_a_terminal_nothing_is_confirmed(run: Run, sagemaker: Any) -> None:
+    """Without --yes and without a terminal for confirmation, no job is started."""
     done = run("launch", *PLACES, *RECIPE, "--name", "cli-unasked")
     assert done.exit_code == 1
     assert "Add --yes" in done.stderr
@@ -199,7 +199,7 @@ def test_without_a_terminal_nobody_says_yes(run: Run, sagemaker: Any) -> None:
 
 
 def test_a_lost_reply_starts_one_job(run: Run, sandbox_server: Sandbox, sagemaker: Any) -> None:
-    """When the reply to CreateTrainingJob is lost, the job that runs is found, and no second one is started."""
+    """When the reply to CreateTrainingJob is lost, the running job is found, and no second one is started."""
     sandbox_server.faults.clear()
     sandbox_server.faults.add("lost_reply", operation="CreateTrainingJob", times=1)
     try:
@@ -213,14 +213,14 @@ def test_a_lost_reply_starts_one_job(run: Run, sandbox_server: Sandbox, sagemake
 
 
 def test_a_name_is_taken_once(run: Run, start_job: StartJob, sagemaker: Any) -> None:
-    """A name that is taken is refused with the reason."""
+    """A name that is in use is refused with the reason."""
     done = run("launch", *PLACES, *RECIPE, "--name", start_job("cli-taken"), "--yes")
     assert done.exit_code == 1
     assert "the name is taken" in done.stderr
 
 
 def test_jobs_are_listed_by_status_and_text(run: Run, start_job: StartJob) -> None:
-    """The list is filtered and sorted as asked, and its JSON tells whether it is complete."""
+    """The list is filtered and sorted by its options, and the JSON says whether it is complete."""
     start_job("cli-list-b")
     start_job("cli-list-a", fail="no such thing")
     found = json.loads(run("list", "--text", "cli-list", "--sort", "name", "--ascending", "--json").stdout)
@@ -248,8 +248,8 @@ def test_a_failed_job_is_explained(run: Run, start_job: StartJob) -> None:
     assert "Did you mean mini_batch_size" in run("show", name).stdout
 
 
-def test_curves_tell_their_source_and_the_best_epoch(run: Run, start_job: StartJob) -> None:
-    """Curves are shown epoch by epoch with the best mean IoU; JSON has null where a value is no number."""
+def test_curves_have_their_source_and_the_best_epoch(run: Run, start_job: StartJob) -> None:
+    """Metrics are shown by epoch with the best mean IoU; JSON has null for values that are not numbers."""
     start_job("cli-curve", epochs="3", nan="1")
     found = json.loads(run("curves", "cli-curve", "--json").stdout)["jobs"]["cli-curve"]
     miou = next(series for series in found if series["name"] == "validation:mIOU")
@@ -261,7 +261,7 @@ def test_curves_tell_their_source_and_the_best_epoch(run: Run, start_job: StartJ
 
 
 def test_the_log_is_printed(run: Run, start_job: StartJob) -> None:
-    """The last lines, all lines, and as JSON a document a line; a job that is not there is an error."""
+    """The last lines, all lines, and one JSON document per line are printed; an unknown job is an error."""
     name = start_job("cli-log", epochs="3")
     assert len(run("logs", name, "-n", "2").stdout.splitlines()) == 2
     rows = [json.loads(line) for line in run("logs", name, "--all", "--json").stdout.splitlines()]
@@ -273,7 +273,7 @@ def test_the_log_is_printed(run: Run, start_job: StartJob) -> None:
 
 
 def test_a_job_is_stopped(run: Run, start_job: StartJob, sagemaker: Any) -> None:
-    """Stop asks the job to end; one that has ended cannot be stopped."""
+    """Stop requests the end of a job; a job that has ended cannot be stopped."""
     name = start_job("cli-stop", wait=False, epochs="500", seconds="0.2")
     wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
     assert run("stop", name, "--dry-run").exit_code == 0
@@ -287,7 +287,7 @@ def test_a_job_is_stopped(run: Run, start_job: StartJob, sagemaker: Any) -> None
 
 
 def test_a_clone_takes_everything_but_what_is_changed(run: Run, start_job: StartJob) -> None:
-    """A clone has the job's own request with the changes; --continue adds the channel of its model."""
+    """A clone has the job's request with the changes; --continue adds the channel of its model."""
     name = start_job("cli-old", epochs="2")
     done = run("clone", name, "--name", "cli-new", "-p", "epochs=5", "--spot", "--dry-run", "--json")
     params = json.loads(done.stdout)["steps"][0]["params"]
@@ -306,7 +306,7 @@ def test_a_clone_takes_everything_but_what_is_changed(run: Run, start_job: Start
 def test_ctrl_c_leaves_the_job_alone(
     aws_environ: dict[str, str], start_job: StartJob, sagemaker: Any
 ) -> None:
-    """Ctrl-C ends following with exit code 130, says that the job goes on, and it does."""
+    """Ctrl-C ends following with exit code 130 and says that the job is still running, which it is."""
     name = start_job("cli-follow", wait=False, epochs="500", seconds="0.2")
     environ = {**os.environ, "SEGDECK_MODE": "aws", **aws_environ}
     command = [sys.executable, str(ROOT / "cli.py"), "jobs", "logs", name, "--follow"]
@@ -323,7 +323,7 @@ def test_ctrl_c_leaves_the_job_alone(
 
 
 def test_following_survives_a_bad_minute(run: Run, sandbox_server: Sandbox, start_job: StartJob) -> None:
-    """A log is followed through throttling; what was missed meanwhile is printed then."""
+    """A log is followed through throttling, and lines written during it are printed afterwards."""
     name = start_job("cli-bumpy", epochs="2")
     sandbox_server.faults.clear()
     sandbox_server.faults.add(

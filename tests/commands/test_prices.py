@@ -63,12 +63,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
-        """Keep the test's output clean."""
+        """Print nothing: the output belongs to the test."""
 
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    """run("jobs", "list") -> the JSON that the command prints, in mode aws at the address of the server."""
+    """Return a function: run("jobs", "list") returns the JSON of a command in mode aws against the server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -93,12 +93,12 @@ def run() -> Iterator[Run]:
 
 
 def test_list_and_show_price_a_job_by_one_table(run: Run) -> None:
-    """`jobs list` and `jobs show` give one job the same cost, by the prices that AWS publishes where it answers."""
+    """`jobs list` and `jobs show` give a job the same cost, at AWS's published prices if they can be read."""
     listed, shown = run("jobs", "list"), run("jobs", "show", "coast-1")
     assert listed["jobs"][0]["cost_usd"] == shown["cost_usd"] == "5.25"
     assert listed["prices"] == shown["prices"]
 
 
 def test_the_list_of_endpoints_uses_the_same_table(run: Run) -> None:
-    """`endpoints list` prices by what AWS publishes too, as `endpoints show` does."""
+    """`endpoints list` uses AWS's published prices too, as `endpoints show` does."""
     assert "Price List" in run("endpoints", "list")["prices"]

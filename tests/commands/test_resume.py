@@ -37,7 +37,7 @@ def png(ids: np.ndarray) -> bytes:
 
 @pytest.fixture(scope="module")
 def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
-    """An endpoint that answers with the same mask always."""
+    """Return the name of an endpoint that always responds with the same mask."""
     name: str = make_endpoint(sandbox_server, files={"answer.png": png(np.eye(6, 8, dtype=np.uint8))})
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
@@ -46,7 +46,7 @@ def endpoint(sandbox_server: Sandbox, make_endpoint: Any) -> Iterator[str]:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Photos 0 to 3, of a size whose overlay takes a moment to write."""
+    """Return images 0 to 3, whose overlays take a moment to write."""
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(COUNT):
@@ -70,7 +70,7 @@ def run(environ: dict[str, str]) -> Run:
 def kill_when(
     reached: Callable[[], bool], arguments: list[object], environ: dict[str, str], folder: Path
 ) -> None:
-    """Run the command line in a process of its own, and kill it once this is reached."""
+    """Run the command line in a process and kill it once a condition holds."""
     command = [sys.executable, "cli.py", *map(str, arguments)]
     with (folder / "killed.txt").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=log, stderr=log)
@@ -93,7 +93,7 @@ def digests(folder: Path) -> dict[str, str]:
 def test_a_killed_segment_resumes_exactly_what_has_no_json(
     *, point: str, run: Run, endpoint: str, images: Path, tmp_path: Path, environ: dict[str, str], faults: Any
 ) -> None:
-    """However it was killed, --resume invokes the endpoint once for each image without a JSON and for no other."""
+    """Wherever it was killed, --resume invokes the endpoint once for each image without a JSON and for no other."""
     out = tmp_path / "out"
     arguments: list[object] = ["segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask"]
     faults.add("delay", operation="InvokeEndpoint", seconds=ANSWER_SECONDS)
@@ -131,7 +131,7 @@ def test_a_killed_segment_resumes_exactly_what_has_no_json(
 def test_what_is_left_of_an_image_is_completed(
     run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
 ) -> None:
-    """A mask alone, a JSON that was cut off and a missing overlay each make their image, and it alone, not done."""
+    """A mask alone, a truncated JSON or a missing overlay makes its image, and no other, be segmented again."""
     out = tmp_path / "out"
     arguments = ("segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask")
     assert run(*arguments).exit_code == 0
@@ -153,7 +153,7 @@ def test_what_is_left_of_an_image_is_completed(
 def test_resuming_keeps_files_that_no_run_of_ours_wrote(
     run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
 ) -> None:
-    """A mask that a person put where a result belongs is kept: that image fails, before the endpoint is invoked."""
+    """A mask that the user put at the place of a result is kept: that image fails before the endpoint is invoked."""
     out = tmp_path / "out"
     out.mkdir()
     (out / "1_mask.png").write_bytes(b"drawn by hand")
@@ -165,10 +165,10 @@ def test_resuming_keeps_files_that_no_run_of_ours_wrote(
     assert len(faults.hits) == COUNT - 1
 
 
-def test_resume_mixes_neither_requests_nor_photos(
+def test_resume_mixes_neither_requests_nor_images(
     run: Run, endpoint: str, images: Path, tmp_path: Path, faults: Any
 ) -> None:
-    """Another option, or a photo that has changed since, is refused with both values; nothing is invoked."""
+    """A changed option or image is refused with both values, and nothing is invoked."""
     out = tmp_path / "out"
     arguments = ("segment", images / "0.jpg", "--endpoint", endpoint, "--out", out, "--format", "mask")
     assert run(*arguments).exit_code == 0
@@ -186,7 +186,7 @@ def test_resume_mixes_neither_requests_nor_photos(
 def test_a_killed_evaluation_repeats_at_most_what_was_in_flight(
     *, calls: int, run: Run, endpoint: str, tmp_path: Path, environ: dict[str, str], faults: Any
 ) -> None:
-    """What was answered is not asked again; what was in flight is, at most two, and the command says so."""
+    """Cached predictions are not requested again; at most two calls in flight are, and the command says so."""
     images, masks, out = (tmp_path / name for name in ("images", "masks", "out"))
     for folder in (images, masks):
         folder.mkdir()

@@ -71,7 +71,7 @@ def test_usage_names_the_installed_command(tmp_path: Path) -> None:
 
 
 def test_messages_name_the_installed_command() -> None:
-    """No text of the product tells a user to run `python cli.py`; only the reference mentions the alias."""
+    """No text of the product names `python cli.py`, except the reference, which mentions the alias."""
     named = {
         path.relative_to(ROOT).as_posix() for path in TEXTS if "python cli.py" in path.read_text("utf-8")
     }

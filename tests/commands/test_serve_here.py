@@ -1,7 +1,7 @@
-"""A model that was trained on AWS, served by the sandbox: the masks are the model's own, and no endpoint bills.
+"""A model trained on AWS, served by the sandbox: the masks are those of the model, and nothing is billed.
 
-The artifact has AWS's layout, three files with GluonCV's names for the parameters. It lies in the bucket of another
-sandbox, which stands for the person's AWS account.
+The artifact has AWS's layout, three files with GluonCV's parameter names. It is in the bucket of another sandbox,
+which takes the place of the user's AWS account.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Run = Callable[..., Result]
 
 
 def python(code: str, *arguments: object) -> None:
-    """Run code in a process of its own: MXNet stays out of this one."""
+    """Run code in a separate process, which keeps MXNet out of this one."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def python(code: str, *arguments: object) -> None:
 
 @pytest.fixture(scope="module")
 def account(sandbox_server: Sandbox, make_client: Any) -> Any:
-    """An S3 client of the account, with its bucket."""
+    """Return an S3 client of the account, with its bucket."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_object(Bucket=BUCKET, Key="out/roads-7/output/classes.json", Body=json.dumps(NAMES).encode())
@@ -75,7 +75,7 @@ def account(sandbox_server: Sandbox, make_client: Any) -> Any:
 
 @pytest.fixture
 def run(aws_environ: dict[str, str], tmp_path: Path) -> Run:
-    """run("endpoints", ...) -> what was done, in mode sandbox; the AWS credentials are those of `account`."""
+    """Return a function: run("endpoints", ...) works in mode sandbox, with the AWS credentials of `account`."""
 
     def invoke(*arguments: object) -> Result:
         environ = {**aws_environ, "SEGDECK_MODE": "sandbox", "SEGDECK_SANDBOX_DIR": str(tmp_path / "sandbox")}
@@ -87,17 +87,17 @@ def run(aws_environ: dict[str, str], tmp_path: Path) -> Run:
 
 @pytest.fixture
 def stub_home(tmp_path: Path, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """The sandbox of this machine, with stubs in MXNet's place."""
+    """Return the sandbox of this machine, with stubs instead of MXNet."""
     with Sandbox(tmp_path / "sandbox", programs=stub_programs) as home:
         seed(home.loopback, tmp_path, print, demos=None)
         write_address(tmp_path / "sandbox", home.address)
         yield home
 
 
-def test_what_lies_in_the_account_is_served_on_this_machine(
+def test_a_model_in_the_account_is_served_on_this_machine(
     run: Run, account: Any, stub_home: Sandbox, make_client: Any
 ) -> None:
-    """The artifact and its class names come into the sandbox's own S3, and its endpoint is called after the job."""
+    """Artifact and class names are copied to the sandbox's S3, and the endpoint is named after the job."""
     packed = archive(aws_files(classes=4))
     account.put_object(Bucket=BUCKET, Key=KEY, Body=packed)
     done = run("endpoints", "serve-here", "--artifact", URI, "--yes", "--json")
@@ -118,7 +118,7 @@ def test_what_lies_in_the_account_is_served_on_this_machine(
 def test_the_account_is_only_read(
     run: Run, account: Any, stub_home: Sandbox, sandbox_server: Sandbox
 ) -> None:
-    """Nothing is made in the AWS account: no endpoint, no object."""
+    """Nothing is created in the AWS account: no endpoint, no object."""
     account.put_object(Bucket=BUCKET, Key=KEY, Body=archive(aws_files(classes=4)))
     before = account.list_objects_v2(Bucket=BUCKET)["Contents"]
     assert run("endpoints", "serve-here", "--artifact", URI, "--yes", "--name", "mine").exit_code == 0
@@ -127,10 +127,8 @@ def test_the_account_is_only_read(
     assert sagemaker.list_endpoints(NameContains="mine")["Endpoints"] == []
 
 
-def test_an_address_of_the_account_is_not_found_in_the_sandbox(
-    run: Run, account: Any, stub_home: Sandbox
-) -> None:
-    """`deploy --artifact` in mode sandbox means the sandbox's own S3, and says what reads the account's."""
+def test_a_uri_of_the_account_is_not_found_in_the_sandbox(run: Run, account: Any, stub_home: Sandbox) -> None:
+    """`deploy --artifact` in mode sandbox reads the sandbox's S3, and names the command that reads the account's."""
     done = run("endpoints", "deploy", "--artifact", URI, "--yes")
     assert done.exit_code == 1
     assert f"serve-here --artifact {URI}" in done.stderr
@@ -147,7 +145,7 @@ def test_an_address_of_the_account_is_not_found_in_the_sandbox(
 def test_what_should_not_be_unpacked_is_not_served(
     run: Run, account: Any, stub_home: Sandbox, packed: bytes, words: str
 ) -> None:
-    """It is refused with the reason, before anything is made in the sandbox."""
+    """It is refused with the reason, before anything is created in the sandbox."""
     account.put_object(Bucket=BUCKET, Key="evil/model.tar.gz", Body=packed)
     done = run("endpoints", "serve-here", "--artifact", f"s3://{BUCKET}/evil/model.tar.gz", "--yes")
     assert done.exit_code == 1
@@ -157,7 +155,7 @@ def test_what_should_not_be_unpacked_is_not_served(
 
 @pytest.mark.mxnet
 def test_the_masks_are_the_models_own(run: Run, account: Any, make_client: Any, tmp_path: Path) -> None:
-    """A network of AWS's, with GluonCV's names, gives in the sandbox what it gives by itself, pixel for pixel."""
+    """A network of AWS's, with GluonCV's names, gives in the sandbox what it gives outside, pixel for pixel."""
     model, photo, mask = tmp_path / "model", tmp_path / "photo.jpg", tmp_path / "mask.npy"
     model.mkdir()
     python(TRAINED, model)

@@ -39,7 +39,7 @@ KINDS = ("garbled", "empty JSON", "truncated")
 
 
 class FlakyAws(BrokenAws):
-    """Answers well, but for the first `failures` calls."""
+    """A server that responds correctly, except for the first `failures` calls."""
 
     failures = 0
 
@@ -64,10 +64,10 @@ def place(aws: FlakyAws) -> Backend:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_waiting_survives_an_answer_that_cannot_be_read(
+def test_waiting_survives_an_unreadable_reply(
     aws: FlakyAws, place: Backend, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One unreadable answer does not end the wait for an endpoint: it is reported, and the call made again."""
+    """One unreadable reply does not end the wait for an endpoint: it is reported, and the call repeated."""
     aws.break_with(kind)
     aws.failures = 1
     assert wait_until_settled(place, "roads", config="roads-1")["served"]
@@ -75,10 +75,10 @@ def test_waiting_survives_an_answer_that_cannot_be_read(
     assert aws.requests == ["SageMaker.DescribeEndpoint"] * 2
 
 
-def test_following_survives_an_answer_that_cannot_be_read(
+def test_following_survives_an_unreadable_reply(
     aws: FlakyAws, place: Backend, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One unreadable answer does not end the following of a job's log either."""
+    """One unreadable reply does not end following a job's log."""
     aws.break_with("garbled")
     aws.failures = 1
     follow_to_end(place, "roads-7", lines=10)
@@ -87,8 +87,8 @@ def test_following_survives_an_answer_that_cannot_be_read(
     assert "roads-7 is" in output
 
 
-def test_waiting_is_given_up_where_no_answer_can_be_read(aws: FlakyAws, place: Backend) -> None:
-    """Where every answer is unreadable, the wait ends with that error after a fixed number of calls."""
+def test_waiting_ends_if_no_reply_can_be_read(aws: FlakyAws, place: Backend) -> None:
+    """If every reply is unreadable, the wait ends with that error after a fixed number of calls."""
     aws.break_with("garbled")
     aws.failures = 1_000
     with pytest.raises(UnexpectedAnswerError):

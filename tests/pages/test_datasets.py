@@ -128,7 +128,7 @@ def test_a_zip_is_dropped(dataset_page: OpenPage, voc: Path) -> None:
         until(app, said)
 
 
-def test_brush_labels_are_brought_together(dataset_page: OpenPage, tmp_path: Path) -> None:
+def test_brush_labels_are_merged(dataset_page: OpenPage, tmp_path: Path) -> None:
     """Label Studio's export of a PNG a region is shown as the set that it becomes, with what was decided."""
     root = make_brushed(tmp_path / "brushed")
     app = checked(dataset_page(), root, "A mended copy")
