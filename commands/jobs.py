@@ -27,6 +27,7 @@ from commands.common import (
 )
 from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, confirm_and_execute
+from core.text import plural
 
 if TYPE_CHECKING:
     from core.cost.training import PriceTable
@@ -207,7 +208,7 @@ def logs(
             log = all_events(backend.clients, name)
             print_events(log.events, as_json)
             if not log.complete:
-                say("The log has more lines than can be printed.")
+                say(f"Printed the first {plural(len(log.events), 'line')} only; the log has more.")
             return
         page = tail(backend.clients, name, limit=lines)
         print_events(page.events, as_json)

@@ -109,7 +109,7 @@ def clone(
     spot: Spot = None,
     max_wait: Wait = "",
     checkpoints: Checkpoints = "",
-    go_on: Annotated[
+    continue_training: Annotated[
         bool, typer.Option("--continue", help="Continue training from the model of the job.")
     ] = False,
     dry_run: DryRun = False,
@@ -127,10 +127,10 @@ def clone(
 
         old = describe_job(backend.clients, job)
         old = replace(old, tags=job_tags(backend.clients, old))
-        spec = (continue_spec if go_on else clone_spec)(old)
+        spec = (continue_spec if continue_training else clone_spec)(old)
         values = {**spec.hyperparameters, **given}
         spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))
-        previous = old.hyperparameters if go_on else {}
+        previous = old.hyperparameters if continue_training else {}
         _start(backend, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 

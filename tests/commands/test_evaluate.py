@@ -191,7 +191,7 @@ def test_nothing_can_be_scored(run, street, given, tmp_path):
     [
         (lambda given: ["--images", "/nowhere", *given[2:]], "There is no folder /nowhere"),
         (lambda given: [*given, "--list", given[1] / "a.jpg"], "cannot be read"),
-        (lambda given: [*given, "--out", given[1] / "a.jpg"], "cannot be made"),
+        (lambda given: [*given, "--out", given[1] / "a.jpg"], "cannot be created"),
         (lambda given: [*given, "--endpoint", "gone"], "Could not find endpoint"),
     ],
 )
