@@ -71,7 +71,7 @@ $(RUN): requirements.txt
 
 # The checkout itself, in editable mode: code changes need no new installation.
 $(COMMAND): $(RUN) pyproject.toml
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e . # -qq: setuptools warns of every editable install
 	@touch $@
 
 $(DEV): $(COMMAND) pyproject.toml

@@ -1,14 +1,12 @@
 """The commands that run until they are stopped: `run` (the dashboard) and `sandbox`."""
 
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
-
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -39,14 +37,9 @@ def run(
 
     It has no sign-in, so it refuses to listen on a network unless SEGDECK_ALLOW_ANONYMOUS=1 is set.
     """
-    environ = {**os.environ, **({"SEGDECK_MODE": mode} if mode else {})}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.address={host}"]
-    command += [] if port is None else [f"--server.port={port}"]
-    # Streamlit reads .streamlit/config.toml in the current folder, and -m takes modules from it.
-    os.chdir(PROJECT)
-    if sys.platform == "win32":  # exec would leave the terminal to the shell while the dashboard runs
-        raise typer.Exit(subprocess.call(command, env=environ))  # noqa: S603 - the command above
-    os.execve(sys.executable, command, environ)  # noqa: S606 - the command above
+    arguments = [f"--server.address={host}"]
+    arguments += [] if port is None else [f"--server.port={port}"]
+    _become("streamlit", "run", "app.py", *arguments, **({"SEGDECK_MODE": mode} if mode else {}))
 
 
 def sandbox(
@@ -84,10 +77,22 @@ def sandbox(
 
     To point any AWS client at it: eval "$(segdeck sandbox --print-env)"
     """
-    from sandbox.__main__ import main
-
     arguments = ["--host", host]
     arguments += [] if port is None else ["--port", str(port)]
-    arguments += [] if data is None else ["--data", str(data)]
+    arguments += [] if data is None else ["--data", str(data.absolute())]
     switches = {"--print-env": print_env, "--exit-with-parent": exit_with_parent, "--no-demo": no_demo}
-    raise typer.Exit(main([*arguments, *(name for name, on in switches.items() if on)]))
+    _become("sandbox", *arguments, *(name for name, on in switches.items() if on))
+
+
+def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
+    """Replace this process by a Python module in the folder of the checkout.
+
+    Streamlit reads .streamlit/config.toml in the current folder, and `python -m` finds modules there. A program of its
+    own keeps the imports of the module out of the command line.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    environ = os.environ | variables
+    os.chdir(PROJECT)
+    if sys.platform == "win32":  # exec would give the terminal back to the shell while the module runs
+        raise typer.Exit(subprocess.call(command, env=environ))  # noqa: S603 - the command above
+    os.execve(sys.executable, command, environ)  # noqa: S606 - the command above

@@ -32,8 +32,16 @@ TEXTS = [
 ALIAS = "docs/command-line/README.md"
 
 
-def run(*arguments: object, **environ: str) -> Result:
-    return CliRunner().invoke(cli.app, [str(item) for item in arguments], env=environ, prog_name="segdeck")
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, arguments, prog_name="segdeck")
+
+
+def script(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own: `run` and `sandbox` replace the process that calls them."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "cli.py"), *arguments],
+        cwd=cwd, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
 
 
 def test_the_installed_command_runs_in_any_folder(tmp_path: Path) -> None:
@@ -64,8 +72,7 @@ def test_the_version_stands_in_one_place() -> None:
 
 def test_usage_names_the_installed_command(tmp_path: Path) -> None:
     """The alias prints the usage of `segdeck`, from any folder."""
-    command = [sys.executable, str(ROOT / "cli.py"), "jobs", "list", "--limit", "0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = script("jobs", "list", "--limit", "0", cwd=tmp_path)
     assert done.returncode == 2
     assert "Usage: segdeck jobs list" in done.stderr
 
@@ -81,15 +88,9 @@ def test_messages_name_the_installed_command() -> None:
 def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
     """Bash completes the name of a command and of an option."""
     for words, completed in (("segdeck end", "endpoints"), ("segdeck segment --over", "--overwrite")):
-        environ = os.environ | {
-            "_SEGDECK_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split()) - 1),
-        }
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "cli.py")],
-            cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
+        current = str(len(words.split()) - 1)
+        environ = {"_SEGDECK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": current}
+        done = script(cwd=tmp_path, **environ)
         assert done.stdout.split() == [completed], done.stderr
 
 
@@ -133,14 +134,16 @@ def test_the_sandbox_command_has_the_options_of_the_module(capsys: pytest.Captur
 
 
 def test_the_sandbox_command_passes_its_options_on(sandbox_server: Sandbox, tmp_path: Path) -> None:
-    """`--data` and `--print-env` find the sandbox that runs there, and a refusal keeps its exit code."""
-    nowhere = run("sandbox", "--data", tmp_path, "--print-env")
-    assert (nowhere.exit_code, nowhere.stdout) == (1, "")
-    assert str(tmp_path) in nowhere.stderr
-    write_address(tmp_path, sandbox_server.address)
-    running = run("sandbox", "--data", tmp_path, "--print-env")
-    assert running.exit_code == 0
+    """`--data`, relative to the current folder, and `--print-env` find the sandbox that runs there."""
+    (tmp_path / "data").mkdir()
+    write_address(tmp_path / "data", sandbox_server.address)
+    running = script("sandbox", "--data", "data", "--print-env", cwd=tmp_path)
+    assert running.returncode == 0, running.stderr
     assert f"export AWS_ENDPOINT_URL={sandbox_server.address.url}" in running.stdout
-    refused = run("sandbox", "--data", tmp_path, "--host", "192.0.2.1")
-    assert refused.exit_code == 2
+
+
+def test_the_sandbox_command_has_the_exit_codes_of_the_module(tmp_path: Path) -> None:
+    """An address other than loopback is refused with exit code 2."""
+    refused = script("sandbox", "--data", "data", "--host", "192.0.2.1", cwd=tmp_path)
+    assert refused.returncode == 2
     assert "--host 192.0.2.1 is refused" in refused.stderr
