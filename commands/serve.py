@@ -87,8 +87,8 @@ def sandbox(
 def _become(module: str, *arguments: str, **variables: str) -> NoReturn:
     """Replace this process by a Python module in the folder of the checkout.
 
-    Streamlit reads .streamlit/config.toml in the current folder, and `python -m` finds modules there. A program of its
-    own keeps the imports of the module out of the command line.
+    Streamlit reads .streamlit/config.toml in the current folder, and `python -m` finds modules there. What the module
+    imports stays out of the command line.
     """
     command = [sys.executable, "-m", module, *arguments]
     environ = os.environ | variables
