@@ -303,7 +303,7 @@ def test_permission_to_invoke_is_enough(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "said"),
+    ("behaviour", "message"),
     [
         ({"status": 500, "text": "boom"}, "status 500"),
         ({"bytes": 1000, "cut": 500}, "Could not ask the endpoint"),
@@ -311,14 +311,14 @@ def test_permission_to_invoke_is_enough(
     ],
 )
 def test_an_endpoint_error_is_reported_without_a_traceback(
-    *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behaviour: dict[str, Any], said: str
+    *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behaviour: dict[str, Any], message: str
 ) -> None:
     """An error of an endpoint is reported in words, and no files are left."""
     name = stub_endpoint(behaviour=behaviour)
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert "a.jpg" in done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "out").iterdir()) == []
     assert (

@@ -69,10 +69,10 @@ def test_brush_labels_are_merged(run: Run, tmp_path: Path) -> None:
         for path in root.iterdir():
             archive.write(path, path.name)
     for place in (root, tmp_path / "brushed.zip"):
-        found = run("check", place)
-        assert found.exit_code == 0, found.stderr
-        assert "8 PNGs were brought together" in found.stderr
-        assert f"folders: {place}" in found.stdout
+        result = run("check", place)
+        assert result.exit_code == 0, result.stderr
+        assert "8 PNGs were brought together" in result.stderr
+        assert f"folders: {place}" in result.stdout
         made = run("convert", place, "--out", tmp_path / f"out-{place.suffix}", "--yes")
         assert made.exit_code == 0, made.stderr
         assert json.loads(run("check", tmp_path / f"out-{place.suffix}", "--json").stdout)["num_classes"] == 3
@@ -83,20 +83,24 @@ def test_a_check_as_json_has_every_problem(run: Run, voc: Path) -> None:
     """The document has counts, the histogram, and each problem with path, code, message and fix."""
     for number in range(7):
         (voc / f"SegmentationClass/tile_{number}.png").unlink()
-    found = json.loads(run("check", voc, "--json").stdout)
-    assert found["problem_counts"]["mask_missing"] == 7
-    missing = [row for row in found["problems"] if row["code"] == "mask_missing"]
+    document = json.loads(run("check", voc, "--json").stdout)
+    assert document["problem_counts"]["mask_missing"] == 7
+    missing = [row for row in document["problems"] if row["code"] == "mask_missing"]
     assert [row["path"] for row in missing] == [f"JPEGImages/tile_{number}.jpg" for number in range(7)]
     assert all(row["message"] and row["todo"] for row in missing)
-    assert (found["usable"], found["counts"]["train_annotation"], found["num_classes"]) == (False, 0, 3)
+    assert (document["usable"], document["counts"]["train_annotation"], document["num_classes"]) == (
+        False,
+        0,
+        3,
+    )
 
 
 def test_names_may_be_given(run: Run, voc: Path, tmp_path: Path) -> None:
     """--classes takes precedence over the names in the dataset."""
     write(tmp_path / "names.txt", "a\nb\nc\nd\n")
-    found = json.loads(run("check", voc, "--classes", tmp_path / "names.txt", "--json").stdout)
-    assert [row["name"] for row in found["histogram"]] == ["a", "b", "c", "d", "ignore"]
-    assert found["problem_counts"] == {"class_empty": 1}
+    document = json.loads(run("check", voc, "--classes", tmp_path / "names.txt", "--json").stdout)
+    assert [row["name"] for row in document["histogram"]] == ["a", "b", "c", "d", "ignore"]
+    assert document["problem_counts"] == {"class_empty": 1}
 
 
 def test_a_zip_is_checked_and_a_harmful_one_refused(run: Run, voc: Path, tmp_path: Path) -> None:
@@ -104,9 +108,9 @@ def test_a_zip_is_checked_and_a_harmful_one_refused(run: Run, voc: Path, tmp_pat
     with zipfile.ZipFile(tmp_path / "good.zip", "w") as archive:
         for path in sorted(voc.rglob("*.*")):
             archive.write(path, path.relative_to(tmp_path))
-    found = run("check", tmp_path / "good.zip", "--json")
-    assert found.exit_code == 0, found.stderr
-    assert json.loads(found.stdout)["counts"]["train"] == 6
+    result = run("check", tmp_path / "good.zip", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["counts"]["train"] == 6
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("../../outside.jpg", b"x")
     refused = run("check", tmp_path / "bad.zip")
@@ -139,9 +143,9 @@ def test_an_upload_feeds_a_training_job(run: Run, voc: Path, s3: Any, aws_enviro
     assert keys(s3, "fed/") == []
     done = run("upload", voc, "--to", to, "--yes", "--json")
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["num_training_samples"], found["num_classes"], found["done"]) == (6, 3, True)
-    assert found["channels"]["validation_annotation"] == f"{to}validation_annotation/"
+    document = json.loads(done.stdout)
+    assert (document["num_training_samples"], document["num_classes"], document["done"]) == (6, 3, True)
+    assert document["channels"]["validation_annotation"] == f"{to}validation_annotation/"
     assert len(keys(s3, "fed/")) == 17
     again = run("upload", voc, "--to", to, "--yes")
     assert "Uploaded 0 files; skipped 17 that were already in S3, unchanged." in again.stderr
@@ -182,7 +186,7 @@ def test_a_real_dataset_is_validated_and_uploaded(run: Run, s3: Any) -> None:
     before = digests(CAMVID)
     done = run("upload", CAMVID, "--to", f"s3://{BUCKET}/camvid/", "--yes", "--json")
     assert done.exit_code == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert (found["num_training_samples"], found["num_classes"]) == (100, 11)
+    document = json.loads(done.stdout)
+    assert (document["num_training_samples"], document["num_classes"]) == (100, 11)
     assert len(keys(s3, "camvid/")) == 261
     assert digests(CAMVID) == before

@@ -205,10 +205,10 @@ def test_unknown_values_are_not_counted_as_zero(capsys: pytest.CaptureFixture[st
     idle = sum_costs([EndpointRow(endpoint, Health("idle", ""), None, None)], costs, prices, complete=False)
     blind.show()
     idle.show()
-    said = capsys.readouterr().out
-    assert "Usage is unknown for 1 endpoint." in said
-    assert "Total of the 1 shown: at least $0.00 per hour" in said
-    assert "Idle: street. Idle cost per month: at least $0.00." in said
+    output = capsys.readouterr().out
+    assert "Usage is unknown for 1 endpoint." in output
+    assert "Total of the 1 shown: at least $0.00 per hour" in output
+    assert "Idle: street. Idle cost per month: at least $0.00." in output
 
 
 def test_unreadable_configurations_are_reported_once(
@@ -250,9 +250,9 @@ def test_the_last_call_has_the_precision_of_cloudwatch() -> None:
     begin, now = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
     endpoint = Endpoint("street", "", "InService", begin, begin)
     row = EndpointRow(endpoint, Health("healthy", ""), Traffic(begin, (0, 3, 0)), None)
-    told = summary(row, endpoint_cost(endpoint, shipped_prices("us-east-1"), now))
-    assert told["last_call_after"] == "2026-11-01T06:00:00+00:00"
-    assert told["last_call_before"] == "2026-11-01T12:00:00+00:00"
+    document = summary(row, endpoint_cost(endpoint, shipped_prices("us-east-1"), now))
+    assert document["last_call_after"] == "2026-11-01T06:00:00+00:00"
+    assert document["last_call_before"] == "2026-11-01T12:00:00+00:00"
 
 
 def start_job(sagemaker: Any, name: str, **values: str) -> None:
@@ -383,10 +383,10 @@ def test_a_failed_endpoint_is_reported_with_its_reason(run: Run, deploy: Deploy)
     done = run("deploy", "--artifact", f"{MODELS}broken/model.tar.gz", *order)
     assert done.exit_code == 1
     assert "The endpoint cli-broken failed." in done.stderr
-    found = json.loads(done.stdout)["endpoint"]
-    assert found["status"] == "Failed"
-    assert "ping health check" in found["failure_reason"]
-    assert found["diagnosis"]["todo"]
+    endpoint = json.loads(done.stdout)["endpoint"]
+    assert endpoint["status"] == "Failed"
+    assert "ping health check" in endpoint["failure_reason"]
+    assert endpoint["diagnosis"]["todo"]
     row = next(
         row for row in json.loads(run("list", "--json").stdout)["endpoints"] if row["name"] == "cli-broken"
     )
@@ -421,8 +421,8 @@ def test_weights_counts_and_autoscaling_are_changed(run: Run, deploy: Deploy, sa
     assert done.exit_code == 0, done.stderr
     done = run("scale", name, "--variant", "AllTraffic=3", "--variant", "new=1", "--yes")
     assert done.exit_code == 0, done.stderr
-    found = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
-    assert {row["VariantName"]: row["CurrentWeight"] for row in found} == {"AllTraffic": 3.0, "new": 1.0}
+    variants = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]
+    assert {row["VariantName"]: row["CurrentWeight"] for row in variants} == {"AllTraffic": 3.0, "new": 1.0}
     assert "several variants" in run("scale", name, "--count", 2, "--yes").stderr
     assert run("scale", name, "--variant", "new", "--count", 2, "--yes").exit_code == 0
     order = ("--variant", "new", "--min", 1, "--max", 3, "--target", 60)
@@ -539,9 +539,9 @@ def test_only_yes_confirms(
 
 def read_until(terminal: int, text: bytes) -> None:
     """Read from a terminal until a text appears. Raises OSError if the process ends first."""
-    said = b""
-    while text not in said:
-        said += os.read(terminal, 4096)
+    output = b""
+    while text not in output:
+        output += os.read(terminal, 4096)
 
 
 def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
@@ -556,10 +556,10 @@ def process(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
 def until(probe: Callable[[], Any], seconds: float = 60) -> Any:
     """Return the first value of `probe` that is not empty."""
     deadline = time.monotonic() + seconds
-    while not (found := probe()):
+    while not (value := probe()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
+    return value
 
 
 def order_of(name: str, model: str = "good") -> tuple[str, ...]:
@@ -579,9 +579,9 @@ def test_ctrl_c_does_not_stop_the_endpoint(environ: dict[str, str], sagemaker: A
     with process(environ, *order_of("cli-slow", "slow")) as child:
         wait_for_line(child, "is being created")
         child.send_signal(signal.SIGINT)
-        _, said = child.communicate(timeout=30)
+        _, output = child.communicate(timeout=30)
     assert child.returncode == 130
-    assert "AWS continues with the endpoint cli-slow" in said
+    assert "AWS continues with the endpoint cli-slow" in output
     assert left(sagemaker, "cli-slow")[0] == 1
 
 
@@ -594,12 +594,12 @@ def test_a_failed_call_while_waiting_is_repeated(
         wait_for_line(child, "is being created")
         sandbox_server.faults.add("error", operation="DescribeEndpoint", times=4, **throttled)
         try:
-            _, said = child.communicate(timeout=60)
+            _, output = child.communicate(timeout=60)
         finally:
             sandbox_server.faults.clear()
-    assert child.returncode == 0, said
-    assert "Trying again." in said
-    assert "The endpoint cli-bumpy is in service." in said
+    assert child.returncode == 0, output
+    assert "Trying again." in output
+    assert "The endpoint cli-bumpy is in service." in output
 
 
 @pytest.fixture
@@ -627,8 +627,8 @@ def cut(environ: dict[str, str], sandbox_server: Sandbox, sagemaker: Any) -> Cal
 
 def cut_plans(run: Run) -> list[dict[str, Any]]:
     """Return what `unfinished` lists."""
-    found: list[dict[str, Any]] = json.loads(run("unfinished", "--json").stdout)["plans"]
-    return found
+    plans: list[dict[str, Any]] = json.loads(run("unfinished", "--json").stdout)["plans"]
+    return plans
 
 
 def test_a_deploy_that_was_killed_is_finished(
@@ -682,12 +682,12 @@ def test_an_interrupted_delete_names_the_command_that_finishes_it(
         with process(environ, "delete", name, "--yes") as child:
             until(lambda: sandbox_server.faults.hits)
             child.send_signal(signal.SIGINT)
-            _, said = child.communicate(timeout=30)
+            _, output = child.communicate(timeout=30)
         until(lambda: left(sagemaker, name)[1] == 0)
     finally:
         sandbox_server.faults.clear()
     assert child.returncode == 130
-    assert "endpoints unfinished" in said
+    assert "endpoints unfinished" in output
     assert run("unfinished", "--finish", "--yes").exit_code == 0
     assert left(sagemaker, name) == (0, 0, 0)
 

@@ -79,16 +79,16 @@ def test_numbers_as_json(run, street, given):
     before = digests(Path(str(given[1])), Path(str(given[3])))
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
-    (endpoint,) = found["endpoints"]
+    document = json.loads(result.stdout)
+    (endpoint,) = document["endpoints"]
     # a: 3 sky, 6 road, 3 car, all right; b: 2 sky, 4 road, 2 car right, and 2 sky right, 4 road and 2 car wrong
     assert endpoint["confusion"] == [[7, 4, 2], [0, 10, 0], [0, 0, 5]]
     assert endpoint["measures"]["mean_iou"] == pytest.approx((7 / 13 + 10 / 14 + 5 / 7) / 3, abs=1e-12)
     assert endpoint["measures"]["image_mean_iou"] == pytest.approx((1 + (4 / 10 + 4 / 8 + 2 / 4) / 3) / 2)
     assert endpoint["ignored_pixels"] == 4
-    assert [row["name"] for row in found["by_image"]] == ["b", "a"]
-    assert [row["class"] for row in found["by_class"]] == ["sky", "road", "car"]
-    assert found["failed"] == []
+    assert [row["name"] for row in document["by_image"]] == ["b", "a"]
+    assert [row["class"] for row in document["by_class"]] == ["sky", "road", "car"]
+    assert document["failed"] == []
     assert digests(Path(str(given[1])), Path(str(given[3]))) == before
 
 
@@ -141,9 +141,9 @@ def test_two_endpoints(run, street, stub_endpoint, given, tmp_path):
     other = stub_endpoint(files={"answer.png": png(ANSWER * 0)})
     arguments = ("evaluate", "--endpoint", street, "--endpoint", other, *given, "--out", tmp_path / "out")
     result = run(*arguments, "--json")
-    found = json.loads(result.stdout)
-    assert [row["name"] for row in found["endpoints"]] == [street, other]
-    differences = [row["iou_difference"] for row in found["by_class"] if row["endpoint"] == street]
+    document = json.loads(result.stdout)
+    assert [row["name"] for row in document["endpoints"]] == [street, other]
+    differences = [row["iou_difference"] for row in document["by_class"] if row["endpoint"] == street]
     assert differences == pytest.approx([7 / 13 - 13 / 28, 10 / 14, 5 / 7])
     assert (tmp_path / "out" / "report.html").read_text().count("data:image/jpeg;base64,") == 12
     assert "+0.0742" in run(*arguments).stdout
@@ -163,9 +163,9 @@ def test_failures(run, street, given, tmp_path):
     assert result.exit_code == 1
     assert "a.png is 2 x 4 pixels, and its photo a.jpg is 4 x 4" in result.stderr
     assert "1 of 2 images failed" in result.stderr
-    found = json.loads(result.stdout)
-    assert found["photos"] == 1
-    assert found["failed"][0]["name"] == "a"
+    document = json.loads(result.stdout)
+    assert document["photos"] == 1
+    assert document["failed"][0]["name"] == "a"
 
 
 def test_a_folder_is_not_an_image(run, street, given):
@@ -223,10 +223,10 @@ def test_ended_in_the_middle(run, street, given, tmp_path, aws_environ, sandbox_
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=DEVNULL, stderr=PIPE, text=True) as process:
         await_file(tmp_path / "out" / "predicted", at_least=3)
         process.send_signal(sign)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     if sign is signal.SIGINT:
         assert process.returncode == 130
-        assert "To continue, run the same command again." in said
+        assert "To continue, run the same command again." in errors
     kept = len(list((tmp_path / "out" / "evaluation.jsonl").read_bytes().splitlines())) - 1
     assert 0 < kept < 42
     faults.clear()
@@ -253,12 +253,12 @@ def test_real_masks_against_scikit_learn(run, stub_endpoint):
         "--classes", CAMVID / "classes.txt", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
+    document = json.loads(result.stdout)
     truth = np.concatenate([mask.ravel() for mask in masks])
-    said = np.tile((masks[0] % 255).ravel(), len(masks))
-    iou = jaccard_score(truth[truth != 255], said[truth != 255], labels=range(11), average=None)
-    assert [row["iou"] for row in found["by_class"]] == pytest.approx(iou.tolist(), abs=1e-9)
-    assert found["endpoints"][0]["measures"]["mean_iou"] == pytest.approx(iou.mean(), abs=1e-9)
+    predictions = np.tile((masks[0] % 255).ravel(), len(masks))
+    iou = jaccard_score(truth[truth != 255], predictions[truth != 255], labels=range(11), average=None)
+    assert [row["iou"] for row in document["by_class"]] == pytest.approx(iou.tolist(), abs=1e-9)
+    assert document["endpoints"][0]["measures"]["mean_iou"] == pytest.approx(iou.mean(), abs=1e-9)
 
 
 def await_file(folder: Path, at_least: int) -> None:

@@ -107,7 +107,7 @@ def voc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(fault: str, url: str, state: Path) -> dict[str, str | None]:
     """Return the environment of a user whose AWS has this fault."""
-    found: dict[str, str | None] = {
+    variables: dict[str, str | None] = {
         "SEGDECK_MODE": "aws", "SEGDECK_STATE_DIR": str(state), "SEGDECK_SANDBOX_DIR": str(state / "sandbox"),
         "SEGDECK_AWS_SECONDS": CALL_SECONDS, "AWS_ENDPOINT_URL": url, "AWS_REGION": "eu-west-1",
         "AWS_PROFILE": None, "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -124,7 +124,7 @@ def environment(fault: str, url: str, state: Path) -> dict[str, str | None]:
         "wrong address": {"AWS_ENDPOINT_URL": "ftp://nowhere"},
         "unknown profile": {**dict.fromkeys(SECRETS), "AWS_PROFILE": "nobody"},
     }
-    return found | changes.get(fault, {})
+    return variables | changes.get(fault, {})
 
 
 def closed_port() -> int:
@@ -147,7 +147,9 @@ def commands_below(command: Command, above: str = "") -> set[str]:
     below: dict[str, Command] = getattr(command, "commands", {})
     if not below:
         return {above}
-    return {name for key, one in below.items() for name in commands_below(one, f"{above} {key}".strip())}
+    return {
+        name for key, member in below.items() for name in commands_below(member, f"{above} {key}".strip())
+    }
 
 
 def test_the_table_has_every_command() -> None:
@@ -187,10 +189,10 @@ def check_answer(row: Row, fault: str, aws: BrokenAws, voc: Path, folder: Path) 
     assert not [name for name, value in SECRETS.items() if value in text and name not in SHOWN]
     assert seconds < MAX_SECONDS / 3
     assert result.exit_code == 1, text
-    assert told(result), text
+    assert has_error(result), text
 
 
-def told(result: Result) -> bool:
+def has_error(result: Result) -> bool:
     """Return whether standard error has an error: a block with indented lines, or a sentence per part left out."""
     lines = [line for line in result.stderr.splitlines() if line]
     indented = [line for line in lines if line.startswith("  ")]

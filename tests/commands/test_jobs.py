@@ -96,14 +96,14 @@ def start_job(sagemaker: Any) -> Iterator[StartJob]:
         )
         names.append(name)
         if wait:
-            wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] in ENDED)
+            wait_for(sagemaker, name, lambda job: job["TrainingJobStatus"] in ENDED)
         return name
 
     yield start
     for name in names:
         if sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress":
             sagemaker.stop_training_job(TrainingJobName=name)
-        wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] in ENDED)
+        wait_for(sagemaker, name, lambda job: job["TrainingJobStatus"] in ENDED)
         sagemaker.delete_training_job(TrainingJobName=name)
 
 
@@ -114,10 +114,10 @@ def wait_for(sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool])
     """Return the job's description once the condition holds."""
     deadline = time.monotonic() + 60
     while True:
-        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-        if holds(found):
-            return found
-        assert time.monotonic() < deadline, f"{name} is still {found['SecondaryStatus']}"
+        job: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        if holds(job):
+            return job
+        assert time.monotonic() < deadline, f"{name} is still {job['SecondaryStatus']}"
         time.sleep(0.05)
 
 
@@ -132,9 +132,9 @@ def test_a_job_is_launched_followed_and_shown(run: Run, sagemaker: Any) -> None:
     assert "The job cli-a has started." in done.stderr
     assert "The job cli-a is completed." in done.stderr
     assert "validation mIOU <score>=(0.2)" in done.stdout
-    found = sagemaker.describe_training_job(TrainingJobName="cli-a")
-    assert found["HyperParameters"]["num_training_samples"] == "2"
-    assert found["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
+    job = sagemaker.describe_training_job(TrainingJobName="cli-a")
+    assert job["HyperParameters"]["num_training_samples"] == "2"
+    assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 600
     shown = json.loads(run("show", "cli-a", "--json").stdout)
     assert (shown["name"], shown["status"], shown["diagnosis"]) == ("cli-a", "Completed", None)
     assert shown["final_metrics"]["validation:mIOU"] == pytest.approx(0.2)
@@ -199,7 +199,7 @@ def test_without_a_terminal_nothing_is_confirmed(run: Run, sagemaker: Any) -> No
 
 
 def test_a_lost_reply_starts_one_job(run: Run, sandbox_server: Sandbox, sagemaker: Any) -> None:
-    """When the reply to CreateTrainingJob is lost, the running job is found, and no second one is started."""
+    """When the reply to CreateTrainingJob is lost, the running job is job, and no second one is started."""
     sandbox_server.faults.clear()
     sandbox_server.faults.add("lost_reply", operation="CreateTrainingJob", times=1)
     try:
@@ -209,7 +209,7 @@ def test_a_lost_reply_starts_one_job(run: Run, sandbox_server: Sandbox, sagemake
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["recovered"] is True
     assert names(sagemaker).count("cli-lost") == 1
-    wait_for(sagemaker, "cli-lost", lambda found: found["TrainingJobStatus"] in ENDED)
+    wait_for(sagemaker, "cli-lost", lambda job: job["TrainingJobStatus"] in ENDED)
 
 
 def test_a_name_is_taken_once(run: Run, start_job: StartJob, sagemaker: Any) -> None:
@@ -223,12 +223,12 @@ def test_jobs_are_listed_by_status_and_text(run: Run, start_job: StartJob) -> No
     """The list is filtered and sorted by its options, and the JSON says whether it is complete."""
     start_job("cli-list-b")
     start_job("cli-list-a", fail="no such thing")
-    found = json.loads(run("list", "--text", "cli-list", "--sort", "name", "--ascending", "--json").stdout)
-    assert [(row["name"], row["status"]) for row in found["jobs"]] == [
+    document = json.loads(run("list", "--text", "cli-list", "--sort", "name", "--ascending", "--json").stdout)
+    assert [(row["name"], row["status"]) for row in document["jobs"]] == [
         ("cli-list-a", "Failed"),
         ("cli-list-b", "Completed"),
     ]
-    assert (found["total"], found["complete"]) == (2, True)
+    assert (document["total"], document["complete"]) == (2, True)
     table = run("list", "--status", "Failed", "--text", "cli-list").stdout
     assert "cli-list-a" in table
     assert "cli-list-b" not in table
@@ -251,8 +251,8 @@ def test_a_failed_job_is_explained(run: Run, start_job: StartJob) -> None:
 def test_curves_have_their_source_and_the_best_epoch(run: Run, start_job: StartJob) -> None:
     """Metrics are shown by epoch with the best mean IoU; JSON has null for values that are not numbers."""
     start_job("cli-curve", epochs="3", nan="1")
-    found = json.loads(run("curves", "cli-curve", "--json").stdout)["jobs"]["cli-curve"]
-    miou = next(series for series in found if series["name"] == "validation:mIOU")
+    curves = json.loads(run("curves", "cli-curve", "--json").stdout)["jobs"]["cli-curve"]
+    miou = next(series for series in curves if series["name"] == "validation:mIOU")
     assert (miou["source"], miou["epochs"], miou["values"]) == ("BatchGetMetrics", [0, 1, 2], [0.1, 0.2, 0.3])
     assert miou["best"] == {"epoch": 2, "value": 0.3}
     shown = run("curves", "cli-curve").stdout
@@ -275,12 +275,12 @@ def test_the_log_is_printed(run: Run, start_job: StartJob) -> None:
 def test_a_job_is_stopped(run: Run, start_job: StartJob, sagemaker: Any) -> None:
     """Stop requests the end of a job; a job that has ended cannot be stopped."""
     name = start_job("cli-stop", wait=False, epochs="500", seconds="0.2")
-    wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
+    wait_for(sagemaker, name, lambda job: job["SecondaryStatus"] == "Training")
     assert run("stop", name, "--dry-run").exit_code == 0
     assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
     done = run("stop", name, "--yes")
     assert done.exit_code == 0, done.stderr
-    wait_for(sagemaker, name, lambda found: found["TrainingJobStatus"] == "Stopped")
+    wait_for(sagemaker, name, lambda job: job["TrainingJobStatus"] == "Stopped")
     again = run("stop", name, "--yes")
     assert again.exit_code == 1
     assert "cannot be stopped: it is stopped" in again.stderr
@@ -316,9 +316,9 @@ def test_ctrl_c_leaves_the_job_alone(
         assert process.stdout is not None
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"The job {name} is still running." in said
+    assert f"The job {name} is still running." in errors
     assert sagemaker.describe_training_job(TrainingJobName=name)["TrainingJobStatus"] == "InProgress"
 
 

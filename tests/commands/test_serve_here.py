@@ -41,8 +41,8 @@ network = build(Architecture("fcn", "resnet-50", 4, stem="v1s"))
 network.initialize(mx.init.Xavier())
 network.save_parameters(str(folder / BEST))
 (folder / LAST).write_bytes((folder / BEST).read_bytes()[:1000])  # the server does not read it
-said = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "240"}
-write_hyperparameters(folder, said)
+hyperparameters = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "240"}
+write_hyperparameters(folder, hyperparameters)
 """
 MASK = """
 import sys
@@ -105,9 +105,9 @@ def test_a_model_in_the_account_is_served_on_this_machine(
     assert "fcn, backbone resnet-50, classes 4, crop size 240" in done.stderr
     document = json.loads(done.stdout)
     assert document["endpoint"]["status"] == "InService"
-    found = make_client(stub_home, "sagemaker")
-    assert found.describe_endpoint(EndpointName="roads-7")["EndpointStatus"] == "InService"
-    model = found.describe_model(ModelName=found.list_models()["Models"][0]["ModelName"])
+    sagemaker = make_client(stub_home, "sagemaker")
+    assert sagemaker.describe_endpoint(EndpointName="roads-7")["EndpointStatus"] == "InService"
+    model = sagemaker.describe_model(ModelName=sagemaker.list_models()["Models"][0]["ModelName"])
     bucket, key = model["PrimaryContainer"]["ModelDataUrl"].removeprefix("s3://").split("/", 1)
     s3 = make_client(stub_home, "s3")
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == packed
