@@ -209,7 +209,14 @@ def test_a_folder_can_be_segmented_into_itself_twice(run: Run, endpoint: str, ph
 
 
 @pytest.mark.parametrize(
-    "option", [("--palette", "jet"), ("--opacity", "1"), ("--size", "40x40"), ("--size", "own")]
+    "option",
+    [
+        ("--palette", "jet"),
+        ("--opacity", "1"),
+        ("--size", "40x40"),
+        ("--size", "original"),
+        ("--size", "own"),
+    ],
 )
 def test_options_change_the_overlay_and_not_the_ids(
     run: Run, endpoint: str, photos: Path, tmp_path: Path, option: tuple[str, str]
