@@ -1,4 +1,4 @@
-"""Data sets: checked before anything is paid for, looked at, mended in a copy, brought into S3."""
+"""The datasets page: validate a dataset before training, browse it, export a fixed copy, upload it to S3."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pages.parts.datasets import actions, pairs, report, session, source
 
 
 def main() -> None:
-    """Where it lies; then, once it is checked, what was found and what can be done."""
+    """Draw the form that selects a dataset; once it is validated, the report and the actions."""
     connection = backend.connection()
-    st.container(horizontal=True).title("Data sets")
-    source.ask(connection)
+    st.container(horizontal=True).title("Datasets")
+    source.form(connection)
     task = session.current().check
     if task is None:
         st.caption(
-            "Pascal VOC folders, folders of images and masks, CVAT and Label Studio mask exports, Ground Truth "
-            "output, zips of these, and prefixes in S3. Nothing is changed by a check."
+            "Supported: Pascal VOC folders, folders of images and masks, CVAT and Label Studio mask exports, "
+            "Ground Truth output, ZIP files of these, and S3 prefixes. Validation changes nothing."
         )
         return
     checked = background.show(task, "check")

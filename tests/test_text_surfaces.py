@@ -256,7 +256,7 @@ def test_no_answer_of_aws_acts_on_a_page(
     aws.endpoint_status = status
     app = open_hostile(screen, **query)
     if screen == "datasets":
-        next(button for button in app.button if button.label == "Check it").click().run()
+        next(button for button in app.button if button.label == "Validate").click().run()
     assert not app.exception
     texts = [text for element in elements_of(app) for text in strings_of(element)]
     planted = [text for text in texts if MARK in text]

@@ -1,4 +1,4 @@
-"""The page of data sets in a real browser: a folder with a fault is checked, mended, checked again and uploaded."""
+"""The datasets page in a real browser: a folder with an issue is validated, fixed, validated again and uploaded."""
 
 from __future__ import annotations
 
@@ -34,34 +34,34 @@ def address(
 def test_from_a_folder_to_the_launch_form(
     page: Page, address: str, ready: Callable[[Page], None], tmp_path: Path
 ) -> None:
-    """Check, mend, check, upload, launch: each step is one button and a yes, and the set itself stays as it was."""
+    """Validate, fix, validate, upload, launch: one button and a confirmation each, and the original is unchanged."""
     voc = make_voc(tmp_path / "voc")
     write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
     before = digests(voc)
     page.goto(address)
     ready(page)
-    field = page.get_by_label("Folder, zip, or S3 prefix", exact=True)
+    field = page.get_by_label("Folder, ZIP file or S3 prefix", exact=True)
     field.fill(str(voc))
     field.press("Enter")
-    page.get_by_role("button", name="Check it").click()
-    shown(page.get_by_role("heading", name="Problems"))
+    page.get_by_role("button", name="Validate", exact=True).click()
+    shown(page.get_by_role("heading", name="Issues"))
     expect(page.locator("canvas").first).to_be_visible()
-    page.get_by_role("button", name="Review and write").click()
+    page.get_by_role("button", name="Review and export").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.filter(has_text="Photographs made JPEG or turned upright: 1"))
-    dialog.get_by_role("button", name="Write it").click()
-    page.get_by_role("button", name="Check the copy").click()
-    shown(page.get_by_text("Nothing is wrong with it."))
-    ready(page)  # until then, what stood there before still does
+    dialog.get_by_role("button", name="Export").click()
+    page.get_by_role("button", name="Validate the copy").click()
+    shown(page.get_by_text("No issues found."))
+    ready(page)  # until then, the old page may still be shown
     expect(page).to_have_url(re.compile("voc-channels"))
-    to = page.get_by_label("S3 prefix", exact=True)
-    to.fill(f"s3://{BUCKET}/walked/")
-    to.press("Enter")
+    uri = page.get_by_label("S3 prefix", exact=True)
+    uri.fill(f"s3://{BUCKET}/walked/")
+    uri.press("Enter")
     page.get_by_role("button", name="Review and upload").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.filter(has_text="Upload 17 files"))
-    dialog.get_by_role("button", name="Upload it").click()
-    shown(page.get_by_text("17 files stand there"))
-    page.get_by_role("link", name="Launch training with it").click()
+    dialog.get_by_role("button", name="Upload").click()
+    shown(page.get_by_text("17 files in S3, all verified."))
+    page.get_by_role("link", name="Train on this dataset").click()
     expect(page.get_by_label("Data", exact=True)).to_have_value(f"s3://{BUCKET}/walked/")
     assert digests(voc) == before

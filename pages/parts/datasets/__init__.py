@@ -1,1 +1,1 @@
-"""The page of data sets: where one lies, what the check found, its pairs, and what to do with it."""
+"""The datasets page: the form that selects one, the validation report, its pairs, and the actions."""

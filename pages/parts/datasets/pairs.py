@@ -1,4 +1,4 @@
-"""A browser of photographs and their masks, by class, by problem and by side; the one chosen is in the viewer."""
+"""The browser of image and mask pairs, filtered by class, issue and split; the selected pair is in the viewer."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.viewer.frame import build
 from pages.parts.viewer.viewer import viewer
 
-A_PAGE = 12
+PAGE_SIZE = 12
 
 
 def show(source: Dataset, report: LayoutReport) -> None:
-    """Filters, a row of pairs, and the chosen pair large."""
+    """Draw the filters, one page of thumbnails, and the selected pair in the viewer."""
     st.subheader("Pairs")
-    found = _filtered(report)
-    if not found:
-        st.info("**No pair fits these filters.**", icon=":material/filter_alt:")
+    pairs = _filtered(report)
+    if not pairs:
+        st.info("**No pairs match these filters.**", icon=":material/filter_alt:")
         return
-    lean = replace(source, samples=(), problems=())
-    page = st.pagination(-(-len(found) // A_PAGE), key="pairs-page") if len(found) > A_PAGE else 1
-    shown = list(islice(found, (page - 1) * A_PAGE, page * A_PAGE))
-    chosen = next((one for one in shown if _id(one) == state.shown()), shown[0])
-    tiles = [_tile(lean, report, one) for one in shown]
-    gallery(tiles, key="pairs", label="Pairs", on_pick=state.show, selected=_id(chosen))
-    _one(lean, report, chosen)
+    lean = replace(source, samples=(), problems=())  # a short cache key
+    page = st.pagination(-(-len(pairs) // PAGE_SIZE), key="pairs-page") if len(pairs) > PAGE_SIZE else 1
+    shown = list(islice(pairs, (page - 1) * PAGE_SIZE, page * PAGE_SIZE))
+    selected = next((pair for pair in shown if _id(pair) == state.shown()), shown[0])
+    tiles = [_tile(lean, report, pair) for pair in shown]
+    gallery(tiles, key="pairs", label="Pairs", on_pick=state.show, selected=_id(selected))
+    _pair(lean, report, selected)
 
 
 def _filtered(report: LayoutReport) -> list[PairFacts]:
@@ -46,38 +46,43 @@ def _filtered(report: LayoutReport) -> list[PairFacts]:
     codes = list(count_by_code(report.problems))
     with st.container(horizontal=True, vertical_alignment="top"):
         class_id = st.selectbox(
-            "Shows the class",
+            "Class",
             [None, *names],
-            format_func=lambda one: "Any" if one is None else terminal(names[one]),
+            format_func=lambda class_id: "Any" if class_id is None else terminal(names[class_id]),
         )
-        code = st.selectbox("Has the problem", ["", *codes], format_func=lambda one: one or "Any or none")
-        side = st.segmented_control("Side", SPLITS)
-    found = report.select(class_id=class_id, code=code)
-    chosen = [one for one in found if side in (None, one.sample.split)]
-    st.caption(f"{len(chosen):,} of {len(report.facts):,} pairs")
-    return chosen
+        code = st.selectbox("Issue", ["", *codes], format_func=lambda code: code or "Any or none")
+        split = st.segmented_control("Split", SPLITS)
+    pairs = [
+        pair for pair in report.select(class_id=class_id, code=code) if split in (None, pair.sample.split)
+    ]
+    st.caption(f"{len(pairs):,} of {len(report.facts):,} pairs")
+    return pairs
 
 
-def _id(facts: PairFacts) -> str:
-    return f"{facts.sample.split}/{facts.sample.photo or facts.sample.mask}"
+def _id(pair: PairFacts) -> str:
+    return f"{pair.sample.split}/{pair.sample.photo or pair.sample.mask}"
 
 
-def _tile(source: Dataset, report: LayoutReport, facts: PairFacts) -> Tile:
-    """A broken pair has its place in the row too, without a picture."""
-    broken = facts.sample.photo in report.at_fault() or facts.sample.mask in report.at_fault()
-    name = facts.sample.name.rpartition("/")[2]
+def _tile(source: Dataset, report: LayoutReport, pair: PairFacts) -> Tile:
+    """Return the thumbnail of a pair. A pair that cannot be opened gets an empty tile."""
+    at_fault = report.at_fault()
+    broken = pair.sample.photo in at_fault or pair.sample.mask in at_fault
+    name = pair.sample.name.rpartition("/")[2]
     try:
-        small = cached.pair_thumbnail(source, facts.sample, report.classes, stamp(source, facts.sample))
-    except CoreError:  # told beside the pair itself
-        return Tile(_id(facts), name, facts.sample.split, None, "failed")
-    return Tile(_id(facts), name, facts.sample.split, small, "failed" if broken else "")
+        thumbnail = cached.pair_thumbnail(source, pair.sample, report.classes, stamp(source, pair.sample))
+    except CoreError:  # shown when the pair is selected
+        return Tile(_id(pair), name, pair.sample.split, None, "failed")
+    return Tile(_id(pair), name, pair.sample.split, thumbnail, "failed" if broken else "")
 
 
-def _one(source: Dataset, report: LayoutReport, facts: PairFacts) -> None:
-    sample = facts.sample
-    for one in report.problems:
-        if one.path and one.path in (sample.photo, sample.mask):
-            st.warning(messages.plain(f"{one.path}: {one.message} {one.todo}"), icon=":material/warning:")
+def _pair(source: Dataset, report: LayoutReport, pair: PairFacts) -> None:
+    """Draw the issues of a pair, and its image and mask in the viewer."""
+    sample = pair.sample
+    for problem in report.problems:
+        if problem.path and problem.path in (sample.photo, sample.mask):
+            st.warning(
+                messages.plain(f"{problem.path}: {problem.message} {problem.todo}"), icon=":material/warning:"
+            )
     try:
         frame = cached.pair_frame(
             source,

@@ -1,4 +1,4 @@
-"""One data set at work in a session: checked, mended, uploaded, each in the background."""
+"""The dataset that a session works with: validated, exported and uploaded in background tasks."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from pages.parts.state import Slot
 
 @dataclass(frozen=True, slots=True)
 class CheckedDataset:
-    """A set and what was found in it.
+    """A dataset and its validation report.
 
-    source: None for a set that lies in S3, whose pictures were not read.
-    home:   what a zip was unpacked into, or brush labels were brought together in; it goes with this.
-    notes:  what was not looked at, and what was decided.
+    source: None for a dataset in S3, whose images were not read.
+    home:   the temporary folder with an extracted ZIP or merged Label Studio masks; it is deleted with this object.
+    notes:  sentences on what was not checked, and on what was decided.
     """
 
     report: LayoutReport
@@ -43,26 +43,26 @@ class CheckedDataset:
 
 @dataclass(eq=False)
 class DatasetSession:
-    """What is under way or done with the set that was chosen last. uploaded: the plan that `upload` carries out."""
+    """The background tasks of the dataset that was selected last. uploaded: the plan that `upload` executes."""
 
     check: BackgroundTask[CheckedDataset] | None = None
     conversion: BackgroundTask[Path] | None = None
     upload: BackgroundTask[dict[str, Any]] | None = None
     uploaded: Plan | None = None
 
-    def check_folder(self, place: Path, splitting: Splitting, classes: Path | None) -> None:
-        """A folder, or a zip, on the dashboard's machine."""
-        if place.suffix.lower() == ".zip" and place.is_file():
-            self._begin(start("Checking", partial(_check_zip, place, None, splitting, classes)))
+    def check_folder(self, path: Path, splitting: Splitting, classes: Path | None) -> None:
+        """Validate a folder or a ZIP file on the dashboard's machine. classes: a file with class names."""
+        if path.suffix.lower() == ".zip" and path.is_file():
+            self._begin(start("Validating", partial(_check_zip, path, None, splitting, classes)))
         else:
-            self._begin(start("Checking", partial(_check, place, splitting, classes, None)))
+            self._begin(start("Validating", partial(_check, path, splitting, classes, None)))
 
     def check_zip(self, name: str, data: bytes, splitting: Splitting, classes: Path | None) -> None:
-        """A zip that was dropped."""
-        self._begin(start("Checking", partial(_check_zip, Path(name), data, splitting, classes)))
+        """Validate an uploaded ZIP file."""
+        self._begin(start("Validating", partial(_check_zip, Path(name), data, splitting, classes)))
 
     def check_prefix(self, connection: Connection, uri: str) -> None:
-        """An S3 prefix in channel layout."""
+        """Validate an S3 prefix in the layout of the four channels."""
 
         def work(_: OnCount) -> CheckedDataset:
             report, notes = check_prefix(clients(connection), uri)
@@ -71,23 +71,23 @@ class DatasetSession:
         self._begin(start("Listing", work))
 
     def convert(self, plan: Conversion) -> None:
-        """Write the copy."""
+        """Export a fixed copy."""
 
-        def work(tell: OnCount) -> Path:
+        def work(on_count: OnCount) -> Path:
             with _threads() as executor:
-                convert(plan, executor, on_progress=tell)
+                convert(plan, executor, on_progress=on_count)
             return plan.out
 
-        self.conversion = start("Writing", work)
+        self.conversion = start("Exporting", work)
 
     def carry_out(self, connection: Connection, plan: Plan) -> None:
-        """Upload."""
+        """Execute the plan of an upload."""
 
-        def work(tell: OnCount) -> dict[str, Any]:
+        def work(on_count: OnCount) -> dict[str, Any]:
             outcome = execute(
                 clients(connection),
                 plan,
-                on_progress=lambda progress: tell(progress.files, progress.total),
+                on_progress=lambda progress: on_count(progress.files, progress.total),
             )
             return dict(outcome.done[0].answer)
 
@@ -107,42 +107,43 @@ SESSION: Slot[DatasetSession] = Slot("datasets.session")
 
 
 def current() -> DatasetSession:
-    """Return this session's dataset: checked, fixed and uploaded."""
+    """Return the dataset session of this browser tab."""
     return SESSION.setdefault(DatasetSession)
 
 
 def _check_zip(
-    path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, tell: OnCount
+    path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, on_count: OnCount
 ) -> CheckedDataset:
-    """data: of a zip that was dropped; None: it lies at the path."""
-    home = Unpacked(path, data=data, on_progress=tell)
+    """Extract and validate a ZIP file. data: its bytes, where it was uploaded; None: read it from the path."""
+    home = Unpacked(path, data=data, on_progress=on_count)
     with home.named():
-        return _check(home.folder, splitting, classes, home, tell)
+        return _check(home.folder, splitting, classes, home, on_count)
 
 
 def _check(
     folder: Path,
     splitting: Splitting,
     classes: Path | None,
-    zipped: Unpacked | None,
-    tell: OnCount,
+    extracted: Unpacked | None,
+    on_count: OnCount,
 ) -> CheckedDataset:
-    home: TempFolder | None = zipped
+    """Validate a folder. extracted: the ZIP file that it is in, if any."""
+    home: TempFolder | None = extracted
     notes: tuple[str, ...] = ()
-    called = zipped.called if zipped else str(folder)
+    called = extracted.called if extracted else str(folder)
     if folder.is_dir() and is_label_studio_export(folder):
         home = home or TempFolder()
-        whole = home.path / "merged" / folder.name
-        notes = merge(folder, whole, tell)
-        folder = whole
+        merged = home.path / "merged" / folder.name
+        notes = merge(folder, merged, on_count)
+        folder = merged
     source = read_dataset(folder, splitting=splitting, classes=classes, called=called)
     with _threads() as executor:
-        return CheckedDataset(check(source, executor, on_progress=tell), source, splitting, home, notes)
+        return CheckedDataset(check(source, executor, on_progress=on_count), source, splitting, home, notes)
 
 
 @contextmanager
 def _threads() -> Iterator[Executor]:
-    """Threads, as the program under a page cannot be started anew in other processes."""
+    """Give a pool of threads: worker processes would run Streamlit's main program again."""
     pool = ThreadPoolExecutor(processors(), thread_name_prefix="dataset")
     try:
         yield pool

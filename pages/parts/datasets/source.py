@@ -1,4 +1,4 @@
-"""Where a data set comes from: a folder or zip on the dashboard's machine, a zip that is dropped, an S3 prefix."""
+"""The form that selects a dataset: a path on the dashboard's machine, an uploaded ZIP file, or an S3 prefix."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from pages.parts import messages
 from pages.parts.datasets import session
 from pages.parts.datasets.session import DATASET, DATASET_ZIP
 
-MOST_ZIP_MB = 500
-"""Kept in memory while it is dropped; a larger one is named by its path."""
+MAX_ZIP_MB = 500
+"""An uploaded ZIP file is held in memory; a larger one must be given by its path."""
 
 
-def ask(connection: Connection) -> None:
-    """The fields, and the button that starts the check."""
+def form(connection: Connection) -> None:
+    """Draw the fields, and the button that starts the validation."""
     with st.container(border=True):
         left, right = st.columns([5, 3], gap="medium")
         with left:
-            place = st.text_input(
-                "Folder, zip, or S3 prefix",
+            location = st.text_input(
+                "Folder, ZIP file or S3 prefix",
                 key=DATASET,
                 bind="query-params",
-                placeholder="/data/my-set or s3://bucket/datasets/my-set/",
-                help="On the machine that runs this dashboard; or an S3 prefix with the four channels.",
+                placeholder="/data/my-dataset or s3://bucket/datasets/my-dataset/",
+                help="A path on the machine that runs this dashboard, or an S3 prefix with the four channels.",
             )
         with right:
-            dropped = st.file_uploader(
-                "Or drop a zip",
+            uploaded = st.file_uploader(
+                "Or upload a ZIP file",
                 type="zip",
-                max_upload_size=MOST_ZIP_MB,
+                max_upload_size=MAX_ZIP_MB,
                 key=DATASET_ZIP,
             )
         splitting, classes = _options()
         if st.button(
-            "Check it", type="primary", icon=":material/fact_check:", disabled=not (place or dropped)
+            "Validate", type="primary", icon=":material/fact_check:", disabled=not (location or uploaded)
         ):
             with messages.error_door():
-                if dropped is not None:
-                    session.current().check_zip(dropped.name, dropped.getvalue(), splitting, classes)
-                elif (place or "").startswith("s3://"):
-                    session.current().check_prefix(connection, str(place).strip())
+                if uploaded is not None:
+                    session.current().check_zip(uploaded.name, uploaded.getvalue(), splitting, classes)
+                elif (location or "").startswith("s3://"):
+                    session.current().check_prefix(connection, str(location).strip())
                 else:
-                    session.current().check_folder(_folder(str(place)), splitting, classes)
+                    session.current().check_folder(_folder(str(location)), splitting, classes)
 
 
 def _options() -> tuple[Splitting, Path | None]:
-    """For sets that do not say everything themselves."""
+    """Draw the options for datasets that do not define their split or class names."""
     with (
-        st.expander("Division and class names, where the set tells none", icon=":material/tune:"),
+        st.expander("Split and class names (optional)", icon=":material/tune:"),
         st.grid(3, min_column_width=160),
     ):
         share = st.number_input(
-            "Share of validation", 0.05, 0.95, 0.2, 0.05, help="Where no list divides the set."
+            "Validation split", 0.05, 0.95, 0.2, 0.05, help="Used where the dataset does not define a split."
         )
-        seed = st.number_input(
-            "Seed of that division", 0, 1_000_000, 0, help="The same seed gives the same sides."
-        )
+        seed = st.number_input("Split seed", 0, 1_000_000, 0, help="The same seed gives the same split.")
         names = st.text_input(
-            "File of class names", placeholder="/data/classes.txt", help="Instead of the set's own names."
+            "Class names file",
+            placeholder="/data/classes.txt",
+            help="Overrides the dataset's own class names.",
         )
     return Splitting(float(share), int(seed)), Path(names).expanduser() if names else None
 
@@ -70,5 +70,5 @@ def _options() -> tuple[Splitting, Path | None]:
 def _folder(text: str) -> Path:
     path = Path(text.strip()).expanduser()
     if not path.is_absolute():
-        raise InputError(f"{text} is no whole path.", todo="Give it from the root, such as /data/my-set.")
+        raise InputError(f"{text} is not an absolute path.", todo="Enter one, such as /data/my-dataset.")
     return path
