@@ -1,4 +1,4 @@
-"""A training job from a form: checked before it is paid for, shown as a plan, started on a yes."""
+"""The launch form for a training job: checked before anything is billed, reviewed as a plan, then launched."""
 
 from __future__ import annotations
 
@@ -16,63 +16,65 @@ from pages.parts import backend, cached, formatting, links, plan_dialog, state
 from pages.parts.jobs import filters
 from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
-from pages.parts.launch import origin as launch_origin
+from pages.parts.launch import prefill as launch_prefill
 from pages.parts.launch.check import CheckedLaunch, check
 from pages.parts.launch.fields import LAUNCH
-from pages.parts.launch.origin import LaunchPrefill
+from pages.parts.launch.prefill import LaunchPrefill
 
 
 def main() -> None:
-    """The form on the left; price, checks and the way on at its right."""
-    filters.way_back()
+    """Draw the form on the left; the price, the checks and the launch button on the right."""
+    filters.back_link()
     st.container(horizontal=True).title("Launch training")
     connection = backend.connection()
-    origin = launch_origin.ask(connection)
-    st.caption(origin.said)
-    _fill(origin)
-    checked, prices = check(connection, origin), cached.prices(connection)
-    form, beside = st.columns([5, 3], gap="medium")
+    prefill = launch_prefill.from_url(connection)
+    st.caption(prefill.caption)
+    _fill(prefill)
+    checked, prices = check(connection, prefill), cached.prices(connection)
+    form, side_panel = st.columns([5, 3], gap="medium")
     with form:
-        _form(checked, origin, prices, sandbox=connection.is_sandbox)
-    with beside, st.container(border=True):
-        _before_it_starts(connection, checked, origin, prices)
-    if checked.drawing:
-        st.fragment(_look_again, run_every=data.KEYS_SECONDS)(formatting.now())
+        _form(checked, prefill, prices, sandbox=connection.is_sandbox)
+    with side_panel, st.container(border=True):
+        _preflight(connection, checked, prefill, prices)
+    if checked.generating:
+        st.fragment(_rerun_page, run_every=data.KEYS_SECONDS)(formatting.now())
 
 
-def _look_again(drawn_at: datetime) -> None:
-    """Run the page anew at the first tick after it was drawn, when its listing of the data may have changed."""
+def _rerun_page(drawn_at: datetime) -> None:
+    """Run the page again at the first tick after it was drawn, when its listing of the data may have changed."""
     if (formatting.now() - drawn_at).total_seconds() > data.KEYS_SECONDS / 2:
         st.rerun()
 
 
-def _fill(origin: LaunchPrefill) -> None:
-    """Once for each origin; from then on the form is its visitor's."""
-    if LAUNCH.filled_from() != origin.source:
-        name = new_name(origin.spec.name, formatting.now())
-        LAUNCH.fill(origin.source, fields.to_fields(replace(origin.spec, name=name)))
+def _fill(prefill: LaunchPrefill) -> None:
+    """Fill the form once for each source; what the user edits afterwards is kept."""
+    if LAUNCH.filled_from() != prefill.source:
+        name = new_name(prefill.spec.name, formatting.now())
+        LAUNCH.fill(prefill.source, fields.to_fields(replace(prefill.spec, name=name)))
 
 
-def _form(checked: CheckedLaunch, origin: LaunchPrefill, prices: PriceTable, *, sandbox: bool) -> None:
+def _form(checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable, *, sandbox: bool) -> None:
     launch_form.job(checked.spec)
-    locked = INCREMENTAL_KEYS if origin.previous is not None else ()
+    locked = INCREMENTAL_KEYS if prefill.previous is not None else ()
     launch_form.hyperparameters(checked.spec, locked=locked, sandbox=sandbox)
-    launch_form.machine(checked.spec, prices, sandbox=sandbox)
+    launch_form.compute(checked.spec, prices, sandbox=sandbox)
 
 
-def _before_it_starts(
-    connection: Connection, checked: CheckedLaunch, origin: LaunchPrefill, prices: PriceTable
+def _preflight(
+    connection: Connection, checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable
 ) -> None:
-    st.subheader("Before it starts")
+    st.subheader("Pre-flight checks")
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
     summary.counts(checked.counts)
-    summary.problems(checked.problems, checked.spec, checked.counts, origin.previous)
-    if st.button("Review and start", type="primary", disabled=checked.blocked, width="stretch", key="review"):
+    summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous)
+    if st.button(
+        "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"
+    ):
         plan = plan_launch(checked.spec, prices, warnings=checked.warnings)
-        plan_dialog.ask(plan, connection, lambda: _show(plan.target))
+        plan_dialog.ask(plan, connection, lambda: _open_job(plan.target))
 
 
-def _show(name: str) -> None:
+def _open_job(name: str) -> None:
     LAUNCH.forget()
     links.open_page(links.TRAINING_JOB, {state.JOB: name})
 

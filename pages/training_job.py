@@ -1,4 +1,4 @@
-"""One training job: what it is doing, how good it is, what it costs, and why it failed."""
+"""The page of one training job: its status, metrics, cost and log, and why it failed."""
 
 from __future__ import annotations
 
@@ -16,61 +16,61 @@ from pages.parts.jobs import data, details, filters, header
 from pages.parts.log_view import JobLog
 from pages.parts.shared_cache import OptionalPart, Snapshot
 
-REFRESH = 5  # seconds between two looks at a job that runs
+REFRESH = 5  # seconds between two refreshes of a running job
 
 
 def main() -> None:
-    """The way back, then all about the job, again and again until it has ended."""
-    filters.way_back()
-    if said := state.take_told():
-        st.toast(said, icon=":material/check_circle:")
+    """Draw the back link, then the job, which refreshes automatically until it has ended."""
+    filters.back_link()
+    if message := state.take_told():
+        st.toast(message, icon=":material/check_circle:")
     name = state.job_asked_for()
     if not name:
-        st.info("**No training job is named in the address.** Choose one from the list of training jobs.")
+        st.info("**No training job selected.** Choose one from the list of training jobs.")
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
     connection = backend.connection()
     refresh.live(
         f"training job {name}",
-        lambda: _look(connection, name),
-        lambda: _tick(cached.training_job(connection, name)),
+        lambda: _job(connection, name),
+        lambda: _interval(cached.training_job(connection, name)),
     )
 
 
-def _tick(seen: Snapshot[TrainingJob]) -> float | None:
-    return REFRESH if seen.value.running else None
+def _interval(snapshot: Snapshot[TrainingJob]) -> float | None:
+    return REFRESH if snapshot.value.running else None
 
 
-def _look(connection: Connection, name: str) -> float | None:
-    """Draw the job as it is now; its name is there before anything of it is known."""
+def _job(connection: Connection, name: str) -> float | None:
+    """Draw the job as it is now. The title comes first: it needs nothing from AWS."""
     title = st.container(horizontal=True, vertical_alignment="center", gap="small")
     title.title(messages.plain(name), width="stretch")
-    seen = cached.training_job(connection, name)
-    job = seen.value
+    snapshot = cached.training_job(connection, name)
+    job = snapshot.value
     with title:
-        header.chip(job)
+        header.status_badge(job)
     _head(connection, job)
-    details.freshness(seen, every=REFRESH)
+    details.freshness(snapshot, every=REFRESH)
     curves, log = data.curves(connection, job), data.log(connection, job)
-    found = diagnose(job, _lines(log))
-    if found is not None:
-        messages.diagnosis(found, failed=job.status == "Failed")
-    cost = training_cost(job, cached.prices(connection), seen.at)
-    header.figures(job, curves.value, cost, seen.at, sandbox=connection.is_sandbox)
+    diagnosis = diagnose(job, _log_lines(log))
+    if diagnosis is not None:
+        messages.diagnosis(diagnosis, failed=job.status == "Failed")
+    cost = training_cost(job, cached.prices(connection), snapshot.at)
+    header.metrics_row(job, curves.value, cost, snapshot.at, sandbox=connection.is_sandbox)
     charts, steps = st.columns([3, 1], gap="medium")
     with charts:
-        messages.why_not(curves, seen)
+        messages.why_not(curves, snapshot)
         if curves.waiting is None:
             stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
             job_charts.training(curves.value, running=job.running, early=stopped)
     with steps:
-        header.timeline(job, seen.at)
-    details.show(connection, seen, log)
-    return _tick(seen)
+        header.timeline(job, snapshot.at)
+    details.show(connection, snapshot, log)
+    return _interval(snapshot)
 
 
 def _head(connection: Connection, job: TrainingJob) -> None:
-    """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
+    """Draw the job's key facts and the buttons that act on it. A button only opens a plan or another page."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         header.facts(job)
         _actions(connection, job)
@@ -86,12 +86,12 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
             links.open_page(links.LAUNCH_TRAINING, {state.CLONE: job.name})
         if job.model_uri and st.button("Deploy", icon=":material/deployed_code:"):
             links.open_page(links.DEPLOY, {state.JOB: job.name})
-        if job.model_uri and st.button("Continue", icon=":material/resume:"):
+        if job.model_uri and st.button("Continue training", icon=":material/resume:"):
             links.open_page(links.LAUNCH_TRAINING, {state.CONTINUE: job.name})
 
 
-def _lines(log: OptionalPart[JobLog]) -> list[str] | None:
-    """What the log says; None where it could not be read."""
+def _log_lines(log: OptionalPart[JobLog]) -> list[str] | None:
+    """Return the log's lines; None where it could not be read."""
     unknown = (log.failure or log.waiting) and not log.value.has_log
     return None if unknown else [event.message for event in log.value.events]
 

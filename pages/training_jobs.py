@@ -1,4 +1,4 @@
-"""The training jobs: which there are, how far they are, what they cost, and several of them side by side."""
+"""The training jobs page: all jobs with their progress and cost, and a side-by-side comparison of several."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pages.parts import backend, cached, formatting, links, messages, refresh, s
 from pages.parts.jobs import comparison, filters, slots, table
 from pages.parts.shared_cache import PendingError, Snapshot
 
-FIGURES = 100
-"""Height of the row of figures in pixels."""
+METRICS_HEIGHT = 100
+"""Height of the metrics row in pixels."""
 
-TICK = 5  # seconds between two looks, while something may change
+REFRESH = 5  # seconds between two refreshes while a job is running
 
 
 def main() -> None:
-    """The title, and below it the board, which looks again by itself while anything runs."""
+    """Draw the title, and below it the list of jobs, which refreshes automatically while a job is running."""
     connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Training jobs", width="stretch")
@@ -26,57 +26,57 @@ def main() -> None:
         st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
     refresh.live(
         "training jobs",
-        lambda: _board(connection),
-        lambda: _tick(cached.jobs(connection, filters.wanted(), slots.pages())),
+        lambda: _list(connection),
+        lambda: _interval(cached.jobs(connection, filters.from_url(), slots.pages())),
     )
 
 
-def _tick(reading: Snapshot[JobList]) -> float | None:
-    return TICK if any(job.running for job in reading.value.jobs) else None
+def _interval(snapshot: Snapshot[JobList]) -> float | None:
+    return REFRESH if any(job.running for job in snapshot.value.jobs) else None
 
 
-def _board(connection: Connection) -> float | None:
+def _list(connection: Connection) -> float | None:
     above = st.container()
-    wanted = filters.ask()
+    job_filter = filters.draw()
     try:
-        reading = cached.jobs(connection, wanted, slots.pages())
+        snapshot = cached.jobs(connection, job_filter, slots.pages())
     except PendingError:
-        above.skeleton(height=FIGURES)  # keeps the filters in their place when the figures arrive
+        above.skeleton(height=METRICS_HEIGHT)  # keeps the filters in their place when the metrics arrive
         raise
-    _say_age(reading)
-    if reading.value.jobs:
-        table.show(connection, reading.value.jobs, reading.at)
-        table.offer_more(reading.value)
+    _freshness(snapshot)
+    if snapshot.value.jobs:
+        table.show(connection, snapshot.value.jobs, snapshot.at)
+        table.offer_more(snapshot.value)
     else:
-        _nothing(wanted)
+        _empty_state(job_filter)
     with above, messages.error_door("figures"):
-        table.metrics_row(connection, wanted)
-    comparison.show(connection, reading.value.jobs, reading.at)
-    return _tick(reading)
+        table.metrics_row(connection, job_filter)
+    comparison.show(connection, snapshot.value.jobs, snapshot.at)
+    return _interval(snapshot)
 
 
-def _say_age(reading: Snapshot[JobList]) -> None:
-    """How old the table is; where AWS fails, why it is no newer."""
-    at = formatting.moment(reading.at)
+def _freshness(snapshot: Snapshot[JobList]) -> None:
+    """Draw when the table was updated; where AWS fails, why it is not newer."""
+    at = formatting.moment(snapshot.at)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        filters.ask_for_all()
-        st.caption(f"Data from {at}")
-    if reading.failure is not None:
-        st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
+        filters.all_algorithms_toggle()
+        st.caption(f"Updated {at}")
+    if snapshot.failure is not None:
+        st.warning(f"Last updated **{at}**. {messages.card(snapshot.failure)}", icon=":material/history:")
 
 
-def _nothing(wanted: JobFilter) -> None:
-    if not filters.is_usual(wanted):
-        st.info("**No job fits these filters.**", icon=":material/filter_alt:")
-        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=filters.clear)
+def _empty_state(job_filter: JobFilter) -> None:
+    if not filters.is_default(job_filter):
+        st.info("**No jobs match these filters.**", icon=":material/filter_alt:")
+        st.button("Clear filters", icon=":material/filter_alt_off:", on_click=filters.clear)
         return
     with st.container(border=True):
-        st.markdown("**No training job yet.**")
+        st.markdown("**No training jobs yet.**")
         st.caption(
-            "Launching one takes photographs and masks in S3 and a role. The form checks all of it, and tells the "
-            "price, before anything starts."
+            "To launch one, you need images and masks in S3 and an IAM role. The form checks all of them and "
+            "shows the price before anything starts."
         )
-        st.page_link(links.LAUNCH_TRAINING, label="Launch the first job", icon=":material/rocket_launch:")
+        st.page_link(links.LAUNCH_TRAINING, label="Launch your first job", icon=":material/rocket_launch:")
 
 
 main()

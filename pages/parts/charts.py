@@ -1,4 +1,4 @@
-"""Curves of metrics, drawn over each other."""
+"""Charts with the metric curves of several jobs in one plot."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ HEIGHT = 260
 
 
 def overlay(
-    several: Mapping[str, MetricSeries],
+    by_job: Mapping[str, MetricSeries],
     title: str,
     names: Sequence[str],
     *,
     lowest: bool = False,
 ) -> alt.LayerChart:
-    """One metric of several jobs by epoch, each in its colour, with a dot at its best epoch. Without a legend.
+    """Return a chart of one metric of several jobs by epoch, with a dot at each job's best epoch and no legend.
 
-    several: job -> series.
-    names:   all the jobs, also without a series, so that the same jobs have the same colours in every chart.
-    lowest:  whether the lowest is the best, as with a loss.
+    by_job: job name -> series.
+    names:  all jobs, including those without a series, so that a job has the same color in every chart.
+    lowest: whether the lowest value is the best, as with a loss.
     """
     color = alt.Color(
         "job:N", scale=alt.Scale(domain=list(names), range=list(colors(len(names)))), legend=None
     )
-    base = alt.Chart(points(several, lowest=lowest)).encode(
+    base = alt.Chart(points(by_job, lowest=lowest)).encode(
         x=alt.X("epoch:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
         color=color,
@@ -43,24 +43,24 @@ def overlay(
     )
     line = base.mark_line(strokeWidth=2)
     best = base.transform_filter("datum.best").mark_point(size=70, filled=True, opacity=1)
-    every = base.mark_point(size=60, opacity=0)  # what the pointer finds
-    return alt.LayerChart(layer=[line, best, every], height=HEIGHT)
+    hover = base.mark_point(size=60, opacity=0)  # invisible targets for the tooltip
+    return alt.LayerChart(layer=[line, best, hover], height=HEIGHT)
 
 
 def colors(number: int) -> tuple[str, ...]:
-    """The theme's colours for so many things, over and over where there are more."""
-    found: list[str] = st.get_option("theme.chartCategoricalColors")
-    return tuple(islice(cycle(found), number))
+    """Return this many of the theme's chart colors; they repeat where there are more series than colors."""
+    theme: list[str] = st.get_option("theme.chartCategoricalColors")
+    return tuple(islice(cycle(theme), number))
 
 
-def points(several: Mapping[str, MetricSeries], *, lowest: bool = False) -> pd.DataFrame:
-    """Job, epoch, value and whether it is the job's best: a row a finite point."""
+def points(by_job: Mapping[str, MetricSeries], *, lowest: bool = False) -> pd.DataFrame:
+    """Return one row per finite point: job, epoch, value, and whether it is the job's best."""
     frames = []
-    for name, series in several.items():
+    for name, series in by_job.items():
         epochs = np.arange(len(series)) if series.epochs is None else series.epochs
         best = best_epoch(series, lowest=lowest)
-        marks = np.arange(len(series)) == (-1 if best is None else best.place)
-        frame = pd.DataFrame({"job": name, "epoch": epochs, "value": series.values, "best": marks})
+        is_best = np.arange(len(series)) == (-1 if best is None else best.place)
+        frame = pd.DataFrame({"job": name, "epoch": epochs, "value": series.values, "best": is_best})
         frames.append(frame[np.isfinite(series.values)])
     columns = ["job", "epoch", "value", "best"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

@@ -1,4 +1,4 @@
-"""Moments and durations in words, in the visitor's own time zone."""
+"""Times as text, in the time zone of the user's browser."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 def now() -> datetime:
-    """The time, in UTC: the one clock of the pages."""
+    """Return the current time in UTC. This is the only clock of the pages."""
     return datetime.now(UTC)
 
 
 def zone() -> tzinfo:
-    """Where the visitor's browser says it is; UTC where it does not, or says what nobody knows here."""
+    """Return the time zone that the browser reports; UTC where it reports none or an unknown one."""
     name = st.context.timezone
     if not name:
         return UTC
@@ -27,7 +27,7 @@ def zone() -> tzinfo:
 
 
 def moment(at: datetime) -> str:
-    """Such as "12:03:20" today, else "22 Nov 12:03"; the year only where it is another one."""
+    """Return a time as "12:03:20" if it is today, else as "22 Nov 12:03", or as "22 Nov 2025" in another year."""
     here, today = at.astimezone(zone()), now().astimezone(zone())
     if here.date() == today.date():
         return f"{here:%H:%M:%S}"
@@ -35,7 +35,7 @@ def moment(at: datetime) -> str:
 
 
 def ago(at: datetime) -> str:
-    """Such as "just now", "4 min ago" or "3 d ago"."""
+    """Return how long ago a time was: "just now", "4 min ago", "2 h ago" or "3 d ago"."""
     passed = now() - at
     if passed < timedelta(minutes=1):
         return "just now"

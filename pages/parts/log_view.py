@@ -1,4 +1,4 @@
-"""The log of a job or an endpoint: its end, as it grows; what a search finds; the place of the first error."""
+"""The log of a job or an endpoint: its last lines as it grows, a search, and a jump to the first error."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.aws.logs import LogToken, TailPage
 from core.escaping import file_name, log_line
+from core.text import plural
 from core.training.log_lines import LEVELS, STAMPED, Level, LogEvent, as_text, first_error, matching, plain
 from pages.parts import elements, state
 from pages.parts.state import Slot
@@ -17,28 +18,28 @@ LOG_TEXT, LOG_LEVELS = "find", "levels"
 """Keys of widgets that are bound to the URL under the same name."""
 
 _AT: Slot[int | None] = Slot("log.line")
-"""The line to show a log around; None: its end."""
+"""The index of the first line to show; None: show the end of the log."""
 
 LOG_LINES = 10_000
-"""Kept of a log, the last ones."""
+"""The last lines of a log that are kept."""
 
 SHOWN = 400
-"""Lines at once: more would be slow to draw, and nobody reads them."""
+"""Lines shown at once: more are slow to draw."""
 
 BEFORE = 12
-"""Lines that are shown before an error."""
+"""Lines shown above an error after a jump to it."""
 
 FEW, HEIGHT = 12, 420
-"""More lines than that scroll in a box of so many pixels."""
+"""More lines than `FEW` scroll in a box that is `HEIGHT` pixels high."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLog:
     """The lines of a job's or an endpoint's log, oldest first.
 
-    has_log: False where nothing was written.
-    cut:     whether there are older lines.
-    error:   the place of the first error; None where there is none.
+    has_log: False where no log stream exists.
+    cut:     whether there are older lines that are not kept.
+    error:   the index of the first error in `events`; None where there is none.
     """
 
     events: tuple[LogEvent, ...] = ()
@@ -48,7 +49,7 @@ class JobLog:
 
 
 class LogReader:
-    """Reads a log once, and from then on what came after. tail: gives its last lines, or those after a token."""
+    """Reads a log once, and from then on only new lines. tail: returns the last lines, or those after a token."""
 
     def __init__(self, tail: Callable[[LogToken | None], TailPage]) -> None:
         self._tail = tail
@@ -56,7 +57,7 @@ class LogReader:
         self._log = JobLog()
 
     def read(self) -> JobLog:
-        """All that is kept of it. Raises AwsError."""
+        """Read the new lines and return all that are kept. Raises AwsError."""
         page = self._tail(self._token)
         self._token = page.next_token or self._token
         events = (*self._log.events, *page.events)
@@ -67,23 +68,24 @@ class LogReader:
         return self._log
 
 
-def show(name: str, log: JobLog, none: str) -> None:
-    """Search, level, jump and download above; the lines below.
+def show(name: str, log: JobLog, empty_text: str) -> None:
+    """Draw the search, level, jump and download controls, and the lines below them.
 
-    name: whose log it is. none: what is said where there is no line.
+    name:       of the job or endpoint, for the download's file name.
+    empty_text: shown instead of the log where none exists.
     """
     if not log.has_log:
-        st.caption(none)
+        st.caption(empty_text)
         return
     text, levels = _controls(name, log)
-    found = matching(log.events, text or "", levels or LEVELS)
+    matches = matching(log.events, text or "", levels or LEVELS)
     at = _AT.get() if not text and not levels else None
-    lines = _window(found, at)
+    lines = _window(matches, at)
     with st.container(height=HEIGHT if len(lines) > FEW else "content", autoscroll=at is None, border=False):
         elements.code_block(
-            "\n".join(_line(event) for event in lines) or "No line fits.", language="log", wrap_lines=True
+            "\n".join(_line(event) for event in lines) or "No lines match.", language="log", wrap_lines=True
         )
-    st.caption(_said(log, found, lines, at))
+    st.caption(_summary(log, matches, lines, at))
 
 
 def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
@@ -107,11 +109,11 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
         )
         if log.error is not None:
             st.button(
-                "Jump to the error", icon=":material/error:", key="log-error",
+                "Jump to first error", icon=":material/error:", key="log-error",
                 on_click=_jump, args=(max(0, log.error - BEFORE),),
             )  # fmt: skip
         if _AT.get() is not None:
-            st.button("To the end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
+            st.button("Jump to end", icon=":material/vertical_align_bottom:", on_click=_jump, args=(None,))
         st.download_button(
             "Download", lambda: as_text(log.events), f"{file_name(name)}.log", "text/plain",
             icon=":material/download:", key="log-download", on_click="ignore",
@@ -119,9 +121,9 @@ def _controls(name: str, log: JobLog) -> tuple[str | None, list[Level]]:
     return text, list(levels)
 
 
-def _jump(place: int | None) -> None:
-    """Leave search and levels, which would hide what stands around that place."""
-    _AT.set(place)
+def _jump(line: int | None) -> None:
+    """Show the log from this line on. Clears search and levels, which would hide the lines around it."""
+    _AT.set(line)
     state.choose(LOG_TEXT, "")
     state.choose(LOG_LEVELS, [])
 
@@ -131,15 +133,15 @@ def _window(events: Sequence[LogEvent], at: int | None) -> Sequence[LogEvent]:
 
 
 def _line(event: LogEvent) -> str:
-    """With its time, unless the container wrote one itself."""
+    """Return a line with its time, unless the container wrote one itself."""
     text = log_line(plain(event.message))
     return text if STAMPED.match(text) else f"{event.at:%H:%M:%S} {text}"
 
 
-def _said(log: JobLog, found: Sequence[LogEvent], lines: Sequence[LogEvent], at: int | None) -> str:
-    """How much of the log this is."""
+def _summary(log: JobLog, matches: Sequence[LogEvent], lines: Sequence[LogEvent], at: int | None) -> str:
+    """Return which part of the log is shown."""
     if at is not None:
         return f"Lines {at + 1} to {at + len(lines)} of {len(log.events):,}. Times are UTC."
-    part = "" if len(lines) == len(found) else f"The last {len(lines):,} of "
+    part = "" if len(lines) == len(matches) else f"Last {len(lines):,} of "
     older = " Older lines are in CloudWatch." if log.cut else ""
-    return f"{part}{len(found):,} lines. Times are UTC.{older}"
+    return f"{part}{plural(len(matches), 'line')}. Times are UTC.{older}"

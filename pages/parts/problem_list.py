@@ -1,11 +1,13 @@
-"""What a pre-flight found, next to the form that it is about."""
+"""The result of a pre-flight check, next to the form that it checks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
+from core.text import plural
 from core.training.hyperparameters import Problem, Severity
 from pages.parts import messages
 
@@ -15,14 +17,17 @@ ICONS: dict[Severity, str] = {
     "note": ":blue[:material/info:]",
 }
 
+Action = Literal["launch", "deployment"]
+READY: dict[Action, str] = {"launch": "Ready to launch", "deployment": "Ready to deploy"}
 
-def heading(problems: Sequence[Problem]) -> None:
-    """Draw how many errors there are, or that there is none."""
+
+def heading(problems: Sequence[Problem], *, before: Action) -> None:
+    """Draw how many errors there are, or that there are none. before: the action that they block."""
     errors = sum(problem.is_error for problem in problems)
     if errors:
-        st.markdown(f":red-badge[{errors} to mend before it can start]")
+        st.markdown(f":red-badge[{plural(errors, 'issue')} to fix before {before}]")
     else:
-        st.markdown(":green-badge[:material/check: Nothing stands in its way]")
+        st.markdown(f":green-badge[:material/check: {READY[before]}]")
 
 
 def line(problem: Problem) -> None:

@@ -100,7 +100,7 @@ class Caller:
 
 def review(page: Page, button: str) -> Locator:
     """Go from a form without problems to its plan, and say yes."""
-    shown(page.get_by_text("Nothing stands in its way"), timeout=LONG)
+    shown(page.get_by_text("Ready to deploy"), timeout=LONG)
     page.get_by_role("button", name="Review the plan").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"), timeout=LONG)
@@ -138,7 +138,7 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
     expect(name).to_have_value(JOB, timeout=LONG)
     name.fill(NAME)
     name.press("Tab")
-    shown(page.get_by_text("Nothing stands in its way"), timeout=LONG)
+    shown(page.get_by_text("Ready to deploy"), timeout=LONG)
     page.screenshot(path=Path(output_path, "deploy.png"), full_page=True)
     review(page, "Deploy it")
     shown(page.get_by_role("heading", name=NAME), timeout=LONG)

@@ -15,7 +15,7 @@ LONG = 60_000
 
 PAGES = {
     "": ("Overview", "Nothing is here yet"),
-    "training_jobs": ("Training jobs", "No training job yet"),
+    "training_jobs": ("Training jobs", "No training jobs yet."),
     "endpoint?endpoint=coast-1": ("coast-1", "it does not exist"),
 }
 """Address -> the title, and what is shown once AWS has answered."""

@@ -1,4 +1,4 @@
-"""The list of training jobs in a real browser: ticking, opening, and looking again by itself."""
+"""The list of training jobs in a real browser: selecting, opening, and refreshing automatically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.browser import shown
 
 APP = Path(__file__).parents[2] / "app.py"
 HEADER, ROW = 39, 37
-"""Pixels of the table's head and of each row."""
+"""Pixels of the table's header and of each row."""
 
 pytestmark = pytest.mark.browser
 
@@ -42,12 +42,12 @@ def jobs(server: JobsServer, address: str, page: Page, ready: Callable[[Page], N
 
 
 def refresh(page: Page, ready: Callable[[Page], None]) -> None:
-    """Read all anew: the dashboard shares what it read for another test."""
+    """Read everything again: the dashboard shares what it read for another test."""
     page.get_by_role("button", name="Refresh").click()
     ready(page)
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=90_000)
     expect(page.get_by_test_id("stMetricValue").first).to_be_visible(timeout=90_000)
-    ready(page)  # what is drawn after the table, above it too, is in its place
+    ready(page)  # what is drawn after the table, including the row above it, has its place
 
 
 def click(page: Page, row: int, x: int) -> None:
@@ -56,49 +56,53 @@ def click(page: Page, row: int, x: int) -> None:
     canvas.click(position={"x": x, "y": HEADER + ROW * (row + 0.5)})
 
 
-def test_ticked_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> None:
-    """Two ticked rows stand in the address, and their curves are drawn over each other; a tick less ends it."""
+def test_selected_rows_are_compared(jobs: Page, ready: Callable[[Page], None]) -> None:
+    """Two selected rows are in the URL and their curves are in one chart; deselecting one ends the comparison."""
     for row in (0, 2):
         click(jobs, row, 16)
         ready(jobs)
     expect(jobs).to_have_url(re.compile("compare=aerial-0040%2Caerial-0038"))
     expect(jobs.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     click(jobs, 0, 16)
-    shown(jobs.get_by_text("Tick a second job"), timeout=90_000)
+    shown(jobs.get_by_text("Select a second job to compare."), timeout=90_000)
     expect(jobs).to_have_url(re.compile("compare=aerial-0038$"))
 
 
-def test_a_tick_stays_with_its_job(server: JobsServer, jobs: Page, ready: Callable[[Page], None]) -> None:
-    """When a new job comes to the top of the list, the ticked one stays ticked, not the one now in its place."""
+def test_a_selection_stays_with_its_job(
+    server: JobsServer, jobs: Page, ready: Callable[[Page], None]
+) -> None:
+    """When a new job appears at the top of the list, the selected job stays selected, not the one now in its row."""
     click(jobs, 1, 16)
     expect(jobs).to_have_url(re.compile("compare=aerial-0039"))
     server.jobs.insert(0, record("newcomer", "InProgress", created=datetime.now(UTC)))
     refresh(jobs, ready)
     expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("3", timeout=90_000)
-    ready(jobs)  # the figures come before the table
+    ready(jobs)  # the metrics row arrives before the table
     click(jobs, 0, 16)
     expect(jobs).to_have_url(re.compile(r"compare=(newcomer%2Caerial-0039|aerial-0039%2Cnewcomer)$"))
 
 
 def test_a_name_opens_its_job(jobs: Page) -> None:
-    """A click on a job's name leads to that job's page."""
+    """A click on a job's name opens that job's page."""
     click(jobs, 3, 90)
     expect(jobs).to_have_url(re.compile(r"/training_job\?job=aerial-0037$"), timeout=90_000)
     expect(jobs.get_by_text("aerial-0037").first).to_be_visible(timeout=90_000)
 
 
-def test_the_tab_says_what_is_looked_at(jobs: Page) -> None:
-    """The browser's tab bears the page's name, and on a job's page the job's, so that two tabs can be told apart."""
+def test_the_browser_tab_names_the_page(jobs: Page) -> None:
+    """The browser tab shows the page's name, and on a job's page the job's name."""
     expect(jobs).to_have_title("Training jobs · Segdeck", timeout=90_000)
-    expect(jobs.get_by_test_id("stSidebar")).to_have_css("width", "240px")  # the name must not cost its width
+    expect(jobs.get_by_test_id("stSidebar")).to_have_css(
+        "width", "240px"
+    )  # the title must not change its width
     click(jobs, 3, 90)
     expect(jobs).to_have_title("aerial-0037 · Segdeck", timeout=90_000)
 
 
-def test_the_list_looks_again_while_something_runs(
+def test_the_list_refreshes_while_a_job_runs(
     server: JobsServer, jobs: Page, comes_to_rest: Callable[[], None]
 ) -> None:
-    """A job that ends is seen to have ended without a click; then nothing runs, and the page asks no more."""
+    """A job that ends is shown as ended without a click; once no job runs, the page stops refreshing."""
     expect(jobs.get_by_test_id("stMetricValue").first).to_have_text("2")
     for row in server.jobs[:2]:
         ended = {"TrainingEndTime": datetime.now(UTC) - timedelta(hours=1), "SecondaryStatus": "Completed"}
@@ -109,20 +113,20 @@ def test_the_list_looks_again_while_something_runs(
     comes_to_rest()
 
 
-def test_typing_is_not_disturbed(jobs: Page) -> None:
-    """What a person has half typed is still there after the page has looked again by itself."""
+def test_typing_is_not_interrupted(jobs: Page) -> None:
+    """A half-typed filter is still there after an automatic refresh."""
     field = jobs.get_by_label("Name contains")
     field.press_sequentially("aerial-00")
-    before = jobs.get_by_text("Data from").inner_text()
-    expect(jobs.get_by_text("Data from")).not_to_have_text(before, timeout=90_000)
+    before = jobs.get_by_text(re.compile("^Updated ")).inner_text()
+    expect(jobs.get_by_text(re.compile("^Updated "))).not_to_have_text(before, timeout=90_000)
     expect(field).to_have_value("aerial-00")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_narrow_window_has_no_sideways_scroll(
+def test_a_narrow_window_does_not_scroll_sideways(
     browser: Browser, server: JobsServer, address: str, scheme: str, ready: Callable[[Page], None]
 ) -> None:
-    """On a narrow window, with a name as long as AWS allows, only the table scrolls sideways, never the page."""
+    """In a narrow window, with a job name as long as AWS allows, only the table scrolls sideways, never the page."""
     long = "a" + "-very-long-name" * 4 + "-1"
     server.jobs = [record(long, "Failed", created=datetime.now(UTC)), *many(3)]
     context = browser.new_context(color_scheme=scheme, viewport={"width": 480, "height": 900})

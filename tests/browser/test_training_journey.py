@@ -1,4 +1,4 @@
-"""From the form to a model: a person launches, watches, stops, clones and mends training jobs in a real browser."""
+"""From the form to a model: launch, watch, clone and stop training jobs in a real browser."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from tests.support.browser import shown
 ROOT = Path(__file__).parents[2]
 BUCKET = "segdeck-sandbox"
 LONG = 240_000
-"""Milliseconds for what really trains, on two busy cores."""
+"""Milliseconds for steps that really train, on two busy cores."""
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def data_dir(demo_dashboard: Any) -> Path:
-    """Where the dashboard's sandbox keeps its state."""
+    """The folder with the state of the dashboard's sandbox."""
     folder: Path = demo_dashboard.data_dir
     return folder
 
 
 @pytest.fixture(scope="module")
 def dashboard(demo_dashboard: Any) -> str:
-    """The address of a dashboard with the demo models."""
+    """The URL of a dashboard with the demo models."""
     address: str = demo_dashboard.address
     return address
 
 
 @pytest.fixture(scope="module")
 def data(dashboard: str, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The S3 prefix of a few pictures of the demonstration: all of them take minutes to draw."""
-    folder = tmp_path_factory.mktemp("pictures")
+    """The S3 prefix of a few demo images; generating all of them takes minutes."""
+    folder = tmp_path_factory.mktemp("images")
     write(folder, training=16, validation=8)
     address = launcher.running(data_dir)
     assert address is not None, dashboard
@@ -58,16 +58,16 @@ def page(browser: Browser, dashboard: str) -> Page:
 
 
 def fill(page: Page, label: str, value: str) -> None:
-    """Type into a field of the form, and leave it."""
+    """Type into a field of the form and leave it."""
     box = page.get_by_label(re.compile(rf"^{label}( \*)?$")).first
     box.fill(value)
     box.press("Tab")
 
 
 def launch(page: Page) -> str:
-    """Review, say yes, and come to the job's page; gives its name."""
-    shown(page.get_by_text("Nothing stands in its way"), timeout=90_000)
-    page.get_by_role("button", name="Review and start").click()
+    """Review, confirm, wait for the job's page, and return the job's name."""
+    shown(page.get_by_text("Ready to launch"), timeout=90_000)
+    page.get_by_role("button", name="Review and launch").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"))
     dialog.get_by_role("button", name="Start the job").click()
@@ -75,36 +75,36 @@ def launch(page: Page) -> str:
     return page.url.rpartition("=")[2]
 
 
-def chip(page: Page, word: str) -> None:
-    """Wait until the job's status says so."""
-    badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=word)
+def wait_for_status(page: Page, status: str) -> None:
+    """Wait until the job's status badge shows this status."""
+    badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=status)
     shown(badge, timeout=LONG)
 
 
 def test_launch_and_watch(page, dashboard, data):
-    """What the pre-flight finds is mended by a click; the job then runs to its end before one's eyes, and learns."""
+    """A click fixes what the pre-flight check reports; the job then runs to its end, with its metrics shown live."""
     page.goto(f"{dashboard}/launch_training")
-    shown(page.get_by_role("button", name="Review and start"), timeout=90_000)
+    shown(page.get_by_role("button", name="Review and launch"), timeout=90_000)
     fill(page, "Data", data)
     shown(page.get_by_text("train_annotation 16"), timeout=90_000)
     page.get_by_role("button", name="Set to 8").click()
     fill(page, "epochs", "30")  # long enough to be seen while it trains
     name = launch(page)
     shown(page.get_by_role("heading", name=name))
-    chip(page, "training")
+    wait_for_status(page, "training")
     expect(page.get_by_text("epoch=0").first).to_be_visible(timeout=LONG)
     shown(page.get_by_text("Best mIOU, epoch"), timeout=LONG)
-    chip(page, "completed")
+    wait_for_status(page, "completed")
     shown(page.get_by_text("30 of 30"))
     shown(page.get_by_text("Uploading the model ·"))
-    expect(page.get_by_text("Looks again every")).to_have_count(0)
+    expect(page.get_by_text("Refreshes every")).to_have_count(0)
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
 
 
 def test_clone_and_stop(page):
-    """Its clone, with more epochs, is stopped by a plan and a yes; what it had learned is kept."""
+    """A clone with more epochs is stopped by a confirmed plan, and its model is kept."""
     page.get_by_role("button", name="Clone").click()
-    shown(page.get_by_text("under a new name"), timeout=90_000)
+    shown(page.get_by_text("Edit anything before launch."), timeout=90_000)
     fill(page, "epochs", "300")
     launch(page)
     shown(page.get_by_text("Best mIOU, epoch"), timeout=LONG)
@@ -112,20 +112,20 @@ def test_clone_and_stop(page):
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Stop the training job").first).to_be_visible()
     dialog.get_by_role("button", name="Stop the job").click()
-    chip(page, "stopped")
+    wait_for_status(page, "stopped")
     page.get_by_role("tab", name="Data and model").click()
     shown(page.get_by_text("/output/model.tar.gz"))
 
 
 def test_read_why_it_failed(page):
-    """A job whose masks hold more classes than it was told of fails, and its page says so, and what to do."""
+    """A job whose masks have more classes than num_classes fails, and its page shows why and what to do."""
     page.get_by_role("button", name="Clone").click()
-    shown(page.get_by_text("under a new name"), timeout=90_000)
+    shown(page.get_by_text("Edit anything before launch."), timeout=90_000)
     fill(page, "epochs", "1")
     fill(page, "num_classes", "2")
     launch(page)
-    chip(page, "failed")
+    wait_for_status(page, "failed")
     shown(page.get_by_text("Labels outside the classes"))
     shown(page.get_by_text("raise num_classes"))
     page.get_by_role("tab", name="Log").click()
-    shown(page.get_by_role("button", name="Jump to the error"))
+    shown(page.get_by_role("button", name="Jump to first error"))

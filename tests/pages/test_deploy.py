@@ -140,7 +140,7 @@ def test_on_aws_the_role_is_asked_for(open_deploy, put):
     assert "The role is ''" in plain_texts(app)
     assert button(app, "Review the plan").disabled
     field(app, "role_arn").input(ROLE).run()
-    assert "Nothing stands in its way" in texts(app)
+    assert "Ready to deploy" in texts(app)
     assert not button(app, "Review the plan").disabled
 
 
@@ -325,7 +325,7 @@ def test_a_sandbox_model_on_aws(open_deploy, s3):
     app = open_deploy("sandbox", artifact=uri)
     assert not app.error
     assert "costs nothing" in texts(app)
-    assert "Nothing stands in its way" in texts(app)
+    assert "Ready to deploy" in texts(app)
 
 
 def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):

@@ -1,4 +1,4 @@
-"""The launch form: made from the table, checked against the data, pre-filled from an older job."""
+"""The launch form: built from the hyperparameter table, checked against the data, prefilled from another job."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def open_form(
 
 
 @pytest.fixture
-def demonstration(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> None:
-    """The sandbox's own data, as far as the form looks at it: 20 pictures and 8 to validate with."""
+def demo_data(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> None:
+    """Put the object keys of the sandbox's demo dataset into S3: 20 training and 16 validation images."""
     s3 = make_client(sandbox_server, "s3")
     if "segdeck-sandbox" in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         return
@@ -57,18 +57,19 @@ def demonstration(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> N
     for folder, count in (("train", 20), ("validation", 16)):
         for number in range(count):
             key = f"datasets/aerial/{folder}{{}}/{number}"
-            s3.put_object(Bucket="segdeck-sandbox", Key=f"{key.format('')}.jpg", Body=b"picture")
+            s3.put_object(Bucket="segdeck-sandbox", Key=f"{key.format('')}.jpg", Body=b"image")
             s3.put_object(Bucket="segdeck-sandbox", Key=f"{key.format('_annotation')}.png", Body=b"mask")
 
 
 def finished(sagemaker: Any, **values: str) -> str:
+    """Return the name of a job that has ended."""
     name = start_job(sagemaker, f"origin-{next(NUMBERS)}", values)
     wait_for(sagemaker, name, ended)
     return name
 
 
 def field(app: AppTest, name: str) -> Any:
-    """The widget of a field. Raises StopIteration."""
+    """Return the widget of a form field. Raises StopIteration."""
     widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle)
     return next(widget for widget in widgets if (widget.key or "").rpartition("-")[0] == f"launch-{name}")
 
@@ -78,79 +79,79 @@ def has_field(app: AppTest, name: str) -> bool:
     return any((widget.key or "").rpartition("-")[0] == f"launch-{name}" for widget in widgets)
 
 
-def test_one_click_in_the_sandbox(open_form, demonstration):
-    """In the sandbox the form is ready as it opens: its pictures are counted, and nothing stands in the way."""
+def test_the_form_is_ready_in_the_sandbox(open_form, demo_data):
+    """In the sandbox the form is ready to launch as it opens, with its images counted."""
     app = open_form("sandbox")
     assert field(app, "value-num_training_samples").value == 20
     assert field(app, "value-algorithm").value == "light"
-    assert "Nothing stands in its way" in texts(app)
-    assert not button(app, "Review and start").disabled
+    assert "Ready to launch" in texts(app)
+    assert not button(app, "Review and launch").disabled
 
 
-def test_review_shows_a_plan_and_starts_nothing(open_form, demonstration, faults):
-    """The way on leads to the plan with its price; no job is created by that click."""
+def test_review_shows_a_plan_and_launches_nothing(open_form, demo_data, faults):
+    """The review button shows the plan with its price, and creates no job."""
     faults.add("delay", seconds=0, operation="CreateTrainingJob")
-    app = button(open_form("sandbox"), "Review and start").click().run()
-    told = plain_texts(app)
-    assert f"Start the training job {field(app, 'name').value} on ml.g4dn.xlarge." in told
-    assert "On AWS, at the maximum run time: $0.74" in told
+    app = button(open_form("sandbox"), "Review and launch").click().run()
+    shown = plain_texts(app)
+    assert f"Start the training job {field(app, 'name').value} on ml.g4dn.xlarge." in shown
+    assert "On AWS, at the maximum run time: $0.74" in shown
     assert faults.hits == []
 
 
 def test_on_aws_nothing_is_guessed(open_form):
-    """On AWS the form lacks data, output and role, says so, offers no light network, and cannot go on."""
+    """On AWS the form has no default data, output or role and no `light`, and cannot be launched as it opens."""
     app = open_form()
     assert field(app, "role_arn").value == ""
     assert "light" not in field(app, "value-algorithm").options
     assert "No data is given." in plain_texts(app)
-    assert button(app, "Review and start").disabled
+    assert button(app, "Review and launch").disabled
 
 
-def test_every_hyperparameter_that_counts_has_a_field(open_form, demonstration):
-    """The form is the table: each row that counts has a field with its help and range, each other one has none."""
+def test_every_used_hyperparameter_has_a_field(open_form, demo_data):
+    """Each hyperparameter that the algorithm uses has a field with its help and range; the others have none."""
     app = open_form("sandbox")
     values = first_spec(IMAGE, sandbox=True).hyperparameters
     for row in HYPERPARAMETERS:
         assert has_field(app, f"value-{row.name}") == applies(row, values), row.name
-    shown = field(app, "value-crop_size").help.replace("\\", "")
-    assert "rounded up to a multiple of 8" in shown
-    assert "A whole number above 16." in shown
+    help_text = field(app, "value-crop_size").help.replace("\\", "")
+    assert "rounded up to a multiple of 8" in help_text
+    assert "A whole number above 16." in help_text
 
 
-def test_a_field_comes_with_what_makes_it_count(open_form, demonstration):
-    """The step schedule brings its fields, an error until the epochs are given, and a click that gives them."""
+def test_a_choice_shows_the_fields_that_it_uses(open_form, demo_data):
+    """The step schedule shows its fields, an error until its epochs are set, and a button that sets them."""
     app = open_form("sandbox")
     field(app, "value-lr_scheduler").select("step").run()
     assert "lr_scheduler_step is not set" in plain_texts(app)
     button(app, "Set to 7, 10").click().run()
     assert field(app, "value-lr_scheduler_step").value == "7, 10"
-    assert "Nothing stands in its way" in texts(app)
+    assert "Ready to launch" in texts(app)
     field(app, "value-lr_scheduler").select("poly").run()
     assert not has_field(app, "value-lr_scheduler_step")
-    assert "Nothing stands in its way" in texts(app)
+    assert "Ready to launch" in texts(app)
 
 
-def test_pictures_still_being_drawn(open_form, demonstration):
-    """While a new sandbox draws its pictures the form says so, and that it will look again by itself."""
+def test_demo_images_still_being_generated(open_form, demo_data):
+    """While a new sandbox generates its demo images, the form says so and that it refreshes automatically."""
     app = open_form("sandbox")
     field(app, "base_uri").set_value(f"{SANDBOX_DATA}to-come/").run()
-    assert "A new sandbox draws these pictures first" in plain_texts(app)
-    assert button(app, "Review and start").disabled
+    assert "A new sandbox generates these demo images first" in plain_texts(app)
+    assert button(app, "Review and launch").disabled
 
 
-def test_wrong_number_of_pictures(open_form, demonstration):
-    """A number of pictures that is not that of the files blocks the way, and one click mends it."""
+def test_wrong_number_of_images(open_form, demo_data):
+    """A number of images that differs from the number of files blocks the launch, and one click fixes it."""
     app = open_form("sandbox")
     field(app, "value-num_training_samples").set_value(33).run()
     assert "num_training_samples is 33, the channel train has 20" in plain_texts(app)
-    assert button(app, "Review and start").disabled
+    assert button(app, "Review and launch").disabled
     button(app, "Set to 20").click().run()
     assert field(app, "value-num_training_samples").value == 20
-    assert not button(app, "Review and start").disabled
+    assert not button(app, "Review and launch").disabled
 
 
-def test_a_mended_field_stays_mended(open_form, demonstration):
-    """What the browser still sends of a field from before the page changed it does not undo the change."""
+def test_a_fixed_field_stays_fixed(open_form, demo_data):
+    """A value that the browser still sends from before the page changed the field does not undo the change."""
     app = open_form("sandbox")
     field(app, "value-num_training_samples").set_value(33).run()
     key = field(app, "value-num_training_samples").key
@@ -158,11 +159,11 @@ def test_a_mended_field_stays_mended(open_form, demonstration):
     app.session_state[key] = 33
     app.run()
     assert field(app, "value-num_training_samples").value == 20
-    assert "Nothing stands in its way" in texts(app)
+    assert "Ready to launch" in texts(app)
 
 
-def test_data_elsewhere(open_form, demonstration, sagemaker):
-    """Other data is looked at as soon as it is named: its files are counted, and what is not there is told."""
+def test_other_data(open_form, demo_data, sagemaker):
+    """Another S3 prefix is checked as soon as it is entered: its files are counted, and missing ones are reported."""
     app = open_form("sandbox")
     field(app, "base_uri").set_value("s3://dashboard/data").run()
     assert "train **4**" in texts(app).replace("\\", "")
@@ -173,8 +174,8 @@ def test_data_elsewhere(open_form, demonstration, sagemaker):
     assert "was not looked into" in plain_texts(app)
 
 
-def test_a_channel_is_listed_once(open_form, demonstration, faults):
-    """However often the form is changed, each channel is listed once within half a minute."""
+def test_a_channel_is_listed_once(open_form, demo_data, faults):
+    """However often the form changes, each channel is listed once within half a minute."""
     faults.add("delay", seconds=0, service="s3")
     app = open_form("sandbox")
     for epochs in (3, 5, 8):
@@ -182,74 +183,74 @@ def test_a_channel_is_listed_once(open_form, demonstration, faults):
     assert len(faults.hits) == 4
 
 
-def test_price_follows_the_machine(open_form, demonstration):
-    """Price and limit follow what is chosen; the machine's price stands beside its name."""
+def test_price_follows_the_instance(open_form, demo_data):
+    """Price and maximum cost follow the selected instance, and each instance is listed with its price."""
     app = open_form("sandbox")
-    machines = field(app, "instance_type")
-    assert "ml.p3.2xlarge · $3.83 an hour" in machines.options
-    assert not any("ml.c5" in option for option in machines.options)
-    machines.select("ml.p3.2xlarge").run()
+    instances = field(app, "instance_type")
+    assert "ml.p3.2xlarge · $3.83 per hour" in instances.options
+    assert not any("ml.c5" in option for option in instances.options)
+    instances.select("ml.p3.2xlarge").run()
     field(app, "max_minutes").set_value(120.0).run()
-    told = plain_texts(app)
-    assert "On AWS, an hour: $3.83" in told
-    assert "In 2 h 00 min at most: $7.65" in told
+    shown = plain_texts(app)
+    assert "AWS price per hour: $3.83" in shown
+    assert "Max cost (2 h 00 min): $7.65" in shown
 
 
-def test_spot(open_form, demonstration):
-    """With spot come its own fields; a wait shorter than the run is told, and one click mends it."""
+def test_spot(open_form, demo_data):
+    """Spot has its own fields; a wait limit below the run time is reported, and one click fixes it."""
     app = open_form("sandbox")
     field(app, "spot").set_value(True).run()
     field(app, "wait_minutes").set_value(5.0).run()
     assert "The maximum wait of 300 s is less" in plain_texts(app)
-    button(app, "Wait as long as it may run").click().run()
+    button(app, "Set to max run time").click().run()
     assert field(app, "wait_minutes").value == 60.0
 
 
 def test_clone_of_a_failed_job(open_form, sagemaker):
-    """A clone has everything of the old job and a new name; what the algorithm does not know can be left out."""
+    """A clone copies the job under a new name; a hyperparameter that the algorithm does not have can be removed."""
     name = finished(sagemaker, mini_batch_siz="4", fail="no", epochs="9")
     app = open_form(clone=name)
     assert field(app, "name").value.startswith(f"{name}-")
     assert field(app, "value-epochs").value == 9
     assert field(app, "base_uri").value == "s3://dashboard/data/"
     assert "'mini_batch_siz' is no hyperparameter" in plain_texts(app)
-    button(app, "Leave mini").click().run()
+    button(app, "Remove mini").click().run()
     assert "mini_batch_siz" not in plain_texts(app)
 
 
-def test_going_on_from_a_model(open_form, sagemaker):
-    """A job that goes on from a model keeps the network: those fields are locked, and the model is a channel."""
+def test_continuing_from_a_model(open_form, sagemaker):
+    """A job that continues from a model keeps the network: those fields are locked, and the model is a channel."""
     name = start_job(sagemaker, f"origin-{next(NUMBERS)}")
     wait_for(sagemaker, name, ended)
     app = open_form(**{"continue": name})
     assert field(app, "value-crop_size").disabled
     assert not field(app, "value-epochs").disabled
     assert f"/{name}/output/model.tar.gz" in texts(app)
-    assert "Nothing stands in its way" in texts(app)
-    button(app, "Review and start").click().run()
+    assert "Ready to launch" in texts(app)
+    button(app, "Review and launch").click().run()
     assert '"ChannelName": "model"' in texts(app)
 
 
 def test_a_clone_keeps_its_tags(open_form, sagemaker, faults):
-    """A clone carries the tags of the old job; where they cannot be read, the form says that it leaves them out."""
+    """A clone copies the tags of the job; where they cannot be read, the form says that they were not copied."""
     name = start_job(sagemaker, f"origin-{next(NUMBERS)}", tags={"team": "maps"})
     wait_for(sagemaker, name, ended)
     app = open_form(clone=name)
-    button(app, "Review and start").click().run()
+    button(app, "Review and launch").click().run()
     assert '"Value": "maps"' in texts(app)
     faults.add("error", operation="ListTags", code="AccessDeniedException", message="no", status=400)
-    assert "Its tags are left out." in plain_texts(open_form(clone=name))
+    assert "Its tags were not copied." in plain_texts(open_form(clone=name))
 
 
-def test_no_such_origin(open_form):
-    """A job to clone that does not exist is told by its name, with the way back."""
+def test_clone_of_a_missing_job(open_form):
+    """A job to clone that does not exist is reported by name."""
     app = open_form(clone="never-there")
     assert "never-there" in plain_texts(app)
     assert "it does not exist" in app.error[0].value
 
 
-def test_what_was_typed_stays(open_form, demonstration):
-    """What a visitor typed survives a look at another page; another origin fills the form anew."""
+def test_what_was_typed_stays(open_form, demo_data):
+    """What the user entered is kept while another page is open."""
     app = open_form("sandbox")
     field(app, "value-epochs").set_value(21).run()
     app.switch_page("../training_jobs.py").run()
@@ -267,31 +268,31 @@ SPECS = {
         checkpoint_uri="s3://dashboard/keep/",
         tags={"team": "maps"},
     ),
-    "apart": replace(
+    "separate channels": replace(
         SPEC, name="b", channels=(Channel("train", "s3://x/elsewhere/", "image/jpeg"), *SPEC.channels[1:])
     ),
-    "going on": replace(SPEC, channels=(*SPEC.channels, Channel("model", "s3://x/m.tar.gz"))),
+    "continued": replace(SPEC, channels=(*SPEC.channels, Channel("model", "s3://x/m.tar.gz"))),
     "unknown": replace(SPEC, hyperparameters={**SPEC.hyperparameters, "odd": "1"}),
 }
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 def test_form_and_back(spec):
-    """A spec comes back from the form's fields as it was, its hyperparameters with their defaults."""
+    """A spec survives the round trip through the form's fields, its hyperparameters with their defaults."""
     back = to_spec(to_fields(spec), spec)
     assert replace(back, hyperparameters={}) == replace(spec, hyperparameters={})
     assert {**back.hyperparameters, **spec.hyperparameters} == back.hyperparameters
 
 
-def test_values_that_do_not_count_are_not_sent():
-    """What the algorithm would not look at does not travel, however it stands in a field."""
+def test_unused_values_are_not_sent():
+    """A hyperparameter that the algorithm would not use is not sent, even where its field has a value."""
     fields = to_fields(replace(SPEC, hyperparameters={"optimizer": "adam"}))
     assert fields[VALUE_FIELDS["momentum"]] == 0.9
     assert "momentum" not in to_spec(fields, SPEC).hyperparameters
 
 
 def test_unreadable_numbers():
-    """A number that is none is told, and its field is empty."""
+    """A text that is not a number is reported, and its field is empty."""
     assert unreadable({"epochs": "ten", "learning_rate": "nan", "crop_size": "240"}) == {
         "epochs": "ten",
         "learning_rate": "nan",
@@ -300,24 +301,24 @@ def test_unreadable_numbers():
 
 
 @pytest.mark.parametrize(
-    ("problem", "wanted"),
+    ("problem", "expected"),
     [
         (Problem("num_training_samples", ""), Fix("Set to 4", "value-num_training_samples", 4)),
         (Problem("validation_mini_batch_size", ""), Fix("Set to 1", "value-validation_mini_batch_size", 1)),
-        (Problem("instance_type", ""), Fix("Take ml.g4dn.xlarge", "instance_type", "ml.g4dn.xlarge")),
+        (Problem("instance_type", ""), Fix("Use ml.g4dn.xlarge", "instance_type", "ml.g4dn.xlarge")),
         (Problem("role_arn", ""), None),
-        (Problem("odd", ""), Fix("Leave odd out", EXTRA, {"other": "2"})),
+        (Problem("odd", ""), Fix("Remove odd", EXTRA, {"other": "2"})),
         (Problem("backbone", ""), Fix("Set to resnet-101", "value-backbone", "resnet-101")),
     ],
 )
-def test_fixes(problem, wanted):
-    """What a click can mend has a fix that says what it does; the rest has none."""
+def test_fixes(problem, expected):
+    """A problem that one click can fix has a fix with its label; any other problem has none."""
     spec = replace(SPEC, hyperparameters={**SPEC.hyperparameters, "odd": "1", "other": "2"})
-    assert fix_for(problem, spec, {"train": 4, "validation": 1}, {"backbone": "resnet-101"}) == wanted
+    assert fix_for(problem, spec, {"train": 4, "validation": 1}, {"backbone": "resnet-101"}) == expected
 
 
-def test_every_fix_mends():
-    """Putting a fix into the form takes its problem away."""
+def test_every_fix_works():
+    """Applying a fix to the form removes its problem."""
     broken = replace(
         first_spec(IMAGE, sandbox=False, role=ROLE, output="s3://dashboard/out/"),
         name="broken",
@@ -330,10 +331,12 @@ def test_every_fix_mends():
     fields, seen = to_fields(broken), set()
     for _ in range(9):
         problems = check_spec(to_spec(fields, broken))
-        fixes = [fix for one in problems if (fix := fix_for(one, to_spec(fields, broken), {"train": 40}))]
+        fixes = [
+            fix for problem in problems if (fix := fix_for(problem, to_spec(fields, broken), {"train": 40}))
+        ]
         if not fixes:
             break
         seen.add(fixes[0].field)
         fields[fixes[0].field] = fixes[0].value
     assert seen >= {"instance_type", "wait_minutes", EXTRA, "value-lr_scheduler_step", "value-crop_size"}
-    assert [one for one in check_spec(to_spec(fields, broken)) if one.is_error] == []
+    assert [problem for problem in check_spec(to_spec(fields, broken)) if problem.is_error] == []

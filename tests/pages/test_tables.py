@@ -1,4 +1,4 @@
-"""Rows, figures and points of training jobs, as values."""
+"""The tables, the metrics row and the chart points of training jobs, as values."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def frame(*jobs: TrainingJob, **lines: MetricSeries) -> Any:
 
 
 def test_progress_by_epoch():
-    """A running job's progress is the epochs its curve has seen, of those asked for."""
+    """A running job's progress is the number of epochs in its curve out of those requested."""
     table = frame(job("a", "InProgress"), job("b"), a=series(0.1, 0.2, 0.3), b=series(*[0.5] * 30))
     assert table["epoch"].tolist() == ["3 of 30", "30 of 30"]
     assert table["progress"].tolist() == [0.1, 1.0]
 
 
-def test_progress_that_nobody_knows():
-    """An ended job without a curve, or one that has not started, shows no progress, rather than none of it done."""
+def test_unknown_progress():
+    """An ended job without a curve and a job that has not started show no progress, rather than zero."""
     waiting = job("b", "InProgress", TrainingStartTime=None)
     table = frame(job("a"), waiting)
     assert table["epoch"].tolist() == [None, None]
@@ -51,15 +51,15 @@ def test_progress_that_nobody_knows():
 
 
 def test_the_best_is_not_the_last():
-    """The best mIOU is the highest of the curve; without a curve, the last value that AWS kept."""
-    kept = job("b", FinalMetricDataList=[{"MetricName": MIOU, "Value": 0.25, "Timestamp": NOW}])
-    table = frame(job("a"), kept, job("c"), a=series(0.1, 0.7, float("nan"), 0.6))
+    """The best mIOU is the highest of the curve; without a curve, the final value that AWS reports."""
+    final = job("b", FinalMetricDataList=[{"MetricName": MIOU, "Value": 0.25, "Timestamp": NOW}])
+    table = frame(job("a"), final, job("c"), a=series(0.1, 0.7, float("nan"), 0.6))
     assert table["best"].tolist()[:2] == [0.7, 0.25]
     assert np.isnan(table["best"][2])
 
 
 def test_cost_and_duration():
-    """An ended job costs what AWS bills; an instance without a known price has no cost."""
+    """An ended job costs what AWS bills; an instance with an unknown price has no cost."""
     table = frame(
         job("a", minutes=60),
         job("b", ResourceConfig={"InstanceType": "ml.new.huge", "InstanceCount": 2, "VolumeSizeInGB": 1}),
@@ -72,14 +72,14 @@ def test_cost_and_duration():
     assert table["instance"][1] == "2 × ml.new.huge"
 
 
-def test_rows_of_the_same_reading_are_the_same():
-    """Two looks at the same reading give equal tables, so that nothing is sent to the browser a second time."""
+def test_rows_of_the_same_snapshot_are_equal():
+    """The same snapshot always gives equal tables, so that nothing is sent to the browser twice."""
     jobs = [from_description(row) for row in many(50, now=NOW)]
     assert table.jobs_frame(jobs, {}, PRICES, NOW).equals(table.jobs_frame(jobs, {}, PRICES, NOW))
 
 
 @pytest.mark.parametrize(
-    ("secondary", "said"),
+    ("secondary", "label"),
     [
         ("Downloading", "downloading the data"),
         ("Interrupted", "interrupted"),
@@ -87,60 +87,59 @@ def test_rows_of_the_same_reading_are_the_same():
         ("SomethingNew", "running"),
     ],
 )
-def test_every_chip_has_a_colour(secondary, said):
-    """A chip says in few words what the job is doing, and every word that we know has a colour."""
-    words, colors = table.chips()
-    chip = table.chip(job("a", "InProgress", secondary=secondary))
-    assert chip == said
-    assert dict(zip(words, colors, strict=True))[chip] in ("blue", "orange")
+def test_every_status_label_has_a_color(secondary, label):
+    """A status label says in a few words what the job is doing, and every known label has a color."""
+    labels, colors = table.status_labels()
+    assert table.status_label(job("a", "InProgress", secondary=secondary)) == label
+    assert dict(zip(labels, colors, strict=True))[label] in ("blue", "orange")
 
 
 def test_a_long_curve_is_thinned():
-    """A sparkline has sixty points at most, and no value that is no number."""
+    """A sparkline has at most sixty points, all of them finite."""
     points = table.sparkline(series(*np.linspace(0, 1, 1000), float("inf")))
     assert points is not None
-    assert len(points) <= table.POINTS
+    assert len(points) <= table.MAX_POINTS
     assert points[0] == 0
     assert max(points) <= 1
 
 
 def test_settings_that_differ():
-    """Side by side stand only the settings that differ, defaults filled in; or all of them."""
+    """The table has only the settings that differ, with defaults filled in, or all of them."""
     jobs = [job("a", hyperparameters={"mini_batch_size": "8"}), job("b", EnableManagedSpotTraining=True)]
-    differing = table.settings_frame(jobs, everything=False)
+    differing = table.settings_frame(jobs, show_all=False)
     assert list(differing.index) == ["mini_batch_size", "instance"]
     assert differing.loc["mini_batch_size"].tolist() == ["8", "16"]
     assert differing.loc["instance"].tolist() == ["ml.p3.2xlarge", "ml.p3.2xlarge spot"]
-    assert {"algorithm", "epochs"} < set(table.settings_frame(jobs, everything=True).index)
+    assert {"algorithm", "epochs"} < set(table.settings_frame(jobs, show_all=True).index)
 
 
-def test_equal_settings_leave_nothing_to_show():
-    """Equal settings leave an empty table."""
-    assert table.settings_frame([job("a"), job("b")], everything=False).empty
+def test_equal_settings():
+    """Equal settings give an empty table."""
+    assert table.settings_frame([job("a"), job("b")], show_all=False).empty
 
 
 def test_best_values():
-    """A row a job: the best mIOU with its epoch, the lowest loss, what it took."""
-    found = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
-    row = table.best_frame([job("a", minutes=30)], found, PRICES, NOW).iloc[0]
-    assert (row["Best mIOU"], row["At epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
+    """A row has a job's best mIOU with its epoch, the lowest loss, and the duration."""
+    curves = {"a": (series(0.2, 0.6, 0.5), series(1.0, 0.4, 0.5, name=LOSS))}
+    row = table.best_frame([job("a", minutes=30)], curves, PRICES, NOW).iloc[0]
+    assert (row["Best mIOU"], row["Best epoch"], row["Lowest loss"]) == (0.6, 1, 0.4)
     assert row["Duration"] == "30 min 00 s"
 
 
 def test_points_of_a_chart():
-    """A chart gets every finite point, with the best one of each job marked."""
-    found = charts.points({"a": series(0.1, float("nan"), 0.3), "b": series(0.9, 0.8, epochs=False)})
-    assert found["epoch"].tolist() == [0, 2, 0, 1]
-    assert found["best"].tolist() == [False, True, True, False]
+    """A chart has every finite point, with the best one of each job marked."""
+    points = charts.points({"a": series(0.1, float("nan"), 0.3), "b": series(0.9, 0.8, epochs=False)})
+    assert points["epoch"].tolist() == [0, 2, 0, 1]
+    assert points["best"].tolist() == [False, True, True, False]
 
 
 def test_points_of_no_curves():
-    """Without curves there is an empty table of the same columns."""
+    """Without curves the points are an empty table with the same columns."""
     assert charts.points({}).columns.tolist() == ["job", "epoch", "value", "best"]
 
 
-def test_a_job_keeps_its_colour():
-    """A job has the same colour in every chart, also where another one has no curve there."""
+def test_a_job_keeps_its_color():
+    """A job has the same color in every chart, even where another job has no curve."""
     whole = charts.overlay({"a": series(1), "b": series(2)}, "x", ["a", "b"]).to_dict()
     part = charts.overlay({"b": series(2)}, "x", ["a", "b"]).to_dict()
     scales = [chart["layer"][0]["encoding"]["color"]["scale"] for chart in (whole, part)]
@@ -148,8 +147,8 @@ def test_a_job_keeps_its_colour():
     assert len(set(scales[0]["range"])) == 2
 
 
-def test_figures():
-    """Running now, failed since midnight, and the money of this month's jobs; each by the visitor's own clock."""
+def test_metrics_row():
+    """The metrics count running jobs, failures since midnight and this month's cost, in the user's time zone."""
     jobs = [
         job("a", "InProgress", created=NOW - timedelta(hours=1)),
         job("b", "Failed", created=NOW - timedelta(hours=3)),
@@ -157,22 +156,22 @@ def test_figures():
         job("d", created=NOW - timedelta(days=22)),  # 31 October
         job("e", ResourceConfig={"InstanceType": "ml.new.huge"}),
     ]
-    found = table.count_jobs(jobs, PRICES, NOW)
-    assert (found.running, found.failed_today, found.completed_today, found.unpriced) == (1, 1, 1, 1)
+    counts = table.count_jobs(jobs, PRICES, NOW)
+    assert (counts.running, counts.failed_today, counts.completed_today, counts.unpriced) == (1, 1, 1, 1)
     hourly = PRICES.per_hour("ml.p3.2xlarge")
     assert hourly is not None
-    seconds = 3600 - 90 + 2 * 42 * 60  # what runs, to now; b and c
-    assert found.spent == hourly.for_seconds(3600 - 90) + hourly.for_seconds(42 * 60) + hourly.for_seconds(
+    seconds = 3600 - 90 + 2 * 42 * 60  # the running job until now; b and c
+    assert counts.spent == hourly.for_seconds(3600 - 90) + hourly.for_seconds(42 * 60) + hourly.for_seconds(
         42 * 60
     )
-    assert float(found.spent.usd) == pytest.approx(float(hourly.usd) * seconds / 3600)
+    assert float(counts.spent.usd) == pytest.approx(float(hourly.usd) * seconds / 3600)
 
 
 def test_pages_that_were_read_at_different_times():
-    """Behind the newest page stand older jobs, each once, without those that have left the newest page since."""
+    """Older jobs follow the newest page, each once, without those that have left the newest page since."""
     jobs = [from_description(row) for row in many(6, now=NOW, running=0)]
-    newest = JobList(tuple(jobs[0:1] + jobs[2:3]), 5, complete=False)  # jobs[1] fits the filter no more
+    newest = JobList(tuple(jobs[0:1] + jobs[2:3]), 5, complete=False)  # jobs[1] no longer matches the filter
     older = JobList(tuple(jobs[1:6]), 5, complete=True)
-    found = cached.joined(newest, older, JobFilter())
-    assert [row.name for row in found.jobs] == [jobs[n].name for n in (0, 2, 3, 4, 5)]
-    assert found.complete
+    joined = cached.joined(newest, older, JobFilter())
+    assert [row.name for row in joined.jobs] == [jobs[n].name for n in (0, 2, 3, 4, 5)]
+    assert joined.complete

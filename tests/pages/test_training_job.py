@@ -1,4 +1,4 @@
-"""The page of one training job, and the dialog in which its plans are carried out."""
+"""The page of one training job, and the dialog that executes its plans."""
 
 from __future__ import annotations
 
@@ -36,107 +36,107 @@ NUMBERS = itertools.count(1)
 def open_job(
     sandbox_server: Sandbox, aws_environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., AppTest]:
-    """open_job(name, **query) -> the job's page after its first run, in mode aws."""
+    """open_job(name, **query) -> the job's page after its first run, in AWS mode."""
     for name, value in {"SEGDECK_MODE": "aws", **aws_environ}.items():
         monkeypatch.setenv(name, value)
     return lambda name="", **query: open_page("training_job", sandbox_server, **{"job": name, **query})
 
 
 def finished(sagemaker: Any, **values: str) -> str:
-    """The name of a job that has ended."""
+    """Return the name of a job that has ended."""
     name = start_job(sagemaker, f"page-{next(NUMBERS)}", values)
     wait_for(sagemaker, name, ended)
     return name
 
 
 def running(sagemaker: Any) -> str:
-    """The name of a job that trains and will not end by itself."""
+    """Return the name of a job that is training and will not end during the test."""
     name = start_job(sagemaker, f"page-{next(NUMBERS)}", {"seconds": "60"})
-    wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
+    wait_for(sagemaker, name, lambda description: description["SecondaryStatus"] == "Training")
     return name
 
 
 def test_completed_job(open_job, sagemaker):
-    """A completed job shows its epochs, its best mIOU with the epoch, where the curves come from, and its steps."""
-    told = plain_texts(open_job(finished(sagemaker)))
-    assert "Epochs: 3 of 3" in told
-    assert "Best mIOU, epoch 2: 0.300" in told
-    assert "From SageMaker's metrics" in told
-    assert [word in told for word in ("Starting ·", "Downloading the data ·", "Training ·", "Completed")] == [
-        True
-    ] * 4
+    """A completed job shows its epochs, its best mIOU with the epoch, the source of its curves, and its timeline."""
+    shown = plain_texts(open_job(finished(sagemaker)))
+    assert "Epochs: 3 of 3" in shown
+    assert "Best mIOU, epoch 2: 0.300" in shown
+    assert "Source: SageMaker metrics." in shown
+    assert [
+        word in shown for word in ("Starting ·", "Downloading the data ·", "Training ·", "Completed")
+    ] == [True] * 4
 
 
 def test_log(open_job, sagemaker):
-    """The log shows the container's lines, and a search or a level in the address narrows it."""
+    """The log shows the container's lines, and a search or a level in the URL narrows it."""
     name = finished(sagemaker)
     assert "completed 100 % of epochs" in texts(open_job(name))
-    found = open_job(name, find="mIOU <score>")
-    lines = [block.value for block in found.code if "mIOU" in block.value]
+    app = open_job(name, find="mIOU <score>")
+    lines = [block.value for block in app.code if "mIOU" in block.value]
     assert len(lines[0].splitlines()) == 3
-    assert "3 lines." in plain_texts(found)
-    assert "No line fits." in texts(open_job(name, levels="error"))
+    assert "3 lines." in plain_texts(app)
+    assert "No lines match." in texts(open_job(name, levels="error"))
 
 
 def test_failed_job(open_job, sagemaker):
-    """A failed job says why in words, what to do, and shows AWS's own text."""
+    """A failed job shows why it failed, what to do, and AWS's own message."""
     name = finished(
         sagemaker,
         mini_batch_siz="4",
         fail="Additional properties are not allowed (u'mini_batch_siz' was unexpected)",
     )
     app = open_job(name)
-    told = plain_texts(app)
+    shown = plain_texts(app)
     assert "Unknown hyperparameter" in app.error[0].value
-    assert "Did you mean mini_batch_size?" in told
-    assert "was unexpected" in told
-    assert "It has no metrics." in told
-    assert not [one for one in app.button if one.label == "Stop"]
+    assert "Did you mean mini_batch_size?" in shown
+    assert "was unexpected" in shown
+    assert "No metrics for this job." in shown
+    assert not [widget for widget in app.button if widget.label == "Stop"]
 
 
 def test_jump_to_the_error(open_job, sagemaker):
-    """With an error in the log, one click shows the lines around it, and another one the end again."""
+    """With an error in the log, one click shows the lines around it, and another the end again."""
     name = finished(sagemaker, echo="ERROR: something broke", epochs="40", seconds="0.001")
     app = open_job(name, find="progress")
-    button(app, "Jump to the error").click().run()
+    button(app, "Jump to first error").click().run()
     assert not app.exception
     assert "Lines 1 to" in plain_texts(app)
     assert "something broke" in texts(app)
-    button(app, "To the end").click().run()
+    button(app, "Jump to end").click().run()
     assert "Lines 1 to" not in plain_texts(app)
 
 
 def test_hyperparameters_table(open_job, sagemaker):
-    """The table marks what differs from its default, what has no effect, and what the algorithm does not know."""
+    """The table marks values that differ from the default, are unused, or that the algorithm does not have."""
     table = open_job(finished(sagemaker, odd_one="7"), tab="Hyperparameters").dataframe[0].value
-    said = dict(zip(table["name"], table["said"], strict=True))
-    assert (said["epochs"], said["backbone"], said["gamma1"]) == ("changed", "default", "has no effect")
-    assert said["odd_one"] == "unknown"
+    status = dict(zip(table["name"], table["status"], strict=True))
+    assert (status["epochs"], status["backbone"], status["gamma1"]) == ("changed", "default", "unused")
+    assert status["odd_one"] == "unknown"
 
 
-def test_places(open_job, sagemaker):
-    """Each channel and the model stand there as an address to copy, with a link to AWS's console."""
+def test_data_and_model_uris(open_job, sagemaker):
+    """The URI of each channel and of the model can be copied, with a link to the AWS console."""
     app = open_job(finished(sagemaker), tab="Data and model")
-    addresses = [block.value for block in app.code]
-    assert "s3://dashboard/data/train/" in addresses
-    assert any(address.endswith("/output/model.tar.gz") for address in addresses)
+    uris = [block.value for block in app.code]
+    assert "s3://dashboard/data/train/" in uris
+    assert any(uri.endswith("/output/model.tar.gz") for uri in uris)
     assert "https://us-east-1.console.aws.amazon.com/s3/buckets/dashboard" in texts(app)
 
 
 def test_deploy_leads_to_the_form(open_job, sagemaker):
-    """A job with a model leads to the form that deploys it; one without offers no such way."""
+    """A job with a model has a button that opens the deploy form; a job without a model has none."""
     app = button(open_job(finished(sagemaker)), "Deploy").click().run()
     assert app.title[0].value == "Deploy a model"
     name = running(sagemaker)
-    assert not [one for one in open_job(name).button if one.label == "Deploy"]
+    assert not [widget for widget in open_job(name).button if widget.label == "Deploy"]
     sagemaker.stop_training_job(TrainingJobName=name)
 
 
-def test_stop_asks_first(open_job, sagemaker):
-    """A click on Stop shows the plan and stops nothing."""
+def test_stop_is_confirmed_first(open_job, sagemaker):
+    """The Stop button shows the plan and stops nothing."""
     name = running(sagemaker)
     app = open_job(name)
-    assert "data from" in texts(app)
+    assert "Refreshes every 5 s · Updated " in texts(app)
     button(app, "Stop").click().run()
     assert f"Stop the training job {name}." in plain_texts(app)
     assert "two minutes to save" in plain_texts(app)
@@ -145,19 +145,19 @@ def test_stop_asks_first(open_job, sagemaker):
 
 
 def test_last_good_data(open_job, sagemaker, faults):
-    """Where AWS fails later, the page shows what it said last, with when that was and why it is no newer."""
+    """When AWS fails later, the page keeps the last data, with its time and why it is not newer."""
     app = open_job(finished(sagemaker))
     faults.add("error", operation="DescribeTrainingJob", code="ThrottlingException", message="Rate exceeded")
     cached.shelf().expire()
     app.run()
-    told = plain_texts(app)
-    assert "This is what AWS said at" in told
-    assert "too many calls" in told
-    assert "Best mIOU, epoch 2: 0.300" in told
+    shown = plain_texts(app)
+    assert "Last updated " in shown
+    assert "too many calls" in shown
+    assert "Best mIOU, epoch 2: 0.300" in shown
 
 
 def test_no_such_job(open_job):
-    """A job that does not exist is told by its name, with the way back to the list."""
+    """A job that does not exist is reported by name, with a link back to the list."""
     app = open_job("no-such-job")
     assert "training job no-such-job" in plain_texts(app)
     assert "it does not exist" in app.error[0].value
@@ -165,36 +165,36 @@ def test_no_such_job(open_job):
 
 
 def test_no_name(open_job):
-    """Without a job in the address, the page says how to come to one."""
-    assert "No training job is named" in open_job().info[0].value
+    """Without a job in the URL, the page says how to select one."""
+    assert "No training job selected." in open_job().info[0].value
 
 
-def test_visitors_share_what_was_read(open_job, sagemaker, faults):
-    """Ten visitors of one job within a moment ask AWS no more than one does."""
+def test_users_share_cached_reads(open_job, sagemaker, faults):
+    """Ten users who open one job at about the same time make no more AWS calls than one user."""
     name = finished(sagemaker)
     faults.add("delay", seconds=0, operation="DescribeTrainingJob|GetLogEvents|BatchGetMetrics")
     open_job(name)
     once = len(faults.hits)
     for _ in range(10):
-        visitor = AppTest.from_file(SHELL, default_timeout=60)
-        visitor.query_params["job"] = name
-        assert not visitor.switch_page("../training_job.py").run().error
+        app = AppTest.from_file(SHELL, default_timeout=60)
+        app.query_params["job"] = name
+        assert not app.switch_page("../training_job.py").run().error
     assert once >= 3
-    assert len(faults.hits) <= 2 * once  # the facts may have grown old once in between
+    assert len(faults.hits) <= 2 * once  # what was cached may have expired once in between
 
 
 def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
-    """The dialog's body on a page of its own: AppTest cannot click inside a dialog."""
+    """Return the dialog's body on its own page: AppTest cannot click inside a dialog."""
 
     def page(plan, connection):
-        import streamlit  # AppTest runs this function's text alone
+        import streamlit  # AppTest runs only the text of this function
 
         from pages.parts.plan_dialog import PendingPlan, body
 
-        errand = streamlit.session_state.setdefault(
-            "errand", PendingPlan(plan, connection, lambda: streamlit.success("after"))
+        pending = streamlit.session_state.setdefault(
+            "pending", PendingPlan(plan, connection, lambda: streamlit.success("after"))
         )
-        body(errand)
+        body(pending)
 
     fresh_caches()
     return AppTest.from_function(page, args=(plan, connection_of(sandbox)), default_timeout=60).run()
@@ -206,41 +206,41 @@ def launch_plan(*warnings: str) -> Plan:
 
 
 def test_dialog_shows_the_plan(sandbox_server, sagemaker):
-    """The dialog says what is done and sent, what it costs, what to mind, and how to undo it; nothing is done yet."""
+    """The dialog shows the steps, the request, the price, the warnings and how to undo them, and executes nothing."""
     plan = launch_plan("Mind the gap.")
     app = dialog(plan, sandbox_server)
-    told = plain_texts(app)
-    assert f"Start the training job {plan.target} on ml.g4dn.xlarge." in told
-    assert '"TrainingJobName"' in told
-    assert "On AWS, an hour: $0.74" in told
-    assert "Mind the gap." in told
-    assert "To undo: stop the job" in told
+    shown = plain_texts(app)
+    assert f"Start the training job {plan.target} on ml.g4dn.xlarge." in shown
+    assert '"TrainingJobName"' in shown
+    assert "On AWS, an hour: $0.74" in shown
+    assert "Mind the gap." in shown
+    assert "To undo: stop the job" in shown
     with pytest.raises(sagemaker.exceptions.ClientError):
         sagemaker.describe_training_job(TrainingJobName=plan.target)
 
 
-def test_dialog_carries_it_out(sandbox_server, sagemaker):
-    """A yes carries the plan out and goes on; the job that runs then is the one that was shown."""
+def test_dialog_executes_the_plan(sandbox_server, sagemaker):
+    """Confirming executes the plan and continues; the job that runs is the one that was shown."""
     plan = launch_plan()
     app = button(dialog(plan, sandbox_server), "Start the job").click().run()
     assert app.success[0].value == "after"
-    found = wait_for(sagemaker, plan.target, ended)
-    assert found["TrainingJobStatus"] == "Completed"
-    assert found["HyperParameters"] == plan.steps[0].params["HyperParameters"]
+    job = wait_for(sagemaker, plan.target, ended)
+    assert job["TrainingJobStatus"] == "Completed"
+    assert job["HyperParameters"] == plan.steps[0].params["HyperParameters"]
 
 
 def test_dialog_stops_a_job(sandbox_server, sagemaker):
-    """A yes to a stop stops the job, which keeps its model."""
+    """Confirming a stop stops the job, which keeps its model."""
     name = running(sagemaker)
     plan = plan_stop(describe_job(cached.clients(connection_of(sandbox_server)), name))
     button(dialog(plan, sandbox_server), "Stop the job").click().run()
-    found = wait_for(sagemaker, name, ended)
-    assert found["TrainingJobStatus"] == "Stopped"
-    assert found["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
+    job = wait_for(sagemaker, name, ended)
+    assert job["TrainingJobStatus"] == "Stopped"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
 
 
 def test_lost_reply(sandbox_server, sagemaker, faults):
-    """Where AWS's answer is lost on its way, the job is found to have started, and is started once."""
+    """When AWS's reply is lost, Segdeck checks that the job has started, and starts it only once."""
     faults.add("lost_reply", operation="CreateTrainingJob", times=1)
     plan = launch_plan()
     app = button(dialog(plan, sandbox_server), "Start the job").click().run()
@@ -250,7 +250,7 @@ def test_lost_reply(sandbox_server, sagemaker, faults):
 
 
 def test_second_click(sandbox_server, sagemaker, faults):
-    """A second click on the same button goes on, and asks for nothing again."""
+    """A second click on the same button continues and sends no second request."""
     faults.add("delay", seconds=0, operation="CreateTrainingJob")
     app = button(dialog(launch_plan(), sandbox_server), "Start the job").click().run()
     button(app, "Start the job").click().run()
@@ -260,7 +260,7 @@ def test_second_click(sandbox_server, sagemaker, faults):
 
 
 def test_refusal(sandbox_server, sagemaker, faults):
-    """Where AWS refuses, the dialog says why and what to do, and nothing goes on."""
+    """When AWS rejects the request, the dialog shows why and what to do, and does not continue."""
     faults.add(
         "error", operation="CreateTrainingJob", code="ResourceLimitExceeded", status=400,
         message="The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 Instances",
@@ -272,12 +272,12 @@ def test_refusal(sandbox_server, sagemaker, faults):
 
 
 def test_a_part_that_fails_hides_no_other(open_job, sagemaker, faults):
-    """Without the right to read logs the page says so in the log's place, and shows all the rest."""
+    """Without permission to read logs, the page says so in place of the log and shows everything else."""
     name = finished(sagemaker)
     faults.add("error", service="logs", code="AccessDeniedException", message="not authorized", status=400)
     app = open_job(name)
-    told = plain_texts(app)
+    shown = plain_texts(app)
     assert "not allowed to" in app.warning[0].value
-    assert "Best mIOU, epoch 2: 0.300" in told
-    assert "container never ran" not in told
+    assert "Best mIOU, epoch 2: 0.300" in shown
+    assert "container never ran" not in shown
     assert not app.error

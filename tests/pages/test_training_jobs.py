@@ -1,4 +1,4 @@
-"""The page `training_jobs`, against a server that tells of jobs as AWS does and counts what it is asked."""
+"""The page `training_jobs`, against a server that describes jobs as AWS does and counts its calls."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def server() -> Iterator[JobsServer]:
 
 @pytest.fixture
 def open_jobs(server: JobsServer, monkeypatch: pytest.MonkeyPatch) -> OpenJobs:
-    """open_jobs(status="Failed", ...) -> the page at this address, after its first run."""
+    """open_jobs(status="Failed", ...) -> the page with these URL parameters, after its first run."""
 
     def start(**query: str) -> AppTest:
         app = AppTest.from_file(SHELL, default_timeout=60).switch_page("../training_jobs.py")
@@ -50,7 +50,7 @@ def names(app: AppTest) -> list[str]:
     return list(app.dataframe[0].value["name"])
 
 
-def figures(app: AppTest) -> dict[str, str]:
+def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
@@ -59,31 +59,31 @@ def button(app: AppTest, label: str) -> object:
 
 
 def fail(server: JobsServer, code: str = "AccessDeniedException") -> None:
-    """From now on Search fails, and what was read before has become old."""
+    """Make Search fail from now on, and expire what was read before."""
     server.failing = (400, code)
     cached.shelf().expire()
 
 
 def test_the_first_paint_makes_one_search(server, open_jobs):
-    """With a thousand jobs the page is drawn after one Search call, of the newest hundred, and says so."""
+    """With a thousand jobs the page is drawn after one Search call for the newest hundred, and says so."""
     app = open_jobs()
     assert server.asked["Search"] == 1
     assert names(app) == [f"aerial-{n:04d}" for n in range(1000, 900, -1)]
-    assert "The newest 100 of 1,000 jobs" in texts(app)
+    assert "Showing the newest 100 of 1,000 jobs" in texts(app)
     assert not app.exception
 
 
-def test_many_viewers_make_no_more_calls_than_one(server, open_jobs):
-    """Ten viewers who look three times each make one Search call together, and no Describe call at all."""
-    viewers = [open_jobs() for _ in range(10)]
-    for viewer in viewers * 2:
-        viewer.run()
+def test_many_users_make_no_more_calls_than_one(server, open_jobs):
+    """Ten users who run the page three times each make one Search call in total, and no Describe call."""
+    users = [open_jobs() for _ in range(10)]
+    for user in users * 2:
+        user.run()
     assert server.asked["Search"] == 1
     assert server.asked["DescribeTrainingJob"] == 0
 
 
 def test_only_this_algorithm_by_default(server, open_jobs):
-    """Search is asked for the algorithm's own image; the switch, or `all=1` in the address, asks for every job."""
+    """Search filters by the algorithm's image; the switch, which sets `all=1` in the URL, lists every job."""
     app = open_jobs()
     assert [row["Name"] for row in server.searches[0]["SearchExpression"]["Filters"]] == [
         "AlgorithmSpecification.TrainingImage"
@@ -93,18 +93,18 @@ def test_only_this_algorithm_by_default(server, open_jobs):
     assert "SearchExpression" not in server.searches[-1]
 
 
-def test_filters_come_from_the_address(open_jobs):
-    """A link with filters shows those jobs alone, with the widgets set; the figures still count all."""
+def test_filters_come_from_the_url(open_jobs):
+    """A link with filters shows only those jobs, with the widgets set; the metrics row still counts all."""
     app = open_jobs(status="Failed", text="aerial-09")
     assert set(app.dataframe[0].value["status"].map(tuple)) == {("failed",)}
     assert all(name.startswith("aerial-09") for name in names(app))
     assert app.text_input(key="jobs_text").value == "aerial-09"
     assert app.session_state["jobs_status"] == ["Failed"]
-    assert figures(app)["Running"] == "2"
+    assert metrics(app)["Running"] == "2"
 
 
-def test_filters_go_into_the_address(server, open_jobs):
-    """What a person sets is in the address, and asked of Search."""
+def test_filters_go_into_the_url(server, open_jobs):
+    """A filter that the user sets is written to the URL and sent to Search."""
     app = open_jobs()
     app.text_input(key="jobs_text").set_value("0042").run()
     assert app.query_params["text"] == "0042"
@@ -114,8 +114,8 @@ def test_filters_go_into_the_address(server, open_jobs):
     ]["Filters"]
 
 
-def test_days_go_into_the_address(open_jobs):
-    """A chosen range of days is in the address, and a link with one fills the field."""
+def test_days_go_into_the_url(open_jobs):
+    """A selected range of days is written to the URL, and a link with one fills the field."""
     app = open_jobs(**{"from": "2026-11-01"})
     field = app.date_input(key="jobs_created")
     assert [day.isoformat() for day in field.value] == ["2026-11-01"]
@@ -124,8 +124,8 @@ def test_days_go_into_the_address(open_jobs):
     assert (app.query_params["from"], app.query_params["to"]) == ("2026-11-02", "2026-11-03")
 
 
-def test_a_bad_address_is_said(open_jobs):
-    """What of an address cannot be used is said, and the rest is used."""
+def test_a_bad_url_is_reported(open_jobs):
+    """URL parameters that cannot be used are reported, and the others are used."""
     app = open_jobs(status="Failed,Lost", text="no_such")
     assert "There is no status" in texts(app)
     assert "letters, digits and hyphens" in texts(app)
@@ -133,24 +133,24 @@ def test_a_bad_address_is_said(open_jobs):
 
 
 def test_more_jobs(server, open_jobs):
-    """Each click on the button shows a hundred more; the newest page is not asked for again."""
+    """Each click on the button shows a hundred more; the newest page is not read again."""
     app = open_jobs()
     button(app, "Show 100 more").click().run()
     assert len(names(app)) == len(set(names(app))) == 200
     assert server.asked["Search"] == 3
 
 
-def test_money_of_more_jobs_than_are_listed(open_jobs):
-    """Where jobs of this month may be missing from the sum, it is said to be a lower bound."""
+def test_cost_of_more_jobs_than_are_listed(open_jobs):
+    """Where jobs of this month may be missing from the sum, it is marked as a lower bound."""
     app = open_jobs()
     newest, now = names(app)[-1], datetime.now(UTC)
     oldest = now - timedelta(hours=1000 - int(newest.removeprefix("aerial-")) + 1)
-    whole = (oldest.year, oldest.month) == (now.year, now.month)
-    assert figures(app)["Cost this month"].startswith("≥ ") is whole
+    incomplete = (oldest.year, oldest.month) == (now.year, now.month)
+    assert metrics(app)["Cost this month"].startswith("≥ ") is incomplete
 
 
 def test_comparison_of_a_link(server, open_jobs):
-    """Two jobs in the address: their curves over each other, what they reached, and where their settings differ."""
+    """Two jobs in the URL are compared: their curves in one chart, their results, and the settings that differ."""
     now = datetime.now(UTC)
     server.jobs = [
         record("one", created=now - timedelta(hours=3), hyperparameters={"learning_rate": "0.01"}),
@@ -161,9 +161,9 @@ def test_comparison_of_a_link(server, open_jobs):
         "Validation mIOU by epoch of 2 training jobs",
         "Training loss by epoch of 2 training jobs",
     ]
-    reached, settings = app.dataframe[1].value, app.dataframe[2].value
-    assert list(reached["Job"]) == ["one", "two"]
-    assert reached["Best mIOU"].between(0.5, 0.8).all()
+    results, settings = app.dataframe[1].value, app.dataframe[2].value
+    assert list(results["Job"]) == ["one", "two"]
+    assert results["Best mIOU"].between(0.5, 0.8).all()
     assert list(settings.index) == ["backbone", "learning_rate"]
     assert list(settings.loc["learning_rate"]) == ["0.01", "0.001"]
     app.toggle(key="compare_everything").set_value(True).run()
@@ -171,30 +171,30 @@ def test_comparison_of_a_link(server, open_jobs):
 
 
 def test_comparison_of_a_job_that_is_not_listed(server, open_jobs):
-    """A link may name jobs that the table does not hold; one that does not exist is said."""
+    """A link may name jobs that the table does not list; one that does not exist is reported."""
     app = open_jobs(compare="aerial-1000,aerial-0007,nowhere")
     assert list(app.dataframe[1].value["Job"]) == ["aerial-1000", "aerial-0007"]
     assert server.asked["DescribeTrainingJob"] == 2
     assert "nowhere" in texts(app)
 
 
-def test_how_jobs_are_compared_is_said(server, open_jobs):
-    """Below the table stands how to compare jobs, where there are two or more and none is ticked."""
+def test_how_to_compare_is_explained(server, open_jobs):
+    """The page explains how to compare jobs where there are two or more and none is selected."""
     server.jobs = server.jobs[:1]
     app = open_jobs()
-    assert "Tick" not in texts(app)
+    assert "to compare" not in texts(app)
     server.jobs = many(2)
     button(app, "Refresh").click().run()
-    assert "Tick 2 to 6 jobs to compare them." in texts(app)
+    assert "Select 2-6 jobs to compare." in texts(app)
 
 
-def test_one_job_alone_is_not_compared(open_jobs):
-    """With a single job ticked the page asks for a second one."""
-    assert "Tick a second job" in texts(open_jobs(compare="aerial-1000"))
+def test_a_single_job_is_not_compared(open_jobs):
+    """With a single job selected, the page asks for a second one."""
+    assert "Select a second job to compare." in texts(open_jobs(compare="aerial-1000"))
 
 
 def test_clearing_the_comparison(open_jobs):
-    """The button takes the comparison off the page and out of the address."""
+    """The Clear button removes the comparison from the page and from the URL."""
     app = open_jobs(compare="aerial-1000,aerial-0999")
     button(app, "Clear").click().run()
     assert "compare" not in app.query_params
@@ -202,21 +202,21 @@ def test_clearing_the_comparison(open_jobs):
 
 
 def test_the_last_good_table_stays_when_aws_fails(server, open_jobs):
-    """When Search fails, the table stays as it was, with its time and the reason; once it answers, both are gone."""
+    """When Search fails, the table stays, with its time and the reason; once Search works again, both are gone."""
     app = open_jobs()
     before = names(app)
     fail(server)
     app.run()
     assert names(app) == before
     assert "Rate exceeded" in texts(app)
-    assert "This is from" in texts(app)
+    assert "Last updated " in texts(app)
     server.failing = None
     button(app, "Refresh").click().run()
     assert not app.warning
 
 
-def test_a_failing_aws_is_not_asked_more_often(server, open_jobs):
-    """While Search fails, looking again and again makes one call, not one a look."""
+def test_a_failing_aws_is_not_called_more_often(server, open_jobs):
+    """While Search fails, five runs of the page make one call, not five."""
     app = open_jobs()
     fail(server)
     for _ in range(5):
@@ -225,7 +225,7 @@ def test_a_failing_aws_is_not_asked_more_often(server, open_jobs):
 
 
 def test_failure_from_the_start(server, open_jobs):
-    """Where AWS never answered, the reason stands in the table's place, with a button that tries again."""
+    """When AWS fails from the start, the reason is shown in place of the table, with a button to try again."""
     server.failing = (400, "AccessDeniedException")
     app = open_jobs()
     assert "Rate exceeded" in texts(app)
@@ -237,7 +237,7 @@ def test_failure_from_the_start(server, open_jobs):
 
 
 def test_a_table_without_curves(server, open_jobs):
-    """Where the metrics cannot be read, the table stands without them, and says why."""
+    """When the metrics cannot be read, the table is shown without them, with the reason."""
     server.refused.add("BatchGetMetrics")
     app = open_jobs()
     assert len(names(app)) == 100
@@ -246,40 +246,40 @@ def test_a_table_without_curves(server, open_jobs):
 
 
 def test_curves_outlast_a_failure(server, open_jobs):
-    """Curves that were read stay in the table while they cannot be read anew, with the time they are from."""
+    """Curves stay in the table while they cannot be read again, with the time of their last update."""
     app = open_jobs()
     server.refused.add("BatchGetMetrics")
     cached.shelf().expire()
     app.run()
     assert app.dataframe[0].value["line"].notna().any()
-    assert "The curves are from" in texts(app)
+    assert "Curves last updated" in texts(app)
 
 
 def test_no_job_yet(server, open_jobs):
-    """In an account without jobs the page says how to launch the first."""
+    """In an account without jobs, the page shows how to launch the first."""
     server.jobs = []
     app = open_jobs()
-    assert "No training job yet" in texts(app)
+    assert "No training jobs yet." in texts(app)
     assert "launch_training" in [link.proto.page for link in app.get("page_link")]
-    assert figures(app) == {"Running": "0", "Failed today": "0", "Cost this month": "$0.00"}
+    assert metrics(app) == {"Running": "0", "Failed today": "0", "Cost this month": "$0.00"}
 
 
-def test_no_job_fits(open_jobs):
-    """Where filters leave nothing, that is said, and one click takes them off."""
+def test_no_job_matches(open_jobs):
+    """Where no job matches the filters, the page says so, and one click clears them."""
     app = open_jobs(text="nothing-like-it")
-    assert "No job fits these filters" in texts(app)
-    button(app, "Clear the filters").click().run()
+    assert "No jobs match these filters." in texts(app)
+    button(app, "Clear filters").click().run()
     assert len(names(app)) == 100
 
 
-def test_a_status_nobody_has_heard_of(server, open_jobs):
-    """A status that AWS adds tomorrow is shown as it is."""
+def test_an_unknown_status(server, open_jobs):
+    """A status that Segdeck does not know is shown as it is."""
     server.jobs = [record("new", "Hibernating", secondary="Sleeping", created=datetime.now(UTC))]
     assert open_jobs().dataframe[0].value["status"].tolist() == [["Hibernating"]]
 
 
-def test_the_way_back_keeps_the_filters(open_jobs):
-    """Whoever leaves the filtered list for a job comes back to the same list by the link above the job."""
+def test_the_back_link_keeps_the_filters(open_jobs):
+    """The back link on a job's page leads to the list with the filters that it had."""
     app = open_jobs(status="Failed", text="train")
     for name in ("status", "text"):
         del app.query_params[name]

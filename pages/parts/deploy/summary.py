@@ -60,6 +60,6 @@ def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
 
 def problems(found: Sequence[Problem]) -> None:
     """Errors first."""
-    problem_list.heading(found)
+    problem_list.heading(found, before="deployment")
     for problem in found:
         problem_list.line(problem)

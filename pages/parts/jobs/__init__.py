@@ -1,1 +1,1 @@
-"""The list of training jobs, the comparison of some, and the page of one."""
+"""The training jobs pages: the list of jobs, the comparison of several, and the page of one."""

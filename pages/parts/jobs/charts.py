@@ -1,4 +1,4 @@
-"""The curves of one training job."""
+"""The charts of one training job: training curves and instance metrics."""
 
 from __future__ import annotations
 
@@ -35,23 +35,22 @@ NAMES = {
     "GPUMemoryUtilization": "GPU memory",
 }
 SOURCES = {
-    "BatchGetMetrics": "SageMaker's metrics",
+    "BatchGetMetrics": "SageMaker metrics",
     "CloudWatch": "CloudWatch",
-    "log": "the job's own log",
+    "log": "the job's log",
 }
 
 
 def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop | None) -> None:
-    """Scores with the best epoch marked, and the loss; where they come from, and what is odd about them."""
-    scores = [one for name in (MIOU, PIXEL_ACCURACY) if (one := named(curves, name)) is not None]
+    """Draw the validation scores with the best epoch marked, the loss, and notes on both, with their source."""
+    scores = [series for name in (MIOU, PIXEL_ACCURACY) if (series := named(curves, name)) is not None]
     loss = named(curves, LOSS)
     if not scores and loss is None:
-        none = (
-            "No metric has come yet: the first ones follow the first epoch."
+        st.caption(
+            "No metrics yet: the first arrive after the first epoch."
             if running
-            else "It has no metrics."
+            else "No metrics for this job."
         )
-        st.caption(none)
         return
     with st.grid(2, min_column_width=300, gap="small"):
         if scores:
@@ -59,29 +58,29 @@ def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop 
         if loss is not None:
             _chart([loss], "Loss")
     shown = [*scores, *([loss] if loss is not None else [])]
-    for text in (text for one in shown for text in notes(one)):
-        st.caption(f":material/info: {messages.plain(text)}")
+    for note in (note for series in shown for note in notes(series)):
+        st.caption(f":material/info: {messages.plain(note)}")
     if early is not None:
         st.caption(
-            f":material/info: It stopped early, after {early.done} of {early.asked} epochs: no more gain."
+            f":material/info: Stopped early after {early.done} of {early.asked} epochs: mIOU stopped improving."
         )
-    st.caption(f"From {' and '.join(dict.fromkeys(SOURCES[one.source] for one in shown))}.")
+    st.caption(f"Source: {' and '.join(dict.fromkeys(SOURCES[series.source] for series in shown))}.")
 
 
-def machine(found: Sequence[MetricSeries], *, running: bool) -> None:
-    """CPU, memory and GPU in percent."""
-    if not found:
-        more = " yet; the first come a minute after its start" if running else ""
-        st.caption(f"CloudWatch has no figures of the machine{more}.")
+def instance_metrics(series: Sequence[MetricSeries], *, running: bool) -> None:
+    """Draw the utilization of CPU, memory and GPU in percent."""
+    if not series:
+        yet = " yet: the first arrive about a minute after the start" if running else ""
+        st.caption(f"CloudWatch has no instance metrics for this job{yet}.")
         return
-    _chart(found, "Percent")
-    st.caption("By CloudWatch, minute by minute. CPU is the sum over the cores, GPU the sum over the GPUs.")
+    _chart(series, "Utilization (%)")
+    st.caption("CloudWatch, one point per minute. CPU is summed over all cores, GPU over all GPUs.")
 
 
-def _chart(several: Sequence[MetricSeries], title: str, best: MetricSeries | None = None) -> None:
-    """Lines over the epochs, or over time where the source tells no epochs."""
-    by_epoch = all(one.epochs is not None for one in several)
-    frame = pd.concat([_frame(one, by_epoch=by_epoch) for one in several], ignore_index=True)
+def _chart(curves: Sequence[MetricSeries], title: str, best: MetricSeries | None = None) -> None:
+    """Draw lines by epoch, or over time where the source does not report epochs."""
+    by_epoch = all(series.epochs is not None for series in curves)
+    frame = pd.concat([_frame(series, by_epoch=by_epoch) for series in curves], ignore_index=True)
     x = (
         alt.X("x:Q", title="Epoch", axis=alt.Axis(tickMinStep=1, format="d"))
         if by_epoch
@@ -91,23 +90,35 @@ def _chart(several: Sequence[MetricSeries], title: str, best: MetricSeries | Non
     base = alt.Chart(frame).encode(
         x=x,
         y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-        # A single line has a legend too: so charts side by side begin at one height.
+        # A single line has a legend too, so that the plots of charts side by side start at the same height.
         color=alt.Color("name:N", sort=names, legend=alt.Legend(title=None, orient="top")),
-        tooltip=["name:N", alt.Tooltip("value:Q", format=".4f"), "x:Q" if by_epoch else "x:T"],
+        tooltip=[
+            alt.Tooltip("name:N", title="Metric"),
+            alt.Tooltip("value:Q", title="Value", format=".4f"),
+            alt.Tooltip("x:Q", title="Epoch")
+            if by_epoch
+            else alt.Tooltip("x:T", title="Time", format="%b %d %H:%M"),
+        ],
     )
     layers = [base.mark_line(point=len(frame) < 120, strokeWidth=2)]
     if best is not None and by_epoch:
-        layers += _mark(best)
-    st.altair_chart(alt.layer(*layers).properties(height=HEIGHT), width="stretch", alt=f"{title} by epoch")
+        layers += _best_mark(best)
+    st.altair_chart(
+        alt.layer(*layers).properties(height=HEIGHT),
+        width="stretch",
+        alt=f"{title} by epoch" if by_epoch else f"{title} over time",
+    )
 
 
-def _mark(series: MetricSeries) -> list[alt.Chart]:
-    """A line down at the best epoch, with its value above the curves, where nothing crosses it."""
+def _best_mark(series: MetricSeries) -> list[alt.Chart]:
+    """Return a vertical line at the best epoch, with its value above the plot, where no curve crosses it."""
     best = best_epoch(series)
     if best is None:
         return []
-    said = f"best: {best.value:.3f} at {best.epoch}"
-    base = alt.Chart(pd.DataFrame({"x": [best.epoch], "value": [best.value], "said": [said]})).encode(x="x:Q")
+    label = f"best: {best.value:.3f} at epoch {best.epoch}"
+    base = alt.Chart(pd.DataFrame({"x": [best.epoch], "value": [best.value], "label": [label]})).encode(
+        x="x:Q"
+    )
     rule = base.mark_rule(strokeDash=[4, 4], opacity=0.6, color="#8b5cf6")
     right = best.place > len(series) / 2
     text = base.mark_text(
@@ -117,12 +128,12 @@ def _mark(series: MetricSeries) -> list[alt.Chart]:
         color="#8b5cf6",
         fontSize=12,
         fontWeight=600,
-    ).encode(text="said:N", y=alt.value(-5))
+    ).encode(text="label:N", y=alt.value(-5))
     return [rule, text]
 
 
 def _frame(series: MetricSeries, *, by_epoch: bool) -> pd.DataFrame:
-    """A row a finite point."""
+    """Return one row per finite point: the metric's display name, x and value."""
     x = series.epochs if by_epoch else series.times
     frame = pd.DataFrame(
         {"name": terminal(NAMES.get(series.name, series.name)), "x": x, "value": series.values}

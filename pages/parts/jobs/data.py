@@ -1,4 +1,4 @@
-"""What the page of one training job asks for again and again, shared by all who look at it."""
+"""The cached reads of the page of one training job, shared by all users."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pages.parts.log_view import LOG_LINES, JobLog, LogReader
 from pages.parts.shared_cache import OptionalPart
 
 ENDED_SECONDS = 60
-MACHINE_SECONDS = 30
-"""CloudWatch has a point a minute."""
+INSTANCE_SECONDS = 30
+"""CloudWatch has one point per minute."""
 
 
 def log(connection: Connection, job: TrainingJob) -> OptionalPart[JobLog]:
-    """Its log; a machine that starts again after an interruption begins a new one."""
+    """Return the job's log. A spot instance that restarts after an interruption begins a new one."""
     starts = sum(step.status == "Interrupted" for step in job.transitions)
     key = ("log", connection, job.name, starts, job.running)
     reader = LogReader(lambda token: tail(clients(connection), job.name, token=token, limit=LOG_LINES))
@@ -26,7 +26,7 @@ def log(connection: Connection, job: TrainingJob) -> OptionalPart[JobLog]:
 
 
 def curves(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
-    """Its curves, from the first source that has them."""
+    """Return the job's training curves, from the first source that has them."""
     return cached.optional(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.curves(clients(connection), [job])[job.name],
@@ -36,12 +36,12 @@ def curves(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[Metri
     )
 
 
-def machine(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
-    """How busy its machine was, minute by minute."""
+def instance_metrics(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
+    """Return the utilization of the job's instance, one point per minute."""
     return cached.optional(
-        ("machine", connection, job.name, job.running, job.started_at is not None),
+        ("instance metrics", connection, job.name, job.running, job.started_at is not None),
         lambda: metrics.utilisation(clients(connection), job),
-        MACHINE_SECONDS,
+        INSTANCE_SECONDS,
         (),
         f"the instance metrics of {job.name}",
     )

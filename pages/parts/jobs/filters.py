@@ -1,4 +1,4 @@
-"""The row of filters over the training jobs. The address holds them, so that a copied link shows the same jobs."""
+"""The filters above the list of training jobs. They are in the URL, so that a copied link shows the same jobs."""
 
 from __future__ import annotations
 
@@ -13,47 +13,52 @@ from pages.parts import links, messages, state
 from pages.parts.jobs import slots
 
 NAMES = ("status", "text", "from", "to", "all", "sort", "desc")
-"""Names in the address; `JobFilter` knows what they mean."""
+"""URL parameters; `JobFilter.from_query` parses them."""
 
 STATUS, TEXT, CREATED, ALL = "jobs_status", "jobs_text", "jobs_created", "jobs_all"
 """Keys of the widgets."""
 
 
-def wanted() -> JobFilter:
-    """What the address asks for."""
+def from_url() -> JobFilter:
+    """Return the filter that the URL describes."""
     return JobFilter.from_query(state.query(NAMES))
 
 
-def ask() -> JobFilter:
-    """Draw the row and tell what it asks for. What stands in the address beats what the widgets held before."""
-    asked = wanted()
+def draw() -> JobFilter:
+    """Draw the row of filters and return the current one. The URL takes precedence over the widgets' old values."""
+    job_filter = from_url()
     slots.keep_view(NAMES)
-    _set_widgets(asked)
+    _set_widgets(job_filter)
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
-            "Status", STATUSES, selection_mode="multi", format_func=_in_words, key=STATUS, on_change=_apply
+            "Status",
+            STATUSES,
+            selection_mode="multi",
+            format_func=_status_label,
+            key=STATUS,
+            on_change=_apply,
         )
         st.text_input(
             "Name contains", max_chars=63, key=TEXT, on_change=_apply, icon=":material/search:", width=190
         )
         st.date_input("Created (UTC)", key=CREATED, on_change=_apply, format="YYYY-MM-DD", width=215)
-    for note in asked.notes:
+    for note in job_filter.notes:
         st.caption(f":material/info: {messages.plain(note)}")
-    return asked
+    return job_filter
 
 
-def ask_for_all() -> None:
-    """The switch that lists other algorithms' jobs too."""
+def all_algorithms_toggle() -> None:
+    """Draw the switch that also lists jobs of other algorithms."""
     st.toggle(
         "All algorithms",
         key=ALL,
         on_change=_apply,
-        help="Off: jobs of the built-in semantic segmentation algorithm alone, by their container image.",
+        help="Off: only jobs of the built-in semantic segmentation algorithm, identified by their container image.",
     )
 
 
-def way_back() -> None:
-    """The link to the list, as it was left."""
+def back_link() -> None:
+    """Draw the link back to the list, with the filters it had."""
     st.page_link(
         links.TRAINING_JOBS,
         label="Training jobs",
@@ -62,31 +67,31 @@ def way_back() -> None:
     )
 
 
-def is_usual(asked: JobFilter) -> bool:
-    """Whether nothing is filtered beyond what the page does by itself."""
-    return not {"status", "text", "from", "to"} & set(asked.to_query())
+def is_default(job_filter: JobFilter) -> bool:
+    """Return whether no filter is set: neither status, name nor dates."""
+    return not {"status", "text", "from", "to"} & set(job_filter.to_query())
 
 
 def clear() -> None:
-    """Show all jobs of this algorithm again."""
+    """Remove all filters from the URL."""
     state.set_query(dict.fromkeys(NAMES, ""))
 
 
-def _set_widgets(asked: JobFilter) -> None:
-    ends = [at.date() for at in (asked.created_from, asked.created_to) if at is not None]
+def _set_widgets(job_filter: JobFilter) -> None:
+    days = [at.date() for at in (job_filter.created_from, job_filter.created_to) if at is not None]
     values = {
-        STATUS: list(asked.statuses),
-        TEXT: asked.text,
-        CREATED: tuple(ends),
-        ALL: not asked.only_segmentation,
+        STATUS: list(job_filter.statuses),
+        TEXT: job_filter.text,
+        CREATED: tuple(days),
+        ALL: not job_filter.only_segmentation,
     }
     for key, value in values.items():
-        if state.chosen(key) != value:  # setting it needlessly would take away what is being typed
+        if state.chosen(key) != value:  # setting an equal value would discard what the user is typing
             state.choose(key, value)
 
 
 def _apply() -> None:
-    """Write what the widgets hold into the address."""
+    """Write the widgets' values to the URL."""
     slots.show_pages(1)
     state.set_query(
         {
@@ -98,11 +103,11 @@ def _apply() -> None:
     )
 
 
-def _days(ends: tuple[date | datetime, ...]) -> Mapping[str, str]:
-    """A range as the date picker has it: nothing, its first day, or both."""
-    first, last = ([end.isoformat() for end in ends] + ["", ""])[:2]
+def _days(days: tuple[date | datetime, ...]) -> Mapping[str, str]:
+    """Return the URL parameters of a date range. The date picker returns no day, the first day alone, or both."""
+    first, last = ([day.isoformat() for day in days] + ["", ""])[:2]
     return {"from": first, "to": last}
 
 
-def _in_words(status: str) -> str:
+def _status_label(status: str) -> str:
     return STATUS_WORDS.get(status, status).capitalize()

@@ -1,4 +1,4 @@
-"""One training job at a glance: its status, its figures, why it failed, and the stretches of its life."""
+"""The top of a training job's page: status badge, key facts, metrics row and timeline."""
 
 from __future__ import annotations
 
@@ -24,90 +24,95 @@ ICONS = {
     "Failed": ":material/error:",
     "Stopped": ":material/stop_circle:",
 }
-CUT_SHORT = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded", "Interrupted")
-ENDS = ("Completed", "Failed", "Stopped", *CUT_SHORT[:2])
-"""Secondary statuses that are no stretch of time, but an end."""
+INTERRUPTED = ("MaxRuntimeExceeded", "MaxWaitTimeExceeded", "Interrupted")
+ENDS = ("Completed", "Failed", "Stopped", *INTERRUPTED[:2])
+"""Secondary statuses that end a job, so that they have no duration."""
 
 
-def chip(job: TrainingJob) -> None:
-    """Its status as a badge."""
-    color: Color = "orange" if job.secondary_status in CUT_SHORT else COLORS.get(job.status, "blue")
+def status_badge(job: TrainingJob) -> None:
+    """Draw the job's status as a badge."""
+    color: Color = "orange" if job.secondary_status in INTERRUPTED else COLORS.get(job.status, "blue")
     icon = ICONS.get(job.status, ":material/progress_activity:")
     st.badge(messages.plain(status_in_words(job)), icon=icon, color=color)
 
 
 def facts(job: TrainingJob) -> None:
-    """What it is and where it runs, in a line."""
-    machines = f"{job.instance_count} × " if job.instance_count > 1 else ""
+    """Draw the network, the instance and the time of creation in one line."""
+    count = f"{job.instance_count} × " if job.instance_count > 1 else ""
     parts = [
         _network(job),
-        f"{machines}{job.instance_type}{' (spot)' if job.spot else ''}",
+        f"{count}{job.instance_type}{' (spot)' if job.spot else ''}",
         f"created {formatting.moment(job.created_at)}, {formatting.ago(job.created_at)}",
     ]
     st.caption(messages.plain("  ·  ".join(parts)))
 
 
-def figures(
+def metrics_row(
     job: TrainingJob, curves: Sequence[MetricSeries], cost: Cost, now: datetime, *, sandbox: bool
 ) -> None:
-    """Progress, duration, cost, best mIOU."""
+    """Draw epochs, duration, cost and best mIOU."""
     miou = named(curves, MIOU)
     best = best_epoch(miou) if miou is not None else None
     with st.grid(4, min_column_width=150, gap="small"):
         st.metric("Epochs", _epochs(job, curves), border=True)
-        st.metric("Duration", duration(job.seconds(now)) if job.started_at else "not begun", border=True)
-        st.metric(_cost_label(cost, sandbox=sandbox), _cost(cost), border=True, help=_cost_help(cost))
+        st.metric("Duration", duration(job.seconds(now)) if job.started_at else "not started", border=True)
+        st.metric(
+            _cost_label(cost, sandbox=sandbox),
+            _cost(cost),
+            border=True,
+            help=_cost_help(cost, sandbox=sandbox),
+        )
         st.metric(
             "Best mIOU" if best is None else f"Best mIOU, epoch {best.epoch}",
             ("none yet" if job.running else "none") if best is None else f"{best.value:.3f}",
             border=True,
-            help="Epochs count from 0. The model of the best epoch is the one that an endpoint serves.",
+            help="Epochs are numbered from 0. An endpoint serves the model of the best epoch.",
         )
 
 
 def timeline(job: TrainingJob, now: datetime) -> None:
-    """A step for each stretch, oldest first; how long it took, and what AWS said."""
+    """Draw one step per status transition, oldest first, with its duration and AWS's message."""
     for step in job.transitions:
         last = step is job.transitions[-1]
-        said = f"From {formatting.moment(step.started_at)}"
-        # Not by `with`, at whose end a status counts as complete.
+        started = f"Started {formatting.moment(step.started_at)}"
+        # Not as a context manager: a status counts as complete when its block ends.
         status = st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last))
-        status.caption(f"{said}. {messages.plain(step.message)}" if step.message else said)
+        status.caption(f"{started}. {messages.plain(step.message)}" if step.message else started)
     if not job.transitions:
-        st.caption("AWS tells of no step yet.")
+        st.caption("No status transitions yet.")
 
 
 def _network(job: TrainingJob) -> str:
     if not job.is_semantic_segmentation:
-        return "not this algorithm"
+        return "another algorithm"
     return job.algorithm if job.algorithm == LIGHT else f"{job.algorithm} · {job.backbone}"
 
 
 def _epochs(job: TrainingJob, curves: Sequence[MetricSeries]) -> str:
-    done = max((epochs_done(one) for one in curves if one.epochs is not None), default=0)
+    done = max((epochs_done(series) for series in curves if series.epochs is not None), default=0)
     return f"{done} of {job.epochs}" if job.epochs else str(done)
 
 
 def _cost_label(cost: Cost, *, sandbox: bool) -> str:
-    label = "Cost" if cost.final else "Cost so far"
-    return f"{label} on AWS" if sandbox else label
+    label = "AWS cost" if sandbox else "Cost"
+    return label if cost.final else f"{label} so far"
 
 
 def _cost(cost: Cost) -> str:
     return "unknown" if cost.so_far is None else str(cost.so_far)
 
 
-def _cost_help(cost: Cost) -> str:
-    """At most, what spot saved, and where the price comes from."""
-    most = f"At most {cost.at_max}, at its maximum run time." if cost.at_max else ""
+def _cost_help(cost: Cost, *, sandbox: bool) -> str:
+    """Return the upper limit, what spot saved, and the source of the price."""
+    free = "Sandbox: nothing is billed. Prices are AWS estimates." if sandbox else ""
+    most = f"At most {cost.at_max}, at the maximum run time." if cost.at_max else ""
     saved = f"Spot saved {cost.saved_share:.0%}." if cost.saved_share else ""
-    return messages.plain(" ".join(part for part in (most, saved, cost.source) if part))
+    return messages.plain(" ".join(part for part in (free, most, saved, cost.source) if part))
 
 
 def _step_label(step: Transition, now: datetime) -> str:
     words = SECONDARY_WORDS.get(step.status, step.status)
-    label = f"{words[:1].upper()}{words[1:]}"
-    label = messages.plain(label)
+    label = messages.plain(f"{words[:1].upper()}{words[1:]}")
     return label if step.status in ENDS else f"{label} · {duration(step.seconds(now))}"
 
 

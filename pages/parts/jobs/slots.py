@@ -1,4 +1,4 @@
-"""What the pages about training jobs keep: the compared jobs, the pages of the list, and its filters."""
+"""What the training jobs pages keep: the jobs being compared, how many pages of the list to show, and its filters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pages.parts import state
 from pages.parts.state import Slot, UrlParam
 
 TAB = "tab"
-"""The key of a widget of a job's page that is bound to the URL under the same name."""
+"""The key of the tabs on a job's page, which are bound to the URL under the same name."""
 
 COMPARE = UrlParam("compare")
 _PAGES: Slot[int] = Slot("jobs.pages")
@@ -16,12 +16,12 @@ _VIEW: Slot[dict[str, str]] = Slot("jobs.view")
 
 
 def compared() -> tuple[str, ...]:
-    """Return the training jobs that are compared, as the address has them."""
+    """Return the names of the training jobs to compare, from the URL."""
     return tuple(filter(None, COMPARE.get().split(",")))
 
 
 def compare(names: Iterable[str]) -> None:
-    """Compare these from now on."""
+    """Set the training jobs to compare."""
     COMPARE.set(",".join(names))
 
 
@@ -31,15 +31,15 @@ def pages() -> int:
 
 
 def show_pages(pages: int) -> None:
-    """Show so many pages of training jobs from now on."""
+    """Set how many pages of training jobs to show."""
     _PAGES.set(pages)
 
 
 def keep_view(names: Iterable[str]) -> None:
-    """Keep how the list of training jobs is looked at: leaving it for a job must not lose that."""
+    """Keep these URL parameters, and the comparison, for the back link on a job's page."""
     _VIEW.set(state.query([*names, COMPARE.name]))
 
 
 def view() -> dict[str, str]:
-    """Return the names and values of the address that the list of training jobs was last seen under."""
+    """Return the URL parameters that the list of training jobs last had."""
     return _VIEW.get() or {}

@@ -1,4 +1,4 @@
-"""The list of training jobs and the metrics above it; the same tables for several jobs next to each other."""
+"""The table of training jobs and the metrics row above it, and the tables that compare several jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.aws.connection import Connection
 from core.aws.training import MAX_PAGES, JobList
 from core.cost.training import NOTHING, Money, PriceTable, total, training_cost
 from core.errors import CoreError
-from core.text import duration
+from core.text import duration, plural
 from core.training.curves import LOSS, MIOU, PIXEL_ACCURACY, MetricSeries, best_epoch, epochs_done, named
 from core.training.filters import PAGE, JobFilter
 from core.training.hyperparameters import clean, effective
@@ -26,32 +26,32 @@ from pages.parts.jobs import slots
 from pages.parts.shared_cache import PendingError
 
 ROW, HEADER, ROWS = 37, 39, 12
-"""Heights in pixels, and how many rows are seen before the table scrolls."""
+"""Heights in pixels of a row and of the header, and how many rows are visible before the table scrolls."""
 
 OPEN = "name"
-"""The column whose cells open their job."""
+"""The column whose cells open the job."""
 
 ENDED_COLORS = {"Completed": "green", "Failed": "red", "Stopped": "gray"}
-"""All other statuses are still under way: blue."""
+"""The colors of final statuses. All others are in progress: blue."""
 
-CUT_SHORT = ("Interrupted", "MaxRuntimeExceeded", "MaxWaitTimeExceeded")
-"""Secondary statuses that a person should look at: orange."""
+INTERRUPTED = ("Interrupted", "MaxRuntimeExceeded", "MaxWaitTimeExceeded")
+"""Secondary statuses that need attention: orange."""
 
-POINTS = 60
-"""Points of a sparkline at most; it is 100 pixels wide."""
+MAX_POINTS = 60
+"""Points in a sparkline, which is about 100 pixels wide."""
 
 
 def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> None:
-    """The table. A click on a name leaves for that job's page."""
+    """Draw the table. A click on a name opens that job's page."""
     names = tuple(job.name for job in jobs)
-    # Streamlit knows ticked rows and clicked cells by their place. So another order of rows is another table.
+    # Streamlit identifies selected rows and clicked cells by position, so another order of rows gets another key.
     key = f"jobs-{crc32(','.join(names).encode())}"
     clicked = state.clicked_row(f"{key}-open")
     if clicked is not None and clicked < len(names):
         links.open_page(links.TRAINING_JOB, {state.JOB: names[clicked]})
     compared = slots.compared()
     elements.dataframe(
-        jobs_frame(jobs, _lines(connection, jobs), cached.prices(connection), now),
+        jobs_frame(jobs, _sparklines(connection, jobs), cached.prices(connection), now),
         column_config=jobs_columns(key=f"{key}-open"),
         hide_index=True,
         row_height=ROW,
@@ -60,31 +60,31 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
         key=key,
         selection_mode="multi-row",
         selection_default={"selection": {"rows": [n for n, name in enumerate(names) if name in compared]}},
-        on_select=lambda: _tick(key, names),
+        on_select=lambda: _select(key, names),
         alt="Training jobs, newest first",
     )
 
 
-def offer_more(found: JobList) -> None:
-    """How many there are, and a button for the next hundred."""
-    if found.complete:
+def offer_more(listed: JobList) -> None:
+    """Draw how many jobs are shown of how many, and a button that shows the next hundred."""
+    if listed.complete:
         return
-    total = f" of {found.total:,}" if found.total else ""
+    total = f" of {listed.total:,}" if listed.total else ""
     pages = slots.pages()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"The newest {len(found.jobs):,}{total} jobs. Filters look through all of them.")
+        st.caption(f"Showing the newest {len(listed.jobs):,}{total} jobs. Filters search all of them.")
         if pages < MAX_PAGES:
             st.button(f"Show {PAGE} more", type="tertiary", on_click=slots.show_pages, args=(pages + 1,))
 
 
-def _tick(key: str, names: tuple[str, ...]) -> None:
-    """Compare what is ticked, and what a link named that this table does not hold."""
+def _select(key: str, names: tuple[str, ...]) -> None:
+    """Compare the selected jobs, and those that a link named and this table does not list."""
     others = [name for name in slots.compared() if name not in names]
     slots.compare([*others, *(names[row] for row in state.ticked_rows(key))])
 
 
-def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
-    """The table stands without its curves, too."""
+def _sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
+    """Return each job's validation mIOU; where it cannot be read, draw why, and the table goes without."""
     try:
         curves = cached.sparklines(connection, jobs)
     except PendingError as pending:
@@ -94,28 +94,28 @@ def _lines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, Met
         st.caption(f":material/show_chart: {messages.line(error)}")
         return {}
     if curves.failure is not None:
-        st.caption(f":material/show_chart: The curves are from {formatting.moment(curves.at)}.")
+        st.caption(f":material/show_chart: Curves last updated {formatting.moment(curves.at)}.")
     return curves.value.found
 
 
 def jobs_frame(
-    jobs: Sequence[TrainingJob], lines: Mapping[str, MetricSeries], prices: PriceTable, now: datetime
+    jobs: Sequence[TrainingJob], curves: Mapping[str, MetricSeries], prices: PriceTable, now: datetime
 ) -> pd.DataFrame:
-    """A row a job, in their order.
+    """Return one row per job, in the order of the jobs.
 
-    lines: job name -> its validation mIOU, of those that have one.
-    now:   when the jobs were read: rows of the same reading are the same, and are not sent again.
+    curves: job name -> its validation mIOU, for the jobs that have one.
+    now:    when the jobs were read, so that a snapshot always gives equal rows, which are not sent again.
     """
-    epochs = [_epochs(job, lines.get(job.name)) for job in jobs]
+    epochs = [_epochs(job, curves.get(job.name)) for job in jobs]
     costs = [training_cost(job, prices, now).so_far for job in jobs]
     return pd.DataFrame(
         {
             OPEN: [job.name for job in jobs],
-            "status": [[chip(job)] for job in jobs],
+            "status": [[status_label(job)] for job in jobs],
             "progress": pd.Series([share for share, _ in epochs], dtype="float64"),
-            "epoch": [said for _, said in epochs],
-            "line": [sparkline(lines.get(job.name)) for job in jobs],
-            "best": pd.Series([best_miou(job, lines.get(job.name)) for job in jobs], dtype="float64"),
+            "epoch": [text for _, text in epochs],
+            "line": [sparkline(curves.get(job.name)) for job in jobs],
+            "best": pd.Series([best_miou(job, curves.get(job.name)) for job in jobs], dtype="float64"),
             "duration": [duration(job.seconds(now)) if job.started_at else None for job in jobs],
             "cost": pd.Series([None if cost is None else float(cost.usd) for cost in costs], dtype="float64"),
             "created": [job.created_at for job in jobs],
@@ -125,50 +125,50 @@ def jobs_frame(
 
 
 def jobs_columns(**button: Any) -> dict[str, Any]:
-    """How the columns of `jobs_frame` look. button: key and callback of the column that opens a job."""
+    """Return the configuration of the columns of `jobs_frame`. button: options of the column that opens a job."""
     column = st.column_config
-    words, colors = chips()
+    labels, colors = status_labels()
     return {
         OPEN: column.ButtonColumn(
-            "Job", type="tertiary", alignment="left", pinned=True, width=230, help="Opens the job.", **button
+            "Job", type="tertiary", alignment="left", pinned=True, width=230, help="Open the job", **button
         ),
-        "status": column.MultiselectColumn("Status", options=words, color=colors, width=180),
+        "status": column.MultiselectColumn("Status", options=labels, color=colors, width=180),
         "progress": column.ProgressColumn(
-            "Done", format=" ", min_value=0, max_value=1, width=65, help="Share of the epochs."
+            "Progress", format=" ", min_value=0, max_value=1, width=80, help="Share of the epochs completed"
         ),
         "epoch": column.TextColumn("Epoch", width=75, alignment="right"),
         "line": column.LineChartColumn(
-            "mIOU", y_min=0, y_max=1, width=75, help="On the validation data, by epoch, from 0 to 1."
+            "mIOU", y_min=0, y_max=1, width=75, help="Validation mIOU by epoch, on a scale from 0 to 1"
         ),
-        "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
+        "best": column.NumberColumn("Best mIOU", format="%.3f", width=90, help=BEST),
         "duration": column.TextColumn("Duration", width=95, alignment="right"),
         "cost": column.NumberColumn("Cost", format="dollar", width=70, help=COST),
-        "created": column.DatetimeColumn("Age", format="distance", width=110),
+        "created": column.DatetimeColumn("Created", format="distance", width=110),
         "instance": column.TextColumn("Instance", width=150),
     }
 
 
-BEST = "The highest validation mIOU: the endpoint serves the model of that epoch, not of the last one."
-COST = "What AWS bills for the time so far, at the on-demand price of an hour; for spot, after its discount."
+BEST = "Highest validation mIOU. An endpoint serves the model of that epoch, not of the last one."
+COST = "AWS charges so far at the on-demand price per hour; for spot jobs, after the discount."
 
 
-def chip(job: TrainingJob) -> str:
-    """A job's status in few words."""
+def status_label(job: TrainingJob) -> str:
+    """Return a job's status in a few words."""
     return _short(status_in_words(job))
 
 
 def sparkline(series: MetricSeries | None) -> list[float] | None:
-    """Its values, thinned where there are very many; None where there is none."""
+    """Return the finite values of a series, thinned to at most `MAX_POINTS`; None without a series."""
     if series is None:
         return None
     values = series.values[np.isfinite(series.values)]
-    every = -(-values.size // POINTS) or 1
-    found: list[float] = values[::every].round(4).tolist()
-    return found
+    every = -(-values.size // MAX_POINTS) or 1
+    points: list[float] = values[::every].round(4).tolist()
+    return points
 
 
 def best_miou(job: TrainingJob, series: MetricSeries | None) -> float | None:
-    """The best validation mIOU; without a curve, the last that AWS kept."""
+    """Return the best validation mIOU; without a curve, the final value that AWS reports."""
     best = best_epoch(series) if series is not None else None
     return best.value if best is not None else job.final_metrics.get(MIOU)
 
@@ -179,11 +179,11 @@ def best_frame(
     prices: PriceTable,
     now: datetime,
 ) -> pd.DataFrame:
-    """What each job reached and took: a row a job, by name."""
+    """Return the results, duration and cost of each job, one row per job."""
     rows = []
     for job in jobs:
-        found = curves.get(job.name, ())
-        miou = named(found, MIOU)
+        series = curves.get(job.name, ())
+        miou = named(series, MIOU)
         best = best_epoch(miou) if miou is not None else None
         cost = training_cost(job, prices, now).so_far
         rows.append(
@@ -191,9 +191,9 @@ def best_frame(
                 "": "",
                 "Job": job.name,
                 "Best mIOU": best_miou(job, miou),
-                "At epoch": best.epoch if best else None,
-                "Best pixel accuracy": _best(named(found, PIXEL_ACCURACY)),
-                "Lowest loss": _best(named(found, LOSS), lowest=True),
+                "Best epoch": best.epoch if best else None,
+                "Best pixel accuracy": _best(named(series, PIXEL_ACCURACY)),
+                "Lowest loss": _best(named(series, LOSS), lowest=True),
                 "Duration": duration(job.seconds(now)),
                 "Cost": float(cost.usd) if cost else None,
             }
@@ -201,17 +201,20 @@ def best_frame(
     return pd.DataFrame(rows)
 
 
-def settings_frame(jobs: Sequence[TrainingJob], *, everything: bool) -> pd.DataFrame:
-    """What the jobs were started with: a row a setting, a column a job; those alone that differ, or all."""
-    several = [_settings(job) for job in jobs]
-    names = list(dict.fromkeys(name for settings in several for name in settings))
-    rows = {name: [settings.get(name, "–") for settings in several] for name in names}
-    kept = {name: texts for name, texts in rows.items() if everything or len(set(texts)) > 1}
-    return pd.DataFrame.from_dict(kept, orient="index", columns=[job.name for job in jobs], dtype=str)
+def settings_frame(jobs: Sequence[TrainingJob], *, show_all: bool) -> pd.DataFrame:
+    """Return the settings of the jobs, one row per setting and one column per job.
+
+    show_all: also return the settings that are the same for all jobs.
+    """
+    by_job = [_settings(job) for job in jobs]
+    names = list(dict.fromkeys(name for settings in by_job for name in settings))
+    rows = {name: [settings.get(name, "–") for settings in by_job] for name in names}
+    shown = {name: texts for name, texts in rows.items() if show_all or len(set(texts)) > 1}
+    return pd.DataFrame.from_dict(shown, orient="index", columns=[job.name for job in jobs], dtype=str)
 
 
 def _settings(job: TrainingJob) -> dict[str, str]:
-    """Hyperparameters as the algorithm takes them, defaults filled in; the machine; the data."""
+    """Return the effective hyperparameters with defaults filled in, the instance and the channels, as texts."""
     built_in = job.is_semantic_segmentation
     values = effective(job.hyperparameters) if built_in else clean(job.hyperparameters)
     return {
@@ -222,7 +225,7 @@ def _settings(job: TrainingJob) -> dict[str, str]:
 
 
 def _epochs(job: TrainingJob, series: MetricSeries | None) -> tuple[float | None, str | None]:
-    """The share of the epochs that are done, and "k of n"."""
+    """Return the share of epochs completed, 0 to 1, and the text "k of n"; None for both where unknown."""
     if job.epochs is None or not job.is_semantic_segmentation or job.started_at is None:
         return None, None
     done = epochs_done(series) if series is not None else 0
@@ -237,16 +240,16 @@ def _best(series: MetricSeries | None, *, lowest: bool = False) -> float | None:
 
 
 def _instance(job: TrainingJob) -> str:
-    several = f"{job.instance_count} × " if job.instance_count > 1 else ""
-    return f"{several}{job.instance_type}{' spot' if job.spot else ''}"
+    count = f"{job.instance_count} × " if job.instance_count > 1 else ""
+    return f"{count}{job.instance_type}{' spot' if job.spot else ''}"
 
 
-def chips() -> tuple[list[str], list[str]]:
-    """Every word that `chip` may say, and its colour."""
-    chips = dict.fromkeys(map(_short, SECONDARY_WORDS.values()), "blue")
-    chips |= {word: ENDED_COLORS.get(status, "blue") for status, word in STATUS_WORDS.items()}
-    chips |= {_short(SECONDARY_WORDS[name]): "orange" for name in CUT_SHORT}
-    return list(chips), list(chips.values())
+def status_labels() -> tuple[list[str], list[str]]:
+    """Return every text that `status_label` returns for a known status, and the color of each."""
+    colors = dict.fromkeys(map(_short, SECONDARY_WORDS.values()), "blue")
+    colors |= {label: ENDED_COLORS.get(status, "blue") for status, label in STATUS_WORDS.items()}
+    colors |= {_short(SECONDARY_WORDS[name]): "orange" for name in INTERRUPTED}
+    return list(colors), list(colors.values())
 
 
 def _short(words: str) -> str:
@@ -255,9 +258,10 @@ def _short(words: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JobMetrics:
-    """What is counted.
+    """The numbers in the metrics row.
 
-    unpriced: jobs of this month whose price nobody knows.
+    spent:    cost of the jobs created this month whose price is known.
+    unpriced: number of jobs created this month whose price is unknown.
     """
 
     running: int
@@ -268,10 +272,10 @@ class JobMetrics:
 
 
 def count_jobs(jobs: Sequence[TrainingJob], prices: PriceTable, now: datetime) -> JobMetrics:
-    """Count.
+    """Count running jobs, those that ended today, and the cost of those created this month.
 
-    now: aware, in the zone whose midnight begins the day and the month. A job's money counts in the month in which
-         it was created.
+    now: aware, in the time zone whose midnight begins the day and the month. A job's whole cost counts in the month
+         in which it was created.
     """
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     today = [job.status for job in jobs if job.ended_at is not None and job.ended_at >= day]
@@ -287,39 +291,45 @@ def count_jobs(jobs: Sequence[TrainingJob], prices: PriceTable, now: datetime) -
 
 
 def month(now: datetime) -> datetime:
-    """When this month began, in the zone of `now`."""
+    """Return when this month began, in the time zone of `now`."""
     return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def metrics_row(connection: Connection, wanted: JobFilter) -> None:
-    """The figures of all jobs, whatever the filters leave in the table. Raises AwsError."""
-    reading = cached.jobs(connection, JobFilter(only_segmentation=wanted.only_segmentation), slots.pages())
-    jobs, prices = reading.value.jobs, cached.prices(connection)
-    now = reading.at.astimezone(formatting.zone())
-    found = count_jobs(jobs, prices, now)
-    cut = not reading.value.complete and all(job.created_at >= month(now) for job in jobs)
-    spent = f"{'≥ ' if cut or found.unpriced else ''}{found.spent}"
+def metrics_row(connection: Connection, job_filter: JobFilter) -> None:
+    """Draw the metrics of all jobs, whatever the filters leave in the table. Raises AwsError."""
+    every_job = JobFilter(only_segmentation=job_filter.only_segmentation)
+    snapshot = cached.jobs(connection, every_job, slots.pages())
+    jobs, prices = snapshot.value.jobs, cached.prices(connection)
+    now = snapshot.at.astimezone(formatting.zone())
+    counts = count_jobs(jobs, prices, now)
+    incomplete = not snapshot.value.complete and all(job.created_at >= month(now) for job in jobs)
+    spent = f"{'≥ ' if incomplete or counts.unpriced else ''}{counts.spent}"
     with st.grid(3, min_column_width=160, gap="small"):
-        st.metric("Running", found.running, border=True, icon=":material/play_circle:")
+        st.metric("Running", counts.running, border=True, icon=":material/play_circle:")
         st.metric(
-            "Failed today", found.failed_today, border=True, icon=":material/error:",
-            help=f"Completed today: {found.completed_today}.",
+            "Failed today", counts.failed_today, border=True, icon=":material/error:",
+            help=f"Completed today: {counts.completed_today}.",
         )  # fmt: skip
         st.metric(
-            "On AWS, this month" if connection.is_sandbox else "Cost this month",
+            "AWS cost this month" if connection.is_sandbox else "Cost this month",
             spent, border=True, icon=":material/payments:",
-            help=_about_money(connection, found, prices, len(jobs) if cut else None),
+            help=_cost_help(connection, counts, prices, len(jobs) if incomplete else None),
         )  # fmt: skip
 
 
-def _about_money(connection: Connection, found: JobMetrics, prices: PriceTable, counted: int | None) -> str:
-    """Where the amount comes from, and what is not in it."""
+def _cost_help(connection: Connection, counts: JobMetrics, prices: PriceTable, counted: int | None) -> str:
+    """Return what the amount includes, what it leaves out, and the source of the prices.
+
+    counted: number of jobs that the amount covers, where older jobs of this month may be missing; None: all.
+    """
     parts = ["Training jobs created this month."]
-    parts += [f"Only the newest {counted} are counted: show more below."] if counted else []
-    parts += [f"{found.unpriced} with an unknown price are left out."] if found.unpriced else []
     parts += (
-        ["In the sandbox nothing is billed; AWS would."]
-        if connection.is_sandbox and found.spent > NOTHING
+        [f"Covers only the newest {counted} jobs. Show more below to include older ones."] if counted else []
+    )
+    parts += [f"Excludes {plural(counts.unpriced, 'job')} with an unknown price."] if counts.unpriced else []
+    parts += (
+        ["Sandbox: nothing is billed. Prices are AWS estimates."]
+        if connection.is_sandbox and counts.spent > NOTHING
         else []
     )
     return " ".join([*parts, prices.said])

@@ -1,1 +1,1 @@
-"""The form that starts a training job, and what is looked at before anything is paid."""
+"""The launch form: its fields, its prefill, the pre-flight checks and the summary next to it."""

@@ -1,4 +1,4 @@
-"""The pre-flight of the launch form, with the data as it is in S3; and what one click could fix of what it found."""
+"""The pre-flight checks of the launch form against the data in S3, and the problems that one click can fix."""
 
 from __future__ import annotations
 
@@ -14,90 +14,101 @@ from core.training.job import TrainingSpec
 from core.training.preflight import S3_URI, preflight
 from pages.parts.launch import data, fields
 from pages.parts.launch.fields import EXTRA, LAUNCH, VALUE_FIELDS, from_text
-from pages.parts.launch.origin import LaunchPrefill
+from pages.parts.launch.prefill import LaunchPrefill
 
 COUNTED = "counted"
-"""What was put into num_training_samples here, and not by a person."""
+"""The form field with the num_training_samples that Segdeck counted, as opposed to one that the user entered."""
 
 BATCHES = {"mini_batch_size": "train", "validation_mini_batch_size": "validation"}
-"""Hyperparameter -> the channel whose pictures a batch is taken from."""
+"""Hyperparameter -> the channel whose images make up a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedLaunch:
-    """What the form says, and what is wrong with it, errors first.
+    """The form's values as a request, and the problems with it, errors first.
 
-    counts:  channel -> how many files lie there, where that is known.
-    drawing: whether the sandbox is still drawing the pictures that are missing.
+    counts:     channel -> number of its files, for the channels that could be listed.
+    generating: whether the sandbox is still generating the demo images that are missing.
     """
 
     spec: TrainingSpec
     problems: tuple[Problem, ...]
     counts: dict[str, int]
-    drawing: bool = False
+    generating: bool = False
 
     @property
     def blocked(self) -> bool:
-        """Whether something must be mended first."""
+        """Whether there are errors, which must be fixed before launch."""
         return any(problem.is_error for problem in self.problems)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to read before saying yes."""
+        """The warnings to read before confirming."""
         return tuple(problem.message for problem in self.problems if problem.severity == "warning")
 
 
-def check(connection: Connection, origin: LaunchPrefill) -> CheckedLaunch:
-    """Look at the form, before it is drawn, and at the data: one listing a channel, shared by all visitors."""
-    keys, notes = _listed(connection, _spec(origin))
-    counts = counts_of(keys)
-    _count(counts)
-    spec = _spec(origin)
-    found = preflight(spec, keys, previous=origin.previous, sandbox=connection.is_sandbox)
-    found += [Problem("channels", note, "warning") for note in (*notes, *_unreadable(origin))]
-    drawing = connection.is_sandbox and _wants_more_of_the_demonstration(spec, found)
-    if drawing:
+def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
+    """Check the form before it is drawn, and the data: one listing per channel, shared by all users.
+
+    Fills in num_training_samples where the user has not. Raises PendingError.
+    """
+    keys, notes = _list_channels(connection, _spec(prefill))
+    counts = count_files(keys)
+    _fill_sample_count(counts)
+    spec = _spec(prefill)
+    problems = preflight(spec, keys, previous=prefill.previous, sandbox=connection.is_sandbox)
+    problems += [Problem("channels", note, "warning") for note in (*notes, *_unreadable(prefill))]
+    generating = connection.is_sandbox and _demo_data_missing(spec, problems)
+    if generating:
         text = (
-            "A new sandbox draws these pictures first, for a minute or two. The page looks again by itself."
+            "A new sandbox generates these demo images first, which takes a minute or two. "
+            "This page refreshes automatically."
         )
-        found.append(Problem("channels", text, "note"))
-    return CheckedLaunch(spec, tuple(found), counts, drawing)
+        problems.append(Problem("channels", text, "note"))
+    return CheckedLaunch(spec, tuple(problems), counts, generating)
 
 
-def _spec(origin: LaunchPrefill) -> TrainingSpec:
-    return fields.to_spec(LAUNCH.fields(fields.FIELDS), origin.spec)
+def _spec(prefill: LaunchPrefill) -> TrainingSpec:
+    return fields.to_spec(LAUNCH.fields(fields.FIELDS), prefill.spec)
 
 
-def _listed(connection: Connection, spec: TrainingSpec) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
-    """The objects of every channel whose address is one; and why some could not be listed."""
-    found = [data.channel_keys(connection, one) for one in spec.channels if S3_URI.fullmatch(one.uri)]
-    keys = {name: names for one in found for name, names in one.keys.items()}
-    return keys, tuple(note for one in found for note in one.notes)
+def _list_channels(
+    connection: Connection, spec: TrainingSpec
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+    """Return channel -> object keys for every channel with a valid S3 URI, and notes on those that failed."""
+    listings = [
+        data.channel_keys(connection, channel) for channel in spec.channels if S3_URI.fullmatch(channel.uri)
+    ]
+    keys = {name: names for listing in listings for name, names in listing.keys.items()}
+    return keys, tuple(note for listing in listings for note in listing.notes)
 
 
-def _count(counts: dict[str, int]) -> None:
-    """Where nobody said how many pictures there are, take what was counted; also when there are more now."""
+def _fill_sample_count(counts: dict[str, int]) -> None:
+    """Set num_training_samples to the counted number of images, and update it until the user enters another one."""
     field = fields.VALUE_FIELDS["num_training_samples"]
-    said, counted = LAUNCH.fields([field, COUNTED]).values()
-    if counts.get("train") and said in (None, counted):
+    value, counted = LAUNCH.fields([field, COUNTED]).values()
+    if counts.get("train") and value in (None, counted):
         LAUNCH.set(field, counts["train"])
         LAUNCH.set(COUNTED, counts["train"])
 
 
-def _unreadable(origin: LaunchPrefill) -> list[str]:
-    lost = fields.unreadable(origin.spec.hyperparameters)
-    return [f"{name} was {text!r} there, which is no number: it is left out." for name, text in lost.items()]
+def _unreadable(prefill: LaunchPrefill) -> list[str]:
+    values = fields.unreadable(prefill.spec.hyperparameters)
+    return [
+        f"The original job has {name} {text!r}, which is not a number. It was not copied."
+        for name, text in values.items()
+    ]
 
 
-def _wants_more_of_the_demonstration(spec: TrainingSpec, found: list[Problem]) -> bool:
-    """Whether data is missing that a new sandbox has not drawn yet."""
-    missing = any(problem.is_error and problem.name in CONTENT_TYPES for problem in found)
+def _demo_data_missing(spec: TrainingSpec, problems: list[Problem]) -> bool:
+    """Return whether data is missing that a new sandbox may not have generated yet."""
+    missing = any(problem.is_error and problem.name in CONTENT_TYPES for problem in problems)
     return missing and any(channel.uri.startswith(SANDBOX_DATA) for channel in spec.channels)
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A field of the form, the value to put into it, and the button's words."""
+    """A field of the form, the value that fixes a problem, and the button's label."""
 
     label: str
     field: str
@@ -110,10 +121,10 @@ def fix_for(
     counts: Mapping[str, int],
     previous: Mapping[str, str] | None = None,
 ) -> Fix | None:
-    """How to mend it; None where only a person can.
+    """Return the fix for a problem; None where only the user can fix it.
 
-    counts:   channel -> how many files lie there, where that is known.
-    previous: hyperparameters of the job that this one goes on from.
+    counts:   channel -> number of its files, for the channels that could be listed.
+    previous: hyperparameters of the job that this one continues; None for any other job.
     """
     name = problem.name
     if previous is not None and name in INCREMENTAL_KEYS and effective(previous).get(name):
@@ -125,19 +136,19 @@ def fix_for(
     if name == "crop_size" and problem.severity == "note":
         return _set(name, effective(spec.hyperparameters)["crop_size"])
     if name == "lr_scheduler_step":
-        return _set(name, _steps(_whole(effective(spec.hyperparameters).get("epochs"), 10)))
+        return _set(name, _default_steps(_whole(effective(spec.hyperparameters).get("epochs"), 10)))
     if name in spec.hyperparameters and name not in BY_NAME:
         return _without(name, spec.hyperparameters)
     if name == "instance_type":
-        return Fix(f"Take {INSTANCE}", "instance_type", INSTANCE)
+        return Fix(f"Use {INSTANCE}", "instance_type", INSTANCE)
     if name == "max_wait_seconds" and spec.spot:
-        return Fix("Wait as long as it may run", "wait_minutes", spec.max_runtime_seconds / 60)
+        return Fix("Set to max run time", "wait_minutes", spec.max_runtime_seconds / 60)
     return None
 
 
-def counts_of(keys: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """Channel -> number of its files, folder markers not counted."""
-    return {name: sum(not key.endswith("/") for key in found) for name, found in keys.items()}
+def count_files(keys: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Return channel -> number of its files, without folder markers. keys: channel -> object keys."""
+    return {name: sum(not key.endswith("/") for key in channel) for name, channel in keys.items()}
 
 
 def _set(name: str, text: str) -> Fix:
@@ -146,13 +157,13 @@ def _set(name: str, text: str) -> Fix:
 
 def _without(name: str, values: Mapping[str, str]) -> Fix:
     others = {key: text for key, text in values.items() if key not in BY_NAME and key != name}
-    return Fix(f"Leave {name} out", EXTRA, others)
+    return Fix(f"Remove {name}", EXTRA, others)
 
 
-def _steps(epochs: int) -> str:
-    """After a half and after three quarters of the epochs."""
+def _default_steps(epochs: int) -> str:
+    """Return steps after half and after three quarters of the epochs, such as "7, 10"."""
     return ", ".join(map(str, sorted({max(1, epochs // 2), max(1, epochs * 3 // 4)})))
 
 
-def _whole(text: str | None, otherwise: int) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else otherwise
+def _whole(text: str | None, default: int) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else default

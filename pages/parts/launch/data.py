@@ -1,4 +1,4 @@
-"""What the page of a launch reads of its channels, shared by all who look at it."""
+"""The cached reads of the launch form, shared by all users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEYS_SECONDS = 30
 
 
 def channel_keys(connection: Connection, channel: Channel) -> ChannelKeys:
-    """The objects of a channel; where they cannot be listed, a note says so."""
+    """Return the object keys of a channel; where they cannot be listed, a note explains why."""
     return (
         cached.shelf()
         .read(

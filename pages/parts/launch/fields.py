@@ -1,4 +1,4 @@
-"""The launch form's fields as values: from a `TrainingSpec`, and back. Nothing is drawn here."""
+"""The values of the launch form's fields: from a `TrainingSpec`, and back. Nothing is drawn here."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from core.training.job import TrainingSpec
 from pages.parts.state import Form
 
 LAUNCH = Form("launch")
-"""The form that starts a training job."""
+"""The form that launches a training job."""
 
-JOB_FIELDS = ("name", "base_uri", "apart", "output_uri", "role_arn", "image")
+JOB_FIELDS = ("name", "base_uri", "separate", "output_uri", "role_arn", "image")
 MACHINE_FIELDS = ("instance_type", "volume_gb", "max_minutes", "spot", "wait_minutes", "checkpoint_uri")
 EXTRA = "extra"
-"""The field with hyperparameters that the algorithm does not have: those of a job that failed for them."""
+"""The field with hyperparameters that the algorithm does not have, copied from a job that failed because of them."""
 
 CHANNEL_FIELDS = {name: f"channel-{name}" for name in DATA_CHANNELS}
 VALUE_FIELDS = {row.name: f"value-{row.name}" for row in HYPERPARAMETERS}
@@ -25,7 +25,7 @@ FIELDS = (*JOB_FIELDS, *CHANNEL_FIELDS.values(), *MACHINE_FIELDS, *VALUE_FIELDS.
 
 
 def to_fields(spec: TrainingSpec) -> dict[str, Any]:
-    """Every field's value for this spec; numbers that are none become None."""
+    """Return the value of every field for a spec; texts that are not numbers become None in number fields."""
     base = _base_of(spec)
     uris = {channel.name: channel.uri for channel in spec.channels}
     wait = spec.max_wait_seconds or spec.max_runtime_seconds
@@ -33,7 +33,7 @@ def to_fields(spec: TrainingSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "base_uri": base or "",
-        "apart": base is None,
+        "separate": base is None,
         "output_uri": spec.output_uri,
         "role_arn": spec.role_arn,
         "image": spec.image,
@@ -49,11 +49,11 @@ def to_fields(spec: TrainingSpec) -> dict[str, Any]:
     }
 
 
-def to_spec(fields: Mapping[str, Any], before: TrainingSpec) -> TrainingSpec:
-    """What the fields say; what the form does not offer stays as it was before."""
+def to_spec(fields: Mapping[str, Any], base: TrainingSpec) -> TrainingSpec:
+    """Return the spec that the fields describe. base: the source of everything that the form has no field for."""
     spot = bool(fields["spot"])
     return replace(
-        before,
+        base,
         name=(fields["name"] or "").strip(),
         role_arn=(fields["role_arn"] or "").strip(),
         image=(fields["image"] or "").strip(),
@@ -62,7 +62,7 @@ def to_spec(fields: Mapping[str, Any], before: TrainingSpec) -> TrainingSpec:
         hyperparameters=to_values(fields),
         channels=(
             *_data_channels(fields),
-            *(one for one in before.channels if one.name not in DATA_CHANNELS),
+            *(channel for channel in base.channels if channel.name not in DATA_CHANNELS),
         ),
         output_uri=(fields["output_uri"] or "").strip(),
         volume_gb=fields["volume_gb"] or 0,
@@ -74,35 +74,35 @@ def to_spec(fields: Mapping[str, Any], before: TrainingSpec) -> TrainingSpec:
 
 
 def to_values(fields: Mapping[str, Any]) -> dict[str, str]:
-    """The hyperparameters as they travel; without those that the algorithm would not look at."""
+    """Return the hyperparameters as AWS takes them, without those that the algorithm would not use."""
     given = {
         name: text for name, field in VALUE_FIELDS.items() if (text := to_text(fields.get(field))) is not None
     }
-    counting = {name: text for name, text in given.items() if applies(BY_NAME[name], given)}
-    return {**counting, **(fields.get(EXTRA) or {})}
+    used = {name: text for name, text in given.items() if applies(BY_NAME[name], given)}
+    return {**used, **(fields.get(EXTRA) or {})}
 
 
 def to_text(value: Any) -> str | None:
-    """A field's value as it travels; None where it is empty."""
+    """Return a field's value as a hyperparameter's text; None where the field is empty."""
     if value is None or value == "":
         return None
     return f"{value:.12g}" if isinstance(value, float) else str(value).strip()
 
 
 def from_text(row: Hyperparameter, text: str) -> Any:
-    """A value as its field holds it; None where that field cannot hold it."""
+    """Return a hyperparameter's text as its field's value; None where the field cannot hold it."""
     if row.kind == "boolean":
         return text.lower() == "true"
     if row.kind not in ("integer", "number"):
         return text
-    found = number(text)
-    if found is None or (row.kind == "integer" and not found.is_integer()):
+    value = number(text)
+    if value is None or (row.kind == "integer" and not value.is_integer()):
         return None
-    return int(found) if row.kind == "integer" else found
+    return int(value) if row.kind == "integer" else value
 
 
 def unreadable(values: Mapping[str, str]) -> dict[str, str]:
-    """Those of the values that no field can hold."""
+    """Return the hyperparameters whose text no field can hold."""
     return {
         name: text
         for name, text in values.items()
@@ -116,17 +116,20 @@ def _to_field(row: Hyperparameter, text: str | None) -> Any:
 
 
 def _base_of(spec: TrainingSpec) -> str | None:
-    """The prefix below which the four channels lie as the documentation has it; None where they do not."""
-    found = {channel.name: channel.uri.rstrip("/") for channel in spec.channels}
-    if not any(name in found for name in DATA_CHANNELS):
+    """Return the prefix that the four channels share in the documented layout; None where they share none.
+
+    Empty where the spec has no data channels.
+    """
+    uris = {channel.name: channel.uri.rstrip("/") for channel in spec.channels}
+    if not any(name in uris for name in DATA_CHANNELS):
         return ""
-    base = found.get("train", "").removesuffix("train")
-    usual = {channel.name: channel.uri.rstrip("/") for channel in data_channels(base)}
-    return base if base and all(found.get(name) == uri for name, uri in usual.items()) else None
+    base = uris.get("train", "").removesuffix("train")
+    documented = {channel.name: channel.uri.rstrip("/") for channel in data_channels(base)}
+    return base if base and all(uris.get(name) == uri for name, uri in documented.items()) else None
 
 
 def _data_channels(fields: Mapping[str, Any]) -> tuple[Channel, ...]:
-    if not fields["apart"]:
+    if not fields["separate"]:
         base = (fields["base_uri"] or "").strip()
         return data_channels(base) if base else ()
     return tuple(

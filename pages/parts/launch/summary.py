@@ -1,4 +1,4 @@
-"""Beside the launch form: what it costs, what is wrong with it, and the way on."""
+"""The panel next to the launch form: the price, the number of files, and the issues with their fixes."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ from pages.parts import messages, problem_list, state
 from pages.parts.launch.check import fix_for
 from pages.parts.launch.fields import LAUNCH
 
-SHOWN = 12
-"""Problems at once; the first ones often cause the others."""
+MAX_SHOWN = 12
+"""Problems shown at once; the first ones often cause the others."""
 
 
 def price(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
-    """By the hour and at most."""
-    found = estimate(spec.instance_type, spec.max_runtime_seconds, prices)
-    hourly, most = (str(amount) if amount else "unknown" for amount in (found.per_hour, found.at_max))
+    """Draw the price per hour and at the maximum run time."""
+    cost = estimate(spec.instance_type, spec.max_runtime_seconds, prices)
+    hourly, most = (str(amount) if amount else "unknown" for amount in (cost.per_hour, cost.at_max))
     with st.grid(2, min_column_width=120, gap="small"):
-        st.metric("On AWS, an hour" if sandbox else "Cost an hour", hourly, help=messages.plain(found.source))
-        st.metric(f"In {duration(spec.max_runtime_seconds)} at most", most)
+        st.metric(
+            "AWS price per hour" if sandbox else "Cost per hour", hourly, help=messages.plain(cost.source)
+        )
+        st.metric(f"Max cost ({duration(spec.max_runtime_seconds)})", most)
     if sandbox:
-        st.caption(":material/computer: The sandbox trains on this machine, and costs nothing.")
+        st.caption(":material/computer: Sandbox: nothing is billed. Prices are AWS estimates.")
 
 
-def counts(found: Mapping[str, int]) -> None:
-    """How many files lie in each channel."""
-    said = " · ".join(f"{messages.plain(name)} **{count:,}**" for name, count in found.items())
+def counts(files: Mapping[str, int]) -> None:
+    """Draw how many files each channel has. files: channel -> number of files."""
+    text = " · ".join(f"{messages.plain(name)} **{count:,}**" for name, count in files.items())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f":material/folder_open: {said or 'No data was looked at yet.'}", width="stretch")
+        st.caption(f":material/folder_open: {text or 'No data listed yet.'}", width="stretch")
         st.button(
-            "Look again",
+            "Check again",
             icon=":material/refresh:",
             type="tertiary",
-            key="look-again",
+            key="check-again",
             on_click=state.ask_retry,
         )
 
 
 def problems(
-    found: Sequence[Problem],
+    problems: Sequence[Problem],
     spec: TrainingSpec,
     counts: Mapping[str, int],
     previous: Mapping[str, str] | None,
 ) -> None:
-    """Errors first, each with the click that mends it where there is one."""
-    problem_list.heading(found)
-    for number, problem in enumerate(found[:SHOWN]):
+    """Draw the problems, errors first, each with the button that fixes it where there is one."""
+    problem_list.heading(problems, before="launch")
+    for number, problem in enumerate(problems[:MAX_SHOWN]):
         with st.container(gap="xsmall"):
             problem_list.line(problem)
             fix = fix_for(problem, spec, counts, previous)
@@ -63,5 +65,5 @@ def problems(
                     on_click=LAUNCH.set,
                     args=(fix.field, fix.value),
                 )
-    if len(found) > SHOWN:
-        st.caption(f"And {len(found) - SHOWN} more.")
+    if len(problems) > MAX_SHOWN:
+        st.caption(f"And {len(problems) - MAX_SHOWN} more.")
