@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from itertools import islice
 
 import streamlit as st
 
 from core.datasets.inspection import PairFacts
-from core.datasets.preview import opened_pair, stamp
 from core.datasets.problems import count_by_code
 from core.datasets.report import LayoutReport
-from core.datasets.source import SPLITS, Dataset, Sample
+from core.datasets.source import SPLITS, Dataset
 from core.errors import CoreError
 from core.escaping import terminal
-from core.imaging.classes import Classes
-from core.imaging.image import preview
-from pages.parts import cached, messages, state
+from pages.parts import messages, state
+from pages.parts.datasets import data
 from pages.parts.gallery.gallery import Tile, gallery
-from pages.parts.viewer.frame import build
 from pages.parts.viewer.viewer import viewer
 
 PAGE_SIZE = 12
@@ -32,13 +27,12 @@ def show(source: Dataset, report: LayoutReport) -> None:
     if not pairs:
         st.info("**No pairs match these filters.**", icon=":material/filter_alt:")
         return
-    lean = replace(source, samples=(), problems=())  # a short cache key
     page = st.pagination(-(-len(pairs) // PAGE_SIZE), key="pairs-page") if len(pairs) > PAGE_SIZE else 1
     shown = list(islice(pairs, (page - 1) * PAGE_SIZE, page * PAGE_SIZE))
     selected = next((pair for pair in shown if _id(pair) == state.shown()), shown[0])
-    tiles = [_tile(lean, report, pair) for pair in shown]
+    tiles = [_tile(source, report, pair) for pair in shown]
     gallery(tiles, key="pairs", label="Pairs", on_pick=state.show, selected=_id(selected))
-    _pair(lean, report, selected)
+    _pair(source, report, selected)
 
 
 def _filtered(report: LayoutReport) -> list[PairFacts]:
@@ -69,7 +63,7 @@ def _tile(source: Dataset, report: LayoutReport, pair: PairFacts) -> Tile:
     broken = pair.sample.photo in at_fault or pair.sample.mask in at_fault
     name = pair.sample.name.rpartition("/")[2]
     try:
-        thumbnail = cached.pair_thumbnail(source, pair.sample, report.classes, stamp(source, pair.sample))
+        thumbnail = data.thumbnail(source, pair.sample, report.classes)
     except CoreError:  # shown when the pair is selected
         return Tile(_id(pair), name, pair.sample.split, None, "failed")
     return Tile(_id(pair), name, pair.sample.split, thumbnail, "failed" if broken else "")
@@ -84,20 +78,9 @@ def _pair(source: Dataset, report: LayoutReport, pair: PairFacts) -> None:
                 messages.plain(f"{problem.path}: {problem.message} {problem.todo}"), icon=":material/warning:"
             )
     try:
-        frame = cached.pair_frame(
-            source,
-            sample,
-            report.classes,
-            stamp(source, sample),
-            partial(_frame, source, sample, report.classes),
-        )
+        frame = data.viewer_frame(source, sample, report.classes)
     except CoreError as error:
         st.info(messages.line(error), icon=":material/broken_image:")
         return
     viewer(frame, key="pair-viewer")
     st.caption(f"{messages.plain(sample.photo)} · {messages.plain(sample.mask)} · {sample.split}")
-
-
-def _frame(source: Dataset, sample: Sample, classes: Classes | None) -> bytes:
-    with opened_pair(source, sample, classes) as (photo, labels):
-        return build(preview(photo).body, (photo.width, photo.height), labels, title="Mask")
