@@ -11,9 +11,7 @@ from pages.parts import backend, cached, formatting, links, messages, refresh, s
 from pages.parts.jobs import comparison, filters, slots, table
 from pages.parts.shared_cache import PendingError, Snapshot
 
-METRICS_HEIGHT = 100
-"""Height of the metrics row in pixels."""
-
+METRICS_HEIGHT = 100  # of the metrics row, in pixels
 REFRESH = 5  # seconds between two refreshes while a job is running
 
 

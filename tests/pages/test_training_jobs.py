@@ -290,3 +290,10 @@ def test_the_back_link_keeps_the_filters(open_jobs):
         "training_jobs",
         ["status=Failed", "text=train"],
     )
+
+
+def test_a_string_in_a_page_is_not_drawn():
+    """A page draws only what it calls: a string in its source, such as the docstring of a constant, is not shown."""
+    app = AppTest.from_string('HEIGHT = 100\n"""Height in pixels."""\n').run()
+    assert not app.exception
+    assert not app.markdown

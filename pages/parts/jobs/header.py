@@ -79,7 +79,7 @@ def timeline(job: TrainingJob, now: datetime) -> None:
         status = st.status(_step_label(step, now), type="step", state=_step_state(job, step, last=last))
         status.caption(f"{started}. {messages.plain(step.message)}" if step.message else started)
     if not job.transitions:
-        st.caption("No status transitions yet.")
+        st.caption("No status transitions yet." if job.running else "No status transitions.")
 
 
 def _network(job: TrainingJob) -> str:

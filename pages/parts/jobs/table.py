@@ -130,7 +130,7 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
     labels, colors = status_labels()
     return {
         OPEN: column.ButtonColumn(
-            "Job", type="tertiary", alignment="left", pinned=True, width=230, help="Open the job", **button
+            "Job", type="tertiary", alignment="left", pinned=True, width=215, help="Open the job", **button
         ),
         "status": column.MultiselectColumn("Status", options=labels, color=colors, width=180),
         "progress": column.ProgressColumn(
@@ -140,7 +140,7 @@ def jobs_columns(**button: Any) -> dict[str, Any]:
         "line": column.LineChartColumn(
             "mIOU", y_min=0, y_max=1, width=75, help="Validation mIOU by epoch, on a scale from 0 to 1"
         ),
-        "best": column.NumberColumn("Best mIOU", format="%.3f", width=90, help=BEST),
+        "best": column.NumberColumn("Best", format="%.3f", width=60, help=BEST),
         "duration": column.TextColumn("Duration", width=95, alignment="right"),
         "cost": column.NumberColumn("Cost", format="dollar", width=70, help=COST),
         "created": column.DatetimeColumn("Created", format="distance", width=110),
