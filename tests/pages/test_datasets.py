@@ -144,6 +144,7 @@ def test_a_copy_is_exported_after_confirmation(dataset_page: OpenPage, voc: Path
     write(voc / "JPEGImages/tile_0.jpg", photo(70, "PNG"))
     before = digests(voc)
     app = checked(dataset_page(), voc, "Fixed copy")
+    assert "Fixes 1 of 1 issue automatically. Your files are not changed." in everything(app)
     field(app, "New folder").set_value(str(tmp_path / "copy")).run()
     button(app, "Review and export").click().run()
     assert "Photographs made JPEG or turned upright: 1" in everything(app)

@@ -40,8 +40,9 @@ def show(connection: Connection, checked: CheckedDataset) -> None:
 def _export(checked: CheckedDataset) -> None:
     assert checked.source is not None  # noqa: S101  # for the type checker
     st.subheader("Fixed copy")
-    fixable = sum(problem.fixable for problem in checked.report.problems)
-    fixes = f"Fixes {fixable:,} of the issues automatically. " if fixable else ""
+    issues = checked.report.problems
+    fixable = sum(problem.fixable for problem in issues)
+    fixes = f"Fixes {fixable:,} of {plural(len(issues), 'issue')} automatically. " if fixable else ""
     st.caption(f"Writes the four channels to a new folder. {fixes}Your files are not changed.")
     root = checked.source.root.resolve()
     default = str(Path.home() if checked.home else root.parent) + f"/{root.name}-channels"
