@@ -1,1 +1,1 @@
-"""A SageMaker that runs on this machine and speaks the AWS protocol on loopback."""
+"""A local SageMaker: it runs on this machine and speaks the AWS protocol on loopback."""

@@ -1,4 +1,4 @@
-"""python -m sandbox: serve until SIGTERM or Ctrl-C."""
+"""Run the sandbox: `python -m sandbox` serves until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def main(
     programs: Programs | None = None,
     training_programs: Programs | None = None,
 ) -> int:
-    """Run the command. Exit codes: 0 ended when asked to, 1 failed, 2 wrong options, 3 the folder is in use.
+    """Run the command. Exit codes: 0 stopped on request, 1 failed, 2 invalid options, 3 the folder is in use.
 
-    programs, training_programs: what stands for container images, see `sandbox.server.Sandbox`.
+    programs, training_programs: the programs that replace container images, see `sandbox.server.Sandbox`.
     """
     options = _options().parse_args(arguments)
     if options.print_env:
@@ -45,38 +45,45 @@ def main(
         print(f"sandbox: --host {options.host} is refused: {refusal}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
     keep_output_steady()
-    os.umask(0o077)  # every file and folder of this process and its programs is its user's alone
+    os.umask(0o077)  # files and folders of this process and its programs are private to its user
     return _serve(options, programs, training_programs)
 
 
 def _port(text: str) -> int:
+    """Return a port number. Raises argparse.ArgumentTypeError."""
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         shown = text if len(text) <= 20 else f"{text[:20]}..."
-        raise argparse.ArgumentTypeError(f"{shown} is not a port: give 0 to 65535; 0 takes a free one")
+        raise argparse.ArgumentTypeError(f"{shown} is not a port: use 0 to 65535; 0 picks a free port")
     return int(text)
 
 
 def _options() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox", description="A SageMaker that runs on this machine."
+        prog="python -m sandbox",
+        description="Run a local SageMaker that speaks the AWS protocol on loopback.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen on")
     parser.add_argument(
-        "--port", type=_port, help="default: the port it had before, else 4566, else a free one"
+        "--port",
+        type=_port,
+        help="default: the port used before, else 4566, else a free port; 0: a free port",
     )
     parser.add_argument(
-        "--data", type=Path, default=default_dir(), metavar="DIR", help="where its state is kept"
+        "--data", type=Path, default=default_dir(), metavar="DIR", help="folder for the sandbox's state"
     )
     parser.add_argument(
-        "--print-env", action="store_true", help="print the variables of the one running on DIR"
+        "--print-env",
+        action="store_true",
+        help="print the environment variables of the sandbox running on DIR",
     )
-    parser.add_argument("--exit-with-parent", action="store_true", help="end when standard input ends")
-    parser.add_argument("--no-demo", action="store_true", help="create no demonstration endpoints")
+    parser.add_argument("--exit-with-parent", action="store_true", help="exit when standard input is closed")
+    parser.add_argument("--no-demo", action="store_true", help="do not create the demo endpoints")
     return parser
 
 
 def host_refusal(host: str) -> str:
-    """Return why the sandbox does not listen on `host`; empty for an address that it takes."""
+    """Return why the sandbox does not listen on `host`; empty for an accepted address."""
     if host in HOSTS:
         return ""
     try:
@@ -84,36 +91,38 @@ def host_refusal(host: str) -> str:
     except ValueError:
         loopback = False
     if loopback:
-        return f"requests are answered under {', '.join(HOSTS)} only, so that no web page can reach in by DNS"
-    return "the sandbox starts programs for whoever may call it, so it listens on this machine only"
+        return f"only requests to {', '.join(HOSTS)} are answered, to prevent DNS rebinding by a web page"
+    return "the sandbox runs programs for any client that can reach it, so it listens on loopback only"
 
 
 def _print_running(data_dir: Path) -> int:
+    """Print the variables of the sandbox that runs on `data_dir`; return the exit code."""
     address = running(data_dir)
     if address is None:
-        print(f"No sandbox runs on {data_dir}. Start one with: python -m sandbox", file=sys.stderr)
+        print(f"No sandbox is running on {data_dir}. Start one with: python -m sandbox", file=sys.stderr)
         return EXIT_FAILED
     print(export_lines(address))
     return 0
 
 
 def export_lines(address: Address) -> str:
-    """Return shell lines that point any AWS client at the sandbox; variables that would point elsewhere are unset."""
+    """Return shell lines that point any AWS client at the sandbox, and unset variables that would override them."""
     lines = ["unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN"]
     lines += [f"export {name}={value}" for name, value in address.environ().items()]
     return "\n".join(lines)
 
 
 def ready_lines(url: str, data_dir: Path) -> str:
-    """Say where the sandbox answers and how to get its key: the key itself would end up in logs."""
+    """Return the lines that report the sandbox's URL and how to get its key: the key itself would end up in logs."""
     command = [sys.executable, "-m", "sandbox", "--print-env"]
     if data_dir != default_dir():
         command += ["--data", str(data_dir)]
-    return f'The sandbox answers at {url}. To point an AWS client at it:\neval "$({shlex.join(command)})"'
+    return f'The sandbox is ready at {url}. To point an AWS client at it:\neval "$({shlex.join(command)})"'
 
 
 def _serve(options: argparse.Namespace, programs: Programs | None, training_programs: Programs | None) -> int:
-    # Slow imports (moto): after the options are known to be good.
+    """Run a sandbox until a signal stops it; return the exit code."""
+    # Slow imports (moto): only after the options were validated.
     from sandbox.common.state_dir import InUseError, UnsupportedError  # noqa: PLC0415
     from sandbox.seed.dataset import DatasetSeed  # noqa: PLC0415
     from sandbox.server import PortTakenError, Sandbox  # noqa: PLC0415
@@ -142,7 +151,7 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
     except OSError as problem:
         print(f"sandbox: the folder {options.data} cannot be used: {problem.strerror}.", file=sys.stderr)
         return EXIT_FAILED
-    # The demonstration's data to train on comes after everything that somebody waits for.
+    # The demo training data comes last: nothing waits for it.
     dataset = DatasetSeed(sandbox.loopback, options.data, _report)
     try:
         sandbox.start()
@@ -158,6 +167,7 @@ def _serve(options: argparse.Namespace, programs: Programs | None, training_prog
 
 
 def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Event) -> None:
+    """Create the demo resources, wait for the endpoints, then announce the sandbox."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     from sandbox.seed.jobs import seed_jobs  # noqa: PLC0415
@@ -171,9 +181,9 @@ def _get_ready(sandbox: Sandbox, options: argparse.Namespace, stop: threading.Ev
         full = isinstance(problem, OSError) and is_full(problem)
         if not full and not str(getattr(problem, "response", "")).count(CODE):
             raise
-        _report(f"The demonstration is not whole; the next start goes on with it: {problem}")
+        _report(f"The demo resources are incomplete; the next start continues creating them: {problem}")
     if not sandbox.wait_settled(SETTLE_SECONDS, stop):
-        _report(f"Some endpoints are still coming up after {SETTLE_SECONDS:g} seconds.")
+        _report(f"Some endpoints are still being created after {SETTLE_SECONDS:g} seconds.")
     if not stop.is_set():
         sandbox.announce()
         _report(ready_lines(sandbox.address.url, options.data))
@@ -184,7 +194,7 @@ def _report(text: str) -> None:
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGTERM and SIGINT set `stop`, from a thread: handlers run in the main thread, and that one is waiting."""
+    """Set `stop` on SIGTERM and SIGINT, from a thread: signal handlers run in the main thread, which is waiting."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer)
@@ -199,7 +209,8 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _wait_for_end_of_input(stop: threading.Event) -> None:
-    # Not sys.stdin: its lock, held here for ever, would break the interpreter's own end.
+    """Set `stop` when standard input is closed."""
+    # Not sys.stdin: its lock, held here forever, would break the interpreter's shutdown.
     while os.read(0, 4096):
         pass
     stop.set()

@@ -1,4 +1,4 @@
-"""Find a running sandbox or start one. Standard library only, so that importing it costs nothing."""
+"""Find a running sandbox or start one. Standard library only, so that importing it is cheap."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from sandbox.common.private import private_folder
 PROJECT = Path(__file__).resolve().parent.parent
 TAIL_BYTES = 2000
 EXIT_IN_USE = 3
-"""Of `python -m sandbox`: another one has the folder."""
+"""Exit code of `python -m sandbox` when another sandbox uses the folder."""
 
 
 class LaunchError(Exception):
-    """The sandbox did not come up; the text holds the end of its log."""
+    """The sandbox did not start; the text includes the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a sandbox answers, and the key it answers to."""
+    """The URL of a running sandbox, and its credentials."""
 
     url: str
     access_key: str
@@ -38,7 +38,7 @@ class Address:
     pid: int
 
     def environ(self) -> dict[str, str]:
-        """Return the variables that point any AWS client at this sandbox."""
+        """Return the environment variables that point any AWS client at this sandbox."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -49,12 +49,12 @@ class Address:
 
 
 def default_dir() -> Path:
-    """Return $SEGDECK_SANDBOX_DIR, else `.sandbox`; relative to the project, as in the dashboard."""
+    """Return $SEGDECK_SANDBOX_DIR, else `.sandbox`; relative paths start at the project, as in the dashboard."""
     return PROJECT / Path(os.environ.get("SEGDECK_SANDBOX_DIR", "").strip() or ".sandbox").expanduser()
 
 
 def write_address(data_dir: Path, address: Address) -> None:
-    """Make a running sandbox known: whole or not at all, readable by its owner only."""
+    """Write the address file atomically, readable by its owner only."""
     path = data_dir / f"{ADDRESS_FILE}.new"
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -63,11 +63,12 @@ def write_address(data_dir: Path, address: Address) -> None:
 
 
 def remove_address(data_dir: Path) -> None:
+    """Remove the address file, if there is one."""
     (data_dir / ADDRESS_FILE).unlink(missing_ok=True)
 
 
 def running(data_dir: Path) -> Address | None:
-    """Return the sandbox that runs on `data_dir` and is ready; None when there is none, or a stale file only."""
+    """Return the sandbox that is ready on `data_dir`; None when there is none, or only a stale address file."""
     try:
         address = Address(**json.loads((data_dir / ADDRESS_FILE).read_text()))
     except (OSError, ValueError, TypeError):
@@ -76,9 +77,9 @@ def running(data_dir: Path) -> Address | None:
 
 
 def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess.Popen[bytes] | None]:
-    """Return the sandbox on `data_dir`, started when none runs: then its process too, which ends with this one.
+    """Return the sandbox on `data_dir`; start one when none runs, and return its process, which ends with this one.
 
-    timeout: seconds until it must be ready. Raises LaunchError with the tail of its log.
+    timeout: seconds in which it must become ready. Raises LaunchError with the tail of its log.
     """
     process: subprocess.Popen[bytes] | None = None
     deadline = time.monotonic() + timeout
@@ -88,10 +89,10 @@ def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess
             return _choose_first(address, process)
         ended = None if process is None else process.poll()
         if process is None or ended == EXIT_IN_USE:
-            # The one that has the folder is just coming up, or ending: its address is found, or the folder is ours.
+            # The sandbox that holds the folder is starting or stopping: wait for its address, or for the folder.
             process = _start(data_dir)
         elif ended is not None:
-            raise LaunchError(f"The sandbox ended with exit code {ended}.\n{_tail(data_dir)}")
+            raise LaunchError(f"The sandbox exited with code {ended}.\n{_tail(data_dir)}")
         time.sleep(0.05)
     if process is not None:
         _end(process)
@@ -99,27 +100,28 @@ def ensure(data_dir: Path, *, timeout: float = 120) -> tuple[Address, subprocess
 
 
 def _start(data_dir: Path) -> subprocess.Popen[bytes]:
-    """Raises LaunchError where the folder cannot be used."""
+    """Start a sandbox in a process of its own. Raises LaunchError when the folder cannot be used."""
     command = [sys.executable, "-m", "sandbox", "--data", str(data_dir.resolve()), "--exit-with-parent"]
     try:
-        private_folder(data_dir, deep=False)  # the sandbox tightens the rest
+        private_folder(data_dir, deep=False)  # the sandbox restricts the rest
         with open(data_dir / LOG_FILE, "ab", opener=_private_file) as log:
-            # Its standard input is a pipe from us that nobody writes to: it ends when we do, however we end.
+            # Its standard input is a pipe that is never written to: it closes when this process ends, for any reason.
             return subprocess.Popen(
                 command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
             )
     except OSError as problem:
-        raise LaunchError(f"Its folder {data_dir} cannot be used: {problem.strerror}.") from problem
+        raise LaunchError(f"The sandbox's folder {data_dir} cannot be used: {problem.strerror}.") from problem
 
 
 def _private_file(path: str, flags: int) -> int:
+    """Open a file with mode 0600."""
     return os.open(path, flags, 0o600)
 
 
 def _choose_first(
     address: Address, process: subprocess.Popen[bytes] | None
 ) -> tuple[Address, subprocess.Popen[bytes] | None]:
-    """Two starters at once: the one that came second uses the sandbox of the first."""
+    """Resolve two starts at once: the process that came second is ended, and the first sandbox is used."""
     if process is None or address.pid == process.pid:
         return address, process
     _end(process)
@@ -127,6 +129,7 @@ def _choose_first(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process, and kill it after ten seconds."""
     process.terminate()
     try:
         process.wait(10)
@@ -136,6 +139,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _tail(data_dir: Path) -> str:
+    """Return the last bytes of the sandbox's log."""
     with contextlib.suppress(OSError), (data_dir / LOG_FILE).open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - TAIL_BYTES))
@@ -144,6 +148,7 @@ def _tail(data_dir: Path) -> str:
 
 
 def _alive(pid: int) -> bool:
+    """Return whether the process exists."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -154,6 +159,7 @@ def _alive(pid: int) -> bool:
 
 
 def _answers(url: str) -> bool:
+    """Return whether something accepts connections at `url`."""
     parts = urlsplit(url)
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=2):

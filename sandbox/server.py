@@ -1,4 +1,4 @@
-"""Assemble one sandbox: what `python -m sandbox` runs and what tests start in their own process."""
+"""Assemble one sandbox: `python -m sandbox` runs it, and tests start it in their own process."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ POLL_SECONDS = 0.1
 
 
 class PortTakenError(Exception):
-    """The port asked for is in use."""
+    """The requested port is in use."""
 
 
 class Sandbox:
     """A SageMaker on this machine, between `start` and `stop`; also a context manager.
 
-    port:     0 takes a free one; None the one it had before, else 4566, else a free one.
-    programs: a part of a container image's name -> the command that serves it.
-    training_programs: the same -> the command that trains.
+    port:              0 picks a free port; None the port used before, else 4566, else a free port.
+    programs:          a part of a container image's name -> the command that serves it.
+    training_programs: a part of a training image's name -> the command that trains.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Sandbox:
         training_programs: Programs | None = None,
         limits: SandboxLimits | None = None,
     ) -> None:
-        """Raises InUseError, PortTakenError or UnsupportedError."""
+        """Lock the folder and bind the port. Raises InUseError, PortTakenError or UnsupportedError."""
         self.faults = Faults()
         self._location, self._limits = location or SandboxLocation(), limits or SandboxLimits()
         self._state_dir = StateDir(data_dir)
-        # What a killed sandbox left must go before the port answers again: it would pass for a running one.
+        # Remove the address of a killed sandbox before the port answers: it would look like a running one.
         remove_address(data_dir)
         self._disk = Disk(data_dir)
         self._disk.release()  # a start on a full disk needs a little room itself
@@ -92,6 +92,7 @@ class Sandbox:
         self._assemble(sock, programs or default_programs(), training_programs or default_training_programs())
 
     def _bind(self, host: str, port: int | None) -> socket.socket:
+        """Return a listening socket on the first port that can be bound. Raises PortTakenError."""
         wanted = [port] if port is not None else [self._state_dir.identity.port or DEFAULT_PORT, 0]
         for number in wanted:
             try:
@@ -105,15 +106,16 @@ class Sandbox:
                 if port != 0:
                     self._state_dir.remember_port(sock.getsockname()[1])
                 return sock
-        raise AssertionError("a free port was asked for last")
+        raise AssertionError("the last candidate is always a free port")
 
     def _assemble(self, sock: socket.socket, programs: Programs, training_programs: Programs) -> None:
+        """Create every service and connect them to the gateway."""
         folder, location = self._state_dir.folder, self._location
         self._store = RecordStore(folder / "control.sqlite", self._disk)
         self._s3 = S3(folder / "s3", location.region, disk=self._disk)
         self._logs = Logs(folder / "logs.sqlite", location.region, location.account)
         self._moto = MotoServices(folder / "moto", location.region, location.account, disk=self._disk)
-        # In moto's folder, where folders of earlier versions have it.
+        # In moto's folder, where earlier versions put it.
         self._cloudwatch = CloudWatch(folder / "moto" / "metrics.sqlite")
         self._shipper, self._metrics = LogShipper(self.loopback), Metrics(self.loopback)
         self._death_pipe = ParentDeathPipe()
@@ -163,11 +165,11 @@ class Sandbox:
         )
 
     def start(self) -> Sandbox:
-        """Answer requests, and bring up again what was in service; training jobs that ran have failed."""
+        """Answer requests and restore the endpoints that were in service; jobs that were running have failed."""
         self._thread.start()
         if not self._disk.reserve():
-            text = f"only {megabytes(self._disk.free())} are free on the disk of {self._disk.folder}"
-            print(f"sandbox: warning: {text}; deleting may fail when it is full", file=sys.stderr)
+            text = f"only {megabytes(self._disk.free())} free on the disk that holds {self._disk.folder}"
+            print(f"sandbox: warning: {text}; deletions may fail when it is full", file=sys.stderr)
         self._endpoints.resume()
         for task in self._periodic_tasks:
             task.start()
@@ -175,7 +177,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End every process, keep what is known, free the port."""
+        """End every process, save all state and release the port."""
         for task in self._periodic_tasks:
             task.close()
         self._training.close()
@@ -194,7 +196,7 @@ class Sandbox:
         self._state_dir.close()
 
     def wait_settled(self, seconds: float, stop: threading.Event | None = None) -> bool:
-        """Wait until no endpoint is on its way into service, or `stop` is set; False when time was up first."""
+        """Wait until no endpoint is being created or updated, or `stop` is set; return False on a timeout."""
         stop = stop or threading.Event()
         deadline = time.monotonic() + seconds
         while any(document["EndpointStatus"] in BUSY for document in self._store.view("endpoint")):
@@ -205,10 +207,11 @@ class Sandbox:
         return True
 
     def announce(self) -> None:
-        """Let other processes find this sandbox by its folder."""
+        """Write the address file, by which other processes find this sandbox."""
         self._disk.freeing(lambda: write_address(self._state_dir.folder, self.address))
 
     def withdraw(self) -> None:
+        """Remove the address file, so that no process finds this sandbox."""
         remove_address(self._state_dir.folder)
 
     def __enter__(self) -> Sandbox:
