@@ -1,4 +1,4 @@
-"""boto3 clients of the sandbox itself: what runs inside it calls it as any client does."""
+"""boto3 clients of the sandbox's own API: its parts call each other as any AWS client would."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from botocore.loaders import Loader, create_loader
 
 
 class Loopback:
-    """One client a service, made when first asked for; safe to share between threads."""
+    """One boto3 client per service, created on first use; safe to share between threads."""
 
     def __init__(self, url: str, region: str, access_key: str, secret_key: str) -> None:
         self._url = url
-        # The person's own AWS files, profile, proxy and retry settings must not reach in here.
+        # The user's own AWS files, profile, proxy and retry settings must not apply here.
         nothing = {
             "profile": (None, None, None, None),
             "config_file": (None, None, os.devnull, None),
@@ -39,6 +39,7 @@ class Loopback:
         self._lock = threading.Lock()
 
     def client(self, service: str) -> Any:
+        """Return the client of a service, e.g. "s3"."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._session.client(
@@ -49,5 +50,5 @@ class Loopback:
 
 @lru_cache(maxsize=1)
 def service_descriptions() -> Loader:
-    """Return the loader of botocore's service descriptions: parsing them takes most of the time to make a client."""
+    """Return the shared loader of botocore's service descriptions: parsing them is slow."""
     return create_loader()

@@ -1,7 +1,7 @@
-"""One SQLite file for many threads of one process: opening, locking and transactions in one place.
+"""One SQLite file shared by many threads of one process: opening, locking and transactions in one place.
 
-The write-ahead log with normal syncing loses nothing when the process is killed; only a power cut may take the last
-calls.
+The write-ahead log with normal syncing loses nothing when the process is killed; only a power failure may lose the
+last calls.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Row = tuple[Any, ...]
 
 
 class Database:
-    """A connection that threads share. A statement outside of a transaction is committed at once.
+    """A connection shared by threads. A statement outside of a transaction is committed immediately.
 
     lock: reentrant; hold it where several statements must see the same rows.
     """
 
     def __init__(self, path: Path, schema: str, disk: Disk | None = None) -> None:
-        """schema: statements that create what does not exist yet; disk: the one whose reserve `freeing` uses."""
+        """Open the file. schema: statements that create missing tables; disk: its reserve is used by `freeing`."""
         self.lock = threading.RLock()
         self._disk = disk or Disk(path.parent)
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -50,13 +50,13 @@ class Database:
             return self._connection.execute(sql, values).rowcount
 
     def change_many(self, sql: str, rows: Iterable[Row]) -> None:
-        """Run one statement for each row of values; call it within `transaction`."""
+        """Run one statement for each row of values; call it inside `transaction`."""
         with self.lock:
             self._connection.executemany(sql, rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Keep all changes made within, or none where an exception leaves it; a nested one is part of the outer."""
+        """Commit all changes made inside, or none after an exception; nested transactions join the outer one."""
         with self.lock:
             if self._connection.in_transaction:
                 yield
@@ -66,20 +66,22 @@ class Database:
                 yield
                 self._connection.execute("commit")
             except BaseException:
-                if self._connection.in_transaction:  # SQLite ends some by itself, on a full disk for one
+                if (
+                    self._connection.in_transaction
+                ):  # SQLite rolls some back automatically, e.g. on a full disk
                     self._connection.execute("rollback")
                 raise
 
     def freeing(self, work: Callable[[], T]) -> T:
-        """Run changes that must succeed on a full disk too, such as deletions: there the disk's reserve is used.
+        """Run changes that must also succeed on a full disk, such as deletions: the disk's reserve is used then.
 
         `work` leaves nothing behind when it fails, and may run twice.
         """
         return self._disk.freeing(work, self._checkpoint)
 
     def _checkpoint(self) -> None:
-        """Empty the write-ahead log into the database: that makes room for what is written to it next."""
-        with self.lock, contextlib.suppress(sqlite3.Error):  # what is written next fails then, and says why
+        """Move the write-ahead log into the database, which makes room for the next writes."""
+        with self.lock, contextlib.suppress(sqlite3.Error):  # the next write fails then, and reports why
             self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()
 
     def close(self) -> None:

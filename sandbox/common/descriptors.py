@@ -1,4 +1,4 @@
-"""The limit of open files: raised at start, because a server needs a few for every client."""
+"""Raise the limit of open files at start, because a server needs several for every client."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import sys
 from dataclasses import dataclass
 
 WANTED = 65_536
-"""More is not asked for: some programs close every descriptor up to the limit when they start."""
+"""The limit to set, and no more: some programs close every descriptor up to the limit when they start."""
 
 LOW = 4_096
-"""Below this, a dashboard runs out of descriptors at some hundreds of viewers."""
+"""Below this limit, a dashboard runs out of descriptors with a few hundred viewers."""
 
 PER_VIEWER = 5
-"""Descriptors that one open page takes, measured with 200 viewers."""
+"""Descriptors used by one open page, measured with 200 viewers."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileLimit:
     """The limit of open files of this process after it was raised.
 
-    soft: how many may be open.
-    hard: how far the process itself may raise `soft`.
-    note: why `soft` could not be raised; empty where it was, or where it needed not to be.
+    soft: the limit in force.
+    hard: the highest value that the process itself may set.
+    note: why `soft` could not be raised; empty when it was raised or high enough.
     """
 
     soft: int
@@ -30,18 +30,18 @@ class FileLimit:
 
     @property
     def warning(self) -> str:
-        """Return what to tell the operator, empty where the limit is high enough."""
+        """Return a warning for the operator; empty when the limit is high enough."""
         if self.soft >= LOW:
             return ""
         return (
-            f"At most {self.soft:,} files and connections may be open, enough for about "
+            f"The limit of open files and connections is {self.soft:,}, enough for about "
             f"{self.soft // PER_VIEWER:,} viewers. {self.note or f'The hard limit is {self.hard:,}.'} "
             f"Raise it with `ulimit -Hn {WANTED}` as root, or LimitNOFILE={WANTED} in a systemd unit."
         )
 
 
 def raise_file_limit(wanted: int = WANTED) -> FileLimit | None:
-    """Raise the soft limit of open files towards the hard one. Return None where there is no such limit (Windows)."""
+    """Raise the soft limit of open files toward the hard limit. Return None where limits do not exist (Windows)."""
     try:
         import resource  # noqa: PLC0415  # POSIX only
     except ImportError:

@@ -1,4 +1,4 @@
-"""Room on the sandbox's disk: what is free, a reserve for deletions when nothing is, and errors that say so."""
+"""Track the space on the sandbox's disk: free bytes, a reserve for deletions on a full disk, and error texts."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ RESERVE_BYTES = 4 << 20
 LEAST_BYTES = 128 << 10  # a deletion needs some pages of the index
 RESERVE_FILE = "reserve"
 CODE = "StorageFull"
-STATUS = 507  # Insufficient Storage: clients of AWS do not repeat the call
+STATUS = 507  # Insufficient Storage: AWS clients do not retry it
 _FULL = {errno.ENOSPC}
 _LIMITED = {errno.EDQUOT, errno.EFBIG}
 T = TypeVar("T")
 
 
 class DiskFullError(Exception):
-    """There is no room; the text is for whoever called."""
+    """The disk is full; the text is for the caller."""
 
 
 def is_full(problem: BaseException) -> bool:
-    """Return whether a write failed for lack of room: on the disk, in a quota, or below a limit on file sizes."""
+    """Return whether a write failed for lack of space: on the disk, in a quota, or at a limit on file sizes."""
     if isinstance(problem, sqlite3.Error):
-        # SQLite tells a quota and a limit on file sizes as a failed write.
+        # SQLite reports a quota and a limit on file sizes as a failed write.
         return getattr(problem, "sqlite_errorcode", None) in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
     return isinstance(problem, OSError) and problem.errno in _FULL | _LIMITED
 
 
 def megabytes(size: float) -> str:
-    """Return a size in words, e.g. "3.1 MB"; a small one in bytes."""
+    """Return a size as text, e.g. "3.1 MB"; a small one in bytes."""
     return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size:,.0f} bytes"
 
 
@@ -51,7 +51,7 @@ class Disk:
         self._wanted = False
 
     def reserve(self) -> bool:
-        """Set room aside for deletions, as much as there is; False where that is none."""
+        """Allocate the reserve for deletions, as large as the free space allows; return False when there is none."""
         with self._lock:
             self._wanted = True
             size = min(self._bytes, self._held + self.free())
@@ -60,6 +60,7 @@ class Disk:
             return self._held > 0
 
     def _grow(self, size: int) -> None:
+        """Enlarge the reserve file to `size` bytes, or remove it when the disk is full."""
         try:
             with self._path.open("ab") as file:
                 _allocate(file.fileno(), size)
@@ -72,15 +73,15 @@ class Disk:
             self._held = size
 
     def release(self) -> None:
-        """Give the reserve up."""
+        """Delete the reserve."""
         with self._lock:
             self._path.unlink(missing_ok=True)
             self._held = 0
 
     def freeing(self, work: Callable[[], T], before_again: Callable[[], object] = lambda: None) -> T:
-        """Run what makes room or keeps track; where the disk is full, once more with the reserve given up.
+        """Run work that frees space or records state; on a full disk, run it again with the reserve released.
 
-        `work` leaves nothing behind when it fails. before_again: makes room of its own.
+        `work` leaves nothing behind when it fails. before_again: frees space before the second attempt.
         """
         try:
             result = work()
@@ -95,18 +96,21 @@ class Disk:
         return result
 
     def text(self, problem: BaseException | None, needed: int | None, in_place: str) -> str:
-        """Say what is full, how much is free and needed (bytes), what is in place, and what to do now."""
+        """Return an error text: what is full, free and needed bytes, what is intact, and what to do now."""
         limited = problem is not None and (
             getattr(problem, "errno", None) in _LIMITED
             or getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_WRITE
         )
-        what = "takes no more (a quota or a limit on file sizes, or a fault of it)" if limited else "is full"
+        what = (
+            "accepts no more data (a quota, a limit on file sizes, or a disk error)" if limited else "is full"
+        )
         room = f"{megabytes(self.free())} free" + ("" if needed is None else f", {megabytes(needed)} needed")
-        todo = "Delete objects, models, jobs or logs, or make room on that disk, then try again."
+        todo = "Delete objects, models, jobs or logs, or free space on that disk, then try again."
         return f"The disk that holds {self.folder} {what}: {room}. {in_place} {todo}"
 
 
 def _allocate(file: int, size: int) -> None:
+    """Extend a file to `size` bytes that take real space."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
     else:  # macOS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ADDRESS_FILE = "sandbox.json"
-"""Where the running sandbox says how to reach it; see `sandbox.launcher.Address`."""
+"""The address of the running sandbox; see `sandbox.launcher.Address`."""
 
 LOG_FILE = "sandbox.log"
-"""What the sandbox prints when another program started it."""
+"""The output of a sandbox that another program started."""

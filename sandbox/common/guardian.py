@@ -1,7 +1,7 @@
-"""End process groups when the sandbox is gone, however it went: a program of its own, on the standard library alone.
+"""Kill process groups when the sandbox is gone, for whatever reason: a program of its own, standard library only.
 
-Standard input tells the groups, one line each: "+123" for one that runs, "-123" for one that has ended. Its end means
-that the sandbox is gone: every group that still runs is killed, a program's own children with it.
+Standard input lists the groups, one per line: "+123" for a running group, "-123" for one that has ended. Its end
+means that the sandbox is gone: every group that still runs is killed, including a program's own children.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 
 def main() -> None:
-    """Read groups until the end of input, then kill those that are left."""
+    """Read groups until the end of input, then kill the remaining ones."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     groups: set[int] = set()

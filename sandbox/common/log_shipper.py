@@ -1,4 +1,4 @@
-"""Ship the output of a model's process to CloudWatch Logs line by line, in batches, in the background."""
+"""Ship the output of programs to CloudWatch Logs line by line, in batches, in the background."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sandbox.common.clients import Loopback
 BATCH_SECONDS = 0.25
 BATCH_EVENTS = 1000
 MAX_LINE = 200_000  # bytes; PutLogEvents refuses events above 256 KiB
-MAX_WAITING = 20_000  # lines: above that a chatty process waits, as its pipe is not read
+MAX_WAITING = 20_000  # lines: above that a verbose process blocks, as its pipe is not read
 Event = dict[str, Any]
 
 
 class Followed:
-    """One pipe being read; `last_line` is the last that said something."""
+    """One pipe being read; `last_line` is the last line that is not blank."""
 
     def __init__(self) -> None:
         self.last_line = ""
@@ -29,7 +29,7 @@ class Followed:
 
 
 class LogShipper:
-    """One thread sends for all streams; one thread a pipe reads."""
+    """Reads each pipe in a thread of its own; one more thread sends the lines of all streams."""
 
     def __init__(self, loopback: Loopback, clock: Callable[[], float] = time.time) -> None:
         self._loopback, self._clock = loopback, clock
@@ -45,14 +45,14 @@ class LogShipper:
     def follow(
         self, pipe: IO[bytes], group: str, stream: str, on_line: Callable[[str], object] | None = None
     ) -> Followed:
-        """Read `pipe` to its end in a thread of its own, which calls `on_line` too."""
+        """Read `pipe` to its end in a thread of its own, which also calls `on_line`."""
         followed = Followed()
         arguments = (pipe, (group, stream), followed, on_line)
         threading.Thread(target=self._read, args=arguments, name=f"log {stream}", daemon=True).start()
         return followed
 
     def flush(self, group: str, stream: str, seconds: float) -> bool:
-        """Wait until all lines of a stream are sent; False when time was up first."""
+        """Wait until all lines of a stream are sent; return False on a timeout."""
         key = (group, stream)
         with self._change:
             return self._change.wait_for(
@@ -60,7 +60,7 @@ class LogShipper:
             )
 
     def close(self) -> None:
-        """Send what is waiting and stop; the sandbox must still be answering."""
+        """Send the waiting lines and stop; the sandbox must still be answering."""
         with self._change:
             self._closing = True
             self._change.notify_all()
@@ -73,6 +73,7 @@ class LogShipper:
         followed: Followed,
         on_line: Callable[[str], object] | None,
     ) -> None:
+        """Read a pipe line by line to its end."""
         with pipe:
             while raw := pipe.readline(MAX_LINE):
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
@@ -83,6 +84,7 @@ class LogShipper:
         followed.ended.set()
 
     def _add(self, key: tuple[str, str], line: str) -> None:
+        """Queue one line; block while too many are waiting."""
         event = {"timestamp": int(self._clock() * 1000), "message": line or " "}
         with self._change:
             self._change.wait_for(lambda: self._count < MAX_WAITING or self._closing)
@@ -91,10 +93,11 @@ class LogShipper:
             self._change.notify_all()
 
     def _send_all(self) -> None:
+        """Send batches until closed and empty."""
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._waiting or self._closing)
-                # Lines come in bursts: a short wait makes one call of many.
+                # Lines come in bursts: a short wait combines them into one call.
                 self._change.wait_for(lambda: self._closing, timeout=BATCH_SECONDS)
                 batches, self._waiting, self._count = self._waiting, {}, 0
                 self._in_flight = set(batches)
@@ -109,24 +112,27 @@ class LogShipper:
                 return
 
     def _send(self, key: tuple[str, str], events: list[Event]) -> None:
+        """Send one stream's lines; lines that CloudWatch Logs refuses are reported on stderr."""
         events.sort(key=lambda event: event["timestamp"])  # the clock may have been set back
         try:
             for start in range(0, len(events), BATCH_EVENTS):
                 self._put(key, events[start : start + BATCH_EVENTS])
         except (ClientError, BotoCoreError) as problem:
-            print(f"sandbox: {len(events)} log lines of {key[0]} are lost: {problem}", file=sys.stderr)
+            print(f"sandbox: {len(events)} log lines of {key[0]} were lost: {problem}", file=sys.stderr)
 
     def _put(self, key: tuple[str, str], events: list[Event]) -> None:
+        """Put one batch, after creating its group and stream."""
         logs = self._loopback.client("logs")
         self._create(key)
         try:
             logs.put_log_events(logGroupName=key[0], logStreamName=key[1], logEvents=events)
-        except logs.exceptions.ResourceNotFoundException:  # somebody deleted the group meanwhile
+        except logs.exceptions.ResourceNotFoundException:  # the group was deleted in between
             self._created.discard(key)
             self._create(key)
             logs.put_log_events(logGroupName=key[0], logStreamName=key[1], logEvents=events)
 
     def _create(self, key: tuple[str, str]) -> None:
+        """Create a group and stream once."""
         if key in self._created:
             return
         logs = self._loopback.client("logs")

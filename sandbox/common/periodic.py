@@ -1,4 +1,4 @@
-"""Run a task of the sandbox again and again, in the background."""
+"""Run a task of the sandbox periodically, in the background."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class PeriodicTask:
-    """Calls `work` each so many seconds, in a thread of its own, from `start` to `close`; first after that time."""
+    """Calls `work` every `seconds` in a thread of its own, from `start` to `close`, first after that delay."""
 
     def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:
         self._seconds, self._work = seconds, work
@@ -16,10 +16,11 @@ class PeriodicTask:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Wait for the work under way, which may need the sandbox to be answering still."""
+        """Stop, and wait for a call in progress, which may need the sandbox to be answering."""
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -28,5 +29,5 @@ class PeriodicTask:
         while not self._over.wait(self._seconds):
             try:
                 self._work()
-            except Exception:  # noqa: BLE001 - printed; the next round may go well, on a disk that has room again
+            except Exception:  # noqa: BLE001 - printed; the next call may succeed, e.g. once a disk has room again
                 traceback.print_exc()

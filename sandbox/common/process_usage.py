@@ -1,4 +1,4 @@
-"""Measure what process groups use of the machine, from /proc."""
+"""Measure the processor time and memory of process groups, from /proc (proc(5))."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What a group of processes has used. processor: seconds since they began; memory: bytes now."""
+    """The resources used by a process group. processor: seconds since its start; memory: bytes now."""
 
     processor: float
     memory: int
 
     def memory_percent(self) -> float:
-        """Return the share of the machine's memory."""
+        """Return the share of the machine's memory, percent."""
         return 100 * self.memory / (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 def uses(proc: Path = PROC) -> dict[int, Use]:
-    """Return the use of every process group; empty where the system does not report it (macOS has no /proc)."""
+    """Return the usage of every process group; empty where the system has no /proc (macOS)."""
     by_group: dict[int, Use] = {}
     tick, page = 1 / os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     for folder in proc.glob("[0-9]*"):
         try:
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except (OSError, UnicodeError):  # it ended meanwhile
+        except (OSError, UnicodeError):  # the process ended in between
             continue
         if fields:
             before = by_group.get(int(fields[2]), Use(0.0, 0))
@@ -38,5 +38,5 @@ def uses(proc: Path = PROC) -> dict[int, Use]:
 
 
 def group_use(group: int, proc: Path = PROC) -> Use | None:
-    """Return the use of one process group; None where the system does not report it, or nothing of it runs."""
+    """Return the usage of one process group; None when it has no process or the system has no /proc."""
     return uses(proc).get(group)

@@ -15,10 +15,10 @@ Datum = dict[str, Any]
 
 
 def publish(loopback: Loopback, namespace: str, data: Sequence[Datum]) -> None:
-    """Put data into CloudWatch; what it does not take is said on stderr, as what is measured goes on without."""
+    """Put data into CloudWatch; refused data is reported on stderr and dropped, so that the work continues."""
     try:
         for start in range(0, len(data), MAX_DATA):
             part = list(data[start : start + MAX_DATA])
             loopback.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=part)
     except (ClientError, BotoCoreError) as problem:
-        print(f"sandbox: {len(data)} metric values of {namespace} are lost: {problem}", file=sys.stderr)
+        print(f"sandbox: {len(data)} metric values of {namespace} were lost: {problem}", file=sys.stderr)

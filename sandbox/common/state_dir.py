@@ -1,4 +1,4 @@
-"""The folder of one sandbox: its lock, its key and its port, which stay the same over restarts."""
+"""The data folder of one sandbox: its lock, its key and its port, which persist across restarts."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ IDENTITY_FILE = "identity.json"
 
 
 class InUseError(Exception):
-    """Another sandbox runs on the folder."""
+    """Another sandbox is running on the folder."""
 
 
 class UnsupportedError(Exception):
-    """The sandbox cannot run on this kind of system."""
+    """The sandbox cannot run on this operating system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes a restarted sandbox the same one."""
+    """The key and port that a restarted sandbox keeps."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -36,10 +36,10 @@ class Identity:
 
 
 class StateDir:
-    """A data folder held by this process alone until `close`; the lock goes with the process, also when killed."""
+    """A data folder locked by this process until `close`; the operating system drops the lock of a killed process."""
 
     def __init__(self, folder: Path) -> None:
-        """Tighten the folder's permissions and take its lock. Raises InUseError when another process holds it."""
+        """Restrict the folder's permissions and lock it. Raises InUseError when another process holds the lock."""
         private_folder(folder)
         self.folder = folder
         self._lock = _lock(folder)
@@ -50,18 +50,20 @@ class StateDir:
             raise
 
     def remember_port(self, port: int) -> None:
-        """Write the port down, unless it is the one of before: a restart on a full disk writes nothing."""
+        """Save the port when it has changed: a restart on a full disk writes nothing."""
         if port != self.identity.port:
             self.identity = replace(self.identity, port=port)
             _write_identity(self.folder, self.identity)
 
     def close(self) -> None:
+        """Release the lock."""
         self._lock.close()
 
 
 def _lock(folder: Path) -> IO[str]:
+    """Lock the folder and return the open lock file. Raises InUseError or UnsupportedError."""
     if sys.platform == "win32":
-        raise UnsupportedError("The sandbox needs Linux or macOS; everything against AWS works here too.")
+        raise UnsupportedError("The sandbox needs Linux or macOS; Segdeck with an AWS account works here.")
     import fcntl  # noqa: PLC0415 - Windows has none
 
     file = (folder / "lock").open("a")
@@ -69,12 +71,14 @@ def _lock(folder: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
         file.close()
-        raise InUseError(f"Another sandbox runs on {folder}. Stop it, or choose another folder.") from problem
+        raise InUseError(
+            f"Another sandbox is running on {folder}. Stop it, or use another folder."
+        ) from problem
     return file
 
 
 def _read_identity(folder: Path) -> Identity:
-    """Read the identity, or draw a new one. A key that a log tells is replaced: others may have read it."""
+    """Read the identity, or create one. A key that appears in a log is replaced: others may have read it."""
     path = folder / IDENTITY_FILE
     if not path.exists():
         return _write_identity(folder, _new_identity())
@@ -82,7 +86,7 @@ def _read_identity(folder: Path) -> Identity:
     if not _in_log(folder / LOG_FILE, identity.secret_key):
         return identity
     print(
-        f"sandbox: {folder / LOG_FILE} holds the secret key, so a new key is in force: take it over with "
+        f"sandbox: {folder / LOG_FILE} contains the secret key, so it was replaced: get the new one with "
         "`python -m sandbox --print-env`.",
         file=sys.stderr,
     )
@@ -90,11 +94,13 @@ def _read_identity(folder: Path) -> Identity:
 
 
 def _new_identity() -> Identity:
+    """Return random credentials in the form of AWS's."""
     number = base64.b32encode(secrets.token_bytes(10)).decode()
     return Identity(f"AKIA{number}", secrets.token_urlsafe(30))
 
 
 def _in_log(log: Path, secret: str) -> bool:
+    """Return whether a log file contains the secret."""
     if not log.is_file():
         return False
     wanted = secret.encode()
@@ -103,7 +109,7 @@ def _in_log(log: Path, secret: str) -> bool:
 
 
 def _write_identity(folder: Path, identity: Identity) -> Identity:
-    """Write the identity whole or not at all, readable by its owner only."""
+    """Write the identity atomically, readable by its owner only."""
     path = folder / IDENTITY_FILE
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Standard output and error that do not fail when the log they go to has no room."""
+"""Standard output and error that survive a full disk under their log."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sandbox.common.disk import is_full
 
 
 class SteadyStream(io.TextIOBase):
-    """A text stream onto a descriptor. What cannot be written is counted, and reported as soon as there is room."""
+    """A text stream onto a descriptor. Failed writes are counted, and reported once the disk has room again."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._lost = descriptor, 0
 
     def write(self, text: str) -> int:
-        """Write at once, without a buffer that would keep text for later; on a full disk the text is lost."""
+        """Write immediately, without a buffer; on a full disk the text is lost and counted."""
         lost = (
             f"sandbox: {self._lost} writes to this log were lost: its disk was full\n" if self._lost else ""
         )
@@ -38,5 +38,5 @@ class SteadyStream(io.TextIOBase):
 
 
 def keep_output_steady() -> None:
-    """Let this process go on when its log cannot be written."""
+    """Replace stdout and stderr, so that this process continues when its log cannot be written."""
     sys.stdout, sys.stderr = SteadyStream(1), SteadyStream(2)

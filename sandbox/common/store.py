@@ -1,6 +1,6 @@
 """The control plane's records: JSON documents in one SQLite table that survive a restart and a kill.
 
-Documents are found by (kind, name); names are compared without case, as SageMaker does when it creates.
+Documents are identified by (kind, name); names are compared case-insensitively, as SageMaker does on creation.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ create table if not exists documents (kind text, name text collate nocase, body 
 
 
 class RecordStore:
-    """Safe to use from many threads. Every value given out is a copy of its own, but for those of `view`."""
+    """Stored documents, for many threads. Every returned document is a copy, except those of `view`."""
 
     def __init__(self, path: Path, disk: Disk | None = None) -> None:
-        """disk: its reserve is for updates and deletions when there is no room left."""
+        """Open the table. disk: its reserve is used by updates and deletions on a full disk."""
         self._views: dict[str, dict[str, Document]] = {}  # kind -> lower-case name -> document, parsed once
         self._db = Database(path, _SCHEMA, disk)
 
     def get(self, kind: str, name: str) -> Document | None:
+        """Return a document, or None when there is none."""
         rows = self._db.rows("select body from documents where kind = ? and name = ?", kind, name)
         return json.loads(rows[0][0]) if rows else None
 
     def all(self, kind: str) -> list[Document]:
-        """Return every document of a kind, by name."""
+        """Return every document of a kind, sorted by name."""
         rows = self._db.rows("select body from documents where kind = ? order by name", kind)
         return [json.loads(row[0]) for row in rows]
 
     def view(self, kind: str) -> list[Document]:
-        """Return every document of a kind, in no order: shared by all readers, not copies, so only to read.
+        """Return every document of a kind, unsorted. They are shared by all readers, so read-only.
 
-        A thousand documents cost nothing here, and 40 ms to parse.
+        Parsing a thousand documents takes 40 ms; here they are parsed once.
         """
         with self._db.lock:
             if kind not in self._views:
@@ -57,7 +58,7 @@ class RecordStore:
         return count == 1
 
     def update(self, kind: str, name: str, change: Callable[[Document], object]) -> Document | None:
-        """Apply `change` to the document in place; the new document, or None when there is none."""
+        """Apply `change` to the document in place; return the new document, or None when there is none."""
         with self._db.lock:
             document = self.get(kind, name)
             if document is not None:
@@ -69,19 +70,21 @@ class RecordStore:
         return document
 
     def delete(self, kind: str, name: str) -> bool:
+        """Delete a document; return whether there was one."""
         with self._db.lock:
             count = self._keep("delete from documents where kind = ? and name = ?", kind, name)
             self._views.get(kind, {}).pop(name.lower(), None)
             return count == 1
 
     def close(self) -> None:
+        """Close the database."""
         self._db.close()
 
     def _refresh_view(self, kind: str, name: str, text: str) -> None:
-        """A new document in place of the old one, which readers may still hold."""
+        """Replace the parsed document with a new one; readers may still hold the old one."""
         if kind in self._views:
             self._views[kind][name.lower()] = json.loads(text)
 
     def _keep(self, statement: str, *values: str) -> int:
-        """Run a statement that must succeed on a full disk too; the number of rows it changed."""
+        """Run a statement that must also succeed on a full disk; return the number of changed rows."""
         return self._db.freeing(lambda: self._db.change(statement, *values))

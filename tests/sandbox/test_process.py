@@ -191,7 +191,7 @@ def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.Captu
         True,
         True,
     )
-    assert "holds the secret key, so a new key is in force" in capsys.readouterr().err
+    assert "contains the secret key, so it was replaced" in capsys.readouterr().err
     home = StateDir(tmp_path)
     home.close()
     assert (home.identity, capsys.readouterr().err) == (new, "")
@@ -365,7 +365,7 @@ def test_a_second_one_on_the_folder_is_refused(
     second = start(tmp_path, "--port", "0")
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 3
-    assert f"Another sandbox runs on {tmp_path}" in errors
+    assert f"Another sandbox is running on {tmp_path}" in errors
 
 
 def test_a_taken_port_is_refused_when_asked_for(
@@ -407,7 +407,7 @@ def test_what_is_not_a_port_is_refused(port: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as ended:
         main(["--port", port])
     errors = capsys.readouterr().err
-    assert (ended.value.code, "is not a port: give 0 to 65535" in errors, len(errors) < 1000) == (
+    assert (ended.value.code, "is not a port: use 0 to 65535" in errors, len(errors) < 1000) == (
         2,
         True,
         True,
@@ -419,7 +419,7 @@ def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> No
     process = start(tmp_path, "--print-env")
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (1, "")
-    assert f"No sandbox runs on {tmp_path}. Start one with: python -m sandbox" in errors
+    assert f"No sandbox is running on {tmp_path}. Start one with: python -m sandbox" in errors
 
 
 @pytest.mark.parametrize(

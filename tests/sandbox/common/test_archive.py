@@ -91,8 +91,8 @@ def test_a_forged_header_is_refused_before_it_fills_the_memory(tmp_path: Path) -
     ("names", "why"),
     [
         (("a", "a/b"), "needs a folder where another member is a file"),
-        (("a/b", "a"), "is in it twice, or is a folder too"),
-        (("a/b/c", "a/b"), "is in it twice, or is a folder too"),
+        (("a/b", "a"), "appears twice, or is also a folder"),
+        (("a/b/c", "a/b"), "appears twice, or is also a folder"),
         ((".",), "has no name"),
         (("x" * 300,), "cannot be written"),
         (("x" * 300 + "/a",), "cannot be written"),

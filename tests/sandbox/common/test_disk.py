@@ -172,9 +172,9 @@ def test_an_endpoint_that_finds_no_room_comes_back_with_room(
     endpoint = _client(address, "sagemaker").describe_endpoint(EndpointName="m")
     assert endpoint["EndpointStatus"] == "Failed"
     reason = endpoint["FailureReason"]
-    assert "takes no more (a quota or a limit on file sizes" in reason
+    assert "accepts no more data (a quota, a limit on file sizes" in reason
     assert "MB free, 4." in reason
-    assert "The model archive s3://models/model.tar.gz is in place" in reason
+    assert "The model archive s3://models/model.tar.gz is unchanged" in reason
     assert "the next start of the sandbox tries again" in reason
     s3 = _client(address, "s3")
     with pytest.raises(ClientError) as caught:
