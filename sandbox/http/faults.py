@@ -3,9 +3,9 @@
     faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", times=2)
     faults.add("truncate", operation="InvokeEndpoint", at=10_000)
 
-Kinds: error (code, message, status), delay (seconds, or until `clear`, then the true answer), slow (chunk, pause:
+Kinds: error (code, message, status), delay (seconds, or until `clear`, then the real response), slow (chunk, pause:
 the body in pieces), truncate and reset_body (the body ends after `at` bytes, by FIN or RST), reset and drop (RST or
-FIN in place of an answer), lost_reply (the work is done, the answer lost).
+FIN instead of a response), lost_reply (the operation runs, its response is lost).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 @dataclass(slots=True)
 class FaultRule:
-    """`times` counts down to 0; None lasts until `clear`, which sets `over`."""
+    """One fault. `times` counts down to 0; None lasts until `clear`, which sets `over`."""
 
     kind: str
     operation: re.Pattern[str]
@@ -40,7 +40,7 @@ class FaultRule:
 
 
 class Faults:
-    """The rules in force; the first that matches a request is applied. `hits` tells which fired, in order."""
+    """The active rules; the first that matches a request is applied. `hits` lists the applied ones in order."""
 
     def __init__(self) -> None:
         self.hits: list[tuple[str, str]] = []
@@ -57,19 +57,19 @@ class Faults:
         times: int | None = None,
         **options: Any,
     ) -> None:
-        """Add a rule. operation and service: patterns of the whole name ("InvokeEndpoint", "s3", "GetObject" ...).
+        """Add a rule. operation, service: patterns of the whole name ("InvokeEndpoint", "s3", "GetObject" ...).
 
         S3 requests are named by method and path: "GET /bucket/key".
         """
         if kind not in KINDS:
-            raise ValueError(f"unknown fault {kind!r}: one of {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown fault {kind!r}: use one of {', '.join(sorted(KINDS))}")
         with self._lock:
             self._rules.append(
                 FaultRule(kind, re.compile(operation), re.compile(service), times, self._over, options)
             )
 
     def clear(self) -> None:
-        """Remove all rules; requests that a delay holds continue at once."""
+        """Remove all rules; requests held by a delay continue immediately."""
         with self._lock:
             self._rules.clear()
             self.hits.clear()
@@ -77,7 +77,7 @@ class Faults:
             self._over = threading.Event()
 
     def match(self, service: str, operation: str) -> FaultRule | None:
-        """Return the rule to apply to this request, counted as used."""
+        """Return the rule to apply to this request, and count it as used."""
         with self._lock:
             for rule in self._rules:
                 if rule.times == 0 or not (
@@ -92,7 +92,7 @@ class Faults:
 
 
 def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
-    """Answer the request as the rule says; `app` would have answered it truly."""
+    """Answer the request as the rule says; `app` gives the real response."""
     options = rule.options
     if rule.kind == "error":
         return _error(options, service, environ, start_response)
@@ -103,7 +103,7 @@ def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, 
         for _ in app(environ, lambda *_: None):
             pass
         _reset(environ)
-        raise ConnectionError("fault: the reply is lost")
+        raise ConnectionError("fault: the response is lost")
     if rule.kind in {"reset", "drop"}:
         _read_away(environ)
         _reset(environ) if rule.kind == "reset" else _finish(environ)
@@ -112,6 +112,7 @@ def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, 
 
 
 def _error(options: dict[str, Any], service: str, environ: Environ, start_response: Any) -> Iterable[bytes]:
+    """Send an error in the client's own protocol."""
     _read_away(environ)
     known = {"code", "message", "status"}
     extra = {name: value for name, value in options.items() if name not in known}
@@ -123,7 +124,7 @@ def _error(options: dict[str, Any], service: str, environ: Environ, start_respon
 
 
 def _broken_body(rule: FaultRule, environ: Environ, start_response: Any, app: Wsgi) -> Iterable[bytes]:
-    """The true head with its Content-Length, then a body that comes slowly or not whole."""
+    """Send the real head with its Content-Length, then a slow or incomplete body."""
     head: list[Any] = []
     whole = b"".join(app(environ, lambda status, headers, _=None: head.extend((status, headers))))
     status, headers = head
@@ -133,6 +134,7 @@ def _broken_body(rule: FaultRule, environ: Environ, start_response: Any, app: Ws
 
 
 def _slowly(whole: bytes, options: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the body in pieces with pauses."""
     step = options.get("chunk", 65536)
     for start in range(0, len(whole), step):
         yield whole[start : start + step]
@@ -140,25 +142,26 @@ def _slowly(whole: bytes, options: dict[str, Any]) -> Iterator[bytes]:
 
 
 def _cut(whole: bytes, rule: FaultRule, environ: Environ) -> Iterator[bytes]:
+    """Yield the start of the body, then close the connection."""
     yield whole[: rule.options.get("at", len(whole) // 2)]
     _reset(environ) if rule.kind == "reset_body" else _finish(environ)
-    raise ConnectionError("fault: the body is cut")
+    raise ConnectionError("fault: the body is truncated")
 
 
 def _read_away(environ: Environ) -> None:
-    """Read the request whole: an answer before that would look like another fault."""
+    """Read the whole request: a response before its end would look like another fault."""
     while environ["wsgi.input"].read(1 << 20):
         pass
 
 
 def _reset(environ: Environ) -> None:
-    """RST. Closing alone would wait for the streams made from the socket, so its descriptor is taken away."""
+    """Send RST. Closing alone would wait for the streams made from the socket, so its descriptor is detached."""
     sock = environ["werkzeug.socket"]
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     os.close(sock.detach())
 
 
 def _finish(environ: Environ) -> None:
-    """FIN."""
+    """Send FIN."""
     with contextlib.suppress(OSError):  # the client may have gone first
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
-"""The gateway of the sandbox: check the signature, find service and operation, call the service's own code.
+"""The gateway of the sandbox: check the signature, identify service and operation, call the service.
 
-Order matters: the Host first (a web page must not reach in by DNS rebinding), then the signature, then the faults
-that tests ask for, then the service. There are no CORS headers anywhere and nothing answers unsigned.
+The order matters: the Host first (against DNS rebinding by a web page), then the signature, then the faults that
+tests inject, then the service. No response has CORS headers, and unsigned requests are refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ JsonCall = Callable[[str, Params], Params | None]
 Invoke = Callable[[Environ, str, bytes | None], Reply]
 
 MAX_CONTROL_BODY = 16 << 20  # bytes; PutLogEvents, the largest, takes 1 MiB
-MAX_READ = 256 << 20  # a body above this is not even read to its end
+MAX_READ = 256 << 20  # bytes; a larger body is not read to its end
 _HOST = re.compile(r"(?:127\.0\.0\.1|localhost|[a-z0-9.-]+\.localhost|\[::1\])(?::\d+)?", re.IGNORECASE)
 BATCH_GET_METRICS = "BatchGetMetrics"
 _INVOCATIONS = re.compile(r"/endpoints/([^/]+)/invocations")
@@ -47,10 +47,11 @@ _CBOR_OPERATION = re.compile(r"/service/[^/]+/operation/([^/]+)")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services behind the gateway, by the name in the scope of a signature.
+    """The services behind the gateway, by the service name in a signature's scope.
 
-    json: services called by JSON 1.1 operation (with the name of their botocore model); wsgi: whole applications;
-    metrics: sagemaker-metrics, which is signed for as sagemaker and called by REST.
+    json:    services called by JSON 1.1 operation, under the name of their botocore model.
+    wsgi:    whole applications.
+    metrics: sagemaker-metrics, which is signed as sagemaker and called by REST.
     """
 
     invoke: Invoke
@@ -70,7 +71,7 @@ class SignedRequest:
 
 
 class Gateway:
-    """The WSGI application."""
+    """The WSGI application in front of all services."""
 
     def __init__(
         self,
@@ -103,6 +104,7 @@ class Gateway:
         return faults.apply(rule, request.service, environ, start_response, app)
 
     def _authenticate(self, environ: dict[str, Any]) -> SignedRequest:
+        """Verify the signature and read the body. Raises ApiError."""
         if sigv2.is_presigned(environ):
             sigv2.verify(environ, self._access_key, self._secret_key, datetime.now(UTC))
             sigv2.strip(environ)
@@ -110,7 +112,7 @@ class Gateway:
         signature = sigv4.parse(environ)
         service, body = signature.service, None
         if service == "s3":
-            # A presigned URL signs no body; other requests name its hash, which the S3 store holds them to.
+            # A presigned URL signs no body; other requests send its hash, which the S3 store verifies.
             default = "UNSIGNED-PAYLOAD" if signature.expires else sigv4.EMPTY_SHA256
             digest = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", default))
         else:
@@ -122,6 +124,7 @@ class Gateway:
         return SignedRequest(environ, service, body, _operation(environ, service, body or b""))
 
     def _answer(self, request: SignedRequest, start_response: Any) -> Iterable[bytes]:
+        """Call the request's service; errors become responses in the client's own protocol."""
         try:
             app = self._services.wsgi.get(request.service)
             if app is not None:
@@ -131,15 +134,15 @@ class Gateway:
             raise
         except ApiError as error:
             reply = error_reply(error, dialect(request.environ, request.service))
-        except Exception as problem:  # noqa: BLE001 - printed, and told to the client
+        except Exception as problem:  # noqa: BLE001 - printed, and reported to the client
             reply = error_reply(self._failure(request, problem), dialect(request.environ, request.service))
         return _send(reply, start_response)
 
     def _failure(self, request: SignedRequest, problem: Exception) -> ApiError:
-        """Print what went wrong and return what the client is told of it."""
+        """Print an unexpected error and return the error for the client."""
         text = str(problem) if isinstance(problem, DiskFullError) else ""
         if is_full(problem):
-            kept = "Nothing of this request was kept, and what was there before is in place."
+            kept = "Nothing of this request was saved; existing data is unchanged."
             text = self._disk.text(problem, None, kept)
         if text:
             print(f"sandbox: {request.operation}: {text}", file=sys.stderr)
@@ -148,6 +151,7 @@ class Gateway:
         return ApiError("InternalFailure", f"{type(problem).__name__}: {problem}", 500)
 
     def _reply(self, request: SignedRequest) -> Reply:
+        """Call InvokeEndpoint, BatchGetMetrics or a JSON 1.1 operation. Raises ApiError."""
         if request.service == "sagemaker" and request.operation == "InvokeEndpoint":
             name = unquote(request.environ["PATH_INFO"].split("/")[2])
             return self._services.invoke(request.environ, name, request.body)
@@ -160,21 +164,24 @@ class Gateway:
             raise unknown_operation(request.service, operation)
         if request.body is None:
             raise ApiError(
-                "RequestEntityTooLargeException", f"The body is above {MAX_CONTROL_BODY} bytes.", 413
+                "RequestEntityTooLargeException", f"The body exceeds {MAX_CONTROL_BODY} bytes.", 413
             )
         return call_json(model, operation, request.body, lambda params: call(operation, params))
 
 
 def _check_host(environ: Environ) -> None:
+    """Refuse a Host header that is not a loopback name. Raises ApiError AccessDeniedException."""
     host = str(environ.get("HTTP_HOST", ""))
     if not _HOST.fullmatch(host):
         raise ApiError(
-            "AccessDeniedException", f"The sandbox answers on this machine only, not as {host!r}.", 403
+            "AccessDeniedException",
+            f"The sandbox accepts requests to loopback names only, not to {host!r}.",
+            403,
         )
 
 
 def _check_body_length(environ: Environ) -> None:
-    """Refuse a request whose body has no end that can be known, in the words of the service that was meant."""
+    """Refuse a request whose body length is unknown, with the error code of the intended service. Raises ApiError."""
     text = str(environ.get(MALFORMED) or "")
     if text:
         s3 = "s3/aws4_request" in _credentials(environ)
@@ -182,11 +189,12 @@ def _check_body_length(environ: Environ) -> None:
 
 
 def _credentials(environ: Environ) -> str:
+    """Return the parts of a request in which a signature's scope can be."""
     return f"{environ.get('HTTP_AUTHORIZATION', '')}{unquote(str(environ.get('QUERY_STRING', '')))}"
 
 
 def _refusal(error: ApiError, environ: Environ) -> Reply:
-    """An answer to who did not sign, or not rightly, in the words of the service that was probably meant."""
+    """Return the response to an unsigned or wrongly signed request, worded as the intended service would."""
     service = ""
     if "s3/aws4_request" in _credentials(environ) or sigv2.is_presigned(environ):
         service = "s3"
@@ -198,12 +206,13 @@ def _refusal(error: ApiError, environ: Environ) -> Reply:
 
 
 def _send(reply: Reply, start_response: Any) -> Iterable[bytes]:
+    """Start the response and return its body."""
     start_response(reply.status_line(), reply.headers)
     return reply.body
 
 
 def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
-    """The body, or None when it is longer than `limit` bytes, and the hex SHA-256 of all of it.
+    """Return the body, or None when it exceeds `limit` bytes, and the hex SHA-256 of all of it.
 
     Raises ApiError above MAX_READ.
     """
@@ -213,7 +222,7 @@ def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
         size += len(piece)
         if size > MAX_READ:
             raise ApiError(
-                "RequestEntityTooLargeException", f"A body above {MAX_READ} bytes is not read.", 413
+                "RequestEntityTooLargeException", f"A body of more than {MAX_READ} bytes is not read.", 413
             )
         if size <= limit:
             kept.append(piece)
@@ -223,7 +232,7 @@ def _read(environ: Environ, limit: int) -> tuple[bytes | None, str]:
 
 
 def _piece(stream: Any) -> bytes:
-    """Read on. Raises ApiError for a chunked body whose frames are not well-formed."""
+    """Read the next piece of the body. Raises ApiError for a malformed chunked body."""
     try:
         piece: bytes = stream.read(1 << 18)
     except (ConnectionError, TimeoutError):
@@ -235,7 +244,7 @@ def _piece(stream: Any) -> bytes:
 
 
 def _operation(environ: Environ, service: str, body: bytes) -> str:
-    """The operation's name, as far as the request says it; for S3 its method and path."""
+    """Return the operation's name as the request gives it; for S3 its method and path."""
     path = str(environ["PATH_INFO"])
     if service == "s3":
         return f"{environ['REQUEST_METHOD']} {path}"

@@ -1,12 +1,14 @@
 """The AWS wire protocols, driven by botocore's own service models.
 
-A request's parameters are validated against the operation's input shape, in AWS's words; an answer is projected
-onto the output shape, so a stored document may hold more than AWS would show. Times travel and are stored as epoch
-seconds, which is their form in JSON 1.1.
+A request's parameters are validated against the operation's input shape, in AWS's words; a result is projected onto
+the output shape, so a stored document may hold more than AWS would return. Times are sent and stored as epoch
+seconds, their form in JSON 1.1.
 
-    ApiError        raised by an operation; becomes an error answer in the client's own protocol
+    ApiError        raised by an operation; becomes an error response in the client's own protocol
     call_json       validate, run, project: one JSON 1.1 operation
     error_reply     an ApiError as JSON, REST-JSON, query XML, S3 XML or CBOR
+
+Source: botocore/data (the service models) and botocore/parsers.py (how clients read each protocol).
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _REASONS = {
 
 
 class ApiError(Exception):
-    """An error that the client shall see: AWS's code, words and HTTP status; `extra` are further members."""
+    """An error for the client: AWS's code, words and HTTP status; `extra` are further members."""
 
     def __init__(self, code: str, message: str, status: int = 400, **extra: Any) -> None:
         super().__init__(message)
@@ -50,20 +52,21 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer; `body` may be a generator that streams."""
+    """One HTTP response; `body` may be a generator that streams."""
 
     status: int
     headers: Headers
     body: Iterable[bytes] = field(default=())
 
     def status_line(self) -> str:
+        """Return status and reason, e.g. "404 Not Found"."""
         return f"{self.status} {_REASONS.get(self.status, 'Status')}"
 
 
 @functools.cache
 def service(name: str) -> ServiceModel:
     """Return botocore's model of a service, e.g. "sagemaker", "logs"."""
-    # The user's own profile and configuration must not reach in here: neither may even exist.
+    # The user's own profile and configuration must not apply here, and may not even exist.
     nothing = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
     return botocore.session.Session(session_vars=nothing).get_service_model(name)
 
@@ -72,9 +75,9 @@ def service(name: str) -> ServiceModel:
 
 
 def whole_number(text: str, *, low: int = 0, high: int = 2**63 - 1) -> int | None:
-    """Read a number in plain digits between `low` and `high`, both at least 0; None for anything else.
+    """Parse a number in plain digits between `low` and `high`, both at least 0; return None for anything else.
 
-    int() also takes signs, spaces, underscores and other scripts' digits, and raises above 4,300 digits.
+    int() also accepts signs, spaces, underscores and other scripts' digits, and raises above 4,300 digits.
     """
     if not re.fullmatch(r"[0-9]{1,19}", text):
         return None
@@ -83,7 +86,7 @@ def whole_number(text: str, *, low: int = 0, high: int = 2**63 - 1) -> int | Non
 
 
 def shortened(text: str, length: int = 40) -> str:
-    """Return a value for an error message: cut where somebody sent thousands of characters."""
+    """Return a value for an error message, truncated to `length` characters."""
     return text if len(text) <= length else f"{text[:length]}... ({len(text)} characters)"
 
 
@@ -96,9 +99,9 @@ def target_operation(environ: Environ) -> str:
 
 
 def call_json(name: str, operation: str, body: bytes, run: Callable[[Params], Params | None]) -> Reply:
-    """Run one JSON 1.1 operation of service `name`: `run` gets valid parameters and gives the result.
+    """Run one JSON 1.1 operation of service `name`: `run` gets validated parameters and returns the result.
 
-    Raises ApiError for an unknown operation, a body that is no JSON object, and what `run` raises.
+    Raises ApiError for an unknown operation, a body that is not a JSON object, and whatever `run` raises.
     """
     model = operation_model(name, operation)
     params = _json_object(body)
@@ -116,12 +119,14 @@ def operation_model(name: str, operation: str) -> OperationModel:
 
 
 def unknown_operation(name: str, operation: str) -> ApiError:
+    """Return the error for an operation that the sandbox lacks."""
     return ApiError(
         "UnknownOperationException", f"The sandbox does not offer {operation or '(none)'} of {name}."
     )
 
 
 def _json_object(body: bytes) -> Params:
+    """Parse a request's body. Raises ApiError SerializationException."""
     try:
         params = json.loads(body or b"{}", parse_constant=_not_json)
     except (ValueError, RecursionError) as problem:
@@ -132,14 +137,15 @@ def _json_object(body: bytes) -> Params:
 
 
 def _not_json(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number of JSON")
+    """Refuse NaN and Infinity, which Python's parser accepts."""
+    raise ValueError(f"{constant} is not a valid JSON number")
 
 
 # -- validation
 
 
 def validate(model: OperationModel, params: Params) -> None:
-    """Raise ApiError ValidationException naming every member that breaks its constraint, as AWS does."""
+    """Raise ApiError ValidationException that lists every member that breaks its constraint, as AWS does."""
     problems: list[str] = []
     if model.input_shape is not None:
         _check(model.input_shape, params, "", problems)
@@ -149,6 +155,7 @@ def validate(model: OperationModel, params: Params) -> None:
 
 
 def _check(shape: Shape, value: Any, path: str, problems: list[str]) -> None:
+    """Append the violations of one value to `problems`."""
     check = _CHECKS.get(shape.type_name)
     if check is not None:
         check(shape, value, path, problems)
@@ -205,9 +212,10 @@ def _check_number(shape: Shape, value: Any, path: str, problems: list[str]) -> N
 
 
 def _is_double(value: float) -> bool:
+    """Return whether a number is finite and fits a double."""
     try:
         return math.isfinite(value)
-    except OverflowError:  # a whole number beyond the largest double
+    except OverflowError:  # an integer beyond the largest double
         return False
 
 
@@ -241,24 +249,27 @@ _CHECKS: dict[str, Callable[[Shape, Any, str, list[str]], None]] = {
 
 
 def _require(good: bool, kind: str, path: str) -> None:
+    """Raise ApiError SerializationException for a value of the wrong type."""
     if not good:
         raise ApiError("SerializationException", f"Expected a {kind} at '{path or 'the top level'}'.")
 
 
 def _broken(value: Any, path: str, constraint: str) -> str:
+    """Return AWS's text for a violated constraint."""
     shown = "Value null" if value is None else f"Value '{value}'"
     return f"{shown} at '{path}' failed to satisfy constraint: {constraint}"
 
 
 def _join(path: str, name: str) -> str:
+    """Return the path of a member, its first letter in lower case as in AWS's texts."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member
 
 
 @functools.cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    """The model's Java pattern for Python's re; None where Python cannot express it (then it is not checked)."""
-    # But for the first two, these classes stand inside a character class in botocore's models.
+    """Return the model's Java pattern for Python's re; None, for no check, when Python cannot express it."""
+    # Except the first two, these classes are inside a character class in botocore's models.
     java = {
         r"\p{ASCII}": r"\x00-\x7f" if r"[\p{ASCII}" in pattern else r"[\x00-\x7f]",
         r"\p{Print}": r"\x20-\x7e" if r"[\p{Print}" in pattern else r"[\x20-\x7e]",
@@ -282,13 +293,13 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 
 
 def project(shape: Shape, value: Any) -> Any:
-    """Return `value` with only what the output shape knows; members that are None are left out."""
+    """Return `value` reduced to the members of the output shape; members that are None are omitted."""
     if value is None:
         return None
     if shape.type_name == "structure":
         members = shape.members
         known = ((name, item) for name, item in value.items() if item is not None and name in members)
-        # Most values are plain ones: a page of search results has thousands, and none of them needs a call.
+        # Most values are scalars: a page of search results has thousands, and skipping the call for each is faster.
         return {
             name: project(members[name], item) if isinstance(item, dict | list) else item
             for name, item in known
@@ -308,6 +319,7 @@ def json_reply(value: Any, status: int = 200, headers: Headers | None = None) ->
 
 
 def bytes_reply(body: bytes, content_type: str, status: int = 200, headers: Headers | None = None) -> Reply:
+    """Return a response with this body and a new request id."""
     fixed = [
         ("Content-Type", content_type),
         ("Content-Length", str(len(body))),
@@ -317,7 +329,7 @@ def bytes_reply(body: bytes, content_type: str, status: int = 200, headers: Head
 
 
 def dialect(environ: Environ, service_name: str) -> str:
-    """Return how the client wants its errors: "s3", "cbor", "query" or "json"."""
+    """Return the protocol in which the client expects errors: "s3", "cbor", "query" or "json"."""
     if service_name == "s3":
         return "s3"
     if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
@@ -328,7 +340,7 @@ def dialect(environ: Environ, service_name: str) -> str:
 
 
 def error_reply(error: ApiError, style: str = "json") -> Reply:
-    """Return the error in the dialect `style` (see `dialect`)."""
+    """Return the error as a response in the protocol `style` (see `dialect`)."""
     code, message = escape(error.code), escape(error.message)
     if style == "s3":
         inner = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -341,13 +353,13 @@ def error_reply(error: ApiError, style: str = "json") -> Reply:
     if style == "cbor":
         body = _cbor({"__type": error.code, "message": error.message})
         return bytes_reply(body, "application/cbor", error.status, [("smithy-protocol", "rpc-v2-cbor")])
-    # REST-JSON operations spell it "Message", JSON 1.1 "message"; clients read either.
+    # REST-JSON operations use "Message", JSON 1.1 "message"; clients read either.
     members = {"__type": error.code, "message": error.message, "Message": error.message, **error.extra}
     return json_reply(members, error.status, [("x-amzn-ErrorType", error.code)])
 
 
 def _cbor(texts: dict[str, str]) -> bytes:
-    """A CBOR map of text to text (RFC 8949): all that an error needs."""
+    """Return a CBOR map of text to text (RFC 8949), which is all that an error needs."""
 
     def head(major: int, length: int) -> bytes:
         return bytes([major << 5 | 26]) + length.to_bytes(4, "big")

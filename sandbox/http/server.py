@@ -1,7 +1,7 @@
 """The HTTP/1.1 server of the sandbox: werkzeug's, with persistent connections.
 
 werkzeug closes every connection after one response, because an application may leave a body unread and the next
-request would begin in the middle of it. Here the body is a stream with an end, the unread rest is discarded (or the
+request would start in the middle of it. Here the body is a stream with an end, its unread rest is discarded (or the
 connection closed when it is large), and connections are reused: thousands of calls leave no sockets in TIME_WAIT.
 
 cheroot does not fit: it reads an unread body into memory, and answers a malformed length in its own form, not AWS's.
@@ -22,13 +22,15 @@ from werkzeug.wsgi import LimitedStream
 
 from sandbox.http.protocol import shortened, whole_number
 
-MALFORMED = "sandbox.malformed"  # in the environ: why the request cannot be read, for the application to tell
-LEFTOVER_LIMIT = 64 << 20  # bytes of an unread body that are read away to keep a connection
+MALFORMED = (
+    "sandbox.malformed"  # in the environ: why the request cannot be read, for the application to report
+)
+LEFTOVER_LIMIT = 64 << 20  # bytes of an unread body that are discarded to keep a connection
 IDLE_SECONDS = 300
 
 
 class Listener(ThreadedWSGIServer):
-    """One thread a connection, on a socket bound by `bind`; `stop` ends the open connections too."""
+    """A server with one thread per connection, on a socket from `bind`; `stop` also ends the open connections."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -40,22 +42,24 @@ class Listener(ThreadedWSGIServer):
         super().__init__(host, port, app, handler=ConnectionHandler, fd=sock.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Handle one connection and remember it, so that `stop` can end it."""
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
+        """Close one connection and forget it."""
         with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print a traceback, but not for a connection that the other side dropped."""
+        """Print a traceback, except for a connection that the client dropped."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Accept no more, end what is open, free the port."""
+        """Stop accepting, end the open connections and release the port."""
         self.shutdown()
         self.server_close()
         with self._lock:
@@ -66,7 +70,7 @@ class Listener(ThreadedWSGIServer):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening TCP socket; port 0 takes a free one. Raises OSError when the port is taken."""
+    """Return a listening TCP socket; port 0 picks a free one. Raises OSError when the port is taken."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -79,13 +83,14 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class ConnectionHandler(WSGIRequestHandler):
-    """One connection's requests, one after the other."""
+    """Handles the requests of one connection in turn."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body are written apart
+    disable_nagle_algorithm = True  # head and body are separate writes
     timeout = IDLE_SECONDS
 
     def run_wsgi(self) -> None:
+        """Answer one request, and close the connection unless the next one can be read from it."""
         if self.headers.get("Expect", "").strip().lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         environ = self.make_environ()
@@ -98,18 +103,18 @@ class ConnectionHandler(WSGIRequestHandler):
             self.close_connection = not _read_away(environ["sandbox.body"])
 
     def make_environ(self) -> dict[str, Any]:
-        """Return werkzeug's environ with a body that ends, and the headers as sent (WSGI drops some)."""
+        """Return werkzeug's environ with a bounded body, and the headers as sent (WSGI drops some)."""
         environ: dict[str, Any] = super().make_environ()
         environ["sandbox.headers"] = self.headers
         if not environ.get("wsgi.input_terminated"):
             length, environ[MALFORMED] = self._body_length()
             self.close_connection = self.close_connection or bool(environ[MALFORMED])
             environ["wsgi.input"] = LimitedStream(cast(IO[bytes], self.rfile), length)
-        environ["sandbox.body"] = environ["wsgi.input"]  # what the application puts in its place is its own
+        environ["sandbox.body"] = environ["wsgi.input"]  # the application may replace "wsgi.input"
         return environ
 
     def _body_length(self) -> tuple[int, str]:
-        """Return the body's length in bytes, and why it cannot be known: then the connection is of no more use."""
+        """Return the body's length in bytes, and why it is unknown: then the connection cannot be reused."""
         values = {value.strip() for value in self.headers.get_all("Content-Length", [])}
         if not values:
             return 0, ""
@@ -120,16 +125,17 @@ class ConnectionHandler(WSGIRequestHandler):
         return length, ""
 
     def version_string(self) -> str:
+        """Return the value of the Server header."""
         return "segdeck-sandbox"
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Print errors only: the sandbox's own lines would drown in a log of requests."""
+        """Print errors only: a log of all requests would hide the sandbox's own lines."""
         if type == "error":
             print(message % args if args else message, file=sys.stderr)
 
 
 class _Response:
-    """start_response and the writing of one answer."""
+    """Implements start_response and writes one response."""
 
     def __init__(self, handler: ConnectionHandler, body: Any) -> None:
         self.handler, self.body = handler, body
@@ -156,6 +162,7 @@ class _Response:
                 close()
 
     def _send_head(self) -> None:
+        """Write status and headers; choose chunked encoding when no length is given."""
         if self.head is None:
             raise RuntimeError("the application gave a body but no status")
         status, headers = self.head
@@ -175,6 +182,7 @@ class _Response:
         handler.end_headers()
 
     def _write(self, piece: bytes) -> None:
+        """Write one piece of the body."""
         if not piece or self.handler.command == "HEAD":
             return
         if self.chunked:
@@ -185,12 +193,12 @@ class _Response:
 
 
 def _left(stream: Any) -> float:
-    """Bytes of the body not read yet; of a chunked one only werkzeug knows, so it counts as endless."""
+    """Return the unread bytes of the body; infinite for a chunked one, whose length only werkzeug knows."""
     return stream.limit - stream.tell() if isinstance(stream, LimitedStream) else float("inf")
 
 
 def _read_away(stream: Any) -> bool:
-    """Whether the stream now stands where the next request begins."""
+    """Discard the unread body; return whether the stream is now at the next request."""
     if _left(stream) > LEFTOVER_LIMIT:
         return False
     while stream.read(1 << 16):

@@ -1,4 +1,7 @@
-"""Check presigned S3 URLs of Signature Version 2: boto3 and the AWS CLI still make them by default in us-east-1."""
+"""Verify presigned S3 URLs of Signature Version 2: boto3 and the AWS CLI still create them by default in us-east-1.
+
+Source: Amazon S3 user guide, "Signing and authenticating REST requests (AWS signature version 2)".
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from urllib.parse import unquote
 
 from sandbox.http.protocol import ApiError, Environ, shortened, whole_number
 
-LATEST = 2**53 - 1  # seconds since 1970; a larger number is not a time
+LATEST = 2**53 - 1  # seconds since 1970; larger numbers are refused
 _OWN = ("AWSAccessKeyId", "Signature", "Expires", "x-amz-security-token")
-# The query parameters that are part of what is signed.
+# The query parameters that are part of the string to sign.
 _SIGNED = frozenset(
     {
         "acl", "delete", "lifecycle", "location", "partNumber", "policy", "requestPayment", "tagging", "torrent",
@@ -25,7 +28,7 @@ _SIGNED = frozenset(
 
 
 def is_presigned(environ: Environ) -> bool:
-    """Return whether the query holds such a signature."""
+    """Return whether the query has a Signature Version 2."""
     names = {name for name, _ in _pairs(environ)}
     return not environ.get("HTTP_AUTHORIZATION") and {"AWSAccessKeyId", "Signature", "Expires"} <= names
 
@@ -53,13 +56,13 @@ def verify(environ: Environ, key: str, secret: str, now: datetime) -> None:
 
 
 def strip(environ: dict[str, Any]) -> None:
-    """Take the signature off the query: what is left is S3's."""
+    """Remove the signature from the query, so that only S3's own parameters remain."""
     parts = [part for part in str(environ["QUERY_STRING"]).split("&") if part.partition("=")[0] not in _OWN]
     environ["QUERY_STRING"] = "&".join(parts)
 
 
 def _text(environ: Environ, expires: str) -> str:
-    """The string to sign: method, MD5, type, expiry, x-amz headers and the resource, a line each."""
+    """Return the string to sign: method, MD5, type, expiry, x-amz headers and the resource, one per line."""
     amz = {
         name.removeprefix("HTTP_").lower().replace("_", "-"): " ".join(str(value).split())
         for name, value in environ.items()
@@ -75,5 +78,6 @@ def _text(environ: Environ, expires: str) -> str:
 
 
 def _pairs(environ: Environ) -> list[tuple[str, str]]:
+    """Return the query's parameters, not decoded."""
     parts = (part.partition("=") for part in str(environ.get("QUERY_STRING", "")).split("&") if part)
     return [(name, value) for name, _, value in parts]

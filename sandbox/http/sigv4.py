@@ -1,8 +1,8 @@
-"""Check Signature Version 4: the sandbox starts programs, so only clients that know its secret key may call it.
+"""Verify Signature Version 4: the sandbox starts programs, so only clients with its secret key may call it.
 
 The signature is in the Authorization header or in the query of a presigned URL. The rules are those of AWS's "Create
 a signed AWS API request"; S3 differs in that its path is not encoded a second time and that the hash of its body is
-taken from a header, since the body is streamed (the S3 store compares it with what arrives).
+read from a header, since the body is streamed (the S3 store compares it with the bytes received).
 
 A session token is accepted and ignored: an AWS_SESSION_TOKEN left in the environment does no harm.
 
@@ -27,7 +27,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a request says about how it was signed; `expires` (s) only in a presigned URL."""
+    """The signature of a request; `expires` (seconds) only in a presigned URL."""
 
     access_key: str
     day: str
@@ -40,11 +40,12 @@ class Signature:
 
     @property
     def scope(self) -> str:
+        """Return the credential scope: day/region/service/aws4_request."""
         return f"{self.day}/{self.region}/{self.service}/aws4_request"
 
 
 def parse(environ: Environ) -> Signature:
-    """Return the request's signature; raise ApiError when there is none or it is incomplete."""
+    """Return the request's signature. Raises ApiError when it is missing or incomplete."""
     header = str(environ.get("HTTP_AUTHORIZATION", ""))
     query = dict(_query_pairs(environ))
     if header.startswith(ALGORITHM):
@@ -65,6 +66,7 @@ def parse(environ: Environ) -> Signature:
 
 
 def _signature(fields: dict[str, str], stamp: str, expires: int | None) -> Signature:
+    """Build a Signature from its fields. Raises ApiError IncompleteSignatureException."""
     credential = fields.get("Credential", "").split("/")
     signed, signature = fields.get("SignedHeaders", ""), fields.get("Signature", "")
     if len(credential) < 5 or not signed or not signature or "host" not in signed.split(";"):
@@ -75,6 +77,7 @@ def _signature(fields: dict[str, str], stamp: str, expires: int | None) -> Signa
 
 
 def _seconds(text: str) -> int:
+    """Parse X-Amz-Expires. Raises ApiError AuthorizationQueryParametersError."""
     seconds = whole_number(text, high=LONGEST_PRESIGN)
     if not seconds:
         raise ApiError(
@@ -87,7 +90,7 @@ def _seconds(text: str) -> int:
 def verify(
     environ: Environ, signature: Signature, key: str, secret: str, *, payload_sha256: str, now: datetime
 ) -> None:
-    """Raise ApiError, in the service's own words, unless the request was signed with `secret` about `now`.
+    """Raise ApiError, in the service's own words, unless the request was signed with `secret` at about `now`.
 
     payload_sha256: hex hash of the body; for S3 the value of x-amz-content-sha256.
     """
@@ -101,7 +104,7 @@ def verify(
 
 
 def canonical_request(environ: Environ, signature: Signature, payload_sha256: str) -> str:
-    """Return the canonical request as its signer must have written it."""
+    """Return the canonical request that the signer must have used."""
     raw = str(
         environ.get("RAW_URI") or environ.get("REQUEST_URI") or quote(str(environ.get("PATH_INFO", "/")))
     )
@@ -120,7 +123,7 @@ def canonical_request(environ: Environ, signature: Signature, payload_sha256: st
 
 def sign(canonical: str, signature: Signature, secret: str) -> str:
     """Return the hex signature of a canonical request under the scope of `signature`."""
-    # A WSGI header is its bytes decoded as Latin-1: encoding it back gives what was sent.
+    # WSGI decodes header bytes as Latin-1: encoding them again restores what was sent.
     digest = hashlib.sha256(canonical.encode("latin-1", "replace")).hexdigest()
     text = "\n".join([ALGORITHM, signature.timestamp, signature.scope, digest])
     key = f"AWS4{secret}".encode()
@@ -130,7 +133,8 @@ def sign(canonical: str, signature: Signature, secret: str) -> str:
 
 
 def _header(environ: Environ, name: str) -> str:
-    # WSGI drops headers whose names have an underscore (x-amz-meta-my_key): the listener hands over the real ones.
+    """Return a header's value in canonical form."""
+    # WSGI drops headers whose names have an underscore (x-amz-meta-my_key): the listener passes the original ones.
     real = environ.get("sandbox.headers")
     if real is not None:
         return ",".join(" ".join(value.split()) for value in real.get_all(name, []))
@@ -140,11 +144,13 @@ def _header(environ: Environ, name: str) -> str:
 
 
 def _query_pairs(environ: Environ) -> list[tuple[str, str]]:
+    """Return the query's decoded parameters."""
     pairs = (part.partition("=") for part in str(environ.get("QUERY_STRING", "")).split("&") if part)
     return [(unquote(name), unquote(value)) for name, _, value in pairs]
 
 
 def _check_clock(signature: Signature, now: datetime) -> None:
+    """Raise ApiError for a malformed, expired or skewed time."""
     try:
         signed = datetime.strptime(signature.timestamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as problem:
@@ -155,7 +161,7 @@ def _check_clock(signature: Signature, now: datetime) -> None:
             signature.service,
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date. ",
         )
-    age = now - signed  # compared as a difference: near the year 9999 a sum overflows
+    age = now - signed  # a difference, because a sum overflows near the year 9999
     if signature.expires is not None and age > timedelta(seconds=signature.expires):
         raise _expired(signature.service, "Request has expired")
     stale = signature.expires is None and age > SKEW
@@ -163,10 +169,11 @@ def _check_clock(signature: Signature, now: datetime) -> None:
         raise _skewed(signature, now, "Signature expired" if stale else "Signature not yet current")
 
 
-# -- the words of each family of services
+# -- error texts of each family of services
 
 
 def _unknown_key(service: str) -> ApiError:
+    """Return the service's error for an unknown access key."""
     if service == "s3":
         text = "The AWS Access Key Id you provided does not exist in our records."
         return ApiError("InvalidAccessKeyId", text, 403)
@@ -175,6 +182,7 @@ def _unknown_key(service: str) -> ApiError:
 
 
 def _mismatch(service: str, detail: str) -> ApiError:
+    """Return the service's error for a wrong signature."""
     code = (
         "SignatureDoesNotMatch"
         if service == "s3" or service in _QUERY_SERVICES
@@ -185,10 +193,12 @@ def _mismatch(service: str, detail: str) -> ApiError:
 
 
 def _expired(service: str, text: str) -> ApiError:
+    """Return the service's error for an expired presigned URL."""
     return ApiError("AccessDenied" if service == "s3" else "ExpiredTokenException", text, 403)
 
 
 def _skewed(signature: Signature, now: datetime, what: str) -> ApiError:
+    """Return the service's error for a request signed too early or too late."""
     if signature.service == "s3":
         text = "The difference between the request time and the current time is too large."
         return ApiError("RequestTimeTooSkewed", text, 403)
