@@ -1,7 +1,8 @@
-"""Change instance counts by load, as target tracking does: out within minutes, in after a quarter of an hour.
+"""Change instance counts by load as target tracking does: out after 3 minutes, in after 15 minutes.
 
-The load is InvocationsPerInstance, summed by the minute; a minute without calls is a minute of none, as SageMaker
-tells zeros then. Counts are changed over the API, so they are seen, waited for and refused as anybody's.
+The load is InvocationsPerInstance, summed per minute; a minute without calls counts as 0, as SageMaker reports zeros
+then. Counts are changed over the API, so they are visible and validated like any other change. Source: Application
+Auto Scaling user guide, "How target tracking scaling works".
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from sandbox.hosting.fleet import count_of
 from sandbox.hosting.metrics import NAMESPACE as METRICS
 
 OUT_MINUTES, IN_MINUTES = 3, 15
-IN_SHARE = 0.9  # of the target: a load below it is too little
+IN_SHARE = 0.9  # of the target: a lower load scales in
 _SET = "Successfully set desired instance count to {}."
-COOLDOWN = 300  # seconds, unless the policy says otherwise
+COOLDOWN = 300  # seconds, unless the policy sets its own
 
 
 def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
-    """Return the count that a policy wants. loads: invocations per instance in the last minutes, newest last."""
+    """Return the count that a policy requests. loads: invocations per instance in the last minutes, newest last."""
     target: float = policy["TargetValue"]
     recent = loads[-OUT_MINUTES:]
     if min(recent) > target:
@@ -41,7 +42,7 @@ def wanted_count(count: int, loads: Sequence[float], policy: Document) -> int:
 
 
 class Autoscaler:
-    """max_instances: instances that a variant may have on this machine."""
+    """Applies the scaling policies. max_instances: the instances that a variant may have on this machine."""
 
     def __init__(
         self,
@@ -55,14 +56,15 @@ class Autoscaler:
         self._max_instances = max_instances
 
     def check_targets(self) -> None:
-        """Check every target once."""
+        """Check every scalable target once."""
         for target in self._store.all(TARGET):
             try:
                 self._check_target(target)
             except (ClientError, BotoCoreError) as problem:
-                print(f"sandbox: {target['ResourceId']} is not scaled: {problem}", file=sys.stderr)
+                print(f"sandbox: {target['ResourceId']} was not scaled: {problem}", file=sys.stderr)
 
     def _check_target(self, target: Document) -> None:
+        """Record a finished change of one target, and start the next one when its load requires it."""
         endpoint = self._store.get("endpoint", target["_endpoint"])
         if endpoint is None or endpoint["EndpointStatus"] != "InService" or endpoint.get("_imported"):
             return
@@ -78,11 +80,11 @@ class Autoscaler:
             self._change(target, name, wanted, cause)
 
     def _wanted(self, target: Document, variant: str, count: int) -> tuple[int, str]:
-        """The count for one variant, within its bounds and this machine's, and why."""
+        """Return the count for one variant, within its bounds and this machine's, and the cause."""
         low, high = max(1, target["MinCapacity"]), max(1, min(target["MaxCapacity"], self._max_instances))
         inside = min(max(count, low), high)
         if inside != count:
-            return inside, f"the capacity was outside of {low} to {high}"
+            return inside, f"the capacity was outside of the range {low} to {high}"
         policies = [
             policy for policy in self._store.all(POLICY) if policy["ResourceId"] == target["ResourceId"]
         ]
@@ -92,10 +94,11 @@ class Autoscaler:
         proposals = [
             (self._proposed(target, policy, count, loads), policy["PolicyName"]) for policy in policies
         ]
-        wanted, name = max(proposals)  # as in AWS, the policy that asks for most
-        return min(max(wanted, low), high), f"the load triggered policy {name}"
+        wanted, name = max(proposals)  # as in AWS, the policy with the largest count wins
+        return min(max(wanted, low), high), f"the load triggered the policy {name}"
 
     def _proposed(self, target: Document, policy: Document, count: int, loads: Sequence[float]) -> int:
+        """Return the count of one policy; the current one during a cooldown or a suspension."""
         config, suspended = policy["TargetTrackingScalingPolicyConfiguration"], target["SuspendedState"]
         wanted = wanted_count(count, loads, config)
         way = "Out" if wanted > count else "In"
@@ -103,10 +106,12 @@ class Autoscaler:
         return count if waits or suspended.get(f"DynamicScaling{way}Suspended") else wanted
 
     def _last_end(self, target: Document) -> float:
+        """Return when the last activity of a target ended, seconds since 1970."""
         ends = [activity["EndTime"] for activity in self._activities(target, "Successful", "Failed")]
         return max(ends, default=-math.inf)
 
     def _activities(self, target: Document, *statuses: str) -> list[Document]:
+        """Return a target's activities with one of these statuses."""
         activities = (
             activity
             for activity in self._store.view(ACTIVITY)
@@ -115,7 +120,7 @@ class Autoscaler:
         return [activity for activity in activities if activity["StatusCode"] in statuses]
 
     def _loads(self, endpoint: str, variant: str) -> list[float]:
-        """Invocations per instance in each of the last IN_MINUTES whole minutes."""
+        """Return the invocations per instance in each of the last IN_MINUTES whole minutes."""
         end = int(self._clock()) // 60 * 60
         start = end - 60 * IN_MINUTES
         points: list[dict[str, Any]] = self._loopback.client("cloudwatch").get_metric_statistics(
@@ -134,6 +139,7 @@ class Autoscaler:
         return [sums.get(at, 0.0) for at in range(start, end, 60)]
 
     def _change(self, target: Document, variant: str, count: int, cause: str) -> None:
+        """Request a new count with UpdateEndpointWeightsAndCapacities and record the activity."""
         now = self._clock()
         name = f"{9e9 - now:.6f}"  # newest first
         activity = {
@@ -156,13 +162,15 @@ class Autoscaler:
         self._store.insert(ACTIVITY, name, activity)
 
     def _finish(self, target: Document, endpoint: Document, count: int) -> None:
-        """Tell how the change on its way has ended: the endpoint is in service again."""
+        """Record how the change in progress ended, now that the endpoint is in service again."""
         for activity in self._activities(target, "InProgress"):
             good = activity["_count"] == count
             done = f"{_SET.format(activity['_count'])} Change successfully fulfilled by sagemaker."
             ended = {
                 "StatusCode": "Successful" if good else "Failed",
-                "StatusMessage": done if good else endpoint.get("FailureReason", "It was changed otherwise."),
+                "StatusMessage": done
+                if good
+                else endpoint.get("FailureReason", "Another change replaced it."),
                 "EndTime": self._clock(),
             }
             self._store.update(ACTIVITY, activity["_name"], partial(_add, ended))

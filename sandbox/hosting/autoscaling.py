@@ -1,7 +1,7 @@
 """Application Auto Scaling for the variants of endpoints: targets, policies and scaling activities.
 
-Offers target tracking policies on SageMakerVariantInvocationsPerInstance; `sandbox.hosting.autoscaler` acts on them.
-CloudWatch has no alarms here, so a policy names none.
+Supports target tracking policies on SageMakerVariantInvocationsPerInstance; `sandbox.hosting.autoscaler` applies
+them. CloudWatch has no alarms here, so a policy lists none. Source: Application Auto Scaling API reference.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Autoscaling:
         }
 
     def call(self, operation: str, params: Params) -> Params | None:
-        """Run one operation. Raises ApiError."""
+        """Run one operation and return its result. Raises ApiError."""
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("application-autoscaling", operation)
@@ -52,7 +52,7 @@ class Autoscaling:
         return run(params)
 
     def targets_of(self, endpoint: str) -> list[Document]:
-        """Return the targets among the variants of an endpoint."""
+        """Return the scalable targets of an endpoint's variants."""
         return [
             target for target in self._store.view(TARGET) if target["_endpoint"].lower() == endpoint.lower()
         ]
@@ -65,6 +65,7 @@ class Autoscaling:
     # Targets
 
     def _register(self, params: Params) -> Params:
+        """Answer RegisterScalableTarget: create a target, or change the given members of an existing one."""
         name = params["ResourceId"]
         endpoint = self._variant_exists(name)
         old = self._store.get(TARGET, name) or {
@@ -88,7 +89,7 @@ class Autoscaling:
         return {"ScalableTargetARN": new["ScalableTargetARN"]}
 
     def _variant_exists(self, resource: str) -> str:
-        """The name of the endpoint. Raises ApiError for what is no variant of one."""
+        """Return the endpoint's name. Raises ApiError when the resource is not a variant of an endpoint."""
         match = _RESOURCE.fullmatch(resource)
         if match is None:
             raise _invalid(f"The resource ID must be endpoint/NAME/variant/NAME, not {resource!r}.")
@@ -99,6 +100,7 @@ class Autoscaling:
         return name
 
     def _targets(self, params: Params) -> Params:
+        """Answer DescribeScalableTargets."""
         wanted = params.get("ResourceIds")
         targets = [
             target for target in self._store.all(TARGET) if not wanted or target["ResourceId"] in wanted
@@ -106,11 +108,13 @@ class Autoscaling:
         return _page("ScalableTargets", "ResourceId", targets, params)
 
     def _deregister(self, params: Params) -> None:
+        """Answer DeregisterScalableTarget."""
         if self._store.get(TARGET, params["ResourceId"]) is None:
             raise _missing("No scalable target found for", params)
         self._remove(params["ResourceId"])
 
     def _remove(self, resource: str) -> None:
+        """Delete a target and its policies."""
         for policy in self._store.all(POLICY):
             if policy["ResourceId"] == resource:
                 self._store.delete(POLICY, policy["_name"])
@@ -119,13 +123,14 @@ class Autoscaling:
     # Policies
 
     def _put_policy(self, params: Params) -> Params:
+        """Answer PutScalingPolicy for a target tracking policy."""
         target = self._store.get(TARGET, params["ResourceId"])
         if target is None:
             raise _missing("No scalable target registered for", params)
         config = params.get("TargetTrackingScalingPolicyConfiguration") or {}
         metric = (config.get("PredefinedMetricSpecification") or {}).get("PredefinedMetricType")
         if params.get("PolicyType") != "TargetTrackingScaling" or metric != METRIC:
-            raise _invalid(f"The sandbox scales by TargetTrackingScaling policies on {METRIC} only.")
+            raise _invalid(f"The sandbox supports TargetTrackingScaling policies on {METRIC} only.")
         if config["TargetValue"] <= 0:
             raise _invalid(f"TargetValue must be above 0, not {config['TargetValue']}.")
         name = f"{params['ResourceId']}:{params['PolicyName']}"
@@ -141,12 +146,14 @@ class Autoscaling:
         return {"PolicyARN": document["PolicyARN"], "Alarms": []}
 
     def _policies(self, params: Params) -> Params:
+        """Answer DescribeScalingPolicies."""
         names = params.get("PolicyNames")
         policies = _of_resource(self._store.all(POLICY), params)
         policies = [policy for policy in policies if not names or policy["PolicyName"] in names]
         return _page("ScalingPolicies", "_name", policies, params)
 
     def _delete_policy(self, params: Params) -> None:
+        """Answer DeleteScalingPolicy."""
         name = f"{params['ResourceId']}:{params['PolicyName']}"
         if not self._store.delete(POLICY, name):
             raise _missing("No scaling policy found for", params, f", policy name: {params['PolicyName']}")
@@ -154,12 +161,13 @@ class Autoscaling:
     # Activities
 
     def _activities(self, params: Params) -> Params:
-        """Newest first; AWS tells of six weeks, here they are few."""
+        """Answer DescribeScalingActivities, newest first; AWS keeps six weeks of them, the sandbox all."""
         activities = _of_resource(self._store.all(ACTIVITY), params)
         return _page("ScalingActivities", "_name", activities, params)
 
 
 def _check_scope(params: Params) -> None:
+    """Raise ApiError for a namespace or dimension that the sandbox does not scale."""
     if params["ServiceNamespace"] != NAMESPACE or params.get("ScalableDimension", DIMENSION) != DIMENSION:
         raise _invalid(f"The sandbox scales {DIMENSION} of the service namespace {NAMESPACE} only.")
 
@@ -169,7 +177,7 @@ def _of_resource(documents: Sequence[Document], params: Params) -> list[Document
 
 
 def _page(member: str, key: str, documents: Sequence[Document], params: Params) -> Params:
-    """A token is the key of the last document given out."""
+    """Return one page of a listing; the token is the key of its last document."""
     ordered = sorted(
         (document for document in documents if document[key] > params.get("NextToken", "")),
         key=lambda document: document[key],

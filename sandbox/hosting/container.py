@@ -1,8 +1,9 @@
-"""Run one model behind an endpoint: what SageMaker does with a container, done with a plain process.
+"""Run one model behind an endpoint: a plain process in place of SageMaker's container.
 
 The process gets its model in $SM_ML_ROOT/model and answers GET /ping and POST /invocations on a socket that it
-inherits already listening (SANDBOX_LISTEN_FD): no port is guessed, nothing races. It exits when its parent-death pipe
-(SANDBOX_DEATH_PIPE_FD) ends: also when this process is killed. What it started ends with it.
+inherits already listening (SANDBOX_LISTEN_FD), which avoids a race for a port. It exits when its parent-death pipe
+(SANDBOX_DEATH_PIPE_FD) closes, also when the sandbox is killed. Its own children end with it. Source of the contract:
+SageMaker developer guide, "Use Your Own Inference Code with Hosting Services".
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUARDIAN = (sys.executable, "-I", "-S", guardian.__file__)
-# Variables that a process inherits; above all not the user's AWS credentials.
+# Variables that a process inherits; never the user's AWS credentials.
 INHERITED = (
     "PATH",
     "HOME",
@@ -48,14 +49,14 @@ INHERITED = (
 
 
 class StartError(Exception):
-    """A model does not come into service; the text is the endpoint's FailureReason."""
+    """A model cannot be put into service; the text is the endpoint's FailureReason."""
 
 
 class ParentDeathPipe:
-    """End programs with this process, however it ends.
+    """Ends programs together with this process, however it ends.
 
-    Nobody writes to the pipe: a program that reads it sees the end when this process is gone. For programs that do
-    not read it, and for what they started, a guardian process then kills their process groups.
+    The pipe is never written to: a program that reads it sees its end when this process is gone. For programs that do
+    not read it, and for their children, a guardian process then kills their process groups.
     """
 
     def __init__(self) -> None:
@@ -66,20 +67,20 @@ class ParentDeathPipe:
         self._lock = threading.Lock()
 
     def guard(self, group: int) -> None:
-        """Have the guardian kill this process group when this process is gone."""
+        """Register a process group, which the guardian kills when this process is gone."""
         with self._lock:
             self._groups.add(group)
             self._send(f"+{group}\n")
 
     def release(self, group: int) -> None:
-        """Forget a process group that has ended: its number may belong to another."""
+        """Unregister a process group that has ended: its number may be reused."""
         with self._lock:
             if group in self._groups:
                 self._groups.discard(group)
                 self._send(f"-{group}\n")
 
     def close(self) -> None:
-        """End the guardian, and with it what it still guards."""
+        """End the guardian and the groups that it still guards."""
         with self._lock:
             self._closed = True
             os.close(self.read_end)
@@ -90,13 +91,14 @@ class ParentDeathPipe:
             process.wait()
 
     def _send(self, line: str) -> None:
+        """Send one line to the guardian; start it first, or again when it was killed."""
         if self._closed:
             return
         try:
             if self._guardian is not None:
                 self._write(self._guardian, line)
                 return
-        except BrokenPipeError:  # somebody killed the guardian
+        except BrokenPipeError:  # the guardian was killed
             self._guardian = None
         self._guardian = subprocess.Popen(
             GUARDIAN, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, bufsize=0, start_new_session=True
@@ -104,6 +106,7 @@ class ParentDeathPipe:
         self._write(self._guardian, "".join(f"+{group}\n" for group in self._groups))
 
     def _write(self, process: subprocess.Popen[bytes], text: str) -> None:
+        """Write to the guardian's standard input. Raises BrokenPipeError."""
         if process.stdin is None:
             raise BrokenPipeError
         process.stdin.write(text.encode())
@@ -128,13 +131,14 @@ def fetch_model(loopback: Loopback, url: str, folder: Path, *, max_bytes: int = 
         if not is_full(problem):
             raise
         needed = size + (unpacked_size(archive, max_bytes=max_bytes) if archive.exists() else size)
-        kept = f"The model archive {url} is in place; of its copy for this endpoint nothing was kept."
+        kept = f"The model archive {url} is unchanged; the incomplete copy for this endpoint was removed."
         raise StartError(Disk(folder).text(problem, needed, kept)) from problem
     finally:
         archive.unlink(missing_ok=True)
 
 
 def _bad_archive(url: str, problem: ArchiveError) -> str:
+    """Return AWS's text for an archive that cannot be unpacked."""
     return (
         f'Failed to extract model data archive for container "container_1" from URL "{url}": {problem}. '
         "Please ensure that the object located at the URL is a valid tar.gz archive."
@@ -148,10 +152,10 @@ def spawn(
     death_pipe: ParentDeathPipe,
     pipes: Mapping[str, int] = {},
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """Start a container's program in a process group of its own; also return what it prints. Raises StartError.
+    """Start a container's program in its own process group; return it and its output. Raises StartError.
 
     The group is guarded until `death_pipe.release`. pipes: environment variable -> a descriptor that the program
-    inherits, in addition to the parent-death pipe's.
+    inherits, in addition to the parent-death pipe.
     """
     pipes = {**pipes, "SANDBOX_DEATH_PIPE_FD": death_pipe.read_end}
     try:
@@ -168,13 +172,13 @@ def spawn(
     except OSError as problem:
         raise StartError(f"The program {command[0]} cannot be started: {problem.strerror}.") from problem
     if process.stdout is None:
-        raise StartError("The program has no output.")
+        raise StartError("The program's output cannot be read.")
     death_pipe.guard(process.pid)
     return process, process.stdout
 
 
 class ModelProcess:
-    """A started process; `stop` ends it with everything it started."""
+    """A started process; `stop` ends it and its children."""
 
     def __init__(
         self,
@@ -184,19 +188,20 @@ class ModelProcess:
         death_pipe: ParentDeathPipe,
         follow: Callable[[IO[bytes]], Followed],
     ) -> None:
-        """Raises StartError when the program cannot be started."""
+        """Start the program on a new socket. Raises StartError."""
         with bind("127.0.0.1", 0) as sock:
             self.port: int = sock.getsockname()[1]
             pipes = {"SANDBOX_LISTEN_FD": sock.fileno()}
             self._process, output = spawn(command, ml_root, environment, death_pipe, pipes)
         self._death_pipe = death_pipe
-        # Our copy of the socket is closed: once the process is gone its port refuses instead of letting callers wait.
+        # Our copy of the socket is closed, so connections are refused, not left waiting, once the process is gone.
         self._stopped = False
         self.log = follow(output)
         self._pool = urllib3.HTTPConnectionPool("127.0.0.1", self.port, maxsize=32, retries=False)
 
     @property
     def pid(self) -> int:
+        """Return the process id, which is also its process group's."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
@@ -208,30 +213,32 @@ class ModelProcess:
         return self._process.wait()
 
     def wait_ready(self, seconds: float, stop: threading.Event) -> None:
-        """Ping until the answer is 200. Raises StartError when it exits, when time is up, or when `stop` is set."""
+        """Ping until the response is 200. Raises StartError when it exits, on a timeout, or when `stop` is set."""
         deadline = time.monotonic() + seconds
-        # A ping waits in the socket's queue until the process listens, and breaks when the process ends.
+        # A ping waits in the socket's queue until the process accepts it, and fails when the process ends.
         while not self._ping(max(deadline - time.monotonic(), 0.1)):
             if self.exit_code() is not None:
                 raise StartError(self._exit_reason())
             if time.monotonic() > deadline:
                 raise StartError(f"it did not answer /ping with 200 within {seconds:g} seconds")
             if stop.wait(0.02):
-                raise StartError("the sandbox stops")
+                raise StartError("the sandbox is stopping")
 
     def _ping(self, seconds: float) -> bool:
+        """Return whether /ping returned 200 in time."""
         try:
             return self._pool.request("GET", "/ping", timeout=seconds).status == 200
         except urllib3.exceptions.HTTPError:
-            return False  # late, or gone: the caller looks which
+            return False  # late, or gone: the caller checks which
 
     def _exit_reason(self) -> str:
+        """Return how the process ended, with the last line of its output."""
         self.log.ended.wait(2)
         last_line = f": {self.log.last_line}" if self.log.last_line else ""
         return f"its process ended with exit code {self._process.returncode}{last_line}"
 
     def post(self, body: bytes, headers: Mapping[str, str], seconds: float) -> Any:
-        """Post to /invocations; the response is not read yet. Raises urllib3's HTTPError."""
+        """Post to /invocations and return the unread response. Raises urllib3's HTTPError."""
         return self._pool.request(
             "POST",
             "/invocations",
@@ -243,8 +250,8 @@ class ModelProcess:
         )
 
     def stop(self, grace: float) -> None:
-        """Send SIGTERM, and SIGKILL after `grace` seconds, to its whole process group; return when it is gone."""
-        if self._stopped:  # its number may belong to another process by now
+        """Send SIGTERM, then SIGKILL after `grace` seconds, to the process group; return when the process is gone."""
+        if self._stopped:  # its number may have been reused
             return
         self._signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -256,15 +263,16 @@ class ModelProcess:
         self._pool.close()
 
     def _signal(self, number: int) -> None:
+        """Send a signal to the process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM for a group of zombies
             os.killpg(self._process.pid, number)
 
 
 def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[str, int]) -> dict[str, str]:
-    """Return what a container's process gets: a little of ours, its own variables, and the contract's."""
+    """Return a container's environment: a few inherited variables, its own, and those of the container contract."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     contract = {
-        "SM_ML_ROOT": str(ml_root.resolve()),  # the process has another working directory than we
+        "SM_ML_ROOT": str(ml_root.resolve()),  # absolute: the process has another working directory
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": str(PROJECT),
         "PYTHONNOUSERSITE": "1",
@@ -274,7 +282,7 @@ def process_environment(ml_root: Path, own: Mapping[str, str], pipes: Mapping[st
 
 
 def allowed_environment(variables: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the variables of a stored request. Raises StartError for what an earlier version let in."""
+    """Return the variables of a stored request. Raises StartError for variables that an earlier version accepted."""
     problem = environment_problem(variables or {})
     if problem:
         raise StartError(problem)
@@ -282,7 +290,7 @@ def allowed_environment(variables: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def instance_id() -> str:
-    """Return a name such as AWS gives to instances in log streams."""
+    """Return an id in the form of AWS's instance ids in log stream names."""
     return f"i-{secrets.token_hex(8)}0"[:19]
 
 

@@ -1,4 +1,4 @@
-"""The context of a container's program, whether it serves or trains: clients, log, limits and its folder."""
+"""The context of a container's program, for serving and training: clients, log, limits and its folder."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ Programs = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class ContainerContext:
-    """What every container's program shares.
+    """The values shared by every container's program.
 
-    programs: a part of a container image's name -> the command; folder: where running programs have their files.
+    programs: a part of a container image's name -> the command.
+    folder:   where running programs have their files.
     """
 
     loopback: Loopback
@@ -29,10 +30,12 @@ class ContainerContext:
     folder: Path
 
     def command(self, image: str) -> Sequence[str]:
-        """Return the command that stands for a container image. Raises StartError when there is none."""
+        """Return the command that replaces a container image. Raises StartError when there is none."""
         commands = (command for fragment, command in self.programs.items() if fragment in image)
         command = next(commands, None)
         if command is None:
             known = ", ".join(sorted(self.programs))
-            raise StartError(f'No program on this machine stands for the image "{image}" (known: {known}).')
+            raise StartError(
+                f'No program on this machine stands for the image "{image}" (available: {known}).'
+            )
         return command

@@ -1,4 +1,4 @@
-"""The replicas behind an endpoint: as many of each variant as it has instances, chosen by weight, then in turn."""
+"""The replicas behind an endpoint: one per instance of each variant, chosen by weight, then by load."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sandbox.hosting.replica import Replica, for_each
 
 
 def weight_of(variant: Document) -> float:
-    """Return a stored variant's weight: what it was set to last, else what its configuration says."""
+    """Return a stored variant's weight: the last one set, else that of its configuration."""
     return float(variant["DesiredWeight" if "DesiredWeight" in variant else "InitialVariantWeight"])
 
 
 def count_of(variant: Document) -> int:
-    """Return a stored variant's number of instances, likewise."""
+    """Return a stored variant's number of instances: the last one set, else that of its configuration."""
     return int(
         variant["DesiredInstanceCount" if "DesiredInstanceCount" in variant else "InitialInstanceCount"]
     )
@@ -27,19 +27,20 @@ def count_of(variant: Document) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A replica for one request; `release` ends it. instances: how many its variant has."""
+    """A replica assigned to one request until `release`. instances: how many its variant has."""
 
     replica: Replica
     instances: int
 
     def release(self) -> None:
+        """End the request."""
         self.replica.release()
 
 
 class ReplicaFleet:
-    """variants: stored ones; current: the fleet whose replicas are used again, as many as still are wanted.
+    """The replicas of all variants. variants: stored variants; current: the fleet whose replicas are reused.
 
-    `choose` is not for several threads at once: who swaps fleets holds a lock anyway.
+    `choose` is not thread-safe: callers hold the lock that also guards swapping fleets.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ReplicaFleet:
         context: ContainerContext,
         current: ReplicaFleet | None = None,
     ) -> None:
+        """Reuse the replicas of `current`, and create the missing ones without starting them."""
         self.variants = variants
         self._groups: dict[str, list[Replica]] = {}
         self._new: list[Replica] = []
@@ -61,15 +63,16 @@ class ReplicaFleet:
             self._new += new
 
     def group(self, variant: str) -> list[Replica]:
-        """Return the replicas of a variant; none for one that it does not have."""
+        """Return the replicas of a variant; an empty list for an unknown variant."""
         return self._groups.get(variant, [])
 
     @property
     def replicas(self) -> list[Replica]:
+        """Return all replicas."""
         return [replica for group in self._groups.values() for replica in group]
 
     def bring_up(self) -> None:
-        """Start the replicas that are new, side by side. Raises StartError when not all get ready: then `abandon`."""
+        """Start the new replicas in parallel. Raises StartError when one does not start: then call `abandon`."""
         if not self._new:
             return
         with ThreadPoolExecutor(len(self._new)) as pool:
@@ -78,7 +81,7 @@ class ReplicaFleet:
             start.result()
 
     def abandon(self) -> None:
-        """Stop the replicas that are new; those of the current fleet go on."""
+        """Stop the new replicas; those of the current fleet keep serving."""
         for_each(self._new, Replica.stop)
 
     def beyond(self, other: ReplicaFleet) -> list[Replica]:
@@ -89,7 +92,7 @@ class ReplicaFleet:
     def choose(self, variant: str | None) -> Lease | None:
         """Return a replica for one request: of the given variant, else by weight; None when there is none.
 
-        Of a variant's replicas, one whose process answers, with the fewest requests, that waits longest for its turn.
+        Among a variant's replicas, prefer a running process, then the fewest requests, then the longest idle.
         """
         if variant is None:
             weights = [weight_of(item) for item in self.variants]
@@ -106,7 +109,7 @@ class ReplicaFleet:
 
 
 def summary(variant: Document, now: float) -> Document:
-    """Return a variant in service as DescribeEndpoint shows it."""
+    """Return a variant in service as a ProductionVariantSummary of DescribeEndpoint."""
     weight, count = weight_of(variant), count_of(variant)
     return {
         "VariantName": variant["VariantName"],
@@ -119,7 +122,7 @@ def summary(variant: Document, now: float) -> Document:
 
 
 def pending(config: str, variants: Sequence[Document], now: float) -> Document:
-    """Return a deployment on its way, as PendingDeploymentSummary."""
+    """Return a deployment in progress as PendingDeploymentSummary of DescribeEndpoint."""
     shown = [
         {
             "VariantName": variant["VariantName"],
@@ -137,5 +140,6 @@ def pending(config: str, variants: Sequence[Document], now: float) -> Document:
 
 
 def _images(variant: Document, now: float) -> list[Document]:
+    """Return a variant's DeployedImages."""
     image = variant["_container"].get("Image", "")
     return [{"SpecifiedImage": image, "ResolvedImage": image, "ResolutionTime": now}]

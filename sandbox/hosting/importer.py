@@ -1,6 +1,6 @@
 """Import endpoints without a process, and metrics of the past: for tests and benchmarks.
 
-Such an endpoint is listed, described, found by Search and deleted as any other; to who invokes it, it is not found.
+Such an endpoint is listed, described, found by Search and deleted like any other; invoking it reports "not found".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sandbox.services.sagemaker.resources import Resources
 
 @dataclass(frozen=True, slots=True)
 class EndpointImporter:
-    """Where they go."""
+    """Imports into these resources and metrics."""
 
     resources: Resources
     cloudwatch: CloudWatch
@@ -31,9 +31,9 @@ class EndpointImporter:
         tags: Mapping[str, str] = {},
         status: str = "InService",
     ) -> bool:
-        """Put an endpoint of a stored configuration in; False, and nothing done, where there is one of its name.
+        """Import an endpoint of a stored configuration; return False, and change nothing, when the name is taken.
 
-        created: seconds since 1970. Raises ApiError when the configuration is missing, or a model of it.
+        created: seconds since 1970. Raises ApiError when the configuration is missing, or one of its models.
         """
         kind, (config, variants) = "endpoint", deployment(self.resources, config)
         document = {
@@ -59,7 +59,7 @@ class EndpointImporter:
         variant: str = "AllTraffic",
         namespace: str = NAMESPACE,
     ) -> None:
-        """Put (seconds since 1970, value) of an endpoint's variant in, however old. Raises ApiError."""
+        """Import (seconds since 1970, value) points of an endpoint's variant, of any age. Raises ApiError."""
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
         data = [
             {"MetricName": metric, "Dimensions": dimensions, "Timestamp": at, "Value": value}

@@ -1,4 +1,7 @@
-"""InvokeEndpoint: pass one request to a model's process and stream its response, in AWS's codes and words."""
+"""InvokeEndpoint: pass one request to a model's process and stream its response, with AWS's codes and texts.
+
+Source: SageMaker Runtime API reference, "InvokeEndpoint".
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from sandbox.hosting.metrics import Metrics
 from sandbox.hosting.replica import Replica
 from sandbox.http.protocol import ApiError, Environ, Reply
 
-PIECE = 1 << 18  # bytes of an answer held at a time
+PIECE = 1 << 18  # bytes of a response held at a time
 MAX_MESSAGE = 4096  # bytes of a container's error text that are passed on
 _TIMED_OUT = (
     "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for"
     " each container in Amazon CloudWatch, resolve the issue, and try again."
 )
-# WSGI's name of a request header -> what the container gets.
+# WSGI's name of a request header -> the container's.
 _PASSED = {
     "CONTENT_TYPE": "Content-Type",
     "HTTP_ACCEPT": "Accept",
@@ -35,9 +38,11 @@ Recorder = Callable[[int], None]
 
 
 class ContainerError(Exception):
-    """What the container does wrong or refuses.
+    """The container failed or refused.
 
-    status: its own, 0: it gave none; instead: of quoting the message; called: whether the request was sent to it.
+    status:  its HTTP status; 0 without a response.
+    instead: text that replaces the quoted message.
+    called:  whether the request was sent to it.
     """
 
     def __init__(self, status: int, message: str, instead: str = "", *, called: bool = True) -> None:
@@ -55,10 +60,10 @@ class Runtime:
         self._region, self._account, self._limits = location.region, location.account, limits
 
     def invoke(self, environ: Environ, name: str, body: bytes | None) -> Reply:
-        """Invoke an endpoint. body: None when it was longer than the limit (then it was not kept).
+        """Invoke an endpoint. body: None when it exceeded the limit (it was not kept).
 
-        Raises ApiError: ValidationError for an endpoint that does not answer, ModelError for what the container
-        does wrong or refuses.
+        Raises ApiError: ValidationError for an endpoint that does not answer, ModelError when the container fails or
+        refuses.
         """
         started = time.perf_counter()
         lease = self._route(name, environ.get("HTTP_X_AMZN_SAGEMAKER_TARGET_VARIANT"))
@@ -91,7 +96,7 @@ class Runtime:
         return Reply(answer.status, headers, _Stream(answer, done))
 
     def _route(self, name: str, variant: str | None) -> Lease:
-        """Invoking minds the case of the name, and knows only what answers."""
+        """Return a replica; invoking is case-sensitive, and only endpoints in service are found. Raises ApiError."""
         lease = self._endpoints.choose(name, variant)
         if lease is None:
             what = f"Variant {variant} of endpoint" if variant else "Endpoint"
@@ -99,7 +104,7 @@ class Runtime:
         return lease
 
     def _post(self, replica: Replica, environ: Environ, body: bytes | None) -> Any:
-        """The container's answer, not read yet. Raises ContainerError."""
+        """Return the container's unread response. Raises ContainerError."""
         if body is None:
             raise ContainerError(413, "", "and could not load the entire response body", called=False)
         headers = {name: str(environ[key]) for key, name in _PASSED.items() if environ.get(key)}
@@ -119,7 +124,7 @@ class Runtime:
         return answer
 
     def _model_error(self, replica: Replica, problem: ContainerError) -> ApiError:
-        """HTTP 424 with the container's own status and text, and the link to its log."""
+        """Return ModelError: HTTP 424 with the container's own status and text, and the link to its log."""
         status, message = problem.status, problem.message
         console = f"https://{self._region}.console.aws.amazon.com/cloudwatch/home?region={self._region}"
         link = f"{console}#logEventViewer:group={replica.log_group} in account {self._account}"
@@ -133,7 +138,7 @@ class Runtime:
 
 
 class _Stream:
-    """The container's answer, piece by piece; closing it, read or not, records the invocation."""
+    """The container's response in pieces; closing it, read or not, records the invocation."""
 
     def __init__(self, answer: Any, record: Recorder) -> None:
         self._answer, self._record = answer, record
@@ -143,12 +148,13 @@ class _Stream:
         try:
             yield from self._answer.stream(PIECE, decode_content=False)
         except urllib3.exceptions.HTTPError as problem:
-            # The head is sent: all that is left to tell the client is a body that ends too early.
-            raise ConnectionError(f"the model's process broke its answer off: {problem}") from problem
+            # The head is already sent: only a truncated body can report the failure to the client.
+            raise ConnectionError(f"the model's process aborted its response: {problem}") from problem
 
     def close(self) -> None:
+        """Record the invocation, once."""
         if self._open:
             self._open = False
             self._record(self._answer.status)
-            # A connection whose answer was not read to its end cannot serve again.
+            # A connection whose response was not read to its end cannot be reused.
             self._answer.release_conn() if self._answer.closed else self._answer.close()

@@ -1,9 +1,11 @@
 """The lifecycle of endpoints: Creating, then InService or Failed with its reason; Updating; Deleting, then gone.
 
-Each change is carried out by a thread of its own, from what the store says, so a restart takes it up again: what was
-in service comes up, an update goes on. An update brings the new fleet up beside the old one, which answers until
-then; traffic is switched at once, and an old replica ends when its last request is answered. When the new fleet does
-not come up the endpoint is RollingBack, then InService as before, and FailureReason says why.
+Each change runs in a thread of its own, from the stored state, so a restart resumes it: endpoints that were in
+service are restored, an update continues. An update starts the new fleet next to the old one, which answers until
+then; traffic is switched at once, and an old replica ends with its last request. When the new fleet does not start,
+the endpoint is RollingBack, then InService as before, with the cause in FailureReason.
+
+Source: SageMaker API reference, "DescribeEndpoint" (EndpointStatus); developer guide, "Blue/Green Deployments".
 """
 
 from __future__ import annotations
@@ -22,38 +24,38 @@ from sandbox.hosting.fleet import Lease, ReplicaFleet, summary
 from sandbox.hosting.replica import Replica, for_each
 
 BUSY = frozenset({"Creating", "Updating", "RollingBack"})
-_TRIED_AGAIN = " It was in service before: the next start of the sandbox tries again."
-JOIN_SECONDS = 10.0  # for a thread to end after its processes
+_TRIED_AGAIN = " It was in service before: the next start of the sandbox will try again."
+JOIN_SECONDS = 10.0  # for a thread to end after its processes have ended
 
 
 class Endpoints:
-    """The running side of the endpoints in the store.
+    """The processes behind the stored endpoints.
 
-    A stored endpoint has its variants under "_variants", and while it is Updating what it is to become under
-    "_pending": {"EndpointConfigName", "variants", "anew": whether all replicas are replaced}. "_served": it was in
-    service when the sandbox ended, and is not yet again: should that fail, the next start tries again.
+    A stored endpoint has its variants under "_variants", and while Updating its target state under "_pending":
+    {"EndpointConfigName", "variants", "replace_all": whether no replica is reused}. "_served": it was in service when
+    the sandbox stopped, and is not yet again; if restoring it fails, the next start tries again.
     """
 
     def __init__(
         self, store: RecordStore, context: ContainerContext, clock: Callable[[], float] = time.time
     ) -> None:
         self._store, self._context, self._clock = store, context, clock
-        self._fleets: dict[str, ReplicaFleet] = {}  # those that answer
-        self._others: set[Replica] = set()  # coming up, or on their way out
+        self._fleets: dict[str, ReplicaFleet] = {}  # in service
+        self._others: set[Replica] = set()  # starting or ending
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._closing = False
 
     def start(self, name: str) -> None:
-        """Bring an endpoint of the store up, in the background."""
+        """Start a stored endpoint, in the background."""
         self._run(self._create, name)
 
     def update(self, name: str) -> None:
-        """Make an endpoint what its "_pending" says, in the background."""
+        """Change an endpoint to its "_pending" state, in the background."""
         self._run(self._update, name)
 
     def delete(self, name: str) -> None:
-        """End the processes of an endpoint marked as Deleting, in the background, then forget it."""
+        """End the processes of an endpoint marked as Deleting, in the background, then delete its record."""
         with self._lock:
             fleet = self._fleets.pop(name, None)
             replicas = fleet.replicas if fleet is not None else []
@@ -61,7 +63,7 @@ class Endpoints:
         self._run(self._tear_down, name, replicas)
 
     def resume(self) -> list[str]:
-        """Continue after a restart: bring up what was up, finish deletions; return the names that come up."""
+        """Continue after a restart: restore endpoints, finish deletions; return the names of the starting ones."""
         shutil.rmtree(self._context.folder, ignore_errors=True)
         coming = []
         for document in self._store.all("endpoint"):
@@ -77,18 +79,18 @@ class Endpoints:
         return coming
 
     def choose(self, name: str, variant: str | None) -> Lease | None:
-        """Return a replica for one request, to be released; None when none answers for that endpoint and variant."""
+        """Return a leased replica for one request; None when that endpoint or variant has none."""
         with self._lock:
             fleet = self._fleets.get(name)
             return None if fleet is None else fleet.choose(variant)
 
     def fleets(self) -> dict[str, ReplicaFleet]:
-        """Return the fleets that answer now, by the endpoint's name."""
+        """Return the fleets in service, by the endpoint's name."""
         with self._lock:
             return dict(self._fleets)
 
     def close(self) -> None:
-        """End every process; the store keeps what was in service or on its way, for the next start."""
+        """End every process; the stored state lets the next start restore the endpoints."""
         with self._lock:
             self._closing = True
             running = {replica for fleet in self._fleets.values() for replica in fleet.replicas}
@@ -100,6 +102,8 @@ class Endpoints:
             thread.join(JOIN_SECONDS)
 
     def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Run work in a thread of its own, unless the sandbox is closing."""
+
         def run() -> None:
             try:
                 work(*arguments)
@@ -114,22 +118,26 @@ class Endpoints:
                 thread.start()
 
     def _create(self, name: str) -> None:
+        """Start an endpoint's first fleet and set it InService."""
         document = self._store.get("endpoint", name)
         if document is not None and self._serve_first(name, document):
             shown = self._shown(document["_variants"])
             self._set(name, EndpointStatus="InService", FailureReason=None, **shown)
 
     def _update(self, name: str) -> None:
+        """Start the new fleet, switch to it and retire the old one, or roll back."""
         document = self._store.get("endpoint", name)
         if document is None:
             return
         current = self.fleets().get(name)
-        if current is None:  # the sandbox was started again in the middle
+        if current is None:  # the sandbox was restarted during the update
             current = self._serve_first(name, document)
         if current is None:
             return
         wanted = document["_pending"]
-        fleet = ReplicaFleet(name, wanted["variants"], self._context, None if wanted["anew"] else current)
+        # Missing in the update of an earlier version that a restart interrupted: replacing all is always correct.
+        reused = None if wanted.get("replace_all", True) else current
+        fleet = ReplicaFleet(name, wanted["variants"], self._context, reused)
         problem = self._bring_up(name, fleet)
         if problem:
             self._roll_back(name, current, fleet, problem)
@@ -139,7 +147,7 @@ class Endpoints:
         self._end(current.beyond(fleet), Replica.retire)
 
     def _serve_first(self, name: str, document: Document) -> ReplicaFleet | None:
-        """Bring up what an endpoint is; None when it failed, which the store then says."""
+        """Start an endpoint's stored variants; return None, and set it Failed, when that fails."""
         fleet = ReplicaFleet(name, document["_variants"], self._context)
         problem = self._bring_up(name, fleet)
         if problem:
@@ -150,17 +158,17 @@ class Endpoints:
         return None if problem else fleet
 
     def _bring_up(self, name: str, fleet: ReplicaFleet) -> str:
-        """Start a fleet's new replicas and let it answer; else why it cannot."""
+        """Start a fleet's new replicas and put it into service; return the problem, or ""."""
         with self._lock:
             if self._closing:
-                return "The sandbox stops."
+                return "The sandbox is stopping."
             self._others.update(fleet.replicas)
         problem = ""
         try:
             fleet.bring_up()
         except StartError as reason:
             problem = str(reason)
-        except Exception as error:  # noqa: BLE001 - printed, and told to the client
+        except Exception as error:  # noqa: BLE001 - printed, and reported to the client
             traceback.print_exc()
             problem = f"InternalServerError: {type(error).__name__}: {error}"
         with self._lock:
@@ -170,11 +178,13 @@ class Endpoints:
         return problem[:1024]
 
     def _roll_back(self, name: str, current: ReplicaFleet, fleet: ReplicaFleet, reason: str) -> None:
+        """Return to the current fleet, with the reason in FailureReason."""
         self._set(name, EndpointStatus="RollingBack", FailureReason=reason, **self._shown(current.variants))
         fleet.abandon()
         self._set(name, EndpointStatus="InService")
 
     def _tear_down(self, name: str, replicas: list[Replica]) -> None:
+        """End the replicas and delete the endpoint's files and record."""
         self._end(replicas, Replica.stop)
         shutil.rmtree(self._context.folder / name, ignore_errors=True)
         with self._lock:
@@ -182,6 +192,7 @@ class Endpoints:
                 self._store.delete("endpoint", name)
 
     def _end(self, replicas: list[Replica], how: Callable[[Replica], None]) -> None:
+        """End replicas and keep track of them until then."""
         with self._lock:
             self._others.update(replicas)
         for_each(replicas, how)
@@ -189,7 +200,7 @@ class Endpoints:
             self._others.difference_update(replicas)
 
     def _shown(self, variants: Any) -> Document:
-        """What a change has come to, as DescribeEndpoint tells it."""
+        """Return the members of DescribeEndpoint after a finished change."""
         now = self._clock()
         shown = [summary(variant, now) for variant in variants]
         return {
@@ -201,7 +212,7 @@ class Endpoints:
         }
 
     def _set(self, name: str, **values: Any) -> None:
-        """Change a document; None takes a member away. Once the sandbox closes, nothing changes any more."""
+        """Change a document; None removes a member. Nothing is changed once the sandbox is closing."""
 
         def change(document: Document) -> None:
             document.update(values, LastModifiedTime=self._clock())

@@ -1,4 +1,7 @@
-"""CloudWatch metrics of invocations, gathered and published in the background as SageMaker does each minute."""
+"""CloudWatch metrics of invocations, collected and published in the background, as SageMaker does every minute.
+
+Source: SageMaker developer guide, "Monitor SageMaker AI with Amazon CloudWatch" (namespace AWS/SageMaker).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from sandbox.common.publish import Datum, publish
 
 NAMESPACE = "AWS/SageMaker"
 INTERVAL = 1.0  # seconds
-MAX_VALUES = 150  # in one datum, by PutMetricData
+MAX_VALUES = 150  # in one datum of PutMetricData
 Key = tuple[str, str, str, str]  # endpoint, variant, metric, unit
 
 
 class Metrics:
-    """`record` counts at once; a thread publishes what came together."""
+    """Collects invocations; a thread publishes them."""
 
     def __init__(self, loopback: Loopback) -> None:
         self._loopback = loopback
@@ -36,10 +39,10 @@ class Metrics:
         model_us: float | None,
         overhead_us: float,
     ) -> None:
-        """Record one invocation: the container's HTTP status (0: none) and the times in microseconds.
+        """Record one invocation: the container's HTTP status (0: no response) and the times in microseconds.
 
-        instances: that the variant has; the sum of InvocationsPerInstance is the load of one.
-        model_us:  None where the container was not asked; then there is no latency of it.
+        instances: of the variant; the sum of InvocationsPerInstance is the load of one of them.
+        model_us:  None when the container was not called; then no ModelLatency is published.
         """
         server_error = status == 0 or status >= 500
         values = {
@@ -58,13 +61,14 @@ class Metrics:
             self._change.notify_all()
 
     def close(self) -> None:
-        """Publish what is waiting and stop; the sandbox must still be answering."""
+        """Publish the waiting values and stop; the sandbox must still be answering."""
         with self._change:
             self._closing = True
             self._change.notify_all()
         self._thread.join(timeout=5)
 
     def _publish_all(self) -> None:
+        """Publish at intervals until closed and empty."""
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._values or self._closing)
@@ -83,6 +87,7 @@ class Metrics:
 
 
 def _data(key: Key, counts: Counter[float], now: float) -> list[Datum]:
+    """Return one metric's values as data of PutMetricData."""
     endpoint, variant, metric, unit = key
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
     pairs = list(counts.items())

@@ -1,4 +1,4 @@
-"""The operations on endpoints: requests are checked and stored here; `sandbox.hosting.lifecycle` carries them out."""
+"""The operations on endpoints: requests are validated and stored here; `sandbox.hosting.lifecycle` runs them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from sandbox.http.protocol import ApiError, Params
 from sandbox.services.sagemaker.resources import Operation, Resources
 
 STATUS = "EndpointStatus"
-# What RetainAllVariantProperties keeps, and the property of a configuration that it stands for.
+# The properties kept by RetainAllVariantProperties -> their initial values in a configuration.
 _RETAINED = {"DesiredInstanceCount": "InitialInstanceCount", "DesiredWeight": "InitialVariantWeight"}
 
 
 class EndpointOperations:
+    """The endpoint operations of the SageMaker API."""
+
     def __init__(
         self, resources: Resources, endpoints: Endpoints, autoscaling: Autoscaling, limits: SandboxLimits
     ) -> None:
@@ -25,6 +27,7 @@ class EndpointOperations:
         self._autoscaling = autoscaling
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         resources = self._resources
         return {
             "CreateEndpoint": self.create,
@@ -36,7 +39,7 @@ class EndpointOperations:
         }
 
     def create(self, params: Params) -> Params:
-        """Create an endpoint that keeps its variants and containers when its config or model is deleted."""
+        """Answer CreateEndpoint: the endpoint keeps its variants even when its config or model is deleted."""
         config, variants = self._deployment(params["EndpointConfigName"])
         _check_deployment(params.get("DeploymentConfig"))
         members = {
@@ -51,7 +54,7 @@ class EndpointOperations:
         return result
 
     def update(self, params: Params) -> Params:
-        """Replace all replicas, by those of another configuration or of the same."""
+        """Answer UpdateEndpoint: replace all replicas, with another configuration or the same one."""
         document = self._configured(params["EndpointName"])
         config, variants = self._deployment(params["EndpointConfigName"])
         _check_deployment(params.get("DeploymentConfig"))
@@ -64,13 +67,13 @@ class EndpointOperations:
             self._check_counts(variants)
         return self._change(
             document["EndpointName"],
-            {"EndpointConfigName": config, "variants": variants, "anew": True},
+            {"EndpointConfigName": config, "variants": variants, "replace_all": True},
             PendingDeploymentSummary=pending(config, variants, self._resources.clock()),
             LastDeploymentConfig=params.get("DeploymentConfig"),
         )
 
     def update_weights(self, params: Params) -> Params:
-        """Change weights and counts of some variants; the replicas that stay keep answering."""
+        """Answer UpdateEndpointWeightsAndCapacities: the replicas that remain keep answering."""
         document = self._configured(params["EndpointName"])
         requested = {item["VariantName"]: item for item in params["DesiredWeightsAndCapacities"]}
         missing = sorted(requested.keys() - {variant["VariantName"] for variant in document["_variants"]})
@@ -83,7 +86,11 @@ class EndpointOperations:
             _changed(variant, requested.get(variant["VariantName"], {})) for variant in document["_variants"]
         ]
         self._check_counts(variants)
-        wanted = {"EndpointConfigName": document["EndpointConfigName"], "variants": variants, "anew": False}
+        wanted = {
+            "EndpointConfigName": document["EndpointConfigName"],
+            "variants": variants,
+            "replace_all": False,
+        }
         shown = [
             _changed(variant, requested.get(variant["VariantName"], {}))
             for variant in document.get("ProductionVariants") or []
@@ -91,6 +98,7 @@ class EndpointOperations:
         return self._change(document["EndpointName"], wanted, ProductionVariants=shown)
 
     def delete(self, params: Params) -> None:
+        """Answer DeleteEndpoint: allowed when InService, Failed or OutOfService, as in AWS."""
         name = self._resources.get("endpoint", params["EndpointName"])["EndpointName"]
 
         def mark(document: Document) -> None:
@@ -103,50 +111,50 @@ class EndpointOperations:
         self._endpoints.delete(name)
 
     def _change(self, name: str, wanted: Document, **shown: object) -> Params:
-        """Mark an endpoint in service as Updating and let it become what is wanted. Raises ApiError."""
+        """Mark an endpoint in service as Updating and start the change. Raises ApiError."""
 
         def mark(document: Document) -> None:
             if document[STATUS] == "Failed":
-                text = f'Cannot update endpoint "{document["EndpointArn"]}" with status "Failed"; only delete it.'
+                arn = document["EndpointArn"]
+                text = f'Cannot update endpoint "{arn}" with status "Failed"; it can only be deleted.'
                 raise ApiError("ValidationException", text)
             if document[STATUS] != "InService":
                 raise _in_progress(document)
-            document.pop("FailureReason", None)  # of the update before
+            document.pop("FailureReason", None)  # of the previous update
             now = self._resources.clock()
             document.update(shown, _pending=wanted, LastModifiedTime=now, **{STATUS: "Updating"})
 
         document = self._resources.store.update("endpoint", name, mark)
         if document is None:
-            self._resources.get("endpoint", name)  # deleted meanwhile: raises
+            self._resources.get("endpoint", name)  # deleted in between: raises
             raise AssertionError(name)
         self._endpoints.update(name)
         return {"EndpointArn": document["EndpointArn"]}
 
     def _configured(self, name: str) -> Document:
-        """An endpoint whose configuration is there still: AWS changes no other. Raises ApiError."""
+        """Return an endpoint whose configuration still exists: AWS changes no other. Raises ApiError."""
         document = self._resources.get("endpoint", name)
         self._resources.get("endpoint-config", document["EndpointConfigName"])
         return document
 
     def _check_targets(self, document: Document, variants: Sequence[Document]) -> None:
-        """AWS: a variant that is scaled automatically must stay, on its instance type. Raises ApiError."""
+        """Raise ApiError, as AWS does, when a variant with automatic scaling is removed or changes its type."""
         before = {variant["VariantName"]: variant["InstanceType"] for variant in document["_variants"]}
         after = {variant["VariantName"]: variant["InstanceType"] for variant in variants}
         for target in self._autoscaling.targets_of(document["EndpointName"]):
             name = target["ResourceId"].rpartition("/")[2]
             if before.get(name) != after.get(name):
-                text = (
-                    f'Deregister the scalable target of variant "{name}" before it goes or changes its type.'
-                )
+                text = f'Deregister the scalable target of variant "{name}" before you remove it or change its type.'
                 raise ApiError("ValidationException", text)
 
     def _deployment(self, config_name: str) -> tuple[str, list[Document]]:
+        """Return a configuration's name and its validated variants. Raises ApiError."""
         config, variants = deployment(self._resources, config_name)
         self._check_counts(variants)
         return config, variants
 
     def _check_counts(self, variants: Sequence[Document]) -> None:
-        """An instance is a process here, so this machine is the quota."""
+        """Raise ApiError for an instance count below 1 or above this machine's limit: an instance is a process."""
         limit = self._limits.variant_instances
         for variant in variants:
             count = count_of(variant)
@@ -160,12 +168,12 @@ class EndpointOperations:
                     "ResourceLimitExceeded",
                     f"The account-level service limit '{variant['InstanceType']} for endpoint usage' is {limit} "
                     f"Instances, with current utilization of 0 Instances and a request delta of {count} Instances. "
-                    "In the sandbox an instance is a process on this machine, and one variant may have so many.",
+                    "In the sandbox an instance is a process on this machine, and this is the limit for one variant.",
                 )
 
 
 def deployment(resources: Resources, config_name: str) -> tuple[str, list[Document]]:
-    """Return a configuration's own name and its variants, each with the container of its model. Raises ApiError."""
+    """Return a configuration's name and its variants, each with the container of its model. Raises ApiError."""
     config = resources.get("endpoint-config", config_name)
     variants = [
         {**variant, "_container": _container(resources.get("model", variant["ModelName"]))}
@@ -175,16 +183,18 @@ def deployment(resources: Resources, config_name: str) -> tuple[str, list[Docume
 
 
 def _container(model: Document) -> Document:
+    """Return a model's only container."""
     container: Document = model.get("PrimaryContainer") or model["Containers"][0]
     return container
 
 
 def _in_progress(document: Document) -> ApiError:
+    """Return AWS's error for an endpoint that is being changed."""
     return ApiError("ValidationException", f'Cannot update in-progress endpoint "{document["EndpointArn"]}".')
 
 
 def _retain(variants: Sequence[Document], old: Sequence[Document], excluded: set[str]) -> list[Document]:
-    """The variants of a new configuration with the counts and weights that those of the same name have now."""
+    """Return a new configuration's variants with the current counts and weights of the same names."""
     before = {variant["VariantName"]: variant for variant in old}
     names = [name for name in _RETAINED if name not in excluded]
 
@@ -196,16 +206,15 @@ def _retain(variants: Sequence[Document], old: Sequence[Document], excluded: set
 
 
 def _changed(variant: Document, asked: Params) -> Document:
+    """Return a variant with the requested count and weight."""
     return {**variant, **{name: asked[name] for name in _RETAINED if name in asked}}
 
 
 def _check_deployment(policy: Params | None) -> None:
-    """Refuse other than what the sandbox does: all traffic at once, with no waits or alarms. Raises ApiError."""
+    """Refuse a deployment other than all traffic at once, without waits or alarms. Raises ApiError."""
     policy = policy or {}
     routing = policy.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
     alarms = policy.get("AutoRollbackConfiguration", {}).get("Alarms")
     if routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE" or "RollingUpdatePolicy" in policy or alarms:
-        text = (
-            "The sandbox shifts all traffic at once, when the new fleet is ready: leave DeploymentConfig out."
-        )
+        text = "The sandbox shifts all traffic at once when the new fleet is ready: remove DeploymentConfig."
         raise ApiError("ValidationException", text)

@@ -1,4 +1,4 @@
-"""One instance of a variant: its unpacked model and its process, started again, ever more slowly, when it dies."""
+"""One instance of a variant: its unpacked model and its process, restarted with growing delays when it exits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NOT_HEALTHY = (
 
 
 class Replica:
-    """variant: a stored production variant, with the container of its model under "_container".
+    """One instance. variant: a stored production variant, with the container of its model under "_container".
 
-    `requests` counts those that it answers now, `turn` is the number of the last: both are the fleet's to choose by.
+    `requests` counts those in progress, `turn` is the number of the last one: the fleet chooses by both.
     """
 
     def __init__(self, endpoint: str, variant: Document, context: ContainerContext) -> None:
@@ -36,11 +36,11 @@ class Replica:
         self._process: ModelProcess | None = None
         self._ready: ModelProcess | None = None
         self._stop = threading.Event()
-        self._lock = threading.Lock()  # no process is started once `stop` is called
+        self._lock = threading.Lock()  # no process is started after `stop`
 
     @property
     def process(self) -> ModelProcess | None:
-        """Return the process that answers, or None while there is none."""
+        """Return the process that answers; None while there is none."""
         ready = self._ready
         return ready if ready is not None and ready.exit_code() is None else None
 
@@ -51,12 +51,13 @@ class Replica:
             self.turn = turn
 
     def release(self) -> None:
+        """End a request."""
         with self._free:
             self.requests -= 1
             self._free.notify_all()
 
     def bring_up(self) -> None:
-        """Fetch the model, start the process, wait until it is ready. Raises StartError, with nothing left behind."""
+        """Fetch the model, start the process and wait until it is ready. Raises StartError after cleaning up."""
         try:
             self._fetch()
             self._start()
@@ -66,6 +67,7 @@ class Replica:
         threading.Thread(target=self._supervise, name=f"watch {self.log_stream}", daemon=True).start()
 
     def _fetch(self) -> None:
+        """Download and unpack the model. Raises StartError."""
         container = self.variant["_container"]
         self._context.command(container.get("Image", ""))
         model = self.folder / "ml" / "model"
@@ -74,13 +76,14 @@ class Replica:
         except OSError as problem:
             if not is_full(problem):
                 raise
-            text = Disk(self._context.folder).text(problem, None, "The model archive in S3 is in place.")
+            text = Disk(self._context.folder).text(problem, None, "The model archive in S3 is unchanged.")
             raise StartError(text) from problem
         url = container.get("ModelDataUrl")
         if url:
             fetch_model(self._context.loopback, url, model, max_bytes=self._context.limits.archive_bytes)
 
     def _start(self) -> None:
+        """Start the process and wait until it is healthy. Raises StartError."""
         context, container = self._context, self.variant["_container"]
         name = self.variant["VariantName"]
         self.log_stream = f"{name}/{instance_id()}"
@@ -105,16 +108,17 @@ class Replica:
         self._ready = process
 
     def _supervise(self) -> None:
+        """Restart the process when it exits, until `stop`."""
         wait = self._context.limits.restart_seconds
         while self._process is not None:
             started = time.monotonic()
             code = self._process.wait()
-            self._process.stop(0)  # what it may have left behind
+            self._process.stop(0)  # ends its remaining children
             if time.monotonic() - started > LONGEST_RESTART_WAIT:
                 wait = self._context.limits.restart_seconds
             if self._stop.is_set():
                 return
-            print(f"sandbox: {self.log_group}: the model's process ended with {code}", file=sys.stderr)
+            print(f"sandbox: {self.log_group}: the model's process exited with code {code}", file=sys.stderr)
             if self._stop.wait(wait):
                 return
             wait = min(2 * wait, LONGEST_RESTART_WAIT)
@@ -124,7 +128,7 @@ class Replica:
                 print(f"sandbox: {self.log_group}: {problem}", file=sys.stderr)
 
     def stop(self) -> None:
-        """End the process for good and forget the model's files."""
+        """End the process permanently and delete the model's files."""
         self._stop.set()
         with self._free:
             self._free.notify_all()
@@ -135,7 +139,7 @@ class Replica:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def retire(self) -> None:
-        """Stop once the requests that it answers are done, or too old to be answered; it gets no new ones."""
+        """Stop once the requests in progress are done or timed out; no new ones are assigned."""
         seconds = self._context.limits.invocation_seconds
         with self._free:
             self._free.wait_for(lambda: not self.requests or self._stop.is_set(), timeout=seconds)
@@ -143,7 +147,7 @@ class Replica:
 
 
 def for_each(replicas: Collection[Replica], end: Callable[[Replica], None]) -> None:
-    """Stop or retire them side by side: each may take its time."""
+    """Stop or retire replicas in parallel, as each may take long."""
     threads = [threading.Thread(target=end, args=(replica,)) for replica in replicas]
     for thread in threads:
         thread.start()

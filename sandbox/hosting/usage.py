@@ -1,8 +1,9 @@
-"""Measure what the replicas of endpoints use of the machine, each minute, for CloudWatch.
+"""Measure the machine usage of endpoints' replicas, every minute, for CloudWatch.
 
 Under /aws/sagemaker/Endpoints, by endpoint and variant, in percent: CPUUtilization (all cores together, so up to 100
-times their number), MemoryUtilization, and DiskUtilization of the disk that the model is on. A variant's replicas are
-a sample each, as AWS's instances are. There are no GPUs here, so there is nothing about them.
+times their number), MemoryUtilization, and DiskUtilization of the model's disk. Each replica of a variant is one
+sample, as AWS's instances are. GPU metrics are not published, as the sandbox uses no GPUs. Source: SageMaker
+developer guide, "Monitor SageMaker AI with Amazon CloudWatch".
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ NAMESPACE = "/aws/sagemaker/Endpoints"
 
 
 class EndpointUsage:
-    """Remembers each process's use between two measurements."""
+    """Measures endpoints; keeps each process's usage between two measurements."""
 
     def __init__(self, endpoints: Endpoints, context: ContainerContext) -> None:
         self._endpoints, self._loopback, self._folder = endpoints, context.loopback, context.folder
-        self._last: dict[int, tuple[Use, float]] = {}  # process -> its use, and when
+        self._last: dict[int, tuple[Use, float]] = {}  # process -> its usage, and when
 
     def measure(self) -> None:
         """Measure all endpoints once and publish to CloudWatch."""
@@ -35,6 +36,7 @@ class EndpointUsage:
             publish(self._loopback, NAMESPACE, self._measure(fleets))
 
     def _measure(self, fleets: dict[str, ReplicaFleet]) -> list[Datum]:
+        """Return the data of all fleets and remember the processes' usage."""
         uses_by_group, now = uses(), time.monotonic()
         running = {
             process.pid
@@ -54,6 +56,7 @@ class EndpointUsage:
     def _data(
         self, endpoint: str, variant: str, fleet: ReplicaFleet, uses_by_group: dict[int, Use], now: float
     ) -> Iterator[Datum]:
+        """Yield the data of one variant, one sample per replica."""
         values: dict[str, list[float]] = {}
         for replica in fleet.group(variant):
             for metric, value in self._sample(replica, uses_by_group, now).items():
@@ -64,6 +67,7 @@ class EndpointUsage:
             yield {**fixed, "MetricName": metric, "Values": samples}
 
     def _sample(self, replica: Replica, uses_by_group: dict[int, Use], now: float) -> dict[str, float]:
+        """Return one replica's metrics, percent; empty without a process."""
         process = replica.process
         use = uses_by_group.get(process.pid) if process is not None else None
         if process is None or use is None:
