@@ -1,4 +1,8 @@
-"""Download the input of a training job: channels in S3 become files below input/data, as in /opt/ml."""
+"""Download the input of a training job: channels in S3 become files below input/data, as in /opt/ml.
+
+Source: SageMaker API reference, "S3DataSource"; developer guide, "How Amazon SageMaker AI Provides Training
+Information".
+"""
 
 from __future__ import annotations
 
@@ -25,16 +29,16 @@ _NOTHING = (
 
 
 class DownloadError(Exception):
-    """A channel cannot be had; the text goes into the FailureReason."""
+    """A channel cannot be downloaded; the text goes into the FailureReason."""
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the job is being stopped
-    """The job was stopped meanwhile."""
+    """The job was stopped during the download."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One object and where it goes. path: below the channel's folder."""
+    """One object and its destination. path: relative to the channel's folder."""
 
     bucket: str
     key: str
@@ -43,7 +47,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class ChannelDownloader:
-    """Where channels come from. stop: set when the job is not wanted any more."""
+    """The source of channels. stop: set when the job is stopped."""
 
     s3: Any
     region: str
@@ -58,7 +62,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], folder: Path) -> None:
-    """Download every channel into a folder of its name. Raises DownloadError or Interrupted."""
+    """Download every channel into a folder of the same name. Raises DownloadError or Interrupted."""
     wanted = [
         (piece, folder / channel["ChannelName"])
         for channel in channels
@@ -75,6 +79,7 @@ def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], fold
 
 
 def _pieces(source: ChannelDownloader, data: Document) -> list[Piece]:
+    """Return the objects of one data source. Raises DownloadError."""
     try:
         if data["S3DataType"] == "ManifestFile":
             return _by_manifest(source, data["S3Uri"])
@@ -86,9 +91,9 @@ def _pieces(source: ChannelDownloader, data: Document) -> list[Piece]:
 
 
 def _by_prefix(source: ChannelDownloader, uri: str) -> list[Piece]:
-    """The object of that name, else the objects of that "folder", else all whose keys begin so.
+    """Return the object of that name, else the objects of that "folder", else all whose keys start with the prefix.
 
-    So s3://bucket/train takes nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
+    So s3://bucket/train downloads nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
     """
     bucket, prefix = split_uri(uri)
     keys = _keys(source, bucket, prefix)
@@ -106,7 +111,7 @@ def _by_prefix(source: ChannelDownloader, uri: str) -> list[Piece]:
 
 
 def _by_manifest(source: ChannelDownloader, uri: str) -> list[Piece]:
-    """A manifest: a JSON list of one {"prefix": "s3://bucket/folder/"} and of names below it."""
+    """Read a manifest: a JSON list of {"prefix": "s3://bucket/folder/"} and names below it. Raises DownloadError."""
     bucket, key = split_uri(uri)
     text = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     try:
@@ -114,10 +119,13 @@ def _by_manifest(source: ChannelDownloader, uri: str) -> list[Piece]:
         bucket, start = split_uri(first["prefix"])
         return [Piece(bucket, start + name, _inside(start + name, name)) for name in names]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-        raise DownloadError(f'Data download failed: "{uri}" is no manifest: {problem!r}') from problem
+        raise DownloadError(
+            f'Data download failed: "{uri}" is not a valid manifest: {problem!r}'
+        ) from problem
 
 
 def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
+    """List all keys with a prefix. Raises Interrupted."""
     pages = source.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = []
     for page in pages:
@@ -127,13 +135,15 @@ def _keys(source: ChannelDownloader, bucket: str, prefix: str) -> list[str]:
 
 
 def _inside(key: str, name: str) -> PurePosixPath:
+    """Return a key's path in its channel. Raises DownloadError when it leads out of the folder."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
-        raise DownloadError(f'Data download failed: the key "{key}" leads out of its channel\'s folder.')
+        raise DownloadError(f'Data download failed: the key "{key}" is outside of its channel\'s folder.')
     return path
 
 
 def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
+    """Download one object. Raises DownloadError or Interrupted."""
     _check_stopped(source)
     target, size = folder / piece.path, None
     try:
@@ -148,7 +158,7 @@ def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
         raise DownloadError(f"Data download failed: {problem}") from problem
     except OSError as problem:
         if is_full(problem):
-            text = Disk(folder).text(problem, size, "The channel in S3 is in place.")
+            text = Disk(folder).text(problem, size, "The channel in S3 is unchanged.")
             raise DownloadError(f'Data download failed at "{piece.key}": {text}') from problem
         raise DownloadError(
             f'Data download failed: "{piece.key}" cannot be written: {problem.strerror}.'
@@ -156,10 +166,12 @@ def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
 
 
 def _check_stopped(source: ChannelDownloader) -> None:
+    """Raise Interrupted when the job is being stopped."""
     if source.stop.is_set():
         raise Interrupted
 
 
 def _refused(problem: ClientError) -> DownloadError:
+    """Return an S3 error in the form of SageMaker's FailureReason."""
     error, status = problem.response["Error"], problem.response["ResponseMetadata"]["HTTPStatusCode"]
     return DownloadError(f"Data download failed:{error['Code']} ({status}): {error['Message']}")

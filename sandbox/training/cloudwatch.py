@@ -1,4 +1,7 @@
-"""A training job's metrics and its use of the machine, as CloudWatch data."""
+"""CloudWatch data of a training job: its metrics and its use of the machine.
+
+Source: SageMaker developer guide, "Monitor SageMaker AI with Amazon CloudWatch" (/aws/sagemaker/TrainingJobs).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ NAMESPACE = "/aws/sagemaker/TrainingJobs"
 
 
 def metric_data(job: str, points: Iterable[Point]) -> list[Datum]:
-    """Return a job's metrics under the two dimensions that AWS gives them: TrainingJobName and Host, each alone."""
+    """Return a job's metrics once for each of AWS's two dimensions: TrainingJobName and Host, each alone."""
     dimensions = (
         {"Name": "TrainingJobName", "Value": job},
         {"Name": "Host", "Value": f"{job}/{HOST}"},
@@ -32,7 +35,7 @@ def metric_data(job: str, points: Iterable[Point]) -> list[Datum]:
 
 
 class Utilization:
-    """Measures one group of processes between calls of `data`."""
+    """Measures one process group between calls of `data`."""
 
     def __init__(self, job: str, group: int) -> None:
         self._dimensions = [{"Name": "Host", "Value": f"{job}/{HOST}"}]

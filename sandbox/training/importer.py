@@ -1,6 +1,7 @@
-"""Import a training job that ran elsewhere: its description, its log, its use of the machine.
+"""Import a training job that ran elsewhere: its description, its log and its use of the machine.
 
-Nothing of it is made up but the time: it is moved so that the job ended just now, as old log events are not taken.
+Everything is recorded data except the time: it is shifted so that the job ended just now, as CloudWatch Logs
+refuses old events.
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ MAX_EVENTS = 1000  # of one PutLogEvents
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """document: as DescribeTrainingJob tells it, with Tags; times are seconds since 1970.
+    """One recorded job.
 
-    events: (milliseconds since 1970, line) of its log, in their order.
-    usage:  (metric, seconds since 1970, percent) of the machine.
+    document: the response of DescribeTrainingJob, with Tags; times are seconds since 1970.
+    events:   (milliseconds since 1970, line) of its log, in order.
+    usage:    (metric, seconds since 1970, percent) of the machine.
     """
 
     document: Document
@@ -39,11 +41,12 @@ class Recording:
 
     @property
     def name(self) -> str:
+        """Return the job's name."""
         name: str = self.document["TrainingJobName"]
         return name
 
     def to_json(self) -> str:
-        """Return the text of a recording's file, one event a line."""
+        """Return the text of a recording's file, one event per line."""
         events = ",\n".join(json.dumps(event, ensure_ascii=False) for event in self.events)
         document, usage = json.dumps(self.document, indent=1), json.dumps(self.usage)
         return f'{{"document": {document},\n"events": [\n{events}\n],\n"usage": {usage}}}\n'
@@ -58,7 +61,7 @@ class Recording:
         )
 
     def ending(self, end: float) -> Recording:
-        """Return the same recording, having ended at that time."""
+        """Return the recording shifted in time, so that it ended at `end`."""
         shift = end - self.document["TrainingEndTime"]
         document = {**self.document}
         for name in TIMES:
@@ -78,7 +81,7 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Where recordings go. arn: (kind, name) -> a resource's name in this account and region."""
+    """Imports recordings. arn: (kind, name) -> a resource's ARN in this account and region."""
 
     store: RecordStore
     metrics: JobMetrics
@@ -86,7 +89,7 @@ class Importer:
     arn: Callable[[str, str], str]
 
     def adopt(self, recording: Recording) -> bool:
-        """Put a job in; False, and nothing done, where there is one of its name."""
+        """Import a job; return False, and change nothing, when the name is taken."""
         name = recording.name
         document = {**recording.document, "TrainingJobArn": self.arn(KIND, name)}
         if not self.store.insert(KIND, name, document):
@@ -99,6 +102,7 @@ class Importer:
         return True
 
     def _log(self, recording: Recording) -> None:
+        """Put the job's log into CloudWatch Logs."""
         logs, name = self.loopback.client("logs"), recording.name
         stream = f"{name}/{HOST}-{int(recording.document['TrainingStartTime'])}"
         _unless_there(logs, logs.create_log_group, logGroupName=LOG_GROUP)
@@ -110,12 +114,13 @@ class Importer:
 
 
 def _points(recording: Recording) -> list[Point]:
-    """The metrics that the job's own definitions find in its log."""
+    """Return the metrics that the job's own definitions find in its log."""
     finder = MetricFinder(recording.document["AlgorithmSpecification"].get("MetricDefinitions") or [])
     return [point for time, line in recording.events for point in finder.find(line, time / 1000)]
 
 
 def _usage_data(recording: Recording) -> list[dict[str, Any]]:
+    """Return the machine usage as CloudWatch data."""
     fixed = {"Dimensions": [{"Name": "Host", "Value": f"{recording.name}/{HOST}"}], "Unit": "Percent"}
     return [
         {**fixed, "MetricName": name, "Timestamp": at, "Value": value} for name, at, value in recording.usage
@@ -123,6 +128,7 @@ def _usage_data(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _unless_there(logs: Any, create: Callable[..., Any], **members: str) -> None:
+    """Create a log group or stream unless it exists."""
     try:
         create(**members)
     except logs.exceptions.ResourceAlreadyExistsException:

@@ -1,4 +1,7 @@
-"""Run one training job from its turn to its end, in a thread of its own."""
+"""Run one training job from its turn in the queue to its end, in a thread of its own.
+
+The order of statuses and the FailureReason texts follow SageMaker's (API reference, "DescribeTrainingJob").
+"""
 
 from __future__ import annotations
 
@@ -23,35 +26,38 @@ from sandbox.training.status import KIND
 
 
 class JobFailure(Exception):  # noqa: N818 - a job's failure, not one of this program
-    """The job fails; the text is its FailureReason."""
+    """The job failed; the text is its FailureReason."""
 
 
 class Job:
-    """`on_end` is called, with the job, when its life is over."""
+    """One training job. `on_end` is called with the job when it is over."""
 
     def __init__(self, name: str, context: JobContext, on_end: Callable[[Job], object]) -> None:
         self.name, self._context, self._on_end = name, context, on_end
         self._root: Path = context.container.folder / f"{name}-{secrets.token_hex(4)}"
         self._ticket = context.queue.enter()
         self._stop = threading.Event()
-        self._changed = threading.Event()  # the program ended, or somebody wants it to
+        self._changed = threading.Event()  # the program ended, or is asked to
         self._thread = threading.Thread(target=self._run, name=f"job {name}", daemon=True)
 
     def start(self) -> None:
+        """Start the job's thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end; it saves what there is."""
+        """Request the end of the job; its program saves its model first."""
         self._stop.set()
         self._changed.set()
         self._context.queue.wake()
 
     def join(self, seconds: float) -> None:
+        """Wait for the job's thread."""
         self._thread.join(seconds)
 
-    # The life
+    # Phases
 
     def _run(self) -> None:
+        """Run the job and record its end, whatever it is."""
         try:
             self._take_turn()
         except Interrupted:
@@ -62,7 +68,7 @@ class Job:
             self._end("Failed", str(failure))
         except Exception as problem:
             if is_full(problem):
-                kept = "The channels in S3 are in place; of the job's own files nothing was kept."
+                kept = "The channels in S3 are unchanged; the job's local files were removed."
                 self._end(
                     "Failed", f"ClientError: {Disk(self._context.container.folder).text(problem, None, kept)}"
                 )
@@ -74,15 +80,17 @@ class Job:
             self._on_end(self)
 
     def _take_turn(self) -> None:
+        """Wait for the job's turn, then train."""
         queue, document = self._context.queue, self._context.store.get(KIND, self.name)
         if document is None:
             raise Interrupted
-        text = f"Waiting for a place: this machine trains {queue.places} at a time."
+        text = f"Waiting in the queue: this machine runs {queue.places} training jobs at a time."
         patience = document["StoppingCondition"].get("MaxWaitTimeInSeconds", threading.TIMEOUT_MAX)
         with queue.turn(self._ticket, self._check_stopped, lambda: self._enter("Starting", text), patience):
             self._train(document)
 
     def _train(self, document: Document) -> None:
+        """Download, train and upload. Raises JobFailure."""
         try:
             command = self._context.container.command(document["AlgorithmSpecification"]["TrainingImage"])
             self._download(document)
@@ -106,7 +114,7 @@ class Job:
         self._end(outcome or "Completed", artifact=uri)
 
     def _download(self, document: Document) -> None:
-        """Raises DownloadError or Interrupted."""
+        """Fetch the channels into the job's folder. Raises DownloadError or Interrupted."""
         self._enter("Downloading")
         opt_ml.prepare(self._root, document)
         s3 = self._context.container.loopback.client("s3")
@@ -115,7 +123,7 @@ class Job:
         self._check_stopped()
 
     def _watch(self, run: JobRun, limit: float) -> str | None:
-        """Until the program's end; "Stopped" or "MaxRuntimeExceeded" when that was not its own."""
+        """Wait for the program's end; return "Stopped" or "MaxRuntimeExceeded" when it was ended, else None."""
         process, outcome, ends = run.process, None, time.monotonic() + limit
         while process.exit_code is None:
             now = time.monotonic()
@@ -130,12 +138,12 @@ class Job:
         return outcome or ("Stopped" if self._stop.is_set() else None)
 
     def _grace(self) -> float:
-        """Seconds between SIGTERM and SIGKILL: few when the sandbox itself ends."""
+        """Return the seconds between SIGTERM and SIGKILL: few when the sandbox itself is stopping."""
         limits = self._context.container.limits
         return limits.stop_seconds if self._context.closing.is_set() else limits.training_stop_seconds
 
     def _upload(self, document: Document, folder: str, name: str) -> str | None:
-        """Where what lies in `folder` went as an archive; None when it is empty. Raises JobFailure."""
+        """Upload the content of `folder` as an archive; return its URI, None when it is empty. Raises JobFailure."""
         archive = self._root / name
         if not opt_ml.pack(self._root / folder, archive):
             return None
@@ -148,21 +156,24 @@ class Job:
             raise JobFailure(f"ClientError: Artifact upload failed: {problem}") from problem
         return uri
 
-    # Its document
+    # The stored document
 
     def _check_stopped(self) -> None:
+        """Raise Interrupted when the job is being stopped."""
         if self._stop.is_set():
             raise Interrupted
 
     def _enter(self, secondary: str, message: str | None = None) -> None:
+        """Enter a secondary status."""
         now = self._context.clock()
         self._write(lambda document: status.enter(document, secondary, now, message))
 
     def _end(self, secondary: str, reason: str = "", artifact: str | None = None) -> None:
+        """Record the end of the job."""
         now = self._context.clock()
 
         def change(document: Document) -> None:
-            # Decided here, where no StopTrainingJob can come in between: who was told Stopping sees Stopped.
+            # Decided inside the update, so that a job that was reported as Stopping ends as Stopped.
             stopped = secondary == "Completed" and document["TrainingJobStatus"] == "Stopping"
             if artifact is not None:
                 document["ModelArtifacts"] = {"S3ModelArtifacts": artifact}
@@ -171,5 +182,6 @@ class Job:
         self._write(change)
 
     def _write(self, change: Callable[[Document], object]) -> None:
+        """Change the stored job, unless the sandbox is closing."""
         if not self._context.closing.is_set():
             self._context.store.update(KIND, self.name, change)

@@ -1,6 +1,6 @@
-"""Run the training jobs of the store: Starting, Downloading, Training, Uploading, and then their end.
+"""Run the stored training jobs: Starting, Downloading, Training, Uploading, and then their end.
 
-What a restart of the sandbox finds running has Failed; what was still waiting for its turn waits again.
+After a restart of the sandbox, jobs that were running have Failed; jobs that were waiting wait again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ JOIN_SECONDS = 5.0  # for a job's thread to end after its program
 
 
 class Training:
-    """container: its `programs` train, its `folder` holds what stands for /opt/ml of each running job."""
+    """The running jobs. container: its `programs` train, its `folder` holds each running job's /opt/ml."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Training:
         self._lock = threading.Lock()
 
     def start(self, name: str) -> None:
-        """Run a job of the store in the background, when it is its turn."""
+        """Run a stored job in the background, when it is its turn."""
         with self._lock:
             if self._context.closing.is_set():
                 return
@@ -47,18 +47,18 @@ class Training:
         job.start()
 
     def stop(self, name: str) -> None:
-        """Ask a running job to end; its document says Stopping already."""
+        """Request the end of a running job; its document is already Stopping."""
         with self._lock:
             job = self._jobs.get(name.lower())
         if job is not None:
             job.stop()
 
     def forget(self, name: str) -> None:
-        """Drop the metrics of a deleted job."""
+        """Delete the metrics of a deleted job."""
         self._context.metrics.forget(name)
 
     def resume(self) -> None:
-        """Continue after a restart: fail jobs that ran, queue jobs that waited."""
+        """Continue after a restart: fail the jobs that ran, queue the jobs that waited."""
         store = self._context.store
         shutil.rmtree(self._context.container.folder, ignore_errors=True)
         unfinished = [document for document in store.all(KIND) if not status.has_ended(document)]
@@ -72,7 +72,7 @@ class Training:
                 self.start(name)
 
     def close(self) -> None:
-        """End every program; the store keeps what ran as running, for the next start to tell."""
+        """End every program; running jobs stay stored as running, and the next start sets them Failed."""
         with self._lock:
             self._context.closing.set()
             jobs = list(self._jobs.values())
@@ -82,10 +82,12 @@ class Training:
             job.join(self._context.container.limits.stop_seconds + JOIN_SECONDS)
 
     def _ending(self, secondary: str, reason: str = "") -> Callable[[Document], None]:
+        """Return a change that ends a job's document."""
         now = self._context.clock()
         return lambda document: status.end(document, secondary, now, reason)
 
     def _remove(self, job: Job) -> None:
+        """Forget a job that is over."""
         with self._lock:
-            if self._jobs.get(job.name.lower()) is job:  # deleted meanwhile, its name may be another's
+            if self._jobs.get(job.name.lower()) is job:  # deleted in between, its name may be reused
                 del self._jobs[job.name.lower()]

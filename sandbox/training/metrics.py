@@ -1,7 +1,8 @@
-"""The metrics of training jobs: found in the log, kept with their iteration, read by BatchGetMetrics.
+"""The metrics of training jobs: extracted from the log, stored with their iteration, read by BatchGetMetrics.
 
-A metric is what a job's MetricDefinitions find: a name, and a regular expression whose first group is the value. The
-iteration is the epoch that the line names, else the count of values so far.
+A metric is defined by a job's MetricDefinitions: a name, and a regular expression whose first group is the value.
+The iteration is the epoch in the line, else the number of values so far. Source: SageMaker Metrics Service API
+reference, "BatchGetMetrics"; SageMaker API reference, "MetricDefinition".
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sandbox.common.database import Database, Row
 from sandbox.common.store import Document
 from sandbox.http.protocol import ApiError, Params, unknown_operation
 
-# What DescribeTrainingJob tells of the built-in algorithm. AWS fills them in too; its own are not public.
+# The definitions of the built-in algorithm, as AWS adds some too; AWS's own are not published.
 _QUALITY = r"#quality_metric: host=\S+, epoch=\d+, {} <\w+>=\(?([^\s()]+)"
 DEFINITIONS = (
     {"Name": "train:loss", "Regex": _QUALITY.format("train cross_entropy")},
@@ -60,14 +61,14 @@ class Point:
 
 
 class MetricFinder:
-    """Finds the metrics of one job in its lines."""
+    """Extracts the metrics of one job from its log lines."""
 
     def __init__(self, definitions: Iterable[Document]) -> None:
         self._rules = [(item["Name"], re.compile(item["Regex"])) for item in definitions]
         self._counts: Counter[str] = Counter()
 
     def find(self, line: str, now: float) -> list[Point]:
-        """Return the points of one line; a value that is not a finite number is left out, as in CloudWatch."""
+        """Return the points in one line; values that are not finite numbers are skipped, as in CloudWatch."""
         points = []
         for name, rule in self._rules:
             match = rule.search(line[:MAX_LINE])
@@ -81,6 +82,7 @@ class MetricFinder:
 
 
 def _number(text: str | None) -> float | None:
+    """Parse a finite number; return None for anything else."""
     try:
         value = float((text or "").strip("(),"))
     except ValueError:
@@ -98,14 +100,15 @@ def final(points: Iterable[Point]) -> list[Document]:
 
 
 class JobMetrics:
-    """Every point of every job, on SQLite, and the service sagemaker-metrics over it. For many threads."""
+    """Every point of every job, in SQLite, and the service sagemaker-metrics on top. Thread-safe."""
 
     def __init__(self, path: Path, has_job: Callable[[str], bool]) -> None:
-        """has_job: whether an ARN is that of a training job."""
+        """Open the database. has_job: whether an ARN is that of a training job."""
         self._has_job = has_job
         self._db = Database(path, _SCHEMA)
 
     def add(self, job: str, points: Sequence[Point]) -> None:
+        """Store points of a job."""
         with self._db.transaction():
             for name in {point.name for point in points}:
                 self._db.change("insert or ignore into metric(job, name) values (?, ?)", job, name)
@@ -115,20 +118,23 @@ class JobMetrics:
             )
 
     def forget(self, job: str) -> None:
+        """Delete the points of a job."""
         with self._db.transaction():
             self._db.change("delete from point where metric in (select id from metric where job = ?)", job)
             self._db.change("delete from metric where job = ?", job)
 
     def close(self) -> None:
+        """Close the database."""
         self._db.close()
 
     def call(self, operation: str, params: Params) -> Params:
-        """Run one operation of sagemaker-metrics. Raises ApiError."""
+        """Run one operation of sagemaker-metrics and return its result. Raises ApiError."""
         if operation != "BatchGetMetrics":
             raise unknown_operation("sagemaker-metrics", operation)
         return {"MetricQueryResults": [self._answer(query) for query in params["MetricQueries"]]}
 
     def _answer(self, query: Params) -> Params:
+        """Return the result of one query; an invalid one gets the status ValidationError, as in AWS."""
         try:
             pairs = self._series(query)
         except ApiError as problem:
@@ -141,7 +147,7 @@ class JobMetrics:
         }
 
     def _series(self, query: Params) -> list[tuple[int, float]]:
-        """(x, value) in the order of x. x, Start and End: an iteration, or milliseconds since 1970."""
+        """Return (x, value) sorted by x. x, Start and End: an iteration, or milliseconds since 1970."""
         arn = query["ResourceArn"]
         if not self._has_job(arn):
             raise ApiError("ValidationException", f"Could not find training job {arn}.")
@@ -157,13 +163,13 @@ class JobMetrics:
         for key, points in sorted(groups.items()):
             x = max(iteration if by_iteration else time for iteration, time, _ in points)
             if not by_iteration and query["Period"] != "IterationNumber":
-                x = key  # a period is told by its beginning
+                x = key  # a period is identified by its start
             if query.get("Start", x) <= x <= query.get("End", x):
                 pairs.append((x, _STATISTICS[query["MetricStat"]]([point[2] for point in points])))
         return pairs
 
     def _points(self, job: str, name: str) -> list[Row]:
-        """(iteration, time in ms, value) as they came."""
+        """Return (iteration, time in ms, value) in the order of arrival."""
         return self._db.rows(
             "select iteration, time, value from point"
             " where metric = (select id from metric where job = ? and name = ?) order by rowid",

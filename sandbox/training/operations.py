@@ -1,4 +1,4 @@
-"""The operations on training jobs."""
+"""The operations on training jobs, as in the SageMaker API reference."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from sandbox.training.status import KIND
 BUILT_IN = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
 _LISTING = Listing("TrainingJobName", "TrainingJobStatus")
 _NOT_HERE = {
-    "ServerlessJobConfig": "give ResourceConfig and a TrainingImage",
-    "ModelPackageConfig": "leave it out",
-    "CheckpointConfig": "leave it out: the sandbox keeps no checkpoints",
+    "ServerlessJobConfig": "use ResourceConfig and a TrainingImage",
+    "ModelPackageConfig": "remove it",
+    "CheckpointConfig": "remove it, as the sandbox stores no checkpoints",
 }
 
 
 class TrainingOperations:
-    """Create, describe, list, stop and delete."""
+    """Create, describe, list, stop and delete training jobs."""
 
     def __init__(self, resources: Resources, training: Training, default_seconds: int) -> None:
-        """default_seconds: MaxRuntimeInSeconds of a job that names none."""
+        """default_seconds: MaxRuntimeInSeconds of a job without one."""
         self._resources, self._training, self._default_seconds = resources, training, default_seconds
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         return {
             "CreateTrainingJob": self.create,
             "DescribeTrainingJob": lambda params: self._get(params["TrainingJobName"]),
@@ -43,6 +44,7 @@ class TrainingOperations:
         }
 
     def create(self, params: Params) -> Params:
+        """Answer CreateTrainingJob: validate, store and queue a job. Raises ApiError."""
         check(params)
         name, now = params["TrainingJobName"], self._resources.clock()
         arn = self._resources.arn(KIND, name)
@@ -58,17 +60,19 @@ class TrainingOperations:
         return {"TrainingJobArn": arn}
 
     def list(self, params: Params) -> Params:
+        """Answer ListTrainingJobs. Raises ApiError for an invalid token."""
         if "WarmPoolStatusEquals" in params or "TrainingPlanArnEquals" in params:
-            return {"TrainingJobSummaries": []}  # no job here has either
+            return {"TrainingJobSummaries": []}  # the sandbox has neither
         status, query = params.get("StatusEquals"), params
         if status and "MaxResults" in params:
-            # AWS documents it so for this operation: a page is taken first and filtered by its status then.
+            # As AWS documents for this operation: a page is cut first, then filtered by its status.
             query = {name: value for name, value in params.items() if name != "StatusEquals"}
         page, token = _LISTING.page(self._resources.store.view(KIND), query)
         shown = [document for document in page if status in {None, document["TrainingJobStatus"]}]
         return {"TrainingJobSummaries": shown, "NextToken": token}
 
     def stop(self, params: Params) -> None:
+        """Answer StopTrainingJob. Raises ApiError for a job that has ended."""
         name, now = params["TrainingJobName"], self._resources.clock()
 
         def mark(document: Document) -> None:
@@ -79,6 +83,7 @@ class TrainingOperations:
         self._training.stop(name)
 
     def delete(self, params: Params) -> None:
+        """Answer DeleteTrainingJob. Raises ApiError for a job that has not ended."""
         name = params["TrainingJobName"]
         document = self._get(name)
         _refuse(document, not training_status.has_ended(document))
@@ -86,22 +91,26 @@ class TrainingOperations:
         self._training.forget(name)
 
     def update(self, params: Params) -> Params:
+        """Answer UpdateTrainingJob, which is not supported. Raises ApiError."""
         self._get(params["TrainingJobName"])
-        text = "The sandbox has neither the profiler nor warm pools, which are all that UpdateTrainingJob changes."
+        text = "UpdateTrainingJob changes the profiler and warm pools only, and the sandbox has neither."
         raise ApiError("ValidationException", text)
 
     def _get(self, name: str) -> Document:
+        """Return a job. Raises ApiError."""
         document = self._resources.store.get(KIND, name)
         if document is None:
             raise ApiError("ValidationException", "Requested resource not found.")
         return document
 
     def _change(self, name: str, change: Callable[[Document], object]) -> None:
+        """Change a job's document. Raises ApiError."""
         self._get(name)
         self._resources.store.update(KIND, name, change)
 
 
 def _refuse(document: Document, when: bool) -> None:
+    """Raise AWS's error for a job in the wrong status."""
     if when:
         status = document["TrainingJobStatus"]
         text = f"The request was rejected because the training job is in status {status}."
@@ -109,7 +118,7 @@ def _refuse(document: Document, when: bool) -> None:
 
 
 def completed(params: Params, default_seconds: int) -> Document:
-    """Return a request with what AWS fills in, as DescribeTrainingJob reports it."""
+    """Return a request with the members that AWS adds, as DescribeTrainingJob reports them."""
     algorithm: dict[str, Any] = {"EnableSageMakerMetricsTimeSeries": True, **params["AlgorithmSpecification"]}
     if BUILT_IN.search(algorithm["TrainingImage"]) and not algorithm.get("MetricDefinitions"):
         algorithm["MetricDefinitions"] = list(metrics.DEFINITIONS)
@@ -129,16 +138,17 @@ def completed(params: Params, default_seconds: int) -> Document:
 
 
 def _channel(channel: Document) -> Document:
+    """Return a channel with AWS's defaults."""
     data = {"S3DataDistributionType": "FullyReplicated", **channel["DataSource"]["S3DataSource"]}
     fixed = {"CompressionType": "None", "RecordWrapperType": "None"}
     return {**fixed, **channel, "DataSource": {"S3DataSource": data}}
 
 
 def check(params: Params) -> None:
-    """Raise ApiError ValidationException for what AWS refuses, and for what the sandbox does not offer."""
+    """Raise ApiError ValidationException for what AWS refuses, and for what the sandbox does not support."""
     problems = [
         *(
-            f"The sandbox does not offer {name}: {todo}."
+            f"The sandbox does not support {name}: {todo}."
             for name, todo in _NOT_HERE.items()
             if params.get(name)
         ),
@@ -147,9 +157,7 @@ def check(params: Params) -> None:
         *_channel_problems(params),
     ]
     if params["OutputDataConfig"].get("CompressionType") == "NONE":
-        problems.append(
-            "The sandbox uploads a model.tar.gz only: leave OutputDataConfig.CompressionType out."
-        )
+        problems.append("The sandbox uploads a model.tar.gz only: remove OutputDataConfig.CompressionType.")
     if environment := environment_problem(params.get("Environment") or {}):
         problems.append(f"Environment: {environment}")
     if problems:
@@ -157,14 +165,15 @@ def check(params: Params) -> None:
 
 
 def _algorithm_problems(algorithm: Document) -> list[str]:
+    """Return what is wrong with AlgorithmSpecification."""
     problems = []
     if not algorithm.get("TrainingImage"):
         problems.append(
-            "You must specify AlgorithmSpecification.TrainingImage; the sandbox knows no AlgorithmName."
+            "You must specify AlgorithmSpecification.TrainingImage; the sandbox does not support AlgorithmName."
         )
     if algorithm.get("ContainerEntrypoint") or algorithm.get("ContainerArguments"):
         problems.append(
-            "The sandbox runs the image's own program: leave ContainerEntrypoint and its arguments out."
+            "The sandbox runs the image's own program: remove ContainerEntrypoint and ContainerArguments."
         )
     for definition in algorithm.get("MetricDefinitions") or []:
         try:
@@ -174,12 +183,13 @@ def _algorithm_problems(algorithm: Document) -> list[str]:
         else:
             if not groups:
                 problems.append(
-                    f"The regular expression of metric {definition['Name']} has no group for the value."
+                    f"The regular expression of metric {definition['Name']} needs a group for the value."
                 )
     return problems
 
 
 def _resource_problems(params: Params) -> list[str]:
+    """Return what is wrong with ResourceConfig and StoppingCondition."""
     resources, stopping = params.get("ResourceConfig") or {}, params.get("StoppingCondition") or {}
     members = ("InstanceType", "InstanceCount", "VolumeSizeInGB")
     problems = [f"ResourceConfig.{name} is required." for name in members if not resources.get(name)]
@@ -191,13 +201,12 @@ def _resource_problems(params: Params) -> list[str]:
             text = "It must be present and be greater than or equal to MaxRuntimeInSeconds"
             problems.append(f"Invalid MaxWaitTimeInSeconds. {text}.")
     elif patience is not None:
-        problems.append(
-            "Invalid MaxWaitTimeInSeconds. It must not be given without EnableManagedSpotTraining."
-        )
+        problems.append("Invalid MaxWaitTimeInSeconds. It requires EnableManagedSpotTraining.")
     return problems
 
 
 def _channel_problems(params: Params) -> list[str]:
+    """Return what is wrong with the channels."""
     problems = []
     channels = params.get("InputDataConfig") or []
     names = [channel["ChannelName"] for channel in channels]
@@ -208,16 +217,18 @@ def _channel_problems(params: Params) -> list[str]:
         mode = channel.get("InputMode") or params["AlgorithmSpecification"]["TrainingInputMode"]
         if data is None or data["S3DataType"] not in {"S3Prefix", "ManifestFile"}:
             problems.append(
-                f"The sandbox reads channel {name} from an S3 prefix or a manifest of file names only."
+                f"The sandbox reads channel {name} only from an S3 prefix or a manifest of file names."
             )
         elif not data["S3Uri"].startswith("s3://"):
             problems.append(f"The S3Uri of channel {name} must begin with s3://.")
         if mode == "Pipe":
-            problems.append(f"The sandbox offers no Pipe mode: give channel {name} the mode File.")
+            problems.append(
+                f"The sandbox does not support Pipe mode: set the mode of channel {name} to File."
+            )
         if channel.get("CompressionType") == "Gzip":
             problems.append(
-                f"The sandbox unpacks no compressed channels: {name} must have CompressionType None."
+                f"The sandbox does not support compressed channels: set CompressionType of {name} to None."
             )
         if name in {".", ".."}:
-            problems.append(f"{name} is no name of a channel.")
+            problems.append(f'"{name}" is not a valid channel name.')
     return problems

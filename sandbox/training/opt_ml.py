@@ -1,4 +1,8 @@
-"""Prepare /opt/ml of a training job: its folders, its configuration, and the archives of its output."""
+"""Prepare /opt/ml of a training job: its folders, its configuration, and the archives of its output.
+
+Source: SageMaker developer guide, "Use Your Own Training Algorithms" and "How Amazon SageMaker AI Provides Training
+Information".
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ FOLDERS = ("input/config", "input/data", "model", "output/data", "checkpoints")
 
 
 def prepare(root: Path, document: Document) -> None:
-    """Make the folders and write the three files of input/config. root: a folder that is not there yet."""
+    """Create the folders and write the three files of input/config. root: a folder that does not exist yet."""
     for name in FOLDERS:
         (root / name).mkdir(parents=True)
     channels = document.get("InputDataConfig") or []
@@ -34,6 +38,7 @@ def prepare(root: Path, document: Document) -> None:
 
 
 def _channel(channel: Document, document: Document) -> Document:
+    """Return one channel's entry of inputdataconfig.json."""
     mode = document["AlgorithmSpecification"]["TrainingInputMode"]
     values = {
         "ContentType": channel.get("ContentType"),
@@ -45,7 +50,7 @@ def _channel(channel: Document, document: Document) -> Document:
 
 
 def failure_text(root: Path) -> str:
-    """Return what the program wrote to output/failure: at most the 1,024 characters that AWS shows."""
+    """Return the text that the program wrote to output/failure, at most the 1,024 characters that AWS shows."""
     path = root / "output/failure"
     if not path.is_file():
         return ""
@@ -54,10 +59,10 @@ def failure_text(root: Path) -> str:
 
 
 def pack(folder: Path, archive: Path) -> bool:
-    """Put what lies in a folder into a .tar.gz; False, and none made, when the folder is empty."""
+    """Pack the content of a folder into a .tar.gz; return False, without an archive, when the folder is empty."""
     members = sorted(folder.iterdir())
     if members:
-        # Parameters hardly shrink: the lowest level is as good as the highest, and ten times as fast.
+        # Parameters hardly compress: the lowest level is as good as the highest, and ten times as fast.
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
             for member in members:
                 tar.add(member, member.name)

@@ -1,4 +1,4 @@
-"""Run the program of a training job: what SageMaker does with a container, done with a plain process."""
+"""Run the program of a training job: a plain process in place of SageMaker's container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.hosting.container import ParentDeathPipe, spawn
 
 
 class TrainingProcess:
-    """A started program and everything it starts. It ends with the sandbox: by `kill`, or its parent-death pipe."""
+    """A program and its children. It ends on its own, by `kill`, or through its parent-death pipe."""
 
     def __init__(
         self,
@@ -28,42 +28,45 @@ class TrainingProcess:
         follow: Callable[[IO[bytes]], Followed],
         ended: Callable[[], object],
     ) -> None:
-        """`ended` is called, from another thread, when the program has ended. Raises StartError."""
+        """Start the program. `ended` is called, from another thread, when it has ended. Raises StartError."""
         self._process, output = spawn(command, ml_root, environment, death_pipe)
         self._death_pipe = death_pipe
         self.log = follow(output)
-        self._lock = threading.Lock()  # no signal is sent once the number may belong to another process
+        self._lock = threading.Lock()  # no signal is sent once the process id may be reused
         self._reaped = False
         self._ended = ended
         threading.Thread(target=self._wait, name=f"training {self.pid}", daemon=True).start()
 
     @property
     def pid(self) -> int:
-        """Return the process id, which is its process group's too."""
+        """Return the process id, which is also its process group's."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """Return None while it runs; for a signal, 128 and its number, as containers report it."""
+        """Return the exit code: None while running; 128 plus the number for a signal, as containers report it."""
         code = self._process.returncode
         return code if code is None or code >= 0 else 128 - code
 
     def terminate(self) -> None:
-        """Ask it to save what there is and end."""
+        """Send SIGTERM, on which the program saves its model and ends."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
+        """Send SIGKILL to the process group."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
+        """Send a signal to the process group, unless the program has been waited for."""
         with self._lock:
             if not self._reaped:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
 
     def _wait(self) -> None:
+        """Wait for the program, then end its remaining children."""
         self._process.wait()
-        self._signal(signal.SIGKILL)  # what it may have left behind in its group
+        self._signal(signal.SIGKILL)  # for its remaining children
         self._death_pipe.release(self.pid)
         with self._lock:
             self._reaped = True

@@ -1,4 +1,4 @@
-"""Queue training jobs: at most so many run at once, the others in the order in which they came."""
+"""Queue training jobs: a limited number run at once, the others wait in order of arrival."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 
 
 class WaitedTooLongError(Exception):
-    """The time that a job may wait is over."""
+    """The maximum waiting time of a job is over."""
 
 
 class Queue:
-    """places: how many may go on at once."""
+    """A queue of jobs. places: how many may run at once."""
 
     def __init__(self, places: int) -> None:
         self.places = places
@@ -39,7 +39,7 @@ class Queue:
         """Wait for the turn of `ticket` and hold it.
 
         check_stopped: called at every change (see `wake`); may raise to leave the queue.
-        must_wait:     called once when it is not the turn at once.
+        must_wait:     called once if the job has to wait.
         Raises WaitedTooLongError after `seconds`.
         """
         self._await(ticket, check_stopped, must_wait, time.monotonic() + seconds)
@@ -51,7 +51,7 @@ class Queue:
                 self._change.notify_all()
 
     def wake(self) -> None:
-        """Let all that wait look again whether they go on."""
+        """Let all waiting jobs check whether they were stopped."""
         with self._change:
             self._change.notify_all()
 
@@ -62,6 +62,7 @@ class Queue:
         must_wait: Callable[[], object],
         deadline: float,
     ) -> None:
+        """Block until it is the ticket's turn."""
         with self._change:
             try:
                 reported = False

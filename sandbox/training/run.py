@@ -1,4 +1,4 @@
-"""Run a job's program: ship its log, find and publish its metrics, measure its processor and memory."""
+"""Run a job's program: ship its log, extract and publish its metrics, measure its processor and memory."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sandbox.training.queue import Queue
 from sandbox.training.status import KIND, MAX_REASON
 
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-PUBLISH_SECONDS = 1.0  # between two writings of the metrics found
+PUBLISH_SECONDS = 1.0  # between two writes of new metrics
 FLUSH_SECONDS = 10.0  # for the last lines to reach the log
-CLIENT_ERROR = 2  # exit code of a program whose input is at fault
+CLIENT_ERROR = 2  # exit code of a program that refuses its input
 _PREFIXES = ("ClientError:", "AlgorithmError:", "Customer Error:")
 
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What every job shares. closing: set when the sandbox stops; nothing is written after that."""
+    """The values shared by all jobs. closing: set when the sandbox stops; nothing is written after that."""
 
     store: RecordStore
     container: ContainerContext
@@ -43,7 +43,7 @@ class JobContext:
 
 
 class JobRun:
-    """A started program. root: what stands for /opt/ml; changed: set when it has ended, and to end a `wait`."""
+    """A running program. root: its /opt/ml; changed: set when it has ended, and to interrupt `wait`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class JobRun:
         context: JobContext,
         changed: threading.Event,
     ) -> None:
-        """Raises StartError."""
+        """Start the program. Raises StartError."""
         self.name: str = document["TrainingJobName"]
         self._root, self._context, self._changed = root, context, changed
         self._finder = MetricFinder(document["AlgorithmSpecification"].get("MetricDefinitions") or [])
@@ -73,7 +73,7 @@ class JobRun:
         self._measure_at = time.monotonic() + context.container.limits.utilization_seconds
 
     def wait(self, seconds: float) -> None:
-        """Wait for a change, at most `seconds`, then publish the metrics that the log reported."""
+        """Wait for a change, at most `seconds`, then publish the new metrics of the log."""
         self._changed.wait(min(max(seconds, 0.01), PUBLISH_SECONDS))
         self._changed.clear()
         self.publish()
@@ -82,13 +82,13 @@ class JobRun:
             publish(self._context.container.loopback, cloudwatch.NAMESPACE, self._utilization.data())
 
     def finish(self) -> None:
-        """Keep the last lines and values of a program that has ended."""
+        """Publish the last lines and values of a program that has ended."""
         self.process.log.ended.wait(FLUSH_SECONDS)
         self._context.container.shipper.flush(LOG_GROUP, self._stream, FLUSH_SECONDS)
         self.publish()
 
     def failure(self) -> str:
-        """Return the FailureReason of a program whose exit code is not 0, worded as AWS does."""
+        """Return the FailureReason of a program with a nonzero exit code, worded as AWS does."""
         code, text = self.process.exit_code or 0, opt_ml.failure_text(self._root)
         if not text and code < 128:
             text = self.process.log.last_line
@@ -98,7 +98,7 @@ class JobRun:
         return f"{kind}: {text[: MAX_REASON - len(kind) - len(ending) - 2]}{ending}"
 
     def publish(self) -> None:
-        """Write the values found since the last time: to the series, to CloudWatch, and the last ones to the job."""
+        """Write the new values to the series and to CloudWatch, and the latest ones to the job's document."""
         with self._lock:
             points, self._unpublished = self._unpublished, []
         if not points:
@@ -108,7 +108,9 @@ class JobRun:
         except sqlite3.Error as problem:
             if not is_full(problem):
                 raise
-            print(f"sandbox: {len(points)} metric values of {self.name} are lost: {problem}", file=sys.stderr)
+            print(
+                f"sandbox: {len(points)} metric values of {self.name} were lost: {problem}", file=sys.stderr
+            )
         publish(
             self._context.container.loopback,
             cloudwatch.NAMESPACE,
@@ -121,6 +123,7 @@ class JobRun:
         )
 
     def _read(self, line: str) -> None:
+        """Extract the metrics of one line."""
         points = self._finder.find(line, time.time())
         if points:
             with self._lock:
@@ -128,6 +131,7 @@ class JobRun:
 
 
 def _environment(document: Document, region: str) -> dict[str, str]:
+    """Return the program's environment variables. Raises StartError."""
     about = {
         "TRAINING_JOB_NAME": document["TrainingJobName"],
         "TRAINING_JOB_ARN": document["TrainingJobArn"],

@@ -1,7 +1,7 @@
-"""The statuses of a training job, in its document: each with its start and end times, in AWS's words.
+"""The statuses of a training job in its document, each with its start and end times and AWS's message.
 
-What happens to a job is written here and nowhere else, so that TrainingJobStatus, SecondaryStatus, the transitions
-and the times always agree. The words are those of botocore's SecondaryStatusTransition and of the SDK's logs.
+A job's status is written here and nowhere else, so that TrainingJobStatus, SecondaryStatus, the transitions and the
+times always agree. Source: botocore's SecondaryStatusTransition, and the logs of the SageMaker SDK.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MESSAGES = {
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
     "MaxWaitTimeExceeded": "Training job wait time exceeded MaxWaitTimeInSeconds provided",
 }
-RESTARTED = "InternalServerError: the sandbox was restarted while this job ran"
+RESTARTED = "InternalServerError: the sandbox was restarted while this job was running"
 _STEPS = ("Starting", "Downloading", "Training")
 _STATUS = dict.fromkeys(_STEPS, "InProgress") | {
     "MaxRuntimeExceeded": "Stopped",
@@ -34,13 +34,14 @@ _STATUS = dict.fromkeys(_STEPS, "InProgress") | {
 
 
 def has_ended(document: Document) -> bool:
+    """Return whether a job is Completed, Failed or Stopped."""
     return document["TrainingJobStatus"] in ENDED
 
 
 def enter(document: Document, secondary: str, now: float, message: str | None = None) -> None:
-    """Enter a secondary status; the same one with another message starts a new period."""
+    """Enter a secondary status; the same status with another message starts a new period."""
     if document.get("TrainingJobStatus") == "Stopping" and secondary in _STEPS:
-        return  # told to stop meanwhile, it takes no further step
+        return  # it was stopped in between and starts no further step
     transitions = document.setdefault("SecondaryStatusTransitions", [])
     message = MESSAGES[secondary] if message is None else message
     if transitions:
