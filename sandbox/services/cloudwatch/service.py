@@ -1,12 +1,13 @@
-"""CloudWatch metrics on SQLite: they survive a restart and kill -9.
+"""CloudWatch metrics in SQLite: they survive a restart and kill -9.
 
-Offered are PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol that boto3 and
-the AWS CLI speak. Metric math and SEARCH are refused. There are no alarms, and DescribeAlarms says so.
+Supports PutMetricData, GetMetricData, GetMetricStatistics and ListMetrics, over the JSON protocol of boto3 and the
+AWS CLI. Metric math and SEARCH are refused. Alarms are not supported: DescribeAlarms returns none.
 
-A point is a value with its count, or a statistic set. Points fall into periods that begin at whole multiples of the
-period since 1970; what is made of them is in `sandbox.services.cloudwatch.statistics`.
+A point is a value with its count, or a statistic set. Points are grouped into periods that start at whole multiples
+of the period since 1970; see `sandbox.services.cloudwatch.statistics` for the statistics.
 
-Points are whole for 15 days, and statistic sets of an hour each for 455 days; AWS keeps as long, in three steps.
+Points are kept as they are for 15 days, and aggregated per hour for 455 days; AWS keeps them as long, in three steps.
+Source: CloudWatch API reference, and user guide, "Metrics retention".
 """
 
 from __future__ import annotations
@@ -49,19 +50,19 @@ and time >= ?5 and time < ?6 and (?7 is null or unit = ?7)
 _POINTS = f"select time / ?1 * ?1, unit, count, sum, low, high {_OF_METRIC} order by time"
 _TOTALS = "sum(count), sum(sum), min(low), max(high)"
 _SUMS = f"select time / ?1 * ?1, unit, {_TOTALS} {_OF_METRIC} group by 1, 2 order by 1"
-TAKEN_SECONDS = 14 * 86_400  # how old a datum may be that is put, and a metric's last that is listed
+TAKEN_SECONDS = 14 * 86_400  # maximum age of a new datum, and of the last datum of a listed metric
 WHOLE_SECONDS = 15 * 86_400
 KEPT_SECONDS = 455 * 86_400
 _FUTURE_SECONDS = 2 * 3600
 _ACTIVE_SECONDS = 3 * 3600
-_MAX_POINTS = 100_800  # of one GetMetricData answer
-_MAX_STATISTICS = 1440  # data points of one GetMetricStatistics answer
-_PAGE = 500  # metrics of one ListMetrics answer
+_MAX_POINTS = 100_800  # of one GetMetricData response
+_MAX_STATISTICS = 1440  # data points of one GetMetricStatistics response
+_PAGE = 500  # metrics of one ListMetrics response
 _MAX_BODY = 16 << 20
 
 
 class CloudWatch:
-    """The service, for many threads of one process. path: the SQLite file; clock: seconds since 1970."""
+    """The service, thread-safe. path: the SQLite file; clock: seconds since 1970."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -77,7 +78,7 @@ class CloudWatch:
         }
 
     def _age(self) -> None:
-        """Old points become one an hour, and then go, as in AWS."""
+        """Aggregate old points per hour and delete the oldest, by AWS's retention."""
         now = self._clock()
         cut, oldest = int(now - WHOLE_SECONDS) // 3600 * 3600, now - KEPT_SECONDS
         with self._db.transaction():
@@ -101,7 +102,9 @@ class CloudWatch:
         try:
             operation = target_operation(environ)
             if not operation:
-                raise invalid("The sandbox's CloudWatch speaks JSON only, as boto3 and the AWS CLI do today.")
+                raise invalid(
+                    "The sandbox's CloudWatch supports only JSON, the protocol of boto3 and the AWS CLI."
+                )
             body = _body(environ)
             reply = call_json("cloudwatch", operation, body, lambda params: self.call(operation, params))
         except ApiError as error:
@@ -110,14 +113,15 @@ class CloudWatch:
         return reply.body
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         self._db.close()
 
     # Writing
 
     def _put(self, params: Params) -> None:
+        """Answer PutMetricData."""
         if params.get("EntityMetricData"):
-            raise invalid("The sandbox does not offer EntityMetricData; give MetricData.")
+            raise invalid("The sandbox does not support EntityMetricData: use MetricData.")
         now = self._clock()
         for datum in params.get("MetricData", []):
             if not now - TAKEN_SECONDS <= datum.get("Timestamp", now) <= now + _FUTURE_SECONDS:
@@ -127,7 +131,7 @@ class CloudWatch:
         self.keep(params["Namespace"], params.get("MetricData", []))
 
     def keep(self, namespace: str, metric_data: Sequence[Params]) -> None:
-        """Put data of any age, as what was measured elsewhere has. Raises ApiError when they are not valid."""
+        """Store data of any age, such as imported metrics. Raises ApiError for invalid data."""
         now = self._clock()
         data = [(datum, points_of(datum), _moment(datum, now)) for datum in metric_data]
         with self._db.transaction():
@@ -137,6 +141,7 @@ class CloudWatch:
                 self._db.change_many("insert into point values (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _metric(self, namespace: str, datum: Params, at: int) -> int:
+        """Return the id of a datum's metric, created when it is new."""
         row = (namespace, datum["MetricName"], _dimensions(datum), at)
         self._db.change(
             "insert into metric(namespace, name, dimensions, last) values (?, ?, ?, ?) "
@@ -150,6 +155,7 @@ class CloudWatch:
     # Reading
 
     def _get_data(self, params: Params) -> Params:
+        """Answer GetMetricData."""
         queries = params["MetricDataQueries"]
         if len({query["Id"] for query in queries}) < len(queries):
             raise invalid("The values for parameter id in MetricDataQueries are not unique.")
@@ -161,10 +167,12 @@ class CloudWatch:
         return _page(shown, _offset(params), min(params.get("MaxDatapoints", _MAX_POINTS), _MAX_POINTS))
 
     def _result(self, query: Params, params: Params, *, ascending: bool) -> Params:
-        """One query's result with all its points."""
+        """Return one query's result with all its points."""
         metric_stat = query.get("MetricStat")
         if metric_stat is None or query.get("Expression"):
-            raise invalid(f"The sandbox offers no metric math nor SEARCH; found {query.get('Expression')!r}.")
+            raise invalid(
+                f"The sandbox does not support metric math or SEARCH: found {query.get('Expression')!r}."
+            )
         whole = metric_stat["Stat"] not in PLAIN
         buckets = self._buckets(
             metric_stat["Metric"], params, metric_stat["Period"], metric_stat.get("Unit"), whole=whole
@@ -184,6 +192,7 @@ class CloudWatch:
         }
 
     def _get_statistics(self, params: Params) -> Params:
+        """Answer GetMetricStatistics."""
         plain, extended = params.get("Statistics", []), params.get("ExtendedStatistics", [])
         if not plain and not extended:
             raise ApiError("MissingParameter", "Must specify either Statistics or ExtendedStatistics")
@@ -207,9 +216,9 @@ class CloudWatch:
     def _buckets(
         self, metric: Params, span: Params, period: int, unit: str | None, *, whole: bool
     ) -> dict[tuple[int, str], Bucket]:
-        """The samples from StartTime (down to a whole period) up to EndTime, by (start of the period, unit).
+        """Return the samples from StartTime (rounded down to a period) to EndTime, by (start of the period, unit).
 
-        whole: with each point's value, for percentiles; else SQLite adds them up, which is much quicker.
+        whole: with each point's value, for percentiles; otherwise SQLite aggregates them, which is much faster.
         """
         if period not in {1, 5, 10, 20, 30} and period % 60:
             raise invalid("The parameter Period must be 1, 5, 10, 20, 30 or a multiple of 60.")
@@ -227,6 +236,7 @@ class CloudWatch:
         return buckets
 
     def _list(self, params: Params) -> Params:
+        """Answer ListMetrics."""
         oldest = self._clock() - (_ACTIVE_SECONDS if params.get("RecentlyActive") else TAKEN_SECONDS)
         rows = self._db.rows(
             "select namespace, name, dimensions from metric where (? is null or namespace = ?) "
@@ -255,24 +265,24 @@ class CloudWatch:
 
 
 def _moment(datum: Params, now: float) -> int:
-    """A datum's time in seconds, cut to the minute unless it is of high resolution."""
+    """Return a datum's time in seconds, rounded down to the minute unless it is of high resolution."""
     at = datum.get("Timestamp", now)
     return int(at) if datum.get("StorageResolution") == 1 else int(at) // 60 * 60
 
 
 def _dimensions(params: Params) -> str:
-    """Dimensions in one spelling, whatever their order."""
+    """Return dimensions as one text, independent of their order."""
     return json.dumps(sorted([item["Name"], item["Value"]] for item in params.get("Dimensions", [])))
 
 
 def _has(pairs: list[list[str]], wanted: list[Params]) -> bool:
-    """Whether dimensions have all the wanted names and, where given, values."""
+    """Return whether dimensions have all the requested names and, where given, values."""
     have = dict(pairs)
     return all(item["Name"] in have and item.get("Value") in {None, have[item["Name"]]} for item in wanted)
 
 
 def _page(results: list[Params], skipped: int, room: int) -> Params:
-    """Part of the results: points from number `skipped` on, `room` of them, counted through all results."""
+    """Return part of the results: `room` points from number `skipped` on, counted across all results."""
     shown: list[Params] = []
     number = 0
     for result in results:
@@ -288,6 +298,7 @@ def _page(results: list[Params], skipped: int, room: int) -> Params:
 
 
 def _offset(params: Params) -> int:
+    """Return the position in a NextToken. Raises ApiError."""
     token = params.get("NextToken", "0")
     if not re.fullmatch(r"[0-9]{1,9}", token):
         raise ApiError("InvalidNextToken", "The next token specified is invalid.")
@@ -295,7 +306,7 @@ def _offset(params: Params) -> int:
 
 
 def _body(environ: dict[str, Any]) -> bytes:
-    """The request's body; boto3 compresses PutMetricData above 10 KB."""
+    """Return the request's body, decompressed: boto3 compresses PutMetricData above 10 KB. Raises ApiError."""
     body: bytes = environ["wsgi.input"].read()
     if environ.get("HTTP_CONTENT_ENCODING", "") != "gzip":
         return body
@@ -303,7 +314,7 @@ def _body(environ: dict[str, Any]) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(body)) as file:
             plain = file.read(_MAX_BODY + 1)
     except (OSError, EOFError) as error:
-        raise ApiError("SerializationException", "The body is not what its Content-Encoding says.") from error
+        raise ApiError("SerializationException", "The body does not match its Content-Encoding.") from error
     if len(plain) > _MAX_BODY:
-        raise ApiError("RequestEntityTooLargeException", f"The body is above {_MAX_BODY} bytes.", 413)
+        raise ApiError("RequestEntityTooLargeException", f"The body exceeds {_MAX_BODY} bytes.", 413)
     return plain

@@ -1,4 +1,4 @@
-"""A journal of calls that changed something: one JSON line each, written before the caller is answered."""
+"""A journal of calls that changed something: one JSON line each, written before the caller gets its response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, as far as it is needed to make it again. at: seconds since 1970."""
+    """One request, with what is needed to repeat it. at: seconds since 1970."""
 
     at: float
     authorization: str
@@ -21,7 +21,7 @@ class Call:
 
 
 class IamJournal:
-    """Append-only. A line that a killed process left unfinished is cut off."""
+    """An append-only file. An unfinished line of a killed process is removed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,7 +35,7 @@ class IamJournal:
                 yield Call(**json.loads(line))
 
     def append(self, call: Call) -> None:
-        """Write one call; it is with the operating system when this returns. Raises OSError, with nothing written."""
+        """Write one call through to the operating system. Raises OSError, with nothing written."""
         line = f"{json.dumps(asdict(call))}\n".encode()
         before = os.fstat(self._file.fileno()).st_size
         try:
@@ -46,10 +46,11 @@ class IamJournal:
             raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _cut_unfinished_line(self) -> None:
+        """Truncate the file after its last whole line."""
         data = self._path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):

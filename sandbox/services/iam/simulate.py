@@ -1,8 +1,8 @@
-"""IAM's SimulatePrincipalPolicy, which moto lacks and the SageMaker SDK asks before it trains.
+"""IAM's SimulatePrincipalPolicy, which moto lacks and the SageMaker SDK calls before it trains.
 
-Evaluated are the principal's own policies: Action, NotAction, Resource, NotResource, and conditions with StringEquals
-and StringLike on the given context. A statement with any other condition counts as not met, and its keys are told as
-missing. Boundaries and resource policies are refused.
+Evaluates the principal's own policies: Action, NotAction, Resource, NotResource, and conditions with StringEquals and
+StringLike on the given context. A statement with any other condition counts as not met, and its keys are reported as
+missing. Boundaries and resource policies are refused. Source: IAM user guide, "Policy evaluation logic".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from sandbox.http.protocol import ApiError
 
-# (action, parameters) -> the result's element, without namespaces. Raises ApiError as IAM answers it.
+# (action, parameters) -> the result's element, without namespaces. Raises IAM's errors as ApiError.
 CallIam = Callable[[str, Mapping[str, str]], ET.Element]
 _REFUSED = ("ResourcePolicy", "PermissionsBoundaryPolicyInputList.member.1", "PolicyExclusionList.member.1")
 
@@ -33,7 +33,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One action on one resource: allowed, implicitDeny or explicitDeny, by which policies."""
+    """The decision on one action and resource: allowed, implicitDeny or explicitDeny, with the policies behind it."""
 
     action: str
     resource: str
@@ -43,13 +43,13 @@ class Decision:
 
 
 def simulate(params: Mapping[str, str], call: CallIam) -> str:
-    """Return the response's XML. params: the query protocol's, flat. Raises ApiError."""
+    """Return the response's XML. params: those of the query protocol. Raises ApiError."""
     for name in _REFUSED:
         if name in params:
-            raise ApiError("InvalidInput", f"The sandbox's SimulatePrincipalPolicy does not offer {name}.")
+            raise ApiError("InvalidInput", f"The sandbox's SimulatePrincipalPolicy does not support {name}.")
     actions, resources = _members(params, "ActionNames"), _members(params, "ResourceArns") or ["*"]
     if not actions or "PolicySourceArn" not in params:
-        raise ApiError("ValidationError", "PolicySourceArn and ActionNames must be given.")
+        raise ApiError("ValidationError", "PolicySourceArn and ActionNames are required.")
     statements = [*_attached(params["PolicySourceArn"], call), *_given(_members(params, "PolicyInputList"))]
     context = _context(params)
     decisions = [
@@ -62,7 +62,7 @@ def simulate(params: Mapping[str, str], call: CallIam) -> str:
 def decide(
     statements: Iterable[Statement], action: str, resource: str, context: Mapping[str, list[str]]
 ) -> Decision:
-    """Apply IAM's rule: a matching Deny wins, then a matching Allow, else denied."""
+    """Apply IAM's rule: a matching Deny wins, then a matching Allow, otherwise the request is denied."""
     outcome, sources, missing = "implicitDeny", [], set()
     for statement in statements:
         body = statement.body
@@ -81,14 +81,14 @@ def decide(
 
 
 def _names(body: Mapping[str, Any], member: str, value: str, flags: int = 0) -> bool:
-    """Whether Action or Resource (or its Not form) covers the value."""
+    """Return whether Action or Resource (or its Not form) covers the value."""
     if member in body:
         return any(_like(pattern, value, flags) for pattern in _list(body[member]))
     return not any(_like(pattern, value, flags) for pattern in _list(body.get(f"Not{member}", [])))
 
 
 def _unmet(condition: Mapping[str, Any], context: Mapping[str, list[str]]) -> set[str] | None:
-    """None where the condition is met; else the keys that the context lacks (or that are not understood)."""
+    """Return None when the condition is met; otherwise the keys that are missing or unsupported."""
     unmet, missing = False, set()
     for operator, tests in condition.items():
         for key, wanted in tests.items():
@@ -101,20 +101,21 @@ def _unmet(condition: Mapping[str, Any], context: Mapping[str, list[str]]) -> se
 
 
 def _is(operator: str, pattern: str, value: str) -> bool:
+    """Return whether a value meets one test."""
     return pattern == value if operator == "StringEquals" else _like(pattern, value)
 
 
 def _like(pattern: str, value: str, flags: int = 0) -> bool:
-    """IAM's wildcards: `*` and `?`, nothing else."""
+    """Return whether a value matches IAM's wildcards `*` and `?`."""
     spelled = "".join({"*": ".*", "?": "."}.get(sign, re.escape(sign)) for sign in pattern)
     return re.fullmatch(spelled, value, flags | re.DOTALL) is not None
 
 
 def _attached(arn: str, call: CallIam) -> Iterator[Statement]:
-    """The statements of a role's or user's inline and attached policies."""
+    """Yield the statements of a role's or user's inline and attached policies. Raises ApiError."""
     match = re.fullmatch(r"arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/(?:.*/)?([^/]+)", arn)
     if not match:
-        raise ApiError("InvalidInput", f"The sandbox simulates roles and users; found {arn!r}.")
+        raise ApiError("InvalidInput", f"The sandbox simulates roles and users only, not {arn!r}.")
     kind, principal = match[1].title(), {f"{match[1].title()}Name": match[2]}
     for name in _texts(call(f"List{kind}Policies", principal), "PolicyNames/member"):
         document = call(f"Get{kind}Policy", {**principal, "PolicyName": name}).findtext(
@@ -130,11 +131,13 @@ def _attached(arn: str, call: CallIam) -> Iterator[Statement]:
 
 
 def _given(documents: Iterable[str]) -> Iterator[Statement]:
+    """Yield the statements of policies in the request."""
     for number, document in enumerate(documents, 1):
         yield from _statements(f"PolicyInputList.{number}", document)
 
 
 def _statements(source: str, document: str) -> Iterator[Statement]:
+    """Yield the statements of a policy document, plain or URL-encoded. Raises ApiError."""
     text = document if document.lstrip().startswith("{") else unquote(document)
     try:
         policy = json.loads(text)
@@ -145,11 +148,12 @@ def _statements(source: str, document: str) -> Iterator[Statement]:
 
 
 def _texts(element: ET.Element, path: str) -> list[str]:
+    """Return the text of every element at a path."""
     return [item.text or "" for item in element.iterfind(path)]
 
 
 def _members(params: Mapping[str, str], name: str) -> list[str]:
-    """A list of the query protocol, in order: `Name.member.1`, `Name.member.2`, ..."""
+    """Return a list of the query protocol, in order: `Name.member.1`, `Name.member.2`, ..."""
     values: list[str] = []
     while (key := f"{name}.member.{len(values) + 1}") in params:
         values.append(params[key])
@@ -157,7 +161,7 @@ def _members(params: Mapping[str, str], name: str) -> list[str]:
 
 
 def _context(params: Mapping[str, str]) -> dict[str, list[str]]:
-    """Context values by key in lower case, as IAM compares keys."""
+    """Return context values by key in lower case, as IAM compares keys."""
     context: dict[str, list[str]] = {}
     number = 1
     while key := params.get(f"ContextEntries.member.{number}.ContextKeyName"):
@@ -167,10 +171,12 @@ def _context(params: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _list(value: Any) -> list[Any]:
+    """Return a value as a list."""
     return value if isinstance(value, list) else [value]
 
 
 def _xml(decision: Decision) -> str:
+    """Return a decision as the members of an EvaluationResult."""
     sources = "".join(
         f"<member><SourcePolicyId>{escape(source)}</SourcePolicyId></member>" for source in decision.sources
     )

@@ -1,8 +1,9 @@
 """CloudWatch Logs filter patterns for plain text, as a condition in SQL.
 
-Offered is the unstructured form: terms that all must occur, in any order and in the case given; "quoted phrases";
-`-term` that must not occur; `?a ?b` of which one must. As in AWS, `?` terms beside others are ignored. The forms
-for JSON `{ $.a = 1 }`, columns `[a, b]` and regular expressions `%...%` are refused, not guessed at.
+Supports the unstructured form: terms that must all occur, in any order, case-sensitive; "quoted phrases"; `-term`
+that must not occur; `?a ?b` of which one must. As in AWS, `?` terms next to others are ignored. The forms for JSON
+`{ $.a = 1 }`, columns `[a, b]` and regular expressions `%...%` are refused. Source: CloudWatch Logs user guide,
+"Filter pattern syntax".
 """
 
 from __future__ import annotations
@@ -29,20 +30,18 @@ def condition(pattern: str) -> tuple[str, list[str]]:
 
 
 def _terms(pattern: str) -> list[tuple[str, str]]:
-    """(sign, text) of every term; sign is "", "-" or "?"."""
+    """Return (sign, text) of every term; sign is "", "-" or "?". Raises ApiError."""
     text = pattern.strip()
     if text[:1] in _STRUCTURED:
         raise _refused(
-            f"The sandbox does not offer {_STRUCTURED[text[:1]]} filter patterns; found {pattern!r}. "
+            f"The sandbox does not support {_STRUCTURED[text[:1]]} filter patterns, such as {pattern!r}. "
             'Use terms: word "a phrase" -without ?either ?or'
         )
     terms, at = [], 0
     while at < len(text):
         match = _TERM.match(text, at)
         if match is None:
-            raise _refused(
-                f"Invalid filter pattern: a quote does not end, or a term is empty, at {text[at:]!r}"
-            )
+            raise _refused(f"Invalid filter pattern: an unclosed quote or an empty term at {text[at:]!r}")
         bare, quoted = match["bare"], match["quoted"]
         if bare is not None and not _PLAIN.fullmatch(bare):
             raise _refused(f"Invalid character(s) in term '{bare}'")

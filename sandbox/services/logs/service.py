@@ -1,8 +1,9 @@
-"""CloudWatch Logs on SQLite: log events survive a restart and kill -9.
+"""CloudWatch Logs in SQLite: log events survive a restart and kill -9.
 
-Events are kept in the order (stream, time, number of arrival), so the tail of a stream is a range of the primary key.
-A position in a listing is such a (time, number); tokens are made of it, so new events never shift a page.
-Requests arrive validated against botocore's model (`protocol.call_json`); here are the rules the model cannot tell.
+Events are stored in the order (stream, time, sequence number), so the tail of a stream is a range of the primary key.
+A position in a listing is such a (time, number); tokens are made from it, so new events never shift a page.
+Requests arrive validated against botocore's model (`protocol.call_json`); here are the rules that the model lacks.
+Source: CloudWatch Logs API reference.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ create table if not exists event(
     stream integer, time integer, number integer, ingested integer not null, message text not null,
     primary key(stream, time, number)) without rowid;
 """
-# Limits of PutLogEvents and of an answer, by AWS's API reference.
+# Limits of PutLogEvents and of a response, by AWS's API reference.
 BATCH_BYTES = 1_048_576
 EVENT_OVERHEAD = 26
 ANSWER_BYTES = 1_048_576
@@ -38,11 +39,11 @@ ANSWER_EVENTS = 10_000
 DAY = 86_400_000  # ms
 OLDEST, NEWEST = 14 * DAY, 2 * 3_600_000
 _ENDLESS = 2**63 - 1
-Position = tuple[int, int]  # (time in ms, number of arrival)
+Position = tuple[int, int]  # (time in ms, sequence number)
 
 
 class Logs:
-    """The service, for many threads of one process. path: the SQLite file; clock: seconds since 1970."""
+    """The service, thread-safe. path: the SQLite file; clock: seconds since 1970."""
 
     def __init__(self, path: Path, region: str, account: str, clock: Callable[[], float] = time.time) -> None:
         self._prefix = f"arn:aws:logs:{region}:{account}:log-group:"
@@ -71,18 +72,20 @@ class Logs:
             return run(params) or {}
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the database."""
         self._db.close()
 
     # Groups
 
     def _create_group(self, params: Params) -> None:
+        """Answer CreateLogGroup."""
         name = params["logGroupName"]
         if self._db.rows("select 1 from log_group where name = ?", name):
             raise ApiError("ResourceAlreadyExistsException", "The specified log group already exists")
         self._db.change("insert into log_group values (?, ?, null)", name, self._now())
 
     def _delete_group(self, params: Params) -> None:
+        """Answer DeleteLogGroup."""
         name = self._group(params)
         with self._db.transaction():
             self._db.change(
@@ -92,6 +95,7 @@ class Logs:
             self._db.change("delete from log_group where name = ?", name)
 
     def _describe_groups(self, params: Params) -> Params:
+        """Answer DescribeLogGroups."""
         prefix, part = params.get("logGroupNamePrefix", ""), params.get("logGroupNamePattern", "")
         if prefix and part:
             raise _invalid(
@@ -108,6 +112,7 @@ class Logs:
         return {"logGroups": groups} | _next_token(rows, limit, lambda row: [row[0]])
 
     def _described_group(self, row: Row) -> Params:
+        """Return one group of DescribeLogGroups."""
         name, created, retention, stored = row
         return {
             "logGroupName": name,
@@ -121,6 +126,7 @@ class Logs:
         }
 
     def _put_retention(self, params: Params) -> None:
+        """Answer PutRetentionPolicy; the policy is stored, but no events are deleted."""
         self._db.change(
             "update log_group set retention = ? where name = ?",
             params["retentionInDays"],
@@ -128,10 +134,10 @@ class Logs:
         )
 
     def _group(self, params: Params) -> str:
-        """The name of the request's group, which must exist; it may be given as an ARN."""
+        """Return the name of the request's group, given by name or ARN. Raises ApiError when it does not exist."""
         identifier = params.get("logGroupName") or params.get("logGroupIdentifier")
         if not identifier:
-            raise _invalid("Either logGroupName or logGroupIdentifier must be given.")
+            raise _invalid("Either logGroupName or logGroupIdentifier is required.")
         name = str(identifier).removeprefix(self._prefix).removesuffix(":*")
         if not self._db.rows("select 1 from log_group where name = ?", name):
             raise ApiError("ResourceNotFoundException", "The specified log group does not exist.")
@@ -140,6 +146,7 @@ class Logs:
     # Streams
 
     def _create_stream(self, params: Params) -> None:
+        """Answer CreateLogStream."""
         group, name = self._group(params), params["logStreamName"]
         if self._db.rows("select 1 from stream where log_group = ? and name = ?", group, name):
             raise ApiError("ResourceAlreadyExistsException", "The specified log stream already exists")
@@ -148,16 +155,18 @@ class Logs:
         )
 
     def _delete_stream(self, params: Params) -> None:
+        """Answer DeleteLogStream."""
         stream = self._stream(params)
         with self._db.transaction():
             self._db.change("delete from event where stream = ?", stream)
             self._db.change("delete from stream where id = ?", stream)
 
     def _stream(self, params: Params) -> int:
-        """The number of the request's stream, which must exist."""
+        """Return the id of the request's stream. Raises ApiError when it does not exist."""
         return self._stream_ids(self._group(params), [params["logStreamName"]])[0]
 
     def _stream_ids(self, group: str, names: Iterable[str]) -> list[int]:
+        """Return the ids of streams by name. Raises ApiError when one does not exist."""
         matches = [
             self._db.rows("select id from stream where log_group = ? and name = ?", group, name)
             for name in names
@@ -167,13 +176,14 @@ class Logs:
         return [rows[0][0] for rows in matches]
 
     def _describe_streams(self, params: Params) -> Params:
+        """Answer DescribeLogStreams."""
         group, prefix = self._group(params), params.get("logStreamNamePrefix", "")
         by_time = params.get("orderBy") == "LastEventTime"
         if by_time and prefix:
             raise _invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
         limit, down = params.get("limit", 50), bool(params.get("descending"))
         key = "coalesce(last, -1)" if by_time else "0"
-        # The first page begins outside: below the lowest or, going down, above the highest (time, name).
+        # The first page starts below the lowest or, in descending order, above the highest (time, name).
         edge = [_ENDLESS, ""] if down else [-2, ""]
         after = _parse_token(params.get("nextToken"), edge)
         rows = self._db.rows(
@@ -186,6 +196,7 @@ class Logs:
         return {"logStreams": streams} | _next_token(rows, limit, lambda row: [row[5], row[0]])
 
     def _described_stream(self, group: str, row: Row) -> Params:
+        """Return one stream of DescribeLogStreams."""
         name, created, first, last, ingested, _ = row
         return {
             "logStreamName": name,
@@ -195,12 +206,13 @@ class Logs:
             "lastIngestionTime": ingested,
             "uploadSequenceToken": "0",
             "arn": f"{self._prefix}{group}:log-stream:{name}",
-            "storedBytes": 0,  # AWS has told 0 for streams since 2019
+            "storedBytes": 0,  # AWS has reported 0 for streams since 2019
         }
 
     # Events
 
     def _put_events(self, params: Params) -> Params:
+        """Answer PutLogEvents: too old and too new events are dropped and reported by index, as in AWS."""
         stream, events, now = self._stream(params), params["logEvents"], self._now()
         times = [event["timestamp"] for event in events]
         _check_batch(events, times)
@@ -214,6 +226,7 @@ class Logs:
         return result | ({"rejectedLogEventsInfo": rejected} if rejected else {})
 
     def _insert(self, stream: int, events: list[Params], now: int) -> None:
+        """Store events and update their stream."""
         if not events:
             return
         first = self._number + 1
@@ -230,6 +243,7 @@ class Logs:
             )
 
     def _get_events(self, params: Params) -> Params:
+        """Answer GetLogEvents."""
         stream, limit = self._stream(params), params.get("limit", ANSWER_EVENTS)
         forward, (low, high) = bool(params.get("startFromHead")), (_at(0), _at(_ENDLESS))
         if token := params.get("nextToken"):
@@ -244,7 +258,7 @@ class Logs:
         )
         rows = _fitting(rows)
         rows = rows if forward else rows[::-1]
-        # An empty page gives back the token that asked for it: that is how AWS says "the end, for now".
+        # An empty page returns the request's token: AWS's sign for "the end, for now".
         empty = (low, (low[0], low[1] + 1)) if forward else ((high[0], max(high[1] - 1, 0)), high)
         last, first = (rows[-1][:2], rows[0][:2]) if rows else empty
         if not token and not rows:
@@ -258,6 +272,7 @@ class Logs:
         }
 
     def _filter_events(self, params: Params) -> Params:
+        """Answer FilterLogEvents."""
         streams = self._chosen_streams(params)
         test, values = pattern.condition(params.get("filterPattern", ""))
         limit = params.get("limit", ANSWER_EVENTS)
@@ -286,21 +301,26 @@ class Logs:
         )
 
     def _chosen_streams(self, params: Params) -> list[int]:
+        """Return the ids of the streams that FilterLogEvents searches."""
         group = self._group(params)
         names, prefix = params.get("logStreamNames"), params.get("logStreamNamePrefix")
         if names and prefix:
-            raise _invalid("Either logStreamNames or logStreamNamePrefix may be given, not both.")
+            raise _invalid("Use either logStreamNames or logStreamNamePrefix, not both.")
         if names:
             return self._stream_ids(group, names)
         sql = "select id from stream where log_group = ? and substr(name, 1, ?) = ?"
         return [row[0] for row in self._db.rows(sql, group, len(prefix or ""), prefix or "")]
 
     def _now(self) -> int:
+        """Return the time, milliseconds since 1970."""
         return int(self._clock() * 1000)
 
 
 def _check_batch(events: list[Params], times: list[int]) -> None:
-    """AWS's rules for one PutLogEvents: in order, within a day, not above 1 MiB with 26 bytes added an event."""
+    """Raise ApiError for a PutLogEvents batch out of order, over 24 hours, or over 1 MiB.
+
+    As in AWS, every event counts 26 bytes more than its message.
+    """
     if any(later < earlier for earlier, later in itertools.pairwise(times)):
         raise _invalid("Log events in a single PutLogEvents request must be in chronological order.")
     if times[-1] - times[0] > DAY:
@@ -313,7 +333,7 @@ def _check_batch(events: list[Params], times: list[int]) -> None:
 
 
 def _fitting(rows: list[Row]) -> list[Row]:
-    """As many rows as one answer may hold by size, at least one; the message is the fourth column."""
+    """Return as many rows as fit one response, at least one; the message is the fourth column."""
     size = 0
     for count, row in enumerate(rows):
         size += len(row[3]) + EVENT_OVERHEAD
@@ -323,15 +343,17 @@ def _fitting(rows: list[Row]) -> list[Row]:
 
 
 def _at(moment: int) -> Position:
+    """Return the position before all events of a time."""
     return moment, 0
 
 
 def _token(direction: str, position: tuple[Any, ...]) -> str:
+    """Return a token of GetLogEvents."""
     return f"{direction}/{position[0]:020d}{position[1]:036d}/s"
 
 
 def _position(token: str) -> tuple[bool, Position]:
-    """Whether a GetLogEvents token goes forward, and from where."""
+    """Return whether a GetLogEvents token goes forward, and its position. Raises ApiError."""
     match = re.fullmatch(r"([fb])/([0-9]{20})([0-9]{36})/s", token)
     if not match:
         raise _invalid("The specified nextToken is invalid.")
@@ -339,7 +361,7 @@ def _position(token: str) -> tuple[bool, Position]:
 
 
 def _next_token(rows: list[Row], shown: int, place: Callable[[Row], Iterable[object]]) -> Params:
-    """The token for what follows the `shown` first rows, if anything does."""
+    """Return the token for the rows after the first `shown`; empty at the end."""
     if len(rows) <= shown:
         return {}
     value = json.dumps(list(place(rows[shown - 1])))
@@ -347,7 +369,7 @@ def _next_token(rows: list[Row], shown: int, place: Callable[[Row], Iterable[obj
 
 
 def _parse_token(token: str | None, first: list[Any]) -> list[Any]:
-    """Where a page begins: the token's place, or `first`."""
+    """Return the position in a token, or `first` without one. Raises ApiError."""
     if token is None:
         return first
     try:

@@ -1,4 +1,4 @@
-"""The responses of S3."""
+"""Build the responses of S3."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from sandbox.services.s3.xml import Elements, document
 
 
 class S3Response(Response):
-    """werkzeug's response without a content type of its own."""
+    """werkzeug's response without a default content type."""
 
     default_mimetype = None
 
 
 def answer(name: str, content: Elements) -> S3Response:
-    """Return a 200 with an XML document."""
+    """Return a 200 response with an XML document."""
     return S3Response(document(name, content), content_type="application/xml")

@@ -1,4 +1,7 @@
-"""S3 as a WSGI application: find the operation by method and sub-resource, and turn errors into responses."""
+"""S3 as a WSGI application: select the operation by method and sub-resource, and turn errors into responses.
+
+Source: Amazon S3 API reference.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 Handler = Callable[[S3Request], S3Response]
-MAX_UPLOAD = 5 << 30  # bytes of one PutObject or UploadPart, as S3 documents it
-# Query parameters that shape an answer; every other one names a sub-resource and so another operation.
+MAX_UPLOAD = 5 << 30  # bytes of one PutObject or UploadPart, as documented by S3
+# Query parameters that shape a response; every other one names a sub-resource and so another operation.
 _OPTIONS = frozenset(
     """
     list-type prefix delimiter max-keys marker continuation-token start-after fetch-owner encoding-type
@@ -35,13 +38,13 @@ _OPTIONS = frozenset(
 
 
 class S3:
-    """An S3 with path-style addresses under one directory. What it does not offer it refuses with 501, in words.
+    """An S3 with path-style addresses in one directory. Unsupported operations are refused with 501 and a message.
 
-    The request's signature is the caller's to check; the body's hashes and checksums are checked here.
+    The caller verifies the request's signature; the body's hashes and checksums are verified here.
     """
 
     def __init__(self, root: Path, region: str, *, disk: Disk | None = None) -> None:
-        """disk: that of `root`; its reserve is for deletions when there is no room left."""
+        """Open the store. disk: the disk of `root`; its reserve is used for deletions on a full disk."""
         root.mkdir(parents=True, exist_ok=True)
         self._disk = disk or Disk(root)
         self._store = ObjectStore(root, disk=self._disk)
@@ -73,7 +76,7 @@ class S3:
         }
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the store."""
         self._store.close()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -84,14 +87,14 @@ class S3:
             response = handler(request)
         except S3Error as error:
             response = _refusal(request, error, request_id)
-        except Exception as problem:  # noqa: BLE001 - logged, and told to the client
+        except Exception as problem:  # noqa: BLE001 - logged, and reported to the client
             failure = self._failure(request, problem)
             response = _refusal(request, failure, request_id)
         response.headers["x-amz-request-id"] = request_id
         return response(environ, start_response)
 
     def _check_size(self, request: S3Request) -> None:
-        """Refuse an upload that is too large for S3 or for the disk before a byte of it is written."""
+        """Refuse an upload that is too large for S3 or for the disk before any of it is written. Raises S3Error."""
         size = request.declared_size() if request.method == "PUT" else 0
         if size > MAX_UPLOAD:
             raise S3Error("EntityTooLarge", ProposedSize=size, MaxSizeAllowed=MAX_UPLOAD)
@@ -99,22 +102,24 @@ class S3:
             raise self._full(request, None)
 
     def _failure(self, request: S3Request, problem: Exception) -> S3Error:
-        """Log what went wrong and return what the client is told of it."""
+        """Log an unexpected error and return the error for the client."""
         if is_full(problem):
             full = self._full(request, problem)
             _log.error("%s %s: %s", request.method, request.path, full.message)
             return full
-        _log.error("S3 failed at %s %s", request.method, request.path, exc_info=problem)
+        _log.error("S3 failed on %s %s", request.method, request.path, exc_info=problem)
         return S3Error("InternalError")
 
     def _full(self, request: S3Request, problem: BaseException | None) -> S3Error:
-        in_place = "Nothing of this request was kept, and what was there before is in place."
+        """Return the error for a full disk."""
+        in_place = "Nothing of this request was saved; existing data is unchanged."
         if "uploadId" in request.query:
-            in_place = "The parts that were sent before are in place, and so is what the key names."
+            in_place = "The parts uploaded before and the existing object are unchanged."
         needed = request.declared_size() if request.method == "PUT" else 0
         return S3Error(CODE, self._disk.text(problem, needed or None, in_place))
 
     def _handler(self, request: S3Request) -> Handler:
+        """Return the handler of a request. Raises S3Error NotImplemented."""
         request.address()
         routes = self._object if request.key else self._bucket if request.bucket else self._service
         sub_resource = "&".join(sorted(set(request.query) - _OPTIONS))
@@ -122,16 +127,16 @@ class S3:
         if handler is None:
             kind = "an object" if request.key else "a bucket" if request.bucket else "the service"
             operation = f"{request.method} {kind}" + (f" with ?{sub_resource}" if sub_resource else "")
-            raise S3Error("NotImplemented", f"The sandbox's S3 does not offer {operation}.")
+            raise S3Error("NotImplemented", f"The sandbox's S3 does not support {operation}.")
         return handler
 
 
 def _refusal(request: S3Request, error: S3Error, request_id: str) -> S3Response:
-    """The answer to a refused request, after what the client still sends has been read."""
+    """Return an error response, after reading what the client is still sending."""
     try:
         request.payload.drain()
     except S3Error:
-        _log.info("the client of %s %s went away", request.method, request.path)
+        _log.info("the client of %s %s disconnected", request.method, request.path)
     return S3Response(
         error.xml(request.path, request_id), status=error.status, content_type="application/xml"
     )

@@ -21,7 +21,7 @@ _OWNER = elements(("ID", "sandbox"), ("DisplayName", "sandbox"))
 
 
 class Buckets:
-    """Handlers: S3Request -> S3Response; they raise S3Error."""
+    """Handlers from S3Request to S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore, region: str) -> None:
         self._store, self._region = store, region
@@ -37,7 +37,7 @@ class Buckets:
         return answer("ListAllMyBucketsResult", elements(("Owner", _OWNER), ("Buckets", buckets)))
 
     def create(self, request: S3Request) -> S3Response:
-        """Answer CreateBucket; in us-east-1 creating one's own bucket again succeeds, as in AWS."""
+        """Answer CreateBucket; in us-east-1, creating one's own bucket again succeeds, as in AWS."""
         name, body = request.bucket, request.document()
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name) or ".." in name:
             raise S3Error("InvalidBucketName", BucketName=name)
@@ -83,7 +83,7 @@ class Buckets:
         return answer("DeleteResult", joined(element("Deleted", elements(("Key", key))) for key in reported))
 
     def list_objects(self, request: S3Request) -> S3Response:
-        """Answer ListObjectsV2, or ListObjects where no `list-type=2` is given."""
+        """Answer ListObjectsV2, or ListObjects without `list-type=2`."""
         self._require_bucket(request)
         query, second = request.query, request.query.get("list-type") == "2"
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -109,12 +109,13 @@ class Buckets:
         return answer("ListBucketResult", joined([head, special, _contents(page, spell, owner)]))
 
     def _require_bucket(self, request: S3Request) -> None:
+        """Raise S3Error NoSuchBucket unless the bucket exists."""
         if not self._store.has_bucket(request.bucket):
             raise S3Error("NoSuchBucket", BucketName=request.bucket)
 
 
 def _spelling(request: S3Request) -> Callable[[str], str]:
-    """How keys are written: URL-encoded on demand, since XML cannot hold every character a key can."""
+    """Return how keys are written: URL-encoded on request, since XML cannot hold every character of a key."""
     encoding = request.query.get("encoding-type")
     if encoding not in {None, "url"}:
         raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
@@ -122,6 +123,7 @@ def _spelling(request: S3Request) -> Callable[[str], str]:
 
 
 def _start_v2(query: dict[str, str]) -> bytes:
+    """Return where a page of ListObjectsV2 starts. Raises S3Error."""
     token = query.get("continuation-token")
     if token is None:
         return listing.above(query["start-after"]) if "start-after" in query else b""
@@ -132,7 +134,7 @@ def _start_v2(query: dict[str, str]) -> bytes:
 
 
 def _start_v1(query: dict[str, str]) -> bytes:
-    """Above the marker; a marker that is a common prefix stands for all it covers."""
+    """Return where a page of ListObjects starts: above the marker, or above all keys of a common prefix."""
     marker = query.get("marker", "")
     common = listing.common_prefix(marker, query.get("prefix", ""), query.get("delimiter", ""))
     if marker and marker == common:
@@ -141,6 +143,7 @@ def _start_v1(query: dict[str, str]) -> bytes:
 
 
 def _paging_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+    """Return the paging elements of ListObjectsV2."""
     token = base64.urlsafe_b64encode(page.next_start).decode() if page.truncated else None
     start = query.get("start-after")
     return elements(
@@ -152,11 +155,13 @@ def _paging_v2(query: dict[str, str], page: listing.Page, spell: Callable[[str],
 
 
 def _paging_v1(query: dict[str, str], page: listing.Page, spell: Callable[[str], str]) -> Elements:
+    """Return the paging elements of ListObjects."""
     following = spell(page.last) if page.truncated and query.get("delimiter") else None
     return elements(("Marker", spell(query.get("marker", ""))), ("NextMarker", following))
 
 
 def _contents(page: listing.Page, spell: Callable[[str], str], owner: Elements | None) -> Elements:
+    """Return a page's objects and common prefixes."""
     objects = (
         elements(
             ("Key", spell(item.key)),

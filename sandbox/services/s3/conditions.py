@@ -1,4 +1,4 @@
-"""Conditional requests and ranges, by RFC 9110 as S3 applies it."""
+"""Conditional requests and ranges, by RFC 9110 as applied by S3 (S3 user guide, "Conditional requests")."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.services.s3.values import StoredObject
 
 
 def check(headers: Mapping[str, str], stored: StoredObject, *, prefix: str = "") -> bool:
-    """Return whether the object is to be sent; False means "not modified". Raises S3Error PreconditionFailed.
+    """Return whether to send the object; False means "not modified". Raises S3Error PreconditionFailed.
 
     prefix: "x-amz-copy-source-" for the source of a copy.
     """
@@ -31,7 +31,7 @@ def check(headers: Mapping[str, str], stored: StoredObject, *, prefix: str = "")
 
 
 def write_condition(headers: Mapping[str, str]) -> Callable[[StoredObject | None], None]:
-    """Return a check of the object a write would replace, from the request's If-Match and If-None-Match."""
+    """Return a check of the object that a write would replace, from the request's If-Match and If-None-Match."""
 
     def allow(old: StoredObject | None) -> None:
         match, none_match = headers.get("if-match"), headers.get("if-none-match")
@@ -46,9 +46,9 @@ def write_condition(headers: Mapping[str, str]) -> Callable[[StoredObject | None
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return first byte and end (exclusive) that a Range header asks for; None for the whole object.
+    """Return the first byte and the end (exclusive) of a Range header; None for the whole object.
 
-    A header that is no single range of bytes is ignored, as RFC 9110 has it. Raises S3Error InvalidRange.
+    A header that is not a single range of bytes is ignored, as in RFC 9110. Raises S3Error InvalidRange.
     """
     requested = parse_range_header(header)
     if requested is None or requested.units != "bytes" or len(requested.ranges) != 1:
@@ -62,15 +62,15 @@ def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def _date(header: str | None) -> dt.datetime | None:
-    """Read a date; None for what is not one, which RFC 9110 says to ignore."""
+    """Parse a date; return None for an invalid one, which RFC 9110 says to ignore."""
     try:
         return parse_date(header)
-    except OverflowError:  # werkzeug: an offset of more than a lifetime
+    except OverflowError:  # werkzeug: a time zone offset out of range
         return None
 
 
 def _names(header: str, etag: str) -> bool:
-    """Whether an If-Match value names the entity tag; S3's clients send it with and without quotes."""
+    """Return whether an If-Match value includes the entity tag; clients send it with and without quotes."""
     return header.strip() == "*" or etag in {
         part.strip().removeprefix("W/").strip('"') for part in header.split(",")
     }

@@ -1,4 +1,4 @@
-"""The errors of S3: their codes, HTTP statuses and texts as AWS words them."""
+"""The errors of S3: their codes, HTTP statuses and AWS's texts (S3 API reference, "Error responses")."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _KNOWN: dict[str, tuple[int, str]] = {
 }
 
 
-# What XML 1.0 cannot hold, not even escaped.
+# Characters that XML 1.0 cannot hold, even escaped.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -79,9 +79,9 @@ def escaped(value: object) -> str:
 
 
 class S3Error(Exception):
-    """A refusal, by its AWS code.
+    """An error by its AWS code.
 
-    details: further elements of the answer's XML, for example ``Key="a/b"``.
+    details: further elements of the response's XML, for example ``Key="a/b"``.
     """
 
     def __init__(self, code: str, message: str = "", **details: object) -> None:
@@ -90,7 +90,7 @@ class S3Error(Exception):
         super().__init__(f"{code}: {self.message}")
 
     def xml(self, resource: str, request_id: str) -> bytes:
-        """Return the answer's body."""
+        """Return the response's body."""
         fields = {
             "Code": self.code,
             "Message": self.message,

@@ -1,4 +1,7 @@
-"""Choose the keys of one page of a listing: S3's rules for prefix, delimiter and where the next page starts."""
+"""Select the keys of one page of a listing: S3's rules for prefix, delimiter and the start of the next page.
+
+Source: S3 API reference, "ListObjectsV2"; user guide, "Organizing objects using prefixes".
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ Fetch = Callable[[bytes, bytes, int], list[StoredObject]]
 
 @dataclass(slots=True)
 class Page:
-    """One page in the making. objects and prefixes: each in order; next_start: where the next page starts."""
+    """One page. objects and prefixes: each in order; next_start: where the next page starts."""
 
     next_start: bytes
     objects: list[StoredObject] = field(default_factory=list)
@@ -34,7 +37,7 @@ class Page:
 
 
 def above(key: str) -> bytes:
-    """Return the start of a page with keys above `key`: nothing lies between a key and itself with a zero byte."""
+    """Return the start of a page with keys above `key`: no key is between a key and itself with a zero byte."""
     return key.encode() + b"\0"
 
 

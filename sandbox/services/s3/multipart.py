@@ -1,4 +1,4 @@
-"""The S3 operations on multipart uploads."""
+"""The S3 operations on multipart uploads (S3 user guide, "Uploading and copying objects using multipart upload")."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_PARTS = 10_000
 
 
 class Multipart:
-    """Handlers: S3Request -> S3Response; they raise S3Error."""
+    """Handlers from S3Request to S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class Multipart:
         return response
 
     def put_part(self, request: S3Request) -> S3Response:
-        """Answer UploadPart, or UploadPartCopy where a source is named."""
+        """Answer UploadPart, or UploadPartCopy when a source is given."""
         upload = self._upload(request)
         number = request.number("partNumber", 0, low=1, high=_MAX_PARTS)
         if "x-amz-copy-source" in request.headers:
@@ -74,7 +74,7 @@ class Multipart:
         return answer("ListPartsResult", joined([head, *map(_part, shown)]))
 
     def list_uploads(self, request: S3Request) -> S3Response:
-        """Answer ListMultipartUploads, in one page as AWS gives up to 1,000."""
+        """Answer ListMultipartUploads in one page; AWS returns up to 1,000 per page."""
         prefix = request.query.get("prefix", "")
         matching = [upload for upload in self._store.uploads(request.bucket) if upload.key.startswith(prefix)]
         uploads = (
@@ -115,9 +115,11 @@ class Multipart:
         return answer("CompleteMultipartUploadResult", named)
 
     def _upload(self, request: S3Request) -> MultipartUpload:
+        """Return the request's upload. Raises S3Error NoSuchUpload."""
         return self._store.upload(request.bucket, request.key, request.query["uploadId"])
 
     def _copy_part(self, request: S3Request, upload: MultipartUpload, number: int) -> S3Response:
+        """Answer UploadPartCopy."""
         source, file = self._store.open(*copy_source(request))
         with file:
             check_source(request, source)
@@ -129,7 +131,7 @@ class Multipart:
         return answer("CopyPartResult", done)
 
     def _chosen(self, upload: MultipartUpload, body: bytes) -> list[UploadedPart]:
-        """The parts that the client lists, which must be there, in order, and large enough."""
+        """Return the parts that the client lists: they must exist, in order, and be large enough. Raises S3Error."""
         have = {part.number: part for part in self._store.parts(upload.id)}
         listed = [
             (xml.text(item, "PartNumber"), xml.text(item, "ETag").strip('"'))
@@ -153,13 +155,14 @@ class Multipart:
 
 
 def _hashed(chunks: Iterator[bytes], hasher: Hasher) -> Iterator[bytes]:
+    """Yield chunks and add them to a hash."""
     for chunk in chunks:
         hasher.update(chunk)
         yield chunk
 
 
 def _copied(header: str | None, size: int) -> tuple[int, int]:
-    """The bytes [start, stop) of a copied part."""
+    """Return the bytes [start, stop) of a copied part. Raises S3Error InvalidRange."""
     if header is None:
         return 0, size
     match = re.fullmatch(r"bytes=([0-9]{1,19})-([0-9]{1,19})", header)
@@ -169,9 +172,9 @@ def _copied(header: str | None, size: int) -> tuple[int, int]:
 
 
 def _with_checksum(upload: MultipartUpload, parts: list[UploadedPart], request: S3Request) -> Attributes:
-    """The upload's attributes with the checksum of the whole.
+    """Return the upload's attributes with the checksum of the whole object.
 
-    COMPOSITE is reckoned from the parts; FULL_OBJECT is kept as the client sends it.
+    COMPOSITE is computed from the parts; FULL_OBJECT is stored as sent by the client.
     """
     name = CHECKSUM + upload.algorithm
     if not upload.algorithm:
@@ -186,6 +189,7 @@ def _with_checksum(upload: MultipartUpload, parts: list[UploadedPart], request: 
 
 
 def _part(part: UploadedPart) -> str:
+    """Return one part of ListParts."""
     return element(
         "Part",
         elements(

@@ -20,13 +20,13 @@ from sandbox.services.s3.xml import element, elements, joined
 
 
 class Objects:
-    """Handlers: S3Request -> S3Response; they raise S3Error."""
+    """Handlers from S3Request to S3Response; they raise S3Error."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def put(self, request: S3Request) -> S3Response:
-        """Answer PutObject, or CopyObject where a source is named."""
+        """Answer PutObject, or CopyObject when a source is given."""
         if "x-amz-copy-source" in request.headers:
             return self._copy(request)
         if not self._store.has_bucket(request.bucket):
@@ -70,7 +70,7 @@ class Objects:
         return answer("Tagging", elements(("TagSet", joined(inner))))
 
     def put_tags(self, request: S3Request) -> S3Response:
-        """Answer PutObjectTagging: replaces all."""
+        """Answer PutObjectTagging, which replaces all tags."""
         document = xml.parse(request.document())
         tags = {xml.text(item, "Key"): xml.text(item, "Value") for item in document.iterfind("TagSet/Tag")}
         stored = self._store.get(request.bucket, request.key)
@@ -84,6 +84,7 @@ class Objects:
         return S3Response(status=204)
 
     def _copy(self, request: S3Request) -> S3Response:
+        """Answer CopyObject."""
         bucket, key = copy_source(request)
         source, file = self._store.open(bucket, key)
         with file:
@@ -107,10 +108,10 @@ class Objects:
 
 
 def copy_source(request: S3Request) -> tuple[str, str]:
-    """Return bucket and key that a copy reads from."""
+    """Return bucket and key of a copy's source. Raises S3Error."""
     source, _, version = request.headers["x-amz-copy-source"].partition("?")
     if version:
-        raise S3Error("NotImplemented", "The sandbox's S3 keeps no versions of objects.")
+        raise S3Error("NotImplemented", "The sandbox's S3 does not support object versions.")
     bucket, _, key = unquote(source).removeprefix("/").partition("/")
     if not bucket or not key:
         raise S3Error(
@@ -120,13 +121,13 @@ def copy_source(request: S3Request) -> tuple[str, str]:
 
 
 def check_source(request: S3Request, source: StoredObject) -> None:
-    """Hold a copy's conditions on its source; "not modified" fails too."""
+    """Check a copy's conditions on its source; "not modified" fails, too. Raises S3Error PreconditionFailed."""
     if not conditions.check(request.headers, source, prefix="x-amz-copy-source-"):
         raise S3Error("PreconditionFailed")
 
 
 def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
-    """Return the file's bytes [start, stop)."""
+    """Yield the file's bytes [start, stop)."""
     file.seek(start)
     while start < stop and (data := file.read(min(CHUNK, stop - start))):
         start += len(data)
@@ -134,7 +135,7 @@ def stream(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
 
 
 def _answer(request: S3Request, stored: StoredObject) -> tuple[S3Response, tuple[int, int]]:
-    """The answer to GET and HEAD without a body, and the bytes [start, stop) that belong into it."""
+    """Return the response to GET and HEAD without a body, and the bytes [start, stop) of its body."""
     size, attributes = stored.blob.size, stored.attributes
     headers = {
         "ETag": xml.quoted(stored.blob.etag),

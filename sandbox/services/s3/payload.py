@@ -1,11 +1,12 @@
-"""Read the bytes of one upload: unframed, counted, and checked against everything the client promised.
+"""Read the body of one upload: unframed, counted, and verified against everything the client declared.
 
 boto3 sends plain bodies with a checksum in a header over http, and `aws-chunked` bodies with the checksum in a
-trailer over https; the SDKs for other languages also sign each chunk. The frames of all of them are read here;
-chunk signatures are not verified (the request's own signature is, before this module sees it).
+trailer over https; the SDKs for other languages also sign each chunk. All these frames are read here; chunk
+signatures are not verified (the request's own signature is, before this module sees it).
 
-CRC32, SHA-1, SHA-256, MD5 and the signed payload hash are verified. CRC32C and CRC64NVME are kept and returned as
-sent: Python has no fast implementation of them, and they protect the way from client to client all the same.
+CRC32, SHA-1, SHA-256, MD5 and the signed payload hash are verified. CRC32C and CRC64NVME are stored and returned as
+sent: Python has no fast implementation of them, and they still protect the data from client to client. Source: S3
+user guide, "Checking object integrity"; "Signature Calculations: Transferring Payload in Multiple Chunks".
 """
 
 from __future__ import annotations
@@ -30,23 +31,23 @@ ALGORITHMS = ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")
 
 
 class Hasher(Protocol):
-    """What hashlib's objects offer, as far as it is used here."""
+    """The part of hashlib's interface that is used here."""
 
     def update(self, data: bytes, /) -> None:
-        """Take more bytes."""
+        """Add bytes."""
 
     def digest(self) -> bytes:
         """Return the hash of all bytes so far."""
 
 
 class Crc32:
-    """CRC32 with hashlib's face."""
+    """CRC32 with hashlib's interface."""
 
     def __init__(self) -> None:
         self._value = 0
 
     def update(self, data: bytes, /) -> None:
-        """Take more bytes."""
+        """Add bytes."""
         self._value = zlib.crc32(data, self._value)
 
     def digest(self) -> bytes:
@@ -62,11 +63,11 @@ HASHERS: Mapping[str, Callable[[], Hasher]] = {
 
 
 class Payload:
-    """One request's body. Iterate it once for its bytes; the last step raises S3Error where a promise is broken.
+    """One request's body. Iterate it once for its bytes; the last step raises S3Error when a declared value is wrong.
 
     size:      bytes so far, without framing.
     etag:      MD5 in hex of the bytes so far.
-    checksums: the `x-amz-checksum-...` values to keep, known after the last byte.
+    checksums: the `x-amz-checksum-...` values to store, known after the last byte.
     """
 
     def __init__(self, environ: Mapping[str, Any], headers: Mapping[str, str]) -> None:
@@ -111,16 +112,17 @@ class Payload:
         self._verify()
 
     def drain(self) -> None:
-        """Read what is left, so that a client still sending sees the answer and not a reset."""
+        """Read the rest of the body, so that a client still sending gets the response, not a reset."""
         while self._stream.read(CHUNK):
             continue
 
     def _plain(self) -> Iterator[bytes]:
+        """Yield a body without frames."""
         while data := self._stream.read(CHUNK):
             yield data
 
     def _frames(self) -> Iterator[bytes]:
-        """The data of `aws-chunked` frames: hex length, optional `;chunk-signature=...`, CRLF, data, CRLF."""
+        """Yield the data of `aws-chunked` frames: hex length, optional `;chunk-signature=...`, CRLF, data, CRLF."""
         while left := self._frame_length():
             while left:
                 data = self._stream.read(min(CHUNK, left))
@@ -129,18 +131,20 @@ class Payload:
                 left -= len(data)
                 yield data
             if self._stream.readline(3) != b"\r\n":
-                raise S3Error("IncompleteBody", "A chunk of the body does not end where its length says.")
+                raise S3Error("IncompleteBody", "A chunk of the body is longer than its declared length.")
         while line := self._stream.readline(CHUNK).strip():
             name, _, value = line.decode("latin-1").partition(":")
             self._trailer[name.strip().lower()] = value.strip()
 
     def _frame_length(self) -> int:
+        """Return the length of the next frame. Raises S3Error IncompleteBody."""
         line = self._stream.readline(CHUNK)
         if not re.fullmatch(rb"[0-9a-fA-F]{1,16}(;[^\r\n]*)?\r\n", line):
-            raise S3Error("IncompleteBody", f"A chunk of the body has no length; found {line[:40]!r}.")
+            raise S3Error("IncompleteBody", f"A chunk of the body has no valid length: found {line[:40]!r}.")
         return int(line.split(b";")[0], 16)
 
     def _verify(self) -> None:
+        """Compare the body with every declared length, hash and checksum. Raises S3Error."""
         wanted = self._headers.get("x-amz-decoded-content-length")
         if self._framed and wanted is not None and wanted != str(self.size):
             raise S3Error("IncompleteBody")
@@ -163,6 +167,7 @@ class Payload:
                 )
 
     def _verify_md5(self) -> None:
+        """Compare the body with Content-MD5. Raises S3Error."""
         wanted = self._headers.get("content-md5")
         if wanted is None:
             return
@@ -177,7 +182,7 @@ class Payload:
 
 
 class _Raw(io.RawIOBase):
-    """werkzeug's bounded request stream, with an early end told in S3's words."""
+    """werkzeug's bounded request stream; a premature end raises S3Error."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -188,14 +193,14 @@ class _Raw(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._stream.read(len(buffer))
-        except (BadRequest, OSError) as error:  # the client went away
+        except (BadRequest, OSError) as error:  # the client disconnected
             raise S3Error("IncompleteBody") from error
         buffer[: len(data)] = data
         return len(data)
 
 
 def composite(algorithm: str, checksums: list[str]) -> str | None:
-    """Return a multipart object's checksum from its parts' base64 values, as S3 writes it; None where unknown."""
+    """Return a multipart object's checksum from its parts' base64 values, as S3 writes it; None when unsupported."""
     if algorithm not in HASHERS:
         return None
     hasher = HASHERS[algorithm]()
@@ -205,10 +210,11 @@ def composite(algorithm: str, checksums: list[str]) -> str | None:
 
 
 def _is_hash(value: str) -> bool:
+    """Return whether a value is a SHA-256 in hex."""
     return re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def _promised(headers: Mapping[str, str]) -> set[str]:
-    """The checksum algorithms of the request's headers and announced trailer."""
+    """Return the checksum algorithms of the request's headers and announced trailer."""
     names = {*headers, *(name.strip() for name in headers.get("x-amz-trailer", "").lower().split(","))}
     return {name for name in ALGORITHMS if CHECKSUM + name in names}

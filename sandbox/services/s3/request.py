@@ -24,10 +24,10 @@ _KEPT = (
 
 
 class S3Request:
-    """What was asked.
+    """One request.
 
-    bucket, key: decoded from the raw path, so that `//`, `%2F` and `..` in a key stay what they are; key may be "".
-    query:       parameters by name; those of a presigned signature are taken off.
+    bucket, key: decoded from the raw path, so that `//`, `%2F` and `..` in a key are kept as they are; key may be "".
+    query:       parameters by name, without those of a presigned signature.
     headers:     by lower-case name.
     """
 
@@ -42,11 +42,11 @@ class S3Request:
 
     @property
     def path(self) -> str:
-        """Return the path as sent, for error answers."""
+        """Return the path as sent, for error responses."""
         return self._raw_path
 
     def address(self) -> None:
-        """Find bucket, key and query. Raises S3Error where they are no UTF-8 or the key is too long."""
+        """Decode bucket, key and query. Raises S3Error when they are not UTF-8 or the key is too long."""
         try:
             path = unquote_to_bytes(self._raw_path).decode()
             pairs = parse_qsl(self._raw_query, keep_blank_values=True, errors="strict")
@@ -58,12 +58,12 @@ class S3Request:
             raise S3Error("KeyTooLongError", Size=len(self.key.encode()), MaxSizeAllowed=1024)
 
     def declared_size(self) -> int:
-        """Return the bytes of the body as the client announces them, without framing; 0 where it does not."""
+        """Return the declared bytes of the body, without framing; 0 when unknown."""
         text = self.headers.get("x-amz-decoded-content-length") or self.headers.get("content-length") or "0"
         return whole_number(text) or 0
 
     def document(self) -> bytes:
-        """Return the body of a request that carries XML: whole, of bounded size, and checked."""
+        """Return the body of a request with XML: whole, limited in size, and verified. Raises S3Error."""
         body = bytearray()
         for chunk in self.payload:
             body += chunk
@@ -72,7 +72,7 @@ class S3Request:
         return bytes(body)
 
     def number(self, name: str, default: int, *, low: int = 0, high: int = 2**31 - 1) -> int:
-        """Return a whole number of the query's parameters."""
+        """Return an integer from the query. Raises S3Error InvalidArgument."""
         value = self.query.get(name, str(default))
         if not re.fullmatch(r"[0-9]{1,10}", value) or not low <= int(value) <= high:
             message = f"Argument {name} must be an integer between {low} and {high}"
@@ -80,7 +80,7 @@ class S3Request:
         return int(value)
 
     def attributes(self, *, checksums: Mapping[str, str] | None = None) -> Attributes:
-        """Return what the headers ask to be kept with the object."""
+        """Return the headers to store with the object."""
         kept = {
             name: value
             for name, value in self.headers.items()
@@ -94,7 +94,7 @@ class S3Request:
         return Attributes(kept, checksums or {}, tags=tags)
 
     def algorithm(self) -> str:
-        """Return the checksum algorithm a multipart upload announces, in lower case, or ""."""
+        """Return the checksum algorithm that a multipart upload announces, in lower case, or "". Raises S3Error."""
         name = self.headers.get(CHECKSUM + "algorithm", "").lower()
         if name and name not in ALGORITHMS:
             raise S3Error(
@@ -106,10 +106,10 @@ class S3Request:
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    """All headers by lower-case name.
+    """Return all headers by lower-case name.
 
-    WSGI cannot tell `x-amz-meta-a_b` from `x-amz-meta-a-b` (werkzeug drops the first), so the sandbox's listener
-    leaves the headers as sent in `sandbox.headers`.
+    WSGI does not distinguish `x-amz-meta-a_b` from `x-amz-meta-a-b` (werkzeug drops the first), so the sandbox's
+    listener passes the headers as sent in `sandbox.headers`.
     """
     headers = {
         name[5:].replace("_", "-").lower(): str(value)

@@ -1,9 +1,9 @@
 """Objects on disk: their bytes in files, their names in SQLite.
 
-An upload is written to a new file first and enters the index last, in one transaction. So whenever the process
-dies, the index names the old object or the new one, whole; a file that the index does not name is swept out at
-the next start. A key is only ever a value in the index, never a path. Keys are stored as UTF-8 bytes because S3
-lists them in that order.
+An upload is written to a new file first and enters the index last, in one transaction. So whenever the process is
+killed, the index has the old object or the new one, whole; a file that is not in the index is deleted at the next
+start. A key is only ever a value in the index, never a path. Keys are stored as UTF-8 bytes because S3 lists them in
+that order.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Condition = Callable[["StoredObject | None"], None]
 
 
 class ObjectStore:
-    """Buckets, objects and multipart uploads under one directory. Safe for many threads of one process."""
+    """Buckets, objects and multipart uploads in one directory. Thread-safe, for one process."""
 
     def __init__(
         self, root: Path, clock: Callable[[], float] = time.time, *, disk: Disk | None = None
     ) -> None:
-        """disk: its reserve is for deletions when there is no room left."""
+        """Open the index. disk: its reserve is used for deletions on a full disk."""
         self._blobs = root / "blobs"
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._clock = clock
@@ -52,13 +52,13 @@ class ObjectStore:
         self._sweep()
 
     def close(self) -> None:
-        """Close the index; the files of downloads under way stay readable."""
+        """Close the index; files of downloads in progress stay readable."""
         self._db.close()
 
     # Buckets
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return names and creation times, in order."""
+        """Return names and creation times, sorted by name."""
         return self._db.rows("select name, created from bucket order by name")
 
     def has_bucket(self, bucket: str) -> bool:
@@ -66,11 +66,11 @@ class ObjectStore:
         return bool(self._db.rows("select 1 from bucket where name = ?", bucket))
 
     def create_bucket(self, bucket: str) -> None:
-        """Create it; an existing one stays as it is."""
+        """Create a bucket; an existing one is left unchanged."""
         self._db.change("insert or ignore into bucket values (?, ?)", bucket, self._clock())
 
     def delete_bucket(self, bucket: str) -> None:
-        """Delete an empty bucket and the uploads under way in it."""
+        """Delete an empty bucket and its uploads in progress. Raises S3Error."""
 
         def forget() -> list[str]:
             with self._db.transaction():
@@ -87,7 +87,7 @@ class ObjectStore:
     # Objects
 
     def get(self, bucket: str, key: str) -> StoredObject:
-        """Return one object without its bytes."""
+        """Return one object without its bytes. Raises S3Error."""
         with self._db.lock:
             self._require_bucket(bucket)
             stored = self._find(bucket, key)
@@ -96,7 +96,7 @@ class ObjectStore:
         return stored
 
     def open(self, bucket: str, key: str) -> tuple[StoredObject, IO[bytes]]:
-        """Open one object's file, which stays whole even if the object is replaced meanwhile."""
+        """Open one object's file, which stays whole even if the object is replaced. Raises S3Error."""
         with self._db.lock:
             stored = self.get(bucket, key)
             return stored, self._path(stored.blob.name).open("rb")
@@ -104,7 +104,7 @@ class ObjectStore:
     def put(
         self, bucket: str, key: str, blob: Blob, attributes: Attributes, allow: Condition | None = None
     ) -> StoredObject:
-        """Let the key name these bytes. `allow` sees the present object and may raise to refuse."""
+        """Assign a key these bytes. `allow` gets the current object and may raise to refuse."""
         try:
             with self._db.transaction():
                 self._require_bucket(bucket)
@@ -120,7 +120,7 @@ class ObjectStore:
         return stored
 
     def update(self, bucket: str, key: str, attributes: Attributes) -> None:
-        """Change what travels with an object, not its bytes nor its time."""
+        """Change an object's attributes, not its bytes or its time. Raises S3Error."""
         with self._db.transaction():
             self.get(bucket, key)
             self._db.change(
@@ -131,7 +131,7 @@ class ObjectStore:
             )
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete the object; that there is none is no error, as in S3."""
+        """Delete an object; a missing one is not an error, as in S3."""
 
         def forget() -> list[str]:
             with self._db.transaction():
@@ -150,7 +150,7 @@ class ObjectStore:
     # Bytes
 
     def write(self, chunks: Iterable[bytes], etag: Callable[[], str]) -> Blob:
-        """Keep bytes in a new file. If the chunks raise, nothing is left. `etag` is asked after the last chunk."""
+        """Store bytes in a new file, removed again if the chunks raise. `etag` is called after the last chunk."""
         name = uuid.uuid4().hex
         path = self._path(name)
         path.parent.mkdir(exist_ok=True)
@@ -166,7 +166,7 @@ class ObjectStore:
             raise
 
     def join(self, blobs: list[Blob], etag: str) -> Blob:
-        """Write a new file with the bytes of all the blobs in order."""
+        """Write a new file with the bytes of all blobs in order."""
 
         def chunks() -> Iterator[bytes]:
             for blob in blobs:
@@ -192,14 +192,14 @@ class ObjectStore:
         return upload
 
     def upload(self, bucket: str, key: str, upload: str) -> MultipartUpload:
-        """Return the upload, which must be of this bucket and key."""
+        """Return an upload of this bucket and key. Raises S3Error NoSuchUpload."""
         for candidate in self.uploads(bucket):
             if (candidate.id, candidate.key) == (upload, key):
                 return candidate
         raise S3Error("NoSuchUpload", UploadId=upload)
 
     def uploads(self, bucket: str) -> list[MultipartUpload]:
-        """Return all uploads under way in a bucket, by key and start."""
+        """Return all uploads in progress in a bucket, by key and start."""
         self._require_bucket(bucket)
         rows = self._db.rows(
             "select id, bucket, key, started, algorithm, attributes from upload where bucket = ? "
@@ -211,7 +211,7 @@ class ObjectStore:
         ]
 
     def put_part(self, upload: MultipartUpload, number: int, blob: Blob, checksums: dict[str, str]) -> None:
-        """Keep a part; one of the same number is replaced."""
+        """Store a part; it replaces one of the same number."""
         try:
             with self._db.transaction():
                 self.upload(upload.bucket, upload.key, upload.id)
@@ -234,7 +234,7 @@ class ObjectStore:
         self._unlink([row[0] for row in old])
 
     def parts(self, upload: str) -> list[UploadedPart]:
-        """Return all parts, in order of their numbers."""
+        """Return all parts of an upload, sorted by number."""
         rows = self._db.rows(
             "select number, blob, size, etag, modified, checksums from part where upload = ? order by number",
             upload,
@@ -242,7 +242,7 @@ class ObjectStore:
         return [UploadedPart(n, Blob(b, s, e), m, json.loads(c)) for n, b, s, e, m, c in rows]
 
     def end_upload(self, upload: MultipartUpload) -> None:
-        """Forget an upload and its parts."""
+        """Delete an upload and its parts."""
 
         def forget() -> list[str]:
             with self._db.transaction():
@@ -250,10 +250,10 @@ class ObjectStore:
 
         self._freeing(forget)
 
-    # Within
+    # Helpers
 
     def _freeing(self, forget: Callable[[], list[str]]) -> None:
-        """Take something out of the index, on a full disk too, then delete the files that `forget` returns."""
+        """Remove something from the index, also on a full disk, then delete the files that `forget` returns."""
 
         def work() -> None:
             self._unlink(forget())
@@ -261,15 +261,18 @@ class ObjectStore:
         self._db.freeing(work)
 
     def _require_bucket(self, bucket: str) -> None:
+        """Raise S3Error NoSuchBucket unless the bucket exists."""
         if not self.has_bucket(bucket):
             raise S3Error("NoSuchBucket", BucketName=bucket)
 
     def _find(self, bucket: str, key: str) -> StoredObject | None:
+        """Return an object, or None."""
         sql = f"select {_OBJECT} from object where bucket = ? and key = ?"  # noqa: S608 - fixed words only
         rows = self._db.rows(sql, bucket, key.encode())
         return _object(rows[0]) if rows else None
 
     def _insert(self, bucket: str, stored: StoredObject) -> None:
+        """Put an object into the index."""
         blob = stored.blob
         row = (bucket, stored.key.encode(), blob.name, blob.size, blob.etag, stored.modified)
         self._db.change(
@@ -279,21 +282,23 @@ class ObjectStore:
         )
 
     def _forget_upload(self, upload: str) -> list[str]:
-        """Take the upload out of the index; its parts' files, to be deleted after the transaction."""
+        """Remove an upload from the index; return its parts' files, to be deleted after the transaction."""
         file_names = [part.blob.name for part in self.parts(upload)]
         self._db.change("delete from part where upload = ?", upload)
         self._db.change("delete from upload where id = ?", upload)
         return file_names
 
     def _path(self, name: str) -> Path:
+        """Return the path of a blob."""
         return self._blobs / name[:2] / name
 
     def _unlink(self, names: list[str]) -> None:
+        """Delete blobs."""
         for name in names:
             self._path(name).unlink(missing_ok=True)
 
     def _sweep(self) -> None:
-        """Delete the files of uploads that an earlier process did not finish."""
+        """Delete files that an earlier process did not enter into the index."""
         named = {row[0] for row in self._db.rows("select blob from object union select blob from part")}
         for path in self._blobs.glob("*/*"):
             if path.name not in named:

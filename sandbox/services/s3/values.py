@@ -1,4 +1,4 @@
-"""The values that the object store keeps."""
+"""The values that the object store returns."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What travels with an object besides its bytes.
+    """The metadata stored with an object.
 
-    headers:   answer headers by name as sent, Content-Type and `x-amz-meta-...` among them.
+    headers:   response headers by name as sent, including Content-Type and `x-amz-meta-...`.
     checksums: `x-amz-checksum-...` values by header name.
-    kind:      COMPOSITE or FULL_OBJECT, as S3 calls what the checksum spans.
+    kind:      COMPOSITE or FULL_OBJECT, S3's checksum type.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class MultipartUpload:
-    """One multipart upload under way. algorithm: of its parts' checksums, in lower case, or empty."""
+    """One multipart upload in progress. algorithm: of its parts' checksums, in lower case, or empty."""
 
     id: str
     bucket: str

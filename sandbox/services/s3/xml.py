@@ -12,19 +12,19 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def element(name: str, content: object) -> str:
-    """Write one element around text (escaped) or around `Elements` (as they are)."""
+    """Write one element with text (escaped) or `Elements` (verbatim) in it."""
     inner = content if isinstance(content, Elements) else escaped(content)
     return f"<{name}>{inner}</{name}>"
 
 
 class Elements(str):
-    """XML that is written already."""
+    """XML text that needs no escaping."""
 
     __slots__ = ()
 
 
 def elements(*named: tuple[str, object]) -> Elements:
-    """Write several elements in a row; one with the value None is left out."""
+    """Write several elements in a row; those with the value None are omitted."""
     return Elements("".join(element(name, value) for name, value in named if value is not None))
 
 
@@ -45,14 +45,14 @@ def iso(seconds: float) -> str:
 
 
 def quoted(etag: str) -> str:
-    """Return an entity tag with its quotes."""
+    """Return an entity tag in quotes."""
     return f'"{etag}"'
 
 
 def parse(body: bytes) -> ET.Element:
-    """Parse the request's document and take the namespaces off. Raises S3Error MalformedXML.
+    """Parse the request's document and remove the namespaces. Raises S3Error MalformedXML.
 
-    Expat, from 2.4.1 on, stops the expansion of entities that would fill the memory.
+    Expat, since 2.4.1, stops entity expansion that would fill the memory.
     """
     try:
         root = ET.fromstring(body)  # noqa: S314
@@ -64,7 +64,7 @@ def parse(body: bytes) -> ET.Element:
 
 
 def text(parent: ET.Element, name: str) -> str:
-    """Return a required child's text."""
+    """Return a required child's text. Raises S3Error MalformedXML."""
     value = parent.findtext(name)
     if value is None:
         raise S3Error("MalformedXML")

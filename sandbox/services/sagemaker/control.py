@@ -1,7 +1,7 @@
 """SageMaker's control plane: the operations on models, endpoint configurations and tags.
 
 `Control.call` looks an operation up in one table; another group of operations (endpoints, training, search) is
-another class with a table of its own, given to `Control`.
+another class with a table of its own, passed to `Control`. Source: SageMaker API reference.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ _NOT_SERVED = ("ShadowProductionVariants", "AsyncInferenceConfig", "ExplainerCon
 
 
 class Models:
+    """The operations on models."""
+
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         resources = self._resources
         return {
             "CreateModel": self.create,
@@ -32,11 +35,12 @@ class Models:
         }
 
     def create(self, params: Params) -> Params:
+        """Answer CreateModel for a model of one container. Raises ApiError."""
         containers = [params[name] for name in ("PrimaryContainer",) if name in params] + params.get(
             "Containers", []
         )
         if len(containers) != 1:
-            text = f"The sandbox serves models of one container, not of {len(containers)}."
+            text = f"The sandbox supports models with one container, not {len(containers)}."
             raise ApiError("ValidationException", text)
         container = containers[0]
         if not container.get("Image"):
@@ -51,10 +55,13 @@ class Models:
 
 
 class EndpointConfigs:
+    """The operations on endpoint configurations."""
+
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         kind, resources = "endpoint-config", self._resources
         return {
             "CreateEndpointConfig": self.create,
@@ -64,9 +71,10 @@ class EndpointConfigs:
         }
 
     def create(self, params: Params) -> Params:
+        """Answer CreateEndpointConfig for variants on instances. Raises ApiError."""
         for member in _NOT_SERVED:
             if params.get(member):
-                raise ApiError("ValidationException", f"The sandbox offers no {member} of an endpoint.")
+                raise ApiError("ValidationException", f"The sandbox does not support {member}.")
         variants = [self._variant(variant) for variant in params["ProductionVariants"]]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) != len(names):
@@ -75,9 +83,11 @@ class EndpointConfigs:
         return self._resources.create("endpoint-config", params["EndpointConfigName"], members)
 
     def _variant(self, variant: Params) -> Params:
+        """Return a variant with AWS's defaults. Raises ApiError."""
         if "ServerlessConfig" in variant or "InstancePools" in variant:
             raise ApiError(
-                "ValidationException", "The sandbox serves from instances: give InstanceType and a count."
+                "ValidationException",
+                "The sandbox serves from instances: use InstanceType and InitialInstanceCount.",
             )
         for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if member not in variant:
@@ -88,14 +98,17 @@ class EndpointConfigs:
 
 
 class Tags:
+    """The operations on tags."""
+
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         return {"AddTags": self.add, "ListTags": self.list, "DeleteTags": self.delete}
 
     def add(self, params: Params) -> Params:
-        """Add tags; a key that is there already gets the new value."""
+        """Answer AddTags; an existing key gets the new value. Raises ApiError."""
         given = {tag["Key"]: tag for tag in params["Tags"]}
 
         def change(document: Document) -> None:
@@ -109,10 +122,13 @@ class Tags:
         return {"Tags": self._change(params["ResourceArn"], change)}
 
     def list(self, params: Params) -> Params:
+        """Answer ListTags, in one page. Raises ApiError."""
         kind, name = self._resources.by_arn(params["ResourceArn"])
         return {"Tags": self._resources.get(kind, name).get("Tags") or []}
 
     def delete(self, params: Params) -> None:
+        """Answer DeleteTags. Raises ApiError."""
+
         def change(document: Document) -> None:
             document["Tags"] = [
                 tag for tag in document.get("Tags") or [] if tag["Key"] not in params["TagKeys"]
@@ -121,15 +137,17 @@ class Tags:
         self._change(params["ResourceArn"], change)
 
     def _change(self, arn: str, change: Callable[[Document], None]) -> Any:
+        """Change the document behind an ARN and return its tags. Raises ApiError."""
         kind, name = self._resources.by_arn(arn)
         document = self._resources.store.update(kind, name, change)
         return (document or {}).get("Tags") or []
 
 
 class Group(Protocol):
-    """Some operations, by name."""
+    """A group of operations."""
 
-    def operations(self) -> dict[str, Operation]: ...
+    def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
 
 
 class Control:
@@ -140,7 +158,7 @@ class Control:
         self._operations = {name: run for group in groups for name, run in group.operations().items()}
 
     def call(self, operation: str, params: Params) -> Params | None:
-        """Run one operation with valid parameters. Raises ApiError, for an operation not offered too."""
+        """Run one operation with validated parameters. Raises ApiError, also for an unsupported operation."""
         run = self._operations.get(operation)
         if run is None:
             raise unknown_operation("sagemaker", operation)

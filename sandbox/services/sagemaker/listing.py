@@ -1,7 +1,7 @@
 """Filter, sort and page the List operations: by name, time and status.
 
-A page token holds the sort key of the last item given out, so that nothing is skipped or given twice when items come
-and go between two pages.
+A page token holds the sort key of the last item returned, so that nothing is skipped or repeated when items are
+added or deleted between two pages.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SortKey = tuple[Any, str]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How one kind of document is listed; `status` is its status member, where it has one."""
+    """How one kind of document is listed. status: the name of its status member, if it has one."""
 
     name: str
     status: str | None = None
 
     def page(self, documents: Iterable[Document], params: Params) -> tuple[list[Document], str | None]:
-        """Return one page and the token of the next; None at the end. Raises ApiError for a bad token."""
+        """Return one page and the token of the next; None at the end. Raises ApiError for an invalid token."""
         sort_by = params.get("SortBy", "CreationTime")
         descending = params.get("SortOrder", "Descending") == "Descending"
         field = {"Name": self.name, "Status": self.status}.get(sort_by, sort_by) or sort_by
@@ -48,6 +48,7 @@ class Listing:
         return page, token
 
     def _matches(self, document: Document, params: Params) -> bool:
+        """Return whether a document passes the request's filters."""
         if params.get("NameContains", "") not in document[self.name]:
             return False
         if self.status and params.get("StatusEquals") not in {None, document[self.status]}:
@@ -60,10 +61,12 @@ class Listing:
 
 
 def _write_token(last: SortKey, query: list[Any]) -> str:
+    """Return the token of a page that ends with this sort key."""
     return base64.urlsafe_b64encode(json.dumps([*query, *last]).encode()).decode()
 
 
 def _read_token(token: str, query: list[Any]) -> SortKey:
+    """Return the sort key in a token. Raises ApiError for an invalid token or one of another query."""
     try:
         sort_by, descending, value, name = json.loads(base64.urlsafe_b64decode(token))
         wanted = str if sort_by in {"Name", "Status"} else (int, float)

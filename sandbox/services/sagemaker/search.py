@@ -1,6 +1,7 @@
 """Search: stored resources by any of their properties, in any order, page by page.
 
-A page token holds the sort key of the last result, so nothing is skipped or given twice when results come and go.
+A page token holds the sort key of the last result, so nothing is skipped or repeated when results change in between.
+Source: SageMaker API reference, "Search".
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SortKey = tuple[int, Any, str]  # rank of the value's kind, value, name
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What can be searched. kind: in the store; member: of a SearchRecord; name: the property that is its name."""
+    """A searchable kind. kind: in the store; member: of a SearchRecord; name: the property with its name."""
 
     kind: str
     member: str
@@ -32,6 +33,7 @@ class Resource:
 
     @property
     def shape(self) -> Shape:
+        """Return botocore's shape of the resource."""
         return service("sagemaker").shape_for("SearchRecord").members[self.member]
 
 
@@ -42,17 +44,22 @@ RESOURCES = {
 
 
 class Search:
+    """The operation Search."""
+
     def __init__(self, store: RecordStore) -> None:
         self._store = store
 
     def operations(self) -> dict[str, Operation]:
+        """Return the operations by name."""
         return {"Search": self.search}
 
     def search(self, params: Params) -> Params:
-        """Answer Search. Raises ApiError for a resource not offered, an expression or a token that is not valid."""
+        """Answer Search. Raises ApiError for an unsupported resource, and an invalid expression or token."""
         resource = RESOURCES.get(params["Resource"])
         if resource is None:
-            raise invalid(f"The sandbox searches {' and '.join(RESOURCES)}, not {params['Resource']}.")
+            raise invalid(
+                f"The sandbox supports Search of {' and '.join(RESOURCES)}, not of {params['Resource']}."
+            )
         documents = self._store.view(resource.kind)
         if params.get("SearchExpression") is not None:
             test = build(resource.shape, params["SearchExpression"])
@@ -66,6 +73,7 @@ class Search:
 
 
 def _page(documents: list[Document], resource: Resource, params: Params) -> tuple[list[Document], str | None]:
+    """Return one page of documents and the token of the next. Raises ApiError."""
     by = find_property(resource.shape, params.get("SortBy", "LastModifiedTime"))
     descending = params.get("SortOrder", "Descending") == "Descending"
     keyed = [(_key(document, by, resource, descending), document) for document in documents]
@@ -80,7 +88,7 @@ def _page(documents: list[Document], resource: Resource, params: Params) -> tupl
 
 
 def _key(document: Document, by: Property, resource: Resource, descending: bool) -> SortKey:
-    """Numbers before texts; what has no value comes last in either order."""
+    """Return a sort key: numbers before text; documents without a value come last in either order."""
     value, name = by.first(document), document[resource.name]
     if by.kind == "map" and (number := number_of(value)) is not None:
         value = number
@@ -92,11 +100,12 @@ def _key(document: Document, by: Property, resource: Resource, descending: bool)
 
 
 def _write_token(last: SortKey, query: list[Any]) -> str:
+    """Return the token of a page that ends with this sort key."""
     return base64.urlsafe_b64encode(json.dumps([query, last]).encode()).decode()
 
 
 def _read_token(token: str, query: list[Any]) -> SortKey:
-    """Raises ApiError for what is no token, or that of another search."""
+    """Return the sort key in a token. Raises ApiError for an invalid token or one of another search."""
     try:
         token_query, (rank, value, name) = json.loads(base64.urlsafe_b64decode(token))
         wanted = (int, float) if rank == 1 else str

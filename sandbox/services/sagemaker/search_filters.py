@@ -2,7 +2,8 @@
 
 A property's name is a path through botocore's shape of the resource ("AlgorithmSpecification.TrainingImage",
 "HyperParameters.epochs", "InputDataConfig.ChannelName"), or "Metrics.NAME", its last value, or "Tags.KEY".
-A property has several values where its path passes a list; a filter holds when one of them satisfies it.
+A property has several values when its path passes a list; a filter holds when one of them satisfies it. Source:
+SageMaker API reference, "SearchExpression", "Filter" and "NestedFilters".
 """
 
 from __future__ import annotations
@@ -40,28 +41,31 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """kind: "text", "number", "time", "boolean", "map" (texts that may be numbers), or "whole" (no single value)."""
+    """One property of a resource.
+
+    kind: "text", "number", "time", "boolean", "map" (text that may be a number), or "whole" (no single value).
+    """
 
     name: str
     kind: str
     values: Callable[[Document], Iterable[Any]]
 
     def first(self, document: Document) -> Any:
-        """Return its value, for sorting; None where it has none."""
+        """Return the first value, for sorting; None without one."""
         for value in self.values(document):
             return value
         return None
 
 
 def find_property(shape: Shape, name: str) -> Property:
-    """Find a property. Raises ApiError for a name that the resource does not have."""
+    """Return a property by name. Raises ApiError for a name that the resource does not have."""
     group, _, rest = name.partition(".")
     if group == "Metrics" and rest:
         return Property(name, "number", lambda document: _metric(document, rest))
     if group == "Tags" and rest:
         return Property(name, "text", lambda document: _tag(document, rest))
     steps, kind = _path(shape, name)
-    if len(steps) == 1 and kind != "whole":  # most are so, and this is much quicker
+    if len(steps) == 1 and kind != "whole":  # the common case, and much faster
         return Property(
             name, kind, lambda document: [document[name]] if document.get(name) is not None else ()
         )
@@ -69,15 +73,17 @@ def find_property(shape: Shape, name: str) -> Property:
 
 
 def _metric(document: Document, name: str) -> list[float]:
+    """Return the last value of a metric."""
     return [item["Value"] for item in document.get("FinalMetricDataList") or () if item["MetricName"] == name]
 
 
 def _tag(document: Document, key: str) -> list[str]:
+    """Return the value of a tag."""
     return [item["Value"] for item in document.get("Tags") or () if item["Key"] == key]
 
 
 def _path(shape: Shape, name: str) -> tuple[list[str], str]:
-    """The keys to follow, and the kind of what is found at their end."""
+    """Return the keys to follow, and the kind of the value at their end. Raises ApiError."""
     steps: list[str] = []
     rest, kind = name, "whole"
     while rest:
@@ -95,6 +101,7 @@ def _path(shape: Shape, name: str) -> tuple[list[str], str]:
 
 
 def _walk(value: Any, steps: list[str]) -> Iterator[Any]:
+    """Yield the values at the end of a path."""
     for number, step in enumerate(steps):
         if isinstance(value, list):
             for item in value:
@@ -110,12 +117,13 @@ def _walk(value: Any, steps: list[str]) -> Iterator[Any]:
 
 
 def build(shape: Shape, expression: Params) -> Test:
-    """Build the test of a whole expression. Raises ApiError for one that is not valid."""
+    """Return the test of a whole expression. Raises ApiError for an invalid one."""
     _check_size(expression)
     return _build(shape, expression)
 
 
 def _build(shape: Shape, expression: Params) -> Test:
+    """Return the test of one expression and its subexpressions. Raises ApiError."""
     tests = [_test(find_property(shape, item["Name"]), item) for item in expression.get("Filters") or ()]
     tests += [_nested(shape, item) for item in expression.get("NestedFilters") or ()]
     tests += [_build(shape, item) for item in expression.get("SubExpressions") or ()]
@@ -128,7 +136,7 @@ def _build(shape: Shape, expression: Params) -> Test:
 
 
 def _nested(shape: Shape, nested: Params) -> Test:
-    """One object of a list has to satisfy all filters."""
+    """Return the test of a nested filter: one object of a list must satisfy all its filters. Raises ApiError."""
     name = nested["NestedPropertyName"]
     steps, _ = _path(shape, name)
     tests = []
@@ -143,7 +151,7 @@ def _nested(shape: Shape, nested: Params) -> Test:
 
 
 def _test(prop: Property, item: Params) -> Test:
-    """One filter. Raises ApiError when its operator or its value does not suit the property."""
+    """Return the test of one filter. Raises ApiError when its operator or its value does not suit the property."""
     name, text = item.get("Operator", "Equals"), item.get("Value")
     if name in {"Exists", "NotExists"}:
         wanted = name == "Exists"
@@ -160,6 +168,7 @@ def _test(prop: Property, item: Params) -> Test:
 
 
 def _matcher(prop: Property, name: str, text: str) -> Callable[[Any], bool]:
+    """Return the test of one value. Raises ApiError."""
     is_text = prop.kind in {"text", "map"}
     if name == "Contains" and is_text:
         return lambda value: text in value
@@ -177,6 +186,7 @@ def _matcher(prop: Property, name: str, text: str) -> Callable[[Any], bool]:
 
 
 def _order(prop: Property, compare: Callable[[Any, Any], bool], text: str) -> Callable[[Any], bool]:
+    """Return the test of a comparison. Raises ApiError."""
     if prop.kind != "map":
         wanted = _value(prop, text)
         return lambda value: compare(value, wanted)
@@ -194,7 +204,7 @@ def _order(prop: Property, compare: Callable[[Any, Any], bool], text: str) -> Ca
 
 
 def _value(prop: Property, text: str) -> Any:
-    """A filter's text as the property has it. Raises ApiError."""
+    """Parse a filter's text as the property's kind. Raises ApiError."""
     if prop.kind == "boolean":
         if text.lower() not in {"true", "false"}:
             raise invalid(f"The value {text} of {prop.name} must be true or false.")
@@ -214,15 +224,16 @@ def _value(prop: Property, text: str) -> Any:
 
 
 def number_of(text: Any) -> float | None:
-    """Return a text as a finite number; None when it is not one."""
+    """Parse a finite number; return None for anything else."""
     try:
         number = float(text)
     except (TypeError, ValueError):
         return None
-    return number if number - number == 0 else None  # neither nan nor infinite
+    return number if number - number == 0 else None  # neither NaN nor infinite
 
 
 def _check_size(expression: Params) -> None:
+    """Raise ApiError for an expression with too many parts, or more than one Contains per property."""
     names: Counter[str] = Counter()
     parts = 0
     stack = [expression]
@@ -246,4 +257,5 @@ def _check_size(expression: Params) -> None:
 
 
 def invalid(message: str) -> ApiError:
+    """Return AWS's error for an invalid search."""
     return ApiError("ValidationException", message)
