@@ -1,1 +1,1 @@
-"""The semantic segmentation algorithm: networks, training and serving, each run in a process of its own."""
+"""The semantic segmentation algorithm: networks, training and serving, each run in its own process."""

@@ -1,8 +1,8 @@
-"""Encode the two responses of the algorithm: a mask as PNG, or probabilities as a RecordIO-framed protobuf record.
+"""Encode the two outputs of the algorithm: a mask as PNG, or probabilities as a RecordIO-framed protobuf record.
 
-The record's schema is `aialgs.data.Record`, as AWS's SDK carries it (sagemaker/amazon/record_pb2.py). It is built
-here at run time, with the fields this server writes. protobuf writes the message and MXNet's own MXRecordIO the
-frame: both are other people's writers, so a reader that understands us understands more than ourselves.
+The record's schema is `aialgs.data.Record`, as in AWS's SDK (sagemaker/amazon/record_pb2.py). It is built here at run
+time, with the fields that this server writes. protobuf writes the message and MXNet's own MXRecordIO the frame: a
+reader that understands these independent writers is not merely consistent with our own code.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from sandbox.algorithm.mxnet_import import load_mxnet
 from sandbox.algorithm.predict import likeliest
 
 LARGEST_RECORD = (1 << 29) - 1024
-"""RecordIO has 29 bits for the length; the rest of the message needs less than the kilobyte left."""
+"""RecordIO has 29 bits for the length; the rest of the message needs less than the remaining kilobyte."""
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 def mask_png(probabilities: NDArray[np.float32]) -> bytes:
-    """Encode (C, H, W) probabilities as a gray 8-bit PNG of the likeliest class ids; the first of equal ones."""
+    """Encode (C, H, W) probabilities as a gray 8-bit PNG of the most likely class ids; ties go to the lowest id."""
     stream = io.BytesIO()
     Image.fromarray(likeliest(probabilities)).save(stream, "PNG", compress_level=3)
     return stream.getvalue()
 
 
 def record(probabilities: NDArray[np.float32], folder: Path) -> bytes:
-    """Encode (C, H, W) probabilities as one framed Record; `folder` takes a file where there are no memory files."""
+    """Encode (C, H, W) probabilities as one framed Record; `folder` is for a temporary file without memfd."""
     message = record_message()
     features = message.features
     values = np.ascontiguousarray(probabilities, "<f4")
@@ -48,7 +48,7 @@ def record(probabilities: NDArray[np.float32], folder: Path) -> bytes:
 
 
 def framed(payload: bytes, folder: Path) -> bytes:
-    """Frame the payload as MXRecordIO does: magic, length, padding, split where it holds the magic itself."""
+    """Frame the payload as MXRecordIO does: magic, length, padding, split where it contains the magic itself."""
     recordio = load_mxnet().recordio
     with _scratch_file(folder) as (descriptor, path):
         writer = recordio.MXRecordIO(path, "w")
@@ -60,7 +60,7 @@ def framed(payload: bytes, folder: Path) -> bytes:
 
 @contextmanager
 def _scratch_file(folder: Path) -> Iterator[tuple[int, str]]:
-    """An own file for each call, so that threads do not meet: (descriptor, path). It goes when the block ends."""
+    """Yield (descriptor, path) of a temporary file of this call, so that threads do not share one."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("record")
         try:
@@ -78,6 +78,7 @@ def record_message() -> Any:
 
 
 def _schema() -> descriptor_pb2.FileDescriptorProto:
+    """Return the description of `aialgs.data.Record`."""
     file = descriptor_pb2.FileDescriptorProto(name="record.proto", package="aialgs.data", syntax="proto2")
     float32 = file.message_type.add(name="Float32Tensor")
     # Declared as `repeated float values = 1 [packed = true]` by AWS. Packed numbers and bytes are the same on the
@@ -104,7 +105,7 @@ def _add(
     packed: bool = False,
     of: str = "",
 ) -> descriptor_pb2.FieldDescriptorProto:
-    """Add a field; `packed` makes it a packed repeated one, `of` names its message type."""
+    """Add a field; `packed` makes it a packed repeated field, `of` is its message type."""
     label = _FIELD.LABEL_REPEATED if packed else _FIELD.LABEL_OPTIONAL
     field: descriptor_pb2.FieldDescriptorProto = message.field.add(
         name=name, number=number, type=kind, label=label
@@ -117,7 +118,7 @@ def _add(
 
 
 def _add_map(message: descriptor_pb2.DescriptorProto, name: str, number: int) -> None:
-    """Add `map<string, Value>`: on the wire a repeated message with key and value."""
+    """Add `map<string, Value>`, on the wire a repeated message with key and value."""
     entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
     entry.options.map_entry = True
     _add(entry, "key", 1, _FIELD.TYPE_STRING)
@@ -132,6 +133,7 @@ def _add_map(message: descriptor_pb2.DescriptorProto, name: str, number: int) ->
 
 
 def _record_class() -> Any:
+    """Return the class of the record."""
     # A pool of its own: the SDK registers the same names in the default one.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(_schema())

@@ -2,8 +2,8 @@
 
 AWS's archive holds exactly `model_algo-1` (the last epoch), `model_best.params` and `hyperparams.json`
 (amazon-sagemaker-examples#864, sagemaker-python-sdk#2062), and its server loads `model_best.params`
-(sagemaker-python-sdk#1284). Which network they belong to is read from the names in the file, as `hyperparams.json` of
-a real model has not been seen published; what that says is held against it.
+(sagemaker-python-sdk#1284). The network is identified by the parameter names, as no `hyperparams.json` of a real
+model is published; contradicting values in it are refused.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ BEST, LAST, HYPERPARAMETERS = "model_best.params", "model_algo-1", "hyperparams.
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What must be known to build a network.
+    """The values needed to build a network.
 
     algorithm: `light`, `fcn`, `psp` or `deeplab`.
     backbone:  `resnet-50` or `resnet-101`; `light` for the light network.
-    classes:   how many.
-    auxiliary: whether the parameters of the auxiliary head are there.
+    classes:   number of classes.
+    auxiliary: whether the parameters of the auxiliary head exist.
     stem:      `v1s` or `v1b`, see `networks`; empty for the light network.
     """
 
@@ -44,7 +44,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An unpacked model archive, checked but not yet loaded."""
+    """An unpacked model archive, validated but not loaded."""
 
     parameters: Path
     names: frozenset[str]
@@ -53,7 +53,7 @@ class Archive:
 
 
 def read_archive(folder: Path) -> Archive:
-    """Look into an unpacked archive. Raises AlgorithmError, which says what is missing or foreign."""
+    """Inspect an unpacked archive. Raises AlgorithmError, which says what is missing or foreign."""
     hyperparameters = _read_hyperparameters(folder)
     parameters = _choose_parameters(folder)
     arrays = _read_arrays(parameters)
@@ -99,9 +99,9 @@ def build(architecture: Architecture) -> Any:
 
 
 def load_network(archive: Archive, *, auxiliary: bool = True) -> Any:
-    """Load the network with its parameters, all of them and none left over. Raises AlgorithmError.
+    """Load the network with all its parameters. Raises AlgorithmError when some are missing or left over.
 
-    auxiliary: False leaves the auxiliary head out, which only training needs.
+    auxiliary: False leaves out the auxiliary head, which only training needs.
     """
     known = archive.architecture
     keep = auxiliary and known.auxiliary
@@ -121,13 +121,13 @@ def load_network(archive: Archive, *, auxiliary: bool = True) -> Any:
 
 
 def write_hyperparameters(folder: Path, hyperparameters: Mapping[str, str]) -> None:
-    """Write `hyperparams.json`; all values are text, as they travel in CreateTrainingJob."""
+    """Write `hyperparams.json`; all values are text, as in CreateTrainingJob."""
     text = json.dumps(dict(sorted(hyperparameters.items())), indent=1)
     (folder / HYPERPARAMETERS).write_text(text + "\n", encoding="utf-8")
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Pack a model folder as AWS packs it; the same files always give the same bytes."""
+    """Pack a model folder as AWS does; the same files always give the same bytes."""
     with (
         archive.open("wb") as file,
         gzip.GzipFile("", "wb", 9, file, mtime=0) as zipped,
@@ -141,7 +141,7 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a model archive; nothing in it can leave the folder. Raises AlgorithmError, OSError."""
+    """Unpack a model archive; no member can leave the folder. Raises AlgorithmError, OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         unpack_files(archive, folder)
@@ -150,12 +150,14 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _algorithm_of(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the algorithm whose head has these parameters."""
     if any(name.startswith("head.psp.") for name in shapes):
         return "psp"
     return "deeplab" if any(name.startswith("head.aspp.") for name in shapes) else "fcn"
 
 
 def _read_hyperparameters(folder: Path) -> dict[str, str]:
+    """Read `hyperparams.json`. Raises AlgorithmError."""
     path = folder / HYPERPARAMETERS
     if not path.is_file():
         raise AlgorithmError(f"The model archive has no {HYPERPARAMETERS}; it holds {_listing(folder)}.")
@@ -169,6 +171,7 @@ def _read_hyperparameters(folder: Path) -> dict[str, str]:
 
 
 def _choose_parameters(folder: Path) -> Path:
+    """Return the parameters' file: the best epoch's, else the last one's. Raises AlgorithmError."""
     for name in (BEST, LAST):
         if (folder / name).is_file():
             return folder / name
@@ -176,6 +179,7 @@ def _choose_parameters(folder: Path) -> Path:
 
 
 def _read_arrays(path: Path) -> dict[str, Any]:
+    """Load a file of named arrays. Raises AlgorithmError."""
     mx = load_mxnet()
     try:
         arrays = mx.nd.load(str(path))
@@ -191,6 +195,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
 
 
 def _agree(architecture: Architecture, hyperparameters: Mapping[str, str]) -> None:
+    """Raise AlgorithmError when `hyperparams.json` contradicts the parameters."""
     actual = {
         "algorithm": architecture.algorithm,
         "backbone": architecture.backbone,
@@ -205,9 +210,11 @@ def _agree(architecture: Architecture, hyperparameters: Mapping[str, str]) -> No
 
 
 def _listing(folder: Path) -> str:
+    """Return the first files of a folder, for a message."""
     return ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
 
 
 def _first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__

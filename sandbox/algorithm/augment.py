@@ -1,4 +1,4 @@
-"""Batches to train on: random crops, in random orientations."""
+"""Build batches for training: random crops, in random orientations."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sandbox.algorithm.predict import normalise
 from sandbox.algorithm.scores import IGNORE
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""A picture (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
+"""An image (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
 Examples = Sequence[Example]
 Turn = Callable[[Example, np.random.Generator], Example]
-"""How a crop is turned before it is trained on."""
+"""A random flip or rotation of a crop."""
 Take = Callable[[Example, int, np.random.Generator], Example]
-"""How a square crop of so many pixels a side is taken from an example."""
+"""A random square crop of an example; the number is its side in pixels."""
 
 
 def any_way_up(example: Example, random: np.random.Generator) -> Example:
-    """Turn an example into one of the eight orientations: from above there is no up."""
+    """Turn an example into one of the eight orientations, which are all plausible in images from above."""
     picture, labels = example
     choice = int(random.integers(8))
     if choice & 1:
@@ -35,13 +35,13 @@ def any_way_up(example: Example, random: np.random.Generator) -> Example:
 
 
 def left_or_right(example: Example, random: np.random.Generator) -> Example:
-    """Mirror an example half of the time: what photographs taken on the ground can bear."""
+    """Mirror an example half of the time, which suits images taken on the ground."""
     picture, labels = example
     return (picture[:, ::-1], labels[:, ::-1]) if random.integers(2) else example
 
 
 def random_crop(example: Example, side: int, random: np.random.Generator) -> Example:
-    """Crop a square of the image; beyond a smaller image it is black and ignored."""
+    """Crop a square of the image; outside of a smaller image it is black and ignored."""
     picture, labels = example
     height, width = labels.shape
     top = int(random.integers(max(0, height - side) + 1))
@@ -52,15 +52,16 @@ def random_crop(example: Example, side: int, random: np.random.Generator) -> Exa
 
 @dataclass(frozen=True, slots=True)
 class ScaledCrop:
-    """A random crop of the picture at a random scale, as AWS takes it.
+    """A random crop of the image at a random scale, as AWS does.
 
-    base_size: the long side is scaled to this, times a random number from 0.5 to 2.
+    base_size: the long side is scaled to this, times a random number from 0.5 to 2 (SageMaker developer guide,
+        "Semantic Segmentation Hyperparameters").
     """
 
     base_size: int
 
     def __call__(self, example: Example, side: int, random: np.random.Generator) -> Example:
-        """Only the part that the crop shows is scaled."""
+        """Crop an example; only the part in the crop is scaled."""
         picture, labels = example
         scale = self.base_size * random.uniform(0.5, 2.0) / max(labels.shape)
         height, width = (max(1, round(length * scale)) for length in labels.shape)
@@ -78,7 +79,7 @@ class ScaledCrop:
 
 
 def scaled_down(example: Example, pixels: int) -> Example:
-    """Return the same example where it has at most so many pixels, else a smaller copy that does."""
+    """Return the example if it has at most `pixels`, else a smaller copy that does."""
     picture, labels = example
     height, width = labels.shape
     if height * width <= pixels:
@@ -92,7 +93,7 @@ def scaled_down(example: Example, pixels: int) -> Example:
 
 
 def _filled_up(example: Example, side: int) -> Example:
-    """Black and ignored pixels to the right and below, up to a square."""
+    """Pad to a square, right and below, with black and ignored pixels."""
     picture, labels = example
     rows, columns = side - labels.shape[0], side - labels.shape[1]
     if rows or columns:
@@ -110,9 +111,9 @@ def batches(
     random: np.random.Generator,
     take: Take = random_crop,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """Yield one epoch in random order, the last incomplete batch left out unless it is the only one.
+    """Yield one epoch in random order, without the last incomplete batch unless it is the only one.
 
-    Yields pictures (N, 3, crop, crop) float32, normalised, and labels (N, crop, crop) uint8.
+    Yields images (N, 3, crop, crop) float32, normalized, and labels (N, crop, crop) uint8.
     """
     order = random.permutation(len(examples))
     for start in range(0, max(1, len(order) - size + 1), size):

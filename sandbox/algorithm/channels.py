@@ -1,4 +1,7 @@
-"""The channels of a training job: pictures and masks found, paired by name, checked, and read as they are needed."""
+"""Read the channels of a training job: find images and masks, pair them by name, check and load them on demand.
+
+Source: SageMaker developer guide, "Semantic Segmentation Algorithm" (input/output interface).
+"""
 
 from __future__ import annotations
 
@@ -24,22 +27,22 @@ PICTURES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
 MASKS = {".png": "PNG"}
 MASK_MODES = ("L", "P", "1")
 CACHE_BYTES = 256 * 2**20
-"""Decoded examples that are kept; beyond it the one not used for longest is read again."""
+"""Size of the cache of decoded examples; the least recently used one is dropped."""
 AT_ONCE = 4
-"""Files that are checked at once."""
+"""Number of files checked in parallel."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A picture and its mask."""
+    """One image with its mask."""
 
     picture: Path
     mask: Path
 
 
 class Examples(Sequence[Example]):
-    """The pairs of a channel, read when they are asked for; the last ones used stay decoded.
+    """The pairs of a channel, loaded on demand; the most recently used ones stay decoded.
 
     labels: the label of each pixel value, (256,) uint8.
     """
@@ -63,7 +66,7 @@ class Examples(Sequence[Example]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Example]: ...
     def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        """Raises ClientError for a picture that cannot be read."""
+        """Load one example. Raises ClientError for an image that cannot be read."""
         if isinstance(index, slice):
             return Examples(self.pairs[index], self._classes, self._labels, self._room)
         number = range(len(self))[index]
@@ -75,7 +78,7 @@ class Examples(Sequence[Example]):
         return example
 
     def check(self) -> None:
-        """Read every mask, and of every picture its size. Raises ClientError, which names the file."""
+        """Read every mask, and the size of every image. Raises ClientError, which names the file."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 for _ in pool.map(self._check, self.pairs):
@@ -85,16 +88,19 @@ class Examples(Sequence[Example]):
                 raise
 
     def _check(self, pair: TrainingPair) -> None:
+        """Check one pair. Raises ClientError."""
         shape = read_mask(pair.mask, self._labels, self._classes).shape
         _check_sizes(pair, _size(pair.picture), shape)
 
     def _read(self, pair: TrainingPair) -> Example:
+        """Decode one pair. Raises ClientError."""
         labels = read_mask(pair.mask, self._labels, self._classes)
         picture = read_picture(pair.picture)
         _check_sizes(pair, picture.shape[:2], labels.shape)
         return picture, labels
 
     def _keep(self, number: int, example: Example) -> None:
+        """Cache an example, and drop old ones."""
         self._cache[number] = example
         self._room -= _bytes(example)
         while self._room < 0:
@@ -119,16 +125,16 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
         labels = read_label_map(path)
         log.info(f"The channel {name} has a label map: {_changes(labels)}")
     elif path.parent.is_dir():
-        log.warning(f"The channel label_map has no {path.name}: the labels of {name} are taken as they are")
+        log.warning(f"The channel label_map has no {path.name}: the labels of {name} are used unchanged")
     return Examples(pairs, classes, labels)
 
 
 def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
-    """Find images and masks of the same name below two folders, by name. Raises ClientError."""
+    """Find images and masks of the same name in two folders, sorted by name. Raises ClientError."""
     images, annotations = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
     if not images:
         raise ClientError(
-            f"No image files found in the channel '{pictures.name}': wanted .jpg beside .png masks."
+            f"No image files found in the channel '{pictures.name}': expected .jpg images with .png masks."
         )
     alone = sorted(set(images) - set(annotations))
     if alone:
@@ -146,7 +152,7 @@ def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read (H, W, 3) uint8 red, green, blue as stored: the EXIF orientation is left alone. Raises ClientError."""
+    """Read (H, W, 3) uint8 red, green, blue as stored: EXIF orientation is not applied. Raises ClientError."""
     try:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return np.asarray(image.convert("RGB"))
@@ -177,7 +183,7 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
 
 
 def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
-    """The files of these endings below a folder, by their path in it without the ending. Raises ClientError."""
+    """Return the files with these extensions in a folder, by their path without the extension. Raises ClientError."""
     paths: dict[str, Path] = {}
     others = 0
     for path in sorted(folder.rglob("*")):
@@ -191,12 +197,12 @@ def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
                 )
             paths[stem] = path
     if others:
-        log.warning(f"{others} files of the channel {folder.name} are no pictures and are left out")
+        log.warning(f"{others} files of the channel {folder.name} have another type and are skipped")
     return paths
 
 
 def _size(path: Path) -> tuple[int, int]:
-    """Height and width, from the head of the file. Raises ClientError."""
+    """Return height and width, from the file's header. Raises ClientError."""
     try:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
             return image.height, image.width
@@ -205,6 +211,7 @@ def _size(path: Path) -> tuple[int, int]:
 
 
 def _check_sizes(pair: TrainingPair, picture: Sequence[int], mask: Sequence[int]) -> None:
+    """Raise ClientError when image and mask differ in size."""
     if tuple(picture) != tuple(mask):
         raise ClientError(
             f"The image {pair.picture.name} has {picture[1]} x {picture[0]} pixels and its annotation "
@@ -213,6 +220,7 @@ def _check_sizes(pair: TrainingPair, picture: Sequence[int], mask: Sequence[int]
 
 
 def _changes(labels: NDArray[np.uint8]) -> str:
+    """Return what a label map changes, for the log."""
     changed = [f"{value} is {label}" for value, label in enumerate(labels.tolist()) if value != label][:12]
     return (
         f"pixel value {', '.join(changed)}{' ...' if len(changed) == 12 else ''}" if changed else "no change"
@@ -220,10 +228,12 @@ def _changes(labels: NDArray[np.uint8]) -> str:
 
 
 def _bytes(example: Example) -> int:
+    """Return the size of a decoded example."""
     return example[0].nbytes + example[1].nbytes
 
 
 def _why(error: Exception) -> str:
+    """Return why a file cannot be read, for a message."""
     if isinstance(error, UnidentifiedImageError):
         return "cannot identify image file"
     return str(error) or type(error).__name__

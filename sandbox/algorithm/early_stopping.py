@@ -1,4 +1,7 @@
-"""When a training job ends before its last epoch, by AWS's `early_stopping_*` hyperparameters."""
+"""Stop a training job before its last epoch, by AWS's `early_stopping_*` hyperparameters.
+
+Source: SageMaker developer guide, "Semantic Segmentation Hyperparameters".
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class EarlyStopping:
-    """Told the score of each epoch, says when to stop.
+    """Decides, from the score of each epoch, when to stop.
 
-    min_epochs: epochs that are run in any case.
-    patience:   epochs in a row without a gain after which it ends, at least one.
-    tolerance:  the relative rise of the best score that counts as a gain; a smaller one does not.
+    min_epochs: epochs that always run.
+    patience:   epochs in a row without improvement before stopping, at least one.
+    tolerance:  the relative rise of the best score that counts as improvement; a smaller one does not.
     """
 
     min_epochs: int

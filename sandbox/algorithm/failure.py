@@ -1,13 +1,13 @@
-"""Errors that end a training job: the customer's fault, in AWS's words."""
+"""Errors that end a training job because of its input, in AWS's words."""
 
 from __future__ import annotations
 
 EXIT_CLIENT_ERROR = 2
-"""Exit code of a program whose input is at fault."""
+"""Exit code of a program that refuses its input."""
 
 
 class ClientError(Exception):
-    """A hyperparameter, a channel or a file is at fault; the text becomes the job's FailureReason.
+    """A hyperparameter, a channel or a file is invalid; the text becomes the job's FailureReason.
 
     SageMaker calls it ClientError.
     """
@@ -22,7 +22,7 @@ def invalid_hyperparameters(cause: str) -> ClientError:
 
 
 def invalid_channels(cause: str) -> ClientError:
-    """Return the same error for the channels."""
+    """Return the corresponding error for the channels."""
     return ClientError(
         "Unable to initialize the algorithm. Failed to validate input data configuration. "
         f"(caused by ValidationError)\n\nCaused by: {cause}"

@@ -1,4 +1,4 @@
-"""The hyperparameters of a training job: read from text, held against AWS's table, refused in AWS's words.
+"""The hyperparameters of a training job: parsed from text, validated against AWS's table, refused in AWS's words.
 
 Source: SageMaker developer guide, "Semantic Segmentation Hyperparameters". `light` is the sandbox's own algorithm.
 """
@@ -17,17 +17,17 @@ LIGHT = "light"
 CROP_MULTIPLE = 8
 """AWS rounds crop_size up to a multiple of this."""
 INCREMENTAL = ("backbone", "algorithm", "crop_size", "num_classes")
-"""What must be the same when a job goes on from a model."""
+"""The hyperparameters that must match in incremental training."""
 _WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _EPOCHS = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """All of them, as the algorithm works with them, by AWS's names.
+    """All hyperparameters, parsed, under AWS's names.
 
     crop_size:         rounded up.
-    lr_scheduler_step: epochs, ascending; empty where the schedule is another.
+    lr_scheduler_step: epochs, ascending; empty for other schedules.
     """
 
     algorithm: str
@@ -56,7 +56,7 @@ class Hyperparameters:
     early_stopping_tolerance: float
 
     def text(self) -> dict[str, str]:
-        """Return what `hyperparams.json` of the model says: every value as text."""
+        """Return the content of the model's `hyperparams.json`: every value as text."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         values["lr_scheduler_step"] = ",".join(map(str, self.lr_scheduler_step))
         return {name: str(value) for name, value in values.items() if value != ""}
@@ -70,6 +70,8 @@ Reader = Callable[[str], Any]
 
 
 def _choice(*allowed: str) -> Reader:
+    """Return a parser of one of the allowed texts."""
+
     def read(text: str) -> str:
         if text not in allowed:
             raise _Refused
@@ -79,10 +81,13 @@ def _choice(*allowed: str) -> Reader:
 
 
 def _boolean(text: str) -> bool:
+    """Parse "True" or "False"."""
     return bool(_choice("True", "False")(text) == "True")
 
 
 def _integer(low: int, high: int = 10**9) -> Reader:
+    """Return a parser of integers within bounds."""
+
     def read(text: str) -> int:
         if not _WHOLE.fullmatch(text) or not low <= int(text) <= high:
             raise _Refused
@@ -92,7 +97,7 @@ def _integer(low: int, high: int = 10**9) -> Reader:
 
 
 def _number(low: float, high: float = 1, *, above: bool = False, below: bool = False) -> Reader:
-    """above, below: whether the bounds themselves are out."""
+    """Return a parser of numbers within bounds. above, below: whether the bounds themselves are excluded."""
 
     def read(text: str) -> float:
         try:
@@ -108,6 +113,7 @@ def _number(low: float, high: float = 1, *, above: bool = False, below: bool = F
 
 
 def _epochs(text: str) -> tuple[int, ...]:
+    """Parse a comma-separated list of epochs."""
     if not _EPOCHS.fullmatch(text):
         raise _Refused
     return tuple(sorted({int(part) for part in text.split(",")}))
@@ -165,7 +171,7 @@ DEFAULTS: dict[str, str] = {
 
 
 def read(given: Mapping[str, str]) -> Hyperparameters:
-    """Read the values of a job, with AWS's defaults for the rest. Raises ClientError for the first invalid one."""
+    """Parse a job's hyperparameters, with AWS's defaults. Raises ClientError for the first invalid one."""
     unknown = sorted(set(given) - set(READERS))
     if unknown:
         names = ", ".join(f"u'{name}'" for name in unknown)
@@ -183,26 +189,27 @@ def read(given: Mapping[str, str]) -> Hyperparameters:
 
 
 def check_same(wanted: Hyperparameters, trained: Mapping[str, str]) -> None:
-    """Hold a job against the `hyperparams.json` of the model it goes on from. Raises ClientError."""
+    """Compare a job with the `hyperparams.json` of the model it starts from. Raises ClientError."""
     texts = wanted.text()
     differences = [
-        f"{name} is {texts[name]} and was {trained[name]}"
+        f"{name} is {texts[name]}, but was {trained[name]}"
         for name in INCREMENTAL
         if name in trained and _comparable(name, trained[name]) != _comparable(name, texts[name])
     ]
     if differences:
         raise ClientError(
-            "Incremental training needs the hyperparameters of the model in the channel 'model': "
+            "Incremental training requires the hyperparameters of the model in the channel 'model': "
             f"{', '.join(differences)}. {', '.join(INCREMENTAL)} must be identical."
         )
 
 
 def round_up(value: int, multiple: int) -> int:
-    """Return the next multiple."""
+    """Return the next multiple at or above a value."""
     return -(-value // multiple) * multiple
 
 
 def _check_required(texts: Mapping[str, str]) -> None:
+    """Raise ClientError for a missing hyperparameter."""
     required = ["num_classes", "num_training_samples"]
     if texts["lr_scheduler"] == "step":
         required.append("lr_scheduler_step")
@@ -212,6 +219,7 @@ def _check_required(texts: Mapping[str, str]) -> None:
 
 
 def _read_one(name: str, text: str) -> Any:
+    """Parse one hyperparameter. Raises ClientError."""
     try:
         return READERS[name](text)
     except _Refused as error:
@@ -221,6 +229,7 @@ def _read_one(name: str, text: str) -> Any:
 
 
 def _comparable(name: str, text: str) -> str:
+    """Return a hyperparameter as it is compared."""
     if name == "crop_size" and _WHOLE.fullmatch(text):
         return str(round_up(int(text), CROP_MULTIPLE))
     return text

@@ -1,4 +1,7 @@
-"""Incremental training: the model that a job goes on from, in the channel `model`."""
+"""Incremental training: read the model that a job starts from, in the channel `model`.
+
+Source: SageMaker developer guide, "Use Incremental Training in Amazon SageMaker AI".
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,23 @@ from sandbox.algorithm.mxnet_import import AlgorithmError
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A model's parameters and what they belong to."""
+    """A model's parameters and its architecture."""
 
     parameters: Path
     architecture: Architecture
 
 
 def read_start(channel: Path, params: Hyperparameters, scratch: Path) -> Start | None:
-    """Read the model in the channel; None when there is no such channel. Raises ClientError.
+    """Read the model in the channel; None without that channel. Raises ClientError.
 
-    scratch: a folder that the archive may be unpacked in.
+    scratch: a folder in which to unpack the archive.
     """
     if not channel.is_dir():
         return None
     archives = sorted(channel.rglob("*.tar.gz"))
     if len(archives) != 1:
         raise ClientError(
-            f"The channel 'model' holds {len(archives)} archives, wanted the model.tar.gz of one earlier job."
+            f"The channel 'model' has {len(archives)} archives, expected the model.tar.gz of one earlier job."
         )
     folder = scratch / "start"
     try:

@@ -1,7 +1,8 @@
-"""The label map of a channel: which label each pixel value of a mask stands for.
+"""The label map of a channel: the label of each pixel value of a mask.
 
-`{"scale": "3"}` divides, rounding down; `{"map": {"0": 5, "1": 0}}` names for each label the value that it has in the
-mask. 255 is "ignore" and stays so unless the map names it.
+`{"scale": "3"}` divides, rounding down; `{"map": {"0": 5, "1": 0}}` gives for each label its value in the mask. 255
+is "ignore" and stays so unless the map contains it. Source: SageMaker developer guide, "Semantic Segmentation
+Algorithm" (label map).
 """
 
 from __future__ import annotations
@@ -17,32 +18,35 @@ from sandbox.algorithm.failure import ClientError
 from sandbox.algorithm.scores import IGNORE
 
 UNKNOWN = 254
-"""What a value becomes that the map does not name: never a class, as there are at most 254."""
+"""The label of values missing in the map: never a class, as there are at most 254."""
 
 
 def identity() -> NDArray[np.uint8]:
-    """Return the table of no map: (256,) uint8, each value itself."""
+    """Return the table without a map: (256,) uint8, each value itself."""
     return np.arange(256, dtype=np.uint8)
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
-    """Read the label of each pixel value, (256,) uint8. Raises ClientError for a file that is not a label map."""
+    """Read the label of each pixel value, (256,) uint8. Raises ClientError for an invalid label map."""
     try:
         label_map = json.loads(path.read_bytes())
         unknown = sorted(set(label_map) - {"scale", "map"})
         if unknown:
-            raise ClientError(f"The label map {path.name} has {', '.join(unknown)}, wanted 'scale' or 'map'.")
+            raise ClientError(
+                f"The label map {path.name} has {', '.join(unknown)}, expected 'scale' or 'map'."
+            )
         if "map" in label_map:
             return _by_map(label_map["map"])
         return _by_scale(label_map.get("scale", 1))
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise ClientError(
-            f"The label map {path.name} cannot be read ({error}): wanted "
+            f"The label map {path.name} cannot be read ({error}): expected "
             '{"scale": "3"}, or {"map": {"LABEL": PIXEL VALUE}} with whole numbers from 0 to 255.'
         ) from error
 
 
 def _by_map(pairs: dict[str, Any]) -> NDArray[np.uint8]:
+    """Return the table of a "map". Raises ValueError."""
     table = np.full(256, UNKNOWN, np.uint8)
     table[IGNORE] = IGNORE
     for label, value in pairs.items():
@@ -53,7 +57,8 @@ def _by_map(pairs: dict[str, Any]) -> NDArray[np.uint8]:
 
 
 def _by_scale(scale: Any) -> NDArray[np.uint8]:
-    if not 1 <= float(scale) <= 255:  # not a number is neither
+    """Return the table of a "scale". Raises ValueError."""
+    if not 1 <= float(scale) <= 255:  # NaN fails the comparison
         raise ValueError(f"scale {scale}")
     table: NDArray[np.uint8] = np.floor(identity() / float(scale)).astype(np.uint8)
     table[IGNORE] = IGNORE

@@ -1,7 +1,7 @@
-"""The light network: 662,614 parameters for six classes, trained in two minutes on one processor core.
+"""The light network: 662,614 parameters for six classes, trained in two minutes on one CPU core.
 
-A small encoder (strides 2, 4, 8, 16) whose features come back by additive skips. It is not one of AWS's networks: it
-stands in for them where nobody has a GPU, so that the sandbox answers in a fraction of a second.
+A small encoder (strides 2, 4, 8, 16) whose features are merged back by additive skips. It is not one of AWS's
+networks: it replaces them on machines without a GPU, so that the sandbox answers within a fraction of one second.
 """
 
 # mypy: disable-error-code="misc"
@@ -18,11 +18,11 @@ nn: Any = mx.gluon.nn
 HybridBlock: Any = mx.gluon.HybridBlock
 
 STRIDE = 16
-"""Height and width of the input must be multiples of this; `predict` pads."""
+"""Height and width of the input must be multiples of this; `predict` pads the input."""
 
 
 class ConvNorm(HybridBlock):
-    """Convolution, batch normalisation and, unless told otherwise, a rectifier."""
+    """Convolution, batch normalization and, by default, a ReLU."""
 
     def __init__(
         self,
@@ -44,12 +44,13 @@ class ConvNorm(HybridBlock):
         self.activation = nn.Activation("relu") if relu else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Apply the block to (N, inputs, H, W)."""
         y = self.norm(self.convolution(x))
         return y if self.activation is None else self.activation(y)
 
 
 class Residual(HybridBlock):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions in parallel with a shortcut (He et al. 2016, "Deep Residual Learning")."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -60,12 +61,13 @@ class Residual(HybridBlock):
         self.activation = nn.Activation("relu")
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Apply the block to (N, inputs, H, W)."""
         beside = x if self.shortcut is None else self.shortcut(x)
         return self.activation(self.second(self.first(x)) + beside)
 
 
 class Merge(HybridBlock):
-    """Doubles the deep features, adds the finer ones at their side, and mixes both."""
+    """Doubles the size of the deep features, adds the finer ones and mixes both."""
 
     def __init__(self, deep: int, fine: int, outputs: int) -> None:
         super().__init__()
@@ -75,11 +77,12 @@ class Merge(HybridBlock):
         self.mix = ConvNorm(deep, outputs)
 
     def hybrid_forward(self, F: Any, deep: Any, fine: Any) -> Any:  # noqa: ARG002, N803
+        """Merge deep (N, deep, H, W) with fine (N, fine, 2H, 2W) features."""
         return self.mix(self.activation(self.enlarge(deep) + self.skip(fine)))
 
 
 class HalfSize(HybridBlock):
-    """The network but for the last enlargement: (N, 3, H, W) to scores (N, classes, H / 2, W / 2)."""
+    """The network without the last upsampling: (N, 3, H, W) to scores (N, classes, H / 2, W / 2)."""
 
     def __init__(self, classes: int, width: int = 16) -> None:
         super().__init__()
@@ -97,18 +100,19 @@ class HalfSize(HybridBlock):
         self.score = nn.Conv2D(classes, 1, in_channels=two)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        """Return the scores at half size."""
         half = self.stem(x)
         quarter = self.stage1(half)
         eighth = self.stage2(quarter)
         deep = self.stage4(self.stage3(eighth))
-        # What the picture as a whole is like decides how much each feature counts.
+        # The image as a whole decides the weight of each feature.
         gate = F.sigmoid(self.gate(F.contrib.AdaptiveAvgPooling2D(deep, output_size=1)))
         y = F.broadcast_mul(self.project(deep), gate)
         return self.score(self.merge0(self.merge1(self.merge2(y, eighth), quarter), half))
 
 
 class LightNetwork(HybridBlock):
-    """The whole: (N, 3, H, W) float32 to scores (N, classes, H, W); H and W multiples of STRIDE."""
+    """The whole network: (N, 3, H, W) float32 to scores (N, classes, H, W); H and W multiples of STRIDE."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -116,16 +120,19 @@ class LightNetwork(HybridBlock):
         self.enlarge = doubling(classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Return the scores at full size."""
         return self.enlarge(self.half(x))
 
     def training_scores(self, x: Any) -> list[tuple[Any, float, int]]:
-        """Return what to train on: (scores, weight in the loss, stride). At half size the loss costs a fifth."""
+        """Return (scores, weight in the loss, stride) to train on. At half size the loss costs a fifth."""
         return [(self.half(x), 1.0, 2)]
 
 
 def doubling(channels: int) -> Any:
-    """Enlarge by two, bilinearly, never trained; as a grouped deconvolution it trains 40 times as fast
-    as MXNet's BilinearResize2D."""
+    """Return a fixed bilinear upsampling by two.
+
+    As a grouped deconvolution it trains 40 times as fast as MXNet's BilinearResize2D.
+    """
     block = nn.Conv2DTranspose(
         channels, 4, 2, 1, groups=channels, use_bias=False, in_channels=channels,
         weight_initializer=mx.init.Bilinear(),

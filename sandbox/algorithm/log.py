@@ -1,9 +1,9 @@
-"""Log lines as AWS's algorithm containers write them, so that what reads theirs reads ours.
+"""Write log lines in the format of AWS's algorithm containers, so that the same readers work for both.
 
     [02/12/2020 16:32:02 INFO 140] Loading weights from /opt/ml/model/model_best.params
     #metrics {"StartTime": ..., "EndTime": ..., "Dimensions": {...}, "Metrics": {...}}
 
-Both forms stand in public logs of the containers (sagemaker-python-sdk#1284, sagemaker-python-sdk#2084).
+Source: public logs of the containers (sagemaker-python-sdk#1284, sagemaker-python-sdk#2084).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from datetime import UTC, datetime
 
 
 def info(text: str) -> None:
-    """Log one line about what goes on."""
+    """Log one line about progress."""
     _line("INFO", text)
 
 
 def warning(text: str) -> None:
-    """Log one line about what went wrong but does not end the process."""
+    """Log one line about a problem that does not end the process."""
     _line("WARNING", text)
 
 
 def error(text: str) -> None:
-    """Log one line about what ends the process."""
+    """Log one line about a problem that ends the process."""
     _line("ERROR", text)
 
 
@@ -44,10 +44,11 @@ def metrics(
 
 
 def count_of_one() -> dict[str, float]:
-    """Return what the containers write for a counter that has counted one thing."""
+    """Return the containers' entry for a counter with one event."""
     return {"count": 1, "max": 1, "sum": 1.0, "min": 1}
 
 
 def _line(level: str, text: str) -> None:
+    """Print one line with time, level and process id."""
     now = datetime.now(UTC).strftime("%m/%d/%Y %H:%M:%S")
     print(f"[{now} {level} {os.getpid()}] {text}", flush=True)

@@ -1,4 +1,4 @@
-"""The one place that imports MXNet 1.9.1, and what it needs for that on today's Python and numpy."""
+"""The only module that imports MXNet 1.9.1, with the adjustments for current versions of Python and numpy."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any
 import numpy as np
 
 SERVE_THREADS = 2
-"""Serving: MXNet takes one thread unless told; with two an answer comes in 60 % of the time."""
+"""Serving: MXNet uses one thread by default; with two, inference takes 60 % of the time."""
 TRAIN_THREADS = 1
-"""Training the light network: as fast with one thread as with two, and the other core stays free."""
+"""Training the light network is as fast with one thread as with two, and leaves the other core free."""
 UNUSED = ("sklearn", "scipy")
-"""What MXNet imports where it is installed, for a base class and for quantization: 1.5 of 2.5 s of its start."""
+"""Optional imports of MXNet, for a base class and for quantization: 1.5 of 2.5 s of its start."""
 
 
 class AlgorithmError(Exception):
-    """The algorithm cannot run; the message is one sentence for the person who reads the failure reason."""
+    """The algorithm cannot run; the message is one sentence for the FailureReason."""
 
 
 def load_mxnet(threads: int = SERVE_THREADS) -> Any:
-    """Return the module `mxnet`, imported on the first call. Raises AlgorithmError where it cannot be.
+    """Return the module `mxnet`, imported on the first call. Raises AlgorithmError when it cannot be imported.
 
-    threads: what MXNet may use, if OMP_NUM_THREADS does not say; it is read once, at the import.
+    threads: for MXNet, unless OMP_NUM_THREADS is set; it is read once, at the import.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    # Threads that wait for each other sleep instead of spinning: beside other work an answer takes half the time,
-    # alone the same.
+    # Threads that wait for each other sleep instead of spinning: next to other work, inference takes half the time;
+    # alone, the same.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     _restore_numpy_bool()
     try:
@@ -52,7 +52,7 @@ def load_mxnet(threads: int = SERVE_THREADS) -> Any:
 
 
 def _restore_numpy_bool() -> None:
-    """Put back `numpy.bool`, which numpy 1.24 took away: MXNet 1.9.1 reads it while it is imported and later."""
+    """Restore `numpy.bool`, removed in numpy 1.24: MXNet 1.9.1 reads it while it is imported and later."""
     if "bool" not in vars(np):
         np.bool = np.bool_  # type: ignore[attr-defined,unused-ignore]
 
@@ -61,7 +61,7 @@ def _restore_numpy_bool() -> None:
 def hidden(*names: str) -> Iterator[None]:
     """Make packages that are not yet imported look as if they were not installed."""
     hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: the import system's mark for it
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: the import system's marker for it
     try:
         yield
     finally:

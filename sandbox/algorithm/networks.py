@@ -1,11 +1,13 @@
 """FCN, PSP and DeepLabV3 on a dilated ResNet, as AWS's algorithm trains them, in plain Gluon.
 
 AWS's `model_algo-1` and `model_best.params` are Gluon parameter files whose names come from the attributes of
-GluonCV's classes (sagemaker-python-sdk#200 loads one with GluonCV). So the attributes below are called as there, also
+GluonCV's classes (sagemaker-python-sdk#200 loads one with GluonCV). So the attributes below have the same names, even
 where the spelling is odd (`concurent`), and such a file loads without GluonCV, which has had no release since 2022.
 
-One thing is done otherwise: sizes are taken from the picture at hand (`BilinearResize2D(mode="like")`) and not baked
-in at `crop_size`; the original fails on pictures larger than that (aws/deep-learning-containers#902).
+One difference: sizes are taken from the input image (`BilinearResize2D(mode="like")`) and not fixed at `crop_size`;
+the original fails on images larger than that (aws/deep-learning-containers#902).
+
+Papers: Long et al. 2015 (FCN), Zhao et al. 2017 (PSP), Chen et al. 2017 (DeepLabV3), He et al. 2016 (ResNet).
 """
 
 # mypy: disable-error-code="misc"
@@ -23,15 +25,15 @@ nn: Any = mx.gluon.nn
 HybridBlock: Any = mx.gluon.HybridBlock
 
 UNITS = {"resnet-50": (3, 4, 6, 3), "resnet-101": (3, 4, 23, 3)}
-"""Bottlenecks in each of the four stages."""
+"""Number of bottlenecks in each of the four stages."""
 STEM_WIDTH = {"v1s": 128, "v1b": 64}
-"""Channels behind the stem: three 3x3 convolutions (v1s), or one of 7x7 (v1b)."""
+"""Channels after the stem: three 3x3 convolutions (v1s), or one of 7x7 (v1b)."""
 AUXILIARY_WEIGHT = 0.5
 """GluonCV's weight of the auxiliary head in the loss."""
 
 
 def sequence(blocks: Iterable[Any]) -> Any:
-    """Return the blocks one after the other; their names are their numbers."""
+    """Return the blocks in a row; their names are their numbers."""
     chain = nn.HybridSequential()
     for block in blocks:
         chain.add(block)
@@ -39,13 +41,13 @@ def sequence(blocks: Iterable[Any]) -> Any:
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dilation: int = 1) -> Any:
-    """Return a convolution without bias that keeps the size but for its stride."""
+    """Return a convolution without bias that keeps the size except for its stride."""
     padding = dilation * (kernel // 2)
     return nn.Conv2D(outputs, kernel, stride, padding, dilation, use_bias=False, in_channels=inputs)
 
 
 def normalised(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> list[Any]:
-    """Return convolution, batch normalization and rectifier."""
+    """Return convolution, batch normalization and ReLU."""
     return [
         convolution(inputs, outputs, kernel, dilation=dilation),
         nn.BatchNorm(in_channels=outputs),
@@ -54,12 +56,12 @@ def normalised(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) ->
 
 
 def resize_like(F: Any, x: Any, model: Any) -> Any:  # noqa: N803
-    """Enlarge `x` to height and width of `model`."""
+    """Resize `x` to height and width of `model`."""
     return F.contrib.BilinearResize2D(x, model, mode="like")
 
 
 class Bottleneck(HybridBlock):
-    """1x1, 3x3 and 1x1 convolutions beside a shortcut; the stride is in the middle one."""
+    """1x1, 3x3 and 1x1 convolutions in parallel with a shortcut; the stride is in the middle one."""
 
     def __init__(self, inputs: int, width: int, stride: int, dilation: int, *, project: bool) -> None:
         super().__init__()
@@ -78,6 +80,7 @@ class Bottleneck(HybridBlock):
             )
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Apply the block to (N, inputs, H, W)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         beside = x if self.downsample is None else self.downsample(x)
@@ -85,7 +88,7 @@ class Bottleneck(HybridBlock):
 
 
 def stage(inputs: int, width: int, units: int, *, stride: int = 1, dilation: int = 1) -> Any:
-    """Return one of the four stages. Dilation replaces stride, and its first unit keeps the one before."""
+    """Return one of the four stages. Dilation replaces stride, and its first unit keeps the previous dilation."""
     first = Bottleneck(inputs, width, stride, max(1, dilation // 2), project=True)
     rest = [Bottleneck(4 * width, width, 1, dilation, project=False) for _ in range(units - 1)]
     return sequence([first, *rest])
@@ -99,11 +102,12 @@ class FCNHead(HybridBlock):
         self.block = scores_behind(inputs, inputs // 4, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Return the scores of the features."""
         return self.block(x)
 
 
 class PyramidPooling(HybridBlock):
-    """The features beside their means over 1, 4, 9 and 36 parts of the picture."""
+    """The features, concatenated with their means over 1, 4, 9 and 36 parts of the image."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -112,6 +116,7 @@ class PyramidPooling(HybridBlock):
         )
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        """Return the features with their pooled context."""
         levels = ((1, self.conv1), (2, self.conv2), (3, self.conv3), (6, self.conv4))
         pooled = [
             resize_like(F, conv(F.contrib.AdaptiveAvgPooling2D(x, output_size=size)), x)
@@ -129,17 +134,19 @@ class PSPHead(HybridBlock):
         self.block = scores_behind(2 * inputs, inputs // 4, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Return the scores of the features."""
         return self.block(self.psp(x))
 
 
 class GlobalMean(HybridBlock):
-    """The mean over the picture, spread over the picture again."""
+    """The mean over the image, spread over the image again."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.gap = sequence([nn.GlobalAvgPool2D(), *normalised(inputs, outputs)])
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        """Return the mean of the features at their size."""
         return resize_like(F, self.gap(x), x)
 
 
@@ -155,6 +162,7 @@ class AtrousPyramid(HybridBlock):
         self.project = sequence([*normalised(5 * outputs, outputs), nn.Dropout(0.5)])
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        """Return the projected features of all branches."""
         return self.project(F.concat(*[self.concurent[i](x) for i in range(5)], dim=1))
 
 
@@ -167,6 +175,7 @@ class DeepLabHead(HybridBlock):
         self.block = scores_behind(256, 256, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
+        """Return the scores of the features."""
         return self.block(self.aspp(x))
 
 
@@ -181,9 +190,9 @@ HEADS: dict[str, Any] = {"fcn": FCNHead, "psp": PSPHead, "deeplab": DeepLabHead}
 
 
 class SegmentationNetwork(HybridBlock):
-    """(N, 3, H, W) float32 to scores (N, classes, H, W); the deep features lie at an eighth of the size.
+    """(N, 3, H, W) float32 to scores (N, classes, H, W); the deep features have an eighth of the size.
 
-    Kept with an auxiliary head, `training_scores` uses it; the forward pass never does.
+    `training_scores` uses the auxiliary head, if there is one.
     """
 
     def __init__(
@@ -203,11 +212,12 @@ class SegmentationNetwork(HybridBlock):
         self.auxlayer = FCNHead(1024, classes) if auxiliary else None
 
     def middle(self, x: Any) -> Any:
-        """Return the features behind layer 3."""
+        """Return the features after layer 3."""
         y = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer3(self.layer2(self.layer1(y)))
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
+        """Return the scores, with those of the auxiliary head if there is one."""
         middle = self.middle(x)
         main = resize_like(F, self.head(self.layer4(middle)), x)
         if self.auxlayer is None:
@@ -215,7 +225,7 @@ class SegmentationNetwork(HybridBlock):
         return main, resize_like(F, self.auxlayer(middle), x)
 
     def training_scores(self, x: Any) -> list[tuple[Any, float, int]]:
-        """Return what to train on: (scores, weight in the loss, stride)."""
+        """Return (scores, weight in the loss, stride) to train on."""
         if self.auxlayer is None:
             return [(self(x), 1.0, 1)]
         main, auxiliary = self(x)
@@ -223,7 +233,7 @@ class SegmentationNetwork(HybridBlock):
 
 
 def stem_convolutions(stem: str) -> Any:
-    """Return the convolutions before the first batch normalisation that is not part of the stem."""
+    """Return the convolutions before the first batch normalization that is not part of the stem."""
     if stem == "v1b":
         return convolution(3, 64, 7, 2)
     first = [convolution(3, 64, 3, 2), nn.BatchNorm(in_channels=64), nn.Activation("relu")]

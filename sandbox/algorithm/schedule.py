@@ -10,9 +10,9 @@ from sandbox.algorithm.mxnet_import import load_mxnet
 
 POLY_POWER = 0.9
 LAST_SHARE = 0.01
-"""Of the learning rate, at the end of `poly` and `cosine`."""
+"""Share of the learning rate at the end of `poly` and `cosine`."""
 FIRST_SHARE = 0.1
-"""Of the learning rate, at the beginning of a warm-up."""
+"""Share of the learning rate at the start of a warm-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class LearningRateSchedule:
 
     kind:    `poly`, `cosine` or `step`.
     epochs:  for `step`: after which epochs the rate is multiplied by `factor`.
-    warm_up: steps in which it rises from a tenth, at most a quarter of all.
+    warm_up: steps in which it rises from a tenth, at most a quarter of all steps.
     """
 
     kind: str = "poly"
@@ -30,7 +30,7 @@ class LearningRateSchedule:
     warm_up: int = 0
 
     def scheduler(self, rate: float, epochs: int, steps_an_epoch: int) -> Any:
-        """Return MXNet's scheduler for a training of so many epochs."""
+        """Return MXNet's scheduler for this number of epochs."""
         schedulers = load_mxnet().lr_scheduler
         steps = epochs * steps_an_epoch
         warm_up = {
@@ -44,16 +44,16 @@ class LearningRateSchedule:
         if self.kind == "cosine":
             return schedulers.CosineScheduler(steps, rate, final_lr=rate * LAST_SHARE, **warm_up)
         marks = [epoch * steps_an_epoch for epoch in self.epochs if epoch > 0]
-        # Steps that never come stand for none at all, which MXNet does not take.
+        # A step after the end replaces an empty list, which MXNet refuses.
         return schedulers.MultiFactorScheduler(marks or [steps + 1], self.factor, rate, **warm_up)
 
 
 @dataclass(frozen=True, slots=True)
 class Optimizer:
-    """How weights are changed.
+    """An optimizer and its hyperparameters.
 
-    momentum:       of sgd and nag.
-    gamma1, gamma2: of rmsprop: the decay of its average, and its momentum.
+    momentum:       for sgd and nag.
+    gamma1, gamma2: for rmsprop: the decay of its average, and its momentum.
     """
 
     name: str = "sgd"
@@ -64,7 +64,7 @@ class Optimizer:
     gamma2: float = 0.9
 
     def trainer(self, network: Any, scheduler: Any) -> Any:
-        """Return Gluon's trainer of this network."""
+        """Return Gluon's trainer of a network."""
         options: dict[str, Any] = {
             "learning_rate": self.rate,
             "wd": self.weight_decay,
@@ -73,6 +73,6 @@ class Optimizer:
         if self.name in {"sgd", "nag"}:
             options["momentum"] = self.momentum
         if self.name == "rmsprop":
-            # Only the centered variant of MXNet's has a momentum.
+            # Only MXNet's centered variant has a momentum.
             options |= {"gamma1": self.gamma1, "gamma2": self.gamma2, "centered": True}
         return load_mxnet().gluon.Trainer(network.collect_params(), self.name, options)

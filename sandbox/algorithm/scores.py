@@ -1,4 +1,4 @@
-"""Score a segmentation: counted once as a confusion matrix, everything else follows from it."""
+"""Score a segmentation: all scores follow from one confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: i
 
 
 def iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return intersection over union of each class, (classes,) float64; NaN where a class is in neither."""
+    """Return intersection over union of each class, (classes,) float64; NaN for a class in neither."""
     intersection = np.diag(counts).astype(np.float64)
     union = counts.sum(axis=0) + counts.sum(axis=1) - intersection
     return np.divide(intersection, union, out=np.full(len(counts), np.nan), where=union > 0)
 
 
 def mean_iou(counts: NDArray[np.int64]) -> float:
-    """Return the mean over the classes that occur; 0 where none does."""
+    """Return the mean over the classes that occur; 0 when none does."""
     values = iou(counts)
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def pixel_accuracy(counts: NDArray[np.int64]) -> float:
-    """Return the share of pixels that are right; 0 where there are none."""
+    """Return the share of correct pixels; 0 without pixels."""
     return float(np.trace(counts) / max(1, counts.sum()))

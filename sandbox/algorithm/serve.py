@@ -1,12 +1,12 @@
-"""`serve`: load the model, warm up, answer until told to stop.
+"""`serve`: load the model, warm up, and answer until a signal to stop.
 
-How it is started:
+Environment:
 
-    SM_ML_ROOT            stands for /opt/ml; the unpacked model lies in its `model` folder
-    SANDBOX_LISTEN_FD     a TCP socket that already listens, inherited
-    SANDBOX_DEATH_PIPE_FD   the reading end of the parent-death pipe; when it ends, this process exits too
+    SM_ML_ROOT              replaces /opt/ml; the unpacked model is in its folder `model`
+    SANDBOX_LISTEN_FD       a TCP socket that already listens, inherited
+    SANDBOX_DEATH_PIPE_FD   the read end of the parent-death pipe; when it closes, this process exits
 
-By hand, `python -m sandbox.algorithm serve --model DIR --port N` opens its own socket.
+For manual use, `python -m sandbox.algorithm serve --model DIR --port N` opens its own socket.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from sandbox.algorithm.predict import Predictor
 from sandbox.algorithm.service import InferenceService, http_server
 
 WARM_UP = (600, 800)
-"""Height and width of the first picture: the size that the dashboard sends unless told otherwise."""
+"""Height and width of the first image: the dashboard's default input size."""
 WARM_UP_RESNET = (240, 240)
-"""With a ResNet the usual size takes seconds; AWS's crop size is enough to build the graph."""
+"""With a ResNet the default size takes seconds; AWS's crop size is enough to build the graph."""
 LAST_ANSWERS = 10.0
-"""Seconds that running requests have to end after SIGTERM."""
+"""Seconds for running requests to end after SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeConfig:
-    """Where the model is, and where to listen.
+    """The model's folder, and where to listen.
 
-    listen_fd, death_pipe_fd: descriptors inherited, None where there are none.
+    listen_fd, death_pipe_fd: inherited descriptors, None without them.
     """
 
     model: Path
@@ -51,7 +51,7 @@ class ServeConfig:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], model: Path | None, port: int) -> ServeConfig:
-        """Read the container contract; `model` and `port` are for starting it by hand."""
+        """Read the container contract from the environment; `model` and `port` are for manual use."""
         root = Path(environ.get("SM_ML_ROOT", "/opt/ml"))
         listen, death_pipe = environ.get("SANDBOX_LISTEN_FD"), environ.get("SANDBOX_DEATH_PIPE_FD")
         return cls(
@@ -64,7 +64,7 @@ class ServeConfig:
 
 
 def serve(serving: ServeConfig) -> None:
-    """Serve until SIGTERM or SIGINT. Raises AlgorithmError where the model cannot be loaded."""
+    """Serve until SIGTERM or SIGINT. Raises AlgorithmError when the model cannot be loaded."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -72,20 +72,20 @@ def serve(serving: ServeConfig) -> None:
         threading.Thread(target=_exit_at_end_of, args=(serving.death_pipe_fd,), daemon=True).start()
     service = InferenceService(serving.scratch)
     server = http_server(_listener(serving), service)
-    # It listens at once, so that a ping during the start gets its answer (not yet) and does not hang.
+    # It answers immediately, so that a ping during the start gets a 503 and does not hang.
     threading.Thread(target=server.serve_forever, daemon=True).start()
     service.predictor = _ready(serving.model)
     host, port = server.socket.getsockname()[:2]
     log.info(f"Ready on {host}:{port}")
     stop.wait()
-    log.info("Asked to stop")
+    log.info("Received a signal to stop")
     server.shutdown()
     if not service.wait_until_idle(LAST_ANSWERS):
-        log.warning(f"Stopped with requests unanswered after {LAST_ANSWERS:.0f} seconds")
+        log.warning(f"Stopped with unanswered requests after {LAST_ANSWERS:.0f} seconds")
 
 
 def _ready(folder: Path) -> Predictor:
-    """The model of the folder, loaded and warm."""
+    """Load the model of a folder and run it once."""
     started = time.time()
     load_mxnet()
     archive = read_archive(folder)
@@ -103,13 +103,14 @@ def _ready(folder: Path) -> Predictor:
 
 
 def _listener(serving: ServeConfig) -> socket.socket:
+    """Return the inherited socket, or a new one."""
     if serving.listen_fd is not None:
         return socket.socket(fileno=serving.listen_fd)
     return socket.create_server(("127.0.0.1", serving.port), backlog=128)
 
 
 def _exit_at_end_of(death_pipe: int) -> None:
-    """End the process, without ceremony, when the pipe ends."""
+    """Exit the process immediately when the pipe closes."""
     while os.read(death_pipe, 1):
         pass
     os._exit(0)

@@ -1,4 +1,8 @@
-"""The HTTP side of serving: `GET /ping` and `POST /invocations`, as SageMaker calls its containers."""
+"""The HTTP side of serving: `GET /ping` and `POST /invocations`, as SageMaker calls its containers.
+
+Source: SageMaker developer guide, "Use Your Own Inference Code with Hosting Services"; content types of "Semantic
+Segmentation Algorithm".
+"""
 
 from __future__ import annotations
 
@@ -26,15 +30,15 @@ PICTURES = {
     "image/jpg": ("JPEG",),
     "application/x-image": ("JPEG", "PNG"),
 }
-"""Content types of a request, and the formats each may hold."""
+"""Content types of a request, and the allowed image formats of each."""
 MASK = "image/png"
 RECORDS = ("application/x-recordio-protobuf", "application/x-protobuf")
-"""The documentation names the first, AWS's own notebook sends the second; the answer is the same."""
+"""AWS documents the first, its own notebook sends the second; the response is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceResponse:
-    """What goes back: status, body and its type."""
+    """A response: status, body and its content type."""
 
     status: HTTPStatus
     body: bytes
@@ -42,7 +46,7 @@ class InferenceResponse:
 
 
 class RefusalError(Exception):
-    """The request cannot be answered; the text goes to whoever sent it."""
+    """The request cannot be answered; the text is sent to the caller."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
         super().__init__(text)
@@ -50,9 +54,9 @@ class RefusalError(Exception):
 
 
 class InferenceService:
-    """Answers requests, from the moment there is a model; until then it says that there is none yet.
+    """Answers requests once the model is loaded; before that it responds 503.
 
-    scratch: a folder for files that live as long as one answer.
+    scratch: a folder for files that last for one response.
     """
 
     def __init__(self, scratch: Path) -> None:
@@ -67,7 +71,7 @@ class InferenceService:
         return InferenceResponse(status, b"\n")
 
     def invoke(self, body: bytes, content_type: str, accept: str) -> InferenceResponse:
-        """Return the response to one image. Raises RefusalError for what the sender can fix."""
+        """Return the response to one image. Raises RefusalError for errors of the caller."""
         with self._idle:
             self._running += 1
         try:
@@ -78,18 +82,19 @@ class InferenceService:
                 self._idle.notify_all()
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Return whether all requests were answered in time."""
+        """Wait; return whether all requests were answered in time."""
         with self._idle:
             return self._idle.wait_for(lambda: not self._running, seconds)
 
     def _segment(self, body: bytes, content_type: str, accept: str) -> InferenceResponse:
+        """Decode the image, run the model and encode its output. Raises RefusalError."""
         predictor = self.predictor
         if predictor is None:
-            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "The model is still being loaded.")
+            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "The model is still loading.")
         kind = accepted(accept)
         picture = read_picture(body, content_type, predictor.max_pixels)
         if kind != MASK and picture.shape[0] * picture.shape[1] * predictor.classes * 4 > LARGEST_RECORD:
-            text = f"Probabilities of this size do not fit into one record of 512 MB: ask for {MASK}."
+            text = f"Probabilities of this size do not fit into one record of 512 MB: set Accept to {MASK}."
             raise RefusalError(HTTPStatus.BAD_REQUEST, text)
         probabilities = predictor.probabilities(picture)
         encoded = mask_png(probabilities) if kind == MASK else record(probabilities, self._scratch)
@@ -97,7 +102,7 @@ class InferenceService:
 
 
 def accepted(accept: str) -> str:
-    """Return the first content type of an Accept header that we have; a mask for any. Raises RefusalError."""
+    """Return the first supported content type of an Accept header; a mask for any. Raises RefusalError."""
     wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
     for kind in wanted:
         if kind in {"", "*/*", "image/*"}:
@@ -106,40 +111,40 @@ def accepted(accept: str) -> str:
             return kind
     raise RefusalError(
         HTTPStatus.NOT_ACCEPTABLE,
-        f"Unsupported accept type {accept}: this algorithm answers {MASK} or {RECORDS[0]}.",
+        f"Unsupported accept type {accept}: this algorithm returns {MASK} or {RECORDS[0]}.",
     )
 
 
 def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.uint8]:
-    """Read the image as (H, W, 3) uint8 red, green, blue, in whatever mode it came. Raises RefusalError.
+    """Decode the image as (H, W, 3) uint8 red, green, blue, whatever its mode. Raises RefusalError.
 
-    The orientation in the EXIF data is left alone, as AWS's container leaves it: turning is the sender's part.
+    EXIF orientation is not applied, as in AWS's container: the sender has to rotate the image.
     """
     formats = PICTURES.get(content_type.split(";", maxsplit=1)[0].strip().lower())
     if formats is None:
         raise RefusalError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Unsupported content type {content_type or '(none)'}: this algorithm takes image/jpeg.",
+            f"Unsupported content type {content_type or '(none)'}: this algorithm accepts image/jpeg.",
         )
     try:
         with Image.open(io.BytesIO(body), formats=formats) as image:
             if image.width * image.height > max_pixels:
                 raise RefusalError(
                     HTTPStatus.BAD_REQUEST,
-                    f"The picture has {image.width} x {image.height} pixels, more than the {max_pixels:,} "
-                    "that this model takes here: send it smaller, or in tiles.",
+                    f"The image has {image.width} x {image.height} pixels, more than the limit of {max_pixels:,} "
+                    "for this model in the sandbox: send a smaller image, or tiles.",
                 )
             return np.asarray(image.convert("RGB"))
     except UnidentifiedImageError as error:
-        text = f"The body of {len(body)} bytes is no {' or '.join(formats)} picture."
+        text = f"The body of {len(body)} bytes is not a {' or '.join(formats)} image."
         raise RefusalError(HTTPStatus.BAD_REQUEST, text) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        text = f"The {formats[0]} picture of {len(body)} bytes cannot be read: {error}."
+        text = f"The {formats[0]} image of {len(body)} bytes cannot be read: {error}."
         raise RefusalError(HTTPStatus.BAD_REQUEST, text) from error
 
 
 def http_server(listener: socket.socket, service: InferenceService) -> ThreadingHTTPServer:
-    """Return a server on a socket that already listens: the caller binds it, so that no port can be lost."""
+    """Return a server on a listening socket: the caller binds it, so that the port cannot be lost."""
 
     class Handler(_Handler):
         ping = staticmethod(service.ping)
@@ -153,7 +158,7 @@ def http_server(listener: socket.socket, service: InferenceService) -> Threading
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads a request, asks the service, writes the answer."""
+    """Reads a request, calls the service and writes the response."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -165,20 +170,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.ping())
         else:
             self._send(
-                _text(HTTPStatus.NOT_FOUND, f"There is no {self.path}: GET /ping or POST /invocations.")
+                _text(HTTPStatus.NOT_FOUND, f"{self.path} not found: use GET /ping or POST /invocations.")
             )
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
         if not re.fullmatch("[0-9]{1,10}", length):
-            self.close_connection = True  # where the body ends is not known
+            self.close_connection = True  # the end of the body is unknown
             text = f"Content-Length must be a number of bytes in plain digits, not {length[:40]!r}."
             self._send(_text(HTTPStatus.BAD_REQUEST, text))
             return
         body = self.rfile.read(int(length))
         if self.path != "/invocations":
             self._send(
-                _text(HTTPStatus.NOT_FOUND, f"There is no {self.path}: GET /ping or POST /invocations.")
+                _text(HTTPStatus.NOT_FOUND, f"{self.path} not found: use GET /ping or POST /invocations.")
             )
             return
         started = time.time()
@@ -188,6 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
         log.metrics(started, time.time(), dimensions, {"invocations.count": log.count_of_one()})
 
     def _answer(self, body: bytes) -> InferenceResponse:
+        """Return the response to an invocation; unexpected errors give 500."""
         try:
             return self.invoke(
                 body, self.headers.get("Content-Type") or "", self.headers.get("Accept") or "*/*"
@@ -195,11 +201,12 @@ class _Handler(BaseHTTPRequestHandler):
         except RefusalError as refusal:
             log.warning(f"Refused with {refusal.status.value}: {refusal.text}")
             return _text(refusal.status, refusal.text)
-        except Exception as error:  # noqa: BLE001 - the edge of the process: reported to the sender and to the log
+        except Exception as error:  # noqa: BLE001 - the top level of a request: reported to the caller and in the log
             log.failure("The request failed", error)
             return _text(HTTPStatus.INTERNAL_SERVER_ERROR, f"{type(error).__name__}: {error}")
 
     def _send(self, answer: InferenceResponse) -> None:
+        """Write a response; log a caller that disconnected."""
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(answer.body)))
@@ -207,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(answer.body)
         except ConnectionError as error:
-            log.warning(f"The caller left before its answer was sent: {error}")
+            log.warning(f"The caller disconnected before the response was sent: {error}")
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -216,4 +223,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _text(status: HTTPStatus, text: str) -> InferenceResponse:
+    """Return a plain text response."""
     return InferenceResponse(status, text.encode())

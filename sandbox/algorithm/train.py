@@ -31,9 +31,9 @@ from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
 VALIDATION_PIXELS = {"light": 4_000_000}
 VALIDATION_PIXELS_RESNET = 1_000_000
-"""Of all pictures that are validated at once. A picture that has more by itself is scaled down to this."""
+"""Pixels of all images validated at once. A single image with more is scaled down to this."""
 UNFINISHED = ".unfinished-"
-"""Files in the model's folder that begin so are being written."""
+"""Prefix of files that are being written in the model's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Recipe:
     """How to train.
 
     crop:             side of the square crops, pixels.
-    samples:          what the learning rate's schedule takes for the number of training pictures; None counts them.
-    validation_batch: pictures that are validated at once, if they are of one size.
-    start:            the parameters to begin with; None begins with random ones.
+    samples:          number of training images for the learning rate's schedule; None counts them.
+    validation_batch: images validated at once, if they have the same size.
+    start:            the initial parameters; None starts with random ones.
     """
 
     architecture: Architecture
@@ -62,11 +62,11 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Epoch:
-    """What one epoch came to.
+    """The result of one epoch.
 
     loss:       mean cross-entropy of the training pixels, nats.
-    counts:     confusion of the validation pixels, see `scores.confusion`.
-    throughput: pictures trained on in a second.
+    counts:     confusion matrix of the validation pixels, see `scores.confusion`.
+    throughput: images trained on per second.
     """
 
     number: int
@@ -76,12 +76,12 @@ class Epoch:
 
     @property
     def mean_iou(self) -> float:
-        """Return the mean IoU, which decides which epoch is the best."""
+        """Return the mean IoU, by which the best epoch is chosen."""
         return mean_iou(self.counts)
 
 
 def never() -> bool:
-    """Return False: training is not asked to stop."""
+    """Return False: training is never stopped."""
     return False
 
 
@@ -95,8 +95,8 @@ def train(
 ) -> Iterator[Epoch]:
     """Train epoch by epoch. After each, `folder` holds the last parameters and the best so far.
 
-    stop: asked between steps; once it is true, what there is is saved and no further epoch comes.
-    Repeats itself on the same machine with the same number of threads.
+    stop: called between steps; when it returns true, the parameters are saved and training ends.
+    The result is reproducible on the same machine with the same number of threads.
     """
     mx = load_mxnet(TRAIN_THREADS)
     mx.random.seed(recipe.seed)
@@ -128,6 +128,7 @@ def train(
 def _batches(
     recipe: Recipe, training: Examples, random: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """Yield the batches of one epoch."""
     return batches(
         training, size=recipe.batch, crop=recipe.crop, take=recipe.take, turn=recipe.turn, random=random
     )
@@ -136,7 +137,7 @@ def _batches(
 def evaluate(
     network: Any, architecture: Architecture, examples: Examples, batch: int = 1
 ) -> NDArray[np.int64]:
-    """Count the confusion over all examples, each at full size unless that is above VALIDATION_PIXELS."""
+    """Return the confusion matrix over all examples, each at full size unless above VALIDATION_PIXELS."""
     total = np.zeros((architecture.classes, architecture.classes), np.int64)
     limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
     for group in _groups((scaled_down(example, limit) for example in examples), batch, limit):
@@ -148,7 +149,7 @@ def evaluate(
 
 
 def _groups(examples: Iterable[Example], batch: int, limit: int) -> Iterator[list[Example]]:
-    """Neighbours of one size, at most `batch` of them and at most `limit` pixels, but at least one."""
+    """Yield consecutive examples of one size, at most `batch` and at most `limit` pixels, but at least one."""
     group: list[Example] = []
     for example in examples:
         shape = example[1].shape
@@ -162,14 +163,14 @@ def _groups(examples: Iterable[Example], batch: int, limit: int) -> Iterator[lis
 
 
 def _predict(network: Any, pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(N, 3, H, W) float32 to class ids (N, H, W) uint8."""
+    """Convert (N, 3, H, W) float32 to class ids (N, H, W) uint8."""
     scores = network(load_mxnet().nd.array(pictures))
     main = scores[0] if isinstance(scores, tuple | list) else scores
     return np.stack([likeliest(pixel_scores) for pixel_scores in main.asnumpy()])
 
 
 def _network(recipe: Recipe) -> Any:
-    """The network with random parameters, or with those to go on from."""
+    """Return the network with random parameters, or with those to start from."""
     mx = load_mxnet()
     network = build(recipe.architecture)
     network.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
@@ -180,20 +181,21 @@ def _network(recipe: Recipe) -> Any:
 
 
 def _trainer(network: Any, recipe: Recipe, examples: int) -> Any:
-    """The optimizer, with its schedule."""
+    """Return the optimizer with its schedule."""
     steps = max(1, (recipe.samples or examples) // recipe.batch)
     rate = recipe.optimizer.rate
     return recipe.optimizer.trainer(network, recipe.schedule.scheduler(rate, recipe.epochs, steps))
 
 
 def _save(network: Any, path: Path) -> None:
-    """Whole or not at all: who is stopped while it is written keeps the parameters of before."""
+    """Save the parameters atomically: an interruption keeps the previous ones."""
     new = path.with_name(UNFINISHED + path.name)
     network.save_parameters(str(new))
     new.replace(path)
 
 
 def _copy(source: Path, path: Path) -> None:
+    """Copy a file atomically."""
     new = path.with_name(UNFINISHED + path.name)
     shutil.copyfile(source, new)
     new.replace(path)
@@ -206,12 +208,12 @@ def _step(
     labels: NDArray[np.uint8],
     random: np.random.Generator,
 ) -> float:
-    """One step of the optimizer; the mean cross-entropy of the batch before it, nats."""
+    """Run one step of the optimizer; return the mean cross-entropy of the batch before it, nats."""
     mx = load_mxnet()
     with mx.autograd.record():
         outputs = []
         for scores, weight, stride in network.training_scores(mx.nd.array(pictures)):
-            # Where scores are coarser than labels, each step learns from another pixel of the square.
+            # Where scores are coarser than labels, each step trains on another pixel of the square.
             top, left = random.integers(stride, size=2)
             wanted = mx.nd.array(labels[:, top::stride, left::stride])
             outputs.append((_softmax(scores, wanted, weight), wanted))
@@ -221,7 +223,10 @@ def _step(
 
 
 def _softmax(scores: Any, wanted: Any, weight: float) -> Any:
-    """Probabilities whose gradient is that of the mean cross-entropy: a third of the time of log_softmax and pick."""
+    """Return probabilities whose gradient is that of the mean cross-entropy.
+
+    It takes a third of the time of log_softmax and pick.
+    """
     return load_mxnet().nd.SoftmaxOutput(
         scores, wanted, grad_scale=weight, multi_output=True,
         use_ignore=True, ignore_label=IGNORE, normalization="valid",
@@ -229,6 +234,7 @@ def _softmax(scores: Any, wanted: Any, weight: float) -> Any:
 
 
 def _cross_entropy(probabilities: Any, wanted: Any) -> float:
+    """Return the mean cross-entropy of the pixels that count, nats."""
     nd = load_mxnet().nd
     counted = wanted != IGNORE
     right = nd.pick(probabilities, wanted * counted, axis=1)
@@ -237,7 +243,7 @@ def _cross_entropy(probabilities: Any, wanted: Any) -> float:
 
 
 def _report(epoch: Epoch, epochs: int, *, seconds: float, best: float) -> None:
-    """The lines that SageMaker reads its metrics from."""
+    """Log the lines from which SageMaker extracts its metrics."""
     quality = f"#quality_metric: host=algo-1, epoch={epoch.number}"
     log.info(f"{quality}, train cross_entropy <loss>={epoch.loss:.6f}")
     log.info(f"#throughput_metric: host=algo-1, train throughput={epoch.throughput:.3f} records/second")

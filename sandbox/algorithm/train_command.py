@@ -1,12 +1,12 @@
-"""`train`: what a training container does, from /opt/ml to the model.
+"""`train`: a training container's program, from /opt/ml to the model.
 
-How it is started:
+Environment:
 
-    SM_ML_ROOT            stands for /opt/ml: input/config/hyperparameters.json, input/data/CHANNEL, model, output
-    SANDBOX_DEATH_PIPE_FD   the reading end of the parent-death pipe; when it ends, this process exits too
+    SM_ML_ROOT              replaces /opt/ml: input/config/hyperparameters.json, input/data/CHANNEL, model, output
+    SANDBOX_DEATH_PIPE_FD   the read end of the parent-death pipe; when it closes, this process exits
 
-It ends with 0 when the model is there, also when SIGTERM cut it short; with 2 and output/failure when a
-hyperparameter or a file is at fault; with another code and output/failure when the algorithm is.
+Exit codes: 0 with a model, also after SIGTERM; 2 with output/failure for an invalid hyperparameter or file; another
+code with output/failure when the algorithm fails.
 """
 
 from __future__ import annotations
@@ -35,37 +35,40 @@ from sandbox.algorithm.train import UNFINISHED, Epoch, Recipe, train
 
 EXIT_ALGORITHM_ERROR = 1
 NICENESS = 5
-"""Whoever looks at the dashboard goes before."""
+"""Lower priority than the dashboard."""
 LIGHT_WARM_UP = 30
 LIGHT_MULTIPLE = 16
-"""The light network's crops are multiples of its deepest stride."""
+"""The light network's crops are multiples of its largest stride."""
 LAST_STEP = 10.0
-"""Seconds that the step under way has to end after SIGTERM; then the parameters of the last epoch must do."""
+"""Seconds for the current step to end after SIGTERM; then the parameters of the last epoch are used."""
 MAX_FAILURE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The folders of the contract. death_pipe_fd: a descriptor inherited, None where there is none."""
+    """The folders of the container contract. death_pipe_fd: an inherited descriptor, None without one."""
 
     folder: Path
     death_pipe_fd: int | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Root:
+        """Read the container contract from the environment."""
         death_pipe = environ.get("SANDBOX_DEATH_PIPE_FD")
         return cls(Path(environ.get("SM_ML_ROOT", "/opt/ml")), int(death_pipe) if death_pipe else None)
 
     @property
     def data(self) -> Path:
+        """Return the folder of the channels."""
         return self.folder / "input" / "data"
 
     @property
     def model(self) -> Path:
+        """Return the folder for the model."""
         return self.folder / "model"
 
     def hyperparameters(self) -> dict[str, str]:
-        """Read what the job was given. Raises ClientError."""
+        """Read the job's hyperparameters. Raises ClientError."""
         path = self.folder / "input" / "config" / "hyperparameters.json"
         try:
             values = json.loads(path.read_bytes())
@@ -75,7 +78,7 @@ class Root:
 
 
 def run(root: Root) -> int:
-    """Train one job; the exit code."""
+    """Train one job and return the exit code."""
     if root.death_pipe_fd is not None:
         threading.Thread(target=_exit_at_end_of, args=(root.death_pipe_fd,), daemon=True).start()
     root.model.mkdir(parents=True, exist_ok=True)
@@ -88,7 +91,7 @@ def run(root: Root) -> int:
     except AlgorithmError as error:
         _fail(root, str(error))
         return EXIT_ALGORITHM_ERROR
-    except Exception as error:  # noqa: BLE001 - the edge of the process: reported to the log and to SageMaker
+    except Exception as error:  # noqa: BLE001 - the top level of the process: reported in the log and to SageMaker
         log.failure("Training failed", error)
         _fail(root, f"{type(error).__name__}: {error}")
         return EXIT_ALGORITHM_ERROR
@@ -96,7 +99,7 @@ def run(root: Root) -> int:
 
 
 def recipe_of(params: Hyperparameters, start: Start | None) -> Recipe:
-    """Return how to train, from the hyperparameters."""
+    """Return how to train with these hyperparameters."""
     light = params.algorithm == LIGHT
     architecture = Architecture(LIGHT, LIGHT, params.num_classes)
     if not light:
@@ -122,7 +125,7 @@ def recipe_of(params: Hyperparameters, start: Start | None) -> Recipe:
 
 
 def _optimizer(params: Hyperparameters) -> Optimizer:
-    """AWS's table gives momentum and weight decay to sgd alone."""
+    """Return the optimizer; by AWS's table, momentum and weight decay apply to sgd only."""
     optimizer = Optimizer(params.optimizer, params.learning_rate, gamma1=params.gamma1, gamma2=params.gamma2)
     if params.optimizer != "sgd":
         return optimizer
@@ -130,6 +133,7 @@ def _optimizer(params: Hyperparameters) -> Optimizer:
 
 
 def _train(root: Root, stop: threading.Event) -> None:
+    """Read the job, train and log. Raises ClientError or AlgorithmError."""
     given = root.hyperparameters()
     log.info(f"Reading default configuration: {json.dumps(DEFAULTS)}")
     log.info(f"Merging with provided configuration from hyperparameters.json: {json.dumps(given)}")
@@ -150,11 +154,12 @@ def _train(root: Root, stop: threading.Event) -> None:
 
 
 def _check_files(training: Examples, validation: Examples) -> None:
+    """Check all images and masks. Raises ClientError."""
     started = time.monotonic()
     for examples in (training, validation):
         examples.check()
     log.info(
-        f"{len(training)} pictures to train on and {len(validation)} to validate with, "
+        f"{len(training)} training images and {len(validation)} validation images, "
         f"checked in {time.monotonic() - started:.1f} seconds"
     )
 
@@ -170,7 +175,7 @@ def _follow(epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Ev
             best, number = epoch.mean_iou, epoch.number
         if params.early_stopping and stopping.update(epoch.mean_iou):
             log.info(
-                f"Early stopping after epoch {epoch.number}: no gain in validation mIOU for "
+                f"Early stopping after epoch {epoch.number}: no improvement of validation mIOU for "
                 f"{stopping.without_gain} epochs (early_stopping_patience {stopping.patience}, "
                 f"early_stopping_tolerance {stopping.tolerance:g})"
             )
@@ -184,37 +189,35 @@ def _follow(epochs: Iterator[Epoch], params: Hyperparameters, stop: threading.Ev
 
 
 def _log_differences(params: Hyperparameters, training: Examples, start: Start | None) -> None:
-    """Where the sandbox does less or other than AWS, the log says so."""
+    """Log where the sandbox differs from AWS."""
     log.info("Using device: cpu; number of GPUs being used: 0")
     if len(training) != params.num_training_samples:
         log.warning(
             f"num_training_samples is {params.num_training_samples} and the channel train has {len(training)} "
-            "pictures: the learning rate's schedule follows the hyperparameter"
+            "images: the learning rate's schedule follows the hyperparameter"
         )
     if len(training) < params.mini_batch_size:
-        log.warning(
-            f"mini_batch_size is {params.mini_batch_size}: all {len(training)} pictures make one batch"
-        )
+        log.warning(f"mini_batch_size is {params.mini_batch_size}: all {len(training)} images form one batch")
     if start:
-        log.info(f"Going on from {start.parameters.name} of the channel model")
+        log.info(f"Continuing from {start.parameters.name} of the channel model")
     elif params.use_pretrained_model:
         log.warning(
             "use_pretrained_model is True, but the sandbox has no pretrained backbone: "
             "training starts from random parameters"
         )
     if params.syncbn:
-        log.info("syncbn is True and has no effect on a single device")
+        log.info("syncbn is True, but unused on a single device")
     if params.optimizer != "sgd":
-        log.info(f"momentum and weight_decay have no effect with {params.optimizer}")
+        log.info(f"momentum and weight_decay are unused with {params.optimizer}")
     if params.algorithm == LIGHT:
         log.info(
-            "The light network is the sandbox's own: base_size has no effect, crops are taken at the pictures' "
+            "The light network is the sandbox's own: base_size is unused, crops are taken at the images' "
             "own scale and in all eight orientations"
         )
 
 
 def _fail(root: Root, text: str) -> None:
-    """Tell SageMaker and the log why it ends."""
+    """Report the failure to SageMaker and in the log."""
     log.error(text)
     path = root.folder / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -222,8 +225,11 @@ def _fail(root: Root, text: str) -> None:
 
 
 def _stop_on_signals(model: Path) -> threading.Event:
-    """Set by SIGTERM and SIGINT. A step of the training may take minutes, in which no handler of Python's runs: so a
-    thread waits for the signal, and ends the process when the step under way takes too long."""
+    """Return an event that SIGTERM and SIGINT set.
+
+    A training step may take minutes in which no Python signal handler runs, so a thread waits for the signal, and
+    ends the process when the current step takes too long.
+    """
     stop = threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -233,10 +239,10 @@ def _stop_on_signals(model: Path) -> threading.Event:
 
     def wait() -> None:
         os.read(reader, 1)
-        log.info("Asked to stop")
+        log.info("Received a signal to stop")
         stop.set()
         time.sleep(LAST_STEP)
-        log.warning("The step under way was cut off; what the last whole epoch saved is the model")
+        log.warning("The current step was interrupted; the model is that of the last complete epoch")
         for path in model.glob(f"{UNFINISHED}*"):
             path.unlink(missing_ok=True)
         os._exit(0)
@@ -246,7 +252,7 @@ def _stop_on_signals(model: Path) -> threading.Event:
 
 
 def _exit_at_end_of(death_pipe: int) -> None:
-    """End the process, without ceremony, when the pipe ends."""
+    """Exit the process immediately when the pipe closes."""
     while os.read(death_pipe, 1):
         pass
     os._exit(0)

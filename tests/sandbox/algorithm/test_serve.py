@@ -184,7 +184,7 @@ def test_grey_and_cmyk_pictures_are_answered(algorithm_container: Container, mod
 @pytest.mark.parametrize(
     ("sent", "status", "words"),
     [
-        ((b"no picture", "image/png", "image/jpeg"), 400, "10 bytes is no JPEG"),
+        ((b"no picture", "image/png", "image/jpeg"), 400, "10 bytes is not a JPEG"),
         ((picture(64, 64)[:500], "image/png", "image/jpeg"), 400, "500 bytes cannot be read"),
         ((picture(8, 8), "image/png", "image/png"), 415, "image/png"),
         ((picture(8, 8), "image/png", ""), 415, "(none)"),
@@ -250,7 +250,7 @@ def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
     container.wait_until_ready()
     container.process.send_signal(signal.SIGTERM)
     assert container.process.wait(timeout=120) == 0
-    assert "Asked to stop" in container.log.read_text()
+    assert "Received a signal to stop" in container.log.read_text()
     os.close(container.death_pipe)
 
 

@@ -139,7 +139,7 @@ def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp
     assert went_on.returncode == 0, went_on.stdout
     fresh = _train(prepare(SMALL, "fresh"))
     assert _losses(went_on.stdout)[0] < _losses(fresh.stdout)[0]
-    assert "Going on from model_best.params of the channel model" in went_on.stdout
+    assert "Continuing from model_best.params of the channel model" in went_on.stdout
     assert refused.returncode == 2
     assert "num_classes is 3 and was 2" in (third / "output/failure").read_text()
 
