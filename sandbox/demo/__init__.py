@@ -1,1 +1,1 @@
-"""What a new sandbox starts with: two trained models and pictures to try them on."""
+"""The content of a new sandbox: two trained models, images to try them on, and recorded training jobs."""

@@ -1,4 +1,4 @@
-"""The demo "aerial land cover": scenes drawn by rule, six classes."""
+"""The demo "aerial land cover": scenes drawn by rules, six classes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,30 @@ VALIDATION_SEEDS = range(900_000, 900_096)
 COLORS = ("#9acb6a", "#e6bf57", "#1f6b3a", "#3b82d6", "#8a8791", "#d9533f")
 SHOWN = (
     # name, kind, water, seed, title, note
-    ("town", "town", "none", 111, "Town", "Grey roofs beside grey streets: the hard pair."),
-    ("autumn_village", "village", "river", 102, "Village in autumn", "Turned leaves are rare in training."),
-    ("fields", "rural", "none", 113, "Fields", "Crops and meadows can be equally green."),
-    ("lake_village", "village", "lake", 115, "Village among lakes", "All six classes in one picture."),
+    ("town", "town", "none", 111, "Town", "Gray roofs next to gray streets: hard to tell apart."),
+    (
+        "autumn_village",
+        "village",
+        "river",
+        102,
+        "Village in autumn",
+        "Fall colors are rare in the training data.",
+    ),
+    ("fields", "rural", "none", 113, "Fields", "Crops and meadows can have the same green."),
+    ("lake_village", "village", "lake", 115, "Village among lakes", "All six classes in one image."),
     ("river", "rural", "river", 116, "River", "A few broad shapes, and roads a few pixels wide."),
 )
 
 
 @cache
 def drawn(seeds: range) -> Sequence[Example]:
-    """The scenes of these seeds, 256 x 256."""
+    """Return the scenes of these seeds, 256 x 256."""
     pairs = (scene(seed) for seed in seeds)
     return [(through_jpeg(picture), labels) for picture, labels in pairs]
 
 
 def shown() -> list[Shown]:
-    """The pictures that ship, 800 x 600, at the scale that training has seen."""
+    """Return the example images, 800 x 600, at the scale of the training data."""
     return [
         Shown(name, title, note, *scene(seed, 600, 800, kind, water))
         for name, kind, water, seed, title, note in SHOWN
@@ -44,18 +51,18 @@ AERIAL = Demo(
     training=lambda: drawn(TRAINING_SEEDS),
     validation=lambda: drawn(VALIDATION_SEEDS),
     shown=shown,
-    about="Finds grass, cropland, forest, water, road and building in pictures from above, about a metre to a pixel.",
+    about="Segments grass, cropland, forest, water, road and building in aerial images, at about 1 m per pixel.",
     data=(
-        f"{len(TRAINING_SEEDS)} scenes of 256 x 256 pixels to train on and {len(VALIDATION_SEEDS)} others to "
-        "measure with, drawn by `sandbox/demo/scenes.py` from seeds: fields with furrows, trees, lakes, rivers, "
-        "roads with cars, houses with gables, the shadows of what stands up, haze, lens and noise. The class of "
-        "each pixel is known exactly because the same rule drew it."
+        f"{len(TRAINING_SEEDS)} training scenes of 256 x 256 pixels and {len(VALIDATION_SEEDS)} held-out "
+        "validation scenes, drawn from seeds by `sandbox/demo/scenes.py`: fields with furrows, trees, lakes, "
+        "rivers, roads with cars, houses with gables, shadows, haze, lens blur and noise. The class of each pixel "
+        "is exact because the same rule drew it."
     ),
     limits=(
-        "It has never seen a photograph. The figures say how well it learned these drawings, not how well it would "
-        "do on real aerial pictures: there it will fail. It shows what the tools around a model look like, on a "
-        "model small enough to train while you wait. At another scale than a metre to a pixel it gets worse: large "
-        "roofs come out hollow."
+        "The model was trained on synthetic images only. Its scores measure how well it learned these drawings, "
+        "not how well it would do on real aerial images: it will fail on those. It demonstrates the tools around "
+        "a model, with a model small enough to train while you wait. At a scale other than 1 m per pixel it gets "
+        "worse: large roofs are segmented with holes."
     ),
-    licence="Pictures and weights were made by this project and are under its licence, Apache-2.0.",
+    license="The images and weights were made by this project and are under its license, Apache-2.0.",
 )

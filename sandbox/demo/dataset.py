@@ -1,7 +1,7 @@
-"""`python -m sandbox.demo.dataset FOLDER`: draw the pictures of the demo "aerial land cover" to train on.
+"""`python -m sandbox.demo.dataset FOLDER`: draw the training data of the demo "aerial land cover".
 
-FOLDER then holds `train` and `validation` with JPEG pictures, and `train_annotation` and `validation_annotation` with
-palette PNG masks of the same names, as SageMaker's algorithm takes them; and `classes.json`.
+FOLDER then has `train` and `validation` with JPEG images, and `train_annotation` and `validation_annotation` with
+palette PNG masks of the same names, as SageMaker's algorithm expects them; and `classes.json`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sandbox.demo.scenes import CLASSES, scene
 
 TRAINING = 360
 VALIDATION = 72
-"""How many: from them the light network learns in 14 epochs what its shipped model does to within a few hundredths;
+"""Number of images: with these, 14 epochs of the light network come within a few hundredths of its shipped model;
 more would take longer to draw in the background."""
 
 
 def write(folder: Path, training: int = TRAINING, validation: int = VALIDATION) -> None:
-    """Draw the data set into a folder; what is there from an interrupted run stays."""
+    """Draw the dataset into a folder; files of an interrupted run are kept."""
     sets = {"validation": VALIDATION_SEEDS[:validation], "train": TRAINING_SEEDS[:training]}
     for name, seeds in sets.items():
         for part in (name, f"{name}_annotation"):
@@ -39,7 +39,7 @@ def write(folder: Path, training: int = TRAINING, validation: int = VALIDATION) 
 
 
 def _write_pair(path: Path, masks: Path, seed: int) -> None:
-    """The mask comes last and whole: where it is, the picture is too."""
+    """Write the image, then its mask atomically: where the mask exists, the image does, too."""
     done = masks / f"{path.stem}.png"
     if done.exists():
         return
@@ -50,25 +50,32 @@ def _write_pair(path: Path, masks: Path, seed: int) -> None:
 
 
 def mask(labels: NDArray[np.uint8]) -> Image.Image:
-    """Labels (H, W) uint8 as a picture in the classes' colours."""
+    """Return labels (H, W) uint8 as a palette image in the classes' colors."""
     image = Image.fromarray(labels)
     image.putpalette([part for color in COLORS for part in bytes.fromhex(color[1:])])
     return image
 
 
 def _exit_at_end_of(death_pipe: int) -> None:
-    """End the process, without ceremony, when the pipe ends."""
+    """Exit the process immediately when the pipe closes."""
     while os.read(death_pipe, 1):
         pass
     os._exit(0)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """With SANDBOX_DEATH_PIPE_FD, the reading end of a pipe, it ends when that ends."""
+    """Draw the dataset; with SANDBOX_DEATH_PIPE_FD, the read end of a pipe, exit when that closes."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo.dataset", description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--training", type=int, default=TRAINING, help=f"pictures (default: {TRAINING})")
-    parser.add_argument("--validation", type=int, default=VALIDATION, help=f"default: {VALIDATION}")
+    parser.add_argument("folder", type=Path, help="folder to write to")
+    parser.add_argument(
+        "--training", type=int, default=TRAINING, help=f"number of training images (default: {TRAINING})"
+    )
+    parser.add_argument(
+        "--validation",
+        type=int,
+        default=VALIDATION,
+        help=f"number of validation images (default: {VALIDATION})",
+    )
     options = parser.parse_args(arguments)
     death_pipe = os.environ.get("SANDBOX_DEATH_PIPE_FD")
     if death_pipe:

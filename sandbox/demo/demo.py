@@ -1,4 +1,4 @@
-"""What a demo is: where its pictures come from, what is trained on them, and what is said about both."""
+"""Define a demo: the source of its images, how it is trained, and the texts of its model card."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ HERE = Path(__file__).parent
 JPEG_QUALITY = 92
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-"""A picture (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
+"""An image (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A picture that ships with the demo.
+    """An example image that ships with the demo.
 
-    picture, labels: see Example.
+    image, labels: see Example.
     """
 
     name: str
     title: str
     note: str
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     labels: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSchedule:
-    """How long and in which pieces the light network is trained: crops in pixels."""
+    """How the light network is trained; crop: side in pixels."""
 
     epochs: int
     batch: int
@@ -46,11 +46,11 @@ class TrainingSchedule:
 class Demo:
     """One demo.
 
-    classes:    name and colour of each class, by id.
-    training:   draws or reads the examples to train on.
-    validation: the examples that training never sees; empty means: the pictures shown.
-    shown:      draws or reads the pictures that ship.
-    card:       the model card's text, see `card`.
+    classes:    name and color of each class, by id.
+    training:   draws or reads the training examples.
+    validation: draws or reads the held-out examples; empty means: the example images.
+    shown:      draws or reads the example images.
+    about, data, limits, license: texts of the model card, see `card`.
     """
 
     name: str
@@ -63,33 +63,33 @@ class Demo:
     about: str
     data: str
     limits: str
-    licence: str
+    license: str
 
     @property
     def folder(self) -> Path:
-        """Where the weights, the card and the pictures lie."""
+        """Return the folder of the weights, the card and the example images."""
         return HERE / self.name
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The names alone."""
+        """Return the names of the classes, by id."""
         return tuple(name for name, _ in self.classes)
 
 
 def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """The picture as the JPEG that ships; trained on are pictures that went through the same."""
+    """Return the image as the JPEG that ships; training images are compressed the same way."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return stream.getvalue()
 
 
 def through_jpeg(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture as it comes out of its JPEG."""
+    """Return the image after JPEG compression."""
     return np.asarray(Image.open(io.BytesIO(jpeg(picture))))
 
 
 def read_shown(folder: Path, name: str) -> Example:
-    """A shipped picture and its truth. Raises FileNotFoundError."""
+    """Return an example image and its ground truth. Raises FileNotFoundError."""
     with Image.open(folder / "examples" / f"{name}.jpg") as picture:
         pixels = np.asarray(picture.convert("RGB"))
     with Image.open(folder / "examples" / f"{name}_truth.png") as truth:

@@ -1,4 +1,4 @@
-"""Houses along roads: footprints that keep their distance, roofs lit by the sun, yards around them."""
+"""Draw houses along roads: separate footprints, roofs lit by the sun, yards around them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOFS = np.array(
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A house: its middle, the direction of its ridge (radians), length and breadth (pixels)."""
+    """A house: its center, the direction of its ridge (radians), length and breadth (pixels)."""
 
     x: float
     y: float
@@ -31,12 +31,12 @@ class House:
 
     @property
     def radius(self) -> float:
-        """From the middle to a corner, and the yard around."""
+        """Return the distance from the center to a corner, plus the yard."""
         return math.hypot(self.length, self.breadth) / 2 + 5
 
 
 def build_houses(sketch: Sketch, chance: float, *, town: bool) -> None:
-    """Line the roads with houses, on both sides, where there is room; `chance` is that of each place."""
+    """Line the roads with houses on both sides, where there is space; `chance` is the probability at each place."""
     random = sketch.random
     taken = grown((sketch.labels == WATER) | (sketch.labels == ROAD), 2)
     usual = ROOFS[random.integers(len(ROOFS), size=3)]
@@ -51,7 +51,7 @@ def build_houses(sketch: Sketch, chance: float, *, town: bool) -> None:
 def _beside(
     random: np.random.Generator, road: Road, at: NDArray[np.float64], way: float, side: int, *, town: bool
 ) -> House:
-    """A house along the road, some in a second row behind."""
+    """Return a house along the road, some in a second row."""
     hall = bool(random.random() < (0.14 if town else 0.06))
     length = random.uniform(28, 60) if hall else random.uniform(11, 22)
     breadth = random.uniform(17, 34) if hall else random.uniform(8, 13.5)
@@ -71,7 +71,7 @@ def _beside(
 
 
 def _build(sketch: Sketch, house: House, usual: Field, taken: NDArray[np.bool_]) -> None:
-    """Put up the house if nothing is in its way."""
+    """Draw the house unless it overlaps another object."""
     random = sketch.random
     window, along, across = sketch.window(house.x, house.y, house.angle, house.radius)
     walls = (abs(along) < house.length / 2) & (abs(across) < house.breadth / 2)
@@ -95,7 +95,7 @@ def _build(sketch: Sketch, house: House, usual: Field, taken: NDArray[np.bool_])
 
 
 def _color(random: np.random.Generator, house: House, usual: Field) -> Field:
-    """Halls are grey or white; houses mostly have one of the three roofs usual in the place."""
+    """Return the roof's color: halls are gray or white; houses mostly have one of the three local colors."""
     if house.hall:
         return np.array([1, 1, 1.01], np.float32) * np.float32(random.uniform(120, 215))
     common = random.random() < 0.65
@@ -104,7 +104,7 @@ def _color(random: np.random.Generator, house: House, usual: Field) -> Field:
 
 
 def _light(sketch: Sketch, house: House, along: Field, across: Field) -> Field:
-    """How bright the roof is, (h, w, 1): two slopes with a ridge, or flat with boxes on it; edges are darker."""
+    """Return the brightness of the roof, (h, w, 1): two slopes with a ridge, or flat with boxes on it; dark edges."""
     random = sketch.random
     if house.hall or random.random() < 0.2:
         light = np.ones(along.shape, np.float32)

@@ -1,7 +1,7 @@
-"""`python -m sandbox.demo.make [aerial] [coastlines]`: make the demos from nothing, as they ship.
+"""`python -m sandbox.demo.make [aerial] [coastlines]`: build the demos from scratch, as they ship.
 
-Draws or reads the data, trains, measures, and writes the folder of each demo: the archive, class names, pictures,
-figures and the model card. `make demo-models` runs it.
+Draws or reads the data, trains, evaluates, and writes the folder of each demo: the archive, class names, example
+images, scores and the model card. `make demo-models` runs it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card
 from sandbox.demo.coastlines import COASTLINES
 from sandbox.demo.demo import Demo, Example, jpeg, read_shown
-from sandbox.demo.figures import measure
+from sandbox.demo.scores import measure
 
 DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
 KEPT_BITS = 12
-"""Significant bits of the weights that ship; the archive is half as large, and the figures are those of the rounded
+"""Significant bits of the shipped weights; the archive is half as large, and the scores are those of the rounded
 weights."""
 WARM_UP = 30
 WEIGHT_DECAY = 0.0001
 
 
 def make(demo: Demo) -> None:
-    """Make one demo, from data to card."""
+    """Build one demo, from data to card."""
     demo.folder.mkdir(exist_ok=True)
     write_classes(demo)
     names = write_shown(demo)
@@ -55,14 +55,14 @@ def make(demo: Demo) -> None:
         pack(folder, demo.folder / "model.tar.gz")
     with tempfile.TemporaryDirectory() as name:
         unpack(demo.folder / "model.tar.gz", Path(name))
-        figures = measure(Predictor.from_folder(Path(name)), demo, names, seconds)
-    (demo.folder / "figures.json").write_text(figures.to_json() + "\n", encoding="utf-8")
-    (demo.folder / "README.md").write_text(write_card(demo, figures), encoding="utf-8")
-    print(write_card(demo, figures))
+        scores = measure(Predictor.from_folder(Path(name)), demo, names, seconds)
+    (demo.folder / "scores.json").write_text(scores.to_json() + "\n", encoding="utf-8")
+    (demo.folder / "README.md").write_text(write_card(demo, scores), encoding="utf-8")
+    print(write_card(demo, scores))
 
 
 def fit(demo: Demo, names: list[str], folder: Path) -> int:
-    """Train; `folder` then holds the model as SageMaker would pack it. The processor's seconds, data aside."""
+    """Train, and write the model into `folder` as SageMaker would; return the CPU seconds without the data."""
     plan = demo.schedule
     recipe = Recipe(
         Architecture("light", "light", len(demo.classes)),
@@ -72,9 +72,7 @@ def fit(demo: Demo, names: list[str], folder: Path) -> int:
     )  # fmt: skip
     training = demo.training()
     validation: list[Example] = list(demo.validation()) or [read_shown(demo.folder, name) for name in names]
-    print(
-        f"{demo.title}: {len(training)} pictures to train on, {len(validation)} to measure with", flush=True
-    )
+    print(f"{demo.title}: {len(training)} training images, {len(validation)} validation images", flush=True)
     started = time.process_time()
     for epoch in train(recipe, training, validation, folder):
         print(f"epoch {epoch.number}: mean IoU {epoch.mean_iou:.4f}", flush=True)
@@ -83,7 +81,7 @@ def fit(demo: Demo, names: list[str], folder: Path) -> int:
 
 
 def hyperparameters(demo: Demo, training_samples: int) -> dict[str, str]:
-    """What was set, in the algorithm's own names."""
+    """Return the settings under the algorithm's names."""
     plan = demo.schedule
     return {
         "algorithm": "light",
@@ -108,12 +106,12 @@ def write_classes(demo: Demo) -> None:
 
 
 def write_shown(demo: Demo) -> list[str]:
-    """Write the pictures, their truth and `examples.json`; their names."""
+    """Write the example images, their ground truth and `examples.json`; return their names."""
     folder = demo.folder / "examples"
     folder.mkdir(exist_ok=True)
     rows = []
     for item in demo.shown():
-        (folder / f"{item.name}.jpg").write_bytes(jpeg(item.picture))
+        (folder / f"{item.name}.jpg").write_bytes(jpeg(item.image))
         truth = Image.fromarray(item.labels)
         truth.putpalette(palette(demo))
         truth.save(folder / f"{item.name}_truth.png", optimize=True)
@@ -123,7 +121,7 @@ def write_shown(demo: Demo) -> list[str]:
 
 
 def palette(demo: Demo) -> bytes:
-    """256 colours: the classes', then black; 255, ignored, is off-white as in Pascal VOC's masks."""
+    """Return 256 colors: the classes', then black; 255, ignored, is off-white as in Pascal VOC's masks."""
     colors = np.zeros((256, 3), np.uint8)
     for number, (_, color) in enumerate(demo.classes):
         colors[number] = tuple(bytes.fromhex(color[1:]))
@@ -132,7 +130,7 @@ def palette(demo: Demo) -> bytes:
 
 
 def round_weights(path: Path) -> None:
-    """Round the parameters of a file to KEPT_BITS significant bits, to the nearest: float32 has 24."""
+    """Round the parameters in a file to KEPT_BITS significant bits (float32 has 24), to the nearest."""
     mx = load_mxnet()
     arrays = mx.nd.load(str(path))
     dropped = np.uint32(24 - KEPT_BITS)
@@ -143,13 +141,13 @@ def round_weights(path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Make the demos that are named, all of them where none is."""
+    """Build the given demos, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo.make", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="|".join(DEMOS), help="which demos (default: all)")
     names = parser.parse_args(arguments).names
     unknown = set(names) - set(DEMOS)
     if unknown:
-        parser.error(f"there is no demo {', '.join(sorted(unknown))}")
+        parser.error(f"unknown demo: {', '.join(sorted(unknown))}")
     load_mxnet(TRAIN_THREADS)
     for name in names or DEMOS:
         make(DEMOS[name])

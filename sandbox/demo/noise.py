@@ -1,4 +1,4 @@
-"""Random fields and curves that pictures are drawn from: numpy and Pillow only."""
+"""Random fields and curves for drawing images, with numpy and Pillow only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Field = NDArray[np.float32]
 def smooth_noise(
     random: np.random.Generator, height: int, width: int, cell: float, octaves: int = 3, *, gain: float = 0.5
 ) -> Field:
-    """(height, width) float32 of mean 0 and about unit deviation, whose largest features are `cell` pixels wide.
+    """Return (height, width) float32 noise of mean 0 and about unit deviation, with features up to `cell` pixels.
 
     Each octave is white noise on a grid, enlarged by cubic interpolation; the next is twice as fine and weaker.
     """
@@ -28,6 +28,7 @@ def smooth_noise(
 
 
 def _octave(random: np.random.Generator, height: int, width: int, cell: float) -> Field:
+    """Return one octave."""
     rows, columns = int(height / cell) + 3, int(width / cell) + 3
     grid = random.standard_normal((rows, columns)).astype(np.float32)
     large = Image.fromarray(grid).resize(
@@ -39,13 +40,13 @@ def _octave(random: np.random.Generator, height: int, width: int, cell: float) -
 
 
 def blurred(values: NDArray[np.generic], radius: float) -> Field:
-    """The values, 0 to 1 or a mask, after a Gaussian blur; 0 to 1 float32."""
+    """Return the values, 0 to 1 or a mask, after a Gaussian blur; 0 to 1 float32."""
     image = Image.fromarray((np.clip(values.astype(np.float32), 0, 1) * 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
 
 
 def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """The mask, larger by so many pixels on each side; first up and down, then across, each by moved copies."""
+    """Return the mask dilated by `pixels`; first up and down, then across, each by shifted copies."""
     for _ in range(2):
         larger = mask.copy()
         for step in range(1, pixels + 1):
@@ -56,7 +57,7 @@ def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
 
 
 def shifted(values: Field, rows: int, columns: int) -> Field:
-    """The field moved down and right by whole pixels; what comes in is 0."""
+    """Return the field moved down and right by whole pixels, with 0 at the new edges."""
     height, width = values.shape
     moved = np.zeros_like(values)
     top, bottom = max(0, rows), min(height, height + rows)
@@ -67,7 +68,7 @@ def shifted(values: Field, rows: int, columns: int) -> Field:
 
 
 def winding_line(random: np.random.Generator, height: int, width: int, wobble: float) -> NDArray[np.float64]:
-    """A smooth line through the whole picture, (60, 2) float64 of x and y, beginning and ending outside of it."""
+    """Return a smooth line through the whole image, (60, 2) float64 of x and y, starting and ending outside of it."""
     along = np.linspace(-0.1, 1.1, 6)
     start, end = random.uniform(0.15, 0.85, 2)
     bend = random.normal(0, wobble * 0.35, 6) * np.sin(np.pi * np.clip(along, 0, 1))

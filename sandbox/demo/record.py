@@ -1,7 +1,7 @@
-"""`python -m sandbox.demo.record JOB`: keep a job of the running sandbox as one that every new sandbox begins with.
+"""`python -m sandbox.demo.record JOB`: save a job of the running sandbox, for every new sandbox to start with.
 
-Writes `jobs/JOB.json` beside this file, and `jobs/JOB.tar.gz` with its model, whose weights are rounded as those of
-the demos are.
+Writes `jobs/JOB.json` next to this file, and `jobs/JOB.tar.gz` with its model, its weights rounded as those of the
+demos are.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ USAGE = ("CPUUtilization", "MemoryUtilization")
 
 
 def record(loopback: Loopback, name: str) -> Recording:
-    """What the sandbox's API tells of a job."""
+    """Return the job as reported by the sandbox's API."""
     document = loopback.client("sagemaker").describe_training_job(TrainingJobName=name)
     del document["ResponseMetadata"]
     document["Tags"] = [{"Key": RECORDED_TAG, "Value": "true"}]
     logs = loopback.client("logs")
     events = []
-    begin = int(document["CreationTime"].timestamp() * 1000)  # there may be older lines of a deleted job
+    begin = int(document["CreationTime"].timestamp() * 1000)  # excludes older lines of a deleted job
     for page in logs.get_paginator("filter_log_events").paginate(
         logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/{HOST}", startTime=begin
     ):
@@ -42,6 +42,7 @@ def record(loopback: Loopback, name: str) -> Recording:
 
 
 def _usage(loopback: Loopback, document: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
+    """Return the job's machine usage from CloudWatch."""
     dimensions = [{"Name": "Host", "Value": f"{document['TrainingJobName']}/{HOST}"}]
     usage = []
     for name in USAGE:
@@ -59,7 +60,7 @@ def _usage(loopback: Loopback, document: dict[str, Any]) -> tuple[tuple[str, flo
 
 
 def _plain(value: Any) -> Any:
-    """The same, with times as seconds since 1970."""
+    """Return a response with times as seconds since 1970."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).timestamp()
     if isinstance(value, dict):
@@ -68,7 +69,7 @@ def _plain(value: Any) -> Any:
 
 
 def keep_model(loopback: Loopback, uri: str, path: Path) -> None:
-    """Download a model archive and pack it anew with rounded weights."""
+    """Download a model archive and pack it again with rounded weights."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -80,20 +81,21 @@ def keep_model(loopback: Loopback, uri: str, path: Path) -> None:
 
 
 def _loopback(address: Address) -> Loopback:
+    """Return clients of a running sandbox."""
     return Loopback(address.url, address.region, address.access_key, address.secret_key)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Record one job of the sandbox that runs on a folder."""
+    """Record one job of the sandbox that is running on a folder."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.demo.record", description=__doc__)
-    parser.add_argument("job")
+    parser.add_argument("job", help="name of the training job")
     parser.add_argument(
-        "--data", type=Path, default=default_dir(), metavar="DIR", help="the sandbox's folder"
+        "--data", type=Path, default=default_dir(), metavar="DIR", help="folder of the sandbox"
     )
     options = parser.parse_args(arguments)
     address = running(options.data)
     if address is None:
-        parser.error(f"no sandbox runs on {options.data}")
+        parser.error(f"no sandbox is running on {options.data}")
     loopback = _loopback(address)
     recording = record(loopback, options.job)
     FOLDER.mkdir(exist_ok=True)

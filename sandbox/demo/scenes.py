@@ -1,7 +1,7 @@
-"""Aerial pictures drawn by rule, with the class of every pixel known exactly.
+"""Draw aerial images by rules, with the exact class of every pixel.
 
-One pixel is about a metre. A scene is painted from the ground up: grass, fields, water, roads, houses, trees; then
-the sun casts the shadows of what stands up, and air and camera have their part. Everything follows from the seed.
+One pixel is about 1 m. A scene is painted from the ground up: grass, fields, water, roads, houses, trees; then the
+sun casts shadows, and the atmosphere and the camera add their effects. Everything follows from the seed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ CLASSES = ("grass", "cropland", "forest", "water", "road", "building")
 
 @dataclass(frozen=True, slots=True)
 class Landscape:
-    """What a kind of country is like.
+    """The parameters of a kind of landscape.
 
     likely: how often it is drawn.
-    fields: share of the parcels that are tilled.
-    woods:  height of the noise above which there is wood; lower means more.
-    lanes:  how many winding roads, from and to.
+    fields: share of the parcels that are plowed.
+    woods:  height of the noise above which there is forest; lower means more.
+    lanes:  number of winding roads, from and to.
     grid:   whether there is a grid of streets.
-    houses: chance of a house at each place along a road.
-    dirt:   chance that a road is unpaved.
+    houses: probability of a house at each place along a road.
+    dirt:   probability that a road is unpaved.
     """
 
     likely: float
@@ -60,7 +60,7 @@ CARS = np.array([[230, 230, 232], [40, 42, 48], [170, 34, 32], [50, 72, 140], [1
 def scene(
     seed: int, height: int = 256, width: int = 256, kind: str | None = None, water: str | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The picture (height, width, 3) and its labels (height, width), both uint8.
+    """Return the image (height, width, 3) and its labels (height, width), both uint8.
 
     kind:  a key of LANDSCAPES; None lets the seed choose.
     water: `none`, `lake`, `river` or `both`; None lets the seed choose.
@@ -82,7 +82,7 @@ def scene(
 
 
 def plough(sketch: Sketch, share: float) -> NDArray[np.bool_]:
-    """Divide the land into parcels and till a share of them; the borders that have a hedge, (H, W) bool."""
+    """Divide the land into parcels and plow a share of them; return the borders with a hedge, (H, W) bool."""
     random = sketch.random
     angle = random.uniform(0, math.pi)
     parcels = _parcels(sketch, angle)
@@ -100,7 +100,7 @@ def plough(sketch: Sketch, share: float) -> NDArray[np.bool_]:
 
 
 def _parcels(sketch: Sketch, angle: float) -> NDArray[np.int64]:
-    """The parcel of each pixel: strips across the picture, each cut into pieces of its own."""
+    """Return the parcel of each pixel: strips across the image, each divided into pieces."""
     random = sketch.random
     along, across = sketch.turned(angle)
     along, across = along + 3 * sketch.coarse, across + 1.5 * sketch.middle
@@ -116,7 +116,7 @@ def _parcels(sketch: Sketch, angle: float) -> NDArray[np.int64]:
 
 
 def _till(sketch: Sketch, inside: NDArray[np.bool_], angle: float) -> None:
-    """Sow one parcel: a colour, furrows, and often the tracks of the tractor."""
+    """Draw one parcel: a color, furrows, and often tractor tracks."""
     random = sketch.random
     way = angle + (math.pi / 2 if random.random() < 0.5 else 0) + random.normal(0, 0.03)
     across = sketch.turned(way)[0][inside]
@@ -132,13 +132,13 @@ def _till(sketch: Sketch, inside: NDArray[np.bool_], angle: float) -> None:
 
 
 def flood(sketch: Sketch, water: str) -> None:
-    """Lakes where a noise is high, a river along a line; both darker away from the shore."""
+    """Draw lakes where a noise is high, and a river along a line; both are darker away from the shore."""
     random = sketch.random
     height, width = sketch.shape
     wet = np.zeros(sketch.shape, bool)
     if water in {"lake", "both"}:
         basin = smooth_noise(random, height, width, 95 * max(1, min(sketch.shape) / 400), 3, gain=0.42)
-        # Lakes keep away from the roads; a river is crossed on bridges.
+        # Lakes keep clear of the roads; rivers are crossed by bridges.
         for road in sketch.roads:
             basin = basin - 3 * blurred(sketch.line(road.line, 12), 14)
         wet |= basin > np.quantile(basin, random.uniform(0.84, 0.96))
@@ -158,6 +158,7 @@ def flood(sketch: Sketch, water: str) -> None:
 
 
 def _river(sketch: Sketch) -> NDArray[np.bool_]:
+    """Return the pixels of a river."""
     random = sketch.random
     line = winding_line(random, *sketch.shape, wobble=0.55)
     breadth = random.uniform(8, 28) * max(1.0, min(sketch.shape) / 420)
@@ -166,7 +167,7 @@ def _river(sketch: Sketch) -> NDArray[np.bool_]:
 
 
 def plan_roads(sketch: Sketch, land: Landscape) -> None:
-    """Winding roads through the country; in towns a grid of streets, in villages lanes beside."""
+    """Plan winding roads; in towns also a grid of streets, in villages also lanes."""
     random = sketch.random
     size = max(1.0, math.sqrt(math.prod(sketch.shape)) / 320)
     count = round(int(random.integers(land.lanes[0], land.lanes[1] + 1)) * size**0.5)
@@ -183,7 +184,7 @@ def plan_roads(sketch: Sketch, land: Landscape) -> None:
 
 
 def lay_roads(sketch: Sketch) -> None:
-    """The surface of all roads, then what is on it."""
+    """Draw the surface of all roads, then the markings and cars on it."""
     for road in sketch.roads:
         _pave(sketch, road)
     for road in sketch.roads:
@@ -191,7 +192,7 @@ def lay_roads(sketch: Sketch) -> None:
 
 
 def _streets(sketch: Sketch) -> list[Road]:
-    """Two sets of parallel streets, not quite regular."""
+    """Return two sets of roughly parallel streets."""
     random = sketch.random
     height, width = sketch.shape
     angle, reach = random.uniform(0, math.pi), math.hypot(height, width)
@@ -209,7 +210,7 @@ def _streets(sketch: Sketch) -> list[Road]:
 
 
 def _lanes(sketch: Sketch) -> list[Road]:
-    """Lanes that leave a road at about a right angle and end."""
+    """Return dead-end lanes that branch off at about a right angle."""
     random = sketch.random
     lanes = []
     for road in list(sketch.roads):
@@ -226,6 +227,7 @@ def _lanes(sketch: Sketch) -> list[Road]:
 
 
 def _pave(sketch: Sketch, road: Road) -> None:
+    """Draw a road's surface."""
     random = sketch.random
     on = sketch.line(road.line, road.width)
     color = np.array([1, 1, 1.03]) * random.uniform(98, 146) if road.paved else np.array([170, 150, 120])
@@ -235,7 +237,7 @@ def _pave(sketch: Sketch, road: Road) -> None:
 
 
 def _mark(sketch: Sketch, road: Road) -> None:
-    """The line in the middle of a broad road, and cars on both of its sides."""
+    """Draw the center line of a wide road, and cars on both sides."""
     random = sketch.random
     if road.paved and road.width > 7.5:
         paint = sketch.line(road.line, 1) & (np.mod(sketch.x + sketch.y, 16) < 8)
@@ -251,7 +253,7 @@ def _mark(sketch: Sketch, road: Road) -> None:
 
 
 def woods(sketch: Sketch, threshold: float) -> NDArray[np.bool_]:
-    """Where wood stands: on dry, open land where a noise is high."""
+    """Return where there is forest: on dry, open land where a noise is high."""
     height, width = sketch.shape
     noise = smooth_noise(sketch.random, height, width, 62, 4, gain=0.55)
     clear = grown(sketch.labels == ROAD, 2) | (sketch.labels == WATER)
@@ -260,7 +262,7 @@ def woods(sketch: Sketch, threshold: float) -> NDArray[np.bool_]:
 
 
 def plant_trees(sketch: Sketch, wood: NDArray[np.bool_], hedges: NDArray[np.bool_]) -> None:
-    """Trees as domes: close together in the wood, single ones in gardens, along hedges, roads and shores."""
+    """Draw trees as domes: dense in the forest, single ones in gardens, along hedges, roads and shores."""
     labels = sketch.labels
     chance = np.where(labels == GRASS, 0.012, 0.0).astype(np.float32)
     chance += 0.35 * blurred(labels == BUILDING, 9) * (labels == GRASS)
@@ -277,9 +279,9 @@ def plant_trees(sketch: Sketch, wood: NDArray[np.bool_], hedges: NDArray[np.bool
 
 
 def _crowns(sketch: Sketch, chance: Field, cell: float = 8.0) -> tuple[Field, Field]:
-    """Height of the crowns, and a tint that is one for the whole of a tree.
+    """Return the height of the crowns, and a tint that is constant within a tree.
 
-    One tree for each cell of a grid, moved at random; a pixel sees the trees of its own cell and of the eight around.
+    One tree per cell of a grid, shifted at random; a pixel is affected by the trees of its cell and the eight around.
     """
     random = sketch.random
     rows, columns = int(sketch.shape[0] / cell) + 3, int(sketch.shape[1] / cell) + 3
@@ -305,7 +307,7 @@ def _crowns(sketch: Sketch, chance: Field, cell: float = 8.0) -> tuple[Field, Fi
 
 
 def _leaves(sketch: Sketch, crowns: Field, tints: Field) -> Field:
-    """The colour of leaves, lit from the side of the sun."""
+    """Return the color of leaves, lit from the side of the sun."""
     random = sketch.random
     dry = np.array([78, 90, 46]) * sketch.season + np.array([50, 82, 40]) * (1 - sketch.season)
     color = dry * random.uniform(0.85, 1.15)
@@ -321,7 +323,7 @@ def _leaves(sketch: Sketch, crowns: Field, tints: Field) -> Field:
 
 
 def cast_shadows(sketch: Sketch) -> None:
-    """Walk from each pixel towards the sun: what stands higher than the ray puts it in the shade."""
+    """Darken every pixel whose ray toward the sun is blocked by something higher."""
     random = sketch.random
     slope = random.uniform(0.6, 1.3)
     ray = np.zeros(sketch.shape, np.float32)
@@ -333,7 +335,7 @@ def cast_shadows(sketch: Sketch) -> None:
 
 
 def photograph(sketch: Sketch) -> NDArray[np.uint8]:
-    """Shade of clouds, haze, exposure, white balance, contrast, the lens and the sensor's noise."""
+    """Add cloud shadows, haze, exposure, white balance, contrast, lens blur and sensor noise."""
     random, image = sketch.random, sketch.image
     if random.random() < 0.2:
         clouds = blurred(smooth_noise(random, *sketch.shape, 110, 3) > 0.9, 14)
@@ -350,4 +352,5 @@ def photograph(sketch: Sketch) -> NDArray[np.uint8]:
 
 
 def _unit(angle: float) -> NDArray[np.float64]:
+    """Return the unit vector of a direction."""
     return np.array([math.cos(angle), math.sin(angle)])

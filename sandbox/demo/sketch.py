@@ -1,4 +1,4 @@
-"""The sheet a scene is painted on: picture, labels, heights, and the noises all painters share."""
+"""The canvas of a scene: image, labels, heights, and the noises shared by all drawing functions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ GRASS, CROPLAND, FOREST, WATER, ROAD, BUILDING = range(6)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Road:
-    """A road: its middle line, (n, 2) float64 of x and y, and its width in pixels."""
+    """A road: its center line, (n, 2) float64 of x and y, and its width in pixels."""
 
     line: NDArray[np.float64]
     width: float
     paved: bool
 
     def places(self, random: np.random.Generator, step: float) -> Iterator[tuple[NDArray[np.float64], float]]:
-        """Points along the road, about `step` pixels from one to the next, each with the road's direction there."""
+        """Yield points along the road, about `step` pixels apart, each with the road's direction."""
         pieces = np.diff(self.line, axis=0)
         lengths = np.hypot(pieces[:, 0], pieces[:, 1])
         ends = np.cumsum(lengths)
@@ -40,16 +40,16 @@ class Road:
 
 @dataclass(slots=True, eq=False)
 class Sketch:
-    """One scene as it comes into being. Painters change `image`, `labels`, `heights` and `roads` in place.
+    """One scene in progress. Drawing functions change `image`, `labels`, `heights` and `roads` in place.
 
     image:   (H, W, 3) float32, red, green, blue, about 0 to 255.
     labels:  (H, W) uint8 class ids.
     heights: (H, W) float32 above the ground, pixels.
     coarse, middle, small, grain: (H, W) float32 noises of mean 0, with features of 70, 20, 5 and 1 pixels.
     x, y:    (H, W) float32 pixel coordinates.
-    sun:     unit vector towards the sun, (x, y).
-    season:  0 lush to 1 dry.
-    autumn:  whether leaves have turned.
+    sun:     unit vector toward the sun, (x, y).
+    season:  0 green to 1 dry.
+    autumn:  whether leaves have fall colors.
     """
 
     random: np.random.Generator
@@ -69,7 +69,7 @@ class Sketch:
 
     @classmethod
     def blank(cls, random: np.random.Generator, height: int, width: int) -> Sketch:
-        """A meadow, and nothing else."""
+        """Return a meadow without any objects."""
         coarse, middle, small = (
             smooth_noise(random, height, width, cell, octaves) for cell, octaves in ((70, 4), (20, 3), (5, 2))
         )
@@ -87,16 +87,16 @@ class Sketch:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width."""
+        """Return height and width."""
         return self.labels.shape[0], self.labels.shape[1]
 
     def turned(self, angle: float) -> tuple[Field, Field]:
-        """Coordinates along and across a direction, both (H, W) float32, pixels."""
+        """Return coordinates along and across a direction, both (H, W) float32, pixels."""
         cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
         return self.x * cos + self.y * sin, self.y * cos - self.x * sin
 
     def line(self, points: NDArray[np.float64], width: float) -> NDArray[np.bool_]:
-        """The pixels of a line of this width, (H, W) bool."""
+        """Return the pixels of a line of this width, (H, W) bool."""
         image = Image.new("L", self.shape[::-1])
         path = [(float(x), float(y)) for x, y in points]
         ImageDraw.Draw(image).line(path, fill=255, width=max(1, round(width)), joint="curve")
@@ -105,9 +105,9 @@ class Sketch:
     def window(
         self, x: float, y: float, angle: float, radius: float
     ) -> tuple[tuple[slice, slice], Field, Field]:
-        """The part of the sheet around a point: where it is, and coordinates along and across a direction there.
+        """Return a part of the canvas around a point: its slices, and coordinates along and across a direction in it.
 
-        Beyond the sheet the part is smaller, and empty far outside.
+        At the edge of the canvas the part is smaller, and empty far outside.
         """
         height, width = self.shape
         rows = slice(min(height, max(0, int(y - radius))), min(height, max(0, int(y + radius) + 1)))

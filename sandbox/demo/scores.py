@@ -1,4 +1,4 @@
-"""What a demo's model was measured to do: `figures.json`, and how to measure it again."""
+"""The measured scores of a demo's model: `scores.json`, and how to measure them again."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from sandbox.algorithm.scores import confusion
 from sandbox.demo.demo import Demo, Example, read_shown
 
 Counts = NDArray[np.int64]
-"""Pixels by class, (classes, classes) int64: rows are the truth, columns the prediction."""
+"""Confusion matrix, (classes, classes) int64: rows are the ground truth, columns the prediction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoScores:
-    """Measured with the weights as they ship.
+    """Scores of the weights as they ship.
 
-    validation: over the examples that training never saw.
-    pictures:   how many those are.
-    shown:      over each shipped picture, by its name.
-    seconds:    that training took of one processor core.
+    validation: confusion matrix of the held-out examples.
+    images:     how many those are.
+    shown:      confusion matrix of each example image, by its name.
+    seconds:    CPU time of training.
     """
 
     validation: Counts
-    pictures: int
+    images: int
     shown: Mapping[str, Counts]
     seconds: int
 
     def to_json(self) -> str:
-        """The text of `figures.json`."""
+        """Return the text of `scores.json`."""
         shown = {name: counts.tolist() for name, counts in self.shown.items()}
         values = {
-            "rows are the truth, columns the prediction": True,
+            "rows are the ground truth, columns the prediction": True,
             "validation": self.validation.tolist(),
-            "pictures": self.pictures,
+            "images": self.images,
             "shown": shown,
             "seconds": self.seconds,
         }
@@ -47,14 +47,14 @@ class DemoScores:
 
     @classmethod
     def read(cls, folder: Path) -> DemoScores:
-        """What `figures.json` of a demo's folder says. Raises FileNotFoundError, KeyError, ValueError."""
-        values = json.loads((folder / "figures.json").read_bytes())
+        """Read `scores.json` of a demo's folder. Raises FileNotFoundError, KeyError, ValueError."""
+        values = json.loads((folder / "scores.json").read_bytes())
         shown = {name: np.array(counts, np.int64) for name, counts in values["shown"].items()}
-        return cls(np.array(values["validation"], np.int64), values["pictures"], shown, values["seconds"])
+        return cls(np.array(values["validation"], np.int64), values["images"], shown, values["seconds"])
 
 
 def count(predictor: Predictor, examples: Iterable[Example]) -> Counts:
-    """The confusion over the examples, by the same path that serves."""
+    """Return the confusion matrix over examples, with the same code that serves."""
     total = np.zeros((predictor.classes, predictor.classes), np.int64)
     for picture, labels in examples:
         predicted = likeliest(predictor.probabilities(picture))
@@ -63,18 +63,18 @@ def count(predictor: Predictor, examples: Iterable[Example]) -> Counts:
 
 
 def measure_shown(predictor: Predictor, demo: Demo, names: Iterable[str]) -> dict[str, Counts]:
-    """The confusion over each of the shipped pictures."""
+    """Return the confusion matrix of each example image."""
     return {name: count(predictor, [read_shown(demo.folder, name)]) for name in names}
 
 
 def measure_validation(predictor: Predictor, demo: Demo, shown: Mapping[str, Counts]) -> Counts:
-    """The confusion over what training never saw; where those are the shipped pictures, `shown` is the answer."""
+    """Return the confusion matrix of the held-out examples, or the sum of `shown` if those are the same images."""
     examples = demo.validation()
     return count(predictor, examples) if examples else np.sum(list(shown.values()), axis=0)
 
 
 def measure(predictor: Predictor, demo: Demo, names: Iterable[str], seconds: int) -> DemoScores:
-    """All figures, with the weights and the pictures as they ship."""
+    """Return all scores, with the weights and the images as they ship."""
     shown = measure_shown(predictor, demo, names)
-    pictures = len(demo.validation()) or len(shown)
-    return DemoScores(measure_validation(predictor, demo, shown), pictures, shown, seconds)
+    images = len(demo.validation()) or len(shown)
+    return DemoScores(measure_validation(predictor, demo, shown), images, shown, seconds)
