@@ -1,9 +1,9 @@
 """The demo dataset: drawn once per machine, and uploaded in the background while a new sandbox already serves.
 
-Drawing takes half a minute of a core, so the files are kept in the user's cache folder for every later sandbox, under
-a key that changes with the code that draws them. They are drawn by a process of its own at a low priority, which ends
-with the sandbox however that ends. An interrupted drawing is continued at the next start. An upload that is done is
-remembered, so that a dataset that was deleted does not come back.
+Drawing takes half a minute of CPU time, so the files are kept in the user's cache folder for later sandboxes, under a
+key that changes with the code that draws them. A process of low priority draws them and ends with the sandbox. An
+interrupted drawing is continued at the next start. A finished upload is recorded, so that a deleted dataset does not
+come back.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ AT_ONCE = 4
 END_SECONDS = 10.0
 LOCK_SECONDS = 0.2
 KEPT_VERSIONS = 3
-"""How many versions of the drawn dataset, of about 10 MB each, the cache folder keeps."""
+"""Number of drawn datasets, of about 10 MB each, that stay in the cache folder."""
 
 
 def default_cache(data_dir: Path) -> Path:
-    """Return the folder of drawn datasets: `segdeck` in $XDG_CACHE_HOME or ~/.cache; without a home in `data_dir`."""
+    """Return the folder of drawn datasets: `segdeck` in $XDG_CACHE_HOME or ~/.cache; in `data_dir` without a home."""
     try:
         return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache").expanduser() / "segdeck"
-    except RuntimeError:  # in a container under a user number that has no name
+    except RuntimeError:  # in a container whose user id has no name
         return data_dir / "cache"
 
 
 def drawing_version() -> str:
-    """Return a key of what decides the drawn bytes: the code of the demo and the libraries that draw and encode."""
+    """Return a key of the drawn bytes: a hash of the demo code and of the versions of numpy and Pillow."""
     digest = hashlib.sha256(f"numpy {version('numpy')}, pillow {version('pillow')}".encode())
     for path in sorted((Path(__file__).parents[1] / "demo").glob("*.py")):
         digest.update(path.read_bytes())
@@ -56,9 +56,9 @@ def drawing_version() -> str:
 
 
 class DatasetSeed:
-    """Work in the background between `start` and `close`.
+    """Draws and uploads the dataset in the background, from `start` to `close`.
 
-    command: draws the dataset into the folder that is its last argument.
+    command: draws the dataset into the folder in its last argument.
     cache:   the folder that keeps drawn datasets for other sandboxes; None: `default_cache`.
     """
 
@@ -77,23 +77,23 @@ class DatasetSeed:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._death_pipe = ParentDeathPipe()
-        self._thread = threading.Thread(target=self._run, name="data set", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="dataset", daemon=True)
 
     def start(self) -> DatasetSeed:
-        """Make it, unless it was made before or the demonstration it belongs to is left out."""
+        """Start, unless the dataset was uploaded before or its demo endpoint is left out."""
         done = read_marker(self._marker)
         if done.get("aerial") and DONE not in done:
             self._thread.start()
         return self
 
     def wait(self, seconds: float) -> bool:
-        """Return whether it finished in time."""
+        """Wait; return whether the work finished in time."""
         if self._thread.ident is not None:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """End the process, and wait for what is being uploaded."""
+        """End the drawing process and wait for uploads in progress."""
         self._closing.set()
         with self._lock:
             if self._process is not None and self._process.poll() is None:
@@ -103,6 +103,7 @@ class DatasetSeed:
         self._death_pipe.close()
 
     def _run(self) -> None:
+        """Draw and upload the dataset; report a failure."""
         try:
             folder = self._drawn()
             if folder is None:
@@ -110,14 +111,14 @@ class DatasetSeed:
             self._upload(folder)
         except (OSError, ClientError, BotoCoreError) as problem:
             if not self._closing.is_set():
-                self._report(f"The demonstration's data set is not there: {problem}")
+                self._report(f"The demo dataset could not be uploaded; the next start tries again: {problem}")
             return
         if not self._closing.is_set():
             write_marker(self._marker, {**read_marker(self._marker), DONE: f"s3://{BUCKET}/{PREFIX}"})
             shutil.rmtree(self._own_folder, ignore_errors=True)
 
     def _drawn(self) -> Path | None:
-        """Return the folder of the whole dataset, drawn now where no other sandbox did; None: it is not whole."""
+        """Return the folder of the complete dataset, drawn now unless it is cached; None when drawing failed."""
         whole = self._cache / drawing_version()
         if whole.is_dir():
             return whole
@@ -125,9 +126,7 @@ class DatasetSeed:
             self._cache.mkdir(parents=True, exist_ok=True)
             lock = (self._cache / f"{whole.name}.lock").open("w")
         except OSError as problem:
-            self._report(
-                f"The drawn data set cannot be kept for other sandboxes in {self._cache}: {problem.strerror}."
-            )
+            self._report(f"The demo dataset cannot be cached in {self._cache}: {problem.strerror}.")
             return self._own_folder if self._draw(self._own_folder) else None
         with lock:
             if not self._wait_for_lock(lock.fileno()):
@@ -135,7 +134,7 @@ class DatasetSeed:
             return whole if whole.is_dir() or self._draw_whole(whole) else None
 
     def _wait_for_lock(self, descriptor: int) -> bool:
-        """Wait while another sandbox draws; False when this one closes first."""
+        """Wait while another sandbox draws; return False when this one closes first."""
         import fcntl  # noqa: PLC0415 - Windows has none
 
         while not self._closing.is_set():
@@ -148,7 +147,7 @@ class DatasetSeed:
         return False
 
     def _draw_whole(self, whole: Path) -> bool:
-        """Draw next to `whole`, and give it that name once nothing is missing: whoever sees it finds all of it."""
+        """Draw into a temporary folder and rename it when it is complete, so that readers never see a part."""
         part = whole.with_suffix(".part")
         if not self._draw(part):
             return False
@@ -159,11 +158,12 @@ class DatasetSeed:
         return True
 
     def _older_versions(self, whole: Path) -> Iterator[Path]:
+        """Yield the cached datasets to delete."""
         versions = [path for path in self._cache.glob("demo-dataset-*") if path.is_dir() and path != whole]
         yield from sorted(versions, key=lambda path: -path.stat().st_mtime)[KEPT_VERSIONS - 1 :]
 
     def _draw(self, folder: Path) -> bool:
-        """Draw into a folder; True when it was drawn to its end."""
+        """Draw into a folder; return whether it was completed."""
         folder.mkdir(exist_ok=True)
         pipes = {"SANDBOX_DEATH_PIPE_FD": self._death_pipe.read_end}
         with self._lock:
@@ -183,10 +183,11 @@ class DatasetSeed:
         self._death_pipe.release(self._process.pid)
         if self._process.returncode and not self._closing.is_set():
             why = errors[-1] if errors else f"exit code {self._process.returncode}"
-            self._report(f"The demonstration's data set could not be drawn: {why}")
+            self._report(f"The demo dataset could not be drawn: {why}")
         return self._process.returncode == 0
 
     def _upload(self, folder: Path) -> None:
+        """Upload all files of a folder."""
         s3 = self._loopback.client("s3")
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -194,6 +195,7 @@ class DatasetSeed:
                 pass
 
     def _put(self, s3: Any, path: Path, folder: Path) -> None:
+        """Upload one file, unless closing."""
         if self._closing.is_set():
             return
         key = f"{PREFIX}/{path.relative_to(folder).as_posix()}"

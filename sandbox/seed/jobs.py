@@ -1,4 +1,4 @@
-"""Seed the training jobs of a new sandbox: recorded from real ones, and marked as such by their tags."""
+"""Seed a new sandbox with training jobs: recorded from real runs, and tagged as such."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sandbox.training.importer import Importer, Recording
 
 DONE = "jobs"
 AGO = 300.0
-"""Seconds between the end of the newest and now; each older one ended its own duration and as much again earlier."""
+"""Seconds between the end of the newest job and now, and between the end of a job and the start of the next."""
 
 
 def seed_jobs(loopback: Loopback, importer: Importer, data_dir: Path, demos: Path = DEMO_FOLDER) -> list[str]:
-    """Put the recorded jobs in, once in the life of the folder, and with the aerial demonstration; their names."""
+    """Import the recorded jobs once per data folder, along with the aerial demo; return their names."""
     marker = data_dir / MARKER
     done = read_marker(marker)
     if DONE in done or not done.get("aerial"):
@@ -37,7 +37,7 @@ def seed_jobs(loopback: Loopback, importer: Importer, data_dir: Path, demos: Pat
 
 
 def _name_classes(loopback: Loopback, demos: Path, key: str) -> None:
-    """Put the demonstration's class names beside an artifact: the data, which has them too, is drawn later."""
+    """Put the demo's class names next to an artifact: the dataset, which has them too, is drawn later."""
     names = demos / "aerial" / "classes.json"
     if names.is_file():
         loopback.client("s3").upload_file(str(names), BUCKET, f"{key.rpartition('/')[0]}/classes.json")

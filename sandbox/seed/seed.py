@@ -1,7 +1,7 @@
 """Seed a new sandbox: a role, a bucket, and the demo endpoints with their images.
 
-All of it is made through the AWS API, as any client would. Each thing is made once in the life of a data folder (a
-file there remembers): who deletes a demonstration endpoint does not find it back at the next start.
+Everything is created through the AWS API, as any client would. Each resource is created once per data folder (a file
+there records it): a demo endpoint that was deleted does not come back at the next start.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class DemoEndpoint:
 DEMOS = (
     DemoEndpoint("coastlines", "coastlines"),
     DemoEndpoint("aerial", "aerial-land-cover"),
-)  # the newest is offered first
+)  # the newest is listed first
 
 
 def seed(
     loopback: Loopback, data_dir: Path, report: Callable[[str], None], *, demos: Path | None = DEMO_FOLDER
 ) -> list[str]:
-    """Make what was not made yet; the names of the endpoints created.
+    """Create what was not created yet; return the names of the new endpoints.
 
-    demos: where the demonstrations lie; None leaves them out.
+    demos: the folder of the demos; None leaves them out.
     """
     done = read_marker(data_dir / MARKER)
     if "account" not in done:
@@ -65,7 +65,7 @@ def seed(
             continue
         folder = demos / demo.folder
         if not (folder / "model.tar.gz").is_file():
-            report(f"The demonstration {demo.folder} is left out: {folder} holds no model.tar.gz.")
+            report(f"The demo {demo.folder} is left out: {folder} has no model.tar.gz.")
             continue
         _upload(loopback.client("s3"), folder, demo)
         _endpoint(loopback.client("sagemaker"), folder, demo, done["account"])
@@ -76,24 +76,27 @@ def seed(
 
 
 def _role(iam: Any) -> str:
+    """Create the execution role; return its ARN."""
     with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
         iam.create_role(
             RoleName=ROLE,
             AssumeRolePolicyDocument=json.dumps(_TRUST),
-            Description="The execution role of everything in the sandbox",
+            Description="Execution role of all resources in the sandbox",
         )
-    # As roles have it in AWS; the SageMaker SDK 3 asks IAM for it before it trains.
+    # As for roles in AWS; the SageMaker SDK 3 checks it with IAM before it trains.
     iam.attach_role_policy(RoleName=ROLE, PolicyArn=POLICY)
     arn: str = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
     return arn
 
 
 def _bucket(s3: Any) -> None:
+    """Create the bucket."""
     with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=BUCKET)
 
 
 def _upload(s3: Any, folder: Path, demo: DemoEndpoint) -> None:
+    """Upload a demo's model, class names and example images."""
     files = {f"models/{demo.folder}/{name}": folder / name for name in ("model.tar.gz", "classes.json")}
     examples = sorted(path for path in (folder / "examples").glob("*") if path.is_file())
     files |= {f"examples/{demo.folder}/{path.name}": path for path in examples}
@@ -104,7 +107,7 @@ def _upload(s3: Any, folder: Path, demo: DemoEndpoint) -> None:
 
 
 def _endpoint(sagemaker: Any, folder: Path, demo: DemoEndpoint, role_arn: str) -> None:
-    """Model, configuration and endpoint of one name; what is there from an interrupted start is kept."""
+    """Create model, configuration and endpoint of one name; those of an interrupted start are kept."""
     name, model_uri = demo.endpoint, f"s3://{BUCKET}/models/{demo.folder}"
     container = {"Image": IMAGE, "ModelDataUrl": f"{model_uri}/model.tar.gz"}
     tags = [{"Key": CLASSES_TAG, "Value": f"{model_uri}/classes.json"}]
@@ -128,6 +131,7 @@ def _endpoint(sagemaker: Any, folder: Path, demo: DemoEndpoint, role_arn: str) -
 
 
 def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
+    """Create a resource unless it exists."""
     try:
         create(**members)
     except sagemaker.exceptions.ClientError as error:
@@ -136,13 +140,13 @@ def _once(sagemaker: Any, create: Callable[..., Any], **members: Any) -> None:
 
 
 def read_marker(path: Path) -> dict[str, str]:
-    """Return what was created, by its name."""
+    """Return what was created so far, by name."""
     done: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     return done
 
 
 def write_marker(path: Path, done: dict[str, str]) -> None:
-    """Remember what was made."""
+    """Record what was created."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(done))
     new.replace(path)
