@@ -1,7 +1,7 @@
-"""How the suite runs, and what all of it shares: one sandbox with a light container in MXNet's place.
+"""Configure the test suite, and define shared fixtures: one sandbox with a stub container instead of MXNet.
 
 Every test gets its markers here, by what it uses: `browser`, `sandbox` and `mxnet` (`make test-fast` leaves these
-out), and the time it may take. With pytest-xdist a file stays on one worker, and files that cost most start first.
+out), and its time limit. With pytest-xdist a file stays on one worker, and the costliest files start first.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _uses_sandbox(item: pytest.Item) -> bool:
-    """Tell whether a test uses a sandbox: by its fixtures, or because its module starts one itself."""
+    """Return whether a test uses a sandbox: by its fixtures, or because its module starts one."""
     module = item.getparent(pytest.Module)
     names = vars(module.obj).values() if module else ()
     return bool(SANDBOX_FIXTURES.intersection(getattr(item, "fixturenames", ()))) or any(
@@ -103,7 +103,7 @@ class FileScheduling(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
-    """Start costly files first: with the order of pytest-xdist, by number of tests, one worker would end alone."""
+    """Start costly files first: ordered by number of tests, as pytest-xdist does, one worker would finish last."""
     config.option.loadscopereorder = False
     return FileScheduling(config, log)
 
@@ -115,13 +115,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes give no names: an archive holds the second it was made in, and two workers then collect other tests."""
+    """Give bytes no id: an archive contains its creation time, and two workers would collect different tests."""
     return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(autouse=True)
 def without_mxnet(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep MXNet out of the tests' own process: it starts threads that can hang at the process's end."""
+    """Keep MXNet out of the tests' own process: its threads can hang at the end of the process."""
     before = "mxnet" in sys.modules
     yield
     assert before or "mxnet" not in sys.modules, f"{request.node.nodeid} imported MXNet in the tests' process"
@@ -129,7 +129,7 @@ def without_mxnet(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def main_module() -> Iterator[None]:
-    """AppTest leaves the page as the program's main module, which processes of later tests would then begin with."""
+    """Restore the main module, which AppTest replaces and processes of later tests would otherwise run."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
@@ -143,7 +143,7 @@ def stub_programs() -> dict[str, list[str]]:
 
 @pytest.fixture(scope="session")
 def stub_training_programs() -> dict[str, list[str]]:
-    """The `training_programs` argument of a Sandbox that trains nothing: see tests/support/stub_training.py."""
+    """The `training_programs` argument of a Sandbox without real training: see tests/support/stub_training.py."""
     return {"semantic-segmentation": [sys.executable, str(STUB_TRAINING)]}
 
 
@@ -153,7 +153,7 @@ def sandbox_server(
     stub_programs: dict[str, list[str]],
     stub_training_programs: dict[str, list[str]],
 ) -> Iterator[Sandbox]:
-    """A running sandbox without demonstrations; its containers are stubs."""
+    """A running sandbox without demos; its containers are stubs."""
     folder = tmp_path_factory.mktemp("sandbox")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
         yield sandbox
@@ -161,7 +161,7 @@ def sandbox_server(
 
 @pytest.fixture
 def faults(sandbox_server: Sandbox) -> Iterator[Any]:
-    """The sandbox's faults, none at the start and none left behind."""
+    """The sandbox's faults, cleared before and after the test."""
     sandbox_server.faults.clear()
     yield sandbox_server.faults
     sandbox_server.faults.clear()
@@ -175,7 +175,7 @@ def aws_environ(sandbox_server: Sandbox) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def make_client() -> Callable[..., Any]:
-    """make_client(sandbox, service, **config) -> a boto3 client that tries once, so that tests see each failure."""
+    """make_client(sandbox, service, **config) -> a boto3 client without retries, so that tests see each failure."""
 
     def make(sandbox: Sandbox, service: str, **config: Any) -> Any:
         address = sandbox.address
@@ -213,9 +213,9 @@ def model_archive() -> Callable[[Mapping[str, bytes]], bytes]:
 def make_endpoint(
     make_client: Callable[..., Any], model_archive: Callable[[Mapping[str, bytes]], bytes]
 ) -> StubEndpoint:
-    """make_endpoint(sandbox, files={...}, behaviour={...}, tags={...}, name=..., wait=True) -> the endpoint's name.
+    """make_endpoint(sandbox, files={...}, behavior={...}, tags={...}, name=..., wait=True) -> the endpoint's name.
 
-    files go into the model archive (`answer.recordio`, `answer.png`); behaviour: see tests/support/stub_container.py.
+    files go into the model archive (`answer.recordio`, `answer.png`); behavior: see tests/support/stub_container.py.
     wait=False returns as soon as it is Creating.
     """
     numbers = itertools.count(1)
@@ -224,7 +224,7 @@ def make_endpoint(
         sandbox: Sandbox,
         *,
         files: Mapping[str, bytes] | None = None,
-        behaviour: Mapping[str, Any] | None = None,
+        behavior: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         name: str = "",
         wait: bool = True,
@@ -233,7 +233,7 @@ def make_endpoint(
         s3, sagemaker = make_client(sandbox, "s3"), make_client(sandbox, "sagemaker")
         if BUCKET not in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
             s3.create_bucket(Bucket=BUCKET)
-        content = {**(files or {}), "behaviour.json": json.dumps(behaviour or {}).encode()}
+        content = {**(files or {}), "behavior.json": json.dumps(behavior or {}).encode()}
         s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=model_archive(content))
         container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/{name}/model.tar.gz"}
         variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.g4dn.xlarge"}
@@ -253,7 +253,7 @@ def make_endpoint(
 
 @pytest.fixture
 def stub_endpoint(sandbox_server: Sandbox, make_endpoint: StubEndpoint) -> Iterator[StubEndpoint]:
-    """stub_endpoint(files=..., ...) -> the name of an InService endpoint of `sandbox_server`; gone after the test."""
+    """stub_endpoint(files=..., ...) -> the name of an InService endpoint of `sandbox_server`; deleted afterwards."""
     made: list[str] = []
 
     def make(**options: Any) -> str:

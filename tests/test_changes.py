@@ -1,4 +1,4 @@
-"""Nothing but core/aws/execute.py changes anything on AWS: by what stands in the code, and by what is refused."""
+"""Only core/aws/execute.py changes anything on AWS: checked in the code, and enforced by the clients."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ INSIDE = {"client_for_changes", "client_for_uploads", "_client", "_make", "_make
 
 @cache
 def services() -> tuple[str, ...]:
-    """The services that we make clients of."""
+    """Return the services that the project creates clients for."""
     calls = [node for node in ast.walk(tree_of(CONNECTION)) if isinstance(node, ast.Call)]
     first = [call.args[0] for call in calls if getattr(call.func, "attr", "") == "_client" and call.args]
     return tuple(arg.value for arg in first if isinstance(arg, ast.Constant) and isinstance(arg.value, str))
@@ -39,7 +39,7 @@ def services() -> tuple[str, ...]:
 
 @cache
 def changes() -> frozenset[str]:
-    """The methods of their clients that may change something."""
+    """Return the methods of their clients that may change something."""
     names = {
         name for service in services() for name in get_session().get_service_model(service).operation_names
     }
@@ -52,7 +52,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def offences(tree: ast.AST) -> Iterator[str]:
-    """What only execute.py may do: name a change, or the client for it; name a call by a variable; make a client."""
+    """Return what only execute.py may do: name a change or its client, call by a variable, create a client."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr in changes() | INSIDE:
             yield f"line {node.lineno}: {node.attr}"
@@ -71,7 +71,7 @@ def offences(tree: ast.AST) -> Iterator[str]:
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_other_file_changes_anything(path: Path) -> None:
-    """No file but execute.py names a call that changes something on AWS, takes its client, or makes one."""
+    """No file but execute.py names a changing call, uses its client, or creates one."""
     assert list(offences(tree_of(path))) == []
 
 
@@ -91,12 +91,12 @@ def test_no_other_file_changes_anything(path: Path) -> None:
     ],
 )
 def test_the_rule_sees_a_change(source: str) -> None:
-    """The check above finds each way to a change."""
+    """The check above finds every way to make a change."""
     assert len(list(offences(ast.parse(source)))) == 1
 
 
 def test_the_rule_knows_what_counts() -> None:
-    """Whatever is carried out counts as a change, reads do not, and execute.py and connection.py would be found."""
+    """Every executed operation counts as a change, reads do not, and execute.py and connection.py would be found."""
     assert {xform_name(operation) for _, operation in OPERATIONS} <= changes()
     assert {service for service, _ in OPERATIONS} <= set(services())
     reads = {
@@ -113,7 +113,7 @@ def test_the_rule_knows_what_counts() -> None:
 
 
 def test_reading_clients_refuse_to_change_anything() -> None:
-    """Whatever the code says: each client but that of execute.py refuses a change before anything is sent."""
+    """Every client except execute.py's refuses a change before anything is sent."""
     clients = Clients(Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "secret"))
     made = (
         clients.sagemaker,
@@ -134,7 +134,7 @@ def test_reading_clients_refuse_to_change_anything() -> None:
 
 
 def test_a_client_is_read_only_unless_made_for_changes() -> None:
-    """No name of a client grants writing, and a reading and a changing client of one service stay apart."""
+    """No client is writable by default, and a reading and a changing client of one service are separate."""
     clients = Clients(Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "secret"))
     changing = clients._client("sagemaker", name="changing sagemaker", may_change=True)
     reading = clients._client("sagemaker", name="changing sagemaker")

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 @pytest.fixture
 def connection(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Where the page and the command of these tests go to, by the environment."""
+    """The connection of the page and the command, through the environment."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     return connect(Settings.from_environ(environ))
@@ -49,7 +49,7 @@ def connection(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Conn
 
 @pytest.fixture
 def environ(aws_environ: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """Mode aws at the address of the sandbox, and a journal of the test's own."""
+    """Mode aws at the address of the sandbox, and a journal for the test alone."""
     names = {"SEGDECK_MODE": "aws", **aws_environ, "SEGDECK_STATE_DIR": str(tmp_path / "state")}
     return {**os.environ, **names, "PYTHONPATH": str(ROOT)}
 
@@ -61,10 +61,10 @@ def plan(
     make_client: Callable[..., Any],
     model_archive: Callable[[dict[str, bytes]], bytes],
 ) -> Iterator[Plan]:
-    """A deployment of three steps; what is made of it is gone after the test."""
+    """A deployment of three steps; its resources are deleted after the test."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
-    s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=model_archive({"behaviour.json": b"{}"}))
+    s3.put_object(Bucket=BUCKET, Key="model.tar.gz", Body=model_archive({"behavior.json": b"{}"}))
     spec = EndpointSpec(NAME, ROLE, "ml.c5.xlarge", IMAGE, f"s3://{BUCKET}/model.tar.gz")
     yield plan_deploy(spec, shipped_prices("us-east-1"))
     sandbox_server.wait_settled(30)
@@ -76,12 +76,12 @@ def plan(
 
 
 def journal_of(environ: dict[str, str]) -> Journal:
-    """The journal of the page and of the command."""
+    """Return the journal of the page and of the command."""
     return journal_in(Settings.from_environ(environ).journal_dir, "the dashboard")
 
 
 def first_line(plan: Plan, connection: Connection, sandbox: Sandbox, journal: Journal) -> int:
-    """Return how many bytes the plan itself takes in the journal, by a try that AWS refuses, and forget that try."""
+    """Return the size of the plan's journal entry, measured with a try that AWS refuses and that is then removed."""
     denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
     sandbox.faults.clear()
     sandbox.faults.add("error", operation="CreateModel", times=1, **denied)
@@ -110,7 +110,7 @@ def limited(
 
 
 def made(connection: Connection) -> list[str]:
-    """What there is of the deployment."""
+    """Return the existing resources of the deployment."""
     sagemaker = Clients(connection).sagemaker
     answers = (
         (sagemaker.list_models, "Models", "ModelName"),
@@ -123,7 +123,7 @@ def made(connection: Connection) -> list[str]:
 def test_a_page_without_room_for_its_journal_says_what_is_in_place(
     plan: Plan, connection: Connection, sandbox_server: Sandbox, environ: dict[str, str]
 ) -> None:
-    """Without room for the plan nothing is begun; in its middle the error says what is in place, and it is kept."""
+    """Without space for the plan nothing is started; in its middle the error says what exists, and is recorded."""
     journal = journal_of(environ)
     size = first_line(plan, connection, sandbox_server, journal)
     given = json.dumps({"connection": asdict(connection), "plan": plan.to_dict()})
@@ -154,7 +154,7 @@ def test_a_page_without_room_for_its_journal_says_what_is_in_place(
 def test_a_command_without_room_for_its_journal_says_what_is_in_place(
     plan: Plan, connection: Connection, sandbox_server: Sandbox, environ: dict[str, str]
 ) -> None:
-    """Without room to finish a change, before or in the middle, the error says what is in place, and it is kept."""
+    """Without space to finish a change, before or in the middle, the error says what exists, and is recorded."""
     journal = journal_of(environ)
     denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
     sandbox_server.faults.clear()

@@ -1,4 +1,4 @@
-"""What may import what, read from each file's own source."""
+"""Which folder may import what, read from each file's source."""
 
 from __future__ import annotations
 
@@ -105,13 +105,13 @@ def test_no_file_imports_what_its_folder_must_not(path: Path) -> None:
     ],
 )
 def test_the_rule_sees_a_forbidden_import(relative: str, source: str) -> None:
-    """The check above finds an import wherever it stands in a file."""
+    """The check above finds an import anywhere in a file."""
     assert len(offences(relative, source)) >= 1
 
 
 @pytest.mark.parametrize("path", [p for p in sources("core") if "aws" not in p.parts], ids=relative_to_root)
 def test_core_reads_no_clock_and_no_environment(path: Path) -> None:
-    """Core takes the time and the environment as arguments; only core.aws may ask the machine."""
+    """Core gets the time and the environment as arguments; only core.aws may read them."""
     found = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -123,7 +123,7 @@ def test_core_reads_no_clock_and_no_environment(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources("pages"), ids=relative_to_root)
 def test_session_state_and_caches_have_one_home(path: Path) -> None:
-    """`session_state` stands in pages/parts/state.py alone, `st.cache_*` in pages/parts/cached.py alone."""
+    """`session_state` is used in pages/parts/state.py only, `st.cache_*` in pages/parts/cached.py only."""
     text = path.read_text("utf-8")
     if path.name != "state.py":
         assert "session_state" not in text

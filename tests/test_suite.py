@@ -1,4 +1,4 @@
-"""The suite itself: no test hangs, each is marked by what it uses, and costly files start first."""
+"""The test suite itself: no test hangs, each is marked by what it uses, and costly files start first."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(folder: Path, code: str, *options: str) -> str:
 
 
 def test_a_test_that_waits_forever_fails_with_all_stacks(tmp_path: Path) -> None:
-    """At its bound a test fails with the stack of every thread, and the next test runs."""
+    """At its time limit a test fails with the stack of every thread, and the next test runs."""
     output = run(tmp_path, WAITS, "-o", "timeout=1")
     assert "1 failed, 1 passed" in output
     assert "Timeout (>1.0s)" in output
@@ -48,7 +48,7 @@ def test_a_test_that_waits_forever_fails_with_all_stacks(tmp_path: Path) -> None
 
 
 def test_a_library_that_never_returns_ends_its_worker(tmp_path: Path) -> None:
-    """Where no Python code can run any more, the worker writes its stacks and ends, and another one continues."""
+    """When no Python code can run, the worker prints its stacks and ends, and another one continues."""
     output = run(tmp_path, NEVER_RETURNS, "-n", "1", "-o", "faulthandler_timeout=2", "-o", "timeout=1")
     assert "in test_never_returns" in output
     assert "crashed while running" in output
@@ -56,7 +56,7 @@ def test_a_library_that_never_returns_ends_its_worker(tmp_path: Path) -> None:
 
 
 def test_every_test_of_this_suite_has_a_bound(request: pytest.FixtureRequest) -> None:
-    """The default bound is in force, and no marker takes it away or makes it longer than five minutes."""
+    """The default time limit applies, and no marker removes it or raises it above five minutes."""
     assert 0 < float(request.config.getini("timeout")) <= 180
     for item in request.session.items:
         for marker in item.iter_markers("timeout"):
@@ -64,7 +64,7 @@ def test_every_test_of_this_suite_has_a_bound(request: pytest.FixtureRequest) ->
 
 
 def test_costly_files_come_first(request: pytest.FixtureRequest) -> None:
-    """Browser journeys come before everything else, tests without a server last, and files stay in one piece."""
+    """Browser journeys come first, tests without a server last, and files are not split."""
     files = list(dict.fromkeys(item.path for item in request.session.items))
     assert [path for path, _ in groupby(request.session.items, lambda item: item.path)] == files
     browser = [path.parent.name == "browser" for path in files]

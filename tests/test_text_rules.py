@@ -1,4 +1,4 @@
-"""No way around the functions of core/escaping.py, read from each file's own source."""
+"""All text of others passes the functions of core/escaping.py, read from each file's source."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TABLES = {"dataframe", "data_editor", "table", "code", "json", "html", "latex"}
 
 
 def bypasses(relative: str, source: str) -> list[str]:
-    """What in a file goes around the functions, as "file:line: what"."""
+    """Return what in a file bypasses the functions, as "file:line: what"."""
     tree = ast.parse(source)
     lines = [(node.lineno, what) for node in ast.walk(tree) for what in _bypass(node, relative)]
     return [f"{relative}:{line}: {what}" for line, what in lines if (relative, what) not in EXCEPTIONS]
@@ -84,7 +84,7 @@ def _imports(node: ast.Import | ast.ImportFrom, *, in_terminal: bool) -> list[st
 
 @pytest.mark.parametrize("path", sources(*ALL), ids=relative_to_root)
 def test_text_of_others_goes_through_its_function(path: Path) -> None:
-    """No command prints, and no file writes a CSV, HTML, JSON or table, but through core/escaping.py."""
+    """Commands print, and files write CSV, HTML, JSON or tables, only through core/escaping.py."""
     assert bypasses(relative_to_root(path), path.read_text("utf-8")) == []
 
 
@@ -115,7 +115,7 @@ def test_a_way_around_is_noticed(relative: str, source: str) -> None:
 
 
 def test_every_exception_is_needed() -> None:
-    """An exception that no file needs any more is taken off the list."""
+    """An exception that no file needs is an error."""
     used = set()
     for relative, what in EXCEPTIONS:
         tree = ast.parse((ROOT / relative).read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Hostile text in every field, read on every surface: terminal, pages, files; and no way around its functions."""
+"""Hostile text in every field, on every surface: terminal, pages, files."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def environ(aws: HostileAws, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def run(environ: dict[str, str]) -> Run:
-    """run("jobs", "list", ...) -> what the command did, at the hostile address."""
+    """run("jobs", "list", ...) -> the command's result, at the hostile address."""
     return lambda *arguments: CliRunner().invoke(cli.app, list(map(str, arguments)), env=environ)
 
 
@@ -95,13 +95,13 @@ def open_hostile(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Op
 
 
 def steers(text: str) -> list[str]:
-    """The characters that steer a terminal or reorder its text."""
+    """Return the characters that control a terminal or reorder its text."""
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return [sign for sign in text if unicodedata.category(sign) in hidden and sign not in "\n\u200c\u200d"]
 
 
 def forged(text: str) -> list[str]:
-    """The lines that only a planted line break can have begun."""
+    """Return the lines that only an injected line break can have started."""
     return [line for line in text.splitlines() if line.strip(" │┃|").startswith("FORGED")]
 
 
@@ -124,7 +124,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_no_answer_of_aws_steers_the_terminal(run: Run, arguments: tuple[str, ...]) -> None:
-    """Whatever AWS answers in any field, a command prints it with codes in place of what would act."""
+    """A command prints AWS's text with codes in place of control characters, whatever the field."""
     done = run(*arguments)
     assert isinstance(done.exception, SystemExit | None), done.exception
     assert steers(done.output.replace("\t", "") if "logs" in arguments else done.output) == []
@@ -137,7 +137,7 @@ def test_no_answer_of_aws_steers_the_terminal(run: Run, arguments: tuple[str, ..
     "arguments", [one for one in COMMANDS if one[1] in ("list", "show", "logs")], ids=" ".join
 )
 def test_json_of_a_command_is_exact(run: Run, arguments: tuple[str, ...]) -> None:
-    """With --json the same text comes back exactly, in ASCII."""
+    """With --json the same text is printed exactly, in ASCII."""
     done = run(*arguments, "--json")
     assert done.stdout.isascii()
     assert steers(done.stdout) == []
@@ -150,7 +150,7 @@ def test_json_of_a_command_is_exact(run: Run, arguments: tuple[str, ...]) -> Non
 
 
 def elements_of(app: AppTest) -> list[Any]:
-    """Every element of a page and every block around some, such as a tab or an expander, the sidebar included."""
+    """Return every element of a page and every enclosing block, such as a tab or an expander, with the sidebar."""
     elements, waiting = [], [app._tree]
     while waiting:
         element = waiting.pop()
@@ -160,7 +160,7 @@ def elements_of(app: AppTest) -> list[Any]:
 
 
 def strings_of(message: Any) -> Iterator[str]:
-    """Every string of a protocol message that a person can see; what is JSON is read as the browser reads it."""
+    """Return every visible string of a protocol message; JSON is parsed as the browser does."""
     if isinstance(message, str):
         yield from from_json(message)
     elif hasattr(message, "ListFields"):
@@ -175,7 +175,7 @@ def strings_of(message: Any) -> Iterator[str]:
 
 
 def from_json(text: str) -> Iterator[str]:
-    """The strings of a JSON document; a text that is none itself."""
+    """Return the strings of a JSON document; a text that is not JSON itself."""
     try:
         waiting = [json.loads(text)] if text[:1] in ("{", "[") else [text]
     except ValueError:
@@ -191,7 +191,7 @@ def from_json(text: str) -> Iterator[str]:
 
 
 def markdown_of(app: AppTest) -> list[str]:
-    """All that Streamlit reads as Markdown: texts, and the labels and helps of widgets."""
+    """Return all text that Streamlit reads as Markdown, including labels and help of widgets."""
     sources: list[str] = []
     for proto in elements_of(app):
         kind = type(proto).__name__
@@ -205,7 +205,7 @@ def markdown_of(app: AppTest) -> list[str]:
 
 
 def acting_in(source: str) -> list[str]:
-    """What of the planted text a reader of Markdown would take for more than text."""
+    """Return the parts of the injected text that Markdown would interpret."""
     acting = [word for word in (":material/bomb", ":material_bomb") if word in source]
     for block in MarkdownIt("commonmark").parse(source):
         acting += [block.content] if block.type == "html_block" else []
@@ -218,7 +218,7 @@ def acting_in(source: str) -> list[str]:
 
 
 def unguarded(frame: pd.DataFrame) -> list[str]:
-    """The cells and headers that a spreadsheet would compute, or that steer what shows them."""
+    """Return the cells and headers that a spreadsheet would compute, or that contain control characters."""
     cells = [*frame.columns, *frame.index, *frame.to_numpy().ravel()]
     parts = [part for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
     return [
@@ -252,7 +252,7 @@ PAGES: list[tuple[str, dict[str, str], str]] = [
 def test_no_answer_of_aws_acts_on_a_page(
     screen: str, query: dict[str, str], status: str, aws: HostileAws, open_hostile: OpenPage
 ) -> None:
-    """Whatever AWS answers in any field, a page shows it as text: no markup, link, icon, formula or control."""
+    """A page shows AWS's text as text, whatever the field: no markup, link, icon, formula or control."""
     aws.endpoint_status = status
     app = open_hostile(screen, **query)
     if screen == "datasets":
@@ -268,7 +268,7 @@ def test_no_answer_of_aws_acts_on_a_page(
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A folder with a photograph under a hostile name."""
+    """A folder with an image under a hostile name."""
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.new("RGB", (8, 6)).save(folder / "x.png")
@@ -277,7 +277,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_no_file_name_steers_the_terminal(run: Run, photo: Path, aws: HostileAws, tmp_path: Path) -> None:
-    """What a model's container says, and the name of the file it said it of, are shown with codes."""
+    """A container's message and the name of its file are shown with codes."""
     aws.endpoint_status = "InService"
     for command in (
         ("segment", photo, "--endpoint", "roads", "--out", tmp_path / "out"),
@@ -293,7 +293,7 @@ def test_no_file_name_steers_the_terminal(run: Run, photo: Path, aws: HostileAws
 
 
 def exported() -> export.ExportResult:
-    """A photograph and an answer in which every name is hostile."""
+    """A response to an image, with hostile names everywhere."""
     classes = Classes((HOSTILE, f"@{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     labels = np.array([[0, 1], [1, 1]], np.uint8)
     segmentation = Segmentation(labels, None, None, classes, (HOSTILE,))
@@ -311,7 +311,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def test_no_name_acts_in_a_file() -> None:
-    """Names of classes and photographs are data in CSV, JSON, figure and ZIP, and in the names of the files."""
+    """Names of classes and images are data in CSV, JSON, plots and ZIP files, and in file names."""
     result = exported()
     files = {item.name.removeprefix(result.stem): item for item in export.files(result)}
     with zipfile.ZipFile(io.BytesIO(export.zip_files(files.values()))) as archive:
@@ -327,7 +327,7 @@ def test_no_name_acts_in_a_file() -> None:
 
 
 def test_no_name_acts_in_the_viewer() -> None:
-    """The header that the viewer reads holds class names with codes in place of what acts."""
+    """The header that the viewer reads has class names with codes in place of control characters."""
     result = exported()
     frame = build(b"jpeg", (2, 2), result.inference.segmentation, title=HOSTILE)
     header = json.loads(frame[4 : 4 + struct.unpack("<I", frame[:4])[0]])
@@ -338,7 +338,7 @@ def test_no_name_acts_in_the_viewer() -> None:
 
 
 def test_no_name_acts_in_a_report() -> None:
-    """Names of photos, classes, endpoints and reasons are text in the HTML report, and guarded in its tables."""
+    """Names of images, classes, endpoints and reasons are text in the HTML report, and guarded in its tables."""
     classes = Classes((HOSTILE, f"-{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     judged = ImageScore(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, 4, 2, ((0, 0, 5), (1, 0, 1)), (), 1, 0.5)
     error = InputError(HOSTILE, why=HOSTILE, todo=HOSTILE)

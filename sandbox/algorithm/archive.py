@@ -116,7 +116,7 @@ def load_network(archive: Archive, *, auxiliary: bool = True) -> Any:
         raise AlgorithmError(misfit + _first_line(error)) from error
     expected = len(network.collect_params().keys())
     if len(wanted) != expected:
-        raise AlgorithmError(f"{misfit}it holds {len(wanted)} arrays, wanted {expected}.")
+        raise AlgorithmError(f"{misfit}it holds {len(wanted)} arrays, expected {expected}.")
     return network
 
 
@@ -189,7 +189,7 @@ def _read_arrays(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(arrays, dict):
         raise AlgorithmError(
-            f"{path.name} holds {len(arrays)} arrays without names, wanted Gluon parameters."
+            f"{path.name} holds {len(arrays)} arrays without names, expected Gluon parameters."
         )
     return arrays
 

@@ -167,7 +167,7 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
             if image.mode not in MASK_MODES:
                 raise ClientError(
                     f"Cannot read labels from the annotation {path.name}: it has mode {image.mode}, "
-                    "wanted a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
+                    "expected a PNG with a single channel of 8 bits (mode L or P) whose pixel values are class ids."
                 )
             values = np.asarray(image).astype(np.uint8)
     except _UNREADABLE as error:
@@ -176,7 +176,7 @@ def read_mask(path: Path, labels: NDArray[np.uint8], classes: int) -> NDArray[np
     outside = (mapped >= classes) & (mapped != IGNORE)
     if outside.any():
         raise ClientError(
-            f"The annotation {path.name} has the label {int(values[outside][0])}, which is out of range: wanted "
+            f"The annotation {path.name} has the label {int(values[outside][0])}, which is out of range: expected "
             f"0 to {classes - 1} (num_classes is {classes}), or 255 for pixels to ignore."
         )
     return mapped

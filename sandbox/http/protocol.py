@@ -121,7 +121,7 @@ def operation_model(name: str, operation: str) -> OperationModel:
 def unknown_operation(name: str, operation: str) -> ApiError:
     """Return the error for an operation that the sandbox lacks."""
     return ApiError(
-        "UnknownOperationException", f"The sandbox does not offer {operation or '(none)'} of {name}."
+        "UnknownOperationException", f"The sandbox does not support {operation or '(none)'} of {name}."
     )
 
 

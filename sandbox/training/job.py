@@ -84,7 +84,7 @@ class Job:
         queue, document = self._context.queue, self._context.store.get(KIND, self.name)
         if document is None:
             raise Interrupted
-        text = f"Waiting in the queue: this machine runs {queue.places} training jobs at a time."
+        text = f"Waiting in the queue: this machine trains {queue.places} at a time."
         patience = document["StoppingCondition"].get("MaxWaitTimeInSeconds", threading.TIMEOUT_MAX)
         with queue.turn(self._ticket, self._check_stopped, lambda: self._enter("Starting", text), patience):
             self._train(document)

@@ -1,4 +1,4 @@
-"""boto3_client.py PICTURE RECORDIO PNG: boto3, told nothing but what the environment says."""
+"""Usage: boto3_client.py IMAGE RECORDIO PNG. Invoke an endpoint with boto3, configured by the environment alone."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""boto3_endpoints.py PICTURE: an endpoint changes its model and its weights while a client keeps calling."""
+"""Usage: boto3_endpoints.py IMAGE. Update an endpoint's model and weights while a client keeps invoking it."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""compare.py RECORDIO PNG: the tutorial's own decoding of the answer against ours, pixel for pixel."""
+"""Usage: compare.py RECORDIO PNG. Compare the tutorial's own decoding of a response with ours, pixel by pixel."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""sdk2_client.py PICTURE RECORDIO PNG: `Predictor` of the SageMaker SDK version 2, as AWS's own notebook uses it."""
+"""Usage: sdk2_client.py IMAGE RECORDIO PNG. Use `Predictor` of the SageMaker SDK version 2 as AWS's notebook does."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from sagemaker.predictor import Predictor
 from sagemaker.serializers import IdentitySerializer
 
 picture, recordio, png = map(Path, sys.argv[1:])
-# The SDK asks sts.<region>.amazonaws.com for the account unless it is told which bucket to use.
+# The SDK asks sts.<region>.amazonaws.com for the account unless a bucket is given.
 session = sagemaker.Session(default_bucket="segdeck-sandbox")
 predictor = Predictor(
     "aerial-land-cover", sagemaker_session=session, serializer=IdentitySerializer("image/jpeg")

@@ -1,4 +1,4 @@
-"""sdk2_endpoints.py PICTURE: `Model.deploy`, `predict`, `update_endpoint` and `delete_endpoint` of version 2."""
+"""Usage: sdk2_endpoints.py IMAGE. `Model.deploy`, `predict`, `update_endpoint` and `delete_endpoint` of version 2."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""sdk3_client.py PICTURE RECORDIO PNG: `Endpoint` of the SageMaker SDK version 3."""
+"""Usage: sdk3_client.py IMAGE RECORDIO PNG. Use `Endpoint` of the SageMaker SDK version 3."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""sdk3_endpoints.py PICTURE: `Endpoint` of the SageMaker SDK version 3, created, updated, shared out and deleted."""
+"""Usage: sdk3_endpoints.py IMAGE. Create, update, shift traffic of and delete an `Endpoint` of SDK version 3."""
 
 import sys
 from pathlib import Path

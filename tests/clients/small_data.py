@@ -1,4 +1,4 @@
-"""Puts the demonstration's five pictures into the four channels: enough to see a job go through."""
+"""Upload the demo's five images to the four channels: enough for a whole training job."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ CHANNELS = {
 
 
 def upload() -> dict[str, str]:
-    """Channel -> its address."""
+    """Upload the channels and return their S3 URIs by name."""
     s3 = boto3.client("s3")
     photos = sorted(Path("sandbox/demo/aerial/examples").glob("*.jpg"))
     for number, photo in enumerate(photos):

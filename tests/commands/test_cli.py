@@ -310,7 +310,7 @@ def test_permission_to_invoke_is_enough(
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "message"),
+    ("behavior", "message"),
     [
         ({"status": 500, "text": "boom"}, "status 500"),
         ({"bytes": 1000, "cut": 500}, "Could not ask the endpoint"),
@@ -318,10 +318,10 @@ def test_permission_to_invoke_is_enough(
     ],
 )
 def test_an_endpoint_error_is_reported_without_a_traceback(
-    *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behaviour: dict[str, Any], message: str
+    *, run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path, behavior: dict[str, Any], message: str
 ) -> None:
     """An error of an endpoint is reported in words, and no files are left."""
-    name = stub_endpoint(behaviour=behaviour)
+    name = stub_endpoint(behavior=behavior)
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
     assert done.exit_code == 1
     assert "a.jpg" in done.stderr
@@ -361,7 +361,7 @@ def test_the_log_of_a_container_that_failed_is_named(
     run: Run, stub_endpoint: Any, photos: Path, tmp_path: Path
 ) -> None:
     """When the model's container fails, the URL of its log is printed."""
-    name = stub_endpoint(behaviour={"status": 500, "text": "boom"})
+    name = stub_endpoint(behavior={"status": 500, "text": "boom"})
     done = run("segment", photos / "a.jpg", "--endpoint", name, "--out", tmp_path / "out")
     assert "Container log: https://" in done.stderr
 
@@ -427,7 +427,7 @@ def test_ctrl_c_ends_with_what_is_done(
     photos.mkdir()
     for number in range(40):
         Image.new("RGB", (64, 48), (number, 0, 0)).save(photos / f"{number:02}.jpg")
-    name = stub_endpoint(files=FILES, behaviour={"seconds": 0.25})
+    name = stub_endpoint(files=FILES, behavior={"seconds": 0.25})
     command = [sys.executable, "cli.py", "segment", photos, "--endpoint", name, "--out", out, "--json"]
     environ = os.environ | aws_environ | {"SEGDECK_MODE": "aws"}
     pipe = subprocess.PIPE

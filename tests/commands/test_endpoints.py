@@ -61,8 +61,8 @@ def sagemaker(sandbox_server: Sandbox, make_client: Any) -> Any:
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     files = aws_files()
-    broken = files | {"behaviour.json": json.dumps({"exit": "ValueError: no luck"}).encode()}
-    slow = files | {"behaviour.json": json.dumps({"ping_seconds": 3}).encode()}
+    broken = files | {"behavior.json": json.dumps({"exit": "ValueError: no luck"}).encode()}
+    slow = files | {"behavior.json": json.dumps({"ping_seconds": 3}).encode()}
     for key, content in (
         ("good", files),
         ("other", aws_files(crop_size=480)),

@@ -271,7 +271,7 @@ def test_no_name(open_endpoint):
 
 def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
     """A failed endpoint says why in words, what to do, and shows AWS's own text; it takes no test call."""
-    name = stub_endpoint(behaviour={"exit": "RuntimeError: model_best.params is not there"}, wait=False)
+    name = stub_endpoint(behavior={"exit": "RuntimeError: model_best.params is not there"}, wait=False)
     sandbox_server.wait_settled(30)
     app = open_stub(name, part="Test call")
     assert "What to do:" in app.error[0].value

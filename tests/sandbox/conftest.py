@@ -1,4 +1,4 @@
-"""What the sandbox's own tests share."""
+"""Fixtures of the sandbox's own tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.server import Sandbox
 
 @pytest.fixture
 def sandbox(sandbox_server: Sandbox) -> Iterator[Sandbox]:
-    """The shared sandbox, with no faults before and after."""
+    """The shared sandbox, without faults before and after the test."""
     sandbox_server.faults.clear()
     yield sandbox_server
     sandbox_server.faults.clear()
@@ -29,7 +29,7 @@ def client(sandbox: Sandbox, make_client: Callable[..., Any]) -> Callable[..., A
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
-    """eventually(probe) -> the first true value of `probe()`; fails the test when none comes within 15 seconds."""
+    """eventually(probe) -> the first true value of `probe()`; fails the test after 15 seconds."""
 
     def wait(probe: Callable[[], Any], seconds: float = 15) -> Any:
         deadline = time.monotonic() + seconds
@@ -49,13 +49,13 @@ Train = Callable[..., str]
 
 
 def channel(name: str, uri: str = "") -> dict[str, Any]:
-    """An entry of InputDataConfig."""
+    """Return an entry of InputDataConfig."""
     source = {"S3DataType": "S3Prefix", "S3Uri": uri or f"s3://{DATA}/{name}"}
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 
 
 def request(name: str, asked: dict[str, str], **members: Any) -> dict[str, Any]:
-    """CreateTrainingJob's members for a small job; `members` replace some, None leaves one out."""
+    """Return CreateTrainingJob's members for a small job; `members` replace some, None omits one."""
     whole = {
         "TrainingJobName": name,
         "HyperParameters": asked,
@@ -78,7 +78,7 @@ def training_request(sandbox_server: Sandbox) -> Callable[..., dict[str, Any]]:
 
 
 def put_training_data(sandbox: Any) -> None:
-    """Three objects of two channels whose names begin alike."""
+    """Put three objects of two channels with a common name prefix."""
     s3 = sandbox.loopback.client("s3")
     s3.create_bucket(Bucket=DATA)
     for key in ("train/0.jpg", "train/deep/1.jpg", "train_annotation/0.png"):

@@ -1,4 +1,4 @@
-"""`python -m sandbox` as a process of its own: what it prints, keeps, and leaves behind."""
+"""`python -m sandbox` in its own process: what it prints, saves and leaves behind."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def _client(address: Address, service: str) -> Any:
 
 
 def _model_pid(address: Address, name: str) -> int:
-    """The process that answers for a stub endpoint."""
+    """Return the process that answers for a stub endpoint."""
     answer = _client(address, "sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x")
     return int(answer["Body"].read().split(b'"pid": ')[1].split(b",")[0].rstrip(b"}"))
 
 
 def _gone(pid: int) -> bool:
-    """Ended, or a zombie that nobody has waited for yet."""
+    """Return whether a process has ended, or is a zombie that was not waited for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def _gone(pid: int) -> bool:
 
 
 class _Running:
-    """What `make_endpoint` needs of a sandbox that runs elsewhere."""
+    """The attributes that `make_endpoint` needs of a sandbox in another process."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -101,7 +101,7 @@ class _Running:
 def test_the_printed_lines_point_any_client_at_it(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """An `eval` of --print-env is all a client needs, and the command printed at the start is that one."""
+    """A client needs only an `eval` of --print-env, the command that is printed at the start."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
     command = [sys.executable, "-m", "sandbox", "--print-env", "--data", str(tmp_path)]
@@ -124,7 +124,7 @@ def test_the_printed_lines_point_any_client_at_it(
 def test_the_secret_key_never_reaches_the_log(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """Nothing that the sandbox prints from start to end holds its secret key: launchers write that to a log."""
+    """No output from start to end contains the secret key, as launchers write it to a log."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
     process.terminate()
@@ -136,7 +136,7 @@ def test_the_secret_key_never_reaches_the_log(
 def test_the_folder_is_private_whatever_the_umask(
     tmp_path: Path, start: Start, ready: Callable[..., Address], eventually: Eventually
 ) -> None:
-    """With umask 0 every folder is 0700 and every file 0600, those that stood open before included."""
+    """With umask 0 every folder is 0700 and every file 0600, including existing ones with wider permissions."""
     (tmp_path / "s3" / "blobs").mkdir(parents=True)
     (tmp_path / "sandbox.log").write_text("old")
     (tmp_path / "elsewhere").mkdir()
@@ -164,7 +164,7 @@ def test_the_folder_is_private_whatever_the_umask(
 
 
 def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
-    """The folder and the log that the launcher makes before the sandbox runs are its user's alone."""
+    """The folder and the log that the launcher creates before the sandbox runs are private to the user."""
     folder = tmp_path / "data"
     before = os.umask(0)
     try:
@@ -177,7 +177,7 @@ def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
 
 
 def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder whose log holds the secret key gets a new key at its next start, keeps its port, and says so once."""
+    """A folder whose log has the secret key gets a new key at the next start, keeps its port, and reports it once."""
     home = StateDir(tmp_path)
     old = home.identity
     home.remember_port(4567)
@@ -198,7 +198,7 @@ def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_secrets_are_the_owners_only(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
-    """Files that hold the secret are readable by nobody else, and each folder has a secret of its own."""
+    """Files with the secret are readable by their owner only, and each folder has its own secret."""
     first = ready(tmp_path / "a", start(tmp_path / "a", "--port", "0"))
     second = ready(tmp_path / "b", start(tmp_path / "b", "--port", "0"))
     assert first.secret_key != second.secret_key
@@ -213,12 +213,12 @@ def test_state_survives_a_kill(
     make_endpoint: Callable[..., str],
     eventually: Eventually,
 ) -> None:
-    """After SIGKILL no model process nor its child is left; a restart brings everything back into service."""
+    """After SIGKILL no model process or child remains; a restart restores every endpoint."""
     process = start(tmp_path)
     first = ready(tmp_path, process)
     child = tmp_path.with_name(f"{tmp_path.name}-child")
-    behaviour = {"child": str(child)}
-    name = make_endpoint(_Running(first), files={"kept": b""}, behaviour=behaviour, tags={"who": "me"})
+    behavior = {"child": str(child)}
+    name = make_endpoint(_Running(first), files={"kept": b""}, behavior=behavior, tags={"who": "me"})
     child_pid = int(child.read_text())
     _client(first, "s3").put_object(Bucket="stub-models", Key="note", Body=b"kept")
     _client(first, "iam").create_role(RoleName="kept", AssumeRolePolicyDocument="{}")
@@ -247,7 +247,7 @@ def test_state_survives_a_kill(
     metrics = _client(second, "cloudwatch").list_metrics(Namespace="N")["Metrics"]
     assert [metric["MetricName"] for metric in metrics] == ["kept"]
     events = _client(second, "logs").filter_log_events(logGroupName=group)["events"]
-    assert events[0]["message"] == "stub serving ['behaviour.json', 'kept']"
+    assert events[0]["message"] == "stub serving ['behavior.json', 'kept']"
 
 
 HOLDER = f"""
@@ -274,7 +274,7 @@ print(first.pid, second.pid, flush=True)
     ["time.sleep(600)", "death_pipe.close(); death_pipe.guard(1); death_pipe.release(1); time.sleep(600)"],
 )
 def test_programs_that_ignore_everything_end_with_the_process(ending: str, eventually: Eventually) -> None:
-    """Killed or closed, what it started is ended, also when the guardian itself was killed in between."""
+    """All its programs end when it is killed or stopped, even if the guardian was killed before."""
     code = HOLDER.replace("{ending}", ending)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -295,10 +295,10 @@ def test_a_signal_ends_it_and_its_models(
     make_endpoint: Callable[..., str],
     number: signal.Signals,
 ) -> None:
-    """It ends within seconds, with exit code 0, also when a model ignores the signal; no process is left."""
+    """It exits with 0 within seconds, even when a model ignores the signal; no process remains."""
     process = start(tmp_path, "--port", "0")
     address = ready(tmp_path, process)
-    model = _model_pid(address, make_endpoint(_Running(address), behaviour={"stubborn": True}))
+    model = _model_pid(address, make_endpoint(_Running(address), behavior={"stubborn": True}))
     begun = time.monotonic()
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
@@ -310,13 +310,13 @@ def test_a_signal_ends_it_and_its_models(
 def test_an_update_survives_a_kill(
     tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
 ) -> None:
-    """After SIGKILL in the middle of UpdateEndpoint the next start takes it to its end."""
+    """After SIGKILL during UpdateEndpoint the next start completes the update."""
     process = start(tmp_path)
     address = ready(tmp_path, process)
     gate = tmp_path / "gate"
     gate.touch()
     old = make_endpoint(_Running(address), files={"old": b""})
-    new = make_endpoint(_Running(address), files={"new": b""}, behaviour={"gate": str(gate)})
+    new = make_endpoint(_Running(address), files={"new": b""}, behavior={"gate": str(gate)})
     gate.unlink()
     sagemaker = _client(address, "sagemaker")
     sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
@@ -334,10 +334,10 @@ def test_an_update_survives_a_kill(
 def test_it_ends_in_the_middle_of_a_deletion(
     tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
 ) -> None:
-    """What deletes an endpoint ends before the files are closed; the next start finishes the deletion."""
+    """A deletion in progress ends before the files are closed; the next start completes it."""
     process = start(tmp_path)
     address = ready(tmp_path, process)
-    names = [make_endpoint(_Running(address), behaviour={"stubborn": True}) for _ in range(3)]
+    names = [make_endpoint(_Running(address), behavior={"stubborn": True}) for _ in range(3)]
     for name in names:
         _client(address, "sagemaker").delete_endpoint(EndpointName=name)
     process.terminate()
@@ -348,7 +348,7 @@ def test_it_ends_in_the_middle_of_a_deletion(
 
 
 def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[..., Address]) -> None:
-    """With --exit-with-parent the end of standard input is the end."""
+    """With --exit-with-parent it exits when standard input is closed."""
     process = start(tmp_path, "--port", "0", "--exit-with-parent")
     ready(tmp_path, process)
     assert process.stdin is not None
@@ -360,7 +360,7 @@ def test_it_ends_with_its_parent(tmp_path: Path, start: Start, ready: Callable[.
 def test_a_second_one_on_the_folder_is_refused(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """Two servers on one folder would spoil it: the second ends at once and says why."""
+    """Two servers would corrupt one folder: the second exits immediately with the reason."""
     ready(tmp_path, start(tmp_path, "--port", "0"))
     second = start(tmp_path, "--port", "0")
     _, errors = second.communicate(timeout=30)
@@ -371,7 +371,7 @@ def test_a_second_one_on_the_folder_is_refused(
 def test_a_taken_port_is_refused_when_asked_for(
     tmp_path: Path, start: Start, ready: Callable[..., Address]
 ) -> None:
-    """--port names the port that must be had; without it another one is taken."""
+    """--port requires that port; without it, a free one is used instead."""
     first = ready(tmp_path / "a", start(tmp_path / "a", "--port", "0"))
     port = first.url.rpartition(":")[2]
     second = start(tmp_path / "b", "--port", port)
@@ -382,7 +382,7 @@ def test_a_taken_port_is_refused_when_asked_for(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.1", "example.com"])
 def test_other_hosts_are_refused_with_a_reason(tmp_path: Path, start: Start, host: str) -> None:
-    """It starts programs: it listens on this machine only."""
+    """As it runs programs, it listens on loopback only."""
     process = start(tmp_path, "--host", host)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
@@ -393,7 +393,7 @@ def test_other_hosts_are_refused_with_a_reason(tmp_path: Path, start: Start, hos
 def test_other_loopback_addresses_are_refused_with_a_reason(
     tmp_path: Path, host: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An address whose requests would be refused is refused at the start, with those that are answered."""
+    """An address whose requests would be refused is refused at the start, with the valid ones."""
     assert main(["--data", str(tmp_path), "--host", host]) == 2
     errors = capsys.readouterr().err
     assert f"--host {host} is refused: " in errors
@@ -403,7 +403,7 @@ def test_other_loopback_addresses_are_refused_with_a_reason(
 
 @pytest.mark.parametrize("port", ["-1", "65536", "9" * 5000, "٤٥٦٦", "1.5", ""])
 def test_what_is_not_a_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """--port takes 0 to 65535 in plain digits; the refusal stays short however long the value is."""
+    """--port accepts 0 to 65535 in plain digits; the error stays short, however long the value is."""
     with pytest.raises(SystemExit) as ended:
         main(["--port", port])
     errors = capsys.readouterr().err
@@ -415,7 +415,7 @@ def test_what_is_not_a_port_is_refused(port: str, capsys: pytest.CaptureFixture[
 
 
 def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> None:
-    """Exit code 1 and what to do, for an empty folder and for one whose sandbox was killed."""
+    """It exits with 1 and says what to do, for an empty folder and for one whose sandbox was killed."""
     process = start(tmp_path, "--print-env")
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (1, "")
@@ -428,7 +428,7 @@ def test_print_env_without_a_sandbox_says_so(tmp_path: Path, start: Start) -> No
 def test_the_folder_is_the_one_of_the_dashboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: Path
 ) -> None:
-    """Wherever it is called from, SEGDECK_SANDBOX_DIR means the folder that it means to the dashboard."""
+    """From any working directory, SEGDECK_SANDBOX_DIR is the same folder as for the dashboard."""
     monkeypatch.setenv("SEGDECK_SANDBOX_DIR", given)
     monkeypatch.chdir(tmp_path)
     assert (
@@ -437,7 +437,7 @@ def test_the_folder_is_the_one_of_the_dashboard(
 
 
 def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, start: Start) -> None:
-    """Where the folder cannot be made, the process and its launcher say so, without a traceback."""
+    """When the folder cannot be created, the process and its launcher report it without a traceback."""
     (tmp_path / "file").touch()
     process = start(tmp_path / "file" / "folder")
     _, errors = process.communicate(timeout=30)
@@ -448,7 +448,7 @@ def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, start: Start) 
 
 
 def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
-    """`ensure` starts a sandbox when none runs, and gives the running one to whoever asks next."""
+    """`ensure` starts a sandbox when none runs, and returns the running one to later callers."""
     assert running(tmp_path) is None
     (tmp_path / "seeded.json").write_text('{"account": "", "aerial": "", "coastlines": ""}')
     address, process = launcher.ensure(tmp_path)
@@ -465,7 +465,7 @@ def test_the_launcher_starts_one_and_finds_it_again(tmp_path: Path) -> None:
 
 
 def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
-    """While the one before still has the folder, `ensure` tries again, and gets it once that has ended."""
+    """While a stopping sandbox still holds the folder, `ensure` retries until it can start a new one."""
     (tmp_path / "seeded.json").write_text('{"account": "", "aerial": "", "coastlines": ""}')
     log = tmp_path / "sandbox.log"
     with ThreadPoolExecutor(1) as pool:
@@ -482,27 +482,25 @@ def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_one_left_does_not_pass_for_it(tmp_path: Path) -> None:
-    """Once a new sandbox answers at the port, the address of the one before it counts no more."""
+    """Once a new sandbox answers at the port, the address file of the previous one is ignored."""
     with Sandbox(tmp_path, port=0) as sandbox:
         sandbox.announce()
         left = (tmp_path / "sandbox.json").read_text()
         port = urlsplit(sandbox.address.url).port
-    (tmp_path / "sandbox.json").write_text(
-        left
-    )  # its process, this one, is alive, as a dead child nobody asked about
+    (tmp_path / "sandbox.json").write_text(left)  # its process, this one, is alive, like a zombie
     with Sandbox(tmp_path, port=port):
         assert running(tmp_path) is None
 
 
 def test_the_launcher_tells_why_it_failed(tmp_path: Path) -> None:
-    """The error holds the end of the sandbox's own log."""
+    """The error includes the end of the sandbox's own log."""
     (tmp_path / "identity.json").write_text("not json")
     with pytest.raises(LaunchError, match=r"exit code 1[\s\S]*JSONDecodeError"):
         launcher.ensure(tmp_path)
 
 
 def test_the_launcher_is_quick_to_import() -> None:
-    """It brings neither boto3 nor moto nor werkzeug."""
+    """It imports neither boto3 nor moto nor werkzeug."""
     code = (
         "import sys, sandbox.launcher; print([m for m in ('boto3', 'moto', 'werkzeug') if m in sys.modules])"
     )

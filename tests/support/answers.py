@@ -1,4 +1,4 @@
-"""What an endpoint of two classes answers, made without the project's own code."""
+"""Responses of an endpoint with two classes, made without the project's own code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = {"classes": [{"name": "sea", "color": "#0000ff"}, {"name": "land", "colo
 
 
 def probabilities() -> np.ndarray:
-    """(2, 30, 40) float32: the left three quarters are sea at 90 %, the rest is land at 70 %."""
+    """Return (2, 30, 40) float32: the left three quarters are sea at 90 %, the rest is land at 70 %."""
     answer = np.empty((2, HEIGHT, WIDTH), np.float32)
     answer[0, :, :30], answer[0, :, 30:] = 0.9, 0.3
     answer[1] = 1 - answer[0]
@@ -22,14 +22,14 @@ def probabilities() -> np.ndarray:
 
 
 def mask() -> bytes:
-    """The same as a PNG of class ids."""
+    """Return the same as a PNG of class ids."""
     file = io.BytesIO()
     Image.fromarray(probabilities().argmax(0).astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
 def recordio(values: np.ndarray) -> bytes:
-    """A RecordIO frame around a Record with the features `target` and `shape`, as the algorithm answers."""
+    """Return a RecordIO frame around a Record with the features `target` and `shape`, as the algorithm does."""
     shape = b"".join(varint(size) for size in (1, *values.shape))
     features = {
         b"target": chunk(2, chunk(1, values.astype("<f4").tobytes())),
@@ -40,11 +40,11 @@ def recordio(values: np.ndarray) -> bytes:
 
 
 def chunk(field: int, payload: bytes) -> bytes:
-    """A length-delimited protobuf field."""
+    """Return a length-delimited protobuf field."""
     return varint(field << 3 | 2) + varint(len(payload)) + payload
 
 
 def varint(number: int) -> bytes:
-    """A protobuf varint."""
+    """Return a protobuf varint."""
     low, rest = number & 0x7F, number >> 7
     return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])

@@ -1,4 +1,4 @@
-"""Model archives in AWS's layout, small, written without MXNet; and archives of bad will."""
+"""Small model archives in AWS's layout, written without MXNet; and hostile archives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEADS = {"fcn": (), "psp": ("head.psp.conv1.0.weight",), "deeplab": ("head.aspp.
 
 
 def parameters(shapes: Mapping[str, Sequence[int]]) -> bytes:
-    """A file of MXNet parameters, as `mx.nd.save` writes float32 arrays; all zero."""
+    """Return a file of MXNet parameters, as `mx.nd.save` writes float32 arrays, all zero."""
     arrays = b"".join(
         struct.pack(f"<Iii{len(shape)}qiii", 0xF993FAC9, 0, len(shape), *shape, 1, 0, 0)
         + bytes(4 * prod(shape))
@@ -28,7 +28,7 @@ def parameters(shapes: Mapping[str, Sequence[int]]) -> bytes:
 def gluoncv_shapes(
     algorithm: str = "fcn", backbone: str = "resnet-50", classes: int = 3
 ) -> dict[str, tuple[int, ...]]:
-    """A few of the names by which GluonCV's networks are told apart."""
+    """Return some parameter names and shapes by which GluonCV's networks are distinguished."""
     names = ["conv1.0.weight", "layer1.0.conv1.weight", *HEADS[algorithm], "auxlayer.block.4.bias"]
     names += ["layer3.22.conv1.weight"] if backbone == "resnet-101" else []
     return {**dict.fromkeys(names, (2, 3)), "head.block.4.bias": (classes,)}
@@ -37,7 +37,7 @@ def gluoncv_shapes(
 def aws_files(
     algorithm: str = "fcn", backbone: str = "resnet-50", classes: int = 3, crop_size: int = 240
 ) -> dict[str, bytes]:
-    """AWS's three files, for `archive` or the fixture `model_archive`."""
+    """Return AWS's three files, for `archive` or the fixture `model_archive`."""
     weights = parameters(gluoncv_shapes(algorithm, backbone, classes))
     said = {"algorithm": algorithm, "backbone": backbone, "num_classes": str(classes)}
     said |= {"crop_size": str(crop_size), "epochs": "10"}
@@ -54,7 +54,7 @@ def archive(
     kind: int = tarfile.PAX_FORMAT,
     level: int = 6,
 ) -> bytes:
-    """A .tar.gz with these files, and `more` without content behind them."""
+    """Return a .tar.gz with these files, followed by the members `more` without content."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=kind) as tar:
         for name, content in files.items():
@@ -67,7 +67,7 @@ def archive(
 
 
 def special(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
-    """A member of any kind."""
+    """Return a member of any type."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.linkname = kind, target
     return entry

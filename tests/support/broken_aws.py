@@ -1,4 +1,4 @@
-"""An address where AWS should be, which fails in the ways that AWS and networks fail; made without our own code."""
+"""A server in place of AWS that fails in the ways that AWS and networks fail; made without the project's own code."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ BODIES = {
 
 
 class QuietServer(ThreadingHTTPServer):
-    """A server to which a client that has gone is nothing to report."""
+    """A server that does not report disconnected clients."""
 
     def handle_error(self, *_: Any) -> None:
-        """Nothing: the client gave up, as it should."""
+        """Do nothing: the client gave up, as expected."""
 
 
 class BrokenAws:
-    """The server. fault: the one in force; requests: what came in since it was set."""
+    """The server. fault: the active one; requests: those received since it was set."""
 
     def __init__(self) -> None:
         self.fault = ""
@@ -72,7 +72,7 @@ class BrokenAws:
             do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = answer  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
-                """Nothing: the test looks at what came in."""
+                """Do nothing: tests read `requests`."""
 
         return Handler
 
@@ -91,14 +91,14 @@ class BrokenAws:
             send(to, *error(to, fault))
 
     def break_with(self, fault: str) -> None:
-        """Set the fault; whoever still waits in a black hole is let go."""
+        """Set the fault, and release requests that an earlier one holds."""
         self.over.set()
         self.over = threading.Event()
         self.fault, self.requests = fault, []
 
 
 def error(to: BaseHTTPRequestHandler, fault: str) -> tuple[int, bytes, str]:
-    """Status, body and content type of an error, in the protocol of the request."""
+    """Return status, body and content type of an error, in the protocol of the request."""
     sts = "x-www-form-urlencoded" in to.headers.get("Content-Type", "")
     if sts or "/s3/" in to.headers.get("Authorization", ""):
         status, code, message = S3_ERRORS[fault]
@@ -127,7 +127,7 @@ def send(
 
 @contextmanager
 def broken_aws() -> Iterator[BrokenAws]:
-    """The server, while it runs."""
+    """Run the server."""
     broken = BrokenAws()
     with run_server(broken):
         yield broken
@@ -135,7 +135,7 @@ def broken_aws() -> Iterator[BrokenAws]:
 
 @contextmanager
 def run_server(broken: BrokenAws) -> Iterator[None]:
-    """Run a server, and end it."""
+    """Run a server in a thread, and stop it afterwards."""
     thread = threading.Thread(target=broken.server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Waiting in a real browser."""
+"""Wait for elements in a real browser."""
 
 from __future__ import annotations
 

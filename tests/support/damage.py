@@ -1,4 +1,4 @@
-"""Bytes damaged at random, in the ways that get past a reader's first checks."""
+"""Random damage to bytes, of kinds that pass a reader's first checks."""
 
 import copy as copy_value
 import json
@@ -37,13 +37,13 @@ def copy(body, chance):
 
 
 def claim(body, chance):
-    """A length, little or big end first, where one may stand."""
+    """Write a length, little- or big-endian, where one may be."""
     form = chance.choice("<>") + "I"
     body[(place := chance.randrange(len(body))) : place + 4] = struct.pack(form, chance.choice(LENGTHS))
 
 
 def stretch(body, chance):
-    """A varint that claims more than there is."""
+    """Insert a varint that claims more bytes than exist."""
     body[(place := chance.randrange(len(body))) : place + 1] = b"\xff" * chance.randrange(1, 11) + b"\x01"
 
 
@@ -51,7 +51,7 @@ DAMAGES = (flip, put, cut, insert, drop, copy, claim, stretch)
 
 
 def with_right_checksums(body):
-    """The PNG's checksums made right again, so that the damage gets past them."""
+    """Return the PNG with correct checksums, so that the damage passes them."""
     position = 8
     while position + 12 <= len(body):
         end = position + 8 + int.from_bytes(body[position : position + 4], "big")
@@ -81,7 +81,7 @@ ODD_VALUES = (
 
 
 def damaged_json(value, chance):
-    """The text of a value of which some parts are others, at times nested too deeply or with a number too long."""
+    """Return the JSON of a value with replaced parts, sometimes nested too deeply or with a number too long."""
     for _ in range(chance.choice((0, 1, 1, 2))):
         value = replaced(value, chance)
     text = json.dumps(value, ensure_ascii=chance.random() < 0.5)
@@ -91,7 +91,7 @@ def damaged_json(value, chance):
 
 
 def replaced(value, chance):
-    """A value with one part, at any depth, lost or another."""
+    """Return a value with one part, at any depth, removed or replaced."""
     if isinstance(value, dict | list) and value and chance.random() < 0.8:
         key = chance.choice(list(value)) if isinstance(value, dict) else chance.randrange(len(value))
         if chance.random() < 0.1:

@@ -1,4 +1,4 @@
-"""Pages run by Streamlit's AppTest against a sandbox on loopback, in either mode, and jobs for them to show."""
+"""Run pages with Streamlit's AppTest against a sandbox on loopback, in either mode, with jobs to show."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ SPEC = TrainingSpec(
     output_uri=f"s3://{BUCKET}/out/",
     max_runtime_seconds=600,
 )
-"""A job of four pictures to train on and two to validate with, see `put_data`."""
+"""A job with four training and two validation images, see `put_data`."""
 
 
 def connection_of(sandbox: Sandbox) -> Connection:
-    """The connection of mode `sandbox`, as app.py makes it."""
+    """Return the connection of mode `sandbox`, as app.py creates it."""
     at = sandbox.address
     return Connection(at.region, at.url, None, at.access_key, at.secret_key)
 
 
 def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -> AppTest:
-    """The page of this name after its first run. The environment must hold the mode, and in mode aws its address.
+    """Return the page of this name after its first run. The environment sets the mode, and in mode aws the address.
 
-    Both caches are emptied: what another test made Streamlit remember must not be seen.
+    Both caches are emptied, so that values of other tests are not seen.
     """
     fresh_caches()
     if mode == "sandbox":
@@ -62,14 +62,14 @@ def open_page(page: str, sandbox: Sandbox, *, mode: str = "aws", **query: str) -
 
 
 def fresh_caches(patience: float = 30) -> None:
-    """Forget what another test read. patience: seconds that a page waits for a value before it is pending."""
+    """Clear the values of other tests. patience: seconds that a page waits for a value before it is pending."""
     st.cache_data.clear()
     st.cache_resource.clear()
     cached.shelf().patience = patience
 
 
 def texts(app: AppTest) -> str:
-    """All that a person reads on the page, widgets' labels included."""
+    """Return all text that a user reads on the page, including widgets' labels."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "error", "warning", "info", "code")
     found = [str(element.value) for kind in kinds for element in app.get(kind)]
     found += [f"{metric.label}: {metric.value}" for metric in app.metric]
@@ -77,17 +77,17 @@ def texts(app: AppTest) -> str:
 
 
 def plain_texts(app: AppTest) -> str:
-    """The same without Markdown's backslashes."""
+    """Return the same without Markdown's backslashes."""
     return texts(app).replace("\\", "")
 
 
 def button(app: AppTest, label: str) -> Any:
-    """The button whose label begins so. Raises StopIteration."""
+    """Return the button whose label starts with this text. Raises StopIteration."""
     return next(one for one in app.button if one.label.startswith(label))
 
 
 def put_data(s3: Any) -> None:
-    """The bucket with the data that `SPEC` names; made once."""
+    """Create the bucket with the data that `SPEC` names, once."""
     if BUCKET in [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]]:
         return
     s3.create_bucket(Bucket=BUCKET)
@@ -98,7 +98,7 @@ def put_data(s3: Any) -> None:
 
 
 def start_job(sagemaker: Any, name: str, values: Mapping[str, str] = {}, **changes: Any) -> str:
-    """Start a job as `SPEC`, with these hyperparameters more."""
+    """Start a job like `SPEC`, with additional hyperparameters."""
     spec = replace(SPEC, name=name, hyperparameters={**SPEC.hyperparameters, **values}, **changes)
     sagemaker.create_training_job(**to_request(spec))
     return name
@@ -107,7 +107,7 @@ def start_job(sagemaker: Any, name: str, values: Mapping[str, str] = {}, **chang
 def wait_for(
     sagemaker: Any, name: str, holds: Callable[[dict[str, Any]], bool], seconds: float = 30
 ) -> dict[str, Any]:
-    """The job's description once it is so."""
+    """Wait until a job's description meets a condition, and return it."""
     deadline = time.monotonic() + seconds
     while True:
         found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
@@ -118,5 +118,5 @@ def wait_for(
 
 
 def ended(found: dict[str, Any]) -> bool:
-    """Whether a job's description says that it is over."""
+    """Return whether a job's description says that it has ended."""
     return found["TrainingJobStatus"] in ENDED

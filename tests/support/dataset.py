@@ -1,4 +1,4 @@
-"""A small set in Pascal VOC layout: every class on both sides, nothing wrong with it."""
+"""A small dataset in Pascal VOC layout without issues: every class in both splits."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ CAMVID = Path(__file__).resolve().parents[3] / "shared" / "camvid"
 COLORS = ((10, 20, 30), (200, 0, 0), (0, 200, 0))
 NAMES = ("ground", "roof", "tree")
 SIZE = (12, 8)
-"""Width and height of every picture, in pixels."""
+"""Width and height of every image, in pixels."""
 
 
 def photo(seed: int, form: str = "JPEG", **options: Any) -> bytes:
-    """A picture that is no other's twin."""
+    """Return an image that differs from every other one."""
     pixels = np.random.default_rng(seed).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
     return encoded(Image.fromarray(pixels), form, **options)
 
 
 def ids(*values: int) -> NDArray[np.uint8]:
-    """(H, W) uint8 in which each of these values has a stripe."""
+    """Return (H, W) uint8 with a stripe for each of these values."""
     columns = np.resize(np.array(values, np.uint8), SIZE[0])
     return np.tile(columns, (SIZE[1], 1))
 
 
 def indexed(labels: NDArray[np.uint8]) -> bytes:
-    """An indexed PNG in the set's colours."""
+    """Return an indexed PNG in the colors of the dataset."""
     image = Image.fromarray(labels)
     image.putpalette([part for color in COLORS for part in color] + [0] * 744)
     return encoded(image, "PNG", bits=8)
 
 
 def painted(labels: NDArray[np.uint8]) -> bytes:
-    """The same in colours: what CVAT exports."""
+    """Return the same as an RGB PNG, as CVAT exports it."""
     table = np.zeros((256, 3), np.uint8)
     table[: len(COLORS)] = COLORS
     table[255] = (224, 224, 192)
@@ -60,7 +60,7 @@ def write(path: Path, data: bytes | str) -> None:
 
 
 def digests(root: Path) -> dict[str, str]:
-    """Every file below a folder with the hash of its bytes and its time."""
+    """Return every file in a folder with the hash of its bytes and its time."""
     return {
         path.relative_to(
             root
@@ -71,7 +71,7 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def make_voc(root: Path, *, train: int = 6, validation: int = 2) -> Path:
-    """Pairs in the three folders, with lists and a classes.txt."""
+    """Write pairs into the three folders, with lists and a classes.txt."""
     names = [f"tile_{number}" for number in range(train + validation)]
     for number, name in enumerate(names):
         write(root / "JPEGImages" / f"{name}.jpg", photo(number))
@@ -83,7 +83,7 @@ def make_voc(root: Path, *, train: int = 6, validation: int = 2) -> Path:
 
 
 def make_brushed(root: Path) -> Path:
-    """Label Studio's export of brush labels with what belongs to it: photographs, and the project as JSON."""
+    """Write Label Studio's export of brush labels with the images, and the project as JSON."""
     for task in range(1, 5):
         for place, label in enumerate(NAMES[1:]):
             painted = np.zeros((SIZE[1], SIZE[0]), np.uint8)

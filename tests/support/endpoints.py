@@ -6,7 +6,7 @@ from sandbox.server import Sandbox
 
 
 def remove_endpoint(sandbox: Sandbox, name: str) -> None:
-    """Delete an endpoint, its configuration and its model, as far as they are still there."""
+    """Delete an endpoint, its configuration and its model, if they still exist."""
     sandbox.wait_settled(30)
     sagemaker = sandbox.loopback.client("sagemaker")
     calls = (

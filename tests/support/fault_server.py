@@ -1,4 +1,4 @@
-"""An AWS on loopback in which every call fails in one way, until it is over: then it answers as an empty account."""
+"""A server in place of AWS on which every call fails in one way until `end`; then it is an empty account."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CALLER = (
 
 
 class FaultServer:
-    """One of `FAULTS` at an address, from `start` until `stop`. calls: the operations that were called, in order."""
+    """One of `FAULTS` at an address, from `start` until `stop`. calls: the called operations, in order."""
 
     def __init__(self, fault: str) -> None:
         self.fault = fault
@@ -69,17 +69,17 @@ class FaultServer:
 
     @property
     def url(self) -> str:
-        """The address, where nothing listens while connections are refused."""
+        """Return the address; nothing listens there while connections are refused."""
         return f"http://127.0.0.1:{self._port}"
 
     def end(self) -> None:
-        """From now on all is well, for the calls that wait, too."""
+        """End the fault, also for calls that are waiting."""
         if self._server is None:
             self._listen()
         self.over.set()
 
     def stop(self) -> None:
-        """Free the port."""
+        """Release the port."""
         self.over.set()
         if self._server is not None:
             self._server.shutdown()

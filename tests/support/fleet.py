@@ -1,4 +1,4 @@
-"""Endpoints without a process, with the traffic of a month, put into a sandbox."""
+"""Imported endpoints without a process, with 30 days of traffic."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def put_endpoint(
     days: float = 60,
     tags: Mapping[str, str] = {},
 ) -> str:
-    """An endpoint with a model and a configuration of its own name; gives that name.
+    """Import an endpoint with a model and a configuration of the same name; return that name.
 
-    daily:        its calls on each of the last days, the last one within the last hour.
-    milliseconds: of each call. failed: how many of the last day's calls the model failed.
-    weights:      variant -> weight; each has `count` instances. days: its age.
+    daily:        its calls on each of the last days, those of the last day within the last hour.
+    milliseconds: latency of each call. failed: how many of the last day's calls the model failed.
+    weights:      variant -> weight; each has `count` instances. days: the endpoint's age.
     """
     configure(sandbox, name, instance=instance, count=count, weights=weights)
     now = time.time()
@@ -49,7 +49,7 @@ def put_endpoint(
 def configure(
     sandbox: Sandbox, name: str, *, instance: str, count: int, weights: Mapping[str, float]
 ) -> None:
-    """The model and the configuration alone."""
+    """Create the model and the configuration only."""
     sagemaker: Any = sandbox.loopback.client("sagemaker")
     artifact = f"s3://models/{name}/output/model.tar.gz"
     sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": IMAGE, "ModelDataUrl": artifact})
@@ -62,7 +62,7 @@ def configure(
 
 
 def _moments(daily: Sequence[int], now: float) -> list[float]:
-    """When each call came: spread over the day, but for the last day's, which came within the last hour."""
+    """Return the time of each call: spread over the day, and within the last hour for the last day."""
     moments = []
     for ago, calls in enumerate(reversed(daily)):
         span = HOUR - 2 * MINUTE if ago == 0 else DAY - 2 * HOUR

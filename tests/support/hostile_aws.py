@@ -1,4 +1,4 @@
-"""An AWS on loopback that puts hostile text into every text field of every answer, made from botocore's models."""
+"""A server in place of AWS that puts hostile text into every text field, generated from botocore's models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NAMES = {"classes": [{"name": f"{HOSTILE}{number}", "color": "#102030"} for numb
 
 
 class HostileAws:
-    """operations: every operation that was called. endpoint_status: what all endpoints are."""
+    """operations: every called operation. endpoint_status: the status of all endpoints."""
 
     def __init__(self) -> None:
         self.operations: set[str] = set()
@@ -55,7 +55,7 @@ class HostileAws:
         self.url = ""
 
     def answer(self, target: str) -> dict[str, Any] | None:
-        """The body of a JSON service; None for a service that has none here."""
+        """Return the body of a JSON response; None for an unsupported service."""
         name, _, operation = target.partition(".")
         if name not in SERVICES:
             return None
@@ -100,7 +100,7 @@ class HostileAws:
 
 @contextmanager
 def hostile_aws() -> Iterator[HostileAws]:
-    """Start one; it ends with the block."""
+    """Run a server until the end of the block."""
     aws = HostileAws()
 
     class Handler(BaseHTTPRequestHandler):
@@ -154,7 +154,7 @@ def hostile_aws() -> Iterator[HostileAws]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: pytest's output is for tests."""
+            """Do nothing: pytest's output is for tests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -170,7 +170,7 @@ def hostile_aws() -> Iterator[HostileAws]:
 
 
 def listing(query: str) -> str:
-    """A page of ListObjectsV2 whose keys are hostile, percent-encoded as S3 does it where it is asked to."""
+    """Return a page of ListObjectsV2 with hostile keys, percent-encoded on request as S3 does."""
     name = HOSTILE.replace("/", "")
     sides = ("train", "validation")
     keys = [f"data/{side}{end}" for side in sides for end in (f"/{name}.jpg", f"_annotation/{name}.png")]

@@ -1,6 +1,6 @@
-"""Runs a Python file whose own files may not grow beyond some bytes, as on a full disk.
+"""Run a Python file whose own files may not grow beyond a number of bytes, as on a full disk.
 
-Arguments: the bytes, the file, and its own arguments.
+Arguments: the number of bytes, the file, and its own arguments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Confirms one plan in the dialog of the pages, in a process of its own, and prints what the dialog then shows.
+"""Confirm one plan in the dialog of the pages, in its own process, and print what the dialog then shows.
 
 The connection and the plan are JSON on stdin; the journal is where the environment says.
 """

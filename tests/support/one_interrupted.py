@@ -1,7 +1,7 @@
-"""Finishes an interrupted change, or cleans up after it, in a process of its own.
+"""Finish an interrupted change, or clean up after it, in its own process.
 
 Arguments: the journal's folder, and "finish" or "clean up"; the connection is JSON on stdin. The process reads the
-change and makes its plan, says "ready", and acts after another line on stdin. Its last line says how that ended.
+change and makes its plan, prints "ready", and acts after another line on stdin. Its last line is the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carries out one plan in a process of its own, to be killed: its folder as argument, plan and address on stdin."""
+"""Carry out one plan in its own process, to be killed: its folder is the argument, plan and address are on stdin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m sandbox` with the stub container in MXNet's place."""
+"""Run `python -m sandbox` with the stub container instead of MXNet."""
 
 import sys
 from pathlib import Path

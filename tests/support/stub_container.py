@@ -1,10 +1,10 @@
-"""A container without a model: it keeps the container contract and answers what the model archive holds.
+"""A container without a model: it keeps the container contract and returns the files in the model archive.
 
-Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behaviour.json` with
+Files of the archive: `answer.recordio` for either protobuf Accept, `answer.png` for image/png, `behavior.json` with
 any of {"exit": text, "ping_seconds": s, "gate": path, "status": n, "text": t, "seconds": s, "bytes": n, "cut": n,
-"mortal": true, "stubborn": true, "lingers": path, "child": path}. With "child" it starts a process that heeds no
-signal, and writes its number to that file. With "mortal", a request whose custom attribute is "die" ends the
-process; with "gate" it is not ready, and with "lingers" it does not end when told to, before that file exists.
+"mortal": true, "stubborn": true, "lingers": path, "child": path}. With "child" it starts a process that ignores
+signals, and writes its id to that file. With "mortal", a request whose custom attribute is "die" ends the process;
+with "gate" it is not ready, and with "lingers" it does not exit on a signal, before that file exists.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 MODEL = Path(os.environ["SM_ML_ROOT"], "model")
-BEHAVIOUR = json.loads((MODEL / "behaviour.json").read_text()) if (MODEL / "behaviour.json").exists() else {}
+BEHAVIOR = json.loads((MODEL / "behavior.json").read_text()) if (MODEL / "behavior.json").exists() else {}
 STARTED = time.monotonic()
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
@@ -31,19 +31,19 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        ready = time.monotonic() - STARTED >= BEHAVIOUR.get("ping_seconds", 0) and _exists("gate")
+        ready = time.monotonic() - STARTED >= BEHAVIOR.get("ping_seconds", 0) and _exists("gate")
         self.answer(200 if ready else 503, b"", "text/plain")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if BEHAVIOUR.get("mortal") and self.headers.get(ATTRIBUTES) == "die":
-            print("told to die", flush=True)
+        if BEHAVIOR.get("mortal") and self.headers.get(ATTRIBUTES) == "die":
+            print("exit on request", flush=True)
             os._exit(7)
-        time.sleep(BEHAVIOUR.get("seconds", 0))
-        if "status" in BEHAVIOUR:
-            self.answer(BEHAVIOUR["status"], BEHAVIOUR.get("text", "refused").encode(), "text/plain")
-        elif "bytes" in BEHAVIOUR:
-            self.answer(200, bytes(BEHAVIOUR["bytes"]), "application/octet-stream", cut=BEHAVIOUR.get("cut"))
+        time.sleep(BEHAVIOR.get("seconds", 0))
+        if "status" in BEHAVIOR:
+            self.answer(BEHAVIOR["status"], BEHAVIOR.get("text", "refused").encode(), "text/plain")
+        elif "bytes" in BEHAVIOR:
+            self.answer(200, bytes(BEHAVIOR["bytes"]), "application/octet-stream", cut=BEHAVIOR.get("cut"))
         else:
             self.canned(len(body))
 
@@ -83,8 +83,8 @@ class Server(ThreadingHTTPServer):
 
 
 def _exists(name: str) -> bool:
-    """Whether the file that the behaviour names is there; true where it names none."""
-    return name not in BEHAVIOUR or Path(BEHAVIOUR[name]).exists()
+    """Return whether the file named by the behavior exists; true when it names none."""
+    return name not in BEHAVIOR or Path(BEHAVIOR[name]).exists()
 
 
 def _linger(*_: object) -> None:
@@ -104,14 +104,14 @@ def _die_with_the_sandbox() -> None:
 
 
 def main() -> None:
-    if "exit" in BEHAVIOUR:
-        sys.exit(BEHAVIOUR["exit"])
-    if BEHAVIOUR.get("stubborn"):
+    if "exit" in BEHAVIOR:
+        sys.exit(BEHAVIOR["exit"])
+    if BEHAVIOR.get("stubborn"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if "lingers" in BEHAVIOUR:
+    if "lingers" in BEHAVIOR:
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=_linger).start())
-    if "child" in BEHAVIOUR:
-        _start_child(Path(BEHAVIOUR["child"]))
+    if "child" in BEHAVIOR:
+        _start_child(Path(BEHAVIOR["child"]))
     threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
     print(f"stub serving {sorted(path.name for path in MODEL.iterdir())}", flush=True)
     Server(socket.socket(fileno=int(os.environ["SANDBOX_LISTEN_FD"]))).serve_forever()

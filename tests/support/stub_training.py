@@ -1,9 +1,9 @@
-"""A training program without a network: it keeps the contract of /opt/ml and does what its hyperparameters say.
+"""A training program without a network: it keeps the contract of /opt/ml and follows its hyperparameters.
 
-epochs (3), seconds (an epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code
-`code`, else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (does not hear SIGTERM), child (starts one
-that does not either), files (of model/, comma list), data (a file of output/data), nan (is the first epoch's loss).
-SIGTERM makes it write its model and end with 0.
+epochs (3), seconds (per epoch, 0.02), echo (a line to print), fail (a text for output/failure, and exit code `code`,
+else 2), code (exit code), kill (ends itself by SIGKILL), stubborn (ignores SIGTERM), child (starts a child that does
+so, too), files (of model/, comma-separated), data (a file of output/data), nan (is the first epoch's loss). On
+SIGTERM it writes its model and exits with 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from artifacts import gluoncv_shapes, parameters  # the file beside this one: it runs as a program
+from artifacts import gluoncv_shapes, parameters  # in the same folder, as this file runs as a program
 
 ROOT = Path(os.environ["SM_ML_ROOT"])
 ASKED: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
@@ -59,7 +59,7 @@ def _save() -> None:
 
 
 def _weights() -> bytes:
-    """What a model of that many classes looks like from outside."""
+    """Return parameters that look like a model with this number of classes."""
     return parameters(gluoncv_shapes(classes=int(ASKED.get("num_classes", "3"))))
 
 

@@ -109,7 +109,7 @@ def test_a_wrong_key_is_refused(connection: Connection) -> None:
 
 def test_an_endpoint_that_is_not_there_yet(connection: Connection, stub_endpoint: Any) -> None:
     """An endpoint that is being created says so when it is asked; one that does not exist is not found."""
-    name = stub_endpoint(behaviour={"ping_seconds": 6}, wait=False)
+    name = stub_endpoint(behavior={"ping_seconds": 6}, wait=False)
     made = Clients(connection)
     with pytest.raises(errors.NotReadyError, match="being created"):
         ask(made, name)
@@ -120,7 +120,7 @@ def test_an_endpoint_that_is_not_there_yet(connection: Connection, stub_endpoint
 
 def test_a_container_that_fails_has_its_log(connection: Connection, stub_endpoint: Any) -> None:
     """An error of the container has its status, its words and where its log is."""
-    name = stub_endpoint(behaviour={"status": 500, "text": "out of memory"})
+    name = stub_endpoint(behavior={"status": 500, "text": "out of memory"})
     with pytest.raises(errors.ModelError, match="out of memory") as caught:
         ask(Clients(connection), name)
     assert caught.value.status == 500

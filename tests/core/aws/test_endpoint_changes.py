@@ -46,8 +46,8 @@ def connection(
     """The sandbox, whose bucket holds three artifacts."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
-    for name, behaviour in (("one", {}), ("two", {}), ("slow", {"ping_seconds": 1})):
-        body = model_archive({"behaviour.json": json.dumps(behaviour).encode()})
+    for name, behavior in (("one", {}), ("two", {}), ("slow", {"ping_seconds": 1})):
+        body = model_archive({"behavior.json": json.dumps(behavior).encode()})
         s3.put_object(Bucket=BUCKET, Key=f"{name}/model.tar.gz", Body=body)
     address = sandbox_server.address
     return Connection(address.region, address.url, None, address.access_key, address.secret_key)
@@ -415,7 +415,7 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
 ) -> None:
     """A local artifact goes to S3 with its class names; the same again is found there, another is refused."""
     path, name = tmp_path / "model.tar.gz", at.name("from-a-file")
-    path.write_bytes(model_archive({"behaviour.json": b"{}"}))
+    path.write_bytes(model_archive({"behavior.json": b"{}"}))
     classes = Classes(("water", "land"), ((0, 0, 255), (0, 255, 0)))
 
     def plan(count: int) -> Plan:

@@ -61,7 +61,10 @@ REASONS = [
         "Labels outside the classes",
     ),
     ("ClientError: cannot identify image file 'a.png'", "A file cannot be read"),
-    ("InternalServerError: the sandbox was restarted while this job ran", "The sandbox was restarted"),
+    (
+        "InternalServerError: the sandbox was restarted while this job was running",
+        "The sandbox was restarted",
+    ),
     ("InternalServerError: We encountered an internal error. Please try again.", "AWS failed"),
     (
         "ClientError: Incremental training: num_classes is 5 and was 6. backbone, num_classes must be identical.",

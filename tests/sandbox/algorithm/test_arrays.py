@@ -1,4 +1,4 @@
-"""The algorithm's array work, which needs no MXNet."""
+"""The algorithm's array operations, which need no MXNet."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
 
 
 def test_confusion_counts_by_truth_and_prediction_without_ignored_pixels() -> None:
-    """Rows are the truth, columns the prediction, and 255 in the truth is not counted."""
+    """Rows are the ground truth, columns the prediction, and pixels labeled 255 are not counted."""
     truth = np.array([[0, 0, 1], [1, 255, 2]], np.uint8)
     predicted = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
     assert confusion(truth, predicted, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
 
 
 def test_a_class_in_neither_picture_does_not_count_for_the_mean() -> None:
-    """IoU of an absent class is NaN, and mean IoU is that of the others."""
+    """IoU of an absent class is NaN, and mean IoU is that of the other classes."""
     counts = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     assert iou(counts)[:2].tolist() == [0.75, 0.8]
     assert np.isnan(iou(counts)[2])
@@ -30,13 +30,13 @@ def test_a_class_in_neither_picture_does_not_count_for_the_mean() -> None:
 
 
 def test_scores_of_nothing_are_zero() -> None:
-    """Where no pixel counts, mean IoU and accuracy are 0 and not NaN."""
+    """When no pixel counts, mean IoU and pixel accuracy are 0, not NaN."""
     assert (mean_iou(np.zeros((2, 2), np.int64)), pixel_accuracy(np.zeros((2, 2), np.int64))) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (16, 17), (31, 33)])
 def test_padding_makes_multiples_and_keeps_the_picture(size: tuple[int, int]) -> None:
-    """Both sides become multiples of 16, and the upper left part is the picture itself."""
+    """Both sides become multiples of 16, and the upper left part is the image itself."""
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     padded = pad(picture, 16)
     assert padded.shape[0] % 16 == padded.shape[1] % 16 == 0
@@ -44,7 +44,7 @@ def test_padding_makes_multiples_and_keeps_the_picture(size: tuple[int, int]) ->
 
 
 def test_normalise_is_that_of_imagenet() -> None:
-    """A pixel at ImageNet's mean becomes about 0, one a deviation above about 1."""
+    """A pixel at ImageNet's mean becomes about 0, and one deviation above it about 1."""
     picture = np.array([[[124, 116, 104], [182, 173, 161]]], np.uint8)
     planes = normalise(picture)
     assert planes.shape == (1, 3, 1, 2)
@@ -69,7 +69,7 @@ def test_the_likeliest_class_is_the_first_of_equals() -> None:
 
 
 def test_a_crop_beyond_the_picture_is_ignored_there() -> None:
-    """A picture smaller than the crop is filled up with pixels that are not trained on."""
+    """An image smaller than the crop is padded with pixels that are ignored in training."""
     example = np.full((10, 20, 3), 7, np.uint8), np.ones((10, 20), np.uint8)
     picture, labels = random_crop(example, 16, np.random.default_rng(0))
     assert picture.shape == (16, 16, 3)
@@ -78,7 +78,7 @@ def test_a_crop_beyond_the_picture_is_ignored_there() -> None:
 
 
 def test_turning_keeps_picture_and_labels_together() -> None:
-    """All eight orientations occur, and in each of them a pixel keeps its label."""
+    """All eight orientations occur, and each keeps every pixel's label."""
     labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
     picture = np.repeat(labels[..., None], 3, axis=2)
     random = np.random.default_rng(0)
@@ -88,7 +88,7 @@ def test_turning_keeps_picture_and_labels_together() -> None:
 
 
 def test_an_epoch_sees_every_picture_once() -> None:
-    """Batches are of the size asked for, in an order that the seed decides."""
+    """Batches have the given size, in an order that depends on the seed."""
     examples = [(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), number, np.uint8)) for number in range(6)]
     runs = [
         [labels[:, 0, 0].tolist() for _, labels in batches(
@@ -100,7 +100,7 @@ def test_an_epoch_sees_every_picture_once() -> None:
 
 
 def test_packages_can_be_hidden_from_an_import() -> None:
-    """A hidden package cannot be imported, and can be again afterwards; one that is imported already stays."""
+    """A hidden package cannot be imported until afterwards; one that is already imported stays."""
     with hidden("wave", "numpy"):
         with pytest.raises(ModuleNotFoundError):
             importlib.import_module("wave")

@@ -1,4 +1,4 @@
-"""A model.tar.gz from anywhere behind an endpoint: served when it is the algorithm's, else Failed with the reason."""
+"""A model.tar.gz of any origin behind an endpoint: served if it is the algorithm's, else Failed with the reason."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 def strict(
     tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]
 ) -> Iterator[Sandbox]:
-    """A sandbox that takes a megabyte of a model."""
+    """A sandbox that accepts one megabyte of an unpacked model."""
     folder = tmp_path_factory.mktemp("strict") / "data"
     with Sandbox(folder, programs=stub_programs, limits=SandboxLimits(archive_bytes=1_000_000)) as sandbox:
         yield sandbox
@@ -106,7 +106,7 @@ def _link(target: str) -> tarfile.TarInfo:
 def test_an_artifact_in_awss_layout_is_served(
     tmp_path: Path, real: Sandbox, serve: Client, make_client: Client
 ) -> None:
-    """model_algo-1, model_best.params and hyperparams.json with GluonCV's names: a mask of the picture's size."""
+    """model_algo-1, model_best.params and hyperparams.json with GluonCV's names give a mask of the image's size."""
     subprocess.run([sys.executable, "-c", PACK_FCN, str(tmp_path)], cwd=ROOT, check=True)
     with tarfile.open(tmp_path / "model.tar.gz") as tar:
         assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
@@ -122,7 +122,7 @@ def test_an_artifact_in_awss_layout_is_served(
 
 
 def _demo_saying(**hyperparameters: str) -> bytes:
-    """The aerial demo's artifact with other words in its hyperparams.json."""
+    """Return the aerial demo's artifact with other values in its hyperparams.json."""
     members = []
     with tarfile.open(DEMO) as tar:
         for member in tar:
@@ -159,7 +159,7 @@ def test_missing_and_foreign_files_are_the_failure_reason(
     why: str,
     request: pytest.FixtureRequest,
 ) -> None:
-    """What the algorithm says of an archive stands in FailureReason."""
+    """The algorithm's error about an archive is in FailureReason."""
     content = archive if isinstance(archive, bytes) else archive()
     endpoint = serve(real, request.node.callspec.id.replace(" ", "-"), content)
     assert (endpoint["EndpointStatus"], why in endpoint["FailureReason"]) == ("Failed", True), endpoint
@@ -187,7 +187,7 @@ HOSTILE = {
 def test_a_hostile_archive_is_the_failure_reason(
     strict: Sandbox, serve: Client, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """It is refused with why, and nothing of it is left anywhere."""
+    """It is refused with the reason, and none of its files is left on disk."""
     make_archive, why = HOSTILE[name]
     endpoint = serve(strict, name, make_archive())
     assert endpoint["EndpointStatus"] == "Failed"

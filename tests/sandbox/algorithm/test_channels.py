@@ -1,4 +1,4 @@
-"""Channels of a training job: pairs, label maps, and files that are at fault."""
+"""Channels of a training job: pairs, label maps, and invalid files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Draw = Callable[..., Path]
 
 @pytest.fixture
 def draw(tmp_path: Path) -> Draw:
-    """draw(labels, name=..., channel=..., size=..., mode=...) -> the data folder, with one more pair in it."""
+    """draw(labels, name=..., channel=..., size=..., mode=...) -> the data folder with one more pair."""
 
     def make(
         labels: object,
@@ -48,7 +48,7 @@ def draw(tmp_path: Path) -> Draw:
 
 
 def test_pictures_and_masks_are_paired_by_name(draw: Draw) -> None:
-    """Folders count as part of the name; greyscale and palette masks give their pixel values, 255 among them."""
+    """Folders are part of the name; grayscale and palette masks give their pixel values, including 255."""
     draw([[0, 1], [2, 255]], "b")
     data = draw([[2, 1], [0, 0]], "sub/a", mode="P")
     examples = read_channel(data, "train", 3)
@@ -58,7 +58,7 @@ def test_pictures_and_masks_are_paired_by_name(draw: Draw) -> None:
 
 
 def test_a_picture_without_a_mask_is_named(draw: Draw) -> None:
-    """The reason says which file is missing, and where."""
+    """The reason says which file is missing, and in which channel."""
     data = draw([[0, 1]])
     (data / "train_annotation" / "a.png").unlink()
     with pytest.raises(
@@ -77,8 +77,8 @@ def test_a_missing_channel_is_named_in_awss_words(draw: Draw) -> None:
 @pytest.mark.parametrize(
     ("labels", "options", "reason"),
     [
-        ([[0, 7]], {}, r"a\.png has the label 7, which is out of range: wanted 0 to 2 .* or 255"),
-        ([[0, 1]], {"mode": "RGB"}, r"a\.png: it has mode RGB, wanted a PNG with a single channel"),
+        ([[0, 7]], {}, r"a\.png has the label 7, which is out of range: expected 0 to 2 .* or 255"),
+        ([[0, 1]], {"mode": "RGB"}, r"a\.png: it has mode RGB, expected a PNG with a single channel"),
         (
             [[0, 1]],
             {"size": (4, 3)},
@@ -89,14 +89,14 @@ def test_a_missing_channel_is_named_in_awss_words(draw: Draw) -> None:
 def test_a_mask_at_fault_is_named_with_what_is_wanted(
     draw: Draw, labels: object, options: dict[str, object], reason: str
 ) -> None:
-    """A label that is no class, colours in place of ids, another size than the picture."""
+    """A label out of range, colors instead of ids, and a size other than the image's are refused by name."""
     with pytest.raises(ClientError, match=reason):
         read_channel(draw(labels, **options), "train", 3).check()
 
 
 @pytest.mark.parametrize(("folder", "name"), [("train", "a.jpg"), ("train_annotation", "a.png")])
 def test_a_broken_file_is_named(draw: Draw, folder: str, name: str) -> None:
-    """What is no picture, and what is cut off, is told with its name before training starts."""
+    """Files that are not images, and truncated masks, are reported with their name before training starts."""
     data = draw(np.zeros((64, 64)))
     path = data / folder / name
     path.write_bytes(b"no picture at all")
@@ -105,7 +105,7 @@ def test_a_broken_file_is_named(draw: Draw, folder: str, name: str) -> None:
 
 
 def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
-    """Its head is whole, so only reading shows it."""
+    """Its header is complete, so only decoding it reports the truncation."""
     data = draw(np.zeros((64, 64)))
     path = data / "train" / "a.jpg"
     path.write_bytes(path.read_bytes()[:-40])
@@ -114,7 +114,7 @@ def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
 
 
 def test_only_so_much_stays_decoded(draw: Draw) -> None:
-    """Beyond the room given, the example not used for longest is read again from its file."""
+    """Beyond the cache size, the least recently used example is read from its file again."""
     for name in "abc":
         data = draw([[0, 1], [1, 0]], name)
     pairs = read_channel(data, "train", 2).pairs
@@ -150,7 +150,7 @@ def test_a_label_map_maps_as_the_guide_says(
     "text", ["[]", '{"map": {"a": 1}}', '{"map": {"1": 900}}', '{"scale": 0}', "{", '{"x": 1}']
 )
 def test_what_is_no_label_map_is_refused(tmp_path: Path, text: str) -> None:
-    """The reason names the file and shows what one looks like."""
+    """The reason names the file and shows a valid label map."""
     path = tmp_path / "train_label_map.json"
     path.write_text(text)
     with pytest.raises(ClientError, match=r"train_label_map\.json"):
@@ -158,7 +158,7 @@ def test_what_is_no_label_map_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_channel_is_read_through_its_own_label_map(draw: Draw) -> None:
-    """A pixel value that the map does not name is out of range."""
+    """A pixel value that is missing in the map is out of range."""
     data = draw([[5, 0], [2, 255]])
     (data / "label_map").mkdir()
     (data / "label_map" / "train_label_map.json").write_text('{"map": {"0": 5, "1": 0, "2": 2}}')
@@ -169,7 +169,7 @@ def test_a_channel_is_read_through_its_own_label_map(draw: Draw) -> None:
 
 
 def test_a_crop_at_a_random_scale_keeps_picture_and_labels_together() -> None:
-    """Of base_size × 0.5 to × 2; where the scaled picture is smaller than the crop, the rest is ignored."""
+    """The scale is base_size × 0.5 to × 2; where the scaled image is smaller than the crop, the rest is ignored."""
     labels = np.zeros((40, 80), np.uint8)
     labels[:, 40:] = 1
     picture = np.repeat(labels[..., None] * 200, 3, axis=2)
@@ -185,7 +185,7 @@ def test_a_crop_at_a_random_scale_keeps_picture_and_labels_together() -> None:
 
 
 def test_only_what_is_too_large_is_scaled_down() -> None:
-    """Picture and labels together, to at most so many pixels, with the same proportions and only known labels."""
+    """Image and labels are scaled together to the pixel limit, with the same proportions and only known labels."""
     labels = np.zeros((30, 60), np.uint8)
     labels[:, 30:] = 7
     example = np.repeat(labels[..., None], 3, axis=2), labels
@@ -198,12 +198,12 @@ def test_only_what_is_too_large_is_scaled_down() -> None:
 def test_a_step_that_does_not_fit_into_memory_is_refused_before_it_takes_the_machine_down(
     tmp_path: Path,
 ) -> None:
-    """The reason says what it would take, what there is, and what to halve."""
+    """The reason says how much memory is needed, how much is available, and what to halve."""
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 2000000 kB\n")
     asked = {"num_classes": "6", "num_training_samples": "96"}
     with pytest.raises(
-        ClientError, match=r"Out of memory: .* 1\.9 GB left\. Halve mini_batch_size or crop_size"
+        ClientError, match=r"Out of memory: .* 1\.9 GB available\. Halve mini_batch_size or crop_size"
     ):
         check_memory(read(asked), meminfo)
     check_memory(read({**asked, "mini_batch_size": "1"}), meminfo)

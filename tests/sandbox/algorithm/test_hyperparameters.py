@@ -1,4 +1,4 @@
-"""Hyperparameters of a training job: AWS's table, in AWS's words; early stopping; what incremental training needs."""
+"""Hyperparameters of a training job: AWS's table and error texts; early stopping; incremental training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEEDED = {"num_classes": "6", "num_training_samples": "96"}
 
 
 def test_what_is_not_given_has_the_default_of_the_guide() -> None:
-    """num_classes and num_training_samples are enough; the rest is the developer guide's."""
+    """num_classes and num_training_samples are enough; the rest has the developer guide's defaults."""
     params = read(NEEDED)
     assert (params.algorithm, params.backbone, params.crop_size, params.epochs) == (
         "fcn",
@@ -53,7 +53,7 @@ def test_what_is_not_given_has_the_default_of_the_guide() -> None:
     ],
 )
 def test_a_value_outside_the_table_is_refused_in_awss_words(name: str, value: str) -> None:
-    """The reason holds the value, AWS's sentence, and the name of the hyperparameter."""
+    """The reason has the value, AWS's sentence, and the name of the hyperparameter."""
     with pytest.raises(ClientError) as caught:
         read({**NEEDED, name: value})
     text = str(caught.value)
@@ -62,14 +62,14 @@ def test_a_value_outside_the_table_is_refused_in_awss_words(name: str, value: st
 
 
 def test_a_bound_that_is_allowed_is_taken() -> None:
-    """Each range of the table ends where the table says."""
+    """The bounds of each range in the table are valid values."""
     edge = {"num_classes": "254", "base_size": "17", "learning_rate": "1", "gamma1": "0", "momentum": "1"}
     params = read({**NEEDED, **edge})
     assert (params.num_classes, params.base_size, params.learning_rate) == (254, 17, 1.0)
 
 
 def test_an_unknown_name_is_refused_in_awss_words() -> None:
-    """AWS's container fails a job with a name it does not know."""
+    """An unknown hyperparameter fails the job, as in AWS's container."""
     with pytest.raises(
         ClientError, match=r"Additional properties are not allowed \(u'mini_batch_siz' was unexp"
     ):
@@ -91,7 +91,7 @@ def test_what_is_required_is_asked_for(given: dict[str, str], missing: str) -> N
 
 
 def test_crop_and_steps_are_taken_as_the_algorithm_takes_them() -> None:
-    """crop_size goes up to a multiple of 8; the epochs of a step schedule are sorted, and ignored without one."""
+    """crop_size is rounded up to a multiple of 8; the epochs of a step schedule are sorted, else ignored."""
     params = read({**NEEDED, "crop_size": "241", "lr_scheduler": "step", "lr_scheduler_step": "8, 4,8"})
     assert (params.crop_size, params.lr_scheduler_step) == (248, (4, 8))
     assert read({**NEEDED, "lr_scheduler_step": "4"}).lr_scheduler_step == ()
@@ -102,12 +102,12 @@ def test_incremental_training_needs_the_same_network() -> None:
     """backbone, algorithm, crop_size (rounded) and num_classes must be those of the model."""
     params = read({**NEEDED, "crop_size": "100"})
     check_same(params, {**params.text(), "crop_size": "99", "epochs": "99"})
-    with pytest.raises(ClientError, match="num_classes is 6 and was 7"):
+    with pytest.raises(ClientError, match="num_classes is 6, but was 7"):
         check_same(params, {**params.text(), "num_classes": "7"})
 
 
 def test_training_stops_early_once_patience_is_used_up() -> None:
-    """Epochs whose relative gain is below the tolerance use up patience, not before min_epochs."""
+    """Epochs whose relative improvement is below the tolerance count against patience, not before min_epochs."""
     stopping = EarlyStopping(min_epochs=1, patience=2, tolerance=0.1)
     assert [stopping.update(score) for score in (0.5, 0.54, 0.6, 0.61, 0.62)] == [False] * 4 + [True]
     patient = EarlyStopping(min_epochs=6, patience=2, tolerance=0.0)

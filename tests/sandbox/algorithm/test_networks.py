@@ -1,4 +1,4 @@
-"""AWS's three networks and its archive; MXNet runs in processes of its own."""
+"""AWS's three networks and its archive; MXNet runs in separate processes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ print(json.dumps(found))
 
 
 def run(code: str, *arguments: str) -> Any:
-    """What the code prints as JSON, in a process of its own."""
+    """Return what the code prints as JSON, in a process of its own."""
     completed = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -71,7 +71,7 @@ def run(code: str, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def shapes() -> dict[str, dict[str, list[int]]]:
-    """Names and shapes of all parameters, of each algorithm on each backbone."""
+    """Names and shapes of all parameters, for each algorithm on each backbone."""
     by_network: dict[str, dict[str, list[int]]] = run(SHAPES_OF_ALL, *PARAMETERS)
     return by_network
 
@@ -81,7 +81,7 @@ def shapes() -> dict[str, dict[str, list[int]]]:
 def test_networks_have_as_many_parameters_as_gluoncv(
     shapes: dict[str, dict[str, list[int]]], network: str
 ) -> None:
-    """Each algorithm on each backbone counts the parameters that GluonCV counts."""
+    """Each algorithm on each backbone has GluonCV's number of parameters."""
     total = 0
     for shape in shapes[network].values():
         size = 1
@@ -113,7 +113,7 @@ def test_networks_have_as_many_parameters_as_gluoncv(
 def test_parameters_have_gluoncvs_names(
     shapes: dict[str, dict[str, list[int]]], network: str, name: str, shape: list[int]
 ) -> None:
-    """Parameters are called, and shaped, as in the files that AWS's algorithm writes."""
+    """Parameters have the names and shapes of the files that AWS's algorithm writes."""
     assert shapes[network][name] == shape
 
 
@@ -122,7 +122,7 @@ def test_parameters_have_gluoncvs_names(
 def test_the_product_tells_each_network_from_outside(
     shapes: dict[str, dict[str, list[int]]], network: str
 ) -> None:
-    """The product's own reader, which looks at names and shapes alone, tells what the sandbox builds."""
+    """The product's own reader, which uses names and shapes alone, identifies what the sandbox builds."""
     algorithm, backbone = network.split("/")
     recognized = identify_network({name: tuple(shape) for name, shape in shapes[network].items()})
     assert recognized == IdentifiedNetwork("aws", algorithm, backbone, 21)
@@ -130,14 +130,14 @@ def test_the_product_tells_each_network_from_outside(
 
 @pytest.mark.mxnet
 def test_archives_of_all_three_answer_pictures_larger_than_crop_size(tmp_path: Path) -> None:
-    """A saved archive is told from its keys, with either stem and file name, and serves any size."""
+    """A saved archive is identified by its keys, with either stem and file name, and serves any size."""
     results = run(SAVE_AND_SERVE, str(tmp_path))
     sizes = [[4, 90, 121], [4, 1, 2]]
     assert results == {"fcn": sizes, "psp": sizes, "deeplab": sizes}
 
 
 def test_the_architecture_is_read_from_the_names() -> None:
-    """Algorithm, backbone, stem and auxiliary head follow from which parameters there are."""
+    """Algorithm, backbone, stem and auxiliary head follow from the existing parameters."""
     shapes = {"head.block.4.bias": (5,), "head.psp.conv1.0.weight": (1,), "layer3.22.conv1.weight": (1,)}
     known = architecture_of(shapes, "model_algo-1")
     assert (known.algorithm, known.backbone, known.classes) == ("psp", "resnet-101", 5)
@@ -145,7 +145,7 @@ def test_the_architecture_is_read_from_the_names() -> None:
 
 
 def test_foreign_parameters_are_named() -> None:
-    """A file of other parameters is refused with a sample of what it holds."""
+    """A file of other parameters is refused with a sample of its content."""
     with pytest.raises(AlgorithmError, match=r"model_best.params holds conv0_weight\.\.\.: these are not"):
         architecture_of({"conv0_weight": (1,)}, "model_best.params")
 
@@ -163,7 +163,7 @@ def test_foreign_parameters_are_named() -> None:
     ],
 )
 def test_what_an_archive_lacks_is_said(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
-    """An archive that is not of this algorithm is refused with what is missing and what is there."""
+    """An archive of another algorithm is refused with what is missing and what it contains."""
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     with pytest.raises(AlgorithmError, match=words):

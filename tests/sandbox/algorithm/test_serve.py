@@ -31,7 +31,7 @@ CLASSES = 6
 
 @dataclass
 class Container:
-    """A serving process and what holds it: `death_pipe` is the writing end of its parent-death pipe."""
+    """A serving process; `death_pipe` is the write end of its parent-death pipe."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -59,7 +59,7 @@ class Container:
             return cls(process, listener.getsockname()[1], writing, root / "log")
 
     def wait_until_ready(self, seconds: float = 120) -> None:
-        """Ping until it says 200."""
+        """Ping until the response is 200."""
         deadline = time.monotonic() + seconds
         while self.request("GET", "/ping")[0] != 200:
             assert time.monotonic() < deadline, self.log.read_text()
@@ -68,7 +68,7 @@ class Container:
     def request(
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, str, bytes]:
-        """Status, content type and body of an answer; header names are given with underscores."""
+        """Return status, content type and body; header names have underscores."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(
             method, path, body, {name.replace("_", "-"): text for name, text in headers.items()}
@@ -81,11 +81,11 @@ class Container:
     def invoke(
         self, body: bytes, accept: str = "image/png", content_type: str = "image/jpeg"
     ) -> tuple[int, str, bytes]:
-        """The answer to one picture."""
+        """Return the response to one image."""
         return self.request("POST", "/invocations", body, Content_Type=content_type, Accept=accept)
 
     def stop(self) -> None:
-        """End it, whatever it does."""
+        """End the process, whatever its state."""
         self.process.kill()
         self.process.wait()
         os.close(self.death_pipe)
@@ -93,7 +93,7 @@ class Container:
 
 @pytest.fixture(scope="session")
 def model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory standing for /opt/ml, with the aerial demo's model."""
+    """A folder that replaces /opt/ml, with the aerial demo's model."""
     root = tmp_path_factory.mktemp("ml")
     unpack(ARCHIVE, root / "model")
     return root
@@ -101,7 +101,7 @@ def model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def algorithm_container(model_root: Path) -> Iterator[Container]:
-    """A ready container, shared by the tests that only ask."""
+    """A ready container, shared by the tests that only invoke it."""
     container = Container.start(model_root)
     try:
         container.wait_until_ready()
@@ -111,7 +111,7 @@ def algorithm_container(model_root: Path) -> Iterator[Container]:
 
 
 def picture(height: int, width: int, mode: str = "RGB") -> bytes:
-    """A JPEG of noise on a gradient."""
+    """Return a JPEG of noise on a gradient."""
     noise = np.random.default_rng(1).integers(0, 60, (height, width, 3))
     pixels = (noise + np.linspace(0, 190, width)[None, :, None]).astype(np.uint8)
     stream = io.BytesIO()
@@ -140,7 +140,7 @@ def labels(body: bytes) -> np.ndarray:
 @pytest.mark.mxnet
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (1, 300), (241, 333)])
 def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tuple[int, int]) -> None:
-    """A mask has its picture's height and width, also where the network must be given more pixels than there are."""
+    """A mask has its image's height and width, even where the network's input needs padding."""
     status, _, body = algorithm_container.invoke(picture(*size))
     assert status == 200
     assert labels(body).shape == size
@@ -148,7 +148,7 @@ def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tu
 
 @pytest.mark.mxnet
 def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_container: Container) -> None:
-    """Both answers say the same, and the probabilities of a pixel sum to 1."""
+    """Both outputs agree, and the probabilities of a pixel sum to 1."""
     body = picture(200, 301)
     mask = labels(algorithm_container.invoke(body)[2])
     values = probabilities(algorithm_container.invoke(body, RECORD)[2])
@@ -169,7 +169,7 @@ def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_containe
     ],
 )
 def test_the_answer_is_of_the_type_asked_for(algorithm_container: Container, accept: str, kind: str) -> None:
-    """The content type is one of the Accept header; a mask where anything goes."""
+    """The content type is one of the Accept header; a mask when any type is accepted."""
     assert algorithm_container.invoke(picture(20, 30), accept)[:2] == (200, kind)
 
 
@@ -194,7 +194,7 @@ def test_grey_and_cmyk_pictures_are_answered(algorithm_container: Container, mod
 def test_what_cannot_be_answered_is_refused_with_the_value_found(
     algorithm_container: Container, sent: tuple[bytes, str, str], status: int, words: str
 ) -> None:
-    """Bad pictures, content types and accept types give a client error whose text names what was found."""
+    """Invalid images, content types and accept types give a client error whose text contains the value."""
     found, kind, text = algorithm_container.invoke(*sent)
     assert (found, kind) == (status, "text/plain")
     assert words in text.decode()
@@ -202,7 +202,7 @@ def test_what_cannot_be_answered_is_refused_with_the_value_found(
 
 @pytest.mark.mxnet
 def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container: Container) -> None:
-    """More pixels than memory bears are a client error, not the end of the process."""
+    """More pixels than fit into memory are a client error, and the process continues."""
     stream = io.BytesIO()
     Image.new("L", (6000, 6000)).save(stream, "JPEG")
     status, _, text = algorithm_container.invoke(stream.getvalue())
@@ -212,7 +212,7 @@ def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container
 
 @pytest.mark.mxnet
 def test_parallel_requests_all_get_their_own_answer(algorithm_container: Container) -> None:
-    """Eight requests at once neither deadlock nor mix up."""
+    """Eight concurrent requests neither deadlock nor get mixed up."""
     sizes = [(40 + 8 * number, 60) for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda size: algorithm_container.invoke(picture(*size), RECORD), sizes))
@@ -221,7 +221,7 @@ def test_parallel_requests_all_get_their_own_answer(algorithm_container: Contain
 
 @pytest.mark.mxnet
 def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> None:
-    """The log says which weights were loaded, and holds AWS's `#metrics` line for an invocation."""
+    """The log names the loaded weights, and has AWS's `#metrics` line for an invocation."""
     algorithm_container.invoke(picture(8, 8))
     log = algorithm_container.log.read_text()
     assert "Loading weights from" in log
@@ -237,7 +237,7 @@ def test_unknown_paths_are_not_found(algorithm_container: Container) -> None:
 
 @pytest.mark.mxnet
 def test_it_ends_when_its_parent_death_pipe_does(model_root: Path) -> None:
-    """A container whose server was killed does not outlive it, even while it loads."""
+    """A container whose server was killed exits, even while it loads."""
     container = Container.start(model_root)
     os.close(container.death_pipe)
     assert container.process.wait(timeout=120) == 0
@@ -245,7 +245,7 @@ def test_it_ends_when_its_parent_death_pipe_does(model_root: Path) -> None:
 
 @pytest.mark.mxnet
 def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
-    """SIGTERM lets the process say goodbye and exit with 0."""
+    """On SIGTERM the process exits with 0."""
     container = Container.start(model_root)
     container.wait_until_ready()
     container.process.send_signal(signal.SIGTERM)
@@ -256,7 +256,7 @@ def test_sigterm_ends_it_cleanly(model_root: Path) -> None:
 
 @pytest.mark.mxnet
 def test_a_broken_archive_ends_with_a_sentence(tmp_path: Path) -> None:
-    """Where the archive lacks a file, the process exits and its last line on stderr says which."""
+    """When the archive lacks a file, the process exits, and its last line on stderr names the file."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "other.txt").write_text("x")
     completed = serve_until_it_ends({"SM_ML_ROOT": str(tmp_path)})
@@ -265,7 +265,7 @@ def test_a_broken_archive_ends_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_without_mxnet_it_says_so() -> None:
-    """Where MXNet cannot be imported the process exits at once, with one line that says why."""
+    """When MXNet cannot be imported, the process exits immediately with one line that gives the reason."""
     code = (
         "import sys; sys.modules['mxnet'] = None\n"
         "from sandbox.algorithm.__main__ import main\n"
@@ -280,7 +280,7 @@ def test_without_mxnet_it_says_so() -> None:
 
 
 def serve_until_it_ends(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `serve` where it is expected to give up."""
+    """Run `serve` where it is expected to exit."""
     return subprocess.run(
         [sys.executable, "-m", "sandbox.algorithm", "serve", "--port", "0"],
         cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False, timeout=120,

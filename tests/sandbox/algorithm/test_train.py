@@ -1,4 +1,4 @@
-"""Training, in a process of its own."""
+"""Training, in a separate process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ for name in ("a", "b"):
 
 @pytest.mark.mxnet
 def test_training_learns_repeats_itself_and_writes_what_sagemaker_reads(tmp_path: Path) -> None:
-    """The loss falls, the same seed gives the same figures, and log and files are those of AWS's algorithm."""
+    """The loss falls, the same seed gives the same scores, and log and files have the format of AWS's algorithm."""
     completed = subprocess.run(
         [sys.executable, "-c", TRAIN_TWICE, str(tmp_path)],
         cwd=ROOT,

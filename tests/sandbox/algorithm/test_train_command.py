@@ -1,4 +1,4 @@
-"""`python -m sandbox.algorithm train`, as a training container: what it reads, writes, says and ends with."""
+"""`python -m sandbox.algorithm train` as a training container: its input, output, log and exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Prepare = Callable[..., Path]
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    """prepare(hyperparameters, side=48) -> a folder that stands for /opt/ml, with four pictures a channel."""
+    """prepare(hyperparameters, side=48) -> a folder that replaces /opt/ml, with four images per channel."""
 
     def make(hyperparameters: dict[str, str], name: str = "ml", side: int = 48) -> Path:
         root, random = tmp_path / name, np.random.default_rng(0)
@@ -72,7 +72,7 @@ def _start(root: Path, **options: object) -> subprocess.Popen[str]:
 def test_a_job_leaves_the_model_in_awss_layout_and_the_log_that_metrics_are_read_from(
     prepare: Prepare,
 ) -> None:
-    """Three files, values as text; loss, mIOU, accuracy, throughput and progress of each epoch; the best is told."""
+    """It writes three files with text values, and logs loss, mIOU, accuracy, throughput and the best epoch."""
     root = prepare(SMALL)
     done = _train(root)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -113,7 +113,7 @@ def test_a_bad_hyperparameter_ends_it_with_awss_words(prepare: Prepare) -> None:
 
 
 def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
-    """Exit code 2, and the file is named."""
+    """An invalid mask gives exit code 2 and a reason with its name."""
     root = prepare(SMALL)
     Image.new("RGB", (48, 48)).save(root / "input/data/validation_annotation/2.png")
     done = _train(root)
@@ -123,7 +123,7 @@ def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
 
 @pytest.mark.mxnet
 def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
-    """The channel `model` is where training begins; another num_classes is refused and both values are told."""
+    """Training starts from the channel `model`; another num_classes is refused with both values."""
     first = prepare({**SMALL, "epochs": "6"})
     assert _train(first).returncode == 0
     archive = tmp_path / "model.tar.gz"
@@ -141,7 +141,7 @@ def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp
     assert _losses(went_on.stdout)[0] < _losses(fresh.stdout)[0]
     assert "Continuing from model_best.params of the channel model" in went_on.stdout
     assert refused.returncode == 2
-    assert "num_classes is 3 and was 2" in (third / "output/failure").read_text()
+    assert "num_classes is 3, but was 2" in (third / "output/failure").read_text()
 
 
 @pytest.mark.mxnet
@@ -170,7 +170,7 @@ def test_it_stops_early_when_asked_to(prepare: Prepare) -> None:
     ],
 )
 def test_every_optimizer_and_schedule_trains(prepare: Prepare, more: dict[str, str]) -> None:
-    """Each leaves a model, and losses that are numbers."""
+    """Each writes a model, and its losses are numbers."""
     root = prepare({**SMALL, **more})
     done = _train(root)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -181,7 +181,7 @@ def test_every_optimizer_and_schedule_trains(prepare: Prepare, more: dict[str, s
 
 @pytest.mark.mxnet
 def test_aws_own_networks_train(prepare: Prepare) -> None:
-    """One epoch of FCN on ResNet-50 with a small crop; the others are made of the same parts."""
+    """One epoch of FCN on ResNet-50 trains with a small crop; the other networks have the same parts."""
     aws = {"algorithm": "fcn", "backbone": "resnet-50", "base_size": "48", "crop_size": "24", "epochs": "1"}
     root = prepare({**SMALL, **aws, "optimizer": "sgd"})
     done = _train(root)
@@ -192,7 +192,7 @@ def test_aws_own_networks_train(prepare: Prepare) -> None:
 
 @pytest.mark.mxnet
 def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
-    """The model of the last step is saved, so that a stopped job has an artifact; it takes seconds."""
+    """The model of the last step is saved within seconds, so that a stopped job has an artifact."""
     root = prepare({**SMALL, "epochs": "100000"})
     process = _start(root, env=_environ(root))
     assert process.stdout is not None
@@ -211,7 +211,7 @@ def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
 
 @pytest.mark.mxnet
 def test_it_ends_with_whoever_started_it(prepare: Prepare) -> None:
-    """Once the parent-death pipe ends, as when the sandbox is killed, so does training."""
+    """When the parent-death pipe closes, as when the sandbox is killed, training exits."""
     root = prepare({**SMALL, "epochs": "100000"})
     reader, writer = os.pipe()
     process = _start(root, env=_environ(root, SANDBOX_DEATH_PIPE_FD=str(reader)), pass_fds=(reader,))

@@ -1,4 +1,4 @@
-"""Model archives are unpacked without trust."""
+"""Model archives from untrusted sources are unpacked safely."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ def test_files_and_folders_come_out_as_they_went_in(tmp_path: Path) -> None:
         (_tar(_special(tarfile.LNKTYPE, "../../secret")), "link"),
         (_tar(_special(tarfile.FIFOTYPE)), "device"),
         (_tar(_special(tarfile.CHRTYPE)), "device"),
-        (_tar(tarfile.TarInfo("a"), tarfile.TarInfo("a")), "in it twice"),
+        (_tar(tarfile.TarInfo("a"), tarfile.TarInfo("a")), "appears twice"),
     ],
 )
 def test_anything_else_is_refused_and_nothing_leaves_the_folder(
     tmp_path: Path, archive: bytes, why: str
 ) -> None:
-    """Links, devices, paths that leave the folder, doubled names and broken archives are errors that say so."""
+    """Links, devices, paths outside of the folder, duplicates and broken archives are refused with the reason."""
     with pytest.raises(ArchiveError, match=why):
         _unpack(tmp_path, archive)
     assert not list(tmp_path.rglob("escaped"))
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
-    """The limit holds for what comes out, whatever went in."""
+    """The limit applies to the unpacked bytes, whatever the packed size."""
     with pytest.raises(ArchiveError, match="more than 1000000 bytes"):
         _unpack(tmp_path, _tar(tarfile.TarInfo("a"), data=bytes(20_000_000)), max_bytes=1_000_000)
     assert sum(path.stat().st_size for path in (tmp_path / "in").rglob("*") if path.is_file()) <= 1_000_000
@@ -99,6 +99,6 @@ def test_a_forged_header_is_refused_before_it_fills_the_memory(tmp_path: Path) -
     ],
 )
 def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
-    """A name that is a file and a folder, is empty, or is too long is the archive's fault, and is told so."""
+    """A name that is both a file and a folder, empty, or too long is refused as the archive's error."""
     with pytest.raises(ArchiveError, match=why):
         _unpack(tmp_path, _tar(*map(tarfile.TarInfo, names), data=b"x"))

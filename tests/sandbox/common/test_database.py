@@ -1,4 +1,4 @@
-"""The one way the sandbox opens SQLite: transactions, threads, a restart, a full disk."""
+"""The sandbox's use of SQLite: transactions, threads, a restart, a full disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def insert(database: Database, name: str) -> int:
 
 
 def test_what_is_changed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
-    """A change is kept without being committed by the caller, and a schema that exists already is no error."""
+    """A change is committed without the caller doing so, and an existing schema is not an error."""
     for name in ("a", "b"):
         database = Database(tmp_path / "x.sqlite", SCHEMA)
         insert(database, name)
@@ -38,12 +38,12 @@ def test_what_is_changed_is_there_when_the_file_is_opened_again(tmp_path: Path) 
 
 
 def test_a_change_tells_how_many_rows_it_changed(database: Database) -> None:
-    """An insert that is ignored changed no row."""
+    """An ignored insert changed no row."""
     assert [insert(database, "a"), insert(database, "a")] == [1, 0]
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
-    """An exception undoes every change of a transaction, those of a nested one too, and the next one works."""
+    """An exception undoes every change of a transaction, nested ones included, and the next one works."""
 
     def fail() -> None:
         with database.transaction():
@@ -61,7 +61,7 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
 
 def test_another_thread_does_not_see_half_a_transaction(database: Database) -> None:
-    """A thread that reads during the transaction of another waits for its end."""
+    """A read during another thread's transaction waits for its end."""
     seen: list[list[str]] = []
     started = threading.Event()
 
@@ -80,7 +80,7 @@ def test_another_thread_does_not_see_half_a_transaction(database: Database) -> N
 
 
 def test_a_deletion_on_a_full_disk_gets_the_reserve(tmp_path: Path) -> None:
-    """Work that fails for lack of room runs again with the reserve given up."""
+    """Work that fails on a full disk runs again with the reserve released."""
     disk = Disk(tmp_path, reserve_bytes=1 << 20)
     assert disk.reserve()
     database = Database(tmp_path / "x.sqlite", SCHEMA, disk)
@@ -102,13 +102,13 @@ def test_a_deletion_on_a_full_disk_gets_the_reserve(tmp_path: Path) -> None:
 
 
 def test_a_schema_that_cannot_be_made_closes_the_file(tmp_path: Path) -> None:
-    """A file that is not a database is told by SQLite's own error."""
+    """A file that is not a database raises SQLite's own error."""
     (tmp_path / "x.sqlite").write_bytes(b"text" * 1000)
     with pytest.raises(sqlite3.DatabaseError):
         Database(tmp_path / "x.sqlite", SCHEMA)
 
 
 def test_only_one_module_opens_sqlite() -> None:
-    """`sqlite3.connect` is called in `sandbox/common/database.py` alone."""
+    """`sqlite3.connect` is called in `sandbox/common/database.py` only."""
     modules = [path for path in SANDBOX.rglob("*.py") if "sqlite3.connect(" in path.read_text()]
     assert modules == [SANDBOX / "common" / "database.py"]

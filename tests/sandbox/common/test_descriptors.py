@@ -1,4 +1,4 @@
-"""The limit of open files, in processes of their own: a raised limit cannot be taken back here."""
+"""The limit of open files, in separate processes, as a raised limit cannot be lowered again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CODE = "from sandbox.common.descriptors import raise_file_limit as r; x = r(); p
     [("ulimit -Sn 256", None, False), ("ulimit -n 512", 512, True), ("ulimit -n 5000", 5000, False)],
 )
 def test_the_soft_limit_is_raised_to_the_hard_one(limits, soft, warned):
-    """The soft limit rises as far as the hard one and 65,536 allow; a low one is reported."""
+    """The soft limit rises to the hard limit, at most 65,536; a low limit is reported."""
     command = ["sh", "-c", f'{limits}; exec "$@"', "sh", sys.executable, "-c", CODE]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     shown, reported = done.stdout.split()
@@ -26,7 +26,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one(limits, soft, warned):
 
 
 def test_a_low_limit_says_what_it_means():
-    """The warning has the number of viewers that fit, and how to raise the limit."""
+    """The warning gives the number of viewers that fit, and how to raise the limit."""
     text = FileLimit(1024, 1024).warning
     assert "about 204 viewers" in text
     assert "LimitNOFILE=65536" in text

@@ -1,4 +1,4 @@
-"""A full disk: what it is called, what still works, and what comes back with room."""
+"""A full disk: its error texts, the operations that still work, and recovery."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from sandbox.services.s3.values import Attributes
 from sandbox.common.store import RecordStore
 from sandbox.common.disk import is_full
 
-root, told = Path(sys.argv[1]), {}
+root, results = Path(sys.argv[1]), {}
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
 def until_full(work):
@@ -67,36 +67,36 @@ def put(number):
     objects.put("b", f"key-{number}", blob, Attributes({"pad": "y" * 500}))
 count = until_full(put)
 files = [path for path in (root / "s3/blobs").rglob("*") if path.is_file()]
-told["objects"] = count > 10 and len(files) == count
+results["objects"] = count > 10 and len(files) == count
 for number in range(count):
     objects.delete("b", f"key-{number}")
-told["deleted"] = objects.span("b", b"", b"z", 10) == []
+results["deleted"] = objects.span("b", b"", b"z", 10) == []
 put(0)
 objects.close()
-told["kept"] = [item.key for item in ObjectStore(root / "s3").span("b", b"", b"z", 10)]
+results["kept"] = [item.key for item in ObjectStore(root / "s3").span("b", b"", b"z", 10)]
 
 store = RecordStore(root / "control.sqlite")
 count = until_full(lambda number: store.insert("model", f"m{number}", {"pad": "y" * 2000}))
 store.update("model", "m0", lambda document: document.update(State="Deleting"))
-told["updated"] = store.get("model", "m0")["State"]
-told["gone"] = all(store.delete("model", f"m{number}") for number in range(count))
-told["none left"] = store.view("model") == []
+results["updated"] = store.get("model", "m0")["State"]
+results["gone"] = all(store.delete("model", f"m{number}") for number in range(count))
+results["none left"] = store.view("model") == []
 
 journal = IamJournal(root / "journal.jsonl")
 call = lambda number: Call(number, "a", "t", "x", "body" * 100)
 count = until_full(lambda number: journal.append(call(number)))
 journal.close()
-told["journal"] = [int(line.at) for line in IamJournal(root / "journal.jsonl")] == list(range(count))
+results["journal"] = [int(line.at) for line in IamJournal(root / "journal.jsonl")] == list(range(count))
 try:
     (root / "big").write_bytes(bytes(400_000))
 except OSError as problem:
-    told["big"] = is_full(problem)
-print(json.dumps(told))
+    results["big"] = is_full(problem)
+print(json.dumps(results))
 """
 
 
 def test_nothing_is_lost_and_deleting_works_where_no_more_can_be_written(tmp_path: Path) -> None:
-    """A refused write leaves nothing behind, stays refused alone, and everything can be deleted and written again."""
+    """A refused write leaves nothing behind, and everything can be deleted and written again."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
     (tmp_path / "s3").mkdir()
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=120)
@@ -109,7 +109,7 @@ def test_nothing_is_lost_and_deleting_works_where_no_more_can_be_written(tmp_pat
 
 @pytest.fixture
 def start(tmp_path: Path, eventually: Eventually) -> Iterator[Callable[..., Address]]:
-    """start(limit) -> the address of a sandbox that may write files of so many bytes; the one before it is ended."""
+    """start(limit) -> the address of a sandbox with a limit on file sizes; the previous one is ended."""
     running_now: list[subprocess.Popen[bytes]] = []
 
     def end() -> None:
@@ -149,7 +149,7 @@ def _client(address: Address, service: str) -> Any:
 def test_an_endpoint_that_finds_no_room_comes_back_with_room(
     start: Callable[..., Address], model_archive: Callable[..., bytes]
 ) -> None:
-    """In service, restarted without room: Failed, with what is full, needed and in place; with room: in service."""
+    """Restarted on a full disk, an endpoint is Failed with the missing space; with space, it is in service."""
     address = start()
     s3, sagemaker = _client(address, "s3"), _client(address, "sagemaker")
     weights = os.urandom(LIMIT + 100_000)
@@ -175,13 +175,13 @@ def test_an_endpoint_that_finds_no_room_comes_back_with_room(
     assert "accepts no more data (a quota, a limit on file sizes" in reason
     assert "MB free, 4." in reason
     assert "The model archive s3://models/model.tar.gz is unchanged" in reason
-    assert "the next start of the sandbox tries again" in reason
+    assert "the next start of the sandbox will try again" in reason
     s3 = _client(address, "s3")
     with pytest.raises(ClientError) as caught:
         s3.put_object(Bucket="models", Key="more", Body=weights)
     response = caught.value.response
     assert (response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]) == ("StorageFull", 507)
-    assert "MB free, 2.2 MB needed. Nothing of this request was kept" in response["Error"]["Message"]
+    assert "MB free, 2.2 MB needed. Nothing of this request was saved" in response["Error"]["Message"]
     assert [item["Key"] for item in s3.list_objects_v2(Bucket="models")["Contents"]] == ["model.tar.gz"]
 
     endpoint = _client(start(), "sagemaker").describe_endpoint(EndpointName="m")
@@ -190,7 +190,7 @@ def test_an_endpoint_that_finds_no_room_comes_back_with_room(
 
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[tuple[Any, list[int]]]:
-    """An S3 on a disk whose free bytes the list holds."""
+    """An S3 on a disk whose free bytes are in the list."""
     room = [1_000_000]
     disk = Disk(tmp_path, free=lambda: room[0])
     (tmp_path / "s3").mkdir()
@@ -214,14 +214,14 @@ def small(tmp_path: Path) -> Iterator[tuple[Any, list[int]]]:
 
 
 def test_an_upload_without_room_is_refused_before_it_is_written(small: tuple[Any, list[int]]) -> None:
-    """The refusal says how much is free and needed; the old object and deleting stay; with room it goes through."""
+    """The error gives the free and needed bytes; the old object is unaffected; with space it succeeds."""
     send, room = small
     send("PUT", "/bucket")
     assert send("PUT", "/bucket/key", b"old")[0] == 200
     room[0] = 200_000
     status, text = send("PUT", "/bucket/key", bytes(300_000))
     assert (status, "<Code>StorageFull</Code>" in text) == (507, True)
-    assert "is full: 0.2 MB free, 0.3 MB needed. Nothing of this request was kept" in text
+    assert "is full: 0.2 MB free, 0.3 MB needed. Nothing of this request was saved" in text
     assert send("GET", "/bucket/key") == (200, "old")
     room[0] = 0
     assert send("DELETE", "/bucket/key")[0] == 204
@@ -230,7 +230,7 @@ def test_an_upload_without_room_is_refused_before_it_is_written(small: tuple[Any
 
 
 def test_an_upload_beyond_s3s_limit_is_refused(small: tuple[Any, list[int]]) -> None:
-    """PutObject takes 5 GiB at most, as S3 does, whatever room there is."""
+    """PutObject accepts at most 5 GiB, as S3 does, whatever space there is."""
     send, room = small
     room[0] = 1 << 50
     send("PUT", "/bucket")
@@ -240,7 +240,7 @@ def test_an_upload_beyond_s3s_limit_is_refused(small: tuple[Any, list[int]]) -> 
 
 
 def test_the_reserve_is_given_up_for_what_makes_room(tmp_path: Path) -> None:
-    """Work that fails on a full disk is done again without the reserve, which is set aside again afterwards."""
+    """Work that fails on a full disk is repeated with the reserve released, which is allocated again afterwards."""
     room = [10_000]
     disk = Disk(tmp_path, reserve_bytes=1 << 20, free=lambda: room[0])
     reserve = tmp_path / "reserve"
@@ -261,7 +261,7 @@ def test_the_reserve_is_given_up_for_what_makes_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("problem", [OSError(errno.EACCES, "denied"), sqlite3.OperationalError("locked")])
 def test_other_problems_are_not_a_full_disk(tmp_path: Path, problem: Exception) -> None:
-    """They pass through at once, and the reserve stays."""
+    """Other errors are raised immediately, and the reserve is kept."""
     disk, calls = Disk(tmp_path, reserve_bytes=1 << 20), []
     disk.reserve()
 
@@ -275,7 +275,7 @@ def test_other_problems_are_not_a_full_disk(tmp_path: Path, problem: Exception) 
 
 
 def test_sqlite_on_a_full_disk_is_one(tmp_path: Path) -> None:
-    """SQLite's "database or disk is full" is known by its code."""
+    """SQLite's "database or disk is full" is recognized by its code."""
     database = sqlite3.connect(tmp_path / "x.sqlite")
     database.execute("pragma max_page_count = 3")
     database.execute("create table t(x)")
@@ -290,7 +290,7 @@ def test_sqlite_on_a_full_disk_is_one(tmp_path: Path) -> None:
 
 
 def test_a_log_without_room_ends_nothing(tmp_path: Path) -> None:
-    """What cannot be logged is counted, and told as soon as there is room."""
+    """Lost log writes are counted, and reported once there is space."""
     full, log = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
     steady = SteadyStream(full)
     print("lost", file=steady, flush=True)

@@ -1,4 +1,4 @@
-"""Which environment variables reach the programs that stand for containers."""
+"""Which environment variables reach the programs that replace containers."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _refusal(call: Callable[..., Any], **members: Any) -> str:
 
 @pytest.mark.parametrize("name", DANGEROUS)
 def test_only_names_of_the_list_are_allowed(name: str) -> None:
-    """A name that does not begin with an allowed prefix is refused by name, with what is allowed."""
+    """A name without an allowed prefix is refused by name, with the allowed prefixes."""
     problem = environment_problem({"SM_HOSTS": "1", name: "x"})
     assert f"environment variables {name}: " in problem
     assert "SAGEMAKER_, SM_" in problem
 
 
 def test_a_model_with_a_refused_variable_is_not_created(client: Callable[..., Any]) -> None:
-    """CreateModel answers with a ValidationException, for either way to name its container, and stores nothing."""
+    """CreateModel raises ValidationException, for either container member, and stores nothing."""
     sagemaker = client("sagemaker")
     container = {"Image": IMAGE, "Environment": {"LD_PRELOAD": "/tmp/x.so", "BROWSER": "x"}}
     for member, value in (("PrimaryContainer", container), ("Containers", [container])):
@@ -60,10 +60,10 @@ def test_a_model_with_a_refused_variable_is_not_created(client: Callable[..., An
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
 def test_a_value_that_no_process_can_get_is_refused(client: Callable[..., Any], value: str) -> None:
-    """NUL and lone surrogates are refused at once, and not when the process is to start."""
+    """NUL and lone surrogates are refused by the request, not when the process starts."""
     container = {"Image": IMAGE, "Environment": {"SM_X": value}}
     text = _refusal(client("sagemaker").create_model, ModelName="nul", PrimaryContainer=container)
-    assert "The value of SM_X holds a NUL or a character that is not valid Unicode" in text
+    assert "The value of SM_X contains a NUL or a character that is not valid Unicode" in text
 
 
 def test_a_name_that_is_not_a_name_is_refused_as_aws_does(client: Callable[..., Any]) -> None:
@@ -79,7 +79,7 @@ def test_a_training_job_gets_its_own_variables_and_no_others(
     training_request: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Allowed variables reach the program, refused ones the caller, and the user's AWS credentials nobody."""
+    """Allowed variables reach the program, refused ones raise an error, the user's credentials are not passed."""
     logs, sagemaker = client("logs"), client("sagemaker")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.setenv(name, "of-the-user")
@@ -100,6 +100,6 @@ def test_a_training_job_gets_its_own_variables_and_no_others(
 
 
 def test_what_an_earlier_version_stored_does_not_reach_a_process_either() -> None:
-    """A stored model with a refused variable fails to start, in the same words."""
+    """A stored model with a refused variable fails to start, with the same text."""
     with pytest.raises(StartError, match="does not pass on the environment variables LD_PRELOAD"):
         allowed_environment({"LD_PRELOAD": "x"})

@@ -1,4 +1,4 @@
-"""The demos as they ship: pictures, weights and what their cards say."""
+"""The demos as they ship: images, weights and the scores in their cards."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ each_demo = pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.name)
 
 
 def test_a_scene_follows_from_its_seed() -> None:
-    """The same seed draws the same scene, another one another."""
+    """The same seed draws the same scene, another seed another one."""
     first, labels = scene(5, 96, 128)
     again, same = scene(5, 96, 128)
     assert np.array_equal(first, again)
@@ -52,20 +52,20 @@ def test_scenes_hold_all_classes() -> None:
 
 
 def test_a_lake_keeps_away_when_it_is_not_asked_for() -> None:
-    """`water="none"` draws none, `water="lake"` some."""
+    """`water="none"` draws no lake, `water="lake"` does."""
     assert not (scene(3, 128, 128, "rural", "none")[1] == CLASSES.index("water")).any()
     assert (scene(3, 128, 128, "rural", "lake")[1] == CLASSES.index("water")).any()
 
 
 def test_regions_of_the_earth_are_cut_where_they_are() -> None:
-    """Greenwich at the equator is the middle of the whole picture."""
+    """Greenwich at the equator is the center of the whole image."""
     rows, columns = place(0, 0)
     assert ((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2) == (1350, 2700)
 
 
 @each_demo
 def test_the_archive_is_laid_out_as_awss(demo: Demo) -> None:
-    """The archive holds exactly AWS's three files, and its hyperparameters name the light network."""
+    """The archive has exactly AWS's three files, and its hyperparameters name the light network."""
     with tarfile.open(demo.folder / "model.tar.gz") as tar:
         assert set(tar.getnames()) == {"model_algo-1", "model_best.params", "hyperparams.json"}
         content = tar.extractfile("hyperparams.json")
@@ -101,7 +101,7 @@ def test_every_example_has_its_picture_and_truth(demo: Demo) -> None:
 
 @each_demo
 def test_the_card_says_what_was_measured(demo: Demo) -> None:
-    """The model card is the one that the recorded figures give, class by class."""
+    """The model card is generated from the recorded scores, class by class."""
     card = (demo.folder / "README.md").read_text(encoding="utf-8")
     figures = DemoScores.read(demo.folder)
     assert card == write_card(demo, figures)
@@ -112,7 +112,7 @@ def test_the_card_says_what_was_measured(demo: Demo) -> None:
 @each_demo
 @pytest.mark.mxnet
 def test_the_shipped_weights_reach_the_cards_figures(demo: Demo) -> None:
-    """Measured again on the shipped pictures, the weights give the card's figures within 0.1 % of the pixels."""
+    """Evaluated again on the example images, the weights give the card's scores within 0.1 % of the pixels."""
     completed = subprocess.run(
         [sys.executable, "-m", "sandbox.demo.check", "--shown", demo.name],
         cwd=ROOT, capture_output=True, text=True, check=False,

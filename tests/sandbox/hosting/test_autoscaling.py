@@ -1,4 +1,4 @@
-"""Application Auto Scaling: what is registered, what is refused, and how instance counts follow the load."""
+"""Application Auto Scaling: registration, refusals, and instance counts that follow the load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METRIC = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """A sandbox that looks at the load all the time."""
+    """A sandbox that checks the load continuously."""
     limits = SandboxLimits(scaling_seconds=0.1, variant_instances=4)
     with Sandbox(tmp_path_factory.mktemp("scaling"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
@@ -39,7 +39,7 @@ def scaling(quick: Sandbox, make_client: Client) -> Any:
 
 @pytest.fixture
 def target(quick: Sandbox, scaling: Any, make_endpoint: Client) -> Callable[..., dict[str, str]]:
-    """target(MinCapacity=..., ...) -> the members that name the registered variant of a new endpoint."""
+    """target(MinCapacity=..., ...) -> the members that identify the registered variant of a new endpoint."""
 
     def make(**members: Any) -> dict[str, str]:
         found = {**WHERE, "ResourceId": f"endpoint/{make_endpoint(quick)}/variant/AllTraffic"}
@@ -71,7 +71,7 @@ def _name(target: dict[str, str]) -> str:
 
 
 def test_targets_and_policies_are_kept_and_described(scaling: Any, target: Client) -> None:
-    """What was registered is told again, changed in parts, and goes: a policy alone, or all with its target."""
+    """Registered values are described, changed in part, and deleted: a policy alone, or all with its target."""
     where = target()
     arn = _policy(scaling, where, 70.0, ScaleInCooldown=60)["PolicyARN"]
     scaling.register_scalable_target(**where, MaxCapacity=2)
@@ -95,7 +95,7 @@ def test_targets_and_policies_are_kept_and_described(scaling: Any, target: Clien
 
 
 def test_targets_are_told_page_by_page(scaling: Any, target: Client) -> None:
-    """MaxResults and NextToken lead through all of them once."""
+    """MaxResults and NextToken list all of them once."""
     wanted = {target()["ResourceId"] for _ in range(3)}
     pages = scaling.get_paginator("describe_scalable_targets").paginate(
         ServiceNamespace="sagemaker", ResourceIds=sorted(wanted), PaginationConfig={"PageSize": 2}
@@ -105,7 +105,7 @@ def test_targets_are_told_page_by_page(scaling: Any, target: Client) -> None:
 
 
 def test_what_cannot_be_scaled_is_refused(scaling: Any, target: Client) -> None:
-    """Missing endpoints and variants, other services, bounds the wrong way, policies without a target."""
+    """Missing endpoints and variants, other services, inverted bounds, and policies without a target are refused."""
     where = target()
     bounds = {"MinCapacity": 1, "MaxCapacity": 2}
     register = scaling.register_scalable_target
@@ -129,7 +129,7 @@ def test_what_cannot_be_scaled_is_refused(scaling: Any, target: Client) -> None:
 
 
 def test_other_policies_are_refused(scaling: Any, target: Client) -> None:
-    """The sandbox says which policies it acts on."""
+    """The error says which policies the sandbox supports."""
     where = target()
     other = {"PredefinedMetricType": "SageMakerVariantConcurrentRequestsPerModelHighResolution"}
     calls = (
@@ -142,7 +142,7 @@ def test_other_policies_are_refused(scaling: Any, target: Client) -> None:
 
 
 def test_a_deleted_endpoint_takes_its_targets_along(sagemaker: Any, scaling: Any, target: Client) -> None:
-    """After DeleteEndpoint neither the target nor its policy is there."""
+    """DeleteEndpoint also deletes the target and its policy."""
     where = target()
     _policy(scaling, where, 5.0)
     sagemaker.delete_endpoint(EndpointName=_name(where))
@@ -155,7 +155,7 @@ def test_a_deleted_endpoint_takes_its_targets_along(sagemaker: Any, scaling: Any
 
 
 def test_a_scaled_variant_keeps_its_name_and_instance_type(sagemaker: Any, target: Client) -> None:
-    """UpdateEndpoint is refused where the target would lose its variant, or the variant its type."""
+    """UpdateEndpoint is refused when it would remove a scaled variant or change its type."""
     name = _name(target())
     for variant, kind in (("Other", "ml.g4dn.xlarge"), ("AllTraffic", "ml.m5.large")):
         config = f"{name}-{variant}"
@@ -184,14 +184,14 @@ NONE = [0.0] * 12
 def test_the_count_follows_the_load(
     count: int, loads: list[float], policy: dict[str, Any], wanted: int
 ) -> None:
-    """Out after three minutes above the target, in after fifteen below nine tenths of it, as much as is needed."""
+    """The count rises after 3 minutes above the target, and falls after 15 below 90 % of it, by as much as needed."""
     assert wanted_count(count, loads, policy) == wanted
 
 
 def test_a_loaded_endpoint_gets_instances(
     quick: Sandbox, sagemaker: Any, scaling: Any, target: Client, eventually: Client
 ) -> None:
-    """Three minutes above the target: more processes, up to MaxCapacity, and an activity that says so."""
+    """After 3 minutes above the target there are more processes, up to MaxCapacity, and an activity for it."""
     where = target(MaxCapacity=2)
     now = int(time.time()) // 60 * 60
     quick.endpoint_importer.measure(
@@ -214,7 +214,7 @@ def test_a_loaded_endpoint_gets_instances(
 def test_a_count_outside_of_the_bounds_is_brought_inside(
     sagemaker: Any, target: Client, eventually: Client
 ) -> None:
-    """Registering with a minimum above the count raises it, without any policy."""
+    """Registering a minimum above the count raises it, without any policy."""
     name = _name(target(MinCapacity=2))
 
     def count() -> bool:
@@ -227,7 +227,7 @@ def test_a_count_outside_of_the_bounds_is_brought_inside(
 def test_targets_survive_a_restart(
     tmp_path: Path, stub_programs: dict[str, list[str]], make_client: Client, make_endpoint: Client
 ) -> None:
-    """Targets and policies are in the store as everything else."""
+    """Targets and policies are stored persistently."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         scaling = make_client(sandbox, "application-autoscaling")
         where = {**WHERE, "ResourceId": f"endpoint/{make_endpoint(sandbox)}/variant/AllTraffic"}

@@ -1,4 +1,4 @@
-"""Hundreds of endpoints without a process, and metrics with a past."""
+"""Hundreds of endpoints without a process, and metrics of the past."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _configured(sagemaker: Any, name: str) -> None:
 def test_five_hundred_endpoints_are_told_in_five_searches(
     tmp_path: Path, stub_programs: dict[str, list[str]], make_client: Client
 ) -> None:
-    """They cost no process, are found by tag and configuration, stay after a restart, and can be deleted."""
+    """They start no process, are found by tag and configuration, survive a restart, and can be deleted."""
     now = time.time()
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         sagemaker = make_client(sandbox, "sagemaker")
@@ -65,7 +65,7 @@ def test_five_hundred_endpoints_are_told_in_five_searches(
 
 
 def test_metrics_may_have_a_past(sandbox: Sandbox, client: Client) -> None:
-    """A month of calls can be put in, though PutMetricData takes two weeks only."""
+    """A month of calls can be imported, although PutMetricData accepts two weeks only."""
     now = int(time.time())
     points = [(now - day * DAY, 1.0) for day in range(31)]
     sandbox.endpoint_importer.measure("idle", "Invocations", points)

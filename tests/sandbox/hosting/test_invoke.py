@@ -1,4 +1,4 @@
-"""InvokeEndpoint: what reaches the container, what comes back, and every way it fails."""
+"""InvokeEndpoint: the container's request, the client's response, and every failure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _refused(client: Client, **members: Any) -> dict[str, Any]:
 
 
 def test_a_request_reaches_the_container_as_it_was_made(client: Client, stub_endpoint: Endpoint) -> None:
-    """Body, Content-Type, Accept, custom attributes and inference id are passed on; the variant is named."""
+    """Body, Content-Type, Accept, custom attributes and inference id are passed on; the variant is returned."""
     name = stub_endpoint(files={"extra": b""})
     answer = client("sagemaker-runtime").invoke_endpoint(
         EndpointName=name,
@@ -44,7 +44,7 @@ def test_a_request_reaches_the_container_as_it_was_made(client: Client, stub_end
     del seen["pid"]
     assert seen == {
         "length": 100_000,
-        "model": ["behaviour.json", "extra"],
+        "model": ["behavior.json", "extra"],
         "Content-Type": "image/jpeg",
         "Accept": "application/x-other",
         "X-Amzn-SageMaker-Custom-Attributes": "trace=1",
@@ -57,7 +57,7 @@ def test_a_request_reaches_the_container_as_it_was_made(client: Client, stub_end
 
 
 def test_the_stub_serves_a_canned_answer_by_accept(client: Client, stub_endpoint: Endpoint) -> None:
-    """Other tests put the bytes of their choice into the model archive."""
+    """Other tests put bytes of their choice into the model archive."""
     name = stub_endpoint(files={"answer.recordio": b"record", "answer.png": b"png"})
     runtime = client("sagemaker-runtime")
     for accept, body in (("application/x-recordio-protobuf", b"record"), ("image/png", b"png")):
@@ -68,15 +68,15 @@ def test_the_stub_serves_a_canned_answer_by_accept(client: Client, stub_endpoint
 
 
 def test_forty_megabytes_come_through_whole(client: Client, stub_endpoint: Endpoint) -> None:
-    """An answer of 40 MB arrives with its length."""
-    name = stub_endpoint(behaviour={"bytes": 40_000_000})
+    """A response of 40 MB arrives complete, with its length."""
+    name = stub_endpoint(behavior={"bytes": 40_000_000})
     answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x")
     assert answer["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "40000000"
     assert len(answer["Body"].read()) == 40_000_000
 
 
 def test_a_missing_endpoint_is_not_found(client: Client, stub_endpoint: Endpoint) -> None:
-    """ValidationError 400, also for one whose name differs by case."""
+    """ValidationError 400, also for a name that differs in case."""
     stub_endpoint(name="Case-Counts")
     for name in ("none", "case-counts"):
         error = _refused(client, EndpointName=name)
@@ -98,8 +98,8 @@ def test_a_missing_variant_is_not_found(client: Client, stub_endpoint: Endpoint)
 def test_a_containers_error_is_a_model_error(
     client: Client, stub_endpoint: Endpoint, status: int, side: str
 ) -> None:
-    """424 with the container's status and text, AWS's sentence, and where the log is."""
-    name = stub_endpoint(behaviour={"status": status, "text": 'Unsupported "content"'})
+    """424 with the container's status and text, AWS's sentence, and the link to the log."""
+    name = stub_endpoint(behavior={"status": status, "text": 'Unsupported "content"'})
     error = _refused(client, EndpointName=name)
     group = f"/aws/sagemaker/Endpoints/{name}"
     assert error["Error"]["Code"] == "ModelError"
@@ -118,7 +118,7 @@ def test_a_containers_error_is_a_model_error(
 def test_a_body_above_six_mebibytes_is_refused(
     client: Client, stub_endpoint: Endpoint, size: int, good: bool
 ) -> None:
-    """6,291,456 bytes pass; one more is a ModelError whose original status is 413."""
+    """6,291,456 bytes are accepted; one more is a ModelError whose original status is 413."""
     name = stub_endpoint()
     if good:
         answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=bytes(size))
@@ -130,8 +130,8 @@ def test_a_body_above_six_mebibytes_is_refused(
 
 
 def test_an_answer_that_breaks_off_is_seen_as_cut(client: Client, stub_endpoint: Endpoint) -> None:
-    """The head promises a length; the client learns that the rest did not come."""
-    name = stub_endpoint(behaviour={"bytes": 5_000_000, "cut": 3_000_000})
+    """A response shorter than its declared length raises an error in the client."""
+    name = stub_endpoint(behavior={"bytes": 5_000_000, "cut": 3_000_000})
     answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x")
     with pytest.raises(ResponseStreamingError):
         answer["Body"].read()
@@ -139,7 +139,7 @@ def test_an_answer_that_breaks_off_is_seen_as_cut(client: Client, stub_endpoint:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """A sandbox that waits only moments where AWS waits a minute."""
+    """A sandbox with an invocation timeout of moments instead of AWS's 60 seconds."""
     limits = SandboxLimits(invocation_seconds=0.3, startup_seconds=0.6, stop_seconds=0.2)
     with Sandbox(tmp_path_factory.mktemp("hasty"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
@@ -148,8 +148,8 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, lis
 def test_a_container_that_takes_too_long_is_timed_out(
     hasty: Sandbox, make_client: Client, make_endpoint: Client
 ) -> None:
-    """After the time for one invocation: a ModelError in AWS's words."""
-    name = make_endpoint(hasty, behaviour={"seconds": 5})
+    """After the invocation timeout the client gets a ModelError in AWS's words."""
+    name = make_endpoint(hasty, behavior={"seconds": 5})
     error = _refused(lambda service: make_client(hasty, service), EndpointName=name)
     assert (error["Error"]["Code"], error["OriginalStatusCode"]) == ("ModelError", 0)
     assert (
@@ -161,8 +161,8 @@ def test_a_container_that_takes_too_long_is_timed_out(
 def test_a_container_that_never_gets_ready_fails(
     hasty: Sandbox, make_client: Client, make_endpoint: Client
 ) -> None:
-    """The endpoint fails when /ping does not answer 200 in time, and is not found until then and after."""
-    name = make_endpoint(hasty, behaviour={"ping_seconds": 60}, wait=False)
+    """The endpoint fails when /ping does not return 200 in time, and cannot be invoked before or after."""
+    name = make_endpoint(hasty, behavior={"ping_seconds": 60}, wait=False)
     creating = _refused(lambda service: make_client(hasty, service), EndpointName=name)
     hasty.wait_settled(10)
     failed = _refused(lambda service: make_client(hasty, service), EndpointName=name)
@@ -177,7 +177,7 @@ def test_a_container_that_never_gets_ready_fails(
 
 
 def test_variants_share_the_traffic_by_weight(client: Client, stub_endpoint: Endpoint) -> None:
-    """Of two variants each is a process of its own; a weight of 0 gets nothing but what is aimed at it."""
+    """Each of two variants is its own process; a weight of 0 gets only requests with TargetVariant."""
     name, sagemaker = stub_endpoint(), client("sagemaker")
     variant = {"ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     weights = {"Heavy": 3.0, "Light": 1.0, "Shadow": 0.0}
@@ -209,8 +209,8 @@ def test_invocations_are_counted_in_cloudwatch(
     client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
 ) -> None:
     """Counts and latencies in microseconds, by endpoint and variant, in the namespace AWS/SageMaker."""
-    name = stub_endpoint(behaviour={"seconds": 0.05})
-    bad = stub_endpoint(behaviour={"status": 415})
+    name = stub_endpoint(behavior={"seconds": 0.05})
+    bad = stub_endpoint(behavior={"status": 415})
     runtime, cloudwatch = client("sagemaker-runtime"), client("cloudwatch")
     for _ in range(3):
         runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
@@ -244,7 +244,7 @@ def test_invocations_are_counted_in_cloudwatch(
 def test_a_refused_body_is_counted_without_a_latency(
     client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
 ) -> None:
-    """What never reached the container is a client error, and no fast answer of the model."""
+    """A request that never reached the container is a client error without a model latency."""
     name, cloudwatch = stub_endpoint(), client("cloudwatch")
     _refused(client, EndpointName=name, Body=bytes(LIMIT + 1))
     dimensions = [{"Name": "EndpointName", "Value": name}]
@@ -260,7 +260,7 @@ def test_a_refused_body_is_counted_without_a_latency(
 def test_what_the_container_prints_is_in_its_log_stream(
     client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any]
 ) -> None:
-    """One stream VARIANT/INSTANCE in the endpoint's log group."""
+    """Its output is in one stream VARIANT/INSTANCE of the endpoint's log group."""
     group = f"/aws/sagemaker/Endpoints/{stub_endpoint()}"
     logs = client("logs")
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
@@ -272,7 +272,7 @@ def test_what_the_container_prints_is_in_its_log_stream(
         found = logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True)
         return [event["message"] for event in found["events"]]
 
-    assert eventually(messages)[0] == "stub serving ['behaviour.json']"
+    assert eventually(messages)[0] == "stub serving ['behavior.json']"
 
 
 def test_what_a_models_processes_use_is_measured(
@@ -282,9 +282,9 @@ def test_what_a_models_processes_use_is_measured(
     make_endpoint: Client,
     eventually: Callable[..., Any],
 ) -> None:
-    """Under /aws/sagemaker/Endpoints, by endpoint and variant: a sample of processor, memory and disk each time."""
+    """Processor, memory and disk are sampled under /aws/sagemaker/Endpoints, by endpoint and variant."""
     if not Path("/proc").exists():
-        pytest.skip("this system does not tell what processes use")
+        pytest.skip("this system does not report what processes use")
     limits = SandboxLimits(endpoint_usage_seconds=0.2)
     with Sandbox(tmp_path, programs=stub_programs, limits=limits) as sandbox:
         name = make_endpoint(sandbox)

@@ -16,7 +16,7 @@ Endpoint = Callable[..., str]
 
 
 def _failed(client: Client, eventually: Callable[..., Any], name: str) -> str:
-    """The FailureReason of an endpoint that is to fail."""
+    """Return the FailureReason of an endpoint that is expected to fail."""
     sagemaker = client("sagemaker")
 
     def settled() -> dict[str, Any] | None:
@@ -31,9 +31,9 @@ def _failed(client: Client, eventually: Callable[..., Any], name: str) -> str:
 def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
     client: Client, stub_endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    """CreateEndpoint returns at once; the endpoint is InService no earlier than /ping says 200."""
+    """CreateEndpoint returns immediately; the endpoint is InService only after /ping returns 200."""
     gate = tmp_path / "gate"
-    name = stub_endpoint(behaviour={"gate": str(gate)}, wait=False)
+    name = stub_endpoint(behavior={"gate": str(gate)}, wait=False)
     sagemaker = client("sagemaker")
     first = sagemaker.describe_endpoint(EndpointName=name)
     gate.touch()
@@ -50,8 +50,8 @@ def test_an_endpoint_is_creating_first_and_in_service_when_ping_answers(
 
 
 def test_a_deleted_endpoint_is_deleting_and_then_gone(client: Client, stub_endpoint: Endpoint) -> None:
-    """DeleteEndpoint returns at once, the process ends, and the name is free again."""
-    name = stub_endpoint(behaviour={"stubborn": True})
+    """DeleteEndpoint returns immediately, the process ends, and the name is free again."""
+    name = stub_endpoint(behavior={"stubborn": True})
     sagemaker = client("sagemaker")
     sagemaker.delete_endpoint(EndpointName=name)
     assert sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"] == "Deleting"
@@ -63,7 +63,7 @@ def test_a_deleted_endpoint_is_deleting_and_then_gone(client: Client, stub_endpo
 
 
 def _serve(client: Client, eventually: Callable[..., Any], model: str, container: dict[str, str]) -> str:
-    """Make an endpoint of a model that cannot be served; its FailureReason."""
+    """Create an endpoint of a model that cannot be served; return its FailureReason."""
     sagemaker = client("sagemaker")
     variant = {"VariantName": "AllTraffic", "ModelName": model, "InstanceType": "ml.m5.large"}
     sagemaker.create_model(ModelName=model, PrimaryContainer=container)
@@ -82,7 +82,7 @@ def test_missing_model_data_is_the_failure_reason(client: Client, eventually: Ca
 
 
 def test_a_broken_archive_is_the_failure_reason(client: Client, eventually: Callable[..., Any]) -> None:
-    """What cannot be unpacked is said in AWS's words and with why."""
+    """An archive that cannot be unpacked is reported in AWS's words with the cause."""
     client("s3").create_bucket(Bucket="broken-archives")
     client("s3").put_object(Bucket="broken-archives", Key="model.tar.gz", Body=b"this is not an archive")
     url = "s3://broken-archives/model.tar.gz"
@@ -96,8 +96,8 @@ def test_a_broken_archive_is_the_failure_reason(client: Client, eventually: Call
 def test_a_container_that_exits_gives_its_last_line_as_reason(
     client: Client, eventually: Callable[..., Any], stub_endpoint: Endpoint
 ) -> None:
-    """What the process said last stands in the FailureReason, and in the endpoint's log."""
-    name = stub_endpoint(behaviour={"exit": "ModuleNotFoundError: No module named 'mxnet'"}, wait=False)
+    """The process's last line is in the FailureReason and in the endpoint's log."""
+    name = stub_endpoint(behavior={"exit": "ModuleNotFoundError: No module named 'mxnet'"}, wait=False)
     reason = _failed(client, eventually, name)
     assert "did not pass the ping health check" in reason
     assert "exit code 1: ModuleNotFoundError: No module named 'mxnet'" in reason
@@ -114,7 +114,7 @@ def test_a_container_that_exits_gives_its_last_line_as_reason(
 def test_an_image_without_a_program_is_the_failure_reason(
     client: Client, eventually: Callable[..., Any]
 ) -> None:
-    """The sandbox says which images it has programs for."""
+    """The reason lists the images that the sandbox has programs for."""
     container = {"Image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/xgboost:1"}
     reason = _serve(client, eventually, "no-program", container)
     assert reason.endswith('xgboost:1" (known: semantic-segmentation).')
@@ -133,8 +133,8 @@ def test_an_endpoint_outlives_its_model_and_configuration(client: Client, stub_e
 def test_a_process_that_dies_is_started_again(
     client: Client, stub_endpoint: Endpoint, eventually: Callable[..., Any], sandbox: Sandbox
 ) -> None:
-    """The endpoint stays InService; calls meanwhile are ModelErrors; then another process answers."""
-    name = stub_endpoint(behaviour={"mortal": True})
+    """The endpoint stays InService; calls get ModelErrors until a new process answers."""
+    name = stub_endpoint(behavior={"mortal": True})
     runtime = client("sagemaker-runtime")
     first = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
     with pytest.raises(runtime.exceptions.ModelError):

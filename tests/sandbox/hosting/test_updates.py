@@ -1,4 +1,4 @@
-"""UpdateEndpoint and UpdateEndpointWeightsAndCapacities: what answers before, in the middle, and after."""
+"""UpdateEndpoint and UpdateEndpointWeightsAndCapacities: what answers before, during and after."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMIT = 3
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """A sandbox that gives a variant few instances."""
+    """A sandbox that allows a variant few instances."""
     limits = SandboxLimits(variant_instances=LIMIT, stop_seconds=30)
     with Sandbox(tmp_path_factory.mktemp("updates"), programs=stub_programs, limits=limits) as sandbox:
         yield sandbox
@@ -42,7 +42,7 @@ def runtime(small: Sandbox, make_client: Client) -> Any:
 
 @pytest.fixture
 def endpoint(small: Sandbox, make_endpoint: Endpoint) -> Endpoint:
-    """endpoint(files=..., behaviour=...) -> the name of one in service."""
+    """endpoint(files=..., behavior=...) -> the name of one in service."""
     return lambda **options: make_endpoint(small, **options)
 
 
@@ -69,7 +69,7 @@ def config(sagemaker: Any) -> Config:
 
 @pytest.fixture
 def settled(small: Sandbox, sagemaker: Any) -> Callable[[str], dict[str, Any]]:
-    """settled(endpoint) -> its description, once nothing is on its way."""
+    """settled(endpoint) -> its description, once no change is in progress."""
 
     def wait(name: str) -> dict[str, Any]:
         assert small.wait_settled(30)
@@ -80,13 +80,13 @@ def settled(small: Sandbox, sagemaker: Any) -> Callable[[str], dict[str, Any]]:
 
 
 def _ask(runtime: Any, name: str, **members: str) -> dict[str, Any]:
-    """What the stub saw of a call, and the variant that answered."""
+    """Invoke the stub; return the request that it got and the variant that answered."""
     answer = runtime.invoke_endpoint(EndpointName=name, Body=b"x", **members)
     return {**json.loads(answer["Body"].read()), "variant": answer["InvokedProductionVariant"]}
 
 
 def _answer(runtime: Any, name: str) -> dict[str, Any] | None:
-    """The same; None while nothing answers."""
+    """Invoke the stub; None while nothing answers."""
     try:
         return _ask(runtime, name)
     except ClientError:
@@ -109,9 +109,9 @@ def _gone(pid: int) -> bool:
 def test_no_call_fails_while_an_endpoint_changes_its_model(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, eventually: Client, settled: Client
 ) -> None:
-    """Clients that keep calling get the old model's answers, then the new one's, and nothing else."""
-    old = endpoint(files={"old": b""}, behaviour={"seconds": 0.02})
-    new = endpoint(files={"new": b""}, behaviour={"seconds": 0.02, "ping_seconds": 0.5})
+    """Clients that keep invoking get the old model's responses, then the new one's, and no error."""
+    old = endpoint(files={"old": b""}, behavior={"seconds": 0.02})
+    new = endpoint(files={"new": b""}, behavior={"seconds": 0.02, "ping_seconds": 0.5})
     before = _ask(runtime, old)["pid"]
     stop = threading.Event()
 
@@ -139,10 +139,10 @@ def test_no_call_fails_while_an_endpoint_changes_its_model(
 def test_the_old_one_answers_until_the_new_one_is_ready(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, settled: Client, tmp_path: Path
 ) -> None:
-    """While Updating, DescribeEndpoint tells of the old configuration, and of the new one as pending."""
+    """While Updating, DescribeEndpoint reports the old configuration, and the new one as pending."""
     old, gate = endpoint(files={"old": b""}), tmp_path / "gate"
     gate.touch()
-    new = endpoint(files={"new": b""}, behaviour={"gate": str(gate)})
+    new = endpoint(files={"new": b""}, behavior={"gate": str(gate)})
     gate.unlink()
     updated = sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
     during, answered = sagemaker.describe_endpoint(EndpointName=old), _ask(runtime, old)
@@ -170,8 +170,8 @@ def test_the_old_one_answers_until_the_new_one_is_ready(
 def test_a_request_on_its_way_is_answered_by_the_old_model(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, settled: Client
 ) -> None:
-    """The old process ends after its last answer."""
-    old, new = endpoint(behaviour={"seconds": 2}, files={"old": b""}), endpoint()
+    """The old process ends after its last response."""
+    old, new = endpoint(behavior={"seconds": 2}, files={"old": b""}), endpoint()
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(_ask, runtime, old)
         sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
@@ -182,7 +182,7 @@ def test_a_request_on_its_way_is_answered_by_the_old_model(
 def test_a_new_model_that_does_not_come_up_is_rolled_back(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, config: Config, settled: Client
 ) -> None:
-    """InService on the old configuration, with the FailureReason; it goes with the next update."""
+    """It is InService on the old configuration, with a FailureReason until the next update."""
     name = endpoint(files={"old": b""})
     image = {"Image": "x/semantic-segmentation:1", "ModelDataUrl": "s3://no-such/model.tar.gz"}
     sagemaker.create_model(ModelName="missing", PrimaryContainer=image)
@@ -203,10 +203,10 @@ def test_a_new_model_that_does_not_come_up_is_rolled_back(
 def test_rolling_back_is_a_status_of_its_own(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, eventually: Client, tmp_path: Path
 ) -> None:
-    """RollingBack lasts until what did come up has ended; the old processes answer meanwhile."""
+    """RollingBack lasts until the new processes have ended; the old processes keep answering."""
     gate, end = tmp_path / "gate", tmp_path / "end"
     gate.touch()
-    name, stays = endpoint(), endpoint(behaviour={"gate": str(gate), "lingers": str(end)})
+    name, stays = endpoint(), endpoint(behavior={"gate": str(gate), "lingers": str(end)})
     gate.unlink()
     sagemaker.create_model(ModelName="half", PrimaryContainer={"Image": "unknown"})
     variants = [
@@ -232,7 +232,7 @@ def test_rolling_back_is_a_status_of_its_own(
 def test_requests_are_spread_over_the_instances(
     sagemaker: Any, runtime: Any, config: Config, settled: Client, eventually: Client
 ) -> None:
-    """n instances are n processes that take turns; those that stay go on when n changes."""
+    """n instances are n processes that take turns; the remaining ones keep running when n changes."""
     name = "spread"
     sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": "x/semantic-segmentation:1"})
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=config("one", name))
@@ -264,8 +264,8 @@ def test_requests_are_spread_over_the_instances(
 def test_a_busy_instance_is_passed_over(
     sagemaker: Any, runtime: Any, endpoint: Endpoint, config: Config, settled: Client
 ) -> None:
-    """Requests at the same time go to different processes."""
-    name = endpoint(behaviour={"seconds": 0.3})
+    """Concurrent requests go to different processes."""
+    name = endpoint(behavior={"seconds": 0.3})
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=config("busy", name, A=(1.0, 3)))
     settled(name)
     with ThreadPoolExecutor(3) as pool:
@@ -276,7 +276,7 @@ def test_a_busy_instance_is_passed_over(
 def test_more_instances_than_the_machine_serves_are_refused(
     sagemaker: Any, endpoint: Endpoint, config: Config
 ) -> None:
-    """Every way to ask for too many is a ResourceLimitExceeded in AWS's words; none is a ValidationException."""
+    """Every request for too many is a ResourceLimitExceeded in AWS's words; zero is a ValidationException."""
     name = endpoint()
     config("many", name, AllTraffic=(1.0, LIMIT + 1))
     wanted = [{"VariantName": "AllTraffic", "DesiredInstanceCount": LIMIT + 1}]
@@ -298,7 +298,7 @@ def test_more_instances_than_the_machine_serves_are_refused(
 def test_weights_change_and_survive_a_restart(
     tmp_path: Path, stub_programs: dict[str, list[str]], make_endpoint: Endpoint, make_client: Client
 ) -> None:
-    """UpdateEndpointWeightsAndCapacities shifts the traffic; a weight of 0 gets none; a new start keeps it."""
+    """UpdateEndpointWeightsAndCapacities shifts the traffic; a weight of 0 gets none; a restart keeps the weights."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         model = make_endpoint(sandbox)
         sagemaker, runtime = make_client(sandbox, "sagemaker"), make_client(sandbox, "sagemaker-runtime")
@@ -340,12 +340,12 @@ def test_an_update_goes_on_after_a_restart(
     make_client: Client,
     eventually: Client,
 ) -> None:
-    """The old model comes up again and answers; then the new one takes over, its configuration deleted or not."""
+    """The old model is restored and answers; then the new one replaces it, with or without its configuration."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         old = make_endpoint(sandbox, files={"old": b""})
         gate = tmp_path / "gate"
         gate.touch()
-        new = make_endpoint(sandbox, files={"new": b""}, behaviour={"gate": str(gate)})
+        new = make_endpoint(sandbox, files={"new": b""}, behavior={"gate": str(gate)})
         gate.unlink()
         sagemaker = make_client(sandbox, "sagemaker")
         sagemaker.update_endpoint(EndpointName=old, EndpointConfigName=new)
@@ -378,7 +378,7 @@ def test_variant_properties_are_retained_when_asked(
     settled: Client,
     case: tuple[list[str] | None, tuple[float, int]],
 ) -> None:
-    """RetainAllVariantProperties keeps weight and count of variants of the same name, but for those excluded."""
+    """RetainAllVariantProperties keeps weight and count of variants of the same name, with exclusions."""
     (excluded, shown), name = case, endpoint()
     wanted = [{"VariantName": "AllTraffic", "DesiredWeight": 5.0, "DesiredInstanceCount": 2}]
     sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=wanted)
@@ -395,7 +395,7 @@ def test_variant_properties_are_retained_when_asked(
 
 
 def test_what_cannot_be_updated_is_refused(sagemaker: Any, endpoint: Endpoint, settled: Client) -> None:
-    """Missing endpoints, configurations and variants, a failed endpoint, and traffic shifted in steps."""
+    """Missing endpoints, configurations and variants, a failed endpoint, and gradual traffic shifts are refused."""
     name = endpoint()
     both = {"EndpointName": name, "EndpointConfigName": name}
     update = sagemaker.update_endpoint

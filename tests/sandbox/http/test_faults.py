@@ -1,4 +1,4 @@
-"""Faults on demand: what a client sees of each."""
+"""Injected faults: what a client sees of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Endpoint = Callable[..., str]
 
 
 def test_an_error_comes_as_often_as_asked(sandbox: Sandbox, client: Client) -> None:
-    """Two throttled calls, then the true answer; other operations are left alone."""
+    """Two throttled calls, then the real response; other operations are not affected."""
     sandbox.faults.add("error", operation="ListEndpoints", code="ThrottlingException", times=2)
     sagemaker = client("sagemaker")
     for _ in range(2):
@@ -41,7 +41,7 @@ def test_an_error_comes_as_often_as_asked(sandbox: Sandbox, client: Client) -> N
 def test_an_error_speaks_the_services_protocol(
     sandbox: Sandbox, client: Client, service: str, call: str, operation: str
 ) -> None:
-    """Code, message and status arrive through XML, JSON and CBOR alike."""
+    """Code, message and status arrive through XML, JSON and CBOR."""
     options = {"code": "AccessDenied", "message": "No <entry>.", "status": 403}
     sandbox.faults.add("error", operation=operation, service="s3|logs|sts|monitoring", **options)
     with pytest.raises(ClientError) as caught:
@@ -53,7 +53,7 @@ def test_an_error_speaks_the_services_protocol(
 
 @pytest.mark.parametrize("kind", ["reset", "drop"])
 def test_a_connection_ends_before_the_answer(sandbox: Sandbox, client: Client, kind: str) -> None:
-    """RST and FIN in place of an answer are a closed connection."""
+    """RST and FIN instead of a response are a closed connection."""
     sandbox.faults.add(kind, operation="ListModels", times=1)
     sagemaker = client("sagemaker")
     with pytest.raises(ConnectionClosedError):
@@ -62,14 +62,14 @@ def test_a_connection_ends_before_the_answer(sandbox: Sandbox, client: Client, k
 
 
 def test_a_delay_outlasts_the_clients_patience(sandbox: Sandbox, client: Client) -> None:
-    """The answer comes late, and a client that waits less sees a timeout."""
+    """The response is late, and a client with a shorter timeout sees a timeout."""
     sandbox.faults.add("delay", operation="ListModels", seconds=1.5, times=1)
     with pytest.raises(ReadTimeoutError):
         client("sagemaker", read_timeout=0.3).list_models()
 
 
 def test_clearing_ends_a_delay(sandbox: Sandbox, client: Client, eventually: Callable[..., Any]) -> None:
-    """What a delay holds back is answered as soon as the faults are cleared."""
+    """A delayed response is sent as soon as the faults are cleared."""
     sandbox.faults.add("delay", operation="ListModels", seconds=600)
     with ThreadPoolExecutor() as pool:
         held = pool.submit(client("sagemaker", read_timeout=120).list_models)
@@ -79,7 +79,7 @@ def test_clearing_ends_a_delay(sandbox: Sandbox, client: Client, eventually: Cal
 
 
 def test_a_lost_reply_leaves_the_work_done(sandbox: Sandbox, client: Client) -> None:
-    """The model exists although the client saw its connection break."""
+    """The model exists although the client's connection broke."""
     sandbox.faults.add("lost_reply", operation="CreateModel", times=1)
     sagemaker = client("sagemaker")
     with pytest.raises(ConnectionClosedError):
@@ -89,8 +89,8 @@ def test_a_lost_reply_leaves_the_work_done(sandbox: Sandbox, client: Client) -> 
 
 @pytest.mark.parametrize("kind", ["truncate", "reset_body"])
 def test_an_answer_is_cut(sandbox: Sandbox, client: Client, stub_endpoint: Endpoint, kind: str) -> None:
-    """The head is true, the body ends early."""
-    name = stub_endpoint(behaviour={"bytes": 1_000_000})
+    """The headers are real, the body ends early."""
+    name = stub_endpoint(behavior={"bytes": 1_000_000})
     sandbox.faults.add(kind, operation="InvokeEndpoint", at=1000, times=1)
     runtime = client("sagemaker-runtime")
     answer = runtime.invoke_endpoint(EndpointName=name, Body=b"x")
@@ -108,6 +108,6 @@ def test_a_slow_answer_is_whole(sandbox: Sandbox, client: Client, stub_endpoint:
 
 
 def test_an_unknown_kind_is_refused(sandbox: Sandbox) -> None:
-    """A misspelt fault must not pass as none."""
+    """A misspelled fault raises an error."""
     with pytest.raises(ValueError, match="unknown fault 'eror'"):
         sandbox.faults.add("eror")

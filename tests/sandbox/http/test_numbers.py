@@ -1,4 +1,4 @@
-"""Numbers that clients send: in headers, queries, tokens and bodies."""
+"""Numbers sent by clients: in headers, queries, tokens and bodies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORM = "application/x-www-form-urlencoded"
 def _send(
     sandbox: Sandbox, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b""
 ) -> tuple[int, str, bytes]:
-    """Status, content type and body of the answer to a request sent as it is."""
+    """Send a request as it is; return status, content type and body."""
     parts = urlsplit(sandbox.address.url)
     connection = HTTPConnection(parts.hostname or "", parts.port or 80, timeout=20)
     try:
@@ -47,7 +47,7 @@ def _send(
 def _signed(
     sandbox: Sandbox, service: str, line: str, body: bytes = b"", headers: dict[str, str] | None = None
 ) -> tuple[int, str, bytes]:
-    """The same for a signed request. line: its method and path."""
+    """Send a signed request. line: its method and path."""
     method, path = line.split(" ", 1)
     request = AWSRequest(method, sandbox.address.url + path, headers=headers or {}, data=body)
     auth = S3SigV4Auth if service == "s3" else SigV4Auth
@@ -70,7 +70,7 @@ def _call(sandbox: Sandbox, operation: str, body: str, service: str = "sagemaker
 
 @pytest.mark.parametrize("value", NOT_LENGTHS)
 def test_a_content_length_that_is_no_length_is_refused(sandbox: Sandbox, value: str) -> None:
-    """400 in the protocol of the service that was meant, with what was found, at once and on every service."""
+    """Every service immediately answers 400 in its own protocol, with the invalid value."""
     s3 = ("Authorization", "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/s3/aws4_request, X")
     length = ("Content-Length", value)
     status, kind, body = _send(sandbox, "PUT", "/bucket/key", [s3, length])
@@ -84,7 +84,7 @@ def test_a_content_length_that_is_no_length_is_refused(sandbox: Sandbox, value: 
 
 
 def test_two_lengths_are_refused(sandbox: Sandbox) -> None:
-    """Where two lengths contradict each other the end of the body is not known."""
+    """Two contradicting lengths are refused, as the end of the body is unknown."""
     headers = [("X-Amz-Target", "SageMaker.ListModels"), ("Content-Length", "2"), ("Content-Length", "3")]
     status, _, body = _send(sandbox, "POST", "/", headers, b"{}")
     assert (status, b"not '2, 3'" in body) == (400, True)
@@ -92,7 +92,7 @@ def test_two_lengths_are_refused(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("size", [b"x", b"-5", b""])
 def test_a_chunk_without_a_size_is_refused(sandbox: Sandbox, size: bytes) -> None:
-    """A chunked body whose frames are broken is answered in the protocol's form too."""
+    """A chunked body with invalid frames is answered in the service's protocol, too."""
     headers = {"X-Amz-Target": "SageMaker.ListModels", "Transfer-Encoding": "chunked"}
     request = AWSRequest("POST", sandbox.address.url, headers=headers, data=b"{}")
     key = Credentials(sandbox.address.access_key, sandbox.address.secret_key)
@@ -105,7 +105,7 @@ def test_a_chunk_without_a_size_is_refused(sandbox: Sandbox, size: bytes) -> Non
 
 @pytest.mark.parametrize("value", ["0", "604801", "٦٠", *NOT_LENGTHS])
 def test_an_expiry_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
-    """X-Amz-Expires is 1 to 604800 in plain digits, as S3 says in its own words; the refusal stays short."""
+    """X-Amz-Expires is 1 to 604800 in plain digits; the error has S3's text and stays short."""
     scope = f"{sandbox.address.access_key}/20260101/us-east-1/s3/aws4_request"
     query = {
         "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -175,7 +175,7 @@ def test_a_part_number_that_is_none_is_refused(sandbox: Sandbox, number: str) ->
 def test_a_range_or_date_beyond_reason_is_ignored(
     sandbox: Sandbox, name: str, value: str, status: int
 ) -> None:
-    """As RFC 9110 has it for what is not valid; a range outside of the object is not satisfiable."""
+    """Invalid ones are ignored, as in RFC 9110; a range outside of the object is not satisfiable."""
     s3 = sandbox.loopback.client("s3")
     s3.create_bucket(Bucket="numbers")
     s3.put_object(Bucket="numbers", Key="ranged", Body=b"content")
@@ -183,7 +183,7 @@ def test_a_range_or_date_beyond_reason_is_ignored(
 
 
 def test_a_copied_range_beyond_reason_is_refused(sandbox: Sandbox) -> None:
-    """x-amz-copy-source-range lies within the source."""
+    """x-amz-copy-source-range must be within the source."""
     s3 = sandbox.loopback.client("s3")
     s3.create_bucket(Bucket="numbers")
     s3.put_object(Bucket="numbers", Key="source", Body=b"content")
@@ -198,14 +198,14 @@ def test_a_copied_range_beyond_reason_is_refused(sandbox: Sandbox) -> None:
     "value", [HUGE, "1e999", "NaN", "Infinity", "1.5", str(2**31), str(2**64), '"5"', "true", "[5]"]
 )
 def test_a_count_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
-    """A number in a JSON body is whole and of its type's size where the operation says so."""
+    """An integer in a JSON body must be whole and within its type's range."""
     status, answer = _call(sandbox, "ListModels", f'{{"MaxResults": {value}}}')
     assert (status, answer["__type"]) == (400, "SerializationException")
 
 
 @pytest.mark.parametrize("value", [HUGE, "1e999", "NaN", "1e300", "-1e300", "9" * 400])
 def test_a_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
-    """So is a time."""
+    """An invalid time in a JSON body is refused."""
     for service, operation, member in (
         ("sagemaker", "ListModels", "CreationTimeAfter"),
         ("monitoring", "GetMetricData", "StartTime"),
@@ -217,14 +217,14 @@ def test_a_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
 
 @pytest.mark.parametrize("value", [HUGE, str(2**63), "-1.5"])
 def test_a_log_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
-    """So is a log event's."""
+    """An invalid time of a log event is refused."""
     members = '"logGroupName": "g", "logStreamName": "s"'
     status, answer = _call(sandbox, "GetLogEvents", f'{{{members}, "startTime": {value}}}', "logs")
     assert (status, answer["__type"]) == (400, "SerializationException")
 
 
 def test_a_token_beyond_reason_is_refused_or_empty(sandbox: Sandbox) -> None:
-    """A token's numbers may be forged."""
+    """A token with forged numbers gives an error or an empty page."""
     logs = sandbox.loopback.client("logs")
     logs.create_log_group(logGroupName="numbers")
     logs.create_log_stream(logGroupName="numbers", logStreamName="s")
@@ -234,7 +234,7 @@ def test_a_token_beyond_reason_is_refused_or_empty(sandbox: Sandbox) -> None:
 
 
 def test_a_body_nested_without_end_is_refused(sandbox: Sandbox) -> None:
-    """JSON nested 100,000 deep is not JSON that anybody sends."""
+    """JSON nested 100,000 levels deep is refused."""
     status, answer = _call(sandbox, "ListModels", "[" * 100_000)
     assert (status, answer["__type"]) == (400, "SerializationException")
 
@@ -249,7 +249,7 @@ def test_a_number_for_iam_that_is_none_is_refused(sandbox: Sandbox, value: str) 
 
 @pytest.mark.parametrize("value", NOT_LENGTHS)
 def test_the_algorithm_refuses_a_length_that_is_none(tmp_path: Path, value: str) -> None:
-    """The algorithm's own server, whose port is open to this machine, answers 400 and closes the connection."""
+    """The algorithm's own server, which local processes can reach, answers 400 and closes the connection."""
     server = http_server(socket.create_server(("127.0.0.1", 0)), InferenceService(tmp_path))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     connection = HTTPConnection("127.0.0.1", server.socket.getsockname()[1], timeout=10)
@@ -264,7 +264,7 @@ def test_the_algorithm_refuses_a_length_that_is_none(tmp_path: Path, value: str)
 
 
 def test_an_epoch_beyond_reason_is_counted() -> None:
-    """A log line with a 5,000-digit epoch ends no reader: the metric's own count is the iteration."""
+    """A log line with a 5,000-digit epoch is not an error: the metric's own count is the iteration."""
     finder = MetricFinder([{"Name": "loss", "Regex": "loss=([0-9.]+)"}])
     points = [*finder.find(f"loss=1 epoch={HUGE}", 0), *finder.find("loss=2 epoch=7", 0)]
     assert [(point.iteration, point.value) for point in points] == [(0, 1.0), (7, 2.0)]
@@ -272,12 +272,12 @@ def test_an_epoch_beyond_reason_is_counted() -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "+1", "1_0", "٣", "1.0", " 1", "1\n", HUGE, str(2**63)])
 def test_a_whole_number_is_plain_digits(text: str) -> None:
-    """Nothing else is one, and nothing raises."""
+    """Any other text gives None, and nothing raises."""
     assert whole_number(text) is None
 
 
 def test_a_whole_number_has_bounds() -> None:
-    """Zero and 2^63 - 1 are in, bounds included."""
+    """Zero and 2^63 - 1 are valid; the bounds are inclusive."""
     assert [whole_number("0"), whole_number(str(2**63 - 1)), whole_number("007")] == [0, 2**63 - 1, 7]
     assert [whole_number("5", low=5, high=5), whole_number("4", low=5), whole_number("6", high=5)] == [
         5,
@@ -287,6 +287,6 @@ def test_a_whole_number_has_bounds() -> None:
 
 
 def test_every_client_call_still_passes(client: Callable[..., Any]) -> None:
-    """Numbers as boto3 sends them are taken."""
+    """Numbers as boto3 sends them are accepted."""
     assert client("sagemaker").list_models(MaxResults=100)["Models"] is not None
     assert client("iam").list_roles(MaxItems=1000)["Roles"] is not None

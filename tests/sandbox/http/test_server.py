@@ -1,4 +1,4 @@
-"""Connections stay open, and requests on them are told apart."""
+"""Persistent connections: the requests on one connection are kept apart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.http.server import Listener, bind
 
 
 def _app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Echo the body's beginning; /stream gives no length, /fail breaks in the middle."""
+    """Echo the body's beginning; /stream sends no length, /fail breaks in the middle."""
     if environ["PATH_INFO"] == "/stream":
         start_response("200 OK", [])
         return iter([b"one ", b"", b"two"])
@@ -51,7 +51,7 @@ def _ask(connection: HTTPConnection, path: str, body: bytes | None = None) -> by
 
 
 def test_one_connection_serves_many_requests(connection: HTTPConnection) -> None:
-    """Bodies read, unread and streamed without length: the next request is understood, on the same socket."""
+    """After read, unread and streamed bodies the next request on the same socket is parsed correctly."""
     _ask(connection, "/", b"first")
     port = connection.sock.getsockname()[1]
     assert _ask(connection, "/", b"0123456789 and what the application left unread") == b"0123456789"
@@ -64,13 +64,13 @@ def test_one_connection_serves_many_requests(connection: HTTPConnection) -> None
 
 
 def test_a_large_unread_body_keeps_the_connection(connection: HTTPConnection) -> None:
-    """What the application left unread is read away."""
+    """The body that the application did not read is discarded."""
     assert _ask(connection, "/", b"x" * 3_000_000) == b"x" * 10
     assert _ask(connection, "/", b"again") == b"again"
 
 
 def test_a_huge_unread_body_ends_the_connection(connection: HTTPConnection) -> None:
-    """Above a limit the answer says that the connection ends, and it does."""
+    """Above a limit the response announces the end of the connection, and it is closed."""
     connection.putrequest("POST", "/")
     connection.putheader("Content-Length", str(1 << 40))
     connection.endheaders(b"x" * 100)
@@ -79,7 +79,7 @@ def test_a_huge_unread_body_ends_the_connection(connection: HTTPConnection) -> N
 
 
 def test_an_answer_that_breaks_ends_the_connection(connection: HTTPConnection) -> None:
-    """What was promised and does not come is seen as cut."""
+    """The client sees that the promised bytes are missing."""
     connection.request("GET", "/fail")
     answer = connection.getresponse()
     with pytest.raises(IncompleteRead):
@@ -95,7 +95,7 @@ def test_a_taken_port_is_an_error(connection: HTTPConnection) -> None:
 
 
 def test_stopping_ends_open_connections() -> None:
-    """A client that holds a connection open notices that the server is gone."""
+    """A client with an open connection notices that the server is gone."""
     sock = bind("127.0.0.1", 0)
     listener = Listener(_app, sock)
     sock.close()

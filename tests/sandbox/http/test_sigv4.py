@@ -1,4 +1,4 @@
-"""Only who knows the secret gets an answer."""
+"""Only clients with the secret key get a response."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _error(client: Any, call: str) -> tuple[str, int]:
 
 @pytest.mark.parametrize(("service", "call"), CALLS)
 def test_the_right_key_is_answered_by_every_service(sandbox: Sandbox, service: str, call: str) -> None:
-    """One key opens SageMaker, Logs, CloudWatch, STS and S3; a session token beside it changes nothing."""
+    """One key is valid for SageMaker, Logs, CloudWatch, STS and S3; an additional session token changes nothing."""
     address = sandbox.address
     client = _client(
         sandbox, service, address.access_key, address.secret_key, "a-token-left-in-the-environment"
@@ -81,7 +81,7 @@ def _credentials(sandbox: Sandbox) -> Credentials:
 
 
 def test_an_unsigned_request_is_refused(sandbox: Sandbox) -> None:
-    """Nothing is answered without a signature, and no header invites web pages."""
+    """Requests without a signature are refused, and no header allows cross-origin requests."""
     answer = _send(sandbox, _list_endpoints(sandbox))
     assert answer.status == 403
     assert b"MissingAuthenticationTokenException" in answer.read()
@@ -91,14 +91,14 @@ def test_an_unsigned_request_is_refused(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("path", ["/moto-api/reset", "/", "/bucket/key", "/endpoints/x/invocations"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 def test_no_path_is_open(sandbox: Sandbox, method: str, path: str) -> None:
-    """Every unsigned path is 403, a preflight too."""
+    """Every unsigned path is 403, preflight requests included."""
     answer = _send(sandbox, AWSRequest(method, sandbox.address.url + path))
     assert answer.status == 403
     assert not [name for name, _ in answer.getheaders() if name.lower().startswith("access-control-")]
 
 
 def test_a_changed_body_breaks_the_signature(sandbox: Sandbox) -> None:
-    """The body is part of what is signed."""
+    """The signature covers the body."""
     request = _list_endpoints(sandbox)
     SigV4Auth(_credentials(sandbox), "sagemaker", "us-east-1").add_auth(request)
     request.data = b'{"MaxResults": 1}'
@@ -108,7 +108,7 @@ def test_a_changed_body_breaks_the_signature(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("minutes", "status"), [(-16, 403), (-14, 200), (14, 200), (16, 403)])
 def test_a_signature_is_good_for_fifteen_minutes(sandbox: Sandbox, minutes: int, status: int) -> None:
-    """What was signed more than 15 minutes ago, or ahead, is refused: nothing can be replayed later."""
+    """A signature older than 15 minutes, or from the future, is refused, so requests cannot be replayed later."""
     moment = datetime.now(UTC) + timedelta(minutes=minutes)
     request = _list_endpoints(sandbox)
     auth = SigV4Auth(_credentials(sandbox), "sagemaker", "us-east-1")
@@ -121,7 +121,7 @@ def test_a_signature_is_good_for_fifteen_minutes(sandbox: Sandbox, minutes: int,
 
 
 def test_another_host_name_is_refused(sandbox: Sandbox) -> None:
-    """A web page whose name resolves to this machine gets no answer."""
+    """A web page whose name resolves to this machine gets no response."""
     request = _list_endpoints(sandbox)
     request.headers["Host"] = "evil.example:4566"
     SigV4Auth(_credentials(sandbox), "sagemaker", "us-east-1").add_auth(request)
@@ -131,7 +131,7 @@ def test_another_host_name_is_refused(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 def stored(client: Callable[..., Any]) -> tuple[str, str]:
-    """A bucket and the key of an object in it, with signs that need encoding."""
+    """A bucket and the key of an object in it, with characters that need encoding."""
     s3, bucket, key = client("s3"), "presigned", "a b/ü+%20=&.txt"
     if bucket not in [found["Name"] for found in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=bucket)
@@ -143,7 +143,7 @@ def stored(client: Callable[..., Any]) -> tuple[str, str]:
 def test_a_presigned_url_opens_its_object(
     client: Callable[..., Any], stored: tuple[str, str], version: str, name: str
 ) -> None:
-    """A URL signed in either version gets the object without any header; a changed one does not."""
+    """A URL signed in either version returns the object without any header; a changed one does not."""
     bucket, key = stored
     params = {"Bucket": bucket, "Key": key, "ResponseContentType": "text/x-other"}
     url = client("s3", signature_version=version).generate_presigned_url(
@@ -158,7 +158,7 @@ def test_a_presigned_url_opens_its_object(
 
 
 def test_a_presigned_url_of_the_old_kind_expires(client: Callable[..., Any], stored: tuple[str, str]) -> None:
-    """After its time the URL is refused, and so is one of an unknown key."""
+    """After its time the URL is refused, and so is one with an unknown key."""
     params = {"Bucket": stored[0], "Key": stored[1]}
     s3 = client("s3", signature_version="s3")
     for expires, key, code in ((-5, "AWSAccessKeyId", b"AccessDenied"), (60, "AKIA", b"InvalidAccessKeyId")):
@@ -170,7 +170,7 @@ def test_a_presigned_url_of_the_old_kind_expires(client: Callable[..., Any], sto
 
 
 def test_a_presigned_url_expires(sandbox: Sandbox, stored: tuple[str, str]) -> None:
-    """After its time the URL is refused as AWS refuses it."""
+    """After its time the URL is refused with AWS's error."""
     request = AWSRequest("GET", f"{sandbox.address.url}/presigned/x")
     auth = S3SigV4QueryAuth(_credentials(sandbox), "s3", "us-east-1", expires=60)
     request.context["timestamp"] = (datetime.now(UTC) - timedelta(seconds=90)).strftime("%Y%m%dT%H%M%SZ")
@@ -188,7 +188,7 @@ def test_a_presigned_url_expires(sandbox: Sandbox, stored: tuple[str, str]) -> N
 def test_a_header_with_underscores_is_part_of_the_signature(
     client: Callable[..., Any], stored: tuple[str, str]
 ) -> None:
-    """WSGI hides such headers; metadata keys have them all the same."""
+    """Metadata keys with underscores, which WSGI hides, are verified, too."""
     bucket, _ = stored
     client("s3").put_object(Bucket=bucket, Key="meta", Body=b"", Metadata={"my_key": "two   words"})
     assert client("s3").head_object(Bucket=bucket, Key="meta")["Metadata"]["my_key"] == "two   words"

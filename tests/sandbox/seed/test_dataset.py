@@ -1,4 +1,4 @@
-"""The demo dataset, made in the background of a running sandbox."""
+"""The demo dataset, created in the background of a running sandbox."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _keys(sandbox: Sandbox) -> dict[str, str]:
 def _seed(
     sandbox: Sandbox, folder: Path, code: str, cache: Path | None = None, say: Callable[[str], None] = print
 ) -> DatasetSeed:
-    """Start a seed of a data folder whose drawing program is this code."""
+    """Start seeding a data folder with this code as its drawing program."""
     _keys(sandbox)
     folder.mkdir(exist_ok=True)
     if not (folder / "seeded.json").exists():
@@ -57,7 +57,7 @@ def _end(seed: DatasetSeed) -> None:
 
 @pytest.fixture(autouse=True)
 def without_a_dataset(sandbox: Sandbox) -> None:
-    """Begin without the objects that tests of other files left in the shared sandbox."""
+    """Start without the objects that tests of other files left in the shared sandbox."""
     s3 = sandbox.loopback.client("s3")
     if BUCKET in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         for item in s3.list_objects_v2(Bucket=BUCKET, Prefix="datasets/aerial/").get("Contents", []):
@@ -65,7 +65,7 @@ def without_a_dataset(sandbox: Sandbox) -> None:
 
 
 def test_the_data_set_is_uploaded_once(tmp_path: Path) -> None:
-    """What was drawn is in the bucket, and the next start uploads nothing."""
+    """The drawn files are in the bucket, and the next start uploads nothing."""
     with Sandbox(tmp_path / "own") as sandbox:
         _end(_seed(sandbox, tmp_path, WRITE))
         assert _keys(sandbox) == {"datasets/aerial/train/0000.jpg": "image/jpeg"}
@@ -86,7 +86,7 @@ def test_it_is_drawn_once_per_machine(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 def test_two_new_sandboxes_draw_once(sandbox: Sandbox, tmp_path: Path, eventually: Eventually) -> None:
-    """While one sandbox draws, another one waits for its files instead of drawing them too."""
+    """While one sandbox draws, another one waits for its files."""
     gate, drawings = tmp_path / "gate", tmp_path / "drawings"
     code = f"""
 import os, pathlib, sys, time
@@ -105,12 +105,12 @@ while not os.path.exists({str(gate)!r}):
 
 
 def test_without_a_cache_folder_it_is_drawn_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Where the cache folder cannot be made, a line says why, and the sandbox draws for itself and tidies up."""
+    """Without a cache folder, one line reports it, and the sandbox draws for itself and cleans up."""
     lines: list[str] = []
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     _end(_seed(sandbox, tmp_path, WRITE, blocked, lines.append))
-    assert lines == [f"The drawn data set cannot be kept for other sandboxes in {blocked}: File exists."]
+    assert lines == [f"The demo dataset cannot be cached in {blocked}: File exists."]
     assert "dataset" in _marked(tmp_path)
     assert not (tmp_path / "drawing").exists()
 
@@ -132,7 +132,7 @@ def test_old_versions_leave_the_cache(sandbox: Sandbox, tmp_path: Path) -> None:
 def test_the_cache_folder_is_the_users(
     environ: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Drawn datasets are kept where the user's other caches are."""
+    """Drawn datasets are kept in the user's cache folder."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -140,22 +140,22 @@ def test_the_cache_folder_is_the_users(
 
 
 def test_it_is_left_out_with_its_demonstration(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Without the aerial demonstration nothing is drawn."""
+    """Without the aerial demo nothing is drawn."""
     (tmp_path / "seeded.json").write_text('{"account": "role"}')
     _end(_seed(sandbox, tmp_path, WRITE))
     assert _marked(tmp_path) == {"account": "role"}
 
 
 def test_what_breaks_is_said_and_tried_again(sandbox: Sandbox, tmp_path: Path) -> None:
-    """A line tells why, and the marker leaves it to the next start."""
+    """One line gives the reason, and the next start tries again."""
     lines: list[str] = []
     _end(_seed(sandbox, tmp_path, BREAK, say=lines.append))
-    assert lines == ["The demonstration's data set could not be drawn: the pencil broke"]
+    assert lines == ["The demo dataset could not be drawn: the pencil broke"]
     assert "dataset" not in _marked(tmp_path)
 
 
 def test_no_process_outlives_the_sandbox(sandbox: Sandbox, tmp_path: Path, eventually: Eventually) -> None:
-    """`close` ends the drawing at once."""
+    """`close` ends the drawing immediately."""
     pid = tmp_path / "pid"
     code = f"import os, time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     seed = _seed(sandbox, tmp_path, code)
@@ -166,7 +166,7 @@ def test_no_process_outlives_the_sandbox(sandbox: Sandbox, tmp_path: Path, event
 
 
 def test_the_data_set_is_what_the_algorithm_takes(tmp_path: Path) -> None:
-    """Pairs of JPEG and palette PNG of 256 x 256 with the demo's six classes; the seeds of both sets differ."""
+    """It has JPEG and palette PNG pairs of 256 x 256 with the demo's six classes; each split has its own seeds."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Recorded training jobs: told by one sandbox, found in another."""
+"""Recorded training jobs: recorded in one sandbox, imported into another."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHIPPED = sorted((Path(__file__).parents[3] / "sandbox" / "demo" / "jobs").glob(
 
 @pytest.fixture
 def recording(sandbox: Sandbox, train: Callable[..., str], tmp_path: Path) -> Recording:
-    """A job of three epochs, after a way through its file."""
+    """A job of three epochs, written to its file and read again."""
     path = tmp_path / "job.json"
     path.write_text(record(sandbox.loopback, train(epochs="3")).to_json())
     return Recording.read(path)
@@ -34,7 +34,7 @@ def test_a_recorded_job_is_found_as_it_was(
     stub_programs: dict[str, list[str]],
     make_client: Callable[..., Any],
 ) -> None:
-    """Description, log and curves are those of the job; times are moved together, and a tag says what it is."""
+    """Description, log and curves are those of the job; times are shifted together, and a tag marks it."""
     then, end = sandbox.loopback.client("sagemaker"), time.time() - 100
     before = then.describe_training_job(TrainingJobName=recording.name)
     with Sandbox(tmp_path / "data", programs=stub_programs) as other:
@@ -65,7 +65,7 @@ def test_a_recorded_job_is_found_as_it_was(
 
 
 def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
-    """With model and class names, where the aerial demonstration is; who deletes one does not find it back."""
+    """They come with model and class names, along with the aerial demo; a deleted job does not come back."""
     demos, data = tmp_path / "demos" / "jobs", tmp_path / "data"
     demos.mkdir(parents=True)
     data.mkdir()
@@ -96,7 +96,7 @@ def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, san
 
 
 def test_the_jobs_that_ship_were_run_and_say_so() -> None:
-    """One completed, one did not; each is named demo-..., is tagged, and has the log of a real run."""
+    """One completed, one failed; each is named demo-..., is tagged, and has the log of a real run."""
     recordings = [Recording.read(path) for path in SHIPPED]
     assert {recording.document["TrainingJobStatus"] for recording in recordings} > {"Completed"}
     for recording in recordings:

@@ -1,4 +1,4 @@
-"""What a new sandbox holds."""
+"""The resources of a new sandbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.server import Sandbox
 
 @pytest.fixture
 def demos(tmp_path: Path, model_archive: Callable[[Mapping[str, bytes]], bytes]) -> Path:
-    """A folder with the aerial demonstration alone."""
+    """A folder with the aerial demo alone."""
     folder = tmp_path / "demos" / "aerial"
     (folder / "examples").mkdir(parents=True)
     (folder / "model.tar.gz").write_bytes(model_archive({"answer.png": b"mask"}))
@@ -28,13 +28,11 @@ def demos(tmp_path: Path, model_archive: Callable[[Mapping[str, bytes]], bytes])
 def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
     tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]], make_client: Callable[..., Any]
 ) -> None:
-    """The endpoint comes into service with its tags; a demonstration without files is left out with a line."""
+    """The endpoint comes into service with its tags; a demo without files is left out with a message."""
     lines: list[str] = []
     with Sandbox(tmp_path / "data", programs=stub_programs) as sandbox:
         assert seed(sandbox.loopback, tmp_path / "data", lines.append, demos=demos) == ["aerial-land-cover"]
-        assert lines == [
-            f"The demonstration coastlines is left out: {demos}/coastlines holds no model.tar.gz."
-        ]
+        assert lines == [f"The demo coastlines is left out: {demos}/coastlines has no model.tar.gz."]
         assert sandbox.wait_settled(30)
         sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
         endpoint = sagemaker.describe_endpoint(EndpointName="aerial-land-cover")
@@ -63,7 +61,7 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
 def test_what_a_person_deleted_does_not_come_back(
     tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]]
 ) -> None:
-    """Each thing is made once in the life of the folder; an interrupted start is taken up again."""
+    """Each resource is created once per data folder; an interrupted start is continued."""
     data = tmp_path / "data"
     with Sandbox(data, programs=stub_programs) as sandbox:
         seed(sandbox.loopback, data, print, demos=demos)

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from sandbox.http.server import Listener, bind
 from sandbox.services.cloudwatch.service import KEPT_SECONDS, TAKEN_SECONDS, WHOLE_SECONDS, CloudWatch
 
-NOW = 1_800_000_000  # a whole multiple of an hour
+NOW = 1_800_000_000  # a whole multiple of 3600
 HOUR = 3600
 DIMENSIONS = [{"Name": "EndpointName", "Value": "e"}, {"Name": "VariantName", "Value": "v"}]
 
@@ -43,7 +43,7 @@ def _at(seconds: float) -> dt.datetime:
 
 
 def _put(cloudwatch: Any, *points: tuple[float, float], name: str = "m", **more: Any) -> None:
-    """(seconds from NOW, value) each."""
+    """Put (seconds from NOW, value) pairs."""
     data = [
         {"MetricName": name, "Dimensions": DIMENSIONS, "Timestamp": _at(at), "Value": value, **more}
         for at, value in points
@@ -86,14 +86,14 @@ def _code(call: Any) -> str:
     ],
 )
 def test_statistic(cloudwatch: Any, stat: str, wanted: float) -> None:
-    """Each statistic of the values 1 to 10 in one period."""
+    """Each statistic of the values 1 to 10 in one period is CloudWatch's."""
     _put(cloudwatch, *[(n, float(n)) for n in range(10, 0, -1)])
     (result,) = _data(cloudwatch, _query(stat))
     assert (result["Values"], result["Timestamps"], result["Label"]) == ([wanted], [_at(0)], "m")
 
 
 def test_values_with_counts(cloudwatch: Any) -> None:
-    """Values with counts weigh as many samples, in percentiles too."""
+    """A value with a count weighs as many samples, in percentiles, too."""
     cloudwatch.put_metric_data(
         Namespace="N",
         MetricData=[
@@ -113,7 +113,7 @@ def test_values_with_counts(cloudwatch: Any) -> None:
 
 
 def test_statistic_set(cloudwatch: Any) -> None:
-    """A statistic set counts in the plain statistics, and takes away its period's percentiles, as in AWS."""
+    """A statistic set counts in the plain statistics, and its period has no percentiles, as in AWS."""
     whole = {"SampleCount": 4.0, "Sum": 10.0, "Minimum": 1.0, "Maximum": 4.0}
     datum = {"MetricName": "m", "Dimensions": DIMENSIONS, "Timestamp": _at(0), "StatisticValues": whole}
     cloudwatch.put_metric_data(Namespace="N", MetricData=[datum])
@@ -124,7 +124,7 @@ def test_statistic_set(cloudwatch: Any) -> None:
 
 @pytest.mark.parametrize("period", [60, 300, 3600])
 def test_periods_are_aligned(cloudwatch: Any, period: int) -> None:
-    """Periods begin at whole multiples, whatever StartTime is, and the first one is whole."""
+    """Periods start at whole multiples, whatever StartTime is, and the first one is complete."""
     moments = range(-1800, 1800, 60)
     _put(cloudwatch, *[(at + 7, 1.0) for at in moments])
     (result,) = _data(cloudwatch, _query("Sum", period), start=-1733, end=1801, ScanBy="TimestampAscending")
@@ -136,7 +136,7 @@ def test_periods_are_aligned(cloudwatch: Any, period: int) -> None:
 
 
 def test_order_label_and_what_is_returned(cloudwatch: Any) -> None:
-    """Newest first unless asked otherwise; a given label is kept; ReturnData=False leaves a result out."""
+    """Newest first by default; a given label is kept; ReturnData=False omits a result."""
     _put(cloudwatch, (-120, 1.0), (0, 3.0), (-60, 2.0))
     hidden, shown = _query("Sum", Id="a", ReturnData=False), _query("Sum", Id="b", Label="latency")
     (result,) = _data(cloudwatch, hidden, shown)
@@ -144,7 +144,7 @@ def test_order_label_and_what_is_returned(cloudwatch: Any) -> None:
 
 
 def test_paging(cloudwatch: Any) -> None:
-    """MaxDatapoints cuts an answer, and its token leads through all queries' points once."""
+    """MaxDatapoints limits a response, and tokens lead through all queries' points once."""
     _put(cloudwatch, *[(-60 * n, float(n)) for n in range(7)])
     _put(cloudwatch, *[(-60 * n, 10.0 + n) for n in range(4)], name="other")
     queries = [_query("Sum", Id="a"), _query("Sum", name="none", Id="b"), _query("Sum", name="other", Id="c")]
@@ -160,7 +160,7 @@ def test_paging(cloudwatch: Any) -> None:
 
 
 def test_get_metric_statistics(cloudwatch: Any) -> None:
-    """GetMetricStatistics tells plain and extended statistics with the unit, and filters by unit."""
+    """GetMetricStatistics returns plain and extended statistics with the unit, and filters by unit."""
     _put(cloudwatch, (0, 1.0), (1, 3.0), Unit="Microseconds")
     _put(cloudwatch, (2, 100.0), Unit="Count")
     request = {
@@ -185,7 +185,7 @@ def test_get_metric_statistics(cloudwatch: Any) -> None:
 
 
 def test_five_hundred_queries(cloudwatch: Any) -> None:
-    """One GetMetricData takes 500 queries and gives each its points, percentiles too."""
+    """One GetMetricData accepts 500 queries and returns the points of each, percentiles included."""
     queries = []
     for number in range(500):
         metric = {"Namespace": "N", "MetricName": f"n{number % 250}", "Dimensions": DIMENSIONS}
@@ -232,7 +232,7 @@ def test_list_metrics(cloudwatch: Any) -> None:
     ],
 )
 def test_refused(cloudwatch: Any, query: dict[str, Any]) -> None:
-    """Metric math, other statistics and odd periods are refused in words."""
+    """Metric math, other statistics and invalid periods are refused with a message."""
     _put(cloudwatch, (0, 1.0))
     assert _code(lambda: _data(cloudwatch, query)) == "InvalidParameterValue"
 
@@ -244,7 +244,7 @@ def test_time_out_of_span(cloudwatch: Any, at: float) -> None:
 
 
 def test_no_alarms(cloudwatch: Any) -> None:
-    """There are no alarms, and making one is refused."""
+    """Listing alarms returns none, and creating one is refused."""
     assert cloudwatch.describe_alarms()["MetricAlarms"] == []
     alarm = {"AlarmName": "a", "EvaluationPeriods": 1, "ComparisonOperator": "GreaterThanThreshold"}
     assert _code(lambda: cloudwatch.put_metric_alarm(**alarm)) == "UnknownOperationException"
@@ -260,7 +260,7 @@ def _series(service: CloudWatch, stat: str, period: int, start: float) -> list[f
 
 
 def test_points_grow_old(tmp_path: Path) -> None:
-    """At a start, points above 15 days become one an hour, those above 455 days go, younger ones stay whole."""
+    """At a start, points older than 15 days are aggregated per hour, those older than 455 days are deleted."""
     path = tmp_path / "m.sqlite"
     first = CloudWatch(path, clock=lambda: NOW)
     ages = (KEPT_SECONDS + HOUR, WHOLE_SECONDS + 120, WHOLE_SECONDS + 60, 120, 60)
@@ -282,7 +282,7 @@ def test_points_grow_old(tmp_path: Path) -> None:
 
 
 def test_a_metric_without_a_point_for_two_weeks_is_not_listed(tmp_path: Path) -> None:
-    """As in AWS, its points are still there for who asks by name."""
+    """As in AWS, its points can still be read by name."""
     service = CloudWatch(tmp_path / "m.sqlite", clock=lambda: NOW)
     old = {"MetricName": "m", "Dimensions": DIMENSIONS, "Timestamp": NOW - TAKEN_SECONDS - 60, "Value": 1.0}
     service.keep("N", [old, {**old, "MetricName": "young", "Timestamp": NOW}])

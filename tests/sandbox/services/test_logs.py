@@ -23,7 +23,7 @@ GROUP = "/aws/sagemaker/TrainingJobs"
 
 @dataclass(frozen=True)
 class Served:
-    """A running service on a clock that stands still, and a client."""
+    """A running service with a fixed clock, and a client."""
 
     logs: Logs
     client: Any
@@ -65,7 +65,7 @@ def logs(served: Served) -> Any:
 
 
 def _stream(logs: Any, name: str, *messages: str, at: int = NOW, step: int = 1000) -> None:
-    """A stream with one event a second."""
+    """Create a stream with one event for every second."""
     logs.create_log_stream(logGroupName=GROUP, logStreamName=name)
     if messages:
         _put(logs, name, *messages, at=at, step=step)
@@ -97,13 +97,13 @@ def _refusal(call: Any) -> tuple[str, str]:
 
 class TestGetLogEvents:
     def test_tail_first(self, logs: Any) -> None:
-        """Without startFromHead the newest events come, in order."""
+        """Without startFromHead the newest events are returned, in order."""
         _stream(logs, "s", *"abcde")
         assert _messages(_get(logs, "s", limit=2)) == ["d", "e"]
         assert _messages(_get(logs, "s", limit=2, startFromHead=True)) == ["a", "b"]
 
     def test_forward_to_the_end_and_on(self, logs: Any) -> None:
-        """Forward tokens give each event once; at the end the token stays the same, until a new event comes."""
+        """Forward tokens return each event once; at the end the token stays the same until a new event arrives."""
         _stream(logs, "s", *"abcde")
         messages: list[str] = []
         page = _get(logs, "s", limit=2, startFromHead=True)
@@ -117,7 +117,7 @@ class TestGetLogEvents:
         assert _messages(later) == ["f"]
 
     def test_backward_to_the_start(self, logs: Any) -> None:
-        """Backward tokens go to the start of the stream, where the token stays the same."""
+        """Backward tokens lead to the start of the stream, where the token stays the same."""
         _stream(logs, "s", *"abcde")
         page = _get(logs, "s", limit=2)
         batches = [_messages(page)]
@@ -148,7 +148,7 @@ class TestGetLogEvents:
         assert _messages(_get(logs, "s", startTime=NOW + 1000, endTime=NOW + 3000)) == ["b", "c"]
 
     def test_a_megabyte_an_answer(self, logs: Any) -> None:
-        """An answer holds about 1 MiB at most, and its token leads on to the rest."""
+        """A response has at most about 1 MiB, and its token leads to the rest."""
         _stream(logs, "s")
         for part in range(3):
             _put(logs, "s", *[f"{part}" * 100_000] * 9, at=NOW + part * 10_000)
@@ -160,14 +160,14 @@ class TestGetLogEvents:
 
 class TestFilterLogEvents:
     def test_interleaved(self, logs: Any) -> None:
-        """Events of all streams come in order of their time, however small the pages."""
+        """Events of all streams are returned in order of time, however small the pages."""
         _stream(logs, "one", *"ace", step=2000)
         _stream(logs, "two", *"bdf", at=NOW + 1000, step=2000)
         assert _filter(logs) == list("abcdef")
         assert _filter(logs, PaginationConfig={"PageSize": 1}) == list("abcdef")
 
     def test_streams(self, logs: Any) -> None:
-        """Names or a prefix choose the streams; an unknown name is refused, both at once too."""
+        """Names or a prefix select the streams; an unknown name is refused, and so are both together."""
         for name in ("job-a/algo-1", "job-a/algo-2", "job-ab/algo-1", "job_a/algo-1"):
             _stream(logs, name, name)
         assert _filter(logs, logStreamNamePrefix="job-a/") == ["job-a/algo-1", "job-a/algo-2"]
@@ -197,21 +197,21 @@ class TestFilterLogEvents:
         ],
     )
     def test_pattern(self, logs: Any, pattern: str, wanted: list[int]) -> None:
-        """Terms, phrases, exclusion and alternatives select as CloudWatch documents them."""
+        """Terms, phrases, exclusions and alternatives match as CloudWatch documents them."""
         lines = ["ERROR one", "ERROR disk full", 'mIOU=0.5 "val"', "no error"]
         _stream(logs, "s", *lines)
         assert _filter(logs, filterPattern=pattern) == [lines[n] for n in wanted]
 
     @pytest.mark.parametrize("pattern", ["{ $.x = 1 }", "[a, b]", "%x%", "a:b", '"open', '"a"b', "-", "?"])
     def test_refused_pattern(self, logs: Any, pattern: str) -> None:
-        """A form that is not offered, or is malformed, is refused in words instead of ignored."""
+        """An unsupported or malformed pattern is refused with a message."""
         code, message = _refusal(lambda: _filter(logs, filterPattern=pattern))
         assert (code, bool(message)) == ("InvalidParameterException", True)
 
 
 class TestPutLogEvents:
     def test_too_old_and_too_new(self, logs: Any) -> None:
-        """Events out of the accepted span are left out and told by their indices."""
+        """Events outside of the accepted time span are dropped and reported by index."""
         _stream(logs, "s")
         old = _put(logs, "s", "old", "kept", at=NOW - 14 * DAY - 500)
         new = _put(logs, "s", "kept too", "new", at=NOW + 7_200_000 - 500)
@@ -220,7 +220,7 @@ class TestPutLogEvents:
         assert _messages(_get(logs, "s")) == ["kept", "kept too"]
 
     def test_refused_batches(self, logs: Any) -> None:
-        """A batch out of order, above a day, or above 1 MiB is refused, and so is a missing stream."""
+        """A batch out of order, over 24 hours, or over 1 MiB is refused, and so is a missing stream."""
         _stream(logs, "s")
         big = ["x" * 200_000] * 6
         for call in (
@@ -234,7 +234,7 @@ class TestPutLogEvents:
         assert _messages(_get(logs, "s")) == []
 
     def test_many_threads(self, logs: Any) -> None:
-        """Many writers lose nothing and keep each writer's order."""
+        """Concurrent writers lose nothing and keep each writer's order."""
         _stream(logs, "s")
 
         def write(name: int) -> None:
@@ -255,7 +255,7 @@ class TestPutLogEvents:
 
 class TestGroupsAndStreams:
     def test_groups(self, logs: Any) -> None:
-        """Groups are listed by prefix in pages, keep their retention, and go with their streams."""
+        """Groups are listed by prefix in pages, keep their retention, and are deleted with their streams."""
         for name in ("a-1", "a-2", "a-3", "b"):
             logs.create_log_group(logGroupName=name)
         logs.put_retention_policy(logGroupName="a-2", retentionInDays=7)
@@ -280,7 +280,7 @@ class TestGroupsAndStreams:
         ],
     )
     def test_streams(self, logs: Any, order: str, descending: bool, wanted: list[str]) -> None:
-        """Streams are listed by name or by their last event, both ways, in pages; an empty one counts as oldest."""
+        """Streams are listed by name or last event, in both orders, in pages; an empty one counts as oldest."""
         for name, at in (("a", 3000), ("b", 1000), ("c", 2000)):
             _stream(logs, name, "x", at=NOW + at)
         _stream(logs, "d")
@@ -298,7 +298,7 @@ class TestGroupsAndStreams:
         )
 
     def test_times_of_a_stream(self, logs: Any) -> None:
-        """A stream tells its first and last event; deleted, it takes its events with it."""
+        """A stream reports its first and last event; deleting it deletes its events."""
         _stream(logs, "s", *"abc")
         stream = logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix="s")["logStreams"][0]
         assert (stream["firstEventTimestamp"], stream["lastEventTimestamp"]) == (NOW, NOW + 2000)
@@ -314,12 +314,12 @@ class TestGroupsAndStreams:
 
 
 def test_not_offered(logs: Any) -> None:
-    """An operation that is not offered says so."""
+    """An unsupported operation is reported as such."""
     assert _refusal(logs.describe_queries)[0] == "UnknownOperationException"
 
 
 def test_reopened(tmp_path: Path) -> None:
-    """Events written before the service was closed are there afterwards, and new ones come behind them."""
+    """Events written before the service was closed are there afterwards, and new ones follow them."""
     path, stream = tmp_path / "logs.sqlite", {"logGroupName": "g", "logStreamName": "s"}
 
     def put(logs: Logs, message: str) -> None:

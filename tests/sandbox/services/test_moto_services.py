@@ -43,7 +43,7 @@ for root in sys.argv[1:]:
 
 
 class Served:
-    """The services on loopback, on one directory after the other."""
+    """The services on loopback, with one directory after the other."""
 
     def __init__(self, *roots: Path) -> None:
         command = [sys.executable, "-c", SERVE, *map(str, roots)]
@@ -114,7 +114,7 @@ def test_caller(served: Served) -> None:
 
 
 def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """After kill -9, roles and policies are there again; what was deleted is not."""
+    """After kill -9, roles and policies exist again, and deleted ones do not."""
     first = serve(tmp_path)
     iam = first.client("iam")
     for name in ("kept", "gone"):
@@ -134,7 +134,7 @@ def test_kill(serve: Callable[..., Served], tmp_path: Path) -> None:
 
 
 def test_new_directory_is_empty(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """On a new directory there are no roles, though the same process served another before."""
+    """A new directory has no roles, although the same process served another one before."""
     served = serve(tmp_path / "one", tmp_path / "two", tmp_path / "one")
     role = {"RoleName": "r", "AssumeRolePolicyDocument": json.dumps(TRUST)}
     served.client("iam").create_role(**role)
@@ -181,7 +181,7 @@ class TestSimulatePrincipalPolicy:
     def test_decision(
         self, iam: Any, role: str, asked: tuple[str, str], wanted: str, source: list[str] | None
     ) -> None:
-        """Each action is decided by the role's inline and attached policies, and told by which."""
+        """Each action is decided by the role's inline and attached policies, which the result names."""
         action, resource = asked
         answer = iam.simulate_principal_policy(
             PolicySourceArn=role, ActionNames=[action], ResourceArns=[resource]
@@ -192,7 +192,7 @@ class TestSimulatePrincipalPolicy:
             assert [item["SourcePolicyId"] for item in result["MatchedStatements"]] == source
 
     def test_condition(self, iam: Any, role: str) -> None:
-        """A condition is held against the context given; a key that is not given is told."""
+        """A condition is evaluated with the given context; a missing key is reported."""
         key = "aws:RequestTag/team"
 
         def ask(*values: str) -> Any:
@@ -210,7 +210,7 @@ class TestSimulatePrincipalPolicy:
         assert ask() == ("implicitDeny", [key])
 
     def test_missing_role(self, iam: Any) -> None:
-        """A role that does not exist is told in IAM's words."""
+        """A role that does not exist gives IAM's error."""
         with pytest.raises(ClientError) as raised:
             iam.simulate_principal_policy(
                 PolicySourceArn=f"arn:aws:iam::{ACCOUNT}:role/no", ActionNames=["a:b"]
@@ -233,7 +233,7 @@ class TestDoor:
         ("service", "operation"), [("sqs", "list_queues"), ("cloudwatch", "list_metrics")]
     )
     def test_other_services(self, served: Served, service: str, operation: str) -> None:
-        """A service that is not offered here is refused, not answered by moto."""
+        """A service that the sandbox lacks is refused, not answered by moto."""
         with pytest.raises(ClientError) as raised:
             getattr(served.client(service), operation)()
         assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400

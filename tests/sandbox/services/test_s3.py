@@ -97,7 +97,7 @@ class TestObjects:
         ],
     )
     def test_any_key(self, s3: Any, bucket: str, key: str) -> None:
-        """Whatever stands in a key, the object comes back under it, alone, and the listing spells it the same."""
+        """An object is found under any key, alone, and the listing spells the key the same."""
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
         assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == key.encode()
         assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == [key]
@@ -105,13 +105,13 @@ class TestObjects:
         assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
     def test_key_is_no_path(self, served: Served, bucket: str) -> None:
-        """A key with `..` leaves no file outside the store's own directory."""
+        """A key with `..` creates no file outside of the store's directory."""
         before = sorted(served.root.parent.iterdir())
         served.client.put_object(Bucket=bucket, Key="../../../escaped", Body=b"x")
         assert sorted(served.root.parent.iterdir()) == before
 
     def test_metadata_names(self, s3: Any, bucket: str) -> None:
-        """Metadata keeps its names, underscores too, and the content headers come back."""
+        """Metadata keeps its names, including underscores, and the content headers are returned."""
         s3.put_object(
             Bucket=bucket,
             Key="k",
@@ -139,13 +139,13 @@ class TestObjects:
         ],
     )
     def test_range(self, s3: Any, bucket: str, asked: str, wanted: bytes, told: str) -> None:
-        """A range gives exactly its bytes and says which."""
+        """A range returns exactly its bytes and Content-Range."""
         s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
         answer = s3.get_object(Bucket=bucket, Key="k", Range=asked)
         assert (answer["Body"].read(), answer["ContentRange"]) == (wanted, told)
 
     def test_range_beyond_the_end(self, s3: Any, bucket: str) -> None:
-        """A range that begins at or behind the end is refused with 416."""
+        """A range that starts at or after the end is refused with 416."""
         s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
         with pytest.raises(ClientError) as raised:
             s3.get_object(Bucket=bucket, Key="k", Range="bytes=10-")
@@ -168,7 +168,7 @@ class TestObjects:
         assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
 
     def test_copy(self, s3: Any, bucket: str) -> None:
-        """A copy has the source's bytes and metadata, or new metadata when asked to replace it."""
+        """A copy has the source's bytes and metadata, or new metadata on request."""
         s3.put_object(Bucket=bucket, Key="from é+", Body=b"data", Metadata={"a": "1"})
         source = {"Bucket": bucket, "Key": "from é+"}
         s3.copy_object(Bucket=bucket, Key="to", CopySource=source)
@@ -181,7 +181,7 @@ class TestObjects:
         assert s3.head_object(Bucket=bucket, Key="new")["Metadata"] == {"b": "2"}
 
     def test_tags(self, s3: Any, bucket: str) -> None:
-        """Tags given at the upload or later are told, and can be taken off."""
+        """Tags set at the upload or later are returned, and can be removed."""
         s3.put_object(Bucket=bucket, Key="k", Tagging="a=1&b=x%20y")
         assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [
             {"Key": "a", "Value": "1"},
@@ -191,7 +191,7 @@ class TestObjects:
         assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
 
     def test_reader_keeps_the_old_bytes(self, s3: Any, bucket: str) -> None:
-        """A download under way stays whole when the object is replaced meanwhile."""
+        """A download in progress stays complete when the object is replaced."""
         old = b"o" * (8 << 20)
         s3.put_object(Bucket=bucket, Key="k", Body=old)
         body = s3.get_object(Bucket=bucket, Key="k")["Body"]
@@ -201,7 +201,7 @@ class TestObjects:
 
 
 class TestPromises:
-    """What a client promises about its bytes is held, and a broken promise leaves the old object."""
+    """Digests and lengths declared by a client are verified; a mismatch leaves the old object."""
 
     @pytest.mark.parametrize(
         ("header", "value", "code"),
@@ -216,7 +216,7 @@ class TestPromises:
         ],
     )
     def test_bad_digest(self, served: Served, bucket: str, header: str, value: str, code: bytes) -> None:
-        """Each digest that does not fit refuses the upload; the old object stays."""
+        """Each wrong digest refuses the upload; the old object stays."""
         served.client.put_object(Bucket=bucket, Key="k", Body=b"old")
         status, answer = _ask(served, "PUT", f"/{bucket}/k", b"new", **{header: value})
         assert status == 400
@@ -231,7 +231,7 @@ class TestPromises:
 
     @pytest.mark.parametrize("good", [True, False])
     def test_trailer(self, served: Served, bucket: str, good: bool) -> None:
-        """An aws-chunked body is unframed, with or without chunk signatures, and its trailing checksum verified."""
+        """An aws-chunked body is unframed, with or without chunk signatures, and its trailer is verified."""
         data = b"hello, chunked world"
         crc = base64.b64encode(zlib.crc32(data if good else b"other").to_bytes(4, "big"))
         framed = b"5\r\nhello\r\nf;chunk-signature=abc\r\n" + data[5:] + b"\r\n0\r\nx-amz-checksum-crc32:"
@@ -262,7 +262,7 @@ class TestPromises:
         ],
     )
     def test_broken_frames(self, served: Served, bucket: str, body: bytes) -> None:
-        """A cut or malformed aws-chunked body is refused and nothing stored."""
+        """A truncated or malformed aws-chunked body is refused and nothing is stored."""
         status, answer = _ask(
             served,
             "PUT",
@@ -276,7 +276,7 @@ class TestPromises:
         assert served.client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
     def test_transfer_encoding_chunked(self, served: Served, bucket: str) -> None:
-        """A body of HTTP's own chunked encoding, whose length nobody knows, is stored whole."""
+        """A body in HTTP's own chunked encoding, without a known length, is stored completely."""
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
         connection.request("PUT", f"/{bucket}/k", iter([b"one", b"two"]), encode_chunked=True)
         assert connection.getresponse().status == 200
@@ -300,19 +300,19 @@ class TestRefusals:
         ],
     )
     def test_code(self, s3: Any, bucket: str, call: Any, wanted: tuple[str, int]) -> None:
-        """Each refusal has AWS's code and status."""
+        """Each error has AWS's code and status."""
         with pytest.raises(ClientError) as raised:
             call(s3, bucket)
         assert _code(raised) == wanted
 
     @pytest.mark.parametrize("path", ["/bucket/%FF", "/bucket?prefix=%FF"])
     def test_not_utf8(self, served: Served, path: str) -> None:
-        """An address that is no UTF-8 is refused."""
+        """A path that is not UTF-8 is refused."""
         status, answer = _ask(served, "GET", path)
         assert (status, b"<Code>InvalidURI</Code>" in answer) == (400, True)
 
     def test_large_body_to_a_missing_bucket(self, s3: Any) -> None:
-        """An early refusal reaches a client that is still sending, as an answer and not as a reset."""
+        """An early error reaches a client that is still sending as a response, not as a reset."""
         with pytest.raises(ClientError) as raised:
             s3.put_object(Bucket="no-such", Key="k", Body=bytes(32 << 20))
         assert _code(raised) == ("NoSuchBucket", 404)
@@ -330,7 +330,7 @@ class TestRefusals:
 
 class TestMultipart:
     def test_upload_and_download_file(self, s3: Any, bucket: str, tmp_path: Path) -> None:
-        """A 20 MB file goes up in 8 MB parts, comes down the same, and its entity tag tells the parts."""
+        """A 20 MB file is uploaded in 8 MB parts, downloaded unchanged, and its entity tag counts the parts."""
         data = hashlib.shake_128(b"seed").digest(20 << 20)
         (tmp_path / "up").write_bytes(data)
         config = TransferConfig(multipart_chunksize=8 << 20, multipart_threshold=8 << 20)
@@ -356,7 +356,7 @@ class TestMultipart:
         assert s3.get_object(Bucket=bucket, Key="to")["Body"].read() == b"2345"
 
     def test_refusals(self, s3: Any, bucket: str) -> None:
-        """Parts out of order, missing, or too small are refused; after an abort there is no such upload."""
+        """Parts out of order, missing, or too small are refused; after an abort the upload does not exist."""
         upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
         there = {"Bucket": bucket, "Key": "k", "UploadId": upload}
         tags = {n: s3.upload_part(**there, PartNumber=n, Body=bytes([n]))["ETag"] for n in (1, 2)}
@@ -379,7 +379,7 @@ class TestListing:
     @pytest.mark.parametrize("call", ["list_objects", "list_objects_v2"])
     @pytest.mark.parametrize("size", [1, 2, 3, 1000])
     def test_pages(self, s3: Any, bucket: str, call: str, size: int) -> None:
-        """Keys and common prefixes appear once each, in UTF-8 order, however small the pages."""
+        """Keys and common prefixes are listed once each, in UTF-8 order, however small the pages."""
         keys = ["a", "a/1", "a/2", "b&<c", "b/x/1", "b/y", "z/", "z/1", "é/1", "￿", "🛰"]
         for key in keys:
             s3.put_object(Bucket=bucket, Key=key)
@@ -391,7 +391,7 @@ class TestListing:
         assert (listed, common) == (["a", "b&<c", "￿", "🛰"], ["a/", "b/", "z/", "é/"])
 
     def test_start_after(self, s3: Any, bucket: str) -> None:
-        """start-after begins behind a key, whether it exists or not."""
+        """start-after starts after a key, whether it exists or not."""
         for key in ("a", "b", "c"):
             s3.put_object(Bucket=bucket, Key=key)
         listed = s3.list_objects_v2(Bucket=bucket, StartAfter="aa", FetchOwner=True)

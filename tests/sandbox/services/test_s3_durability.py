@@ -1,4 +1,4 @@
-"""What a killed server leaves behind, and how much memory large objects take."""
+"""What a killed server leaves behind, and how much memory large objects use."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def test_kill_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp_path: Path) -> None:
-    """After kill -9 in the middle of an upload the old object is there, whole, and no bytes of the new one."""
+    """After kill -9 during an upload the old object is complete, and no bytes of the new one remain."""
     server = serve()
     server.ask("PUT", "/bucket")
     server.ask("PUT", "/bucket/k", b"old")
@@ -94,7 +94,7 @@ def test_kill_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp_path: 
 
 
 def test_client_gone_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp_path: Path) -> None:
-    """When the client goes away in the middle of an upload, the old object stays and the new bytes are removed."""
+    """When the client disconnects during an upload, the old object stays and the new bytes are removed."""
     server = serve()
     server.ask("PUT", "/bucket")
     server.ask("PUT", "/bucket/k", b"old")
@@ -108,7 +108,7 @@ def test_client_gone_in_the_middle_of_an_upload(serve: Callable[[], Server], tmp
 
 
 def test_everything_is_there_after_kill(serve: Callable[[], Server]) -> None:
-    """Objects that were acknowledged survive kill -9."""
+    """Objects whose upload was acknowledged survive kill -9."""
     server = serve()
     server.ask("PUT", "/bucket")
     for number in range(20):
@@ -121,7 +121,7 @@ def test_everything_is_there_after_kill(serve: Callable[[], Server]) -> None:
 
 
 def test_memory_is_bounded(serve: Callable[[], Server]) -> None:
-    """200 MB up and down cost the server less than 80 MB of memory."""
+    """Uploading and downloading 200 MB takes the server less than 80 MB of memory."""
     server = serve()
     server.ask("PUT", "/bucket")
     before = _peak(server)
@@ -139,13 +139,13 @@ def test_memory_is_bounded(serve: Callable[[], Server]) -> None:
 
 
 def _peak(server: Server) -> int:
-    """Peak memory of the server's process, bytes."""
+    """Return the peak memory of the server's process, bytes."""
     lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    """When the bytes of an upload end in an error, no file is left."""
+    """When the bytes of an upload end in an error, no file remains."""
     store = ObjectStore(tmp_path)
 
     def broken():
@@ -159,7 +159,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_reopened(tmp_path: Path) -> None:
-    """Buckets, objects with what travels with them, and uploads under way are there after a restart."""
+    """Buckets, objects with their attributes, and uploads in progress survive a restart."""
     store = ObjectStore(tmp_path, clock=lambda: 12.5)
     store.create_bucket("bucket")
     blob = store.write([b"one", b"two"], lambda: "tag")
@@ -177,7 +177,7 @@ def test_reopened(tmp_path: Path) -> None:
 
 
 def test_another_region(tmp_path: Path) -> None:
-    """Outside us-east-1 a bucket says where it is, and creating one's own again is a conflict."""
+    """Outside of us-east-1 a bucket reports its region, and creating one's own again is a conflict."""
     app = S3(tmp_path, "eu-central-1")
     statuses = []
 

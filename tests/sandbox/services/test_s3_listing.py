@@ -1,4 +1,4 @@
-"""The rules of a listing's pages, against a simple model."""
+"""The paging of listings, compared with a simple model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _names = st.lists(st.text(alphabet="ab/\0é\U0001f6f0", min_size=1, max_size=6),
 
 
 def _all_pages(keys: list[str], prefix: str, delimiter: str, limit: int) -> list[str]:
-    """Every key and common prefix, page by page."""
+    """Return every key and common prefix, page by page."""
     stored = [StoredObject(key, Blob("", 0, ""), 0.0, Attributes()) for key in sorted(keys, key=str.encode)]
 
     def fetch(start: bytes, below: bytes, count: int) -> list[StoredObject]:
@@ -38,7 +38,7 @@ def _all_pages(keys: list[str], prefix: str, delimiter: str, limit: int) -> list
     limit=st.integers(1, 5),
 )
 def test_pages_give_everything_once(keys: list[str], prefix: str, delimiter: str, limit: int) -> None:
-    """All pages together hold each key with the prefix, rolled up at the delimiter, exactly once."""
+    """All pages together have each key with the prefix, grouped at the delimiter, exactly once."""
     wanted = set()
     for key in keys:
         if key.startswith(prefix):
@@ -49,6 +49,6 @@ def test_pages_give_everything_once(keys: list[str], prefix: str, delimiter: str
 
 
 def test_no_room() -> None:
-    """A page for no keys at all is empty and not truncated, as AWS answers max-keys=0."""
+    """A page for zero keys is empty and not truncated, as in AWS's response to max-keys=0."""
     result = page(lambda *_: [], prefix="", delimiter="", start=b"", limit=0)
     assert (result.count, result.truncated) == (0, False)

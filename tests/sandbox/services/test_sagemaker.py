@@ -19,7 +19,7 @@ ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """A sandbox of this module's own: what it lists is known."""
+    """A sandbox of this module alone, so that its listings are known."""
     with Sandbox(tmp_path_factory.mktemp("control"), programs=stub_programs) as sandbox:
         yield sandbox
 
@@ -43,7 +43,7 @@ def _variant(model: str, **members: Any) -> dict[str, Any]:
 
 
 def test_a_model_is_described_as_it_was_created(sagemaker: Any) -> None:
-    """CreateModel gives the ARN; DescribeModel gives what was stored, with its time."""
+    """CreateModel returns the ARN; DescribeModel returns the stored members, with the creation time."""
     container = {"Image": IMAGE, "Environment": {"SAGEMAKER_REGION": "us-east-1", "MODEL_VERSION": "b"}}
     created = sagemaker.create_model(ModelName="Round-Trip", PrimaryContainer=container)
     model = sagemaker.describe_model(ModelName="Round-Trip")
@@ -54,7 +54,7 @@ def test_a_model_is_described_as_it_was_created(sagemaker: Any) -> None:
 
 
 def test_a_name_is_taken_once(sagemaker: Any) -> None:
-    """A second creation, in whatever case, is a ValidationException."""
+    """A second creation, in any case, is a ValidationException."""
     sagemaker.create_model(ModelName="twice", PrimaryContainer={"Image": IMAGE})
     error = _refused(sagemaker.create_model, ModelName="TWICE", PrimaryContainer={"Image": IMAGE})
     assert error == ("ValidationException", f'Cannot create already existing model "{ARN}:model/twice".')
@@ -66,7 +66,7 @@ def test_a_name_is_taken_once(sagemaker: Any) -> None:
 
 
 def test_what_is_missing_could_not_be_found(sagemaker: Any) -> None:
-    """Describe, delete and use of missing things name their ARN."""
+    """Describing, deleting and using missing resources gives an error with their ARN."""
     model = ("ValidationException", f'Could not find model "{ARN}:model/none".')
     config = ("ValidationException", f'Could not find endpoint configuration "{ARN}:endpoint-config/none".')
     endpoint = ("ValidationException", f'Could not find endpoint "{ARN}:endpoint/none".')
@@ -83,7 +83,7 @@ def test_what_is_missing_could_not_be_found(sagemaker: Any) -> None:
 
 
 def test_members_are_validated_in_amazons_words(sagemaker: Any) -> None:
-    """Every broken constraint is told, with the member's path."""
+    """Every violated constraint is reported, with the member's path."""
     variant = _variant("bad_name!", InstanceType="ml.zz")
     error = _refused(sagemaker.create_endpoint_config, EndpointConfigName="ok", ProductionVariants=[variant])
     assert error[0] == "ValidationException"
@@ -119,7 +119,7 @@ def test_members_are_validated_in_amazons_words(sagemaker: Any) -> None:
     ],
 )
 def test_a_variant_that_cannot_be_served_is_refused(sagemaker: Any, variants: list[Any], why: str) -> None:
-    """A configuration says at once what it lacks."""
+    """CreateEndpointConfig reports what the configuration lacks."""
     if not sagemaker.list_models(NameContains="m", SortBy="Name", SortOrder="Ascending")["Models"] or not any(
         model["ModelName"] == "m"
         for model in sagemaker.list_models(NameContains="m", MaxResults=100)["Models"]
@@ -139,17 +139,17 @@ def test_a_variant_that_cannot_be_served_is_refused(sagemaker: Any, variants: li
     ids=lambda more: next(iter(more)),
 )
 def test_what_the_sandbox_does_not_serve_is_refused(sagemaker: Any, more: dict[str, Any]) -> None:
-    """Shadow variants and asynchronous inference are not taken silently."""
+    """Shadow variants and asynchronous inference are refused, not ignored."""
     sagemaker.create_model(ModelName=f"m-{next(iter(more))}", PrimaryContainer={"Image": IMAGE})
     variants = [_variant(f"m-{next(iter(more))}")]
     error = _refused(
         sagemaker.create_endpoint_config, EndpointConfigName="c", ProductionVariants=variants, **more
     )
-    assert error == ("ValidationException", f"The sandbox offers no {next(iter(more))} of an endpoint.")
+    assert error == ("ValidationException", f"The sandbox does not support {next(iter(more))}.")
 
 
 def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:
-    """Filters, order and pages of ListEndpointConfigs are those of the other lists."""
+    """ListEndpointConfigs has the filters, order and pages of the other listings."""
     sagemaker.create_model(ModelName="of-configs", PrimaryContainer={"Image": IMAGE})
     names = [f"conf-{number}" for number in range(3)]
     for name in names:
@@ -166,7 +166,7 @@ def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:
 
 
 def test_an_operation_not_offered_is_a_client_error(fresh: Sandbox, make_client: Client) -> None:
-    """400 in AWS's form, so that no client tries again."""
+    """It is a 400 in AWS's form, so that no client retries it."""
     sagemaker = make_client(fresh, "sagemaker", retries={"total_max_attempts": 3})
     with pytest.raises(ClientError) as caught:
         sagemaker.list_notebook_instances()
@@ -174,12 +174,12 @@ def test_an_operation_not_offered_is_a_client_error(fresh: Sandbox, make_client:
     assert caught.value.response["Error"]["Code"] == "UnknownOperationException"
     assert "ListNotebookInstances" in caught.value.response["Error"]["Message"]
     assert (metadata["HTTPStatusCode"], metadata["RetryAttempts"]) == (400, 0)
-    with pytest.raises(ClientError, match="does not offer"):
+    with pytest.raises(ClientError, match="does not support"):
         make_client(fresh, "ec2").describe_instances()
 
 
 def test_pages_follow_one_another_while_things_come_and_go(sagemaker: Any) -> None:
-    """Ten a page unless told; nothing is skipped or doubled when an item of an earlier page goes."""
+    """Pages have ten items by default; nothing is skipped or repeated when an earlier item is deleted."""
     names = [f"paged-{number:02}" for number in range(12)]
     for name in names:
         sagemaker.create_model(ModelName=name, PrimaryContainer={"Image": IMAGE})
@@ -201,7 +201,7 @@ def test_pages_follow_one_another_while_things_come_and_go(sagemaker: Any) -> No
 
 @pytest.mark.parametrize("token", ["junk", "eyJhIjogMX0=", "W10=", "WyJOYW1lIiwgdHJ1ZSwgMSwgMl0="])
 def test_a_token_that_is_none_is_refused(sagemaker: Any, token: str) -> None:
-    """A page token of another making is a ValidationException."""
+    """A forged page token is a ValidationException."""
     code, message = _refused(sagemaker.list_models, NextToken=token)
     assert (code, message.startswith("Invalid pagination token")) == ("ValidationException", True)
 
@@ -209,7 +209,7 @@ def test_a_token_that_is_none_is_refused(sagemaker: Any, token: str) -> None:
 def test_endpoints_are_listed_by_status_and_time(
     fresh: Sandbox, sagemaker: Any, make_endpoint: Client
 ) -> None:
-    """Filters on status, name and both times, and the order asked for."""
+    """ListEndpoints filters by status, name and both times, and sorts as requested."""
     make_endpoint(fresh, name="listed-good")
     between = datetime.now(UTC)
     sagemaker.create_model(ModelName="listed-bad", PrimaryContainer={"Image": "unknown"})
@@ -235,7 +235,7 @@ def test_endpoints_are_listed_by_status_and_time(
 
 
 def test_tags_are_added_replaced_and_removed(sagemaker: Any) -> None:
-    """A key appears once; what a resource was created with counts."""
+    """A key appears once; the tags of the creation count, too."""
     container, tags = {"Image": IMAGE}, [{"Key": "a", "Value": "1"}]
     arn = sagemaker.create_model(ModelName="tagged", PrimaryContainer=container, Tags=tags)["ModelArn"]
     answer = sagemaker.add_tags(
@@ -256,7 +256,7 @@ def test_the_persons_own_aws_settings_do_not_reach_inside(
     make_endpoint: Client,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A profile that does not exist and a proxy in the environment leave the sandbox's own calls alone."""
+    """A nonexistent profile and a proxy in the environment do not affect the sandbox's own calls."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         before = make_endpoint(sandbox)
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")

@@ -1,4 +1,4 @@
-"""Search over training jobs: every operator, nested names, order, pages, and what is refused."""
+"""Search over training jobs: every operator, nested names, order, pages, and refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 
 
 def document(number: int, **members: Any) -> dict[str, Any]:
-    """Job `number`: created at its minute, with a metric and hyperparameters that grow with it."""
+    """Return job `number`: created at its minute, with a metric and hyperparameters that grow with it."""
     name = f"job-{number}"
     channels = [
         {"ChannelName": channel, "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": uri}}}
@@ -47,14 +47,14 @@ def document(number: int, **members: Any) -> dict[str, Any]:
         "BillableTimeInSeconds": 100 * number,
         "EnableManagedSpotTraining": number % 2 == 1,
         "Tags": [{"Key": "team:name", "Value": f"team {number}"}],
-        "_hidden": "never told",
+        "_hidden": "internal",
         **members,
     }
 
 
 @pytest.fixture(scope="module")
 def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Jobs 1 to 5; 4 has no metric and failed, 5 runs another image."""
+    """Jobs 1 to 5; job 4 has no metric and failed, job 5 runs another image."""
     with Sandbox(tmp_path_factory.mktemp("search")) as sandbox:
         for number in (1, 2, 3):
             sandbox._store.insert("training-job", f"job-{number}", document(number))
@@ -67,7 +67,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def find(jobs: Sandbox, make_client: Client) -> Callable[..., list[int]]:
-    """find(expression, **members) -> the numbers of the jobs found, sorted unless an order is asked for."""
+    """find(expression, **members) -> the numbers of the matching jobs, sorted unless an order is given."""
     sagemaker = make_client(jobs, "sagemaker")
 
     def search(expression: dict[str, Any] | None = None, **members: Any) -> list[int]:
@@ -80,7 +80,7 @@ def find(jobs: Sandbox, make_client: Client) -> Callable[..., list[int]]:
 
 
 def one(name: str, operator: str | None = None, value: str | None = None) -> dict[str, Any]:
-    """An expression of one filter."""
+    """Return an expression of one filter."""
     members = {"Name": name, "Operator": operator, "Value": value}
     return {"Filters": [{member: item for member, item in members.items() if item is not None}]}
 
@@ -120,12 +120,12 @@ def one(name: str, operator: str | None = None, value: str | None = None) -> dic
 def test_every_operator_and_name(
     find: Callable[..., list[int]], filters: dict[str, Any], numbers: list[int]
 ) -> None:
-    """Texts, numbers, times, flags, hyperparameters, metrics, tags and lists are compared each in its way."""
+    """Text, numbers, times, flags, hyperparameters, metrics, tags and lists are each compared by their type."""
     assert find(filters) == numbers
 
 
 def test_expressions_are_joined_by_and_or_or(find: Callable[..., list[int]]) -> None:
-    """Filters, nested filters and subexpressions of one level are joined by its operator; And when none is given."""
+    """Filters, nested filters and subexpressions of one level are combined by its operator, And by default."""
     failed, third = one("TrainingJobStatus", None, "Failed"), one("TrainingJobName", None, "job-3")
     best = one("Metrics.validation:mIOU", "GreaterThan", "0.25")
     assert find({"Filters": failed["Filters"] + third["Filters"]}) == []
@@ -135,7 +135,7 @@ def test_expressions_are_joined_by_and_or_or(find: Callable[..., list[int]]) -> 
 
 
 def test_nested_filters_hold_for_one_object(find: Callable[..., list[int]]) -> None:
-    """Name and address must belong to the same channel."""
+    """Name and S3 URI must belong to the same channel."""
     uri = "InputDataConfig.DataSource.S3DataSource.S3Uri"
 
     def nested(channel: str) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def test_nested_filters_hold_for_one_object(find: Callable[..., list[int]]) -> N
 def test_results_are_in_the_order_asked_for(
     find: Callable[..., list[int]], members: dict[str, Any], numbers: list[int]
 ) -> None:
-    """Any property sorts, descending by default; what has no value comes last in either order."""
+    """Any property sorts, descending by default; results without a value come last in either order."""
     assert find(**members) == numbers
 
 
@@ -175,7 +175,7 @@ def test_without_an_order_the_last_changed_come_first(jobs: Sandbox, make_client
 
 @pytest.mark.parametrize("sort_by", ["CreationTime", "Metrics.validation:mIOU", "TrainingJobStatus"])
 def test_pages_hold_everything_once(jobs: Sandbox, make_client: Client, sort_by: str) -> None:
-    """Pages of two, in either order, tell each job once, and how many there are in all."""
+    """Pages of two, in either order, return each job once, with the total number."""
     sagemaker = make_client(jobs, "sagemaker")
     for order in ("Ascending", "Descending"):
         pages = sagemaker.get_paginator("search").paginate(
@@ -189,7 +189,7 @@ def test_pages_hold_everything_once(jobs: Sandbox, make_client: Client, sort_by:
 
 
 def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
-    """A result has what DescribeTrainingJob tells, and the tags; nothing of ours."""
+    """A result has the members of DescribeTrainingJob and the tags, without internal ones."""
     sagemaker = make_client(jobs, "sagemaker")
     answer = sagemaker.search(Resource="TrainingJob", SearchExpression=one("TrainingJobName", None, "job-1"))
     record = answer["Results"][0]["TrainingJob"]
@@ -238,14 +238,14 @@ def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
 def test_what_aws_refuses_is_refused(
     jobs: Sandbox, make_client: Client, members: dict[str, Any], words: str
 ) -> None:
-    """ValidationException with what was wrong, never a silent empty answer."""
+    """It is a ValidationException with the reason, never an empty result."""
     with pytest.raises(ClientError, match=words) as caught:
         make_client(jobs, "sagemaker").search(**{"Resource": "TrainingJob", **members})
     assert caught.value.response["Error"]["Code"] == "ValidationException"
 
 
 def test_endpoints_are_searched_too(client: Client, stub_endpoint: Callable[..., str]) -> None:
-    """The same search over another resource."""
+    """Endpoints are searched the same way."""
     name = stub_endpoint()
     answer = client("sagemaker").search(
         Resource="Endpoint", SearchExpression=one("EndpointName", "Equals", name)
@@ -254,7 +254,7 @@ def test_endpoints_are_searched_too(client: Client, stub_endpoint: Callable[...,
 
 
 def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
-    """Documents are parsed once: the fastest of some searches takes well below what parsing alone would."""
+    """Documents are parsed once: the fastest of several searches takes much less than parsing alone."""
     store = RecordStore(tmp_path / "control.sqlite")
     for number in range(1000):
         store.insert("training-job", f"job-{number}", document(number))
@@ -278,7 +278,7 @@ def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
 
 
 def test_a_search_sees_every_change(tmp_path: Path) -> None:
-    """What is inserted, updated or deleted after the first search is seen by the next; a reader's copy stays."""
+    """The next search sees inserted, updated and deleted documents; a reader's copy is unchanged."""
     store = RecordStore(tmp_path / "control.sqlite")
     store.insert("training-job", "job-1", document(1))
     search = Search(store)

@@ -1,4 +1,4 @@
-"""Channels: which objects become which files, and what is refused."""
+"""Channels: which objects become which files, and which are refused."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def source(filled: Sandbox) -> ChannelDownloader:
 
 @pytest.fixture
 def fetch(source: ChannelDownloader, tmp_path: Path) -> Fetch:
-    """fetch(key, kind) -> the files of a channel made of it, below the channel's folder."""
+    """fetch(key, kind) -> the files of a channel with this source, relative to the channel's folder."""
 
     def run(key: str, kind: str = "S3Prefix") -> list[str]:
         data = {"S3DataType": kind, "S3Uri": f"s3://{BUCKET}/{key}"}
@@ -79,7 +79,7 @@ def fetch(source: ChannelDownloader, tmp_path: Path) -> Fetch:
 def test_a_prefix_is_a_folder_an_object_or_a_beginning(
     fetch: Fetch, key: str, kind: str, files: list[str]
 ) -> None:
-    """Files lie under their keys without the prefix."""
+    """Files have the paths of their keys without the prefix."""
     assert fetch(key, kind) == files
 
 
@@ -87,21 +87,21 @@ def test_a_prefix_is_a_folder_an_object_or_a_beginning(
     ("key", "kind", "words"),
     [
         ("none/", "S3Prefix", "No S3 objects found under S3 URL"),
-        ("bad/", "S3Prefix", "leads out of its channel's folder"),
+        ("bad/", "S3Prefix", "is outside of its channel's folder"),
         ("clash/", "S3Prefix", "cannot be written"),
-        ("wrong.json", "ManifestFile", "is no manifest"),
+        ("wrong.json", "ManifestFile", "is not a valid manifest"),
         ("missing.json", "ManifestFile", r"NoSuchKey \(404\)"),
     ],
 )
 def test_what_cannot_be_had_is_named(fetch: Fetch, tmp_path: Path, key: str, kind: str, words: str) -> None:
-    """DownloadError with the object; nothing is written outside the channel's folder."""
+    """DownloadError names the object; nothing is written outside of the channel's folder."""
     with pytest.raises(DownloadError, match=words):
         fetch(key, kind)
     assert not list(tmp_path.parent.glob("**/escape.jpg"))
 
 
 def test_a_stop_ends_the_download(source: ChannelDownloader, tmp_path: Path) -> None:
-    """Nothing more is fetched once the job is not wanted any more."""
+    """Nothing more is downloaded once the job is stopped."""
     source.stop.set()
     data: dict[str, Any] = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/train/"}
     with pytest.raises(Interrupted):

@@ -1,4 +1,4 @@
-"""The life of training jobs, as boto3 sees it: statuses, files, logs, artifacts, ends of every kind."""
+"""The lifecycle of training jobs, seen with boto3: statuses, files, logs, artifacts, every kind of end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _lines(client: Client, name: str) -> list[str]:
 
 
 def _start(client: Client, eventually: Callable[..., Any], name: str) -> dict[str, Any]:
-    """What the stub tells of itself in its first line."""
+    """Return what the stub prints about itself in its first line."""
     line = eventually(lambda: next((x for x in _lines(client, name) if x.startswith('{"pid"')), None), 60)
     report: dict[str, Any] = json.loads(line)
     return report
@@ -52,7 +52,7 @@ def _gone(pid: int) -> bool:
 
 
 def test_a_job_goes_through_its_statuses_to_its_artifact(client: Client, train: Train, job: Job) -> None:
-    """Starting, Downloading, Training, Uploading, Completed: each with its times, and what came of it."""
+    """Starting, Downloading, Training, Uploading and Completed have their times, and the artifact exists."""
     name = train(epochs="3")
     document = job(name)
     assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Completed", "Completed")
@@ -85,7 +85,7 @@ def test_what_aws_fills_in_is_told(train: Train, job: Job) -> None:
 def test_the_program_finds_the_files_of_a_container(
     client: Client, train: Train, eventually: Callable[..., Any]
 ) -> None:
-    """Channels lie below input/data under their keys; hyperparameters are texts; no credentials of ours go in."""
+    """Channels are in input/data under their keys; hyperparameters are text; no credentials are passed."""
     name = train(epochs="1", crop_size="240")
     report = _start(client, eventually, name)
     assert report["asked"] == {"epochs": "1", "crop_size": "240"}
@@ -99,14 +99,14 @@ def test_the_program_finds_the_files_of_a_container(
 
 
 def test_the_log_is_whole_when_the_job_has_ended(client: Client, train: Train) -> None:
-    """Who sees Completed finds the last line in the log."""
+    """When a job is Completed, its last line is in the log."""
     lines = _lines(client, train(epochs="40", seconds="0"))
     assert lines[-1].endswith("completed 100 % of epochs")
     assert len([line for line in lines if "mIOU" in line]) == 40
 
 
 def test_metrics_are_told_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
-    """FinalMetricDataList has the last value of each metric, and grows before the job has ended."""
+    """FinalMetricDataList has the last value of each metric, and is updated while the job runs."""
     name = train(wait=False, seconds="60")
     metrics = eventually(lambda: job(name).get("FinalMetricDataList"))
     assert {item["MetricName"]: item["Value"] for item in metrics} == {
@@ -118,7 +118,7 @@ def test_metrics_are_told_while_it_runs(train: Train, job: Job, eventually: Call
 
 
 def test_output_data_is_uploaded_too(client: Client, train: Train) -> None:
-    """What lies in output/data becomes output.tar.gz, of a failed job too; else there is none."""
+    """The content of output/data becomes output.tar.gz, of a failed job, too; without content there is none."""
     with_data, without = train(epochs="1", data="figures.json"), train(epochs="1")
     keys = [item["Key"] for item in client("s3").list_objects_v2(Bucket=BUCKET, Prefix="out/")["Contents"]]
     assert f"out/{with_data}/output/output.tar.gz" in keys
@@ -128,7 +128,7 @@ def test_output_data_is_uploaded_too(client: Client, train: Train) -> None:
 def test_a_stopped_job_keeps_what_it_had(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
-    """StopTrainingJob: Stopping, SIGTERM, the partial model in S3, Stopped."""
+    """StopTrainingJob leads to Stopping, SIGTERM, the partial model in S3, and Stopped."""
 
     def lines() -> list[str]:
         with suppress(ClientError):  # the log group comes with the first line
@@ -163,7 +163,7 @@ def test_a_job_stopped_while_it_downloads_never_trains(
 
 
 def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
-    """MaxRuntimeInSeconds: SIGTERM, the model is kept, the status is Stopped with MaxRuntimeExceeded."""
+    """MaxRuntimeInSeconds leads to SIGTERM, a saved model, and Stopped with MaxRuntimeExceeded."""
     name = train(members={"StoppingCondition": {"MaxRuntimeInSeconds": 1}}, seconds="60")
     document = job(name)
     assert (document["TrainingJobStatus"], document["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
@@ -175,8 +175,8 @@ def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
     ("asked", "reason"),
     [
         (
-            {"fail": "num_classes: 'x' is no integer"},
-            "ClientError: num_classes: 'x' is no integer, exit code: 2",
+            {"fail": "num_classes: 'x' is not an integer"},
+            "ClientError: num_classes: 'x' is not an integer, exit code: 2",
         ),
         ({"fail": "it broke", "code": "1"}, "AlgorithmError: it broke, exit code: 1"),
         ({"fail": "ClientError: twice"}, "ClientError: twice, exit code: 2"),
@@ -187,7 +187,7 @@ def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
 def test_a_failed_program_is_told_in_awss_words(
     train: Train, job: Job, asked: dict[str, str], reason: str
 ) -> None:
-    """The reason is output/failure with the exit code; 2 is the client's fault, a signal is 128 and its number."""
+    """The reason is output/failure with the exit code; 2 is a ClientError, a signal is 128 plus its number."""
     name = train(wait=False, **asked)
     document = job(name, "Failed", "Completed")
     assert document["FailureReason"][:900] == reason[:900]
@@ -199,7 +199,7 @@ def test_a_failed_program_is_told_in_awss_words(
 
 
 def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
-    """A prefix without objects, or a bucket that is not there, is the reason; and nothing was started."""
+    """A prefix without objects, or a missing bucket, is the reason, and no program was started."""
     reasons = []
     for uri in (f"s3://{BUCKET}/nothing/", "s3://no-such-bucket/train"):
         source = {"S3DataType": "S3Prefix", "S3Uri": uri}
@@ -212,7 +212,7 @@ def test_missing_data_fails_the_job(train: Train, job: Job) -> None:
 
 
 def test_an_unknown_image_fails_the_job(train: Train, job: Job) -> None:
-    """The reason names the image and what there is."""
+    """The reason names the image and the available ones."""
     image = {"TrainingImage": "123.dkr.ecr.us-east-1.amazonaws.com/other:1", "TrainingInputMode": "File"}
     document = job(train(wait=False, members={"AlgorithmSpecification": image}), "Failed")
     assert document["FailureReason"].startswith(
@@ -232,7 +232,7 @@ def test_an_artifact_that_cannot_be_uploaded_fails_the_job(train: Train, job: Jo
 def test_what_a_program_started_ends_with_it(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
-    """A child that hears no signal is gone when the job has ended."""
+    """A child that ignores signals is gone when the job has ended."""
     name = train(epochs="1", child="1")
     pid = next(int(line.split()[1]) for line in _lines(client, name) if line.startswith("child "))
     eventually(lambda: _gone(pid))
@@ -282,7 +282,7 @@ def test_jobs_above_the_limit_wait_for_their_turn(
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
 ) -> None:
-    """They wait in Starting, with the reason, in the order of their coming; a stopped one leaves the queue."""
+    """They wait in Starting, with the reason, in the order of creation; a stopped one leaves the queue."""
     with small() as sandbox:
         sagemaker = sandbox.loopback.client("sagemaker")
         sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
@@ -293,7 +293,7 @@ def test_jobs_above_the_limit_wait_for_their_turn(
         steps = eventually(
             lambda: _until(sandbox, eventually, "third", "Starting")["SecondaryStatusTransitions"][1:]
         )
-        assert steps[0]["StatusMessage"] == "Waiting for a place: this machine trains 1 at a time."
+        assert steps[0]["StatusMessage"] == "Waiting in the queue: this machine trains 1 at a time."
         assert "TrainingStartTime" not in waiting
         sagemaker.stop_training_job(TrainingJobName="second")
         stopped = _until(sandbox, eventually, "second", "Stopped")
@@ -309,7 +309,7 @@ def test_a_spot_job_waits_no_longer_than_it_may(
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
 ) -> None:
-    """MaxWaitTimeInSeconds ends the waiting: Stopped with MaxWaitTimeExceeded."""
+    """MaxWaitTimeInSeconds ends the waiting with Stopped and MaxWaitTimeExceeded."""
     with small() as sandbox:
         _create(sandbox, training_request, "first")
         _until(sandbox, eventually, "first", "Training")
@@ -324,7 +324,7 @@ def test_a_program_that_does_not_hear_is_killed(
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
 ) -> None:
-    """After the time of grace comes SIGKILL, and the job is Stopped."""
+    """After the grace period it gets SIGKILL, and the job is Stopped."""
     with small() as sandbox:
         _create(sandbox, training_request, "deaf", asked={"stubborn": "1", "epochs": "1"})
         _until(sandbox, eventually, "deaf", "Training")
@@ -340,7 +340,7 @@ def test_a_restart_tells_what_it_did_to_jobs(
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
 ) -> None:
-    """A job that ran has Failed, honestly; one that waited trains now; no process is left between."""
+    """After a restart a job that ran has Failed, one that waited is trained, and no process remains."""
     with small() as sandbox:
         sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
         _create(sandbox, training_request, "running", asked={"stubborn": "1", "seconds": "60"})
@@ -356,7 +356,8 @@ def test_a_restart_tells_what_it_did_to_jobs(
     with small() as sandbox:
         document = _until(sandbox, eventually, "running", "Failed")
         assert (
-            document["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
+            document["FailureReason"]
+            == "InternalServerError: the sandbox was restarted while this job was running"
         )
         assert document["TrainingEndTime"] > document["TrainingStartTime"]
         assert _until(sandbox, eventually, "waiting", "Completed")["ModelArtifacts"]
@@ -365,7 +366,7 @@ def test_a_restart_tells_what_it_did_to_jobs(
 def test_a_killed_program_is_not_the_sandboxs_end(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
-    """SIGKILL from outside: Failed with exit code 137, as after an out-of-memory kill."""
+    """SIGKILL from outside gives Failed with exit code 137, as after an out-of-memory kill."""
     name = train(wait=False, seconds="60")
     os.kill(_start(client, eventually, name)["pid"], signal.SIGKILL)
     assert job(name, "Failed")["FailureReason"] == "AlgorithmError: , exit code: 137"

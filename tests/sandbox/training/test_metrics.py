@@ -1,4 +1,4 @@
-"""Metrics of training jobs: found in lines, told by BatchGetMetrics and CloudWatch."""
+"""Metrics of training jobs: extracted from lines, read with BatchGetMetrics and CloudWatch."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ MINUTE = 60_000
 def test_the_built_in_definitions_find_the_algorithms_lines(
     line: str, name: str, iteration: int, value: float
 ) -> None:
-    """Each metric is found once, with the line's epoch; a stamp before it does not matter."""
+    """Each metric is found once, with the line's epoch, with or without a time stamp."""
     points = MetricFinder(DEFINITIONS).find(f"[11/22/2026 12:00:00 INFO 77] {line}", 5.5)
     assert points == [Point(name, iteration, 5500, value)]
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "high", ""])
 def test_what_is_no_finite_number_is_no_value(value: str) -> None:
-    """CloudWatch takes no NaN and no infinity."""
+    """NaN and infinity are skipped, as CloudWatch refuses them."""
     line = f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={value}"
     assert MetricFinder(DEFINITIONS).find(line, 0) == []
 
 
 def test_own_definitions_count_where_no_epoch_is_told() -> None:
-    """The iteration is the number of values so far; one line may hold several metrics."""
+    """The iteration is the number of values so far; one line may have several metrics."""
     finder = MetricFinder([{"Name": "a", "Regex": r"a=(\d)"}, {"Name": "b", "Regex": r"b=(\d)"}])
     points = [
         point for line in ("a=1 b=2", "a=3", "nothing", "x" * 5000 + "a=9") for point in finder.find(line, 0)
@@ -71,7 +71,7 @@ def test_own_definitions_count_where_no_epoch_is_told() -> None:
 
 @pytest.fixture
 def series(tmp_path: Path) -> Iterator[JobMetrics]:
-    """loss of job "one": epochs 0 to 3, two values in epoch 1, half a minute apart."""
+    """loss of job "one": epochs 0 to 3, two values in epoch 1, 30 seconds apart."""
     metrics = JobMetrics(tmp_path / "metrics.sqlite", lambda arn: arn.endswith("/one"))
     values = ((0, 0, 4.0), (1, 30_000, 2.0), (1, 40_000, 3.0), (2, 60_000, 1.0), (3, 90_000, 0.5))
     metrics.add("one", [Point("loss", epoch, time, value) for epoch, time, value in values])
@@ -114,20 +114,20 @@ def _ask(metrics: JobMetrics, **query: Any) -> dict[str, Any]:
 def test_series_by_iteration_and_by_time(
     series: JobMetrics, query: dict[str, Any], xs: list[int], values: list[float]
 ) -> None:
-    """Each statistic over each period; Start and End are in the unit of the x axis, and both inside."""
+    """Each statistic over each period; Start and End are inclusive, in the unit of the x axis."""
     result = _ask(series, **query)
     assert (result["Status"], result["XAxisValues"], result["MetricValues"]) == ("Complete", xs, values)
 
 
 def test_an_unknown_job_spoils_its_own_query_only(series: JobMetrics) -> None:
-    """The status of the one query says it."""
+    """Only that query has an error status."""
     result = _ask(series, ResourceArn=ARN.format("two"))
     assert (result["Status"], result["MetricValues"]) == ("ValidationError", [])
     assert result["Message"] == f"Could not find training job {ARN.format('two')}."
 
 
 def test_a_forgotten_job_has_no_values(series: JobMetrics) -> None:
-    """Another job of that name begins anew, in whatever letters it was written."""
+    """A new job of that name starts without values, in whatever case the name is."""
     series.forget("ONE")
     assert _ask(series)["MetricValues"] == []
 
@@ -153,7 +153,7 @@ def test_boto3_reads_the_curves_of_a_job(client: Client, train: Callable[..., st
 
 
 def test_batch_get_metrics_validates_and_wants_a_signature(client: Client, sandbox: Sandbox) -> None:
-    """More than a hundred queries are refused by the model; nothing answers unsigned."""
+    """More than a hundred queries are refused by the model; unsigned requests are refused."""
     query = {
         "ResourceArn": ARN.format("x"),
         "MetricName": "loss",
@@ -175,9 +175,9 @@ def test_batch_get_metrics_validates_and_wants_a_signature(client: Client, sandb
 
 
 def test_batch_put_metrics_is_not_offered(client: Client) -> None:
-    """Trial components are beyond the sandbox, and it says so."""
+    """BatchPutMetrics is reported as unsupported."""
     data = [{"MetricName": "loss", "Timestamp": 0, "Value": 1.0}]
-    with pytest.raises(ClientError, match="does not offer"):
+    with pytest.raises(ClientError, match="does not support"):
         client("sagemaker-metrics").batch_put_metrics(TrialComponentName="x", MetricData=data)
 
 
@@ -185,7 +185,7 @@ def test_batch_put_metrics_is_not_offered(client: Client) -> None:
 def test_cloudwatch_has_the_metrics_too(
     client: Client, train: Callable[..., str], dimension: tuple[str, str]
 ) -> None:
-    """Under the job's name, as the SDK asks, and under its host, as AWS documents."""
+    """They are under the job's name, where the SDK looks, and under its host, as AWS documents."""
     name = train(epochs="2")
     now = datetime.now(UTC)
     answer = client("cloudwatch").get_metric_statistics(
@@ -203,7 +203,7 @@ def test_cloudwatch_has_the_metrics_too(
 
 
 def test_deleting_a_job_deletes_its_curves(client: Client, train: Callable[..., str]) -> None:
-    """BatchGetMetrics knows the job no more."""
+    """BatchGetMetrics does not find the job afterwards."""
     name = train(epochs="1")
     arn = client("sagemaker").describe_training_job(TrainingJobName=name)["TrainingJobArn"]
     client("sagemaker").delete_training_job(TrainingJobName=name)
@@ -215,7 +215,7 @@ def test_deleting_a_job_deletes_its_curves(client: Client, train: Callable[..., 
 
 
 def test_the_use_of_a_group_is_the_sum_of_its_processes(tmp_path: Path) -> None:
-    """Of /proc/PID/stat count the fields utime, stime and rss, whatever the program's name holds."""
+    """The fields utime, stime and rss of /proc/PID/stat are added, whatever the program's name contains."""
     for pid, group in ((10, 10), (11, 10), (12, 12)):
         (tmp_path / str(pid)).mkdir()
         fields = ["S", "1", str(group), *["0"] * 8, "150", "50", *["0"] * 8, "1000", "0"]

@@ -1,4 +1,4 @@
-"""The operations on training jobs: what is refused, listed, deleted and tagged."""
+"""The operations on training jobs: refusals, listing, deletion and tags."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _code(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, str]:
 
 
 def test_a_name_is_given_once(client: Client, training_request: Request, train: Train) -> None:
-    """The same name in other letters is ResourceInUse, in AWS's words with the ARN; the first job is untouched."""
+    """The same name in another case is ResourceInUse, in AWS's words with the ARN; the first job is unchanged."""
     name = train(epochs="1")
     sagemaker = client("sagemaker")
     with pytest.raises(ClientError) as caught:
@@ -53,7 +53,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
             {"StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 9}},
             "It must not be given without EnableManagedSpotTraining.",
         ),
-        ({"CheckpointConfig": {"S3Uri": "s3://x/y"}}, "does not offer CheckpointConfig"),
+        ({"CheckpointConfig": {"S3Uri": "s3://x/y"}}, "does not support CheckpointConfig"),
         ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "must specify AlgorithmSpecification"),
         (
             {
@@ -83,7 +83,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
 def test_what_cannot_be_is_refused_at_once(
     client: Client, training_request: Request, members: dict[str, Any], words: str
 ) -> None:
-    """ValidationException names the member; no job is made."""
+    """ValidationException names the member; no job is created."""
     whole = training_request("refused", {}, **members)
     with pytest.raises(ClientError) as caught:
         client("sagemaker").create_training_job(**whole)
@@ -111,7 +111,7 @@ def test_an_ended_job_cannot_be_stopped_and_a_running_one_not_deleted(client: Cl
 
 
 def test_a_missing_job_is_not_found(client: Client) -> None:
-    """Describe, stop, delete and update say the same."""
+    """Describe, stop, delete and update give the same error."""
     sagemaker = client("sagemaker")
     for call in ("describe", "stop", "delete", "update"):
         with pytest.raises(ClientError) as caught:
@@ -120,13 +120,13 @@ def test_a_missing_job_is_not_found(client: Client) -> None:
 
 
 def test_update_is_refused_with_a_reason(client: Client, train: Train) -> None:
-    """There is neither a profiler nor a warm pool to change."""
+    """The sandbox has neither a profiler nor warm pools to update."""
     with pytest.raises(ClientError, match="neither the profiler nor warm pools"):
         client("sagemaker").update_training_job(TrainingJobName=train(epochs="1"))
 
 
 def test_tags_are_kept_and_changed(client: Client, train: Train) -> None:
-    """Tags given at the start, added and deleted are told by ListTags and found by Search."""
+    """Tags of the creation, added and deleted ones are returned by ListTags and found by Search."""
     name, sagemaker = (
         train(epochs="1", members={"Tags": [{"Key": "team", "Value": "sea"}]}),
         client("sagemaker"),
@@ -144,7 +144,7 @@ def test_tags_are_kept_and_changed(client: Client, train: Train) -> None:
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox with 25 ended jobs, job-00 the oldest, one a minute; their statuses take turns."""
+    """A sandbox with 25 ended jobs in 25 minutes, job-00 the oldest, with rotating statuses."""
     folder: Path = tmp_path_factory.mktemp("shelf")
     with Sandbox(folder) as sandbox:
         for number in range(25):
@@ -153,7 +153,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 
 def put_job(sandbox: Sandbox, name: str, minute: int, status: str) -> None:
-    """A document as an ended job leaves it, without the time to run it."""
+    """Store a job as if it had ended, without running it."""
     at = datetime(2026, 11, 1, tzinfo=UTC).timestamp() + 60 * minute
     arn = f"arn:aws:sagemaker:us-east-1:123456789012:training-job/{name}"
     times = {"CreationTime": at, "LastModifiedTime": at + 30, "TrainingEndTime": at + 30}
@@ -169,7 +169,7 @@ def _names(answer: dict[str, Any]) -> list[str]:
 
 
 def test_a_list_has_ten_the_newest_first(shelf: Sandbox, make_client: Client) -> None:
-    """The default page; the next ones follow without gaps, also when a job is new meanwhile."""
+    """The default page; the next ones follow without gaps, even when a job is created in between."""
     sagemaker = make_client(shelf, "sagemaker")
     first = sagemaker.list_training_jobs()
     assert _names(first) == [f"job-{number:02}" for number in range(24, 14, -1)]
@@ -198,12 +198,12 @@ def test_a_list_has_ten_the_newest_first(shelf: Sandbox, make_client: Client) ->
 def test_a_list_is_filtered_and_sorted_as_awss(
     shelf: Sandbox, make_client: Client, asked: dict[str, Any], names: list[str]
 ) -> None:
-    """Filters come before pages; only StatusEquals with MaxResults is applied to the page, as AWS documents."""
+    """Filters apply before paging; only StatusEquals with MaxResults applies to the page, as AWS documents."""
     assert _names(make_client(shelf, "sagemaker").list_training_jobs(**asked)) == names
 
 
 def test_a_foreign_token_is_refused(shelf: Sandbox, make_client: Client) -> None:
-    """A token of another order, or none at all, is no token."""
+    """A token of another order, or any other text, is refused."""
     sagemaker = make_client(shelf, "sagemaker")
     token = sagemaker.list_training_jobs()["NextToken"]
     for asked in ({"NextToken": token, "SortBy": "Name"}, {"NextToken": "bm9uZQ=="}):

@@ -1,4 +1,4 @@
-"""Training under `python -m sandbox`: what is left when the sandbox ends, in whatever way."""
+"""Training under `python -m sandbox`: what remains when the sandbox ends, in any way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Eventually = Callable[..., Any]
 
 @pytest.fixture
 def start(tmp_path: Path, eventually: Eventually) -> Iterator[Start]:
-    """start() -> a sandbox process on a relative folder, as people name it, and its address."""
+    """start() -> a sandbox process on a relative folder, as users give it, and its address."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def run() -> tuple[subprocess.Popen[bytes], Address]:
@@ -67,7 +67,7 @@ def _gone(pid: int) -> bool:
 def _begin(
     address: Address, eventually: Eventually, request: Callable[..., dict[str, Any]], name: str
 ) -> tuple[int, int]:
-    """Start a job that hears no SIGTERM, with a child that does not either; the numbers of their processes."""
+    """Start a job that ignores SIGTERM, with such a child; return the ids of their processes."""
     asked = {"stubborn": "1", "seconds": "60", "child": "1"}
     members = {"InputDataConfig": None, "OutputDataConfig": {"S3OutputPath": "s3://segdeck-sandbox/out"}}
     _client(address, "sagemaker").create_training_job(**request(name, asked, **members))
@@ -93,7 +93,7 @@ def test_no_training_outlives_the_sandbox(
     training_request: Callable[..., dict[str, Any]],
     number: signal.Signals,
 ) -> None:
-    """After its end no program is left, nor what it started; the next start tells the job's end and metrics."""
+    """No program or child remains; the next start reports the job's end and metrics."""
     process, address = start()
     pids = _begin(address, eventually, training_request, "cut-off")
     sagemaker = _client(address, "sagemaker")
@@ -105,7 +105,10 @@ def test_no_training_outlives_the_sandbox(
     sagemaker = _client(address, "sagemaker")
     document = sagemaker.describe_training_job(TrainingJobName="cut-off")
     assert document["TrainingJobStatus"] == "Failed"
-    assert document["FailureReason"] == "InternalServerError: the sandbox was restarted while this job ran"
+    assert (
+        document["FailureReason"]
+        == "InternalServerError: the sandbox was restarted while this job was running"
+    )
     assert [step["Status"] for step in document["SecondaryStatusTransitions"]][-2:] == ["Training", "Failed"]
     query = {
         "ResourceArn": document["TrainingJobArn"],
