@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sandbox.common.descriptors import raise_file_limit
 from sandbox.common.disk import CODE, is_full
-from sandbox.common.steady import keep_output_steady
+from sandbox.common.lossy_output import use_lossy_output
 from sandbox.launcher import EXIT_IN_USE, Address, default_dir, running
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main(
     if refusal:
         print(f"sandbox: --host {options.host} is refused: {refusal}. Use 127.0.0.1.", file=sys.stderr)
         return EXIT_USAGE
-    keep_output_steady()
+    use_lossy_output()
     os.umask(0o077)  # files and folders of this process and its programs are private to its user
     return _serve(options, programs, training_programs)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sandbox.algorithm.mxnet_import import load_mxnet
-from sandbox.algorithm.predict import likeliest
+from sandbox.algorithm.predict import most_likely_class
 
 LARGEST_RECORD = (1 << 29) - 1024
 """RecordIO has 29 bits for the length; the rest of the message needs less than the remaining kilobyte."""
@@ -33,7 +33,7 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 def mask_png(probabilities: NDArray[np.float32]) -> bytes:
     """Encode (C, H, W) probabilities as a gray 8-bit PNG of the most likely class ids; ties go to the lowest id."""
     stream = io.BytesIO()
-    Image.fromarray(likeliest(probabilities)).save(stream, "PNG", compress_level=3)
+    Image.fromarray(most_likely_class(probabilities)).save(stream, "PNG", compress_level=3)
     return stream.getvalue()
 
 

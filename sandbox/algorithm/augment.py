@@ -9,44 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sandbox.algorithm.predict import normalise
+from sandbox.algorithm.predict import normalize
 from sandbox.algorithm.scores import IGNORE
 
 Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 """An image (H, W, 3) and its labels (H, W), both uint8; label 255 is ignored."""
 Examples = Sequence[Example]
-Turn = Callable[[Example, np.random.Generator], Example]
+Orientation = Callable[[Example, np.random.Generator], Example]
 """A random flip or rotation of a crop."""
-Take = Callable[[Example, int, np.random.Generator], Example]
+Cropping = Callable[[Example, int, np.random.Generator], Example]
 """A random square crop of an example; the number is its side in pixels."""
 
 
-def any_way_up(example: Example, random: np.random.Generator) -> Example:
+def random_orientation(example: Example, random: np.random.Generator) -> Example:
     """Turn an example into one of the eight orientations, which are all plausible in images from above."""
-    picture, labels = example
+    image, labels = example
     choice = int(random.integers(8))
     if choice & 1:
-        picture, labels = picture[:, ::-1], labels[:, ::-1]
+        image, labels = image[:, ::-1], labels[:, ::-1]
     if choice & 2:
-        picture, labels = picture[::-1], labels[::-1]
+        image, labels = image[::-1], labels[::-1]
     if choice & 4:
-        picture, labels = picture.transpose(1, 0, 2), labels.T
-    return picture, labels
+        image, labels = image.transpose(1, 0, 2), labels.T
+    return image, labels
 
 
-def left_or_right(example: Example, random: np.random.Generator) -> Example:
+def random_mirror(example: Example, random: np.random.Generator) -> Example:
     """Mirror an example half of the time, which suits images taken on the ground."""
-    picture, labels = example
-    return (picture[:, ::-1], labels[:, ::-1]) if random.integers(2) else example
+    image, labels = example
+    return (image[:, ::-1], labels[:, ::-1]) if random.integers(2) else example
 
 
 def random_crop(example: Example, side: int, random: np.random.Generator) -> Example:
     """Crop a square of the image; outside of a smaller image it is black and ignored."""
-    picture, labels = example
+    image, labels = example
     height, width = labels.shape
     top = int(random.integers(max(0, height - side) + 1))
     left = int(random.integers(max(0, width - side) + 1))
-    cut = picture[top : top + side, left : left + side], labels[top : top + side, left : left + side]
+    cut = image[top : top + side, left : left + side], labels[top : top + side, left : left + side]
     return _filled_up(cut, side)
 
 
@@ -62,7 +62,7 @@ class ScaledCrop:
 
     def __call__(self, example: Example, side: int, random: np.random.Generator) -> Example:
         """Crop an example; only the part in the crop is scaled."""
-        picture, labels = example
+        image, labels = example
         scale = self.base_size * random.uniform(0.5, 2.0) / max(labels.shape)
         height, width = (max(1, round(length * scale)) for length in labels.shape)
         top = int(random.integers(max(0, height - side) + 1))
@@ -72,7 +72,7 @@ class ScaledCrop:
         box = (left * right, top * down, (left + size[0]) * right, (top + size[1]) * down)
         bilinear, nearest = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
         cut = (
-            np.asarray(Image.fromarray(picture).resize(size, bilinear, box)),
+            np.asarray(Image.fromarray(image).resize(size, bilinear, box)),
             np.asarray(Image.fromarray(labels).resize(size, nearest, box)),
         )
         return _filled_up(cut, side)
@@ -80,26 +80,26 @@ class ScaledCrop:
 
 def scaled_down(example: Example, pixels: int) -> Example:
     """Return the example if it has at most `pixels`, else a smaller copy that does."""
-    picture, labels = example
+    image, labels = example
     height, width = labels.shape
     if height * width <= pixels:
         return example
     scale = (pixels / (height * width)) ** 0.5
     size = max(1, int(width * scale)), max(1, int(height * scale))
     return (
-        np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR)),
+        np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)),
         np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST)),
     )
 
 
 def _filled_up(example: Example, side: int) -> Example:
     """Pad to a square, right and below, with black and ignored pixels."""
-    picture, labels = example
+    image, labels = example
     rows, columns = side - labels.shape[0], side - labels.shape[1]
     if rows or columns:
-        picture = np.pad(picture, ((0, rows), (0, columns), (0, 0)))
+        image = np.pad(image, ((0, rows), (0, columns), (0, 0)))
         labels = np.pad(labels, ((0, rows), (0, columns)), constant_values=IGNORE)
-    return picture, labels
+    return image, labels
 
 
 def batches(
@@ -107,9 +107,9 @@ def batches(
     *,
     size: int,
     crop: int,
-    turn: Turn,
+    orientation: Orientation,
     random: np.random.Generator,
-    take: Take = random_crop,
+    cropping: Cropping = random_crop,
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Yield one epoch in random order, without the last incomplete batch unless it is the only one.
 
@@ -118,6 +118,6 @@ def batches(
     order = random.permutation(len(examples))
     for start in range(0, max(1, len(order) - size + 1), size):
         chosen = order[start : start + size]
-        crops = [turn(take(examples[int(i)], crop, random), random) for i in chosen]
-        pictures = np.concatenate([normalise(picture) for picture, _ in crops])
-        yield pictures, np.stack([labels for _, labels in crops])
+        crops = [orientation(cropping(examples[int(i)], crop, random), random) for i in chosen]
+        images = np.concatenate([normalize(image) for image, _ in crops])
+        yield images, np.stack([labels for _, labels in crops])

@@ -23,8 +23,8 @@ from sandbox.algorithm.label_map import identity, read_label_map
 from sandbox.algorithm.scores import IGNORE
 
 REQUIRED = ("train", "validation", "train_annotation", "validation_annotation")
-PICTURES = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-MASKS = {".png": "PNG"}
+IMAGE_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
+MASK_FORMATS = {".png": "PNG"}
 MASK_MODES = ("L", "P", "1")
 CACHE_BYTES = 256 * 2**20
 """Size of the cache of decoded examples; the least recently used one is dropped."""
@@ -37,7 +37,7 @@ _UNREADABLE = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.D
 class TrainingPair:
     """One image with its mask."""
 
-    picture: Path
+    image: Path
     mask: Path
 
 
@@ -90,14 +90,14 @@ class Examples(Sequence[Example]):
     def _check(self, pair: TrainingPair) -> None:
         """Check one pair. Raises ClientError."""
         shape = read_mask(pair.mask, self._labels, self._classes).shape
-        _check_sizes(pair, _size(pair.picture), shape)
+        _check_sizes(pair, _size(pair.image), shape)
 
     def _read(self, pair: TrainingPair) -> Example:
         """Decode one pair. Raises ClientError."""
         labels = read_mask(pair.mask, self._labels, self._classes)
-        picture = read_picture(pair.picture)
-        _check_sizes(pair, picture.shape[:2], labels.shape)
-        return picture, labels
+        image = read_image(pair.image)
+        _check_sizes(pair, image.shape[:2], labels.shape)
+        return image, labels
 
     def _keep(self, number: int, example: Example) -> None:
         """Cache an example, and drop old ones."""
@@ -129,19 +129,19 @@ def read_channel(data: Path, name: str, classes: int) -> Examples:
     return Examples(pairs, classes, labels)
 
 
-def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
+def find_pairs(image_folder: Path, mask_folder: Path) -> list[TrainingPair]:
     """Find images and masks of the same name in two folders, sorted by name. Raises ClientError."""
-    images, annotations = _by_stem(pictures, PICTURES), _by_stem(masks, MASKS)
+    images, annotations = _by_stem(image_folder, IMAGE_FORMATS), _by_stem(mask_folder, MASK_FORMATS)
     if not images:
         raise ClientError(
-            f"No image files found in the channel '{pictures.name}': expected .jpg images with .png masks."
+            f"No image files found in the channel '{image_folder.name}': expected .jpg images with .png masks."
         )
     alone = sorted(set(images) - set(annotations))
     if alone:
         more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
         raise ClientError(
-            f"The image {images[alone[0]].name}{more} of the channel '{pictures.name}' has no annotation: "
-            f"no file {alone[0]}.png was found in the channel '{masks.name}'."
+            f"The image {images[alone[0]].name}{more} of the channel '{image_folder.name}' has no annotation: "
+            f"no file {alone[0]}.png was found in the channel '{mask_folder.name}'."
         )
     left_over = sorted(set(annotations) - set(images))
     if left_over:
@@ -151,10 +151,10 @@ def find_pairs(pictures: Path, masks: Path) -> list[TrainingPair]:
     return [TrainingPair(path, annotations[stem]) for stem, path in sorted(images.items())]
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path) -> NDArray[np.uint8]:
     """Read (H, W, 3) uint8 red, green, blue as stored: EXIF orientation is not applied. Raises ClientError."""
     try:
-        with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
+        with Image.open(path, formats=sorted(set(IMAGE_FORMATS.values()))) as image:
             return np.asarray(image.convert("RGB"))
     except _UNREADABLE as error:
         raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
@@ -204,17 +204,17 @@ def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
 def _size(path: Path) -> tuple[int, int]:
     """Return height and width, from the file's header. Raises ClientError."""
     try:
-        with Image.open(path, formats=sorted(set(PICTURES.values()))) as image:
+        with Image.open(path, formats=sorted(set(IMAGE_FORMATS.values()))) as image:
             return image.height, image.width
     except _UNREADABLE as error:
         raise ClientError(f"Cannot read the image {path.name}: {_why(error)}") from error
 
 
-def _check_sizes(pair: TrainingPair, picture: Sequence[int], mask: Sequence[int]) -> None:
+def _check_sizes(pair: TrainingPair, image: Sequence[int], mask: Sequence[int]) -> None:
     """Raise ClientError when image and mask differ in size."""
-    if tuple(picture) != tuple(mask):
+    if tuple(image) != tuple(mask):
         raise ClientError(
-            f"The image {pair.picture.name} has {picture[1]} x {picture[0]} pixels and its annotation "
+            f"The image {pair.image.name} has {image[1]} x {image[0]} pixels and its annotation "
             f"{pair.mask.name} has {mask[1]} x {mask[0]}: their sizes do not match."
         )
 

@@ -71,7 +71,7 @@ class Merge(HybridBlock):
 
     def __init__(self, deep: int, fine: int, outputs: int) -> None:
         super().__init__()
-        self.enlarge = doubling(deep)
+        self.enlarge = bilinear_upsampling(deep)
         self.skip = ConvNorm(fine, deep, kernel=1, relu=False)
         self.activation = nn.Activation("relu")
         self.mix = ConvNorm(deep, outputs)
@@ -117,7 +117,7 @@ class LightNetwork(HybridBlock):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.half = HalfSize(classes)
-        self.enlarge = doubling(classes)
+        self.enlarge = bilinear_upsampling(classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         """Return the scores at full size."""
@@ -128,7 +128,7 @@ class LightNetwork(HybridBlock):
         return [(self.half(x), 1.0, 2)]
 
 
-def doubling(channels: int) -> Any:
+def bilinear_upsampling(channels: int) -> Any:
     """Return a fixed bilinear upsampling by two.
 
     As a grouped deconvolution it trains 40 times as fast as MXNet's BilinearResize2D.

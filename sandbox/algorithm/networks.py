@@ -46,7 +46,7 @@ def convolution(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, dil
     return nn.Conv2D(outputs, kernel, stride, padding, dilation, use_bias=False, in_channels=inputs)
 
 
-def normalised(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> list[Any]:
+def conv_norm_relu(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> list[Any]:
     """Return convolution, batch normalization and ReLU."""
     return [
         convolution(inputs, outputs, kernel, dilation=dilation),
@@ -99,7 +99,7 @@ class FCNHead(HybridBlock):
 
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()
-        self.block = scores_behind(inputs, inputs // 4, classes)
+        self.block = score_layers(inputs, inputs // 4, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         """Return the scores of the features."""
@@ -112,7 +112,7 @@ class PyramidPooling(HybridBlock):
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.conv1, self.conv2, self.conv3, self.conv4 = (
-            sequence(normalised(inputs, inputs // 4)) for _ in range(4)
+            sequence(conv_norm_relu(inputs, inputs // 4)) for _ in range(4)
         )
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
@@ -131,7 +131,7 @@ class PSPHead(HybridBlock):
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()
         self.psp = PyramidPooling(inputs)
-        self.block = scores_behind(2 * inputs, inputs // 4, classes)
+        self.block = score_layers(2 * inputs, inputs // 4, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         """Return the scores of the features."""
@@ -143,7 +143,7 @@ class GlobalMean(HybridBlock):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.gap = sequence([nn.GlobalAvgPool2D(), *normalised(inputs, outputs)])
+        self.gap = sequence([nn.GlobalAvgPool2D(), *conv_norm_relu(inputs, outputs)])
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
         """Return the mean of the features at their size."""
@@ -155,11 +155,11 @@ class AtrousPyramid(HybridBlock):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        dilated = [sequence(normalised(inputs, outputs, 3, dilation)) for dilation in (12, 24, 36)]
+        dilated = [sequence(conv_norm_relu(inputs, outputs, 3, dilation)) for dilation in (12, 24, 36)]
         self.concurent = sequence(
-            [sequence(normalised(inputs, outputs)), *dilated, GlobalMean(inputs, outputs)]
+            [sequence(conv_norm_relu(inputs, outputs)), *dilated, GlobalMean(inputs, outputs)]
         )
-        self.project = sequence([*normalised(5 * outputs, outputs), nn.Dropout(0.5)])
+        self.project = sequence([*conv_norm_relu(5 * outputs, outputs), nn.Dropout(0.5)])
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: N803
         """Return the projected features of all branches."""
@@ -172,17 +172,17 @@ class DeepLabHead(HybridBlock):
     def __init__(self, inputs: int, classes: int) -> None:
         super().__init__()
         self.aspp = AtrousPyramid(inputs, 256)
-        self.block = scores_behind(256, 256, classes)
+        self.block = score_layers(256, 256, classes)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         """Return the scores of the features."""
         return self.block(self.aspp(x))
 
 
-def scores_behind(inputs: int, width: int, classes: int) -> Any:
+def score_layers(inputs: int, width: int, classes: int) -> Any:
     """Return a 3x3 convolution, dropout and the 1x1 convolution that scores: `block.0` to `block.4`."""
     return sequence(
-        [*normalised(inputs, width, 3), nn.Dropout(0.1), nn.Conv2D(classes, 1, in_channels=width)]
+        [*conv_norm_relu(inputs, width, 3), nn.Dropout(0.1), nn.Conv2D(classes, 1, in_channels=width)]
     )
 
 
@@ -237,4 +237,4 @@ def stem_convolutions(stem: str) -> Any:
     if stem == "v1b":
         return convolution(3, 64, 7, 2)
     first = [convolution(3, 64, 3, 2), nn.BatchNorm(in_channels=64), nn.Activation("relu")]
-    return sequence([*first, *normalised(64, 64, 3), convolution(64, 128, 3)])
+    return sequence([*first, *conv_norm_relu(64, 64, 3), convolution(64, 128, 3)])

@@ -47,17 +47,17 @@ class Predictor:
         """Load the model of an unpacked archive. Raises AlgorithmError."""
         return cls(read_archive(folder))
 
-    def probabilities(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def probabilities(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Convert (H, W, 3) uint8 red, green, blue to (classes, H, W) float32 that sum to 1 over the classes."""
-        batch = network_input(picture, self._multiple)
+        batch = network_input(image, self._multiple)
         with self._lock:
             scores = forward(self._network, batch)
-        return softmax(scores[:, : picture.shape[0], : picture.shape[1]])
+        return softmax(scores[:, : image.shape[0], : image.shape[1]])
 
 
-def network_input(picture: NDArray[np.uint8], multiple: int) -> NDArray[np.float32]:
+def network_input(image: NDArray[np.uint8], multiple: int) -> NDArray[np.float32]:
     """Convert (H, W, 3) uint8 to (1, 3, H', W') float32, padded to a valid size and normalized."""
-    return normalise(pad(picture, multiple))
+    return normalize(pad(image, multiple))
 
 
 def forward(network: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -67,24 +67,24 @@ def forward(network: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(main.asnumpy()[0], np.float32)
 
 
-def pad(picture: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
+def pad(image: NDArray[np.uint8], multiple: int) -> NDArray[np.uint8]:
     """Mirror the image beyond its lower and right edge until both sides are multiples and large enough.
 
     Done here and not in MXNet, whose mirroring refuses more rows than there are.
     """
-    rows, columns = (max(SMALLEST_SIDE, -(-side // multiple) * multiple) - side for side in picture.shape[:2])
+    rows, columns = (max(SMALLEST_SIDE, -(-side // multiple) * multiple) - side for side in image.shape[:2])
     if not rows and not columns:
-        return picture
-    return np.pad(picture, ((0, rows), (0, columns), (0, 0)), mode="reflect")
+        return image
+    return np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="reflect")
 
 
-def normalise(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+def normalize(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Convert (H, W, 3) uint8 to the network's input, (1, 3, H, W) float32."""
-    planes = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    planes = np.empty((1, 3, *image.shape[:2]), np.float32)
     for channel in range(3):
         # At most 256 values: looking them up takes a third of the time of the arithmetic.
         table = (np.arange(256, dtype=np.float32) - MEAN[channel]) / SPREAD[channel]
-        np.take(table, picture[:, :, channel], out=planes[0, channel])
+        np.take(table, image[:, :, channel], out=planes[0, channel])
     return planes
 
 
@@ -99,7 +99,7 @@ def softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     return values.reshape(scores.shape)
 
 
-def likeliest(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+def most_likely_class(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the most likely class, (C, H, W) to (H, W) uint8; the first of equal ones.
 
     Same result as `argmax(axis=0)`, but faster, as it reads memory in order.

@@ -25,7 +25,7 @@ from sandbox.algorithm import log
 from sandbox.algorithm.answers import LARGEST_RECORD, mask_png, record
 from sandbox.algorithm.predict import Predictor
 
-PICTURES = {
+IMAGE_FORMATS = {
     "image/jpeg": ("JPEG",),
     "image/jpg": ("JPEG",),
     "application/x-image": ("JPEG", "PNG"),
@@ -92,11 +92,11 @@ class InferenceService:
         if predictor is None:
             raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, "The model is still loading.")
         kind = accepted(accept)
-        picture = read_picture(body, content_type, predictor.max_pixels)
-        if kind != MASK and picture.shape[0] * picture.shape[1] * predictor.classes * 4 > LARGEST_RECORD:
+        image = decode_image(body, content_type, predictor.max_pixels)
+        if kind != MASK and image.shape[0] * image.shape[1] * predictor.classes * 4 > LARGEST_RECORD:
             text = f"Probabilities of this size do not fit into one record of 512 MB: set Accept to {MASK}."
             raise RefusalError(HTTPStatus.BAD_REQUEST, text)
-        probabilities = predictor.probabilities(picture)
+        probabilities = predictor.probabilities(image)
         encoded = mask_png(probabilities) if kind == MASK else record(probabilities, self._scratch)
         return InferenceResponse(HTTPStatus.OK, encoded, kind)
 
@@ -115,12 +115,12 @@ def accepted(accept: str) -> str:
     )
 
 
-def read_picture(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.uint8]:
+def decode_image(body: bytes, content_type: str, max_pixels: int) -> NDArray[np.uint8]:
     """Decode the image as (H, W, 3) uint8 red, green, blue, whatever its mode. Raises RefusalError.
 
     EXIF orientation is not applied, as in AWS's container: the sender has to rotate the image.
     """
-    formats = PICTURES.get(content_type.split(";", maxsplit=1)[0].strip().lower())
+    formats = IMAGE_FORMATS.get(content_type.split(";", maxsplit=1)[0].strip().lower())
     if formats is None:
         raise RefusalError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

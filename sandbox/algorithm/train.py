@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from sandbox.algorithm import log
 from sandbox.algorithm.archive import BEST, LAST, Architecture, build
 from sandbox.algorithm.augment import (
+    Cropping,
     Example,
     Examples,
-    Take,
-    Turn,
-    any_way_up,
+    Orientation,
     batches,
     random_crop,
+    random_orientation,
     scaled_down,
 )
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
-from sandbox.algorithm.predict import MULTIPLE, likeliest, network_input
+from sandbox.algorithm.predict import MULTIPLE, most_likely_class, network_input
 from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
 from sandbox.algorithm.scores import IGNORE, confusion, mean_iou, pixel_accuracy
 
@@ -53,8 +53,8 @@ class Recipe:
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: LearningRateSchedule = field(default_factory=LearningRateSchedule)
     samples: int | None = None
-    take: Take = random_crop
-    turn: Turn = any_way_up
+    cropping: Cropping = random_crop
+    orientation: Orientation = random_orientation
     validation_batch: int = 1
     start: Path | None = None
     seed: int = 3
@@ -107,8 +107,8 @@ def train(
     for number in range(recipe.epochs):
         started = time.time()
         losses: list[float] = []
-        for pictures, labels in _batches(recipe, training, random):
-            losses.append(_step(network, trainer, pictures, labels, random))
+        for images, labels in _batches(recipe, training, random):
+            losses.append(_step(network, trainer, images, labels, random))
             if stop():
                 _save(network, folder / LAST)
                 return
@@ -130,7 +130,12 @@ def _batches(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Yield the batches of one epoch."""
     return batches(
-        training, size=recipe.batch, crop=recipe.crop, take=recipe.take, turn=recipe.turn, random=random
+        training,
+        size=recipe.batch,
+        crop=recipe.crop,
+        cropping=recipe.cropping,
+        orientation=recipe.orientation,
+        random=random,
     )
 
 
@@ -142,7 +147,7 @@ def evaluate(
     limit = VALIDATION_PIXELS.get(architecture.algorithm, VALIDATION_PIXELS_RESNET)
     for group in _groups((scaled_down(example, limit) for example in examples), batch, limit):
         height, width = group[0][1].shape
-        inputs = [network_input(picture, MULTIPLE[architecture.algorithm]) for picture, _ in group]
+        inputs = [network_input(image, MULTIPLE[architecture.algorithm]) for image, _ in group]
         predicted = _predict(network, np.concatenate(inputs))[:, :height, :width]
         total += confusion(np.stack([labels for _, labels in group]), predicted, architecture.classes)
     return total
@@ -162,11 +167,11 @@ def _groups(examples: Iterable[Example], batch: int, limit: int) -> Iterator[lis
         yield group
 
 
-def _predict(network: Any, pictures: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _predict(network: Any, images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Convert (N, 3, H, W) float32 to class ids (N, H, W) uint8."""
-    scores = network(load_mxnet().nd.array(pictures))
+    scores = network(load_mxnet().nd.array(images))
     main = scores[0] if isinstance(scores, tuple | list) else scores
-    return np.stack([likeliest(pixel_scores) for pixel_scores in main.asnumpy()])
+    return np.stack([most_likely_class(pixel_scores) for pixel_scores in main.asnumpy()])
 
 
 def _network(recipe: Recipe) -> Any:
@@ -204,7 +209,7 @@ def _copy(source: Path, path: Path) -> None:
 def _step(
     network: Any,
     trainer: Any,
-    pictures: NDArray[np.float32],
+    images: NDArray[np.float32],
     labels: NDArray[np.uint8],
     random: np.random.Generator,
 ) -> float:
@@ -212,7 +217,7 @@ def _step(
     mx = load_mxnet()
     with mx.autograd.record():
         outputs = []
-        for scores, weight, stride in network.training_scores(mx.nd.array(pictures)):
+        for scores, weight, stride in network.training_scores(mx.nd.array(images)):
             # Where scores are coarser than labels, each step trains on another pixel of the square.
             top, left = random.integers(stride, size=2)
             wanted = mx.nd.array(labels[:, top::stride, left::stride])

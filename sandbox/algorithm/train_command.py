@@ -22,7 +22,7 @@ from pathlib import Path
 
 from sandbox.algorithm import log
 from sandbox.algorithm.archive import Architecture, write_hyperparameters
-from sandbox.algorithm.augment import ScaledCrop, any_way_up, left_or_right, random_crop
+from sandbox.algorithm.augment import ScaledCrop, random_crop, random_mirror, random_orientation
 from sandbox.algorithm.channels import Examples, check_channels, read_channel
 from sandbox.algorithm.early_stopping import EarlyStopping
 from sandbox.algorithm.failure import EXIT_CLIENT_ERROR, ClientError
@@ -117,8 +117,8 @@ def recipe_of(params: Hyperparameters, start: Start | None) -> Recipe:
             LIGHT_WARM_UP if light else 0,
         ),
         samples=params.num_training_samples,
-        take=random_crop if light else ScaledCrop(params.base_size),
-        turn=any_way_up if light else left_or_right,
+        cropping=random_crop if light else ScaledCrop(params.base_size),
+        orientation=random_orientation if light else random_mirror,
         validation_batch=params.validation_mini_batch_size,
         start=start.parameters if start else None,
     )

@@ -20,7 +20,7 @@ MAX_WAITING = 20_000  # lines: above that a verbose process blocks, as its pipe 
 Event = dict[str, Any]
 
 
-class Followed:
+class FollowedPipe:
     """One pipe being read; `last_line` is the last line that is not blank."""
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class LogShipper:
 
     def follow(
         self, pipe: IO[bytes], group: str, stream: str, on_line: Callable[[str], object] | None = None
-    ) -> Followed:
+    ) -> FollowedPipe:
         """Read `pipe` to its end in a thread of its own, which also calls `on_line`."""
-        followed = Followed()
+        followed = FollowedPipe()
         arguments = (pipe, (group, stream), followed, on_line)
         threading.Thread(target=self._read, args=arguments, name=f"log {stream}", daemon=True).start()
         return followed
@@ -70,7 +70,7 @@ class LogShipper:
         self,
         pipe: IO[bytes],
         key: tuple[str, str],
-        followed: Followed,
+        followed: FollowedPipe,
         on_line: Callable[[str], object] | None,
     ) -> None:
         """Read a pipe line by line to its end."""

@@ -10,7 +10,7 @@ PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class ProcessUsage:
     """The resources used by a process group. processor: seconds since its start; memory: bytes now."""
 
     processor: float
@@ -21,9 +21,9 @@ class Use:
         return 100 * self.memory / (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
-def uses(proc: Path = PROC) -> dict[int, Use]:
+def usages(proc: Path = PROC) -> dict[int, ProcessUsage]:
     """Return the usage of every process group; empty where the system has no /proc (macOS)."""
-    by_group: dict[int, Use] = {}
+    by_group: dict[int, ProcessUsage] = {}
     tick, page = 1 / os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     for folder in proc.glob("[0-9]*"):
         try:
@@ -31,12 +31,12 @@ def uses(proc: Path = PROC) -> dict[int, Use]:
         except (OSError, UnicodeError):  # the process ended in between
             continue
         if fields:
-            before = by_group.get(int(fields[2]), Use(0.0, 0))
+            before = by_group.get(int(fields[2]), ProcessUsage(0.0, 0))
             processor = before.processor + (int(fields[11]) + int(fields[12])) * tick
-            by_group[int(fields[2])] = Use(processor, before.memory + int(fields[21]) * page)
+            by_group[int(fields[2])] = ProcessUsage(processor, before.memory + int(fields[21]) * page)
     return by_group
 
 
-def group_use(group: int, proc: Path = PROC) -> Use | None:
+def group_usage(group: int, proc: Path = PROC) -> ProcessUsage | None:
     """Return the usage of one process group; None when it has no process or the system has no /proc."""
-    return uses(proc).get(group)
+    return usages(proc).get(group)

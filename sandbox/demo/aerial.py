@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-from sandbox.demo.demo import Demo, Example, Shown, TrainingSchedule, through_jpeg
+from sandbox.demo.demo import Demo, Example, ExampleImage, TrainingSchedule, through_jpeg
 from sandbox.demo.scenes import CLASSES, scene
 
 TRAINING_SEEDS = range(480)
@@ -32,13 +32,13 @@ SHOWN = (
 def drawn(seeds: range) -> Sequence[Example]:
     """Return the scenes of these seeds, 256 x 256."""
     pairs = (scene(seed) for seed in seeds)
-    return [(through_jpeg(picture), labels) for picture, labels in pairs]
+    return [(through_jpeg(image), labels) for image, labels in pairs]
 
 
-def shown() -> list[Shown]:
+def shown() -> list[ExampleImage]:
     """Return the example images, 800 x 600, at the scale of the training data."""
     return [
-        Shown(name, title, note, *scene(seed, 600, 800, kind, water))
+        ExampleImage(name, title, note, *scene(seed, 600, 800, kind, water))
         for name, kind, water, seed, title, note in SHOWN
     ]
 

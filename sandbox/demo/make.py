@@ -23,7 +23,7 @@ from sandbox.algorithm.archive import (
     unpack,
     write_hyperparameters,
 )
-from sandbox.algorithm.augment import any_way_up
+from sandbox.algorithm.augment import random_orientation
 from sandbox.algorithm.mxnet_import import TRAIN_THREADS, load_mxnet
 from sandbox.algorithm.predict import Predictor
 from sandbox.algorithm.schedule import LearningRateSchedule, Optimizer
@@ -31,7 +31,7 @@ from sandbox.algorithm.train import Recipe, train
 from sandbox.demo.aerial import AERIAL
 from sandbox.demo.card import write_card
 from sandbox.demo.coastlines import COASTLINES
-from sandbox.demo.demo import Demo, Example, jpeg, read_shown
+from sandbox.demo.demo import Demo, Example, jpeg, read_example
 from sandbox.demo.scores import measure
 
 DEMOS = {demo.name: demo for demo in (AERIAL, COASTLINES)}
@@ -46,7 +46,7 @@ def make(demo: Demo) -> None:
     """Build one demo, from data to card."""
     demo.folder.mkdir(exist_ok=True)
     write_classes(demo)
-    names = write_shown(demo)
+    names = write_examples(demo)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         seconds = fit(demo, names, folder)
@@ -68,10 +68,10 @@ def fit(demo: Demo, names: list[str], folder: Path) -> int:
         Architecture("light", "light", len(demo.classes)),
         epochs=plan.epochs, batch=plan.batch, crop=plan.crop,
         optimizer=Optimizer("adam", plan.learning_rate, WEIGHT_DECAY),
-        schedule=LearningRateSchedule("poly", warm_up=WARM_UP), turn=any_way_up,
+        schedule=LearningRateSchedule("poly", warm_up=WARM_UP), orientation=random_orientation,
     )  # fmt: skip
     training = demo.training()
-    validation: list[Example] = list(demo.validation()) or [read_shown(demo.folder, name) for name in names]
+    validation: list[Example] = list(demo.validation()) or [read_example(demo.folder, name) for name in names]
     print(f"{demo.title}: {len(training)} training images, {len(validation)} validation images", flush=True)
     started = time.process_time()
     for epoch in train(recipe, training, validation, folder):
@@ -105,7 +105,7 @@ def write_classes(demo: Demo) -> None:
     (demo.folder / "classes.json").write_text(text + "\n", encoding="utf-8")
 
 
-def write_shown(demo: Demo) -> list[str]:
+def write_examples(demo: Demo) -> list[str]:
     """Write the example images, their ground truth and `examples.json`; return their names."""
     folder = demo.folder / "examples"
     folder.mkdir(exist_ok=True)

@@ -45,7 +45,7 @@ def blurred(values: NDArray[np.generic], radius: float) -> Field:
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
 
 
-def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+def dilated(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     """Return the mask dilated by `pixels`; first up and down, then across, each by shifted copies."""
     for _ in range(2):
         larger = mask.copy()

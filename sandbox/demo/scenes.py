@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from sandbox.demo.houses import build_houses
-from sandbox.demo.noise import Field, blurred, grown, shifted, smooth_noise, winding_line
+from sandbox.demo.noise import Field, blurred, dilated, shifted, smooth_noise, winding_line
 from sandbox.demo.sketch import BUILDING, CROPLAND, FOREST, GRASS, ROAD, WATER, Road, Sketch
 
 CLASSES = ("grass", "cropland", "forest", "water", "road", "building")
@@ -71,7 +71,7 @@ def scene(
     land = LANDSCAPES[kind or drawn]
     sketch = Sketch.blank(random, height, width)
     plan_roads(sketch, land)
-    hedges = plough(sketch, land.fields)
+    hedges = plow(sketch, land.fields)
     waters = [0.7, 0.0, 0.3, 0.0] if land.grid else [0.34, 0.34, 0.23, 0.09]
     flood(sketch, water or str(random.choice(["none", "lake", "river", "both"], p=waters)))
     lay_roads(sketch)
@@ -81,7 +81,7 @@ def scene(
     return photograph(sketch), sketch.labels
 
 
-def plough(sketch: Sketch, share: float) -> NDArray[np.bool_]:
+def plow(sketch: Sketch, share: float) -> NDArray[np.bool_]:
     """Divide the land into parcels and plow a share of them; return the borders with a hedge, (H, W) bool."""
     random = sketch.random
     angle = random.uniform(0, math.pi)
@@ -151,7 +151,7 @@ def flood(sketch: Sketch, water: str) -> None:
     color = WATERS[random.integers(len(WATERS))] * random.uniform(0.85, 1.2)
     light = (1 - depth)[..., None] * np.array([38, 36, 27])
     rough = (2.5 * sketch.coarse + 1.5 * sketch.middle + 1.6 * sketch.grain + ripple)[..., None]
-    bank = grown(wet, 1) & ~wet
+    bank = dilated(wet, 1) & ~wet
     sketch.image[bank] = 0.6 * sketch.image[bank] + 0.4 * np.array([172, 160, 128])
     sketch.image[wet] = (color + light + rough)[wet]
     sketch.labels[wet] = WATER
@@ -256,8 +256,8 @@ def woods(sketch: Sketch, threshold: float) -> NDArray[np.bool_]:
     """Return where there is forest: on dry, open land where a noise is high."""
     height, width = sketch.shape
     noise = smooth_noise(sketch.random, height, width, 62, 4, gain=0.55)
-    clear = grown(sketch.labels == ROAD, 2) | (sketch.labels == WATER)
-    clear |= grown(sketch.labels == BUILDING, 4)
+    clear = dilated(sketch.labels == ROAD, 2) | (sketch.labels == WATER)
+    clear |= dilated(sketch.labels == BUILDING, 4)
     return np.asarray((noise > threshold + sketch.random.normal(0, 0.15)) & ~clear)
 
 
@@ -266,9 +266,9 @@ def plant_trees(sketch: Sketch, wood: NDArray[np.bool_], hedges: NDArray[np.bool
     labels = sketch.labels
     chance = np.where(labels == GRASS, 0.012, 0.0).astype(np.float32)
     chance += 0.35 * blurred(labels == BUILDING, 9) * (labels == GRASS)
-    chance += 0.3 * (grown(labels == WATER, 4) & (labels == GRASS))
-    chance += 0.75 * grown(hedges, 2)
-    chance[(labels == ROAD) | (labels == WATER) | grown(labels == BUILDING, 2)] = 0
+    chance += 0.3 * (dilated(labels == WATER, 4) & (labels == GRASS))
+    chance += 0.75 * dilated(hedges, 2)
+    chance[(labels == ROAD) | (labels == WATER) | dilated(labels == BUILDING, 2)] = 0
     chance[wood] = 1
     crowns, tints = _crowns(sketch, chance)
     green = (crowns > 0) | wood

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sandbox.algorithm.predict import Predictor, likeliest
+from sandbox.algorithm.predict import Predictor, most_likely_class
 from sandbox.algorithm.scores import confusion
-from sandbox.demo.demo import Demo, Example, read_shown
+from sandbox.demo.demo import Demo, Example, read_example
 
 Counts = NDArray[np.int64]
 """Confusion matrix, (classes, classes) int64: rows are the ground truth, columns the prediction."""
@@ -56,15 +56,15 @@ class DemoScores:
 def count(predictor: Predictor, examples: Iterable[Example]) -> Counts:
     """Return the confusion matrix over examples, with the same code that serves."""
     total = np.zeros((predictor.classes, predictor.classes), np.int64)
-    for picture, labels in examples:
-        predicted = likeliest(predictor.probabilities(picture))
+    for image, labels in examples:
+        predicted = most_likely_class(predictor.probabilities(image))
         total += confusion(labels, predicted, predictor.classes)
     return total
 
 
-def measure_shown(predictor: Predictor, demo: Demo, names: Iterable[str]) -> dict[str, Counts]:
+def measure_examples(predictor: Predictor, demo: Demo, names: Iterable[str]) -> dict[str, Counts]:
     """Return the confusion matrix of each example image."""
-    return {name: count(predictor, [read_shown(demo.folder, name)]) for name in names}
+    return {name: count(predictor, [read_example(demo.folder, name)]) for name in names}
 
 
 def measure_validation(predictor: Predictor, demo: Demo, shown: Mapping[str, Counts]) -> Counts:
@@ -75,6 +75,6 @@ def measure_validation(predictor: Predictor, demo: Demo, shown: Mapping[str, Cou
 
 def measure(predictor: Predictor, demo: Demo, names: Iterable[str], seconds: int) -> DemoScores:
     """Return all scores, with the weights and the images as they ship."""
-    shown = measure_shown(predictor, demo, names)
+    shown = measure_examples(predictor, demo, names)
     images = len(demo.validation()) or len(shown)
     return DemoScores(measure_validation(predictor, demo, shown), images, shown, seconds)

@@ -95,7 +95,7 @@ class Autoscaler:
             (self._proposed(target, policy, count, loads), policy["PolicyName"]) for policy in policies
         ]
         wanted, name = max(proposals)  # as in AWS, the policy with the largest count wins
-        return min(max(wanted, low), high), f"the load triggered the policy {name}"
+        return min(max(wanted, low), high), f"the load triggered policy {name}"
 
     def _proposed(self, target: Document, policy: Document, count: int, loads: Sequence[float]) -> int:
         """Return the count of one policy; the current one during a cooldown or a suspension."""

@@ -29,7 +29,7 @@ from sandbox.common.archive import MAX_BYTES, ArchiveError, unpack, unpacked_siz
 from sandbox.common.clients import Loopback
 from sandbox.common.disk import Disk, is_full
 from sandbox.common.environment import environment_problem
-from sandbox.common.log_shipper import Followed
+from sandbox.common.log_shipper import FollowedPipe
 from sandbox.http.server import bind
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -186,7 +186,7 @@ class ModelProcess:
         ml_root: Path,
         environment: Mapping[str, str],
         death_pipe: ParentDeathPipe,
-        follow: Callable[[IO[bytes]], Followed],
+        follow: Callable[[IO[bytes]], FollowedPipe],
     ) -> None:
         """Start the program on a new socket. Raises StartError."""
         with bind("127.0.0.1", 0) as sock:

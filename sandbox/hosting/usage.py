@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 
-from sandbox.common.process_usage import Use, uses
+from sandbox.common.process_usage import ProcessUsage, usages
 from sandbox.common.publish import Datum, publish
 from sandbox.hosting.context import ContainerContext
 from sandbox.hosting.fleet import ReplicaFleet
@@ -27,7 +27,7 @@ class EndpointUsage:
 
     def __init__(self, endpoints: Endpoints, context: ContainerContext) -> None:
         self._endpoints, self._loopback, self._folder = endpoints, context.loopback, context.folder
-        self._last: dict[int, tuple[Use, float]] = {}  # process -> its usage, and when
+        self._last: dict[int, tuple[ProcessUsage, float]] = {}  # process -> its usage, and when
 
     def measure(self) -> None:
         """Measure all endpoints once and publish to CloudWatch."""
@@ -37,7 +37,7 @@ class EndpointUsage:
 
     def _measure(self, fleets: dict[str, ReplicaFleet]) -> list[Datum]:
         """Return the data of all fleets and remember the processes' usage."""
-        uses_by_group, now = uses(), time.monotonic()
+        usage_by_group, now = usages(), time.monotonic()
         running = {
             process.pid
             for fleet in fleets.values()
@@ -48,28 +48,35 @@ class EndpointUsage:
             datum
             for endpoint, fleet in fleets.items()
             for variant in fleet.variants
-            for datum in self._data(endpoint, variant["VariantName"], fleet, uses_by_group, now)
+            for datum in self._data(endpoint, variant["VariantName"], fleet, usage_by_group, now)
         ]
-        self._last = {pid: (uses_by_group[pid], now) for pid in running & uses_by_group.keys()}
+        self._last = {pid: (usage_by_group[pid], now) for pid in running & usage_by_group.keys()}
         return data
 
     def _data(
-        self, endpoint: str, variant: str, fleet: ReplicaFleet, uses_by_group: dict[int, Use], now: float
+        self,
+        endpoint: str,
+        variant: str,
+        fleet: ReplicaFleet,
+        usage_by_group: dict[int, ProcessUsage],
+        now: float,
     ) -> Iterator[Datum]:
         """Yield the data of one variant, one sample per replica."""
         values: dict[str, list[float]] = {}
         for replica in fleet.group(variant):
-            for metric, value in self._sample(replica, uses_by_group, now).items():
+            for metric, value in self._sample(replica, usage_by_group, now).items():
                 values.setdefault(metric, []).append(value)
         dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
         fixed = {"Dimensions": dimensions, "Unit": "Percent", "Timestamp": time.time()}
         for metric, samples in values.items():
             yield {**fixed, "MetricName": metric, "Values": samples}
 
-    def _sample(self, replica: Replica, uses_by_group: dict[int, Use], now: float) -> dict[str, float]:
+    def _sample(
+        self, replica: Replica, usage_by_group: dict[int, ProcessUsage], now: float
+    ) -> dict[str, float]:
         """Return one replica's metrics, percent; empty without a process."""
         process = replica.process
-        use = uses_by_group.get(process.pid) if process is not None else None
+        use = usage_by_group.get(process.pid) if process is not None else None
         if process is None or use is None:
             return {}
         sample = {"MemoryUtilization": use.memory_percent()}

@@ -105,7 +105,7 @@ def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, 
         _reset(environ)
         raise ConnectionError("fault: the response is lost")
     if rule.kind in {"reset", "drop"}:
-        _read_away(environ)
+        _discard_body(environ)
         _reset(environ) if rule.kind == "reset" else _finish(environ)
         raise ConnectionError(f"fault: {rule.kind}")
     return _broken_body(rule, environ, start_response, app)
@@ -113,7 +113,7 @@ def apply(rule: FaultRule, service: str, environ: Environ, start_response: Any, 
 
 def _error(options: dict[str, Any], service: str, environ: Environ, start_response: Any) -> Iterable[bytes]:
     """Send an error in the client's own protocol."""
-    _read_away(environ)
+    _discard_body(environ)
     known = {"code", "message", "status"}
     extra = {name: value for name, value in options.items() if name not in known}
     code, status = options.get("code", "ThrottlingException"), options.get("status", 400)
@@ -148,7 +148,7 @@ def _cut(whole: bytes, rule: FaultRule, environ: Environ) -> Iterator[bytes]:
     raise ConnectionError("fault: the body is truncated")
 
 
-def _read_away(environ: Environ) -> None:
+def _discard_body(environ: Environ) -> None:
     """Read the whole request: a response before its end would look like another fault."""
     while environ["wsgi.input"].read(1 << 20):
         pass

@@ -100,7 +100,7 @@ class ConnectionHandler(WSGIRequestHandler):
         except (ConnectionError, ClientDisconnected):
             self.close_connection = True
         if not self.close_connection:
-            self.close_connection = not _read_away(environ["sandbox.body"])
+            self.close_connection = not _discard_body(environ["sandbox.body"])
 
     def make_environ(self) -> dict[str, Any]:
         """Return werkzeug's environ with a bounded body, and the headers as sent (WSGI drops some)."""
@@ -197,7 +197,7 @@ def _left(stream: Any) -> float:
     return stream.limit - stream.tell() if isinstance(stream, LimitedStream) else float("inf")
 
 
-def _read_away(stream: Any) -> bool:
+def _discard_body(stream: Any) -> bool:
     """Discard the unread body; return whether the stream is now at the next request."""
     if _left(stream) > LEFTOVER_LIMIT:
         return False

@@ -37,7 +37,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error: the job is being sto
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ChannelObject:
     """One object and its destination. path: relative to the channel's folder."""
 
     bucket: str
@@ -64,12 +64,12 @@ def split_uri(uri: str) -> tuple[str, str]:
 def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], folder: Path) -> None:
     """Download every channel into a folder of the same name. Raises DownloadError or Interrupted."""
     wanted = [
-        (piece, folder / channel["ChannelName"])
+        (item, folder / channel["ChannelName"])
         for channel in channels
-        for piece in _pieces(source, channel["DataSource"]["S3DataSource"])
+        for item in _objects(source, channel["DataSource"]["S3DataSource"])
     ]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="channel") as pool:
-        downloads = [pool.submit(_download, source, piece, target) for piece, target in wanted]
+        downloads = [pool.submit(_download, source, item, target) for item, target in wanted]
         try:
             for download in downloads:
                 download.result()
@@ -78,7 +78,7 @@ def fetch_channels(source: ChannelDownloader, channels: Sequence[Document], fold
             raise
 
 
-def _pieces(source: ChannelDownloader, data: Document) -> list[Piece]:
+def _objects(source: ChannelDownloader, data: Document) -> list[ChannelObject]:
     """Return the objects of one data source. Raises DownloadError."""
     try:
         if data["S3DataType"] == "ManifestFile":
@@ -90,7 +90,7 @@ def _pieces(source: ChannelDownloader, data: Document) -> list[Piece]:
         raise DownloadError(f"Data download failed: {problem}") from problem
 
 
-def _by_prefix(source: ChannelDownloader, uri: str) -> list[Piece]:
+def _by_prefix(source: ChannelDownloader, uri: str) -> list[ChannelObject]:
     """Return the object of that name, else the objects of that "folder", else all whose keys start with the prefix.
 
     So s3://bucket/train downloads nothing from s3://bucket/train_annotation, which AWS's own notebook relies on.
@@ -107,17 +107,17 @@ def _by_prefix(source: ChannelDownloader, uri: str) -> list[Piece]:
         chosen, start = [key for key in keys if not key.endswith("/")], prefix.rfind("/") + 1
     if not chosen:
         raise DownloadError(_NOTHING.format(uri=uri, region=source.region, role=source.role, bucket=bucket))
-    return [Piece(bucket, key, _inside(key, key[start:])) for key in chosen]
+    return [ChannelObject(bucket, key, _inside(key, key[start:])) for key in chosen]
 
 
-def _by_manifest(source: ChannelDownloader, uri: str) -> list[Piece]:
+def _by_manifest(source: ChannelDownloader, uri: str) -> list[ChannelObject]:
     """Read a manifest: a JSON list of {"prefix": "s3://bucket/folder/"} and names below it. Raises DownloadError."""
     bucket, key = split_uri(uri)
     text = source.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     try:
         first, *names = json.loads(text)
         bucket, start = split_uri(first["prefix"])
-        return [Piece(bucket, start + name, _inside(start + name, name)) for name in names]
+        return [ChannelObject(bucket, start + name, _inside(start + name, name)) for name in names]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
         raise DownloadError(
             f'Data download failed: "{uri}" is not a valid manifest: {problem!r}'
@@ -142,13 +142,13 @@ def _inside(key: str, name: str) -> PurePosixPath:
     return path
 
 
-def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
+def _download(source: ChannelDownloader, item: ChannelObject, folder: Path) -> None:
     """Download one object. Raises DownloadError or Interrupted."""
     _check_stopped(source)
-    target, size = folder / piece.path, None
+    target, size = folder / item.path, None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        answer = source.s3.get_object(Bucket=piece.bucket, Key=piece.key)
+        answer = source.s3.get_object(Bucket=item.bucket, Key=item.key)
         size = answer["ContentLength"]
         with target.open("xb") as file:
             shutil.copyfileobj(answer["Body"], file, 1 << 18)
@@ -159,9 +159,9 @@ def _download(source: ChannelDownloader, piece: Piece, folder: Path) -> None:
     except OSError as problem:
         if is_full(problem):
             text = Disk(folder).text(problem, size, "The channel in S3 is unchanged.")
-            raise DownloadError(f'Data download failed at "{piece.key}": {text}') from problem
+            raise DownloadError(f'Data download failed at "{item.key}": {text}') from problem
         raise DownloadError(
-            f'Data download failed: "{piece.key}" cannot be written: {problem.strerror}.'
+            f'Data download failed: "{item.key}" cannot be written: {problem.strerror}.'
         ) from problem
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from sandbox.common.process_usage import group_use
+from sandbox.common.process_usage import group_usage
 from sandbox.common.publish import Datum
 from sandbox.training.metrics import Point
 from sandbox.training.opt_ml import HOST
@@ -39,11 +39,11 @@ class Utilization:
 
     def __init__(self, job: str, group: int) -> None:
         self._dimensions = [{"Name": "Host", "Value": f"{job}/{HOST}"}]
-        self._group, self._last, self._at = group, group_use(group), time.monotonic()
+        self._group, self._last, self._at = group, group_usage(group), time.monotonic()
 
     def data(self) -> list[Datum]:
         """Return CPUUtilization (all cores together, up to 100 times their number) and MemoryUtilization, percent."""
-        use, now = group_use(self._group), time.monotonic()
+        use, now = group_usage(self._group), time.monotonic()
         last, seconds = self._last, now - self._at
         self._last, self._at = use, now
         if use is None or last is None or seconds <= 0:

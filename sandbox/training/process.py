@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from sandbox.common.log_shipper import Followed
+from sandbox.common.log_shipper import FollowedPipe
 from sandbox.hosting.container import ParentDeathPipe, spawn
 
 
@@ -25,7 +25,7 @@ class TrainingProcess:
         environment: Mapping[str, str],
         death_pipe: ParentDeathPipe,
         *,
-        follow: Callable[[IO[bytes]], Followed],
+        follow: Callable[[IO[bytes]], FollowedPipe],
         ended: Callable[[], object],
     ) -> None:
         """Start the program. `ended` is called, from another thread, when it has ended. Raises StartError."""

@@ -176,7 +176,7 @@ def test_the_launcher_makes_a_private_folder(tmp_path: Path) -> None:
     assert mode == [0o700, 0o600]
 
 
-def test_a_key_that_a_log_tells_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_in_a_log_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder whose log has the secret key gets a new key at the next start, keeps its port, and reports it once."""
     home = StateDir(tmp_path)
     old = home.identity
@@ -273,7 +273,7 @@ print(first.pid, second.pid, flush=True)
     "ending",
     ["time.sleep(600)", "death_pipe.close(); death_pipe.guard(1); death_pipe.release(1); time.sleep(600)"],
 )
-def test_programs_that_ignore_everything_end_with_the_process(ending: str, eventually: Eventually) -> None:
+def test_programs_that_ignore_signals_end_with_the_process(ending: str, eventually: Eventually) -> None:
     """All its programs end when it is killed or stopped, even if the guardian was killed before."""
     code = HOLDER.replace("{ending}", ending)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -331,7 +331,7 @@ def test_an_update_survives_a_kill(
     assert b'"new"' in answer["Body"].read()
 
 
-def test_it_ends_in_the_middle_of_a_deletion(
+def test_it_stops_during_a_deletion(
     tmp_path: Path, start: Start, ready: Callable[..., Address], make_endpoint: Callable[..., str]
 ) -> None:
     """A deletion in progress ends before the files are closed; the next start completes it."""
@@ -402,7 +402,7 @@ def test_other_loopback_addresses_are_refused_with_a_reason(
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "9" * 5000, "٤٥٦٦", "1.5", ""])
-def test_what_is_not_a_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_port_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--port accepts 0 to 65535 in plain digits; the error stays short, however long the value is."""
     with pytest.raises(SystemExit) as ended:
         main(["--port", port])
@@ -436,7 +436,7 @@ def test_the_folder_is_the_one_of_the_dashboard(
     )
 
 
-def test_a_folder_that_cannot_be_is_told_in_words(tmp_path: Path, start: Start) -> None:
+def test_an_unusable_folder_is_reported(tmp_path: Path, start: Start) -> None:
     """When the folder cannot be created, the process and its launcher report it without a traceback."""
     (tmp_path / "file").touch()
     process = start(tmp_path / "file" / "folder")
@@ -472,7 +472,7 @@ def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
         with Sandbox(tmp_path, port=0):
             pending = pool.submit(launcher.ensure, tmp_path)
             deadline = time.monotonic() + 60
-            while not log.exists() or "Another sandbox runs" not in log.read_text():
+            while not log.exists() or "Another sandbox is running" not in log.read_text():
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
         address, process = pending.result(60)
@@ -481,7 +481,7 @@ def test_the_launcher_waits_for_one_that_is_ending(tmp_path: Path) -> None:
     process.communicate(timeout=20)
 
 
-def test_what_a_killed_one_left_does_not_pass_for_it(tmp_path: Path) -> None:
+def test_a_stale_address_file_is_ignored(tmp_path: Path) -> None:
     """Once a new sandbox answers at the port, the address file of the previous one is ignored."""
     with Sandbox(tmp_path, port=0) as sandbox:
         sandbox.announce()
@@ -492,7 +492,7 @@ def test_what_a_killed_one_left_does_not_pass_for_it(tmp_path: Path) -> None:
         assert running(tmp_path) is None
 
 
-def test_the_launcher_tells_why_it_failed(tmp_path: Path) -> None:
+def test_the_launcher_reports_why_it_failed(tmp_path: Path) -> None:
     """The error includes the end of the sandbox's own log."""
     (tmp_path / "identity.json").write_text("not json")
     with pytest.raises(LaunchError, match=r"exit code 1[\s\S]*JSONDecodeError"):

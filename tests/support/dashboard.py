@@ -93,7 +93,7 @@ def put_data(s3: Any) -> None:
     s3.create_bucket(Bucket=BUCKET)
     for folder, count in (("train", 4), ("validation", 2)):
         for number in range(count):
-            s3.put_object(Bucket=BUCKET, Key=f"data/{folder}/{number}.jpg", Body=b"picture")
+            s3.put_object(Bucket=BUCKET, Key=f"data/{folder}/{number}.jpg", Body=b"image")
             s3.put_object(Bucket=BUCKET, Key=f"data/{folder}_annotation/{number}.png", Body=b"mask")
 
 

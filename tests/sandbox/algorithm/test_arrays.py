@@ -7,9 +7,9 @@ import importlib
 import numpy as np
 import pytest
 
-from sandbox.algorithm.augment import any_way_up, batches, random_crop
+from sandbox.algorithm.augment import batches, random_crop, random_orientation
 from sandbox.algorithm.mxnet_import import hidden
-from sandbox.algorithm.predict import likeliest, normalise, pad, softmax
+from sandbox.algorithm.predict import most_likely_class, normalize, pad, softmax
 from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
 
 
@@ -20,7 +20,7 @@ def test_confusion_counts_by_truth_and_prediction_without_ignored_pixels() -> No
     assert confusion(truth, predicted, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
 
 
-def test_a_class_in_neither_picture_does_not_count_for_the_mean() -> None:
+def test_an_absent_class_does_not_count_for_the_mean() -> None:
     """IoU of an absent class is NaN, and mean IoU is that of the other classes."""
     counts = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     assert iou(counts)[:2].tolist() == [0.75, 0.8]
@@ -35,18 +35,18 @@ def test_scores_of_nothing_are_zero() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (16, 17), (31, 33)])
-def test_padding_makes_multiples_and_keeps_the_picture(size: tuple[int, int]) -> None:
+def test_padding_makes_multiples_and_keeps_the_image(size: tuple[int, int]) -> None:
     """Both sides become multiples of 16, and the upper left part is the image itself."""
-    picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    padded = pad(picture, 16)
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    padded = pad(image, 16)
     assert padded.shape[0] % 16 == padded.shape[1] % 16 == 0
-    assert np.array_equal(padded[: size[0], : size[1]], picture)
+    assert np.array_equal(padded[: size[0], : size[1]], image)
 
 
-def test_normalise_is_that_of_imagenet() -> None:
+def test_normalization_is_that_of_imagenet() -> None:
     """A pixel at ImageNet's mean becomes about 0, and one deviation above it about 1."""
-    picture = np.array([[[124, 116, 104], [182, 173, 161]]], np.uint8)
-    planes = normalise(picture)
+    image = np.array([[[124, 116, 104], [182, 173, 161]]], np.uint8)
+    planes = normalize(image)
     assert planes.shape == (1, 3, 1, 2)
     assert planes.dtype == np.float32
     assert np.allclose(planes[0, :, 0], [[0, 1], [0, 1], [0, 1]], atol=0.02)
@@ -65,34 +65,34 @@ def test_softmax_sums_to_one_and_keeps_its_argument() -> None:
 def test_the_likeliest_class_is_the_first_of_equals() -> None:
     """Labels are those of argmax, also where classes tie and beyond the first block."""
     values = np.random.default_rng(0).integers(0, 4, (6, 190, 211)).astype(np.float32)
-    assert np.array_equal(likeliest(values), values.argmax(axis=0))
+    assert np.array_equal(most_likely_class(values), values.argmax(axis=0))
 
 
-def test_a_crop_beyond_the_picture_is_ignored_there() -> None:
+def test_a_crop_beyond_the_image_is_ignored_there() -> None:
     """An image smaller than the crop is padded with pixels that are ignored in training."""
     example = np.full((10, 20, 3), 7, np.uint8), np.ones((10, 20), np.uint8)
-    picture, labels = random_crop(example, 16, np.random.default_rng(0))
-    assert picture.shape == (16, 16, 3)
+    image, labels = random_crop(example, 16, np.random.default_rng(0))
+    assert image.shape == (16, 16, 3)
     assert labels[:10].tolist() == [[1] * 16] * 10
     assert (labels[10:] == 255).all()
 
 
-def test_turning_keeps_picture_and_labels_together() -> None:
+def test_orientations_keep_image_and_labels_together() -> None:
     """All eight orientations occur, and each keeps every pixel's label."""
     labels = np.arange(9, dtype=np.uint8).reshape(3, 3)
-    picture = np.repeat(labels[..., None], 3, axis=2)
+    image = np.repeat(labels[..., None], 3, axis=2)
     random = np.random.default_rng(0)
-    turned = [any_way_up((picture, labels), random) for _ in range(100)]
+    turned = [random_orientation((image, labels), random) for _ in range(100)]
     assert all(np.array_equal(image[..., 0], other) for image, other in turned)
     assert len({other.tobytes() for _, other in turned}) == 8
 
 
-def test_an_epoch_sees_every_picture_once() -> None:
+def test_an_epoch_uses_every_image_once() -> None:
     """Batches have the given size, in an order that depends on the seed."""
     examples = [(np.zeros((8, 8, 3), np.uint8), np.full((8, 8), number, np.uint8)) for number in range(6)]
     runs = [
         [labels[:, 0, 0].tolist() for _, labels in batches(
-            examples, size=2, crop=8, turn=any_way_up, random=np.random.default_rng(5))]
+            examples, size=2, crop=8, orientation=random_orientation, random=np.random.default_rng(5))]
         for _ in range(2)
     ]  # fmt: skip
     assert runs[0] == runs[1]

@@ -112,10 +112,10 @@ def test_an_artifact_in_awss_layout_is_served(
         assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
     endpoint = serve(real, "fcn", (tmp_path / "model.tar.gz").read_bytes())
     assert endpoint["EndpointStatus"] == "InService", endpoint
-    picture = io.BytesIO()
-    Image.new("RGB", (97, 64), "green").save(picture, "JPEG")
+    image = io.BytesIO()
+    Image.new("RGB", (97, 64), "green").save(image, "JPEG")
     answer = make_client(real, "sagemaker-runtime", read_timeout=120).invoke_endpoint(
-        EndpointName="fcn", Body=picture.getvalue(), ContentType="image/jpeg", Accept="image/png"
+        EndpointName="fcn", Body=image.getvalue(), ContentType="image/jpeg", Accept="image/png"
     )
     mask = np.asarray(Image.open(io.BytesIO(answer["Body"].read())))
     assert (mask.shape, np.unique(mask).tolist()) == ((64, 97), [2])

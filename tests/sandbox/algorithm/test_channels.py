@@ -34,30 +34,30 @@ def draw(tmp_path: Path) -> Draw:
         values = np.array(labels, np.uint8)
         for part in (channel, f"{channel}_annotation"):
             (tmp_path / part / name).parent.mkdir(parents=True, exist_ok=True)
-        picture = Image.new("RGB", size or values.shape[::-1], (90, 120, 60))
-        picture.save(tmp_path / channel / f"{name}.jpg")
-        image = Image.fromarray(values)
+        image = Image.new("RGB", size or values.shape[::-1], (90, 120, 60))
+        image.save(tmp_path / channel / f"{name}.jpg")
+        mask = Image.fromarray(values)
         if mode == "P":
-            image.putpalette(bytes(range(256)) * 3)
+            mask.putpalette(bytes(range(256)) * 3)
         elif mode != "L":
-            image = image.convert(mode)
-        image.save(tmp_path / f"{channel}_annotation" / f"{name}.png")
+            mask = mask.convert(mode)
+        mask.save(tmp_path / f"{channel}_annotation" / f"{name}.png")
         return tmp_path
 
     return make
 
 
-def test_pictures_and_masks_are_paired_by_name(draw: Draw) -> None:
+def test_images_and_masks_are_paired_by_name(draw: Draw) -> None:
     """Folders are part of the name; grayscale and palette masks give their pixel values, including 255."""
     draw([[0, 1], [2, 255]], "b")
     data = draw([[2, 1], [0, 0]], "sub/a", mode="P")
     examples = read_channel(data, "train", 3)
-    assert [pair.picture.name for pair in examples.pairs] == ["b.jpg", "a.jpg"]
+    assert [pair.image.name for pair in examples.pairs] == ["b.jpg", "a.jpg"]
     assert [labels.tolist() for _, labels in examples] == [[[0, 1], [2, 255]], [[2, 1], [0, 0]]]
     assert examples[0][0].shape == (2, 2, 3)
 
 
-def test_a_picture_without_a_mask_is_named(draw: Draw) -> None:
+def test_an_image_without_a_mask_is_named(draw: Draw) -> None:
     """The reason says which file is missing, and in which channel."""
     data = draw([[0, 1]])
     (data / "train_annotation" / "a.png").unlink()
@@ -86,7 +86,7 @@ def test_a_missing_channel_is_named_in_awss_words(draw: Draw) -> None:
         ),
     ],
 )
-def test_a_mask_at_fault_is_named_with_what_is_wanted(
+def test_an_invalid_mask_is_named_with_the_expected_values(
     draw: Draw, labels: object, options: dict[str, object], reason: str
 ) -> None:
     """A label out of range, colors instead of ids, and a size other than the image's are refused by name."""
@@ -99,12 +99,12 @@ def test_a_broken_file_is_named(draw: Draw, folder: str, name: str) -> None:
     """Files that are not images, and truncated masks, are reported with their name before training starts."""
     data = draw(np.zeros((64, 64)))
     path = data / folder / name
-    path.write_bytes(b"no picture at all")
+    path.write_bytes(b"not an image at all")
     with pytest.raises(ClientError, match=f"Cannot read the .* {name}: cannot identify image file"):
         read_channel(data, "train", 3).check()
 
 
-def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
+def test_a_truncated_image_is_named_when_it_is_read(draw: Draw) -> None:
     """Its header is complete, so only decoding it reports the truncation."""
     data = draw(np.zeros((64, 64)))
     path = data / "train" / "a.jpg"
@@ -113,7 +113,7 @@ def test_a_picture_that_is_cut_off_is_named_when_it_is_read(draw: Draw) -> None:
         read_channel(data, "train", 3)[0]
 
 
-def test_only_so_much_stays_decoded(draw: Draw) -> None:
+def test_the_cache_of_decoded_examples_is_limited(draw: Draw) -> None:
     """Beyond the cache size, the least recently used example is read from its file again."""
     for name in "abc":
         data = draw([[0, 1], [1, 0]], name)
@@ -149,7 +149,7 @@ def test_a_label_map_maps_as_the_guide_says(
 @pytest.mark.parametrize(
     "text", ["[]", '{"map": {"a": 1}}', '{"map": {"1": 900}}', '{"scale": 0}', "{", '{"x": 1}']
 )
-def test_what_is_no_label_map_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_label_map_is_refused(tmp_path: Path, text: str) -> None:
     """The reason names the file and shows a valid label map."""
     path = tmp_path / "train_label_map.json"
     path.write_text(text)
@@ -168,14 +168,14 @@ def test_a_channel_is_read_through_its_own_label_map(draw: Draw) -> None:
         read_channel(data, "train", 3).check()
 
 
-def test_a_crop_at_a_random_scale_keeps_picture_and_labels_together() -> None:
+def test_a_crop_at_a_random_scale_keeps_image_and_labels_together() -> None:
     """The scale is base_size × 0.5 to × 2; where the scaled image is smaller than the crop, the rest is ignored."""
     labels = np.zeros((40, 80), np.uint8)
     labels[:, 40:] = 1
-    picture = np.repeat(labels[..., None] * 200, 3, axis=2)
+    image = np.repeat(labels[..., None] * 200, 3, axis=2)
     random, shares = np.random.default_rng(0), []
     for _ in range(30):
-        cut, wanted = ScaledCrop(80)((picture, labels), 64, random)
+        cut, wanted = ScaledCrop(80)((image, labels), 64, random)
         assert cut.shape == (64, 64, 3)
         known = wanted != 255
         assert np.mean((cut[..., 0] > 100)[known] == (wanted == 1)[known]) > 0.97
@@ -190,12 +190,12 @@ def test_only_what_is_too_large_is_scaled_down() -> None:
     labels[:, 30:] = 7
     example = np.repeat(labels[..., None], 3, axis=2), labels
     assert scaled_down(example, 1800) is example
-    picture, smaller = scaled_down(example, 450)
-    assert picture.shape == (15, 30, 3)
+    image, smaller = scaled_down(example, 450)
+    assert image.shape == (15, 30, 3)
     assert smaller.tolist() == [[0] * 15 + [7] * 15] * 15
 
 
-def test_a_step_that_does_not_fit_into_memory_is_refused_before_it_takes_the_machine_down(
+def test_a_step_that_does_not_fit_into_memory_is_refused(
     tmp_path: Path,
 ) -> None:
     """The reason says how much memory is needed, how much is available, and what to halve."""

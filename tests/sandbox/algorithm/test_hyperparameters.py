@@ -84,13 +84,13 @@ def test_an_unknown_name_is_refused_in_awss_words() -> None:
         ({**NEEDED, "lr_scheduler": "step"}, "lr_scheduler_step"),
     ],
 )
-def test_what_is_required_is_asked_for(given: dict[str, str], missing: str) -> None:
+def test_required_hyperparameters_must_be_given(given: dict[str, str], missing: str) -> None:
     """lr_scheduler_step is required with the schedule `step`, the two counts always."""
     with pytest.raises(ClientError, match=f"u'{missing}' is a required property"):
         read(given)
 
 
-def test_crop_and_steps_are_taken_as_the_algorithm_takes_them() -> None:
+def test_crop_size_and_steps_are_normalized() -> None:
     """crop_size is rounded up to a multiple of 8; the epochs of a step schedule are sorted, else ignored."""
     params = read({**NEEDED, "crop_size": "241", "lr_scheduler": "step", "lr_scheduler_step": "8, 4,8"})
     assert (params.crop_size, params.lr_scheduler_step) == (248, (4, 8))

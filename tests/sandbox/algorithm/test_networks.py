@@ -53,8 +53,8 @@ for algorithm, auxiliary, stem in (("fcn", True, "v1s"), ("psp", False, "v1b"), 
     said = {"algorithm": algorithm, "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
     write_hyperparameters(folder, said)
     predictor = Predictor.from_folder(folder)
-    pictures = [np.zeros((*size, 3), np.uint8) for size in ((90, 121), (1, 2))]
-    found[algorithm] = [predictor.probabilities(picture).shape for picture in pictures]
+    images = [np.zeros((*size, 3), np.uint8) for size in ((90, 121), (1, 2))]
+    found[algorithm] = [predictor.probabilities(image).shape for image in images]
     (folder / (LAST if stem == "v1b" else BEST)).unlink()
 print(json.dumps(found))
 """
@@ -119,9 +119,7 @@ def test_parameters_have_gluoncvs_names(
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("network", PARAMETERS)
-def test_the_product_tells_each_network_from_outside(
-    shapes: dict[str, dict[str, list[int]]], network: str
-) -> None:
+def test_the_product_identifies_each_network(shapes: dict[str, dict[str, list[int]]], network: str) -> None:
     """The product's own reader, which uses names and shapes alone, identifies what the sandbox builds."""
     algorithm, backbone = network.split("/")
     recognized = identify_network({name: tuple(shape) for name, shape in shapes[network].items()})
@@ -129,7 +127,7 @@ def test_the_product_tells_each_network_from_outside(
 
 
 @pytest.mark.mxnet
-def test_archives_of_all_three_answer_pictures_larger_than_crop_size(tmp_path: Path) -> None:
+def test_archives_of_all_three_segment_images_larger_than_crop_size(tmp_path: Path) -> None:
     """A saved archive is identified by its keys, with either stem and file name, and serves any size."""
     results = run(SAVE_AND_SERVE, str(tmp_path))
     sizes = [[4, 90, 121], [4, 1, 2]]
@@ -162,7 +160,9 @@ def test_foreign_parameters_are_named() -> None:
         ({"hyperparams.json": b"{", "model_algo-1": b""}, "is not a JSON object"),
     ],
 )
-def test_what_an_archive_lacks_is_said(tmp_path: Path, files: dict[str, bytes], words: str) -> None:
+def test_an_incomplete_archive_is_refused_with_what_is_missing(
+    tmp_path: Path, files: dict[str, bytes], words: str
+) -> None:
     """An archive of another algorithm is refused with what is missing and what it contains."""
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)

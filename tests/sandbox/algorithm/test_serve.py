@@ -110,7 +110,7 @@ def algorithm_container(model_root: Path) -> Iterator[Container]:
         container.stop()
 
 
-def picture(height: int, width: int, mode: str = "RGB") -> bytes:
+def jpeg_image(height: int, width: int, mode: str = "RGB") -> bytes:
     """Return a JPEG of noise on a gradient."""
     noise = np.random.default_rng(1).integers(0, 60, (height, width, 3))
     pixels = (noise + np.linspace(0, 190, width)[None, :, None]).astype(np.uint8)
@@ -139,9 +139,9 @@ def labels(body: bytes) -> np.ndarray:
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (17, 16), (1, 300), (241, 333)])
-def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tuple[int, int]) -> None:
+def test_a_mask_has_the_size_of_its_image(algorithm_container: Container, size: tuple[int, int]) -> None:
     """A mask has its image's height and width, even where the network's input needs padding."""
-    status, _, body = algorithm_container.invoke(picture(*size))
+    status, _, body = algorithm_container.invoke(jpeg_image(*size))
     assert status == 200
     assert labels(body).shape == size
 
@@ -149,7 +149,7 @@ def test_any_size_comes_back_as_it_went(algorithm_container: Container, size: tu
 @pytest.mark.mxnet
 def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_container: Container) -> None:
     """Both outputs agree, and the probabilities of a pixel sum to 1."""
-    body = picture(200, 301)
+    body = jpeg_image(200, 301)
     mask = labels(algorithm_container.invoke(body)[2])
     values = probabilities(algorithm_container.invoke(body, RECORD)[2])
     assert values.shape == (CLASSES, 200, 301)
@@ -170,25 +170,25 @@ def test_the_mask_is_the_likeliest_class_of_the_probabilities(algorithm_containe
 )
 def test_the_answer_is_of_the_type_asked_for(algorithm_container: Container, accept: str, kind: str) -> None:
     """The content type is one of the Accept header; a mask when any type is accepted."""
-    assert algorithm_container.invoke(picture(20, 30), accept)[:2] == (200, kind)
+    assert algorithm_container.invoke(jpeg_image(20, 30), accept)[:2] == (200, kind)
 
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("mode", ["L", "CMYK"])
-def test_grey_and_cmyk_pictures_are_answered(algorithm_container: Container, mode: str) -> None:
+def test_gray_and_cmyk_images_are_converted(algorithm_container: Container, mode: str) -> None:
     """A JPEG that is not RGB is converted."""
-    assert algorithm_container.invoke(picture(40, 50, mode))[0] == 200
+    assert algorithm_container.invoke(jpeg_image(40, 50, mode))[0] == 200
 
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize(
     ("sent", "status", "words"),
     [
-        ((b"no picture", "image/png", "image/jpeg"), 400, "10 bytes is not a JPEG"),
-        ((picture(64, 64)[:500], "image/png", "image/jpeg"), 400, "500 bytes cannot be read"),
-        ((picture(8, 8), "image/png", "image/png"), 415, "image/png"),
-        ((picture(8, 8), "image/png", ""), 415, "(none)"),
-        ((picture(8, 8), "text/csv", "image/jpeg"), 406, "text/csv"),
+        ((b"not a JPEG", "image/png", "image/jpeg"), 400, "10 bytes is not a JPEG"),
+        ((jpeg_image(64, 64)[:500], "image/png", "image/jpeg"), 400, "500 bytes cannot be read"),
+        ((jpeg_image(8, 8), "image/png", "image/png"), 415, "image/png"),
+        ((jpeg_image(8, 8), "image/png", ""), 415, "(none)"),
+        ((jpeg_image(8, 8), "text/csv", "image/jpeg"), 406, "text/csv"),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_the_value_found(
@@ -201,7 +201,7 @@ def test_what_cannot_be_answered_is_refused_with_the_value_found(
 
 
 @pytest.mark.mxnet
-def test_an_enormous_picture_is_refused_before_it_is_decoded(algorithm_container: Container) -> None:
+def test_an_enormous_image_is_refused_before_it_is_decoded(algorithm_container: Container) -> None:
     """More pixels than fit into memory are a client error, and the process continues."""
     stream = io.BytesIO()
     Image.new("L", (6000, 6000)).save(stream, "JPEG")
@@ -215,14 +215,14 @@ def test_parallel_requests_all_get_their_own_answer(algorithm_container: Contain
     """Eight concurrent requests neither deadlock nor get mixed up."""
     sizes = [(40 + 8 * number, 60) for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda size: algorithm_container.invoke(picture(*size), RECORD), sizes))
+        answers = list(pool.map(lambda size: algorithm_container.invoke(jpeg_image(*size), RECORD), sizes))
     assert [probabilities(body).shape[1:] for _, _, body in answers] == sizes
 
 
 @pytest.mark.mxnet
 def test_each_answer_leaves_a_metrics_line(algorithm_container: Container) -> None:
     """The log names the loaded weights, and has AWS's `#metrics` line for an invocation."""
-    algorithm_container.invoke(picture(8, 8))
+    algorithm_container.invoke(jpeg_image(8, 8))
     log = algorithm_container.log.read_text()
     assert "Loading weights from" in log
     assert '"invocations.count": {"count": 1, "max": 1, "sum": 1.0, "min": 1}' in log

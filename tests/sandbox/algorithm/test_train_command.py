@@ -112,7 +112,7 @@ def test_a_bad_hyperparameter_ends_it_with_awss_words(prepare: Prepare) -> None:
     assert re.search(r" ERROR \d+\] " + re.escape(failure), done.stdout)
 
 
-def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
+def test_an_invalid_mask_ends_it_before_training(prepare: Prepare) -> None:
     """An invalid mask gives exit code 2 and a reason with its name."""
     root = prepare(SMALL)
     Image.new("RGB", (48, 48)).save(root / "input/data/validation_annotation/2.png")
@@ -122,7 +122,7 @@ def test_a_mask_at_fault_ends_it_before_training(prepare: Prepare) -> None:
 
 
 @pytest.mark.mxnet
-def test_it_goes_on_from_an_earlier_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
+def test_incremental_training_starts_from_a_model_of_the_same_kind(prepare: Prepare, tmp_path: Path) -> None:
     """Training starts from the channel `model`; another num_classes is refused with both values."""
     first = prepare({**SMALL, "epochs": "6"})
     assert _train(first).returncode == 0
@@ -191,7 +191,7 @@ def test_aws_own_networks_train(prepare: Prepare) -> None:
 
 
 @pytest.mark.mxnet
-def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
+def test_sigterm_saves_the_model_and_exits_with_0(prepare: Prepare) -> None:
     """The model of the last step is saved within seconds, so that a stopped job has an artifact."""
     root = prepare({**SMALL, "epochs": "100000"})
     process = _start(root, env=_environ(root))
@@ -210,7 +210,7 @@ def test_sigterm_keeps_what_there_is_and_ends_with_0(prepare: Prepare) -> None:
 
 
 @pytest.mark.mxnet
-def test_it_ends_with_whoever_started_it(prepare: Prepare) -> None:
+def test_it_ends_with_its_parent_process(prepare: Prepare) -> None:
     """When the parent-death pipe closes, as when the sandbox is killed, training exits."""
     root = prepare({**SMALL, "epochs": "100000"})
     reader, writer = os.pipe()

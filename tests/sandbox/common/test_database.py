@@ -28,7 +28,7 @@ def insert(database: Database, name: str) -> int:
     return database.change("insert or ignore into item values (?, '')", name)
 
 
-def test_what_is_changed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+def test_changes_survive_reopening_the_file(tmp_path: Path) -> None:
     """A change is committed without the caller doing so, and an existing schema is not an error."""
     for name in ("a", "b"):
         database = Database(tmp_path / "x.sqlite", SCHEMA)
@@ -37,7 +37,7 @@ def test_what_is_changed_is_there_when_the_file_is_opened_again(tmp_path: Path) 
     assert names(Database(tmp_path / "x.sqlite", SCHEMA)) == ["a", "b"]
 
 
-def test_a_change_tells_how_many_rows_it_changed(database: Database) -> None:
+def test_a_change_returns_the_number_of_changed_rows(database: Database) -> None:
     """An ignored insert changed no row."""
     assert [insert(database, "a"), insert(database, "a")] == [1, 0]
 

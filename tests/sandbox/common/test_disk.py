@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.common.disk import Disk, is_full
-from sandbox.common.steady import SteadyStream
+from sandbox.common.lossy_output import LossyStream
 from sandbox.http.server import Listener, bind
 from sandbox.launcher import Address, running
 from sandbox.services.s3 import S3
@@ -95,7 +95,7 @@ print(json.dumps(results))
 """
 
 
-def test_nothing_is_lost_and_deleting_works_where_no_more_can_be_written(tmp_path: Path) -> None:
+def test_nothing_is_lost_and_deletions_work_on_a_full_disk(tmp_path: Path) -> None:
     """A refused write leaves nothing behind, and everything can be deleted and written again."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path)]
     (tmp_path / "s3").mkdir()
@@ -146,7 +146,7 @@ def _client(address: Address, service: str) -> Any:
     return session.client(service, endpoint_url=address.url)
 
 
-def test_an_endpoint_that_finds_no_room_comes_back_with_room(
+def test_an_endpoint_recovers_from_a_full_disk(
     start: Callable[..., Address], model_archive: Callable[..., bytes]
 ) -> None:
     """Restarted on a full disk, an endpoint is Failed with the missing space; with space, it is in service."""
@@ -213,7 +213,7 @@ def small(tmp_path: Path) -> Iterator[tuple[Any, list[int]]]:
     app.close()
 
 
-def test_an_upload_without_room_is_refused_before_it_is_written(small: tuple[Any, list[int]]) -> None:
+def test_an_upload_to_a_full_disk_is_refused_before_it_is_written(small: tuple[Any, list[int]]) -> None:
     """The error gives the free and needed bytes; the old object is unaffected; with space it succeeds."""
     send, room = small
     send("PUT", "/bucket")
@@ -239,7 +239,7 @@ def test_an_upload_beyond_s3s_limit_is_refused(small: tuple[Any, list[int]]) -> 
     assert (status, "<Code>EntityTooLarge</Code>" in text) == (400, True)
 
 
-def test_the_reserve_is_given_up_for_what_makes_room(tmp_path: Path) -> None:
+def test_the_reserve_is_released_for_deletions(tmp_path: Path) -> None:
     """Work that fails on a full disk is repeated with the reserve released, which is allocated again afterwards."""
     room = [10_000]
     disk = Disk(tmp_path, reserve_bytes=1 << 20, free=lambda: room[0])
@@ -289,10 +289,10 @@ def test_sqlite_on_a_full_disk_is_one(tmp_path: Path) -> None:
     )
 
 
-def test_a_log_without_room_ends_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_under_the_log_is_survived(tmp_path: Path) -> None:
     """Lost log writes are counted, and reported once there is space."""
     full, log = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
-    steady = SteadyStream(full)
+    steady = LossyStream(full)
     print("lost", file=steady, flush=True)
     with log.open("w") as room:
         os.dup2(room.fileno(), full)

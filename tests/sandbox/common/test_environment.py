@@ -59,7 +59,7 @@ def test_a_model_with_a_refused_variable_is_not_created(client: Callable[..., An
 
 
 @pytest.mark.parametrize("value", ["a\0b", "\ud800"])
-def test_a_value_that_no_process_can_get_is_refused(client: Callable[..., Any], value: str) -> None:
+def test_a_value_that_cannot_be_passed_is_refused(client: Callable[..., Any], value: str) -> None:
     """NUL and lone surrogates are refused by the request, not when the process starts."""
     container = {"Image": IMAGE, "Environment": {"SM_X": value}}
     text = _refusal(client("sagemaker").create_model, ModelName="nul", PrimaryContainer=container)
@@ -99,7 +99,7 @@ def test_a_training_job_gets_its_own_variables_and_no_others(
     assert "Environment: The sandbox does not pass on the environment variables PYTHONWARNINGS" in text
 
 
-def test_what_an_earlier_version_stored_does_not_reach_a_process_either() -> None:
+def test_refused_variables_of_an_earlier_version_reach_no_process() -> None:
     """A stored model with a refused variable fails to start, with the same text."""
     with pytest.raises(StartError, match="does not pass on the environment variables LD_PRELOAD"):
         allowed_environment({"LD_PRELOAD": "x"})

@@ -37,10 +37,10 @@ def test_a_scene_follows_from_its_seed() -> None:
 
 
 @pytest.mark.parametrize("kind", LANDSCAPES)
-def test_scenes_have_pictures_and_labels_of_the_size_asked_for(kind: str) -> None:
+def test_scenes_have_images_and_labels_of_the_requested_size(kind: str) -> None:
     """Each kind of landscape can be drawn, at sizes that are not square, with known classes only."""
-    picture, labels = scene(1, 100, 160, kind)
-    assert (picture.shape, picture.dtype) == ((100, 160, 3), np.uint8)
+    image, labels = scene(1, 100, 160, kind)
+    assert (image.shape, image.dtype) == ((100, 160, 3), np.uint8)
     assert (labels.shape, labels.dtype) == ((100, 160), np.uint8)
     assert labels.max() < len(CLASSES)
 
@@ -51,13 +51,13 @@ def test_scenes_hold_all_classes() -> None:
     assert (counts / counts.sum() > 0.01).all()
 
 
-def test_a_lake_keeps_away_when_it_is_not_asked_for() -> None:
+def test_lakes_are_drawn_on_request_only() -> None:
     """`water="none"` draws no lake, `water="lake"` does."""
     assert not (scene(3, 128, 128, "rural", "none")[1] == CLASSES.index("water")).any()
     assert (scene(3, 128, 128, "rural", "lake")[1] == CLASSES.index("water")).any()
 
 
-def test_regions_of_the_earth_are_cut_where_they_are() -> None:
+def test_regions_of_the_earth_are_cropped_at_their_coordinates() -> None:
     """Greenwich at the equator is the center of the whole image."""
     rows, columns = place(0, 0)
     assert ((rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2) == (1350, 2700)
@@ -82,7 +82,7 @@ def test_class_names_are_those_of_the_demo(demo: Demo) -> None:
 
 
 @each_demo
-def test_every_example_has_its_picture_and_truth(demo: Demo) -> None:
+def test_every_example_has_its_image_and_ground_truth(demo: Demo) -> None:
     """Each entry of `examples.json` is a JPEG with a palette mask of its size, of known classes or ignored."""
     folder = demo.folder / "examples"
     rows = json.loads((folder / "examples.json").read_bytes())
@@ -91,11 +91,11 @@ def test_every_example_has_its_picture_and_truth(demo: Demo) -> None:
         assert row["title"]
         assert row["note"]
         with (
-            Image.open(folder / row["file"]) as picture,
+            Image.open(folder / row["file"]) as image,
             Image.open(folder / row["file"].replace(".jpg", "_truth.png")) as truth,
         ):
-            assert (picture.format, picture.mode, truth.mode) == ("JPEG", "RGB", "P")
-            assert picture.size == truth.size
+            assert (image.format, image.mode, truth.mode) == ("JPEG", "RGB", "P")
+            assert image.size == truth.size
             assert set(np.unique(np.asarray(truth))) <= {*range(len(demo.classes)), IGNORE}
 
 
@@ -111,7 +111,7 @@ def test_the_card_says_what_was_measured(demo: Demo) -> None:
 
 @each_demo
 @pytest.mark.mxnet
-def test_the_shipped_weights_reach_the_cards_figures(demo: Demo) -> None:
+def test_the_shipped_weights_reach_the_cards_scores(demo: Demo) -> None:
     """Evaluated again on the example images, the weights give the card's scores within 0.1 % of the pixels."""
     completed = subprocess.run(
         [sys.executable, "-m", "sandbox.demo.check", "--shown", demo.name],

@@ -94,7 +94,7 @@ def test_targets_and_policies_are_kept_and_described(scaling: Any, target: Clien
     assert _refused(scaling.deregister_scalable_target, **where)[0] == "ObjectNotFoundException"
 
 
-def test_targets_are_told_page_by_page(scaling: Any, target: Client) -> None:
+def test_targets_are_listed_in_pages(scaling: Any, target: Client) -> None:
     """MaxResults and NextToken list all of them once."""
     wanted = {target()["ResourceId"] for _ in range(3)}
     pages = scaling.get_paginator("describe_scalable_targets").paginate(
@@ -141,7 +141,7 @@ def test_other_policies_are_refused(scaling: Any, target: Client) -> None:
     assert "must be above 0" in _refused(lambda: _policy(scaling, where, 0.0))[1]
 
 
-def test_a_deleted_endpoint_takes_its_targets_along(sagemaker: Any, scaling: Any, target: Client) -> None:
+def test_deleting_an_endpoint_deletes_its_targets(sagemaker: Any, scaling: Any, target: Client) -> None:
     """DeleteEndpoint also deletes the target and its policy."""
     where = target()
     _policy(scaling, where, 5.0)

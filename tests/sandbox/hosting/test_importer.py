@@ -25,7 +25,7 @@ def _configured(sagemaker: Any, name: str) -> None:
     )
 
 
-def test_five_hundred_endpoints_are_told_in_five_searches(
+def test_five_hundred_endpoints_are_found_in_five_searches(
     tmp_path: Path, stub_programs: dict[str, list[str]], make_client: Client
 ) -> None:
     """They start no process, are found by tag and configuration, survive a restart, and can be deleted."""

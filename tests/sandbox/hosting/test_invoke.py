@@ -129,7 +129,7 @@ def test_a_body_above_six_mebibytes_is_refused(
         assert "Received client error (413) from primary" in error["Error"]["Message"]
 
 
-def test_an_answer_that_breaks_off_is_seen_as_cut(client: Client, stub_endpoint: Endpoint) -> None:
+def test_an_aborted_response_is_an_error(client: Client, stub_endpoint: Endpoint) -> None:
     """A response shorter than its declared length raises an error in the client."""
     name = stub_endpoint(behavior={"bytes": 5_000_000, "cut": 3_000_000})
     answer = client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"x")

@@ -117,7 +117,7 @@ def test_an_image_without_a_program_is_the_failure_reason(
     """The reason lists the images that the sandbox has programs for."""
     container = {"Image": "683313688378.dkr.ecr.us-east-1.amazonaws.com/xgboost:1"}
     reason = _serve(client, eventually, "no-program", container)
-    assert reason.endswith('xgboost:1" (known: semantic-segmentation).')
+    assert reason.endswith('xgboost:1" (available: semantic-segmentation).')
 
 
 def test_an_endpoint_outlives_its_model_and_configuration(client: Client, stub_endpoint: Endpoint) -> None:

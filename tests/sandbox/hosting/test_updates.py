@@ -333,7 +333,7 @@ def test_weights_change_and_survive_a_restart(
         assert {_ask(runtime, "ab")["variant"] for _ in range(20)} == {"B"}
 
 
-def test_an_update_goes_on_after_a_restart(
+def test_an_update_continues_after_a_restart(
     tmp_path: Path,
     stub_programs: dict[str, list[str]],
     make_endpoint: Endpoint,
@@ -427,7 +427,7 @@ def test_what_cannot_be_updated_is_refused(sagemaker: Any, endpoint: Endpoint, s
     sagemaker.create_endpoint_config(EndpointConfigName="fails", ProductionVariants=[variant])
     sagemaker.create_endpoint(EndpointName="fails", EndpointConfigName="fails")
     assert settled("fails")["EndpointStatus"] == "Failed"
-    assert "only delete it" in _refused(update, EndpointName="fails", EndpointConfigName=name)[1]
+    assert "it can only be deleted" in _refused(update, EndpointName="fails", EndpointConfigName=name)[1]
 
 
 def test_an_endpoint_whose_configuration_is_gone_cannot_be_updated(

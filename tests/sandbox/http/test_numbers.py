@@ -69,7 +69,7 @@ def _call(sandbox: Sandbox, operation: str, body: str, service: str = "sagemaker
 
 
 @pytest.mark.parametrize("value", NOT_LENGTHS)
-def test_a_content_length_that_is_no_length_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_content_length_is_refused(sandbox: Sandbox, value: str) -> None:
     """Every service immediately answers 400 in its own protocol, with the invalid value."""
     s3 = ("Authorization", "AWS4-HMAC-SHA256 Credential=A/20260101/us-east-1/s3/aws4_request, X")
     length = ("Content-Length", value)
@@ -104,7 +104,7 @@ def test_a_chunk_without_a_size_is_refused(sandbox: Sandbox, size: bytes) -> Non
 
 
 @pytest.mark.parametrize("value", ["0", "604801", "٦٠", *NOT_LENGTHS])
-def test_an_expiry_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_expiry_is_refused(sandbox: Sandbox, value: str) -> None:
     """X-Amz-Expires is 1 to 604800 in plain digits; the error has S3's text and stays short."""
     scope = f"{sandbox.address.access_key}/20260101/us-east-1/s3/aws4_request"
     query = {
@@ -121,7 +121,7 @@ def test_an_expiry_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None
 
 
 @pytest.mark.parametrize("value", ["٦٠", *NOT_LENGTHS])
-def test_an_expiry_of_the_old_kind_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_expiry_of_version_2_is_refused(sandbox: Sandbox, value: str) -> None:
     """Expires of a URL signed in version 2 is seconds since 1970 in plain digits."""
     query = {"AWSAccessKeyId": sandbox.address.access_key, "Signature": "x", "Expires": value}
     status, kind, body = _send(sandbox, "GET", f"/bucket/key?{urlencode(query)}", [])
@@ -152,7 +152,7 @@ def test_a_listing_of_no_size_is_refused(sandbox: Sandbox, query: str) -> None:
 
 
 @pytest.mark.parametrize("number", [HUGE, "-1", "٣", "1.0", ""])
-def test_a_part_number_that_is_none_is_refused(sandbox: Sandbox, number: str) -> None:
+def test_an_invalid_part_number_is_refused(sandbox: Sandbox, number: str) -> None:
     """CompleteMultipartUpload answers MalformedXML."""
     s3 = sandbox.loopback.client("s3")
     s3.create_bucket(Bucket="numbers")
@@ -197,14 +197,14 @@ def test_a_copied_range_beyond_reason_is_refused(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     "value", [HUGE, "1e999", "NaN", "Infinity", "1.5", str(2**31), str(2**64), '"5"', "true", "[5]"]
 )
-def test_a_count_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_integer_is_refused(sandbox: Sandbox, value: str) -> None:
     """An integer in a JSON body must be whole and within its type's range."""
     status, answer = _call(sandbox, "ListModels", f'{{"MaxResults": {value}}}')
     assert (status, answer["__type"]) == (400, "SerializationException")
 
 
 @pytest.mark.parametrize("value", [HUGE, "1e999", "NaN", "1e300", "-1e300", "9" * 400])
-def test_a_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_time_is_refused(sandbox: Sandbox, value: str) -> None:
     """An invalid time in a JSON body is refused."""
     for service, operation, member in (
         ("sagemaker", "ListModels", "CreationTimeAfter"),
@@ -216,7 +216,7 @@ def test_a_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [HUGE, str(2**63), "-1.5"])
-def test_a_log_time_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_log_time_is_refused(sandbox: Sandbox, value: str) -> None:
     """An invalid time of a log event is refused."""
     members = '"logGroupName": "g", "logStreamName": "s"'
     status, answer = _call(sandbox, "GetLogEvents", f'{{{members}, "startTime": {value}}}', "logs")
@@ -240,7 +240,7 @@ def test_a_body_nested_without_end_is_refused(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("value", [HUGE, "-1", "x", "0", "1e3", ""])
-def test_a_number_for_iam_that_is_none_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_an_invalid_number_for_iam_is_refused(sandbox: Sandbox, value: str) -> None:
     """IAM answers ValidationError and keeps the connection."""
     form = urlencode({"Action": "ListRoles", "Version": "2010-05-08", "MaxItems": value}).encode()
     status, _, body = _signed(sandbox, "iam", "POST /", form, {"Content-Type": FORM})
@@ -248,7 +248,7 @@ def test_a_number_for_iam_that_is_none_is_refused(sandbox: Sandbox, value: str) 
 
 
 @pytest.mark.parametrize("value", NOT_LENGTHS)
-def test_the_algorithm_refuses_a_length_that_is_none(tmp_path: Path, value: str) -> None:
+def test_the_algorithm_refuses_an_invalid_length(tmp_path: Path, value: str) -> None:
     """The algorithm's own server, which local processes can reach, answers 400 and closes the connection."""
     server = http_server(socket.create_server(("127.0.0.1", 0)), InferenceService(tmp_path))
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

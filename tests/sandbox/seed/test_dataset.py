@@ -64,7 +64,7 @@ def without_a_dataset(sandbox: Sandbox) -> None:
             s3.delete_object(Bucket=BUCKET, Key=item["Key"])
 
 
-def test_the_data_set_is_uploaded_once(tmp_path: Path) -> None:
+def test_the_dataset_is_uploaded_once(tmp_path: Path) -> None:
     """The drawn files are in the bucket, and the next start uploads nothing."""
     with Sandbox(tmp_path / "own") as sandbox:
         _end(_seed(sandbox, tmp_path, WRITE))
@@ -104,7 +104,7 @@ while not os.path.exists({str(gate)!r}):
     assert drawings.read_text() == "x"
 
 
-def test_without_a_cache_folder_it_is_drawn_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_without_a_cache_folder_it_is_drawn_in_the_data_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     """Without a cache folder, one line reports it, and the sandbox draws for itself and cleans up."""
     lines: list[str] = []
     blocked = tmp_path / "file"
@@ -139,14 +139,14 @@ def test_the_cache_folder_is_the_users(
     assert default_cache(tmp_path) == Path(folder)
 
 
-def test_it_is_left_out_with_its_demonstration(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_it_is_left_out_without_the_aerial_demo(sandbox: Sandbox, tmp_path: Path) -> None:
     """Without the aerial demo nothing is drawn."""
     (tmp_path / "seeded.json").write_text('{"account": "role"}')
     _end(_seed(sandbox, tmp_path, WRITE))
     assert _marked(tmp_path) == {"account": "role"}
 
 
-def test_what_breaks_is_said_and_tried_again(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_failed_drawing_is_reported_and_retried(sandbox: Sandbox, tmp_path: Path) -> None:
     """One line gives the reason, and the next start tries again."""
     lines: list[str] = []
     _end(_seed(sandbox, tmp_path, BREAK, say=lines.append))
@@ -165,7 +165,7 @@ def test_no_process_outlives_the_sandbox(sandbox: Sandbox, tmp_path: Path, event
     assert not Path(f"/proc/{number}").exists()
 
 
-def test_the_data_set_is_what_the_algorithm_takes(tmp_path: Path) -> None:
+def test_the_dataset_is_valid_training_data(tmp_path: Path) -> None:
     """It has JPEG and palette PNG pairs of 256 x 256 with the demo's six classes; each split has its own seeds."""
     command = [
         sys.executable,

@@ -64,7 +64,7 @@ def test_a_recorded_job_is_found_as_it_was(
         assert answer["MetricQueryResults"][0]["XAxisValues"] == [0, 1, 2]
 
 
-def test_recorded_jobs_are_put_in_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
+def test_recorded_jobs_are_imported_once(recording: Recording, tmp_path: Path, sandbox: Sandbox) -> None:
     """They come with model and class names, along with the aerial demo; a deleted job does not come back."""
     demos, data = tmp_path / "demos" / "jobs", tmp_path / "data"
     demos.mkdir(parents=True)

@@ -25,7 +25,7 @@ def demos(tmp_path: Path, model_archive: Callable[[Mapping[str, bytes]], bytes])
     return tmp_path / "demos"
 
 
-def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
+def test_a_new_sandbox_has_a_role_a_bucket_and_its_demos(
     tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]], make_client: Callable[..., Any]
 ) -> None:
     """The endpoint comes into service with its tags; a demo without files is left out with a message."""
@@ -58,7 +58,7 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demonstrations(
         assert config["ProductionVariants"][0]["InstanceType"] == "ml.g4dn.xlarge"
 
 
-def test_what_a_person_deleted_does_not_come_back(
+def test_deleted_demos_do_not_come_back(
     tmp_path: Path, demos: Path, stub_programs: dict[str, list[str]]
 ) -> None:
     """Each resource is created once per data folder; an interrupted start is continued."""

@@ -218,7 +218,7 @@ class TestSimulatePrincipalPolicy:
         assert _code(raised) == "NoSuchEntity"
 
 
-class TestDoor:
+class TestGateway:
     def test_control_api_is_shut(self, served: Served, iam: Any) -> None:
         """moto's own control API cannot be reached, signed or not."""
         iam.create_role(RoleName="stays", AssumeRolePolicyDocument=json.dumps(TRUST))

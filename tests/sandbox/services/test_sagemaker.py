@@ -65,7 +65,7 @@ def test_a_name_is_taken_once(sagemaker: Any) -> None:
     assert error[1] == f'Cannot create already existing endpoint configuration "{ARN}:endpoint-config/twice".'
 
 
-def test_what_is_missing_could_not_be_found(sagemaker: Any) -> None:
+def test_missing_resources_are_not_found(sagemaker: Any) -> None:
     """Describing, deleting and using missing resources gives an error with their ARN."""
     model = ("ValidationException", f'Could not find model "{ARN}:model/none".')
     config = ("ValidationException", f'Could not find endpoint configuration "{ARN}:endpoint-config/none".')
@@ -200,7 +200,7 @@ def test_pages_follow_one_another_while_things_come_and_go(sagemaker: Any) -> No
 
 
 @pytest.mark.parametrize("token", ["junk", "eyJhIjogMX0=", "W10=", "WyJOYW1lIiwgdHJ1ZSwgMSwgMl0="])
-def test_a_token_that_is_none_is_refused(sagemaker: Any, token: str) -> None:
+def test_an_invalid_token_is_refused(sagemaker: Any, token: str) -> None:
     """A forged page token is a ValidationException."""
     code, message = _refused(sagemaker.list_models, NextToken=token)
     assert (code, message.startswith("Invalid pagination token")) == ("ValidationException", True)
@@ -250,7 +250,7 @@ def test_tags_are_added_replaced_and_removed(sagemaker: Any) -> None:
     assert _refused(sagemaker.list_tags, ResourceArn=f"{ARN}:project/none")[0] == "ValidationException"
 
 
-def test_the_persons_own_aws_settings_do_not_reach_inside(
+def test_the_users_own_aws_settings_do_not_apply(
     tmp_path: Path,
     stub_programs: dict[str, list[str]],
     make_endpoint: Client,

@@ -232,7 +232,10 @@ def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
             "'CONTAINS' operator usage limit of 1 exceeded.",
         ),
         ({"NextToken": "bm9uZQ=="}, "Invalid pagination token"),
-        ({"Resource": "Experiment"}, "The sandbox searches TrainingJob and Endpoint, not Experiment."),
+        (
+            {"Resource": "Experiment"},
+            "The sandbox supports Search of TrainingJob and Endpoint, not of Experiment.",
+        ),
     ],
 )
 def test_what_aws_refuses_is_refused(

@@ -93,7 +93,9 @@ def test_a_prefix_is_a_folder_an_object_or_a_beginning(
         ("missing.json", "ManifestFile", r"NoSuchKey \(404\)"),
     ],
 )
-def test_what_cannot_be_had_is_named(fetch: Fetch, tmp_path: Path, key: str, kind: str, words: str) -> None:
+def test_an_object_that_cannot_be_downloaded_is_named(
+    fetch: Fetch, tmp_path: Path, key: str, kind: str, words: str
+) -> None:
     """DownloadError names the object; nothing is written outside of the channel's folder."""
     with pytest.raises(DownloadError, match=words):
         fetch(key, kind)

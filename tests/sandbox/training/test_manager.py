@@ -69,7 +69,7 @@ def test_a_job_goes_through_its_statuses_to_its_artifact(client: Client, train: 
         assert sorted(tar.getnames()) == ["hyperparams.json", "model_algo-1", "model_best.params"]
 
 
-def test_what_aws_fills_in_is_told(train: Train, job: Job) -> None:
+def test_the_defaults_of_aws_are_described(train: Train, job: Job) -> None:
     """DescribeTrainingJob has the defaults that the SDKs read, and no artifact before there is one."""
     name = train(wait=False, seconds="60")
     document = job(name, "Training")
@@ -105,7 +105,7 @@ def test_the_log_is_whole_when_the_job_has_ended(client: Client, train: Train) -
     assert len([line for line in lines if "mIOU" in line]) == 40
 
 
-def test_metrics_are_told_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
+def test_metrics_are_reported_while_it_runs(train: Train, job: Job, eventually: Callable[..., Any]) -> None:
     """FinalMetricDataList has the last value of each metric, and is updated while the job runs."""
     name = train(wait=False, seconds="60")
     metrics = eventually(lambda: job(name).get("FinalMetricDataList"))
@@ -184,7 +184,7 @@ def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
         ({"fail": "long " * 400}, f"ClientError: {'long ' * 199}long, exit code: 2"),
     ],
 )
-def test_a_failed_program_is_told_in_awss_words(
+def test_a_failed_program_gives_awss_failure_reason(
     train: Train, job: Job, asked: dict[str, str], reason: str
 ) -> None:
     """The reason is output/failure with the exit code; 2 is a ClientError, a signal is 128 plus its number."""
@@ -229,7 +229,7 @@ def test_an_artifact_that_cannot_be_uploaded_fails_the_job(train: Train, job: Jo
     assert "NoSuchBucket" in document["FailureReason"]
 
 
-def test_what_a_program_started_ends_with_it(
+def test_children_of_a_program_end_with_it(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
     """A child that ignores signals is gone when the job has ended."""
@@ -319,7 +319,7 @@ def test_a_spot_job_waits_no_longer_than_it_may(
         assert document["SecondaryStatus"] == "MaxWaitTimeExceeded"
 
 
-def test_a_program_that_does_not_hear_is_killed(
+def test_a_program_that_ignores_sigterm_is_killed(
     small: Callable[[], Sandbox],
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
@@ -335,7 +335,7 @@ def test_a_program_that_does_not_hear_is_killed(
         assert "ModelArtifacts" not in document
 
 
-def test_a_restart_tells_what_it_did_to_jobs(
+def test_a_restart_fails_running_jobs_and_queues_waiting_ones(
     small: Callable[[], Sandbox],
     training_request: Callable[..., dict[str, Any]],
     eventually: Callable[..., Any],
@@ -363,7 +363,7 @@ def test_a_restart_tells_what_it_did_to_jobs(
         assert _until(sandbox, eventually, "waiting", "Completed")["ModelArtifacts"]
 
 
-def test_a_killed_program_is_not_the_sandboxs_end(
+def test_a_killed_program_fails_its_job_only(
     client: Client, train: Train, job: Job, eventually: Callable[..., Any]
 ) -> None:
     """SIGKILL from outside gives Failed with exit code 137, as after an out-of-memory kill."""

@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.common.process_usage import Use, group_use
+from sandbox.common.process_usage import ProcessUsage, group_usage
 from sandbox.server import Sandbox
 from sandbox.training.metrics import DEFINITIONS, JobMetrics, MetricFinder, Point
 
@@ -50,13 +50,13 @@ def test_the_built_in_definitions_find_the_algorithms_lines(
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "high", ""])
-def test_what_is_no_finite_number_is_no_value(value: str) -> None:
+def test_values_that_are_not_finite_are_skipped(value: str) -> None:
     """NaN and infinity are skipped, as CloudWatch refuses them."""
     line = f"#quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>={value}"
     assert MetricFinder(DEFINITIONS).find(line, 0) == []
 
 
-def test_own_definitions_count_where_no_epoch_is_told() -> None:
+def test_custom_definitions_count_values_without_an_epoch() -> None:
     """The iteration is the number of values so far; one line may have several metrics."""
     finder = MetricFinder([{"Name": "a", "Regex": r"a=(\d)"}, {"Name": "b", "Regex": r"b=(\d)"}])
     points = [
@@ -221,10 +221,10 @@ def test_the_use_of_a_group_is_the_sum_of_its_processes(tmp_path: Path) -> None:
         fields = ["S", "1", str(group), *["0"] * 8, "150", "50", *["0"] * 8, "1000", "0"]
         (tmp_path / str(pid) / "stat").write_text(f"{pid} (a name) with) {' '.join(fields)}")
     (tmp_path / "self").mkdir()
-    use = group_use(10, tmp_path)
-    other = group_use(12, tmp_path)
+    use = group_usage(10, tmp_path)
+    other = group_usage(12, tmp_path)
     assert use is not None
     assert other is not None
-    assert use == Use(2 * other.processor, 2 * other.memory)
+    assert use == ProcessUsage(2 * other.processor, 2 * other.memory)
     assert other.processor > 0
-    assert group_use(99, tmp_path) is None
+    assert group_usage(99, tmp_path) is None

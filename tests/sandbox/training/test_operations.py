@@ -51,7 +51,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
         ({"EnableManagedSpotTraining": True}, "Invalid MaxWaitTimeInSeconds. It must be present"),
         (
             {"StoppingCondition": {"MaxRuntimeInSeconds": 9, "MaxWaitTimeInSeconds": 9}},
-            "It must not be given without EnableManagedSpotTraining.",
+            "It requires EnableManagedSpotTraining.",
         ),
         ({"CheckpointConfig": {"S3Uri": "s3://x/y"}}, "does not support CheckpointConfig"),
         ({"AlgorithmSpecification": {"TrainingInputMode": "File"}}, "must specify AlgorithmSpecification"),
@@ -62,7 +62,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
                     "TrainingInputMode": "Pipe",
                 }
             },
-            "no Pipe mode: give channel train the mode File",
+            "not support Pipe mode: set the mode of channel train to File",
         ),
         (
             {
@@ -72,7 +72,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
                     "MetricDefinitions": [{"Name": "a", "Regex": "("}, {"Name": "b", "Regex": "x"}],
                 }
             },
-            "metric b has no group",
+            "metric b needs a group",
         ),
         (
             {"OutputDataConfig": {"S3OutputPath": "s3://x/y", "CompressionType": "NONE"}},
@@ -80,7 +80,7 @@ def test_a_name_is_given_once(client: Client, training_request: Request, train: 
         ),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(
+def test_an_invalid_job_is_refused(
     client: Client, training_request: Request, members: dict[str, Any], words: str
 ) -> None:
     """ValidationException names the member; no job is created."""
@@ -121,7 +121,7 @@ def test_a_missing_job_is_not_found(client: Client) -> None:
 
 def test_update_is_refused_with_a_reason(client: Client, train: Train) -> None:
     """The sandbox has neither a profiler nor warm pools to update."""
-    with pytest.raises(ClientError, match="neither the profiler nor warm pools"):
+    with pytest.raises(ClientError, match="the profiler and warm pools only"):
         client("sagemaker").update_training_job(TrainingJobName=train(epochs="1"))
 
 

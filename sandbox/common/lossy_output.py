@@ -9,7 +9,7 @@ import sys
 from sandbox.common.disk import is_full
 
 
-class SteadyStream(io.TextIOBase):
+class LossyStream(io.TextIOBase):
     """A text stream onto a descriptor. Failed writes are counted, and reported once the disk has room again."""
 
     def __init__(self, descriptor: int) -> None:
@@ -37,6 +37,6 @@ class SteadyStream(io.TextIOBase):
         return self._descriptor
 
 
-def keep_output_steady() -> None:
+def use_lossy_output() -> None:
     """Replace stdout and stderr, so that this process continues when its log cannot be written."""
-    sys.stdout, sys.stderr = SteadyStream(1), SteadyStream(2)
+    sys.stdout, sys.stderr = LossyStream(1), LossyStream(2)
