@@ -112,13 +112,13 @@ def test_the_rule_sees_a_forbidden_import(relative: str, source: str) -> None:
 @pytest.mark.parametrize("path", [p for p in sources("core") if "aws" not in p.parts], ids=relative_to_root)
 def test_core_reads_no_clock_and_no_environment(path: Path) -> None:
     """Core gets the time and the environment as arguments; only core.aws may read them."""
-    found = []
+    uses = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             pair = (node.value.id, node.attr)
             if pair in CLOCKS or pair in {("os", "environ"), ("os", "getenv")}:
-                found.append(f"{path.name}:{node.lineno} {'.'.join(pair)}")
-    assert not found
+                uses.append(f"{path.name}:{node.lineno} {'.'.join(pair)}")
+    assert not uses
 
 
 @pytest.mark.parametrize("path", sources("pages"), ids=relative_to_root)

@@ -63,7 +63,7 @@ def _bypass(node: ast.AST, relative: str) -> list[str]:
     if (
         in_terminal
         and last in ("confirm", "prompt")
-        and not all(isinstance(one, ast.Constant) for one in node.args)
+        and not all(isinstance(argument, ast.Constant) for argument in node.args)
     ):
         return ["print"]
     if name == "json.dumps":

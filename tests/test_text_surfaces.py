@@ -134,7 +134,7 @@ def test_no_answer_of_aws_steers_the_terminal(run: Run, arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    "arguments", [one for one in COMMANDS if one[1] in ("list", "show", "logs")], ids=" ".join
+    "arguments", [command for command in COMMANDS if command[1] in ("list", "show", "logs")], ids=" ".join
 )
 def test_json_of_a_command_is_exact(run: Run, arguments: tuple[str, ...]) -> None:
     """With --json the same text is printed exactly, in ASCII."""
@@ -293,7 +293,7 @@ def test_no_file_name_steers_the_terminal(run: Run, photo: Path, aws: HostileAws
 
 
 def exported() -> export.ExportResult:
-    """A response to an image, with hostile names everywhere."""
+    """A response whose image and names are hostile."""
     classes = Classes((HOSTILE, f"@{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     labels = np.array([[0, 1], [1, 1]], np.uint8)
     segmentation = Segmentation(labels, None, None, classes, (HOSTILE,))

@@ -62,8 +62,8 @@ class Residual(HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:  # noqa: ARG002, N803
         """Apply the block to (N, inputs, H, W)."""
-        beside = x if self.shortcut is None else self.shortcut(x)
-        return self.activation(self.second(self.first(x)) + beside)
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return self.activation(self.second(self.first(x)) + shortcut)
 
 
 class Merge(HybridBlock):

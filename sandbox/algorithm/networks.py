@@ -83,8 +83,8 @@ class Bottleneck(HybridBlock):
         """Apply the block to (N, inputs, H, W)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
-        beside = x if self.downsample is None else self.downsample(x)
-        return self.relu(self.bn3(self.conv3(y)) + beside)
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(self.bn3(self.conv3(y)) + shortcut)
 
 
 def stage(inputs: int, width: int, units: int, *, stride: int = 1, dilation: int = 1) -> Any:

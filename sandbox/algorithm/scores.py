@@ -9,10 +9,12 @@ IGNORE = 255
 """Pixels with this label are not counted and not trained on."""
 
 
-def confusion(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+def confusion(
+    ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int
+) -> NDArray[np.int64]:
     """Count pixels by class, (classes, classes) int64: rows are the ground truth, columns the prediction."""
-    counted = truth != IGNORE
-    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    counted = ground_truth != IGNORE
+    pairs = ground_truth[counted].astype(np.int64) * classes + predicted[counted]
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 

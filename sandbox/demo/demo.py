@@ -92,5 +92,5 @@ def read_example(folder: Path, name: str) -> Example:
     """Return an example image and its ground truth. Raises FileNotFoundError."""
     with Image.open(folder / "examples" / f"{name}.jpg") as image:
         pixels = np.asarray(image.convert("RGB"))
-    with Image.open(folder / "examples" / f"{name}_truth.png") as truth:
-        return pixels, np.asarray(truth)
+    with Image.open(folder / "examples" / f"{name}_truth.png") as mask:
+        return pixels, np.asarray(mask)

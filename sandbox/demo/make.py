@@ -112,9 +112,9 @@ def write_examples(demo: Demo) -> list[str]:
     rows = []
     for item in demo.shown():
         (folder / f"{item.name}.jpg").write_bytes(jpeg(item.image))
-        truth = Image.fromarray(item.labels)
-        truth.putpalette(palette(demo))
-        truth.save(folder / f"{item.name}_truth.png", optimize=True)
+        mask = Image.fromarray(item.labels)
+        mask.putpalette(palette(demo))
+        mask.save(folder / f"{item.name}_truth.png", optimize=True)
         rows.append({"file": f"{item.name}.jpg", "title": item.title, "note": item.note})
     (folder / "examples.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return [row["file"].removesuffix(".jpg") for row in rows]

@@ -205,9 +205,9 @@ def _retain(variants: Sequence[Document], old: Sequence[Document], excluded: set
     return [{**variant, **kept(variant)} for variant in variants]
 
 
-def _changed(variant: Document, asked: Params) -> Document:
+def _changed(variant: Document, requested: Params) -> Document:
     """Return a variant with the requested count and weight."""
-    return {**variant, **{name: asked[name] for name in _RETAINED if name in asked}}
+    return {**variant, **{name: requested[name] for name in _RETAINED if name in requested}}
 
 
 def _check_deployment(policy: Params | None) -> None:

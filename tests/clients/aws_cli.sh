@@ -1,5 +1,5 @@
 #!/bin/sh
-# aws_cli.sh PICTURE OUTPUT_FOLDER: what a person at a terminal would type.
+# Usage: aws_cli.sh IMAGE OUTPUT_FOLDER. Invoke an endpoint with the AWS CLI.
 set -eu
 aws sts get-caller-identity --query Account --output text
 aws sagemaker list-endpoints --status-equals InService --query 'Endpoints[].EndpointName' --output text

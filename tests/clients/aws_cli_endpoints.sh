@@ -1,5 +1,5 @@
 #!/bin/sh
-# aws_cli_endpoints.sh PICTURE OUTPUT_FOLDER: an endpoint's life at a terminal: made, changed, shared out, deleted.
+# Usage: aws_cli_endpoints.sh IMAGE OUTPUT_FOLDER. Create, update, shift traffic of and delete an endpoint.
 set -eu
 for model in aerial-land-cover coastlines; do
     aws sagemaker create-endpoint-config --endpoint-config-name "cli-$model" --output text --production-variants \

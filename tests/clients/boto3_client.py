@@ -5,11 +5,11 @@ from pathlib import Path
 
 import boto3
 
-picture, recordio, png = map(Path, sys.argv[1:])
+image, recordio, png = map(Path, sys.argv[1:])
 runtime = boto3.client("sagemaker-runtime")
 for path, accept in ((recordio, "application/x-recordio-protobuf"), (png, "image/png")):
     answer = runtime.invoke_endpoint(
-        EndpointName="aerial-land-cover", Body=picture.read_bytes(), ContentType="image/jpeg", Accept=accept
+        EndpointName="aerial-land-cover", Body=image.read_bytes(), ContentType="image/jpeg", Accept=accept
     )
     path.write_bytes(answer["Body"].read())
     print(answer["ContentType"], answer["InvokedProductionVariant"], path.stat().st_size)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import boto3
 
-picture = Path(sys.argv[1]).read_bytes()
+image = Path(sys.argv[1]).read_bytes()
 sagemaker, runtime = boto3.client("sagemaker"), boto3.client("sagemaker-runtime")
 NAME, MODELS = "boto3-life", ("aerial-land-cover", "coastlines")
 
@@ -36,7 +36,7 @@ stop, seen = threading.Event(), Counter()
 def keep_calling() -> None:
     while not stop.is_set():
         answer = runtime.invoke_endpoint(
-            EndpointName=NAME, Body=picture, ContentType="image/jpeg", Accept="image/png"
+            EndpointName=NAME, Body=image, ContentType="image/jpeg", Accept="image/png"
         )
         answer["Body"].read()
         seen[answer["InvokedProductionVariant"]] += 1

@@ -8,7 +8,7 @@ from sagemaker.deserializers import BytesDeserializer
 from sagemaker.predictor import Predictor
 from sagemaker.serializers import IdentitySerializer
 
-picture, recordio, png = map(Path, sys.argv[1:])
+image, recordio, png = map(Path, sys.argv[1:])
 # The SDK asks sts.<region>.amazonaws.com for the account unless a bucket is given.
 session = sagemaker.Session(default_bucket="segdeck-sandbox")
 predictor = Predictor(
@@ -16,5 +16,5 @@ predictor = Predictor(
 )
 for path, accept in ((recordio, "application/x-protobuf"), (png, "image/png")):
     predictor.deserializer = BytesDeserializer(accept)
-    path.write_bytes(predictor.predict(picture.read_bytes()))
+    path.write_bytes(predictor.predict(image.read_bytes()))
     print(sagemaker.__version__, accept, path.stat().st_size)

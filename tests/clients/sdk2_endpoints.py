@@ -10,7 +10,7 @@ from sagemaker.predictor import Predictor
 from sagemaker.serializers import IdentitySerializer
 from small_data import BUCKET, IMAGE, ROLE
 
-picture = Path(sys.argv[1]).read_bytes()
+image = Path(sys.argv[1]).read_bytes()
 session = sagemaker.Session(default_bucket=BUCKET)
 model = Model(
     IMAGE,
@@ -26,10 +26,10 @@ predictor = model.deploy(
     serializer=IdentitySerializer("image/jpeg"),
     deserializer=BytesDeserializer("image/png"),
 )
-print(len(predictor.predict(picture)), "bytes of mask")
+print(len(predictor.predict(image)), "bytes of mask")
 predictor.update_endpoint(initial_instance_count=2, instance_type="ml.c5.xlarge", model_name="coastlines")
 described = session.sagemaker_client.describe_endpoint(EndpointName=predictor.endpoint_name)
 print(described["EndpointStatus"], described["ProductionVariants"][0]["CurrentInstanceCount"], "instances")
-print(len(predictor.predict(picture)), "bytes of mask")
+print(len(predictor.predict(image)), "bytes of mask")
 predictor.delete_endpoint()
 model.delete_model()

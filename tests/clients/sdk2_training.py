@@ -10,7 +10,7 @@ from sagemaker.inputs import TrainingInput
 from sagemaker.serializers import IdentitySerializer
 from small_data import BUCKET, CHANNELS, HYPERPARAMETERS, ROLE, upload
 
-picture = Path(sys.argv[1])
+image = Path(sys.argv[1])
 session = sagemaker.Session(default_bucket=BUCKET)
 estimator = Estimator(
     sagemaker.image_uris.retrieve("semantic-segmentation", "us-east-1"),
@@ -26,5 +26,5 @@ estimator.fit(inputs, logs=True)
 print(estimator.training_job_analytics.dataframe())
 serializer, deserializer = IdentitySerializer("image/jpeg"), BytesDeserializer("image/png")
 predictor = estimator.deploy(1, "ml.c5.xlarge", serializer=serializer, deserializer=deserializer)
-print(predictor.endpoint_name, len(predictor.predict(picture.read_bytes())), "bytes of mask")
+print(predictor.endpoint_name, len(predictor.predict(image.read_bytes())), "bytes of mask")
 predictor.delete_endpoint()

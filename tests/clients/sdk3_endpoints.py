@@ -6,7 +6,7 @@ from pathlib import Path
 from sagemaker.core.resources import Endpoint, EndpointConfig
 from sagemaker.core.shapes import DesiredWeightAndCapacity, ProductionVariant
 
-picture = Path(sys.argv[1]).read_bytes()
+image = Path(sys.argv[1]).read_bytes()
 
 
 def configure(model: str) -> EndpointConfig:
@@ -31,7 +31,7 @@ weights = [
 ]
 endpoint.update_weights_and_capacities(desired_weights_and_capacities=weights)
 endpoint.wait_for_status("InService", poll=1, timeout=120)
-answer = endpoint.invoke(body=picture, content_type="image/jpeg", accept="image/png")
+answer = endpoint.invoke(body=image, content_type="image/jpeg", accept="image/png")
 print(
     endpoint.endpoint_config_name, answer.invoked_production_variant, len(answer.body.read()), "bytes of mask"
 )

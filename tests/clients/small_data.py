@@ -8,7 +8,7 @@ BUCKET, PREFIX = "segdeck-sandbox", "small"
 ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
 IMAGE = "811284229777.dkr.ecr.us-east-1.amazonaws.com/semantic-segmentation:1"
 HYPERPARAMETERS = {
-    "algorithm": "light",  # the sandbox's own: AWS's three take minutes an epoch on a processor
+    "algorithm": "light",  # the sandbox's own: AWS's three take minutes per epoch on a CPU
     "num_classes": "6",
     "num_training_samples": "4",
     "epochs": "2",
@@ -26,10 +26,10 @@ CHANNELS = {
 def upload() -> dict[str, str]:
     """Upload the channels and return their S3 URIs by name."""
     s3 = boto3.client("s3")
-    photos = sorted(Path("sandbox/demo/aerial/examples").glob("*.jpg"))
-    for number, photo in enumerate(photos):
+    images = sorted(Path("sandbox/demo/aerial/examples").glob("*.jpg"))
+    for number, image in enumerate(images):
         channel = "validation" if number == 0 else "train"
-        truth = photo.with_name(f"{photo.stem}_truth.png")
-        s3.upload_file(str(photo), BUCKET, f"{PREFIX}/{channel}/{photo.name}")
-        s3.upload_file(str(truth), BUCKET, f"{PREFIX}/{channel}_annotation/{photo.stem}.png")
+        mask = image.with_name(f"{image.stem}_truth.png")
+        s3.upload_file(str(image), BUCKET, f"{PREFIX}/{channel}/{image.name}")
+        s3.upload_file(str(mask), BUCKET, f"{PREFIX}/{channel}_annotation/{image.stem}.png")
     return {channel: f"s3://{BUCKET}/{PREFIX}/{channel}/" for channel in CHANNELS}

@@ -54,11 +54,11 @@ def channel(name: str, uri: str = "") -> dict[str, Any]:
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}}
 
 
-def request(name: str, asked: dict[str, str], **members: Any) -> dict[str, Any]:
+def request(name: str, hyperparameters: dict[str, str], **members: Any) -> dict[str, Any]:
     """Return CreateTrainingJob's members for a small job; `members` replace some, None omits one."""
     whole = {
         "TrainingJobName": name,
-        "HyperParameters": asked,
+        "HyperParameters": hyperparameters,
         "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
         "RoleArn": ROLE,
         "InputDataConfig": [channel("train"), channel("train_annotation")],
@@ -92,10 +92,10 @@ def train(client: Callable[..., Any], training_request: Callable[..., dict[str, 
     made: list[str] = []
 
     def make(
-        name: str = "", *, members: dict[str, Any] | None = None, wait: bool = True, **asked: str
+        name: str = "", *, members: dict[str, Any] | None = None, wait: bool = True, **hyperparameters: str
     ) -> str:
         made.append(name or f"job-{secrets.token_hex(4)}")
-        sagemaker.create_training_job(**training_request(made[-1], asked, **(members or {})))
+        sagemaker.create_training_job(**training_request(made[-1], hyperparameters, **(members or {})))
         if wait:
             waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
             waiter.wait(TrainingJobName=made[-1], WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
@@ -114,11 +114,11 @@ def job(client: Callable[..., Any], eventually: Callable[..., Any]) -> Callable[
 
     def wait(name: str, *statuses: str) -> dict[str, Any]:
         def probe() -> dict[str, Any] | None:
-            found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-            now = {found["TrainingJobStatus"], found["SecondaryStatus"]}
-            return found if not statuses or now & set(statuses) else None
+            document: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+            now = {document["TrainingJobStatus"], document["SecondaryStatus"]}
+            return document if not statuses or now & set(statuses) else None
 
-        found: dict[str, Any] = eventually(probe, 60)
-        return found
+        document: dict[str, Any] = eventually(probe, 60)
+        return document
 
     return wait

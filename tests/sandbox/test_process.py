@@ -63,8 +63,8 @@ def ready(eventually: Eventually) -> Callable[[Path, subprocess.Popen[str]], Add
         def probe() -> Address | None:
             if process.poll() is not None:
                 pytest.fail(f"the sandbox ended with {process.returncode}: {process.communicate()}")
-            found = running(data_dir)
-            return found if found is not None and found.pid == process.pid else None
+            address = running(data_dir)
+            return address if address is not None and address.pid == process.pid else None
 
         address: Address = eventually(probe, 60)
         return address

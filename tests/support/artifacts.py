@@ -39,12 +39,12 @@ def aws_files(
 ) -> dict[str, bytes]:
     """Return AWS's three files, for `archive` or the fixture `model_archive`."""
     weights = parameters(gluoncv_shapes(algorithm, backbone, classes))
-    said = {"algorithm": algorithm, "backbone": backbone, "num_classes": str(classes)}
-    said |= {"crop_size": str(crop_size), "epochs": "10"}
+    hyperparameters = {"algorithm": algorithm, "backbone": backbone, "num_classes": str(classes)}
+    hyperparameters |= {"crop_size": str(crop_size), "epochs": "10"}
     return {
         "model_algo-1": weights,
         "model_best.params": weights,
-        "hyperparams.json": json.dumps(said).encode(),
+        "hyperparams.json": json.dumps(hyperparameters).encode(),
     }
 
 

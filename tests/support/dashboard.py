@@ -71,9 +71,9 @@ def fresh_caches(patience: float = 30) -> None:
 def texts(app: AppTest) -> str:
     """Return all text that a user reads on the page, including widgets' labels."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "error", "warning", "info", "code")
-    found = [str(element.value) for kind in kinds for element in app.get(kind)]
-    found += [f"{metric.label}: {metric.value}" for metric in app.metric]
-    return "\n".join([*found, *(status.label for status in app.status)])
+    values = [str(element.value) for kind in kinds for element in app.get(kind)]
+    values += [f"{metric.label}: {metric.value}" for metric in app.metric]
+    return "\n".join([*values, *(status.label for status in app.status)])
 
 
 def plain_texts(app: AppTest) -> str:
@@ -83,7 +83,7 @@ def plain_texts(app: AppTest) -> str:
 
 def button(app: AppTest, label: str) -> Any:
     """Return the button whose label starts with this text. Raises StopIteration."""
-    return next(one for one in app.button if one.label.startswith(label))
+    return next(element for element in app.button if element.label.startswith(label))
 
 
 def put_data(s3: Any) -> None:
@@ -110,13 +110,13 @@ def wait_for(
     """Wait until a job's description meets a condition, and return it."""
     deadline = time.monotonic() + seconds
     while True:
-        found: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
-        if holds(found):
-            return found
-        assert time.monotonic() < deadline, found
+        document: dict[str, Any] = sagemaker.describe_training_job(TrainingJobName=name)
+        if holds(document):
+            return document
+        assert time.monotonic() < deadline, document
         time.sleep(0.05)
 
 
-def ended(found: dict[str, Any]) -> bool:
+def ended(document: dict[str, Any]) -> bool:
     """Return whether a job's description says that it has ended."""
-    return found["TrainingJobStatus"] in ENDED
+    return document["TrainingJobStatus"] in ENDED

@@ -91,6 +91,6 @@ def make_brushed(root: Path) -> Path:
             name = f"task-{task}-annotation-{task}-by-1-tag-{label}-0.png"
             write(root / name, encoded(Image.fromarray(painted), "PNG"))
         write(root / f"{task}.jpg", photo(task))
-    told = [{"id": task, "data": {"image": f"/data/upload/1/0a1b2c3d-{task}.jpg"}} for task in range(1, 5)]
-    write(root / "project.json", json.dumps(told))
+    tasks = [{"id": task, "data": {"image": f"/data/upload/1/0a1b2c3d-{task}.jpg"}} for task in range(1, 5)]
+    write(root / "project.json", json.dumps(tasks))
     return root

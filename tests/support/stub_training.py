@@ -21,7 +21,7 @@ from types import FrameType
 from artifacts import gluoncv_shapes, parameters  # in the same folder, as this file runs as a program
 
 ROOT = Path(os.environ["SM_ML_ROOT"])
-ASKED: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
+HYPERPARAMETERS: dict[str, str] = json.loads((ROOT / "input/config/hyperparameters.json").read_text())
 STOP = threading.Event()
 
 
@@ -30,7 +30,7 @@ def _die_with_the_sandbox() -> None:
     os._exit(0)
 
 
-def _told_to_stop(_number: int, _frame: FrameType | None) -> None:
+def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
     STOP.set()
 
 
@@ -40,7 +40,7 @@ def _say(text: str) -> None:
 
 def _epoch(number: int, epochs: int) -> None:
     quality = f"#quality_metric: host=algo-1, epoch={number}"
-    loss = "nan" if "nan" in ASKED and number == 0 else f"{1 / (number + 1):.6f}"
+    loss = "nan" if "nan" in HYPERPARAMETERS and number == 0 else f"{1 / (number + 1):.6f}"
     _say(f"{quality}, train cross_entropy <loss>={loss}")
     _say(f"#throughput_metric: host=algo-1, train throughput={30 + number} records/second")
     _say(f"{quality}, validation mIOU <score>=(0.{number + 1})")
@@ -50,45 +50,52 @@ def _epoch(number: int, epochs: int) -> None:
 
 def _save() -> None:
     for name in filter(
-        None, ASKED.get("files", "model_algo-1,model_best.params,hyperparams.json").split(",")
+        None, HYPERPARAMETERS.get("files", "model_algo-1,model_best.params,hyperparams.json").split(",")
     ):
-        content = json.dumps(ASKED).encode() if name.endswith(".json") else _weights()
+        content = json.dumps(HYPERPARAMETERS).encode() if name.endswith(".json") else _weights()
         (ROOT / "model" / name).write_bytes(content)
-    if "data" in ASKED:
-        (ROOT / "output/data" / ASKED["data"]).write_text("extra")
+    if "data" in HYPERPARAMETERS:
+        (ROOT / "output/data" / HYPERPARAMETERS["data"]).write_text("extra")
 
 
 def _weights() -> bytes:
     """Return parameters that look like a model with this number of classes."""
-    return parameters(gluoncv_shapes(classes=int(ASKED.get("num_classes", "3"))))
+    return parameters(gluoncv_shapes(classes=int(HYPERPARAMETERS.get("num_classes", "3"))))
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in ASKED else _told_to_stop)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in HYPERPARAMETERS else _on_sigterm)
     threading.Thread(target=_die_with_the_sandbox, daemon=True).start()
-    if "child" in ASKED:
+    if "child" in HYPERPARAMETERS:
         code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
         print("child", subprocess.Popen([sys.executable, "-c", code]).pid, flush=True)
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "input/data").rglob("*") if path.is_file())
     print(
-        json.dumps({"pid": os.getpid(), "files": files, "asked": ASKED, "environ": dict(os.environ)}),
+        json.dumps(
+            {
+                "pid": os.getpid(),
+                "files": files,
+                "hyperparameters": HYPERPARAMETERS,
+                "environ": dict(os.environ),
+            }
+        ),
         flush=True,
     )
-    print(ASKED.get("echo", "begin"), flush=True)
-    if "fail" in ASKED:
-        (ROOT / "output/failure").write_text(ASKED["fail"])
-        return int(ASKED.get("code", "2"))
-    epochs = int(ASKED.get("epochs", "3"))
+    print(HYPERPARAMETERS.get("echo", "begin"), flush=True)
+    if "fail" in HYPERPARAMETERS:
+        (ROOT / "output/failure").write_text(HYPERPARAMETERS["fail"])
+        return int(HYPERPARAMETERS.get("code", "2"))
+    epochs = int(HYPERPARAMETERS.get("epochs", "3"))
     for number in range(epochs):
         _epoch(number, epochs)
-        if STOP.wait(float(ASKED.get("seconds", "0.02"))):
+        if STOP.wait(float(HYPERPARAMETERS.get("seconds", "0.02"))):
             break
-    if "kill" in ASKED:
+    if "kill" in HYPERPARAMETERS:
         os.kill(os.getpid(), signal.SIGKILL)
-    while "stubborn" in ASKED:
+    while "stubborn" in HYPERPARAMETERS:
         time.sleep(1)
     _save()
-    return int(ASKED.get("code", "0"))
+    return int(HYPERPARAMETERS.get("code", "0"))
 
 
 if __name__ == "__main__":

@@ -265,7 +265,8 @@ class Logs:
             last, first = _at(0), _at(0)
         return {
             "events": [
-                {"timestamp": at, "message": text, "ingestionTime": came} for at, _, came, text in rows
+                {"timestamp": at, "message": text, "ingestionTime": ingested}
+                for at, _, ingested, text in rows
             ],
             "nextForwardToken": _token("f", last),
             "nextBackwardToken": _token("b", first),
@@ -291,10 +292,10 @@ class Logs:
                 "logStreamName": name,
                 "timestamp": at,
                 "message": text,
-                "ingestionTime": came,
+                "ingestionTime": ingested,
                 "eventId": f"{at:020d}{number:036d}",
             }
-            for at, number, came, text, name in shown
+            for at, number, ingested, text, name in shown
         ]
         return {"events": events, "searchedLogStreams": []} | _next_token(
             rows, len(shown), lambda row: row[:2]

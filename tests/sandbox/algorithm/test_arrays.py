@@ -15,9 +15,9 @@ from sandbox.algorithm.scores import confusion, iou, mean_iou, pixel_accuracy
 
 def test_confusion_counts_by_truth_and_prediction_without_ignored_pixels() -> None:
     """Rows are the ground truth, columns the prediction, and pixels labeled 255 are not counted."""
-    truth = np.array([[0, 0, 1], [1, 255, 2]], np.uint8)
+    ground_truth = np.array([[0, 0, 1], [1, 255, 2]], np.uint8)
     predicted = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
-    assert confusion(truth, predicted, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
+    assert confusion(ground_truth, predicted, 3).tolist() == [[1, 1, 0], [0, 2, 0], [1, 0, 0]]
 
 
 def test_an_absent_class_does_not_count_for_the_mean() -> None:

@@ -37,8 +37,8 @@ network.collect_params()
 network._collect_params_with_prefix()["head.block.4.bias"].set_data(mx.nd.array([0, 0, 5, 0]))
 for name in (BEST, LAST):
     network.save_parameters(str(folder / name))
-said = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
-write_hyperparameters(folder, said)
+hyperparameters = {"algorithm": "fcn", "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
+write_hyperparameters(folder, hyperparameters)
 pack(folder, folder / "model.tar.gz")
 """
 
@@ -77,8 +77,8 @@ def serve(make_client: Client) -> Callable[[Sandbox, str, bytes], dict[str, Any]
         )
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
         assert sandbox.wait_settled(120)
-        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
-        return found
+        document: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        return document
 
     return make
 

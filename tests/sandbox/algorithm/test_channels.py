@@ -201,9 +201,9 @@ def test_a_step_that_does_not_fit_into_memory_is_refused(
     """The reason says how much memory is needed, how much is available, and what to halve."""
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 4000000 kB\nMemAvailable: 2000000 kB\n")
-    asked = {"num_classes": "6", "num_training_samples": "96"}
+    hyperparameters = {"num_classes": "6", "num_training_samples": "96"}
     with pytest.raises(
         ClientError, match=r"Out of memory: .* 1\.9 GB available\. Halve mini_batch_size or crop_size"
     ):
-        check_memory(read(asked), meminfo)
-    check_memory(read({**asked, "mini_batch_size": "1"}), meminfo)
+        check_memory(read(hyperparameters), meminfo)
+    check_memory(read({**hyperparameters, "mini_batch_size": "1"}), meminfo)

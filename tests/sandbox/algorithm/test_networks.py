@@ -30,12 +30,12 @@ import json, sys
 from sandbox.algorithm.mxnet_import import load_mxnet
 load_mxnet()
 from sandbox.algorithm.networks import SegmentationNetwork
-found = {}
+shapes = {}
 for name in sys.argv[1:]:
     algorithm, backbone = name.split("/")
     network = SegmentationNetwork(algorithm, backbone, 21)
-    found[name] = {k: p.shape for k, p in network._collect_params_with_prefix().items()}
-print(json.dumps(found))
+    shapes[name] = {k: p.shape for k, p in network._collect_params_with_prefix().items()}
+print(json.dumps(shapes))
 """
 SAVE_AND_SERVE = """
 import json, sys
@@ -45,18 +45,18 @@ from sandbox.algorithm.archive import Architecture, BEST, LAST, build, write_hyp
 from sandbox.algorithm.mxnet_import import load_mxnet
 from sandbox.algorithm.predict import Predictor
 mx = load_mxnet()
-folder, found = Path(sys.argv[1]), {}
+folder, shapes = Path(sys.argv[1]), {}
 for algorithm, auxiliary, stem in (("fcn", True, "v1s"), ("psp", False, "v1b"), ("deeplab", True, "v1s")):
     network = build(Architecture(algorithm, "resnet-50", 4, auxiliary=auxiliary, stem=stem))
     network.initialize(mx.init.Zero())
     network.save_parameters(str(folder / (LAST if stem == "v1b" else BEST)))
-    said = {"algorithm": algorithm, "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
-    write_hyperparameters(folder, said)
+    hyperparameters = {"algorithm": algorithm, "backbone": "resnet-50", "num_classes": "4", "crop_size": "64"}
+    write_hyperparameters(folder, hyperparameters)
     predictor = Predictor.from_folder(folder)
     images = [np.zeros((*size, 3), np.uint8) for size in ((90, 121), (1, 2))]
-    found[algorithm] = [predictor.probabilities(image).shape for image in images]
+    shapes[algorithm] = [predictor.probabilities(image).shape for image in images]
     (folder / (LAST if stem == "v1b" else BEST)).unlink()
-print(json.dumps(found))
+print(json.dumps(shapes))
 """
 
 

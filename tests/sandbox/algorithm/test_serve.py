@@ -195,8 +195,8 @@ def test_what_cannot_be_answered_is_refused_with_the_value_found(
     algorithm_container: Container, sent: tuple[bytes, str, str], status: int, words: str
 ) -> None:
     """Invalid images, content types and accept types give a client error whose text contains the value."""
-    found, kind, text = algorithm_container.invoke(*sent)
-    assert (found, kind) == (status, "text/plain")
+    code, kind, text = algorithm_container.invoke(*sent)
+    assert (code, kind) == (status, "text/plain")
     assert words in text.decode()
 
 

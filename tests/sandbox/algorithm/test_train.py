@@ -20,7 +20,7 @@ from sandbox.algorithm.schedule import Optimizer
 from sandbox.algorithm.train import Recipe, train
 random = np.random.default_rng(0)
 labels = [np.repeat(np.repeat(random.integers(0, 2, (4, 4), np.uint8), 16, 0), 16, 1) for _ in range(8)]
-examples = [(np.repeat(one[..., None] * 120 + 60, 3, 2).astype(np.uint8), one) for one in labels]
+examples = [(np.repeat(label[..., None] * 120 + 60, 3, 2).astype(np.uint8), label) for label in labels]
 light = Architecture("light", "light", 2)
 recipe = Recipe(light, epochs=4, batch=4, crop=48, optimizer=Optimizer("adam", 0.01))
 for name in ("a", "b"):

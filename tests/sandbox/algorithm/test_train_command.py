@@ -135,11 +135,11 @@ def test_incremental_training_starts_from_a_model_of_the_same_kind(prepare: Prep
     for root in (second, third):
         (root / "input/data/model").mkdir()
         (root / "input/data/model/model.tar.gz").write_bytes(archive.read_bytes())
-    went_on, refused = _train(second), _train(third)
-    assert went_on.returncode == 0, went_on.stdout
+    continued, refused = _train(second), _train(third)
+    assert continued.returncode == 0, continued.stdout
     fresh = _train(prepare(SMALL, "fresh"))
-    assert _losses(went_on.stdout)[0] < _losses(fresh.stdout)[0]
-    assert "Continuing from model_best.params of the channel model" in went_on.stdout
+    assert _losses(continued.stdout)[0] < _losses(fresh.stdout)[0]
+    assert "Continuing from model_best.params of the channel model" in continued.stdout
     assert refused.returncode == 2
     assert "num_classes is 3, but was 2" in (third / "output/failure").read_text()
 

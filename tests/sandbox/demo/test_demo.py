@@ -92,20 +92,20 @@ def test_every_example_has_its_image_and_ground_truth(demo: Demo) -> None:
         assert row["note"]
         with (
             Image.open(folder / row["file"]) as image,
-            Image.open(folder / row["file"].replace(".jpg", "_truth.png")) as truth,
+            Image.open(folder / row["file"].replace(".jpg", "_truth.png")) as mask,
         ):
-            assert (image.format, image.mode, truth.mode) == ("JPEG", "RGB", "P")
-            assert image.size == truth.size
-            assert set(np.unique(np.asarray(truth))) <= {*range(len(demo.classes)), IGNORE}
+            assert (image.format, image.mode, mask.mode) == ("JPEG", "RGB", "P")
+            assert image.size == mask.size
+            assert set(np.unique(np.asarray(mask))) <= {*range(len(demo.classes)), IGNORE}
 
 
 @each_demo
 def test_the_card_says_what_was_measured(demo: Demo) -> None:
     """The model card is generated from the recorded scores, class by class."""
     card = (demo.folder / "README.md").read_text(encoding="utf-8")
-    figures = DemoScores.read(demo.folder)
-    assert card == write_card(demo, figures)
-    for name, value in zip(demo.class_names, iou(figures.validation), strict=True):
+    scores = DemoScores.read(demo.folder)
+    assert card == write_card(demo, scores)
+    for name, value in zip(demo.class_names, iou(scores.validation), strict=True):
         assert re.search(rf"\| {name} \| {value:.3f} \|", card)
 
 

@@ -42,9 +42,9 @@ def target(quick: Sandbox, scaling: Any, make_endpoint: Client) -> Callable[...,
     """target(MinCapacity=..., ...) -> the members that identify the registered variant of a new endpoint."""
 
     def make(**members: Any) -> dict[str, str]:
-        found = {**WHERE, "ResourceId": f"endpoint/{make_endpoint(quick)}/variant/AllTraffic"}
-        scaling.register_scalable_target(**found, **{"MinCapacity": 1, "MaxCapacity": 3, **members})
-        return found
+        resource = {**WHERE, "ResourceId": f"endpoint/{make_endpoint(quick)}/variant/AllTraffic"}
+        scaling.register_scalable_target(**resource, **{"MinCapacity": 1, "MaxCapacity": 3, **members})
+        return resource
 
     return make
 
@@ -200,13 +200,13 @@ def test_a_loaded_endpoint_gets_instances(
     _policy(scaling, where, 10.0)
 
     def activity() -> dict[str, Any] | None:
-        found = scaling.describe_scaling_activities(**WHERE, ResourceId=where["ResourceId"])
-        done = [one for one in found["ScalingActivities"] if one["StatusCode"] == "Successful"]
+        page = scaling.describe_scaling_activities(**WHERE, ResourceId=where["ResourceId"])
+        done = [item for item in page["ScalingActivities"] if item["StatusCode"] == "Successful"]
         return done[0] if done else None
 
-    found = eventually(activity)
-    assert found["Description"] == "Setting desired instance count to 2."
-    assert "triggered policy by-load" in found["Cause"]
+    finished = eventually(activity)
+    assert finished["Description"] == "Setting desired instance count to 2."
+    assert "triggered policy by-load" in finished["Cause"]
     shown = sagemaker.describe_endpoint(EndpointName=_name(where))["ProductionVariants"][0]
     assert shown["CurrentInstanceCount"] == 2
 
@@ -218,8 +218,8 @@ def test_a_count_outside_of_the_bounds_is_brought_inside(
     name = _name(target(MinCapacity=2))
 
     def count() -> bool:
-        found = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"][0]
-        return bool(found["CurrentInstanceCount"] == 2)
+        variant = sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"][0]
+        return bool(variant["CurrentInstanceCount"] == 2)
 
     eventually(count)
 

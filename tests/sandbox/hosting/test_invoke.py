@@ -249,12 +249,12 @@ def test_a_refused_body_is_counted_without_a_latency(
     _refused(client, EndpointName=name, Body=bytes(LIMIT + 1))
     dimensions = [{"Name": "EndpointName", "Value": name}]
 
-    def told() -> set[str]:
-        found = cloudwatch.list_metrics(Namespace="AWS/SageMaker", Dimensions=dimensions)["Metrics"]
-        return {metric["MetricName"] for metric in found}
+    def metric_names() -> set[str]:
+        page = cloudwatch.list_metrics(Namespace="AWS/SageMaker", Dimensions=dimensions)["Metrics"]
+        return {metric["MetricName"] for metric in page}
 
-    assert "Invocation4XXErrors" in eventually(told)
-    assert "ModelLatency" not in told()
+    assert "Invocation4XXErrors" in eventually(metric_names)
+    assert "ModelLatency" not in metric_names()
 
 
 def test_what_the_container_prints_is_in_its_log_stream(
@@ -269,8 +269,8 @@ def test_what_the_container_prints_is_in_its_log_stream(
 
     def messages() -> list[str]:
         name = streams[0]["logStreamName"]
-        found = logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True)
-        return [event["message"] for event in found["events"]]
+        page = logs.get_log_events(logGroupName=group, logStreamName=name, startFromHead=True)
+        return [event["message"] for event in page["events"]]
 
     assert eventually(messages)[0] == "stub serving ['behavior.json']"
 

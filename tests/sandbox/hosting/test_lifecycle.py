@@ -103,8 +103,8 @@ def test_a_container_that_exits_gives_its_last_line_as_reason(
     assert "exit code 1: ModuleNotFoundError: No module named 'mxnet'" in reason
 
     def lines() -> list[str]:
-        found = client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
-        return [event["message"] for event in found["events"]]
+        page = client("logs").filter_log_events(logGroupName=f"/aws/sagemaker/Endpoints/{name}")
+        return [event["message"] for event in page["events"]]
 
     group = f"/aws/sagemaker/Endpoints/{name}"
     eventually(lambda: client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"])
@@ -146,9 +146,9 @@ def test_a_process_that_dies_is_started_again(
 
     def answer() -> bytes | None:
         try:
-            found: bytes = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
+            body: bytes = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read()
         except runtime.exceptions.ModelError:
             return None
-        return found
+        return body
 
     assert eventually(answer) != first

@@ -73,8 +73,8 @@ def settled(small: Sandbox, sagemaker: Any) -> Callable[[str], dict[str, Any]]:
 
     def wait(name: str) -> dict[str, Any]:
         assert small.wait_settled(30)
-        found: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
-        return found
+        document: dict[str, Any] = sagemaker.describe_endpoint(EndpointName=name)
+        return document
 
     return wait
 
@@ -217,9 +217,9 @@ def test_rolling_back_is_a_status_of_its_own(
     sagemaker.update_endpoint(EndpointName=name, EndpointConfigName="half")
 
     def status() -> str:
-        found: str = sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
+        status: str = sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"]
         _ask(runtime, name)
-        return found
+        return status
 
     assert status() == "Updating"
     gate.touch()
@@ -254,10 +254,10 @@ def test_requests_are_spread_over_the_instances(
     three = change(3)
     assert len(three) == 3
     assert set(two) < three
-    one = change(1)
-    assert len(one) == 1
-    assert one < three
-    for pid in three - one:
+    remaining = change(1)
+    assert len(remaining) == 1
+    assert remaining < three
+    for pid in three - remaining:
         eventually(lambda pid=pid: _gone(pid))
 
 

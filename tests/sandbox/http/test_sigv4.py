@@ -133,7 +133,7 @@ def test_another_host_name_is_refused(sandbox: Sandbox) -> None:
 def stored(client: Callable[..., Any]) -> tuple[str, str]:
     """A bucket and the key of an object in it, with characters that need encoding."""
     s3, bucket, key = client("s3"), "presigned", "a b/ü+%20=&.txt"
-    if bucket not in [found["Name"] for found in s3.list_buckets()["Buckets"]]:
+    if bucket not in [item["Name"] for item in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(Bucket=bucket)
     s3.put_object(Bucket=bucket, Key=key, Body=b"content")
     return bucket, key

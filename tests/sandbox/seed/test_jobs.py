@@ -85,8 +85,8 @@ def test_recorded_jobs_are_imported_once(recording: Recording, tmp_path: Path, s
         key = uri.partition(f"{BUCKET}/")[2]
         s3 = other.loopback.client("s3")
         assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"model"
-        beside = key.replace("model.tar.gz", "classes.json")
-        assert s3.get_object(Bucket=BUCKET, Key=beside)["Body"].read() == b"names"
+        class_names = key.replace("model.tar.gz", "classes.json")
+        assert s3.get_object(Bucket=BUCKET, Key=class_names)["Body"].read() == b"names"
         sagemaker = other.loopback.client("sagemaker")
         job = sagemaker.describe_training_job(TrainingJobName=recording.name)
         assert 200 < time.time() - job["TrainingEndTime"].timestamp() < 600

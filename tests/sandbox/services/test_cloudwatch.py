@@ -211,8 +211,8 @@ def test_list_metrics(cloudwatch: Any) -> None:
     names = [{"MetricName": f"n{n}", "Value": 1.0} for n in range(600)]
     cloudwatch.put_metric_data(Namespace="Other", MetricData=names)
 
-    def listed(**asked: Any) -> list[str]:
-        pages = cloudwatch.get_paginator("list_metrics").paginate(**asked)
+    def listed(**filters: Any) -> list[str]:
+        pages = cloudwatch.get_paginator("list_metrics").paginate(**filters)
         return [metric["MetricName"] for page in pages for metric in page["Metrics"]]
 
     assert listed(Namespace="N") == ["a", "b"]

@@ -128,7 +128,7 @@ class TestObjects:
         )
 
     @pytest.mark.parametrize(
-        ("asked", "wanted", "told"),
+        ("header", "wanted", "content_range"),
         [
             ("bytes=0-0", b"0", "bytes 0-0/10"),
             ("bytes=3-5", b"345", "bytes 3-5/10"),
@@ -138,11 +138,11 @@ class TestObjects:
             ("bytes=-99", b"0123456789", "bytes 0-9/10"),
         ],
     )
-    def test_range(self, s3: Any, bucket: str, asked: str, wanted: bytes, told: str) -> None:
+    def test_range(self, s3: Any, bucket: str, header: str, wanted: bytes, content_range: str) -> None:
         """A range returns exactly its bytes and Content-Range."""
         s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
-        answer = s3.get_object(Bucket=bucket, Key="k", Range=asked)
-        assert (answer["Body"].read(), answer["ContentRange"]) == (wanted, told)
+        answer = s3.get_object(Bucket=bucket, Key="k", Range=header)
+        assert (answer["Body"].read(), answer["ContentRange"]) == (wanted, content_range)
 
     def test_range_beyond_the_end(self, s3: Any, bucket: str) -> None:
         """A range that starts at or after the end is refused with 416."""

@@ -156,8 +156,8 @@ def test_configurations_are_listed_by_name_and_time(sagemaker: Any) -> None:
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[_variant("of-configs")])
     between = sagemaker.describe_endpoint_config(EndpointConfigName=names[1])["CreationTime"]
 
-    def listed(**asked: Any) -> list[str]:
-        pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains="conf-", **asked)
+    def listed(**filters: Any) -> list[str]:
+        pages = sagemaker.get_paginator("list_endpoint_configs").paginate(NameContains="conf-", **filters)
         return [config["EndpointConfigName"] for page in pages for config in page["EndpointConfigs"]]
 
     assert listed(PaginationConfig={"PageSize": 2}) == names[::-1]
@@ -220,8 +220,8 @@ def test_endpoints_are_listed_by_status_and_time(
     fresh.wait_settled(10)
 
     def names(**filters: Any) -> list[str]:
-        found = sagemaker.list_endpoints(NameContains="listed-", **filters)
-        return [endpoint["EndpointName"] for endpoint in found["Endpoints"]]
+        page = sagemaker.list_endpoints(NameContains="listed-", **filters)
+        return [endpoint["EndpointName"] for endpoint in page["Endpoints"]]
 
     assert names() == ["listed-bad", "listed-good"]
     assert names(SortOrder="Ascending") == ["listed-good", "listed-bad"]

@@ -79,7 +79,7 @@ def find(jobs: Sandbox, make_client: Client) -> Callable[..., list[int]]:
     return search
 
 
-def one(name: str, operator: str | None = None, value: str | None = None) -> dict[str, Any]:
+def condition(name: str, operator: str | None = None, value: str | None = None) -> dict[str, Any]:
     """Return an expression of one filter."""
     members = {"Name": name, "Operator": operator, "Value": value}
     return {"Filters": [{member: item for member, item in members.items() if item is not None}]}
@@ -88,33 +88,36 @@ def one(name: str, operator: str | None = None, value: str | None = None) -> dic
 @pytest.mark.parametrize(
     ("filters", "numbers"),
     [
-        (one("TrainingJobName", None, "job-2"), [2]),
-        (one("TrainingJobStatus", "Equals", "Failed"), [4]),
-        (one("TrainingJobStatus", "NotEquals", "Failed"), [1, 2, 3, 5]),
-        (one("TrainingJobStatus", "In", "Failed, Stopped"), [4]),
-        (one("TrainingJobName", "Contains", "b-3"), [3]),
-        (one("AlgorithmSpecification.TrainingImage", "Contains", "semantic-segmentation"), [1, 2, 3, 4]),
-        (one("FailureReason", "Exists"), [4]),
-        (one("FailureReason", "NotExists"), [1, 2, 3, 5]),
-        (one("Metrics.validation:mIOU", "GreaterThan", "0.2"), [3, 5]),
-        (one("Metrics.validation:mIOU", "LessThanOrEqualTo", "0.2"), [1, 2]),
-        (one("Metrics.validation:mIOU", "NotExists"), [4]),
-        (one("HyperParameters.epochs", "GreaterThanOrEqualTo", "40"), [4, 5]),
-        (one("HyperParameters.epochs", "LessThan", "100"), [1, 2, 3, 4, 5]),  # as numbers, not as texts
-        (one("HyperParameters.learning_rate", "LessThan", "0.25"), [1, 2]),
-        (one("HyperParameters.learning_rate", "LessThan", "1"), [1, 2, 3, 4, 5]),
-        (one("HyperParameters.learning_rate", "Equals", "0.30"), [3]),
-        (one("HyperParameters.backbone", "Contains", "net-5"), [1, 2, 3, 4, 5]),
-        (one("HyperParameters.momentum", "Exists"), []),
-        (one("BillableTimeInSeconds", "GreaterThan", "300"), [4, 5]),
-        (one("CreationTime", "GreaterThan", "2026-11-01T00:03:00"), [4, 5]),
-        (one("CreationTime", "LessThanOrEqualTo", "2026-11-01T01:03:00+01:00"), [1, 2, 3]),
-        (one("EnableManagedSpotTraining", "Equals", "true"), [1, 3, 5]),
-        (one("Tags.team:name", "Equals", "team 2"), [2]),
-        (one("Tags.team:name", "Contains", "team"), [1, 2, 3, 4, 5]),
-        (one("InputDataConfig.ChannelName", "Equals", "label_map"), []),
-        (one("InputDataConfig.DataSource.S3DataSource.S3Uri", "Contains", "data/3/"), [3]),
-        (one("InputDataConfig", "Exists"), [1, 2, 3, 4, 5]),
+        (condition("TrainingJobName", None, "job-2"), [2]),
+        (condition("TrainingJobStatus", "Equals", "Failed"), [4]),
+        (condition("TrainingJobStatus", "NotEquals", "Failed"), [1, 2, 3, 5]),
+        (condition("TrainingJobStatus", "In", "Failed, Stopped"), [4]),
+        (condition("TrainingJobName", "Contains", "b-3"), [3]),
+        (
+            condition("AlgorithmSpecification.TrainingImage", "Contains", "semantic-segmentation"),
+            [1, 2, 3, 4],
+        ),
+        (condition("FailureReason", "Exists"), [4]),
+        (condition("FailureReason", "NotExists"), [1, 2, 3, 5]),
+        (condition("Metrics.validation:mIOU", "GreaterThan", "0.2"), [3, 5]),
+        (condition("Metrics.validation:mIOU", "LessThanOrEqualTo", "0.2"), [1, 2]),
+        (condition("Metrics.validation:mIOU", "NotExists"), [4]),
+        (condition("HyperParameters.epochs", "GreaterThanOrEqualTo", "40"), [4, 5]),
+        (condition("HyperParameters.epochs", "LessThan", "100"), [1, 2, 3, 4, 5]),  # as numbers, not as texts
+        (condition("HyperParameters.learning_rate", "LessThan", "0.25"), [1, 2]),
+        (condition("HyperParameters.learning_rate", "LessThan", "1"), [1, 2, 3, 4, 5]),
+        (condition("HyperParameters.learning_rate", "Equals", "0.30"), [3]),
+        (condition("HyperParameters.backbone", "Contains", "net-5"), [1, 2, 3, 4, 5]),
+        (condition("HyperParameters.momentum", "Exists"), []),
+        (condition("BillableTimeInSeconds", "GreaterThan", "300"), [4, 5]),
+        (condition("CreationTime", "GreaterThan", "2026-11-01T00:03:00"), [4, 5]),
+        (condition("CreationTime", "LessThanOrEqualTo", "2026-11-01T01:03:00+01:00"), [1, 2, 3]),
+        (condition("EnableManagedSpotTraining", "Equals", "true"), [1, 3, 5]),
+        (condition("Tags.team:name", "Equals", "team 2"), [2]),
+        (condition("Tags.team:name", "Contains", "team"), [1, 2, 3, 4, 5]),
+        (condition("InputDataConfig.ChannelName", "Equals", "label_map"), []),
+        (condition("InputDataConfig.DataSource.S3DataSource.S3Uri", "Contains", "data/3/"), [3]),
+        (condition("InputDataConfig", "Exists"), [1, 2, 3, 4, 5]),
     ],
 )
 def test_every_operator_and_name(
@@ -126,8 +129,11 @@ def test_every_operator_and_name(
 
 def test_expressions_are_joined_by_and_or_or(find: Callable[..., list[int]]) -> None:
     """Filters, nested filters and subexpressions of one level are combined by its operator, And by default."""
-    failed, third = one("TrainingJobStatus", None, "Failed"), one("TrainingJobName", None, "job-3")
-    best = one("Metrics.validation:mIOU", "GreaterThan", "0.25")
+    failed, third = (
+        condition("TrainingJobStatus", None, "Failed"),
+        condition("TrainingJobName", None, "job-3"),
+    )
+    best = condition("Metrics.validation:mIOU", "GreaterThan", "0.25")
     assert find({"Filters": failed["Filters"] + third["Filters"]}) == []
     assert find({"SubExpressions": [failed, third], "Operator": "Or"}) == [3, 4]
     assert find({"SubExpressions": [{"SubExpressions": [failed, third], "Operator": "Or"}, best]}) == [3]
@@ -191,7 +197,9 @@ def test_pages_hold_everything_once(jobs: Sandbox, make_client: Client, sort_by:
 def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
     """A result has the members of DescribeTrainingJob and the tags, without internal ones."""
     sagemaker = make_client(jobs, "sagemaker")
-    answer = sagemaker.search(Resource="TrainingJob", SearchExpression=one("TrainingJobName", None, "job-1"))
+    answer = sagemaker.search(
+        Resource="TrainingJob", SearchExpression=condition("TrainingJobName", None, "job-1")
+    )
     record = answer["Results"][0]["TrainingJob"]
     described = sagemaker.describe_training_job(TrainingJobName="job-1")
     described.pop("ResponseMetadata")
@@ -201,23 +209,26 @@ def test_a_record_is_the_whole_job(jobs: Sandbox, make_client: Client) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({"SearchExpression": one("Nonsense", "Exists")}, "Unknown property name: Nonsense"),
-        ({"SearchExpression": one("TrainingJobName.x", "Exists")}, "Unknown property name"),
+        ({"SearchExpression": condition("Nonsense", "Exists")}, "Unknown property name: Nonsense"),
+        ({"SearchExpression": condition("TrainingJobName.x", "Exists")}, "Unknown property name"),
         ({"SortBy": "Nonsense"}, "Unknown property name: Nonsense"),
         (
-            {"SearchExpression": one("TrainingJobName", "GreaterThan", "a")},
+            {"SearchExpression": condition("TrainingJobName", "GreaterThan", "a")},
             "is not supported for the property",
         ),
-        ({"SearchExpression": one("BillableTimeInSeconds", "Contains", "1")}, "is not supported"),
-        ({"SearchExpression": one("CreationTime", "GreaterThan", "yesterday")}, "must be a time such as"),
-        ({"SearchExpression": one("Metrics.loss", "GreaterThan", "low")}, "must be a number"),
+        ({"SearchExpression": condition("BillableTimeInSeconds", "Contains", "1")}, "is not supported"),
         (
-            {"SearchExpression": one("EnableManagedSpotTraining", "Equals", "perhaps")},
+            {"SearchExpression": condition("CreationTime", "GreaterThan", "yesterday")},
+            "must be a time such as",
+        ),
+        ({"SearchExpression": condition("Metrics.loss", "GreaterThan", "low")}, "must be a number"),
+        (
+            {"SearchExpression": condition("EnableManagedSpotTraining", "Equals", "perhaps")},
             "must be true or false",
         ),
-        ({"SearchExpression": one("TrainingJobName", "Equals")}, "A value is required"),
+        ({"SearchExpression": condition("TrainingJobName", "Equals")}, "A value is required"),
         (
-            {"SearchExpression": one("InputDataConfig", "Equals", "x")},
+            {"SearchExpression": condition("InputDataConfig", "Equals", "x")},
             "takes the operators Exists and NotExists",
         ),
         ({"SearchExpression": {"Operator": "And"}}, "needs at least one"),
@@ -251,7 +262,7 @@ def test_endpoints_are_searched_too(client: Client, stub_endpoint: Callable[...,
     """Endpoints are searched the same way."""
     name = stub_endpoint()
     answer = client("sagemaker").search(
-        Resource="Endpoint", SearchExpression=one("EndpointName", "Equals", name)
+        Resource="Endpoint", SearchExpression=condition("EndpointName", "Equals", name)
     )
     assert answer["Results"][0]["Endpoint"]["EndpointStatus"] == "InService"
 
@@ -264,7 +275,7 @@ def test_a_thousand_jobs_are_searched_in_milliseconds(tmp_path: Path) -> None:
     search = Search(store)
     query = {
         "Resource": "TrainingJob",
-        "SearchExpression": one("Metrics.validation:mIOU", "GreaterThan", "50"),
+        "SearchExpression": condition("Metrics.validation:mIOU", "GreaterThan", "50"),
     }
     taken = []
     for _ in range(5):
@@ -286,7 +297,7 @@ def test_a_search_sees_every_change(tmp_path: Path) -> None:
     store.insert("training-job", "job-1", document(1))
     search = Search(store)
 
-    def found() -> list[tuple[str, str]]:
+    def matches() -> list[tuple[str, str]]:
         results = search.search(
             {"Resource": "TrainingJob", "SortBy": "TrainingJobName", "SortOrder": "Ascending"}
         )
@@ -296,8 +307,8 @@ def test_a_search_sees_every_change(tmp_path: Path) -> None:
     before = store.view("training-job")[0]
     store.insert("training-job", "job-2", document(2))
     store.update("training-job", "JOB-1", lambda job: job.update(TrainingJobStatus="Stopped"))
-    assert found() == [("job-1", "Stopped"), ("job-2", "Completed")]
+    assert matches() == [("job-1", "Stopped"), ("job-2", "Completed")]
     assert before["TrainingJobStatus"] == "Completed"
     store.delete("training-job", "Job-1")
-    assert found() == [("job-2", "Completed")]
+    assert matches() == [("job-2", "Completed")]
     store.close()

@@ -59,9 +59,9 @@ def fetch(source: ChannelDownloader, tmp_path: Path) -> Fetch:
         fetch_channels(
             source, [{"ChannelName": "c", "DataSource": {"S3DataSource": data}}], tmp_path / "data"
         )
-        found = [path for path in (tmp_path / "data/c").rglob("*") if path.is_file()]
-        assert all(path.read_text().endswith(path.name) for path in found)
-        return sorted(path.relative_to(tmp_path / "data/c").as_posix() for path in found)
+        files = [path for path in (tmp_path / "data/c").rglob("*") if path.is_file()]
+        assert all(path.read_text().endswith(path.name) for path in files)
+        return sorted(path.relative_to(tmp_path / "data/c").as_posix() for path in files)
 
     return run
 

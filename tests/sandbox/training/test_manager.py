@@ -88,7 +88,7 @@ def test_the_program_finds_the_files_of_a_container(
     """Channels are in input/data under their keys; hyperparameters are text; no credentials are passed."""
     name = train(epochs="1", crop_size="240")
     report = _start(client, eventually, name)
-    assert report["asked"] == {"epochs": "1", "crop_size": "240"}
+    assert report["hyperparameters"] == {"epochs": "1", "crop_size": "240"}
     data = ["input/data/train/0.jpg", "input/data/train/deep/1.jpg", "input/data/train_annotation/0.png"]
     assert report["files"] == data
     assert report["environ"]["TRAINING_JOB_NAME"] == name
@@ -172,7 +172,7 @@ def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "reason"),
+    ("hyperparameters", "reason"),
     [
         (
             {"fail": "num_classes: 'x' is not an integer"},
@@ -185,10 +185,10 @@ def test_the_time_limit_stops_a_job(train: Train, job: Job) -> None:
     ],
 )
 def test_a_failed_program_gives_awss_failure_reason(
-    train: Train, job: Job, asked: dict[str, str], reason: str
+    train: Train, job: Job, hyperparameters: dict[str, str], reason: str
 ) -> None:
     """The reason is output/failure with the exit code; 2 is a ClientError, a signal is 128 plus its number."""
-    name = train(wait=False, **asked)
+    name = train(wait=False, **hyperparameters)
     document = job(name, "Failed", "Completed")
     assert document["FailureReason"][:900] == reason[:900]
     assert len(document["FailureReason"]) <= 1024
@@ -259,9 +259,9 @@ def small(
 def _create(
     sandbox: Sandbox, training_request: Callable[..., dict[str, Any]], name: str, **members: Any
 ) -> None:
-    asked = members.pop("asked", {"seconds": "60"})
+    hyperparameters = members.pop("hyperparameters", {"seconds": "60"})
     sagemaker = sandbox.loopback.client("sagemaker")
-    sagemaker.create_training_job(**training_request(name, asked, InputDataConfig=None, **members))
+    sagemaker.create_training_job(**training_request(name, hyperparameters, InputDataConfig=None, **members))
 
 
 def _until(sandbox: Sandbox, eventually: Callable[..., Any], name: str, *statuses: str) -> dict[str, Any]:
@@ -326,7 +326,7 @@ def test_a_program_that_ignores_sigterm_is_killed(
 ) -> None:
     """After the grace period it gets SIGKILL, and the job is Stopped."""
     with small() as sandbox:
-        _create(sandbox, training_request, "deaf", asked={"stubborn": "1", "epochs": "1"})
+        _create(sandbox, training_request, "deaf", hyperparameters={"stubborn": "1", "epochs": "1"})
         _until(sandbox, eventually, "deaf", "Training")
         logs = sandbox.loopback.client("logs")
         eventually(lambda: logs.describe_log_groups()["logGroups"])
@@ -343,9 +343,9 @@ def test_a_restart_fails_running_jobs_and_queues_waiting_ones(
     """After a restart a job that ran has Failed, one that waited is trained, and no process remains."""
     with small() as sandbox:
         sandbox.loopback.client("s3").create_bucket(Bucket=BUCKET)
-        _create(sandbox, training_request, "running", asked={"stubborn": "1", "seconds": "60"})
+        _create(sandbox, training_request, "running", hyperparameters={"stubborn": "1", "seconds": "60"})
         _until(sandbox, eventually, "running", "Training")
-        _create(sandbox, training_request, "waiting", asked={"epochs": "1"})
+        _create(sandbox, training_request, "waiting", hyperparameters={"epochs": "1"})
         logs = sandbox.loopback.client("logs")
         eventually(lambda: logs.describe_log_groups()["logGroups"])
         events = eventually(lambda: logs.filter_log_events(logGroupName=GROUP)["events"])
@@ -384,7 +384,7 @@ def test_use_of_the_machine_is_published(
 
         def names() -> set[str]:
             dimension = {"Name": "Host", "Value": "busy/algo-1"}
-            found = cloudwatch.list_metrics(Namespace=GROUP, Dimensions=[dimension])["Metrics"]
-            return {item["MetricName"] for item in found if "Utilization" in item["MetricName"]}
+            metrics = cloudwatch.list_metrics(Namespace=GROUP, Dimensions=[dimension])["Metrics"]
+            return {item["MetricName"] for item in metrics if "Utilization" in item["MetricName"]}
 
         assert eventually(names) == {"CPUUtilization", "MemoryUtilization"}

@@ -182,7 +182,7 @@ def test_a_list_has_ten_the_newest_first(shelf: Sandbox, make_client: Client) ->
 
 
 @pytest.mark.parametrize(
-    ("asked", "names"),
+    ("filters", "names"),
     [
         ({"NameContains": "-2"}, ["job-24", "job-23", "job-22", "job-21", "job-20"]),
         ({"SortBy": "Name", "SortOrder": "Ascending", "MaxResults": 2}, ["job-00", "job-01"]),
@@ -196,16 +196,16 @@ def test_a_list_has_ten_the_newest_first(shelf: Sandbox, make_client: Client) ->
     ],
 )
 def test_a_list_is_filtered_and_sorted_as_awss(
-    shelf: Sandbox, make_client: Client, asked: dict[str, Any], names: list[str]
+    shelf: Sandbox, make_client: Client, filters: dict[str, Any], names: list[str]
 ) -> None:
     """Filters apply before paging; only StatusEquals with MaxResults applies to the page, as AWS documents."""
-    assert _names(make_client(shelf, "sagemaker").list_training_jobs(**asked)) == names
+    assert _names(make_client(shelf, "sagemaker").list_training_jobs(**filters)) == names
 
 
 def test_a_foreign_token_is_refused(shelf: Sandbox, make_client: Client) -> None:
     """A token of another order, or any other text, is refused."""
     sagemaker = make_client(shelf, "sagemaker")
     token = sagemaker.list_training_jobs()["NextToken"]
-    for asked in ({"NextToken": token, "SortBy": "Name"}, {"NextToken": "bm9uZQ=="}):
+    for filters in ({"NextToken": token, "SortBy": "Name"}, {"NextToken": "bm9uZQ=="}):
         with pytest.raises(ClientError, match="Invalid pagination token"):
-            sagemaker.list_training_jobs(**asked)
+            sagemaker.list_training_jobs(**filters)

@@ -40,8 +40,8 @@ def start(tmp_path: Path, eventually: Eventually) -> Iterator[Start]:
 
         def probe() -> Address | None:
             assert process.poll() is None, "the sandbox has ended"
-            found = running(tmp_path / "data")
-            return found if found is not None and found.pid == process.pid else None
+            address = running(tmp_path / "data")
+            return address if address is not None and address.pid == process.pid else None
 
         return process, eventually(probe, 60)
 
@@ -68,9 +68,9 @@ def _begin(
     address: Address, eventually: Eventually, request: Callable[..., dict[str, Any]], name: str
 ) -> tuple[int, int]:
     """Start a job that ignores SIGTERM, with such a child; return the ids of their processes."""
-    asked = {"stubborn": "1", "seconds": "60", "child": "1"}
+    hyperparameters = {"stubborn": "1", "seconds": "60", "child": "1"}
     members = {"InputDataConfig": None, "OutputDataConfig": {"S3OutputPath": "s3://segdeck-sandbox/out"}}
-    _client(address, "sagemaker").create_training_job(**request(name, asked, **members))
+    _client(address, "sagemaker").create_training_job(**request(name, hyperparameters, **members))
     logs = _client(address, "logs")
     group = "/aws/sagemaker/TrainingJobs"
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"], 60)
