@@ -386,7 +386,7 @@ def test_other_hosts_are_refused_with_a_reason(tmp_path: Path, start: Start, hos
     process = start(tmp_path, "--host", host)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert f"--host {host} is refused: the sandbox starts programs" in errors
+    assert f"--host {host} is refused: the sandbox runs programs" in errors
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "127.1.2.3", "0:0:0:0:0:0:0:1", "::2"])
@@ -495,7 +495,7 @@ def test_a_stale_address_file_is_ignored(tmp_path: Path) -> None:
 def test_the_launcher_reports_why_it_failed(tmp_path: Path) -> None:
     """The error includes the end of the sandbox's own log."""
     (tmp_path / "identity.json").write_text("not json")
-    with pytest.raises(LaunchError, match=r"exit code 1[\s\S]*JSONDecodeError"):
+    with pytest.raises(LaunchError, match=r"exited with code 1[\s\S]*JSONDecodeError"):
         launcher.ensure(tmp_path)
 
 
