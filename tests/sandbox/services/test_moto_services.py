@@ -168,7 +168,7 @@ def role(iam: Any) -> str:
 
 class TestSimulatePrincipalPolicy:
     @pytest.mark.parametrize(
-        ("request", "wanted", "source"),
+        ("action_on", "wanted", "source"),
         [
             (("sagemaker:CreateTrainingJob", "*"), "allowed", ["AmazonSageMakerFullAccess"]),
             (("s3:GetObject", "arn:aws:s3:::data/a/b"), "allowed", None),
@@ -179,10 +179,10 @@ class TestSimulatePrincipalPolicy:
         ],
     )
     def test_decision(
-        self, iam: Any, role: str, request: tuple[str, str], wanted: str, source: list[str] | None
+        self, iam: Any, role: str, action_on: tuple[str, str], wanted: str, source: list[str] | None
     ) -> None:
         """Each action is decided by the role's inline and attached policies, which the result names."""
-        action, resource = request
+        action, resource = action_on
         answer = iam.simulate_principal_policy(
             PolicySourceArn=role, ActionNames=[action], ResourceArns=[resource]
         )
