@@ -44,7 +44,7 @@ def test_every_package_has_its_reason(package: str) -> None:
 
 
 def test_the_readme_shows_the_two_commands_first() -> None:
-    """The first screen of the README has an image and both commands."""
+    """The first screen of the README has an image next to both commands."""
     first_screen = README[:2500]
     assert "make run" in first_screen
     assert "make test" in first_screen
