@@ -158,7 +158,7 @@ def _with_endpoints(clients: Clients, infos: Sequence[EndpointInfo], task: Evalu
 
     endpoints = [evaluated_endpoint(clients, info) for info in infos]
     classes, class_notes = resolve_classes(endpoints, task.classes)
-    return replace(task, asked=endpoints, classes=classes, notes=(*task.notes, *class_notes))
+    return replace(task, endpoints=endpoints, classes=classes, notes=(*task.notes, *class_notes))
 
 
 def _run_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
@@ -167,7 +167,7 @@ def _run_all(task: EvaluationTask, store: PredictionStore) -> EvaluationRun:
 
     run = EvaluationRun()
     with progress(memory_column()) as bar:
-        names = " and ".join(endpoint.name for endpoint in task.asked)
+        names = " and ".join(endpoint.name for endpoint in task.endpoints)
         task_id = bar.add_task(f"Invoking {names}", total=len(task.pairs))
         try:
             with closing(evaluate_pairs(task, store)) as outcomes:
@@ -228,7 +228,7 @@ def _report(
 
 def _report_calls(run: EvaluationRun) -> None:
     """Report how many predictions were cached, and how many calls were repeated."""
-    cached = sum(not outcome.asked and not outcome.failures for outcome in run.outcomes)
+    cached = sum(not outcome.calls and not outcome.failures for outcome in run.outcomes)
     repeated = sum(outcome.repeated for outcome in run.outcomes)
     if cached:
         say(f"{plural(cached, 'image')} skipped: the predictions are cached, and no endpoint was invoked.")
@@ -270,7 +270,7 @@ def _measure_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 
     rows = []
     for name, (title, _) in MEASURES.items():
-        values = [endpoint.measures[name] for endpoint in evaluation.verdicts]
+        values = [endpoint.measures[name] for endpoint in evaluation.endpoints]
         row = {"score": title} | _by_endpoint(evaluation, values)
         rows.append(row)
     return rows
@@ -279,13 +279,17 @@ def _measure_rows(evaluation: Evaluation) -> list[dict[str, str]]:
 def _class_rows(evaluation: Evaluation) -> list[dict[str, str]]:
     return [
         {"class": name}
-        | _by_endpoint(evaluation, [float(endpoint.scores.iou[class_id]) for endpoint in evaluation.verdicts])
+        | _by_endpoint(
+            evaluation, [float(endpoint.scores.iou[class_id]) for endpoint in evaluation.endpoints]
+        )
         for class_id, name in enumerate(evaluation.classes.names)
     ]
 
 
 def _by_endpoint(evaluation: Evaluation, values: list[float]) -> dict[str, str]:
-    row = {scores.endpoint: _number(value) for scores, value in zip(evaluation.verdicts, values, strict=True)}
+    row = {
+        scores.endpoint: _number(value) for scores, value in zip(evaluation.endpoints, values, strict=True)
+    }
     if len(values) > 1:
         less = values[0] - values[1]
         row["difference"] = "-" if less != less else f"{less:+.4f}"  # noqa: PLR0124  # NaN

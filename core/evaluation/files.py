@@ -49,8 +49,8 @@ def worst_samples(
     """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
     by_name = {pair.name: pair for pair in pairs}
     samples = []
-    for image in of.verdicts[0].images[:most]:
-        name = image.judged.name
+    for image in of.endpoints[0].images[:most]:
+        name = image.score.name
         try:
             samples.append(read_sample(by_name[name], scores_of(of, name), store, LONGEST))
         except InputError:
@@ -61,5 +61,5 @@ def worst_samples(
 def scores_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
     """One photo's rows, of each endpoint."""
     return tuple(
-        image.judged for result in of.verdicts for image in result.images if image.judged.name == name
+        image.score for result in of.endpoints for image in result.images if image.score.name == name
     )

@@ -37,7 +37,7 @@ MOST_MISTAKES = 20
 
 def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: datetime) -> bytes:
     """The page. shots: the photos to show, worst first."""
-    names = " against ".join(result.endpoint for result in of.verdicts)
+    names = " against ".join(result.endpoint for result in of.endpoints)
     return (
         Template(Path(__file__).with_name("report.html").read_text("utf-8"))
         .substitute(
@@ -47,7 +47,7 @@ def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: dateti
             notes=_list("notes", of.notes),
             job=_jobs(of),
             classes=_classes(of),
-            confusion="".join(_confusion(of, result) for result in of.verdicts),
+            confusion="".join(_confusion(of, result) for result in of.endpoints),
             shots=_samples(of, samples),
             failed=_failed(of),
             meaning=_meaning(),
@@ -57,9 +57,9 @@ def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: dateti
 
 
 def _facts(of: Evaluation, made_at: datetime) -> str:
-    total = of.verdicts[0].total
+    total = of.endpoints[0].total
     facts = [
-        plural(of.photos, "photo"),
+        plural(of.image_count, "photo"),
         plural(len(of.classes), "class", "classes"),
         f"{total.pixels:,} pixels counted, {total.ignored:,} ignored",
         f"made on {made_at:%Y-%m-%d %H:%M} UTC",
@@ -69,14 +69,14 @@ def _facts(of: Evaluation, made_at: datetime) -> str:
 
 def _measures(of: Evaluation) -> str:
     """Tiles for one endpoint; for two, a table with their difference."""
-    if len(of.verdicts) == 1:
+    if len(of.endpoints) == 1:
         tiles = [
             f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{percent(value)}</b>'
             f"<span>{html(MEASURES[name][0])}</span></div>"
-            for name, value in of.verdicts[0].measures.items()
+            for name, value in of.endpoints[0].measures.items()
         ]
         return f'<div class="measures">{"".join(tiles)}</div>'
-    first, second = of.verdicts
+    first, second = of.endpoints
     head = ["Measure", first.endpoint, second.endpoint, "Difference"]
     rows = [
         [html(title), percent(first.measures[name]), percent(second.measures[name]),
@@ -88,7 +88,7 @@ def _measures(of: Evaluation) -> str:
 
 def _jobs(of: Evaluation) -> str:
     lines = []
-    for result in of.verdicts:
+    for result in of.endpoints:
         if (job := (of.jobs or {}).get(result.endpoint)) is None:
             continue
         best = DASH if job.best is None else percent(job.best)
@@ -107,10 +107,10 @@ def _classes(of: Evaluation) -> str:
     rows = class_rows(of)
     size = len(of.classes)
     cells = [_class_cells(of.classes, rows[place::size]) for place in range(size)]
-    if len(of.verdicts) == 1:
+    if len(of.endpoints) == 1:
         head = ["Class", "Share of the truth", "IoU", "Dice", "Accuracy", "Boundary IoU", "IoU per image"]
     else:
-        first, second = of.verdicts
+        first, second = of.endpoints
         head = [
             "Class",
             "Share of the truth",
@@ -138,7 +138,7 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
 
 
 def _confusion(of: Evaluation, result: EndpointScores) -> str:
-    heading = f"<h3>{html(result.endpoint)}</h3>" if len(of.verdicts) > 1 else ""
+    heading = f"<h3>{html(result.endpoint)}</h3>" if len(of.endpoints) > 1 else ""
     body = _matrix(of, result) if len(of.classes) <= MOST_CLASSES else _mistakes(of, result)
     return heading + body
 
@@ -198,12 +198,12 @@ def _samples(of: Evaluation, samples: Sequence[EvaluationSample]) -> str:
 
 
 def _sample(of: Evaluation, sample: EvaluationSample) -> str:
-    several = len(of.verdicts) > 1
+    several = len(of.endpoints) > 1
     table = of.classes.table()
     pictures = [("Photo", _jpeg(sample.photo)), ("Truth", _laid_over(sample, sample.truth, table))]
-    for result, score, predicted in zip(of.verdicts, sample.judged, sample.predicted, strict=True):
+    for result, score, predicted in zip(of.endpoints, sample.scores, sample.predicted, strict=True):
         whose = f" of {result.endpoint}" if several else ""
-        mean = next(image.mean_iou for image in result.images if image.judged.name == score.name)
+        mean = next(image.mean_iou for image in result.images if image.score.name == score.name)
         map_ = difference(sample.truth, predicted)
         pictures.append(
             (f"Prediction{whose}: mean IoU {percent(mean)}", _laid_over(sample, predicted, table))

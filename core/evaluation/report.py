@@ -25,7 +25,7 @@ def class_rows(of: Evaluation) -> list[Row]:
     """A row an endpoint and class, as in classes.csv; None for what cannot be said."""
     difference = of.difference
     rows = []
-    for place, result in enumerate(of.verdicts):
+    for place, result in enumerate(of.endpoints):
         ground_truth, total = result.total.truth, max(1, result.total.pixels)
         for number, name in enumerate(of.classes.names):
             row = {
@@ -51,17 +51,17 @@ def image_rows(of: Evaluation) -> list[Row]:
     return [
         {
             "endpoint": result.endpoint,
-            "name": image.judged.name,
-            "photo": image.judged.photo,
-            "mask": image.judged.mask,
-            "width": image.judged.width,
-            "height": image.judged.height,
+            "name": image.score.name,
+            "photo": image.score.photo,
+            "mask": image.score.mask,
+            "width": image.score.width,
+            "height": image.score.height,
             "mean_iou": number_or_none(image.mean_iou),
             "pixel_accuracy": number_or_none(image.pixel_accuracy),
-            "ignored_pixels": image.judged.ignored,
-            "endpoint_seconds": round(image.judged.seconds, 4),
+            "ignored_pixels": image.score.ignored,
+            "endpoint_seconds": round(image.score.seconds, 4),
         }
-        for result in of.verdicts
+        for result in of.endpoints
         for image in result.images
     ]
 
@@ -75,7 +75,7 @@ def confusion_rows(of: Evaluation) -> list[Row]:
             "predicted": "none of these" if predicted == IGNORE else of.classes.name(predicted),
             "pixels": pixels,
         }
-        for result in of.verdicts
+        for result in of.endpoints
         for actual, predicted, pixels in result.total.triples()
     ]
 
@@ -83,12 +83,12 @@ def confusion_rows(of: Evaluation) -> list[Row]:
 def document(of: Evaluation) -> dict[str, Any]:
     """All of it, of JSON's own types, no NaN."""
     return {
-        "photos": of.photos,
+        "photos": of.image_count,
         "classes": [
             {"id": number, "name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
             for number, (name, color) in enumerate(zip(of.classes.names, of.classes.colors, strict=True))
         ],
-        "endpoints": [_endpoint(of, result) for result in of.verdicts],
+        "endpoints": [_endpoint(of, result) for result in of.endpoints],
         "by_class": class_rows(of),
         "by_image": image_rows(of),
         "failed": failure_rows(of),

@@ -31,7 +31,7 @@ class ImageMeasures:
     mean_iou, pixel_accuracy: NaN where all of the truth is 255.
     """
 
-    judged: ImageScore
+    score: ImageScore
     mean_iou: float
     pixel_accuracy: float
 
@@ -83,29 +83,29 @@ class JobScore:
 class Evaluation:
     """A set, judged.
 
-    verdicts: of one or two endpoints, on the same photos.
-    failures: photos that could not be judged; they count nowhere.
-    notes:    sentences on what a reader should know.
-    jobs:     endpoint -> what its own training job said, where that is known.
+    endpoints: the scores of one or two endpoints on the same images.
+    failures:  images that could not be evaluated; they count nowhere.
+    notes:     sentences on what a reader should know.
+    jobs:      endpoint -> what its own training job said, where that is known.
     """
 
     classes: Classes
-    verdicts: tuple[EndpointScores, ...]
+    endpoints: tuple[EndpointScores, ...]
     failures: tuple[EvaluationFailure, ...] = ()
     notes: tuple[str, ...] = ()
     jobs: Mapping[str, JobScore] | None = None
 
     @property
-    def photos(self) -> int:
-        """How many are counted."""
-        return len(self.verdicts[0].images)
+    def image_count(self) -> int:
+        """Return how many images are counted."""
+        return len(self.endpoints[0].images)
 
     @property
     def difference(self) -> NDArray[np.float64] | None:
         """(K,) IoU of the first endpoint less that of the second; NaN where one has none; None for a single one."""
-        if len(self.verdicts) < 2:
+        if len(self.endpoints) < 2:
             return None
-        first, second = self.verdicts
+        first, second = self.endpoints
         less: NDArray[np.float64] = first.scores.iou - second.scores.iou
         return less
 
@@ -143,23 +143,23 @@ def score_outcomes(
     """
     done = list(outcomes)
     failures = tuple(failure for outcome in done for failure in outcome.failures)
-    whole = [outcome for outcome in done if len(outcome.judged) == len(task.asked)]
+    whole = [outcome for outcome in done if len(outcome.scores) == len(task.endpoints)]
     if not whole:
         raise InputError(
             f"Of {plural(len(done), 'photo')} none could be judged.",
             why=str(failures[0].error) if failures else "",
             todo="See what is said of each, and evaluate again.",
         )
-    left_out = sum(0 < len(outcome.judged) < len(task.asked) for outcome in done)
+    left_out = sum(0 < len(outcome.scores) < len(task.endpoints) for outcome in done)
     notes = list(task.notes)
     if left_out:
         notes.append(
             f"Left out of both, because only one of the two endpoints answered: {plural(left_out, 'photo')}."
         )
-    rows = [[outcome.judged[place] for outcome in whole] for place in range(len(task.asked))]
+    rows = [[outcome.scores[place] for outcome in whole] for place in range(len(task.endpoints))]
     named = task.classes or Classes.numbered(max(1, 1 + max(each.highest for row in rows for each in row)))
     results = tuple(
-        _endpoint_scores(each.name, row, len(named)) for each, row in zip(task.asked, rows, strict=True)
+        _endpoint_scores(each.name, row, len(named)) for each, row in zip(task.endpoints, rows, strict=True)
     )
     notes += [note for result in results if (note := _outside(result))]
     return Evaluation(named, results, failures, tuple(notes), jobs)
@@ -175,7 +175,7 @@ def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) ->
         measured = scores(confusion)
         images.append(ImageMeasures(row, measured.mean_iou, measured.pixel_accuracy))
         ious.append(measured.iou)
-    images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.judged.name))
+    images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.score.name))
     return EndpointScores(
         endpoint, total, band, scores(total), scores(band), image_means(ious, classes), tuple(images)
     )
@@ -193,12 +193,12 @@ def confused_images(
     for image in result.images:
         pixels = sum(
             count
-            for true, to, count in image.judged.pixels
+            for true, to, count in image.score.pixels
             if true == actual and (to == predicted or (predicted >= size and to >= size))
         )
         if pixels:
             confused.append((image, pixels))
-    return tuple(sorted(confused, key=lambda pair: (-pair[1], pair[0].judged.name)))
+    return tuple(sorted(confused, key=lambda pair: (-pair[1], pair[0].score.name)))
 
 
 def _outside(result: EndpointScores) -> str:

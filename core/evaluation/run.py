@@ -60,14 +60,14 @@ class EvaluatedEndpoint:
 class EvaluationTask:
     """What is to be judged.
 
-    asked:   one endpoint, or two to be compared.
-    classes: what the ids mean; None: they are numbered, as many as the masks and the answers hold.
-    fit:     the box the model sees a photo in, (width, height) in pixels; None: its own size.
-    notes:   sentences on what a reader of the verdict should know.
+    endpoints: one, or two to be compared.
+    classes:   what the ids mean; None: they are numbered, as many as the masks and the answers hold.
+    fit:       the box the model sees a photo in, (width, height) in pixels; None: its own size.
+    notes:     sentences on what a reader of the verdict should know.
     """
 
     pairs: Sequence[LabeledImage]
-    asked: Sequence[EvaluatedEndpoint]
+    endpoints: Sequence[EvaluatedEndpoint]
     classes: Classes | None
     fit: Size = FIT
     notes: tuple[str, ...] = ()
@@ -100,14 +100,14 @@ class EvaluationFailure:
 class ImageOutcome:
     """What became of one pair: a row for each endpoint, or why not.
 
-    asked:    how many calls were made.
+    calls:    how many were made.
     repeated: how many of them an earlier run had begun when it was killed; AWS may have billed those twice.
     """
 
     name: str
-    judged: tuple[ImageScore, ...]
+    scores: tuple[ImageScore, ...]
     failures: tuple[EvaluationFailure, ...]
-    asked: int
+    calls: int
     repeated: int = 0
 
 
@@ -209,7 +209,7 @@ def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionSt
     except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
         return ImageOutcome(pair.name, (), (EvaluationFailure(pair.name, "", error),), 0)
     scores, failures, calls, repeated = [], [], 0, 0
-    for endpoint, key, known in zip(task.asked, prepared.keys, prepared.known, strict=True):
+    for endpoint, key, known in zip(task.endpoints, prepared.keys, prepared.known, strict=True):
         if known is not None:
             scores.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
             continue
@@ -228,7 +228,7 @@ def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -
     data, mask = _read(pair)
     with _opened(pair, data, mask) as opened:
         confusion(opened.truth, opened.truth, classes)
-        keys = tuple(key_of(data, opened.truth, endpoint, task.fit) for endpoint in task.asked)
+        keys = tuple(key_of(data, opened.truth, endpoint, task.fit) for endpoint in task.endpoints)
         known = tuple(map(store.get, keys))
         photo = opened.photo
         image = encode(photo, fit=task.fit) if None in known else None

@@ -21,18 +21,18 @@ class EvaluationSample:
     photo:     RGB or L.
     truth:     (H, W) uint8 class ids of the photo's size.
     predicted: of each endpoint, likewise.
-    judged:    of each endpoint.
+    scores:    of each endpoint.
     """
 
     photo: Image.Image
     truth: NDArray[np.uint8]
     predicted: tuple[NDArray[np.uint8], ...]
-    judged: tuple[ImageScore, ...]
+    scores: tuple[ImageScore, ...]
 
     @property
     def name(self) -> str:
         """The pair's."""
-        return self.judged[0].name
+        return self.scores[0].name
 
 
 def read_sample(

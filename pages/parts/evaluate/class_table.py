@@ -29,7 +29,7 @@ def show(found: Evaluation) -> None:
     """A row a class."""
     rows = class_rows(found)
     size = len(found.classes)
-    frame, columns = _alone(rows) if len(found.verdicts) == 1 else _compared(found, rows[:size], rows[size:])
+    frame, columns = _alone(rows) if len(found.endpoints) == 1 else _compared(found, rows[:size], rows[size:])
     colors = ["background-color: #{:02x}{:02x}{:02x}".format(*color) for color in found.classes.colors]
     elements.dataframe(
         frame.style.apply(lambda _: colors, subset=["color"]),
@@ -65,7 +65,7 @@ def _compared(
     found: Evaluation, first: Sequence[Row], second: Sequence[Row]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame, columns = _start(first)
-    for name, rows, verdict in zip(("iou", "other"), (first, second), found.verdicts, strict=True):
+    for name, rows, verdict in zip(("iou", "other"), (first, second), found.endpoints, strict=True):
         frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {verdict.endpoint}")
     frame["difference"] = _percents(first, "iou_difference")
     columns["difference"] = st.column_config.NumberColumn(

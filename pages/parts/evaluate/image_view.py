@@ -33,9 +33,9 @@ TILES = 16
 
 def looked_at(found: Evaluation) -> EndpointScores:
     """The endpoint whose masks and confusion are shown."""
-    if len(found.verdicts) == 1:
-        return found.verdicts[0]
-    names = [verdict.endpoint for verdict in found.verdicts]
+    if len(found.endpoints) == 1:
+        return found.endpoints[0]
+    names = [verdict.endpoint for verdict in found.endpoints]
     name = st.segmented_control(
         "Of the endpoint",
         names,
@@ -44,7 +44,7 @@ def looked_at(found: Evaluation) -> EndpointScores:
         required=True,
         key=slots.MASK_OF,
     )
-    return found.verdicts[names.index(name) if name in names else 0]
+    return found.endpoints[names.index(name) if name in names else 0]
 
 
 def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
@@ -60,13 +60,13 @@ def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
         st.button(
             f"Show more of {len(images):,} photos", icon=":material/expand_more:", on_click=slots.show_more
         )
-    image = next((one for one in images if one.judged.name == slots.image()), images[0])
-    _large(pairs[image.judged.name], image, judging.store, found.classes)
+    image = next((one for one in images if one.score.name == slots.image()), images[0])
+    _large(pairs[image.score.name], image, judging.store, found.classes)
 
 
 def _of_choice(found: Evaluation) -> EndpointScores:
     return next(
-        (one for one in found.verdicts if one.endpoint == state.chosen(slots.MASK_OF)), found.verdicts[0]
+        (one for one in found.endpoints if one.endpoint == state.chosen(slots.MASK_OF)), found.endpoints[0]
     )
 
 
@@ -75,7 +75,7 @@ def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasur
     cell = slots.cell()
     if cell is None:
         st.subheader("Worst photos first")
-        return list(verdict.images), {one.judged.name: _line(one) for one in verdict.images}
+        return list(verdict.images), {one.score.name: _line(one) for one in verdict.images}
     truth, predicted = cell
     found = confused_images(verdict, _id(classes, truth), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -88,7 +88,7 @@ def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasur
     if not found:
         st.caption("There is no such pixel.")
     return [image for image, _ in found], {
-        image.judged.name: f"{plural(pixels, 'pixel')}" for image, pixels in found
+        image.score.name: f"{plural(pixels, 'pixel')}" for image, pixels in found
     }
 
 
@@ -110,9 +110,9 @@ def _row(
 ) -> None:
     """The pictures are made side by side: of large photos each takes a moment."""
     with ThreadPoolExecutor(4) as pool:
-        jpegs = list(pool.map(lambda one: _thumbnail(pairs[one.judged.name], one.judged, store), images))
+        jpegs = list(pool.map(lambda one: _thumbnail(pairs[one.score.name], one.score, store), images))
     tiles = [
-        Tile(one.judged.name, one.judged.photo, notes[one.judged.name], jpeg)
+        Tile(one.score.name, one.score.photo, notes[one.score.name], jpeg)
         for one, jpeg in zip(images, jpegs, strict=True)
     ]
     selected = slots.image() or tiles[0].id
@@ -148,11 +148,11 @@ def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, cla
         accuracy = (
             "" if math.isnan(image.pixel_accuracy) else f" · {image.pixel_accuracy:.1%} of pixels right"
         )
-        st.markdown(f"**{messages.plain(image.judged.photo)}** · {_line(image)}{accuracy}", width="stretch")
-    for problem in image.judged.problems:
+        st.markdown(f"**{messages.plain(image.score.photo)}** · {_line(image)}{accuracy}", width="stretch")
+    for problem in image.score.problems:
         st.caption(f":material/warning: {messages.plain(problem)}")
     try:
-        viewer(frame_of(pair, image.judged, store, classes, kind or "difference"), key="judged-viewer")
+        viewer(frame_of(pair, image.score, store, classes, kind or "difference"), key="judged-viewer")
     except CoreError as error:
         st.warning(messages.line(error), icon=":material/warning:")
 

@@ -64,7 +64,7 @@ def _bar(judging: BackgroundEvaluation, total: int) -> None:
     done = judging.done
     left = _left(judging, done, total)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        names = " and ".join(messages.plain(one.name) for one in judging.task.asked)
+        names = " and ".join(messages.plain(one.name) for one in judging.task.endpoints)
         failed = f", {judging.failed:,} failed" if judging.failed else ""
         st.progress(
             done / total,

@@ -37,8 +37,8 @@ LABELS: Mapping[str, tuple[str, str, str]] = {
 
 def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """All of it, from the one number down to the single photo."""
-    names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.verdicts)
-    st.subheader(f"{names} on {plural(found.photos, 'photo')}")
+    names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.endpoints)
+    st.subheader(f"{names} on {plural(found.image_count, 'photo')}")
     _measures(found)
     _beside_jobs(found)
     if found.notes:
@@ -53,7 +53,7 @@ def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
 
 def _measures(found: Evaluation) -> None:
     """The numbers of the endpoint; where it is compared with another, how far it is ahead."""
-    first, other = found.verdicts[0], found.verdicts[-1]
+    first, other = found.endpoints[0], found.endpoints[-1]
     with st.container(horizontal=True, gap="small"):
         for name in FIRST:
             title, meaning = MEASURES[name]
@@ -66,9 +66,9 @@ def _measures(found: Evaluation) -> None:
         st.caption(f"The numbers of **{names[0]}**, and how far it is ahead of **{names[1]}**.")
     with st.expander("All scores"):
         rows = {
-            MEASURES[name][0]: [verdict.measures[name] for verdict in found.verdicts] for name in MEASURES
+            MEASURES[name][0]: [verdict.measures[name] for verdict in found.endpoints] for name in MEASURES
         }
-        columns = [verdict.endpoint for verdict in found.verdicts]
+        columns = [verdict.endpoint for verdict in found.endpoints]
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         frame["meaning"] = [meaning for _, meaning in MEASURES.values()]
         shown = {name: st.column_config.NumberColumn(format="%.4f") for name in columns}
@@ -81,7 +81,7 @@ def _measures(found: Evaluation) -> None:
 
 def _beside_jobs(found: Evaluation) -> None:
     """What the training jobs said of the same models, and why that is another number."""
-    for verdict in found.verdicts:
+    for verdict in found.endpoints:
         job = (found.jobs or {}).get(verdict.endpoint)
         if job is None:
             continue
@@ -110,7 +110,7 @@ def _failures(found: Evaluation) -> None:
 
 def _downloads(judging: BackgroundEvaluation, found: Evaluation) -> None:
     """A button a file. Each is made when its button is pressed."""
-    names = "-against-".join(verdict.endpoint for verdict in found.verdicts)
+    names = "-against-".join(verdict.endpoint for verdict in found.endpoints)
     with st.container(horizontal=True, gap="xsmall"):
         for name, (label, icon, why) in LABELS.items():
             st.download_button(

@@ -64,7 +64,7 @@ class BackgroundEvaluation:
     @property
     def remembered(self) -> int:
         """Photos of which nothing had to be asked."""
-        return sum(not outcome.asked and not outcome.failures for outcome in list(self.outcomes))
+        return sum(not outcome.calls and not outcome.failures for outcome in list(self.outcomes))
 
     @property
     def repeated(self) -> int:
@@ -156,7 +156,7 @@ def _judged(judging: BackgroundEvaluation, jobs: Jobs) -> Evaluation:
                 break
     task, total = judging.task, len(judging.task.pairs)
     if judging.done < total:
-        if not any(outcome.judged for outcome in judging.outcomes):
+        if not any(outcome.scores for outcome in judging.outcomes):
             raise InputError("The evaluation was stopped before a photo was done.", todo="Start it again.")
         note = f"It was stopped after {judging.done:,} of {total:,} photos; started again, it goes on from there."
         task = replace(task, notes=(note, *task.notes))

@@ -79,10 +79,10 @@ def test_set_is_judged(tmp_path):
     pairs = [pair("a", 10), pair("b", 20, other)]
     answer = np.array([[0, 0, 1, 1], [0, 0, 0, 0]])
     one = asked(Model(answer))
-    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
+    found = verdict_on(pairs, [one], tmp_path).endpoints[0]
     assert found.total.counts.tolist() == [[4 + 6, 2], [1, 2]]
     assert found.total.ignored == 1
-    assert [image.judged.name for image in found.images] == ["b", "a"]
+    assert [image.score.name for image in found.images] == ["b", "a"]
     assert found.scores.iou.tolist() == pytest.approx([10 / 13, 2 / 5])
     assert found.per_image.mean_iou == pytest.approx(((4 / 5 + 2 / 3) / 2 + (6 / 8 + 0) / 2) / 2)
     assert list(found.measures)[:2] == ["mean_iou", "image_mean_iou"]
@@ -94,8 +94,8 @@ def test_second_run_asks_nothing(tmp_path):
     first = ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
     second = ran([pair("renamed", 10), pair("b", 20)], [asked(model)], tmp_path)
     assert model.calls == 2
-    assert [outcome.asked for outcome in first + second] == [1, 1, 0, 0]
-    assert {one.name for outcome in second for one in outcome.judged} == {"renamed", "b"}
+    assert [outcome.calls for outcome in first + second] == [1, 1, 0, 0]
+    assert {one.name for outcome in second for one in outcome.scores} == {"renamed", "b"}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_one_failure_stops_nothing(tmp_path):
     pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
     done = ran(pairs, [asked(model)], tmp_path)
     found = score_outcomes(done, EvaluationTask(pairs, [asked(model)], CLASSES))
-    assert found.photos == 1
+    assert found.image_count == 1
     told = {failure.name: failure for failure in found.failures}
     assert isinstance(told["a"].error, ThrottledError)
     assert isinstance(told["c"].error, ImageError)
@@ -154,7 +154,7 @@ def test_truth_of_the_stored_photo_is_turned_with_it(tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (2, 4), (10, 10, 200)).save(file, "JPEG", exif=exif)
     turned = replace(pair("a", 10, np.rot90(TRUTH)), read_photo=file.getvalue)
-    found = verdict_on([turned], [asked(Model(TRUTH.clip(0, 1)))], tmp_path).verdicts[0]
+    found = verdict_on([turned], [asked(Model(TRUTH.clip(0, 1)))], tmp_path).endpoints[0]
     assert found.scores.pixel_accuracy == 1
 
 
@@ -261,8 +261,8 @@ def test_two_endpoints_on_the_same_photos(tmp_path):
     perfect, poor = Model(TRUTH % 255), Model(np.zeros((2, 4)), refuse=lambda shade: shade > 15)
     both = [asked(perfect, "a"), asked(poor, "b")]
     found = verdict_on([pair("x", 10), pair("y", 20)], both, tmp_path)
-    assert [verdict.endpoint for verdict in found.verdicts] == ["a", "b"]
-    assert found.photos == 1
+    assert [verdict.endpoint for verdict in found.endpoints] == ["a", "b"]
+    assert found.image_count == 1
     assert found.difference.tolist() == pytest.approx([1 - 4 / 7, 1])
     assert "only one of the two endpoints answered: 1 photo." in found.notes[0]
 
@@ -271,8 +271,8 @@ def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
     """The photos in which land was taken for sea come with how many pixels, most first."""
     pairs = [pair("a", 10), pair("b", 20, np.ones((2, 4), np.uint8)), pair("c", 30, TRUTH * 0)]
     one = asked(Model(np.zeros((2, 4))))
-    found = verdict_on(pairs, [one], tmp_path).verdicts[0]
-    assert [(image.judged.name, pixels) for image, pixels in confused_images(found, 1, 0)] == [
+    found = verdict_on(pairs, [one], tmp_path).endpoints[0]
+    assert [(image.score.name, pixels) for image, pixels in confused_images(found, 1, 0)] == [
         ("b", 8),
         ("a", 3),
     ]
@@ -303,7 +303,7 @@ def test_answer_with_other_ids(tmp_path):
     """Ids that are none of the classes count as missed, and how many there are is said."""
     one = asked(Model(TRUTH * 0 + 9))
     found = verdict_on([pair("a", 10)], [one], tmp_path)
-    assert found.verdicts[0].scores.pixel_accuracy == 0
+    assert found.endpoints[0].scores.pixel_accuracy == 0
     assert "coast answered 7 pixels (100.0%) with no id from 0 to 1" in found.notes[0]
 
 
