@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.parts import backend, background, messages
+from pages.parts import backend, messages, tasks
 from pages.parts.datasets import actions, pairs, report, session, source
 
 
@@ -20,7 +20,7 @@ def main() -> None:
             "Ground Truth output, ZIP files of these, and S3 prefixes. Validation changes nothing."
         )
         return
-    checked = background.show(task, "check")
+    checked = tasks.show(task, "check")
     if checked is None:
         return
     for note in checked.notes:

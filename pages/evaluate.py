@@ -1,4 +1,4 @@
-"""Endpoints judged by photos whose masks are known."""
+"""The Evaluate page: endpoints scored on labeled images."""
 
 from __future__ import annotations
 
@@ -15,59 +15,69 @@ from core.settings import Settings
 from pages.parts import backend, endpoint_picker, messages
 from pages.parts.endpoint_picker import EndpointChoice
 from pages.parts.evaluate import datasets, progress, results, run
-from pages.parts.evaluate.datasets import Load
+from pages.parts.evaluate.datasets import LabeledDataset, Load
+from pages.parts.evaluate.run import BackgroundEvaluation
+from pages.parts.segment import slots as segment_slots
 
 
 def main() -> None:
-    """Whom, by what, then the verdict. What was judged stays while other choices are made."""
+    """Draw the endpoints, the labeled data, and the results, which stay while other choices are made."""
     st.container(horizontal=True).title("Evaluate")
     connection, settings = backend.connection(), backend.settings()
-    chosen = endpoint_picker.choose_judged(connection)
-    if chosen is None:
+    # The Segment page has the same endpoint, and its examples go with it.
+    choice = endpoint_picker.choose(connection, compare=True, on_change=segment_slots.clear_examples)
+    if choice is None:
         return
-    for one in chosen.servings:
-        endpoint_picker.warn(one)
+    for endpoint in choice.endpoints:
+        endpoint_picker.warn(endpoint)
+    evaluation = run.CURRENT.get()
+    running = evaluation is not None and not evaluation.over
     with st.container(border=True):
-        load = datasets.choose(connection, chosen.servings[0], settings)
-        if chosen.pending is not None:
-            messages.waiting_line(chosen.pending)
-        _button(connection, settings, chosen, None if chosen.pending else load)
-    found = run.CURRENT.get()
-    if found is None:
+        load = datasets.choose(connection, choice.endpoint, settings)
+        if choice.pending is not None:
+            messages.waiting_line(choice.pending)
+        if _button(enabled=load is not None and choice.pending is None, running=running):
+            assert load is not None  # noqa: S101  # for the type checker: the button is off without
+            _start(connection, settings, choice, load)
+    if evaluation is None:
         return
-    progress.show(found)
-    if found.result is not None:
-        results.show(found, found.result)
+    result = progress.show(evaluation)
+    if running and evaluation.over:
+        st.rerun()  # it ended after its button was drawn, which can be clicked again
+    if result is not None:
+        results.show(evaluation, result)
 
 
-def _button(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load | None) -> None:
-    running = (found := run.CURRENT.get()) is not None and not found.over
-    calls = "Each photo is one call of each endpoint. What was asked before is not asked again."
-    if st.button(
+def _button(*, enabled: bool, running: bool) -> bool:
+    calls = "Each image is one call per endpoint. Cached predictions are not requested again."
+    return st.button(
         "Evaluate",
         type="primary",
         icon=":material/grading:",
-        disabled=load is None or running,
-        help="It is running already." if running else calls,
-    ):
-        assert load is not None  # noqa: S101  # for the type checker: the button is off without
-        try:
-            with st.spinner("Looking for photos and masks ..."):
-                _start(connection, settings, chosen, load)
-        except CoreError as error:
-            st.error(messages.card(error), icon=":material/error:")
-        else:
-            st.rerun()
+        disabled=running or not enabled,
+        help="An evaluation is running." if running else calls,
+    )
 
 
-def _start(connection: Connection, settings: Settings, chosen: EndpointChoice, load: Load) -> None:
-    found = load()
-    asked = [evaluated_endpoint(clients(connection), info) for info in chosen.servings]
-    classes, said = resolve_classes(asked, found.classes)
-    task = EvaluationTask(found.pairs, asked, classes, chosen.fit, (*found.notes, *said))
-    store = run.store_for(settings, connection, [one.name for one in asked])
-    jobs = partial(job_scores, clients(connection), chosen.servings)
-    run.keep(run.start(task, store, found.title, jobs, found.home))
+def _start(connection: Connection, settings: Settings, choice: EndpointChoice, load: Load) -> None:
+    try:
+        with st.spinner("Reading images and masks ..."):
+            run.keep(_started(connection, settings, choice, load()))
+    except CoreError as error:
+        st.error(messages.card(error), icon=":material/error:")
+    else:
+        st.rerun()
+
+
+def _started(
+    connection: Connection, settings: Settings, choice: EndpointChoice, dataset: LabeledDataset
+) -> BackgroundEvaluation:
+    endpoints = [evaluated_endpoint(clients(connection), endpoint) for endpoint in choice.endpoints]
+    classes, notes = resolve_classes(endpoints, dataset.classes)
+    task = EvaluationTask(dataset.pairs, endpoints, classes, choice.fit, (*dataset.notes, *notes))
+    store = run.store_for(settings, connection, [endpoint.name for endpoint in endpoints])
+    scores = partial(job_scores, clients(connection), choice.endpoints)
+    return run.start(task, store, dataset.title, scores, dataset.zipped)
 
 
 main()

@@ -1,4 +1,4 @@
-"""Photographs in, masks beside them."""
+"""The Segment page: images in, masks out."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.evaluation.pairs import Given
 from core.inference.export import unique_stems
-from pages.parts import backend, endpoint_picker, messages, state
-from pages.parts.endpoint_picker import Choice
-from pages.parts.segment import progress, results, uploads
-from pages.parts.segment.run import InferenceTask, Picture, SegmentRequest, queue
+from pages.parts import backend, endpoint_picker, messages
+from pages.parts.endpoint_picker import EndpointChoice
+from pages.parts.segment import progress, results, slots, uploads
+from pages.parts.segment.run import InferenceTask, InputImage, SegmentRequest, queue
 
 
 def main() -> None:
-    """Address, read, show: the drop zone is drawn before anything is asked, so that no error can empty it."""
+    """Draw the page: the drop zone before anything is read from AWS, so that no error can empty it."""
     connection = backend.connection()
     title, choices = st.container(horizontal=True, vertical_alignment="center"), st.container()
-    title.title("Segment photographs", width="stretch")
-    dropped = uploads.from_files(backend.settings())
-    pictures = list(dropped.pictures)
+    title.title("Segment images", width="stretch")
+    uploaded = uploads.from_files(backend.settings())
+    images = list(uploaded.images)
     more, camera, below = (
         st.container(horizontal=True, vertical_alignment="center"),
         st.container(),
@@ -29,52 +29,54 @@ def main() -> None:
     )
     choice = None
     with choices, messages.error_door():
-        choice = endpoint_picker.choose(connection)
+        # The examples of one endpoint may show nothing that another one was trained on.
+        choice = endpoint_picker.choose(connection, on_change=slots.clear_examples)
     if choice is None:
         return
     with title:
         endpoint_picker.describe(choice)
     with choices:
-        endpoint_picker.warn(choice.serving)
-        if not state.has_pictures():
-            endpoint_picker.introduce(choice.serving)
-    with more if state.has_pictures() else below:
-        pictures += uploads.from_examples(connection, choice.serving)
-    pictures += uploads.from_camera(more, camera)
-    unique = {picture.id: picture for picture in reversed(pictures)}  # of two alike, the first one's name
-    pictures = [unique[key] for key in dict.fromkeys(picture.id for picture in pictures)]
-    state.show_newest([picture.id for picture in pictures])
-    if choice.pending is not None and pictures:
+        endpoint_picker.warn(choice.endpoint)
+        if not slots.has_images():
+            endpoint_picker.introduce(choice.endpoint)
+    with more if slots.has_images() else below:
+        images += uploads.from_examples(connection, choice.endpoint)
+    images += uploads.from_camera(more, camera)
+    by_id = {
+        image.id: image for image in reversed(images)
+    }  # of two with the same content, the first one's name
+    images = [by_id[key] for key in dict.fromkeys(image.id for image in images)]
+    slots.show_newest([image.id for image in images])
+    if choice.pending is not None and images:
         messages.waiting(choice.pending)
-    elif works := _ask(connection, choice, pictures):
-        _show(works, dropped.truths)
+    elif inferences := _submit(connection, choice, images):
+        _show(inferences, uploaded.ground_truth)
 
 
-def _ask(connection: Connection, choice: Choice, pictures: list[Picture]) -> list[InferenceTask]:
-    """Every picture's work, started where it is new."""
-    tasks = queue()
-    works = [
-        tasks.ask(
-            picture,
-            SegmentRequest(picture.id, connection, choice.serving.name, choice.want, choice.fit),
-            choice.serving.classes,
+def _submit(connection: Connection, choice: EndpointChoice, images: list[InputImage]) -> list[InferenceTask]:
+    """Return the task of each image; a new one is started where there is none."""
+    inferences = [
+        queue().submit(
+            image,
+            SegmentRequest(image.id, connection, choice.endpoint.name, choice.want, choice.fit),
+            choice.endpoint.classes,
         )
-        for picture in pictures
+        for image in images
     ]
-    tasks.keep_to(works)
-    return works
+    queue().keep_only(inferences)
+    return inferences
 
 
-def _show(works: list[InferenceTask], truths: Mapping[str, Given]) -> None:
-    stems = unique_stems([work.picture.name for work in works])
+def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, Given]) -> None:
+    stems = unique_stems([inference.image.name for inference in inferences])
     lines = st.container()
-    chosen = results.selected(works)
-    if len(works) > 1:
-        results.strip(works, chosen)
-    results.show(chosen, stems[works.index(chosen)], truths.get(chosen.picture.id))
-    results.download_all(works, stems)
+    selected = results.selected(inferences)
+    if len(inferences) > 1:
+        results.strip(inferences, selected)
+    results.show(selected, stems[inferences.index(selected)], ground_truth.get(selected.image.id))
+    results.download_all(inferences, stems)
     with lines:
-        progress.show(works)
+        progress.show(inferences)
 
 
 main()

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import streamlit as st
 from PIL import Image
 
-from core.aws import evaluation, metrics, training
+from core.aws import metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
 from core.aws.endpoints import describe_unnamed, list_endpoints, with_class_names
@@ -211,32 +211,15 @@ def example_thumbnail(connection: Connection, uri: str) -> bytes:
     return thumbnail(example(connection, uri), uri)
 
 
-def job_behind(connection: Connection, serving: EndpointInfo) -> TrainingJob | None:
-    """Return the training job that left an endpoint's model; None where it is unknown.
-
-    Raises AwsError, PendingError.
-    """
-    return (
-        shelf()
-        .read(
-            ("job behind", connection, serving),
-            lambda: evaluation.job_behind(clients(connection), serving),
-            SERVING_SECONDS,
-            f"the training job behind {serving.name}",
-        )
-        .value
-    )
-
-
 @st.cache_data(max_entries=128, show_spinner=False)
-def judged_picture(key: str, kind: str, _make: Callable[[], bytes]) -> bytes:  # noqa: ARG001  # the key
-    """A picture of a judged photo. key: tells photo, truth and prediction from all others; kind: what is shown."""
+def evaluated_image(key: str, kind: str, _make: Callable[[], bytes]) -> bytes:  # noqa: ARG001  # the key
+    """Return a view of an evaluated image. key: of image, ground truth and prediction; kind: of the view."""
     return _make()
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def checked_picture(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
-    """How right a picture's mask is. key: tells picture, answer and truth from all others."""
+def image_scores(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
+    """Return the scores of one image. key: of image, prediction and ground truth."""
     return _make()
 
 

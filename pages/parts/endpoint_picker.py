@@ -1,8 +1,8 @@
-"""The choice of an endpoint, and of how it is asked."""
+"""The endpoint picker: which endpoint to invoke, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,129 +17,132 @@ from core.inference.invoke import Want
 from core.text import listing
 from pages.parts import cached, links, messages, state
 from pages.parts.shared_cache import PendingError
+from pages.parts.state import Slot, UrlParam
 
-ANSWERS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
-SIZES = {"fit": f"Fits {FIT[0]} × {FIT[1]}", "own": "Own size"}
-AGAINST = "against"
-"""The key of the second endpoint's widget, which is bound to the URL under the same name."""
+OUTPUTS: dict[Want, str] = {"probabilities": "Probabilities", "mask": "Mask only"}
+INPUT_SIZES = {"fit": f"Fit {FIT[0]} × {FIT[1]}", "own": "Original"}
+
+OUTPUT, INPUT_SIZE, AGAINST = "answer", "size", "against"
+"""Keys of the widgets, which are bound to the URL under the same names. `AGAINST`: the second endpoint."""
+
+_LINK = UrlParam(state.ENDPOINT)
+_LINKED: Slot[str] = Slot("endpoint_picker.linked")
 
 FEW_CLASSES = 12
-"""Names of classes that one line holds."""
+"""Class names that one line holds."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Whom to ask, and how.
-
-    fit:     the box that pictures are fitted into, (width, height); None: their own size.
-    pending: set while the class names have not arrived; what is sent waits for them.
-    """
-
-    serving: EndpointInfo
-    want: Want
-    fit: tuple[int, int] | None
-    pending: PendingError | None = None
+FEW_ENDPOINTS = 8
+"""Endpoints that are listed with their status where none is in service."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointChoice:
-    """Whom to judge, one or two, and in what box they see a photo. pending: as in `Choice`."""
+    """What to invoke, and how.
 
-    servings: tuple[EndpointInfo, ...]
+    endpoints: one, or two to be compared.
+    fit:       the box that images are fitted into, (width, height) in pixels; None: their original size.
+    pending:   set while class names have not arrived; requests wait for them.
+    """
+
+    endpoints: tuple[EndpointInfo, ...]
+    want: Want
     fit: tuple[int, int] | None
     pending: PendingError | None = None
 
+    @property
+    def endpoint(self) -> EndpointInfo:
+        """Return the first endpoint."""
+        return self.endpoints[0]
 
-def choose_judged(connection: Connection) -> EndpointChoice | None:
-    """The row of choices of an evaluation; None as in `choose`. Raises AwsError, NotFoundError."""
+
+def choose(
+    connection: Connection, *, compare: bool = False, on_change: Callable[[], None] | None = None
+) -> EndpointChoice | None:
+    """Draw the picker. None where there is no endpoint, which is then shown. Raises AwsError, NotFoundError.
+
+    compare:   offer a second endpoint; the output is then a mask alone.
+    on_change: called when another endpoint is chosen.
+    """
     listed = cached.endpoints(connection).endpoints
     names = [endpoint.name for endpoint in listed if endpoint.in_service]
-    asked = state.endpoint_asked_for()
-    if not names and not asked:
+    requested = _requested()
+    if not names and not requested:
         _none_in_service(connection, listed)
         return None
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-        name = _endpoint(names, asked)
-        other = _against([one for one in names if one != name])
-        size = _either(
-            "The model sees", state.SIZE, SIZES, "Large photos take longer, and may be more than it takes."
-        )
+        name = _endpoint(names, requested, on_change)
+        other = _compare_with([other for other in names if other != name]) if compare else None
+        want = "mask" if compare else _output()
+        size = _segments(
+            "Input size", INPUT_SIZE, INPUT_SIZES,
+            "Large images take longer, and may exceed the endpoint's request size limit.",
+        )  # fmt: skip
     if name not in names:
         raise _not_in_service(connection, name, listed, names)
-    chosen = (name, other) if other else (name,)
-    read = [_serving(connection, one) for one in chosen]
-    pending = next((pending for _, pending in read if pending is not None), None)
-    return EndpointChoice(tuple(serving for serving, _ in read), None if size == "own" else FIT, pending)
-
-
-def _serving(connection: Connection, name: str) -> tuple[EndpointInfo, PendingError | None]:
-    """Return the endpoint, as yet without class names where these are pending."""
-    bare = cached.unnamed(connection, name)
-    try:
-        return cached.with_names(connection, bare), None
-    except PendingError as pending:
-        return bare, pending
-
-
-def _against(names: list[str]) -> str | None:
-    """A second endpoint to compare with, if one is wanted; a link to one that is not there chooses none."""
-    found: str | None = st.selectbox(
-        "Compare with",
-        names,
-        format_func=terminal,
-        index=None,
-        placeholder="No other endpoint",
-        key=AGAINST,
-        bind="query-params",
-        help="Both are asked about the same photos; the table then shows the difference of each class.",
-    )
-    return found
-
-
-def choose(connection: Connection) -> Choice | None:
-    """The row of choices. None where there is no endpoint, which is then said. Raises AwsError, NotFoundError."""
-    listed = cached.endpoints(connection).endpoints
-    names = [endpoint.name for endpoint in listed if endpoint.in_service]
-    asked = state.endpoint_asked_for()
-    if not names and not asked:
-        _none_in_service(connection, listed)
-        return None
-    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
-        name = _endpoint(names, asked)
-        want = _either(
-            "Answer", state.ANSWER, ANSWERS, "Probabilities show how sure the model is; a mask is smaller."
-        )
-        size = _either(
-            "The model sees", state.SIZE, SIZES, "Large pictures take longer, and may be more than it takes."
-        )
-    if name not in names:
-        raise _not_in_service(connection, name, listed, names)
-    serving, pending = _serving(connection, name)
-    return Choice(
-        serving,
+    reads = [_read(connection, each) for each in ((name, other) if other else (name,))]
+    return EndpointChoice(
+        tuple(endpoint for endpoint, _ in reads),
         "mask" if want == "mask" else "probabilities",
         None if size == "own" else FIT,
-        pending,
+        next((pending for _, pending in reads if pending is not None), None),
     )
 
 
-def _endpoint(names: list[str], asked: str) -> str:
-    """The list to choose from. What a link asks for stays in it, also where it is not in service."""
-    state.choose(state.ENDPOINT, asked or names[0])
-    options = names if not asked or asked in names else [asked, *names]
+def _requested() -> str:
+    """Return the endpoint that a new link names, else the one chosen before; empty where there is neither."""
+    linked, chosen = _LINK.get(), str(state.chosen(state.ENDPOINT) or "")
+    return linked if linked and linked != _LINKED.get() else chosen or linked
+
+
+def _read(connection: Connection, name: str) -> tuple[EndpointInfo, PendingError | None]:
+    """Return the endpoint, without class names while these are pending."""
+    unnamed = cached.unnamed(connection, name)
+    try:
+        return cached.with_names(connection, unnamed), None
+    except PendingError as pending:
+        return unnamed, pending
+
+
+def _endpoint(names: list[str], requested: str, on_change: Callable[[], None] | None) -> str:
+    """Draw the list of endpoints. One that a link names stays in it, even if it is not in service."""
+    state.choose(state.ENDPOINT, requested or names[0])
+    options = names if not requested or requested in names else [requested, *names]
     name: str = st.selectbox(
         "Endpoint",
         options,
         format_func=terminal,
         key=state.ENDPOINT,
         persist_state="session",
-        on_change=state.clear_examples,  # they are pictures of the other endpoint's kind
+        on_change=on_change,
     )
-    state.remember_endpoint(name)
+    _LINKED.set(name)
+    if _LINK.get() != name:
+        _LINK.set(name)  # so that a copied link shows the same
     return name
 
 
-def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str | None:
+def _compare_with(names: list[str]) -> str | None:
+    """Draw the list of second endpoints; a link to one that is not in it chooses none."""
+    name: str | None = st.selectbox(
+        "Compare with",
+        names,
+        format_func=terminal,
+        index=None,
+        placeholder="None",
+        key=AGAINST,
+        bind="query-params",
+        help="Both endpoints are evaluated on the same images; the table then shows the difference for each class.",
+    )
+    return name
+
+
+def _output() -> str | None:
+    return _segments(
+        "Output", OUTPUT, OUTPUTS, "Probabilities show the model's confidence; a mask is smaller."
+    )
+
+
+def _segments(label: str, key: str, options: Mapping[Any, str], help_text: str) -> str | None:
     value: str | None = st.segmented_control(
         label,
         list(options),
@@ -148,20 +151,19 @@ def _either(label: str, key: str, options: Mapping[Any, str], why: str) -> str |
         required=True,
         key=key,
         bind="query-params",
-        help=why,
+        help=help_text,
     )
     return value
 
 
-def describe(choice: Choice) -> None:
-    """Badges of the endpoint: how it is, on what it runs, what it knows."""
-    serving = choice.serving
-    machines = " + ".join(
+def describe(choice: EndpointChoice) -> None:
+    """Draw badges of the endpoint: its status, instances and classes, and a link to its page."""
+    endpoint = choice.endpoint
+    instances = " + ".join(
         f"{'' if variant.count in {None, 1} else f'{variant.count} × '}{variant.instance_type or 'serverless'}"
-        for variant in serving.variants
+        for variant in endpoint.variants
     )
-    known = f"{len(serving.classes)} classes" if serving.classes else "class names unknown"
-    known = known if choice.pending is None else "class names pending"
+    known = f"{len(endpoint.classes)} classes" if endpoint.classes else "class names unknown"
     with st.container(
         horizontal=True,
         horizontal_alignment="right",
@@ -169,77 +171,75 @@ def describe(choice: Choice) -> None:
         gap="xsmall",
         width="content",
     ):
-        st.badge(messages.plain(in_words(serving.status)), icon=":material/check_circle:", color="green")
-        if machines:
-            st.badge(messages.plain(machines), icon=":material/memory:", color="gray")
+        st.badge(messages.plain(in_words(endpoint.status)), icon=":material/check_circle:", color="green")
+        if instances:
+            st.badge(messages.plain(instances), icon=":material/memory:", color="gray")
         st.badge(
-            known,
+            known if choice.pending is None else "class names pending",
             icon=":material/palette:",
             color="gray",
-            help=", ".join(messages.plain(name) for name in serving.classes.names)
-            if serving.classes
+            help=", ".join(messages.plain(name) for name in endpoint.classes.names)
+            if endpoint.classes
             else None,
         )
         st.page_link(
             links.ENDPOINT,
             label="Endpoint",
             icon=":material/monitor_heart:",
-            query_params={state.ENDPOINT: serving.name},
-            help="Its traffic, cost, variants and log.",
+            query_params={state.ENDPOINT: endpoint.name},
+            help="Traffic, cost, variants and log of this endpoint.",
         )
 
 
-def introduce(serving: EndpointInfo) -> None:
-    """Which classes it tells apart, for whoever has not asked it yet: of anything else it makes one of these."""
-    if serving.classes:
-        names = [messages.plain(name) for name in serving.classes.names]
-        st.caption(f":material/palette: It knows {listing(names, FEW_CLASSES)}; nothing else.")
+def introduce(endpoint: EndpointInfo) -> None:
+    """Draw the class names, for a user who has not sent an image yet."""
+    if endpoint.classes:
+        names = [messages.plain(name) for name in endpoint.classes.names]
+        st.caption(f":material/palette: Classes: {listing(names, FEW_CLASSES)}")
 
 
-def warn(serving: EndpointInfo) -> None:
-    """What a person should know of the endpoint before they wonder."""
-    warn_of_another(serving.aws_algorithm)
-    for text in serving.notes:
+def warn(endpoint: EndpointInfo) -> None:
+    """Draw the endpoint's notes, and a warning where it runs another algorithm."""
+    warn_of_algorithm(endpoint.aws_algorithm)
+    for text in endpoint.notes:
         st.caption(f":material/info: {messages.plain(text)}")
 
 
-def warn_of_another(aws_algorithm: bool | None) -> None:
-    """That another algorithm answers here, where that is known."""
+def warn_of_algorithm(aws_algorithm: bool | None) -> None:
+    """Draw a warning where the endpoint is known to run another algorithm."""
     if aws_algorithm is False:
         st.warning(
-            "**This endpoint does not run AWS's semantic segmentation algorithm.** It may not understand.",
+            "**This endpoint does not run AWS's semantic segmentation algorithm.** "
+            "It may reject or misread these requests.",
             icon=":material/warning:",
         )
 
 
 def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> None:
-    """What to do without any endpoint."""
+    """Draw how to get an endpoint."""
     others = "".join(
-        f"\n- **{messages.plain(one.name)}** is {messages.plain(in_words(one.status))}" for one in listed[:8]
+        f"\n- **{messages.plain(endpoint.name)}** is {messages.plain(in_words(endpoint.status))}"
+        for endpoint in listed[:FEW_ENDPOINTS]
     )
     if connection.is_sandbox:
-        todo = "The sandbox brings two endpoints of its own, which take a moment at its start."
+        todo = "The sandbox has two endpoints of its own, which take a moment to start."
     else:
         todo = (
-            f"Deploy a model in **{connection.region}**, or set `AWS_REGION` to the region where yours is. "
+            f"Deploy a model in **{connection.region}**, or set `AWS_REGION` to the region of your endpoints. "
             "`make run` without `MODE=aws` starts two demo endpoints on this machine."
         )
-    st.info(f"**No endpoint is in service here.** {todo}{others}", icon=":material/dns:")
+    st.info(f"**No endpoint is in service.** {todo}{others}", icon=":material/dns:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Look again", icon=":material/refresh:", on_click=state.ask_retry)
+        st.button("Refresh", icon=":material/refresh:", on_click=state.ask_retry)
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
 def _not_in_service(
     connection: Connection, name: str, listed: tuple[Endpoint, ...], names: list[str]
 ) -> CoreError:
-    """A link, or an older choice, names an endpoint that cannot be asked: say so, and switch nothing silently."""
-    todo = "Choose another above." if names else "Wait until one is in service, or deploy one."
-    for one in listed:
-        if one.name == name:
-            return NotReadyError(f"The endpoint {name} is {in_words(one.status)}.", todo=todo)
-    return NotFoundError(
-        f"There is no endpoint {name}.",
-        why=f"It was looked for in {connection.place.name}.",
-        todo=todo,
-    )
+    """Return why the endpoint of a link, or of an earlier choice, cannot be used; no other is chosen silently."""
+    todo = "Choose another endpoint above." if names else "Wait until one is in service, or deploy one."
+    status = next((endpoint.status for endpoint in listed if endpoint.name == name), None)
+    if status is not None:
+        return NotReadyError(f"The endpoint {name} is {in_words(status)}.", todo=todo)
+    return NotFoundError(f'Endpoint "{name}" not found in {connection.place.name}.', todo=todo)

@@ -62,25 +62,15 @@ class UrlParam:
         set_query({self.name: text})
 
 
-ENDPOINT, ANSWER, SIZE = "endpoint", "answer", "size"
-"""Keys of widgets that are bound to the URL under the same name."""
-
-UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
-"""Keys of the widgets that pictures come in by."""
+ENDPOINT = "endpoint"
+"""The name in the URL of the endpoint that a page is about, and the key of the endpoint picker."""
 
 JOB = "job"
 """The name in the URL of the training job that a page is about."""
 
 _INTERVALS = "_intervals"
 
-_RETRY, _EXAMPLES, _SHOWN, _DIGESTS, _SEEN, _LINKED = (
-    "_retry",
-    "_examples",
-    "_shown",
-    "_digests",
-    "_seen",
-    "_linked",
-)
+_RETRY = "_retry"
 
 
 def ask_retry() -> None:
@@ -104,70 +94,9 @@ def set_refresh_interval(name: str, seconds: float | None) -> None:
     st.session_state.setdefault(_INTERVALS, {})[name] = seconds
 
 
-def endpoint_asked_for() -> str:
-    """The endpoint that a new link names, else the one that was chosen; empty where neither is so."""
-    linked, chosen = str(st.query_params.get(ENDPOINT, "")), str(st.session_state.get(ENDPOINT) or "")
-    return linked if linked and linked != st.session_state.get(_LINKED) else chosen or linked
-
-
-def remember_endpoint(name: str) -> None:
-    """Keep the choice in the URL, so that a copied link shows the same."""
-    st.session_state[_LINKED] = name
-    if st.query_params.get(ENDPOINT) != name:
-        st.query_params[ENDPOINT] = name
-
-
 def choose(key: str, value: object) -> None:
     """Set a widget's value before it is drawn."""
     st.session_state[key] = value
-
-
-def examples() -> list[str]:
-    """S3 addresses of the examples that were clicked, in that order."""
-    found: list[str] = st.session_state.setdefault(_EXAMPLES, [])
-    return found
-
-
-def add_example(uri: str) -> None:
-    """A click on an example: it joins the pictures, and is the one shown."""
-    if uri not in examples():
-        examples().append(uri)
-    show(uri)
-
-
-def clear_examples() -> None:
-    """Take all examples away again."""
-    examples().clear()
-
-
-def has_pictures() -> bool:
-    """Whether there is anything to look at, as of the last run and the click since."""
-    return bool(st.session_state.get(UPLOADS) or st.session_state.get(CAMERA) or examples())
-
-
-def show(picture: str) -> None:
-    """Show this picture from now on."""
-    st.session_state[_SHOWN] = picture
-
-
-def shown() -> str:
-    """The picture that was last asked for; empty where none was."""
-    return str(st.session_state.get(_SHOWN, ""))
-
-
-def show_newest(pictures: list[str]) -> None:
-    """Show the first of those that were not there at the last run."""
-    before: list[str] = st.session_state.get(_SEEN, [])
-    new = [picture for picture in pictures if picture not in before]
-    if new and shown() not in new:
-        show(new[0])
-    st.session_state[_SEEN] = pictures
-
-
-def digests() -> dict[str, str]:
-    """Upload id -> id of the content: a file is read once, not at every run."""
-    found: dict[str, str] = st.session_state.setdefault(_DIGESTS, {})
-    return found
 
 
 def query(names: Iterable[str]) -> dict[str, str]:

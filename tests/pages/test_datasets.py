@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from core.datasets.convert import plan_conversion
 from core.datasets.upload_plan import order_upload
 from core.plans.plan import plan_upload
-from pages.parts.background import start
+from pages.parts.tasks import start
 from sandbox.server import Sandbox
 from tests.support.dashboard import button, connection_of, open_page, plain_texts
 from tests.support.dataset import digests, ids, indexed, make_brushed, make_voc, photo, write
@@ -208,8 +208,8 @@ def test_the_plan_waits_for_confirmation() -> None:
     assert app.session_state["begun"]
 
 
-def test_a_validation_can_be_canceled(dataset_page: OpenPage, voc: Path) -> None:
-    """A running validation has a button that cancels it, and the page then reports how far it got."""
+def test_a_validation_can_be_stopped(dataset_page: OpenPage, voc: Path) -> None:
+    """A running validation has a button that stops it, and the page then reports how far it got."""
     app = dataset_page()
     current = app.session_state["datasets.session"]
     proceed = Event()
@@ -220,10 +220,10 @@ def test_a_validation_can_be_canceled(dataset_page: OpenPage, voc: Path) -> None
         on_count(4, 8)
 
     current.check = start("Validating", work)
-    until(app, "End it")
-    button(app, "End it").click().run()
+    until(app, "Stop")
+    button(app, "Stop").click().run()
     proceed.set()
-    until(app, "ended** after 3 of 8")
+    until(app, "stopped** after 3 of 8")
 
 
 def test_a_dataset_with_errors_is_not_uploaded(dataset_page: OpenPage, voc: Path, s3: Any) -> None:

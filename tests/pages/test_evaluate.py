@@ -1,4 +1,4 @@
-"""The page `evaluate`, from a labelled set to the verdict; and a truth beside a photo in `segment`."""
+"""The Evaluate page, from a labeled dataset to the scores; and ground truth on the Segment page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def png(ids: np.ndarray) -> bytes:
 
 
 def truth(columns_of_sea: int = 30) -> np.ndarray:
-    """The left columns are sea, the rest is land; the endpoint says 30 of 40."""
+    """Return a mask: the left columns are sea, the rest is land; the endpoint predicts 30 of 40."""
     ids = np.full((HEIGHT, WIDTH), LAND, np.uint8)
     ids[:, :columns_of_sea] = SEA
     return ids
@@ -38,7 +38,7 @@ Open = Callable[..., AppTest]
 
 @pytest.fixture
 def open_evaluate(open_page: Open, coast: str, tmp_path: Path) -> Open:
-    """open_evaluate(folder=..., **query) -> the page for the endpoint `coast`, with answers kept in a new folder."""
+    """open_evaluate(folder=..., **query) -> the page for the endpoint `coast`, with an empty cache."""
 
     def start(folder: Path | None = None, **query: str) -> AppTest:
         if folder is not None:
@@ -51,7 +51,7 @@ def open_evaluate(open_page: Open, coast: str, tmp_path: Path) -> Open:
 
 @pytest.fixture
 def shore(tmp_path: Path, jpeg) -> Path:
-    """A set of three photos in Pascal VOC's layout: one right, one wrong by a quarter, one for training."""
+    """A Pascal VOC dataset of three images: one correct, one a quarter wrong, one for training."""
     folder = tmp_path / "shore"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (folder / name).mkdir(parents=True)
@@ -69,22 +69,22 @@ def evaluate(run_until: Callable[..., None]) -> Callable[[AppTest], AppTest]:
 
     def press(app: AppTest) -> AppTest:
         button(app, "Evaluate").click().run()
-        run_until(app, lambda app: not [one for one in app.button if one.label == "Stop"])
+        run_until(app, lambda app: not [button for button in app.button if button.label == "Stop"])
         return app
 
     return press
 
 
 def button(app: AppTest, label: str) -> Any:
-    return next(one for one in app.button if label in one.label)
+    return next(button for button in app.button if label in button.label)
 
 
 def measures(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-def test_folder_is_judged(open_evaluate, shore, evaluate, read_texts):
-    """A folder's validation photos are judged: the scores, a row a class, the largest mistake, worst photo first."""
+def test_a_folder_is_evaluated(open_evaluate, shore, evaluate, read_texts):
+    """A folder's validation images are evaluated: scores, a row per class, confused classes, worst image first."""
     app = open_evaluate(shore)
     evaluate(app)
     assert not app.error
@@ -95,13 +95,15 @@ def test_folder_is_judged(open_evaluate, shore, evaluate, read_texts):
     table = next(frame.value for frame in app.dataframe if "iou" in frame.value)
     assert list(table["class"]) == ["sea", "land"]
     assert table["iou"].round(2).tolist() == [83.33, 66.67]
-    assert "land taken for sea" in next(button.label for button in app.button if "taken for" in button.label)
+    assert "land predicted as sea" in next(
+        button.label for button in app.button if "predicted as" in button.label
+    )
     assert r"**wrong\.jpg** · mean IoU 58.3%" in read_texts(app)
-    assert "2 of 2 photos" in read_texts(app)
+    assert "2 of 2 images" in read_texts(app)
 
 
-def test_classes_have_the_colours_of_the_set(open_evaluate, shore, evaluate):
-    """Names that the model does not know are shown in the colours of the set's own masks."""
+def test_classes_have_the_colors_of_the_dataset(open_evaluate, shore, evaluate):
+    """Class names that the model does not have are shown in the colors of the dataset's masks."""
     (shore / "classes.txt").write_text("water\nearth\n")
     for path in (shore / "SegmentationClass").iterdir():
         image = Image.open(path)
@@ -112,35 +114,35 @@ def test_classes_have_the_colours_of_the_set(open_evaluate, shore, evaluate):
 
 
 def test_all_of_a_folder(open_evaluate, shore, evaluate, read_texts):
-    """Asked for all of it, what was trained on is judged too."""
+    """With all images of a folder, those of the training split are evaluated too."""
     app = open_evaluate(shore, part="All of it")
     evaluate(app)
-    assert "3 of 3 photos" in read_texts(app)
+    assert "3 of 3 images" in read_texts(app)
 
 
-def test_second_time_asks_nothing(open_evaluate, shore, evaluate, read_texts, faults):
-    """What was answered before is not asked again, not even by a dashboard that was started anew."""
+def test_cached_predictions_are_used_again(open_evaluate, shore, evaluate, read_texts, faults):
+    """A cached image is not sent again, not even by a dashboard that was restarted."""
     faults.add("delay", seconds=0, operation="InvokeEndpoint")
     for _ in range(2):
         app = open_evaluate(shore)
         evaluate(app)
     assert len(faults.hits) == 2
-    assert "2 of them known from before" in read_texts(app)
+    assert "2 of them cached" in read_texts(app)
 
 
-def test_kept_answers_can_be_forgotten(open_evaluate, shore, evaluate, tmp_path):
-    """How many answers are kept and where is said; once they are forgotten, nothing of them is on the disk."""
+def test_cached_predictions_can_be_deleted(open_evaluate, shore, evaluate, tmp_path):
+    """The number of cached predictions is shown; once they are deleted, none of their files is left."""
     app = evaluate(open_evaluate(shore))
-    assert "2 kept answers" in [block.proto.popover.label for block in app.get("popover")]
-    (button,) = (one for one in app.button if one.label == "Forget these answers")
-    button.click().run()
+    assert "2 cached predictions" in [block.proto.popover.label for block in app.get("popover")]
+    (delete,) = (button for button in app.button if button.label == "Delete cached predictions")
+    delete.click().run()
     assert not app.exception
     assert not list((tmp_path / "state/evaluations").rglob("*.*"))
-    assert "Forget these answers" not in [one.label for one in app.button]
+    assert "Delete cached predictions" not in [button.label for button in app.button]
 
 
-def test_answers_of_the_last_endpoints_alone_are_kept(open_evaluate, shore, evaluate, tmp_path):
-    """Of many endpoints those evaluated last keep their answers; what is older goes when another is evaluated."""
+def test_only_the_last_endpoints_stay_cached(open_evaluate, shore, evaluate, tmp_path):
+    """The endpoints evaluated last stay cached; the predictions of older ones are deleted at the next evaluation."""
     for number in range(25):
         folder = tmp_path / f"state/evaluations/{number:02}"
         folder.mkdir(parents=True)
@@ -150,18 +152,18 @@ def test_answers_of_the_last_endpoints_alone_are_kept(open_evaluate, shore, eval
     assert (len(kept), kept[0]) == (20, "06")
 
 
-def test_mistake_leads_to_its_photos(open_evaluate, shore, evaluate, read_texts):
-    """A click on a mistake shows the photos that have it, with how many pixels; another shows all again."""
+def test_confused_classes_lead_to_their_images(open_evaluate, shore, evaluate, read_texts):
+    """A click on two confused classes shows their images, with the number of pixels; another shows all images."""
     app = open_evaluate(shore)
     evaluate(app)
-    button(app, "taken for").click().run()
-    assert "land taken for sea: 1 photo" in [heading.value for heading in app.subheader]
-    button(app, "All photos").click().run()
-    assert "Worst photos first" in [heading.value for heading in app.subheader]
+    button(app, "predicted as").click().run()
+    assert "land predicted as sea: 1 image" in [heading.value for heading in app.subheader]
+    button(app, "All images").click().run()
+    assert "Images, worst first" in [heading.value for heading in app.subheader]
 
 
 def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, evaluate):
-    """Two endpoints are laid side by side with the difference of each class, and how far the first is ahead."""
+    """Two endpoints are shown side by side with the difference for each class and for the overall scores."""
     poor = stub_endpoint(files={"answer.png": png(truth(40))})
     sandbox_server.loopback.client("s3").put_object(
         Bucket="stub-models", Key=f"{poor}/classes.json", Body=json.dumps(NAMES).encode()
@@ -176,7 +178,7 @@ def test_two_endpoints(open_evaluate, stub_endpoint, sandbox_server, shore, eval
 
 
 def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):
-    """Photos dropped with their masks are paired by name, also where _mask stands behind; the rest is told."""
+    """Uploaded images and masks are paired by name, with or without "_mask"; what has no pair is reported."""
     app = open_evaluate(labelled="Files")
     files = [
         ("a.jpg", jpeg(shade=1), "image/jpeg"),
@@ -192,7 +194,7 @@ def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):
 
 
 def test_zip(open_evaluate, shore, evaluate, read_texts):
-    """A zip of a data set is judged whole; one that leads out of its folder is refused with the reason."""
+    """A ZIP of a dataset is evaluated whole; one with a path outside of its folder is refused with the reason."""
     app = open_evaluate(labelled="Files")
     packed, evil = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -205,12 +207,12 @@ def test_zip(open_evaluate, shore, evaluate, read_texts):
     assert "leads out of the folder" in app.error[0].value
     app.file_uploader[0].set_value([("shore.zip", packed.getvalue(), "application/zip")]).run()
     evaluate(app)
-    assert "3 of 3 photos" in read_texts(app)
+    assert "3 of 3 images" in read_texts(app)
 
 
 @pytest.fixture
 def in_s3(sandbox_server, shore) -> str:
-    """The validation photos and masks of the shore as channels below a prefix."""
+    """The validation images and masks of the shore as channels below a prefix."""
     s3, base = sandbox_server.loopback.client("s3"), f"s3://stub-models/{shore.parent.name}"
     for name in ("right", "wrong"):
         for channel, file in (
@@ -223,7 +225,7 @@ def in_s3(sandbox_server, shore) -> str:
 
 
 def test_s3(open_evaluate, in_s3, evaluate, read_texts):
-    """Photos and masks below two S3 prefixes are paired and judged."""
+    """Images and masks below two S3 prefixes are paired and evaluated."""
     app = open_evaluate(
         labelled="S3",
         photos=f"{in_s3}/validation/",
@@ -233,22 +235,22 @@ def test_s3(open_evaluate, in_s3, evaluate, read_texts):
     assert measures(app)["Pixel accuracy"] == f"{2100 / 2400:.1%}"
 
 
-def test_nobody_knows_the_training_job(open_evaluate):
-    """Where no training job is known that made the model, that is said, and the button stays off."""
+def test_no_training_job(open_evaluate):
+    """Where no training job is found for the model, that is reported, and the button stays disabled."""
     app = open_evaluate()
-    assert "No training job is known" in app.info[0].value
+    assert "No training job found" in app.info[0].value
     assert button(app, "Evaluate").disabled
 
 
-def test_folder_that_is_none(open_evaluate, tmp_path):
-    """A folder that is not there, or is no data set, is told before anything is asked."""
+def test_a_folder_that_does_not_exist(open_evaluate, tmp_path):
+    """A folder that does not exist is reported before anything is sent."""
     app = open_evaluate(tmp_path / "nowhere")
     button(app, "Evaluate").click().run()
     assert "There is no folder" in app.error[0].value
 
 
-def test_failures_are_told(open_evaluate, shore, evaluate, read_texts, faults):
-    """A photo that fails is told with its reason and counts nowhere; the next try asks that one alone."""
+def test_failures_are_reported(open_evaluate, shore, evaluate, read_texts, faults):
+    """An image that fails is reported with its reason and counts nowhere; the next run sends that one alone."""
     faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
     app = open_evaluate(shore)
     evaluate(app)
@@ -261,8 +263,8 @@ def test_failures_are_told(open_evaluate, shore, evaluate, read_texts, faults):
     assert "1 failed" not in read_texts(app)
 
 
-def test_stopped(open_evaluate, shore, jpeg, run_until, read_texts, faults):  # noqa: PLR0917
-    """A run that is stopped is judged as far as it came, says so, and goes on from there when it is started again."""
+def test_a_stopped_evaluation(open_evaluate, shore, jpeg, run_until, read_texts, faults):  # noqa: PLR0917
+    """An evaluation that is stopped scores the images that are done, and says so."""
     for shade in range(60, 90):
         for folder, data in (("JPEGImages", jpeg(shade=3 * shade)), ("SegmentationClass", png(truth()))):
             suffix = "jpg" if folder == "JPEGImages" else "png"
@@ -273,35 +275,35 @@ def test_stopped(open_evaluate, shore, jpeg, run_until, read_texts, faults):  # 
     button(app, "Evaluate").click().run()
     run_until(app, lambda app: len(faults.hits) > 2)
     button(app, "Stop").click().run()
-    run_until(app, lambda app: not [one for one in app.button if "Stop" in one.label])
+    run_until(app, lambda app: not [button for button in app.button if "Stop" in button.label])
     assert "It was stopped after" in read_texts(app)
-    assert "of 30 photos" in read_texts(app)
+    assert "of 30 images" in read_texts(app)
     assert len(faults.hits) < 30
 
 
-def test_truth_beside_a_photo(open_page, coast, jpeg, run_until, read_texts):
-    """In segment, a mask of the same name is no picture of its own: it shows how right the model is."""
+def test_ground_truth_on_the_segment_page(open_page, coast, jpeg, run_until, read_texts):
+    """On the Segment page, a mask with an image's name is not segmented: it gives the scores of that image."""
     app = open_page(endpoint=coast)
     files = [("bay.jpg", jpeg(), "image/jpeg"), ("bay.png", png(truth(20)), "image/png")]
     app.file_uploader[0].set_value(files).run()
     run_until(app, lambda app: app.metric)
     assert measures(app)["Mean IoU"] == f"{(600 / 900 + 300 / 600) / 2:.1%}"
-    assert measures(app)["Pixels right"] == "75.0%"
+    assert measures(app)["Pixel accuracy"] == "75.0%"
     table = next(frame.value for frame in app.dataframe if "iou" in frame.value)
     assert table["iou"].round(1).tolist() == [66.7, 50]
-    switch = next(one for one in app.segmented_control if one.label == "Beside the photo")
+    view = next(control for control in app.segmented_control if control.label == "View")
     before = app.get("bidi_component")[0].proto.bytes
-    switch.set_value("difference").run()
+    view.set_value("errors").run()
     after = app.get("bidi_component")[0].proto.bytes
     assert b'"wrong"' in after
     assert b'"wrong"' not in before
 
 
-def test_truth_of_another_size(open_page, coast, jpeg, run_until):
-    """A truth of another size is told with both sizes, and the answer is shown all the same."""
+def test_ground_truth_of_another_size(open_page, coast, jpeg, run_until):
+    """A ground-truth mask of another size is reported with both sizes, and the prediction is shown all the same."""
     app = open_page(endpoint=coast)
     files = [("bay.jpg", jpeg(), "image/jpeg"), ("bay.png", png(truth()[:, :20]), "image/png")]
     app.file_uploader[0].set_value(files).run()
     run_until(app, lambda app: app.dataframe)
-    assert r"bay\.png is 20 x 30 pixels, and its photo is 40 x 30" in app.warning[0].value
+    assert r"bay\.png is 20 x 30 pixels, but its image is 40 x 30" in app.warning[0].value
     assert len(app.get("bidi_component")) == 1

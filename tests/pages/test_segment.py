@@ -1,4 +1,4 @@
-"""The page `segment`, from files in to masks, tables and told failures."""
+"""The Segment page: from files to masks, tables and errors."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def click(app: AppTest, label: str) -> AppTest:
     return next(button for button in app.button if label in button.label).click().run()
 
 
-def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
-    """A dropped photograph ends in a table of its classes, with names, shares and mean confidence."""
+def test_an_uploaded_image(open_page, coast, jpeg, run_until, read_texts):
+    """An uploaded image ends in a table of its classes, with names, shares and mean confidence."""
     app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
     run_until(app, has_areas)
     table = app.dataframe[0].value
@@ -37,26 +37,26 @@ def test_dropped_photo(open_page, coast, jpeg, run_until, read_texts):
     assert "decode" in read_texts(app)
 
 
-def test_what_the_model_knows(open_page, coast, jpeg, run_until, read_texts):
-    """Before the first picture the page says which classes the model tells apart; then the table does."""
+def test_class_names_before_the_first_image(open_page, coast, jpeg, run_until, read_texts):
+    """Before the first image the page lists the model's classes; then the table does."""
     app = open_page(endpoint=coast)
-    assert "It knows sea, land; nothing else." in read_texts(app)
+    assert "Classes: sea, land" in read_texts(app)
     run_until(drop(app, ("bay.jpg", jpeg())), has_areas)
-    assert "It knows" not in read_texts(app)
+    assert "Classes: sea" not in read_texts(app)
 
 
-def test_large_photo_is_said_to_be_reduced(open_page, coast, jpeg, run_until, read_texts):
-    """Where the model saw the photo smaller than it is, the page says both sizes and how the mask is scaled back."""
+def test_a_resized_input_is_reported(open_page, coast, jpeg, run_until, read_texts):
+    """Where the model's input was resized, the page shows both sizes and how the mask is scaled back."""
     app = drop(open_page(endpoint=coast), ("large.jpg", jpeg(1600, 1200)))
     run_until(app, has_areas)
-    told = read_texts(app)
-    assert "**800 × 600** of your 1600 × 1200 photo" in told
-    assert "nearest neighbour" in told
+    texts = read_texts(app)
+    assert "input **800 × 600**, resized from 1600 × 1200" in texts
+    assert "nearest-neighbor" in texts
     assert app.dataframe[0].value["pixels"].sum() == 1600 * 1200
 
 
 def test_mask_only(open_page, coast, jpeg, run_until):
-    """Asked for a mask alone, the page shows areas without a confidence, and offers no probabilities."""
+    """With output "Mask only", the page shows areas without confidence, and offers no probabilities."""
     app = drop(open_page(endpoint=coast, answer="Mask only"), ("bay.jpg", jpeg()))
     run_until(app, has_areas)
     assert "confidence" not in app.dataframe[0].value
@@ -66,19 +66,19 @@ def test_mask_only(open_page, coast, jpeg, run_until):
 
 
 def test_one_broken_file_among_several(open_page, coast, jpeg, run_until, read_texts):
-    """A file that is no picture is told by name with its reason; the others are segmented all the same."""
+    """A file that is not an image is reported with its name and the reason; the others are segmented all the same."""
     app = drop(
         open_page(endpoint=coast), ("a.jpg", jpeg(shade=10)), ("note_1.jpg", b"no"), ("c.jpg", jpeg(shade=99))
     )
-    run_until(app, lambda app: "2 pictures done" in str([status.label for status in app.status]))
+    run_until(app, lambda app: "2 images done" in str([status.label for status in app.status]))
     assert has_areas(app)
     assert r"note\_1\.jpg is not a picture" in app.error[0].value
     assert "a\\.jpg** · done" in read_texts(app)
     assert "c\\.jpg** · done" in read_texts(app)
 
 
-def test_nothing_is_asked_twice(open_page, coast, jpeg, run_until, faults):
-    """The same picture, endpoint and options are asked once, however often the page runs or the file is dropped."""
+def test_nothing_is_sent_twice(open_page, coast, jpeg, run_until, faults):
+    """The same image, endpoint and options are sent once, however often the page runs or the file is uploaded."""
     faults.add("delay", seconds=0, operation="InvokeEndpoint")
     app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
     run_until(app, has_areas)
@@ -88,7 +88,7 @@ def test_nothing_is_asked_twice(open_page, coast, jpeg, run_until, faults):
 
 
 def test_throttled_then_tried_again(open_page, coast, jpeg, run_until, faults):
-    """Throttling is told with what to do; the button asks only what failed, and the message is gone."""
+    """Throttling is reported with what to do; the button sends only what failed, and the message is gone."""
     app = drop(open_page(endpoint=coast), ("first.jpg", jpeg(shade=5)))
     run_until(app, has_areas)
     faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
@@ -97,12 +97,12 @@ def test_throttled_then_tried_again(open_page, coast, jpeg, run_until, faults):
     assert "too many calls" in app.error[0].value
     assert "Wait a few seconds" in app.error[0].value
     click(app, "Try again")
-    run_until(app, lambda app: "2 pictures done" in str([status.label for status in app.status]))
+    run_until(app, lambda app: "2 images done" in str([status.label for status in app.status]))
     assert not app.error
 
 
-def test_cut_answer(open_page, coast, jpeg, run_until, faults):
-    """An answer that stops before its end is told as such, and can be tried again."""
+def test_an_interrupted_response(open_page, coast, jpeg, run_until, faults):
+    """A response that stops before its end is reported as such, and can be tried again."""
     faults.add("truncate", operation="InvokeEndpoint", times=1)
     app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
     run_until(app, lambda app: app.error)
@@ -113,7 +113,7 @@ def test_cut_answer(open_page, coast, jpeg, run_until, faults):
 
 
 def test_a_lost_reply_may_be_billed(open_page, coast, jpeg, run_until, faults):
-    """When the reply is lost, the page says that the model may have run, and asks it only once."""
+    """When the reply is lost, the page says that the model may have run, and sends the image only once."""
     faults.add("lost_reply", operation="InvokeEndpoint", times=1)
     app = drop(open_page(endpoint=coast), ("bay.jpg", jpeg()))
     run_until(app, lambda app: app.error)
@@ -122,9 +122,9 @@ def test_a_lost_reply_may_be_billed(open_page, coast, jpeg, run_until, faults):
 
 
 def test_unknown_endpoint_in_the_link(open_page, coast):
-    """A link to an endpoint that is not there says so, names it, and switches to no other."""
+    """A link to an endpoint that does not exist is reported with its name, and no other is chosen."""
     app = open_page(endpoint="gone-with-the-wind")
-    assert r"There is no endpoint gone\-with\-the\-wind" in app.error[0].value
+    assert r'Endpoint "gone\-with\-the\-wind" not found in' in app.error[0].value
     assert app.selectbox[0].value == "gone-with-the-wind"
     assert coast in app.selectbox[0].options
     app.selectbox[0].set_value(coast).run()
@@ -133,7 +133,7 @@ def test_unknown_endpoint_in_the_link(open_page, coast):
 
 
 def test_a_new_link_wins_over_an_older_choice(open_page, coast, stub_endpoint):
-    """Who comes by another endpoint's link gets that one; a choice made after that holds, also in the address."""
+    """A link to another endpoint opens that one; a later choice is kept, in the URL too."""
     other = stub_endpoint()
     app = open_page(endpoint=coast)
     app.query_params["endpoint"] = other
@@ -144,14 +144,14 @@ def test_a_new_link_wins_over_an_older_choice(open_page, coast, stub_endpoint):
     assert app.query_params["endpoint"] == coast
 
 
-def test_it_leads_to_its_endpoint(open_page, coast):
-    """Beside what the endpoint is stands a link to its page."""
+def test_link_to_the_endpoint(open_page, coast):
+    """Next to the endpoint's badges is a link to its page."""
     links = {link.proto.label: link.proto.query_string for link in open_page(endpoint=coast).get("page_link")}
     assert links["Endpoint"] == f"endpoint={coast}"
 
 
 def test_no_endpoint_in_service(open_page, tmp_path: Path, stub_programs):
-    """Without any endpoint the page says how to get one, and still takes files."""
+    """Without any endpoint the page says how to get one, and files can still be uploaded."""
     with Sandbox(tmp_path, programs=stub_programs) as empty:
         app = open_page(environ=empty.address.environ())
         assert "No endpoint is in service" in app.info[0].value
@@ -161,7 +161,7 @@ def test_no_endpoint_in_service(open_page, tmp_path: Path, stub_programs):
 
 
 def test_nothing_answers(open_page, free_address, read_texts):
-    """Where nothing answers, one card says what happened and what to do, with a button; no traceback is shown."""
+    """Where nothing answers, one message says what happened and what to do, with a button; no traceback is shown."""
     app = open_page(environ={"AWS_ENDPOINT_URL": free_address})
     assert "nothing answers at" in app.error[0].value
     assert "Check the network" in app.error[0].value
@@ -170,7 +170,7 @@ def test_nothing_answers(open_page, free_address, read_texts):
 
 
 def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
-    """Where the endpoints cannot be listed, what was dropped stays, and is segmented once they can."""
+    """Where the endpoints cannot be listed, uploaded files stay, and are segmented once they can."""
     app = open_page(endpoint=coast)
     faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
     fresh_caches()
@@ -183,7 +183,7 @@ def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
 
 
 def test_unusable_setting(open_page):
-    """A setting that cannot be used is told with its name and value."""
+    """A setting that cannot be used is reported with its name and value."""
     app = open_page(environ={"SEGDECK_MODE": "cloud"})
     assert "SEGDECK" in app.error[0].value
     assert "cloud" in app.error[0].value

@@ -17,7 +17,7 @@ from core.datasets.upload_plan import order_upload, warnings_of
 from core.escaping import terminal
 from core.plans.plan import Plan, plan_upload
 from core.text import plural
-from pages.parts import background, dialogs, elements, links, messages, state
+from pages.parts import dialogs, elements, links, messages, state, tasks
 from pages.parts.datasets import session
 from pages.parts.datasets.session import DATASET, CheckedDataset
 
@@ -52,7 +52,7 @@ def _export(checked: CheckedDataset) -> None:
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser())
             _confirm("Export a fixed copy", str(plan), "Export", lambda: session.current().convert(plan))
     if (task := session.current().conversion) is not None:
-        written = background.show(task, "conversion")
+        written = tasks.show(task, "conversion")
         if written is not None:
             st.success(f"Copy saved to {messages.code(str(written))}.", icon=":material/check_circle:")
             copy = (written, checked.splitting)
@@ -92,7 +92,7 @@ def _upload_result(report: LayoutReport) -> None:
     current = session.current()
     if current.upload is None or current.uploaded is None:
         return
-    result = background.show(current.upload, "upload")
+    result = tasks.show(current.upload, "upload")
     if result is not None:
         st.success(
             f"**{plural(result['Files'], 'file')} in S3, all verified.** {result['Sent']:,} uploaded just now.",

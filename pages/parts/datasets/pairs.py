@@ -12,12 +12,16 @@ from core.datasets.report import LayoutReport
 from core.datasets.source import SPLITS, Dataset
 from core.errors import CoreError
 from core.escaping import terminal
-from pages.parts import messages, state
+from pages.parts import messages
 from pages.parts.datasets import data
 from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.state import Slot
 from pages.parts.viewer.viewer import viewer
 
 PAGE_SIZE = 12
+
+_SHOWN: Slot[str] = Slot("datasets.shown_pair")
+"""The id of the pair that is shown large."""
 
 
 def show(source: Dataset, report: LayoutReport) -> None:
@@ -29,9 +33,9 @@ def show(source: Dataset, report: LayoutReport) -> None:
         return
     page = st.pagination(-(-len(pairs) // PAGE_SIZE), key="pairs-page") if len(pairs) > PAGE_SIZE else 1
     shown = list(islice(pairs, (page - 1) * PAGE_SIZE, page * PAGE_SIZE))
-    selected = next((pair for pair in shown if _id(pair) == state.shown()), shown[0])
+    selected = next((pair for pair in shown if _id(pair) == _SHOWN.get()), shown[0])
     tiles = [_tile(source, report, pair) for pair in shown]
-    gallery(tiles, key="pairs", label="Pairs", on_pick=state.show, selected=_id(selected))
+    gallery(tiles, key="pairs", label="Pairs", on_pick=_SHOWN.set, selected=_id(selected))
     _pair(source, report, selected)
 
 

@@ -21,8 +21,8 @@ from core.datasets.report import LayoutReport
 from core.datasets.source import Dataset, Splitting
 from core.datasets.temp_zip import TempFolder, Unpacked
 from core.plans.plan import Plan
-from pages.parts.background import BackgroundTask, OnCount, start
 from pages.parts.state import Slot
+from pages.parts.tasks import BackgroundTask, OnCount, start
 
 
 @dataclass(frozen=True, slots=True)

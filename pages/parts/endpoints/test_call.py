@@ -16,7 +16,7 @@ from pages.parts import cached, endpoint_picker, messages
 from pages.parts.endpoints import slots
 from pages.parts.gallery.gallery import Tile, gallery
 from pages.parts.segment import progress, results
-from pages.parts.segment.run import Picture, SegmentRequest, queue
+from pages.parts.segment.run import InputImage, SegmentRequest, queue
 from pages.parts.shared_cache import PendingError
 
 OWN = Path(__file__).with_name("test_picture.jpg")
@@ -33,7 +33,7 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         )
         return
     pictures = _shipped(connection, detail)
-    endpoint_picker.warn_of_another(detail.aws_algorithm)
+    endpoint_picker.warn_of_algorithm(detail.aws_algorithm)
     st.caption(
         "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
         if detail.examples_uri
@@ -53,18 +53,18 @@ def show(connection: Connection, detail: EndpointDetail) -> None:
         _call(connection, detail, picture)
 
 
-def _call(connection: Connection, detail: EndpointDetail, picture: Picture) -> None:
+def _call(connection: Connection, detail: EndpointDetail, picture: InputImage) -> None:
     tasks = queue()
     request = SegmentRequest(picture.id, connection, detail.name, "probabilities", FIT)
-    work = tasks.ask(picture, request, detail.classes)
-    tasks.keep_to([work])
+    work = tasks.submit(picture, request, detail.classes)
+    tasks.keep_only([work])
     progress.show([work])
     if work.result is not None:
         st.button("Send it again", icon=":material/replay:", on_click=tasks.retry, args=([work],))
-    results.picture(work)
+    results.show_image(work)
 
 
-def _shipped(connection: Connection, detail: EndpointDetail) -> list[tuple[Picture, Tile]]:
+def _shipped(connection: Connection, detail: EndpointDetail) -> list[tuple[InputImage, Tile]]:
     """Return the endpoint's own examples; where it has none, or they cannot be read, the one of ours."""
     try:
         found = cached.examples(connection, detail.examples_uri) if detail.examples_uri else ()
@@ -77,10 +77,10 @@ def _shipped(connection: Connection, detail: EndpointDetail) -> list[tuple[Pictu
     if not found:
         thumbnail = cached.thumbnail(OWN.read_bytes(), OWN.name)
         tile = Tile(OWN_ID, "A village among lakes", "480 × 360", thumbnail)
-        return [(Picture(OWN_ID, OWN.name, OWN.read_bytes), tile)]
+        return [(InputImage(OWN_ID, OWN.name, OWN.read_bytes), tile)]
     return [
         (
-            Picture(one.uri, one.title, partial(cached.example, connection, one.uri)),
+            InputImage(one.uri, one.title, partial(cached.example, connection, one.uri)),
             Tile(one.uri, one.title, "", thumbnail),
         )
         for one, thumbnail in found

@@ -1,1 +1,1 @@
-"""The page that judges endpoints by photos whose masks are known."""
+"""The Evaluate page: endpoints scored on labeled images."""

@@ -14,28 +14,33 @@ from core.evaluation.results import Evaluation
 from core.imaging.scores import BAND
 from pages.parts import elements
 
-WHOLE = 30
-"""Up to so many classes the table is as high as it is long."""
+MOST_ROWS = 30
+"""Up to so many classes the table has no scroll bar."""
 
 OTHERS = {
-    "dice": ("Dice", "Twice the common pixels over those of truth and prediction together; also called F1."),
-    "accuracy": ("Accuracy", "The share of the class's true pixels that is right."),
-    "boundary_iou": ("Boundary", f"IoU of the pixels within {BAND} of a border of the truth."),
-    "image_iou": ("Per image", "The IoU of each photo with this class, averaged over those photos."),
+    "dice": ("Dice", "Twice the intersection over the sum of ground-truth and predicted pixels (F1 score)."),
+    "accuracy": ("Accuracy", "The share of the class's ground-truth pixels that are predicted correctly."),
+    "boundary_iou": (
+        "Trimap",
+        f"Trimap IoU: that of the pixels within {BAND} pixels of a border in the ground truth.",
+    ),
+    "image_iou": ("Per image", "The class's IoU in each image, averaged over the images with this class."),
 }
 
 
-def show(found: Evaluation) -> None:
-    """A row a class."""
-    rows = class_rows(found)
-    size = len(found.classes)
-    frame, columns = _alone(rows) if len(found.endpoints) == 1 else _compared(found, rows[:size], rows[size:])
-    colors = ["background-color: #{:02x}{:02x}{:02x}".format(*color) for color in found.classes.colors]
+def show(evaluation: Evaluation) -> None:
+    """Draw a row per class."""
+    rows = class_rows(evaluation)
+    size = len(evaluation.classes)
+    frame, columns = (
+        _single(rows) if len(evaluation.endpoints) == 1 else _compared(evaluation, rows[:size], rows[size:])
+    )
+    colors = ["background-color: #{:02x}{:02x}{:02x}".format(*color) for color in evaluation.classes.colors]
     elements.dataframe(
         frame.style.apply(lambda _: colors, subset=["color"]),
         hide_index=True,
         column_config=columns,
-        height="content" if size <= WHOLE else 600,
+        height="content" if size <= MOST_ROWS else 600,
         placeholder="–",
         alt="Scores of each class",
     )
@@ -48,11 +53,11 @@ def _start(rows: Sequence[Row]) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, {
         "color": column.TextColumn("", width=24, pinned=True),
         "class": column.TextColumn("Class", width=130, pinned=True),
-        "share": column.NumberColumn("Share", format="%.1f%%", width=75, help="Of all true pixels."),
+        "share": column.NumberColumn("Share", format="%.1f%%", width=75, help="Of all ground-truth pixels."),
     }
 
 
-def _alone(rows: Sequence[Row]) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _single(rows: Sequence[Row]) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame, columns = _start(rows)
     frame["iou"], columns["iou"] = _percents(rows, "iou"), _bar("IoU")
     for name, (title, meaning) in OTHERS.items():
@@ -62,17 +67,17 @@ def _alone(rows: Sequence[Row]) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def _compared(
-    found: Evaluation, first: Sequence[Row], second: Sequence[Row]
+    evaluation: Evaluation, first: Sequence[Row], second: Sequence[Row]
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame, columns = _start(first)
-    for name, rows, verdict in zip(("iou", "other"), (first, second), found.endpoints, strict=True):
-        frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {verdict.endpoint}")
+    for name, rows, scores in zip(("iou", "other"), (first, second), evaluation.endpoints, strict=True):
+        frame[name], columns[name] = _percents(rows, "iou"), _bar(f"IoU of {scores.endpoint}")
     frame["difference"] = _percents(first, "iou_difference")
     columns["difference"] = st.column_config.NumberColumn(
         "Difference",
         format="%+.1f",
         width=100,
-        help="In percentage points of IoU: the first less the second.",
+        help="In percentage points of IoU: the first endpoint minus the second.",
     )
     return frame, columns
 

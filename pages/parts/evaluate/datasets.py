@@ -1,4 +1,4 @@
-"""Labelled sets: photos whose masks are known. The form, and the pairs that it asks for."""
+"""Labeled datasets, images with ground-truth masks: the form, and the pairs that it names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from core.evaluation.pairs import Given, LabeledImage, pairs_given, pairs_of
 from core.imaging.classes import Classes
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
-from pages.parts import cached, links, messages, state
-from pages.parts.evaluate import slots
+from pages.parts import links, messages, state
+from pages.parts.evaluate import data, slots
 from pages.parts.shared_cache import PendingError
 
 if TYPE_CHECKING:
@@ -29,49 +29,49 @@ if TYPE_CHECKING:
 
 Kind = Literal["job", "folder", "files", "s3"]
 KINDS: dict[Kind, str] = {
-    "job": "Its own validation data",
+    "job": "The job's validation data",
     "folder": "A folder",
     "files": "Files",
     "s3": "S3",
 }
 PARTS = {"validation": "Validation", "all": "All of it"}
 MOST_FILES = 200
-"""Uploaded at once: each stays in memory."""
+"""Files uploaded at once: each stays in memory."""
 
 FILES_HELP = (
-    "**Drop photos with their masks here**, or a zip of them. A mask has its photo's name, `bay.jpg` with `bay.png` "
-    "or `bay_mask.png`, and holds class ids: a grey or indexed PNG, 255 where nothing is to be counted."
+    "**Drop images with their masks here**, or a ZIP of them. A mask has its image's name, `bay.jpg` with `bay.png` "
+    "or `bay_mask.png`, and holds class IDs: a grayscale or indexed PNG, 255 for pixels to ignore."
 )
 FOLDER_HELP = (
-    "On the machine that this dashboard runs on: Pascal VOC, `images` with `masks`, an export of CVAT or Label "
-    "Studio, Ground Truth, or the channels of a training job. Nothing in it is changed."
+    "On the machine that runs this dashboard: Pascal VOC, `images` with `masks`, a CVAT or Label Studio export, "
+    "Ground Truth output, or the channels of a training job. Nothing in it is changed."
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """A set that can be judged.
+class LabeledDataset:
+    """A dataset to evaluate on.
 
-    title:   for a person.
-    classes: its own names; None where it has none.
-    home:    what a zip was unpacked into; it goes with this.
+    title:   its name for a person.
+    classes: its own class names; None where it has none.
+    zipped:  keeps the files of an uploaded ZIP until this is gone.
     """
 
     title: str
     pairs: Sequence[LabeledImage]
     classes: Classes | None
     notes: tuple[str, ...]
-    home: Unpacked | None = None
+    zipped: Unpacked | None = None
 
 
-Load = Callable[[], Labelled]
+Load = Callable[[], LabeledDataset]
 """Reads what the form names; takes a moment. Raises CoreError."""
 
 
-def choose(connection: Connection, serving: EndpointInfo, settings: Settings) -> Load | None:
-    """The form. None where it is not filled in yet."""
+def choose(connection: Connection, endpoint: EndpointInfo, settings: Settings) -> Load | None:
+    """Draw the form. None where it is not filled in yet."""
     kind = st.segmented_control(
-        "Photos with known masks",
+        "Labeled data",
         list(KINDS),
         default=None if state.chosen(slots.LABELED) else "job",  # it is also set by a button below
         format_func=KINDS.__getitem__,
@@ -83,34 +83,34 @@ def choose(connection: Connection, serving: EndpointInfo, settings: Settings) ->
         return _folder()
     if kind == "files":
         return _files(settings)
-    return _s3(connection) if kind == "s3" else _job(connection, serving)
+    return _s3(connection) if kind == "s3" else _job(connection, endpoint)
 
 
-def _job(connection: Connection, serving: EndpointInfo) -> Load | None:
+def _job(connection: Connection, endpoint: EndpointInfo) -> Load | None:
     try:
-        job = cached.job_behind(connection, serving)
+        job = data.training_job(connection, endpoint)
     except PendingError as pending:
         messages.waiting_line(pending)
         return None
     except CoreError as error:
         st.warning(
-            f"The training job behind this endpoint stays unknown. {messages.line(error)}",
+            f"Cannot look up the training job behind this endpoint. {messages.line(error)}",
             icon=":material/warning:",
         )
         return None
     if job is None:
         st.info(
-            f"**No training job is known that made the model of {messages.plain(serving.name)}.** "
-            "Its photos and masks must come from elsewhere: choose a folder, files or S3.",
+            f"**No training job found for the model behind {messages.plain(endpoint.name)}.** "
+            "Choose a folder, files or S3 instead.",
             icon=":material/info:",
         )
         if connection.is_sandbox:
             st.button(
-                "Take the sandbox's drawn landscapes",
+                "Use the demo validation set",
                 icon=":material/landscape:",
                 on_click=slots.label_from_s3,
                 args=(f"{SANDBOX_DATA}validation/", f"{SANDBOX_DATA}validation_annotation/"),
-                help="Photos and masks that its demonstration of land cover was not trained on.",
+                help="Images and masks that the land-cover demo model was not trained on.",
             )
         return None
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -122,9 +122,9 @@ def _job(connection: Connection, serving: EndpointInfo) -> Load | None:
             query_params={state.JOB: job.name},
         )
 
-    def load() -> Labelled:
+    def load() -> LabeledDataset:
         pairs, notes = validation_set(clients(connection), job)
-        return Labelled(f"the validation channel of {job.name}", pairs, None, notes)
+        return LabeledDataset(f"the validation channel of {job.name}", pairs, None, notes)
 
     return load
 
@@ -140,73 +140,74 @@ def _folder() -> Load | None:
 
 
 def _part() -> str:
-    found = st.segmented_control(
-        "Photos",
+    part = st.segmented_control(
+        "Images",
         list(PARTS),
         default="validation",
         format_func=PARTS.__getitem__,
         required=True,
         key=slots.PART,
         bind="query-params",
-        help="What a model was trained on, it knows by heart: judge it by photos that it has not seen.",
+        help="Scores on training images are optimistic; use held-out images.",
     )
-    return str(found)
+    return str(part)
 
 
-def _read(folder: Path, part: str, called: str = "") -> Labelled:
+def _read(folder: Path, part: str, called: str = "") -> LabeledDataset:
     source = read_dataset(folder, called=called)
-    wanted: tuple[Split, ...] = (VALIDATION,) if part == "validation" else (VALIDATION, TRAIN)
-    pairs, notes = pairs_of(source, wanted)
-    named = source.names.classes
-    return Labelled(folder.name, pairs, named and source.names.in_own_colors(named), notes)
+    splits: tuple[Split, ...] = (VALIDATION,) if part == "validation" else (VALIDATION, TRAIN)
+    pairs, notes = pairs_of(source, splits)
+    classes = source.names.classes
+    return LabeledDataset(folder.name, pairs, classes and source.names.in_own_colors(classes), notes)
 
 
 def _files(settings: Settings) -> Load | None:
-    dropped = st.file_uploader(
+    files = st.file_uploader(
         FILES_HELP,
         type=["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "zip"],
         accept_multiple_files=True,
         max_upload_size=settings.max_upload_bytes // 1_000_000,
         key=slots.LABELED_FILES,
     )
-    if not dropped:
+    if not files:
         return None
-    if len(dropped) > MOST_FILES:
+    if len(files) > MOST_FILES:
         raise InputError(
-            f"{len(dropped)} files are too many at once: up to {MOST_FILES} are held in memory.",
-            todo="Give a folder or S3, or use `segdeck evaluate`, which knows no limit.",
+            f"{len(files)} files are too many at once.",
+            why=f"At most {MOST_FILES} are held in memory.",
+            todo="Choose a folder or S3, or use `segdeck evaluate`, which has no limit.",
         )
-    zips = [file for file in dropped if file.name.lower().endswith(".zip")]
-    if zips and len(dropped) > 1:
-        raise InputError("A zip and other files are two sets.", todo="Take one of them away.")
-    return (lambda: _unpacked(zips[0])) if zips else (lambda: _given(dropped))
+    zips = [file for file in files if file.name.lower().endswith(".zip")]
+    if zips and len(files) > 1:
+        raise InputError("A ZIP cannot be combined with other files.", todo="Remove the ZIP or the others.")
+    return (lambda: _from_zip(zips[0])) if zips else (lambda: _from_files(files))
 
 
-def _given(dropped: Sequence[UploadedFile]) -> Labelled:
-    pairs, notes = pairs_given([Given(file.name, file.getvalue) for file in dropped])
-    return Labelled("the uploaded files", pairs, None, notes)
+def _from_files(files: Sequence[UploadedFile]) -> LabeledDataset:
+    pairs, notes = pairs_given([Given(file.name, file.getvalue) for file in files])
+    return LabeledDataset("the uploaded files", pairs, None, notes)
 
 
-def _unpacked(file: UploadedFile) -> Labelled:
-    """What it holds is read as a folder is."""
-    home = Unpacked(Path(file.name), data=file.getvalue())
-    with home.named():
-        return replace(_read(home.folder, "all", file.name), title=file.name, home=home)
+def _from_zip(file: UploadedFile) -> LabeledDataset:
+    """Extract the ZIP and read it like a folder."""
+    zipped = Unpacked(Path(file.name), data=file.getvalue())
+    with zipped.named():
+        return replace(_read(zipped.folder, "all", file.name), title=file.name, zipped=zipped)
 
 
 def _s3(connection: Connection) -> Load | None:
     left, right = st.columns(2, gap="small")
-    photos = left.text_input(
-        "Photos", key=slots.S3_PHOTOS, bind="query-params", placeholder="s3://bucket/validation/"
+    images = left.text_input(
+        "Images", key=slots.S3_IMAGES, bind="query-params", placeholder="s3://bucket/validation/"
     ).strip()
     masks = right.text_input(
         "Masks", key=slots.S3_MASKS, bind="query-params", placeholder="s3://bucket/validation_annotation/"
     ).strip()
-    if not photos or not masks:
+    if not images or not masks:
         return None
 
-    def load() -> Labelled:
-        pairs, notes = pairs_in_s3(clients(connection), photos, masks)
-        return Labelled(photos, pairs, None, notes)
+    def load() -> LabeledDataset:
+        pairs, notes = pairs_in_s3(clients(connection), images, masks)
+        return LabeledDataset(images, pairs, None, notes)
 
     return load

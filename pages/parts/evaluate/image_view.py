@@ -1,4 +1,4 @@
-"""Single photos of an evaluation, worst first: in a row, and one of them large with truth, prediction, difference."""
+"""The images of an evaluation, worst first: in a gallery, and one of them large with its masks."""
 
 from __future__ import annotations
 
@@ -28,146 +28,142 @@ from pages.parts.viewer.mask_frame import KINDS, Kind, mask_frame
 from pages.parts.viewer.viewer import viewer
 
 TILES = 16
-"""In the row at first, and each time more."""
+"""Images in a batch of the gallery."""
 
 
-def looked_at(found: Evaluation) -> EndpointScores:
-    """The endpoint whose masks and confusion are shown."""
-    if len(found.endpoints) == 1:
-        return found.endpoints[0]
-    names = [verdict.endpoint for verdict in found.endpoints]
+def choose_endpoint(evaluation: Evaluation) -> EndpointScores:
+    """Draw the choice of the endpoint whose masks and confusion matrix are shown; return its scores."""
+    if len(evaluation.endpoints) == 1:
+        return evaluation.endpoints[0]
+    names = [scores.endpoint for scores in evaluation.endpoints]
     name = st.segmented_control(
-        "Of the endpoint",
+        "Results of",
         names,
         format_func=messages.plain,
         default=names[0],
         required=True,
         key=slots.MASK_OF,
     )
-    return found.endpoints[names.index(name) if name in names else 0]
+    return evaluation.endpoints[names.index(name) if name in names else 0]
 
 
-def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
-    """The row, and the photo that is chosen in it."""
-    pairs = {pair.name: pair for pair in judging.task.pairs}
-    verdict = _of_choice(found)
-    images, notes = _chosen(verdict, found.classes)
+def show(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
+    """Draw the gallery, and the image that is selected in it."""
+    pairs = {pair.name: pair for pair in run.task.pairs}
+    images, notes = _selected(_chosen_endpoint(evaluation), evaluation.classes)
     if not images:
         return
     shown = images[: TILES * slots.rows()]
-    _row(pairs, judging.store, shown, notes)
+    _gallery(pairs, run.store, shown, notes)
     if len(images) > len(shown):
         st.button(
-            f"Show more of {len(images):,} photos", icon=":material/expand_more:", on_click=slots.show_more
+            f"Show more of {len(images):,} images", icon=":material/expand_more:", on_click=slots.show_more
         )
-    image = next((one for one in images if one.score.name == slots.image()), images[0])
-    _large(pairs[image.score.name], image, judging.store, found.classes)
+    image = next((image for image in images if image.score.name == slots.image()), images[0])
+    _large(pairs[image.score.name], image, run.store, evaluation.classes)
 
 
-def _of_choice(found: Evaluation) -> EndpointScores:
-    return next(
-        (one for one in found.endpoints if one.endpoint == state.chosen(slots.MASK_OF)), found.endpoints[0]
-    )
+def _chosen_endpoint(evaluation: Evaluation) -> EndpointScores:
+    chosen = state.chosen(slots.MASK_OF)
+    return next((each for each in evaluation.endpoints if each.endpoint == chosen), evaluation.endpoints[0])
 
 
-def _chosen(verdict: EndpointScores, classes: Classes) -> tuple[list[ImageMeasures], Mapping[str, str]]:
-    """The photos of the clicked cell, else all, with a line each."""
+def _selected(scores: EndpointScores, classes: Classes) -> tuple[list[ImageMeasures], Mapping[str, str]]:
+    """Draw the heading; return the images of the selected cell, else all, and a line for each by its name."""
     cell = slots.cell()
     if cell is None:
-        st.subheader("Worst photos first")
-        return list(verdict.images), {one.score.name: _line(one) for one in verdict.images}
-    truth, predicted = cell
-    found = confused_images(verdict, _id(classes, truth), _id(classes, predicted))
+        st.subheader("Images, worst first")
+        return list(scores.images), {image.score.name: _line(image) for image in scores.images}
+    actual, predicted = cell
+    confused = confused_images(scores, _id(classes, actual), _id(classes, predicted))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        words = "taken for" if truth != predicted else "rightly called"
+        words = "predicted as" if actual != predicted else "correctly predicted as"
         st.subheader(
-            f"{messages.plain(truth)} {words} {messages.plain(predicted)}: {plural(len(found), 'photo')}",
+            f"{messages.plain(actual)} {words} {messages.plain(predicted)}: {plural(len(confused), 'image')}",
             width="content",
         )
-        st.button("All photos", icon=":material/close:", on_click=slots.choose_cell, args=(None,))
-    if not found:
-        st.caption("There is no such pixel.")
-    return [image for image, _ in found], {
-        image.score.name: f"{plural(pixels, 'pixel')}" for image, pixels in found
+        st.button("All images", icon=":material/close:", on_click=slots.choose_cell, args=(None,))
+    if not confused:
+        st.caption("No image has such pixels.")
+    return [image for image, _ in confused], {
+        image.score.name: plural(pixels, "pixel") for image, pixels in confused
     }
 
 
 def _id(classes: Classes, name: str) -> int:
-    """The class with this name, as the confusion shows it."""
+    """Return the id of the class with this name, as the confusion matrix shows it."""
     names = list(map(terminal, classes.names))
     return names.index(name) if name in names else IGNORE
 
 
 def _line(image: ImageMeasures) -> str:
-    return "nothing counted" if math.isnan(image.mean_iou) else f"mean IoU {image.mean_iou:.1%}"
+    return "no labeled pixels" if math.isnan(image.mean_iou) else f"mean IoU {image.mean_iou:.1%}"
 
 
-def _row(
+def _gallery(
     pairs: Mapping[str, LabeledImage],
     store: PredictionStore,
     images: list[ImageMeasures],
     notes: Mapping[str, str],
 ) -> None:
-    """The pictures are made side by side: of large photos each takes a moment."""
+    """Draw the gallery. Thumbnails are made in threads: of large images each takes a moment."""
     with ThreadPoolExecutor(4) as pool:
-        jpegs = list(pool.map(lambda one: _thumbnail(pairs[one.score.name], one.score, store), images))
+        jpegs = list(pool.map(lambda image: _thumbnail(pairs[image.score.name], image.score, store), images))
     tiles = [
-        Tile(one.score.name, one.score.photo, notes[one.score.name], jpeg)
-        for one, jpeg in zip(images, jpegs, strict=True)
+        Tile(image.score.name, image.score.photo, notes[image.score.name], jpeg)
+        for image, jpeg in zip(images, jpegs, strict=True)
     ]
     selected = slots.image() or tiles[0].id
-    gallery(tiles, key="judged", label="Judged photos", on_pick=slots.show_image, selected=selected)
+    gallery(tiles, key="evaluated", label="Evaluated images", on_pick=slots.show_image, selected=selected)
 
 
-def _thumbnail(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> bytes | None:
-    """The difference over the photo; None where a file has gone, which the large view then tells."""
+def _thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) -> bytes | None:
+    """Return the image with its errors as a small JPEG; None where a file is missing, as the large view reports."""
     try:
-        return cached.judged_picture(judged.key, "thumbnail", partial(_small, pair, judged, store))
+        return cached.evaluated_image(score.key, "thumbnail", partial(_make_thumbnail, pair, score, store))
     except CoreError:
         return None
 
 
-def _small(pair: LabeledImage, judged: ImageScore, store: PredictionStore) -> bytes:
+def _make_thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) -> bytes:
     with opened_pair(pair) as opened:
-        small = shrunk(opened.photo.pixels, cached.THUMBNAIL)
-        width, height = small.size
-        map_ = resize_labels(difference(opened.truth, store.predicted(judged.key)), height, width)
-    return cached.thumbnail_of(overlay_image(small, map_, DIFFERENCE.table(), 0.6))
+        thumbnail = shrunk(opened.photo.pixels, cached.THUMBNAIL)
+        width, height = thumbnail.size
+        errors = resize_labels(difference(opened.truth, store.predicted(score.key)), height, width)
+    return cached.thumbnail_of(overlay_image(thumbnail, errors, DIFFERENCE.table(), 0.6))
 
 
 def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, classes: Classes) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = st.segmented_control(
-            "Beside the photo",
+            "View",
             list(KINDS),
-            default="difference",
+            default="errors",
             format_func=KINDS.__getitem__,
             required=True,
-            key=slots.MASK_SHOWN,
+            key=slots.MASK_VIEW,
         )
-        accuracy = (
-            "" if math.isnan(image.pixel_accuracy) else f" · {image.pixel_accuracy:.1%} of pixels right"
-        )
+        accuracy = "" if math.isnan(image.pixel_accuracy) else f" · pixel accuracy {image.pixel_accuracy:.1%}"
         st.markdown(f"**{messages.plain(image.score.photo)}** · {_line(image)}{accuracy}", width="stretch")
     for problem in image.score.problems:
         st.caption(f":material/warning: {messages.plain(problem)}")
     try:
-        viewer(frame_of(pair, image.score, store, classes, kind or "difference"), key="judged-viewer")
+        viewer(frame_of(pair, image.score, store, classes, kind or "errors"), key="evaluated-viewer")
     except CoreError as error:
         st.warning(messages.line(error), icon=":material/warning:")
 
 
 def frame_of(
-    pair: LabeledImage, judged: ImageScore, store: PredictionStore, classes: Classes, kind: Kind
+    pair: LabeledImage, score: ImageScore, store: PredictionStore, classes: Classes, kind: Kind
 ) -> bytes:
-    """What the viewer shows. Raises InputError where a file has gone."""
+    """Return the viewer's frame. Raises InputError where a file is missing."""
 
     def make() -> bytes:
         with opened_pair(pair) as opened:
-            if kind == "truth":
+            if kind == "ground_truth":
                 return mask_frame(opened.photo, opened.truth, classes, kind)
-            predicted = store.predicted(judged.key)
+            predicted = store.predicted(score.key)
             labels = predicted if kind == "prediction" else difference(opened.truth, predicted)
             return mask_frame(opened.photo, labels, classes, kind)
 
-    return cached.judged_picture(judged.key, f"{kind} {hash(classes)}", make)
+    return cached.evaluated_image(score.key, f"{kind} {hash(classes)}", make)

@@ -1,95 +1,78 @@
-"""How far an evaluation is, with a button that stops it."""
+"""The progress of an evaluation, and what it took."""
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import streamlit as st
 
+from core.evaluation.results import Evaluation
 from core.imaging.pixel_budget import PIXELS
 from core.text import duration, plural
-from pages.parts import messages
-from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation, forget_answers
+from pages.parts import messages, tasks
+from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation, delete_predictions
 
-TICK = 0.5
-"""Seconds between two looks."""
-
-
-def show(judging: BackgroundEvaluation) -> None:
-    """The bar while it runs, a line afterwards; the page runs again when it is over."""
-    look = st.fragment(_look, run_every=None if judging.over else TICK)
-    look(judging, judging.over)
+FEW_CALLS = 3
+"""Before so many images needed a call, the remaining time cannot be estimated."""
 
 
-def _look(judging: BackgroundEvaluation, over_at_draw: bool) -> None:
-    if judging.over and not over_at_draw:
-        st.rerun()
-    total = len(judging.task.pairs)
-    if not judging.over:
-        _bar(judging, total)
-        return
-    if judging.error is not None:
-        st.error(messages.any_card(judging.error), icon=":material/error:")
-        return
-    known = f", {judging.remembered:,} of them known from before" if judging.remembered else ""
-    failed = f", {judging.failed:,} failed" if judging.failed else ""
-    if judging.repeated:
+def show(evaluation: BackgroundEvaluation) -> Evaluation | None:
+    """Draw the progress bar; once it is done, draw a summary and return the result."""
+    result = tasks.show(
+        evaluation,
+        "evaluation",
+        status=partial(_status, evaluation),
+        stop_help="Images that are done are scored and cached. Start it again to continue.",
+    )
+    if result is not None:
+        _summary(evaluation)
+    return result
+
+
+def _status(evaluation: BackgroundEvaluation) -> str:
+    done, total = evaluation.done, evaluation.total
+    names = " and ".join(messages.plain(endpoint.name) for endpoint in evaluation.task.endpoints)
+    failed = f", {evaluation.failed:,} failed" if evaluation.failed else ""
+    waiting = f" · {notice}" if (notice := PIXELS.notice()) else ""  # for memory, whoever uses it
+    return f"Evaluating {names} · {done:,} of {plural(total, 'image')}{failed}{_left(evaluation)}{waiting}"
+
+
+def _left(evaluation: BackgroundEvaluation) -> str:
+    """Return the estimated remaining time; empty before it can be estimated."""
+    done = evaluation.done
+    if done - evaluation.cached < FEW_CALLS:
+        return ""
+    seconds = (time.monotonic() - evaluation.started) / done * (evaluation.total - done)
+    return f" · {duration(seconds)} left"
+
+
+def _summary(evaluation: BackgroundEvaluation) -> None:
+    if evaluation.repeated:
         st.warning(
-            f"{plural(judging.repeated, 'call')} made again: an earlier evaluation was interrupted while they were "
+            f"{plural(evaluation.repeated, 'call')} repeated: an earlier evaluation was interrupted while they were "
             "in flight, and AWS may have billed them then.",
             icon=":material/warning:",
         )
+    cached = f", {evaluation.cached:,} of them cached" if evaluation.cached else ""
+    failed = f", {evaluation.failed:,} failed" if evaluation.failed else ""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
-            f":material/timer: {judging.done:,} of {plural(total, 'photo')} of {messages.plain(judging.title)} "
-            f"in {duration(judging.seconds)}{known}{failed}.",
+            f":material/timer: {evaluation.done:,} of {plural(evaluation.total, 'image')} from "
+            f"{messages.plain(evaluation.title)} in {duration(evaluation.seconds)}{cached}{failed}.",
             width="content",
         )
-        _kept(judging)
+        _cache(evaluation)
 
 
-def _kept(judging: BackgroundEvaluation) -> None:
-    """What lies on the disk, and the way to be rid of it."""
+def _cache(evaluation: BackgroundEvaluation) -> None:
+    """Draw where predictions are cached, and a button that deletes them."""
     with st.popover(
-        f"{plural(len(judging.store), 'kept answer')}", icon=":material/inventory_2:", type="tertiary"
+        plural(len(evaluation.store), "cached prediction"), icon=":material/inventory_2:", type="tertiary"
     ):
         st.markdown(
-            f"Answers are kept in {messages.code(str(judging.store.folder))}: what is there is not asked, or "
-            f"billed, again. Those of the {MOST_KEPT} endpoints, or pairs of two, that were evaluated last stay."
+            f"Predictions are cached in {messages.code(str(evaluation.store.folder))}. A cached image is not "
+            f"sent, or billed, again. The store keeps those of the "
+            f"last {MOST_KEPT} endpoints, or pairs of endpoints, that were evaluated."
         )
-        st.button("Forget these answers", icon=":material/delete:", on_click=forget_answers)
-
-
-def _bar(judging: BackgroundEvaluation, total: int) -> None:
-    done = judging.done
-    left = _left(judging, done, total)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        names = " and ".join(messages.plain(one.name) for one in judging.task.endpoints)
-        failed = f", {judging.failed:,} failed" if judging.failed else ""
-        st.progress(
-            done / total,
-            f"Asking {names} · {done:,} of {plural(total, 'photo')}{failed}{left}{_waiting()}",
-            width="stretch",
-        )
-        st.button(
-            "Stopping …" if judging.stopping else "Stop",
-            icon=":material/stop_circle:",
-            on_click=judging.stop,
-            disabled=judging.stopping,
-            help="What is done is judged and kept; started again, it goes on from there.",
-        )
-
-
-def _waiting() -> str:
-    """Say that images wait for memory, whoever uses it."""
-    notice = PIXELS.notice()
-    return f" · {notice}" if notice else ""
-
-
-def _left(judging: BackgroundEvaluation, done: int, total: int) -> str:
-    """How long it will take, once that can be guessed."""
-    asked = done - judging.remembered
-    if asked < 3:
-        return ""
-    seconds = (time.monotonic() - judging.started) / done * (total - done)
-    return f" · {duration(seconds)} left"
+        st.button("Delete cached predictions", icon=":material/delete:", on_click=delete_predictions)

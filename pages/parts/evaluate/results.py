@@ -1,4 +1,4 @@
-"""The verdict on one endpoint or two."""
+"""The results of an evaluation, of one endpoint or of two."""
 
 from __future__ import annotations
 
@@ -20,106 +20,109 @@ from pages.parts.evaluate import class_table, confusion, image_view
 from pages.parts.evaluate.run import BackgroundEvaluation
 
 FIRST = ("mean_iou", "image_mean_iou", "boundary_mean_iou", "pixel_accuracy")
-"""Shown large; the others stand behind a button."""
+"""Shown large; the others are in the table of all scores."""
+
+MOST_FAILURES = 50
+"""Failed predictions that are listed."""
 
 LABELS: Mapping[str, tuple[str, str, str]] = {
     "report.html": (
         "Report",
         ":material/description:",
-        "One page with pictures, to send around or to print.",
+        "A page with images, to share or to print.",
     ),
-    "classes.csv": ("Classes", ":material/table:", "CSV: a row an endpoint and class."),
-    "images.csv": ("Photos", ":material/table_rows:", "CSV: a row an endpoint and photo, worst first."),
-    "confusion.csv": ("Confusion", ":material/grid_on:", "CSV: what was taken for what, in pixels."),
-    "report.json": ("JSON", ":material/data_object:", "All of it, for programs."),
+    "classes.csv": ("Classes", ":material/table:", "CSV: one row per endpoint and class."),
+    "images.csv": ("Images", ":material/table_rows:", "CSV: one row per endpoint and image, worst first."),
+    "confusion.csv": ("Confusion", ":material/grid_on:", "CSV: the confusion matrix, in pixels."),
+    "report.json": ("JSON", ":material/data_object:", "All results, for scripts."),
 }
 
 
-def show(judging: BackgroundEvaluation, found: Evaluation) -> None:
-    """All of it, from the one number down to the single photo."""
-    names = " against ".join(messages.plain(verdict.endpoint) for verdict in found.endpoints)
-    st.subheader(f"{names} on {plural(found.image_count, 'photo')}")
-    _measures(found)
-    _beside_jobs(found)
-    if found.notes:
-        st.warning("\n\n".join(map(messages.plain, found.notes)), icon=":material/warning:")
-    _failures(found)
-    _downloads(judging, found)
-    st.subheader("By class")
-    class_table.show(found)
-    confusion.show(found)
-    image_view.show(judging, found)
+def show(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
+    """Draw everything, from the overall scores down to the single image."""
+    names = " vs. ".join(messages.plain(scores.endpoint) for scores in evaluation.endpoints)
+    st.subheader(f"{names} on {plural(evaluation.image_count, 'image')}")
+    _overall(evaluation)
+    _training_scores(evaluation)
+    if evaluation.notes:
+        st.warning("\n\n".join(map(messages.plain, evaluation.notes)), icon=":material/warning:")
+    _failures(evaluation)
+    _downloads(run, evaluation)
+    st.subheader("Scores by class")
+    class_table.show(evaluation)
+    confusion.show(evaluation)
+    image_view.show(run, evaluation)
 
 
-def _measures(found: Evaluation) -> None:
-    """The numbers of the endpoint; where it is compared with another, how far it is ahead."""
-    first, other = found.endpoints[0], found.endpoints[-1]
+def _overall(evaluation: Evaluation) -> None:
+    """Draw the first endpoint's scores, with the difference from the second one, if there is one."""
+    first, other = evaluation.endpoints[0], evaluation.endpoints[-1]
     with st.container(horizontal=True, gap="small"):
         for name in FIRST:
             title, meaning = MEASURES[name]
-            less = first.measures[name] - other.measures[name]
-            delta = f"{less * 100:+.1f} points" if other is not first and not math.isnan(less) else None
+            ahead = first.measures[name] - other.measures[name]
+            delta = f"{ahead * 100:+.1f} points" if other is not first and not math.isnan(ahead) else None
             value = percent(first.measures[name])
             st.metric(title, value, delta=delta, border=True, help=meaning, width="stretch")
     if other is not first:
         names = messages.plain(first.endpoint), messages.plain(other.endpoint)
-        st.caption(f"The numbers of **{names[0]}**, and how far it is ahead of **{names[1]}**.")
+        st.caption(f"**{names[0]}**, with the difference from **{names[1]}**.")
     with st.expander("All scores"):
         rows = {
-            MEASURES[name][0]: [verdict.measures[name] for verdict in found.endpoints] for name in MEASURES
+            MEASURES[name][0]: [scores.measures[name] for scores in evaluation.endpoints] for name in MEASURES
         }
-        columns = [verdict.endpoint for verdict in found.endpoints]
+        columns = [scores.endpoint for scores in evaluation.endpoints]
         frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
         frame["meaning"] = [meaning for _, meaning in MEASURES.values()]
         shown = {name: st.column_config.NumberColumn(format="%.4f") for name in columns}
         elements.dataframe(
             frame,
-            column_config={**shown, "meaning": st.column_config.TextColumn("What it is")},
+            column_config={**shown, "meaning": st.column_config.TextColumn("Meaning")},
             alt="All scores",
         )
 
 
-def _beside_jobs(found: Evaluation) -> None:
-    """What the training jobs said of the same models, and why that is another number."""
-    for verdict in found.endpoints:
-        job = (found.jobs or {}).get(verdict.endpoint)
+def _training_scores(evaluation: Evaluation) -> None:
+    """Draw what the training jobs reported for the same models, and why that is another number."""
+    for scores in evaluation.endpoints:
+        job = (evaluation.jobs or {}).get(scores.endpoint)
         if job is None:
             continue
         st.markdown(
             f":material/model_training: The training job **{messages.plain(job.job)}** reported a validation mIOU of "
             f"**{percent(job.best)}** at its best epoch and {percent(job.last)} at its last; "
-            f"here {messages.plain(verdict.endpoint)} has **{percent(verdict.scores.mean_iou)}**."
+            f"this evaluation of {messages.plain(scores.endpoint)} has **{percent(scores.scores.mean_iou)}**."
         )
-    if found.jobs:
-        with st.expander("Why these two numbers may differ"):
+    if evaluation.jobs:
+        with st.expander("Why these numbers may differ"):
             st.write(WHY_JOBS_DIFFER)
 
 
-def _failures(found: Evaluation) -> None:
-    if not found.failures:
+def _failures(evaluation: Evaluation) -> None:
+    if not evaluation.failures:
         return
-    rows = failure_rows(found)
-    with st.expander(f"{plural(len(rows), 'answer')} could not be judged", icon=":material/error:"):
-        for row in rows[:50]:
-            whose = f" at {messages.plain(row['endpoint'])}" if row["endpoint"] else ""
-            said = " ".join(messages.plain(row[part]) for part in ("what", "why", "todo") if row[part])
-            st.markdown(f"**{messages.plain(row['name'])}**{whose}: {said}")
-        if len(rows) > 50:
-            st.caption(f"and {len(rows) - 50:,} more; all of them are in the JSON.")
+    rows = failure_rows(evaluation)
+    with st.expander(f"{plural(len(rows), 'prediction')} failed", icon=":material/error:"):
+        for row in rows[:MOST_FAILURES]:
+            endpoint = f" at {messages.plain(row['endpoint'])}" if row["endpoint"] else ""
+            text = " ".join(messages.plain(row[part]) for part in ("what", "why", "todo") if row[part])
+            st.markdown(f"**{messages.plain(row['name'])}**{endpoint}: {text}")
+        if len(rows) > MOST_FAILURES:
+            st.caption(f"and {len(rows) - MOST_FAILURES:,} more. The JSON has all of them.")
 
 
-def _downloads(judging: BackgroundEvaluation, found: Evaluation) -> None:
-    """A button a file. Each is made when its button is pressed."""
-    names = "-against-".join(verdict.endpoint for verdict in found.endpoints)
+def _downloads(run: BackgroundEvaluation, evaluation: Evaluation) -> None:
+    """Draw a button per file. Each file is made when its button is clicked."""
+    names = "-vs-".join(scores.endpoint for scores in evaluation.endpoints)
     with st.container(horizontal=True, gap="xsmall"):
-        for name, (label, icon, why) in LABELS.items():
+        for name, (label, icon, help_text) in LABELS.items():
             st.download_button(
-                label, partial(_file, judging, found, name), f"{names}-{name}", FILES[name],
-                key=f"get-{name}", icon=icon, help=why, on_click="ignore",
+                label, partial(_file, run, evaluation, name), f"{names}-{name}", FILES[name],
+                key=f"get-{name}", icon=icon, help=help_text, on_click="ignore",
             )  # fmt: skip
 
 
-def _file(judging: BackgroundEvaluation, found: Evaluation, name: str) -> bytes:
+def _file(run: BackgroundEvaluation, evaluation: Evaluation, name: str) -> bytes:
     return make(
-        found, name, lambda: worst_samples(found, judging.task.pairs, judging.store), formatting.now()
+        evaluation, name, lambda: worst_samples(evaluation, run.task.pairs, run.store), formatting.now()
     )

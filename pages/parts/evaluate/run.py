@@ -1,19 +1,14 @@
-"""An evaluation on its way, in the background: a page must answer to its visitor while an endpoint is asked.
-
-The page starts it, looks at it, and never waits. Nothing in its thread may touch Streamlit.
-"""
+"""An evaluation in the background, and the store of its predictions."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from threading import Thread
 
 from core.aws.connection import Connection
 from core.datasets.temp_zip import Unpacked
@@ -24,71 +19,41 @@ from core.evaluation.store import PredictionStore
 from core.settings import Settings
 from pages.parts.evaluate import slots
 from pages.parts.state import Slot
+from pages.parts.tasks import BackgroundTask
 
 MOST_KEPT = 20
-"""Endpoints, or pairs of two, whose answers are kept: those that were evaluated last."""
+"""Endpoints, or pairs of endpoints, whose predictions are kept: those that were evaluated last."""
 
-Jobs = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
+JobScores = Callable[[], tuple[Mapping[str, JobScore], tuple[str, ...]]]
 """See `core.aws.evaluation.job_scores`."""
 
 
 @dataclass(eq=False)
-class BackgroundEvaluation:
-    """One evaluation. Written by its thread, read by the page.
+class BackgroundEvaluation(BackgroundTask[Evaluation]):
+    """One evaluation. Its title is that of the dataset; stopped, it scores the images that are done.
 
-    title:    what is judged, for a person.
-    home:     keeps what its pairs are read from on disk, where that came in a zip.
-    stopping: set to True, no more photos are begun.
+    zipped: keeps the files of an uploaded ZIP until this is gone.
     """
 
     task: EvaluationTask
     store: PredictionStore
-    title: str
-    home: Unpacked | None = None
+    zipped: Unpacked | None = None
     outcomes: list[ImageOutcome] = field(default_factory=list)
-    stopping: bool = False
-    started: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
-    future: Future[Evaluation] = field(default_factory=Future)
 
     @property
-    def over(self) -> bool:
-        """Whether it is done, failed or stopped."""
-        return self.future.done()
-
-    @property
-    def done(self) -> int:
-        """Photos that are through."""
-        return len(self.outcomes)
-
-    @property
-    def remembered(self) -> int:
-        """Photos of which nothing had to be asked."""
+    def cached(self) -> int:
+        """Return the number of images whose predictions all came from the store."""
         return sum(not outcome.calls and not outcome.failures for outcome in list(self.outcomes))
 
     @property
     def repeated(self) -> int:
-        """Calls that an earlier run had begun when it was killed."""
+        """Return the number of calls that an earlier run had begun when it was killed."""
         return sum(outcome.repeated for outcome in list(self.outcomes))
 
     @property
     def failed(self) -> int:
-        """Photos that could not be judged."""
+        """Return the number of images that could not be scored."""
         return sum(bool(outcome.failures) for outcome in list(self.outcomes))
-
-    @property
-    def error(self) -> BaseException | None:
-        """Why there is no verdict; None where there is one, or not yet."""
-        return self.future.exception() if self.over else None
-
-    @property
-    def result(self) -> Evaluation | None:
-        """The verdict; None where there is none, or not yet."""
-        return self.future.result() if self.over and self.error is None else None
-
-    def stop(self) -> None:
-        """Begin no more photos; those that are done are judged."""
-        self.stopping = True
 
 
 CURRENT: Slot[BackgroundEvaluation] = Slot("evaluate.current")
@@ -96,34 +61,37 @@ CURRENT: Slot[BackgroundEvaluation] = Slot("evaluate.current")
 
 
 def keep(evaluation: BackgroundEvaluation) -> None:
-    """Make this the session's evaluation; no cell of its confusion matrix is chosen yet."""
+    """Make this the session's evaluation; no cell of its confusion matrix is selected."""
     CURRENT.set(evaluation)
     slots.choose_cell(None)
 
 
-def forget_answers() -> None:
-    """Remove what the endpoints of this session's evaluation answered so far, and the evaluation with it."""
+def delete_predictions() -> None:
+    """Delete the stored predictions of this session's evaluation, and drop the evaluation."""
     if (evaluation := CURRENT.pop()) is not None:
         evaluation.store.forget()
 
 
 def start(
-    task: EvaluationTask, store: PredictionStore, title: str, jobs: Jobs, home: Unpacked | None = None
+    task: EvaluationTask,
+    store: PredictionStore,
+    title: str,
+    job_scores: JobScores,
+    zipped: Unpacked | None = None,
 ) -> BackgroundEvaluation:
-    """Begin it. jobs: asked in the background too."""
-    judging = BackgroundEvaluation(task, store, title, home)
-    # A daemon: the dashboard can be stopped while an endpoint thinks. What was answered is kept.
-    Thread(target=_run, args=(judging, jobs), daemon=True, name="evaluation").start()
-    return judging
+    """Start the evaluation; `job_scores` is called in the background too."""
+    evaluation = BackgroundEvaluation(title, task, store, zipped, total=len(task.pairs))
+    evaluation.begin(partial(_evaluate, evaluation, job_scores))
+    return evaluation
 
 
 def store_for(settings: Settings, connection: Connection, names: Iterable[str]) -> PredictionStore:
-    """Where the answers of these endpoints are kept, across sessions and restarts. Raises InputError."""
+    """Return the store of these endpoints' predictions, kept across sessions and restarts. Raises InputError."""
     where = (
         str(settings.sandbox_dir) if connection.is_sandbox else f"{connection.aws_url} {connection.profile}"
     )
-    place = "\0".join((where, connection.region, *names))
-    digest = hashlib.blake2b(place.encode(), digest_size=8).hexdigest()
+    identity = "\0".join((where, connection.region, *names))
+    digest = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     folder = folder_for(settings) / digest
     store = PredictionStore(folder, private=True)
     folder.touch()
@@ -133,32 +101,22 @@ def store_for(settings: Settings, connection: Connection, names: Iterable[str]) 
 
 
 def folder_for(settings: Settings) -> Path:
-    """Where evaluations of this dashboard lie."""
+    """Return the folder of this dashboard's evaluations."""
     return settings.state_dir / "evaluations"
 
 
-def _run(judging: BackgroundEvaluation, jobs: Jobs) -> None:
-    try:
-        found = _judged(judging, jobs)
-    except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future
-        judging.seconds = time.monotonic() - judging.started
-        judging.future.set_exception(error)
-    else:
-        judging.seconds = time.monotonic() - judging.started
-        judging.future.set_result(found)
-
-
-def _judged(judging: BackgroundEvaluation, jobs: Jobs) -> Evaluation:
-    with closing(evaluate(judging.task, judging.store)) as outcomes:
+def _evaluate(evaluation: BackgroundEvaluation, job_scores: JobScores) -> Evaluation:
+    task, total = evaluation.task, evaluation.total
+    with closing(evaluate(task, evaluation.store)) as outcomes:
         for outcome in outcomes:
-            judging.outcomes.append(outcome)
-            if judging.stopping:
+            evaluation.outcomes.append(outcome)
+            evaluation.done += 1
+            if evaluation.stop.is_set():
                 break
-    task, total = judging.task, len(judging.task.pairs)
-    if judging.done < total:
-        if not any(outcome.scores for outcome in judging.outcomes):
-            raise InputError("The evaluation was stopped before a photo was done.", todo="Start it again.")
-        note = f"It was stopped after {judging.done:,} of {total:,} photos; started again, it goes on from there."
+    if evaluation.done < total:
+        if not any(outcome.scores for outcome in evaluation.outcomes):
+            raise InputError("The evaluation was stopped before an image was done.", todo="Start it again.")
+        note = f"It was stopped after {evaluation.done:,} of {total:,} images. Start it again to continue."
         task = replace(task, notes=(note, *task.notes))
-    found, said = jobs()
-    return score_outcomes(judging.outcomes, replace(task, notes=(*task.notes, *said)), jobs=found)
+    jobs, notes = job_scores()
+    return score_outcomes(evaluation.outcomes, replace(task, notes=(*task.notes, *notes)), jobs=jobs)

@@ -1,1 +1,1 @@
-"""The page that segments photographs: what was dropped, the work under way, and the results."""
+"""The Segment page: uploads, inference in the background, and the results."""

@@ -1,4 +1,4 @@
-"""How far each picture is, while the page stays free for its visitor."""
+"""The progress of each image, while the page stays usable."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import streamlit as st
 
 from core.text import listing
 from pages.parts import messages, state
-from pages.parts.segment.run import InferenceTask, Stage, queue, wait_a_little
+from pages.parts.segment.run import InferenceTask, queue
+from pages.parts.tasks import wait_for_any
 
 TICK = 0.3
-"""Seconds between two looks, while there is something to wait for."""
+"""Seconds between two updates, while there is something to wait for."""
 
-WATCH = 0.12
-"""Seconds of each look that wait for a picture: it is shown at once, and clicks are never late by more than this."""
+PATIENCE = 0.12
+"""Seconds of each update that wait for an image: it is shown at once, and clicks are delayed by no more than this."""
 
 ICONS = {
     "waiting": ":gray[:material/hourglass_empty:]",
@@ -24,84 +25,86 @@ ICONS = {
 }
 
 
-def show(works: Sequence[InferenceTask]) -> None:
-    """A line a picture; runs the page again whenever one is over."""
-    pending = any(not work.over for work in works)
-    if pending or len(works) > 1:  # of a single picture, the page says the rest
-        look = st.fragment(_look, run_every=TICK if pending else None)
-        look(works, sum(work.over for work in works))
-    failed = [work for work in works if work.error is not None]
+def show(inferences: Sequence[InferenceTask]) -> None:
+    """Draw a line per image and the errors; run the page again whenever an image is over."""
+    pending = any(not inference.over for inference in inferences)
+    if pending or len(inferences) > 1:  # of a single image, the page shows the rest
+        update = st.fragment(_update, run_every=TICK if pending else None)
+        update(inferences, sum(inference.over for inference in inferences))
+    failed = [inference for inference in inferences if inference.error is not None]
     for _, group in groupby(sorted(failed, key=_reason), key=_reason):
         _failure(list(group))
 
 
-def _look(works: Sequence[InferenceTask], over_at_draw: int) -> None:
-    wait_a_little(works, WATCH)
-    over = sum(work.over for work in works)
-    _lines(works, over)
+def _update(inferences: Sequence[InferenceTask], over_at_draw: int) -> None:
+    wait_for_any(inferences, PATIENCE)
+    over = sum(inference.over for inference in inferences)
+    _lines(inferences, over)
     if over > over_at_draw:
         st.rerun()
 
 
-def _lines(works: Sequence[InferenceTask], over: int) -> None:
-    stages = [work.stage for work in works]  # read once: they change while this is drawn
-    done = over == len(works)
-    failed = sum(work.error is not None for work in works)
+def _lines(inferences: Sequence[InferenceTask], over: int) -> None:
+    stages = [inference.stage for inference in inferences]  # read once: they change while this is drawn
+    done = over == len(inferences)
+    failed = sum(inference.error is not None for inference in inferences)
     with st.status(
-        _heading(works, stages, over, failed),
+        _heading(inferences, stages, over, failed),
         expanded=not done,
         state="error" if done and failed == over else "complete" if done else "running",
     ):
-        st.markdown("  \n".join(_line(work, stage) for work, stage in zip(works, stages, strict=True)))
+        lines = [_line(inference, stage) for inference, stage in zip(inferences, stages, strict=True)]
+        st.markdown("  \n".join(lines))
 
 
-def _heading(works: Sequence[InferenceTask], stages: Sequence[Stage], over: int, failed: int) -> str:
-    if len(works) == 1:
-        return _said(works[0], stages[0]).capitalize()
-    if over < len(works):
-        return f"{over} of {len(works)} pictures done"
-    busy = sum(work.seconds for work in works)
-    return f"{over - failed} pictures done in {busy:.1f} s" + (f", {failed} failed" if failed else "")
+def _heading(inferences: Sequence[InferenceTask], stages: Sequence[str], over: int, failed: int) -> str:
+    if len(inferences) == 1:
+        return _stage_text(inferences[0], stages[0]).capitalize()
+    if over < len(inferences):
+        return f"{over} of {len(inferences)} images done"
+    busy = sum(inference.seconds for inference in inferences)
+    return f"{over - failed} images done in {busy:.1f} s" + (f", {failed} failed" if failed else "")
 
 
-def _line(work: InferenceTask, stage: Stage) -> str:
+def _line(inference: InferenceTask, stage: str) -> str:
     icon = ICONS.get(stage, ":primary[:material/progress_activity:]")
-    text = _said(work, stage)
-    return f"{icon} **{messages.plain(work.picture.name)}** · {text if stage in ICONS else f':shimmer[{text} …]'}"
+    text = _stage_text(inference, stage)
+    name = messages.plain(inference.image.name)
+    return f"{icon} **{name}** · {text if stage in ICONS else f':shimmer[{text} …]'}"
 
 
-def _said(work: InferenceTask, stage: Stage) -> str:
-    return f"done in {work.seconds:.1f} s" if stage == "done" else stage
+def _stage_text(inference: InferenceTask, stage: str) -> str:
+    return f"done in {inference.seconds:.1f} s" if stage == "done" else stage
 
 
-def _reason(work: InferenceTask) -> str:
-    """What failures are told together by; a picture's own faults name it, so they stay apart."""
-    return f"{type(work.error).__name__} {work.error}"
+def _reason(inference: InferenceTask) -> str:
+    """Return what failures are grouped by. Errors of an image itself name it, so they stay apart."""
+    return f"{type(inference.error).__name__} {inference.error}"
 
 
-def _failure(works: list[InferenceTask]) -> None:
-    """Why these failed, with a button that tries them again."""
-    error = works[0].error
+def _failure(inferences: list[InferenceTask]) -> None:
+    """Draw why these failed, with a button that tries them again."""
+    error = inferences[0].error
     assert error is not None  # noqa: S101  # for the type checker
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.error(f"{_names(works, error)}{messages.any_card(error)}", icon=":material/error:")
+        st.error(f"{_names(inferences, error)}{messages.any_card(error)}", icon=":material/error:")
         st.button(
-            "Try again" if len(works) == 1 else f"Try these {len(works)} again",
-            key=f"again-{works[0].picture.id}",
+            "Try again" if len(inferences) == 1 else f"Try all {len(inferences)} again",
+            key=f"again-{inferences[0].image.id}",
             icon=":material/refresh:",
-            on_click=_again,
-            args=(works,),
+            on_click=_retry,
+            args=(inferences,),
         )
 
 
-def _names(works: list[InferenceTask], error: BaseException) -> str:
-    """Whose error it is, unless its text says so itself."""
-    names = [work.picture.name for work in works]
+def _names(inferences: list[InferenceTask], error: BaseException) -> str:
+    """Return the names of the images, unless the error's text has the name."""
+    names = [inference.image.name for inference in inferences]
     if len(names) == 1 and names[0] in str(error):
         return ""
     return f"{listing([messages.plain(name) for name in names], grouping='')}\n\n"
 
 
-def _again(works: list[InferenceTask]) -> None:
-    queue().retry(works)
+def _retry(inferences: list[InferenceTask]) -> None:
+    queue().retry(inferences)
     state.ask_retry()

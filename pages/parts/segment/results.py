@@ -1,4 +1,4 @@
-"""One answered picture: the viewer, how long it took, what is in it, and the files to take along."""
+"""One segmented image: the viewer, timings, the class breakdown and the downloads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from core.imaging.image import open_photo, photo_share
 from core.inference import export
 from core.render.legend import ClassArea
 from core.text import milliseconds
-from pages.parts import elements, messages, state
+from pages.parts import elements, messages
 from pages.parts.gallery.gallery import Mark, Tile, gallery
-from pages.parts.segment import truth as segment_truth
+from pages.parts.segment import ground_truth, slots
 from pages.parts.segment.run import InferenceTask, SegmentResult, queue
 from pages.parts.viewer.viewer import viewer
 
@@ -26,68 +26,70 @@ BUTTONS: dict[export.Kind, tuple[str, str, str]] = {
     "mask": (
         "Mask",
         ":material/grid_on:",
-        "PNG of class ids with the palette inside, at the photo's own size.",
+        "PNG of class IDs with an embedded palette, at the image's original size.",
     ),
-    "overlay": ("Overlay", ":material/layers:", "PNG: the photo with the mask over it, at its own size."),
-    "areas": ("Areas", ":material/table:", "CSV: a row a class, with pixels, share and mean confidence."),
+    "overlay": ("Overlay", ":material/layers:", "PNG: the mask over the image, at its original size."),
+    "areas": ("Areas", ":material/table:", "CSV: one row per class, with pixels, share and mean confidence."),
     "figure": (
         "Figure",
         ":material/insert_chart:",
-        "PNG: photo, mask and overlay with a legend, for a report.",
+        "PNG: image, mask and overlay with a legend, for a report.",
     ),
     "probabilities": (
         "Probabilities",
         ":material/blur_on:",
-        "npz: (classes, rows, columns) float32 as answered.",
+        "NPZ: float32 array (classes, rows, columns), as the endpoint returned it.",
     ),
-    "json": ("JSON", ":material/data_object:", "What was asked, of whom, what was found, how long it took."),
+    "json": ("JSON", ":material/data_object:", "Request, endpoint, results and timings."),
 }
 """Label, icon and help of each file's button, in this order."""
 
 FOR_ALL: tuple[export.Kind, ...] = ("mask", "overlay", "json", "areas", "figure")
-"""Of every picture in one zip: no probabilities, which would make it gigabytes."""
+"""Of every image in one ZIP: no probabilities, which would make it gigabytes."""
 
 
-def strip(works: Sequence[InferenceTask], selected: InferenceTask) -> None:
-    """All pictures as a row to choose from."""
-    tiles = [_tile(work) for work in works]
-    gallery(tiles, key="pictures", label="Pictures", on_pick=state.show, selected=selected.picture.id)
+def strip(inferences: Sequence[InferenceTask], selected: InferenceTask) -> None:
+    """Draw all images as a row to choose from."""
+    tiles = [_tile(inference) for inference in inferences]
+    gallery(tiles, key="images", label="Images", on_pick=slots.show, selected=selected.image.id)
 
 
-def _tile(work: InferenceTask) -> Tile:
-    if (result := work.result) is not None:
+def _tile(inference: InferenceTask) -> Tile:
+    if (result := inference.result) is not None:
         largest = result.areas[0]
-        note = f"{largest.name} {largest.share:.0%} · {work.seconds:.1f} s"
-        return Tile(work.picture.id, work.picture.name, note, result.thumbnail, "done")
-    mark: Mark = "failed" if work.stage == "failed" else "waiting" if work.stage == "waiting" else "busy"
-    return Tile(work.picture.id, work.picture.name, work.stage, work.thumbnail, mark)
+        note = f"{largest.name} {largest.share:.0%} · {inference.seconds:.1f} s"
+        return Tile(inference.image.id, inference.image.name, note, result.thumbnail, "done")
+    mark: Mark = (
+        "failed" if inference.stage == "failed" else "waiting" if inference.stage == "waiting" else "busy"
+    )
+    return Tile(inference.image.id, inference.image.name, inference.stage, inference.thumbnail, mark)
 
 
-def selected(works: Sequence[InferenceTask]) -> InferenceTask:
-    """The picture to show: what was last asked for, else the first."""
-    return next((work for work in works if work.picture.id == state.shown()), works[0])
+def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
+    """Return the image to show: the one chosen last, else the first."""
+    return next((inference for inference in inferences if inference.image.id == slots.shown()), inferences[0])
 
 
-def show(work: InferenceTask, stem: str, truth: Given | None = None) -> None:
-    """Everything about one picture. truth: a mask that says what is right."""
-    if (result := picture(work, truth)) is None:
+def show(inference: InferenceTask, stem: str, mask: Given | None = None) -> None:
+    """Draw everything about one image. mask: its ground truth, if there is one."""
+    if (result := show_image(inference, mask)) is None:
         return
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.subheader("What is in it")
-        _areas(result.areas, None if truth is None else segment_truth.by_class(work, result, truth))
+        st.subheader("Class breakdown")
+        _areas(result.areas, None if mask is None else ground_truth.iou_by_class(inference, result, mask))
     with right:
-        st.subheader("Take it along")
-        _downloads(work, result, stem)
+        st.subheader("Downloads")
+        _downloads(inference, result, stem)
 
 
-def picture(work: InferenceTask, truth: Given | None = None) -> SegmentResult | None:
-    """The picture with its mask, and how long it took; a skeleton while it is on its way. None before it is done."""
-    if (result := work.result) is None:
-        if not work.over:
+def show_image(inference: InferenceTask, mask: Given | None = None) -> SegmentResult | None:
+    """Draw the image with its mask and the timings, and return the result; None, with a placeholder, before that."""
+    if (result := inference.result) is None:
+        if not inference.over:
             st.skeleton(height=420)
         return None
-    viewer(result.frame if truth is None else segment_truth.frame(work, result, truth), key="viewer")
+    viewer(result.frame if mask is None else ground_truth.frame(inference, result, mask), key="viewer")
     st.caption(_facts(result))
     for problem in result.inference.segmentation.problems:
         st.warning(messages.plain(problem), icon=":material/warning:")
@@ -95,18 +97,19 @@ def picture(work: InferenceTask, truth: Given | None = None) -> SegmentResult | 
 
 
 def _facts(result: SegmentResult) -> str:
-    """How long each step took, and what the model was shown."""
-    found = result.inference
-    image = found.image
+    """Return how long each step took, and the size of the model's input."""
+    inference = result.inference
+    image = inference.image
     times = (
-        f":material/timer: endpoint **{milliseconds(1000 * found.endpoint_seconds)}** · decode "
-        f"**{milliseconds(1000 * found.decode_seconds)}** · draw **{milliseconds(1000 * result.draw_seconds)}**"
+        f":material/timer: endpoint **{milliseconds(1000 * inference.endpoint_seconds)}** · "
+        f"decode **{milliseconds(1000 * inference.decode_seconds)}** · "
+        f"render **{milliseconds(1000 * result.render_seconds)}**"
     )
     if not image.reduced:
-        return f"{times} · the model saw the photo at its own {image.width} × {image.height} pixels"
+        return f"{times} · input {image.width} × {image.height} (not resized)"
     return (
-        f"{times} · the model saw **{image.width} × {image.height}** of your "
-        f"{image.photo_width} × {image.photo_height} photo; the mask is scaled back by nearest neighbour"
+        f"{times} · input **{image.width} × {image.height}**, resized from {image.photo_width} × "
+        f"{image.photo_height}; the mask is scaled back with nearest-neighbor interpolation"
     )
 
 
@@ -132,13 +135,13 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
             "Confidence",
             format="%.1f%%",
             width=80,
-            help="Mean of the model's confidence over the class's pixels.",
+            help="The model's mean confidence over the pixels of the class.",
         ),
     }
     if iou is not None:
         table["iou"] = [100 * iou[area.id] if area.id < len(iou) else np.nan for area in areas]
         columns["iou"] = st.column_config.NumberColumn(
-            "IoU", format="%.1f%%", width=70, help="Against the mask beside the photo."
+            "IoU", format="%.1f%%", width=70, help="Against the ground-truth mask."
         )
     if all(area.mean_confidence is None for area in areas):
         del columns["confidence"]
@@ -147,33 +150,43 @@ def _areas(areas: tuple[ClassArea, ...], iou: NDArray[np.float64] | None) -> Non
     elements.dataframe(painted, hide_index=True, column_config=columns, alt="Area of each class")
 
 
-def _downloads(work: InferenceTask, result: SegmentResult, stem: str) -> None:
-    """A button a file. Each file is made when its button is pressed."""
+def _downloads(inference: InferenceTask, result: SegmentResult, stem: str) -> None:
+    """Draw a button per file. Each file is made when its button is clicked."""
     kinds = [kind for kind in BUTTONS if kind != "probabilities" or _has_probabilities(result)]
     with st.grid(3, min_column_width=118, gap="xsmall"):
         for kind in kinds:
-            label, icon, why = BUTTONS[kind]
+            label, icon, help_text = BUTTONS[kind]
             st.download_button(
-                label, partial(_file, work, stem, kind), stem + export.SUFFIXES[kind], export.MEDIA_TYPES[kind],
-                key=f"get-{kind}", icon=icon, help=why, on_click="ignore", width="stretch",
+                label, partial(_file, inference, stem, kind), stem + export.SUFFIXES[kind], export.MEDIA_TYPES[kind],
+                key=f"get-{kind}", icon=icon, help=help_text, on_click="ignore", width="stretch",
             )  # fmt: skip
     st.download_button(
-        "Everything of this picture", partial(_zip, ((work, stem),), tuple(kinds)), f"{stem}.zip", "application/zip",
+        "Download all (ZIP)", partial(_zip, ((inference, stem),), tuple(kinds)), f"{stem}.zip", "application/zip",
         key="get-zip", icon=":material/folder_zip:", on_click="ignore", width="stretch",
     )  # fmt: skip
-    if not result.raw_bytes:
-        st.caption("The probabilities of this picture were let go to save memory.")
-        st.button("Ask for them again", icon=":material/refresh:", on_click=queue().retry, args=([work],))
+    if not result.response_bytes:
+        st.caption("The probability maps of this image were discarded to free memory.")
+        st.button(
+            "Run inference again",
+            icon=":material/refresh:",
+            on_click=queue().retry,
+            args=([inference],),
+            help="Sends the image again, which is billed like any other call.",
+        )
 
 
-def download_all(works: Sequence[InferenceTask], stems: Sequence[str]) -> None:
-    """One zip with the files of every picture that is done."""
-    done = tuple((work, stem) for work, stem in zip(works, stems, strict=True) if work.result is not None)
+def download_all(inferences: Sequence[InferenceTask], stems: Sequence[str]) -> None:
+    """Draw a button for one ZIP with the files of all images that are done."""
+    done = tuple(
+        (inference, stem)
+        for inference, stem in zip(inferences, stems, strict=True)
+        if inference.result is not None
+    )
     if len(done) > 1:
         st.download_button(
-            f"All {len(done)} pictures", partial(_zip, done, FOR_ALL), "segdeck.zip", "application/zip",
+            f"All {len(done)} images (ZIP)", partial(_zip, done, FOR_ALL), "segdeck.zip", "application/zip",
             key="get-all", icon=":material/folder_zip:", on_click="ignore",
-            help="Masks, overlays, tables and figures of all pictures in one zip, without probabilities.",
+            help="Masks, overlays, tables and figures of all images in one ZIP, without probabilities.",
         )  # fmt: skip
 
 
@@ -181,24 +194,24 @@ def _has_probabilities(result: SegmentResult) -> bool:
     return result.inference.segmentation.probabilities is not None
 
 
-def _file(work: InferenceTask, stem: str, kind: export.Kind) -> bytes:
-    with _exported(work, stem) as exported:
+def _file(inference: InferenceTask, stem: str, kind: export.Kind) -> bytes:
+    with _exported(inference, stem) as exported:
         return export.file(exported, kind).data
 
 
 def _zip(items: tuple[tuple[InferenceTask, str], ...], kinds: tuple[export.Kind, ...]) -> bytes:
-    return export.zip_files(file for work, stem in items for file in _files(work, stem, kinds))
+    return export.zip_files(file for inference, stem in items for file in _files(inference, stem, kinds))
 
 
-def _files(work: InferenceTask, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
-    with _exported(work, stem) as exported:
+def _files(inference: InferenceTask, stem: str, kinds: tuple[export.Kind, ...]) -> tuple[export.File, ...]:
+    with _exported(inference, stem) as exported:
         return export.files(exported, kinds)
 
 
 @contextmanager
-def _exported(work: InferenceTask, stem: str) -> Iterator[export.ExportResult]:
-    """The photo is opened again: keeping it opened would hold 36 MB a picture for a click that may never come."""
-    result = work.future.result()
-    data, name = work.picture.read(), work.picture.name
+def _exported(inference: InferenceTask, stem: str) -> Iterator[export.ExportResult]:
+    """Open the image again: kept open, each would hold 36 MB for a click that may never come."""
+    result = inference.future.result()
+    data, name = inference.image.read(), inference.image.name
     with photo_share(data, name, extra=export.BYTES_PER_PIXEL):
         yield export.result(open_photo(data, name), result.inference, stem=stem)

@@ -1,7 +1,6 @@
-"""Pictures on their way through an endpoint, in the background.
+"""Inference of images in the background.
 
-A page must answer to its visitor while an endpoint thinks for a minute. So each picture has a thread of its own; the
-page starts it, looks at it, and never waits. Nothing in these threads may touch Streamlit.
+Each image is a task with a thread of its own; a few of them run at once.
 """
 
 from __future__ import annotations
@@ -9,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, MutableMapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
-from threading import Lock, Semaphore, Thread
-from typing import Literal
+from threading import Lock, Semaphore
 from weakref import WeakSet
 
 from PIL import Image
@@ -22,41 +20,39 @@ from core.aws.connection import Connection, clients
 from core.aws.runtime import invoker
 from core.imaging.classes import Classes
 from core.imaging.image import EncodedImage, encode, preview, resize_labels, shrunk
-from core.inference.invoke import Inference, Want, segment
-from core.inference.invoke import Stage as InferenceStage
+from core.inference.invoke import Inference, Stage, Want, segment
 from core.inference.pipeline import opened_photo, photo_labels
 from core.render.legend import ClassArea, areas
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from pages.parts import cached
 from pages.parts.state import Slot
+from pages.parts.tasks import BackgroundTask
 from pages.parts.viewer.frame import build
 
 AT_ONCE = 2
-"""Pictures asked for at the same time. An endpoint answers one after the other; a second one fills the pauses."""
+"""Images sent at the same time. An endpoint handles one after the other; a second one fills the pauses."""
 
 KEPT_BYTES = 256_000_000
-"""Of raw answers in one session. Older ones then lose their probabilities, which can be asked for again."""
+"""Bytes of raw responses that a session keeps. Older images then lose their probabilities."""
 
 PROCESS_BYTES = 512_000_000
-"""Of raw answers in all sessions together: thirty visitors may not take thirty times `KEPT_BYTES`."""
+"""Bytes of raw responses that all sessions keep together: thirty users may not take thirty times `KEPT_BYTES`."""
 
 SPARE = 16
-"""Answered pictures kept that are not on the page: whoever switches back to an endpoint finds them at once."""
+"""Finished images kept that are not on the page: a user who switches back to an endpoint sees them at once."""
 
-Stage = Literal["waiting", InferenceStage, "done", "failed"]
-
-OWN_SIZE_BYTES, FITTED_BYTES = 5, 1
-"""Bytes a pixel next to a photo while it is encoded: at its own size, or within a box, where copies are small."""
+ORIGINAL_SIZE_BYTES, FITTED_BYTES = 5, 1
+"""Bytes per pixel next to an image while it is encoded: at its original size, or in a box, where copies are small."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that came in.
+class InputImage:
+    """An image to segment.
 
     id:   the same for the same content.
     name: the file's, as its owner calls it.
-    read: gives the file's bytes; called in another thread.
+    read: returns the file's bytes; called in another thread.
     """
 
     id: str
@@ -66,12 +62,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRequest:
-    """What is asked about a picture; the same question is never asked twice.
+    """What is requested for an image; the same request is never sent twice.
 
-    fit: the box that the model sees the picture in, (width, height); None: its own size.
+    fit: the box that the image is fitted into, (width, height) in pixels; None: its original size.
     """
 
-    picture: str
+    image_id: str
     connection: Connection
     endpoint: str
     want: Want
@@ -80,211 +76,158 @@ class SegmentRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentResult:
-    """A picture, answered and ready to be looked at.
+    """A segmented image, ready to be shown.
 
-    frame:        what the viewer shows.
-    thumbnail:    JPEG, the mask laid over the photo.
-    areas:        of the classes, on the mask at the photo's own size.
-    draw_seconds: what making these took.
+    frame:          what the viewer shows.
+    thumbnail:      JPEG, the mask laid over the image.
+    areas:          of the classes, on the mask at the image's original size.
+    render_seconds: how long it took to make the frame.
     """
 
     inference: Inference
     frame: bytes
     thumbnail: bytes
     areas: tuple[ClassArea, ...]
-    draw_seconds: float
+    render_seconds: float
 
     @property
-    def raw_bytes(self) -> int:
-        """What of it `without_probabilities` would free."""
+    def response_bytes(self) -> int:
+        """Return how many bytes `without_probabilities` would free."""
         return len(self.inference.answer.body)
 
     def without_probabilities(self) -> SegmentResult:
-        """The same with labels and confidence alone; the viewer keeps what it shows."""
-        found = self.inference
+        """Return the same with labels and confidence alone; the viewer keeps what it shows."""
+        inference = self.inference
         return replace(
             self,
             inference=replace(
-                found,
-                segmentation=replace(found.segmentation, probabilities=None),
-                answer=replace(found.answer, body=b""),
+                inference,
+                segmentation=replace(inference.segmentation, probabilities=None),
+                answer=replace(inference.answer, body=b""),
             ),
         )
 
 
 @dataclass(eq=False)
-class InferenceTask:
-    """One picture on its way. Written by its thread, read by the page.
+class InferenceTask(BackgroundTask[SegmentResult]):
+    """The inference of one image. Its stages, once its turn has come, are those of `core.inference.invoke`."""
 
-    wanted: set to False, it is dropped if its turn has not come.
-    """
-
-    picture: Picture
+    image: InputImage
     request: SegmentRequest
-    stage: Stage = "waiting"
-    started: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
     thumbnail: bytes | None = None
-    wanted: bool = True
-    future: Future[SegmentResult] = field(default_factory=Future)
 
-    @property
-    def over(self) -> bool:
-        """Whether it is done or failed."""
-        return self.future.done()
+    def set_stage(self, stage: Stage) -> None:
+        """Note the step that has begun."""
+        self.stage = stage
 
-    @property
-    def error(self) -> BaseException | None:
-        """Why it failed; None if it did not, or is not over."""
-        return self.future.exception() if self.over and not self.future.cancelled() else None
-
-    @property
-    def result(self) -> SegmentResult | None:
-        """What came of it; None if nothing did, or not yet."""
-        return self.future.result() if self.over and self.error is None else None
+    def discard_probabilities(self) -> None:
+        """Free the raw response of a finished task."""
+        if (result := self.result) is not None:
+            future: Future[SegmentResult] = Future()
+            future.set_result(result.without_probabilities())
+            self.future = future
 
 
-class AnswerBudget:
-    """A bound on the raw answers that all sessions keep together; above it the oldest lose their probabilities.
+class ResponseBudget:
+    """A bound on the raw responses that all sessions keep together; above it the oldest lose their probabilities.
 
-    The youngest answer is always kept. Sessions that end are forgotten with their `SegmentationQueue`.
+    The newest response is always kept. A session that ends leaves the budget with its `SegmentationQueue`.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._benches: WeakSet[SegmentationQueue] = WeakSet()
+        self._queues: WeakSet[SegmentationQueue] = WeakSet()
         self._lock = Lock()
 
-    def add(self, bench: SegmentationQueue) -> None:
-        """Count this session's answers as well."""
+    def add(self, queue: SegmentationQueue) -> None:
+        """Count this session's responses as well."""
         with self._lock:
-            self._benches.add(bench)
+            self._queues.add(queue)
 
     def enforce(self) -> None:
-        """Drop probabilities, oldest answers first, until the rest fits. Any thread may call this."""
+        """Discard probabilities, oldest first, until the rest fits. Any thread may call this."""
         with self._lock:
-            works = [work for bench in self._benches for work in bench.answered()]
-            kept = 0
-            for place, work in enumerate(sorted(works, key=lambda each: each.started, reverse=True)):
-                result = work.result
-                if result is None or not result.raw_bytes:
-                    continue
-                kept += result.raw_bytes
-                if kept > self._most_bytes and place:
-                    kept -= result.raw_bytes
-                    work.future = _finished(result.without_probabilities())
+            finished = [task for queue in self._queues for task in queue.finished()]
+            _discard_oldest(sorted(finished, key=lambda task: task.started, reverse=True), self._most_bytes)
 
 
-ANSWERS = AnswerBudget(PROCESS_BYTES)
-"""That of this process."""
+RESPONSES = ResponseBudget(PROCESS_BYTES)
+"""The budget of this process."""
 
 
 class SegmentationQueue:
-    """The pictures of one session, at work and done; `kept_bytes` of raw answers at most, and the youngest one.
+    """The images of one session, waiting, running and done.
 
-    budget: the bound that holds for all sessions together.
+    kept_bytes: of raw responses that are kept at most, and the newest one.
+    budget:     the bound that holds for all sessions together.
     """
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES, budget: AnswerBudget = ANSWERS) -> None:
+    def __init__(self, kept_bytes: int = KEPT_BYTES, budget: ResponseBudget = RESPONSES) -> None:
         self._kept_bytes, self._budget = kept_bytes, budget
-        self._works: dict[SegmentRequest, InferenceTask] = {}
+        self._tasks: dict[SegmentRequest, InferenceTask] = {}
         self._turns = Semaphore(AT_ONCE)
         budget.add(self)
 
-    def answered(self) -> list[InferenceTask]:
-        """Return the works that have a result, oldest question first."""
-        return [work for work in list(self._works.values()) if work.result is not None]
+    def finished(self) -> list[InferenceTask]:
+        """Return the tasks that have a result, the oldest request first."""
+        return [task for task in list(self._tasks.values()) if task.result is not None]
 
-    def ask(self, picture: Picture, request: SegmentRequest, classes: Classes | None) -> InferenceTask:
-        """The work on this question: the one that is there, else a new one."""
-        if (work := self._works.get(request)) is None:
-            work = self._works[request] = InferenceTask(picture, request)
-            # A daemon: the dashboard can be stopped while an endpoint thinks.
-            job = partial(_segment, work, classes, cached.accepts(request.connection))
-            Thread(
-                target=_run, args=(work, job, self._turns, self._budget), daemon=True, name=picture.name
-            ).start()
+    def submit(self, image: InputImage, request: SegmentRequest, classes: Classes | None) -> InferenceTask:
+        """Return the task of this request; where there is none, start one."""
+        if (task := self._tasks.get(request)) is not None:
+            self._tasks[request] = self._tasks.pop(request)  # newest last
+            return task
+        task = self._tasks[request] = InferenceTask(image.name, image, request)
+        budget = self._budget  # the thread must not keep the queue of a session that has ended
+        task.future.add_done_callback(lambda _: budget.enforce())
+        task.begin(partial(_segment, task, classes, cached.accepts(request.connection)), self._turns)
+        return task
+
+    def keep_only(self, tasks: Sequence[InferenceTask]) -> None:
+        """Drop all other tasks but the last few finished ones, and discard responses beyond the bound."""
+        others = [task for task in self._tasks.values() if task not in tasks]
+        finished = [task for task in others if task.result is not None]
+        for task in others:
+            if task.stage == "waiting" or task.error is not None or task in finished[:-SPARE]:
+                task.stop.set()
+                del self._tasks[task.request]
+        _discard_oldest(self.finished()[::-1], self._kept_bytes)
+
+    def retry(self, tasks: Sequence[InferenceTask]) -> None:
+        """Forget these, so that the next run of the page sends them again."""
+        for task in tasks:
+            self._tasks.pop(task.request, None)
+
+
+def _discard_oldest(tasks: Sequence[InferenceTask], most_bytes: int) -> None:
+    """Discard the responses of these tasks beyond the bound, but not that of the first. tasks: newest first."""
+    kept = 0
+    for place, task in enumerate(tasks):
+        size = 0 if task.result is None else task.result.response_bytes
+        if place and size and kept + size > most_bytes:
+            task.discard_probabilities()
         else:
-            self._works[request] = self._works.pop(request)  # youngest last
-        return work
-
-    def keep_to(self, works: Sequence[InferenceTask]) -> None:
-        """Drop what nobody asks for any more, but for the last few that are done, and hold the answers in bounds."""
-        others = [work for work in self._works.values() if work not in works]
-        done = [work for work in others if work.result is not None]
-        for work in others:
-            if work.stage == "waiting" or work.error is not None or work in done[:-SPARE]:
-                work.wanted = False
-                del self._works[work.request]
-        self._shrink()
-
-    def retry(self, works: Sequence[InferenceTask]) -> None:
-        """Forget these, so that they are asked anew."""
-        for work in works:
-            self._works.pop(work.request, None)
-
-    def _shrink(self) -> None:
-        done = self.answered()
-        kept = 0
-        for work in reversed(done):
-            if (result := work.result) is None:
-                continue
-            kept += result.raw_bytes
-            if kept > self._kept_bytes and work is not done[-1] and result.raw_bytes:
-                kept -= result.raw_bytes
-                work.future = _finished(result.without_probabilities())
+            kept += size
 
 
 QUEUE: Slot[SegmentationQueue] = Slot("segment.queue")
 
 
 def queue() -> SegmentationQueue:
-    """Return this session's images, waiting, in work and done."""
+    """Return this session's queue."""
     return QUEUE.setdefault(SegmentationQueue)
 
 
-def wait_a_little(works: Sequence[InferenceTask], seconds: float) -> None:
-    """Until one of these is over, or the time is."""
-    wait([work.future for work in works if not work.over], timeout=seconds, return_when="FIRST_COMPLETED")
-
-
 def digest(data: bytes | memoryview) -> str:
-    """The id of a picture's content."""
+    """Return the id of a file's content."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _run(
-    work: InferenceTask, job: Callable[[], SegmentResult], turns: Semaphore, budget: AnswerBudget
-) -> None:
-    with turns:
-        if not work.wanted:
-            work.future.cancel()
-            return
-        work.stage, work.started = (
-            "preparing",
-            time.monotonic(),
-        )  # its turn has come: `keep_to` drops it no more
-        try:
-            result = job()
-        except BaseException as error:  # noqa: BLE001  # told by the page, which reads the future
-            _close(work, "failed")
-            work.future.set_exception(error)
-        else:
-            _close(work, "done")
-            work.future.set_result(result)
-            budget.enforce()
-
-
-def _close(work: InferenceTask, stage: Stage) -> None:
-    work.seconds = time.monotonic() - work.started
-    work.stage = stage
-
-
 def _segment(
-    work: InferenceTask, classes: Classes | None, accepts: MutableMapping[str, str]
+    task: InferenceTask, classes: Classes | None, accepts: MutableMapping[str, str]
 ) -> SegmentResult:
-    request = work.request
-    prepared = _prepare(work)
+    request = task.request
+    prepared = _prepare(task)
     inference = segment(
         prepared.image,
         invoker(clients(request.connection), request.endpoint),
@@ -292,64 +235,51 @@ def _segment(
         accepts=accepts,
         want=request.want,
         classes=classes,
-        on_stage=partial(_set_stage, work),
+        on_stage=task.set_stage,
     )
-    work.stage = "drawing"
-    return _drawn(work, prepared, inference)
+    task.set_stage("drawing")
+    return _render(task, prepared, inference)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """What remains of a photo while the endpoint is at work: no memory is held for it then.
+    """What is kept of an image while the endpoint is at work: no memory is reserved for it then.
 
-    image: to be sent; shown: for the viewer; small: the thumbnail, RGB.
+    image: to be sent; shown: for the viewer; thumbnail: RGB.
     """
 
     image: EncodedImage
     shown: EncodedImage
-    small: Image.Image
+    thumbnail: Image.Image
 
 
-def _prepare(work: InferenceTask) -> _Prepared:
-    """Decode and encode the photo, in its turn."""
-    data, name, fit = work.picture.read(), work.picture.name, work.request.fit
-    extra = OWN_SIZE_BYTES if fit is None else FITTED_BYTES
-    with opened_photo(data, name, extra=extra, on_stage=partial(_set_stage, work)) as photo:
-        small = shrunk(photo.pixels, cached.THUMBNAIL)
-        work.thumbnail = cached.thumbnail_of(small)
+def _prepare(task: InferenceTask) -> _Prepared:
+    """Decode and encode the image."""
+    data, name, fit = task.image.read(), task.image.name, task.request.fit
+    extra = ORIGINAL_SIZE_BYTES if fit is None else FITTED_BYTES
+    with opened_photo(data, name, extra=extra, on_stage=task.set_stage) as photo:
+        thumbnail = shrunk(photo.pixels, cached.THUMBNAIL)
+        task.thumbnail = cached.thumbnail_of(thumbnail)
         image = encode(photo, fit=fit)
-        prepared = _Prepared(image, preview(photo) if image.reduced else image, small)
-        del photo  # before the share is given back
+        prepared = _Prepared(image, preview(photo) if image.reduced else image, thumbnail)
+        del photo  # before its memory is given back
         return prepared
 
 
-def _set_stage(work: InferenceTask, stage: Stage) -> None:
-    work.stage = stage
-
-
-def _drawn(work: InferenceTask, prepared: _Prepared, inference: Inference) -> SegmentResult:
+def _render(task: InferenceTask, prepared: _Prepared, inference: Inference) -> SegmentResult:
     started = time.perf_counter()
-    found, image = inference.segmentation, prepared.image
-    height, width = image.photo_height, image.photo_width
-    frame = build(prepared.shown.body, (width, height), found)
+    image = prepared.image
+    frame = build(prepared.shown.body, (image.photo_width, image.photo_height), inference.segmentation)
     seconds = time.perf_counter() - started
-    masked = _masked(prepared.small, inference)
-    with photo_labels(
-        inference, work.picture.name, bytes_per_pixel=2, on_stage=partial(_set_stage, work)
-    ) as labels:
-        rows = areas(found, labels=labels)
-        del labels  # before the share is given back
-    return SegmentResult(inference, frame, masked, rows, seconds)
+    thumbnail = _masked(prepared.thumbnail, inference)
+    with photo_labels(inference, task.image.name, bytes_per_pixel=2, on_stage=task.set_stage) as labels:
+        rows = areas(inference.segmentation, labels=labels)
+        del labels  # before its memory is given back
+    return SegmentResult(inference, frame, thumbnail, rows, seconds)
 
 
-def _masked(small: Image.Image, inference: Inference) -> bytes:
-    """The thumbnail with the mask laid over."""
-    found = inference.segmentation
-    labels = resize_labels(found.labels, small.height, small.width)
-    return cached.thumbnail_of(overlay_image(small, labels, table("model", found.classes), 0.6))
-
-
-def _finished(result: SegmentResult) -> Future[SegmentResult]:
-    future: Future[SegmentResult] = Future()
-    future.set_result(result)
-    return future
+def _masked(thumbnail: Image.Image, inference: Inference) -> bytes:
+    """Return the thumbnail with the mask laid over it, as JPEG."""
+    segmentation = inference.segmentation
+    labels = resize_labels(segmentation.labels, thumbnail.height, thumbnail.width)
+    return cached.thumbnail_of(overlay_image(thumbnail, labels, table("model", segmentation.classes), 0.6))

@@ -1,4 +1,4 @@
-"""A photo with one of its masks for the viewer: the prediction, the ground truth, or where they differ."""
+"""An image with one of its masks for the viewer: the prediction, the ground truth, or the errors."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from core.imaging.segmentation import Segmentation
 from core.render.difference import DIFFERENCE
 from pages.parts.viewer.frame import build
 
-Kind = Literal["prediction", "truth", "difference"]
-KINDS: dict[Kind, str] = {"prediction": "Prediction", "truth": "Truth", "difference": "Difference"}
+Kind = Literal["prediction", "ground_truth", "errors"]
+KINDS: dict[Kind, str] = {"prediction": "Prediction", "ground_truth": "Ground truth", "errors": "Errors"}
 
 LONGEST = 1600
 """Longest side of a mask in the viewer, in pixels: larger ones are shown at every second or third pixel."""
 
 
 def mask_frame(photo: Photo, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
-    """A photo beside one of its masks, (H, W) uint8 of its own size."""
+    """Return the viewer's frame of an image and one of its masks. labels: (H, W) uint8 of the image's size."""
     width, height = fitted_size(photo.width, photo.height, (LONGEST, LONGEST))
-    ours = kind == "difference"
-    shown = Segmentation(resize_labels(labels, height, width), None, None, DIFFERENCE if ours else classes)
+    errors = kind == "errors"
+    shown = Segmentation(resize_labels(labels, height, width), None, None, DIFFERENCE if errors else classes)
     size = photo.width, photo.height
-    return build(preview(photo).body, size, shown, title=KINDS[kind], own_colors=ours)
+    return build(preview(photo).body, size, shown, title=KINDS[kind], own_colors=errors)

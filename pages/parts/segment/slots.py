@@ -1,0 +1,60 @@
+"""What the Segment page keeps: keys of its widgets, its images, and the one that is shown."""
+
+from __future__ import annotations
+
+from pages.parts import state
+from pages.parts.state import Slot
+
+UPLOADS, CAMERA, CAMERA_ON = "uploads", "camera", "camera_on"
+"""Keys of the widgets that images come in by."""
+
+_EXAMPLES: Slot[list[str]] = Slot("segment.examples")
+_SHOWN: Slot[str] = Slot("segment.shown")
+_SEEN: Slot[list[str]] = Slot("segment.seen")
+_DIGESTS: Slot[dict[str, str]] = Slot("segment.digests")
+
+
+def examples() -> list[str]:
+    """Return the S3 URIs of the examples that were clicked, in that order."""
+    return _EXAMPLES.setdefault(list)
+
+
+def add_example(uri: str) -> None:
+    """Add the clicked example to the images, and show it."""
+    if uri not in examples():
+        examples().append(uri)
+    show(uri)
+
+
+def clear_examples() -> None:
+    """Remove all examples from the images."""
+    examples().clear()
+
+
+def has_images() -> bool:
+    """Return whether there is any image, as of the last run and the click since."""
+    return bool(state.chosen(UPLOADS) or state.chosen(CAMERA) or examples())
+
+
+def show(image_id: str) -> None:
+    """Show this image from now on."""
+    _SHOWN.set(image_id)
+
+
+def shown() -> str:
+    """Return the id of the image that was chosen last; empty where none was."""
+    return _SHOWN.get() or ""
+
+
+def show_newest(image_ids: list[str]) -> None:
+    """Show the first of the images that were not there at the last run."""
+    before = _SEEN.get() or []
+    new = [image_id for image_id in image_ids if image_id not in before]
+    if new and shown() not in new:
+        show(new[0])
+    _SEEN.set(image_ids)
+
+
+def digests() -> dict[str, str]:
+    """Return upload id -> id of the content: a file is read once, not at every run."""
+    return _DIGESTS.setdefault(dict)

@@ -1,0 +1,123 @@
+"""Tasks in the background, and their progress on a page."""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from threading import Event, Semaphore, Timer
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.parts.tasks import BackgroundTask, OnCount, start, wait_for_any
+
+
+def over(*tasks: BackgroundTask[Any]) -> None:
+    """Wait until all of them are over."""
+    _, pending = wait([task.future for task in tasks], timeout=20)
+    assert not pending
+
+
+def test_a_task_has_a_result():
+    """A task that returns has a result, its last progress, and how long it took."""
+
+    def work(report: OnCount) -> str:
+        report(2, 8)
+        return "done"
+
+    task = start("Counting", work)
+    over(task)
+    assert (task.result, task.error, task.stage) == ("done", None, "done")
+    assert (task.done, task.total) == (2, 8)
+    assert task.seconds >= 0
+
+
+def test_a_task_that_fails_keeps_its_error():
+    """A task that raises has no result but the error, which is not raised anywhere else."""
+
+    def work(_: OnCount) -> None:
+        raise ValueError("no")
+
+    task = start("Counting", work)
+    over(task)
+    assert (task.result, task.stage, task.stopped) == (None, "failed", False)
+    assert str(task.error) == "no"
+
+
+def test_a_stopped_task_ends_at_its_next_report():
+    """A task that is stopped ends when it next reports its progress, which stays as it was."""
+    stopped = Event()
+
+    def work(report: OnCount) -> None:
+        report(3, 8)
+        assert stopped.wait(20)
+        report(4, 8)
+
+    task = start("Counting", work)
+    task.stop.set()
+    stopped.set()
+    over(task)
+    assert task.stopped
+    assert task.result is None
+
+
+def test_a_task_that_is_stopped_before_its_turn_never_runs():
+    """A waiting task that is stopped is canceled: it neither runs, nor has a result or an error."""
+    ran: list[str] = []
+    turns = Semaphore(0)
+    first, second = (BackgroundTask[None](name) for name in ("first", "second"))
+    for task in (first, second):
+        task.begin(lambda name=task.title: ran.append(name), turns)
+    second.stop.set()
+    turns.release(2)
+    over(first, second)
+    assert ran == ["first"]
+    assert second.future.cancelled()
+    assert (second.result, second.error, second.stopped) == (None, None, False)
+
+
+def test_waiting_ends_with_the_first_task_that_ends():
+    """A wait for running tasks ends with the first that ends; tasks that are over already do not end it."""
+    hold, go = Event(), Event()
+    tasks = [start(name, lambda _, event=event: event.wait(20)) for name, event in (("a", hold), ("b", go))]
+    ended = start("c", lambda _: True)
+    over(ended)
+    Timer(0.05, go.set).start()
+    wait_for_any([*tasks, ended], 20)
+    assert [task.over for task in tasks] == [False, True]
+    hold.set()
+    over(*tasks)
+
+
+@pytest.mark.parametrize(("total", "text"), [(0, "Counting ..."), (1200, "Counting: 3 of 1,200")])
+def test_progress_and_stop_button(total: int, text: str):
+    """A running task is shown with its progress and a button that stops it; then the page says how far it came."""
+
+    hold = Event()
+
+    def script() -> None:
+        import streamlit
+
+        from pages.parts import tasks
+
+        tasks.show(streamlit.session_state["task"], "count")
+
+    def work(report: OnCount) -> None:
+        report(3, total)
+        assert hold.wait(20)
+        report(4, total)
+
+    app = AppTest.from_function(script)
+    task = app.session_state["task"] = start("Counting", work)
+    app.run()
+    assert [bar.proto.text for bar in app.get("progress")] == [text]
+    (button,) = app.button
+    assert button.label == "Stop"
+    button.click().run()
+    (button,) = app.button
+    assert (button.label, button.disabled) == ("Stopping …", True)
+    hold.set()
+    over(task)
+    app.run()
+    assert app.info[0].value == f"**Counting was stopped** after 3 of {total:,}."
+    assert not app.button
