@@ -1,4 +1,4 @@
-"""The page `evaluate` in a real browser: a labelled folder, the verdict, a cell of the confusion, a photo's masks."""
+"""The Evaluate page in a real browser: a labeled folder, the scores, a cell of the confusion matrix, the masks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
-    """An endpoint that calls the left three quarters sea, the rest land."""
+    """An endpoint that predicts sea in the left three quarters, and land in the rest."""
     name = make_endpoint(sandbox_server, files={"answer.png": mask()})
     s3 = sandbox_server.loopback.client("s3")
     s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
@@ -50,7 +50,7 @@ def dashboard(
 
 @pytest.fixture(scope="module")
 def shore(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two photos with masks; in one the middle is land, which the endpoint calls sea."""
+    """Two images with masks; in one the middle is land, which the endpoint predicts as sea."""
     folder = tmp_path_factory.mktemp("shore")
     for name in ("images", "masks"):
         (folder / name).mkdir()
@@ -63,33 +63,33 @@ def shore(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_from_a_folder_to_the_photos_of_a_mistake(
+def test_from_a_folder_to_the_images_of_confused_classes(
     page: Page, dashboard: str, coast: str, shore: Path, tmp_path: Path
 ):
-    """A link fills the form; the button brings the verdict; a cell of the map leads to the photos of that mistake."""
+    """A link fills the form, the button starts the evaluation, and a cell of the matrix leads to its images."""
     page.set_viewport_size({"width": 1280, "height": 1000})
     query = f"endpoint={coast}&labelled=A+folder&part=All+of+it&folder={quote(str(shore))}"
     page.goto(f"{dashboard}/evaluate?{query}")
     page.get_by_role("button", name="Evaluate", exact=True).click(timeout=LONG)
-    shown(page.get_by_role("heading", name=f"{coast} on 2 photos"), timeout=LONG)
+    shown(page.get_by_role("heading", name=f"{coast} on 2 images"), timeout=LONG)
     shown(page.get_by_test_id("stMetric").filter(has_text="Mean IoU per image").filter(has_text="79.2%"))
 
     chart = page.get_by_test_id("stVegaLiteChart")
     chart.scroll_into_view_if_needed()
-    chart.get_by_label(re.compile("Taken for: sea; Truth: land")).last.click()  # on the number in the cell
-    shown(page.get_by_role("heading", name="land taken for sea: 1 photo"), timeout=LONG)
+    chart.get_by_label(re.compile("Predicted: sea; Actual: land")).last.click()  # on the number in the cell
+    shown(page.get_by_role("heading", name="land predicted as sea: 1 image"), timeout=LONG)
     expect(page.locator(".tile")).to_have_count(1)
-    page.get_by_role("button", name="All photos").click()
+    page.get_by_role("button", name="All images").click()
     expect(page.locator(".tile")).to_have_count(2)
 
     viewer = page.locator(".viewer")
-    expect(viewer.locator(".result figcaption")).to_have_text("Difference", timeout=LONG)
+    expect(viewer.locator(".result figcaption")).to_have_text("Errors", timeout=LONG)
     viewer.get_by_label("Zoom in").click()
     expect(viewer).to_have_attribute("data-view", re.compile("^1[.]250 "))  # drawn with the next frame
     seen = viewer.get_attribute("data-view") or ""
-    page.locator(".st-key-mask_shown").get_by_text("Truth", exact=True).click()
-    expect(viewer.locator(".result figcaption")).to_have_text("Truth", timeout=LONG)
-    expect(viewer, "another mask of the same photo is seen at the same place").to_have_attribute(
+    page.locator(".st-key-mask_shown").get_by_text("Ground truth", exact=True).click()
+    expect(viewer.locator(".result figcaption")).to_have_text("Ground truth", timeout=LONG)
+    expect(viewer, "another mask of the same image keeps zoom and position").to_have_attribute(
         "data-view", seen
     )
 

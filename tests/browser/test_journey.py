@@ -1,4 +1,4 @@
-"""What a person does first: the dashboard on its own sandbox, with the demo models, in a real browser."""
+"""The first steps of a user: the dashboard on its own sandbox, with the demo models, in a real browser."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def dashboard(demo_dashboard: Any) -> str:
     return address
 
 
-def photo() -> Path:
-    """A picture of the aerial model's with a lot of water."""
+def river() -> Path:
+    """Return an image for the aerial model with a lot of water."""
     return AERIAL / "examples" / "river.jpg"
 
 
-def sure_place(name: str) -> tuple[float, float]:
-    """Where in `photo()` this class is, far from its border: x and y as parts of width and height."""
-    ids = np.asarray(Image.open(photo().with_name("river_truth.png")))
+def inner_point(name: str) -> tuple[float, float]:
+    """Return where in `river()` this class is, far from its border: x and y as fractions of width and height."""
+    ids = np.asarray(Image.open(river().with_name("river_truth.png")))
     names = [row["name"] for row in json.loads((AERIAL / "classes.json").read_text())["classes"]]
     inside = np.pad(ids == names.index(name), 1)
     last = inside
@@ -60,7 +60,7 @@ def sure_place(name: str) -> tuple[float, float]:
 
 
 def drop(page: Page, *files: Path) -> None:
-    """Drag these files onto the drop zone and let go."""
+    """Drop these files onto the drop zone."""
     zone = page.get_by_test_id("stFileUploaderDropzone")
     shown(zone, timeout=LONG)
     items = [(file.name, base64.b64encode(file.read_bytes()).decode()) for file in files]
@@ -79,19 +79,19 @@ def drop(page: Page, *files: Path) -> None:
 
 
 def viewer(page: Page) -> Locator:
-    """The viewer, once its picture is drawn."""
+    """Return the viewer, once its image is drawn."""
     root = page.locator(".viewer")
     expect(root).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
     return root
 
 
 def point_at(page: Page, root: Locator, place: tuple[float, float]) -> None:
-    """Move the mouse over the mask, at a place of the whole picture."""
+    """Move the mouse over the mask, to a point of the whole image."""
     canvas = root.locator(".result canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     assert box
-    with Image.open(photo()) as image:
+    with Image.open(river()) as image:
         scale = min(box["width"] / image.width, box["height"] / image.height)
         width, height = image.width * scale, image.height * scale
     left, top = box["x"] + (box["width"] - width) / 2, box["y"] + (box["height"] - height) / 2
@@ -113,8 +113,8 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
     [
         ("", "Overview"),
         ("overview", "Overview"),
-        ("segment", "Segment photographs"),
-        ("segment?endpoint=coastlines", "Segment photographs"),
+        ("segment", "Segment images"),
+        ("segment?endpoint=coastlines", "Segment images"),
         ("training_jobs", "Training jobs"),
         ("launch_training", "Launch training"),
         ("deploy", "Deploy a model"),
@@ -122,7 +122,7 @@ def test_deep_link_on_a_fresh_server(dashboard, page: Page):
     ],
 )
 def test_every_page_has_an_address(dashboard, page: Page, address, title):
-    """A page opened by its address stands in the shell, and nothing says that it was not found."""
+    """A page opened by its address is shown in the shell, and nothing says that it was not found."""
     page.goto(f"{dashboard}/{address}")
     shown(page.get_by_role("heading", name=title), timeout=LONG)
     shown(page.get_by_test_id("stSidebar").get_by_role("link", name="Segment"))
@@ -131,15 +131,15 @@ def test_every_page_has_an_address(dashboard, page: Page, address, title):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [(1280, 900), (1920, 1080), (480, 900)], ids=lambda size: str(size[0]))
-def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, ready, *, scheme, size):
-    """A dropped JPEG stands beside its painted mask, and the mouse over the river reads `water`."""
+def test_a_dropped_image_is_segmented(dashboard, browser: Browser, output_path, ready, *, scheme, size):
+    """A dropped JPEG is shown next to its mask, and the readout over the river is `water`."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page = context.new_page()
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
-    drop(page, photo())
+    drop(page, river())
     root = viewer(page)
-    ready(page)  # nothing moves the picture any more
-    point_at(page, root, sure_place("water"))
+    ready(page)  # nothing moves the viewer any more
+    point_at(page, root, inner_point("water"))
     expect(root.locator(".readout")).to_contain_text("water")
     page.screenshot(path=Path(output_path, f"painted-{scheme}-{size[0]}.png"))
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -147,32 +147,32 @@ def test_dropped_photo_is_painted(dashboard, browser: Browser, output_path, read
 
 
 def test_one_click_on_an_example(dashboard, page: Page):
-    """A newcomer gets a mask in one click, and nothing is fetched from outside this machine."""
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    """A new user gets a mask with one click, and nothing is fetched from outside this machine."""
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url))
     page.goto(f"{dashboard}/segment")
     page.get_by_role("group", name="Examples").get_by_role("button").first.click(timeout=LONG)
     viewer(page)
-    shown(page.get_by_text("What is in it"))
-    outside = [url for url in asked if not url.startswith((dashboard, "data:", "blob:"))]
+    shown(page.get_by_text("Class breakdown"))
+    outside = [url for url in requested if not url.startswith((dashboard, "data:", "blob:"))]
     assert outside == []
-    assert any("inter.woff2" in url for url in asked)
+    assert any("inter.woff2" in url for url in requested)
 
 
 def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, output_path):
-    """Of several dropped files the broken one is told with its reason; the others can be looked at in turn."""
+    """Of several dropped files the broken one is reported with its reason; the others can be shown in turn."""
     broken = tmp_path / "survey 2026-03-14 north-east quadrant, second pass (corrected) 0047.jpg"
-    broken.write_bytes(photo().read_bytes()[:20_000])
+    broken.write_bytes(river().read_bytes()[:20_000])
     second = tmp_path / "second.jpg"
-    Image.open(photo()).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(second, quality=92)
+    Image.open(river()).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(second, quality=92)
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
-    drop(page, photo(), broken, second)
-    shown(page.get_by_text("2 pictures done in"), timeout=LONG)
+    drop(page, river(), broken, second)
+    shown(page.get_by_text("2 images done in"), timeout=LONG)
     shown(page.get_by_test_id("stAlert").filter(has_text="damaged or cut off"))
     viewer(page)
-    pictures = page.get_by_role("group", name="Pictures").get_by_role("button")
-    pictures.filter(has_text="second.jpg").click()
-    expect(pictures.filter(has_text="second.jpg")).to_have_attribute("aria-pressed", "true", timeout=LONG)
+    images = page.get_by_role("group", name="Images").get_by_role("button")
+    images.filter(has_text="second.jpg").click()
+    expect(images.filter(has_text="second.jpg")).to_have_attribute("aria-pressed", "true", timeout=LONG)
     page.screenshot(path=Path(output_path, "several.png"), full_page=True)
     with page.expect_download(timeout=LONG) as download:
         page.get_by_role("button", name="Mask", exact=True).click()
@@ -183,11 +183,11 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
 
 
 def test_killed_sandbox(dashboard, data_dir: Path, page: Page, output_path):
-    """With the sandbox killed, a dropped photo is told what happened; the button brings it back, with no reload."""
+    """With the sandbox killed, the error says what happened, and the button segments the image without a reload."""
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     shown(page.get_by_role("group", name="Examples"), timeout=LONG)
     os.kill(json.loads((data_dir / "sandbox.json").read_text())["pid"], signal.SIGKILL)
-    drop(page, photo())
+    drop(page, river())
     alert = page.get_by_test_id("stAlert").first
     shown(alert.filter(has_text="sandbox"), timeout=LONG)
     page.screenshot(path=Path(output_path, "killed.png"))

@@ -1,6 +1,6 @@
-"""Journeys through the mask viewer, in a real browser: what a person points at, presses and sees.
+"""Journeys through the mask viewer, in a real browser: hover, click, keyboard and touch.
 
-The picture is told in `viewer_app.py`: 40 x 30 labels, road left, grass right, a car at x 8-11, y 10-13.
+`viewer_app.py` describes the image: 40 x 30 labels, road left, grass right, a car at x 8-11, y 10-13.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, ViewportSize, exp
 APP = Path(__file__).with_name("viewer_app.py")
 LABELS = (40, 30)
 DESK: ViewportSize = {"width": 1280, "height": 900}
+LONG_NAME = "<b>a very long class name that nobody wants to read to its end</b>"
 ROAD, GRASS, CAR = (128, 128, 128), (110, 190, 90), (230, 60, 60)
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 @dataclass(frozen=True)
 class Viewer:
-    """The viewer on a page, by what a person can find on it."""
+    """The viewer on a page, by what a user can find on it."""
 
     page: Page
     root: Locator
@@ -33,7 +34,7 @@ class Viewer:
         return self.root.locator(f".{pane} canvas")
 
     def place(self, x: float, y: float, pane: str = "result") -> tuple[float, float]:
-        """Where the middle of a label pixel is on the page; holds for the whole picture only."""
+        """Return where the middle of a label pixel is on the page, while all of the image is shown."""
         box = self.canvas(pane).bounding_box()
         assert box
         scale = min(box["width"] / LABELS[0], box["height"] / LABELS[1])
@@ -45,7 +46,7 @@ class Viewer:
         self.page.mouse.move(*self.place(x, y, pane))
 
     def color(self, x: int, y: int, pane: str = "result") -> tuple[int, ...]:
-        """The colour drawn at a label pixel of the whole picture, off its middle, where the crosshair may be."""
+        """Return the color drawn at a label pixel, next to its middle, where the crosshair may be."""
         canvas, (left, top) = self.canvas(pane), self.place(x - 0.3, y - 0.3, pane)
         self.drawn()
         rgba = canvas.evaluate(
@@ -60,13 +61,13 @@ class Viewer:
         return tuple(rgba[:3])
 
     def drawn(self) -> None:
-        """Waits until what was asked for stands on the screen."""
+        """Wait until the next frame is drawn."""
         self.page.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
         )
 
     def pixels(self, pane: str) -> str:
-        """All that is drawn in a pane."""
+        """Return all that is drawn in a pane."""
         self.drawn()
         return str(self.canvas(pane).evaluate("(canvas) => canvas.toDataURL()"))
 
@@ -80,7 +81,7 @@ class Viewer:
     def button(self, name: str) -> Locator:
         return self.root.get_by_role("button", name=name, exact=True)
 
-    def chip(self, class_id: int) -> Locator:
+    def entry(self, class_id: int) -> Locator:
         return self.root.locator(f".toggle[data-id='{class_id}']")
 
     def press(self, *keys: str) -> None:
@@ -99,7 +100,7 @@ def address(streamlit_server: Callable[..., str]) -> str:
 
 @pytest.fixture
 def open_viewer(address: str, ready: Callable[[Page], None]) -> Callable[[Page], Viewer]:
-    """`open_viewer(page)` opens the page and waits until picture and planes are there."""
+    """`open_viewer(page)` opens the page and waits until image and planes are there."""
 
     def open_at(page: Page) -> Viewer:
         page.goto(address)
@@ -124,7 +125,7 @@ def tab(browser: Browser, address: str, ready: Callable[[Page], None]) -> Iterat
 
 @pytest.fixture
 def viewer(tab: Page) -> Iterator[Viewer]:
-    """A viewer that nobody touched; at the end, no error may have reached the browser's console."""
+    """A new viewer; at the end, no error may have reached the browser's console."""
     errors: list[Error] = []
 
     def note(error: Error) -> None:
@@ -135,9 +136,9 @@ def viewer(tab: Page) -> Iterator[Viewer]:
     tab.set_viewport_size(DESK)
     tab.mouse.move(2, 2)
     turn = int(tab.get_by_text(re.compile("^round")).inner_text().split()[1])
-    tab.get_by_role("button", name="Start afresh").click()
+    tab.get_by_role("button", name="Start over").click()
     expect(tab.get_by_text(f"round {turn + 1} run 1")).to_be_visible()
-    root = tab.locator(f".st-key-picture-{turn + 1} .viewer")
+    root = tab.locator(f".st-key-viewer-{turn + 1} .viewer")
     expect(root).to_have_attribute("data-planes", "4", timeout=15_000)
     yield Viewer(tab, root)
     tab.remove_listener("pageerror", note)
@@ -149,8 +150,8 @@ def near(left: tuple[int, ...], right: tuple[float, ...], slack: int = 4) -> boo
 
 
 def test_labels_reach_the_browser_exactly(viewer: Viewer) -> None:
-    """The class ids in the browser are those of the answer, pixel for pixel."""
-    values = viewer.root.evaluate("(root) => [...root.viewer.picture.labels.values]")
+    """The class ids in the browser are those of the segmentation, pixel for pixel."""
+    values = viewer.root.evaluate("(root) => [...root.viewer.frame.labels.values]")
     expected = np.repeat([[0] * 20 + [1] * 20], 30, axis=0)
     expected[10:14, 8:12] = 2
     expected[-1] = 255
@@ -158,47 +159,47 @@ def test_labels_reach_the_browser_exactly(viewer: Viewer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "y", "words"),
+    ("x", "y", "text"),
     [
-        (3, 3, "road 75% then grass (20%) x 70, y 70"),
+        (3, 3, "road confidence 75% 2nd: grass 20% x 70, y 70"),
         (
             30,
             5,
-            "grass 70% then <b>a very long class name that nobody wants to read to its end</b> (18%) x 610, y 110",
+            f"grass confidence 70% 2nd: {LONG_NAME} 18% x 610, y 110",
         ),
-        (8, 10, "car 90% then road (6%) x 170, y 210"),
-        (11, 13, "car 90% then road (6%) x 230, y 270"),
+        (8, 10, "car confidence 90% 2nd: road 6% x 170, y 210"),
+        (11, 13, "car confidence 90% 2nd: road 6% x 230, y 270"),
     ],
 )
-def test_pointing_reads_class_and_probability(viewer: Viewer, x: int, y: int, words: str) -> None:
-    """Under the mouse, on either picture: class, probability, runner-up, and the place in the photo's pixels."""
-    for pane in ("photo", "result"):
+def test_readout_of_a_pixel(viewer: Viewer, x: int, y: int, text: str) -> None:
+    """On either pane, the pixel under the mouse: class, confidence, second class, and position in the image."""
+    for pane in ("image", "result"):
         viewer.point(x, y, pane)
-        assert viewer.readout() == words
+        assert viewer.readout() == text
     viewer.page.mouse.move(2, 2)
-    assert viewer.readout() == "Point at a picture to read it"
+    assert viewer.readout() == "Hover to inspect pixels"
 
 
-def test_ignored_pixels_are_called_so(viewer: Viewer) -> None:
+def test_ignored_pixels(viewer: Viewer) -> None:
     """Pixels of id 255 read "ignore"."""
     viewer.point(5, 29)
     assert viewer.readout().startswith("ignore")
 
 
-def test_classes_are_drawn_over_the_photo(viewer: Viewer) -> None:
-    """At 55% the mask is mixed with the photo, at 100% it stands alone, at 0% the photo does."""
-    photo = viewer.color(30, 15, "photo")
-    mixed = tuple(0.55 * color + 0.45 * under for color, under in zip(GRASS, photo, strict=True))
+def test_classes_are_drawn_over_the_image(viewer: Viewer) -> None:
+    """At 55% opacity the mask is mixed with the image, at 100% only the mask is drawn, at 0% only the image."""
+    image = viewer.color(30, 15, "image")
+    mixed = tuple(0.55 * color + 0.45 * under for color, under in zip(GRASS, image, strict=True))
     assert near(viewer.color(30, 15), mixed)
     viewer.set_opacity(100)
     assert near(viewer.color(30, 15), GRASS, 0)
     assert near(viewer.color(9, 11), CAR, 0)
     viewer.set_opacity(0)
-    assert near(viewer.color(30, 15), photo, 0)
+    assert near(viewer.color(30, 15), image, 0)
 
 
-def test_zoom_and_pan_keep_both_pictures_in_step(viewer: Viewer) -> None:
-    """The wheel zooms at the pointer and a drag moves, on both pictures alike; a double click shows the whole."""
+def test_zoom_and_pan_keep_both_panes_in_sync(viewer: Viewer) -> None:
+    """The wheel zooms at the pointer and a drag pans, in both panes alike; a double-click shows the whole image."""
     viewer.set_opacity(0)  # so that both panes draw the same
     viewer.point(10, 12)
     viewer.page.mouse.wheel(0, -900)
@@ -206,26 +207,26 @@ def test_zoom_and_pan_keep_both_pictures_in_step(viewer: Viewer) -> None:
     viewer.page.wait_for_function(zoomed, arg=viewer.root.element_handle())
     viewer.page.mouse.move(2, 2)
     viewer.point(10, 12)
-    assert viewer.readout().startswith("car 90%"), "what was under the mouse is still there"
+    assert viewer.readout().startswith("car confidence 90%"), "what was under the mouse is still there"
     assert viewer.readout().endswith("x 210, y 250")
-    assert viewer.pixels("photo") == viewer.pixels("result")
+    assert viewer.pixels("image") == viewer.pixels("result")
 
     before = viewer.root.get_attribute("data-view")
-    x, y = viewer.place(20, 15, "photo")
+    x, y = viewer.place(20, 15, "image")
     viewer.page.mouse.move(x, y)
     viewer.page.mouse.down()
     viewer.page.mouse.move(x - 60, y - 30, steps=4)
     viewer.page.mouse.up()
     viewer.drawn()
     assert viewer.root.get_attribute("data-view") != before
-    assert viewer.pixels("photo") == viewer.pixels("result")
+    assert viewer.pixels("image") == viewer.pixels("result")
 
-    viewer.canvas("photo").dblclick()
+    viewer.canvas("image").dblclick()
     assert viewer.zoom() == 1
 
 
-def test_the_wheel_scrolls_on_where_it_cannot_zoom_out(viewer: Viewer) -> None:
-    """With the whole picture shown, turning the wheel down is left to the page."""
+def test_the_wheel_scrolls_the_page_where_it_cannot_zoom_out(viewer: Viewer) -> None:
+    """With the whole image shown, the page gets the wheel that would zoom out."""
     viewer.point(20, 15)
     prevented = viewer.canvas().evaluate(
         """(canvas) => [120, -120].map((deltaY) => {
@@ -237,48 +238,48 @@ def test_the_wheel_scrolls_on_where_it_cannot_zoom_out(viewer: Viewer) -> None:
     assert prevented == [False, True]
 
 
-def test_chips_show_hide_and_isolate(viewer: Viewer) -> None:
-    """A chip hides its class; "only" leaves it alone, and once more shows all again; so does Alt with the chip."""
+def test_legend_entries_show_hide_and_isolate(viewer: Viewer) -> None:
+    """An entry hides its class; "only", or Alt with the entry, shows its class alone; once more shows all again."""
     viewer.set_opacity(100)
-    photo = viewer.color(9, 11, "photo")
-    viewer.chip(2).click()
-    assert near(viewer.color(9, 11), photo)
+    image = viewer.color(9, 11, "image")
+    viewer.entry(2).click()
+    assert near(viewer.color(9, 11), image)
     assert near(viewer.color(30, 15), GRASS)
-    expect(viewer.chip(2)).to_have_attribute("aria-pressed", "false")
+    expect(viewer.entry(2)).to_have_attribute("aria-pressed", "false")
 
-    viewer.button("Show car alone").click()
+    viewer.button("Show only car").click()
     assert near(viewer.color(9, 11), CAR)
-    assert near(viewer.color(3, 3), viewer.color(3, 3, "photo"))
-    viewer.chip(0).click(modifiers=["Alt"])
+    assert near(viewer.color(3, 3), viewer.color(3, 3, "image"))
+    viewer.entry(0).click(modifiers=["Alt"])
     assert near(viewer.color(3, 3), ROAD)
-    assert near(viewer.color(9, 11), photo)
-    viewer.chip(0).click(modifiers=["Shift"])
+    assert near(viewer.color(9, 11), image)
+    viewer.entry(0).click(modifiers=["Shift"])
     assert near(viewer.color(9, 11), CAR)
 
-    viewer.chip(2).click()
+    viewer.entry(2).click()
     viewer.button("Show all").click()
     assert near(viewer.color(9, 11), CAR)
 
 
-def test_chips_tell_name_and_share_as_text(viewer: Viewer) -> None:
-    """Chips come largest first with their share; a name is text, never HTML, and its whole stands in the tooltip."""
-    chips = viewer.root.locator(".toggle")
-    assert [" ".join(text.split()) for text in chips.all_inner_texts()] == [
+def test_legend_entries_show_name_and_share_as_text(viewer: Viewer) -> None:
+    """Entries are sorted by their share; a name is text, never HTML, and the tooltip has all of it."""
+    entries = viewer.root.locator(".toggle")
+    assert [" ".join(text.split()) for text in entries.all_inner_texts()] == [
         "grass 48.3%",
         "road 47.0%",
         "ignore 3.3%",
         "car 1.3%",
-        "<b>a very long class name that nobody wants to read to its end</b> 0%",
+        f"{LONG_NAME} 0%",
     ]
-    assert viewer.root.locator("b").count() == 1, "the marker of the colour scale, and none from a name"
-    assert "to its end</b>" in (chips.last.get_attribute("title") or "")
-    box = viewer.root.locator(".chip").last.bounding_box()
+    assert viewer.root.locator("b").count() == 1, "the marker of the color scale, and none from a name"
+    assert "to its end</b>" in (entries.last.get_attribute("title") or "")
+    box = viewer.root.locator(".entry").last.bounding_box()
     assert box
     assert box["width"] <= 250
 
 
 def test_confidence_map(viewer: Viewer) -> None:
-    """The confidence map draws equal probabilities in equal colours of the scale, and leaves hidden classes out."""
+    """The confidence map draws equal probabilities in equal colors of the scale, and leaves hidden classes out."""
     viewer.button("Confidence").click()
     viewer.set_opacity(100)
     scale = viewer.root.evaluate(
@@ -289,12 +290,12 @@ def test_confidence_map(viewer: Viewer) -> None:
     assert near(viewer.color(9, 11), scale[90])
     expect(viewer.root.locator(".result figcaption")).to_have_text("Confidence")
     expect(viewer.root.locator(".scale")).to_be_visible()
-    viewer.chip(2).click()
-    assert near(viewer.color(9, 11), viewer.color(9, 11, "photo"))
+    viewer.entry(2).click()
+    assert near(viewer.color(9, 11), viewer.color(9, 11, "image"))
 
 
 def test_probability_map_of_a_chosen_class(viewer: Viewer) -> None:
-    """The map of a class shows its probability everywhere; the class is chosen from the list or by its chip."""
+    """The map of a class shows its probability everywhere; the class is chosen in the list or by its entry."""
     viewer.button("Probability").click()
     viewer.set_opacity(100)
     viewer.root.get_by_label("Class whose probability is shown").select_option(label="road")
@@ -303,8 +304,8 @@ def test_probability_map_of_a_chosen_class(viewer: Viewer) -> None:
     )
     assert [near(viewer.color(x, 11), scale[p]) for x, p in ((3, 75), (9, 6), (30, 10))] == [True] * 3
     viewer.point(30, 11)
-    assert viewer.readout() == "grass 70% road (10%) x 610, y 230"
-    viewer.chip(2).click()
+    assert viewer.readout() == "grass confidence 70% road: 10% x 610, y 230"
+    viewer.entry(2).click()
     expect(viewer.root.locator(".result figcaption")).to_have_text("Probability of car")
     assert near(viewer.color(9, 11), scale[90])
 
@@ -324,25 +325,25 @@ def test_the_scale_rises_evenly_in_lightness(viewer: Viewer) -> None:
 
 
 def test_palettes_change_in_the_browser(viewer: Viewer) -> None:
-    """Another palette repaints mask and chips."""
+    """Another palette repaints mask and legend."""
     viewer.set_opacity(100)
-    viewer.root.get_by_label("Colours of the classes").select_option(label="Pascal VOC")
+    viewer.root.get_by_label("Palette").select_option(label="Pascal VOC")
     assert near(viewer.color(30, 15), (128, 0, 0), 0)
-    swatch = viewer.chip(1).locator(".swatch")
+    swatch = viewer.entry(1).locator(".swatch")
     assert swatch.evaluate("(swatch) => getComputedStyle(swatch).backgroundColor") == "rgb(128, 0, 0)"
 
 
-def test_borders_of_the_classes(viewer: Viewer) -> None:
-    """Borders are drawn at the edges of classes, and nowhere inside."""
+def test_class_outlines(viewer: Viewer) -> None:
+    """Outlines are drawn at the edges of classes, and nowhere inside."""
     viewer.set_opacity(100)
-    viewer.button("Borders of the classes").click()
+    viewer.button("Class outlines").click()
     assert near(viewer.color(3, 3), ROAD)
     assert sum(viewer.color(19, 3)) > sum(ROAD) + 60
     assert sum(viewer.color(20, 3)) > sum(GRASS) + 60
 
 
 def test_keys(viewer: Viewer) -> None:
-    """Zoom, move, opacity, classes, mode, layout and help have keys that work wherever the focus is in the viewer."""
+    """Zoom, pan, opacity, classes, mode, layout and help have keys that work wherever the focus is in the viewer."""
     viewer.press("+", "+")
     assert viewer.zoom() == pytest.approx(1.25**2, abs=0.001)
     before = viewer.root.get_attribute("data-view")
@@ -359,16 +360,16 @@ def test_keys(viewer: Viewer) -> None:
     viewer.press("]", "]", "[")
     expect(viewer.root.locator(".opacity output")).to_have_text("60%")
     viewer.press("2")
-    expect(viewer.chip(0)).to_have_attribute("aria-pressed", "false")
+    expect(viewer.entry(0)).to_have_attribute("aria-pressed", "false")
     viewer.press("Alt+4")
-    assert [viewer.chip(i).get_attribute("aria-pressed") for i in (0, 1, 2)] == ["false", "false", "true"]
+    assert [viewer.entry(i).get_attribute("aria-pressed") for i in (0, 1, 2)] == ["false", "false", "true"]
     viewer.press("a", "m")
-    expect(viewer.chip(0)).to_have_attribute("aria-pressed", "true")
+    expect(viewer.entry(0)).to_have_attribute("aria-pressed", "true")
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
     viewer.press("l")
     expect(viewer.root).to_have_attribute("data-layout", "slider")
     viewer.press("o")
-    expect(viewer.button("Borders of the classes")).to_have_attribute("aria-pressed", "true")
+    expect(viewer.button("Class outlines")).to_have_attribute("aria-pressed", "true")
     viewer.press("?")
     expect(viewer.root.get_by_role("dialog")).to_be_visible()
     viewer.page.keyboard.press("Escape")
@@ -376,15 +377,15 @@ def test_keys(viewer: Viewer) -> None:
 
 
 def test_the_crosshair_moves_by_keyboard(viewer: Viewer) -> None:
-    """Shift and arrows move the crosshair a label pixel at a time: the picture can be read without a mouse."""
+    """Shift and arrows move the crosshair a label pixel at a time: pixels can be inspected without a mouse."""
     viewer.press("Shift+ArrowRight")
     assert viewer.readout().endswith("x 430, y 310")
     viewer.press("Shift+ArrowUp", "Shift+ArrowLeft")
     assert viewer.readout().endswith("x 410, y 290")
 
 
-def test_space_moves_the_picture_with_the_mouse(viewer: Viewer) -> None:
-    """While Space is held, the picture follows the mouse without a button."""
+def test_space_pans_with_the_mouse(viewer: Viewer) -> None:
+    """While Space is held, the image follows the mouse without a button."""
     viewer.press("+", "+", "+")
     viewer.point(20, 15)
     viewer.drawn()
@@ -401,7 +402,7 @@ def test_space_moves_the_picture_with_the_mouse(viewer: Viewer) -> None:
 
 
 def test_fullscreen(viewer: Viewer) -> None:
-    """The button gives the viewer the whole screen, and takes it back."""
+    """The button shows the viewer in full screen, and the key ends that."""
     viewer.button("Full screen").click()
     inside = "(root) => root.getRootNode().fullscreenElement === root"
     viewer.page.wait_for_function(inside, arg=viewer.root.element_handle())
@@ -414,11 +415,11 @@ def test_fullscreen(viewer: Viewer) -> None:
     viewer.page.wait_for_function("() => !document.fullscreenElement")
 
 
-def test_slider_layout(viewer: Viewer) -> None:
-    """In the slider layout both pictures lie on one another; the divider is dragged or moved by keys."""
-    viewer.button("Slider").click()
-    photo, result = viewer.canvas("photo").bounding_box(), viewer.canvas("result").bounding_box()
-    assert photo == result
+def test_split_view(viewer: Viewer) -> None:
+    """In the split view both panes are in the same place; the divider is dragged or moved by keys."""
+    viewer.button("Split view").click()
+    image, result = viewer.canvas("image").bounding_box(), viewer.canvas("result").bounding_box()
+    assert image == result
     divider = viewer.root.get_by_role("slider", name=re.compile("Divider"))
     box = divider.bounding_box()
     assert box
@@ -434,13 +435,13 @@ def test_slider_layout(viewer: Viewer) -> None:
     viewer.page.keyboard.press("End")
     expect(divider).to_have_attribute("aria-valuenow", "100")
     viewer.point(9, 11)
-    assert viewer.readout().startswith("car"), "the photo under it can be read too"
+    assert viewer.readout().startswith("car"), "the image under it can be inspected too"
 
 
-def test_single_layout(viewer: Viewer) -> None:
-    """In the single layout the right picture has the whole width."""
-    viewer.button("Single").click()
-    expect(viewer.canvas("photo")).to_be_hidden()
+def test_segmentation_only(viewer: Viewer) -> None:
+    """In the layout "Segmentation only" the segmentation has the whole width."""
+    viewer.button("Segmentation only").click()
+    expect(viewer.canvas("image")).to_be_hidden()
     box, root = viewer.canvas().bounding_box(), viewer.root.bounding_box()
     assert box
     assert root
@@ -449,16 +450,16 @@ def test_single_layout(viewer: Viewer) -> None:
     assert viewer.readout().startswith("car")
 
 
-def test_narrow_windows_stack_the_pictures(viewer: Viewer) -> None:
-    """On a narrow screen the pictures stand one below the other, and nothing is wider than the screen."""
+def test_narrow_windows_stack_the_panes(viewer: Viewer) -> None:
+    """On a narrow screen one pane is below the other, and nothing is wider than the screen."""
     viewer.page.set_viewport_size({"width": 480, "height": 900})
     viewer.page.wait_for_function(
         "(canvas) => canvas.getBoundingClientRect().width < 480", arg=viewer.canvas().element_handle()
     )
-    photo, result = viewer.canvas("photo").bounding_box(), viewer.canvas("result").bounding_box()
-    assert photo
+    image, result = viewer.canvas("image").bounding_box(), viewer.canvas("result").bounding_box()
+    assert image
     assert result
-    assert result["y"] >= photo["y"] + photo["height"]
+    assert result["y"] >= image["y"] + image["height"]
     assert viewer.root.evaluate("(root) => root.scrollWidth <= root.clientWidth")
     viewer.canvas().scroll_into_view_if_needed()
     viewer.point(9, 11)
@@ -466,19 +467,19 @@ def test_narrow_windows_stack_the_pictures(viewer: Viewer) -> None:
 
 
 def test_nothing_runs_the_script_again(viewer: Viewer) -> None:
-    """Whatever a person does in the viewer, Python runs no second time."""
+    """Whatever a user does in the viewer, Python does not run again."""
     viewer.press("+", "m", "m", "m", "l", "o", "1", "a", "]")
     viewer.set_opacity(30)
-    viewer.root.get_by_label("Colours of the classes").select_option(label="Colour-blind safe")
+    viewer.root.get_by_label("Palette").select_option(label="Colour-blind safe")
     viewer.point(30, 15)
     viewer.page.mouse.click(*viewer.place(30, 15))
-    viewer.chip(1).click()
+    viewer.entry(1).click()
     viewer.page.get_by_role("button", name="Run again").click()
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
 
 
 def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
-    """When the page runs again with the same picture, or the theme changes, zoom, mode and hidden classes stay."""
+    """When the page runs again with the same image, or the theme changes, zoom, mode and hidden classes stay."""
     viewer.press("+", "+", "m", "1")
     viewer.drawn()
     before = viewer.root.get_attribute("data-view")
@@ -486,23 +487,23 @@ def test_a_rerun_or_another_theme_changes_nothing(viewer: Viewer) -> None:
     expect(viewer.page.get_by_text(re.compile("run 2$"))).to_be_visible()
     shown = viewer.root.evaluate("(root) => root.viewer.turn")
     viewer.page.emulate_media(color_scheme="dark")
-    told_again = "([root, shown]) => root.viewer.turn > shown"
-    viewer.page.wait_for_function(told_again, arg=[viewer.root.element_handle(), shown])
+    shown_again = "([root, shown]) => root.viewer.turn > shown"
+    viewer.page.wait_for_function(shown_again, arg=[viewer.root.element_handle(), shown])
     for _ in range(10):
         viewer.drawn()
     viewer.page.emulate_media(color_scheme="light")
     assert viewer.root.get_attribute("data-view") == before
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
-    expect(viewer.chip(1)).to_have_attribute("aria-pressed", "false")
+    expect(viewer.entry(1)).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_new_picture_starts_whole_and_keeps_the_settings(viewer: Viewer) -> None:
-    """Another picture is shown whole, in the mode, layout, colours and opacity a person had."""
-    first = viewer.root.get_attribute("data-picture")
+def test_a_new_image_is_shown_whole_with_the_same_settings(viewer: Viewer) -> None:
+    """Another image is shown whole, in the mode, layout, palette and opacity that were set."""
+    first = viewer.root.get_attribute("data-frame")
     viewer.press("+", "+", "l")
     viewer.set_opacity(100)
     viewer.page.get_by_text("Move the car").click()
-    expect(viewer.root).not_to_have_attribute("data-picture", first or "")
+    expect(viewer.root).not_to_have_attribute("data-frame", first or "")
     assert viewer.zoom() == 1
     expect(viewer.root).to_have_attribute("data-layout", "slider")
     expect(viewer.root.locator(".opacity output")).to_have_text("100%")
@@ -519,7 +520,7 @@ def test_settings_outlive_a_reload(viewer: Viewer, open_viewer: Callable[[Page],
     expect(again.root.locator(".opacity output")).to_have_text("80%")
 
 
-def test_a_mask_alone_says_why_there_are_no_maps(viewer: Viewer) -> None:
+def test_a_mask_alone_shows_why_there_are_no_maps(viewer: Viewer) -> None:
     """Without probabilities the maps cannot be chosen, the tooltip says why, and the readout has no percentage."""
     viewer.press("m")
     viewer.page.get_by_text("Mask only").click()
@@ -527,7 +528,7 @@ def test_a_mask_alone_says_why_there_are_no_maps(viewer: Viewer) -> None:
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     for name in ("Confidence", "Probability"):
         expect(viewer.button(name)).to_have_attribute("aria-disabled", "true")
-        expect(viewer.button(name)).to_have_attribute("title", re.compile("mask alone"))
+        expect(viewer.button(name)).to_have_attribute("title", re.compile("mask without probabilities"))
         viewer.button(name).click(force=True)
     expect(viewer.root).to_have_attribute("data-mode", "classes")
     viewer.point(9, 11)
@@ -536,11 +537,11 @@ def test_a_mask_alone_says_why_there_are_no_maps(viewer: Viewer) -> None:
     expect(viewer.root).to_have_attribute("data-mode", "confidence")
 
 
-def test_a_frame_that_cannot_be_read_says_so(viewer: Viewer) -> None:
-    """A broken frame shows what is wrong in place of the picture; the next good one is drawn again."""
+def test_a_broken_frame(viewer: Viewer) -> None:
+    """A broken frame shows what is wrong in place of the image; the next good one is drawn again."""
     viewer.page.get_by_text("Broken frame").click()
     alert = viewer.root.get_by_role("alert")
-    expect(alert).to_contain_text("The picture cannot be drawn: the frame has")
+    expect(alert).to_contain_text("Cannot draw the image: the frame has")
     expect(viewer.canvas()).to_be_hidden()
     viewer.page.get_by_text("Broken frame").click()
     expect(viewer.root).to_have_attribute("data-state", "ready")
@@ -550,7 +551,7 @@ def test_a_frame_that_cannot_be_read_says_so(viewer: Viewer) -> None:
 def test_the_view_can_be_saved(viewer: Viewer) -> None:
     """The save button downloads what both panes show, as one PNG."""
     with viewer.page.expect_download() as download:
-        viewer.button("Save what is seen as PNG").click()
+        viewer.button("Save this view as PNG").click()
     assert download.value.suggested_filename == "segmentation.png"
     head = Path(download.value.path()).read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
@@ -573,13 +574,13 @@ def test_texts_can_be_read_in_both_themes(
     assert {text: value for text, value in contrasts if value < 4.5} == {}
 
 
-def test_a_tap_reads_the_picture(browser: Browser, open_viewer: Callable[[Page], Viewer]) -> None:
-    """On a touch screen a tap reads what is under the finger, and two fingers zoom."""
+def test_a_tap_inspects_a_pixel(browser: Browser, open_viewer: Callable[[Page], Viewer]) -> None:
+    """On a touch screen a tap inspects the pixel under the finger, and two fingers zoom."""
     context = browser.new_context(has_touch=True, is_mobile=True, viewport={"width": 800, "height": 900})
     viewer = open_viewer(context.new_page())
-    assert viewer.readout() == "Tap a picture to read it"
+    assert viewer.readout() == "Tap to inspect pixels"
     viewer.page.touchscreen.tap(*viewer.place(9, 11))
-    assert viewer.readout().startswith("car 90%")
+    assert viewer.readout().startswith("car confidence 90%")
     touch = context.new_cdp_session(viewer.page)
     x, y = viewer.place(20, 15)
     for kind, spread in (("touchStart", 20), ("touchMove", 40), ("touchMove", 80)):
@@ -591,7 +592,7 @@ def test_a_tap_reads_the_picture(browser: Browser, open_viewer: Callable[[Page],
 
 
 CONTRASTS = """(root) => {
-    // Contrast as WCAG 2 defines it, of every text that is seen and that lies on a plain background.
+    // Contrast as WCAG 2 defines it, of every visible text on a plain background.
     const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
     const rgba = (css) => {
         canvas.clearRect(0, 0, 1, 1);
@@ -609,7 +610,7 @@ CONTRASTS = """(root) => {
             if (color[3] === 255) return color.slice(0, 3);
         }
     };
-    const texts = [...root.querySelectorAll("button, label span, output, .readout *, .chip span")].filter(
+    const texts = [...root.querySelectorAll("button, label span, output, .readout *, .entry span")].filter(
         (element) => element.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) &&
             [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()));
     return texts.map((element) => {

@@ -1,7 +1,7 @@
-"""A page with two viewers and nothing else, for the journeys in `test_viewer.py`.
+"""A page with a viewer and nothing else, for the journeys in `test_viewer.py`.
 
-The picture is 40 x 30 labels under a photo of 400 x 300, so that a person can say what stands where: the left
-half is road, the right half grass, with a car of 4 x 4 in the middle of the road and a row to ignore at the bottom.
+40 x 30 labels over an image of 400 x 300: the left half is road, the right half grass, with a car of 4 x 4 in the
+middle of the road and a row to ignore at the bottom.
 """
 
 import io
@@ -22,8 +22,8 @@ CLASSES = Classes(
 )
 
 
-def photo(width: int, height: int) -> bytes:
-    """A grey gradient as JPEG."""
+def image(width: int, height: int) -> bytes:
+    """Return a gray gradient as JPEG."""
     row = np.linspace(60, 200, width).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(np.repeat(row[None], height, axis=0)).convert("RGB").save(file, "JPEG", quality=90)
@@ -31,7 +31,7 @@ def photo(width: int, height: int) -> bytes:
 
 
 def probabilities(shift: int) -> np.ndarray:
-    """(4, 30, 40) float32: road 75 %, grass 70 %, car 90 % where they are; the rest mostly to one runner-up."""
+    """(4, 30, 40) float32: road 75 %, grass 70 %, car 90 % where they are; most of the rest for one other class."""
     answer = np.empty((4, HEIGHT, WIDTH), np.float32)
     answer[:, :, :20] = np.array([0.75, 0.20, 0.04, 0.01])[:, None, None]
     answer[:, :, 20:] = np.array([0.10, 0.70, 0.02, 0.18])[:, None, None]
@@ -40,7 +40,7 @@ def probabilities(shift: int) -> np.ndarray:
 
 
 def segmentation(shift: int, *, mask_only: bool) -> Segmentation:
-    """The picture of the docstring above; `shift` moves the car to the right."""
+    """Return the segmentation of the docstring above; `shift` moves the car to the right."""
     answer = probabilities(shift)
     labels = answer.argmax(0).astype(np.uint8)
     labels[-1] = 255
@@ -49,8 +49,8 @@ def segmentation(shift: int, *, mask_only: bool) -> Segmentation:
     return Segmentation(labels, answer.max(0), answer, CLASSES)
 
 
-def start_afresh() -> None:
-    """Another key makes another viewer, and toggles that are off."""
+def start_over() -> None:
+    """Change the keys: a new viewer, and toggles that are off."""
     st.session_state["round"] = st.session_state.get("round", 0) + 1
     st.session_state["runs"] = 0
 
@@ -59,12 +59,12 @@ st.set_page_config(layout="wide")
 st.session_state["runs"] = st.session_state.get("runs", 0) + 1
 turn = st.session_state.get("round", 0)
 st.text(f"round {turn} run {st.session_state['runs']}")
-st.button("Start afresh", on_click=start_afresh)
+st.button("Start over", on_click=start_over)
 st.button("Run again")
 car_moved = st.toggle("Move the car", key=f"moved {turn}")
 mask_only = st.toggle("Mask only", key=f"mask {turn}")
 broken = st.toggle("Broken frame", key=f"broken {turn}")
 
-picture = segmentation(4 if car_moved else 0, mask_only=mask_only)
-body = frame.build(photo(404 if car_moved else 400, 300), (800, 600), picture)  # another photo with it
-viewer(body[:-9] if broken else body, key=f"picture {turn}")
+result = segmentation(4 if car_moved else 0, mask_only=mask_only)
+body = frame.build(image(404 if car_moved else 400, 300), (800, 600), result)  # another image with it
+viewer(body[:-9] if broken else body, key=f"viewer {turn}")

@@ -1,1 +1,1 @@
-"""A row of pictures to click on: examples to try, results to look at. A Streamlit component in plain JavaScript."""
+"""A row of images to click on: examples to try, results to show. A Streamlit component in plain JavaScript."""

@@ -1,4 +1,4 @@
-"""The gallery as a Streamlit component: markup, style and script are read from the files beside this one."""
+"""The gallery as a Streamlit component: markup, style and script are read from the files next to this one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Mark = Literal["", "waiting", "busy", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One picture of the row.
+    """One image of the row.
 
-    id:     what `on_pick` gets.
-    title:  one line below the picture; a file's long name is cut in its middle, so that its end stays.
+    id:     what `on_pick` is called with.
+    title:  one line below the image; a file's long name is shortened in its middle.
     note:   a smaller second line; may be empty.
-    jpeg:   the picture, some 240 pixels wide; None draws a grey field.
-    state:  "" draws no mark.
+    jpeg:   the image, some 240 pixels wide; None draws a gray field.
+    state:  its mark; "" draws none.
     """
 
     id: str
@@ -39,7 +39,7 @@ def gallery(
 ) -> None:
     """Show the row. A click runs `on_pick` with the tile's id before the page runs again.
 
-    label:    what a screen reader calls the row.
+    label:    the name of the row for screen readers.
     selected: the id of the tile that is marked.
     """
 

@@ -1,4 +1,4 @@
 """The mask viewer: a Streamlit component in plain JavaScript.
 
-`frame.build` makes the bytes of one picture; `viewer.viewer` shows them.
+`frame.build` makes the bytes of one image and its mask; `viewer.viewer` shows them.
 """

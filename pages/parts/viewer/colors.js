@@ -1,5 +1,5 @@
-// Colours as the canvas wants them: one 32-bit number a pixel, red in the lowest byte (every browser's machine is
-// little-endian).
+// Colors as a canvas stores them: a 32-bit number per pixel, red in the lowest byte (all browsers run on little-endian
+// machines).
 
 const OPAQUE = 0xff000000;
 
@@ -13,15 +13,15 @@ function hexOf(pixel) {
   return "#" + [0, 8, 16].map((shift) => ((pixel >>> shift) & 0xff).toString(16).padStart(2, "0")).join("");
 }
 
-/** A pixel, mixed with a part of white. */
+/** Returns a pixel mixed with a part of white. */
 function mixWhite(pixel, part) {
   const mix = (shift) => Math.round(((pixel >>> shift) & 0xff) * (1 - part) + 255 * part) << shift;
   return (OPAQUE | mix(16) | mix(8) | mix(0)) >>> 0;
 }
 
 /**
- * The scale of the probability maps: 0% to 100% as 101 pixels, dark blue over green to bright yellow.
- * Lightness rises evenly in OKLab, so that equal steps look equal, in grey and to colour-blind eyes too.
+ * Returns the scale of the probability maps: 0% to 100% as 101 pixels, from dark blue through green to bright yellow.
+ * Lightness rises evenly in OKLab, so that equal steps look equal, in grayscale and to color-blind users too.
  */
 function percentScale() {
   return Uint32Array.from({ length: 101 }, (_, percent) => {
@@ -32,7 +32,7 @@ function percentScale() {
   });
 }
 
-/** OKLab -> opaque pixel; the matrices are those of Björn Ottosson's definition of the colour space. */
+/** OKLab -> opaque pixel; the matrices are those of Björn Ottosson's definition of the color space. */
 function pixelOfOklab(lightness, a, b) {
   const [l, m, s] = [
     lightness + 0.3963377774 * a + 0.2158037573 * b,
@@ -51,7 +51,7 @@ function pixelOfOklab(lightness, a, b) {
   return (OPAQUE | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
-/** The scale as a CSS gradient from left to right. */
+/** Returns the scale as a CSS gradient from left to right. */
 function gradientOf(scale) {
   const stops = [0, 12, 25, 37, 50, 62, 75, 87, 100].map((percent) => `${hexOf(scale[percent])} ${percent}%`);
   return `linear-gradient(to right, ${stops.join(", ")})`;

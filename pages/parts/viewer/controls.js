@@ -1,10 +1,10 @@
-// Buttons, fields and keys of the viewer.
+// Buttons, fields and keyboard shortcuts of the viewer.
 
 const ZOOM_STEP = 1.25;
 const PAN_STEP = 48; // CSS pixels
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Listens to everything a person can do, until `signal` ends it. */
+/** Listens to all user input, until `signal` ends it. */
 function connectControls(viewer, signal) {
   const { root, find, settings } = viewer;
   const listen = (target, name, handler) => target.addEventListener(name, handler, { signal });
@@ -31,25 +31,25 @@ function connectControls(viewer, signal) {
   listen(find(".of-class select"), "change", (event) => viewer.choose(Number(event.target.value)));
   listen(find(".palette select"), "change", (event) => viewer.set({ palette: event.target.value }));
   connectDivider(viewer, listen);
-  const gestures = connectPictures(viewer, signal);
+  const gestures = connectPanes(viewer, signal);
   connectKeys(viewer, gestures, listen);
 }
 
-function connectPictures(viewer, signal) {
+function connectPanes(viewer, signal) {
   const on = {
     zoom: (x, y, factor) => viewer.zoomAt(x, y, factor),
     pan: (dx, dy) => viewer.pan(dx, dy),
     point: (place) => viewer.pointAt(place),
     reset: () => viewer.resetView(),
   };
-  const canvases = [viewer.photoCanvas, viewer.resultCanvas];
+  const canvases = [viewer.imageCanvas, viewer.resultCanvas];
   const watcher = new ResizeObserver(() => viewer.resize());
   canvases.forEach((canvas) => watcher.observe(canvas));
   signal.addEventListener("abort", () => watcher.disconnect());
   return canvases.map((canvas) => new Gestures(canvas, on, signal));
 }
 
-/** The divider of the slider layout: dragged, or moved by the arrow keys. */
+/** The divider of the split view: dragged, or moved by the arrow keys. */
 function connectDivider(viewer, listen) {
   const divider = viewer.find(".divider");
   listen(divider, "pointerdown", (event) => divider.setPointerCapture(event.pointerId));
@@ -68,14 +68,14 @@ function connectDivider(viewer, listen) {
   });
 }
 
-/** Keys work wherever the focus is in the viewer, but for fields that need them. Streamlit's own keys stay its own. */
+/** Shortcuts work wherever the focus is in the viewer, except in fields that need the key, and leave Streamlit's alone. */
 function connectKeys(viewer, gestures, listen) {
   const hold = (held) => gestures.forEach((gesture) => (gesture.panWithoutButton = held));
   listen(viewer.root, "keydown", (event) => {
     const { target } = event;
     const inField = target.matches("select") || (target.matches("input") && event.key in ARROWS);
     const pressesButton = target.matches("button") && (event.key === " " || event.key === "Enter");
-    if (!viewer.picture || inField || pressesButton || event.ctrlKey || event.metaKey) return;
+    if (!viewer.frame || inField || pressesButton || event.ctrlKey || event.metaKey) return;
     if (event.key === " ") hold(true);
     else if (!pressKey(viewer, event)) return;
     event.preventDefault();
@@ -85,11 +85,11 @@ function connectKeys(viewer, gestures, listen) {
   listen(viewer.root, "focusout", () => hold(false));
 }
 
-/** Does what a key stands for; answers whether it stands for anything. */
+/** Runs the action of a key; returns whether it has one. */
 function pressKey(viewer, event) {
   const { settings } = viewer;
   if (event.key in ARROWS) return pressArrow(viewer, event);
-  const digit = /^Digit([1-9])$/.exec(event.code); // by its place: with Alt, its sign is another
+  const digit = /^Digit([1-9])$/.exec(event.code); // by its position: with Alt, its character is another
   if (digit) return pressDigit(viewer, Number(digit[1]), event.altKey);
   const next = (list, value) => list[(list.indexOf(value) + 1) % list.length];
   const actions = {
@@ -121,7 +121,7 @@ function pressArrow(viewer, event) {
 }
 
 function pressDigit(viewer, digit, alone) {
-  const row = viewer.picture.classes[digit - 1];
+  const row = viewer.frame.classes[digit - 1];
   if (row && alone) viewer.isolate(row.id);
   else if (row) viewer.pressClass(row.id);
   return Boolean(row);
@@ -138,9 +138,9 @@ function toggleFullscreen(root) {
   else root.requestFullscreen();
 }
 
-/** Downloads the panes as one PNG, as they stand on the screen. */
-function saveView({ photoCanvas, resultCanvas, settings }) {
-  const boxes = [photoCanvas, resultCanvas].map((canvas) => canvas.getBoundingClientRect());
+/** Downloads the panes as one PNG, as they are on the screen. */
+function saveView({ imageCanvas, resultCanvas, settings }) {
+  const boxes = [imageCanvas, resultCanvas].map((canvas) => canvas.getBoundingClientRect());
   const left = Math.min(...boxes.filter(({ width }) => width).map((box) => box.left));
   const top = Math.min(...boxes.filter(({ width }) => width).map((box) => box.top));
   const { devicePixelRatio: ratio } = window;
@@ -148,7 +148,7 @@ function saveView({ photoCanvas, resultCanvas, settings }) {
   sheet.width = Math.max(...boxes.map((box) => Math.round((box.right - left) * ratio)));
   sheet.height = Math.max(...boxes.map((box) => Math.round((box.bottom - top) * ratio)));
   const context = sheet.getContext("2d");
-  [photoCanvas, resultCanvas].forEach((canvas, index) => {
+  [imageCanvas, resultCanvas].forEach((canvas, index) => {
     const { width, height } = boxes[index];
     if (!width) return;
     const skip = settings.layout === "slider" && canvas === resultCanvas ? (canvas.width * settings.split) / 100 : 0;

@@ -1,13 +1,13 @@
-"""The bytes the viewer needs of one picture, in one piece.
+"""The viewer's frame: all the bytes that the viewer needs for one image, in one piece.
 
     u32, little-endian   length of the header
-    header               JSON in UTF-8: classes, colours, and the names and lengths of the parts
-    parts                one behind the other, in the header's order
+    header               JSON in UTF-8: classes, colors, and the names and lengths of the parts
+    parts                one after the other, in the header's order
 
-Streamlit hands a component one raw `bytes` value without a detour through base64 or JSON, so everything travels in
-it. The parts: `photo` (JPEG), `labels` (class ids), and, where the answer holds probabilities, `confidence` and one
-`probability/ID` for each class that matters. All planes are 8-bit grey PNG. Labels are exact; probabilities are
-whole percent, which is what the viewer shows, and take half the room of finer steps.
+Streamlit passes a component one raw `bytes` value without base64 or JSON around it, so all is in it. The parts:
+`image` (JPEG), `labels` (class ids), and, where there are probabilities, `confidence` and one `probability/ID` for
+each class that matters. All planes are 8-bit grayscale PNG. Labels are exact; probabilities are whole percent, which
+is what the viewer shows, and take half the space of finer steps.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ from core.imaging.segmentation import Segmentation
 from core.render import palette
 
 PERCENT = 100
-"""The value of a probability plane that stands for certainty."""
+"""The value of a probability plane for a probability of 1."""
 
 WORTH_SHOWING = 0.05
-"""A class that is nowhere in the mask, and nowhere this probable, gets no plane."""
+"""A class that is nowhere in the mask, and nowhere this probable, has no plane."""
 
 PLANE_PIXELS = 16_000_000
-"""With more pixels than this in all probability planes together, they are thinned out; 21 of 800 x 600 are not."""
+"""With more pixels than this in all probability planes together, they are downsampled; 21 of 800 x 600 are not."""
 
 
 def build(
-    photo_jpeg: bytes,
-    photo_size: tuple[int, int],
+    image_jpeg: bytes,
+    image_size: tuple[int, int],
     segmentation: Segmentation,
     *,
     title: str = "Segmentation",
     own_colors: bool = False,
 ) -> bytes:
-    """One picture as the viewer's frame. Takes some ten ms: keep it in a cache.
+    """Return the frame of one image and its segmentation. Takes some ten milliseconds: keep it in a cache.
 
-    photo_jpeg: the photo, upright. It may have other sides than the labels, and is drawn to the same extent.
-    photo_size: width and height of the person's own photo, the unit of the coordinates shown.
+    image_jpeg: the image, upright. Its size may differ from that of the labels; it is drawn to the same extent.
+    image_size: width and height of the original image, whose pixels are the unit of the coordinates shown.
     title:      what the labels are.
-    own_colors: no other palette is offered, because the colours themselves mean something.
+    own_colors: offer no other palette, because the colors themselves have a meaning.
 
-    Of two frames with the same photo, the second is seen at the place where the first one was looked at.
+    The viewer keeps zoom and position from one frame to the next with the same image.
     """
     ids, step = _plane_ids(segmentation)
-    parts = {"photo": photo_jpeg, **_planes(segmentation, ids, step)}
+    parts = {"image": image_jpeg, **_planes(segmentation, ids, step)}
     shown = _classes(segmentation, ids)
     palettes = _palettes(segmentation.classes, shown)
     return _pack(
         {
-            "photo_size": photo_size,
-            "scene": hashlib.blake2b(photo_jpeg, digest_size=8).hexdigest(),
+            "image_size": image_size,
+            "scene": hashlib.blake2b(image_jpeg, digest_size=8).hexdigest(),
             "title": terminal(title),
             "classes": shown,
             "palettes": palettes[:1] if own_colors else palettes,
@@ -74,10 +74,10 @@ def build(
 
 
 def plane_png(plane: NDArray[np.uint8]) -> bytes:
-    """A (H, W) uint8 plane as an 8-bit grey PNG, exact.
+    """Return an (H, W) uint8 plane as an 8-bit grayscale PNG, exactly.
 
     Each row is stored as the difference to the row above. With that one filter fixed, the planes of 21 classes
-    take 120 ms and not the 320 ms of a writer that tries all five, at the same size.
+    take 120 ms, not the 320 ms of an encoder that tries all five, at the same size.
     """
     height, width = plane.shape
     rows = np.empty((height, width + 1), np.uint8)
@@ -94,7 +94,7 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _plane_ids(segmentation: Segmentation) -> tuple[list[int], int]:
-    """The classes that get a plane, and how many pixels apart its samples are."""
+    """Return the ids of the classes that have a plane, and how many pixels apart its samples are."""
     if segmentation.probabilities is None:
         return [], 1
     count = len(segmentation.probabilities)
@@ -105,7 +105,7 @@ def _plane_ids(segmentation: Segmentation) -> tuple[list[int], int]:
 
 
 def _planes(segmentation: Segmentation, ids: Sequence[int], step: int) -> dict[str, bytes]:
-    """All planes as PNG, by part name. zlib runs without Python's lock, so the planes share the cores."""
+    """Return all planes as PNG, by part name. zlib runs without Python's lock, so the planes share the cores."""
     maps: dict[str, NDArray[np.float32]] = {}
     if segmentation.confidence is not None:
         maps["confidence"] = segmentation.confidence
@@ -117,7 +117,7 @@ def _planes(segmentation: Segmentation, ids: Sequence[int], step: int) -> dict[s
 
 
 def _percent(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Probabilities as whole percent, of the same shape; NaN is 0, and what lies outside [0, 1] its nearer end."""
+    """Return probabilities in whole percent, of the same shape; NaN becomes 0, and others are clipped to [0, 1]."""
     scaled = np.rint(np.multiply(probability, PERCENT, dtype=np.float32))
     np.nan_to_num(scaled, copy=False, nan=0.0, posinf=PERCENT, neginf=0.0)
     percent: NDArray[np.uint8] = np.clip(scaled, 0, PERCENT, out=scaled).astype(np.uint8)
@@ -125,7 +125,7 @@ def _percent(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _classes(segmentation: Segmentation, plane_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The classes a person meets in this picture, the largest first."""
+    """Return the classes of this image, the largest first."""
     counts = segmentation.counts()
     ids = {int(i) for i in np.flatnonzero(counts)} | set(plane_ids)
     rows = [{"id": i, "name": terminal(segmentation.classes.name(i)), "pixels": int(counts[i])} for i in ids]
@@ -133,7 +133,7 @@ def _classes(segmentation: Segmentation, plane_ids: Sequence[int]) -> list[dict[
 
 
 def _palettes(classes: Classes, shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every palette's colours of the classes shown: a change of palette needs no second frame."""
+    """Return the colors of these classes in each palette: a change of palette needs no second frame."""
     tables = {title: palette.table(name, classes) for name, title in palette.PALETTES.items()}
     return [
         {"name": title, "colors": ["#{:02x}{:02x}{:02x}".format(*table[row["id"]]) for row in shown]}
@@ -142,7 +142,7 @@ def _palettes(classes: Classes, shown: Sequence[Mapping[str, Any]]) -> list[dict
 
 
 def _pack(header: dict[str, Any], parts: Mapping[str, bytes]) -> bytes:
-    """Header and parts in one piece; `id` tells one picture from the next."""
+    """Return header and parts in one piece; the header's `id` is that of the content."""
     header["parts"] = [(name, len(body)) for name, body in parts.items()]
     digest = hashlib.blake2b(json.dumps(header).encode(), digest_size=8)
     for body in parts.values():

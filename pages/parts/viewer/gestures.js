@@ -1,10 +1,10 @@
-// Mouse, pen and fingers on one picture.
+// Mouse, pen and touch gestures on one canvas.
 
-const TAP_SLACK = 4; // CSS pixels a finger may stray and still tap
+const TAP_SLACK = 4; // CSS pixels that a finger may move and still tap
 
 /**
- * Tells `on` what a person does on a canvas, in device pixels of that canvas:
- * `on.zoom(x, y, factor)` answers whether it zoomed, `on.pan(dx, dy)`, `on.point({x, y} | null)`, `on.reset()`.
+ * Calls `on` for each gesture on a canvas, in device pixels of that canvas:
+ * `on.zoom(x, y, factor)` returns whether it zoomed, `on.pan(dx, dy)`, `on.point({x, y} | null)`, `on.reset()`.
  */
 class Gestures {
   constructor(canvas, on, signal) {
@@ -27,7 +27,7 @@ class Gestures {
     return { x: (event.clientX - box.left) * ratio, y: (event.clientY - box.top) * ratio };
   }
 
-  /** The wheel zooms. Where it cannot zoom out further, the page scrolls on. */
+  /** The wheel zooms. Where it cannot zoom out further, the page scrolls. */
   wheel(event) {
     const { x, y } = this.place(event);
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 : 1;
@@ -54,7 +54,7 @@ class Gestures {
     if (event.pointerType === "mouse") this.on.point(now);
   }
 
-  /** Two fingers: the distance zooms, the middle moves. */
+  /** Two fingers: their distance zooms, their midpoint pans. */
   pinch(movedId, before, now) {
     const [, other] = [...this.pointers].find(([id]) => id !== movedId);
     const middle = (a) => ({ x: (a.x + other.x) / 2, y: (a.y + other.y) / 2 });
@@ -66,8 +66,8 @@ class Gestures {
 
   up(event) {
     this.pointers.delete(event.pointerId);
-    const strayed = Math.hypot(event.clientX - this.start.x, event.clientY - this.start.y);
-    if (event.type === "pointerup" && strayed < TAP_SLACK) this.on.point(this.place(event));
+    const moved = Math.hypot(event.clientX - this.start.x, event.clientY - this.start.y);
+    if (event.type === "pointerup" && moved < TAP_SLACK) this.on.point(this.place(event));
   }
 
   leave(event) {

@@ -1,9 +1,9 @@
-// The layers of the right pane. Each is painted once, at the size of its plane, when its colours change; drawing a
-// frame then only scales it.
+// The layers of the right pane. Each is painted once, at the size of its plane, when its colors change; drawing then
+// only scales it.
 
-const SMOOTH_BELOW = 2; // device pixels a pixel: enlarged beyond this, pixels keep their edges
+const SMOOTH_BELOW = 2; // device pixels per pixel: above this, pixels keep sharp edges
 
-/** A canvas of the plane's size, its pixels taken from `paint(values, pixels)`. */
+/** Returns a canvas of this size, filled by `paint(pixels)`. */
 function paintLayer(width, height, paint) {
   const canvas = new OffscreenCanvas(width, height);
   const image = new ImageData(width, height);
@@ -12,7 +12,7 @@ function paintLayer(width, height, paint) {
   return canvas;
 }
 
-/** Class ids in their colours; ids whose colour is 0 stay clear. */
+/** Returns class ids in their colors; ids whose color is 0 stay transparent. */
 function maskLayer(labels, colors) {
   return paintLayer(labels.width, labels.height, (pixels) => {
     const { values } = labels;
@@ -20,7 +20,7 @@ function maskLayer(labels, colors) {
   });
 }
 
-/** Whole percent in the scale's colours; clear where `colors` hides the label, if labels are given. */
+/** Returns whole percent in the scale's colors; transparent where `colors` hides the label, if labels are given. */
 function mapLayer(plane, scale, labels, colors) {
   return paintLayer(plane.width, plane.height, (pixels) => {
     const { values } = plane;
@@ -29,8 +29,8 @@ function mapLayer(plane, scale, labels, colors) {
 }
 
 /**
- * The borders between classes: each pixel that has a neighbour of another class, in its colour.
- * The colours are mixed with that part of white, to stand out from the fill.
+ * Returns the class outlines: each pixel that has a neighbor of another class, in its class's color.
+ * The colors are mixed with a part of white, to stand out from the fill.
  */
 function outlineLayer(labels, colors, white) {
   const { width, height, values } = labels;
@@ -60,7 +60,7 @@ function drawOver(context, image, { scale, left, top }, width, height, alpha = 1
   context.globalAlpha = 1;
 }
 
-/** Two lines across the picture, open where they meet at a label pixel, and that pixel's frame where it is large. */
+/** Draws two lines across the image with a gap around a label pixel, and a box around that pixel where it is large. */
 function drawCrosshair(context, { scale, left, top }, point, { width, height }) {
   const ratio = devicePixelRatio;
   const snap = (value) => Math.floor(value) + (Math.round(ratio) % 2) / 2; // a line of one pixel stays one pixel

@@ -21,7 +21,7 @@ LONGEST = 1600
 
 
 def mask_frame(photo: Photo, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
-    """Return the viewer's frame of an image and one of its masks. labels: (H, W) uint8 of the image's size."""
+    """Return the viewer's frame of an image and one of its masks. labels: (H, W) uint8, of the image's size."""
     width, height = fitted_size(photo.width, photo.height, (LONGEST, LONGEST))
     errors = kind == "errors"
     shown = Segmentation(resize_labels(labels, height, width), None, None, DIFFERENCE if errors else classes)

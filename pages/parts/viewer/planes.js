@@ -1,7 +1,7 @@
-// The viewer's frame, read back into a header, a photo and planes. The format is told in frame.py.
+// Decodes the viewer's frame into a header, an image and planes. frame.py describes the format.
 
 /**
- * Cuts a frame into its header and its parts; the parts are views, not copies.
+ * Splits a frame into its header and its parts, which are views, not copies.
  * @param {Uint8Array} frame
  * @returns {{header: object, parts: Map<string, Uint8Array>}}
  */
@@ -14,20 +14,20 @@ function readFrame(frame) {
     parts.set(name, frame.subarray(offset, offset + length));
     offset += length;
   }
-  if (offset !== frame.length) throw new Error(`the frame has ${frame.length} bytes, its header tells of ${offset}`);
+  if (offset !== frame.length) throw new Error(`the frame has ${frame.length} bytes, but its header describes ${offset}`);
   return { header, parts };
 }
 
 /** @param {Uint8Array} jpeg */
-function decodePhoto(jpeg) {
+function decodeImage(jpeg) {
   return createImageBitmap(new Blob([jpeg], { type: "image/jpeg" }));
 }
 
 /**
- * Reads an 8-bit grey PNG whose rows are stored as they are or as differences to the row above.
+ * Decodes an 8-bit grayscale PNG whose rows are stored as they are or as differences to the row above.
  *
- * Not by way of a canvas: browsers that guard against fingerprinting add noise to what a canvas gives back, and a
- * class id one too high is another class.
+ * Not with a canvas: browsers that protect against fingerprinting add noise to what a canvas returns, and a class id
+ * that is one too high is another class.
  *
  * @param {Uint8Array} png
  * @returns {Promise<{width: number, height: number, values: Uint8Array}>} values row by row
@@ -50,7 +50,7 @@ async function decodePlane(png) {
 
 function readChunks(png) {
   const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  if (view.getUint32(0) !== 0x89504e47) throw new Error("a plane is no PNG");
+  if (view.getUint32(0) !== 0x89504e47) throw new Error("a plane is not a PNG");
   const compressed = [];
   let width = 0;
   let height = 0;
@@ -60,7 +60,7 @@ function readChunks(png) {
     const body = png.subarray(offset + 8, offset + 8 + length);
     if (name === "IHDR") {
       [width, height] = [view.getUint32(offset + 8), view.getUint32(offset + 12)];
-      if (body[8] !== 8 || body[9] !== 0 || body[12] !== 0) throw new Error("a plane is no 8-bit grey PNG");
+      if (body[8] !== 8 || body[9] !== 0 || body[12] !== 0) throw new Error("a plane is not an 8-bit grayscale PNG");
     }
     if (name === "IDAT") compressed.push(body);
     offset += 12 + length;

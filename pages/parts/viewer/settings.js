@@ -1,4 +1,4 @@
-// What a person chose and expects to find again at the next picture, in this tab of the browser.
+// The user's settings, kept for the next image in this browser tab.
 
 const SETTINGS_KEY = "segdeck.viewer";
 const MODES = ["classes", "confidence", "probability"];
@@ -15,7 +15,7 @@ function defaultSettings() {
   };
 }
 
-/** The browser's store, or null where it was told to keep nothing: there, even naming it is refused. */
+/** Returns the session storage; null where the browser is set to keep nothing: there, even reading it throws. */
 function settingsStore() {
   try {
     return sessionStorage;

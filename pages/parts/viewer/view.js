@@ -1,8 +1,8 @@
-// Which part of the picture is seen: one value for both panes, so that they cannot fall out of step.
+// Which part of the image is visible: one value for both panes, so that they stay in sync.
 
-const CLOSEST = 48; // device pixels a label pixel may grow to
+const CLOSEST = 48; // largest size of a label pixel, in device pixels
 
-/** Lengths of panes are device pixels; lengths of the picture are label pixels. */
+/** Lengths of panes are device pixels; lengths of the image are label pixels. */
 class View {
   constructor() {
     this.width = 1;
@@ -10,19 +10,19 @@ class View {
     this.reset();
   }
 
-  /** A picture of another size; shown whole. */
-  setPicture(width, height) {
+  /** Takes an image of another size, and shows all of it. */
+  setImage(width, height) {
     [this.width, this.height] = [width, height];
     this.reset();
   }
 
   reset() {
-    this.zoom = 1; // 1 = the whole picture just fits
-    this.centerX = 0.5; // what lies in the middle of the pane, as a part of the picture
+    this.zoom = 1; // 1: the whole image just fits
+    this.centerX = 0.5; // what is in the middle of the pane, as a fraction of the image
     this.centerY = 0.5;
   }
 
-  /** Where the picture lies in the pane: device pixels a label pixel, and the place of its left top corner. */
+  /** Returns where the image is in the pane: device pixels per label pixel, and its top left corner. */
   placement(pane) {
     const scale = this.fit(pane) * this.zoom;
     return {
@@ -36,18 +36,18 @@ class View {
     return Math.min(pane.width / this.width, pane.height / this.height) || 1;
   }
 
-  /** The point of the picture under a point of the pane; may lie outside the picture. */
-  toPicture(pane, x, y) {
+  /** Returns the point of the image under a point of the pane; it may be outside of the image. */
+  toImage(pane, x, y) {
     const { scale, left, top } = this.placement(pane);
     return { x: (x - left) / scale, y: (y - top) / scale };
   }
 
-  /** Zooms by a factor; the point of the picture under (x, y) stays there. */
+  /** Zooms by a factor; the point of the image under (x, y) stays there. */
   zoomAt(pane, x, y, factor) {
-    const before = this.toPicture(pane, x, y);
+    const before = this.toImage(pane, x, y);
     const closest = Math.max(8, CLOSEST / this.fit(pane));
     this.zoom = Math.min(closest, Math.max(1, this.zoom * factor));
-    const after = this.toPicture(pane, x, y);
+    const after = this.toImage(pane, x, y);
     this.centerX += (before.x - after.x) / this.width;
     this.centerY += (before.y - after.y) / this.height;
     this.keepInside(pane);
@@ -60,7 +60,7 @@ class View {
     this.keepInside(pane);
   }
 
-  /** No more empty room beside the picture than it needs. */
+  /** Leaves no empty space next to the image that it could fill. */
   keepInside(pane) {
     const { scale } = this.placement(pane);
     const clamp = (center, half) => (half >= 0.5 ? 0.5 : Math.min(1 - half, Math.max(half, center)));

@@ -1,22 +1,22 @@
-// The viewer itself: holds the picture and what a person set, and keeps page, panes and readout in step with them.
-// All of it happens in the browser; Python hears of nothing.
+// The viewer itself: holds the frame and the user's settings, and keeps the page, panes and readout in sync with them.
+// All of it happens in the browser; Python does not run again.
 
-const NO_PROBABILITIES = "This is a mask alone: ask the endpoint for probabilities to see how sure it is.";
+const NO_PROBABILITIES = "Not available: this is a mask without probabilities.";
 
 class Viewer {
   constructor(root) {
     this.root = root;
     this.view = new View();
     this.settings = readSettings();
-    this.hidden = new Set(); // ids of the classes switched off
+    this.hidden = new Set(); // ids of the hidden classes
     this.chosen = null; // id of the class whose probability is shown
     this.point = null; // under the mouse, in label pixels
     this.turn = 0;
     this.scale = percentScale();
     this.find = (selector) => root.querySelector(selector);
-    this.photoCanvas = this.find(".photo canvas");
+    this.imageCanvas = this.find(".image canvas");
     this.resultCanvas = this.find(".result canvas");
-    this.legend = new Legend(this.find(".chips"), {
+    this.legend = new Legend(this.find(".entries"), {
       press: (id) => this.pressClass(id),
       only: (id) => this.isolate(id),
     });
@@ -26,73 +26,73 @@ class Viewer {
     this.showSettings();
   }
 
-  // ---- A picture comes in
+  // ---- A new frame
 
-  /** Shows a frame. With the one already shown, nothing changes; while one is decoded, a later one overtakes it. */
-  async show(frame) {
+  /** Shows a frame. The one already shown changes nothing; while one is decoded, a later one replaces it. */
+  async show(bytes) {
     const turn = ++this.turn;
     try {
-      const { header, parts } = readFrame(frame);
-      if (header.id === this.picture?.id) return this.setState("ready");
-      this.setState("loading", "Drawing…");
-      const picture = await this.decode(header, parts);
-      if (turn !== this.turn) return picture.photo.close();
-      this.begin(picture);
+      const { header, parts } = readFrame(bytes);
+      if (header.id === this.frame?.id) return this.setState("ready");
+      this.setState("loading", "Rendering…");
+      const frame = await this.decode(header, parts);
+      if (turn !== this.turn) return frame.image.close();
+      this.begin(frame);
       await this.decodeProbabilities(header.probabilities?.ids ?? [], parts, turn);
     } catch (error) {
-      if (turn === this.turn) this.setState("error", `The picture cannot be drawn: ${error.message}.`);
+      if (turn === this.turn) this.setState("error", `Cannot draw the image: ${error.message}.`);
     }
   }
 
   async decode(header, parts) {
     const confidence = parts.get("confidence");
-    const [photo, labels, confidencePlane] = await Promise.all([
-      decodePhoto(parts.get("photo")),
+    const [image, labels, confidencePlane] = await Promise.all([
+      decodeImage(parts.get("image")),
       decodePlane(parts.get("labels")),
       confidence && decodePlane(confidence),
     ]);
     const names = new Map(header.classes.map(({ id, name }) => [id, name]));
-    return { ...header, names, photo, labels, confidence: confidencePlane, planes: new Map() };
+    return { ...header, names, image, labels, confidence: confidencePlane, planes: new Map() };
   }
 
-  /** The probability planes follow once the picture stands: only then are they needed. */
+  /** The probability planes follow once the image is shown: only then are they needed. */
   async decodeProbabilities(ids, parts, turn) {
     for (const id of ids) {
       const plane = await decodePlane(parts.get(`probability/${id}`));
       if (turn !== this.turn) return;
-      this.picture.planes.set(id, plane);
+      this.frame.planes.set(id, plane);
       if (this.mode === "probability" && id === this.chosen) this.paint();
     }
     this.root.dataset.planes = ids.length;
     this.showReadout();
   }
 
-  begin(picture) {
-    const { width, height } = picture.labels;
-    const before = this.picture;
-    const another = picture.scene !== before?.scene || width !== before.labels.width || height !== before.labels.height;
-    before?.photo.close();
-    this.picture = picture;
+  begin(frame) {
+    const { width, height } = frame.labels;
+    const before = this.frame;
+    const another = frame.scene !== before?.scene || width !== before.labels.width || height !== before.labels.height;
+    before?.image.close();
+    this.frame = frame;
     if (another) {
-      this.view.setPicture(width, height);
+      this.view.setImage(width, height);
       this.point = null;
     }
     this.hidden.clear();
-    if (!picture.names.has(this.chosen)) this.chosen = picture.classes[0].id;
+    if (!frame.names.has(this.chosen)) this.chosen = frame.classes[0].id;
     this.root.style.setProperty("--aspect", Math.min(3, Math.max(0.6, width / height)));
-    this.root.toggleAttribute("data-mask-only", !picture.confidence);
-    this.legend.fill(picture.classes, width * height);
+    this.root.toggleAttribute("data-mask-only", !frame.confidence);
+    this.legend.fill(frame.classes, width * height);
     this.fillSelects();
     this.setState("ready");
     this.showSettings();
-    this.applyToPicture();
-    this.root.dataset.picture = picture.id;
+    this.applyToFrame();
+    this.root.dataset.frame = frame.id;
     delete this.root.dataset.planes;
   }
 
   fillSelects() {
     const options = (names) => names.map(([value, text]) => new Option(text, value));
-    const { classes, palettes } = this.picture;
+    const { classes, palettes } = this.frame;
     const byName = [...classes].sort((a, b) => a.name.localeCompare(b.name));
     this.find(".of-class select").replaceChildren(...options(byName.map(({ id, name }) => [id, name])));
     this.find(".palette select").replaceChildren(...options(palettes.map(({ name }) => [name, name])));
@@ -105,24 +105,24 @@ class Viewer {
     if (text) notice.textContent = text;
   }
 
-  // ---- What a person set
+  // ---- Settings
 
-  /** The mode shown: an answer without probabilities has classes only. */
+  /** The mode shown: a mask without probabilities has classes only. */
   get mode() {
-    return this.picture && !this.picture.confidence ? "classes" : this.settings.mode;
+    return this.frame && !this.frame.confidence ? "classes" : this.settings.mode;
   }
 
   get palette() {
-    const { palettes } = this.picture;
+    const { palettes } = this.frame;
     return palettes.find(({ name }) => name === this.settings.palette) ?? palettes[0];
   }
 
   set(changes) {
     this.adjust(changes);
-    if (this.picture) this.applyToPicture();
+    if (this.frame) this.applyToFrame();
   }
 
-  /** As `set`, for what needs no painting: it is dragged, and follows the hand. */
+  /** As `set`, for what needs no repainting: it is dragged, and must follow the pointer. */
   adjust(changes) {
     Object.assign(this.settings, changes);
     keepSettings(this.settings);
@@ -151,20 +151,20 @@ class Viewer {
     this.root.style.setProperty("--split", `${split}%`);
   }
 
-  /** Brings what belongs to the picture in line with the settings and the classes chosen, then paints. */
-  applyToPicture() {
+  /** Applies the settings and the chosen classes to all that shows the frame, then paints it. */
+  applyToFrame() {
     for (const button of this.root.querySelectorAll(".modes button:not([data-mode=classes])")) {
-      button.setAttribute("aria-disabled", String(!this.picture.confidence));
-      button.title = this.picture.confidence ? "Next view (m)" : NO_PROBABILITIES;
+      button.setAttribute("aria-disabled", String(!this.frame.confidence));
+      button.title = this.frame.confidence ? "Next view (m)" : NO_PROBABILITIES;
     }
     this.find(".of-class").hidden = this.mode !== "probability";
-    this.find(".palette").hidden = this.mode !== "classes" || this.picture.palettes.length === 1;
+    this.find(".palette").hidden = this.mode !== "classes" || this.frame.palettes.length === 1;
     this.find(".of-class select").value = this.chosen;
     this.find(".palette select").value = this.palette.name;
     this.find(".scale").hidden = this.mode === "classes";
-    const name = this.picture.names.get(this.chosen);
-    const words = { classes: this.picture.title, confidence: "Confidence", probability: `Probability of ${name}` };
-    const caption = words[this.mode];
+    const name = this.frame.names.get(this.chosen);
+    const captions = { classes: this.frame.title, confidence: "Confidence", probability: `Probability of ${name}` };
+    const caption = captions[this.mode];
     this.find(".result figcaption").textContent = caption;
     this.resultCanvas.setAttribute("aria-label", caption);
     this.paint();
@@ -177,7 +177,7 @@ class Viewer {
   }
 
   setMode(mode) {
-    if (this.picture?.confidence) this.set({ mode });
+    if (this.frame?.confidence) this.set({ mode });
   }
 
   // ---- Classes
@@ -185,37 +185,37 @@ class Viewer {
   pressClass(id) {
     if (this.mode === "probability") return this.choose(id);
     if (!this.hidden.delete(id)) this.hidden.add(id);
-    this.applyToPicture();
+    this.applyToFrame();
   }
 
   choose(id) {
     this.chosen = id;
-    this.applyToPicture();
+    this.applyToFrame();
   }
 
-  /** Shows one class alone; the only one shown, shows all again. */
+  /** Shows only one class; where it is the only one shown, shows all again. */
   isolate(id) {
     if (this.mode === "probability") return this.choose(id);
-    const others = this.picture.classes.map((row) => row.id).filter((other) => other !== id);
+    const others = this.frame.classes.map((row) => row.id).filter((other) => other !== id);
     const alone = !this.hidden.has(id) && others.every((other) => this.hidden.has(other));
     this.hidden = new Set(alone ? [] : others);
-    this.applyToPicture();
+    this.applyToFrame();
   }
 
   showAll() {
     this.hidden.clear();
-    this.applyToPicture();
+    this.applyToFrame();
   }
 
   colorOf(id) {
-    return this.palette.colors[this.picture.classes.findIndex((row) => row.id === id)];
+    return this.palette.colors[this.frame.classes.findIndex((row) => row.id === id)];
   }
 
   // ---- Painting and drawing
 
-  /** Paints the layers anew: after a change of mode, class or colours. */
+  /** Paints the layers again, after a change of mode, class or colors. */
   paint() {
-    const { classes, labels, confidence, planes, probabilities } = this.picture;
+    const { classes, labels, confidence, planes, probabilities } = this.frame;
     const all = this.mode === "probability";
     const colors = new Uint32Array(256);
     classes.forEach(({ id }, index) => {
@@ -236,19 +236,19 @@ class Viewer {
   draw() {
     this.request ??= requestAnimationFrame(() => {
       this.request = null;
-      if (this.picture) this.drawNow();
+      if (this.frame) this.drawNow();
     });
   }
 
   drawNow() {
     const placement = this.view.placement(this.resultCanvas);
-    const { width, height } = this.picture.labels;
-    for (const canvas of [this.photoCanvas, this.resultCanvas]) {
+    const { width, height } = this.frame.labels;
+    for (const canvas of [this.imageCanvas, this.resultCanvas]) {
       const context = canvas.getContext("2d");
       context.clearRect(0, 0, canvas.width, canvas.height);
-      drawOver(context, this.picture.photo, placement, width, height);
+      drawOver(context, this.frame.image, placement, width, height);
       if (canvas === this.resultCanvas) this.drawLayers(context, placement);
-      if (this.point) drawCrosshair(context, placement, this.point, this.picture.labels);
+      if (this.point) drawCrosshair(context, placement, this.point, this.frame.labels);
     }
     const { zoom, centerX, centerY } = this.view;
     this.root.toggleAttribute("data-zoomed", zoom > 1);
@@ -257,9 +257,9 @@ class Viewer {
   }
 
   drawLayers(context, placement) {
-    const { width, height } = this.picture.labels;
+    const { width, height } = this.frame.labels;
     context.save();
-    context.beginPath(); // a thinned plane reaches a little over the edge
+    context.beginPath(); // a downsampled plane extends slightly past the edge
     context.rect(placement.left, placement.top, width * placement.scale, height * placement.scale);
     context.clip();
     if (this.layer) {
@@ -271,9 +271,9 @@ class Viewer {
     context.restore();
   }
 
-  /** Both canvases get as many pixels as the screen has for them. */
+  /** Gives both canvases as many pixels as the screen has for them. */
   resize() {
-    for (const canvas of [this.photoCanvas, this.resultCanvas]) {
+    for (const canvas of [this.imageCanvas, this.resultCanvas]) {
       const box = canvas.getBoundingClientRect();
       const [width, height] = [box.width, box.height].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
       if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -282,32 +282,32 @@ class Viewer {
     this.draw();
   }
 
-  // ---- Moving about
+  // ---- Moving around
 
   /** The cursor is over a point of a canvas, in device pixels; null when it left. */
   pointAt(place) {
     this.find(".readout").setAttribute("aria-live", "off");
-    this.moveCrosshair(place && this.picture ? this.view.toPicture(this.resultCanvas, place.x, place.y) : null);
+    this.moveCrosshair(place && this.frame ? this.view.toImage(this.resultCanvas, place.x, place.y) : null);
   }
 
-  /** The crosshair stands at a point in label pixels; nowhere, if that is outside the picture. */
+  /** Moves the crosshair to a point in label pixels; hides it where that is outside of the image. */
   moveCrosshair(point) {
-    const { width, height } = this.picture?.labels ?? {};
+    const { width, height } = this.frame?.labels ?? {};
     this.point = point && point.x >= 0 && point.y >= 0 && point.x < width && point.y < height ? point : null;
     this.showReadout();
     this.draw();
   }
 
-  /** One label pixel on, by the keyboard; from the middle of what is seen. */
+  /** Moves the crosshair by label pixels, from the middle of the view where there was none. */
   stepCrosshair(dx, dy) {
-    const { width, height } = this.picture.labels;
+    const { width, height } = this.frame.labels;
     const from = this.point ?? { x: this.view.centerX * width, y: this.view.centerY * height };
-    this.find(".readout").setAttribute("aria-live", "polite"); // only this way of reading is spoken
+    this.find(".readout").setAttribute("aria-live", "polite"); // screen readers read it out only when the keyboard moves it
     const inside = (value, size) => Math.min(size - 1, Math.max(0, Math.floor(value)));
     this.moveCrosshair({ x: inside(from.x + dx, width), y: inside(from.y + dy, height) });
   }
 
-  /** Answers whether the zoom changed. */
+  /** Returns whether the zoom changed. */
   zoomAt(x, y, factor) {
     const before = this.view.zoom;
     this.view.zoomAt(this.resultCanvas, x, y, factor);
@@ -331,16 +331,16 @@ class Viewer {
   }
 
   showReadout() {
-    const found = this.point && inspect(this.picture, this.point, this.chosen);
+    const reading = this.point && inspect(this.frame, this.point, this.chosen);
     const { mode, chosen } = this;
-    fillReadout(this.root, this.picture, found, { mode, chosen, colorOf: (id) => this.colorOf(id) });
+    fillReadout(this.root, this.frame, reading, { mode, chosen, colorOf: (id) => this.colorOf(id) });
   }
 
   destroy() {
-    this.turn = NaN; // what is still being decoded comes too late
+    this.turn = NaN; // drops what is still being decoded
     this.stopping.abort();
     cancelAnimationFrame(this.request);
-    this.picture?.photo.close();
+    this.frame?.image.close();
   }
 }
 

@@ -1,7 +1,7 @@
-"""The viewer as a Streamlit component: markup, style and script are read from the files beside this one.
+"""The viewer as a Streamlit component: markup, style and script are read from the files next to this one.
 
-There is no build step and no iframe. The scripts are pieces of one module, in this order: what a piece uses stands
-before it. Nothing a person does in the viewer runs Python again.
+It needs neither a build step nor an iframe. The scripts are pieces of one module, in this order: a piece uses only
+those before it. Nothing that a user does in the viewer runs Python again.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ SCRIPTS = (
     "planes.js",  # the frame, read back
     "colors.js",
     "view.js",  # zoom and pan
-    "layers.js",  # mask, maps, borders, crosshair
-    "legend.js",  # the chips
-    "readout.js",  # what is under the mouse
+    "layers.js",  # mask, maps, outlines, crosshair
+    "legend.js",
+    "readout.js",  # the pixel under the mouse
     "settings.js",
-    "gestures.js",  # mouse and fingers
+    "gestures.js",  # mouse and touch
     "controls.js",  # buttons and keys
     "viewer.js",  # the viewer; exports what Streamlit calls
 )
 
 
 def viewer(frame: bytes, *, key: str) -> None:
-    """Show a picture and its mask.
+    """Show an image and its mask.
 
-    frame: what `frame.build` made. The same bytes again cost nothing, and keep zoom and all else as they are; other
-           bytes start at the whole picture and keep layout, mode, colours and opacity.
-    key:   tells this viewer from others on the page, and keeps it the same one from run to run.
+    frame: made by `frame.build`. The same bytes again cost nothing, and keep zoom and all else as they are; other
+           bytes show the whole image, and keep layout, mode, palette and opacity.
+    key:   of this viewer alone on the page, and the same from run to run.
     """
     _COMPONENT(data=frame, key=key)
 
