@@ -25,6 +25,9 @@ INPUT_SIZES = {"fit": f"Fit {FIT[0]} × {FIT[1]}", "own": "Original"}
 OUTPUT, INPUT_SIZE, AGAINST = "answer", "size", "against"
 """Keys of the widgets, which are bound to the URL under the same names. `AGAINST`: the second endpoint."""
 
+RENAMED = {INPUT_SIZE: {"Own size": "own"}}
+"""Widget -> an option's label in links of earlier versions -> the option."""
+
 _LINK = UrlParam(state.ENDPOINT)
 _LINKED: Slot[str] = Slot("endpoint_picker.linked")
 
@@ -58,7 +61,7 @@ class EndpointChoice:
 def choose(
     connection: Connection, *, compare: bool = False, on_change: Callable[[], None] | None = None
 ) -> EndpointChoice | None:
-    """Draw the picker. None where there is no endpoint, which is then shown. Raises AwsError, NotFoundError.
+    """Draw the picker. None where no endpoint exists, which is then shown. Raises AwsError, NotFoundError.
 
     compare:   offer a second endpoint; the output is then a mask alone.
     on_change: called when another endpoint is chosen.
@@ -143,10 +146,15 @@ def _output() -> str | None:
 
 
 def _segments(label: str, key: str, options: Mapping[Any, str], help_text: str) -> str | None:
+    link = UrlParam(key)
+    renamed = RENAMED.get(key, {}).get(link.get())
+    if renamed:
+        link.set("")
+        state.choose(key, renamed)
     value: str | None = st.segmented_control(
         label,
         list(options),
-        default=next(iter(options)),
+        default=None if renamed else next(iter(options)),
         format_func=options.__getitem__,
         required=True,
         key=key,

@@ -132,7 +132,7 @@ def show(
 ) -> T | None:
     """Draw a progress bar with a stop button until the task ends; then return its result, or show why it has none.
 
-    key:       tells this task's button from others on the page.
+    key:       of this task alone on the page.
     status:    returns the line above the bar; None: title and progress.
     stop_help: what happens when the task is stopped.
     """

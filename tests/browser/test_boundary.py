@@ -129,9 +129,9 @@ def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page
     with page.expect_download(timeout=LONG) as download:
         page.get_by_role("button", name="Mask", exact=True).click()
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
-    page.get_by_text("Use the camera").click()
+    page.get_by_text("Camera", exact=True).click()
     page.get_by_role("button", name="Take Photo").click(timeout=LONG)
-    expect(page.get_by_text("2 pictures done in")).to_be_visible(timeout=LONG)
+    expect(page.get_by_text("2 images done in")).to_be_visible(timeout=LONG)
     ready(page)
     assert complaints() == []
 

@@ -1,4 +1,4 @@
-"""The page while its AWS is slow, throttles, or cuts its answers: told, usable, and mended by a button."""
+"""The Segment page while AWS is slow, throttles or interrupts responses: reported, usable, and fixed by a button."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def dashboard(streamlit_server: Callable[..., str], aws_environ: dict[str, str])
 
 @pytest.fixture
 def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[], None]:
-    """drop(): open the page and give it a photograph."""
+    """drop(): open the page and upload an image."""
     file = tmp_path / "bay.jpg"
     Image.new("RGB", (WIDTH, HEIGHT), (20, 60, 180)).save(file)
 
@@ -51,8 +51,8 @@ def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[],
     return give
 
 
-def mended(page: Page) -> None:
-    """Press the button; the mask comes, the message goes, and the page was never loaded again."""
+def retry(page: Page) -> None:
+    """Click the button: the mask is shown, the message is gone, and the page was not reloaded."""
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
@@ -60,28 +60,28 @@ def mended(page: Page) -> None:
 
 
 def test_throttled(drop, faults, page: Page):
-    """Throttling is told with what to do, and the button mends it."""
+    """Throttling is reported with what to do, and the button tries again."""
     faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
     drop()
     shown(page.get_by_test_id("stAlert").filter(has_text="too many calls"), timeout=LONG)
     shown(page.get_by_test_id("stAlert").filter(has_text="Wait a few seconds"))
-    mended(page)
+    retry(page)
 
 
-def test_cut_answer(drop, faults, page: Page):
-    """An answer that stops before its end is told, and the button mends it."""
+def test_an_interrupted_response(drop, faults, page: Page):
+    """A response that stops before its end is reported, and the button tries again."""
     faults.add("truncate", operation="InvokeEndpoint", times=1)
     drop()
     shown(page.get_by_test_id("stAlert").filter(has_text="stopped before its end"), timeout=LONG)
-    mended(page)
+    retry(page)
 
 
-def test_slow_answer(drop, faults, page: Page):
-    """While an endpoint thinks, its picture's line says so and the page still takes clicks; then the mask comes."""
+def test_a_slow_endpoint(drop, faults, page: Page):
+    """While an endpoint is slow, the image's line shows that and the page stays usable; then the mask is shown."""
     faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
     shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"), timeout=LONG)
-    page.get_by_text("Use the camera").click()
+    page.get_by_text("Camera", exact=True).click()
     shown(page.get_by_test_id("stCameraInput"), timeout=LONG)
     shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"))
     faults.clear()

@@ -99,7 +99,7 @@ def point_at(page: Page, root: Locator, place: tuple[float, float]) -> None:
 
 
 def test_deep_link_on_a_fresh_server(dashboard, page: Page):
-    """The first visitor of a server who opens a page by its address gets it inside the shell."""
+    """The first page that a new server shows, opened by its address, is inside the shell."""
     page.goto(f"{dashboard}/setup")
     shown(page.get_by_role("heading", name="Setup"), timeout=LONG)
     sidebar = page.get_by_test_id("stSidebar")

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Error, Locator, Page, ViewportSize, exp
 APP = Path(__file__).with_name("viewer_app.py")
 LABELS = (40, 30)
 DESK: ViewportSize = {"width": 1280, "height": 900}
-LONG_NAME = "<b>a very long class name that nobody wants to read to its end</b>"
+LONG_NAME = "<b>a very long class name that does not fit into the legend</b>"
 ROAD, GRASS, CAR = (128, 128, 128), (110, 190, 90), (230, 60, 60)
 
 pytestmark = pytest.mark.browser
@@ -272,7 +272,7 @@ def test_legend_entries_show_name_and_share_as_text(viewer: Viewer) -> None:
         f"{LONG_NAME} 0%",
     ]
     assert viewer.root.locator("b").count() == 1, "the marker of the color scale, and none from a name"
-    assert "to its end</b>" in (entries.last.get_attribute("title") or "")
+    assert "into the legend</b>" in (entries.last.get_attribute("title") or "")
     box = viewer.root.locator(".entry").last.bounding_box()
     assert box
     assert box["width"] <= 250

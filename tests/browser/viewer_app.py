@@ -17,7 +17,7 @@ from pages.parts.viewer.viewer import viewer
 
 HEIGHT, WIDTH = 30, 40
 CLASSES = Classes(
-    ("road", "grass", "car", "<b>a very long class name that nobody wants to read to its end</b>"),
+    ("road", "grass", "car", "<b>a very long class name that does not fit into the legend</b>"),
     ((128, 128, 128), (110, 190, 90), (230, 60, 60), (90, 90, 220)),
 )
 

@@ -45,6 +45,13 @@ def test_class_names_before_the_first_image(open_page, coast, jpeg, run_until, r
     assert "Classes: sea" not in read_texts(app)
 
 
+def test_a_link_of_an_earlier_version(open_page, coast, jpeg, run_until, read_texts):
+    """A link with the earlier name of the original input size still sends images at their original size."""
+    app = drop(open_page(endpoint=coast, size="Own size"), ("large.jpg", jpeg(1000, 800)))
+    run_until(app, has_areas)
+    assert "input 1000 × 800 (not resized)" in read_texts(app)
+
+
 def test_a_resized_input_is_reported(open_page, coast, jpeg, run_until, read_texts):
     """Where the model's input was resized, the page shows both sizes and how the mask is scaled back."""
     app = drop(open_page(endpoint=coast), ("large.jpg", jpeg(1600, 1200)))

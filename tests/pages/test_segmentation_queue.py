@@ -100,7 +100,9 @@ def test_a_retry_sends_the_image_again(submit, jpeg):
     finished(task)
     assert submit(queue, jpeg()) is task
     queue.retry([task])
-    assert submit(queue, jpeg()) is not task
+    again = submit(queue, jpeg())
+    assert again is not task
+    finished(again)
 
 
 def test_an_image_that_is_removed_while_it_waits_is_never_sent(submit, jpeg, faults):
@@ -108,7 +110,7 @@ def test_an_image_that_is_removed_while_it_waits_is_never_sent(submit, jpeg, fau
     faults.add("delay", seconds=60, operation="InvokeEndpoint")  # until `clear`
     queue = SegmentationQueue()
     tasks = [submit(queue, jpeg(shade=shade), f"{shade}.jpg") for shade in range(5)]
-    wait_until(lambda: len(faults.hits) == AT_ONCE, lambda: [task.stage for task in tasks])
+    wait_until(lambda: len(faults.hits) == AT_ONCE, lambda: faults.hits)
     kept = [task for task in tasks if task.stage != "waiting"]
     assert len(kept) == AT_ONCE
     queue.keep_only(kept)

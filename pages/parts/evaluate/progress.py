@@ -14,7 +14,7 @@ from pages.parts import messages, tasks
 from pages.parts.evaluate.run import MOST_KEPT, BackgroundEvaluation, delete_predictions
 
 FEW_CALLS = 3
-"""Before so many images needed a call, the remaining time cannot be estimated."""
+"""Images that must have been sent before the remaining time can be estimated."""
 
 
 def show(evaluation: BackgroundEvaluation) -> Evaluation | None:
@@ -34,7 +34,7 @@ def _status(evaluation: BackgroundEvaluation) -> str:
     done, total = evaluation.done, evaluation.total
     names = " and ".join(messages.plain(endpoint.name) for endpoint in evaluation.task.endpoints)
     failed = f", {evaluation.failed:,} failed" if evaluation.failed else ""
-    waiting = f" · {notice}" if (notice := PIXELS.notice()) else ""  # for memory, whoever uses it
+    waiting = f" · {notice}" if (notice := PIXELS.notice()) else ""  # for memory that others use
     return f"Evaluating {names} · {done:,} of {plural(total, 'image')}{failed}{_left(evaluation)}{waiting}"
 
 

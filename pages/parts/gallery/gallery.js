@@ -1,6 +1,6 @@
 // A button per image. Buttons are kept from run to run, so that focus and scroll position stay.
 
-const TAIL = 9; // characters at the end of a file's name that are never cut off: a number and the extension
+const TAIL = 9; // characters at the end of a file's name that are always shown: a number and the extension
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const row = parentElement.querySelector(".row");

@@ -101,7 +101,7 @@ def from_examples(connection: Connection, endpoint: EndpointInfo) -> list[InputI
 
 
 def _examples_box() -> DeltaGenerator:
-    """Return a box on the page where there is no image yet, else a popover."""
+    """Return a box on the page before the first image, then a popover."""
     if slots.has_images():
         return st.popover("Examples", icon=":material/imagesmode:")
     box = st.container(border=True)
