@@ -130,6 +130,12 @@ def test_cached_predictions_are_used_again(open_evaluate, shore, evaluate, read_
     assert "2 of them cached" in read_texts(app)
 
 
+def test_the_button_is_enabled_once_an_evaluation_is_over(open_evaluate, shore, evaluate):
+    """An evaluation that ends while its page is drawn, as with cached predictions, leaves the button enabled."""
+    app = evaluate(evaluate(open_evaluate(shore)))
+    assert not button(app, "Evaluate").disabled
+
+
 def test_cached_predictions_can_be_deleted(open_evaluate, shore, evaluate, tmp_path):
     """The number of cached predictions is shown; once they are deleted, none of their files is left."""
     app = evaluate(open_evaluate(shore))
