@@ -1,1 +1,1 @@
-"""The rules of semantic segmentation on SageMaker. No Streamlit here, and boto3 only under `core/aws`."""
+"""The rules of semantic segmentation on SageMaker. No Streamlit; boto3 only in `core/aws`."""

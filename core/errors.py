@@ -1,26 +1,26 @@
 """Every error that Segdeck raises on purpose.
 
 CoreError                      what happened, why, what to do now
-├── InputError                 what a person gave us cannot be used
+├── InputError                 invalid user input
 │   ├── SettingsError          an environment variable or option
 │   │   └── JournalError       the journal of changes cannot be read or written
-│   ├── ImageError             a photograph or mask
+│   ├── ImageError             an image or mask
 │   └── ArtifactError          a model.tar.gz
-├── DecodeError                bytes are not what they should be, such as an endpoint's answer
+├── DecodeError                invalid bytes, such as a malformed endpoint response
 └── AwsError                   AWS, or the sandbox, refused or failed
-    ├── UnreachableError       nothing answers at the address
-    │   └── NoReplyError       the connection was closed before the reply: the call may have been made
-    ├── TimedOutError          something answers, but not in time
-    ├── CutOffError            the answer stopped before its end
-    ├── CredentialsError       none, wrong or expired
-    ├── DeniedError            known, but not allowed to
+    ├── UnreachableError       no server responds at the address
+    │   └── NoReplyError       the connection was closed before the response: the call may have succeeded
+    ├── TimedOutError          the response did not arrive in time
+    ├── CutOffError            the response ended early
+    ├── CredentialsError       missing, wrong or expired
+    ├── DeniedError            valid credentials, but not allowed
     ├── ThrottledError         too many calls
     ├── NotFoundError          no such endpoint, bucket, object, ...
     ├── NotReadyError          it exists, but is not in service (yet)
-    ├── TakenError             the name belongs to something else, or it is in use
-    ├── TooLargeError          above the request limit
-    ├── ModelError             the model's container failed; carries the link to its log
-    └── UnexpectedAnswerError  a success whose body lacks what it must have
+    ├── TakenError             the name is taken, or the resource is in use
+    ├── TooLargeError          above the request size limit
+    ├── ModelError             the model's container failed; has the link to its log
+    └── UnexpectedAnswerError  a success whose body lacks a required field
 
 botocore's own exceptions are translated once, in `core.aws.errors`.
 """
@@ -29,15 +29,15 @@ from __future__ import annotations
 
 
 class CoreError(Exception):
-    """Something went wrong in a way we can explain.
+    """An error with an explanation.
 
     what: one sentence, with where it happened and the value found.
-    why:  the cause in plain words, or the other side's own text; may be empty.
-    todo: what the person can do now; may be empty.
+    why:  the cause in plain words, or the server's own message; may be empty.
+    todo: what the user can do now; may be empty.
     """
 
     unclear = False
-    """Whether the change that was asked for may have been made all the same: its reply was lost."""
+    """Whether the change may have been made although the call failed: its response was lost."""
 
     def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
         super().__init__(what)
@@ -48,7 +48,7 @@ class CoreError(Exception):
 
 
 class InputError(CoreError):
-    """What a person gave us cannot be used."""
+    """User input that cannot be used."""
 
 
 class SettingsError(InputError):
@@ -60,7 +60,7 @@ class JournalError(SettingsError):
 
 
 class ImageError(InputError):
-    """A photograph or mask cannot be used."""
+    """An image or mask cannot be used."""
 
 
 class ArtifactError(InputError):
@@ -68,11 +68,11 @@ class ArtifactError(InputError):
 
 
 class DecodeError(CoreError):
-    """An endpoint's answer, or a file of weights, does not hold what it should.
+    """An endpoint's response, or a weights file, has invalid content.
 
-    found:  what stands in the bytes.
-    wanted: what should stand there.
-    offset: where, in bytes from the start of the answer; None where no single place is at fault.
+    found:  the value in the bytes.
+    wanted: the value expected there.
+    offset: where, in bytes from the start of the response; None if there is no single position.
     """
 
     def __init__(self, what: str, *, found: str, wanted: str, offset: int | None = None) -> None:
@@ -84,9 +84,9 @@ class DecodeError(CoreError):
 class AwsError(CoreError):
     """AWS, or the sandbox in its place, refused or failed.
 
-    code:       the service's error code, such as `ThrottlingException`; empty where none came.
-    request_id: what AWS support asks for; empty where none came.
-    http_status: of the reply; 0 where none came.
+    code:       the service's error code, such as `ThrottlingException`; empty if none was returned.
+    request_id: the ID that AWS support asks for; empty if none was returned.
+    http_status: of the response; 0 if there was none.
     """
 
     def __init__(
@@ -104,19 +104,19 @@ class AwsError(CoreError):
 
 
 class UnreachableError(AwsError):
-    """Nothing answers at the address."""
+    """No server responds at the address."""
 
 
 class NoReplyError(UnreachableError):
-    """The connection was closed before the reply, so the call may have been carried out."""
+    """The connection was closed before the response, so the call may have been carried out."""
 
 
 class TimedOutError(AwsError):
-    """The answer did not come in time."""
+    """The response did not arrive in time."""
 
 
 class CutOffError(AwsError):
-    """The answer stopped before its end."""
+    """The response ended early."""
 
 
 class CredentialsError(AwsError):
@@ -124,7 +124,7 @@ class CredentialsError(AwsError):
 
 
 class DeniedError(AwsError):
-    """The caller is known, but is not allowed to do this."""
+    """The credentials are valid, but do not allow this."""
 
 
 class ThrottledError(AwsError):
@@ -132,26 +132,26 @@ class ThrottledError(AwsError):
 
 
 class NotFoundError(AwsError):
-    """The thing that was named does not exist."""
+    """The named resource does not exist."""
 
 
 class NotReadyError(AwsError):
-    """The thing that was named exists, but cannot be used yet."""
+    """The named resource exists, but cannot be used yet."""
 
 
 class TakenError(AwsError):
-    """The name belongs to something else, or the thing is in use."""
+    """The name is taken, or the resource is in use."""
 
 
 class TooLargeError(AwsError):
-    """The request is larger than the service takes."""
+    """The request is larger than the service accepts."""
 
 
 class ModelError(AwsError):
-    """The model's container answered with an error.
+    """The model's container returned an error.
 
-    status:  the container's HTTP status; 0 where it gave none.
-    log_url: the console page with the container's log; empty where AWS named none.
+    status:  the container's HTTP status; 0 if it returned none.
+    log_url: the console page with the container's log; empty if AWS gave none.
     """
 
     def __init__(
@@ -170,4 +170,4 @@ class ModelError(AwsError):
 
 
 class UnexpectedAnswerError(AwsError):
-    """The service said yes, but what it must hold is not there (botocore makes `{}` of a cut JSON body)."""
+    """The call succeeded, but the response lacks a required field (botocore parses a truncated JSON body as `{}`)."""

@@ -1,14 +1,14 @@
-r"""Text that others wrote (names, tags, reasons, keys, log lines) as data, with one function for each surface.
+r"""Escape untrusted text (names, tags, reasons, keys, log lines), with one function per output format.
 
-Others choose class names, job and endpoint names, failure reasons, tags, file names, S3 keys and log lines. On a
-screen or in a file such text may not act: it moves no cursor, reorders nothing, breaks no line, is no link, no markup
-and no formula. What cannot be shown as it is becomes a code that a reader recognizes (`\x1b`, `\n`, `\u202e`); no
-character is dropped. The rule of each surface:
+Class names, job and endpoint names, failure reasons, tags, file names, S3 keys and log lines come from other people.
+On a screen or in a file such text must have no effect: it must not move the cursor, reorder text, break lines, or act
+as a link, markup or a formula. Characters that cannot be shown safely become readable escape codes (`\x1b`, `\n`,
+`\u202e`); no character is dropped. The rule for each format:
 
 terminal    `terminal`, one line. Control characters, line breaks, bidirectional controls, invisible characters
             and lone surrogates become codes. Rich never reads markup in it: print through `commands.common`.
-            `terminal_block` is for texts whose line breaks are ours, such as indented JSON.
-log line    `log_line`, one line as well, but a tab stays. `LogFilter` does it for loggers of our own.
+            `terminal_block` is for text that Segdeck formats itself, such as indented JSON.
+log line    `log_line`, one line as well, but tabs are kept. `LogFilter` applies it to Segdeck's loggers.
 Markdown    `markdown` (and `code`, `markdown_link`), one line for Streamlit's dialect: as in the terminal, with all
             markup escaped. Addresses (`https://`, `www.`, mail) and shortcodes (`:fire:`) become code, because
             Streamlit looks for them after the escapes are gone.
@@ -48,14 +48,14 @@ PREPENDED = frozenset(
 """Visible signs of Arabic, Syriac and Kaithi that Unicode lists as format characters (Cf)."""
 
 BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
-"""Letters and marks that nobody sees (Default_Ignorable_Code_Point), besides those of category Cf."""
+"""Invisible letters and marks (Default_Ignorable_Code_Point) outside category Cf."""
 
 FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f")
 """A regional flag: a black flag, its region in tag characters, and their end."""
 
 SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
-"""How a formula begins: in East Asian versions of Excel with the wide signs too."""
+"""How a formula begins; East Asian versions of Excel also accept the full-width signs."""
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -67,17 +67,17 @@ CODE = re.compile(
     rf"|(?P<bare>{WORD}*(?:www\.|[-.\w+]@[-\w]+\.[-\w]|:(?!material/)(?!\d\d:)[-+\w]+:){WORD}*)",
     re.IGNORECASE,
 )
-"""What is shown as code: what is quoted so already, addresses, words that hold a mail address or a shortcode."""
+"""What is shown as code: text already in backticks, URLs, words with an email address or a shortcode."""
 
 SAFE = "!#$%&'*+,/:;=?@_~.-"
-"""What stays as it is in the address of a link."""
+"""Characters kept as they are in a link's URL."""
 
 ICON = ":material/"
 """Streamlit replaces this even within code, so a text with it is escaped instead."""
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Return the text with a code such as `\x1b` or `\u202e` for each character that acts or cannot be seen.
+    r"""Return the text with control and invisible characters replaced by codes such as `\x1b` or `\u202e`.
 
     keep: characters that stay as they are.
     """
@@ -92,17 +92,17 @@ def terminal(text: object) -> str:
 
 
 def terminal_block(text: str) -> str:
-    """Return several lines of our own making, such as indented JSON, whose line breaks and tabs are not data."""
+    """Return several lines that Segdeck formatted, such as indented JSON; line breaks and tabs are kept."""
     return visible(text, keep="\n\t")
 
 
 def log_line(text: str) -> str:
-    """Return one line of a log: tabs stay, line breaks become codes, so that no text forges a second entry."""
+    """Return one line of a log: tabs are kept, line breaks become codes, so that text cannot forge a second entry."""
     return visible(text, keep="\t")
 
 
 def markdown(text: str) -> str:
-    """Return text that Streamlit's Markdown shows as it is, without links, icons, emoji codes, formulas or HTML."""
+    """Return text that Streamlit's Markdown shows literally, without links, icons, emoji codes, formulas or HTML."""
     shown, place, text = [], 0, visible(text)
     for match in CODE.finditer(text):
         literal = match["quoted"] or match["address"] or match["bare"]
@@ -112,12 +112,12 @@ def markdown(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Return text as code in Markdown, where nothing but an icon is replaced; the name of an icon is escaped."""
+    """Return text as code in Markdown, where Streamlit replaces only icons; icon names are escaped."""
     return _escaped(ICON).join(map(_code_span, visible(text).split(ICON)))
 
 
 def markdown_link(label: str, address: str) -> str:
-    """Return a link of our own in Markdown. label: ours; address: percent-encoded where it would end the link."""
+    """Return a Markdown link. label: trusted text; address: percent-encoded where it would end the link."""
     return f"[{label}]({quote(address, safe=SAFE, errors='backslashreplace').replace(ICON, '%3Amaterial/')})"
 
 
@@ -127,17 +127,17 @@ def html(text: str) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a cell that a spreadsheet shows and never computes: text is guarded, anything else is unchanged."""
+    """Return a cell that a spreadsheet shows and never evaluates: text is guarded, anything else is unchanged."""
     if not isinstance(value, str):
         return value
     shown = visible(value)
-    # Of the raw text: a tab or line break at the front makes some programs skip it.
+    # Check the raw text: some programs skip a leading tab or line break.
     acts = FORMULA.match(shown) or value[:1] in ("\t", "\r", "\n")
     return f"'{shown}" if acts and not NUMBER.fullmatch(shown) else shown
 
 
 def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()) -> bytes:
-    """Return a table in UTF-8 with a line of column names; None is empty. columns: default those of the first row."""
+    """Return a UTF-8 table with a header row; None is an empty cell. columns: by default those of the first row."""
     rows = list(rows)
     names = list(columns) or (list(rows[0]) if rows else [])
     text = io.StringIO(newline="")
@@ -161,8 +161,8 @@ def json_text(
 ) -> str:
     r"""Return JSON that holds the exact strings. NaN is refused.
 
-    ascii_only: all but ASCII as `\uXXXX`; without it, only what acts or cannot be seen.
-    default:    of `json.dumps`: what becomes of a value that JSON has not.
+    ascii_only: write all non-ASCII characters as `\uXXXX`; otherwise only control and invisible characters.
+    default:    passed to `json.dumps`: converts values that JSON does not have.
     """
     text = json.dumps(document, indent=indent, ensure_ascii=ascii_only, allow_nan=False, default=default)
     text = text if ascii_only else "".join(map(_json_sign, text)) if _acts(text) else text
@@ -175,19 +175,19 @@ def json_bytes(document: Any, *, indent: int | None = 1) -> bytes:
 
 
 class LogFilter(logging.Filter):
-    """A filter for a logger: whatever a record holds, its message is one line, and its traceback steers nothing."""
+    """A logging filter that keeps each message on one line and removes control characters from tracebacks."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Make the record harmless; all of them are kept."""
+        """Escape the record; every record is kept."""
         if isinstance(record.args, tuple):
             record.args = tuple(log_line(value) if isinstance(value, str) else value for value in record.args)
-        if record.exc_info and not record.exc_text:  # formatters take this text where it is there
+        if record.exc_info and not record.exc_text:  # formatters use this text if it is set
             record.exc_text = terminal_block(logging.Formatter().formatException(record.exc_info))
         return True
 
 
 def _with_codes(text: str, code_of: Callable[[str], str]) -> str:
-    """The text with a code for each character that acts or cannot be seen; flags stay whole."""
+    """Return the text with a code for each control or invisible character; flag emoji are kept."""
     shown, place = [], 0
     for flag in FLAG.finditer(text):
         shown += [_coded(text, place, flag.start(), code_of), flag[0]]
@@ -201,7 +201,7 @@ def _coded(text: str, start: int, end: int, code_of: Callable[[str], str]) -> st
 
 
 def _is_coded(text: str, place: int) -> bool:
-    """Whether the character at this place is shown as a code; a joiner is not where it has a meaning."""
+    """Return whether the character at this position becomes a code; a meaningful joiner does not."""
     sign = text[place]
     if " " <= sign <= "~" or not _hidden(sign):
         return False
@@ -210,20 +210,20 @@ def _is_coded(text: str, place: int) -> bool:
 
 
 def _number(sign: str) -> str:
-    """A character's number as in Python's escapes, without the backslash."""
+    """Return a character's number as in Python's escapes, without the backslash."""
     number = ord(sign)
     return f"x{number:02x}" if number < 0x100 else f"u{number:04x}" if number < 0x10000 else f"U{number:08x}"
 
 
 def _hidden(sign: str) -> bool:
-    """Whether a character acts, or cannot be seen: controls, format characters, surrogates, line separators."""
+    """Return whether a character is a control, invisible, a format character, a surrogate or a line separator."""
     if sign in BLANK:
         return True
     return unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") and sign not in PREPENDED
 
 
 def _joins(sign: str) -> bool:
-    """Whether a joiner next to this character can have a meaning."""
+    """Return whether a joiner next to this character can have a meaning."""
     return sign > LATIN_END and unicodedata.category(sign)[0] in "LMS"
 
 
@@ -242,7 +242,7 @@ def _json_sign(sign: str) -> str:
 
 
 def _code_span(text: str) -> str:
-    """Between more backticks than the text has in a row; blank text needs none."""
+    """Wrap the text in more backticks than it has in a row; blank text needs none."""
     if not text.strip():
         return text
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))

@@ -1,9 +1,9 @@
-"""Files of this machine, opened with care: a data set or an archive may have been packed by anyone.
+"""Open local files safely: a dataset or an archive may have been packed by anyone.
 
 Opening a named pipe waits for a writer, and opening a device may do something to it. So only regular files are
-opened, and whatever else has a file's name is an OSError that says what it is.
+opened; anything else raises an OSError that says what it is.
 
-What Segdeck keeps for itself (`Settings.state_dir`) is private: no other user of the machine can read it.
+Segdeck's own files (`Settings.state_dir`) are private: no other user of the machine can read them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from io import BufferedReader
 from pathlib import Path
 
 MAX_BYTES = 1 << 30
-"""The largest file that is read whole: an image of 100 million pixels with 16 bits in 4 channels has 0.8 GB."""
+"""The largest file that is read into memory: a 100-megapixel image with 4 channels of 16 bits takes 0.8 GB."""
 
 READER_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
@@ -35,10 +35,10 @@ READER_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What the standard library's readers of archives and JSON raise for bytes that are not what they should be."""
+"""What the standard library's archive and JSON readers raise for malformed bytes."""
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
-"""Permissions of what only the user who runs Segdeck may read."""
+"""Permissions for files that only the user who runs Segdeck may read."""
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -52,14 +52,14 @@ KINDS = (
 
 
 class NotRegularError(OSError):
-    """The path names a folder, a pipe, a socket or a device, where a regular file is wanted."""
+    """The path is a folder, a pipe, a socket or a device; a regular file is required."""
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file to read its bytes, without ever waiting. Raises OSError, for anything else NotRegularError.
+    """Open a regular file for reading, without blocking. Raises OSError; NotRegularError for anything else.
 
-    The path is checked before it is opened, so that no device is touched, and the open file again, so that nothing
-    can be put in its place meanwhile.
+    The path is checked before it is opened, so that no device is touched, and the open file is checked again, in case
+    the path was replaced in between.
     """
     _require_regular(path, os.stat(path).st_mode)
     flags = (
@@ -68,7 +68,7 @@ def open_regular(path: Path) -> BufferedReader:
     descriptor = os.open(path, flags)
     try:
         _require_regular(path, os.fstat(descriptor).st_mode)
-        return open(descriptor, "rb")  # by its descriptor
+        return open(descriptor, "rb")  # use the checked descriptor, not the path
     except BaseException:
         os.close(descriptor)
         raise
@@ -79,9 +79,9 @@ def read_regular(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     with open_regular(path) as file:
         _require_size(path, os.fstat(file.fileno()).st_size, max_bytes)
         data = file.read(max_bytes + 1)
-    if data is None:  # a file of /proc that has nothing to say yet
+    if data is None:  # a /proc file without content yet
         raise BlockingIOError(errno.EAGAIN, "it has no content yet", str(path))
-    _require_size(path, len(data), max_bytes)  # it may have grown, and a file of /proc tells no size
+    _require_size(path, len(data), max_bytes)  # it may have grown, and /proc files report no size
     return data
 
 
@@ -91,9 +91,9 @@ def read_text(path: Path, encoding: str = "utf-8-sig", *, max_bytes: int = MAX_B
 
 
 def private_folder(folder: Path) -> None:
-    """Make a folder, and the parents that are missing, for this user alone. Raises OSError.
+    """Create a folder and its missing parents, private to this user. Raises OSError.
 
-    A folder that exists is left as it is: see `close_to_others`.
+    An existing folder is left as it is: see `close_to_others`.
     """
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
@@ -105,15 +105,15 @@ def private_folder(folder: Path) -> None:
 
 
 def private_opener(path: str, flags: int) -> int:
-    """Open a file, for `open(..., opener=...)`: a new one can be read by this user alone."""
+    """Open a file, for `open(..., opener=...)`: only this user can read a new file."""
     return os.open(path, flags, PRIVATE_FILE)
 
 
 def close_to_others(folder: Path) -> bool:
-    """Take all permissions on an existing folder from other users: nothing in it can be reached then. Raises OSError.
+    """Remove other users' permissions on an existing folder, so that they cannot reach its content. Raises OSError.
 
-    Return whether it is closed; not where its file system has no permissions. Windows keeps permissions elsewhere, so
-    nothing is changed there.
+    Return whether it is private now; a file system without permissions returns False. On Windows nothing is changed:
+    its permissions are managed elsewhere.
     """
     if sys.platform == "win32":
         return True
@@ -124,7 +124,7 @@ def close_to_others(folder: Path) -> bool:
 
 
 def reason(error: OSError | ValueError) -> str:
-    """Return why a file could not be read, as a sentence without the path, which the reader of it knows."""
+    """Return why a file could not be read, as a sentence without the path."""
     text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
     return f"{text[0].upper()}{text[1:].rstrip('.')}."
 

@@ -1,4 +1,4 @@
-"""A lock on a file, held by whoever has it open: the system takes it away when the process dies."""
+"""A lock on an open file; the operating system releases it when the process dies."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import sys
 
 BEYOND = 1 << 30
-"""Where Windows locks a byte, which nobody could then read: behind all that the file holds."""
+"""The byte that Windows locks; a locked byte cannot be read, so it is past the end of the file."""
 
 
 def locked(file: int, *, shared: bool = False) -> bool:
-    """Whether the lock is ours now; not where it is another's. shared: who only looks disturbs nobody who looks."""
+    """Return whether this process got the lock. shared: a read lock, which several readers can hold."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - only Windows has it

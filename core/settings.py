@@ -1,6 +1,6 @@
-"""Settings, and where each comes from: environment variables, all in the one table `VARIABLES`.
+"""Settings from environment variables, all listed in one table, `VARIABLES`.
 
-The environment is an argument, so that nothing below reads the machine's own.
+The environment is passed as an argument; nothing here reads the machine's own.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 class Variable:
     """One environment variable that Segdeck reads.
 
-    name:    as it stands in the environment.
+    name:    as in the environment.
     meaning: one sentence.
-    default: what holds without it, in words.
+    default: the value without it, in words.
     """
 
     name: str
@@ -43,63 +43,65 @@ class Variable:
 
 VARIABLES = (
     Variable(
-        "SEGDECK_MODE", "`sandbox` runs a SageMaker on this machine, `aws` uses your account.", "sandbox"
+        "SEGDECK_MODE",
+        "`sandbox` runs a local SageMaker on this machine; `aws` uses your account.",
+        "sandbox",
     ),
-    Variable("SEGDECK_SANDBOX_DIR", "Where the sandbox keeps its buckets, endpoints and logs.", ".sandbox"),
+    Variable("SEGDECK_SANDBOX_DIR", "The sandbox's folder: buckets, endpoints and logs.", ".sandbox"),
     Variable(
         "SEGDECK_STATE_DIR",
-        "Where changes under way, uploaded models and the last 20 evaluations' answers are kept.",
+        "Segdeck's own folder: changes in progress, uploaded models and the predictions of the last 20 evaluations.",
         ".segdeck",
     ),
     Variable(
         "SEGDECK_MAX_UPLOAD_MB",
-        "The largest photograph that the page takes, in megabytes.",
+        "Maximum image size for upload, in megabytes.",
         str(MAX_UPLOAD_MB),
     ),
     Variable(
         "SEGDECK_IMAGE_MEMORY_MB",
-        "Memory for decoded images in one process, in megabytes; images wait for their share.",
+        "Memory for decoded images per process, in megabytes; images wait until enough is free.",
         str(LIMIT // MB),
     ),
     Variable(
         "SEGDECK_ALLOWED_ORIGINS",
-        "Public addresses of the dashboard behind a reverse proxy, separated by commas, such as "
+        "Public origins of the dashboard behind a reverse proxy, separated by commas, such as "
         "`https://segdeck.example.com`.",
         "only the address it listens on",
     ),
     Variable(
         "SEGDECK_ALLOW_ANONYMOUS",
-        "`1` lets the dashboard listen on a network, where anybody who reaches it acts with your AWS credentials.",
+        "`1` lets the dashboard listen on a network, where anyone who can reach it acts with your AWS credentials.",
         "this machine only",
     ),
     Variable("AWS_REGION", "The region, in mode `aws`.", "AWS_DEFAULT_REGION"),
-    Variable("AWS_DEFAULT_REGION", "The region where AWS_REGION is not set.", "the profile's region"),
-    Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "AWS's own chain of credentials"),
+    Variable("AWS_DEFAULT_REGION", "The region if AWS_REGION is not set.", "the profile's region"),
+    Variable("AWS_PROFILE", "The profile of ~/.aws to use, in mode `aws`.", "the AWS credential chain"),
     Variable(
-        "AWS_ENDPOINT_URL", "Another address that speaks the AWS protocol, in mode `aws`.", "AWS itself"
+        "AWS_ENDPOINT_URL", "Another endpoint URL that speaks the AWS protocol, in mode `aws`.", "AWS itself"
     ),
     Variable(
         "SEGDECK_AWS_SECONDS",
-        "How long one call to AWS may take in all, retries included, in mode `aws`.",
+        "Time limit for one AWS call in seconds, retries included, in mode `aws`.",
         str(AWS_SECONDS),
     ),
 )
-"""Every variable that is read here. botocore reads more by itself: keys, tokens, proxies, certificates."""
+"""Every variable that Segdeck reads. botocore also reads its own: keys, tokens, proxies, certificates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says.
+    """Settings from the environment.
 
     mode:             `sandbox` or `aws`.
-    region:           None: ask the profile (mode `aws`) or the sandbox.
-    profile:          None: AWS's own chain of credentials.
+    region:           None: the profile's (mode `aws`) or the sandbox's.
+    profile:          None: the AWS credential chain.
     aws_url:          None: AWS itself.
     sandbox_dir:      absolute; need not exist.
-    state_dir:        absolute, likewise; holds the journal of changes.
-    max_upload_bytes: the largest photograph that the page takes.
-    image_memory_bytes: for decoded images in one process.
-    aws_seconds:      how long one call to AWS may take, retries included.
+    state_dir:        absolute; need not exist; holds the journal of changes.
+    max_upload_bytes: the largest image that can be uploaded.
+    image_memory_bytes: for decoded images per process.
+    aws_seconds:      time limit for one AWS call, retries included.
     """
 
     mode: Mode = "sandbox"
@@ -114,7 +116,7 @@ class Settings:
 
     @property
     def journal_dir(self) -> Path:
-        """Where changes are written down: each account's apart, as a name in one means nothing in another."""
+        """Return the folder of the change journal, one per account: names are only valid within an account."""
         parts = ["sandbox"]
         if self.mode == "aws":
             parts = ["aws", self.aws_url or "", self.profile or "", self.region or ""]
@@ -143,7 +145,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
-    """Who may open the dashboard. Read apart from `Settings`: with a wrong value here nothing may start.
+    """Who may open the dashboard. Separate from `Settings`: an invalid value here must prevent the start.
 
     allowed_origins: public origins of this dashboard, in addition to the address it listens on.
     allow_anonymous: whether it may listen beyond this machine without a sign-in.
@@ -199,7 +201,7 @@ def _mode(text: str) -> Mode:
 
 def _region(name: str, text: str) -> str | None:
     if text and not REGION.fullmatch(text):
-        raise _bad(name, text, "Set it to the code of a region, such as eu-west-1.")
+        raise _bad(name, text, "Set it to a region code such as eu-west-1.")
     return text or None
 
 
@@ -209,12 +211,10 @@ def _url(text: str) -> str | None:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # urlsplit's word for a port or an address that is none
+    except ValueError:  # from urlsplit, for an invalid port or address
         usable = False
     if not usable:
-        raise _bad(
-            "AWS_ENDPOINT_URL", text, "Set it to an address such as http://127.0.0.1:4566, or unset it."
-        )
+        raise _bad("AWS_ENDPOINT_URL", text, "Set it to a URL such as http://127.0.0.1:4566, or unset it.")
     return text.rstrip("/")
 
 

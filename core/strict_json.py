@@ -1,4 +1,4 @@
-"""JSON that may come from anyone, read so that there is one kind of error."""
+"""Parse untrusted JSON with a single kind of error."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text. Raises ValueError, and nothing else, for what cannot be used.
+    """Return the value of a JSON text. Raises ValueError, and nothing else, for invalid JSON.
 
-    That is also a text that is nested too deeply, and one with half a character (a lone UTF-16 surrogate), which
-    could neither be shown nor written again.
+    That includes JSON that is nested too deeply, and text with a lone UTF-16 surrogate, which can be neither shown
+    nor written.
     """
     try:
         if isinstance(text, bytes):
@@ -25,5 +25,5 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except UnicodeEncodeError as error:
-        raise ValueError("a text in it holds half a character (a lone surrogate)") from error
+        raise ValueError("it contains a lone surrogate (half a character)") from error
     return value

@@ -1,4 +1,4 @@
-"""Numbers, lists and durations as text, written once for errors, pages and the command line."""
+"""Format numbers, lists and durations as text for errors, pages and the command line."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from datetime import timedelta
 from typing import Literal
 
 DASH = "–"
-"""Stands for a number that is unknown."""
+"""Shown for an unknown number."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 TWO_DAYS = 48
 
 Grouping = Literal["", ","]
-"""What separates the thousands of a number."""
+"""The thousands separator."""
 
 
 def plural(number: int, noun: str, nouns: str = "", *, grouping: Grouping = ",") -> str:
-    """Return a number with its noun: `1 byte`, `2 bytes`. nouns: the plural, where it does not end in a plain s."""
+    """Return a number with its noun: `1 byte`, `2 bytes`. nouns: an irregular plural."""
     return f"{number:{grouping}} {noun if number == 1 else nouns or noun + 's'}"
 
 
@@ -32,14 +32,14 @@ def listing(
 ) -> str:
     """Return the first few texts and how many more there are: `a, b and 3 more`.
 
-    total: how many there are in all, where `texts` holds only the first of them; None: as many as `texts`.
+    total: how many there are in all, if `texts` holds only the first ones; None: as many as `texts`.
     """
     more = (len(texts) if total is None else total) - min(len(texts), most)
     return separator.join(texts[:most]) + (f" and {more:{grouping}} more" if more > 0 else "")
 
 
 def percent(share: float | None) -> str:
-    """Return a share of 1 with one decimal, `12.5%`; a dash for None and NaN."""
+    """Return a fraction as a percentage with one decimal, `12.5%`; a dash for None and NaN."""
     return DASH if share is None or math.isnan(share) else f"{share:.1%}"
 
 
@@ -56,12 +56,12 @@ def duration(seconds: float) -> str:
 
 
 def clock_duration(seconds: int) -> str:
-    """Return whole seconds as hours, minutes and seconds, `1:05:09`: of one shape in a column of a table."""
+    """Return whole seconds as hours, minutes and seconds, `1:05:09`, for table columns."""
     return f"{seconds // HOUR}:{seconds % HOUR // MINUTE:02}:{seconds % MINUTE:02}"
 
 
 def rough_duration(time: timedelta) -> str:
-    """Return whole days from two days on, else whole hours: `3 days`, `5 hours` or `less than an hour`."""
+    """Return whole days from two days up, otherwise whole hours: `3 days`, `5 hours` or `less than an hour`."""
     hours = int(time / timedelta(hours=1))
     if hours <= 0:
         return "less than an hour"
@@ -71,5 +71,5 @@ def rough_duration(time: timedelta) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return a short time that is given in milliseconds: `84 ms` or `3.20 s`."""
+    """Return a short time in milliseconds as text: `84 ms` or `3.20 s`."""
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"

@@ -1,4 +1,4 @@
-"""Text of others on each surface: nothing in it acts, and nothing of it is lost."""
+"""Untrusted text in each output format: it has no effect, and nothing of it is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXTS = st.text(
 
 
 def acts(text: str, allowed: str = "") -> list[str]:
-    """The characters that steer a terminal or reorder text; a joiner is not one of them."""
+    """Return the characters that control a terminal or reorder text; a joiner is not one of them."""
     return [
         sign
         for sign in text
@@ -39,8 +39,8 @@ def acts(text: str, allowed: str = "") -> list[str]:
 
 
 @given(TEXTS)
-def test_nothing_acts_on_any_surface(text):
-    """No function for people lets a control, a line break or a bidirectional control through."""
+def test_no_format_lets_a_control_character_through(text):
+    """No function for people lets a control character, a line break or a bidirectional control through."""
     for shown in (
         escaping.terminal(text),
         escaping.markdown(text),
@@ -63,8 +63,8 @@ def test_nothing_acts_on_any_surface(text):
         ("a\u2028b", r"a\u2028b"), ("roads\u200d7", r"roads\u200d7"),
     ],
 )  # fmt: skip
-def test_a_code_stands_for_what_acts(text, shown):
-    """A character that acts or cannot be seen is shown by its code, and the rest stays."""
+def test_control_characters_become_codes(text, shown):
+    """A control or invisible character is shown as a code, and the rest is kept."""
     assert escaping.terminal(text) == shown
 
 
@@ -83,13 +83,13 @@ def test_real_scripts_stay_readable(text):
 
 
 def shown_by(source: str) -> str:
-    """All that a reader sees of a paragraph, code included."""
+    """Return all that a reader sees of a paragraph, code included."""
     [_, inline, _] = MarkdownIt("commonmark").parse(f"x {source} x")
     return "".join(token.content for token in inline.children)
 
 
 def words_of(source: str) -> tuple[str, str, set[str]]:
-    """The text and the code of a paragraph as CommonMark has them, and the kinds of all its tokens."""
+    """Return the text and the code of a paragraph as CommonMark parses them, and the kinds of all its tokens."""
     [_, inline, _] = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(f"x{source}x")
     text = "".join(token.content for token in inline.children if token.type == "text")
     code = "".join(token.content for token in inline.children if token.type == "code_inline")
@@ -97,8 +97,8 @@ def words_of(source: str) -> tuple[str, str, set[str]]:
 
 
 @given(TEXTS)
-def test_markdown_is_text_alone(text):
-    """In Markdown any text is text or code: no link, emphasis, HTML or line break comes of it."""
+def test_markdown_is_only_text(text):
+    """In Markdown any text is text or code: it makes no link, emphasis, HTML or line break."""
     assert words_of(escaping.markdown(text))[2] <= {"text", "code_inline"}
     assert words_of(escaping.code(text))[2] <= {"text", "code_inline"}
 
@@ -111,7 +111,7 @@ def test_markdown_is_text_alone(text):
     ],
 )  # fmt: skip
 def test_no_address_or_shortcode_is_left_in_the_text(text):
-    """Web and mail addresses and emoji codes are code, because Streamlit replaces them in text once it is parsed."""
+    """Web and email addresses and emoji codes become code, because Streamlit replaces them after parsing."""
     shown, code, _ = words_of(escaping.markdown(text))
     for sign in ("evil", "EVIL", "www.", "fire", "smile", "+1"):
         assert sign not in shown
@@ -119,14 +119,14 @@ def test_no_address_or_shortcode_is_left_in_the_text(text):
 
 
 def test_no_icon_is_drawn():
-    """The name of an icon is shown, in text and in code: its source never holds what Streamlit replaces."""
+    """The name of an icon is shown, in text and in code: the Markdown never contains what Streamlit replaces."""
     for source in (escaping.markdown("x :material/delete: y"), escaping.code(":material/delete:")):
         assert ":material/" not in source
         assert ":material/delete:" in shown_by(source)
 
 
-def test_a_link_of_ours_leads_where_it_should():
-    """An address of others cannot end a link early, nor name an icon, and stays the same address."""
+def test_a_link_leads_to_its_url():
+    """An untrusted URL cannot end a link early, nor name an icon, and stays the same URL."""
     assert escaping.markdown_link("Log", "https://a.example/#x:y$2f(z) <b>:material/w") == (
         "[Log](https://a.example/#x:y$2f%28z%29%20%3Cb%3E%3Amaterial/w)"
     )
@@ -134,20 +134,20 @@ def test_a_link_of_ours_leads_where_it_should():
 
 
 def test_times_and_resource_names_stay_readable():
-    """A time of day is no emoji code, and the name of a resource is shown whole, as code."""
+    """A time of day is not an emoji code, and the name of a resource is shown completely, as code."""
     assert escaping.markdown("at 12:30:45") == r"at 12\:30\:45"
     assert escaping.markdown("arn:aws:s3:::b/k") == "`arn:aws:s3:::b/k`"
 
 
 @given(TEXTS)
 def test_code_holds_the_whole_text(text):
-    """A code span shows its text whole, whatever backticks are in it."""
+    """A code span shows its complete text, whatever backticks it contains."""
     shown = escaping.terminal(text).replace(" ", "")
     assert shown_by(escaping.code(text)).replace(" ", "") == f"x{shown}x"
 
 
 @given(TEXTS)
-def test_html_is_text_alone(text):
+def test_html_is_only_text(text):
     """In HTML any text is text: a parser finds no tag in an element, and one attribute between quotes."""
     tags: list[tuple[str, list[tuple[str, str | None]]]] = []
     parser = html.parser.HTMLParser()
@@ -160,13 +160,13 @@ def test_html_is_text_alone(text):
     "name", ["=1+1", "+1-2", "-2+3+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "  =1", "＝1"]
 )
 def test_no_cell_is_a_formula(name):
-    """Text that a spreadsheet would compute begins with an apostrophe, in cells and in column names."""
+    """Text that a spreadsheet would evaluate begins with an apostrophe, in cells and in column names."""
     rows = list(csv.reader(io.StringIO(escaping.csv_bytes([{name: name}]).decode(), newline="")))
     assert [cell[:1] for row in rows for cell in row] == ["'", "'"]
 
 
 def test_numbers_in_a_table_stay_numbers():
-    """Negative numbers, also as text, are written as they are; None is empty, and columns may be chosen."""
+    """Negative numbers, also as text, are written as they are; None is empty, and columns can be chosen."""
     rows = [{"a": -1.5, "b": -3, "c": "-0.5e-3", "d": None, "e": "road, wet"}]
     assert escaping.csv_bytes(rows) == b'a,b,c,d,e\r\n-1.5,-3,-0.5e-3,,"road, wet"\r\n'
     assert escaping.csv_bytes([], ["a", "b"]) == b"a,b\r\n"
@@ -175,7 +175,7 @@ def test_numbers_in_a_table_stay_numbers():
 
 @given(TEXTS)
 def test_json_is_exact(text):
-    """A program reads back the same string; on standard output it is ASCII, in a file nothing in it acts."""
+    """A program reads back the same string; standard output is ASCII, and a file contains no control characters."""
     document = {text: [text, 1.5, None]}
     printed, written = escaping.json_text(document), escaping.json_bytes(document).decode()
     assert json.loads(printed) == json.loads(written) == document
@@ -195,12 +195,12 @@ def test_json_is_exact(text):
     ],
 )
 def test_a_file_keeps_its_name(name, file):
-    """A file name changes only where it holds a separator or what cannot be seen."""
+    """A file name changes only where it contains a separator or an invisible character."""
     assert escaping.file_name(name) == file
 
 
 def test_a_record_of_a_log_is_one_line():
-    """A logger with the filter writes a message of others on one line, and no traceback steers a terminal."""
+    """A logger with the filter writes untrusted messages on one line, and tracebacks without control characters."""
     stream = io.StringIO()
     log = logging.Logger("test")
     log.addHandler(logging.StreamHandler(stream))

@@ -1,4 +1,4 @@
-"""Only regular files are opened, and never waited for; JSON has one kind of error."""
+"""Only regular files are opened, without blocking; JSON has one kind of error."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SPECIAL: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
-    """A pipe, a folder, a device and a socket are refused at once, with what they are."""
+    """A pipe, a folder, a device and a socket are rejected at once, with what they are."""
     make, name = SPECIAL[kind]
     path = tmp_path / "file"
     make(path)
@@ -48,7 +48,7 @@ def test_only_regular_files_are_opened(tmp_path: Path, kind: str) -> None:
 
 
 def test_regular_files_are_read_whole(tmp_path: Path) -> None:
-    """A regular file gives its bytes, through a link too."""
+    """A regular file's bytes are returned, also through a link."""
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfabc")
     (tmp_path / "link").symlink_to("a")
     assert read_regular(tmp_path / "link") == b"\xef\xbb\xbfabc"
@@ -58,7 +58,7 @@ def test_regular_files_are_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    """A file of a terabyte, which takes no room on the disk, is told with its size."""
+    """A sparse file of a terabyte is rejected with its size."""
     path = tmp_path / "huge"
     with path.open("wb") as file:
         file.truncate(1 << 40)
@@ -80,13 +80,13 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -
     ],
 )
 def test_json_has_one_kind_of_error(text: str | bytes, why: str) -> None:
-    """Deep nesting, half characters, long numbers and wrong bytes are a ValueError like any wrong text."""
+    """Deep nesting, lone surrogates, long numbers and invalid bytes are a ValueError like any invalid text."""
     with pytest.raises(ValueError, match=why):
         parse_json(text)
 
 
 def test_good_json_is_read() -> None:
-    """Text and bytes in UTF-8 and UTF-16 give the value; a pair of surrogates is one character."""
+    """Text and bytes in UTF-8 and UTF-16 are parsed; a pair of surrogates is one character."""
     assert parse_json(r'{"a": "\ud83d\ude00"}') == {"a": "😀"}
     assert parse_json('["ä"]'.encode("utf-8-sig")) == ["ä"]
     assert parse_json('["ä"]'.encode("utf-16")) == ["ä"]
@@ -94,7 +94,7 @@ def test_good_json_is_read() -> None:
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """A umask that takes nothing away."""
+    """Set a umask that removes no permissions."""
     umask = os.umask(0)
     yield
     os.umask(umask)
@@ -106,7 +106,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("open_umask")
 def test_private_files_are_for_their_owner_alone(tmp_path: Path) -> None:
-    """Each folder that is made is 0700 and each new file 0600, whatever the umask; existing ones keep their mode."""
+    """Each new folder is 0700 and each new file 0600, whatever the umask; existing ones keep their mode."""
     (tmp_path / "there").mkdir()
     folder = tmp_path / "there" / "state" / "plans"
     private_folder(folder)
@@ -121,7 +121,7 @@ def test_private_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("open_umask")
 def test_an_existing_folder_is_closed_to_others(tmp_path: Path) -> None:
-    """Group and others lose every permission on the folder, its owner none; one that is missing is an error."""
+    """Group and others lose every permission on the folder, its owner none; a missing folder is an error."""
     folder = tmp_path / "state"
     folder.mkdir()
     assert close_to_others(folder)

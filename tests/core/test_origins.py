@@ -48,5 +48,5 @@ def test_a_host_header_has_no_path():
      ("192.168.1.5", False), ("::ffff:192.168.1.5", False), ("localhost.example.com", False), ("127.0.0.1.a", False)],
 )  # fmt: skip
 def test_loopback_is_what_only_this_machine_reaches(host, loopback):
-    """Names other than localhost are never taken for loopback."""
+    """Names other than localhost are never treated as loopback."""
     assert is_loopback(host) is loopback

@@ -1,6 +1,6 @@
-"""Damaged files: each reader gives its value or one error of ours, and nothing else, however a file is damaged.
+"""Damaged files: each reader returns its value or raises a CoreError, however a file is damaged.
 
-A few hundred of each by default; SEGDECK_FUZZ_RUNS=100000 makes it that many.
+A few hundred of each by default; SEGDECK_FUZZ_RUNS=100000 sets the number.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Damage = Callable[[random.Random], bytes]
 
 
 def attempt(read: Read, data: bytes) -> str:
-    """`value` or `error`; an error of ours says what happened and why or what to do. Anything else comes out."""
+    """Return `value` or `error`; a CoreError says what happened and why or what to do. Any other error is raised."""
     started = time.monotonic()
     told = outcome(read, data)
     assert time.monotonic() - started < MAX_SECONDS
@@ -65,7 +65,7 @@ def attempt(read: Read, data: bytes) -> str:
 
 
 def outcome(read: Read, data: bytes) -> tuple[str, ...] | None:
-    """The parts of the error that must say something; None where there is none."""
+    """Return the parts of the error that must not be empty; None if there is no error."""
     try:
         read(data)
     except CoreError as error:
@@ -98,7 +98,7 @@ def bytes_of(*samples: bytes, checksums: bool = False) -> Damage:
 
 
 def json_of(*samples: Any) -> Damage:
-    """Values in another's place, and damage to the text."""
+    """Return JSON with swapped values and damaged text."""
 
     def damage(chance: random.Random) -> bytes:
         text = damaged_json(copy.deepcopy(chance.choice(samples)), chance)
@@ -111,7 +111,7 @@ def json_of(*samples: Any) -> Damage:
 
 
 def model_archives() -> Damage:
-    """Damaged as they are packed, as a tar, and in the files in it."""
+    """Return archives damaged as packed, as a tar, and in their files."""
     files = aws_files()
     whole = archive(files)
     plain = gzip.decompress(whole)
@@ -134,7 +134,7 @@ def model_archives() -> Damage:
 
 
 def zips() -> list[bytes]:
-    """One of each way to compress, with folders."""
+    """Return a ZIP for each compression method, with folders."""
     samples = []
     for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         buffer = io.BytesIO()
@@ -200,7 +200,7 @@ def test_model_archives() -> None:
 
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a hundred thousand archives are unpacked into it."""
+    """Return a folder in memory if there is one: a hundred thousand archives are unpacked into it."""
     memory = Path("/dev/shm")
     folder = memory / f"segdeck-test-{os.getpid()}" if memory.is_dir() else tmp_path / "scratch"
     folder.mkdir()
@@ -209,7 +209,7 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_unpacked_models(scratch: Path) -> None:
-    """A damaged model.tar.gz is unpacked by the sandbox, or refused with an ArchiveError."""
+    """A damaged model.tar.gz is unpacked by the sandbox, or rejected with an ArchiveError."""
     file, target = scratch / "model.tar.gz", scratch / "model"
 
     def read(data: bytes) -> None:
@@ -224,7 +224,7 @@ def test_unpacked_models(scratch: Path) -> None:
 
 
 def test_zips(scratch: Path) -> None:
-    """A damaged ZIP is unpacked, or refused with an InputError and nothing left behind."""
+    """A damaged ZIP is unpacked, or rejected with an InputError and nothing left behind."""
     file, target = scratch / "set.zip", scratch / "set"
 
     def read(data: bytes) -> None:
@@ -253,7 +253,7 @@ def test_class_names() -> None:
     "text", [b"road:1,2,3::\nvoid:4,5,6::\n", b"road\ntree\n", json.dumps(CLASSES).encode()]
 )
 def test_files_of_names(scratch: Path, text: bytes) -> None:
-    """A damaged list of names is read, or refused with an InputError."""
+    """A damaged list of names is read, or rejected with an InputError."""
     file = scratch / "labelmap.txt"
 
     def read(data: bytes) -> None:
@@ -277,7 +277,7 @@ def test_label_maps(scratch: Path) -> None:
 
 
 def test_manifests(scratch: Path) -> None:
-    """A damaged manifest of Ground Truth gives samples, or an InputError with the line."""
+    """A damaged Ground Truth manifest gives samples, or an InputError with the line."""
     file = scratch / "output.manifest"
 
     def read(data: bytes) -> None:
@@ -288,7 +288,7 @@ def test_manifests(scratch: Path) -> None:
 
 
 def test_label_studio_exports(scratch: Path) -> None:
-    """A damaged JSON export beside brush labels is used, or what is missing without it is an InputError."""
+    """A damaged JSON export next to brush labels is used, or what is missing without it is an InputError."""
     root = make_brushed(scratch / "export")
     rows = json.loads((root / "project.json").read_text())
 
@@ -302,13 +302,13 @@ def test_label_studio_exports(scratch: Path) -> None:
     run("brush", read, json_of(rows))
 
 
-def test_photos() -> None:
+def test_images() -> None:
     """A damaged image is opened, or is an ImageError."""
     run("photo", lambda data: open_photo(data, "a.jpg", max_pixels=MAX_PIXELS), bytes_of(*images()))
 
 
 def test_masks() -> None:
-    """A damaged mask holds class ids, or is an ImageError."""
+    """A damaged mask contains class ids, or is an ImageError."""
     colors = Colors(tuple((color, number) for number, color in enumerate(sorted(COLORS))), told=True)
 
     def read(data: bytes) -> None:
@@ -320,7 +320,7 @@ def test_masks() -> None:
 
 
 def test_results_of_an_evaluation(scratch: Path) -> None:
-    """A damaged line of results is passed over, another file is an InputError; no path leaves the folder."""
+    """A damaged line of results is skipped, another file is an InputError; no path leaves the folder."""
     good = json_of(LINE)
     head = json.dumps(HEAD).encode()
 
@@ -344,7 +344,7 @@ def test_results_of_an_evaluation(scratch: Path) -> None:
 
 
 def test_lists() -> None:
-    """A damaged list gives names in a time that grows with its length alone."""
+    """A damaged list gives names in time proportional to its length."""
     samples = (b"2007_000032 1\nsub/a b.jpg -1\n", b"a" + b" " * 50_000 + b"b\n", bz2.compress(b"x") * 9)
     damage = bytes_of(*samples)
 

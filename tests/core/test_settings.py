@@ -1,4 +1,4 @@
-"""Settings come from the environment that is handed in, and from nothing else."""
+"""Settings come from the given environment, and from nothing else."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_each_variable_sets_its_field(environ: dict[str, str], field: str, expec
     ],
 )
 def test_a_bad_value_is_named_with_what_to_set(name: str, value: str) -> None:
-    """A value that cannot be used is an error with the variable, the value and what to set instead."""
+    """An invalid value is an error with the variable, the value and what to set instead."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ({name: value})
     assert name in caught.value.what
@@ -79,7 +79,7 @@ def test_a_bad_value_is_named_with_what_to_set(name: str, value: str) -> None:
 
 
 def test_nothing_outside_the_table_is_read() -> None:
-    """Settings read exactly the variables of the table that the documentation is held against."""
+    """Settings read exactly the variables in the documented table."""
 
     asked: set[str] = set()
 
@@ -93,8 +93,8 @@ def test_nothing_outside_the_table_is_read() -> None:
     assert all(variable.meaning and variable.default for variable in VARIABLES)
 
 
-def test_changes_of_each_account_are_written_down_apart() -> None:
-    """A change that was cut in the sandbox is never offered on AWS, nor one of another region or profile."""
+def test_each_account_has_its_own_journal() -> None:
+    """A change interrupted in the sandbox is never offered on AWS, nor one of another region or profile."""
     places = [
         {},
         {"SEGDECK_MODE": "aws", "AWS_REGION": "eu-west-1"},
@@ -108,7 +108,7 @@ def test_changes_of_each_account_are_written_down_apart() -> None:
 
 
 def test_access_settings_open_nothing_by_default() -> None:
-    """Without the two variables no other origin is allowed, and the dashboard stays on this machine."""
+    """Without the two variables no other origin is allowed, and the dashboard listens on this machine only."""
     assert (
         AccessSettings.from_environ({"SEGDECK_ALLOWED_ORIGINS": " ", "SEGDECK_ALLOW_ANONYMOUS": ""})
         == AccessSettings()
@@ -138,7 +138,7 @@ def test_allowed_origins_are_a_list() -> None:
     ],
 )
 def test_a_bad_access_setting_is_an_error(name: str, value: str) -> None:
-    """A value that could be meant to open or to close is never guessed."""
+    """An ambiguous access setting is an error, never a guess."""
     with pytest.raises(SettingsError) as caught:
         AccessSettings.from_environ({name: value})
     assert name in caught.value.what

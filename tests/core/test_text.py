@@ -18,7 +18,7 @@ def test_a_noun_agrees_with_its_number(number: int, expected: str) -> None:
 
 
 def test_a_plural_that_does_not_end_in_a_plain_s() -> None:
-    """An irregular plural is given by the caller, who may also leave the thousands together."""
+    """The caller gives an irregular plural, and may omit the thousands separator."""
     assert plural(2, "class", "classes") == "2 classes"
     assert plural(1, "class", "classes") == "1 class"
     assert plural(1234, "name has", "names have", grouping="") == "1234 names have"
@@ -32,12 +32,12 @@ def test_a_plural_that_does_not_end_in_a_plain_s() -> None:
     ],
 )  # fmt: skip
 def test_a_listing_names_the_first_few(texts: str, expected: str) -> None:
-    """A listing names the first few and counts the rest; nothing is counted where all are named."""
+    """A listing names the first few and counts the rest, if any."""
     assert listing(list(texts), 3) == expected
 
 
 def test_a_listing_of_more_than_it_was_given() -> None:
-    """Where only the first texts are known, the rest is counted from the total; the separators are the caller's."""
+    """If only the first texts are known, the rest is counted from the total; the separators are the caller's."""
     assert listing(["a", "b"], total=7) == "a, b and 5 more"
     assert listing(list("abcdefg"), total=7) == "a, b, c, d, e and 2 more"
     assert listing(["a", "b", "c"], 2, separator=" · ") == "a · b and 1 more"
@@ -49,7 +49,7 @@ def test_a_listing_of_more_than_it_was_given() -> None:
     [(0.0, "0.0%"), (0.12345, "12.3%"), (1.0, "100.0%"), (None, "–"), (float("nan"), "–")],
 )
 def test_a_share_is_a_percentage_with_one_decimal(share: float | None, expected: str) -> None:
-    """A share of 1 is shown as a percentage, an unknown one as a dash."""
+    """A fraction is shown as a percentage, an unknown one as a dash."""
     assert percent(share) == expected
 
 
@@ -61,13 +61,13 @@ def test_a_share_is_a_percentage_with_one_decimal(share: float | None, expected:
     ],
 )  # fmt: skip
 def test_a_duration_has_its_two_largest_units(seconds: float, expected: str) -> None:
-    """Seconds are rounded first; a clock that ran backward shows as no time."""
+    """Seconds are rounded first; a negative duration is shown as zero."""
     assert duration(seconds) == expected
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0, "0:00:00"), (3909, "1:05:09"), (360_000, "100:00:00")])
 def test_a_clock_duration_always_has_hours_minutes_and_seconds(seconds: int, expected: str) -> None:
-    """Hours count on beyond a day."""
+    """Hours continue beyond 24."""
     assert clock_duration(seconds) == expected
 
 
@@ -79,7 +79,7 @@ def test_a_clock_duration_always_has_hours_minutes_and_seconds(seconds: int, exp
     ],
 )  # fmt: skip
 def test_a_rough_duration_is_in_hours_or_days(hours: float, expected: str) -> None:
-    """Days begin at two of them, and parts of a unit are dropped."""
+    """Days are used from two days up, and parts of a unit are dropped."""
     assert rough_duration(timedelta(hours=hours)) == expected
 
 
@@ -87,5 +87,5 @@ def test_a_rough_duration_is_in_hours_or_days(hours: float, expected: str) -> No
     ("value", "expected"), [(0, "0 ms"), (84.4, "84 ms"), (1000, "1.00 s"), (3201, "3.20 s")]
 )
 def test_milliseconds_become_seconds_from_one_on(value: float, expected: str) -> None:
-    """A short time is in whole milliseconds, from one second on in seconds with two decimals."""
+    """A short time is in whole milliseconds, or from one second up in seconds with two decimals."""
     assert milliseconds(value) == expected
