@@ -136,7 +136,7 @@ def segment(
 
     An image that fails does not stop the others; the exit code is then 1.
     """
-    from core.inference.batch import BatchRequest, find_images, remove_parts
+    from core.inference.batch import BatchRequest, find_images, remove_partial_files
 
     fit = parse_fit(size)
     if overwrite and resume:
@@ -154,7 +154,7 @@ def segment(
                 info.name, info.classes, format_, palette, opacity, fit, out, overwrite, inputs, resume
             )
             outcome = SegmentOutcome(failed=[_failure(name, error) for name, error in missing])
-            if resume and (parts := remove_parts(out)):
+            if resume and (parts := remove_partial_files(out)):
                 say(f"Removed {plural(parts, 'unfinished file')} of an interrupted run from {out}.")
             _segment_all(paths, request, invoker(clients, info.name), outcome, debug)
             _report(outcome, request, as_json)
@@ -186,7 +186,7 @@ def _segment_all(
     paths: list[Path], request: BatchRequest, invoke: Invoke, outcome: SegmentOutcome, debug: bool
 ) -> None:
     """Segment the images in order and record each in `outcome`. Ctrl-C stops after the images already done."""
-    from core.inference.batch import done_before, segment_file
+    from core.inference.batch import completed_summary, segment_file
     from core.inference.export import unique_stems
 
     accepts: dict[str, str] = {}
@@ -194,7 +194,7 @@ def _segment_all(
         task = bar.add_task(f"Invoking {request.endpoint}", total=len(paths))
         for path, stem in zip(paths, unique_stems([path.name for path in paths]), strict=True):
             try:
-                if request.resume and (row := done_before(path, stem, request)) is not None:
+                if request.resume and (row := completed_summary(path, stem, request)) is not None:
                     outcome.skipped.append(row)
                 else:
                     outcome.done.append(segment_file(path, stem, request, invoke, accepts))

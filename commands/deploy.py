@@ -117,12 +117,12 @@ def update(
     changes = {key: value for key, value in given.items() if value not in (None, "")}
     with reporting(debug), open_backend() as backend:
         from core.aws.endpoint_detail import endpoint_detail
-        from core.plans.deploy import plan_update, spec_of
+        from core.plans.deploy import current_spec, plan_update
 
         detail = endpoint_detail(backend.clients, endpoint)
         source = inspect_model(backend.clients, options) if options.named else ServableModel("", {})
         exists = detail.endpoint.variant(variant) is not None
-        spec = spec_of(detail, variant if exists else "")
+        spec = current_spec(detail, variant if exists else "")
         model_fields = {
             key: value for key, value in source.fields.items() if key != "role_arn" or not spec.role_arn
         }
@@ -171,12 +171,12 @@ def serve_here(
 
 def _fetched(uri: str, folder: Path) -> Path:
     """Download an artifact and the class names next to it, with the user's own AWS credentials."""
-    from core.aws.artifacts import fetch
+    from core.aws.artifacts import download_artifact
     from core.aws.connection import clients, connect
 
     say(f"Downloading {uri} ...")
     notes: list[str] = []
-    path = fetch(clients(connect(Settings.from_environ(os.environ))), uri, folder, notes=notes)
+    path = download_artifact(clients(connect(Settings.from_environ(os.environ))), uri, folder, notes=notes)
     for note in notes:
         say(note)
     return path

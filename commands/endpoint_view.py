@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from core.endpoints.endpoint import Endpoint, Variant
     from core.endpoints.health import Health
     from core.endpoints.traffic import ServiceQuality, Traffic
-    from core.plans.journal import Entry
+    from core.plans.journal import JournalEntry
 
 
 LABELS = {
@@ -110,7 +110,7 @@ def summary(row: EndpointRow, cost: EndpointCost) -> dict[str, Any]:
     return {
         "name": endpoint.name,
         "status": endpoint.status,
-        "health": row.health.verdict,
+        "health": row.health.status,
         "reason": row.health.reason,
         "instances": [instances(variant) for variant in endpoint.variants],
         "calls_24h": calls.day if calls else None,
@@ -180,7 +180,7 @@ class CostSummary:
         which = "Total" if self.complete else f"Total of the {self.shown} shown"
         total, at_least = self.total, "at least " if self.total.unknown else ""
         per_hour, per_month = f"{at_least}{total.per_hour}", f"{at_least}{total.per_month}"
-        write(f"{which}: {per_hour} per hour, {per_month} per month ({self.prices.said})")
+        write(f"{which}: {per_hour} per hour, {per_month} per month ({self.prices.attribution})")
         if total.unknown:
             write(f"The price is unknown for {plural(len(total.unknown), 'endpoint')}.")
         if self.unknown:
@@ -196,8 +196,8 @@ def sum_costs(
     """Return the total cost of these endpoints. costs: by endpoint name."""
     from core.cost.hosting import fleet_cost
 
-    idle = tuple(row.endpoint.name for row in rows if row.health.verdict == "idle")
-    unknown = sum(row.health.verdict == "unknown" for row in rows)
+    idle = tuple(row.endpoint.name for row in rows if row.health.status == "idle")
+    unknown = sum(row.health.status == "unknown" for row in rows)
     return CostSummary(fleet_cost(costs, idle), idle, unknown, len(rows), complete, prices)
 
 
@@ -209,7 +209,7 @@ def details(detail: EndpointDetail, cost: EndpointCost) -> dict[str, Any]:
         "diagnosis": _diagnosis(detail),
         "failure_reason": endpoint.failure_reason,
         "usd_this_month": usd(cost.so_far),
-        "usd_till_monday": usd(cost.till_monday),
+        "usd_till_monday": usd(cost.through_monday),
         "config": endpoint.config,
         "variants": [
             {
@@ -256,13 +256,13 @@ def print_details(document: dict[str, Any]) -> None:
             write(f"{label(name, LABELS)}: {money(value) if name.startswith('usd_') else value}")
 
 
-def entry_row(entry: Entry) -> dict[str, Any]:
+def entry_row(entry: JournalEntry) -> dict[str, Any]:
     """Return an unfinished change for JSON."""
     return {
         "plan": entry.id,
         "change": entry.plan.verb,
         "of": entry.plan.target,
-        "begun_at": iso(entry.begun_at),
+        "begun_at": iso(entry.started_at),
         "outcome": entry.outcome,
         "error": entry.error,
         "steps": [

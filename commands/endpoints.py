@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.endpoints.detail import EndpointDetail
     from core.endpoints.endpoint import Endpoint
-    from core.plans.journal import Entry
+    from core.plans.journal import JournalEntry
     from core.plans.scale import VariantChange
 
 endpoints = CommandGroup(help="Deploy, inspect, scale and delete endpoints.")
@@ -65,7 +65,7 @@ def list_endpoints(
         total = view.sum_costs(shown, costs, table, complete=complete)
         if as_json:
             cost, idle = total.to_dict(), list(total.idle)
-            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=table.said)
+            print_json(endpoints=rows, complete=complete, cost=cost, idle=idle, prices=table.attribution)
             return
         print_table("Endpoints", [view.table_row(row) for row in rows])
         if rows:
@@ -91,7 +91,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
         document["unfinished"] = [
             view.entry_row(entry) for entry in journal().unfinished() if _touches(entry, name)
         ]
-        document["prices"] = table.said
+        document["prices"] = table.attribution
         for note in detail.notes:
             say(note)
         if as_json:
@@ -148,12 +148,12 @@ def scale(
     if follows and None in (low, high, target):
         raise typer.BadParameter("Give --min, --max and --target together.")
     with reporting(debug), open_backend() as backend:
-        from core.aws.endpoint_detail import with_belongings
+        from core.aws.endpoint_detail import endpoint_resources
         from core.aws.prices import prices
         from core.endpoints.detail import Scaling
         from core.plans.scale import plan_autoscale, plan_scale, plan_stop_autoscale
 
-        detail = with_belongings(backend.clients, name)
+        detail = endpoint_resources(backend.clients, name)
         endpoint = detail.endpoint
         if no_autoscale:
             plan = plan_stop_autoscale(endpoint, _scaled_variant(detail, _variant_to_scale(endpoint, named)))
@@ -182,10 +182,10 @@ def delete(
 ) -> None:
     """Delete endpoints, with the configurations and models that nothing else uses. Artifacts stay in S3."""
     with reporting(debug), connected() as clients:
-        from core.aws.endpoint_detail import users, with_belongings
+        from core.aws.endpoint_detail import endpoint_resources, users
         from core.plans.delete import plan_delete
 
-        details = [with_belongings(clients, name) for name in dict.fromkeys(names)]
+        details = [endpoint_resources(clients, name) for name in dict.fromkeys(names)]
         plan = plan_delete(details, users(clients, details))
         if confirm_and_execute(clients, plan, yes=yes, dry_run=dry_run, as_json=as_json, journal=journal()):
             say(f"Deleted: {', '.join(detail.name for detail in details)}.")
@@ -213,7 +213,7 @@ def unfinished(
         entries = _chosen(plans or ())
         if leave:
             for entry in entries:
-                journal().leave(entry)
+                journal().dismiss(entry)
         elif (finish or clean) and entries:
             with connected() as clients:
                 for entry in entries:
@@ -233,7 +233,7 @@ def unfinished(
 # Interrupted changes.
 
 
-def _chosen(ids: Sequence[str]) -> list[Entry]:
+def _chosen(ids: Sequence[str]) -> list[JournalEntry]:
     """Return the unfinished changes with these IDs, or all. Raises InputError for an unknown ID."""
     by_id = {entry.id: entry for entry in journal().unfinished()}
     missing = [name for name in ids if name not in by_id]
@@ -245,13 +245,13 @@ def _chosen(ids: Sequence[str]) -> list[Entry]:
     return [by_id[name] for name in ids] if ids else list(by_id.values())
 
 
-def _finish(clients: Clients, entry: Entry, *, yes: bool) -> None:
+def _finish(clients: Clients, entry: JournalEntry, *, yes: bool) -> None:
     if confirmed(entry.plan, yes=yes, dry_run=False, as_json=False):
         execute_plan(clients, entry.plan, journal=journal(), cut=entry)
         say(f"Done: {entry.plan.verb} {entry.plan.target}.")
 
 
-def _clean_up(clients: Clients, entry: Entry, *, yes: bool) -> None:
+def _clean_up(clients: Clients, entry: JournalEntry, *, yes: bool) -> None:
     from core.aws.execute import check_account
     from core.plans.delete import clean_up
 
@@ -311,6 +311,6 @@ def _changes(
     return [VariantChange(chosen, dict(named).get(chosen), count)]
 
 
-def _touches(entry: Entry, name: str) -> bool:
+def _touches(entry: JournalEntry, name: str) -> bool:
     """Return whether a change concerns this endpoint."""
     return any(step.params.get("EndpointName") == name for step in entry.plan.steps)

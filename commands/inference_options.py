@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def endpoint_to_invoke(clients: Clients, name: str) -> EndpointInfo:
     """Return the named endpoint, or else the only one in service. Raises InputError, AwsError."""
-    from core.aws.endpoints import describe_serving, in_service
+    from core.aws.endpoints import endpoint_info, in_service
     from core.endpoints.endpoint import EndpointInfo, not_ready
 
     try:
-        endpoint = describe_serving(clients, name or _only_name(in_service(clients)))
+        endpoint = endpoint_info(clients, name or _only_name(in_service(clients)))
     except DeniedError as error:
         if not name:
             raise

@@ -108,7 +108,7 @@ def list_jobs(
         rows = [_summary(job, table) for job in listing.jobs[:limit]]
         complete = listing.complete and len(rows) == len(listing.jobs)
         if as_json:
-            print_json(jobs=rows, total=listing.total, complete=complete, prices=table.said)
+            print_json(jobs=rows, total=listing.total, complete=complete, prices=table.attribution)
             return
         print_table("Training jobs", [_table_row(row) for row in rows])
         if not complete:
@@ -145,7 +145,7 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
             else None
         )
         if as_json:
-            print_json(**document, prices=table.said)
+            print_json(**document, prices=table.attribution)
         else:
             _print_details(document)
 

@@ -193,7 +193,7 @@ def _check_spec(
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:
     """Return the spec of a new job. Raises SettingsError if an option that AWS needs is missing."""
     from core.aws.images import image_uri
-    from core.training.defaults import first_spec
+    from core.training.defaults import default_spec
 
     sandbox = clients.connection.is_sandbox
     missing = [flag for flag, text in (("--data", data), ("--output", output), ("--role", role)) if not text]
@@ -201,7 +201,7 @@ def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[s
         raise SettingsError(
             f"{' and '.join(missing)} must be given.", todo="To see all options: segdeck jobs launch --help"
         )
-    spec = first_spec(
+    spec = default_spec(
         image_uri(clients.connection.region),
         sandbox=sandbox,
         data=data,

@@ -98,12 +98,12 @@ def inspect_model(clients: Clients, options: ModelOptions) -> ServableModel:
 
 def _model_of_job(clients: Clients, options: ModelOptions) -> ServableModel:
     from core.aws.training import describe_job
-    from core.plans.model_source import class_places, no_model
+    from core.plans.model_source import class_name_uris, missing_model
 
     job = _with_tags(clients, describe_job(clients, options.job))
     if job.model_uri is None:
-        raise no_model(job)
-    model = _model_at_uri(clients, job.model_uri, options.classes, class_places(job))
+        raise missing_model(job)
+    model = _model_at_uri(clients, job.model_uri, options.classes, class_name_uris(job))
     return ServableModel(
         job.name,
         {**model.fields, "image": job.image, "role_arn": job.role_arn, "job": job.name},
@@ -123,11 +123,11 @@ def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
 
 
 def _model_of_artifact(clients: Clients, options: ModelOptions) -> ServableModel:
-    from core.endpoints.endpoint import classes_beside
+    from core.endpoints.endpoint import classes_uri_for
 
     try:
         return _model_at_uri(
-            clients, options.artifact, options.classes, (classes_beside(options.artifact) or "",)
+            clients, options.artifact, options.classes, (classes_uri_for(options.artifact) or "",)
         )
     except NotFoundError as error:
         if not clients.connection.is_sandbox:
@@ -143,16 +143,16 @@ def _model_at_uri(
     clients: Clients, uri: str, classes_file: Path | None, places: tuple[str, ...]
 ) -> ServableModel:
     """Return the model at an S3 URI, with class names from a file or from the first of `places` that has some."""
-    from core.aws.artifacts import look_into
+    from core.aws.artifacts import inspect_s3_artifact
     from core.aws.class_names import FoundClasses, find_classes
     from core.aws.images import image_uri
-    from core.endpoints.endpoint import classes_beside
+    from core.endpoints.endpoint import classes_uri_for
     from core.plans.model_source import base_name, read_classes
 
     with status(f"Inspecting {uri}"):
-        artifact = look_into(clients, uri)
+        artifact = inspect_s3_artifact(clients, uri)
     given = read_classes(classes_file) if classes_file else None
-    names = FoundClasses(given, classes_beside(uri) or "") if given else find_classes(clients, places)
+    names = FoundClasses(given, classes_uri_for(uri) or "") if given else find_classes(clients, places)
     warnings = _describe_artifact(clients, artifact, names.classes)
     for note in names.notes:
         say(note)
@@ -163,7 +163,7 @@ def _model_at_uri(
 
 def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> ServableModel:
     from core.aws.images import image_uri
-    from core.plans.model_source import local_model, names_beside, read_classes
+    from core.plans.model_source import class_names_file, local_model, read_classes
     from core.training.defaults import SANDBOX_MODELS
 
     folder = options.to or (SANDBOX_MODELS if clients.connection.is_sandbox else "")
@@ -171,7 +171,7 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
         raise SettingsError(
             "--to must be given: the S3 prefix to upload to.", todo="For example: --to s3://my-bucket/models/"
         )
-    names = options.classes or names_beside(path)
+    names = options.classes or class_names_file(path)
     model = local_model(path, folder, read_classes(names) if names else None)
     if names and not options.classes:
         say(f"Class names from {names}.")
@@ -185,7 +185,7 @@ def _model_in_file(clients: Clients, options: ModelOptions, path: Path) -> Serva
 
 def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | None) -> tuple[str, ...]:
     """Report what an artifact contains and return its warnings. Raises ArtifactError if it cannot be deployed."""
-    from core.plans.model_source import misnamed
+    from core.plans.model_source import class_count_mismatch
 
     refusal = artifact.refusal(sandbox=clients.connection.is_sandbox)
     if refusal is not None:
@@ -201,5 +201,5 @@ def _describe_artifact(clients: Clients, artifact: Artifact, classes: Classes | 
         f"{name} {'unknown' if value is None else value}" for name, value in properties.items()
     )
     say(f"{artifact.where}: {description}, {size}.")
-    problem = misnamed(artifact, classes)
+    problem = class_count_mismatch(artifact, classes)
     return (*artifact.warnings, problem) if problem else artifact.warnings

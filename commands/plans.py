@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.aws.connection import Clients
     from core.aws.execute import PlanOutcome
     from core.datasets.convert import Conversion
-    from core.plans.journal import Entry, Journal
+    from core.plans.journal import Journal, JournalEntry
     from core.plans.plan import ApiCall, Plan, StepState
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price; change nothing.")]
@@ -71,8 +71,8 @@ def execute_plan(
     plan: Plan,
     *,
     journal: Journal | None = None,
-    cut: Entry | None = None,
-    cleans: Entry | None = None,
+    cut: JournalEntry | None = None,
+    cleans: JournalEntry | None = None,
 ) -> PlanOutcome:
     """Execute a plan and report each step if it has several. Raises AwsError, InputError, JournalError.
 

@@ -8,7 +8,7 @@ from core.aws.connection import Connection
 from core.endpoints.detail import EndpointDetail
 from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
-from core.plans.steps import AT_REST
+from core.plans.steps import SETTLED
 from pages.parts import backend, fleet, formatting, links, messages, refresh, state
 from pages.parts.endpoints import data, deletion, details, filters, header, slots
 from pages.parts.overview import unfinished
@@ -84,7 +84,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
         if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
             links.open_page(links.SEGMENT, {state.ENDPOINT: name})
-        if st.button("Update", icon=":material/published_with_changes:", disabled=status not in AT_REST):
+        if st.button("Update", icon=":material/published_with_changes:", disabled=status not in SETTLED):
             links.open_page(links.DEPLOY, {state.ENDPOINT: name})
         st.button(
             "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)

@@ -130,14 +130,14 @@ def test_a_page_without_room_for_its_journal_says_what_is_in_place(
     script = str(ROOT / "tests/support/one_dialog.py")
     before = limited(size - 1, environ, script, given=given)
     shown = before.stdout.replace("\\", "")
-    assert "There is no room for the journal of changes" in shown, before.stderr
+    assert "There is not enough space for the change journal" in shown, before.stderr
     assert "kB are needed" in shown
     assert "after" not in before.stdout
     assert made(connection) == []
     assert list(journal.folder.iterdir()) == []
 
     shown = limited(size + TWO_LINES, environ, script, given=given).stdout.replace("\\", "")
-    assert f"Carried out before that: {plan.steps[0].what} Not begun: {plan.steps[1].what}" in shown.replace(
+    assert f"Completed before that: {plan.steps[0].what} Not started: {plan.steps[1].what}" in shown.replace(
         "`", ""
     )
     assert "it is listed as unfinished" in shown
@@ -165,13 +165,13 @@ def test_a_command_without_room_for_its_journal_says_what_is_in_place(
     finish = (str(ROOT / "cli.py"), "endpoints", "unfinished", "--finish", "--yes")
     before = limited(path.stat().st_size + 5, environ, *finish)
     assert before.returncode == 1
-    assert "There is no room for the journal of changes" in before.stderr
+    assert "There is not enough space for the change journal" in before.stderr
     assert "Traceback" not in before.stderr
     assert made(connection) == ["Models"]
 
     middle = limited(path.stat().st_size + 3 * TWO_LINES // 2, environ, *finish)
     assert middle.returncode == 1
-    assert f"Carried out before that: {plan.steps[0].what}" in middle.stderr
+    assert f"Completed before that: {plan.steps[0].what}" in middle.stderr
     assert "endpoints unfinished" in middle.stderr
     assert "Traceback" not in middle.stderr
     assert len(journal.unfinished()) == 1

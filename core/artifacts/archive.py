@@ -1,8 +1,7 @@
-"""A .tar.gz read from its front to its end without trust: nothing is written, and little is held in memory.
+"""Read an untrusted .tar.gz from start to end: nothing is written, and little is kept in memory.
 
-Where a member stands says nothing about the next one, so only the end of the stream tells that all were seen, and
-only gzip's own end that none was damaged. What is refused here is what nobody should unpack; what the files mean is
-for the reader of the members (see `core.artifacts.artifact`).
+Tar has no index, so only the end of the stream shows that all members were read, and only gzip's trailer that none
+was damaged. This module rejects archives that are unsafe to unpack; `core.artifacts.artifact` interprets the files.
 """
 
 from __future__ import annotations
@@ -19,26 +18,26 @@ from core.errors import ArtifactError
 from core.local_files import READER_ERRORS
 
 CHUNK = 1 << 16
-"""Most that one read asks for, in bytes: a longer header is forged."""
+"""The most bytes of one read: a longer header is forged."""
 
 RATIO_FROM = 64 << 20
-"""Below this much unpacked, in bytes, nobody cares how well it was packed."""
+"""Up to this many unpacked bytes the compression ratio is not checked."""
 
 
 class Readable(Protocol):
-    """What bytes come from, front to back."""
+    """A forward-only source of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Return at most `size` bytes; empty at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """Where looking ends.
+    """Limits of an archive.
 
     unpacked: bytes, declared or actual; the largest real artifacts of this algorithm are below 1 GiB.
-    members:  how many.
-    ratio:    unpacked to packed bytes; trained weights hardly shrink.
+    members:  number of members.
+    ratio:    unpacked to packed bytes; trained weights hardly compress.
     """
 
     unpacked: int = 4 << 30
@@ -59,7 +58,7 @@ class Member:
 
 
 class OutOfTime(Exception):  # noqa: N818 - nothing is wrong with the archive
-    """The time to look was over before the archive was."""
+    """Time ran out before the end of the archive."""
 
 
 def walk(
@@ -70,13 +69,13 @@ def walk(
     limits: ArchiveLimits,
     out_of_time: Callable[[], bool],
 ) -> None:
-    """Go through the files of an archive in their order.
+    """Visit the files of an archive in order.
 
-    where: what the archive is called in errors.
-    visit: called with each file and its content, which it may read or leave.
+    where: the archive's name in errors.
+    visit: called with each file and its content, which it may read or skip.
 
-    Raises ArtifactError for what is no whole .tar.gz, for links, devices, sparse files, paths that lead out of the
-    archive, a name twice, or more than the limits; OutOfTime; and whatever `source` and `visit` raise.
+    Raises ArtifactError for an incomplete or invalid .tar.gz, for links, devices, sparse files, paths that lead out
+    of the archive, duplicate names, or exceeded limits; OutOfTime; and whatever `source` and `visit` raise.
     """
     packed = _Packed(source)
     try:
@@ -88,13 +87,13 @@ def walk(
     except gzip.BadGzipFile as problem:
         raise _refusal(where, f"It is not packed with gzip, or damaged: {problem}.") from problem
     except EOFError as problem:
-        raise _refusal(where, f"It stops before its end, after {packed.count:,} bytes.") from problem
+        raise _refusal(where, f"It ends early, after {packed.count:,} bytes.") from problem
     except zlib.error as problem:
         raise _refusal(where, f"It is damaged: {problem}.") from problem
     except OutOfTime:
         raise
     except READER_ERRORS as problem:
-        raise _refusal(where, f"It holds no readable tar archive: {problem}.") from problem
+        raise _refusal(where, f"It contains no readable tar archive: {problem}.") from problem
 
 
 def _visit_all(
@@ -104,23 +103,23 @@ def _visit_all(
     folders: set[str] = set()
     for count, entry in enumerate(tar, start=1):
         if count > limits.members:
-            raise _refusal(where, f"It holds more than {limits.members} members.")
+            raise _refusal(where, f"It has more than {limits.members} members.")
         name = _inside(entry.name, where)
         if entry.isdir():
             folders.add(name)
             if name in seen:
-                raise _refusal(where, f"It holds {name!r} both as a file and as a folder.")
+                raise _refusal(where, f"It contains {name!r} both as a file and as a folder.")
             continue
         if not entry.isreg() or entry.issparse():
             raise _refusal(where, f"The member {entry.name!r} is {_kind(entry)}, not a file.")
         if not 0 <= entry.size <= limits.unpacked:
             raise _refusal(where, f"The member {entry.name!r} claims {entry.size:,} bytes.")
         if name in seen:
-            raise _refusal(where, f"It holds {name!r} twice.")
+            raise _refusal(where, f"It contains {name!r} twice.")
         above = {str(parent) for parent in PurePosixPath(name).parents}
         if name in folders or above & seen:
             both = name if name in folders else next(iter(above & seen))
-            raise _refusal(where, f"It holds {both!r} both as a file and as a folder.")
+            raise _refusal(where, f"It contains {both!r} both as a file and as a folder.")
         seen.add(name)
         folders |= above
         content = tar.extractfile(entry)
@@ -143,14 +142,14 @@ def _kind(entry: tarfile.TarInfo) -> str:
 
 def _refusal(where: str, why: str) -> ArtifactError:
     return ArtifactError(
-        f"{where} is no model archive that can be served.",
+        f"{where} is not a valid model archive.",
         why=why,
-        todo="Take the model.tar.gz that the training job wrote, unchanged.",
+        todo="Use the model.tar.gz that the training job wrote, unchanged.",
     )
 
 
 class _Packed:
-    """The packed bytes, counted."""
+    """A reader that counts the packed bytes."""
 
     def __init__(self, source: Readable) -> None:
         self._source = source
@@ -163,7 +162,7 @@ class _Packed:
 
 
 class _Unpacked:
-    """The unpacked bytes, forwards only, with an end to their number and to what one read may ask for."""
+    """A forward-only reader of the unpacked bytes, with a limit on their number and on the size of a read."""
 
     def __init__(
         self,
@@ -195,7 +194,7 @@ class _Unpacked:
         return self._last
 
     def seek(self, position: int) -> int:
-        """Forwards. tarfile goes back only where a header lies about its size."""
+        """Seek forward. tarfile seeks backward only if a header has a false size."""
         if position < self._at:
             raise _refusal(self._where, "A header in it claims a negative size.")
         self._check(position)
@@ -204,7 +203,7 @@ class _Unpacked:
         return self._at
 
     def finish(self) -> None:
-        """Read on behind the last member: gzip's own end tells whether anything is missing or was changed."""
+        """Read to the end after the last member: gzip's trailer shows whether anything is missing or damaged."""
         if self._last.strip(b"\0"):
             raise _refusal(self._where, f"The tar archive in it is damaged before byte {self._at:,}.")
         while self.read(CHUNK):

@@ -1,9 +1,9 @@
-"""What is inside a `model.tar.gz`, known before anything is paid for it.
+"""Inspect a `model.tar.gz` before it costs anything.
 
-AWS's archive holds exactly `model_algo-1` (the last epoch), `model_best.params` and `hyperparams.json`, and its
-server loads `model_best.params`; so what lacks one of the last two is refused, and more files are only told of. What
-`hyperparams.json` of a real model says has not been seen published; so the network is read from the names and
-shapes in `model_best.params`, and the JSON is held against it. What neither tells is None: unknown.
+AWS's archive contains exactly `model_algo-1` (the last epoch), `model_best.params` and `hyperparams.json`, and its
+server loads `model_best.params`; so an archive without one of the last two is rejected, and other files are only
+reported. The content of a real `hyperparams.json` is not documented, so the network is read from the names and shapes
+in `model_best.params`, and the JSON is compared with it. What neither contains is None: unknown.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from core.wire.ndarrays import read_shapes
 
 BEST, LAST, SETTINGS = "model_best.params", "model_algo-1", "hyperparams.json"
 MAX_SETTINGS = 1 << 16
-"""Bytes of `hyperparams.json`; a real one has hundreds."""
+"""Maximum bytes of `hyperparams.json`; a real one has hundreds."""
 
 SHOWN = 8
-"""So many names of members or arrays stand in a sentence."""
+"""How many names of members or arrays a message lists."""
 
-TODO = "Take the model.tar.gz that the training job wrote, unchanged."
+TODO = "Use the model.tar.gz that the training job wrote, unchanged."
 
 Network = Literal["aws", "light", "unknown"]
-"""One of AWS's own, the sandbox's small one, which AWS cannot load, or one that could not be told."""
+"""One of AWS's networks; the sandbox's small one, which AWS cannot load; or one that was not identified."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedNetwork:
-    """A network as the names and shapes of its parameters tell it.
+    """A network identified by the names and shapes of its parameters.
 
     algorithm: "fcn", "psp", "deeplab" or "light".
     backbone:  "resnet-50", "resnet-101" or "light".
@@ -52,19 +52,19 @@ class IdentifiedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A `model.tar.gz` that was looked into.
+    """An inspected `model.tar.gz`.
 
-    where:           its S3 URI, or the name of a file.
+    where:           its S3 URI, or a file name.
     size:            bytes, packed.
-    members:         its files, in their order.
-    network:         whose network it is.
+    members:         its files, in order.
+    network:         the kind of network.
     algorithm:       "fcn", "psp", "deeplab", or "light" for the sandbox's own; None: unknown, as for the next three.
     backbone:        "resnet-50", "resnet-101" or "light".
-    num_classes:     how many.
+    num_classes:     number of classes.
     crop_size:       pixels.
-    hyperparameters: what `hyperparams.json` says, as text.
-    warnings:        sentences to read before it is served.
-    complete:        whether all of it was looked at; False where time ran out.
+    hyperparameters: the content of `hyperparams.json`, as text.
+    warnings:        sentences to read before deploying it.
+    complete:        whether all of it was read; False if time ran out.
     """
 
     where: str
@@ -81,11 +81,11 @@ class Artifact:
 
     @property
     def unpacked(self) -> int:
-        """Bytes of its members."""
+        """Return the total bytes of its members."""
         return sum(member.size for member in self.members)
 
     def training_values(self) -> dict[str, str]:
-        """The hyperparameters of a job that goes on from it, as far as they are known."""
+        """Return the known hyperparameters for a job that continues from it."""
         names = {row.name for row in HYPERPARAMETERS}
         values = {name: value for name, value in self.hyperparameters.items() if name in names}
         known = {
@@ -97,18 +97,18 @@ class Artifact:
         return values | {name: str(value) for name, value in known.items() if value is not None}
 
     def refusal(self, *, sandbox: bool) -> ArtifactError | None:
-        """Why it cannot be served there; None where it can, as far as is known."""
+        """Return why it cannot be deployed there; None if it can, as far as is known."""
         if self.network != LIGHT or sandbox:
             return None
         return ArtifactError(
-            f"{self.where} cannot be served on AWS.",
-            why="It holds the sandbox's small network, which AWS's algorithm does not know.",
-            todo="Serve it in the sandbox, or train with fcn, psp or deeplab on AWS.",
+            f"{self.where} cannot be deployed on AWS.",
+            why="It contains the sandbox's small network, which AWS's algorithm does not support.",
+            todo="Deploy it in the sandbox, or train with fcn, psp or deeplab on AWS.",
         )
 
 
 def inspect_artifact_file(path: Path) -> Artifact:
-    """Look into an archive on this machine. Raises ArtifactError, OSError."""
+    """Inspect a local archive. Raises ArtifactError, OSError."""
     with open_regular(path) as file:
         return inspect_artifact(file, str(path), os.fstat(file.fileno()).st_size)
 
@@ -121,11 +121,11 @@ def inspect_artifact(
     limits: ArchiveLimits | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Artifact:
-    """Look into an archive as its bytes come, front to back; nothing is written. Raises ArtifactError.
+    """Inspect an archive as it is read, start to end; nothing is written. Raises ArtifactError.
 
-    where:       what it is called, such as its S3 URI.
+    where:       its name in messages, such as its S3 URI.
     size:        bytes, packed.
-    out_of_time: asked between reads; where it says yes, what is known until then is returned.
+    out_of_time: called between reads; if it returns True, the partial result is returned.
     """
     contents = _Contents(where)
     try:
@@ -137,7 +137,7 @@ def inspect_artifact(
 
 
 class _Contents:
-    """What the files in an archive say, gathered as they come."""
+    """Collects what the files in an archive contain."""
 
     def __init__(self, where: str) -> None:
         self.members: list[Member] = []
@@ -147,7 +147,7 @@ class _Contents:
         self._warnings: list[str] = []
 
     def take(self, member: Member, content: IO[bytes]) -> None:
-        """Read a file that tells something. Raises ArtifactError."""
+        """Read a file that is relevant. Raises ArtifactError."""
         self.members.append(member)
         if member.name == SETTINGS:
             self._hyperparameters = _hyperparameters(member, content, self._where)
@@ -155,14 +155,16 @@ class _Contents:
             self._network = self._read_network(member, content)
 
     def artifact(self, size: int, *, complete: bool) -> Artifact:
-        """All together, with what is odd about it."""
+        """Return the artifact, with warnings about anything unusual."""
         settings, network = self._hyperparameters, self._network
         foreign = [member.name for member in self.members if member.name not in (BEST, LAST, SETTINGS)]
         warnings = [*self._warnings, *_contradictions(network, settings)]
         if foreign:
-            warnings.append(f"It also holds what AWS's training does not write: {_listing(foreign)}.")
+            warnings.append(
+                f"It also contains files that AWS's training does not write: {_listing(foreign)}."
+            )
         if not complete:
-            warnings.append("Time ran out before all of it was looked at.")
+            warnings.append("Time ran out before all of it was read.")
         algorithm = network.algorithm if network else settings.get("algorithm")
         return Artifact(
             where=self._where,
@@ -183,21 +185,21 @@ class _Contents:
             shapes = read_shapes(content, member.size)
         except DecodeError as error:
             raise ArtifactError(
-                f"{BEST} in {self._where} is no whole file of MXNet parameters.", why=str(error), todo=TODO
+                f"{BEST} in {self._where} is not a complete MXNet parameter file.", why=str(error), todo=TODO
             ) from error
         network = identify_network(shapes)
         if network is None:
             sample = _listing(sorted(shapes)) or "nothing"
             self._warnings.append(
-                f"{BEST} holds {sample}: these are not known as parameters of FCN, PSP or DeepLab."
+                f"{BEST} contains {sample}: these are not known parameters of FCN, PSP or DeepLab."
             )
         return network
 
 
 def identify_network(shapes: Mapping[str, tuple[int, ...]]) -> IdentifiedNetwork | None:
-    """The network that has parameters of these names and shapes; None where it is none that is known.
+    """Return the network with parameters of these names and shapes; None if it is not known.
 
-    AWS's names come from the attributes of GluonCV's classes, such as `head.block.4.bias` for the scores' bias.
+    AWS's names come from the attributes of GluonCV's classes, such as `head.block.4.bias` for the bias of the scores.
     """
     light, score = shapes.get("half.score.bias"), shapes.get("head.block.4.bias")
     if light:
@@ -216,19 +218,19 @@ def _require(members: Iterable[Member], where: str) -> None:
     names = [member.name for member in members]
     missing = [name for name in (BEST, SETTINGS) if name not in names]
     if missing:
-        deeper = [name for name in names if name.rpartition("/")[2] in missing]
+        nested = [name for name in names if name.rpartition("/")[2] in missing]
         raise ArtifactError(
             f"{where} lacks {' and '.join(missing)}.",
-            why=f"It holds {_listing(names) or 'nothing'}.",
-            todo="Pack the files without a folder around them." if deeper else TODO,
+            why=f"It contains {_listing(names) or 'no files'}.",
+            todo="Pack the files at the top level, not in a folder." if nested else TODO,
         )
 
 
 def _hyperparameters(member: Member, content: IO[bytes], where: str) -> dict[str, str]:
-    """All values as text, as they travel in CreateTrainingJob. Raises ArtifactError where it is no JSON object."""
+    """Return all values as text, as in CreateTrainingJob. Raises ArtifactError if it is not a JSON object."""
     if member.size > MAX_SETTINGS:
         raise ArtifactError(
-            f"{SETTINGS} in {where} has {member.size:,} bytes; at most {MAX_SETTINGS:,} are read.", todo=TODO
+            f"{SETTINGS} in {where} has {member.size:,} bytes; the limit is {MAX_SETTINGS:,}.", todo=TODO
         )
     try:
         values = parse_json(content.read(MAX_SETTINGS))
@@ -244,17 +246,17 @@ def _text(value: Any) -> str:
 
 
 def _contradictions(network: IdentifiedNetwork | None, stated: Mapping[str, str]) -> list[str]:
-    """Where the JSON says another thing than the parameters, which count."""
+    """Return where the JSON contradicts the parameters, which take precedence."""
     if network is None:
         return []
-    held = {
+    actual = {
         "algorithm": network.algorithm,
         "backbone": network.backbone,
         "num_classes": str(network.num_classes),
     }
     return [
-        f"{SETTINGS} says {name} {stated[name]}, but {BEST} holds the parameters of {name} {value}: serving may fail."
-        for name, value in held.items()
+        f"{SETTINGS} has {name} {stated[name]}, but {BEST} has the parameters of {name} {value}: deployment may fail."
+        for name, value in actual.items()
         if stated.get(name, value) != value
     ]
 

@@ -1,1 +1,1 @@
-"""The only place that speaks to AWS, or to the sandbox in its stead."""
+"""The only package that calls AWS, or the sandbox in its place."""

@@ -1,4 +1,4 @@
-"""Figures from CloudWatch: GetMetricData, asked once for many metrics."""
+"""Read many CloudWatch metrics with one GetMetricData request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.aws.connection import Clients
 from core.aws.errors import required
 
 MAX_QUERIES = 500
-"""Queries of one GetMetricData call; its answer's pages hold up to 100,800 points (API reference)."""
+"""Maximum queries of one GetMetricData call; a page of its response has up to 100,800 points (API reference)."""
 
 MAX_PAGES = 5
 
@@ -18,7 +18,7 @@ MAX_PAGES = 5
 def metric_data(
     clients: Clients, queries: Sequence[dict[str, Any]], begin: datetime, end: datetime
 ) -> dict[str, dict[str, list[Any]]]:
-    """Id of a query -> its times and values, of all pages, in no order. At most `MAX_QUERIES`. Raises AwsError."""
+    """Return query id -> times and values, of all pages, unsorted. At most `MAX_QUERIES`. Raises AwsError."""
     doing = "read the metrics in CloudWatch"
     rows: dict[str, dict[str, list[Any]]] = {row["Id"]: {"Timestamps": [], "Values": []} for row in queries}
     more: dict[str, str] = {}

@@ -1,8 +1,8 @@
-"""A connection to AWS, or to the sandbox in its place, and the clients made from it.
+"""A connection to AWS, or to the sandbox in its place, and its clients.
 
-Making a client is slow (about 0.1 s, most of it to parse botocore's description of the service), and boto3 documents
-clients as safe to share between threads but Sessions as not. So each Connection has one Session, used under a lock,
-its clients are made once, and all Sessions share the parsed descriptions.
+Creating a client is slow (about 0.1 s, mostly to parse botocore's service description), and boto3 documents clients
+as thread-safe but Sessions as not. So each Connection has one Session, used under a lock, its clients are created
+once, and all Sessions share the parsed descriptions.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from core.settings import AWS_SECONDS, Settings
 CONNECT_SECONDS = 5
 ATTEMPTS = 3
 INVOKE_SECONDS = 70
-"""AWS ends a model's run after 60 s, and asks for a socket timeout of 70 s (text of botocore's service model)."""
+"""AWS ends a model's run after 60 s, and recommends a socket timeout of 70 s (botocore's service model)."""
 
 PRICE_SECONDS = 10
 LIST_ATTEMPTS = 4
 SECONDS_FOR_ATTEMPT = 10
-"""Where a call may take less than this for each attempt, it is tried less often."""
+"""If a call has less time than this per attempt, it has fewer attempts."""
 
 UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
-"""Sockets kept by one client: more threads than this wait for each other."""
+"""Connection pool size of a client: more threads than this wait for each other."""
 
 READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Filter)[A-Z].*|Search|InvokeEndpoint")
 """Operations that change nothing. (Invoking an endpoint runs its model, and changes nothing either.)"""
 
 PRICING_REGION = "us-east-1"
-"""The Price List service answers in few regions, and for all of them."""
+"""The Price List service is available in few regions, and covers all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where to and as whom. A value: the key of every cache.
+    """The region, URL and credentials to use. A value: the key of every cache.
 
     region:     such as "eu-west-1".
-    aws_url:    the address of the API; None: AWS itself.
-    profile:    None: AWS's own chain of credentials.
-    access_key: given only for the sandbox, with secret_key; the chain is then not asked.
-    seconds:    how long a call may take in all, retries included; a model's run and an upload may take longer.
+    aws_url:    the URL of the API; None: AWS itself.
+    profile:    None: the AWS credential chain.
+    access_key: set only for the sandbox, with secret_key; the credential chain is then not used.
+    seconds:    time limit of a call, retries included; invocations and uploads may take longer.
     """
 
     region: str
@@ -67,22 +67,22 @@ class Connection:
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether this is our own sandbox."""
+        """Return whether this is the sandbox."""
         return self.access_key is not None
 
     @property
-    def place(self) -> AwsLocation:
-        """The same in words, for errors."""
+    def location(self) -> AwsLocation:
+        """Return its description for messages."""
         if self.is_sandbox:
             return AwsLocation(f"the sandbox ({self.aws_url})", sandbox=True)
-        return AwsLocation(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS in {self.region}")
+        return AwsLocation(f"{self.aws_url} ({self.region})" if self.aws_url else f"AWS ({self.region})")
 
 
 class Clients:
-    """boto3 clients of one connection, each made when it is first asked for.
+    """The boto3 clients of one connection, each created at its first use.
 
-    invoke_seconds: how long an answer of a model may take.
-    read_seconds:   the same of any other call's single attempt; None: what the connection's seconds leave for it.
+    invoke_seconds: read timeout of an invocation.
+    read_seconds:   read timeout of any other call's single attempt; None: derived from the connection's seconds.
     """
 
     def __init__(
@@ -101,30 +101,30 @@ class Clients:
 
     @property
     def runtime(self) -> Any:
-        """`sagemaker-runtime`. It never retries: each try runs, and bills, the model."""
+        """Return `sagemaker-runtime`. It never retries: each attempt runs the model and is billed."""
         return self._client(
             "sagemaker-runtime", read_timeout=self._invoke_seconds, retries={"total_max_attempts": 1}
         )
 
     @property
     def sagemaker(self) -> Any:
-        """`sagemaker`."""
+        """Return `sagemaker`."""
         return self._client("sagemaker")
 
     @property
     def lists(self) -> Any:
-        """`sagemaker` for listings. AWS throttles those first; this client slows itself then, and no other call."""
+        """Return `sagemaker` for listings. AWS throttles those first; then this client slows down, and no other."""
         options = self._bounded(LIST_ATTEMPTS, "adaptive")
         return self._client("sagemaker", name="lists", **options)
 
     def client_for_changes(self, service: str) -> Any:
-        """A service for changes. It never retries: `core.aws.execute` looks first at what became of a try."""
+        """Return a client for changes. It never retries: `core.aws.execute` first checks what an attempt did."""
         more = self._s3_options() if service == "s3" else {}
         return self._client(service, may_change=True, **self._bounded(1, "standard"), **more)
 
     @property
     def client_for_uploads(self) -> Any:
-        """`s3` for changes that do no harm when they are made twice; S3 may throttle many of them for a while."""
+        """Return `s3` for idempotent changes, with more attempts: S3 may throttle them for a while."""
         retries = {"mode": "standard", "total_max_attempts": UPLOAD_ATTEMPTS}
         made = self._client("s3", name="uploads", may_change=True, retries=retries, **self._s3_options())
         made.meta.events.register("before-sign.s3.PutObject", _without_expect, unique_id="without-expect")
@@ -132,17 +132,17 @@ class Clients:
 
     @property
     def metrics(self) -> Any:
-        """`sagemaker-metrics`."""
+        """Return `sagemaker-metrics`."""
         return self._client("sagemaker-metrics")
 
     @property
     def cloudwatch(self) -> Any:
-        """`cloudwatch`."""
+        """Return `cloudwatch`."""
         return self._client("cloudwatch")
 
     @property
     def pricing(self) -> Any:
-        """`pricing`. Prices are worth a few seconds, no more: there is a table without it."""
+        """Return `pricing`, with a short timeout: there is a fallback table."""
         return self._client(
             "pricing",
             region=PRICING_REGION,
@@ -151,33 +151,33 @@ class Clients:
 
     @property
     def s3(self) -> Any:
-        """`s3`, signing in version 4: in us-east-1 botocore would presign with version 2."""
+        """Return `s3` with signature version 4: in us-east-1 botocore would presign with version 2."""
         return self._client("s3", **self._s3_options())
 
     @property
     def autoscaling(self) -> Any:
-        """`application-autoscaling`."""
+        """Return `application-autoscaling`."""
         return self._client("application-autoscaling")
 
     @property
     def sts(self) -> Any:
-        """`sts`."""
+        """Return `sts`."""
         return self._client("sts")
 
     @property
     def logs(self) -> Any:
-        """`logs`."""
+        """Return `logs`."""
         return self._client("logs")
 
     @contextmanager
     def calling(self, doing: str, *, todos: Todos | None = None) -> Iterator[None]:
-        """Stands around every use of a client, the making included: errors become ours (see `translated`).
+        """Wrap every use of a client, including its creation: translate its errors (see `translated`).
 
-        After a CredentialsError the Session is dropped: it remembers its keys, and a person who signs in again
-        should not have to restart us.
+        After a CredentialsError the Session is dropped: it caches its keys, and signing in again must not require a
+        restart.
         """
         try:
-            with translated(doing, self.connection.place, todos=todos):
+            with translated(doing, self.connection.location, todos=todos):
                 yield
         except CredentialsError:
             self._forget()
@@ -190,10 +190,10 @@ class Clients:
     def _client(
         self, service: str, *, name: str = "", region: str = "", may_change: bool = False, **options: Any
     ) -> Any:
-        """Return the client of a service, made at its first use.
+        """Return the client of a service, created at its first use.
 
-        name:       tells apart several clients of one service.
-        may_change: without it the client refuses every operation that may change something.
+        name:       distinguishes several clients of one service.
+        may_change: if False, the client refuses every operation that may change something.
         """
         key = (name or service, may_change)
         with self._lock:
@@ -212,7 +212,7 @@ class Clients:
             **self._bounded(ATTEMPTS, "standard"),
         }
         if connection.is_sandbox:
-            defaults["proxies"] = {}  # HTTP_PROXY is for the world outside, not for this machine
+            defaults["proxies"] = {}  # HTTP_PROXY is for external hosts, not for this machine
         return self._session.client(
             service,
             region_name=region,
@@ -221,7 +221,7 @@ class Clients:
         )
 
     def _bounded(self, most: int, mode: str, longest: float = math.inf) -> dict[str, Any]:
-        """Return how often a call is tried and how long each attempt may take, so that all stay within the bound."""
+        """Return the attempts and timeouts of a call that keep it within the time limit."""
         attempts, seconds = attempts_within(self.connection.seconds, most)
         seconds = min(seconds, longest, math.inf if self._read_seconds is None else self._read_seconds)
         return {
@@ -237,7 +237,7 @@ class Clients:
 
 
 def attempts_within(seconds: float, most: int) -> tuple[int, float]:
-    """Return how many attempts a bound of so many seconds allows, and how long each may wait for its reply.
+    """Return how many attempts a time limit allows, and how long each may wait for its response.
 
     botocore pauses before attempt n + 1 for up to 2 ** (n - 1) seconds, so the pauses sum to 2 ** (attempts - 1) - 1.
     """
@@ -246,24 +246,24 @@ def attempts_within(seconds: float, most: int) -> tuple[int, float]:
 
 
 def _without_expect(request: Any, **_: Any) -> None:
-    """botocore asks S3 whether it may send before each body: a second journey for each small file."""
+    """Remove the `Expect` header, which costs a second round trip for each small file."""
     if "Expect" in request.headers:
         del request.headers["Expect"]
 
 
 def clients(connection: Connection) -> Clients:
-    """The clients of a connection: always the same ones."""
+    """Return the clients of a connection, always the same ones."""
     with _making:
         return _clients(connection)
 
 
 def connect(settings: Settings) -> Connection:
-    """The connection of mode `aws`, by AWS's own chain. Raises SettingsError without a region, CredentialsError."""
+    """Return the connection of mode `aws`. Raises SettingsError without a region, CredentialsError."""
     region = settings.region or _region_of(settings.profile)
     if region is None:
         raise SettingsError(
             "No AWS region is set.",
-            why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile names none.",
+            why="Neither AWS_REGION nor AWS_DEFAULT_REGION is set, and the profile has none.",
             todo="Set AWS_REGION, for example to eu-west-1.",
         )
     return Connection(region, settings.aws_url, settings.profile, seconds=settings.aws_seconds)
@@ -272,11 +272,11 @@ def connect(settings: Settings) -> Connection:
 _making = Lock()
 
 NOTHING = (None, None, os.devnull, None)
-"""A file name for botocore: in the sandbox a broken AWS_PROFILE or ~/.aws of the person's must not matter."""
+"""Config file override for botocore: in the sandbox, a broken AWS_PROFILE or ~/.aws must not matter."""
 
 
 def _refuse_changes(model: Any, **_: Any) -> None:
-    """botocore calls this before each request, and before it presigns one."""
+    """Raise RuntimeError for an operation that changes something; botocore calls this before each request."""
     if not READS.fullmatch(model.name):
         raise RuntimeError(f"{model.name} may change something: only core.aws.execute does that.")
 
@@ -295,9 +295,9 @@ def _session(connection: Connection) -> boto3.Session:
 
 
 def _chain(profile: str | None, more: Mapping[str, Any] | None = None) -> Session:
-    """botocore's session with the profile as AWS_PROFILE would give it.
+    """Return botocore's session with the profile set as by AWS_PROFILE.
 
-    Given to boto3 as `profile_name`, it would beat keys in the environment, which the AWS CLI lets win.
+    As boto3's `profile_name` it would override keys in the environment, unlike in the AWS CLI.
     """
     session = Session(session_vars={"profile": (None, None, profile, None), **(more or {})})
     session.lazy_register_component("data_loader", lambda: _loader(session.get_config_variable("data_path")))
@@ -306,7 +306,7 @@ def _chain(profile: str | None, more: Mapping[str, Any] | None = None) -> Sessio
 
 @lru_cache(maxsize=4)
 def _loader(data_path: str | None) -> Loader:
-    """Return the loader that reads and keeps botocore's service descriptions; the first client parses, others reuse.
+    """Return the loader that caches botocore's service descriptions.
 
     data_path: folders searched before botocore's own, from AWS_DATA_PATH.
     """

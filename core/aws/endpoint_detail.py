@@ -1,4 +1,4 @@
-"""One endpoint with all that belongs to it, and who else uses any of that."""
+"""Read an endpoint with its resources, and find their other users."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from core.endpoints.endpoint import (
     EXAMPLES_TAG,
     Endpoint,
     EndpointConfig,
-    classes_beside,
+    classes_uri_for,
     with_config,
 )
 from core.endpoints.spec import is_derived
 from core.errors import DeniedError
 
 MAX_LISTED = 2000
-"""Configurations, and models, looked through for others that use them."""
+"""Maximum configurations, and models, searched for other users."""
 
 INVOCATIONS = "SageMakerVariantInvocationsPerInstance"
 
 
 def endpoint_detail(clients: Clients, name: str) -> EndpointDetail:
-    """Return one endpoint, whole. Raises NotFoundError, AwsError.
+    """Return one endpoint with all details. Raises NotFoundError, AwsError.
 
     Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
-    return with_description(clients, with_belongings(clients, name))
+    return with_description(clients, endpoint_resources(clients, name))
 
 
 def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
-    """Return it with what only describes it: tags, lineage, class names. Raises AwsError."""
+    """Return it with its description: tags, lineage, class names. Raises AwsError."""
     notes = list(bare.notes)
     tags = read_tags(clients, bare.endpoint.arn, notes)
     endpoint = replace(bare.endpoint, tags=tags)
@@ -61,22 +61,22 @@ def with_description(clients: Clients, bare: EndpointDetail) -> EndpointDetail:
         models=models,
         aws_algorithm=is_semantic_segmentation(models[0].image) if models else None,
         classes=classes,
-        classes_uri=tagged or (classes_beside(model_uri) or "" if classes else ""),
+        classes_uri=tagged or (classes_uri_for(model_uri) or "" if classes else ""),
         examples_uri=tags.get(EXAMPLES_TAG, ""),
         notes=tuple(notes),
     )
 
 
-def with_belongings(clients: Clients, name: str) -> EndpointDetail:
-    """One endpoint with configuration, models and autoscaling: all that goes with it, by few calls. Raises as above.
+def endpoint_resources(clients: Clients, name: str) -> EndpointDetail:
+    """Return one endpoint with configuration, models and autoscaling, by few calls. Raises as above.
 
-    What only tells of it stays empty: tags, lineage, class names.
+    Its description stays empty: tags, lineage, class names.
     """
-    return belongings(clients, describe_endpoint(clients, name))
+    return resources_of(clients, describe_endpoint(clients, name))
 
 
-def belongings(clients: Clients, bare: Endpoint) -> EndpointDetail:
-    """Return the same of an endpoint that was read before. Raises AwsError."""
+def resources_of(clients: Clients, bare: Endpoint) -> EndpointDetail:
+    """Return the same for an endpoint that was already read. Raises AwsError."""
     notes: list[str] = []
     config = configs(clients, [bare.config], notes=notes).get(bare.config)
     endpoint = with_config(bare, config)
@@ -95,28 +95,27 @@ def belongings(clients: Clients, bare: Endpoint) -> EndpointDetail:
 def users(
     clients: Clients, details: Sequence[EndpointDetail], known: Mapping[str, EndpointConfig] | None = None
 ) -> Users:
-    """Which other endpoints and configurations use what belongs to these, and what earlier updates of these left.
+    """Return which other endpoints and configurations use the resources of these, and what their updates left.
 
-    known: configurations read before (see `core.aws.endpoints.configs`); only the others are asked for. Raises
-           AwsError.
+    known: configurations already read (see `core.aws.endpoints.configs`); only the others are read. Raises AwsError.
     """
     try:
         fleet = all_endpoints(clients)
         names = listed_names(clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
         models = listed_names(clients, "models", "Models", "ModelName")
     except DeniedError as error:
-        return Users(blind=str(error))
+        return Users(unreadable=str(error))
     if not fleet.complete or fleet.notes or names is None or models is None:
-        why = fleet.notes or ("There are too many to look at.",)
-        return Users(blind=f"It could not be seen who uses them. {why[0]}")
+        why = fleet.notes or ("There are too many to check.",)
+        return Users(unreadable=f"Their users could not be determined. {why[0]}")
     notes: list[str] = []
-    have = {name: config for name, config in (known or {}).items() if name in names}
-    have |= configs(clients, [name for name in names if name not in have], notes=notes)
+    configurations = {name: config for name, config in (known or {}).items() if name in names}
+    configurations |= configs(clients, [name for name in names if name not in configurations], notes=notes)
     if notes:
-        return Users(blind=f"It could not be seen who uses them. {notes[0]}")
-    gone = {detail.name for detail in details}
-    others = [endpoint for endpoint in fleet.endpoints if endpoint.name not in gone]
-    return _users(details, others, have, models)
+        return Users(unreadable=f"Their users could not be determined. {notes[0]}")
+    selected = {detail.name for detail in details}
+    others = [endpoint for endpoint in fleet.endpoints if endpoint.name not in selected]
+    return _users(details, others, configurations, models)
 
 
 def _users(
@@ -161,7 +160,7 @@ def _users(
 
 
 def listed_names(clients: Clients, what: str, key: str, member: str) -> list[str] | None:
-    """The names of all configurations or models of the account; None where there are too many."""
+    """Return the names of all configurations or models in the account; None if there are too many."""
     names: list[str] = []
     query: dict[str, Any] = {"MaxResults": PAGE}
     doing = f"list the {what}"
@@ -195,7 +194,7 @@ def _model(clients: Clients, name: str, notes: list[str]) -> Model | None:
 
 
 def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
-    """The name of the training job that left an artifact; empty where nobody knows it."""
+    """Return the name of the training job that created an artifact; empty if unknown."""
     try:
         job = job_for_artifact(clients, model_uri) if model_uri else None
     except OPTIONAL as error:
@@ -205,7 +204,7 @@ def _job_of(clients: Clients, model_uri: str, notes: list[str]) -> str:
 
 
 def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Scaling, ...] | None:
-    """One call where nothing scales, else one more for each variant that does; None where it may not be read."""
+    """Read the autoscaling with one call, and one more per autoscaled variant; None if it may not be read."""
     resources = [f"endpoint/{endpoint.name}/variant/{variant.name}" for variant in endpoint.variants]
     if not resources:
         return ()
@@ -223,11 +222,11 @@ def _scaling(clients: Clients, endpoint: Endpoint, notes: list[str]) -> tuple[Sc
 
 def _scaled(clients: Clients, target: Mapping[str, Any], notes: list[str]) -> Scaling:
     policies = _policies(clients, target["ResourceId"], notes)
-    goals = [row.get("TargetTrackingScalingPolicyConfiguration", {}) for row in policies]
+    configurations = [row.get("TargetTrackingScalingPolicyConfiguration", {}) for row in policies]
     values = [
-        goal["TargetValue"]
-        for goal in goals
-        if goal.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType") == INVOCATIONS
+        each["TargetValue"]
+        for each in configurations
+        if each.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType") == INVOCATIONS
     ]
     return Scaling(
         variant=target["ResourceId"].rpartition("/")[2],
@@ -239,7 +238,7 @@ def _scaled(clients: Clients, target: Mapping[str, Any], notes: list[str]) -> Sc
 
 
 def _policies(clients: Clients, resource: str, notes: list[str]) -> list[Mapping[str, Any]]:
-    """None, with a note, where they may not be read."""
+    """Return the scaling policies; none, with a note, if they may not be read."""
     doing = f"read the scaling policies of {resource}"
     try:
         with clients.calling(doing):

@@ -1,4 +1,4 @@
-"""Endpoints: the list, and one of them with all that is needed to segment with it."""
+"""List endpoints, and read one with all that is needed for inference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.endpoints.endpoint import (
     EndpointConfig,
     EndpointInfo,
     EndpointList,
-    classes_beside,
+    classes_uri_for,
     config_from,
     container_of,
     endpoint_from,
@@ -35,22 +35,22 @@ MAX_PAGES = 10
 MAX_SECONDS = 20.0
 MAX_CLASSES_BYTES = 1_000_000
 READERS = 8
-"""Configurations read at a time."""
+"""Configurations read in parallel."""
 
 LISTING = "list the endpoints"
-Ask = Callable[[Clients, dict[str, Any]], tuple[list[dict[str, Any]], str | None]]
-"""One page: its rows, and the token of the next."""
+ReadPage = Callable[[Clients, dict[str, Any]], tuple[list[dict[str, Any]], str | None]]
+"""Reads one page: its rows, and the token of the next."""
 
 OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
-"""What may go wrong with names and examples without anybody minding more than a note."""
+"""Errors of optional parts, such as class names and examples, which only cause a note."""
 
 
 def all_endpoints(
     clients: Clients, *, max_pages: int = MAX_PAGES, max_seconds: float = MAX_SECONDS
 ) -> EndpointList:
-    """The account's endpoints with status, variants and tags, newest first: one Search call for each 100.
+    """Return the account's endpoints with status, variants and tags, newest first: one Search call per 100.
 
-    Search finds a new endpoint some seconds after its creation. Where Search is denied, ListEndpoints is asked:
+    Search finds a new endpoint some seconds after its creation. If Search is denied, ListEndpoints is used instead,
     without variants and tags, and with a note. Raises AwsError.
     """
     query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
@@ -58,7 +58,7 @@ def all_endpoints(
         return _paged(clients, _search, query, max_pages=max_pages, max_seconds=max_seconds)
     except DeniedError as error:
         listed = list_endpoints(clients, max_pages=max_pages, max_seconds=max_seconds)
-        return replace(listed, notes=(f"Variants, traffic and tags are not told. {error}",))
+        return replace(listed, notes=(f"Variants, traffic and tags are unavailable. {error}",))
 
 
 def list_endpoints(
@@ -69,7 +69,7 @@ def list_endpoints(
     max_pages: int = MAX_PAGES,
     max_seconds: float = MAX_SECONDS,
 ) -> EndpointList:
-    """The account's endpoints, newest first, without variants and tags. Raises AwsError."""
+    """Return the account's endpoints, newest first, without variants and tags. Raises AwsError."""
     query: dict[str, Any] = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     query |= {"StatusEquals": status} if status else {}
     query |= {"NameContains": name_contains} if name_contains else {}
@@ -77,16 +77,16 @@ def list_endpoints(
 
 
 def in_service(clients: Clients) -> list[Endpoint]:
-    """The endpoints that take requests, newest first. Raises AwsError."""
+    """Return the endpoints in service, newest first. Raises AwsError."""
     return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
 
 
 def configs(
     clients: Clients, names: Iterable[str], *, notes: list[str] | None = None
 ) -> dict[str, EndpointConfig]:
-    """Name -> endpoint configuration, one call each: they never change, so keep them and ask for new names only.
+    """Return name -> endpoint configuration, one call each: they never change, so cache them and read only new names.
 
-    notes: gets a sentence on those that are gone or may not be read; these are left out. Raises AwsError.
+    notes: gets a sentence about deleted or unreadable ones, which are left out. Raises AwsError.
     """
     notes = [] if notes is None else notes
     wanted = list(dict.fromkeys(name for name in names if name))
@@ -98,29 +98,29 @@ def configs(
 
 
 def describe_endpoint(clients: Clients, name: str) -> Endpoint:
-    """One endpoint as it is now, without instance types, models and tags. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the endpoint {name}"):
+    """Return one endpoint without instance types, models and tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"describe the endpoint {name}"):
         return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
-def describe_serving(clients: Clients, name: str) -> EndpointInfo:
+def endpoint_info(clients: Clients, name: str) -> EndpointInfo:
     """Return one endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
 
-    Everything but the endpoint itself is optional: what these credentials may not read is left out, with a note.
+    Everything but the endpoint itself is optional: what may not be read is left out, with a note.
     """
-    return with_class_names(clients, describe_unnamed(clients, name))
+    return with_class_names(clients, endpoint_info_without_classes(clients, name))
 
 
-def with_class_names(clients: Clients, serving: EndpointInfo) -> EndpointInfo:
+def with_class_names(clients: Clients, endpoint: EndpointInfo) -> EndpointInfo:
     """Return the endpoint with its class names, which are read from S3. Raises AwsError."""
-    notes = list(serving.notes)
-    classes = read_classes(clients, serving.classes_uri, serving.model_uri, notes)
-    return replace(serving, classes=classes, notes=tuple(notes))
+    notes = list(endpoint.notes)
+    classes = read_classes(clients, endpoint.classes_uri, endpoint.model_uri, notes)
+    return replace(endpoint, classes=classes, notes=tuple(notes))
 
 
-def describe_unnamed(clients: Clients, name: str) -> EndpointInfo:
-    """Return one endpoint without its class names: SageMaker is asked, and S3 is not. Raises as above."""
-    doing = f"look at the endpoint {name}"
+def endpoint_info_without_classes(clients: Clients, name: str) -> EndpointInfo:
+    """Return one endpoint without its class names: it calls SageMaker, but not S3. Raises as above."""
+    doing = f"describe the endpoint {name}"
     with clients.calling(doing):
         endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
@@ -157,18 +157,18 @@ def _list(clients: Clients, query: dict[str, Any]) -> tuple[list[dict[str, Any]]
 
 
 def _paged(
-    clients: Clients, ask: Ask, query: dict[str, Any], *, max_pages: int, max_seconds: float
+    clients: Clients, read_page: ReadPage, query: dict[str, Any], *, max_pages: int, max_seconds: float
 ) -> EndpointList:
-    """A page of AWS's may be empty and still have a next one; so pages and seconds are bounded, not rows.
+    """Read all pages, limited by pages and seconds, not rows: an AWS page may be empty and still have a next one.
 
-    An endpoint that moved between two pages stands there once.
+    An endpoint that moved between two pages is listed once.
     """
     endpoints: dict[str, Endpoint] = {}
     until = time.monotonic() + max_seconds
     token = None
     for _ in range(max_pages):
         with clients.calling(LISTING):
-            rows, token = ask(clients, query | ({"NextToken": token} if token else {}))
+            rows, token = read_page(clients, query | ({"NextToken": token} if token else {}))
         for endpoint in map(endpoint_from, rows):
             endpoints.setdefault(endpoint.name, endpoint)
         if not token or time.monotonic() > until:
@@ -179,14 +179,14 @@ def _paged(
 def read_config(
     clients: Clients, name: str, notes: list[str], *, many: bool = False
 ) -> dict[str, Any] | None:
-    """DescribeEndpointConfig's answer; None, with a note, where it is gone or may not be read.
+    """Return DescribeEndpointConfig's response; None, with a note, if it is deleted or may not be read.
 
-    many: one of a great number, which are asked for by the client that slows itself down.
+    many: whether many are read, so that the client that slows down is used.
     """
     if not name:
         return None
     try:
-        with clients.calling(f"look at the endpoint configuration {name}"):
+        with clients.calling(f"describe the endpoint configuration {name}"):
             client = clients.lists if many else clients.sagemaker
             answer: dict[str, Any] = client.describe_endpoint_config(EndpointConfigName=name)
     except OPTIONAL as error:
@@ -196,11 +196,11 @@ def read_config(
 
 
 def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str]:
-    """Image and artifact of a model."""
+    """Return the image and the artifact of a model."""
     if not model:
         return "", ""
     try:
-        with clients.calling(f"look at the model {model}"):
+        with clients.calling(f"describe the model {model}"):
             return container_of(clients.sagemaker.describe_model(ModelName=model))
     except OPTIONAL as error:
         notes.append(str(error))
@@ -208,7 +208,7 @@ def _container(clients: Clients, model: str, notes: list[str]) -> tuple[str, str
 
 
 def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
-    """The tags of an endpoint; none, with a note, where they may not be read."""
+    """Return the tags of an endpoint; none, with a note, if they may not be read."""
     doing = "read the endpoint's tags"
     try:
         with clients.calling(doing):
@@ -220,14 +220,14 @@ def read_tags(clients: Clients, arn: str, notes: list[str]) -> dict[str, str]:
 
 
 def read_classes(clients: Clients, tagged: str | None, model_uri: str, notes: list[str]) -> Classes | None:
-    """Names by the endpoint's tag, else from beside the artifact."""
-    uri = tagged or classes_beside(model_uri)
+    """Read class names by the endpoint's tag, otherwise next to the artifact."""
+    uri = tagged or classes_uri_for(model_uri)
     if uri is None:
         return None
     try:
         return Classes.from_json(get_bytes(clients, uri, max_bytes=MAX_CLASSES_BYTES))
     except NotFoundError as error:
-        notes += [f"The class names are not there. {error}"] if tagged else []
+        notes += [f"The class names were not found. {error}"] if tagged else []
     except OPTIONAL as error:
         notes.append(f"The class names cannot be read. {error}")
     return None

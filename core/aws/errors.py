@@ -1,7 +1,7 @@
-"""botocore's errors in our words, translated once, at the edge, by one table.
+"""Translate botocore's errors once, at the edge, with one table.
 
-`translated` stands around every call to AWS. What happened, in which words and what to do about it lies in
-`BY_EXCEPTION`, `BY_CODE` and `BY_STATUS`; the functions below only look it up.
+`translated` wraps every call to AWS. The error class, its text and its advice are in `BY_EXCEPTION`, `BY_CODE` and
+`BY_STATUS`; the functions below only look them up.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from core.errors import (
 
 @dataclass(frozen=True, slots=True)
 class AwsLocation:
-    """Where a call goes to.
+    """The target of a call.
 
-    name:    in words, such as "AWS in eu-west-1".
-    sandbox: whether that is our own sandbox, for which other things help.
+    name:    for messages, such as "AWS (eu-west-1)".
+    sandbox: whether it is the sandbox, which has its own advice.
     """
 
     name: str
@@ -55,12 +55,12 @@ Todos = Mapping[type[CoreError], str]
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """One line of the table.
+    """One row of the table.
 
-    error:   the class of ours.
+    error:   the error class to raise.
     problem: the end of the sentence "Could not do this: ...". {place}, {action} and {code} are filled in.
-    todo:    what helps.
-    sandbox: what helps when the place is the sandbox; empty: the same.
+    todo:    advice.
+    sandbox: advice for the sandbox; empty: the same.
     """
 
     error: type[CoreError]
@@ -69,96 +69,102 @@ class ErrorRule:
     sandbox: str = ""
 
 
-NEW_KEYS = "Restart Segdeck: it reads the sandbox's keys at its start."
+NEW_KEYS = "Restart Segdeck: it reads the sandbox's keys when it starts."
 UNREACHABLE = ErrorRule(
     UnreachableError,
-    "nothing answers at {place}",
-    "Check the network, the region and the address, then try again.",
-    "The dashboard starts the sandbox again by itself in a few seconds; `make sandbox` starts it alone.",
+    "cannot connect to {place}",
+    "Check the network, the region and the URL, then try again.",
+    "The dashboard restarts the sandbox automatically within seconds; `make sandbox` starts it on its own.",
 )
 CLOSED = ErrorRule(
     NoReplyError,
-    "{place} closed the connection without an answer",
+    "{place} closed the connection without a response",
     "Try again in a moment.",
     UNREACHABLE.sandbox,
 )
 SSL = ErrorRule(
     UnreachableError,
-    "no encrypted connection to {place} came about",
-    "Behind a company proxy, AWS_CA_BUNDLE must name its certificates.",
+    "the TLS connection to {place} failed",
+    "Behind a corporate proxy, set AWS_CA_BUNDLE to its certificates.",
 )
-PROXY = ErrorRule(UnreachableError, "the proxy does not answer", "Check HTTPS_PROXY and NO_PROXY.")
-TIMED_OUT = ErrorRule(TimedOutError, "{place} did not answer in time", "Try again in a moment.")
-CUT_OFF = ErrorRule(CutOffError, "the answer of {place} stopped before its end", "Try again.")
+PROXY = ErrorRule(UnreachableError, "the proxy does not respond", "Check HTTPS_PROXY and NO_PROXY.")
+TIMED_OUT = ErrorRule(TimedOutError, "{place} did not respond in time", "Try again in a moment.")
+CUT_OFF = ErrorRule(CutOffError, "the response of {place} ended early", "Try again.")
 NO_KEYS = ErrorRule(
     CredentialsError,
-    "there are no usable AWS credentials",
+    "no valid AWS credentials found",
     "Set AWS_PROFILE, or run `aws configure` or `aws sso login`.",
 )
 NO_PROFILE = ErrorRule(
-    CredentialsError, "the AWS profile is unknown", "Set AWS_PROFILE to one of `aws configure list-profiles`."
+    CredentialsError,
+    "the AWS profile does not exist",
+    "Set AWS_PROFILE to one of `aws configure list-profiles`.",
 )
 EXPIRED = ErrorRule(
     CredentialsError,
     "the AWS credentials have expired",
-    "Sign in again, with `aws sso login` or with new keys, then try again.",
+    "Sign in again with `aws sso login`, or set new keys, then try again.",
     NEW_KEYS,
 )
 WRONG_KEYS = ErrorRule(
     CredentialsError,
-    "{place} does not know these credentials",
-    "Check the keys or AWS_PROFILE, and that the account has this region switched on.",
+    "{place} does not recognize these credentials",
+    "Check the keys or AWS_PROFILE, and that this region is enabled in the account.",
     NEW_KEYS,
 )
 BAD_SIGNATURE = ErrorRule(
     CredentialsError,
-    "{place} refused the signature",
-    "Either the secret key is wrong, or this machine's clock is off: compare both.",
+    "{place} rejected the signature",
+    "Check the secret key and this machine's clock.",
     NEW_KEYS,
 )
 DENIED = ErrorRule(
     DeniedError,
     "these credentials are not allowed to {action}",
-    "Ask whoever manages the account to allow it.",
+    "Ask an administrator of the account for this permission.",
 )
 THROTTLED = ErrorRule(
     ThrottledError, "too many calls in too short a time", "Wait a few seconds, then try again."
 )
 NOT_FOUND = ErrorRule(
     NotFoundError,
-    "it does not exist at {place}",
-    "Check the name, the region and the account, or pick another.",
+    "it does not exist in {place}",
+    "Check the name, the region and the account, or choose another.",
 )
 NOT_READY = ErrorRule(NotReadyError, "it is not ready yet", "Wait until it is in service, then try again.")
-TOO_LARGE = ErrorRule(TooLargeError, "the request is larger than {place} takes", "Send a smaller picture.")
+TOO_LARGE = ErrorRule(TooLargeError, "the request is larger than {place} accepts", "Send a smaller image.")
 TROUBLE = ErrorRule(
-    AwsError, "{place} has trouble of its own ({code})", "Try again in a minute; see health.aws.amazon.com."
+    AwsError, "{place} has an internal problem ({code})", "Try again in a minute; see health.aws.amazon.com."
 )
-REFUSED = ErrorRule(AwsError, "{place} refused it ({code})", "Correct what the text names, then try again.")
+REFUSED = ErrorRule(
+    AwsError, "{place} rejected the request ({code})", "Correct the problem above, then try again."
+)
 QUOTA = ErrorRule(
     AwsError,
     "a quota of the account is reached",
-    "Wait for something else to end, or ask for more under Service Quotas.",
+    "Wait for other resources to end, or request an increase in Service Quotas.",
 )
 IN_USE = ErrorRule(
-    TakenError, "the name is taken, or it is in use", "Take another name, or wait until it is free."
+    TakenError, "the name is taken, or the resource is in use", "Use another name, or wait until it is free."
 )
-UNKNOWN = ErrorRule(AwsError, "{place} answered {code}", "Try again; if it stays, search for the code.")
-BROKEN = ErrorRule(UnexpectedAnswerError, "the answer of {place} cannot be read", "Try again.")
+UNKNOWN = ErrorRule(
+    AwsError, "{place} returned {code}", "Try again; if the error persists, search for the code."
+)
+BROKEN = ErrorRule(UnexpectedAnswerError, "the response of {place} cannot be read", "Try again.")
 BAD_INPUT = ErrorRule(
-    InputError, "a value does not have the form AWS asks for", "Correct the value that the text names."
+    InputError, "a value does not have the format that AWS requires", "Correct the value named above."
 )
 BAD_SETTINGS = ErrorRule(
     SettingsError,
-    "the AWS configuration cannot be used",
+    "the AWS configuration is invalid",
     "Check AWS_REGION, AWS_ENDPOINT_URL and ~/.aws/config.",
 )
 NO_REGION = ErrorRule(
     SettingsError,
     "no AWS region is set",
-    "Set AWS_REGION, for example to eu-west-1, or give the profile a region.",
+    "Set AWS_REGION, for example to eu-west-1, or set a region in the profile.",
 )
-OTHER = ErrorRule(AwsError, "the call failed", "Try again; if it stays, search for the text.")
+OTHER = ErrorRule(AwsError, "the call failed", "Try again; if the error persists, search for the message.")
 
 BY_EXCEPTION: dict[type[Exception], ErrorRule] = {
     botocore.ConnectionError: UNREACHABLE,  # with EndpointConnectionError and ConnectTimeoutError below it
@@ -196,7 +202,7 @@ BY_EXCEPTION: dict[type[Exception], ErrorRule] = {
     UnicodeDecodeError: BROKEN,  # of a body that should be JSON, which botocore does not translate
     botocore.BotoCoreError: OTHER,
 }
-"""By class; the nearest class of an exception's own line of ancestors counts."""
+"""By class; the nearest base class of an exception is used."""
 
 BY_CODE: dict[str, ErrorRule] = {
     **dict.fromkeys(
@@ -249,28 +255,28 @@ BY_CODE: dict[str, ErrorRule] = {
 """By the service's own error code."""
 
 BY_STATUS: dict[int, ErrorRule] = {403: DENIED, 404: NOT_FOUND, 413: TOO_LARGE, 429: THROTTLED}
-"""By HTTP status, for a code nobody knows (a proxy's page, a HEAD's empty answer)."""
+"""By HTTP status, for an unknown code (a proxy's page, the empty response to HEAD)."""
 
 MISSING = re.compile(r"not found|could not find|cannot find|does not exist", re.IGNORECASE)
-"""SageMaker calls a missing thing a `ValidationException`, and tells the difference in its text alone."""
+"""SageMaker returns `ValidationException` for a missing resource; only the message shows the difference."""
 
 TAKEN = re.compile(r"already exist", re.IGNORECASE)
 BUSY = re.compile(r"in-progress|in progress", re.IGNORECASE)
-"""Likewise a name that is taken, and an endpoint that AWS is at work on."""
+"""The same for a name that is taken, and an endpoint that is being changed."""
 
 BY_TEXT = ((MISSING, NOT_FOUND), (TAKEN, IN_USE), (BUSY, NOT_READY))
 
 LOG_URL = re.compile(r"https://\S+")
 ACTION = re.compile(r"to perform: (\S+)")
-MODEL_TODO = "Look into the container's log; a smaller picture helps where memory or time ran out."
+MODEL_TODO = "Check the container's log; if it ran out of memory or time, send a smaller image."
 
 
 @contextmanager
 def translated(doing: str, place: AwsLocation, *, todos: Todos | None = None) -> Iterator[None]:
-    """Turn botocore's errors into ours.
+    """Translate botocore's errors.
 
     doing: the rest of "Could not ...", such as "list the endpoints".
-    todos: better advice for this call.
+    todos: more specific advice for this call.
     """
     try:
         yield
@@ -283,7 +289,7 @@ def translated(doing: str, place: AwsLocation, *, todos: Todos | None = None) ->
 
 
 def _raised_by_parser(error: Exception) -> bool:
-    """Return whether botocore failed at the bytes of a reply: not every such failure is an error of its own."""
+    """Return whether botocore failed to parse a response: not every such failure is an error of its own."""
     return any(
         frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in walk_tb(error.__traceback__)
     )
@@ -291,16 +297,16 @@ def _raised_by_parser(error: Exception) -> bool:
 
 def _unreadable(error: Exception) -> str:
     if isinstance(error, UnicodeError):
-        return "It is not text in UTF-8."
+        return "It is not UTF-8 text."
     return (
         "It is nested too deeply."
         if isinstance(error, RecursionError)
-        else "It has another layout than AWS's."
+        else "Its structure is not that of an AWS response."
     )
 
 
 def translate(error: Exception, doing: str, place: AwsLocation, todos: Todos | None = None) -> CoreError:
-    """The error of ours that says the same as one of botocore's."""
+    """Return the CoreError for an error of botocore's."""
     if isinstance(error, botocore.ClientError):
         return _from_service(error, doing, place, todos or {})
     rule = next(BY_EXCEPTION[kind] for kind in type(error).__mro__ if kind in BY_EXCEPTION)
@@ -308,14 +314,14 @@ def translate(error: Exception, doing: str, place: AwsLocation, todos: Todos | N
 
 
 def required(answer: Mapping[str, Any], key: str, doing: str, *, todo: str = "Try again.") -> Any:
-    """`answer[key]`, for what a success must hold. Raises UnexpectedAnswerError.
+    """Return `answer[key]`, which a successful response must have. Raises UnexpectedAnswerError.
 
-    botocore makes `{}` of a JSON body that is empty or cut, without a word.
+    botocore silently parses an empty or truncated JSON body as `{}`.
     """
     if key not in answer:
         raise UnexpectedAnswerError(
-            f"Could not {doing}: the answer holds no {key}.",
-            why="The answer was empty, or was cut on its way.",
+            f"Could not {doing}: the response has no {key}.",
+            why="The response was empty or truncated.",
             todo=todo,
             request_id=str(answer.get("ResponseMetadata", {}).get("RequestId", "")),
         )
@@ -331,14 +337,14 @@ def _from_service(error: botocore.ClientError, doing: str, place: AwsLocation, t
     rule = BY_CODE.get(code) or BY_STATUS.get(status) or (TROUBLE if status >= 500 else UNKNOWN)
     if rule is REFUSED:
         rule = next((other for pattern, other in BY_TEXT if pattern.search(message)), rule)
-    named = ACTION.search(message)
+    action = ACTION.search(message)
     return _made(
         rule,
         doing,
         place,
         todos,
         why=_sentence(message),
-        action=named[1] if named else str(error.operation_name),
+        action=action[1] if action else str(error.operation_name),
         code=code or str(status),
         request_id=_request_id(error),
         http_status=status,
@@ -348,7 +354,7 @@ def _from_service(error: botocore.ClientError, doing: str, place: AwsLocation, t
 def _from_container(
     error: botocore.ClientError, doing: str, place: AwsLocation, todos: Todos, message: str
 ) -> CoreError:
-    """ModelError: the service is well, but the model's container answered with an error."""
+    """Translate a ModelError: the service works, but the model's container returned an error."""
     status = int(error.response.get("OriginalStatusCode") or 0)
     why = _sentence(str(error.response.get("OriginalMessage") or message))
     if status == 413:
@@ -357,7 +363,7 @@ def _from_container(
         )
     link = LOG_URL.search(message)
     return ModelError(
-        f"Could not {doing}: the model's container answered with {f'status {status}' if status else 'an error'}.",
+        f"Could not {doing}: the model's container returned {f'status {status}' if status else 'an error'}.",
         why=why,
         todo=todos.get(ModelError, MODEL_TODO),
         code="ModelError",
@@ -391,6 +397,6 @@ def _request_id(error: botocore.ClientError) -> str:
 
 
 def _sentence(text: str) -> str:
-    """The other side's own words, ended with a full stop."""
+    """Return the service's message, ending with a period."""
     text = text.strip()
     return text if not text or text[-1] in ".!?" else f"{text}."

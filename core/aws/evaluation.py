@@ -1,4 +1,4 @@
-"""What an evaluation needs of AWS: the endpoint to ask, the job behind it, and labelled sets that lie in S3."""
+"""What an evaluation needs from AWS: the endpoint, its training job, and labeled data in S3."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from core.training.curves import MIOU, best_epoch, named
 from core.training.job import TrainingJob
 
 MOST_BYTES = 100_000_000
-"""Of a photo or mask in S3."""
+"""Maximum bytes of an image or mask in S3."""
 
 VALIDATION, ANNOTATION = "validation", "validation_annotation"
 LABEL_MAP = "validation_label_map.json"
 
 
-def evaluated_endpoint(clients: Clients, serving: EndpointInfo) -> EvaluatedEndpoint:
-    """An endpoint as an evaluation asks it."""
-    invoke = invoker(clients, serving.name)
-    return EvaluatedEndpoint(serving.name, serving.config, serving.model_uri, serving.classes, invoke)
+def evaluated_endpoint(clients: Clients, endpoint: EndpointInfo) -> EvaluatedEndpoint:
+    """Return an endpoint for an evaluation."""
+    invoke = invoker(clients, endpoint.name)
+    return EvaluatedEndpoint(endpoint.name, endpoint.config, endpoint.model_uri, endpoint.classes, invoke)
 
 
-def job_behind(clients: Clients, serving: EndpointInfo) -> TrainingJob | None:
-    """The training job that left the endpoint's model; None where nobody knows it. Raises AwsError.
+def job_behind(clients: Clients, endpoint: EndpointInfo) -> TrainingJob | None:
+    """Return the training job that created the endpoint's model; None if unknown. Raises AwsError.
 
-    By the endpoint's tag, else by a search for the job whose artifact this is.
+    It is found by the endpoint's tag, otherwise by a search for the artifact.
     """
-    if serving.job:
-        return describe_job(clients, serving.job)
-    return job_for_artifact(clients, serving.model_uri) if serving.model_uri else None
+    if endpoint.job:
+        return describe_job(clients, endpoint.job)
+    return job_for_artifact(clients, endpoint.model_uri) if endpoint.model_uri else None
 
 
 def job_scores(
-    clients: Clients, servings: Iterable[EndpointInfo]
+    clients: Clients, endpoints: Iterable[EndpointInfo]
 ) -> tuple[dict[str, JobScore], tuple[str, ...]]:
-    """Endpoint -> what the job behind it said of its model, where that is known; and sentences on what is not."""
+    """Return endpoint -> the scores that its training job reported, if known; and sentences about those unknown."""
     scores, notes = {}, []
-    for serving in servings:
+    for endpoint in endpoints:
         try:
-            job = job_behind(clients, serving)
+            job = job_behind(clients, endpoint)
             if job is not None:
-                scores[serving.name] = _score(clients, job)
+                scores[endpoint.name] = _score(clients, job)
         except AwsError as error:
-            notes.append(f"What the training job of {serving.name} reported stays unknown. {error}")
+            notes.append(f"The scores of the training job of {endpoint.name} are unknown. {error}")
     return scores, tuple(notes)
 
 
@@ -65,33 +65,33 @@ def _score(clients: Clients, job: TrainingJob) -> JobScore:
 
 
 def validation_set(clients: Clients, job: TrainingJob) -> tuple[list[LabeledImage], tuple[str, ...]]:
-    """The pairs that a job was validated on, ids by its own label map; and notes. Raises InputError, AwsError."""
+    """Return a job's validation data, with ids by its own label map; and notes. Raises InputError, AwsError."""
     channels = [job.channel(name) for name in (VALIDATION, ANNOTATION)]
     for name, channel in zip((VALIDATION, ANNOTATION), channels, strict=True):
         if channel is None or channel.data_type != S3_PREFIX:
             kind = "has no such channel" if channel is None else f"reads it from a {channel.data_type}"
             raise InputError(
-                f"The channel {name} of the training job {job.name} cannot be evaluated on: the job {kind}.",
-                todo="Give the photos and masks themselves, in a folder or in S3.",
+                f"The channel {name} of the training job {job.name} cannot be used for evaluation: the job {kind}.",
+                todo="Provide the images and masks in a folder or in S3.",
             )
-    photos, masks = (channel.uri for channel in channels if channel is not None)
-    return pairs_in_s3(clients, photos, masks, _label_map(clients, job))
+    images, masks = (channel.uri for channel in channels if channel is not None)
+    return pairs_in_s3(clients, images, masks, _label_map(clients, job))
 
 
 def pairs_in_s3(
-    clients: Clients, photos: str, masks: str, label_map: LabelMap | None = None
+    clients: Clients, images: str, masks: str, label_map: LabelMap | None = None
 ) -> tuple[list[LabeledImage], tuple[str, ...]]:
-    """The pairs below two S3 prefixes, each file read when its turn comes; and notes. Raises InputError, AwsError."""
-    pairing = pair_up(_uris(clients, photos), _uris(clients, masks))
+    """Return the pairs under two S3 prefixes, each file read when needed; and notes. Raises InputError, AwsError."""
+    pairing = pair_up(_uris(clients, images), _uris(clients, masks))
     ids = reader(label_map=label_map)
     pairs = [
         LabeledImage(
-            name, _file(photo), _file(mask),
-            partial(get_bytes, clients, photo, max_bytes=MOST_BYTES),
+            name, _file(image), _file(mask),
+            partial(get_bytes, clients, image, max_bytes=MOST_BYTES),
             partial(get_bytes, clients, mask, max_bytes=MOST_BYTES),
             ids,
         )
-        for name, (photo, mask) in pairing.files.items()
+        for name, (image, mask) in pairing.files.items()
     ]  # fmt: skip
     return pairs, pairing.notes
 
@@ -108,8 +108,8 @@ def _uris(clients: Clients, prefix: str) -> list[str]:
     listing = list_channel_keys(clients, folder(prefix))
     if not listing.complete:
         raise InputError(
-            f"{prefix} holds more than {len(listing.keys):,} objects.",
-            todo="Give a prefix with fewer: a validation set is seldom larger.",
+            f"{prefix} has more than {len(listing.keys):,} objects.",
+            todo="Use a prefix with fewer objects: validation data is rarely larger.",
         )
     bucket = prefix.removeprefix("s3://").partition("/")[0]
     return [f"s3://{bucket}/{key}" for key in listing.keys if not key.endswith("/")]

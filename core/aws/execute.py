@@ -1,16 +1,15 @@
-"""Carries out plans: the one place in Segdeck that changes anything on AWS.
+"""Execute plans: the only module in Segdeck that changes anything on AWS.
 
-A call whose reply is lost may have been done. So botocore never repeats these calls; instead we look at what is
-there now, by the name that the plan gives, and repeat the call only where it was not done. That way a lost reply
-never starts a second job, and "the name is taken" after a lost reply is success.
+A call whose response is lost may have succeeded. So botocore never retries these calls; instead the resource is read
+by the name in the plan, and the call is repeated only if it had not succeeded. So a lost response never starts a
+second job, and "the name is taken" after a lost response is success.
 
-With a journal, a plan is on the disk before its first step, and each step before its call. After a kill the same plan
-is carried out again: each step looks first, and what is done is not done again.
+With a journal, a plan is on disk before its first step, and each step before its call. If the process dies, the same
+plan is executed again: each step checks first, and completed steps are not repeated.
 
-A plan was made from what was there then. So each step that could hit something else by now looks right before its
-call: whether the thing is still the one that was meant (`ApiCall.only_if`), and whether something uses what is to be
-deleted (`core.aws.in_use`). Finishing an interrupted change and cleaning up after it hold the lock of its file, and
-decide what to do once they have it.
+A plan may be outdated. So each step that could affect another resource checks right before its call whether the
+resource is still the same (`ApiCall.only_if`), and whether something uses what it deletes (`core.aws.in_use`).
+Finishing an interrupted change and cleaning up after it lock its file, and decide what to do under the lock.
 """
 
 from __future__ import annotations
@@ -52,56 +51,54 @@ from core.errors import (
 )
 from core.local_files import open_regular, reason
 from core.plans.delete import clean_up, undone_step
-from core.plans.journal import Entry, Journal, JournalRecord
+from core.plans.journal import Journal, JournalEntry, JournalRecord
 from core.plans.plan import ApiCall, Plan, StepState
 
 TRIES = 3
 PAUSE = 0.5
 WAIT_SECONDS = 1800.0
-"""How long to wait for an endpoint: AWS takes minutes."""
+"""How long to wait for an endpoint, which takes AWS minutes."""
 
 WAIT_PAUSE, SANDBOX_PAUSE = 5.0, 0.2
-"""Seconds between two looks at it."""
+"""Seconds between two reads of it."""
 
 MAX_UNREADABLE = 10
-"""Failed looks in a row after which waiting ends."""
+"""Consecutive failed reads after which waiting ends."""
 
 AMBIGUOUS = (CutOffError, TimedOutError, UnexpectedAnswerError, UnreachableError)
 """After these it is unknown whether the call was carried out."""
 
 REQUEST_TIMEOUT = 408
-"""So it is after this status, which a proxy may give, and after all from 500 on."""
+"""The same holds after this status, which a proxy may return, and after all from 500 up."""
 
-UNCLEAR = (
-    "It may have been done all the same. Look at the list first; the same name never starts a second one."
-)
+UNCLEAR = "It may have succeeded. Check the list first; using the same name again never starts a second one."
 
 LISTED = (
-    "Free some space there. Then finish this change, or clean up: it is listed as unfinished on the endpoints page "
-    "and by `segdeck endpoints unfinished`."
+    "Free some disk space there. Then finish this change, or clean up: it is listed as unfinished on the Endpoints "
+    "page and by `segdeck endpoints unfinished`."
 )
 
 log = logging.getLogger("segdeck")
 
 UPLOAD = ("s3", "PutObjects")
-"""The one step of many calls. Each can be made again without harm, so it needs no look of ours."""
+"""The only step with many calls. They are idempotent, so it needs no check."""
 
 ThingState = Literal["done", "other", "absent"]
-"""Of what a step changes: as the step makes it; otherwise, such as somebody else's of the same name; not there."""
+"""Of the resource that a step changes: as the step makes it; different, such as another one of that name; missing."""
 
 State = StepState
 OnStep = Callable[[int, ApiCall, State], None]
-"""Called with the number of a step, from 0, before and after it, and when it begins to wait."""
+"""Called with the number of a step, from 0, before and after it, and when it starts waiting."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A step that was carried out.
+class CompletedStep:
+    """A completed step.
 
-    answer:    AWS's; empty where its reply was lost, or there was no call.
-    recovered: whether the reply was lost, and a second look found the step done.
-    already:   whether it was done before the plan came to it.
-    kept:      why the thing was not deleted, such as "It is used by ..."; empty for any other step.
+    answer:    AWS's response; empty if it was lost, or there was no call.
+    recovered: whether the response was lost, and a check showed that the step had succeeded.
+    already:   whether it was done before the plan reached it.
+    kept:      why the resource was not deleted, such as "It is used by ..."; empty for any other step.
     """
 
     step: ApiCall
@@ -112,6 +109,7 @@ class Done:
 
     @property
     def state(self) -> State:
+        """Return the state to record."""
         if self.kept:
             return "kept"
         return "already" if self.already else "recovered" if self.recovered else "done"
@@ -119,28 +117,28 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class PlanOutcome:
-    """A plan that was carried out to its end."""
+    """A completed plan."""
 
     plan: Plan
-    done: tuple[Done, ...]
+    done: tuple[CompletedStep, ...]
 
     @property
     def recovered(self) -> bool:
-        """Whether the reply to any step was lost on its way."""
+        """Return whether the response to any step was lost."""
         return any(done.recovered for done in self.done)
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """Sentences on each deletion that was left out."""
+        """Return a sentence for each deletion that was skipped."""
         return tuple(f"Skipped: {done.step.what} {done.kept}" for done in self.done if done.kept)
 
 
 @dataclass(frozen=True, slots=True)
 class CleaningRecord:
-    """Keeps the clean-up of an interrupted change in the file of that change, under the lock of that file.
+    """Records the clean-up of an interrupted change in that change's file, under its lock.
 
-    A step whose work is removed counts as not begun again, so that a clean-up that is interrupted itself can be
-    repeated, or the change be finished instead.
+    A step whose work is removed counts as not started, so that an interrupted clean-up can be repeated, or the change
+    can be finished instead.
     """
 
     record: JournalRecord
@@ -148,7 +146,7 @@ class CleaningRecord:
     cleaning: Plan
 
     def step(self, number: int, state: StepState | None, note: str = "") -> None:
-        """Write what became of a step of the clean-up, and with it of the step that it undoes."""
+        """Write the state of a clean-up step, and of the step that it undoes."""
         more = {"note": note} if note else {}
         self.record.add("clean-up step", what=self.cleaning.steps[number].what, state=state, **more)
         undone = undone_step(self.change, self.cleaning.steps[number])
@@ -162,40 +160,41 @@ class CleaningRecord:
 
 @dataclass(frozen=True, slots=True)
 class ProgressReporter:
-    """Reports each step to whoever watches, and writes it into the journal."""
+    """Reports each step to a callback, and writes it to the journal."""
 
     on_step: OnStep | None
     record: JournalRecord | CleaningRecord | None
     on_progress: OnProgress | None = None
 
     def show(self, number: int, step: ApiCall, state: State) -> None:
+        """Report a step's state."""
         if self.on_step is not None:
             self.on_step(number, step, state)
 
     def write(self, number: int, state: State | None, note: str = "") -> None:
-        """Raises JournalError."""
+        """Write a step's state. Raises JournalError."""
         if self.record is not None:
             self.record.step(number, state, note)
 
     def end(self, error: CoreError | None = None) -> None:
-        """Raises JournalError."""
+        """Write the end of the plan. Raises JournalError."""
         if self.record is not None:
             self.record.end("failed" if error else "done", str(error or ""))
 
     def refused(self, number: int, error: CoreError) -> None:
-        """Write that a step was begun and not carried out; where that cannot be written, the error says so."""
+        """Write that a step was started but not done; if that cannot be written, the error says so."""
         with _noted(error):
             self.write(number, None)
 
     def failed(self, error: CoreError) -> None:
-        """Write why a plan ended; where that cannot be written, the error says so."""
+        """Write why a plan failed; if that cannot be written, the error says so."""
         with _noted(error):
             self.end(error)
 
 
 @contextmanager
 def _noted(error: CoreError) -> Iterator[None]:
-    """Add to an error that the journal could not be written either: the error itself matters more."""
+    """Add to an error that the journal could not be written either; the error itself matters more."""
     try:
         yield
     except JournalError as unwritten:
@@ -204,9 +203,9 @@ def _noted(error: CoreError) -> Iterator[None]:
             error.why = f"{error.why} {note}".strip()
 
 
-def journal_in(folder: Path, who: str = "") -> Journal:
-    """The journal in a folder (`Settings.state_dir`), by this machine's clock."""
-    return Journal(folder, lambda: datetime.now(UTC), who)
+def journal_in(folder: Path, user: str = "") -> Journal:
+    """Return the journal in a folder (`Settings.state_dir`), with this machine's clock."""
+    return Journal(folder, lambda: datetime.now(UTC), user)
 
 
 def execute(
@@ -217,85 +216,87 @@ def execute(
     on_progress: OnProgress | None = None,
     journal: Journal | None = None,
 ) -> PlanOutcome:
-    """Carry out a plan, step by step. Raises InputError for a step unknown here, AwsError where one failed.
+    """Execute a plan, step by step. Raises InputError for an unknown step, AwsError if one failed.
 
-    on_progress: told how far an upload is; what it raises ends it.
+    on_progress: called with the progress of an upload; an exception from it cancels the upload.
 
-    Steps before the failed one stay done; `on_step` has told of them, and the journal keeps them.
+    Steps before the failed one stay done; `on_step` has reported them, and the journal records them.
     """
     _known(plan)
     with ExitStack() as stack:
         record = None
         if journal is not None:
-            identity, place = _here(clients)
-            record = stack.enter_context(journal.begin(plan, identity=identity, place=place))
-        return _run(clients, plan, ProgressReporter(on_step, record, on_progress), again=False)
+            identity, location = _caller_location(clients)
+            record = stack.enter_context(journal.begin(plan, identity=identity, location=location))
+        return _run(clients, plan, ProgressReporter(on_step, record, on_progress), resumed=False)
 
 
-def resume(clients: Clients, journal: Journal, entry: Entry, *, on_step: OnStep | None = None) -> PlanOutcome:
-    """Carry out what is left of a cut plan: each step found done is "already", and is not done again.
+def resume(
+    clients: Clients, journal: Journal, entry: JournalEntry, *, on_step: OnStep | None = None
+) -> PlanOutcome:
+    """Execute the rest of an interrupted plan: a step that is done already is not repeated.
 
-    Raises InputError where another process is at it, or it was begun in another account; else as `execute`.
+    Raises InputError if another process is executing it, or it was started in another account; else as `execute`.
     """
     _known(entry.plan)
     check_account(clients, entry)
-    with journal.again(entry) as record:
-        return _run(clients, entry.plan, ProgressReporter(on_step, record), again=True)
+    with journal.reopen(entry) as record:
+        return _run(clients, entry.plan, ProgressReporter(on_step, record), resumed=True)
 
 
 def clean_up_interrupted(
-    clients: Clients, journal: Journal, entry: Entry, shown: Plan, *, on_step: OnStep | None = None
+    clients: Clients, journal: Journal, entry: JournalEntry, shown: Plan, *, on_step: OnStep | None = None
 ) -> PlanOutcome:
-    """Remove what an interrupted change has created, under the lock of its file.
+    """Remove what an interrupted change created, under the lock of its file.
 
-    shown: the plan of `clean_up` that was agreed to. What to remove is decided once the lock is held: where that is
-           something else by now, nothing is removed.
+    shown: the plan of `clean_up` that was confirmed. The removals are computed again under the lock: if they differ,
+           nothing is removed.
 
-    Raises InputError where another process is at it or was, the change has gone on since, or it was begun in another
-    account; else as `execute`.
+    Raises InputError if another process is executing or has finished it, the change has progressed since, or it was
+    started in another account; else as `execute`.
     """
     check_account(clients, entry)
-    with journal.again(entry) as record:
-        now = record.entry or entry
+    with journal.reopen(entry) as record:
+        current = record.entry or entry
         try:
-            cleaning = _still_agreed(now, shown)
+            cleaning = _confirmed_plan(current, shown)
         except InputError:
-            record.end(now.outcome, now.error)  # as it was: nobody did anything
+            record.end(current.outcome, current.error)  # unchanged: nothing was done
             raise
         return _run(
             clients,
             cleaning,
-            ProgressReporter(on_step, CleaningRecord(record, now.plan, cleaning)),
-            again=False,
+            ProgressReporter(on_step, CleaningRecord(record, current.plan, cleaning)),
+            resumed=False,
         )
 
 
-def _still_agreed(now: Entry, shown: Plan) -> Plan:
-    """Return the plan that cleans up. Raises InputError where it is not the one that was agreed to."""
-    cleaning = clean_up(now.plan, now.states)
+def _confirmed_plan(current: JournalEntry, shown: Plan) -> Plan:
+    """Return the clean-up plan. Raises InputError if it is not the one that was confirmed."""
+    cleaning = clean_up(current.plan, current.states)
     if cleaning != shown:
         raise InputError(
-            f"The change {now.plan.verb} {now.plan.target} has gone on since this plan was shown.",
-            why="What it has created by now is not what the plan would remove.",
-            todo="Nothing was removed. Look at the change again.",
+            f"The change {current.plan.verb} {current.plan.target} has progressed since this plan was shown.",
+            why="What it has created since then differs from what the plan would remove.",
+            todo="Nothing was removed. Review the change again.",
         )
     return cleaning
 
 
-def _here(clients: Clients) -> tuple[str, str]:
-    """As whom we change things, and where: a name means nothing in another account or region."""
+def _caller_location(clients: Clients) -> tuple[str, str]:
+    """Return the caller's ARN, and the account and region: names are only valid within these."""
     caller, connection = whoami(clients), clients.connection
     sandbox = " of the sandbox" if connection.is_sandbox else ""
     return caller.arn, f"account {caller.account} in {connection.region}{sandbox}"
 
 
-def check_account(clients: Clients, entry: Entry) -> None:
-    """Raises InputError where a change was begun in another account: to be asked before its `clean_up` too."""
-    _, place = _here(clients)
-    if entry.place != place:
+def check_account(clients: Clients, entry: JournalEntry) -> None:
+    """Raise InputError if a change was started in another account; call it before its `clean_up` too."""
+    _, location = _caller_location(clients)
+    if entry.location != location:
         raise InputError(
-            f"The change {entry.plan.verb} {entry.plan.target} was begun in {entry.place}, and this is {place}.",
-            todo="Go on there, or leave it.",
+            f"The change {entry.plan.verb} {entry.plan.target} was started in {entry.location}; this is {location}.",
+            todo="Continue there, or dismiss it.",
         )
 
 
@@ -310,12 +311,12 @@ def _known(plan: Plan) -> None:
         )
     ]
     if unknown:
-        raise InputError(f"The plan has a step that cannot be carried out: {unknown[0].operation}.")
+        raise InputError(f"The plan has an unsupported step: {unknown[0].operation}.")
 
 
-def _run(clients: Clients, plan: Plan, reporter: ProgressReporter, *, again: bool) -> PlanOutcome:
-    """An interrupt leaves the journal without an end, as a kill does."""
-    done: list[Done] = []
+def _run(clients: Clients, plan: Plan, reporter: ProgressReporter, *, resumed: bool) -> PlanOutcome:
+    """Execute the steps; an interrupt leaves the journal without an end, as a dead process does."""
+    done: list[CompletedStep] = []
     use = UseCheck(clients)
     for number, step in enumerate(plan.steps):
         reporter.show(number, step, "start")
@@ -323,7 +324,7 @@ def _run(clients: Clients, plan: Plan, reporter: ProgressReporter, *, again: boo
             done.append(
                 _wait(clients, number, step, reporter)
                 if step.then
-                else _do_step(use, number, step, reporter, again)
+                else _do_step(use, number, step, reporter, resumed)
             )
             reporter.write(number, done[-1].state, done[-1].kept)
         except JournalError as error:
@@ -339,40 +340,42 @@ def _run(clients: Clients, plan: Plan, reporter: ProgressReporter, *, again: boo
     return PlanOutcome(plan, tuple(done))
 
 
-def _stopped(error: JournalError, plan: Plan, done: Sequence[Done]) -> JournalError:
-    """Say of a plan that stopped because its journal cannot be written what is in place, and what is not begun."""
-    in_place = " ".join(step.what for step in plan.steps[: len(done)]) or "nothing."
-    left = " ".join(step.what for step in plan.steps[len(done) :]) or "nothing."
+def _stopped(error: JournalError, plan: Plan, done: Sequence[CompletedStep]) -> JournalError:
+    """Return the error of a plan that stopped because of its journal, with the completed and remaining steps."""
+    completed = " ".join(step.what for step in plan.steps[: len(done)]) or "nothing."
+    remaining = " ".join(step.what for step in plan.steps[len(done) :]) or "nothing."
     changed = any(step.state in ("done", "recovered") for step in done)
     return JournalError(
         error.what,
-        why=f"{error.why} Carried out before that: {in_place} Not begun: {left}",
+        why=f"{error.why} Completed before that: {completed} Not started: {remaining}",
         todo=LISTED if changed else error.todo,
     )
 
 
-def _do_step(use: UseCheck, number: int, step: ApiCall, reporter: ProgressReporter, again: bool) -> Done:
-    """Look where that is asked for, and before what would hit something else by now; then call."""
+def _do_step(
+    use: UseCheck, number: int, step: ApiCall, reporter: ProgressReporter, resumed: bool
+) -> CompletedStep:
+    """Check whether the step is done, and still applies to the same resource; then make the call."""
     clients = use.clients
     if (step.service, step.operation) == UPLOAD:
         reporter.write(number, "start")
         try:
-            return Done(step, _upload(clients, step, reporter.on_progress))
+            return CompletedStep(step, _upload(clients, step, reporter.on_progress))
         except CoreError as error:
             if not _unclear(error):
                 reporter.refused(number, error)
             raise
     operation = OPERATIONS[step.service, step.operation]
-    if (again or operation.first) and _state_of(clients, step) == "done":
-        return Done(step, already=True)
+    if (resumed or operation.first) and _state_of(clients, step) == "done":
+        return CompletedStep(step, already=True)
     try:
         _check_same(clients, step, operation)
     except NotFoundError:
         if not operation.deletes:
             raise
-        return Done(step, already=True)
+        return CompletedStep(step, already=True)
     if kept := use.reason_to_keep(step):
-        return Done(step, kept=kept)
+        return CompletedStep(step, kept=kept)
     reporter.write(number, "start")
     try:
         return _tried(clients, step, operation)
@@ -383,7 +386,7 @@ def _do_step(use: UseCheck, number: int, step: ApiCall, reporter: ProgressReport
 
 
 def _check_same(clients: Clients, step: ApiCall, operation: Operation) -> None:
-    """Raises InputError where the thing is not the one that the plan was made for, NotFoundError where it is gone."""
+    """Raise InputError if the resource is not the one that the plan is for, NotFoundError if it is deleted."""
     if not step.only_if or operation.read is None:
         return
     present = operation.read(clients, step.params)
@@ -392,9 +395,9 @@ def _check_same(clients: Clients, step: ApiCall, operation: Operation) -> None:
         value = value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
         if not holds(value, wanted):
             raise InputError(
-                f"This step was not carried out, since things have changed since it was planned: {step.what}",
-                why=f"{key} is {value}; when it was planned, it was {wanted}.",
-                todo="Look at it as it is now, and plan the change again; leave an interrupted one as it is.",
+                f"This step was not executed, because the resource has changed since the plan was made: {step.what}",
+                why=f"{key} is {value}; when the plan was made, it was {wanted}.",
+                todo="Check its current state and plan the change again; dismiss an interrupted change.",
             )
 
 
@@ -403,27 +406,27 @@ def _upload(clients: Clients, step: ApiCall, on_progress: OnProgress | None) -> 
     return upload(clients, order, clients.client_for_uploads.put_object, on_progress=on_progress)
 
 
-def _tried(clients: Clients, step: ApiCall, operation: Operation) -> Done:
-    """Try, and after a lost reply look before trying again.
+def _tried(clients: Clients, step: ApiCall, operation: Operation) -> CompletedStep:
+    """Make the call, and after a lost response check before another attempt.
 
-    Once a reply was lost, whatever comes later leaves it unclear whether the call was carried out, for it may still
-    be under way: until a look shows the thing made, or the name taken by something else.
+    Once a response was lost, it stays unclear whether the call succeeded, because it may still be in progress: until
+    a check shows the result, or that another resource has the name.
     """
     lost = False
     state: ThingState = "absent"
     for number in range(1, TRIES + 1):
         try:
-            return Done(step, _call(clients, step, operation))
+            return CompletedStep(step, _call(clients, step, operation))
         except CoreError as error:
             unclear = _unclear(error)
             lost = lost or unclear
             if operation.deletes and isinstance(error, NotFoundError):
-                return Done(step, recovered=lost, already=not lost)
+                return CompletedStep(step, recovered=lost, already=not lost)
             taken = isinstance(error, TakenError)
             if lost or (taken and operation.first):
                 state = _state_after(clients, step, error)
             if state == "done":
-                return Done(step, recovered=True)
+                return CompletedStep(step, recovered=True)
             if number == TRIES or not (unclear or isinstance(error, ThrottledError)):
                 if lost and not (taken and state == "other"):
                     raise _as_unclear(error) from error
@@ -433,17 +436,17 @@ def _tried(clients: Clients, step: ApiCall, operation: Operation) -> Done:
 
 
 def _unclear(error: CoreError) -> bool:
-    """Whether the call may have been carried out, although it failed."""
+    """Return whether the call may have succeeded although it failed."""
     if isinstance(error, AMBIGUOUS):
         return True
     if not isinstance(error, AwsError) or isinstance(error, ThrottledError):
         return False
-    unknown = type(error) is AwsError and not error.code  # an error of botocore's own, of whatever kind
+    unknown = type(error) is AwsError and not error.code  # one of botocore's own errors
     return unknown or error.http_status >= 500 or error.http_status == REQUEST_TIMEOUT
 
 
 def _as_unclear(error: CoreError) -> CoreError:
-    """Return the same error, which says that what was asked for may have been done."""
+    """Return the same error with a note that the call may have succeeded."""
     unclear = copy.copy(error)
     unclear.todo, unclear.unclear = UNCLEAR, True
     return unclear
@@ -462,7 +465,7 @@ def _call(clients: Clients, step: ApiCall, operation: Operation) -> dict[str, An
 
 
 def _with_body(params: Mapping[str, Any], files: ExitStack) -> dict[str, Any]:
-    """The parameters with the file that they name as the body. Raises InputError where it is another one now."""
+    """Return the parameters with the named file as the body. Raises InputError if the file has changed."""
     if "Filename" not in params:
         return dict(params)
     path = Path(params["Filename"])
@@ -473,16 +476,14 @@ def _with_body(params: Mapping[str, Any], files: ExitStack) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"The file {path} cannot be read.", why=reason(error)) from error
     if digest != params["Metadata"]["sha256"]:
-        raise InputError(
-            f"The file {path} has changed since the plan was made.", todo="Make the plan once more."
-        )
+        raise InputError(f"The file {path} has changed since the plan was made.", todo="Make the plan again.")
     return {**{key: value for key, value in params.items() if key != "Filename"}, "Body": file}
 
 
 def _state_of(clients: Clients, step: ApiCall) -> ThingState:
     operation = OPERATIONS[step.service, step.operation]
     try:
-        return "done" if operation.look(clients, step.params) else "other"
+        return "done" if operation.is_done(clients, step.params) else "other"
     except NotFoundError:
         return "done" if operation.deletes else "absent"
     except DeniedError:
@@ -492,35 +493,35 @@ def _state_of(clients: Clients, step: ApiCall) -> ThingState:
 
 
 def _state_after(clients: Clients, step: ApiCall, error: CoreError) -> ThingState:
-    """Raises an error like the one that led here, where nothing can be seen."""
+    """Return the state after a failed call. Raises the call's error as unclear if the state cannot be read."""
     try:
         return _state_of(clients, step)
-    except AwsError as blind:
-        raise _as_unclear(error) from blind
+    except AwsError as unreadable:
+        raise _as_unclear(error) from unreadable
 
 
-def _wait(clients: Clients, number: int, step: ApiCall, reporter: ProgressReporter) -> Done:
-    """Until the endpoint is as the step says. Raises TimedOutError, AwsError where it went another way."""
+def _wait(clients: Clients, number: int, step: ApiCall, reporter: ProgressReporter) -> CompletedStep:
+    """Wait until the endpoint has the expected state. Raises TimedOutError; AwsError if it cannot get there."""
     reporter.write(number, "waiting")
     reporter.show(number, step, "waiting")
     pause = SANDBOX_PAUSE if clients.connection.is_sandbox else WAIT_PAUSE
     until = time.monotonic() + WAIT_SECONDS
-    blind = 0
+    failures = 0
     while True:
         try:
             if _arrived(clients, step):
-                return Done(step)
-            blind = 0
+                return CompletedStep(step)
+            failures = 0
         except (*AMBIGUOUS, ThrottledError) as error:
-            blind += 1
-            if blind == MAX_UNREADABLE:
+            failures += 1
+            if failures == MAX_UNREADABLE:
                 raise
-            log.warning("look %d of at most %d failed: %s", blind, MAX_UNREADABLE, error)
+            log.warning("read %d of at most %d failed: %s", failures, MAX_UNREADABLE, error)
         if time.monotonic() > until:
             raise TimedOutError(
-                f"The endpoint {step.params['EndpointName']} is still not there yet: {step.what}",
-                why=f"It has taken {WAIT_SECONDS / 60:.0f} minutes.",
-                todo="Look at it later, and finish then.",
+                f"The endpoint {step.params['EndpointName']} did not finish in time: {step.what}",
+                why=f"Segdeck waited {WAIT_SECONDS / 60:.0f} minutes.",
+                todo="Check it later, and finish the change then.",
             )
         time.sleep(pause)
 
@@ -535,6 +536,6 @@ def _arrived(clients: Clients, step: ApiCall) -> bool:
         raise AwsError(
             f"The endpoint {step.params['EndpointName']} was not deleted: it is {in_words(status)}.",
             why=endpoint.get("FailureReason", ""),
-            todo="Delete it once more.",
+            todo="Delete it again.",
         )
     return step.then == "endpoint_settled" and status not in CHANGING

@@ -1,4 +1,4 @@
-"""Who we are to AWS."""
+"""The caller's AWS identity."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from core.aws.errors import required
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """account: twelve digits. arn: the user or the role's session."""
+    """The AWS caller. account: twelve digits. arn: the user or the role session."""
 
     account: str
     arn: str
 
 
 def whoami(clients: Clients) -> Caller:
-    """The account and the identity behind the credentials. Raises AwsError."""
-    doing = "ask AWS who we are"
+    """Return the account and the ARN of the credentials. Raises AwsError."""
+    doing = "get the AWS caller identity"
     with clients.calling(doing):
         answer = clients.sts.get_caller_identity()
     return Caller(required(answer, "Account", doing), required(answer, "Arn", doing))

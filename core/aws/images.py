@@ -1,7 +1,7 @@
 """The container image of AWS's own algorithm, in each region.
 
-The accounts lie in the SageMaker SDK, as a JSON among its data. That file is read directly: the SDK's function for
-it, `sagemaker.core.image_uris.retrieve`, takes three seconds to import. A test compares the two for every region.
+The registry accounts are in a JSON file of the SageMaker SDK. That file is read directly: the SDK's function,
+`sagemaker.core.image_uris.retrieve`, takes three seconds to import. A test compares the two for every region.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DOMAINS = {
     "us-isob-": "sc2s.sgov.gov",
     "us-isof-": "csp.hci.ic.gov",
 }
-"""Of AWS's partitions (botocore's endpoints.json); everywhere else it is amazonaws.com."""
+"""Domains of AWS's partitions (botocore's endpoints.json); everywhere else it is amazonaws.com."""
 
 IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[a-z0-9.]+/semantic-segmentation[:@].+"
@@ -30,26 +30,26 @@ IMAGE = re.compile(
 
 
 def image_uri(region: str) -> str:
-    """The image to train and serve with. Raises InputError where AWS does not offer the algorithm."""
+    """Return the image for training and hosting. Raises InputError if AWS does not offer the algorithm."""
     account = _registries().get(region)
     if account is None:
         raise InputError(
             f"AWS does not offer its semantic segmentation algorithm in the region {region!r}.",
-            todo=f"It is offered in {', '.join(sorted(_registries()))}.",
+            todo=f"It is available in {', '.join(sorted(_registries()))}.",
         )
     domain = next((name for prefix, name in DOMAINS.items() if region.startswith(prefix)), "amazonaws.com")
     return f"{account}.dkr.ecr.{region}.{domain}/{REPOSITORY}:{VERSION}"
 
 
 def is_semantic_segmentation(image: str) -> bool:
-    """Whether an image is AWS's own: its repository, in the account that AWS uses in that region."""
+    """Return whether an image is AWS's own: its repository, in AWS's account for that region."""
     match = IMAGE.fullmatch(image)
     return match is not None and _registries().get(match["region"]) == match["account"]
 
 
 @cache
 def _registries() -> dict[str, str]:
-    """Region -> account."""
+    """Return region -> account."""
     path = distribution("sagemaker-core").locate_file(REGISTRIES)
     with open(str(path), encoding="utf-8") as file:
         registries: dict[str, str] = json.load(file)["versions"][VERSION]["registries"]

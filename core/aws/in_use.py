@@ -1,9 +1,9 @@
-"""What uses an endpoint configuration or a model at this moment, asked for before either is deleted.
+"""Check what uses an endpoint configuration or a model right before it is deleted.
 
-AWS deletes a configuration that a live endpoint runs on without a word. Search answers from an index that lags some
-seconds behind, so here it only saves calls: ListEndpoints says which endpoints exist, and DescribeEndpoint what those
-run on that Search does not know, knows otherwise, or names as a user. Between this look and the deletion a moment
-remains that AWS gives no way to close.
+AWS silently deletes a configuration that a live endpoint uses. Search reads an index that lags some seconds behind,
+so here it only saves calls: ListEndpoints returns which endpoints exist, and DescribeEndpoint the configuration of
+those that Search does not know, reports differently, or reports as users. A short race between this check and the
+deletion remains; AWS offers no way to avoid it.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from core.endpoints.endpoint import Endpoint, EndpointConfig
 from core.errors import DeniedError, NotFoundError
 from core.plans.plan import ApiCall
 
-UNSEEN = "It could not be checked whether something else uses it."
+UNSEEN = "Segdeck could not check whether something else uses it."
 
 
 @dataclass(slots=True)
 class UseCheck:
-    """Looks for users, for the length of one plan.
+    """Finds the users of resources during one plan.
 
-    configurations: those read so far: a configuration never changes, so each is read once.
+    configurations: those read so far; a configuration never changes, so each is read once.
     """
 
     clients: Clients
     configurations: dict[str, EndpointConfig] = field(default_factory=dict)
 
     def reason_to_keep(self, step: ApiCall) -> str:
-        """Return why the thing that a step deletes must stay, as "It is used by ..."; empty where it can go.
+        """Return why the resource that a step deletes must be kept, as "It is used by ..."; empty if it can go.
 
-        Raises AwsError where looking failed for another reason than missing permission.
+        Raises AwsError if the check failed for another reason than missing permission.
         """
         try:
             if step.operation == "DeleteEndpointConfig":
@@ -49,7 +49,7 @@ class UseCheck:
     def _of_config(self, config: str) -> str:
         fleet = list_endpoints(self.clients)
         if not fleet.complete:
-            return f"{UNSEEN} There are too many endpoints to look at."
+            return f"{UNSEEN} There are too many endpoints to check."
         users = list(self._endpoints_on(config, fleet.endpoints))
         return _used_by("the endpoint", users)
 
@@ -65,7 +65,7 @@ class UseCheck:
                 yield endpoint.name
 
     def _configs_of(self, endpoint: str) -> tuple[str, ...]:
-        """What it runs on, and what it is moving to; nothing where it is gone."""
+        """Return its current and pending configurations; none if it is deleted."""
         try:
             answer = endpoint_now(self.clients, {"EndpointName": endpoint})
         except NotFoundError:
@@ -76,7 +76,7 @@ class UseCheck:
     def _of_model(self, model: str) -> str:
         names = listed_names(self.clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
         if names is None:
-            return f"{UNSEEN} There are too many endpoint configurations to look at."
+            return f"{UNSEEN} There are too many endpoint configurations to check."
         notes: list[str] = []
         unread = [name for name in names if name not in self.configurations]
         self.configurations |= configs(self.clients, unread, notes=notes)

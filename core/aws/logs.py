@@ -1,4 +1,4 @@
-"""A job's or an endpoint's log in CloudWatch Logs: its end first, then what comes after."""
+"""Read a job's or an endpoint's log from CloudWatch Logs: its end first, then new lines."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from core.training.log_lines import ENDPOINT_LOG_GROUP, TRAINING_LOG_GROUP, LogE
 
 LIMIT = 500
 MAX_LIMIT = 10_000
-"""Events of one GetLogEvents at most; an answer is cut at 1 MB besides (API reference)."""
+"""Maximum events of one GetLogEvents call; a response is also limited to 1 MB (API reference)."""
 
 MAX_EVENTS = 100_000
 MAX_SECONDS = 30.0
 BACKWARDS = 5
-"""How often an empty last page is followed back: CloudWatch may give empty pages between full ones."""
+"""How many empty pages to follow backward: CloudWatch may return empty pages between full ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogToken:
-    """How far a log has been read: the stream, CloudWatch's own word for the place in it, and the stream's group."""
+    """The position in a log: the stream, CloudWatch's token in it, and the stream's group."""
 
     stream: str
     forward: str
@@ -32,11 +32,11 @@ class LogToken:
 
 @dataclass(frozen=True, slots=True)
 class TailPage:
-    """Lines in order, oldest first.
+    """Log lines, oldest first.
 
-    next_token: what to ask with for what comes after; None where there is no log yet.
-    at_end:     whether nothing came after, just now.
-    has_log:    False where the job has written nothing: it died before its start, or has not started.
+    next_token: the token for the following lines; None if there is no log yet.
+    at_end:     whether there are no more lines at the moment.
+    has_log:    False if nothing was written: it failed before it started, or has not started.
     """
 
     events: tuple[LogEvent, ...]
@@ -47,14 +47,14 @@ class TailPage:
 
 @dataclass(frozen=True, slots=True)
 class WholeLog:
-    """A log from its start. complete: whether this is all that there is now."""
+    """A log from its start. complete: whether this is the whole log so far."""
 
     events: tuple[LogEvent, ...]
     complete: bool
 
 
 def log_streams(clients: Clients, job_name: str) -> tuple[str, ...]:
-    """The log streams of a job, oldest first: JOB/algo-1-NUMBER, one for each time its machine started."""
+    """Return the log streams of a job, oldest first: JOB/algo-1-NUMBER, one per start of its instance."""
     doing = f"find the log of {job_name}"
     try:
         with clients.calling(doing):
@@ -62,13 +62,13 @@ def log_streams(clients: Clients, job_name: str) -> tuple[str, ...]:
                 logGroupName=TRAINING_LOG_GROUP, logStreamNamePrefix=f"{job_name}/", limit=50
             )
     except NotFoundError:
-        return ()  # the group comes into being with the account's first job
+        return ()  # the account's first job creates the group
     names = [required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing)]
     return tuple(sorted(names, key=_started))
 
 
 def tail(clients: Clients, job_name: str, *, token: LogToken | None = None, limit: int = LIMIT) -> TailPage:
-    """The last lines of a job's log; with the token of an earlier page, what came after that. Raises AwsError."""
+    """Return the last lines of a job's log; with an earlier page's token, the lines after it. Raises AwsError."""
     if token is not None:
         return _after(clients, token, limit)
     streams = log_streams(clients, job_name)
@@ -78,7 +78,7 @@ def tail(clients: Clients, job_name: str, *, token: LogToken | None = None, limi
 
 
 def endpoint_streams(clients: Clients, name: str) -> tuple[str, ...]:
-    """The log streams of an endpoint, the one written to last first: VARIANT/INSTANCE, one for each machine.
+    """Return the log streams of an endpoint, the latest written first: VARIANT/INSTANCE, one per instance.
 
     At most 50. Raises AwsError.
     """
@@ -92,14 +92,14 @@ def endpoint_streams(clients: Clients, name: str) -> tuple[str, ...]:
                 limit=50,
             )
     except NotFoundError:
-        return ()  # the group comes into being with the first line
+        return ()  # the first line creates the group
     return tuple(required(row, "logStreamName", doing) for row in required(answer, "logStreams", doing))
 
 
 def endpoint_tail(
     clients: Clients, name: str, *, stream: str = "", token: LogToken | None = None, limit: int = LIMIT
 ) -> TailPage:
-    """The last lines of an endpoint's log, as `tail`; of the stream written to last where none is given."""
+    """Return the last lines of an endpoint's log, as `tail` does; by default of the latest stream."""
     if token is not None:
         return _after(clients, token, limit)
     streams = (stream,) if stream else endpoint_streams(clients, name)
@@ -111,7 +111,7 @@ def endpoint_tail(
 def all_events(
     clients: Clients, job_name: str, *, max_events: int = MAX_EVENTS, seconds: float = MAX_SECONDS
 ) -> WholeLog:
-    """All streams of a job from their start, within so many lines and seconds. Raises AwsError."""
+    """Return all streams of a job from their start, up to these limits. Raises AwsError."""
     events: list[LogEvent] = []
     until = time.monotonic() + seconds
     for stream in log_streams(clients, job_name):
@@ -142,7 +142,7 @@ def _last(clients: Clients, token: LogToken, limit: int) -> TailPage:
 
 
 def _after(clients: Clients, token: LogToken, limit: int) -> TailPage:
-    """The same token come back means the end (API reference)."""
+    """Read on from a token; getting the same token back means the end (API reference)."""
     more = {"nextToken": token.forward} if token.forward else {}
     answer = _get(clients, token, limit, startFromHead=True, **more)
     forward = answer["nextForwardToken"]
@@ -162,6 +162,6 @@ def _get(clients: Clients, token: LogToken, limit: int, **more: Any) -> dict[str
 
 
 def _started(stream: str) -> tuple[int, str]:
-    """The number at a stream's end is the second of its start."""
+    """Return the sort key of a stream: the number at its end is its start time in seconds."""
     number = stream.rpartition("-")[2]
     return (int(number) if number.isascii() and number.isdigit() else 0), stream

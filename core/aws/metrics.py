@@ -1,7 +1,7 @@
-"""Curves of training jobs, for many jobs in few calls; and how busy a job's machine is.
+"""Read training curves of many jobs with few calls, and the utilization of a job's instance.
 
-Three sources, in this order, and each series says which: SageMaker's BatchGetMetrics, CloudWatch's GetMetricData,
-the job's own log. A later one is asked only about jobs that an earlier one knows nothing of.
+Three sources, in this order; each series names its source: SageMaker's BatchGetMetrics, CloudWatch's GetMetricData,
+and the job's own log. A later source is used only for jobs without data in the earlier ones.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from core.training.curves import (
 from core.training.job import TrainingJob
 
 NAMES = (LOSS, MIOU, PIXEL_ACCURACY, THROUGHPUT)
-"""Asked for where a job does not tell its metric definitions."""
+"""Metrics to read for a job without metric definitions."""
 
 NAMESPACE = "/aws/sagemaker/TrainingJobs"
 BATCH_QUERIES = 100
-"""Queries of one BatchGetMetrics call (botocore 1.44)."""
+"""Maximum queries of one BatchGetMetrics call (botocore 1.44)."""
 
-UTILISATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
+UTILIZATION = ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
 HOST = "algo-1"
 RETENTION = ((timedelta(days=15), 60), (timedelta(days=63), 300))
-"""How long CloudWatch keeps data of so many seconds; older data it keeps by the hour."""
+"""How long CloudWatch keeps data at this resolution in seconds; older data has one-hour resolution."""
 
 Axis = Literal["IterationNumber", "Timestamp"]
 Query = tuple[TrainingJob, str]
@@ -51,10 +51,10 @@ def curves(
     now: datetime | None = None,
     notes: list[str] | None = None,
 ) -> dict[str, tuple[MetricSeries, ...]]:
-    """Job name -> its curves: one call for up to 25 jobs where BatchGetMetrics answers. Raises AwsError.
+    """Return job name -> curves: one call per 25 jobs if BatchGetMetrics has them. Raises AwsError.
 
-    now:   for tests; else the clock's.
-    notes: gets a sentence on each source that could not be asked.
+    now:   for tests; by default the current time.
+    notes: gets a sentence about each source that could not be read.
     """
     notes = [] if notes is None else notes
     by_job = _first_source(clients, jobs, notes)
@@ -70,21 +70,21 @@ def curves(
 def sparklines(
     clients: Clients, jobs: Sequence[TrainingJob], *, metric: str = MIOU
 ) -> dict[str, MetricSeries]:
-    """Job name -> one metric by epoch, where there is one: one call for each 100 jobs. Raises AwsError."""
+    """Return job name -> one metric by epoch, for jobs that have it: one call per 100 jobs. Raises AwsError."""
     started = [(job, metric) for job in jobs if job.started_at and job.arn]
     return {job.name: series for (job, _), series in _batch(clients, started, "IterationNumber")}
 
 
-def utilisation(
+def utilization(
     clients: Clients, job: TrainingJob, *, now: datetime | None = None
 ) -> tuple[MetricSeries, ...]:
-    """CPU, memory and GPU of a job's machine, in percent, minute by minute: one call. Raises AwsError.
+    """Return CPU, memory and GPU utilization of a job's instance, in percent per minute: one call. Raises AwsError.
 
-    CPUUtilization is the sum over the cores, GPUUtilization that over the GPUs (developer guide).
+    CPUUtilization is summed over the cores, GPUUtilization over the GPUs (developer guide).
     """
     if job.started_at is None:
         return ()
-    queries = [(job, name) for name in UTILISATION]
+    queries = [(job, name) for name in UTILIZATION]
     series_of_queries = _cloudwatch(clients, queries, now or datetime.now(UTC), by_host=True)
     return tuple(series for _, series in series_of_queries)
 
@@ -92,7 +92,7 @@ def utilisation(
 def _first_source(
     clients: Clients, jobs: Sequence[TrainingJob], notes: list[str]
 ) -> dict[str, tuple[MetricSeries, ...]]:
-    """By epoch; where a job has no epochs there, by time."""
+    """Read BatchGetMetrics by epoch; for jobs without epochs there, by time."""
     by_job: dict[str, tuple[MetricSeries, ...]] = {job.name: () for job in jobs}
     axes: tuple[Axis, ...] = ("IterationNumber", "Timestamp")
     for axis in axes:
@@ -100,7 +100,7 @@ def _first_source(
         try:
             by_job |= _by_job(_batch(clients, _queries(left), axis))
         except (CredentialsError, ThrottledError):
-            raise  # more calls would not help, but make it worse
+            raise  # more calls would only make it worse
         except AwsError as error:
             notes.append(str(error))
             break
@@ -125,14 +125,14 @@ def _third_source(clients: Clients, job: TrainingJob, notes: list[str]) -> tuple
         events = all_events(clients, job.name).events
     except (CredentialsError, ThrottledError):
         raise
-    except AwsError as error:  # one job's log must not hide the other jobs' curves
+    except AwsError as error:  # one unreadable log must not hide the other jobs' curves
         notes.append(str(error))
         return ()
     return from_log(events, job.metric_definitions).series
 
 
 def _queries(jobs: Iterable[TrainingJob]) -> list[Query]:
-    """What to ask of each job: the metrics it defines, else the usual ones."""
+    """Return the metrics to read for each job: the ones it defines, otherwise the standard ones."""
     return [
         (job, name)
         for job in jobs
@@ -148,7 +148,7 @@ def _by_job(series_of_queries: Iterable[tuple[Query, MetricSeries]]) -> dict[str
 
 
 def _batch(clients: Clients, queries: Sequence[Query], axis: Axis) -> list[tuple[Query, MetricSeries]]:
-    """BatchGetMetrics; series without points are left out."""
+    """Call BatchGetMetrics; series without points are left out."""
     doing = "read the training metrics"
     period = "IterationNumber" if axis == "IterationNumber" else "OneMinute"
     series_of_queries = []
@@ -177,7 +177,7 @@ def _batch(clients: Clients, queries: Sequence[Query], axis: Axis) -> list[tuple
 def _cloudwatch(
     clients: Clients, queries: Sequence[Query], now: datetime, *, by_host: bool = False
 ) -> list[tuple[Query, MetricSeries]]:
-    """GetMetricData; series without points are left out."""
+    """Call GetMetricData; series without points are left out."""
     series_of_queries = []
     for start in range(0, len(queries), MAX_QUERIES):
         part = queries[start : start + MAX_QUERIES]
@@ -191,7 +191,7 @@ def _cloudwatch(
 def _metric_data(
     clients: Clients, queries: Sequence[Query], now: datetime, by_host: bool
 ) -> dict[str, dict[str, list[Any]]]:
-    """Id of a query -> its times and values."""
+    """Return query id -> times and values."""
     jobs = [job for job, _ in queries]
     begin = min(job.started_at or job.created_at for job in jobs)
     end = max(job.ended_at or now for job in jobs) + timedelta(minutes=1)
@@ -201,7 +201,7 @@ def _metric_data(
 
 
 def _metric_query(identity: str, query: Query, seconds: int, by_host: bool) -> dict[str, Any]:
-    """Algorithm metrics carry the dimension TrainingJobName, those of the machine Host."""
+    """Build a query; algorithm metrics have the dimension TrainingJobName, instance metrics Host."""
     job, name = query
     dimension = {"Name": "TrainingJobName", "Value": job.name}
     if by_host:

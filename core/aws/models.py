@@ -1,4 +1,4 @@
-"""SageMaker's Models: the newest of them, and one."""
+"""List the newest SageMaker Models, and read one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 100
 
 
 def newest_models(clients: Clients) -> tuple[str, ...]:
-    """The names of the newest hundred, newest first, by one call. Raises AwsError."""
+    """Return the names of the newest hundred, newest first, by one call. Raises AwsError."""
     doing = "list the models"
     with clients.calling(doing):
         answer = clients.sagemaker.list_models(SortBy="CreationTime", SortOrder="Descending", MaxResults=PAGE)
@@ -24,8 +24,8 @@ def newest_models(clients: Clients) -> tuple[str, ...]:
 
 
 def describe_model(clients: Clients, name: str) -> Model:
-    """One model; which job it came from is told elsewhere. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the model {name}"):
+    """Return one model without its training job. Raises NotFoundError, AwsError."""
+    with clients.calling(f"describe the model {name}"):
         answer = clients.sagemaker.describe_model(ModelName=name)
     container: Mapping[str, Any] = answer.get("PrimaryContainer") or next(
         iter(answer.get("Containers", [])), {}
@@ -43,6 +43,6 @@ def describe_model(clients: Clients, name: str) -> Model:
 
 
 def model_with_job(clients: Clients, name: str) -> Model:
-    """The same with the job that its tag names; without, where the tags may not be read."""
+    """Return one model with the job in its tag; without it if the tags may not be read."""
     model = describe_model(clients, name)
     return replace(model, job=read_tags(clients, model.arn, []).get(JOB_TAG, ""))

@@ -1,8 +1,8 @@
-"""What is known of each call that changes something: how to see whether it was done.
+"""For each call that changes something: how to check whether it was done.
 
-Deletes are done when the thing is gone, so "not found" is their success. A thing that is there under the wanted name
-counts as made only where it is what was asked for. An answer that lacks what AWS always sends was cut on its way,
-and shows no state at all: it raises UnexpectedAnswerError.
+Deletes are done when the resource is gone, so "not found" is their success. An existing resource with the right name
+counts as created only if it is what was requested. A response that lacks a field that AWS always sends was truncated
+and shows no state: it raises UnexpectedAnswerError.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from core.aws.errors import required
 Params = Mapping[str, Any]
 
 SINGLE = 1e-6
-"""SageMaker keeps weights as floats of 32 bits, so 0.2 may come back as 0.20000000298."""
+"""SageMaker stores weights as 32-bit floats, so 0.2 may be returned as 0.20000000298."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One kind of call.
 
-    look:    sees whether it was done, by its parameters. Raises NotFoundError where the thing is not there at all.
-    answers: what its answer must hold; without that, the answer was cut.
-    first:   look before the call too: what is there already is not made again.
-    deletes: it is done when the thing is gone.
-    read:    describes the thing that it changes, for a step's `only_if`. Raises NotFoundError.
-    denied_is_absent: who may not list a bucket is told "denied" of what is not there, and S3 itself then keeps us
-             from writing over it.
+    is_done: returns whether it was done, by its parameters. Raises NotFoundError if the resource does not exist.
+    answers: fields that its response must have; without them, it was truncated.
+    first:   check before the call too, so that an existing resource is not created again.
+    deletes: it is done when the resource is gone.
+    read:    describes the resource that it changes, for a step's `only_if`. Raises NotFoundError.
+    denied_is_absent: without permission to list a bucket, S3 returns "denied" for missing objects; S3 itself then
+             prevents overwriting.
     """
 
-    look: Callable[[Clients, Params], bool]
+    is_done: Callable[[Clients, Params], bool]
     answers: tuple[str, ...] = ()
     first: bool = False
     deletes: bool = False
@@ -44,7 +44,7 @@ class Operation:
 
 
 def _job_started(clients: Clients, params: Params) -> bool:
-    """Whether the job of that name is the one that was asked for, and not somebody else's."""
+    """Return whether the job of that name is the requested one, and not another one."""
     job = _job(clients, params)
     same = all(job.get(key) == params.get(key) for key in ("RoleArn", "HyperParameters"))
     output = job.get("OutputDataConfig", {}).get("S3OutputPath")
@@ -57,7 +57,7 @@ def _job_stopping(clients: Clients, params: Params) -> bool:
 
 def _job(clients: Clients, params: Params) -> Params:
     name = params["TrainingJobName"]
-    doing = f"look at the training job {name}"
+    doing = f"describe the training job {name}"
     with clients.calling(doing):
         answer: Params = clients.sagemaker.describe_training_job(TrainingJobName=name)
     return _whole(answer, ("TrainingJobName", "TrainingJobStatus"), doing)
@@ -69,7 +69,7 @@ def _model_made(clients: Clients, params: Params) -> bool:
 
 
 def _model(clients: Clients, params: Params) -> Params:
-    doing = f"look at the model {params['ModelName']}"
+    doing = f"describe the model {params['ModelName']}"
     with clients.calling(doing):
         answer: Params = clients.sagemaker.describe_model(ModelName=params["ModelName"])
     return _whole(answer, ("ModelName", "ModelArn"), doing)
@@ -81,14 +81,14 @@ def _config_made(clients: Clients, params: Params) -> bool:
 
 def _config(clients: Clients, params: Params) -> Params:
     name = params["EndpointConfigName"]
-    doing = f"look at the endpoint configuration {name}"
+    doing = f"describe the endpoint configuration {name}"
     with clients.calling(doing):
         answer: Params = clients.sagemaker.describe_endpoint_config(EndpointConfigName=name)
     return _whole(answer, ("EndpointConfigName", "ProductionVariants"), doing)
 
 
 def _still_there(clients: Clients, params: Params) -> bool:
-    """Read the thing, so that NotFoundError tells when it is gone; while it is there, its deletion is not done."""
+    """Read the resource: NotFoundError means that it is deleted; otherwise return False, its deletion is not done."""
     (_model if "ModelName" in params else _config)(clients, params)
     return False
 
@@ -100,7 +100,7 @@ def _endpoint_made(clients: Clients, params: Params) -> bool:
 
 
 def _endpoint_moving(clients: Clients, params: Params) -> bool:
-    """AWS names the new configuration of a move under way, or the endpoint has it already."""
+    """Return whether the new configuration is pending, or the endpoint already has it."""
     endpoint = endpoint_now(clients, params)
     pending = endpoint.get("PendingDeploymentSummary", {}).get("EndpointConfigName")
     return params["EndpointConfigName"] in (endpoint.get("EndpointConfigName"), pending)
@@ -117,16 +117,16 @@ def _endpoint_going(clients: Clients, params: Params) -> bool:
 
 
 def endpoint_now(clients: Clients, params: Params) -> Params:
-    """DescribeEndpoint's answer. Raises NotFoundError, AwsError; UnexpectedAnswerError where it has no status."""
+    """Return DescribeEndpoint's response. Raises NotFoundError, AwsError; UnexpectedAnswerError without a status."""
     name = params["EndpointName"]
-    doing = f"look at the endpoint {name}"
+    doing = f"describe the endpoint {name}"
     with clients.calling(doing):
         answer: Params = clients.sagemaker.describe_endpoint(EndpointName=name)
     return _whole(answer, ("EndpointName", "EndpointStatus"), doing)
 
 
 def _whole(answer: Params, keys: tuple[str, ...], doing: str) -> Params:
-    """Return an answer that holds what AWS always sends. Raises UnexpectedAnswerError."""
+    """Return a response that has all required fields. Raises UnexpectedAnswerError."""
     for key in keys:
         required(answer, key, doing)
     return answer
@@ -168,9 +168,9 @@ def _policy_there(clients: Clients, params: Params) -> bool:
 
 
 def _object_written(clients: Clients, params: Params) -> bool:
-    """Whether the object holds just these bytes: an uploaded file's are known by the hash kept with the object."""
+    """Return whether the object has exactly these bytes; an uploaded file is recognized by its hash metadata."""
     bucket, key = params["Bucket"], params["Key"]
-    with clients.calling(f"look at s3://{bucket}/{key}"):
+    with clients.calling(f"read s3://{bucket}/{key}"):
         if "Filename" in params:
             kept = clients.s3.head_object(Bucket=bucket, Key=key)["Metadata"].get("sha256")
             return bool(kept == params["Metadata"]["sha256"])
@@ -180,7 +180,7 @@ def _object_written(clients: Clients, params: Params) -> bool:
 
 
 def holds(actual: Any, wanted: Any) -> bool:
-    """Whether all that is wanted is there; what AWS adds of its own does not count."""
+    """Return whether all expected values are present; fields that AWS adds are ignored."""
     if isinstance(wanted, Mapping):
         return isinstance(actual, Mapping) and all(
             holds(actual.get(key), value) for key, value in wanted.items()
@@ -215,4 +215,4 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("application-autoscaling", "DeregisterScalableTarget"): Operation(_target_gone, deletes=True),
     ("s3", "PutObject"): Operation(_object_written, ("ETag",), first=True, denied_is_absent=True),
 }
-"""The calls that are carried out; a plan with another one is refused before its first step."""
+"""The supported calls; a plan with any other call is rejected before its first step."""

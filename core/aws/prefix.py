@@ -1,4 +1,4 @@
-"""A data set that lies in S3 in channels: what the names of its objects tell, and the names of its classes."""
+"""Check a dataset in S3 channels by its object names and class names."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from core.datasets.upload_plan import parse_prefix
 from core.training.channels import data_channels
 
 MOST_OBJECTS = 100_000
-"""Of a channel: some 20 seconds of listing."""
+"""Maximum objects of a channel: some 20 seconds of listing."""
 
-NAMES_ALONE = "Only the names of the objects were looked at, not the pictures."
+NAMES_ALONE = "Only the object names were checked, not the images."
 
 
 def check_prefix(clients: Clients, uri: str) -> tuple[LayoutReport, tuple[str, ...]]:
-    """What is wrong with it, and sentences on what could not be read. Raises InputError for what is no address."""
+    """Return its problems, and sentences about what could not be read. Raises InputError for an invalid URI."""
     bucket, prefix = parse_prefix(uri)
     listing = list_channels(clients, data_channels(uri), cap=MOST_OBJECTS)
     if not listing.keys:

@@ -1,4 +1,4 @@
-"""Prices from AWS's Price List where it answers, else from the table we ship. The table says which."""
+"""Read prices from the AWS Price List, or the table shipped with Segdeck if that fails; the table says which."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.aws.errors import required
 from core.cost.training import Money, PriceTable, shipped_prices
 from core.errors import AwsError, UnexpectedAnswerError
 
-SOURCE = "On-demand prices by AWS's Price List"
+SOURCE = "On-demand prices from the AWS Price List"
 MAX_PAGES = 10
 MAX_SECONDS = 15.0
 MAX_SHOWN = 200
-"""Characters of a product that cannot be read, quoted in the error."""
+"""How many characters of an unreadable product the error quotes."""
 
 MAX_USD = 1_000_000
 """No instance costs as much per hour: a higher number is not a price."""
@@ -28,10 +28,10 @@ INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 
 
 def prices(clients: Clients, *, today: date | None = None, notes: list[str] | None = None) -> PriceTable:
-    """The prices of the connection's region; never fails for want of the service.
+    """Return the prices of the connection's region; falls back to the shipped table if the service fails.
 
-    today: for tests; else the clock's.
-    notes: gets the reason where AWS's own could not be had.
+    today: for tests; by default the current date.
+    notes: gets the reason if AWS's own prices could not be read.
     """
     region = clients.connection.region
     if clients.connection.is_sandbox:
@@ -50,8 +50,8 @@ def prices(clients: Clients, *, today: date | None = None, notes: list[str] | No
 
 
 def _prices(clients: Clients, region: str, component: str, until: float) -> dict[str, Money]:
-    """Instance type -> price of an hour, of one use. Raises AwsError."""
-    doing = "read AWS's prices"
+    """Return instance type -> price per hour, of one component. Raises AwsError."""
+    doing = "read the AWS Price List"
     wanted = {"regionCode": region, "component": component}
     query: dict[str, Any] = {
         "ServiceCode": "AmazonSageMaker",
@@ -71,21 +71,21 @@ def _prices(clients: Clients, region: str, component: str, until: float) -> dict
 
 
 def _row(text: Any, doing: str) -> dict[str, Money]:
-    """Return the instance type and the price of one product of the list. Raises UnexpectedAnswerError.
+    """Return the instance type and the price of one product in the list. Raises UnexpectedAnswerError.
 
-    Empty for whatever is not an instance that is billed on demand, by the hour, in US dollars.
+    Empty for anything but an on-demand instance price per hour in US dollars.
     """
     try:
         return dict(_hourly_prices(json.loads(text)))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UnexpectedAnswerError(
-            f"Could not {doing}: a product in the list is not one that Segdeck can read.",
+            f"Could not {doing}: a product in the list has an unknown format.",
             why=f"It is {str(text)[:MAX_SHOWN]!r} ({error}).",
         ) from error
 
 
 def _hourly_prices(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:
-    """Read a product. Raises AttributeError, TypeError and ValueError where it is not built as AWS builds one."""
+    """Read a product. Raises AttributeError, TypeError or ValueError for an unknown format."""
     attributes = product.get("product", {}).get("attributes", {})
     name = next(
         (
@@ -105,7 +105,7 @@ def _hourly_prices(product: dict[str, Any]) -> Iterator[tuple[str, Money]]:
 
 
 def _amount(text: str) -> Decimal | None:
-    """Return a price in US dollars; None for what is not one, such as an infinite or a negative number."""
+    """Return a price in US dollars; None for an invalid one, such as an infinite or negative number."""
     try:
         amount = Decimal(text)
     except InvalidOperation:

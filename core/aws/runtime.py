@@ -1,4 +1,4 @@
-"""One picture to an endpoint, one answer back."""
+"""Invoke an endpoint with one image."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ from core.errors import (
 from core.inference.invoke import EndpointResponse, Invoke
 
 MAX_REQUEST = 6_291_456
-"""Bytes of a request: `BodyBlob` of SageMaker Runtime's service model. botocore sends more without a word."""
+"""Bytes of a request: `BodyBlob` of SageMaker Runtime's service model. botocore does not check it."""
 
 TODOS: Todos = {
-    TimedOutError: "AWS gives a model 60 seconds. Send a smaller picture, or use an endpoint on a faster machine. "
-    "It was not tried again by itself: each try runs the model, and is billed.",
+    TimedOutError: "AWS gives a model 60 seconds. Send a smaller image, or use an endpoint with a faster instance "
+    "type. Segdeck did not retry automatically: each call runs the model and is billed.",
     CutOffError: "The model has run, so this call may be billed, and each further call is billed again.",
 }
 
 MAY_HAVE_RUN = (
     "The model may have run, so this call may be billed. Segdeck did not repeat it: each call is billed."
 )
-"""What to say where the reply was lost, or cannot be read."""
+"""Added if the response was lost, or cannot be read."""
 
 
 def invoker(clients: Clients, endpoint: str) -> Invoke:
-    """Return the call for `core.inference.invoke.segment`. It never retries: each call bills the model."""
+    """Return the `Invoke` for `core.inference.invoke.segment`. It never retries: each call is billed."""
 
     def invoke(body: bytes, content_type: str, accept: str) -> EndpointResponse:
         _check_size(body)
         try:
             return _invoke(clients, endpoint, body, content_type, accept)
         except NotFoundError as error:
-            reason = _why_not(clients, endpoint)
+            reason = _not_ready_reason(clients, endpoint)
             if reason is None:
                 raise
             raise reason from error
@@ -55,8 +55,8 @@ def invoker(clients: Clients, endpoint: str) -> Invoke:
 
 
 def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, accept: str) -> EndpointResponse:
-    """Raises AwsError. The stream checks its declared length itself, and is read whole in one piece."""
-    doing = f"ask the endpoint {endpoint}"
+    """Invoke the endpoint. Raises AwsError. The stream checks its declared length, and is read completely."""
+    doing = f"invoke the endpoint {endpoint}"
     with _billing_noted(), clients.calling(doing, todos=TODOS):
         started = time.perf_counter()
         answer = clients.runtime.invoke_endpoint(
@@ -66,15 +66,15 @@ def _invoke(clients: Clients, endpoint: str, body: bytes, content_type: str, acc
         seconds = time.perf_counter() - started
         if not content:
             raise UnexpectedAnswerError(
-                f"Could not {doing}: its answer is empty.",
-                todo=f"Look into the container's log. {MAY_HAVE_RUN}",
+                f"Could not {doing}: its response is empty.",
+                todo=f"Check the container's log. {MAY_HAVE_RUN}",
             )
     return EndpointResponse(content, answer.get("ContentType", ""), seconds)
 
 
 @contextmanager
 def _billing_noted() -> Iterator[None]:
-    """Say of every failure after which the model may have run that this call may be billed."""
+    """Add to every error after which the model may have run that this call may be billed."""
     try:
         yield
     except AwsError as error:
@@ -89,16 +89,16 @@ def _billing_noted() -> Iterator[None]:
 def _check_size(body: bytes) -> None:
     if len(body) > MAX_REQUEST:
         raise TooLargeError(
-            f"The picture is {len(body):,} bytes as JPEG; SageMaker takes at most {MAX_REQUEST:,}.",
-            todo="Send it smaller, or use batch transform.",
+            f"The image is {len(body):,} bytes as JPEG; SageMaker accepts at most {MAX_REQUEST:,}.",
+            todo="Reduce the input size, or use batch transform.",
         )
 
 
-def _why_not(clients: Clients, endpoint: str) -> NotReadyError | None:
-    """SageMaker calls an endpoint "not found" until it is in service; one look tells which it is."""
+def _not_ready_reason(clients: Clients, endpoint: str) -> NotReadyError | None:
+    """Return why an endpoint is not in service; SageMaker reports it as "not found" until then."""
     try:
-        with clients.calling(f"look at the endpoint {endpoint}"):
+        with clients.calling(f"describe the endpoint {endpoint}"):
             description: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=endpoint)
     except AwsError:
-        return None  # the refusal of the call itself says more than that looking failed as well
+        return None  # the error of the call itself is more useful
     return not_ready(endpoint, description.get("EndpointStatus", ""), description.get("FailureReason", ""))

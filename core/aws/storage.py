@@ -1,4 +1,4 @@
-"""Objects in S3."""
+"""Read objects from S3."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ MAX_BYTES = 10_000_000
 
 
 def parse_uri(uri: str) -> tuple[str, str]:
-    """`s3://bucket/a/key` -> ("bucket", "a/key"). Raises InputError."""
+    """Split `s3://bucket/a/key` into ("bucket", "a/key"). Raises InputError."""
     parts = urlsplit(uri, allow_fragments=False)
     key = parts.path.removeprefix("/") + (f"?{parts.query}" if parts.query else "")
     if parts.scheme != "s3" or not parts.netloc or not key:
-        raise InputError(f"{uri!r} is no address in S3.", todo="Write it as s3://bucket/folder/file.")
+        raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/file.")
     return parts.netloc, key
 
 
 def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> bytes:
-    """A whole object. Raises InputError for the URI, TooLargeError above `max_bytes`, AwsError."""
+    """Return an object's content. Raises InputError for the URI, TooLargeError above `max_bytes`, AwsError."""
     bucket, key = parse_uri(uri)
     with clients.calling(f"read {uri}"):
         answer = clients.s3.get_object(Bucket=bucket, Key=key)
         with closing(required(answer, "Body", f"read {uri}")) as stream:
-            size = answer.get("ContentLength")  # an S3 in AWS's place may leave it out
+            size = answer.get("ContentLength")  # S3-compatible servers may omit it
             if size is not None and size > max_bytes:
                 raise _too_large(uri, f"{size:,}", max_bytes)
             body: bytes = stream.read() if size is not None else stream.read(max_bytes + 1)
@@ -38,6 +38,6 @@ def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> byte
 
 def _too_large(uri: str, size: str, max_bytes: int) -> TooLargeError:
     return TooLargeError(
-        f"{uri} is {size} bytes; at most {max_bytes:,} are read.",
-        todo="Check that it is the file that was meant.",
+        f"{uri} is {size} bytes; the limit is {max_bytes:,}.",
+        todo="Check that it is the right file.",
     )

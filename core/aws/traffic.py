@@ -1,4 +1,4 @@
-"""How much endpoints are called and how well they answer, from CloudWatch: many endpoints in one call."""
+"""Read endpoints' traffic and service quality from CloudWatch, for many endpoints with one call."""
 
 from __future__ import annotations
 
@@ -24,54 +24,54 @@ WINDOWS: dict[Window, tuple[timedelta, timedelta]] = {
     "7 d": (timedelta(days=7), timedelta(hours=1)),
     "30 d": (timedelta(days=30), timedelta(hours=6)),
 }
-"""A stretch of time until now, and the steps it is shown in."""
+"""Window -> its duration up to now, and the step of its points."""
 
-CALLS = "AWS/SageMaker"
-MACHINES = "/aws/sagemaker/Endpoints"
+INVOCATION_NAMESPACE = "AWS/SageMaker"
+INSTANCE_NAMESPACE = "/aws/sagemaker/Endpoints"
 """CloudWatch's namespaces."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MS = 1e-3
-"""CloudWatch gives latencies in microseconds."""
+"""CloudWatch returns latencies in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One of CloudWatch's metrics of a variant, under the name that we show."""
+    """A CloudWatch metric of a variant, with its display name."""
 
     name: str
     metric: str
     stat: str
-    namespace: str = CALLS
+    namespace: str = INVOCATION_NAMESPACE
     scale: float = 1.0
     unit: str = ""
 
 
 INVOCATIONS = Metric("Invocations", "Invocations", "Sum")
-ANSWERS = (
+SERVICE_METRICS = (
     INVOCATIONS,
     Metric("p50", "ModelLatency", "p50", scale=MS, unit="ms"),
     Metric("p90", "ModelLatency", "p90", scale=MS, unit="ms"),
     Metric("Errors 4xx", "Invocation4XXErrors", "Sum"),
     Metric("Errors 5xx", "Invocation5XXErrors", "Sum"),
 )
-UTILISATION = tuple(
-    Metric(name, name, "Average", MACHINES, unit="%")
+UTILIZATION = tuple(
+    Metric(name, name, "Average", INSTANCE_NAMESPACE, unit="%")
     for name in ("CPUUtilization", "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization")
 )
 
 Query = tuple[Endpoint, str, Metric]
-"""An endpoint, the name of a variant, and what is asked of it."""
+"""An endpoint, a variant's name, and the metric."""
 
 Points = dict[datetime, float]
 """Values by time."""
 
 
 def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, Traffic]:
-    """Endpoint -> its calls in thirty days: ONE call for each 500 variants. Raises AwsError.
+    """Return endpoint -> its calls in thirty days: one API call per 500 variants. Raises AwsError.
 
-    An endpoint whose variants are not known (ListEndpoints tells none) is left out.
+    An endpoint without known variants (from ListEndpoints) is left out.
     """
     begin = _floor(now, STEP) - timedelta(days=DAYS)
     series = _points(clients, _queries(endpoints, (INVOCATIONS,)), begin, begin + STEPS * STEP, STEP)
@@ -83,12 +83,12 @@ def traffic(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
 
 
 def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> dict[str, ServiceQuality]:
-    """Endpoint -> how it answered in the last 24 hours: one call for each 100 variants. Raises AwsError.
+    """Return endpoint -> its service quality in the last 24 hours: one API call per 100 variants. Raises AwsError.
 
-    The hour that is under way counts with the 24 before it.
+    The current hour is included, with the 24 before it.
     """
     begin = _floor(now, HOUR) - timedelta(hours=24)
-    series = _points(clients, _queries(endpoints, ANSWERS), begin, begin + 25 * HOUR, HOUR)
+    series = _points(clients, _queries(endpoints, SERVICE_METRICS), begin, begin + 25 * HOUR, HOUR)
     return {
         endpoint.name: _service([(query, points) for query, points in series if query[0] is endpoint])
         for endpoint in endpoints
@@ -99,21 +99,21 @@ def service(clients: Clients, endpoints: Sequence[Endpoint], now: datetime) -> d
 def endpoint_series(
     clients: Clients, endpoint: Endpoint, window: Window, now: datetime, *, variant: str = ""
 ) -> tuple[MetricSeries, ...]:
-    """Curves of one endpoint over a window: one call. Raises AwsError.
+    """Return metrics of one endpoint over a window: one call. Raises AwsError.
 
-    By their names: "Invocations", "Errors 4xx", "Errors 5xx" (calls a step), "p50" and "p90" (ms), "CPUUtilization",
+    By name: "Invocations", "Errors 4xx", "Errors 5xx" (calls per step), "p50" and "p90" (ms), "CPUUtilization",
     "MemoryUtilization", "GPUUtilization", "GPUMemoryUtilization" (percent; CPU and GPU are summed over the cores and
-    cards). Those without points are left out.
+    GPUs). Those without points are left out.
 
-    variant: of this one alone; else of all together: calls are added up, latencies weighted by calls, and of the
-             utilisation the busiest variant's is taken.
+    variant: only this one; by default all: calls are summed, latencies averaged by calls, and utilization is the
+             busiest variant's.
     """
     span, step = WINDOWS[window]
     begin = _floor(now, step) - span
-    queries = _queries([endpoint], (*ANSWERS, *UTILISATION))
+    queries = _queries([endpoint], (*SERVICE_METRICS, *UTILIZATION))
     queries = [query for query in queries if variant in {"", query[1]}]
     points = _points(clients, queries, begin, begin + span + step, step)
-    series = (_series(metric, points) for metric in (*ANSWERS, *UTILISATION))
+    series = (_series(metric, points) for metric in (*SERVICE_METRICS, *UTILIZATION))
     return tuple(curve for curve in series if len(curve))
 
 
@@ -129,7 +129,7 @@ def _queries(endpoints: Iterable[Endpoint], metrics: Iterable[Metric]) -> list[Q
 def _points(
     clients: Clients, queries: Sequence[Query], begin: datetime, end: datetime, step: timedelta
 ) -> list[tuple[Query, Points]]:
-    """Each query with its points that lie between begin and end."""
+    """Return each query with its points between begin and end."""
     series: list[tuple[Query, Points]] = []
     for start in range(0, len(queries), MAX_QUERIES):
         part = queries[start : start + MAX_QUERIES]
@@ -169,7 +169,7 @@ def _service(series: Sequence[tuple[Query, Points]]) -> ServiceQuality:
 
 
 def _weighted(name: str, series: Sequence[tuple[Query, Points]]) -> dict[datetime, tuple[float, float]]:
-    """Time -> a latency, and how many calls it is of; of several variants their mean, weighted by calls."""
+    """Return time -> a latency and its number of calls; for several variants, the mean weighted by calls."""
     calls = {query[1]: points for query, points in series if query[2] is INVOCATIONS}
     sums: dict[datetime, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     for query, points in series:
@@ -193,5 +193,5 @@ def _series(metric: Metric, series: Sequence[tuple[Query, Points]]) -> MetricSer
 
 
 def _floor(at: datetime, step: timedelta) -> datetime:
-    """CloudWatch's own steps begin at multiples of their length."""
+    """Round down to a step: CloudWatch's steps begin at multiples of their length."""
     return at - (at - EPOCH) % step

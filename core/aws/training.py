@@ -1,4 +1,4 @@
-"""Training jobs: the list, by Search, one of them, and the objects of their channels."""
+"""List training jobs with Search, read one, and list the objects of its channels."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ MAX_KEYS = 20_000
 class JobPage:
     """One page of jobs.
 
-    next_token: what to ask with for the next page; None on the last.
-    total:      how many jobs fit in all; None where AWS does not say.
-    exact:      whether there are just so many, or at least.
+    next_token: the token for the next page; None on the last.
+    total:      how many jobs match in all; None if AWS does not report it.
+    exact:      whether the total is exact, or a minimum.
     """
 
     jobs: tuple[TrainingJob, ...]
@@ -53,10 +53,10 @@ class KeyList:
 
 @dataclass(frozen=True, slots=True)
 class ChannelKeys:
-    """What `core.training.preflight.preflight` asks for.
+    """The object keys for `core.training.preflight.preflight`.
 
-    keys:  channel -> its objects' keys; a channel that could not be listed to its end is left out.
-    notes: sentences on those.
+    keys:  channel -> its objects' keys; a channel that could not be listed completely is left out.
+    notes: sentences about those.
     """
 
     keys: dict[str, tuple[str, ...]]
@@ -64,7 +64,7 @@ class ChannelKeys:
 
 
 def search_jobs(clients: Clients, job_filter: JobFilter, *, next_token: str | None = None) -> JobPage:
-    """A page of up to 100 jobs with everything DescribeTrainingJob tells, by one call. Raises AwsError.
+    """Return a page of up to 100 jobs with all that DescribeTrainingJob returns, by one call. Raises AwsError.
 
     Search finds a new job some seconds after its start.
     """
@@ -84,7 +84,7 @@ def search_jobs(clients: Clients, job_filter: JobFilter, *, next_token: str | No
 def all_jobs(
     clients: Clients, job_filter: JobFilter, *, pages: int = MAX_PAGES, seconds: float = MAX_SECONDS
 ) -> JobList:
-    """Page after page, within so many pages and seconds; a job that moved between two pages stands there once."""
+    """Return all pages up to these limits; a job that moved between two pages is listed once."""
     jobs: dict[str, TrainingJob] = {}
     token, total = None, None
     until = time.monotonic() + seconds
@@ -98,16 +98,16 @@ def all_jobs(
 
 
 def describe_job(clients: Clients, name: str) -> TrainingJob:
-    """One job as it is now, its tags left out. Raises NotFoundError, AwsError."""
-    with clients.calling(f"look at the training job {name}"):
+    """Return one job's current state, without tags. Raises NotFoundError, AwsError."""
+    with clients.calling(f"describe the training job {name}"):
         answer = clients.sagemaker.describe_training_job(TrainingJobName=name)
     return from_description(answer)
 
 
 def job_for_artifact(clients: Clients, model_uri: str) -> TrainingJob | None:
-    """The job whose artifact this is, by one Search; None where no job left it. Raises AwsError."""
+    """Return the job that created this artifact, by one Search; None if there is none. Raises AwsError."""
     field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
-    doing = f"find the training job that made {model_uri}"
+    doing = f"find the training job that created {model_uri}"
     with clients.calling(doing):
         answer = clients.lists.search(
             Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
@@ -117,7 +117,7 @@ def job_for_artifact(clients: Clients, model_uri: str) -> TrainingJob | None:
 
 
 def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:
-    """A job's tags, which Search tells and DescribeTrainingJob does not. Raises AwsError."""
+    """Return a job's tags, which DescribeTrainingJob does not include. Raises AwsError."""
     doing = f"read the tags of {job.name}"
     with clients.calling(doing):
         answer = clients.sagemaker.list_tags(ResourceArn=job.arn, MaxResults=100)
@@ -129,7 +129,7 @@ def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:
 def list_channel_keys(
     clients: Clients, uri: str, *, cap: int = MAX_KEYS, seconds: float = MAX_SECONDS
 ) -> KeyList:
-    """Keys that begin with an S3 address, up to `cap`. Raises InputError for the address, AwsError."""
+    """Return the keys that begin with an S3 URI, up to `cap`. Raises InputError for the URI, AwsError."""
     bucket, prefix = _bucket_and_prefix(uri)
     query: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
     keys: list[str] = []
@@ -146,34 +146,34 @@ def list_channel_keys(
 
 
 NO_ANSWER = (CredentialsError, TimedOutError, UnreachableError)
-"""Errors that every other call would end in too, each after its own wait."""
+"""Errors that every other call would have too, each after its own timeout."""
 
 
 def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = MAX_KEYS) -> ChannelKeys:
-    """The objects of a job's channels, before it starts.
+    """List the objects of a job's channels before launch.
 
-    Channels that cannot be listed (a manifest, too many objects, no permission) do not stop it: a note says so.
+    Channels that cannot be listed (a manifest, too many objects, no permission) get a note.
     """
     keys: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
     for channel in channels:
         if channel.data_type != S3_PREFIX:
-            notes.append(f"The channel {channel.name} was not looked into: it reads a {channel.data_type}.")
+            notes.append(f"The channel {channel.name} was not checked: it reads a {channel.data_type}.")
             continue
         uri = channel.uri if channel.name == MODEL_CHANNEL else folder(channel.uri)
         try:
             listing = list_channel_keys(clients, uri, cap=cap)
         except (AwsError, InputError) as error:
-            notes.append(f"The channel {channel.name} was not looked into. {error}")
+            notes.append(f"The channel {channel.name} was not checked. {error}")
             if isinstance(error, NO_ANSWER):
-                notes.append("The channels after it were not looked into either: each would take as long.")
+                notes.append("The channels after it were not checked either: each would take as long.")
                 break
             continue
         if listing.complete:
             keys[channel.name] = listing.keys
         else:
             notes.append(
-                f"The channel {channel.name} has more than {len(listing.keys):,} objects; not checked."
+                f"The channel {channel.name} was not checked: it has more than {len(listing.keys):,} objects."
             )
     return ChannelKeys(keys, tuple(notes))
 
@@ -181,5 +181,5 @@ def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = M
 def _bucket_and_prefix(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise InputError(f"{uri!r} is no address in S3.", todo="Write it as s3://bucket/folder/.")
+        raise InputError(f"{uri!r} is not an S3 URI.", todo="Use the form s3://bucket/folder/.")
     return bucket, prefix

@@ -1,10 +1,10 @@
-"""Many files into one S3 prefix: in parallel, each once, checked at the end.
+"""Upload many files to one S3 prefix: in parallel, each once, verified at the end.
 
-What stands in S3 with the same size and hash is not sent again, so an upload that was cut, by whatever, goes on where
-it was: there is nothing to remember between the two. One listing tells; an object is only asked about by itself where
-its ETag is no MD5 (buckets with KMS keys).
+Objects with the same size and hash are not sent again, so an interrupted upload resumes where it stopped, without any
+saved state. One listing shows them; an object is read individually only if its ETag is not an MD5 (buckets with KMS
+keys).
 
-`put` is given by `core.aws.execute`, the one place that changes anything.
+`put` comes from `core.aws.execute`, the only module that changes anything.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.errors import AwsError, InputError, UnexpectedAnswerError
 from core.text import listing
 
 THREADS = 16
-"""Uploads at once. S3 answers each in some 20 ms, so one after the other most of the time is waiting."""
+"""Parallel uploads. S3 takes some 20 ms for each, so sequential uploads would mostly wait."""
 
 AHEAD = 4 * THREADS
 
@@ -34,7 +34,7 @@ Put = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an upload is. files: that stand in S3 by now, of `total`. sent: by this run. size: bytes that stand."""
+    """The progress of an upload. files: in S3 so far, of `total`. sent: by this run. size: bytes in S3 so far."""
 
     files: int
     total: int
@@ -44,12 +44,12 @@ class Progress:
 
 
 OnProgress = Callable[[Progress], None]
-"""What it raises cancels the upload; what was sent until then stays, and is not sent again the next time."""
+"""An exception from it cancels the upload; objects sent so far are kept, and not sent again next time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An object as a listing tells of it. etag: without quotes."""
+class ListedObject:
+    """An object in a listing. etag: without quotes."""
 
     size: int
     etag: str
@@ -58,9 +58,9 @@ class Standing:
 def upload(
     clients: Clients, order: UploadOrder, put: Put, *, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
-    """Bring the order's files into S3; how many there are, and how many of them were sent now.
+    """Upload the order's files to S3; return how many there are, and how many were sent now.
 
-    Raises InputError where other objects stand in the way, before anything is sent; AwsError.
+    Raises InputError if other objects are in the way, before anything is sent; AwsError.
     """
     wanted = items(order)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="upload")
@@ -77,16 +77,16 @@ def upload(
 def _compared(
     pool: ThreadPoolExecutor, clients: Clients, order: UploadOrder, wanted: Sequence[Item]
 ) -> dict[str, str]:
-    """The ETags of what stands there already. Raises InputError for what is in the way."""
-    standing = _list(clients, order)
-    _check_others(order, wanted, standing)
-    there = [item for item in wanted if item.key in standing]
-    jobs = ((clients, order, item, standing[item.key]) for item in there)
-    same = dict(zip((item.key for item in there), in_parallel(pool, is_same, jobs, AHEAD), strict=True))
+    """Return the ETags of files already in S3. Raises InputError for objects in the way."""
+    existing = _list(clients, order)
+    _check_others(order, wanted, existing)
+    present = [item for item in wanted if item.key in existing]
+    jobs = ((clients, order, item, existing[item.key]) for item in present)
+    same = dict(zip((item.key for item in present), in_parallel(pool, is_same, jobs, AHEAD), strict=True))
     differ = [key for key, equal in same.items() if not equal]
     if differ and not order.overwrite:
         raise _in_the_way(order, differ)
-    return {key: standing[key].etag for key, equal in same.items() if equal}
+    return {key: existing[key].etag for key, equal in same.items() if equal}
 
 
 def _send(
@@ -96,7 +96,7 @@ def _send(
     etags: dict[str, str],
     on_progress: OnProgress | None,
 ) -> None:
-    """Send what has no etag yet, and note its etag."""
+    """Send the files without an ETag, and record their ETags."""
     left = [item for item in wanted if item.key not in etags]
     size = sum(item.size for item in wanted if item.key in etags)
     jobs = ((item,) for item in left)
@@ -116,7 +116,7 @@ class _Sender:
     call: Put
 
     def __call__(self, item: Item) -> str:
-        """The ETag of what then stands there. Unless told, S3 itself refuses to replace an object."""
+        """Return the ETag of the object. Unless `overwrite` is set, S3 itself refuses to replace one."""
         body = item.read()
         doing = f"upload {item.key}"
         options = {} if self.order.overwrite else {"IfNoneMatch": "*"}
@@ -134,79 +134,81 @@ class _Sender:
         except AwsError as error:
             if error.code != "PreconditionFailed":
                 raise
-        return self._came_meanwhile(item, body)
+        return self._created_since(item, body)
 
-    def _came_meanwhile(self, item: Item, body: bytes) -> str:
-        """Something stands there though nothing did: our own, where a reply was lost and the call was repeated."""
+    def _created_since(self, item: Item, body: bytes) -> str:
+        """Return the ETag of an object created since the listing, by this upload after a lost response."""
         etag, checksum = _head(self.clients, self.order, item.key)
         if etag == _md5(body) or checksum == _sha256(body):
             return etag
         raise _in_the_way(self.order, [item.key])
 
 
-def is_same(clients: Clients, order: UploadOrder, item: Item, standing: Standing) -> bool:
-    """Whether a file is what stands there."""
-    if standing.size != item.size:
+def is_same(clients: Clients, order: UploadOrder, item: Item, existing: ListedObject) -> bool:
+    """Return whether a file and the existing object have the same content."""
+    if existing.size != item.size:
         return False
     body = item.read()
-    if standing.etag == _md5(body):
+    if existing.etag == _md5(body):
         return True
     return _head(clients, order, item.key)[1] == _sha256(body)
 
 
-def _list(clients: Clients, order: UploadOrder) -> dict[str, Standing]:
-    """Every object below the prefix."""
-    standing: dict[str, Standing] = {}
+def _list(clients: Clients, order: UploadOrder) -> dict[str, ListedObject]:
+    """Return every object under the prefix."""
+    listed: dict[str, ListedObject] = {}
     query: dict[str, Any] = {"Bucket": order.bucket, "Prefix": order.prefix}
     doing = f"list {order.uri}"
     while True:
         with clients.calling(doing):
             answer = clients.s3.list_objects_v2(**query)
         for row in answer.get("Contents", ()):
-            standing[row["Key"]] = Standing(row["Size"], row["ETag"].strip('"'))
+            listed[row["Key"]] = ListedObject(row["Size"], row["ETag"].strip('"'))
         if not required(answer, "IsTruncated", doing):
-            return standing
+            return listed
         query["ContinuationToken"] = required(answer, "NextContinuationToken", doing)
 
 
 def _head(clients: Clients, order: UploadOrder, key: str) -> tuple[str, str]:
-    """ETag and SHA-256 of one object; empty where it has none."""
-    with clients.calling(f"look at {key}"):
+    """Return the ETag and SHA-256 of one object; empty if it has none."""
+    with clients.calling(f"read {key}"):
         answer = clients.s3.head_object(Bucket=order.bucket, Key=key, ChecksumMode="ENABLED")
     return answer["ETag"].strip('"'), answer.get("ChecksumSHA256", "")
 
 
-def _check_others(order: UploadOrder, wanted: Iterable[Item], standing: Iterable[str]) -> None:
-    """Raises InputError for objects that are not ours in our channels: a job would train on them too."""
+def _check_others(order: UploadOrder, wanted: Iterable[Item], existing: Iterable[str]) -> None:
+    """Raise InputError for other objects in the dataset's channels: a job would train on them too."""
     channels = tuple(f"{uri.removeprefix(f's3://{order.bucket}/')}" for uri in order.channels.values())
-    others = set(standing) - {item.key for item in wanted}
-    strange = sorted(key for key in others if key.startswith(channels) and not key.endswith("/"))
-    if strange:
+    others = set(existing) - {item.key for item in wanted}
+    foreign = sorted(key for key in others if key.startswith(channels) and not key.endswith("/"))
+    if foreign:
         raise InputError(
-            f"{order.uri} holds {len(strange):,} objects that are not of this set: {listing(strange)}.",
+            f"{order.uri} has {len(foreign):,} objects that are not part of this dataset: {listing(foreign)}.",
             why="A job would train on them too.",
-            todo="Choose a prefix of its own for each set.",
+            todo="Choose a separate prefix for each dataset.",
         )
 
 
 def _in_the_way(order: UploadOrder, keys: list[str]) -> InputError:
     return InputError(
-        f"{len(keys):,} objects with other content stand under {order.uri}: {listing(keys)}.",
-        why="Nothing is overwritten unasked.",
-        todo="Choose another prefix, or say that they may be overwritten.",
+        f"{len(keys):,} objects under {order.uri} have different content: {listing(keys)}.",
+        why="Objects are only overwritten if you ask for it.",
+        todo="Choose another prefix, or allow overwriting.",
     )
 
 
 def _verify(
-    wanted: Iterable[Item], etags: Mapping[str, str], standing: Mapping[str, Standing], order: UploadOrder
+    wanted: Iterable[Item], etags: Mapping[str, str], existing: Mapping[str, ListedObject], order: UploadOrder
 ) -> None:
-    """Raises UnexpectedAnswerError where S3 does not hold what was sent."""
-    wrong = [item.key for item in wanted if standing.get(item.key) != Standing(item.size, etags[item.key])]
+    """Raise UnexpectedAnswerError if S3 does not have what was sent."""
+    wrong = [
+        item.key for item in wanted if existing.get(item.key) != ListedObject(item.size, etags[item.key])
+    ]
     if wrong:
         raise UnexpectedAnswerError(
-            f"{len(wrong):,} objects under {order.uri} are not what was sent: {listing(wrong)}.",
-            why="Somebody else has changed them meanwhile.",
-            todo="Upload the set again; what is right is not sent twice.",
+            f"{len(wrong):,} objects under {order.uri} differ from what was sent: {listing(wrong)}.",
+            why="Another user or process has changed them during the upload.",
+            todo="Upload the dataset again; unchanged files are skipped.",
         )
 
 

@@ -1,4 +1,4 @@
-"""One endpoint with all that belongs to it: configuration, models, lineage, classes and autoscaling."""
+"""An endpoint with its configuration, models, lineage, classes and autoscaling."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from core.imaging.classes import Classes
 class Model:
     """A SageMaker Model: an image with an artifact.
 
-    image, model_uri: of the first container; empty where AWS tells none.
-    job:              the training job that the artifact came from; empty where nobody knows.
+    image, model_uri: of the first container; empty if AWS returns none.
+    job:              the training job that the artifact came from; empty if unknown.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """How a variant's number of instances follows its calls.
+    """The autoscaling of a variant.
 
-    low, high: the fewest and the most instances.
-    target:    calls a minute and instance to keep to; None where no policy of that kind is there.
+    low, high: the minimum and maximum number of instances.
+    target:    target invocations per instance per minute; None if there is no such policy.
     policies:  the names of its policies.
     """
 
@@ -46,16 +46,16 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class EndpointDetail:
-    """One endpoint, whole.
+    """One endpoint with all its details.
 
-    endpoint:      its variants have instance types and models where the configuration could be read.
-    config:        None where it is gone, or may not be read.
-    models:        of the variants, each once; those that are gone or may not be read are left out.
-    aws_algorithm: whether the first model's image is AWS's own semantic segmentation; None where unknown.
-    classes:       names and colours; None where the model brought none.
-    classes_uri, examples_uri: where they lie; empty where nobody knows.
-    scaling:       of the variants that have it; scaling_known: False where that may not be read.
-    notes:         sentences on what could not be read.
+    endpoint:      its variants have instance types and models if the configuration could be read.
+    config:        None if it is deleted, or may not be read.
+    models:        of the variants, each once; deleted or unreadable ones are left out.
+    aws_algorithm: whether the first model's image is AWS's own semantic segmentation; None if unknown.
+    classes:       names and colors; None if the model has none.
+    classes_uri, examples_uri: their S3 URIs; empty if unknown.
+    scaling:       of the variants that have autoscaling; scaling_known: False if it may not be read.
+    notes:         sentences about what could not be read.
     """
 
     endpoint: Endpoint
@@ -71,27 +71,27 @@ class EndpointDetail:
 
     @property
     def name(self) -> str:
-        """The endpoint's."""
+        """Return the endpoint's name."""
         return self.endpoint.name
 
     def model(self, name: str) -> Model | None:
-        """A model by its name."""
+        """Return a model by name; None if there is none."""
         return next((model for model in self.models if model.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Who else uses what belongs to some endpoints, so that it must stay when they go.
+    """Other users of the resources of some endpoints: a resource with other users must not be deleted.
 
-    configs:     configuration -> who else uses it, in words such as "the endpoint roads".
+    configs:     configuration -> its other users, in words such as "the endpoint roads".
     models:      model -> the same.
-    old_configs: endpoint -> configurations that earlier updates of it left.
-    old_models:  endpoint -> models that earlier updates of it left.
-    blind:       why it could not be seen who uses what: then no configuration and no model goes; empty where it was.
+    old_configs: endpoint -> configurations left by its earlier updates.
+    old_models:  endpoint -> models left by its earlier updates.
+    unreadable:  why the users are unknown: then no configuration or model is deleted; empty if they are known.
     """
 
     configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     old_configs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     old_models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    blind: str = ""
+    unreadable: str = ""

@@ -1,4 +1,4 @@
-"""Endpoints as values, read from the dicts of SageMaker's control plane. No network here."""
+"""Endpoints as values, read from SageMaker API responses. No network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.imaging.classes import Classes
 IN_SERVICE = "InService"
 
 CLASSES_TAG = "segdeck:classes"
-"""A tag of the endpoint: the S3 URI of its `classes.json`."""
+"""Endpoint tag: the S3 URI of its `classes.json`."""
 
 EXAMPLES_TAG = "segdeck:examples"
-"""A tag of the endpoint: the S3 URI of an `examples.json`."""
+"""Endpoint tag: the S3 URI of an `examples.json`."""
 
 JOB_TAG = "segdeck:job"
-"""A tag of the model and the endpoint: the training job that the artifact came from."""
+"""Model and endpoint tag: the training job that the artifact came from."""
 
 STATUS_WORDS = {
     "Creating": "being created",
@@ -30,31 +30,31 @@ STATUS_WORDS = {
     "Deleting": "being deleted",
     "Failed": "in a failed state",
     "OutOfService": "out of service",
-    "UpdateRollbackFailed": "in a failed state, after a rollback",
+    "UpdateRollbackFailed": "in a failed state after a rollback",
 }
-"""EndpointStatus of botocore 1.44's service model. AWS may add more: an unknown one is shown as it is."""
+"""EndpointStatus of botocore 1.44's service model. AWS may add more; an unknown one is shown as it is."""
 
 FAILED = ("Failed", "OutOfService", "UpdateRollbackFailed")
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-"""AWS changes nothing else about an endpoint while it is in one of these."""
+"""Statuses in which AWS accepts no other change."""
 
-NOT_ASKED_FOR = ("EndpointConfigArn", "CreationTime", "ResponseMetadata")
-"""What DescribeEndpointConfig tells besides what CreateEndpointConfig takes (botocore 1.44)."""
+NOT_REQUESTED = ("EndpointConfigArn", "CreationTime", "ResponseMetadata")
+"""Fields of DescribeEndpointConfig that CreateEndpointConfig does not accept (botocore 1.44)."""
 
 REFUSING = ("Creating", "Deleting", "Failed", "OutOfService")
-"""Statuses in which it takes no requests. While it is updated or rolled back, the old variants go on serving."""
+"""Statuses in which it accepts no requests. During an update or rollback, the old variants keep serving."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
     """A production variant.
 
-    instance_type:  such as "ml.g4dn.xlarge"; empty for a serverless one, and where the configuration was not read.
-    count:          instances now; None where AWS does not say.
-    model:          the name of SageMaker's Model; empty where the configuration was not read.
-    weight:         its share of the calls is this over the sum of all weights; None where AWS does not say.
-    desired_weight, desired_count: what it is on its way to; None where AWS does not say.
-    serverless:     it has no instances.
+    instance_type:  such as "ml.g4dn.xlarge"; empty for a serverless one, and if the configuration was not read.
+    count:          current instances; None if AWS does not report it.
+    model:          the name of SageMaker's Model; empty if the configuration was not read.
+    weight:         its share of the calls is this divided by the sum of all weights; None if AWS does not report it.
+    desired_weight, desired_count: the target of a change; None if AWS does not report it.
+    serverless:     whether it has no instances.
     """
 
     name: str
@@ -69,10 +69,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class EndpointConfig:
-    """An endpoint's configuration. AWS never changes one, so it may be kept for ever.
+    """An endpoint configuration. AWS never changes one, so it can be cached indefinitely.
 
-    variants: with their first counts and weights.
-    request:  what CreateEndpointConfig would take to make the same; its lists and mappings are not to be changed.
+    variants: with their initial counts and weights.
+    request:  the CreateEndpointConfig request for the same configuration; do not modify its lists and mappings.
     """
 
     name: str
@@ -83,20 +83,20 @@ class EndpointConfig:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the models, each once."""
+        """Return the names of the models, each once."""
         return tuple(dict.fromkeys(variant.model for variant in self.variants if variant.model))
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint, as Search and DescribeEndpoint tell of it.
+    """One endpoint, as Search and DescribeEndpoint return it.
 
-    status:                  SageMaker's own word, such as "InService"; unknown ones are kept.
+    status:                  SageMaker's value, such as "InService"; unknown ones are kept.
     created_at, modified_at: aware, UTC.
-    failure_reason:          AWS's text; empty where nothing failed.
-    config:                  the name of its configuration; empty in ListEndpoints' answer.
-    variants:                instance types and models are in the configuration alone: see `with_config`.
-    tags:                    Search tells them, DescribeEndpoint does not.
+    failure_reason:          AWS's message; empty if nothing failed.
+    config:                  the name of its configuration; empty if read from ListEndpoints.
+    variants:                without instance types and models, which only the configuration has: see `with_config`.
+    tags:                    returned by Search, but not by DescribeEndpoint.
     """
 
     name: str
@@ -111,26 +111,26 @@ class Endpoint:
 
     @property
     def in_service(self) -> bool:
-        """Whether it is as it was asked for, and takes requests."""
+        """Return whether it is up to date, and accepts requests."""
         return self.status == IN_SERVICE
 
     @property
     def changing(self) -> bool:
-        """Whether AWS is at work on it, so that it takes no other change."""
+        """Return whether a change is in progress, so that it accepts no other."""
         return self.status in CHANGING
 
     @property
     def failed(self) -> bool:
-        """Whether it, or its last update's way back, has failed."""
+        """Return whether it, or the rollback of its last update, has failed."""
         return self.status in FAILED
 
     @property
     def job(self) -> str:
-        """The training job that its model came from, by its tag; empty where it does not say."""
+        """Return the training job that its model came from, by its tag; empty if it has no such tag."""
         return self.tags.get(JOB_TAG, "")
 
     def variant(self, name: str) -> Variant | None:
-        """A variant by its name."""
+        """Return a variant by name; None if there is none."""
         return next((variant for variant in self.variants if variant.name == name), None)
 
 
@@ -138,8 +138,8 @@ class Endpoint:
 class EndpointList:
     """The account's endpoints, newest first.
 
-    complete: False where there were more than we asked for, or time ran out.
-    notes:    sentences on what could not be read.
+    complete: False if there are more than were requested, or time ran out.
+    notes:    sentences about what could not be read.
     """
 
     endpoints: tuple[Endpoint, ...]
@@ -149,20 +149,20 @@ class EndpointList:
 
 @dataclass(frozen=True, slots=True)
 class EndpointInfo:
-    """One endpoint, with all that is needed to segment with it.
+    """One endpoint, with all that is needed for inference.
 
-    status:         SageMaker's own word, such as "InService".
-    failure_reason: AWS's text; empty where nothing failed.
-    variants:       in AWS's order; empty where the configuration may not be read.
-    image:          the container image of the first variant; empty where it may not be read.
-    model_uri:      the first variant's `model.tar.gz`; empty likewise.
-    aws_algorithm:  whether the image is AWS's own semantic segmentation; None where it may not be read.
-    classes:        names and colours; None where the model brought none.
-    examples_uri:   the S3 URI of `examples.json`; None where there is none.
-    notes:          sentences on what could not be read; nothing stops because of them.
-    config:         its configuration's name and time of creation: another one serves another model.
-    job:            the training job that its tag names; empty where it names none.
-    classes_uri:    the S3 URI that its tag gives for the class names; None where it gives none.
+    status:         SageMaker's value, such as "InService".
+    failure_reason: AWS's message; empty if nothing failed.
+    variants:       in AWS's order; empty if the configuration may not be read.
+    image:          the container image of the first variant; empty if it may not be read.
+    model_uri:      the first variant's `model.tar.gz`; empty if unknown.
+    aws_algorithm:  whether the image is AWS's own semantic segmentation; None if it may not be read.
+    classes:        names and colors; None if the model has none.
+    examples_uri:   the S3 URI of `examples.json`; None if there is none.
+    notes:          sentences about what could not be read; they are not errors.
+    config:         its configuration's name and creation time, which change with the model.
+    job:            the training job in its tag; empty if there is none.
+    classes_uri:    the class names' S3 URI in its tag; None if there is none.
     """
 
     name: str
@@ -181,17 +181,17 @@ class EndpointInfo:
 
     @property
     def in_service(self) -> bool:
-        """Whether it takes requests."""
+        """Return whether it accepts requests."""
         return self.status == IN_SERVICE
 
 
 def in_words(status: str) -> str:
-    """An endpoint's status in words, such as "being created"."""
+    """Return an endpoint's status in words, such as "being created"."""
     return STATUS_WORDS.get(status, status)
 
 
 def not_ready(name: str, status: str, reason: str) -> NotReadyError | None:
-    """Why an endpoint takes no requests; None where it takes them (also while it is being updated)."""
+    """Return why an endpoint accepts no requests; None if it accepts them (also during an update)."""
     if status not in REFUSING:
         return None
     return NotReadyError(
@@ -199,21 +199,21 @@ def not_ready(name: str, status: str, reason: str) -> NotReadyError | None:
         why=reason,
         todo="Wait until it is in service, then try again."
         if status == "Creating"
-        else "Pick another endpoint.",
+        else "Choose another endpoint.",
         code=status,
     )
 
 
 def endpoint_from(record: Mapping[str, Any]) -> Endpoint:
-    """From DescribeEndpoint's answer, one of ListEndpoints' rows, or `Endpoint` of one of Search's results.
+    """Read DescribeEndpoint's response, a row of ListEndpoints, or `Endpoint` of a Search result.
 
-    Raises UnexpectedAnswerError where it names no endpoint, status or time of creation; anything else may be missing.
+    Raises UnexpectedAnswerError if name, status or creation time is missing; anything else may be missing.
     """
-    name, created = answer_part(record, "EndpointName"), answer_part(record, "CreationTime")
+    name, created = required_field(record, "EndpointName"), required_field(record, "CreationTime")
     return Endpoint(
         name=name,
         arn=record.get("EndpointArn", ""),
-        status=answer_part(record, "EndpointStatus"),
+        status=required_field(record, "EndpointStatus"),
         created_at=_utc(created),
         modified_at=_utc(record.get("LastModifiedTime") or created),
         failure_reason=record.get("FailureReason") or "",
@@ -224,23 +224,23 @@ def endpoint_from(record: Mapping[str, Any]) -> Endpoint:
 
 
 def config_from(answer: Mapping[str, Any]) -> EndpointConfig:
-    """From DescribeEndpointConfig's answer. Raises UnexpectedAnswerError where it names no configuration."""
+    """Read DescribeEndpointConfig's response. Raises UnexpectedAnswerError if required fields are missing."""
     return EndpointConfig(
-        name=answer_part(answer, "EndpointConfigName"),
+        name=required_field(answer, "EndpointConfigName"),
         arn=answer.get("EndpointConfigArn", ""),
-        created_at=_utc(answer_part(answer, "CreationTime")),
-        variants=requested_variants({"ProductionVariants": answer_part(answer, "ProductionVariants")}),
-        request={key: value for key, value in answer.items() if key not in NOT_ASKED_FOR},
+        created_at=_utc(required_field(answer, "CreationTime")),
+        variants=requested_variants({"ProductionVariants": required_field(answer, "ProductionVariants")}),
+        request={key: value for key, value in answer.items() if key not in NOT_REQUESTED},
     )
 
 
 def requested_variants(request: Mapping[str, Any]) -> tuple[Variant, ...]:
-    """The variants of a request or an answer about an endpoint configuration, with their first weights and counts."""
+    """Read the variants of an endpoint configuration's request or response, with initial weights and counts."""
     return tuple(map(_configured, request.get("ProductionVariants", [])))
 
 
 def with_config(endpoint: Endpoint, config: EndpointConfig | None) -> Endpoint:
-    """The endpoint with the instance types and models of its configuration; as it was where that is None."""
+    """Return the endpoint with the instance types and models of its configuration; unchanged if that is None."""
     if config is None:
         return endpoint
     running = {variant.name: variant for variant in endpoint.variants}
@@ -250,25 +250,25 @@ def with_config(endpoint: Endpoint, config: EndpointConfig | None) -> Endpoint:
     )
 
 
-def answer_part(answer: Mapping[str, Any], key: str) -> Any:
-    """`answer[key]`, for what tells of a thing at all. Raises UnexpectedAnswerError."""
+def required_field(answer: Mapping[str, Any], key: str) -> Any:
+    """Return `answer[key]`, which must be there. Raises UnexpectedAnswerError."""
     if not answer.get(key):
         raise UnexpectedAnswerError(
-            f"SageMaker's answer lacks {key}.",
-            why=f"It holds {', '.join(sorted(answer)) or 'nothing'}.",
-            todo="Try again; a proxy may have cut the answer.",
+            f"SageMaker's response lacks {key}.",
+            why=f"It contains {', '.join(sorted(answer)) or 'no fields'}.",
+            todo="Try again; a proxy may have truncated the response.",
         )
     return answer[key]
 
 
 def variants_of(endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Variant, ...]:
-    """From the answers of DescribeEndpoint (how many run) and DescribeEndpointConfig (what runs)."""
+    """Read the variants from the responses of DescribeEndpoint (counts) and DescribeEndpointConfig (models)."""
     running = {row["VariantName"]: _running(row) for row in endpoint.get("ProductionVariants", [])}
     return tuple(_joined(running.get(variant.name), variant) for variant in requested_variants(config))
 
 
 def container_of(model: Mapping[str, Any]) -> tuple[str, str]:
-    """From the answer of DescribeModel: the image and the artifact of its first container, each "" if unknown."""
+    """Read the image and the artifact of the first container from DescribeModel's response, each "" if unknown."""
     container: Mapping[str, Any] = model.get("PrimaryContainer") or next(
         iter(model.get("Containers", [])), {}
     )
@@ -276,8 +276,8 @@ def container_of(model: Mapping[str, Any]) -> tuple[str, str]:
     return container.get("Image", ""), container.get("ModelDataUrl") or source.get("S3Uri", "")
 
 
-def classes_beside(model_uri: str) -> str | None:
-    """Where class names lie by our convention: `classes.json` beside `model.tar.gz`."""
+def classes_uri_for(model_uri: str) -> str | None:
+    """Return the S3 URI of class names by Segdeck's convention: `classes.json` next to `model.tar.gz`."""
     folder, slash, file = model_uri.rpartition("/")
     if not slash or not model_uri.startswith("s3://") or folder == "s3:/":
         return None
@@ -285,7 +285,7 @@ def classes_beside(model_uri: str) -> str | None:
 
 
 def _running(row: Mapping[str, Any]) -> Variant:
-    """From ProductionVariantSummary, which tells neither the instance type nor the model."""
+    """Read a ProductionVariantSummary, which has neither the instance type nor the model."""
     return Variant(
         name=row["VariantName"],
         instance_type="",
@@ -299,7 +299,7 @@ def _running(row: Mapping[str, Any]) -> Variant:
 
 
 def _configured(row: Mapping[str, Any]) -> Variant:
-    """From ProductionVariant."""
+    """Read a ProductionVariant."""
     count, weight = row.get("InitialInstanceCount"), row.get("InitialVariantWeight")
     return Variant(
         name=row["VariantName"],
@@ -314,7 +314,7 @@ def _configured(row: Mapping[str, Any]) -> Variant:
 
 
 def _joined(running: Variant | None, requested: Variant) -> Variant:
-    """What runs, with what was asked for. Before an endpoint is in service it tells of no variants."""
+    """Merge the running and the requested variant. Before it is in service, an endpoint reports no variants."""
     if running is None:
         return replace(requested, count=None, weight=None)
     return replace(
@@ -323,5 +323,5 @@ def _joined(running: Variant | None, requested: Variant) -> Variant:
 
 
 def _utc(at: datetime) -> datetime:
-    """botocore gives the machine's own zone, we keep UTC. A time without a zone is UTC already."""
+    """Convert to UTC: botocore returns local times. A time without a zone is already UTC."""
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -1,7 +1,7 @@
-"""An endpoint as somebody asks for it, checked in words, and the requests that make it.
+"""The spec of an endpoint to deploy, its validation, and the requests that create it.
 
-The names of its model and configuration follow from the endpoint's name and from what they hold. So the same deploy
-done twice makes nothing twice, and an update never meets the name of what it replaces.
+The names of its model and configuration are derived from the endpoint's name and their content. So repeating a deploy
+creates nothing twice, and an update never conflicts with the name of what it replaces.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.endpoints.endpoint import CLASSES_TAG, EXAMPLES_TAG, JOB_TAG
 
 MAX_NAME = 63
 DIGEST = 8
-"""Hexadecimal digits at the end of the name of a model or a configuration."""
+"""Number of hexadecimal digits at the end of a model's or configuration's name."""
 
 NAME = re.compile(r"[a-zA-Z0-9](?:-*[a-zA-Z0-9]){0,62}")
 ARTIFACT = re.compile(r"s3://[a-z0-9][a-z0-9.-]{2,62}/\S.*\.tar\.gz")
@@ -32,11 +32,11 @@ DEFAULT_VARIANT = "AllTraffic"
 Processor = Literal["CPU", "GPU"]
 
 FAMILIES: Mapping[str, Processor] = {"c5": "CPU", "m5": "CPU", "p3": "GPU", "g4dn": "GPU"}
-"""Families of instances that the algorithm can be served on (developer guide, semantic segmentation)."""
+"""Instance families that support hosting the algorithm (developer guide, semantic segmentation)."""
 
 WORDS: Mapping[Processor, str] = {
-    "CPU": "CPU: cheaper, some seconds for a picture",
-    "GPU": "GPU: dearer, much faster",
+    "CPU": "CPU: cheaper, a few seconds per image",
+    "GPU": "GPU: more expensive, much faster",
 }
 
 HOSTING_INSTANCES: tuple[str, ...] = (
@@ -45,24 +45,24 @@ HOSTING_INSTANCES: tuple[str, ...] = (
     "ml.g4dn.xlarge", "ml.g4dn.2xlarge", "ml.g4dn.4xlarge", "ml.g4dn.8xlarge", "ml.g4dn.12xlarge",
     "ml.g4dn.16xlarge", "ml.p3.2xlarge", "ml.p3.8xlarge", "ml.p3.16xlarge",
 )  # fmt: skip
-"""What to choose from, CPU first, each family from small to large."""
+"""The instance types to choose from, CPU first, each family from small to large."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """An endpoint, or a variant of one, that somebody wants. `check_spec` says what is wrong with it.
+    """An endpoint, or one of its variants, to deploy. `check_spec` validates it.
 
-    role_arn:     the role that SageMaker takes on.
+    role_arn:     the role that SageMaker assumes.
     image:        of the container; with model_uri.
     model_uri:    the S3 URI of `model.tar.gz`.
-    model:        the name of a SageMaker Model that is there already, in place of image and model_uri.
+    model:        the name of an existing SageMaker Model, instead of image and model_uri.
     variant:      the name of the production variant.
-    weight:       of the variant, beside others.
+    weight:       of the variant, relative to others.
     environment:  of the container.
-    classes_uri:  the S3 URI of its `classes.json`; empty where there is none.
-    examples_uri: the S3 URI of its `examples.json`; likewise.
-    job:          the training job that the artifact came from; empty where there is none.
-    tags:         more tags of the endpoint.
+    classes_uri:  the S3 URI of its `classes.json`; empty if there is none.
+    examples_uri: the S3 URI of its `examples.json`; empty if there is none.
+    job:          the training job that the artifact came from; empty if there is none.
+    tags:         additional tags of the endpoint.
     """
 
     name: str
@@ -82,13 +82,13 @@ class EndpointSpec:
 
     @property
     def model_name(self) -> str:
-        """The given model, else one named after the endpoint and what the model holds."""
+        """Return the given model, otherwise a name derived from the endpoint's name and the model's content."""
         return self.model or derived_name(self.name, _model_content(self))
 
     def with_model(
         self, image: str, model_uri: str, *, classes_uri: str = "", examples_uri: str = "", job: str = ""
     ) -> EndpointSpec:
-        """The same for another artifact, with what belongs to that one."""
+        """Return the spec for another artifact and what belongs to it."""
         return replace(
             self,
             model="",
@@ -101,7 +101,7 @@ class EndpointSpec:
 
 
 def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
-    """What is wrong with a spec, each in a sentence with what to do; nothing where it can be deployed."""
+    """Return the problems of a spec, each a sentence with what to do; empty if it can be deployed."""
     problems = [
         _name(spec.name, "name of the endpoint"),
         _name(spec.variant, "name of the variant"),
@@ -109,33 +109,33 @@ def check_spec(spec: EndpointSpec) -> tuple[str, ...]:
         _instance(spec.instance_type),
         ""
         if 1 <= spec.instance_count <= MAX_INSTANCES
-        else f"{spec.instance_count} instances are asked for; give 1 to {MAX_INSTANCES}.",
-        "" if 0 <= spec.weight < math.inf else f"The weight is {spec.weight}; give a number from 0 up.",
+        else f"The instance count is {spec.instance_count}; set it to 1 to {MAX_INSTANCES}.",
+        "" if 0 <= spec.weight < math.inf else f"The weight is {spec.weight}; set it to 0 or more.",
         *(_tag(key, value) for key, value in endpoint_tags(spec).items()),
     ]
     return tuple(problem for problem in problems if problem)
 
 
 def processor(instance_type: str) -> Processor | None:
-    """What an instance computes with; None for a family that the algorithm cannot be served on."""
+    """Return an instance type's processor; None for a family that cannot host the algorithm."""
     parts = instance_type.split(".")
     return FAMILIES.get(parts[1]) if len(parts) == 3 and parts[0] == "ml" else None
 
 
 def processor_in_words(instance_type: str) -> str:
-    """What it means to choose it; empty where the algorithm cannot be served on it."""
+    """Return what to expect of an instance type; empty if it cannot host the algorithm."""
     kind = processor(instance_type)
     return WORDS[kind] if kind else ""
 
 
 def model_request(spec: EndpointSpec) -> dict[str, Any]:
-    """The parameters of CreateModel."""
+    """Return the parameters of CreateModel."""
     tags = {JOB_TAG: spec.job, CLASSES_TAG: spec.classes_uri}
     return {"ModelName": spec.model_name, **_model_content(spec), "Tags": tag_rows(tags)}
 
 
 def variant_request(spec: EndpointSpec) -> dict[str, Any]:
-    """One of ProductionVariants of CreateEndpointConfig."""
+    """Return an entry of CreateEndpointConfig's ProductionVariants."""
     return {
         "VariantName": spec.variant,
         "ModelName": spec.model_name,
@@ -146,13 +146,13 @@ def variant_request(spec: EndpointSpec) -> dict[str, Any]:
 
 
 def config_request(name: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of CreateEndpointConfig: the given ones, under a name made of the endpoint's and of them."""
+    """Return the parameters of CreateEndpointConfig, with a name derived from the endpoint's name and content."""
     content = {key: value for key, value in request.items() if key != "EndpointConfigName"}
     return {"EndpointConfigName": derived_name(name, content), **content}
 
 
 def endpoint_tags(spec: EndpointSpec) -> dict[str, str]:
-    """The endpoint's tags: where its model comes from, and what was asked for besides."""
+    """Return the endpoint's tags: its model's lineage, and the requested ones."""
     return {
         **spec.tags,
         **lineage_tags(spec),
@@ -160,31 +160,31 @@ def endpoint_tags(spec: EndpointSpec) -> dict[str, str]:
 
 
 def lineage_tags(spec: EndpointSpec) -> dict[str, str]:
-    """Where the model comes from; each tag is there, and empty where nobody knows."""
+    """Return the model's lineage; every tag is present, and empty if unknown."""
     return {JOB_TAG: spec.job, CLASSES_TAG: spec.classes_uri, EXAMPLES_TAG: spec.examples_uri}
 
 
 def tag_rows(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as AWS takes them; empty ones are left out."""
+    """Return tags in AWS's format; empty ones are left out."""
     return [{"Key": key, "Value": tags[key]} for key in sorted(tags) if tags[key]]
 
 
 def endpoint_name(base: str, suffix: str = "") -> str:
-    """A valid endpoint name from any text, such as a job's name: other signs become hyphens; cut to 63."""
+    """Return a valid endpoint name for any text, such as a job's name: other characters become hyphens."""
     tail = f"-{suffix}" if suffix else ""
     plain = re.sub(r"[^a-zA-Z0-9]+", "-", base)[: MAX_NAME - len(tail)].strip("-")
     return f"{plain or 'endpoint'}{tail}"
 
 
 def derived_name(base: str, content: Mapping[str, Any]) -> str:
-    """A name that says whose it is, and is another one for another content."""
+    """Return a name with this base and a hash of the content."""
     text = json.dumps(content, sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST]
     return f"{base[: MAX_NAME - DIGEST - 1].rstrip('-')}-{digest}"
 
 
 def is_derived(name: str, base: str) -> bool:
-    """Whether a model or configuration was named after this endpoint by `derived_name`."""
+    """Return whether `derived_name` gave a model or configuration of this endpoint this name."""
     start = f"{base[: MAX_NAME - DIGEST - 1].rstrip('-')}-"
     return name.startswith(start) and re.fullmatch(rf"[0-9a-f]{{{DIGEST}}}", name[len(start) :]) is not None
 
@@ -198,19 +198,19 @@ def _model_content(spec: EndpointSpec) -> dict[str, Any]:
 def _name(name: str, what: str) -> str:
     if NAME.fullmatch(name) and len(name) <= MAX_NAME:
         return ""
-    return f"The {what} is {name!r}; give 1 to {MAX_NAME} letters, digits and hyphens, the first and last no hyphen."
+    return f"The {what} is {name!r}; use 1 to {MAX_NAME} letters, digits and hyphens, with no hyphen at either end."
 
 
 def _artifact(spec: EndpointSpec) -> str:
-    """What is missing to make a model."""
+    """Return what is missing to create a model."""
     if not ARTIFACT.fullmatch(spec.model_uri):
-        return f"The artifact is {spec.model_uri!r}; give the S3 URI of a model.tar.gz, as s3://bucket/model.tar.gz."
+        return f"The artifact is {spec.model_uri!r}; set the S3 URI of a model.tar.gz, such as s3://bucket/model.tar.gz."
     if not spec.image:
-        return "There is no container image; give the one that the model was trained with."
+        return "No container image is set; use the one that the model was trained with."
     if not ROLE.fullmatch(spec.role_arn):
         return (
-            f"The role is {spec.role_arn!r}; give the ARN of the role that SageMaker takes on, "
-            "as arn:aws:iam::123456789012:role/NAME."
+            f"The role is {spec.role_arn!r}; set the ARN of the role that SageMaker assumes, "
+            "such as arn:aws:iam::123456789012:role/NAME."
         )
     return ""
 
@@ -222,10 +222,10 @@ def _instance(instance_type: str) -> str:
         f"{kind} instances of the families {', '.join(name for name, of in FAMILIES.items() if of == kind)}"
         for kind in ("CPU", "GPU")
     )
-    return f"The algorithm cannot be served on {instance_type!r}; take one of these: {kinds}."
+    return f"The algorithm cannot be hosted on {instance_type!r}; use one of these: {kinds}."
 
 
 def _tag(key: str, value: str) -> str:
     if TAG.fullmatch(value):
         return ""
-    return f"The tag {key} is {value!r}; give at most 256 letters, digits, spaces and signs of _.:/=+-@."
+    return f"The tag {key} is {value!r}; use at most 256 letters, digits, spaces and the characters _.:/=+-@."

@@ -1,7 +1,7 @@
-"""How much an endpoint is called, and how well it answers: figures from CloudWatch as values.
+"""The traffic and service quality of an endpoint, from CloudWatch metrics.
 
-An endpoint bills by the hour whether anybody calls it or not, so the last call matters as much as the number of
-calls. Both come from one answer for many endpoints: calls in steps of six hours, over thirty days.
+An endpoint is billed per hour whether it is called or not, so the last call matters as much as the number of calls.
+One response has both, for many endpoints: calls in steps of six hours, over thirty days.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from datetime import datetime, timedelta
 STEP = timedelta(hours=6)
 DAYS = 30
 STEPS = int(timedelta(days=DAYS) / STEP) + 1
-"""The step that is under way comes on top of those of thirty days."""
+"""The current step is added to those of thirty days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Calls of one endpoint, of all the variants it has now together.
+    """The calls of one endpoint, over all its current variants.
 
     begin: when the first step begins; aware, UTC, a multiple of six hours.
-    calls: in each of `STEPS` steps, oldest first; the last one is under way.
+    calls: in each of `STEPS` steps, oldest first; the last one is in progress.
     """
 
     begin: datetime
@@ -28,27 +28,27 @@ class Traffic:
 
     @property
     def day(self) -> int:
-        """Calls in the last 24 hours, and in what the first of these steps holds from before (at most six hours)."""
+        """Return the calls in the last 24 hours, rounded up to whole steps (at most six hours more)."""
         return self._last(timedelta(days=1))
 
     @property
     def week(self) -> int:
-        """The same of seven days."""
+        """Return the calls in the last seven days, rounded up to whole steps."""
         return self._last(timedelta(days=7))
 
     @property
     def month(self) -> int:
-        """The same of thirty days."""
+        """Return the calls in thirty days."""
         return sum(self.calls)
 
     @property
     def last_call(self) -> datetime | None:
-        """When the last step with a call ended, so at most six hours too late; None without any in thirty days."""
+        """Return the end of the last step with a call, at most six hours late; None if there is no call."""
         steps = [number for number, calls in enumerate(self.calls) if calls]
         return self.begin + (steps[-1] + 1) * STEP if steps else None
 
     def times(self) -> tuple[datetime, ...]:
-        """When each step begins."""
+        """Return when each step begins."""
         return tuple(self.begin + number * STEP for number in range(len(self.calls)))
 
     def _last(self, time: timedelta) -> int:
@@ -57,12 +57,12 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class ServiceQuality:
-    """How an endpoint answered in the last 24 hours, all its variants together.
+    """The responses of an endpoint in the last 24 hours, over all its variants.
 
-    calls:              requests, failed ones too.
-    p50_ms, p90_ms:     the model's time for a request, in milliseconds: CloudWatch's percentile of each hour, and of
-                        these the mean, weighted by calls; None without calls.
-    errors_4xx, errors_5xx: requests that failed; the 5xx are the model's or its machine's fault.
+    calls:              requests, including failed ones.
+    p50_ms, p90_ms:     model latency in milliseconds: the mean of CloudWatch's hourly percentiles, weighted by calls;
+                        None without calls.
+    errors_4xx, errors_5xx: failed requests; 5xx errors are caused by the model or its instance.
     """
 
     calls: int
@@ -73,10 +73,10 @@ class ServiceQuality:
 
     @property
     def errors(self) -> int:
-        """All that failed."""
+        """Return the number of failed requests."""
         return self.errors_4xx + self.errors_5xx
 
     @property
     def error_share(self) -> float | None:
-        """The share of calls that failed, 0 to 1; None without calls."""
+        """Return the share of failed calls, 0 to 1; None without calls."""
         return min(1.0, self.errors / self.calls) if self.calls else None

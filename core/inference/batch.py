@@ -1,7 +1,7 @@
-"""Photos in files: found, segmented one by one, and their results written next to each other.
+"""Segment many image files one by one, and write the results to one folder.
 
-STEM.json is written last and is the mark of a photo that is done: what a killed run left behind without it is not.
-It holds what was asked for and the photo's hash, so that `resume` skips exactly what would come out the same.
+STEM.json is written last and marks an image as done: without it, files of an interrupted run are incomplete. It
+contains the request and the image's hash, so that `resume` skips exactly those whose results would be the same.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from core.render.palette import table
 from core.strict_json import parse_json
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-"""What is taken from a folder; a file that is named itself may end in anything."""
+"""File types read from a folder; a file given by name may have any extension."""
 
 KINDS: tuple[Kind, ...] = ("mask", "overlay", "json")
-"""What is written for each photograph, in this order: the JSON last, as the mark that it is done."""
+"""Files written for each image, in this order: the JSON last, as the mark that it is done."""
 
 PART = re.compile(r"\.[0-9a-f]{16}\.part")
-"""Names of files that `core.inference.export.write_new` has begun; a kill leaves them behind."""
+"""Names of partial files of `core.inference.export.write_new`; an interrupted run leaves them behind."""
 
 RESULT_SUFFIXES = ("_mask.png", "_overlay.png", "_figure.png", "_truth.png")
-"""Ends of names that we give to what is no photograph: left out when a folder is searched."""
+"""Suffixes of result files: left out when a folder is searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """What is asked for each of many photographs.
+    """The settings for segmenting many images.
 
-    endpoint:  who is asked.
-    classes:   its names and colours; None: as the decoder assumes them.
+    endpoint:  the endpoint's name.
+    classes:   its names and colors; None: the decoder's defaults.
     want:      "probabilities" or "mask".
     palette:   a name of `core.render.palette.PALETTES`.
     opacity:   of the overlay, 0 to 1.
-    fit:       the box the model sees a photograph in, (width, height) in pixels; None: its own size.
-    out:       the folder for the files; it exists.
+    fit:       the input size limit, (width, height) in pixels; None: the original size.
+    out:       the existing output folder.
     overwrite: whether files of an earlier run may be replaced.
-    inputs:    all photographs, resolved: they are never written to.
-    resume:    whether photos that are done are skipped, and what is left of others is replaced.
+    inputs:    all images, resolved: they are never overwritten.
+    resume:    whether completed images are skipped, and incomplete results are replaced.
     """
 
     endpoint: str
@@ -67,7 +67,7 @@ class BatchRequest:
     resume: bool = False
 
     def request(self) -> dict[str, Any]:
-        """Return what decides how the files of a photo come out, for its JSON."""
+        """Return the settings that determine an image's results, for its JSON."""
         return {
             "endpoint": self.endpoint,
             "output": self.want,
@@ -78,7 +78,7 @@ class BatchRequest:
 
 
 def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
-    """The files behind files, folders and patterns, each once, in order; and the arguments that lead to none."""
+    """Return the files that the arguments match, each once, in order; and the arguments that match none."""
     images: dict[Path, Path] = {}
     missing: list[tuple[str, InputError]] = []
     for argument in arguments:
@@ -93,12 +93,12 @@ def find_images(arguments: Sequence[str]) -> tuple[list[Path], list[tuple[str, I
 def segment_file(
     path: Path, stem: str, order: BatchRequest, invoke: Invoke, accepts: MutableMapping[str, str]
 ) -> dict[str, Any]:
-    """Read one photograph, ask the endpoint, write its files; gives its summary with the files' paths.
+    """Read an image, invoke the endpoint, write the files; return the summary with the files' paths.
 
-    stem: what the files' names begin with.
+    stem: the beginning of the file names.
 
-    Whether the files may be written is looked at before the endpoint is asked, which costs. Raises InputError,
-    AwsError, DecodeError.
+    Whether the files may be written is checked before the invocation, which is billed. Raises InputError, AwsError,
+    DecodeError.
     """
     targets = _targets(stem, order)
     replace = order.overwrite or (order.resume and _is_ours(targets["json"], stem, order))
@@ -127,11 +127,11 @@ def segment_file(
     return row | _places(path, targets)
 
 
-def done_before(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | None:
-    """Return the summary that an earlier run wrote for this photo, as `segment_file` gives it; None: it is not done.
+def completed_summary(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | None:
+    """Return the summary that an earlier run wrote for this image, as `segment_file` does; None: it is not done.
 
-    Done is a photo with a mask, an overlay and a JSON that can be read and is about it. A JSON that cannot be read
-    counts as not written. Raises InputError where it was written for another photo or another request.
+    An image is done if it has a mask, an overlay and a readable JSON for it. An unreadable JSON counts as missing.
+    Raises InputError if the JSON is for another image or another request.
     """
     targets = _targets(stem, order)
     row = _read_json(targets["json"])
@@ -145,22 +145,22 @@ def done_before(path: Path, stem: str, order: BatchRequest) -> dict[str, Any] | 
     if differing:
         differences = ", ".join(f"{name} {recorded[name]!r} and now {request[name]!r}" for name in differing)
         raise InputError(
-            f"{targets['json']} was made by another request: {differences}.",
-            why="Resuming would mix results of both in one folder; the endpoint was not invoked.",
-            todo="Repeat the first request, choose another folder, or use --overwrite to make all of them again.",
+            f"{targets['json']} was written with different settings: {differences}.",
+            why="Resuming would mix results of both in one folder. The endpoint was not invoked.",
+            todo="Use the earlier settings, choose another folder, or use --overwrite to recreate all results.",
         )
     digest = _sha256(_read(path))
     if row["image"] != printable(path.name) or row.get("sha256", digest) != digest:
         raise InputError(
-            f"{targets['json']} was made of another photo than {printable(str(path))}.",
-            why="The photo has changed since, or others are segmented than before; the endpoint was not invoked.",
-            todo="Choose another folder, or use --overwrite to make all of them again.",
+            f"{targets['json']} was written for another image than {printable(str(path))}.",
+            why="The image has changed since, or the list of images is different. The endpoint was not invoked.",
+            todo="Choose another folder, or use --overwrite to recreate all results.",
         )
     return row | _places(path, targets)
 
 
-def remove_parts(out: Path) -> int:
-    """Remove the files that a killed run had begun to write into the folder; return how many."""
+def remove_partial_files(out: Path) -> int:
+    """Remove the partial files of an interrupted run from the folder; return how many."""
     parts = [path for path in out.iterdir() if PART.fullmatch(path.name) and path.is_file()]
     for path in parts:
         path.unlink(missing_ok=True)
@@ -177,17 +177,17 @@ def _places(path: Path, targets: Mapping[Kind, Path]) -> dict[str, Any]:
 
 
 def _mark(stem: str, order: BatchRequest) -> Path:
-    """Return the file that stands for "these files are being written"; a kill leaves it behind."""
+    """Return the marker file that exists while results are written; an interrupted run leaves it behind."""
     return order.out / f".{stem}.unfinished"
 
 
 def _is_ours(json_file: Path, stem: str, order: BatchRequest) -> bool:
-    """Return whether what has this image's names was written by an earlier run, so that resuming may replace it."""
+    """Return whether the existing files of this image are from an earlier run, so that resuming may replace them."""
     return _mark(stem, order).exists() or _read_json(json_file) is not None
 
 
 def _write_all(contents: Mapping[Path, bytes], mark: Path, *, replace: bool) -> None:
-    """Write the files in their order, with a mark next to them until the last one is there."""
+    """Write the files in order, with a marker file until the last one is written."""
     write_new(mark, b"", overwrite=True)
     written = False
     try:
@@ -210,7 +210,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """Return the summary in a file; None for what is missing, cut off, or another program's."""
+    """Return the summary in a file; None if it is missing, truncated, or another program's."""
     try:
         row = parse_json(read_regular(path))
     except (FileNotFoundError, ValueError):
@@ -225,7 +225,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def printable(text: str) -> str:
-    """Without the half characters that stand for bytes of a file's name that are no UTF-8."""
+    """Replace the lone surrogates that represent non-UTF-8 bytes in file names."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -239,7 +239,7 @@ def _paths(argument: str) -> list[Path]:
 
 
 def _matches(pattern: Path) -> Iterator[Path]:
-    """Expand a pattern. Unlike `glob`, `Path.glob` follows no link below `**`, where two loops would never end."""
+    """Expand a pattern. Unlike `glob`, `Path.glob` does not follow links below `**`, which could loop forever."""
     if "**" not in pattern.parts:
         return (Path(name) for name in glob(str(pattern)))
     start = pattern.parts.index("**")
@@ -264,26 +264,26 @@ def _is_image(path: Path) -> bool:
 def _nothing(argument: str) -> InputError:
     if Path(argument).expanduser().is_dir():
         return InputError(
-            f"There is no photograph in the folder {printable(argument)}.",
-            todo=f"It is searched for {', '.join(IMAGE_SUFFIXES)}, without the folders in it.",
+            f"There are no images in the folder {printable(argument)}.",
+            todo=f"Supported file types: {', '.join(IMAGE_SUFFIXES)}. Subfolders are not searched.",
         )
-    return InputError(f"There is no file at {printable(argument)}.", todo="Check the path.")
+    return InputError(f"File not found: {printable(argument)}.", todo="Check the path.")
 
 
 def _check(targets: Iterable[Path], order: BatchRequest, *, replace: bool) -> None:
     for target in targets:
         if target.resolve() in order.inputs:
             raise InputError(
-                f"{target} is one of the photographs.",
-                why="A photograph is never replaced.",
+                f"{target} is one of the input images.",
+                why="Input images are never overwritten.",
                 todo="Choose another folder for the results.",
             )
         if not replace and os.path.lexists(target):
             raise InputError(
-                f"{target} exists already.",
-                why="No interrupted run wrote it, so it is kept; the endpoint was not invoked."
+                f"{target} already exists.",
+                why="It is not from an interrupted run, so it is kept. The endpoint was not invoked."
                 if order.resume
-                else "Nothing is overwritten unless requested; the endpoint was not invoked.",
+                else "Files are only overwritten if you ask for it. The endpoint was not invoked.",
                 todo="Choose another folder, or use --overwrite to replace it."
                 if order.resume
                 else "Choose another folder, use --resume to continue an interrupted run, or --overwrite to replace.",
@@ -295,5 +295,5 @@ def _read(path: Path) -> bytes:
         return read_regular(path)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read.", why=reason(error), todo="Check that it is a file you may read."
+            f"{path} cannot be read.", why=reason(error), todo="Check that it is a file that you may read."
         ) from error

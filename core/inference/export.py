@@ -1,11 +1,11 @@
-"""The files that one answered picture leaves behind, named and made in one place for page and command line.
+"""The result files of one image, for the page and the command line.
 
-STEM_mask.png           class ids, 8-bit indexed, at the photograph's own size; 255 kept
-STEM_overlay.png        the photograph with the mask over it, at its own size
-STEM.json               what was asked, of whom, what is in the picture, how long it took
-STEM_areas.csv          a row a class: pixels, share, mean confidence
-STEM_probabilities.npz  `probabilities` (C, H, W) float32 as the model gave them, `classes` (C,) names
-STEM_figure.png         photograph, mask and overlay with a legend
+STEM_mask.png           class ids, 8-bit indexed, at the image's original size; 255 kept
+STEM_overlay.png        the image with the mask over it, at its original size
+STEM.json               the request, the endpoint, the class areas, the durations
+STEM_areas.csv          one row per class: pixels, share, mean confidence
+STEM_probabilities.npz  `probabilities` (C, H, W) float32 as the model returned them, `classes` (C,) names
+STEM_figure.png         image, mask and overlay with a legend
 """
 
 from __future__ import annotations
@@ -57,21 +57,21 @@ MEDIA_TYPES: dict[Kind, str] = {
 }
 
 BYTES_PER_PIXEL = 10
-"""Memory next to a photo while its files are made: the mask, the overlay, and this as a PNG that hardly packs."""
+"""Memory per pixel while an image's files are made: the mask, the overlay, and its barely compressed PNG."""
 
 STEM_BYTES = 160
-"""A stem's most bytes in UTF-8: file systems take 255 for a name, ours ends in up to 18 more and a number."""
+"""Maximum UTF-8 bytes of a stem: file systems allow 255 for a name, and suffixes take up to 18 and a number."""
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices, whatever follows the first dot."""
+"""Names that Windows reserves for devices, whatever follows the first dot."""
 
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)
-"""How a file system without links (a memory card's, a network's) refuses one."""
+"""Errors of file systems without links, such as memory cards and network drives."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to be saved.
+    """A file to save.
 
     name:       without folders.
     media_type: its content type.
@@ -85,12 +85,12 @@ class File:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExportResult:
-    """A photograph and what was answered, ready to be made into files. Made by `result`.
+    """An image and its inference, ready to be written to files. Created by `result`.
 
-    stem:    what the files' names begin with.
-    table:   colours, (256, 3) uint8.
+    stem:    the beginning of the file names.
+    table:   colors, (256, 3) uint8.
     opacity: of the overlay, 0 to 1.
-    labels:  (H, W) uint8 at the photograph's own size.
+    labels:  (H, W) uint8 at the image's original size.
     areas:   counted on these labels.
     """
 
@@ -106,7 +106,7 @@ class ExportResult:
 def result(
     photo: Photo, inference: Inference, *, stem: str, table: Table | None = None, opacity: float = 0.5
 ) -> ExportResult:
-    """Scale the labels to the photograph and count them. `table` None takes the model's own colours."""
+    """Scale the labels to the image and count them. `table` None uses the model's palette."""
     segmentation = inference.segmentation
     colors = segmentation.classes.table() if table is None else table
     labels = resize_labels(segmentation.labels, photo.height, photo.width)
@@ -116,17 +116,17 @@ def result(
 
 
 def files(of: ExportResult, kinds: Sequence[Kind] = KINDS) -> tuple[File, ...]:
-    """The files of these kinds, in this order; no probabilities where the answer was a mask alone."""
+    """Return the files of these kinds, in this order; without probabilities if the response is labels only."""
     return tuple(file(of, kind) for kind in kinds if kind != "probabilities" or has_probabilities(of))
 
 
 def has_probabilities(of: ExportResult) -> bool:
-    """Whether the answer holds probabilities, and not a mask alone."""
+    """Return whether the response has probabilities, not only labels."""
     return of.inference.segmentation.probabilities is not None
 
 
 def file(of: ExportResult, kind: Kind) -> File:
-    """One file. Raises InputError for the probabilities of an answer that has none."""
+    """Return one file. Raises InputError for probabilities that the response does not have."""
     makers = {
         "mask": _mask,
         "overlay": _overlay,
@@ -143,8 +143,8 @@ def _mask(of: ExportResult) -> bytes:
 
 
 def _overlay(of: ExportResult) -> bytes:
-    """Photographs hold few repeats worth a search: at 12 million pixels Z_RLE takes 1.3 s for 16 MB, against 1.5 s
-    for 19 MB at level 1 and 2.3 s for 18.6 MB at level 3."""
+    """Return the overlay PNG. Z_RLE suits natural images: 12 megapixels take 1.3 s for 16 MB, compared with 1.5 s for
+    19 MB at level 1 and 2.3 s for 18.6 MB at level 3."""
     mixed = overlay_image(of.photo.pixels, of.labels, of.table, of.opacity)
     buffer = io.BytesIO()
     mixed.save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE)
@@ -152,7 +152,7 @@ def _overlay(of: ExportResult) -> bytes:
 
 
 def summary(of: ExportResult) -> dict[str, Any]:
-    """What STEM.json holds; also what the command line prints for a picture. Only JSON's own types, no NaN."""
+    """Return the content of STEM.json, which the command line prints for each image. Only JSON types, no NaN."""
     inference, segmentation = of.inference, of.inference.segmentation
     return {
         "image": of.photo.name,
@@ -162,7 +162,7 @@ def summary(of: ExportResult) -> dict[str, Any]:
         "accept": inference.accept,
         "content_type": inference.answer.content_type,
         "mean_confidence": mean_confidence(segmentation),
-        "areas_counted_on": "the mask, at the photo's size; mean_confidence: the pixels the model saw",
+        "areas_counted_on": "the mask, at the image's original size; mean_confidence: at the model's input size",
         "classes": [_class_row(area) for area in of.areas],
         "class_names": list(segmentation.classes.names),
         "seconds": {"endpoint": inference.endpoint_seconds, "decode": inference.decode_seconds},
@@ -191,14 +191,14 @@ def _csv(of: ExportResult) -> bytes:
 
 
 def _npz(of: ExportResult) -> bytes:
-    """Not compressed: probabilities hold noise to the last bit. Measured at 21 x 600 x 800: 38 MB after 1.4 s,
-    against 40 MB at once."""
+    """Return the probabilities, uncompressed: they are noisy to the last bit. Compressing 21 x 600 x 800 values takes
+    1.4 s and saves 2 of 40 MB."""
     segmentation = of.inference.segmentation
     if segmentation.probabilities is None:
         raise InputError(
-            f"There are no probabilities of {of.photo.name}.",
-            why="The endpoint was asked for a mask alone.",
-            todo="Ask it for probabilities.",
+            f"There are no probabilities for {of.photo.name}.",
+            why="The endpoint was invoked for labels only.",
+            todo="Run inference again with the output set to probabilities.",
         )
     names = np.array([segmentation.classes.name(i) for i in range(len(segmentation.probabilities))], np.str_)
     buffer = io.BytesIO()
@@ -207,20 +207,20 @@ def _npz(of: ExportResult) -> bytes:
 
 
 def _figure(of: ExportResult) -> bytes:
-    from core.render.figures import figure  # noqa: PLC0415 - brings matplotlib, which takes a moment
+    from core.render.figures import figure  # noqa: PLC0415 - imports matplotlib, which is slow
 
     title = f"{of.photo.name} · {of.inference.endpoint}"
     return figure(of.photo.array(), of.inference.segmentation, of.table, title=title)
 
 
 def zip_files(items: Iterable[File]) -> bytes:
-    """All of them in one zip; the same files always give the same bytes. ValueError for two of one name."""
+    """Return the files as one ZIP; the same files give the same bytes. Raises ValueError for duplicate names."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for item in items:
             if item.name in archive.NameToInfo:
                 raise ValueError(f"{item.name} is twice in the zip")
-            # PNG and npz hold no air; texts do.
+            # PNG and npz do not compress further; text does.
             packed = zipfile.ZIP_DEFLATED if item.name.endswith((".json", ".csv")) else zipfile.ZIP_STORED
             info = zipfile.ZipInfo(item.name)
             info.external_attr = 0o644 << 16
@@ -229,10 +229,10 @@ def zip_files(items: Iterable[File]) -> bytes:
 
 
 def unique_stems(names: Sequence[str]) -> list[str]:
-    """A file stem for each name, in order: usable on every system, and no two alike even where case does not count.
+    """Return a file stem for each name, in order: valid on every system, and unique even if case is ignored.
 
     Folders, the last suffix and leading dots are dropped; control and invisible characters become codes such as
-    `_x1b`; what Windows forbids becomes `_`; long names are cut; the second `photo` is `photo-2`.
+    `_x1b`; characters that Windows forbids become `_`; long names are truncated; the second `bay` is `bay-2`.
     """
     taken: set[str] = set()
     stems = []
@@ -269,15 +269,15 @@ def write_new(
     private: bool = False,
     link: Callable[[Path, Path], None] = os.link,
 ) -> None:
-    """Save a file whole or not at all: written beside its place, then moved there in one step.
+    """Save a file atomically: write it next to its destination, then move it there in one step.
 
-    private: for this user alone; else as the umask has it.
-    link:    gives a file a second name, and fails where the name is taken.
+    private: readable only by this user; otherwise the umask applies.
+    link:    gives a file a second name, and fails if the name is taken.
 
-    Raises InputError where something stands there already (unless `overwrite`), and where it cannot be written.
+    Raises InputError if the file exists (unless `overwrite`), and if it cannot be written.
     """
     if not overwrite and os.path.lexists(path):
-        raise _exists(path)  # said before a large file is written for nothing; the move below is what guards
+        raise _exists(path)  # fail early, before writing a large file; the move below is the real guard
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(part, "xb", opener=private_opener if private else None) as stream:
@@ -294,7 +294,7 @@ def write_new(
         raise InputError(
             f"{path} cannot be written.",
             why=f"{error.strerror or error}.",
-            todo="Choose a folder that exists, that you may write to and that has room.",
+            todo="Choose an existing folder with write permission and enough space.",
         ) from error
     finally:
         if os.path.lexists(part):
@@ -302,7 +302,7 @@ def write_new(
 
 
 def _name(part: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
-    """Give the file its name. A link refuses in the same step to replace what stands there; a rename does not ask."""
+    """Give the file its name. Unlike a rename, a link fails atomically if the name exists."""
     try:
         link(part, path)
     except OSError as error:
@@ -315,7 +315,7 @@ def _name(part: Path, path: Path, link: Callable[[Path, Path], None]) -> None:
 
 def _exists(path: Path) -> InputError:
     return InputError(
-        f"{path} exists already.",
-        why="Nothing is overwritten unasked.",
-        todo="Choose another folder, or say that it may be overwritten.",
+        f"{path} already exists.",
+        why="Files are only overwritten if you ask for it.",
+        todo="Choose another folder, or allow overwriting.",
     )

@@ -1,6 +1,6 @@
-"""One picture through one endpoint: ask, decode, and say how long each took.
+"""Segment one image with one endpoint: invoke it, decode the response, and measure both.
 
-The network is an argument (`Invoke`), so everything here runs without one.
+The call is an argument (`Invoke`), so nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from core.imaging.segmentation import Segmentation
 from core.wire.decode import PNG, PROTOBUF, RECORDIO, decode, decoded_bytes
 
 PROBABILITIES = (RECORDIO, PROTOBUF)
-"""Two names for one answer. The documentation has the first, AWS's own notebook the second; containers differ."""
+"""Two names for one format. The documentation uses the first, AWS's own notebook the second; containers differ."""
 
 MAX_SCALED_BYTES = 256_000_000
-"""Probabilities of an answer that is smaller than its image are scaled up to so many bytes at most."""
+"""The most bytes to which probabilities smaller than their image are scaled up."""
 
 NOT_ABOUT_ACCEPT = (413, 429)
-"""Refusals in the 400s that another `Accept` would not mend: too large, too many."""
+"""400-range errors that another `Accept` would not fix: too large, too many requests."""
 
 Want = Literal["probabilities", "mask"]
 
-Stage = Literal["waiting for memory", "preparing", "asking the endpoint", "decoding", "drawing"]
-"""What is being done about an image; `core.inference.pipeline` has the steps around this one."""
+Stage = Literal["waiting for memory", "preparing", "invoking the endpoint", "decoding", "drawing"]
+"""The current stage of an image; `core.inference.pipeline` has the steps around the invocation."""
 
 OnStage = Callable[[Stage], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EndpointResponse:
-    """What an endpoint sent back.
+    """An endpoint's response.
 
     body:         the bytes.
-    content_type: what they are, in the endpoint's words.
+    content_type: as reported by the endpoint.
     seconds:      from the request to the last byte.
     """
 
@@ -54,14 +54,14 @@ Invoke = Callable[[bytes, str, str], EndpointResponse]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inference:
-    """One picture, answered.
+    """One segmented image.
 
-    segmentation:     what the answer says, at the size of `image`.
-    answer:           the answer itself.
-    image:            the picture that was sent.
-    endpoint:         who answered.
-    accept:           the content type that was asked for.
-    endpoint_seconds: from the first request to the last byte, a refused request included.
+    segmentation:     the decoded response, at the size of `image`.
+    answer:           the raw response.
+    image:            the image that was sent.
+    endpoint:         the endpoint's name.
+    accept:           the content type that was requested.
+    endpoint_seconds: from the first request to the last byte, including a rejected request.
     decode_seconds:   from bytes to labels.
     """
 
@@ -75,7 +75,7 @@ class Inference:
 
 
 def unreported(stage: Stage) -> None:
-    """Do nothing: for callers that show no stages."""
+    """Do nothing, for callers that do not show stages."""
 
 
 def segment(
@@ -89,22 +89,22 @@ def segment(
     clock: Callable[[], float] = time.perf_counter,
     on_stage: OnStage = unreported,
 ) -> Inference:
-    """Send a picture, decode the answer.
+    """Send an image and decode the response.
 
-    accepts: what each endpoint was found to accept; read, and written once an answer is decoded.
-    want:    "probabilities", or "mask" for class ids alone (a small PNG).
-    classes: the model's names and colours; None lets the decoder assume them.
-    on_stage: called as the stages begin.
+    accepts:  the content type that each endpoint accepts; read, and updated once a response is decoded.
+    want:     "probabilities", or "mask" for class ids only (a small PNG).
+    classes:  the model's names and colors; None for the decoder's defaults.
+    on_stage: called as each stage begins.
 
     Raises AwsError from `invoke` and DecodeError from the decoder.
     """
     started = clock()
-    on_stage("asking the endpoint")
-    answer, accept = _ask(image, invoke, _accepts(want, accepts.get(endpoint)))
+    on_stage("invoking the endpoint")
+    answer, accept = _invoke(image, invoke, _accepts(want, accepts.get(endpoint)))
     answered = clock()
     on_stage("decoding")
     size = decoded_bytes(answer.body, answer.content_type)
-    with PIXELS.share(max(size, 6 * image.height * image.width), f"The answer of {endpoint}"):
+    with PIXELS.share(max(size, 6 * image.height * image.width), f"The response of {endpoint}"):
         unscaled = _named(decode(answer.body, answer.content_type, classes=classes), classes)
         segmentation = _at_size(unscaled, image)
     decoded = clock()
@@ -114,14 +114,14 @@ def segment(
 
 
 def _accepts(want: Want, known: str | None) -> tuple[str, ...]:
-    """What to ask for, in this order."""
+    """Return the content types to request, in order."""
     if want == "mask":
         return (PNG,)
     return PROBABILITIES[::-1] if known == PROTOBUF else PROBABILITIES
 
 
-def _ask(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple[EndpointResponse, str]:
-    """The answer and the `accept` that brought it; the second one is tried only where the first was refused."""
+def _invoke(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple[EndpointResponse, str]:
+    """Return the response and its `accept`; the second one is tried only if the first is rejected."""
     first, *others = accepts
     try:
         return invoke(image.body, image.content_type, first), first
@@ -135,16 +135,16 @@ def _ask(image: EncodedImage, invoke: Invoke, accepts: tuple[str, ...]) -> tuple
 
 
 def _about_accept(error: ModelError) -> bool:
-    """Whether the container refused the request itself, as it does for an `Accept` it does not know."""
+    """Return whether the container rejected the request itself, as it does for an unknown `Accept`."""
     return 400 <= error.status < 500 and error.status not in NOT_ABOUT_ACCEPT
 
 
 def _both(first: ModelError, accept: str, second: ModelError, other: str) -> ModelError:
-    """The first refusal, with a note that the second way was tried."""
+    """Return the first error, with a note that the second content type was tried."""
     same = "the same" if second.why == first.why else second.why or second.what
     return ModelError(
         first.what,
-        why=f"{first.why} (Asked for {accept}; asked for {other}, it said: {same})".strip(),
+        why=f"{first.why} (Requested {accept}; when {other} was requested, the response was: {same})".strip(),
         todo=first.todo,
         code=first.code,
         request_id=first.request_id,
@@ -154,7 +154,7 @@ def _both(first: ModelError, accept: str, second: ModelError, other: str) -> Mod
 
 
 def _named(segmentation: Segmentation, classes: Classes | None) -> Segmentation:
-    """The same; where the model has more or fewer classes than it has names, that is said."""
+    """Add a problem if the numbers of classes and class names differ."""
     if (
         classes is None
         or segmentation.probabilities is None
@@ -162,20 +162,20 @@ def _named(segmentation: Segmentation, classes: Classes | None) -> Segmentation:
     ):
         return segmentation
     note = (
-        f"The answer holds {len(segmentation.probabilities)} classes, and there are names for {len(classes)}: "
-        "check that they are those of this model."
+        f"The response has {len(segmentation.probabilities)} classes, but there are {len(classes)} class names: "
+        "check that they belong to this model."
     )
     return replace(segmentation, problems=(*segmentation.problems, note))
 
 
 def _at_size(answer: Segmentation, image: EncodedImage) -> Segmentation:
-    """The answer at the size of the picture that was sent; where it had another, it is scaled and that is said."""
+    """Return the segmentation at the size of the sent image, scaled with a note if it had another size."""
     if (answer.height, answer.width) == (image.height, image.width):
         return answer
     size = image.height, image.width
     note = (
-        f"The answer is {answer.width} x {answer.height} pixels, the picture sent was "
-        f"{image.width} x {image.height}: scaled by nearest neighbour."
+        f"The response is {answer.width} x {answer.height} pixels, but the image sent was "
+        f"{image.width} x {image.height}: scaled with nearest-neighbor interpolation."
     )
     problems = [note]
     probabilities = answer.probabilities
@@ -185,8 +185,8 @@ def _at_size(answer: Segmentation, image: EncodedImage) -> Segmentation:
         if scaled_bytes > max(MAX_SCALED_BYTES, probabilities.nbytes):
             probabilities = None
             problems.append(
-                f"At the size of the image the probabilities of {count} classes would take "
-                f"{scaled_bytes // 1_000_000:,} MB, more than {MAX_SCALED_BYTES // 1_000_000:,} MB: they were "
+                f"At the image's size, the probabilities of {count} classes would take "
+                f"{scaled_bytes // 1_000_000:,} MB, above the {MAX_SCALED_BYTES // 1_000_000:,} MB limit: they were "
                 "discarded. Mask and confidence are complete."
             )
     return replace(

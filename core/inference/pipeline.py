@@ -1,8 +1,8 @@
-"""The steps around an invocation, for whoever segments photos: the dashboard, the command line, evaluations.
+"""The steps around an invocation, for the dashboard, the command line and evaluations.
 
-    opened_photo      decode the photo, in its turn for memory; the caller encodes it and keeps what it needs
-    invoke.segment    invoke the endpoint, decode its response; no memory for the photo is needed then
-    photo_labels      the labels at the photo's size, in their turn for memory; the caller draws or counts them
+    opened_photo      decode the image once memory is available; the caller encodes it and keeps what it needs
+    invoke.segment    invoke the endpoint, decode its response; this needs no memory for the image
+    photo_labels      the labels at the image's size, once memory is available; the caller draws or counts them
 
 Each step reports its stage, so that a page can show it.
 """
@@ -23,9 +23,9 @@ from core.inference.invoke import Inference, OnStage, unreported
 
 @contextmanager
 def opened_photo(data: bytes, name: str, *, extra: int, on_stage: OnStage = unreported) -> Iterator[Photo]:
-    """Decode a photo and hold its memory, with `extra` bytes per pixel next to it, until the block ends.
+    """Decode an image and reserve memory for it, with `extra` bytes per pixel, until the block ends.
 
-    Keep no reference to the photo, or to arrays of its size, beyond the block. Raises ImageError.
+    Keep no reference to the image, or to arrays of its size, beyond the block. Raises ImageError.
     """
     with photo_share(data, name, extra=extra, on_wait=partial(on_stage, "waiting for memory")):
         on_stage("preparing")
@@ -36,11 +36,11 @@ def opened_photo(data: bytes, name: str, *, extra: int, on_stage: OnStage = unre
 def photo_labels(
     inference: Inference, name: str, *, bytes_per_pixel: int, on_stage: OnStage = unreported
 ) -> Iterator[NDArray[np.uint8]]:
-    """Return the labels at the photo's own size, (H, W) uint8, and hold the memory for work on them.
+    """Return the labels at the image's original size, (H, W) uint8, and reserve memory for work on them.
 
-    bytes_per_pixel: for the labels and all that is made of them within the block.
+    bytes_per_pixel: for the labels and all that is made from them within the block.
 
-    Raises ImageError where that can never fit.
+    Raises ImageError if that exceeds the memory limit.
     """
     height, width = inference.image.photo_height, inference.image.photo_width
     wait = partial(on_stage, "waiting for memory")

@@ -1,4 +1,4 @@
-"""Plans that delete endpoints with what belongs to them alone, and that clean up after a cut change."""
+"""Plans that delete endpoints with the resources only they use, and that clean up after an interrupted change."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from core.plans.plan import ApiCall, Plan, StepState
 from core.plans.steps import stop_autoscaling
 
 MADE: tuple[StepState | None, ...] = ("start", "waiting", "done", "recovered")
-"""States of a step that has made something, or may have."""
+"""States of a step that created something, or may have."""
 
 CREATED_BY = {
     "DescribeEndpoint": ("CreateEndpoint", "EndpointName"),
     "DeleteEndpointConfig": ("CreateEndpointConfig", "EndpointConfigName"),
     "DeleteModel": ("CreateModel", "ModelName"),
 }
-"""A removal -> the step that created the thing, and the parameter that names it."""
+"""Removal -> the step that created the resource, and the parameter with its name."""
 
 
 def plan_delete(details: Sequence[EndpointDetail], users: Users) -> Plan:
-    """Delete endpoints, and the configurations and models that only they used (see `core.aws.endpoint_detail.users`).
+    """Delete endpoints, and the configurations and models that only they use (see `core.aws.endpoint_detail.users`).
 
-    Its warnings list what stays: the artifacts, and what others use. Raises InputError while AWS is at work on one.
+    The warnings list what is kept: the artifacts, and what others use. Raises InputError while one is being changed.
     """
     if not details:
-        raise InputError("No endpoint is chosen.", todo="Choose one at least.")
+        raise InputError("No endpoint is selected.", todo="Select at least one.")
     for detail in details:
         _deletable(detail)
     names = [detail.name for detail in details]
     configs, models = _configs(details, users), _models(details, users)
-    leaving = [name for name in configs if not users.blind and not users.configs.get(name)]
-    going = [name for name in models if not users.blind and not users.models.get(name)]
+    removed_configs = [name for name in configs if not users.unreadable and not users.configs.get(name)]
+    removed_models = [name for name in models if not users.unreadable and not users.models.get(name)]
     return Plan(
         "delete",
         ", ".join(names),
@@ -46,48 +46,48 @@ def plan_delete(details: Sequence[EndpointDetail], users: Users) -> Plan:
                 if detail.endpoint.status != "Deleting"
             ),
             *map(_until_gone, names),
-            *map(_delete_config, leaving),
-            *map(_delete_model, going),
+            *map(_delete_config, removed_configs),
+            *map(_delete_model, removed_models),
         ),
         None,
-        tuple(_staying(details, users, configs, models)),
-        "it cannot be taken back; the artifacts stay, and can be deployed again.",
+        tuple(_kept(details, users, configs, models)),
+        "this cannot be undone. The artifacts stay in S3 and can be deployed again.",
     )
 
 
 def clean_up(plan: Plan, states: Sequence[StepState | None]) -> Plan:
-    """Remove what a cut plan has made. Raises InputError where that cannot be, and it can only be finished.
+    """Remove what an interrupted plan created. Raises InputError if it can only be finished.
 
-    states: what became of each of its steps; None: not begun. What was there before the plan stays.
+    states: the state of each of its steps; None: not started. What existed before the plan is kept.
     """
     made = [step for step, state in zip(plan.steps, states, strict=False) if state in MADE]
     operations = {step.operation for step in made}
     if plan.verb not in ("deploy", "update") or "UpdateEndpoint" in operations:
         raise InputError(
-            f"What was done to {plan.target} cannot be cleaned up.",
-            why=f"A change of the kind “{plan.verb}” has gone too far, or makes nothing of its own.",
-            todo="Finish it.",
+            f"The changes to {plan.target} cannot be cleaned up.",
+            why=f"This “{plan.verb}” has progressed too far, or creates no resources.",
+            todo="Finish the change.",
         )
     steps = tuple(_removals(made))
     if not steps:
-        raise InputError(f"There is nothing to clean up: {plan.verb} {plan.target} has made nothing yet.")
-    staying = [step.what for step in made if step.operation == "PutObject"]
+        raise InputError(f"There is nothing to clean up: {plan.verb} {plan.target} has created nothing yet.")
+    uploads = [step.what for step in made if step.operation == "PutObject"]
     return Plan(
         "clean up",
         plan.target,
         steps,
         None,
-        tuple(f"What was uploaded stays: {what}" for what in staying),
-        f"{plan.verb} {plan.target} once more.",
+        tuple(f"Uploaded files are kept: {what}" for what in uploads),
+        f"{plan.verb} {plan.target} again.",
     )
 
 
 def _removals(made: Iterable[ApiCall]) -> Iterator[ApiCall]:
-    """The last made goes first."""
+    """Return the removals, last created first."""
     for step in reversed(list(made)):
         if step.operation == "CreateEndpoint":
             name = step.params["EndpointName"]
-            what = f"Wait until AWS is no longer at work on the endpoint {name}."
+            what = f"Wait until the endpoint {name} has finished changing."
             yield ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": name}, what, "endpoint_settled")
             yield _delete_endpoint(name, _same(step, "EndpointConfigName"))
             yield _until_gone(name)
@@ -99,14 +99,14 @@ def _removals(made: Iterable[ApiCall]) -> Iterator[ApiCall]:
 
 
 def _same(step: ApiCall, *keys: str) -> dict[str, Any]:
-    """Return what shows that a thing is the one that this step created."""
+    """Return the fields that identify the resource as the one that this step created."""
     return {key: step.params[key] for key in keys}
 
 
 def undone_step(plan: Plan, removal: ApiCall) -> int | None:
     """Return the number of the step of an interrupted plan whose work a step of its `clean_up` removes, else None.
 
-    An endpoint is removed once it is gone, which is the end of the wait for that.
+    An endpoint counts as removed when the wait for its deletion ends.
     """
     if removal.then == "endpoint_settled" or removal.operation == "DeleteEndpoint":
         return None
@@ -122,12 +122,12 @@ def _deletable(detail: EndpointDetail) -> None:
     if endpoint.changing and endpoint.status != "Deleting":
         raise InputError(
             f"The endpoint {endpoint.name} cannot be deleted now: it is {in_words(endpoint.status)}.",
-            todo="Wait until AWS is done with it.",
+            todo="Wait until the change has finished.",
         )
 
 
 def _configs(details: Sequence[EndpointDetail], users: Users) -> list[str]:
-    """The configuration of each, and those that its earlier updates left."""
+    """Return the configuration of each endpoint, and those left by its earlier updates."""
     names = [
         name
         for detail in details
@@ -137,7 +137,7 @@ def _configs(details: Sequence[EndpointDetail], users: Users) -> list[str]:
 
 
 def _models(details: Sequence[EndpointDetail], users: Users) -> list[str]:
-    """The models of each, and those that its earlier updates left."""
+    """Return the models of each endpoint, and those left by its earlier updates."""
     names = [
         name
         for detail in details
@@ -149,7 +149,7 @@ def _models(details: Sequence[EndpointDetail], users: Users) -> list[str]:
     return list(dict.fromkeys(filter(None, names)))
 
 
-def _staying(
+def _kept(
     details: Sequence[EndpointDetail], users: Users, configs: Sequence[str], models: Sequence[str]
 ) -> Iterator[str]:
     for uri in dict.fromkeys(
@@ -158,22 +158,22 @@ def _staying(
         yield f"The artifact {uri} stays in S3."
     for detail in details:
         if not detail.scaling_known:
-            yield f"The autoscaling of {detail.name} cannot be read: what is set up of it stays."
-    if users.blind:
+            yield f"The autoscaling of {detail.name} cannot be read, so its settings are kept."
+    if users.unreadable:
         names = ", ".join(dict.fromkeys([*configs, *models]))
-        yield f"Configurations and models stay ({names or 'none is known'}): {users.blind}"
+        yield f"Configurations and models are kept ({names or 'names unknown'}): {users.unreadable}"
         return
     yield from _used("configuration", configs, users.configs)
     yield from _used("model", models, users.models)
     for detail in details:
         if detail.config is None:
-            yield f"What {detail.name} ran on cannot be read, so a model of it may stay."
+            yield f"The configuration of {detail.name} cannot be read, so one of its models may be left."
 
 
 def _used(kind: str, names: Iterable[str], users: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     for name in names:
         if users.get(name):
-            yield f"The {kind} {name} stays: it is used by {' and '.join(users[name])} too."
+            yield f"The {kind} {name} is kept: it is also used by {' and '.join(users[name])}."
 
 
 def _delete_endpoint(name: str, only_if: Mapping[str, Any]) -> ApiCall:
@@ -182,7 +182,7 @@ def _delete_endpoint(name: str, only_if: Mapping[str, Any]) -> ApiCall:
 
 
 def _until_gone(name: str) -> ApiCall:
-    what = f"Wait until the endpoint {name} is gone."
+    what = f"Wait until the endpoint {name} is deleted."
     return ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": name}, what, "endpoint_deleted")
 
 
@@ -193,5 +193,5 @@ def _delete_config(name: str, only_if: Mapping[str, Any] | None = None) -> ApiCa
 
 
 def _delete_model(name: str, only_if: Mapping[str, Any] | None = None) -> ApiCall:
-    what = f"Delete the model {name}; its artifact stays."
+    what = f"Delete the model {name}; its artifact stays in S3."
     return ApiCall("sagemaker", "DeleteModel", {"ModelName": name}, what, only_if=only_if or {})

@@ -1,4 +1,4 @@
-"""Plans that make an endpoint, or give it another model or other instances."""
+"""Plans that create an endpoint, or change its model or instances."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.endpoints.endpoint import (
     JOB_TAG,
     Endpoint,
     EndpointConfig,
-    classes_beside,
+    classes_uri_for,
     requested_variants,
 )
 from core.endpoints.spec import (
@@ -30,37 +30,37 @@ from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.plan import ApiCall, Plan
 from core.plans.steps import (
-    at_rest,
     new_config,
     new_model,
     price_warnings,
     put_object,
+    require_settled,
+    require_variant,
     stop_autoscaling,
-    the_variant,
 )
 
-BILLS = "It bills by the hour from the moment it is in service until it is deleted, whether anybody calls it or not."
-OF_A_MACHINE = (
+BILLS = "It is billed per hour from when it is in service until it is deleted, whether it is called or not."
+INSTANCE_FIELDS = (
     "VolumeSizeInGB",
     "AcceleratorType",
     "InferenceAmiVersion",
     "CapacityReservationConfig",
     "ServerlessConfig",
 )
-"""What a variant has for its kind of machine, and loses with it."""
+"""Fields of a variant that are specific to its instance type, and dropped when that changes."""
 
 Row = dict[str, Any]
-"""One of ProductionVariants of CreateEndpointConfig."""
+"""An entry of CreateEndpointConfig's ProductionVariants."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelUpload:
-    """A file of this machine that a plan brings to S3 first; never over another object.
+    """A local file that a plan uploads to S3 first, never over an existing object.
 
     path:   of the file.
-    uri:    where it goes; the spec's `model_uri`.
+    uri:    its S3 URI; the spec's `model_uri`.
     size:   bytes.
-    sha256: hexadecimal, of its bytes: kept with the object, so that the same file is known again.
+    sha256: hexadecimal hash, stored with the object to recognize the same file.
     """
 
     path: str
@@ -77,10 +77,10 @@ def plan_deploy(
     upload: ModelUpload | None = None,
     classes: Classes | None = None,
 ) -> Plan:
-    """Make model, configuration and endpoint. Raises InputError, with all that `check_spec` finds.
+    """Create model, configuration and endpoint. Raises InputError with all problems of `check_spec`.
 
-    upload:  a local artifact that goes to `spec.model_uri` first.
-    classes: class names that go to `spec.classes_uri` first; by default beside the artifact.
+    upload:  a local artifact to upload to `spec.model_uri` first.
+    classes: class names to upload to `spec.classes_uri` first; by default next to the artifact.
     """
     spec = _checked(spec, classes)
     config = config_request(spec.name, {"ProductionVariants": [variant_request(spec)]})
@@ -101,19 +101,19 @@ def plan_deploy(
         ),
         price,
         (*warnings, *price_warnings(price), BILLS),
-        "delete the endpoint, which takes its configuration and model with it; the artifact stays.",
+        "delete the endpoint; its configuration and model are deleted with it. The artifact stays in S3.",
     )
 
 
-def spec_of(detail: EndpointDetail, variant: str = "") -> EndpointSpec:
-    """A variant as it is now (by default the first), to change with `dataclasses.replace` and give to `plan_update`.
+def current_spec(detail: EndpointDetail, variant: str = "") -> EndpointSpec:
+    """Return a variant's current spec (by default the first), to change with `dataclasses.replace` for `plan_update`.
 
-    For another model: `EndpointSpec.with_model`. Raises InputError where its configuration cannot be read, or there
+    For another model use `EndpointSpec.with_model`. Raises InputError if its configuration cannot be read, or there
     is no such variant.
     """
     _config_of(detail)
     name = variant or next((row.name for row in detail.endpoint.variants), "")
-    row = the_variant(detail.endpoint, name)
+    row = require_variant(detail.endpoint, name)
     model, tags = detail.model(row.model), detail.endpoint.tags
     return EndpointSpec(
         name=detail.name,
@@ -139,23 +139,23 @@ def plan_update(
     upload: ModelUpload | None = None,
     classes: Classes | None = None,
 ) -> Plan:
-    """Give the variant `spec.variant` another model or other instances; a name not there yet is a variant more.
+    """Change the model or instances of the variant `spec.variant`; a new name adds a variant.
 
-    The old configuration answers until the new one does; the other variants stay as they are. Raises InputError for a
-    bad spec, where nothing would change, and while AWS is at work on the endpoint.
+    The old configuration serves until the new one is ready; the other variants are unchanged. Raises InputError for
+    an invalid spec, if nothing would change, and while the endpoint is being changed.
     """
     endpoint, old = detail.endpoint, _config_of(detail)
-    at_rest(endpoint, "updated")
+    require_settled(endpoint, "updated")
     spec = _checked(spec, classes)
-    before = _rows(endpoint, old)
-    rows = _with_variant(before, spec)
+    current_rows = _rows(endpoint, old)
+    rows = _with_variant(current_rows, spec)
     tags = _new_tags(endpoint, spec)
     config = config_request(endpoint.name, {**old.request, "ProductionVariants": rows})
-    same = rows == before or config["EndpointConfigName"] == old.name
+    same = rows == current_rows or config["EndpointConfigName"] == old.name
     if same and not tags:
         raise InputError(
-            f"Nothing about the endpoint {endpoint.name} would change.",
-            todo="Choose another model, or other instances. Weights and numbers of instances are changed by scaling.",
+            f"The endpoint {endpoint.name} would not change.",
+            todo="Choose another model or instance type. To change weights and instance counts, scale the endpoint.",
         )
     price = hosting_price(requested_variants(config), prices)
     return Plan(
@@ -167,19 +167,19 @@ def plan_update(
             *_tagging(endpoint, tags),
         ),
         price,
-        (*warnings, *price_warnings(price), *(_staying(detail, old, spec) if not same else ())),
-        f"update it again, to what it has now (configuration {old.name}).",
+        (*warnings, *price_warnings(price), *(_update_notes(detail, old, spec) if not same else ())),
+        f"update it again to its current configuration, {old.name}.",
     )
 
 
 def _checked(spec: EndpointSpec, classes: Classes | None) -> EndpointSpec:
-    """The spec, with a place for the class names. Raises InputError."""
+    """Return the spec with a URI for the class names. Raises InputError."""
     if classes is not None and not spec.classes_uri:
-        spec = replace(spec, classes_uri=classes_beside(spec.model_uri) or "")
+        spec = replace(spec, classes_uri=classes_uri_for(spec.model_uri) or "")
     problems = check_spec(spec)
     if problems:
         raise InputError(
-            f"The endpoint {spec.name!r} cannot be made as asked for. {problems[0]}",
+            f"The endpoint {spec.name!r} cannot be created. {problems[0]}",
             why=" ".join(problems[1:]),
         )
     return spec
@@ -202,13 +202,13 @@ def _config_of(detail: EndpointDetail) -> EndpointConfig:
         raise InputError(
             f"The endpoint {detail.name} cannot be updated: its configuration cannot be read.",
             why=" ".join(detail.notes),
-            todo="Deploy another endpoint, and delete this one.",
+            todo="Deploy a new endpoint, then delete this one.",
         )
     return detail.config
 
 
 def _rows(endpoint: Endpoint, config: EndpointConfig) -> list[Row]:
-    """The variants as they are now: with the weights and the instances that they have been given since."""
+    """Return the current variants, with the weights and instance counts set since the configuration was created."""
     rows = []
     for requested in config.request["ProductionVariants"]:
         row, now = dict(requested), endpoint.variant(requested["VariantName"])
@@ -221,19 +221,21 @@ def _rows(endpoint: Endpoint, config: EndpointConfig) -> list[Row]:
 
 
 def _with_variant(rows: list[Row], spec: EndpointSpec) -> list[Row]:
-    """The rows with the spec's in place of the one of its name, or behind them."""
+    """Return the rows with the spec's variant replaced by name, or added at the end."""
     new = variant_request(spec)
     old = next((row for row in rows if row["VariantName"] == spec.variant), None)
     if old is None:
         return [*rows, new]
     same = old.get("InstanceType") == spec.instance_type
-    kept = {key: value for key, value in old.items() if same or key not in OF_A_MACHINE}
+    kept = {key: value for key, value in old.items() if same or key not in INSTANCE_FIELDS}
     return [{**kept, **new} if row is old else row for row in rows]
 
 
 def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiCall, ...]:
     params = {"EndpointName": detail.name, "EndpointConfigName": config["EndpointConfigName"]}
-    what = f"Move the endpoint {detail.name} to it; the old one answers until the new one does."
+    what = (
+        f"Update the endpoint {detail.name} to the new configuration; the old one serves until it is ready."
+    )
     return (
         *new_model(spec),
         new_config(config),
@@ -249,14 +251,14 @@ def _move(detail: EndpointDetail, spec: EndpointSpec, config: Row) -> tuple[ApiC
 
 
 def _no_longer_scaled(detail: EndpointDetail, spec: EndpointSpec) -> tuple[str, ...]:
-    """AWS refuses another instance type for a variant that is scaled automatically."""
+    """Return the variants to stop autoscaling: AWS does not change the instance type of an autoscaled variant."""
     variant = detail.endpoint.variant(spec.variant)
     scaled = spec.variant in {row.variant for row in detail.scaling}
     return (spec.variant,) if variant and scaled and variant.instance_type != spec.instance_type else ()
 
 
 def _new_tags(endpoint: Endpoint, spec: EndpointSpec) -> dict[str, str]:
-    """The lineage is told of the first variant; what is no longer so is made empty."""
+    """Return the changed lineage tags; they describe the first variant, and outdated ones become empty."""
     if endpoint.variants and endpoint.variants[0].name != spec.variant:
         return {}
     return {key: text for key, text in lineage_tags(spec).items() if text != endpoint.tags.get(key, "")}
@@ -266,22 +268,22 @@ def _tagging(endpoint: Endpoint, tags: dict[str, str]) -> tuple[ApiCall, ...]:
     if not tags:
         return ()
     rows = [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
-    what = f"Note on the endpoint {endpoint.name} where its model and its class names come from."
+    what = f"Tag the endpoint {endpoint.name} with the source of its model and class names."
     return (ApiCall("sagemaker", "AddTags", {"ResourceArn": endpoint.arn, "Tags": rows}, what),)
 
 
-def _staying(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
+def _update_notes(detail: EndpointDetail, old: EndpointConfig, spec: EndpointSpec) -> tuple[str, ...]:
     variant = detail.endpoint.variant(spec.variant)
     left = f" and the model {variant.model}" if variant and variant.model not in ("", spec.model_name) else ""
-    stays = f"The configuration {old.name}{left} stay{'' if left else 's'}, for the way back."
+    kept = f"The configuration {old.name}{left} {'are' if left else 'is'} kept, so that you can go back."
     scaled = tuple(
-        f"The variant {name} is no longer scaled automatically; set that up again afterwards."
+        f"Autoscaling of the variant {name} stops; set it up again afterwards."
         for name in _no_longer_scaled(detail, spec)
     )
-    paid = f"The variant {spec.variant} is serverless now, and gets instances, which bill by the hour."
+    paid = f"The variant {spec.variant} is serverless now, and will get instances, which are billed per hour."
     return (
         *scaled,
         *((paid,) if variant and variant.serverless else ()),
-        "While it moves, the old instances and the new ones bill side by side.",
-        f"{stays} Deleting the endpoint takes what is left along.",
+        "During the update, both the old and the new instances are billed.",
+        f"{kept} Deleting the endpoint also deletes {'them' if left else 'it'}.",
     )

@@ -1,8 +1,8 @@
-"""Plans under way, written down before they begin, so that one cut in the middle is known at the next start.
+"""The journal of changes: plans are recorded before they start, so that interrupted ones are known at the next start.
 
-Each plan has its own file of JSON lines, to which lines are only ever added: the plan, each step before and after it,
-the end. Whoever carries the plan out holds a lock on the file, which the system takes away when the process dies: so
-a plan under way elsewhere is never taken for a cut one, and no two processes carry out the same one.
+Each plan has its own append-only file of JSON lines: the plan, each step before and after it, the end. The process
+that executes the plan holds a lock on the file, which the operating system releases when the process dies: so a
+running plan is never mistaken for an interrupted one, and no two processes execute the same plan.
 """
 
 from __future__ import annotations
@@ -27,72 +27,73 @@ from core.locks import locked
 from core.plans.plan import Plan, StepState
 
 MAX_ENTRIES = 500
-"""How many of the newest plans are looked at."""
+"""How many of the newest plans are read."""
 
 INSTANT, LOCK_TRIES = 0.01, 500
-"""Seconds between two tries to lock a file, and how many: who only reads holds it for an instant."""
+"""Seconds between two attempts to lock a file, and how many attempts: readers hold the lock only briefly."""
 
 LINE_BYTES, LINES_PER_STEP, MORE_LINES = 256, 3, 4
-"""What a change needs at most, but for the plan itself: bytes per line, lines per step, lines around the steps."""
+"""The most space that a change needs besides the plan itself: bytes per line, lines per step, other lines."""
 
 NO_ROOM = {errno.ENOSPC, errno.EFBIG} | ({errno.EDQUOT} if hasattr(errno, "EDQUOT") else set())
-"""Of a write: the disk is full, or a quota or the limit of a file's size is reached."""
+"""Write errors: the disk is full, or a quota or file size limit is reached."""
 
-Outcome = Literal["under way", "cut", "done", "failed", "cleaned up", "left"]
-"""Of a plan: somebody is at it; its process died; carried out; a step failed; undone since; left as it is."""
+Outcome = Literal["running", "interrupted", "done", "failed", "cleaned up", "left"]
+"""Of a plan: being executed; its process died; completed; a step failed; undone since; dismissed as it is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """A plan that was begun.
+class JournalEntry:
+    """A recorded plan.
 
-    id:       the name of its file.
-    begun_at: aware, UTC.
-    who:      who began it; empty where nobody said.
-    identity: the ARN that it was begun as; place: the account and the region. Both empty where nobody said.
-    states:   of each of its steps; None: not begun, or refused. "start" without more: nobody knows.
-    error:    why the last try failed; else empty.
-    ended_at: None while it has not.
+    id:         the name of its file.
+    started_at: aware, UTC.
+    user:       who started it; empty if unknown.
+    identity:   the ARN that started it; location: the account and the region. Both empty if unknown.
+    states:     of each of its steps; None: not started, or rejected. "start" as the last state: unknown.
+    error:      why the last attempt failed; else empty.
+    ended_at:   None until it has ended.
     """
 
     id: str
     plan: Plan
-    begun_at: datetime
-    who: str
+    started_at: datetime
+    user: str
     states: tuple[StepState | None, ...]
     outcome: Outcome
     error: str = ""
     ended_at: datetime | None = None
     identity: str = ""
-    place: str = ""
+    location: str = ""
 
     @property
     def unfinished(self) -> bool:
-        """Whether some of its steps may be done, not all are, and nobody is at it."""
-        return self.outcome in ("cut", "failed") and any(self.states)
+        """Return whether some steps may be done, not all are, and no process is executing it."""
+        return self.outcome in ("interrupted", "failed") and any(self.states)
 
 
 class JournalRecord:
-    """A plan's file, while the plan is carried out. Each method raises JournalError where it cannot be written.
+    """A plan's file while the plan is executed. Each method raises JournalError if it cannot be written.
 
-    entry: the plan as it was when its file was locked; None for a new one.
+    entry: the recorded plan when its file was locked; None for a new one.
     """
 
     def __init__(self, file: int, folder: Path, clock: Callable[[], datetime], plan: Plan) -> None:
         self._file, self._folder, self._clock = file, folder, clock
         self._needed = LINE_BYTES * (LINES_PER_STEP * len(plan.steps) + MORE_LINES)
         self._torn = False
-        self.entry: Entry | None = None
+        self.entry: JournalEntry | None = None
 
     def step(self, number: int, state: StepState | None, note: str = "") -> None:
-        """Write what became of a step; None: it was refused, or what it had made was removed."""
+        """Write the state of a step; None: it was rejected, or what it created was removed."""
         self.add("step", number=number, state=state, **({"note": note} if note else {}))
 
     def end(self, outcome: Outcome, error: str = "") -> None:
+        """Write the end of the plan."""
         self.add("end", outcome=outcome, error=error)
 
     def add(self, event: str, **values: Any) -> None:
-        """Write one line, on the disk before this returns; where it does not fit, nothing of it stays."""
+        """Write one line and sync it to disk; a line that does not fit is removed completely."""
         text = json_text(
             {"event": event, "at": self._clock().isoformat(), **values}, indent=None, ascii_only=False
         )
@@ -104,14 +105,14 @@ class JournalRecord:
             raise _unwritable(self._folder, error, max(self._needed, len(line))) from error
 
     def new_line(self) -> None:
-        """End the line that a process may have left half written when it died."""
+        """End the incomplete line that a process may have left when it died."""
         try:
             os.write(self._file, b"\n")
         except OSError as error:
             raise _unwritable(self._folder, error, self._needed) from error
 
     def start(self, event: str, **values: Any) -> None:
-        """Write the first line, where there is room for the whole change."""
+        """Write the first line, if there is space for the whole change."""
         self._needed += len(json_text(values))
         try:
             self._check_room(self._needed)
@@ -120,7 +121,7 @@ class JournalRecord:
         self.add(event, **values)
 
     def _check_room(self, size: int) -> None:
-        """Raises OSError: some file systems notice only at the fsync, or at the end, that there is no room."""
+        """Raise OSError if there is no space: some file systems report that only at the fsync, or at the end."""
         if shutil.disk_usage(self._folder).free < size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -139,36 +140,36 @@ class JournalRecord:
 
 
 class Journal:
-    """The plans begun in one folder, which is made with the first. clock: gives aware times."""
+    """The recorded plans in one folder, which is created with the first. clock: returns aware times."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime], who: str = "") -> None:
-        self.folder, self._clock, self._who = folder / "plans", clock, who
+    def __init__(self, folder: Path, clock: Callable[[], datetime], user: str = "") -> None:
+        self.folder, self._clock, self._user = folder / "plans", clock, user
 
     @contextmanager
-    def begin(self, plan: Plan, *, identity: str = "", place: str = "") -> Iterator[JournalRecord]:
-        """Write a plan down, and hold its file while it is carried out. Raises JournalError: nothing is begun."""
+    def begin(self, plan: Plan, *, identity: str = "", location: str = "") -> Iterator[JournalRecord]:
+        """Record a plan and lock its file while it is executed. Raises JournalError; then nothing is started."""
         path = self.folder / f"{self._clock():%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}.jsonl"
         try:
             private_folder(self.folder)
             file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
         except OSError as error:
             raise _unwritable(self.folder, error, len(json_text(plan.to_dict()))) from error
-        with _held(file) as ours:
-            if not ours:
+        with _held(file) as acquired:
+            if not acquired:
                 raise _unlockable(self.folder)
             record = JournalRecord(file, self.folder, self._clock, plan)
             try:
-                record.start("plan", who=self._who, identity=identity, place=place, plan=plan.to_dict())
+                record.start("plan", who=self._user, identity=identity, place=location, plan=plan.to_dict())
             except JournalError:
                 path.unlink()
                 raise
             yield record
 
     @contextmanager
-    def again(self, entry: Entry) -> Iterator[JournalRecord]:
-        """Hold the file of an unfinished plan; the record's `entry` is the plan as it is then.
+    def reopen(self, entry: JournalEntry) -> Iterator[JournalRecord]:
+        """Lock the file of an unfinished plan; the record's `entry` is its state then.
 
-        Raises InputError where somebody is at it, or was in the meantime, and JournalError.
+        Raises InputError if another process is executing it, or has finished it since, and JournalError.
         """
         path = self.folder / entry.id
         try:
@@ -178,20 +179,20 @@ class Journal:
         if _is_held(path):
             os.close(file)
             raise _not_ours(entry)
-        with _held(file) as ours:
-            now = _read(path, looked=True) if ours else None
+        with _held(file) as acquired:
+            now = _read(path, ours=True) if acquired else None
             if now is None or not now.unfinished:
                 raise _not_ours(entry)
             record = JournalRecord(file, self.folder, self._clock, now.plan)
             record.entry = now
             record.new_line()
-            record.start("again", who=self._who)
+            record.start("again", who=self._user)
             yield record
 
-    def entries(self) -> tuple[Entry, ...]:
-        """The newest plans, the last one first; a file that cannot be read is left out.
+    def entries(self) -> tuple[JournalEntry, ...]:
+        """Return the newest plans, latest first; unreadable files are left out.
 
-        Raises JournalError where the folder is there and may not be looked at: a cut plan would go unseen.
+        Raises JournalError if the folder exists but cannot be read: interrupted plans would go unnoticed.
         """
         try:
             names = os.listdir(self.folder)
@@ -203,18 +204,18 @@ class Journal:
         paths = sorted(paths, reverse=True)[:MAX_ENTRIES]
         return tuple(entry for path in paths if (entry := _read(path)) is not None)
 
-    def unfinished(self) -> tuple[Entry, ...]:
-        """Those to finish, to clean up, or to leave. Raises JournalError as `entries`."""
+    def unfinished(self) -> tuple[JournalEntry, ...]:
+        """Return those to finish, clean up or dismiss. Raises JournalError as `entries` does."""
         return tuple(entry for entry in self.entries() if entry.unfinished)
 
-    def leave(self, entry: Entry) -> None:
-        """No longer offer it: somebody looked, and leaves it as it is."""
-        with self.again(entry) as record:
+    def dismiss(self, entry: JournalEntry) -> None:
+        """Stop listing it as unfinished; its resources stay as they are."""
+        with self.reopen(entry) as record:
             record.end("left")
 
 
 def _cut_back(file: int, size: int) -> bool:
-    """Take half a line back; whether that succeeded, else the next line begins with a line break."""
+    """Remove an incomplete line; return whether that succeeded. If not, the next line begins with a line break."""
     try:
         os.ftruncate(file, size)
     except OSError:
@@ -224,15 +225,15 @@ def _cut_back(file: int, size: int) -> bool:
 
 @contextmanager
 def _held(file: int) -> Iterator[bool]:
-    """Lock a file; whether that succeeded: who only reads holds it for an instant, so we wait a little."""
+    """Lock a file, and yield whether that succeeded; readers hold it only briefly, so retry for a while."""
     try:
         tries = 1
-        while not (ours := locked(file)) and tries < LOCK_TRIES:
+        while not (acquired := locked(file)) and tries < LOCK_TRIES:
             time.sleep(INSTANT)
             tries += 1
-        yield ours
+        yield acquired
     finally:
-        os.close(file)  # which gives the lock away
+        os.close(file)  # releases the lock
 
 
 def _is_held(path: Path) -> bool:
@@ -240,13 +241,13 @@ def _is_held(path: Path) -> bool:
         return not locked(file.fileno(), shared=True)
 
 
-def _read(path: Path, *, looked: bool = False) -> Entry | None:
-    """None for a file of something else, and for one that was cut before its plan was whole.
+def _read(path: Path, *, ours: bool = False) -> JournalEntry | None:
+    """Read a plan's file; None for other files, and for one that ends before its plan does.
 
-    looked: whether its lock is ours, so that nobody else is at it.
+    ours: whether this process holds its lock, so that no other one is executing it.
     """
     try:
-        held = not looked and _is_held(path)
+        held = not ours and _is_held(path)
         rows = [row for line in path.read_text("utf-8").splitlines() if (row := _row(line))]
         return _entry(path.name, rows, held=held)
     except (OSError, ValueError, KeyError, TypeError, IndexError, ArithmeticError):
@@ -254,7 +255,7 @@ def _read(path: Path, *, looked: bool = False) -> Entry | None:
 
 
 def _row(line: str) -> dict[str, Any] | None:
-    """None for half a line."""
+    """Parse a line; None for an incomplete one."""
     try:
         row: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -262,51 +263,53 @@ def _row(line: str) -> dict[str, Any] | None:
     return row
 
 
-def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> Entry:
+def _entry(name: str, rows: list[dict[str, Any]], *, held: bool) -> JournalEntry:
     first, plan = rows[0], Plan.from_dict(rows[0]["plan"])
     states: list[StepState | None] = [None] * len(plan.steps)
-    outcome: Outcome = "cut"
+    outcome: Outcome = "interrupted"
     end: Mapping[str, Any] = {}
     for row in rows[1:]:
         if row["event"] == "step":
-            before = states[row["number"]]
-            ours = row["state"] == "already" and before not in (None, "already")
-            states[row["number"]] = "done" if ours else row["state"]  # there, since an earlier try made it
+            previous = states[row["number"]]
+            created = row["state"] == "already" and previous not in (None, "already")
+            states[row["number"]] = (
+                "done" if created else row["state"]
+            )  # present because an earlier attempt created it
         end = row if row["event"] == "end" else {}
     if held:
-        outcome = "under way"
+        outcome = "running"
     elif end and end["outcome"] in get_args(Outcome):
         outcome = end["outcome"]
-    return Entry(
+    return JournalEntry(
         id=name,
         plan=plan,
-        begun_at=datetime.fromisoformat(first["at"]),
-        who=first["who"],
+        started_at=datetime.fromisoformat(first["at"]),
+        user=first["who"],
         states=tuple(states),
         outcome=outcome,
         error=end.get("error", ""),
         ended_at=datetime.fromisoformat(end["at"]) if end else None,
         identity=first["identity"],
-        place=first["place"],
+        location=first["place"],
     )
 
 
-def _not_ours(entry: Entry) -> InputError:
+def _not_ours(entry: JournalEntry) -> InputError:
     return InputError(
-        f"Somebody else is at it, or was: {entry.plan.verb} {entry.plan.target}.",
-        todo="Wait until it has ended, then look again.",
+        f"Another process is executing this change, or has finished it: {entry.plan.verb} {entry.plan.target}.",
+        todo="Wait until it has ended, then refresh.",
     )
 
 
 def _unwritable(folder: Path, error: OSError, needed: int) -> JournalError:
-    """needed: bytes that the change may still write."""
+    """Return the error for a failed write. needed: bytes that the change may still write."""
     if error.errno not in NO_ROOM:
         return _unusable("written", folder, error)
     free = _free(folder)
-    there = "" if free is None else f", and {free // 1000:,} kB are free"
+    available = "" if free is None else f", and {free // 1000:,} kB are free"
     return JournalError(
-        f"There is no room for the journal of changes in {folder}.",
-        why=f"{error.strerror}: about {_size(needed)} are needed{there}.",
+        f"There is not enough space for the change journal in {folder}.",
+        why=f"{error.strerror}: about {_size(needed)} are needed{available}.",
         todo=NO_ROOM_TODO,
     )
 
@@ -315,28 +318,28 @@ NO_ROOM_TODO = "Free some space there, then try again."
 
 
 def _free(folder: Path) -> int | None:
-    """Bytes; None where the folder, or its nearest parent that exists, does not tell."""
+    """Return the free bytes of the folder, or of its nearest existing parent; None if there is none."""
     existing = next((path for path in (folder, *folder.parents) if path.is_dir()), None)
     return None if existing is None else shutil.disk_usage(existing).free
 
 
 def _size(count: int) -> str:
-    """Such as "12 kB": rounded up, so that nothing which is needed is left out."""
+    """Format a size such as "12 kB", rounded up."""
     return f"{-(-count // 1000):,} kB"
 
 
 def _unlockable(folder: Path) -> JournalError:
     return JournalError(
-        f"The journal of changes cannot be locked in {folder}.",
+        f"The change journal in {folder} cannot be locked.",
         why=f"A new file stayed locked for {LOCK_TRIES * INSTANT:.0f} s; some network file systems have no locks.",
         todo="Set SEGDECK_STATE_DIR to a folder on a local disk.",
     )
 
 
 def _unusable(how: str, folder: Path, error: OSError) -> JournalError:
-    """how: "read" or "written"."""
+    """Return the error for an unusable folder. how: "read" or "written"."""
     return JournalError(
-        f"The journal of changes cannot be {how} in {folder}.",
+        f"The change journal in {folder} cannot be {how}.",
         why=f"{error.strerror}.",
         todo=f"Set SEGDECK_STATE_DIR to a folder that can be {how}.",
     )

@@ -1,7 +1,7 @@
-"""Changes as values: what is about to be done, step by step, before anything is.
+"""Changes as values: the steps of a change, before it is executed.
 
-A page or the command line makes a `Plan`, shows it, and on a yes hands it to `core.aws.execute`. Printed, a plan is
-the dry run: the same value, the same steps.
+A page or the command line makes a `Plan`, shows it, and after confirmation passes it to `core.aws.execute`. A printed
+plan is the dry run: the same value, the same steps.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ Verb = Literal[
 ]
 
 StepState = Literal["start", "waiting", "done", "recovered", "already", "kept"]
-"""Of a step: begun; asked for, and not there yet; done; done, though the reply was lost; there before the plan; a
-deletion that was left out, since something else uses the thing."""
+"""Of a step: started; requested, but not completed yet; done; done, though the response was lost; done before the
+plan; a deletion skipped because something else uses the resource."""
 
 Wait = Literal["", "endpoint_deleted", "endpoint_settled"]
-"""What a step waits for, before the next one: that an endpoint is gone, or that AWS is no longer at work on it."""
+"""What a step waits for before the next one: that an endpoint is deleted, or has finished changing."""
 
 Price = Estimate | HostingPrice
-"""Both have `figures`, each with its name, a `source`, and `to_dict`."""
+"""Both have labeled `amounts`, a `source`, and `to_dict`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
     """One call to AWS.
 
-    service:   boto3's name of it, such as "sagemaker".
-    operation: AWS's name of it, such as "CreateTrainingJob".
-    params:    as AWS takes them; only text, numbers, truth values, lists and mappings.
+    service:   boto3's name, such as "sagemaker".
+    operation: AWS's name, such as "CreateTrainingJob".
+    params:    request parameters; only strings, numbers, booleans, lists and mappings.
     what:      what it does, in words.
     then:      what to wait for after it.
-    only_if:   what DescribeX must show of the thing for the call to be made, so that a plan from an old state does
-               not change something else that now has the name; times as ISO 8601 text in UTC. Empty: anything.
+    only_if:   fields that DescribeX must return for the call to be made, so that an outdated plan does not change
+               another resource that now has the name; times as ISO 8601 text in UTC. Empty: no condition.
     """
 
     service: str
@@ -68,14 +68,14 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps towards one change.
+    """The steps of one change.
 
-    verb:     what kind of change.
-    target:   the name of what is changed.
-    steps:    in the order in which they are done.
-    price:    None where nothing new is paid for.
-    warnings: sentences to read before saying yes.
-    undo:     how to take it back, or that it cannot be.
+    verb:     the kind of change.
+    target:   the name of the changed resource.
+    steps:    in order of execution.
+    price:    None if it adds no cost.
+    warnings: sentences to read before confirming.
+    undo:     how to undo it, or that it cannot be undone.
     """
 
     verb: Verb
@@ -86,7 +86,7 @@ class Plan:
     undo: str
 
     def __str__(self) -> str:
-        """The dry run."""
+        """Format the dry run."""
         lines = [f"Plan: {self.verb} {terminal(self.target)}"]
         lines += [f"\n{number}. {step}" for number, step in enumerate(self.steps, 1)]
         lines += ["", f"Price: {_price(self.price)}"] if self.price else []
@@ -94,7 +94,7 @@ class Plan:
         return "\n".join([*lines, f"To undo: {terminal(self.undo)}"])
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; money is text, so that nothing is rounded."""
+        """Return it for JSON; amounts are text, so that nothing is rounded."""
         return {
             "verb": self.verb,
             "target": self.target,
@@ -115,12 +115,12 @@ class Plan:
         }
 
     def to_json(self) -> str:
-        """The same plan always gives the same text."""
+        """Return it as JSON; the same plan always gives the same text."""
         return json_text(self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
-        """What `to_dict` gave. Raises KeyError, TypeError or ValueError where it is no such thing."""
+        """Read what `to_dict` returned. Raises KeyError, TypeError or ValueError for anything else."""
         price = data["price"]
         return cls(
             verb=data["verb"],
@@ -133,11 +133,11 @@ class Plan:
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
-    """Start a training job. Check it with `core.training.preflight` first, and pass on what that warns of."""
+    """Start a training job. Check it with `core.training.preflight` first, and pass its warnings."""
     price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
     unknown = () if price.per_hour else (price.source,)
     spot = (
-        ("It may wait for spot capacity and be interrupted; the price is that on demand.",)
+        ("It may wait for spot capacity and be interrupted; the price shown is on-demand.",)
         if spec.spot
         else ()
     )
@@ -153,37 +153,42 @@ def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, 
         (call,),
         price,
         (*warnings, *unknown, *spot),
-        "stop the job; what it ran for until then is billed, and its name stays taken.",
+        "stop the job. Its run time until then is billed, and its name cannot be reused.",
     )
 
 
 def plan_stop(job: TrainingJob) -> Plan:
-    """Stop a training job. Raises InputError where it no longer runs."""
+    """Stop a training job. Raises InputError if it is no longer running."""
     if not job.running or job.status == "Stopping":
         raise InputError(
             f"The training job {job.name} cannot be stopped: it is {status_in_words(job)}.",
-            todo="There is nothing to do.",
+            todo="No action is needed.",
         )
     call = ApiCall(
         "sagemaker", "StopTrainingJob", {"TrainingJobName": job.name}, f"Stop the training job {job.name}."
     )
-    warning = "AWS gives the container two minutes to save what it has; what it ran for until then is billed."
+    warning = "AWS gives the container two minutes to save its model; the run time until then is billed."
     return Plan(
-        "stop", job.name, (call,), None, (warning,), "a stopped job cannot go on; clone it to run it again."
+        "stop",
+        job.name,
+        (call,),
+        None,
+        (warning,),
+        "a stopped job cannot be resumed; clone it to run it again.",
     )
 
 
 def plan_upload(order: UploadOrder, *, warnings: tuple[str, ...] = ()) -> Plan:
-    """Bring a data set into S3. Check it first, and pass on what that warns of."""
+    """Upload a dataset to S3. Check it first, and pass its warnings."""
     source = order.called or order.folder
     what = f"Upload {order.files:,} files, {order.size / 1e6:,.1f} MB, from {source} to {order.uri}."
-    replaces = ("Objects with other content are replaced.",) if order.overwrite else ()
+    replaces = ("Objects with different content are overwritten.",) if order.overwrite else ()
     call = ApiCall("s3", "PutObjects", order.to_params(), what)
-    undo = f"delete the objects under {order.uri}; the files here are only read."
+    undo = f"delete the objects under {order.uri}. The local files are not changed."
     return Plan("upload", order.uri, (call,), None, (*warnings, *replaces), undo)
 
 
 def _price(price: Price) -> str:
     if price.per_hour is None:
         return "unknown"
-    return f"{', '.join(f'{amount} {name}' for name, amount in price.figures)} ({price.source})"
+    return f"{', '.join(f'{amount} {name}' for name, amount in price.amounts)} ({price.source})"

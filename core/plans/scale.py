@@ -1,4 +1,4 @@
-"""Plans that change the weights and the instances of an endpoint's variants."""
+"""Plans that change the weights and instance counts of an endpoint's variants."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from core.endpoints.spec import MAX_INSTANCES
 from core.errors import InputError
 from core.plans.plan import ApiCall, Plan
 from core.plans.steps import (
-    at_rest,
     price_warnings,
+    require_settled,
+    require_variant,
     scalable_target,
     stop_autoscaling,
-    the_variant,
     variant_in_words,
 )
 
 POLICY = "segdeck-calls"
-"""The name of the scaling policy of each variant."""
+"""The name of each variant's scaling policy."""
 
 METRIC = "SageMakerVariantInvocationsPerInstance"
 
 
 @dataclass(frozen=True, slots=True)
 class VariantChange:
-    """weight, count: None leaves it as it is."""
+    """A change of a variant. weight, count: None for no change."""
 
     name: str
     weight: float | None = None
@@ -39,21 +39,21 @@ class VariantChange:
 
 
 def plan_scale(endpoint: Endpoint, changes: Sequence[VariantChange], prices: PriceTable) -> Plan:
-    """Change weights and numbers of instances. Raises InputError for what cannot be.
+    """Change weights and instance counts. Raises InputError for invalid changes.
 
     endpoint: with its configuration (`with_config`), for the price.
     """
-    at_rest(endpoint, "scaled")
-    changed = {change.name: _scaled(the_variant(endpoint, change.name), change) for change in changes}
+    require_settled(endpoint, "scaled")
+    changed = {change.name: _scaled(require_variant(endpoint, change.name), change) for change in changes}
     after = [changed.get(variant.name, variant) for variant in endpoint.variants]
     before = [variant for variant in endpoint.variants if changed.get(variant.name, variant) != variant]
     if not before:
         raise InputError(
-            f"Nothing about the endpoint {endpoint.name} would change.", todo="Change a weight or a count."
+            f"The endpoint {endpoint.name} would not change.", todo="Change a weight or an instance count."
         )
     if not sum(variant.desired_weight or 0 for variant in after):
         raise InputError(
-            "All weights would be 0, so that no variant would answer.", todo="Give one a weight above 0."
+            "All weights would be 0, so that no variant would serve requests.", todo="Set one weight above 0."
         )
     rows = [_capacity(change) for change in changes if change.name in {variant.name for variant in before}]
     call = ApiCall(
@@ -68,21 +68,21 @@ def plan_scale(endpoint: Endpoint, changes: Sequence[VariantChange], prices: Pri
 
 
 def plan_autoscale(endpoint: Endpoint, scaling: Scaling, prices: PriceTable) -> Plan:
-    """Let a variant's number of instances follow its calls, so that each gets about `scaling.target` a minute.
+    """Autoscale a variant to about `scaling.target` invocations per instance per minute.
 
-    endpoint: with its configuration, for the price, which is that of the most instances.
+    endpoint: with its configuration, for the price at the maximum number of instances.
     """
-    variant = the_variant(endpoint, scaling.variant)
+    variant = require_variant(endpoint, scaling.variant)
     if variant.serverless or not 1 <= scaling.low <= scaling.high <= MAX_INSTANCES:
         raise InputError(
-            f"The variant {variant.name} cannot be scaled between {scaling.low} and {scaling.high} instances.",
+            f"The variant {variant.name} cannot be autoscaled between {scaling.low} and {scaling.high} instances.",
             why="A serverless variant has no instances." if variant.serverless else "",
-            todo=f"Give a range within 1 to {MAX_INSTANCES}.",
+            todo=f"Set a range within 1 to {MAX_INSTANCES}.",
         )
     if not scaling.target or scaling.target <= 0:
         raise InputError(
-            f"{scaling.target} calls a minute are no goal.",
-            todo="Give how many calls an instance should get a minute.",
+            f"The target of {scaling.target} invocations per minute is invalid.",
+            todo="Set the target invocations per instance per minute, above 0.",
         )
     most, fewest = (
         hosting_price(
@@ -92,7 +92,7 @@ def plan_autoscale(endpoint: Endpoint, scaling: Scaling, prices: PriceTable) -> 
         for count in (scaling.high, scaling.low)
     )
     range_ = (
-        f"The price is that of {scaling.high} instances; with {scaling.low} it is {fewest.per_hour} an hour."
+        f"The price is for {scaling.high} instances; with {scaling.low} it is {fewest.per_hour} per hour."
     )
     return Plan(
         "autoscale",
@@ -100,19 +100,19 @@ def plan_autoscale(endpoint: Endpoint, scaling: Scaling, prices: PriceTable) -> 
         _autoscaling(endpoint, scaling),
         most,
         price_warnings(most) or (range_,),
-        "stop autoscaling; the instances there are then stay.",
+        "stop autoscaling. The instance count then stays as it is.",
     )
 
 
 def plan_stop_autoscale(endpoint: Endpoint, variant: str) -> Plan:
-    """Let a variant's number of instances be."""
+    """Stop autoscaling a variant."""
     return Plan(
         "stop autoscaling",
         endpoint.name,
         (stop_autoscaling(endpoint.name, variant),),
         None,
         (),
-        "autoscale it again.",
+        "set up autoscaling again.",
     )
 
 
@@ -120,10 +120,11 @@ def _scaled(variant: Variant, change: VariantChange) -> Variant:
     if variant.serverless:
         raise InputError(f"The variant {variant.name} is serverless: it has no instances to scale.")
     if change.weight is not None and not 0 <= change.weight < math.inf:
-        raise InputError(f"The weight of {variant.name} is {change.weight}.", todo="Give a number from 0 up.")
+        raise InputError(f"The weight of {variant.name} is {change.weight}.", todo="Set it to 0 or more.")
     if change.count is not None and not 1 <= change.count <= MAX_INSTANCES:
         raise InputError(
-            f"{change.count} instances are asked for {variant.name}.", todo=f"Give 1 to {MAX_INSTANCES}."
+            f"The instance count of {variant.name} is {change.count}.",
+            todo=f"Set it to 1 to {MAX_INSTANCES}.",
         )
     weight = variant.desired_weight if change.weight is None else change.weight
     count = variant.desired_count if change.count is None else change.count
@@ -152,12 +153,12 @@ def _autoscaling(endpoint: Endpoint, scaling: Scaling) -> tuple[ApiCall, ApiCall
             "application-autoscaling",
             "RegisterScalableTarget",
             {**target, "MinCapacity": scaling.low, "MaxCapacity": scaling.high},
-            f"Let the variant {scaling.variant} have {scaling.low} to {scaling.high} instances.",
+            f"Allow the variant {scaling.variant} {scaling.low} to {scaling.high} instances.",
         ),
         ApiCall(
             "application-autoscaling",
             "PutScalingPolicy",
             policy,
-            f"Keep to about {scaling.target:g} calls a minute for each instance.",
+            f"Target {scaling.target:g} invocations per instance per minute.",
         ),
     )

@@ -1,4 +1,4 @@
-"""The channels of a training job: where its pictures and masks lie, and how AWS is told of them."""
+"""The input channels of a training job, and their conversion to and from the AWS API."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ DATA_CHANNELS = {
 """The four channels that every job needs, and their content types."""
 
 CONTENT_TYPES = {**DATA_CHANNELS, "label_map": "application/json", MODEL_CHANNEL: MODEL_CONTENT}
-"""All channels that the algorithm takes (developer guide), in the order in which we send them."""
+"""All channels that the algorithm accepts (developer guide), in request order."""
 
 S3_PREFIX = "S3Prefix"
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """Where one kind of input lies.
+    """One input channel.
 
     uri:          an S3 prefix, or an object.
-    content_type: empty where none was told.
-    input_mode:   "File", "Pipe" or "FastFile"; empty where the job's own counts.
+    content_type: empty if none is set.
+    input_mode:   "File", "Pipe" or "FastFile"; empty for the job's own mode.
     data_type:    "S3Prefix", "ManifestFile" or "AugmentedManifestFile".
     """
 
@@ -40,13 +40,13 @@ class Channel:
 
 
 def data_channels(base_uri: str) -> tuple[Channel, ...]:
-    """The four channels below one prefix, in the folders that the documentation names."""
+    """Return the four data channels under one prefix, in the folders that the developer guide names."""
     base = base_uri.rstrip("/")
     return tuple(Channel(name, f"{base}/{name}/", kind) for name, kind in DATA_CHANNELS.items())
 
 
 def in_order(channels: Iterable[Channel]) -> list[Channel]:
-    """Channels in the order of `CONTENT_TYPES`, unknown ones behind."""
+    """Return the channels in the order of `CONTENT_TYPES`, unknown ones last."""
     order = list(CONTENT_TYPES)
     return sorted(
         channels,
@@ -58,12 +58,12 @@ def in_order(channels: Iterable[Channel]) -> list[Channel]:
 
 
 def folder(uri: str) -> str:
-    """An S3 prefix with its slash, so that no key of `train_annotation/` can be taken for one of `train`."""
+    """Return an S3 prefix with its trailing slash, so that `train` does not match keys of `train_annotation/`."""
     return uri if uri.endswith(("/", ".json", ".jpg", ".jpeg", ".png")) else f"{uri}/"
 
 
 def to_request(channel: Channel) -> dict[str, Any]:
-    """One of `InputDataConfig` of CreateTrainingJob."""
+    """Return an entry of CreateTrainingJob's `InputDataConfig`."""
     prefix = channel.data_type == S3_PREFIX and channel.name != MODEL_CHANNEL
     source = {
         "S3DataType": channel.data_type,
@@ -79,7 +79,7 @@ def to_request(channel: Channel) -> dict[str, Any]:
 
 
 def from_description(row: Mapping[str, Any]) -> Channel:
-    """From one of `InputDataConfig`; tolerant of missing keys."""
+    """Read an entry of `InputDataConfig`; keys may be missing."""
     source = row.get("DataSource") or {}
     s3, files = source.get("S3DataSource") or {}, source.get("FileSystemDataSource") or {}
     return Channel(

@@ -1,7 +1,7 @@
-"""Curves of training metrics, from three sources; each series says which.
+"""Training curves from three sources; each series names its source.
 
 In this order: SageMaker's BatchGetMetrics, CloudWatch, and the job's log. In the log, the job's own metric
-definitions come first; a tolerant reading of the lines that AWS's algorithms write fills in what they leave out.
+definitions take precedence; metrics that they miss are read from the standard log lines of AWS's algorithms.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROGRESS = re.compile(
 )
 EPOCH = re.compile(r"\bepoch[=: ]{1,2}(?P<epoch>\d{1,9})\b", re.IGNORECASE)
 EARLY_STOP = re.compile(r"\bearly[ -]stop(?:ping|ped)?\b", re.IGNORECASE)
-"""Of prose such as "early stopping at epoch 9", not of the hyperparameter `early_stopping` and its like."""
+"""Matches prose such as "early stopping at epoch 9", not hyperparameters such as `early_stopping`."""
 
 UNITS = {
     THROUGHPUT: "records/second",
@@ -51,17 +51,17 @@ UNITS = {
     "DiskUtilization": "%",
 }
 MILLISECONDS_FROM = 10**11
-"""Timestamps from here on are milliseconds: in seconds it would be the year 5138."""
+"""Timestamps from this value up are milliseconds: as seconds they would be after the year 5138."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MetricSeries:
     """One metric over time.
 
-    unit:   "records/second", "%", or "" for shares and losses.
-    times:  (n,) datetime64[ms], UTC; NaT where the source gives no time.
-    epochs: (n,) int64, ascending, from 0; None where the source does not say.
-    values: (n,) float64; may hold NaN and infinity, as training does.
+    unit:   "records/second", "%", or "" for fractions and losses.
+    times:  (n,) datetime64[ms], UTC; NaT where the source has no time.
+    epochs: (n,) int64, ascending, from 0; None if the source has no epochs.
+    values: (n,) float64; may contain NaN and infinity.
     """
 
     name: str
@@ -82,17 +82,17 @@ class MetricSeries:
         return int(self.values.size)
 
     def epoch_at(self, place: int) -> int:
-        """The epoch of a point; where the source does not say, its place."""
+        """Return the epoch of a point; its index if the source has no epochs."""
         return place if self.epochs is None else int(self.epochs[place])
 
 
 @dataclass(frozen=True, slots=True)
 class LogCurves:
-    """What a log holds.
+    """The metrics of a log.
 
-    series:   by name, in the order of their first point.
-    progress: percent of the epochs that are done, as the container last said; None where it did not.
-    problems: sentences on metric definitions that could not be used.
+    series:   in the order of their first point.
+    progress: percent of the epochs completed, as last reported by the container; None if it reported none.
+    problems: sentences about metric definitions that could not be used.
     """
 
     series: tuple[MetricSeries, ...]
@@ -102,7 +102,7 @@ class LogCurves:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best point of a series: its place, its epoch and its value."""
+    """The best point of a series: its index, epoch and value."""
 
     place: int
     epoch: int
@@ -113,28 +113,28 @@ class Best:
 class EarlyStop:
     """A job that ended before all its epochs.
 
-    done, asked: epochs.
-    evidence:    the log's line; "" where only the number of epochs tells.
+    done, requested: epochs.
+    evidence:        the log line; "" if only the number of epochs shows it.
     """
 
     done: int
-    asked: int
+    requested: int
     evidence: str
 
 
 @dataclass(slots=True)
 class _Points:
-    """Points of one metric, as they are found."""
+    """The points of one metric read so far."""
 
     unit: str
     rows: list[tuple[np.datetime64, int | None, float]]
 
 
 def from_log(lines: Iterable[LogEvent | str], definitions: Sequence[MetricDefinition] = ()) -> LogCurves:
-    """Curves from a job's log, oldest line first."""
+    """Return the curves in a job's log, oldest line first."""
     matchers, problems = _matchers(definitions)
     defined: dict[str, _Points] = {}
-    tolerant: dict[str, _Points] = {}
+    standard: dict[str, _Points] = {}
     progress = None
     for line in lines:
         at, text = _read(line)
@@ -142,17 +142,17 @@ def from_log(lines: Iterable[LogEvent | str], definitions: Sequence[MetricDefini
             value = matcher.value(text)
             if value is not None:
                 _add(defined, matcher.name, UNITS.get(matcher.name, ""), (at, _epoch(text), value))
-        _tolerant(text, at, tolerant)
+        _read_standard(text, at, standard)
         percent = PROGRESS.search(text)
         progress = float(percent["percent"]) if percent else progress
-    series = tuple(_series(name, points) for name, points in {**tolerant, **defined}.items())
+    series = tuple(_series(name, points) for name, points in {**standard, **defined}.items())
     return LogCurves(series, progress, tuple(problems))
 
 
 def from_batch_get_metrics(
     name: str, result: Mapping[str, Any], *, x_axis: Literal["IterationNumber", "Timestamp"]
 ) -> MetricSeries:
-    """From one of `MetricQueryResults` of BatchGetMetrics, asked for with this x axis."""
+    """Read an entry of BatchGetMetrics' `MetricQueryResults`, requested with this x axis."""
     pairs = sorted(zip(result.get("XAxisValues") or [], result.get("MetricValues") or [], strict=False))
     marks = np.array([mark for mark, _ in pairs], np.int64)
     values = np.array([value for _, value in pairs], np.float64)
@@ -166,7 +166,7 @@ def from_batch_get_metrics(
 
 
 def from_cloudwatch(name: str, result: Mapping[str, Any]) -> MetricSeries:
-    """From one of `MetricDataResults` of GetMetricData, which come newest first; epochs are not told."""
+    """Read an entry of GetMetricData's `MetricDataResults`, newest first; it has no epochs."""
     pairs = sorted(zip(result.get("Timestamps") or [], result.get("Values") or [], strict=False))
     times = np.array([_moment(at) for at, _ in pairs], "datetime64[ms]")
     values = np.array([value for _, value in pairs], np.float64)
@@ -174,14 +174,14 @@ def from_cloudwatch(name: str, result: Mapping[str, Any]) -> MetricSeries:
 
 
 def named(series: Iterable[MetricSeries], name: str) -> MetricSeries | None:
-    """The series of a metric; None where there is none."""
+    """Return the series of a metric; None if there is none."""
     return next((each for each in series if each.name == name), None)
 
 
 def best_epoch(series: MetricSeries, *, lowest: bool = False) -> Best | None:
-    """The highest value, the first of equals; NaN is skipped. The container serves the model of this epoch.
+    """Return the highest value, the first of equals; NaN is skipped. The container serves this epoch's model.
 
-    lowest: take the lowest instead, as for a loss.
+    lowest: return the lowest instead, as for a loss.
     """
     finite = np.isfinite(series.values)
     if not finite.any():
@@ -193,9 +193,9 @@ def best_epoch(series: MetricSeries, *, lowest: bool = False) -> Best | None:
 
 
 def plateau(series: MetricSeries, *, patience: int = 4, tolerance: float = 0.0) -> Best | None:
-    """The last real gain, where at least `patience` points came after it; None while the series still rises.
+    """Return the last improvement if at least `patience` points follow it; None while the series still improves.
 
-    tolerance: the relative gain that counts as one, as the algorithm's `early_stopping_tolerance` has it.
+    tolerance: the smallest relative gain that counts, as in the algorithm's `early_stopping_tolerance`.
     """
     last: Best | None = None
     for place, value in enumerate(series.values.tolist()):
@@ -205,7 +205,7 @@ def plateau(series: MetricSeries, *, patience: int = 4, tolerance: float = 0.0) 
 
 
 def epochs_done(series: MetricSeries) -> int:
-    """How many epochs a series has seen to their end."""
+    """Return how many epochs a series has completed."""
     if not len(series):
         return 0
     return len(series) if series.epochs is None else int(series.epochs.max()) + 1
@@ -214,11 +214,11 @@ def epochs_done(series: MetricSeries) -> int:
 def early_stop(
     job: TrainingJob, series: MetricSeries | None, lines: Iterable[LogEvent | str] = ()
 ) -> EarlyStop | None:
-    """Whether a completed job ended before all its epochs, by its log or by its number of epochs."""
+    """Return how a completed job stopped early, by its log or by its number of epochs; None if it did not."""
     if job.status != "Completed" or job.epochs is None or series is None or not len(series):
         return None
     done = epochs_done(series)
-    counted = series.epochs is not None  # CloudWatch's minutes are no epochs
+    counted = series.epochs is not None  # CloudWatch has minutes, not epochs
     reason = next((text for line in lines if EARLY_STOP.search(text := _read(line)[1])), "")
     if done >= job.epochs or not (
         reason or (counted and job.hyperparameters.get("early_stopping") == "True")
@@ -228,17 +228,17 @@ def early_stop(
 
 
 def notes(series: MetricSeries) -> tuple[str, ...]:
-    """What to say beside a curve: values that are no numbers, and a plateau."""
+    """Return the notes for a curve: non-finite values, and a plateau."""
     sentences = []
     odd = np.flatnonzero(~np.isfinite(series.values))
     if odd.size:
         sentences.append(
-            f"{odd.size} of {len(series)} values of {series.name} are no numbers, the first at epoch "
+            f"{odd.size} of {len(series)} values of {series.name} are NaN or infinite, the first at epoch "
             f"{series.epoch_at(int(odd[0]))}. A lower learning_rate often helps."
         )
     flat = plateau(series) if series.name == MIOU else None
     if flat is not None:
-        sentences.append(f"No gain in {series.name} since epoch {flat.epoch} ({flat.value:.3f}).")
+        sentences.append(f"No improvement in {series.name} since epoch {flat.epoch} ({flat.value:.3f}).")
     return tuple(sentences)
 
 
@@ -259,7 +259,7 @@ def _read(line: LogEvent | str) -> tuple[np.datetime64, str]:
 
 
 def _moment(at: datetime) -> np.datetime64:
-    """A time as numpy has it: in UTC, without a zone."""
+    """Convert a time to numpy: UTC, without a time zone."""
     bare = at if at.tzinfo is None else at.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(bare, "ms")
 
@@ -269,8 +269,8 @@ def _epoch(text: str) -> int | None:
     return int(match["epoch"]) if match else None
 
 
-def _tolerant(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:
-    """What a line says in the way of AWS's own algorithms."""
+def _read_standard(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:
+    """Read a line in the format of AWS's own algorithms."""
     quality = QUALITY.search(text)
     match = quality or SPEED.search(text)
     value = number(match["value"]) if match else None
@@ -290,7 +290,7 @@ def _tolerant(text: str, at: np.datetime64, into: dict[str, _Points]) -> None:
 def _add(
     into: dict[str, _Points], name: str, unit: str, row: tuple[np.datetime64, int | None, float]
 ) -> None:
-    """A point more. A machine that was interrupted starts again: what it says anew replaces what it said."""
+    """Add a point. An interrupted machine restarts: the epochs that it repeats replace the earlier ones."""
     points = into.setdefault(name, _Points(unit, []))
     epoch = row[1]
     while epoch is not None and points.rows and (last := points.rows[-1][1]) is not None and last >= epoch:

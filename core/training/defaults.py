@@ -1,4 +1,4 @@
-"""The training job that a form or the command line begins with, before anybody has changed anything."""
+"""The default training job that a form or the command line starts from."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from core.training.hyperparameters import LIGHT
 from core.training.job import TrainingSpec
 
 INSTANCE = "ml.g4dn.xlarge"
-"""The cheapest machine that the algorithm trains on."""
+"""The cheapest instance type that the algorithm trains on."""
 
 SANDBOX_DATA = "s3://segdeck-sandbox/datasets/aerial/"
 SANDBOX_OUTPUT = "s3://segdeck-sandbox/training/"
 SANDBOX_MODELS = "s3://segdeck-sandbox/models/"
 SANDBOX_ROLE = "arn:aws:iam::123456789012:role/SegdeckSandboxRole"
 SANDBOX_CLASSES = {"num_classes": "6"}
-"""Of the data at `SANDBOX_DATA`."""
+"""The hyperparameters that fit the data at `SANDBOX_DATA`."""
 
 LIGHT_RECIPE = {
     "algorithm": LIGHT,
@@ -29,14 +29,14 @@ LIGHT_RECIPE = {
     "optimizer": "adam",
     "learning_rate": "0.004",
 }
-"""What the sandbox's own small network was trained with for its demonstration; minutes on two cores."""
+"""The hyperparameters of the sandbox's small demo network: minutes on two cores."""
 
 STAMP = re.compile(r"-\d{8}-\d{6}$")
 MAX_NAME = 63
 DAY, HOUR = 86_400, 3600
 
 
-def first_spec(
+def default_spec(
     image: str,
     *,
     sandbox: bool,
@@ -45,7 +45,7 @@ def first_spec(
     role: str = "",
     values: Mapping[str, str] | None = None,
 ) -> TrainingSpec:
-    """A job with what is given; what is not, the sandbox has of its own, and AWS leaves empty. It has no name yet.
+    """Return a spec without a name yet; missing values are the sandbox's defaults, or stay empty on AWS.
 
     data: the S3 prefix of the four channels. values: hyperparameters.
     """
@@ -68,10 +68,10 @@ def first_spec(
     )
 
 
-def new_name(before: str, now: datetime) -> str:
-    """A name that nobody has yet: what went before, with this time in place of an older one.
+def new_name(previous: str, now: datetime) -> str:
+    """Return a unique name: the previous one with its timestamp replaced by this time.
 
     now: aware, or UTC.
     """
     stamp = f"-{now:%Y%m%d-%H%M%S}"
-    return STAMP.sub("", before)[: MAX_NAME - len(stamp)].rstrip("-") + stamp
+    return STAMP.sub("", previous)[: MAX_NAME - len(stamp)].rstrip("-") + stamp

@@ -1,4 +1,4 @@
-"""Which training jobs to list: from a page's address, back to it, and to SageMaker's Search."""
+"""The training job filter, converted from and to URL parameters, and to SageMaker's Search."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SORTS = {
     "name": "TrainingJobName",
     "status": "TrainingJobStatus",
 }
-"""Our word -> the property that Search sorts by."""
+"""URL value -> the property that Search sorts by."""
 
 IMAGE_PART = "semantic-segmentation"
 PAGE = 100
-"""Results of one Search call at most (botocore 1.44)."""
+"""The most results of one Search call (botocore 1.44)."""
 
 TEXT = re.compile(r"[a-zA-Z0-9-]{1,63}")
-"""What can stand in a job's name, which is no longer than 63."""
+"""Characters of a job name, at most 63."""
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
@@ -30,14 +30,14 @@ YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs, in which order.
+    """Which jobs to list, in which order.
 
     statuses:                 TrainingJobStatus values; none means all.
-    text:                     a part of the name; "" means all.
-    created_from, created_to: aware, UTC, both ends included.
-    only_segmentation:        this algorithm's container alone.
-    sort:                     one of `SORTS`.
-    notes:                    what of an address could not be used; not part of what is compared.
+    text:                     part of the name; "" means all.
+    created_from, created_to: aware, UTC, inclusive.
+    only_segmentation:        only jobs with this algorithm's image.
+    sort:                     a key of `SORTS`.
+    notes:                    sentences about invalid URL parameters; not compared.
     """
 
     statuses: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class JobFilter:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> JobFilter:
-        """From a page's address; unknown keys are ignored, a bad value is ignored with a note."""
+        """Read URL parameters; unknown keys are ignored, invalid values are ignored with a note."""
         notes: list[str] = []
         return cls(
             statuses=_statuses(query.get("status", ""), notes),
@@ -65,7 +65,7 @@ class JobFilter:
         )
 
     def to_query(self) -> dict[str, str]:
-        """The address that leads back here; what is as usual is left out."""
+        """Return the URL parameters; defaults are omitted."""
         query = {
             "status": ",".join(self.statuses),
             "text": self.text,
@@ -78,7 +78,7 @@ class JobFilter:
         return {name: text for name, text in query.items() if text}
 
     def to_search(self, *, next_token: str | None = None, limit: int = PAGE) -> dict[str, Any]:
-        """The parameters of Search for one page; times as Search wants them, in UTC and without a zone."""
+        """Return the Search parameters for one page; times are in UTC without a zone, as Search expects."""
         filters = self._filters()
         params: dict[str, Any] = {"Resource": "TrainingJob"}
         params |= {"SearchExpression": {"Filters": filters, "Operator": "And"}} if filters else {}
@@ -105,27 +105,27 @@ class JobFilter:
 
 def _statuses(text: str, notes: list[str]) -> tuple[str, ...]:
     words = [word.strip() for word in text.split(",") if word.strip()]
-    notes += [f"There is no status {word[:40]!r}." for word in words if word not in STATUSES]
+    notes += [f"Unknown status {word[:40]!r}." for word in words if word not in STATUSES]
     return tuple(status for status in STATUSES if status in words)
 
 
 def _text(text: str, notes: list[str]) -> str:
     text = text.strip()
     if text and not TEXT.fullmatch(text):
-        notes.append(f"No job's name can hold {text[:40]!r}: names have letters, digits and hyphens.")
+        notes.append(f"No job name can contain {text[:40]!r}: names have only letters, digits and hyphens.")
         return ""
     return text
 
 
 def _time(name: str, text: str, notes: list[str], *, end: bool) -> datetime | None:
-    """A day, or a time; a day as an end means its last second."""
+    """Parse a date or a time; an end date means its last second."""
     if not text:
         return None
     try:
         at = datetime.fromisoformat(text)
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        notes.append(f"{name}={text[:40]!r} is no date such as 2026-11-22.")
+        notes.append(f"{name}={text[:40]!r} is not a date such as 2026-11-22.")
         return None
     at = at.replace(microsecond=0)
     return at + timedelta(hours=23, minutes=59, seconds=59) if end and DAY.fullmatch(text) else at

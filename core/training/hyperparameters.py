@@ -1,7 +1,7 @@
-"""The hyperparameters of SageMaker's semantic segmentation, as one table; form, command line and check use it.
+"""The hyperparameters of SageMaker's semantic segmentation, in one table for the form, the commands and the checks.
 
 Source: the SageMaker developer guide, "Semantic Segmentation Hyperparameters". The defaults changed over time
-(crop_size 480 and epochs 30 in older revisions, 240 and 10 now), so we send every value and rely on none.
+(crop_size 480 and epochs 30 in older revisions, 240 and 10 now), so Segdeck sends every value explicitly.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from difflib import get_close_matches
 from typing import Literal
 
 Kind = Literal["choice", "boolean", "integer", "number", "epochs"]
-"""epochs: whole numbers with commas between them, such as "10, 20"."""
+"""epochs: comma-separated whole numbers, such as "10, 20"."""
 
 Severity = Literal["error", "warning", "note"]
 
 BOOLEANS = ("True", "False")
 LIGHT = "light"
-"""A small network of the sandbox alone, which trains on a processor in minutes. AWS refuses it."""
+"""A small network that only the sandbox has; it trains on a CPU in minutes. AWS rejects it."""
 
 INCREMENTAL_KEYS = ("backbone", "algorithm", "crop_size", "num_classes")
-"""What must stay the same when a job goes on from an earlier model (developer guide, incremental training)."""
+"""Must match the earlier model's values in incremental training (developer guide)."""
 
 CROP_MULTIPLE = 8
 DECIMAL = re.compile(r"[+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30})(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -33,11 +33,11 @@ EPOCH_LIST = re.compile(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something to say about what was asked for.
+    """A problem with a job's settings or data.
 
     name:     the hyperparameter, channel or field it is about.
-    message:  sentences, with the value found and the value wanted.
-    severity: "error" (the job would fail, or must not start), "warning" (look at it) or "note" (good to know).
+    message:  sentences, with the value found and the value expected.
+    severity: "error" (the job would fail, or must not start), "warning" (check it) or "note" (information).
     """
 
     name: str
@@ -46,19 +46,19 @@ class Problem:
 
     @property
     def is_error(self) -> bool:
-        """Whether it must be mended first."""
+        """Return whether it must be fixed before launch."""
         return self.severity == "error"
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A hyperparameter counts only where another one has one of these values."""
+    """A hyperparameter is used only if another one has one of these values."""
 
     name: str
     values: tuple[str, ...]
 
     def holds(self, values: Mapping[str, str]) -> bool:
-        """Whether it counts, with defaults for what is not given."""
+        """Return whether the condition holds; missing values have their defaults."""
         return values.get(self.name, default(self.name)) in self.values
 
     def __str__(self) -> str:
@@ -69,11 +69,11 @@ class Condition:
 class Hyperparameter:
     """One row of the table.
 
-    default:           as it travels, a string; None where there is none.
+    default:           a string, as in the request; None if there is none.
     choices:           for the kinds "choice" and "boolean".
-    minimum, maximum:  bounds of a number; None where there is none.
-    exclusive_minimum, exclusive_maximum: whether the bound itself is out.
-    required:          must be given; where `only_when` is set, only then.
+    minimum, maximum:  bounds of a number; None if there is none.
+    exclusive_minimum, exclusive_maximum: whether the bound itself is excluded.
+    required:          must be set; if `only_when` is set, only when that holds.
     only_when:         ignored by the algorithm unless this holds.
     """
 
@@ -92,11 +92,11 @@ class Hyperparameter:
 
     @property
     def range(self) -> str:
-        """What is allowed, in words, such as "a whole number from 2 to 254"."""
+        """Return the valid range in words, such as "a whole number from 2 up to 254"."""
         if self.kind in ("choice", "boolean"):
             return "one of " + ", ".join(self.choices)
         if self.kind == "epochs":
-            return 'whole numbers with commas between them, such as "10, 20"'
+            return 'comma-separated whole numbers, such as "10, 20"'
         words = ["a whole number" if self.kind == "integer" else "a number"]
         if self.minimum is not None:
             words.append(f"{'above' if self.exclusive_minimum else 'from'} {self.minimum:g}")
@@ -118,7 +118,7 @@ _SGD = Condition("optimizer", ("sgd",))
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     Hyperparameter(
         "algorithm", "choice", NETWORK, default="fcn", choices=("fcn", "psp", "deeplab"),
-        help="The decoder: FCN (fast), PSP or DeepLabV3 (better at context, slower).",
+        help="The decoder: FCN (fast), PSP or DeepLabV3 (more context, slower).",
     ),
     Hyperparameter(
         "backbone", "choice", NETWORK, default="resnet-50", choices=("resnet-50", "resnet-101"),
@@ -126,41 +126,41 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     ),
     Hyperparameter(
         "use_pretrained_model", "boolean", NETWORK, default="True", choices=BOOLEANS,
-        help="Start the backbone from ImageNet's weights. Decoders always start from nothing.",
+        help="Initialize the backbone with ImageNet weights. Decoders are always trained from scratch.",
     ),
     Hyperparameter(
         "syncbn", "boolean", NETWORK, default="False", choices=BOOLEANS,
-        help="Take batch-norm statistics over all GPUs of the machine.",
+        help="Synchronize batch normalization across all GPUs of the instance.",
     ),
     Hyperparameter(
         "num_classes", "integer", DATA, required=True, minimum=2, maximum=254,
-        help="How many classes the masks have; ids run from 0, and 255 (ignore) is not counted.",
+        help="Number of classes in the masks. IDs start at 0; 255 (ignore) is not counted.",
     ),
     Hyperparameter(
         "num_training_samples", "integer", DATA, required=True, minimum=1,
-        help="How many training pictures there are; the learning-rate schedule is made from it.",
+        help="Number of training images; the learning rate schedule depends on it.",
     ),
     Hyperparameter(
         "base_size", "integer", DATA, default="520", minimum=16, exclusive_minimum=True,
-        help="The long side is scaled to this size times a random number from 0.5 to 2 before the crop.",
+        help="Before the crop, the long side is scaled to this size times a random factor from 0.5 to 2.",
     ),
     Hyperparameter(
         "crop_size", "integer", DATA, default="240", minimum=16, exclusive_minimum=True,
-        help="The side of the random square crop; rounded up to a multiple of 8.",
+        help="Side of the random square crop in pixels, rounded up to a multiple of 8.",
     ),
     Hyperparameter(
-        "epochs", "integer", TRAINING, default="10", minimum=1, help="How often all pictures are gone through."
+        "epochs", "integer", TRAINING, default="10", minimum=1, help="Number of passes over the training images."
     ),
     Hyperparameter(
-        "mini_batch_size", "integer", TRAINING, default="16", minimum=1, help="Pictures in one training step."
+        "mini_batch_size", "integer", TRAINING, default="16", minimum=1, help="Images per training step."
     ),
     Hyperparameter(
         "validation_mini_batch_size", "integer", TRAINING, default="16", minimum=1,
-        help="Pictures in one validation step.",
+        help="Images per validation step.",
     ),
     Hyperparameter(
         "optimizer", "choice", OPTIMIZER, default="sgd", choices=("adam", "adagrad", "nag", "rmsprop", "sgd"),
-        help="The rule by which weights are changed.",
+        help="Optimization algorithm.",
     ),
     Hyperparameter(
         "momentum", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, exclusive_minimum=True,
@@ -172,7 +172,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     ),
     Hyperparameter(
         "gamma1", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, only_when=_RMSPROP,
-        help="Decay of rmsprop's running average.",
+        help="Decay factor of rmsprop's moving average of squared gradients.",
     ),
     Hyperparameter(
         "gamma2", "number", OPTIMIZER, default="0.9", minimum=0, maximum=1, only_when=_RMSPROP,
@@ -180,72 +180,72 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     ),
     Hyperparameter(
         "learning_rate", "number", RATE, default="0.001", minimum=0, maximum=1, exclusive_minimum=True,
-        help="The learning rate at the start.",
+        help="Initial learning rate.",
     ),
     Hyperparameter(
         "lr_scheduler", "choice", RATE, default="poly", choices=("step", "poly", "cosine"),
-        help="How the learning rate falls over the epochs.",
+        help="Learning rate schedule over the epochs.",
     ),
     Hyperparameter(
         "lr_scheduler_step", "epochs", RATE, required=True, only_when=_STEP,
-        help="The epochs after which the rate is multiplied by lr_scheduler_factor.",
+        help="Epochs after which the learning rate is multiplied by lr_scheduler_factor.",
     ),
     Hyperparameter(
         "lr_scheduler_factor", "number", RATE, default="0.1", minimum=0, maximum=1, only_when=_STEP,
-        help="What the rate is multiplied by at each step.",
+        help="Factor applied to the learning rate at each step.",
     ),
     Hyperparameter(
         "early_stopping", "boolean", STOPPING, default="False", choices=BOOLEANS,
-        help="Stop once the validation mIOU no longer rises.",
+        help="Stop once the validation mIOU no longer improves.",
     ),
     Hyperparameter(
         "early_stopping_min_epochs", "integer", STOPPING, default="5", minimum=0, only_when=_EARLY,
-        help="Epochs to run before it may stop.",
+        help="Minimum number of epochs before early stopping.",
     ),
     Hyperparameter(
         "early_stopping_patience", "integer", STOPPING, default="4", minimum=0, only_when=_EARLY,
-        help="Epochs without enough gain before it stops.",
+        help="Epochs without sufficient improvement before stopping.",
     ),
     Hyperparameter(
         "early_stopping_tolerance", "number", STOPPING, default="0.0", minimum=0, maximum=1, only_when=_EARLY,
-        help="The relative gain in mIOU that counts as one.",
+        help="Smallest relative mIOU gain that counts as an improvement.",
     ),
 )  # fmt: skip
-"""In the order in which a form shows them and a request sends them."""
+"""In the order of the form and of the request."""
 
 BY_NAME: dict[str, Hyperparameter] = {row.name: row for row in HYPERPARAMETERS}
 
 
 def default(name: str) -> str | None:
-    """A hyperparameter's default; None where it has none or is unknown."""
+    """Return a hyperparameter's default; None if it has none or is unknown."""
     row = BY_NAME.get(name)
     return row.default if row else None
 
 
 def defaults() -> dict[str, str]:
-    """Every default, in the order of the table."""
+    """Return every default, in table order."""
     return {row.name: row.default for row in HYPERPARAMETERS if row.default is not None}
 
 
 def applies(row: Hyperparameter, values: Mapping[str, str]) -> bool:
-    """Whether the algorithm looks at it, given the others."""
+    """Return whether the algorithm uses it, given the other values."""
     return row.only_when is None or row.only_when.holds(values)
 
 
 def clean(values: Mapping[str, str]) -> dict[str, str]:
-    """The values in the order of the table, unknown ones behind; without blanks, and the quotes some SDKs add."""
+    """Return the values in table order, unknown ones last, without blanks or the quotes that some SDKs add."""
     stripped = {name: str(value).strip().strip('"').strip() for name, value in values.items()}
     known = [row.name for row in HYPERPARAMETERS if stripped.get(row.name)]
     return {name: stripped[name] for name in [*known, *sorted(set(stripped) - set(BY_NAME))]}
 
 
 def complete(values: Mapping[str, str]) -> dict[str, str]:
-    """What is sent: the values given, and the default of every other one, each said outright."""
+    """Return the values to send: the given ones, and the default of every other one."""
     return clean({**defaults(), **clean(values)})
 
 
 def effective(values: Mapping[str, str]) -> dict[str, str]:
-    """What the algorithm works with: complete, the crop rounded up, and without what it ignores."""
+    """Return the values the algorithm uses: complete, the crop size rounded up, ignored ones removed."""
     completed = complete(values)
     crop = whole(completed.get("crop_size", ""))
     if crop is not None:
@@ -258,7 +258,7 @@ def effective(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def differences(several: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Where sets of values differ -> what each works with, defaults filled in; "" where it does not count."""
+    """Return name -> each set's effective value, for values that differ; defaults are filled in, "" if unused."""
     rows = [effective(values) for values in several]
     names = clean({name: "-" for row in rows for name in row})
     by_name = {name: tuple(row.get(name, "") for row in rows) for name in names}
@@ -266,9 +266,9 @@ def differences(several: Sequence[Mapping[str, str]]) -> dict[str, tuple[str, ..
 
 
 def check(values: Mapping[str, str], *, sandbox: bool = False) -> list[Problem]:
-    """What is wrong with a set of values, in the order of the table; unknown names last.
+    """Return the problems of a set of values, in table order; unknown names last.
 
-    sandbox: allow the sandbox's own `algorithm=light`.
+    sandbox: allow the sandbox's `algorithm=light`.
     """
     given = clean(values)
     problems = [
@@ -279,13 +279,13 @@ def check(values: Mapping[str, str], *, sandbox: bool = False) -> list[Problem]:
 
 
 def number(text: str) -> float | None:
-    """A finite number; None for anything else (`nan` and `inf` too)."""
+    """Parse a finite number; None for anything else, including `nan` and `inf`."""
     value = float(text) if DECIMAL.fullmatch(text) else math.inf
     return value if math.isfinite(value) else None
 
 
 def whole(text: str) -> int | None:
-    """A whole number of at most 18 digits; None for anything else."""
+    """Parse a whole number of at most 18 digits; None for anything else."""
     return int(text) if WHOLE.fullmatch(text) else None
 
 
@@ -299,9 +299,7 @@ def _check_one(row: Hyperparameter, given: Mapping[str, str], *, sandbox: bool) 
     if not _allowed(row, text) and not (sandbox and row.name == "algorithm" and text == LIGHT):
         return Problem(row.name, f"{row.name} is {text!r}. Set it to {row.range}.")
     if not applies(row, given) and text != row.default:
-        return Problem(
-            row.name, f"{row.name} has no effect: it counts only where {row.only_when}.", "warning"
-        )
+        return Problem(row.name, f"{row.name} is unused: it applies only if {row.only_when}.", "warning")
     return None
 
 
@@ -322,14 +320,14 @@ def _within(row: Hyperparameter, value: float) -> bool:
 
 
 def _unknown(name: str) -> Problem:
-    """The algorithm refuses a job with a name it does not know, so it is an error here too."""
+    """Return an error for an unknown name: the algorithm rejects jobs with unknown hyperparameters."""
     near = get_close_matches(name, BY_NAME, n=1)
-    hint = f" Did you mean {near[0]}?" if near else " Leave it out."
-    return Problem(name, f"{name!r} is no hyperparameter of this algorithm, which would fail the job.{hint}")
+    hint = f" Did you mean {near[0]}?" if near else " Remove it."
+    return Problem(name, f"{name!r} is not a hyperparameter of this algorithm: the job would fail.{hint}")
 
 
 def _across(given: Mapping[str, str]) -> list[Problem]:
-    """What only shows when two values are seen together."""
+    """Check values against each other."""
     problems = []
     samples, batch = (
         whole(given.get("num_training_samples", "")),
@@ -339,7 +337,7 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
         problems.append(
             Problem(
                 "mini_batch_size",
-                f"mini_batch_size is {batch}, with {samples} training samples. Set it to {samples} or less.",
+                f"mini_batch_size is {batch}, but there are {samples} training samples. Set it to {samples} or less.",
             )
         )
     crop = whole(_or_default(given, "crop_size"))

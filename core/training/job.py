@@ -1,6 +1,6 @@
-"""Training jobs as values: a job as AWS tells of it, and a job as somebody asks for it. No network here.
+"""Training jobs as values: a job as AWS reports it, and the spec of a job to launch. No network.
 
-`core.training.preflight` checks a `TrainingSpec`; `core.training.filters` says which jobs to list.
+`core.training.preflight` checks a `TrainingSpec`; `core.training.filters` selects which jobs to list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.training.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
 from core.training.hyperparameters import clean, complete, default, whole
 
 ENDED = ("Completed", "Failed", "Stopped")
-"""TrainingJobStatus values after which nothing changes (botocore 1.44). Others: InProgress, Stopping, Deleting."""
+"""Final TrainingJobStatus values (botocore 1.44). Others: InProgress, Stopping, Deleting."""
 
 STATUS_WORDS = {
     "InProgress": "running",
@@ -30,26 +30,26 @@ STATUS_WORDS = {
 SECONDARY_WORDS = {
     "Starting": "starting",
     "Pending": "waiting for capacity",
-    "LaunchingMLInstances": "starting the machine",
-    "PreparingTrainingStack": "preparing the machine",
+    "LaunchingMLInstances": "starting the instance",
+    "PreparingTrainingStack": "preparing the instance",
     "Downloading": "downloading the data",
     "DownloadingTrainingImage": "downloading the container",
     "Training": "training",
-    "Interrupted": "interrupted: the spot machine was taken back",
+    "Interrupted": "interrupted: AWS reclaimed the spot instance",
     "Uploading": "uploading the model",
     "MaxRuntimeExceeded": "stopped at its maximum run time",
     "MaxWaitTimeExceeded": "stopped at its maximum wait time",
     "Updating": "updating",
     "Restarting": "restarting",
 }
-"""AWS: "valid values are subject to change"; an unknown one is shown as it is."""
+"""AWS: "valid values are subject to change"; an unknown value is shown as it is."""
 
 IMAGE = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class MetricDefinition:
-    """A metric's name, and the regular expression whose first group finds its value in the log."""
+    """A metric's name, and the regular expression whose first group matches its value in the log."""
 
     name: str
     regex: str
@@ -57,10 +57,10 @@ class MetricDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A stretch of a job's life.
+    """One phase of a job.
 
     status:               a SecondaryStatus, such as "Downloading".
-    started_at, ended_at: aware, UTC; no end while it lasts.
+    started_at, ended_at: aware, UTC; ended_at is None while it lasts.
     """
 
     status: str
@@ -69,24 +69,24 @@ class Transition:
     message: str
 
     def seconds(self, now: datetime) -> float:
-        """How long it took, or has been taking until now."""
+        """Return its duration, up to now if it has not ended."""
         return max(0.0, ((self.ended_at or now) - self.started_at).total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One job, as DescribeTrainingJob and Search tell of it. All times are aware, UTC; durations in seconds.
+    """One job, as DescribeTrainingJob and Search return it. All times are aware, UTC; durations in seconds.
 
-    status, secondary_status: AWS's own words; unknown ones are kept.
+    status, secondary_status: AWS's values; unknown ones are kept.
     started_at, ended_at:     None until then.
-    spot:                     whether it runs on spare capacity.
+    spot:                     whether it uses spot capacity.
     billable_seconds:         what AWS charges for; None until it has ended.
-    training_seconds:         what the machine ran for.
-    model_uri:                where `model.tar.gz` lies; None until it was uploaded.
-    failure_reason:           AWS's text; None where nothing failed.
+    training_seconds:         how long the instance ran.
+    model_uri:                S3 URI of `model.tar.gz`; None until it is uploaded.
+    failure_reason:           AWS's message; None if it has not failed.
     final_metrics:            the last value of each metric.
-    metric_definitions:       what finds the metrics in the log.
-    tags:                     Search tells them, DescribeTrainingJob does not.
+    metric_definitions:       the patterns that extract metrics from the log.
+    tags:                     returned by Search, but not by DescribeTrainingJob.
     """
 
     name: str
@@ -120,35 +120,35 @@ class TrainingJob:
 
     @property
     def running(self) -> bool:
-        """Whether something may still change; also for statuses nobody has heard of yet."""
+        """Return whether it may still change; also true for unknown statuses."""
         return self.status not in ENDED and self.ended_at is None
 
     @property
     def is_semantic_segmentation(self) -> bool:
-        """Whether its container is that of the built-in algorithm, by the repository's name."""
+        """Return whether its image is that of the built-in algorithm, by the repository name."""
         return IMAGE.search(self.image) is not None
 
     @property
     def algorithm(self) -> str:
-        """The decoder, such as "fcn"; the default where the job did not say."""
+        """Return the decoder, such as "fcn"; the default if the job did not set it."""
         return self._value("algorithm")
 
     @property
     def backbone(self) -> str:
-        """The encoder, such as "resnet-50"; the default where the job did not say."""
+        """Return the encoder, such as "resnet-50"; the default if the job did not set it."""
         return self._value("backbone")
 
     @property
     def epochs(self) -> int | None:
-        """How many epochs were asked for; None where that is no number."""
+        """Return the number of epochs requested; None if it is not a number."""
         return whole(self._value("epochs"))
 
     def channel(self, name: str) -> Channel | None:
-        """A channel by its name."""
+        """Return a channel by name; None if there is none."""
         return next((channel for channel in self.channels if channel.name == name), None)
 
     def seconds(self, now: datetime) -> float:
-        """How long the machine has run: until its end, or until now; 0 before its start."""
+        """Return how long the instance has run, up to now if it has not ended; 0 before the start."""
         if self.training_seconds is not None and not self.running:
             return float(self.training_seconds)
         if self.started_at is None:
@@ -161,15 +161,15 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """A job that somebody wants. Build it from a form or the command line; `core.training.preflight` checks it.
+    """A job to launch, built from a form or the command line; `core.training.preflight` checks it.
 
-    volume_gb:           disk for data and model.
-    max_wait_seconds:    how long a spot job may take with its waiting; None without spot.
-    hyperparameters:     what was chosen; the rest is sent with its default.
+    volume_gb:           disk space for data and model.
+    max_wait_seconds:    time limit for a spot job including its wait; None without spot.
+    hyperparameters:     the chosen values; the others are sent with their defaults.
     channels:            see `core.training.channels.data_channels`.
-    input_mode:          "File"; "Pipe" is the older way.
-    output_uri:          the S3 prefix below which AWS puts JOB/output/model.tar.gz.
-    checkpoint_uri:      an S3 prefix for a spot job's checkpoints, its own alone; "" keeps none.
+    input_mode:          "File", or the older "Pipe".
+    output_uri:          the S3 prefix under which AWS puts JOB/output/model.tar.gz.
+    checkpoint_uri:      an S3 prefix for the checkpoints of this spot job only; "" for no checkpoints.
     """
 
     name: str
@@ -189,28 +189,28 @@ class TrainingSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def channel(self, name: str) -> Channel | None:
-        """A channel by its name."""
+        """Return a channel by name; None if there is none."""
         return next((channel for channel in self.channels if channel.name == name), None)
 
 
 def status_in_words(job: TrainingJob) -> str:
-    """What a job is doing, such as "downloading the data"; for one that has ended, how."""
+    """Return what a job is doing, such as "downloading the data", or how it ended."""
     if job.running or job.secondary_status in ("MaxRuntimeExceeded", "MaxWaitTimeExceeded"):
         return SECONDARY_WORDS.get(job.secondary_status, STATUS_WORDS.get(job.status, job.status))
     return STATUS_WORDS.get(job.status, job.status)
 
 
 def from_description(answer: Mapping[str, Any]) -> TrainingJob:
-    """From DescribeTrainingJob's answer, or `TrainingJob` of one of Search's results.
+    """Read DescribeTrainingJob's response, or `TrainingJob` of a Search result.
 
-    Raises UnexpectedAnswerError where it names no job or no time of creation; anything else may be missing.
+    Raises UnexpectedAnswerError if the name or creation time is missing; anything else may be missing.
     """
     name, created = answer.get("TrainingJobName"), _utc(answer.get("CreationTime"))
     if not name or created is None:
         raise UnexpectedAnswerError(
-            f"SageMaker's answer about {name or 'a training job'} lacks its name or its time of creation.",
-            why=f"It holds {', '.join(sorted(answer)) or 'nothing'}.",
-            todo="Try again; a proxy may have cut the answer.",
+            f"SageMaker's response for {name or 'a training job'} lacks its name or creation time.",
+            why=f"It contains {', '.join(sorted(answer)) or 'no fields'}.",
+            todo="Try again; a proxy may have truncated the response.",
         )
     resources, stopping = answer.get("ResourceConfig") or {}, answer.get("StoppingCondition") or {}
     algorithm = answer.get("AlgorithmSpecification") or {}
@@ -255,9 +255,9 @@ def from_description(answer: Mapping[str, Any]) -> TrainingJob:
 
 
 def to_request(spec: TrainingSpec) -> dict[str, Any]:
-    """The parameters of CreateTrainingJob; the same spec always gives the same, in the same order.
+    """Return the parameters of CreateTrainingJob, deterministic and in a fixed order.
 
-    Nothing is left to a default of AWS's, for those have changed over time.
+    Nothing is left to AWS's defaults: they have changed over time.
     """
     stopping = {"MaxRuntimeInSeconds": spec.max_runtime_seconds}
     if spec.spot:
@@ -283,9 +283,9 @@ def to_request(spec: TrainingSpec) -> dict[str, Any]:
 
 
 def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
-    """The same job again, under a new name; an empty name is to be filled in.
+    """Return the spec of the same job under a new name; an empty name must be filled in.
 
-    Without checkpoints: with those of the old job, the new one would go on where that one ended.
+    Checkpoints are not copied: with the old job's, the new one would resume where that one ended.
     """
     chosen = {key: text for key, text in job.hyperparameters.items() if not key.startswith("_")}
     return TrainingSpec(
@@ -293,7 +293,7 @@ def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
         role_arn=job.role_arn,
         image=job.image,
         instance_type=job.instance_type,
-        hyperparameters=clean(chosen),  # without what a tuning job adds, such as _tuning_objective_metric
+        hyperparameters=clean(chosen),  # drop keys that a tuning job adds, such as _tuning_objective_metric
         channels=job.channels,
         output_uri=job.output_uri,
         volume_gb=job.volume_gb or 50,
@@ -307,12 +307,14 @@ def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
 
 
 def continue_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
-    """A job that goes on from this one's model (incremental training). Raises InputError where it left none."""
+    """Return the spec of a job that continues from this one's model (incremental training).
+
+    Raises InputError if it left no model."""
     if job.model_uri is None:
         raise InputError(
-            f"The training job {job.name} left no model to go on from.",
+            f"The training job {job.name} left no model to continue from.",
             why=f"It is {status_in_words(job)}.",
-            todo="Wait until it has ended, or clone it to start from nothing.",
+            todo="Wait until it has ended, or clone it to train from scratch.",
         )
     spec = clone_spec(job, name)
     model = Channel(MODEL_CHANNEL, job.model_uri, MODEL_CONTENT, "File")
@@ -329,7 +331,7 @@ def _transitions(rows: Iterable[Mapping[str, Any]]) -> tuple[Transition, ...]:
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    """botocore gives the machine's own zone, we keep UTC. A time without a zone is UTC already."""
+    """Convert to UTC: botocore returns local times. A time without a zone is already UTC."""
     if at is None:
         return None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

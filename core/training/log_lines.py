@@ -1,4 +1,4 @@
-"""Lines of a log, as they come from CloudWatch Logs."""
+"""Log lines from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Level = Literal["error", "warning", "info", "debug"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "info", "debug")
 
 TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-"""Streams in it are called JOB/algo-1-NUMBER (developer guide, "Log SageMaker events with CloudWatch")."""
+"""Its streams are named JOB/algo-1-NUMBER (developer guide, "Log SageMaker events with CloudWatch")."""
 
 ENDPOINT_LOG_GROUP = "/aws/sagemaker/Endpoints"
-"""Each endpoint has a group below it, with streams called VARIANT/INSTANCE."""
+"""Prefix of each endpoint's log group, whose streams are named VARIANT/INSTANCE."""
 
 MAX_LINE = 4_000
-"""Characters of a line that are looked at: enough for any metric, too few to make a search slow."""
+"""How many characters of a line are searched: enough for any metric, few enough to stay fast."""
 
 ANSI = re.compile(r"\x1b\[[0-9;:]*[mK]")
-"""Colors, and the end of a line cleared after one: they hold no text. Any other sequence is shown as a code."""
+"""Color codes, and the clear-to-end-of-line after one: they hold no text. Other sequences are shown as codes."""
 
 STAMPED = re.compile(r"^\[[0-9/: ]{10,30}\s(?P<level>[A-Z]+)\b")
-"""AWS's own logging: `[11/22/2026 12:00:00 INFO 139815590688576] text`."""
+"""AWS's log format: `[11/22/2026 12:00:00 INFO 139815590688576] text`."""
 
 BARE = re.compile(r"\b(?P<level>ERROR|CRITICAL|FATAL|WARN(?:ING)?|DEBUG|INFO)\b")
 FAILURE = re.compile(
@@ -48,11 +48,11 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One line.
+    """One log line.
 
     at:      when the container wrote it; aware, UTC.
     message: without the newline.
-    stream:  the log stream's name; empty where it is not told.
+    stream:  the log stream's name; empty if unknown.
     """
 
     at: datetime
@@ -61,7 +61,7 @@ class LogEvent:
 
 
 def from_cloudwatch(rows: Iterable[Mapping[str, Any]], stream: str = "") -> tuple[LogEvent, ...]:
-    """From `events` of GetLogEvents or FilterLogEvents, whose timestamps are milliseconds since 1970."""
+    """Read `events` of GetLogEvents or FilterLogEvents, whose timestamps are milliseconds since 1970."""
     return tuple(
         LogEvent(
             EPOCH + timedelta(milliseconds=row.get("timestamp", 0)),
@@ -73,13 +73,13 @@ def from_cloudwatch(rows: Iterable[Mapping[str, Any]], stream: str = "") -> tupl
 
 
 def plain(message: str) -> str:
-    """The text without a terminal's colours, cut at `MAX_LINE` characters."""
+    """Return the text without terminal colors, truncated to `MAX_LINE` characters."""
     text = message[: 2 * MAX_LINE]
     return (ANSI.sub("", text) if "\x1b" in text else text)[:MAX_LINE]
 
 
 def level(message: str) -> Level:
-    """How bad a line is: by the container's own word, else by what it says."""
+    """Return the level of a line: as logged by the container, otherwise derived from its text."""
     text = plain(message)
     stamped = STAMPED.match(text)
     if stamped and stamped["level"] in WORDS:
@@ -92,14 +92,14 @@ def level(message: str) -> Level:
 
 
 def first_error(events: Sequence[LogEvent]) -> int | None:
-    """The place of the first error in a run of lines; None where there is none."""
+    """Return the index of the first error; None if there is none."""
     return next((place for place, event in enumerate(events) if level(event.message) == "error"), None)
 
 
 def matching(
     events: Iterable[LogEvent], text: str = "", levels: Iterable[Level] = LEVELS
 ) -> tuple[LogEvent, ...]:
-    """The lines that hold a text (in any case) and have one of these levels."""
+    """Return the lines that contain a text (ignoring case) and have one of these levels."""
     wanted, allowed = text.casefold(), frozenset(levels)
     return tuple(
         event
@@ -110,7 +110,7 @@ def matching(
 
 
 def as_text(events: Iterable[LogEvent]) -> str:
-    """Return a file to download: one line an event, each with its time in UTC, so that no message forges another."""
+    """Return a log file to download: one line per event with its UTC time; no message can forge another line."""
     return "".join(
         f"{event.at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
         + f"Z {log_line(ANSI.sub('', event.message))}\n"

@@ -1,7 +1,7 @@
-"""What would fail a training job, found before anybody pays for its machine.
+"""Pre-flight checks: find what would make a training job fail before an instance is paid for.
 
-`check_spec` looks at the request alone; `preflight` also at the names of the objects in its channels. The caller
-lists them; nothing here touches the network.
+`check_spec` checks only the request; `preflight` also the names of the objects in its channels. The caller lists
+them; nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ S3_URI = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?", re.ASCII)
 INSTANCE = re.compile(r"ml\.(?P<family>[a-z0-9-]+)\.[a-z0-9]+", re.ASCII)
 
 FAMILIES = ("p2", "p3", "g4dn", "g5")
-"""What this algorithm trains on (developer guide, semantic segmentation); g6, p4 and p5 are not among them."""
+"""Instance families that support training (developer guide, semantic segmentation); not g6, p4 or p5."""
 
 MAX_RUNTIME = 28 * 86_400
 UNSAVED_WAIT = 3600
-"""MaxWaitTimeInSeconds of a built-in algorithm without checkpoints (developer guide, Managed Spot Training)."""
+"""Maximum MaxWaitTimeInSeconds of a built-in algorithm without checkpoints (guide, Managed Spot Training)."""
 
 MAX_VOLUME = 16_384
 MAX_TAGS = 50
@@ -43,10 +43,10 @@ PAIRS = (("train", "train_annotation"), ("validation", "validation_annotation"))
 def check_spec(
     spec: TrainingSpec, *, families: Collection[str] | None = FAMILIES, sandbox: bool = False
 ) -> list[Problem]:
-    """What is wrong with a request, in the order of its fields.
+    """Return the problems of a request, in the order of its fields.
 
     families: instance families to allow; None allows any.
-    sandbox:  allow what only the sandbox has.
+    sandbox:  allow what only the sandbox supports.
     """
     return [
         *_identity(spec),
@@ -66,10 +66,10 @@ def preflight(
     families: Collection[str] | None = FAMILIES,
     sandbox: bool = False,
 ) -> list[Problem]:
-    """All of `check_spec`, and whether the data fits: errors first.
+    """Return the problems of `check_spec` and of the data, errors first.
 
-    listing:  channel -> keys of the objects below its URI; a channel that is not in it was not listed.
-    previous: hyperparameters of the job that the `model` channel comes from; None where they are not known.
+    listing:  channel -> keys of the objects under its URI; channels not in it are not checked.
+    previous: hyperparameters of the job that the `model` channel comes from; None if unknown.
     """
     problems = check_spec(spec, families=families, sandbox=sandbox)
     problems += _incremental(spec, previous)
@@ -82,11 +82,11 @@ def preflight(
 
 
 def check_objects(channels: Collection[Channel], listing: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """What the names of the objects in channels tell, whatever the job; see `preflight`."""
+    """Return the problems that the object names in the channels show, for any job; see `preflight`."""
     uris = {channel.name: channel.uri for channel in channels}
     files = _all_files(channels, listing)
     problems = [
-        Problem(name, f"There is no object under {uris[name]}. Upload the data, or correct the address.")
+        Problem(name, f"There are no objects under {uris[name]}. Upload the data, or correct the S3 URI.")
         for name, keys in files.items()
         if not keys
     ]
@@ -102,18 +102,20 @@ def _identity(spec: TrainingSpec) -> list[Problem]:
         problems.append(
             Problem(
                 "name",
-                f"The name {spec.name!r} cannot be used. Take 1 to 63 letters, digits and hyphens, "
+                f"The name {spec.name!r} is invalid. Use 1 to 63 letters, digits and hyphens, "
                 "with a letter or digit at both ends.",
             )
         )
     if not ROLE.fullmatch(spec.role_arn):
-        wrong = f"The role {spec.role_arn!r} is no IAM role." if spec.role_arn else "No IAM role is given."
-        problems.append(Problem("role_arn", f"{wrong} Take one such as arn:aws:iam::123456789012:role/NAME."))
+        wrong = (
+            f"The role {spec.role_arn!r} is not an IAM role ARN." if spec.role_arn else "No IAM role is set."
+        )
+        problems.append(Problem("role_arn", f"{wrong} Use one such as arn:aws:iam::123456789012:role/NAME."))
     if not spec.image:
         problems.append(Problem("image", "No container image is set."))
     elif not IMAGE.search(spec.image):
         problems.append(
-            Problem("image", f"{spec.image} is not the image of AWS's semantic segmentation.", "warning")
+            Problem("image", f"{spec.image} is not AWS's semantic segmentation image.", "warning")
         )
     return problems
 
@@ -125,14 +127,14 @@ def _machine(spec: TrainingSpec, families: Collection[str] | None) -> list[Probl
         problems.append(
             Problem(
                 "instance_type",
-                f"{spec.instance_type!r} is no instance type. Take one such as ml.g4dn.xlarge.",
+                f"{spec.instance_type!r} is not an instance type. Use one such as ml.g4dn.xlarge.",
             )
         )
     elif families is not None and kind["family"] not in families:
         problems.append(
             Problem(
                 "instance_type",
-                f"The algorithm does not train on {spec.instance_type}. Take one of the families "
+                f"The algorithm does not train on {spec.instance_type}. Use one of the families "
                 f"{', '.join(families)}, such as ml.g4dn.xlarge.",
             )
         )
@@ -140,14 +142,14 @@ def _machine(spec: TrainingSpec, families: Collection[str] | None) -> list[Probl
         problems.append(
             Problem(
                 "instance_count",
-                f"{spec.instance_count} instances are asked for; the algorithm trains on one alone. Set it to 1.",
+                f"The instance count is {spec.instance_count}; the algorithm trains on one instance. Set it to 1.",
             )
         )
     if not 1 <= spec.volume_gb <= MAX_VOLUME:
         problems.append(
             Problem(
                 "volume_gb",
-                f"The volume has {spec.volume_gb} GB. Take 1 to {MAX_VOLUME}; 50 is usual.",
+                f"The volume size is {spec.volume_gb} GB. Set it to 1 to {MAX_VOLUME}; 50 is typical.",
             )
         )
     return problems
@@ -159,7 +161,7 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
         problems.append(
             Problem(
                 "max_runtime_seconds",
-                f"The maximum run time is {spec.max_runtime_seconds} s. Take 1 s to 28 days.",
+                f"The maximum run time is {spec.max_runtime_seconds} s. Set it to 1 s to 28 days.",
             )
         )
     wait = spec.max_wait_seconds
@@ -174,7 +176,7 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
     if not spec.spot and wait is not None:
         problems.append(
             Problem(
-                "max_wait_seconds", "The maximum wait counts for spot jobs alone; it is not sent.", "warning"
+                "max_wait_seconds", "The maximum wait applies only to spot jobs; it is not sent.", "warning"
             )
         )
     if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_WAIT and not spec.checkpoint_uri:
@@ -182,7 +184,7 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
             Problem(
                 "checkpoint_uri",
                 f"Without checkpoints, AWS limits the wait of a spot job to {UNSAVED_WAIT} s, and an interrupted "
-                "one starts from nothing. Give an S3 prefix for them, or a shorter time.",
+                "one restarts from scratch. Set a checkpoint S3 prefix, or a shorter time.",
                 "warning",
             )
         )
@@ -198,17 +200,17 @@ def _channels(spec: TrainingSpec) -> list[Problem]:
     missing = [name for name in DATA_CHANNELS if name not in names]
     problems = [Problem(missing[0], _without(missing))] if missing else []
     problems += [
-        Problem(name, f"The channel {name} stands there {names.count(name)} times.")
+        Problem(name, f"The channel {name} is given {names.count(name)} times.")
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
     for channel in spec.channels:
         problems += _one_channel(channel)
     if spec.input_mode not in ("File", "Pipe"):
-        problems.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Take File."))
+        problems.append(Problem("input_mode", f"The input mode is {spec.input_mode!r}. Set it to File."))
     elif spec.input_mode == "Pipe":
         problems.append(
-            Problem("input_mode", "Pipe mode is the older way; File mode is the usual one.", "warning")
+            Problem("input_mode", "Pipe mode is the older mode; use File mode if you can.", "warning")
         )
     return problems
 
@@ -224,15 +226,17 @@ def _one_channel(channel: Channel) -> list[Problem]:
         problems.append(
             Problem(
                 channel.name,
-                f"The channel reads a {channel.data_type}. Give an S3 prefix: a manifest needs settings that "
-                "cannot be sent from here.",
+                f"The channel reads a {channel.data_type}. Use an S3 prefix: a manifest needs settings that "
+                "Segdeck does not support.",
             )
         )
     wanted = CONTENT_TYPES[channel.name]
     if channel.content_type and channel.content_type != wanted and channel.name in DATA_CHANNELS:
         severity: Severity = "warning" if channel.content_type == "application/x-image" else "error"
         problems.append(
-            Problem(channel.name, f"The content type is {channel.content_type!r}. Take {wanted}.", severity)
+            Problem(
+                channel.name, f"The content type is {channel.content_type!r}. Set it to {wanted}.", severity
+            )
         )
     if channel.name == MODEL_CHANNEL:
         problems += _model_channel(channel)
@@ -240,7 +244,7 @@ def _one_channel(channel: Channel) -> list[Problem]:
 
 
 def _tags(spec: TrainingSpec) -> list[Problem]:
-    """AWS's bounds on tags (API reference, Tag)."""
+    """Check AWS's limits on tags (API reference, Tag)."""
     bad = [
         key
         for key, text in sorted(spec.tags.items())
@@ -249,13 +253,17 @@ def _tags(spec: TrainingSpec) -> list[Problem]:
     if not bad and len(spec.tags) <= MAX_TAGS:
         return []
     shown = _listing([repr(key[:40]) for key in bad]) or f"there are {len(spec.tags)}"
-    todo = "Take keys of 1 to 128 and values of up to 256 characters, at most 50, none beginning with aws:."
-    return [Problem("tags", f"The tags cannot be used: {shown}. {todo}")]
+    todo = (
+        "Use at most 50 tags, keys of 1 to 128 and values of up to 256 characters, none starting with aws:."
+    )
+    return [Problem("tags", f"The tags are invalid: {shown}. {todo}")]
 
 
 def _model_channel(channel: Channel) -> list[Problem]:
     if channel.content_type not in ("", MODEL_CONTENT):
-        return [Problem(channel.name, f"The content type is {channel.content_type!r}. Take {MODEL_CONTENT}.")]
+        return [
+            Problem(channel.name, f"The content type is {channel.content_type!r}. Set it to {MODEL_CONTENT}.")
+        ]
     if not channel.uri.endswith(".tar.gz"):
         return [
             Problem(
@@ -266,22 +274,18 @@ def _model_channel(channel: Channel) -> list[Problem]:
 
 
 def _incremental(spec: TrainingSpec, previous: Mapping[str, str] | None) -> list[Problem]:
-    """Going on from a model needs the same network."""
+    """Check that incremental training uses the same network."""
     if spec.channel(MODEL_CHANNEL) is None:
         return []
     if previous is None:
         keys = ", ".join(INCREMENTAL_KEYS)
-        return [
-            Problem(
-                MODEL_CHANNEL, f"Make sure that {keys} are those the earlier model was trained with.", "note"
-            )
-        ]
+        return [Problem(MODEL_CHANNEL, f"Make sure that {keys} match the earlier model.", "note")]
     before, now = effective(previous), effective(spec.hyperparameters)
     return [
         Problem(
             key,
-            f"{key} is {now.get(key, 'not set')}, the earlier model was trained with {before.get(key, 'none')}. "
-            f"To go on from it, they must be the same.",
+            f"{key} is {now.get(key, 'not set')}, but the earlier model was trained with {before.get(key, 'none')}. "
+            f"They must match to continue from it.",
         )
         for key in INCREMENTAL_KEYS
         if now.get(key) != before.get(key)
@@ -297,7 +301,7 @@ def _all_files(channels: Iterable[Channel], listing: Mapping[str, Sequence[str]]
 
 
 def _files(channel: Channel, keys: Sequence[str]) -> list[str]:
-    """The keys that are files of this channel: no folder markers, and nothing of `train_annotation` in `train`."""
+    """Return the keys of this channel's files: no folder markers, and no key of `train_annotation` in `train`."""
     prefix = channel.uri.removeprefix("s3://").partition("/")[2]
     below = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     return [key for key in keys if not key.endswith("/") and (key == prefix or key.startswith(below))]
@@ -310,21 +314,21 @@ def _suffixes(files: Mapping[str, Sequence[str]], channel: str, allowed: tuple[s
     return [
         Problem(
             channel,
-            f"{_plural(wrong, 'object is', 'objects are')} no {allowed[0].lstrip('.').upper()}: {_listing(wrong)}. "
-            "Move them away.",
+            f"{_plural(wrong, 'object is', 'objects are')} not {allowed[0].lstrip('.').upper()}: {_listing(wrong)}. "
+            "Move them out of the channel.",
         )
     ]
 
 
 def _pairs(files: Mapping[str, Sequence[str]], images: str, masks: str) -> list[Problem]:
-    """Pictures and masks pair up by the name without its ending."""
+    """Check that images and masks pair up by file name without extension."""
     if not files.get(images) or not files.get(masks):
         return []
     left, right = _stems(files[images]), _stems(files[masks])
     problems = []
     for channel, names, others, kind in (
         (masks, left, right, "mask in"),
-        (images, right, left, "picture in"),
+        (images, right, left, "image in"),
     ):
         missing = sorted(names - others)
         if missing:
@@ -346,37 +350,37 @@ def _doubles(keys: Sequence[str], channel: str) -> list[Problem]:
     if not twice:
         return []
     return [
-        Problem(channel, f"{_plural(twice, 'name stands', 'names stand')} more than once: {_listing(twice)}.")
+        Problem(channel, f"{_plural(twice, 'name is', 'names are')} used more than once: {_listing(twice)}.")
     ]
 
 
 def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """The number that the learning-rate schedule is made from must be that of the pictures."""
+    """Check that num_training_samples is the number of images: the learning rate schedule depends on it."""
     if not files.get("train"):
         return []
-    there, declared = (
+    count, declared = (
         len(files["train"]),
         whole(effective(spec.hyperparameters).get("num_training_samples", "")),
     )
     problems = []
-    if declared is not None and declared != there:
+    if declared is not None and declared != count:
         problems.append(
             Problem(
                 "num_training_samples",
-                f"num_training_samples is {declared}, the channel train has {there}. Set it to {there}.",
+                f"num_training_samples is {declared}, but the channel train has {count}. Set it to {count}.",
             )
         )
     return problems
 
 
 def _batches(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """A batch cannot hold more than there is."""
+    """Check that no batch is larger than its channel."""
     values = effective(spec.hyperparameters)
     problems = []
     for name, channel in (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation")):
-        there, batch = len(files.get(channel, ())), whole(values.get(name, ""))
-        if there and batch is not None and batch > there:
-            message = f"{name} is {batch}, the channel {channel} has {there}. Set it to {there} or less."
+        count, batch = len(files.get(channel, ())), whole(values.get(name, ""))
+        if count and batch is not None and batch > count:
+            message = f"{name} is {batch}, but the channel {channel} has {count}. Set it to {count} or less."
             problems.append(Problem(name, message))
     return problems
 
@@ -390,25 +394,25 @@ def _stems(keys: Sequence[str]) -> set[str]:
 
 
 def _stem(key: str) -> str:
-    """A file's name without its ending, by which pictures and masks pair up."""
+    """Return a file name without its extension, by which images and masks pair up."""
     name = key.rpartition("/")[2]
     return name.rpartition(".")[0] or name
 
 
 def _without(missing: Sequence[str]) -> str:
-    """What is said of data channels that are not there: once, however many they are."""
+    """Return one message for all missing data channels."""
     if len(missing) == len(DATA_CHANNELS):
-        lack = "No data is given."
+        lack = "No data channels are set."
     elif len(missing) > 1:
         lack = f"The channels {', '.join(missing)} are missing."
     else:
         lack = f"The channel {missing[0]} is missing."
-    return f"{lack} The algorithm needs {', '.join(DATA_CHANNELS)}."
+    return f"{lack} The algorithm requires {', '.join(DATA_CHANNELS)}."
 
 
 def _no_s3(name: str, uri: str) -> Problem:
-    wrong = f"{uri!r} is no S3 address" if uri else "No S3 address is given"
-    return Problem(name, f"{wrong} for {name.removesuffix('_uri')}. Take one such as s3://BUCKET/PREFIX.")
+    wrong = f"{uri!r} is not an S3 URI" if uri else "No S3 URI is set"
+    return Problem(name, f"{wrong} for {name.removesuffix('_uri')}. Use one such as s3://BUCKET/PREFIX.")
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from PIL import Image
 from core.aws import metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
-from core.aws.endpoints import describe_unnamed, list_endpoints, with_class_names
+from core.aws.endpoints import endpoint_info_without_classes, list_endpoints, with_class_names
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
@@ -122,7 +122,7 @@ def unnamed(connection: Connection, name: str) -> EndpointInfo:
     """Return one endpoint without its class names. Raises NotFoundError, AwsError, PendingError."""
     reading = shelf().read(
         ("serving", connection, name),
-        lambda: describe_unnamed(clients(connection), name),
+        lambda: endpoint_info_without_classes(clients(connection), name),
         SERVING_SECONDS,
         f"the endpoint {name}",
     )

@@ -250,4 +250,4 @@ def _not_in_service(
     status = next((endpoint.status for endpoint in listed if endpoint.name == name), None)
     if status is not None:
         return NotReadyError(f"The endpoint {name} is {in_words(status)}.", todo=todo)
-    return NotFoundError(f'Endpoint "{name}" not found in {connection.place.name}.', todo=todo)
+    return NotFoundError(f'Endpoint "{name}" not found in {connection.location.name}.', todo=todo)

@@ -17,7 +17,7 @@ from core.aws.connection import Connection, clients
 from core.aws.endpoints import all_endpoints
 from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.endpoints.endpoint import Endpoint, EndpointList, with_config
-from core.endpoints.health import Health, Verdict, health
+from core.endpoints.health import Health, HealthStatus, health
 from core.endpoints.traffic import ServiceQuality, Traffic
 from pages.parts import cached, endpoint_configs, formatting, messages
 from pages.parts.shared_cache import OptionalPart, Snapshot
@@ -33,7 +33,7 @@ UNCALLED = ServiceQuality(0, None, None, 0, 0)
 
 Color = Literal["blue", "gray", "green", "orange", "red", "violet"]
 
-VERDICT_COLORS: dict[Verdict, Color] = {
+VERDICT_COLORS: dict[HealthStatus, Color] = {
     "failed": "red",
     "idle": "orange",
     "erroring": "red",
@@ -43,7 +43,7 @@ VERDICT_COLORS: dict[Verdict, Color] = {
     "new": "violet",
     "healthy": "green",
 }
-VERDICT_ICONS: dict[Verdict, str] = {
+VERDICT_ICONS: dict[HealthStatus, str] = {
     "failed": ":material/error:",
     "idle": ":material/bedtime:",
     "erroring": ":material/report:",
@@ -90,12 +90,12 @@ class FleetSnapshot:
     @property
     def idle(self) -> int:
         """How many nobody calls."""
-        return sum(row.health.verdict == "idle" for row in self.rows)
+        return sum(row.health.status == "idle" for row in self.rows)
 
     @property
     def untold(self) -> int:
         """Of how many it is not known whether anybody calls them."""
-        return sum(row.health.verdict == "unknown" for row in self.rows)
+        return sum(row.health.status == "unknown" for row in self.rows)
 
     @property
     def moving(self) -> bool:
@@ -131,7 +131,7 @@ def everything(connection: Connection) -> EndpointList:
 
 def total(rows: Sequence[FleetRow]) -> FleetCost:
     """What these cost together, and what the idle ones of them waste."""
-    idle = [row.endpoint.name for row in rows if row.health.verdict == "idle"]
+    idle = [row.endpoint.name for row in rows if row.health.status == "idle"]
     return fleet_cost({row.endpoint.name: row.cost for row in rows}, idle)
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 from core.aws.connection import Connection, clients
 from core.aws.execute import State, clean_up_interrupted, execute, resume
 from core.escaping import json_text
-from core.plans.journal import Entry
+from core.plans.journal import JournalEntry
 from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
 from pages.parts import backend, cached, dialogs, elements, messages, state
 
@@ -123,9 +123,9 @@ class PendingPlan:
     plan: Plan
     connection: Connection
     after: Callable[[], None]
-    cut: Entry | None = None
+    cut: JournalEntry | None = None
     done: bool = False
-    cleans: Entry | None = None
+    cleans: JournalEntry | None = None
     kept: tuple[str, ...] = ()
 
 
@@ -133,8 +133,8 @@ def ask(
     plan: Plan,
     connection: Connection,
     after: Callable[[], None],
-    cut: Entry | None = None,
-    cleans: Entry | None = None,
+    cut: JournalEntry | None = None,
+    cleans: JournalEntry | None = None,
 ) -> None:
     """Open the dialog.
 
@@ -228,10 +228,10 @@ def _short(target: str) -> str:
 
 def _price(price: Price, *, sandbox: bool) -> None:
     """Each figure with its name. The sandbox costs nothing, and says what AWS would take."""
-    figures = price.figures
+    figures = price.amounts
     with st.grid(len(figures), min_column_width=200):
         for name, amount in figures:
-            label = f"On AWS, {name}" if sandbox else f"Price {name}"
+            label = f"AWS price {name}" if sandbox else f"Price {name}"
             st.metric(label, str(amount) if amount else "unknown", border=True)
     free = "It runs on this machine, and costs nothing. " if sandbox else ""
     st.caption(f"{free}{messages.plain(price.source)}")

@@ -72,7 +72,7 @@ def test_an_interrupted_response(drop, faults, page: Page):
     """A response that stops before its end is reported, and the button tries again."""
     faults.add("truncate", operation="InvokeEndpoint", times=1)
     drop()
-    shown(page.get_by_test_id("stAlert").filter(has_text="stopped before its end"), timeout=LONG)
+    shown(page.get_by_test_id("stAlert").filter(has_text="ended early"), timeout=LONG)
     retry(page)
 
 
@@ -80,9 +80,9 @@ def test_a_slow_endpoint(drop, faults, page: Page):
     """While an endpoint is slow, the image's line shows that and the page stays usable; then the mask is shown."""
     faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
-    shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"), timeout=LONG)
+    shown(page.get_by_test_id("stExpander").filter(has_text="invoking the endpoint"), timeout=LONG)
     page.get_by_text("Camera", exact=True).click()
     shown(page.get_by_test_id("stCameraInput"), timeout=LONG)
-    shown(page.get_by_test_id("stExpander").filter(has_text="asking the endpoint"))
+    shown(page.get_by_test_id("stExpander").filter(has_text="invoking the endpoint"))
     faults.clear()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)

@@ -125,7 +125,7 @@ def test_read_why_it_failed(page):
     fill(page, "num_classes", "2")
     launch(page)
     wait_for_status(page, "failed")
-    shown(page.get_by_text("Labels outside the classes"))
+    shown(page.get_by_text("Label out of range"))
     shown(page.get_by_text("raise num_classes"))
     page.get_by_role("tab", name="Log").click()
     shown(page.get_by_role("button", name="Jump to first error"))

@@ -148,7 +148,7 @@ def test_one_bad_image_stops_no_other_and_is_named(
     assert (tmp_path / "out/a_mask.png").exists()
     assert (tmp_path / "out/b_mask.png").exists()
     assert "broken.jpg is not a picture" in done.stderr
-    assert "no file at" in done.stderr
+    assert "File not found: " in done.stderr
     assert "2 of 4 images failed" in done.stderr
 
 
@@ -182,7 +182,7 @@ def test_nothing_is_overwritten_unasked(
     finally:
         sandbox_server.faults.clear()
     assert (done.exit_code, (tmp_path / "a_mask.png").read_text()) == (1, "mine")
-    assert "a_mask.png exists already" in done.stderr
+    assert "a_mask.png already exists" in done.stderr
     assert not (tmp_path / "a.json").exists()
     assert run(*arguments, "--overwrite").exit_code == 0
     assert (tmp_path / "a_mask.png").read_bytes()[:4] == b"\x89PNG"
@@ -195,7 +195,7 @@ def test_an_image_is_never_replaced(run: Run, endpoint: str, photos: Path) -> No
     images = (photos / "a.jpg", photos / "a_mask.png")
     done = run("segment", *images, "--endpoint", endpoint, "--out", photos, "--overwrite")
     assert done.exit_code == 1
-    assert "a_mask.png is one of the photographs" in done.stderr
+    assert "a_mask.png is one of the input images" in done.stderr
     assert before.items() <= hashes(photos).items()
 
 
@@ -313,7 +313,7 @@ def test_permission_to_invoke_is_enough(
     ("behavior", "message"),
     [
         ({"status": 500, "text": "boom"}, "status 500"),
-        ({"bytes": 1000, "cut": 500}, "Could not ask the endpoint"),
+        ({"bytes": 1000, "cut": 500}, "Could not invoke the endpoint"),
         ({"bytes": 1000}, "application/octet-stream"),
     ],
 )

@@ -124,7 +124,7 @@ def test_a_dry_run_shows_steps_and_price_and_makes_nothing(run: Run, sagemaker: 
     text, document = run(*order), run(*order, "--json")
     assert text.exit_code == 0, text.stderr
     assert "algorithm fcn, backbone resnet-50, classes 3, crop size 240" in text.stderr
-    assert "an hour" in text.stdout
+    assert "per hour" in text.stdout
     plan = json.loads(document.stdout)
     made = ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
     assert [step["operation"] for step in plan["steps"]] == made
@@ -173,7 +173,7 @@ def test_list_and_show_have_health_and_cost(run: Run, deploy: Deploy) -> None:
     assert shown["lineage"][0].endswith(f" -> {name}")
     text = run("show", name)
     assert text.exit_code == 0, text.stderr
-    assert "reason: No call yet" in text.stdout
+    assert "reason: No calls yet" in text.stdout
 
 
 def test_a_limited_list_says_what_its_total_covers(run: Run, sagemaker: Any, sandbox_server: Sandbox) -> None:
@@ -226,7 +226,7 @@ def test_unreadable_configurations_are_reported_once(
         sandbox_server.faults.clear()
         clear(sagemaker, sandbox_server)
     assert document["idle"] == ["cli-idle", "cli-idle-too"]
-    assert done.stderr.count("Could not look at the endpoint configuration") == 1
+    assert done.stderr.count("Could not describe the endpoint configuration") == 1
     assert re.search(r"\d+ more configurations could not be read\.", done.stderr)
 
 
@@ -352,7 +352,7 @@ def test_a_local_model_needs_a_place_and_never_takes_anothers(
     [
         (archive(aws_files(), special("../escaped")), "leads out"),
         (archive({"model_algo-1": b"x"}), "lacks model_best.params"),
-        ((ROOT / "sandbox/demo/aerial/model.tar.gz").read_bytes(), "cannot be served on AWS"),
+        ((ROOT / "sandbox/demo/aerial/model.tar.gz").read_bytes(), "cannot be deployed on AWS"),
     ],
 )
 def test_an_unusable_model_is_refused_before_anything_is_created(
@@ -403,7 +403,7 @@ def test_an_update_moves_to_another_model(run: Run, deploy: Deploy, sagemaker: A
     shown = json.loads(run("show", name, "--json").stdout)
     assert shown["models"][0]["model_uri"] == f"{MODELS}other/model.tar.gz"
     assert shown["instances"] == ["1 x ml.g4dn.xlarge"]
-    assert "would change" in run(*order, "--yes").stderr
+    assert "would not change" in run(*order, "--yes").stderr
     failed = run("update", name, "--artifact", f"{MODELS}broken/model.tar.gz", "--yes")
     assert failed.exit_code == 1
     assert "was not updated. It serves the same models as before." in failed.stderr
@@ -637,7 +637,7 @@ def test_a_deploy_that_was_killed_is_finished(
     """It is listed with its steps, finished without creating anything twice, and no longer listed."""
     cut(*order_of("cli-cut"), at="CreateEndpointConfig", then=lambda: left(sagemaker, "cli-cut")[1] == 1)
     (row,) = cut_plans(run)
-    assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "cut")
+    assert (row["change"], row["of"], row["outcome"]) == ("deploy", "cli-cut", "interrupted")
     assert "cli-cut" in run("unfinished").stdout
     done = run("unfinished", "--finish", "--yes", "--json")
     assert done.exit_code == 0, done.stderr

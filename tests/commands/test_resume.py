@@ -160,7 +160,7 @@ def test_resuming_keeps_files_that_no_run_of_ours_wrote(
     faults.add("delay", operation="InvokeEndpoint", seconds=0)
     result = run("segment", images, "--endpoint", endpoint, "--out", out, "--format", "mask", "--resume")
     assert result.exit_code == 1
-    assert "No interrupted run wrote it" in " ".join(result.stderr.split())
+    assert "It is not from an interrupted run" in " ".join(result.stderr.split())
     assert (out / "1_mask.png").read_bytes() == b"drawn by hand"
     assert len(faults.hits) == COUNT - 1
 
@@ -178,7 +178,7 @@ def test_resume_mixes_neither_requests_nor_images(
     changed = run(*arguments, "--resume")
     assert (other.exit_code, changed.exit_code, faults.hits) == (1, 1, [])
     assert "palette 'model' and now 'safe'" in other.stderr
-    assert "made of another photo" in changed.stderr
+    assert "written for another image" in changed.stderr
     assert run(*arguments, "--resume", "--overwrite").exit_code == 2
 
 

@@ -243,6 +243,6 @@ def test_an_s3_prefix_is_validated_by_its_keys(dataset_page: OpenPage, s3: Any) 
     app = checked(dataset_page(), f"s3://{BUCKET}/names/", "No issues found.")
     assert "Training pairs: 1" in everything(app)
     assert "Image size: unknown" in everything(app)
-    assert "Only the names of the objects were looked at, not the pictures." in everything(app)
+    assert "Only the object names were checked, not the images." in everything(app)
     assert "Train on this dataset" in [link.proto.label for link in app.get("page_link")]
     assert "Pairs" not in [heading.value for heading in app.subheader]

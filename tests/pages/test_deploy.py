@@ -168,8 +168,8 @@ def test_the_review_starts_nothing(open_deploy, put, faults):
     told = plain_texts(app)
     assert "Create the model" in told
     assert "ml.c5.xlarge" in told
-    assert "Price an hour: $0.20" in told
-    assert "Price a month: $148.92" in told
+    assert "Price per hour: $0.20" in told
+    assert "Price per month: $148.92" in told
     assert faults.hits == []
 
 
@@ -217,7 +217,7 @@ def test_a_name_that_is_taken(open_deploy, put, here):
     field(app, "name").input(title).run()
     assert f"There is an endpoint {title} already" in plain_texts(app)
     field(app, "name").input("under_score").run()
-    assert "give 1 to 63 letters, digits and hyphens" in plain_texts(app)
+    assert "use 1 to 63 letters, digits and hyphens" in plain_texts(app)
     assert button(app, "Review the plan").disabled
 
 
@@ -321,7 +321,7 @@ def test_a_sandbox_model_on_aws(open_deploy, s3):
     light = Path(__file__).parents[2] / "sandbox" / "demo" / "aerial" / "model.tar.gz"
     s3.put_object(Bucket=BUCKET, Key="light/model.tar.gz", Body=light.read_bytes())
     uri = f"s3://{BUCKET}/light/model.tar.gz"
-    assert "cannot be served on AWS" in open_deploy(artifact=uri).error[0].value
+    assert "cannot be deployed on AWS" in open_deploy(artifact=uri).error[0].value
     app = open_deploy("sandbox", artifact=uri)
     assert not app.error
     assert "costs nothing" in texts(app)
@@ -348,7 +348,7 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
     assert field(app, "count").value == 2
     field(app, "role_arn").input(ROLE).run()
     told = plain_texts(button(app, "Review the plan").click().run())
-    assert f"Move the endpoint {name} to it" in told
+    assert f"Update the endpoint {name} to the new configuration" in told
 
 
 def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
@@ -358,7 +358,7 @@ def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
     s3.create_bucket(Bucket="models")
     s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=ARTIFACT)
     app = button(open_deploy(endpoint=name, model=name), "Review the plan").click().run()
-    assert "Nothing about the endpoint" in app.error[0].value
+    assert "would not change" in app.error[0].value
     assert has_field(app, "instance_type")
 
 
@@ -420,7 +420,7 @@ def test_an_endpoint_that_takes_no_update(open_deploy, here):
     put_endpoint(here, "lost-for-good", status="Failed")
     app = open_deploy(endpoint="lost-for-good")
     assert "cannot be updated: it is in a failed state" in plain_texts(app)
-    assert "Delete it, and deploy it again." in plain_texts(app)
+    assert "Delete it, then deploy it again." in plain_texts(app)
     assert not app.get("button_group")
 
 

@@ -153,7 +153,7 @@ def test_another_number_of_instances_is_priced(open_endpoint):
     app = open_endpoint("roads", part="Scale")
     app.number_input(key="count-roads-AllTraffic-2").set_value(4).run()
     button(app, "Review the change").click().run()
-    assert "Price an hour: $2.95" in texts(app)
+    assert "Price per hour: $2.95" in texts(app)
 
 
 def test_autoscaling_is_a_plan(open_endpoint):
@@ -162,8 +162,8 @@ def test_autoscaling_is_a_plan(open_endpoint):
     app.number_input(key="high-roads-AllTraffic").set_value(5).run()
     button(app, "Review the autoscaling").click().run()
     told = plain_texts(app)
-    assert "Let the variant AllTraffic have 1 to 5 instances." in told
-    assert "Price an hour: $3.68" in told
+    assert "Allow the variant AllTraffic 1 to 5 instances." in told
+    assert "Price per hour: $3.68" in told
 
 
 def test_update_leads_to_the_deploy_page(open_endpoint):

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.training.channels import Channel, data_channels
-from core.training.defaults import SANDBOX_DATA, first_spec
+from core.training.defaults import SANDBOX_DATA, default_spec
 from core.training.hyperparameters import HYPERPARAMETERS, Problem, applies
 from core.training.preflight import check_spec
 from pages.parts.launch.check import Fix, fix_for
@@ -94,7 +94,7 @@ def test_review_shows_a_plan_and_launches_nothing(open_form, demo_data, faults):
     app = button(open_form("sandbox"), "Review and launch").click().run()
     shown = plain_texts(app)
     assert f"Start the training job {field(app, 'name').value} on ml.g4dn.xlarge." in shown
-    assert "On AWS, at the maximum run time: $0.74" in shown
+    assert "AWS price at the maximum run time: $0.74" in shown
     assert faults.hits == []
 
 
@@ -103,14 +103,14 @@ def test_on_aws_nothing_is_guessed(open_form):
     app = open_form()
     assert field(app, "role_arn").value == ""
     assert "light" not in field(app, "value-algorithm").options
-    assert "No data is given." in plain_texts(app)
+    assert "No data channels are set." in plain_texts(app)
     assert button(app, "Review and launch").disabled
 
 
 def test_every_used_hyperparameter_has_a_field(open_form, demo_data):
     """Each hyperparameter that the algorithm uses has a field with its help and range; the others have none."""
     app = open_form("sandbox")
-    values = first_spec(IMAGE, sandbox=True).hyperparameters
+    values = default_spec(IMAGE, sandbox=True).hyperparameters
     for row in HYPERPARAMETERS:
         assert has_field(app, f"value-{row.name}") == applies(row, values), row.name
     help_text = field(app, "value-crop_size").help.replace("\\", "")
@@ -143,7 +143,7 @@ def test_wrong_number_of_images(open_form, demo_data):
     """A number of images that differs from the number of files blocks the launch, and one click fixes it."""
     app = open_form("sandbox")
     field(app, "value-num_training_samples").set_value(33).run()
-    assert "num_training_samples is 33, the channel train has 20" in plain_texts(app)
+    assert "num_training_samples is 33, but the channel train has 20" in plain_texts(app)
     assert button(app, "Review and launch").disabled
     button(app, "Set to 20").click().run()
     assert field(app, "value-num_training_samples").value == 20
@@ -169,9 +169,9 @@ def test_other_data(open_form, demo_data, sagemaker):
     assert "train **4**" in texts(app).replace("\\", "")
     assert field(app, "value-num_training_samples").value == 4
     field(app, "base_uri").set_value("s3://dashboard/nothing/").run()
-    assert "There is no object under s3://dashboard/nothing/train/" in plain_texts(app)
+    assert "There are no objects under s3://dashboard/nothing/train/" in plain_texts(app)
     field(app, "base_uri").set_value("s3://no-such-bucket/x/").run()
-    assert "was not looked into" in plain_texts(app)
+    assert "was not checked" in plain_texts(app)
 
 
 def test_a_channel_is_listed_once(open_form, demo_data, faults):
@@ -213,7 +213,7 @@ def test_clone_of_a_failed_job(open_form, sagemaker):
     assert field(app, "name").value.startswith(f"{name}-")
     assert field(app, "value-epochs").value == 9
     assert field(app, "base_uri").value == "s3://dashboard/data/"
-    assert "'mini_batch_siz' is no hyperparameter" in plain_texts(app)
+    assert "'mini_batch_siz' is not a hyperparameter" in plain_texts(app)
     button(app, "Remove mini").click().run()
     assert "mini_batch_siz" not in plain_texts(app)
 
@@ -259,7 +259,7 @@ def test_what_was_typed_stays(open_form, demo_data):
 
 
 SPECS = {
-    "first": first_spec(IMAGE, sandbox=True),
+    "first": default_spec(IMAGE, sandbox=True),
     "spot": replace(
         SPEC,
         name="a",
@@ -320,7 +320,7 @@ def test_fixes(problem, expected):
 def test_every_fix_works():
     """Applying a fix to the form removes its problem."""
     broken = replace(
-        first_spec(IMAGE, sandbox=False, role=ROLE, output="s3://dashboard/out/"),
+        default_spec(IMAGE, sandbox=False, role=ROLE, output="s3://dashboard/out/"),
         name="broken",
         instance_type="ml.m5.large",
         channels=data_channels(SANDBOX_DATA),

@@ -101,7 +101,7 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
     app = dialog(plan, sandbox_server)
     told = plain_texts(app)
     assert f"What is sent: {len(plan.steps)} calls" in [one.label for one in app.expander]
-    assert "On AWS, a year: $1,787.04" in told
+    assert "AWS price per year: $1,787.04" in told
     button(app, "Deploy it").click().run()
     assert app.success
     for step in plan.steps:
@@ -204,7 +204,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
     resume(clients(here()), backend.journal(), entry)
     sandbox_server.wait_settled(30)
     button(first, "Clean up").click().run()
-    assert "Somebody else is at it, or was" in texts(first)
+    assert "Another process is executing this change, or has finished it" in texts(first)
     assert not first.success
     config = sagemaker.describe_endpoint(EndpointName="cut-1")["EndpointConfigName"]
     (variant,) = sagemaker.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]

@@ -138,6 +138,6 @@ def test_no_memory_is_reserved_while_the_endpoint_is_at_work(submit, jpeg, fault
     faults.add("delay", seconds=60, operation="InvokeEndpoint")  # until `clear`
     task = submit(SegmentationQueue(), jpeg())
     wait_until(lambda: bool(faults.hits), lambda: task.stage)
-    assert (task.stage, PIXELS.used) == ("asking the endpoint", 0)
+    assert (task.stage, PIXELS.used) == ("invoking the endpoint", 0)
     faults.clear()
     finished(task)

@@ -21,7 +21,7 @@ def test_wrong_keys(open_page, read_texts, aws_environ):
     url = aws_environ["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
     app = open_page("setup", environ={"AWS_ENDPOINT_URL": url, "AWS_SECRET_ACCESS_KEY": "wrong"})
     told = read_texts(app).replace("\\", "")
-    assert "refused the signature" in told
+    assert "rejected the signature" in told
     assert "secret key" in told
     assert "Photographs" in told
     assert not app.exception

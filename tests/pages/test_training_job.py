@@ -241,7 +241,7 @@ def test_dialog_shows_the_plan(sandbox_server, sagemaker):
     shown = plain_texts(app)
     assert f"Start the training job {plan.target} on ml.g4dn.xlarge." in shown
     assert '"TrainingJobName"' in shown
-    assert "On AWS, an hour: $0.74" in shown
+    assert "AWS price per hour: $0.74" in shown
     assert "Mind the gap." in shown
     assert "To undo: stop the job" in shown
     with pytest.raises(sagemaker.exceptions.ClientError):

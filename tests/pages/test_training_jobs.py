@@ -127,7 +127,7 @@ def test_days_go_into_the_url(open_jobs):
 def test_a_bad_url_is_reported(open_jobs):
     """URL parameters that cannot be used are reported, and the others are used."""
     app = open_jobs(status="Failed,Lost", text="no_such")
-    assert "There is no status" in texts(app)
+    assert "Unknown status" in texts(app)
     assert "letters, digits and hyphens" in texts(app)
     assert app.session_state["jobs_status"] == ["Failed"]
 

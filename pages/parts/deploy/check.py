@@ -13,11 +13,11 @@ from core.aws.class_names import FoundClasses
 from core.aws.connection import Connection
 from core.aws.images import image_uri
 from core.endpoints.detail import EndpointDetail
-from core.endpoints.endpoint import classes_beside
+from core.endpoints.endpoint import classes_uri_for
 from core.endpoints.spec import EndpointSpec, check_spec
 from core.errors import InputError
 from core.imaging.classes import Classes
-from core.plans.deploy import spec_of
+from core.plans.deploy import current_spec
 from core.training.hyperparameters import Problem
 from pages.parts.deploy.model import Chosen
 from pages.parts.deploy.source import ModelChoice
@@ -96,16 +96,16 @@ def _before(detail: EndpointDetail | None, fields: Mapping[str, Any]) -> Endpoin
     if detail is None:
         return EndpointSpec(name="", role_arn="", instance_type="")
     if fields["variant"]:
-        return spec_of(detail, fields["variant"])
+        return current_spec(detail, fields["variant"])
     own = (fields["own_variant"] or "").strip()
-    return replace(spec_of(detail), variant=own, weight=fields["weight"] or 0.0)
+    return replace(current_spec(detail), variant=own, weight=fields["weight"] or 0.0)
 
 
 def _classes(
     source: ModelChoice, found: FoundClasses, fields: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[Classes | None, str]:
     """What is to be written, and where the names lie or will lie. Those of the data go beside the artifact."""
-    beside = classes_beside(source.model_uri) or ""
+    beside = classes_uri_for(source.model_uri) or ""
     own = found.classes is None or fields["own_names"]
     try:
         typed = to_classes(fields["names"] or "") if own else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from core.artifacts.artifact import Artifact
-from core.aws.artifacts import look_into
+from core.aws.artifacts import inspect_s3_artifact
 from core.aws.class_names import FoundClasses, find_classes
 from core.aws.connection import Connection, clients
 from core.aws.models import model_with_job, newest_models
@@ -28,7 +28,7 @@ def artifact(connection: Connection, uri: str) -> Artifact:
     """Return what is inside a `model.tar.gz` in S3. Raises InputError, ArtifactError, AwsError, PendingError."""
     reading = cached.shelf().read(
         ("artifact", connection, uri),
-        lambda: look_into(clients(connection), uri),
+        lambda: inspect_s3_artifact(clients(connection), uri),
         ARTIFACT_SECONDS,
         f"the content of {uri}",
         limit=ARTIFACT_LIMIT,

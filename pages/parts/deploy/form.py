@@ -25,8 +25,8 @@ from typing import Any
 
 from core.aws.connection import Connection
 from core.endpoints.spec import endpoint_name
-from core.plans.deploy import spec_of
-from core.plans.steps import at_rest
+from core.plans.deploy import current_spec
+from core.plans.steps import require_settled
 from core.training.defaults import SANDBOX_ROLE
 from pages.parts.deploy import source as model_source
 from pages.parts.deploy.source import ModelChoice
@@ -188,7 +188,7 @@ def _text(label: str, field: str, why: str, placeholder: str = "") -> None:
 def fill(connection: Connection, detail: EndpointDetail | None) -> None:
     """Once for each address; from then on the form is its visitor's. Raises InputError for who takes no update."""
     if detail is not None:
-        at_rest(detail.endpoint, "updated")
+        require_settled(detail.endpoint, "updated")
     asked = model_source.asked_for()
     source = f"{detail.name if detail else ''} {asked}"
     if DEPLOY.filled_from() != source:
@@ -222,7 +222,7 @@ def _of_endpoint(detail: EndpointDetail | None) -> dict[str, Any]:
     """As its first variant is. Raises InputError where nobody may know that."""
     if detail is None:
         return {}
-    spec = spec_of(detail)
+    spec = current_spec(detail)
     return {
         "variant": spec.variant,
         "own_variant": _free("challenger", [one.name for one in detail.endpoint.variants]),

@@ -15,12 +15,12 @@ import streamlit as st
 from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import class_uri_with_data, class_uris_of_job
 from core.aws.connection import Connection
-from core.endpoints.endpoint import classes_beside
+from core.endpoints.endpoint import classes_uri_for
 from core.errors import ArtifactError
 from core.escaping import terminal
 from core.local_files import private_folder, private_opener
 from core.plans.deploy import ModelUpload
-from core.plans.model_source import no_model
+from core.plans.model_source import missing_model
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
 from pages.parts import backend, cached, formatting, messages, state
@@ -112,7 +112,7 @@ def _job(connection: Connection) -> ModelChoice | None:
         return None
     job = by_name.get(name) or _named_job(connection, name)
     if not job.model_uri:
-        st.warning(messages.card(no_model(job)), icon=":material/hourglass_empty:")
+        st.warning(messages.card(missing_model(job)), icon=":material/hourglass_empty:")
         return None
     places, with_data = class_uris_of_job(job), class_uri_with_data(job)
     return ModelChoice(name, job.model_uri, job.role_arn, job.name, places, with_data)
@@ -196,7 +196,7 @@ def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
 
 
 def _beside(uri: str) -> tuple[str, ...]:
-    place = classes_beside(uri)
+    place = classes_uri_for(uri)
     return (place,) if place else ()
 
 

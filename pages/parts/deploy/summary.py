@@ -46,7 +46,7 @@ def refused(error: CoreError) -> None:
 def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
     """An hour, a month, a year: an endpoint bills until it is deleted."""
     found = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
-    hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in found.figures)
+    hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in found.amounts)
     with st.grid(2, min_column_width=120, gap="small"):
         label = "On AWS, an hour" if sandbox else "Cost an hour"
         st.metric(label, hourly, help=messages.plain(found.source))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import belongings, with_description
+from core.aws.endpoint_detail import resources_of, with_description
 from core.aws.endpoints import describe_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
@@ -81,7 +81,7 @@ def _belongings(connection: Connection, endpoint: Endpoint) -> Snapshot[Endpoint
     """Read configuration, models and autoscaling. While AWS is at work on the endpoint, none of these changes."""
     return cached.shelf().read(
         ("belongings", connection, endpoint.name, endpoint.config, endpoint.changing),
-        lambda: belongings(clients(connection), endpoint),
+        lambda: resources_of(clients(connection), endpoint),
         CHANGING_SECONDS if endpoint.changing else SECONDS,
         f"the configuration of {endpoint.name}",
     )

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import streamlit as st
 
 from core.aws.connection import Connection, clients
-from core.aws.endpoint_detail import users, with_belongings
+from core.aws.endpoint_detail import endpoint_resources, users
 from core.plans.delete import plan_delete
 from pages.parts import endpoint_configs, fleet, plan_dialog
 from pages.parts.shared_cache import PendingError
@@ -24,7 +24,7 @@ def delete(connection: Connection, names: Sequence[str], after: Callable[[], Non
     """Ask whether these should go, with all that only they use. Raises AwsError, InputError."""
     with st.spinner("Looking at what belongs to it ..."), ThreadPoolExecutor(AT_ONCE) as pool:
         aws = clients(connection)
-        details = list(pool.map(lambda name: with_belongings(aws, name), names))
+        details = list(pool.map(lambda name: endpoint_resources(aws, name), names))
         try:
             listed = fleet.everything(connection).endpoints
         except PendingError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.endpoints.health import VERDICTS, Verdict
+from core.endpoints.health import HEALTH_STATUSES, HealthStatus
 from pages.parts import links, state
 from pages.parts.endpoints import slots
 from pages.parts.fleet import VERDICT_ICONS, FleetRow
@@ -23,16 +23,16 @@ def ask(rows: Sequence[FleetRow]) -> list[FleetRow]:
     """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
     asked = state.query(NAMES)
     slots.keep_view(asked)
-    verdicts = [one for one in VERDICTS if one in asked.get("health", "").split(",")]
+    verdicts = [one for one in HEALTH_STATUSES if one in asked.get("health", "").split(",")]
     text = asked.get("text", "").strip()
     for key, value in ((HEALTH, verdicts), (TEXT, text)):
         if state.chosen(key) != value:  # setting it needlessly would take away what is being typed
             state.choose(key, value)
-    counts = Counter(row.health.verdict for row in rows)
+    counts = Counter(row.health.status for row in rows)
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
             "Health",
-            [one for one in VERDICTS if counts[one] or one in verdicts],
+            [one for one in HEALTH_STATUSES if counts[one] or one in verdicts],
             selection_mode="multi",
             format_func=lambda verdict: _label(verdict, counts[verdict]),
             key=HEALTH,
@@ -70,12 +70,12 @@ def _apply() -> None:
     state.set_query({"health": ",".join(chosen), "text": text.strip()})
 
 
-def _label(verdict: Verdict, count: int) -> str:
+def _label(verdict: HealthStatus, count: int) -> str:
     return f"{VERDICT_ICONS[verdict]} {verdict.capitalize()} · {count}"
 
 
 def _passes(row: FleetRow, verdicts: Sequence[str], text: str) -> bool:
-    if verdicts and row.health.verdict not in verdicts:
+    if verdicts and row.health.status not in verdicts:
         return False
     held = (row.endpoint.name, *(variant.instance_type for variant in row.endpoint.variants))
     return not text or any(text in one.casefold() for one in held)

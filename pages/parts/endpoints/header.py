@@ -65,13 +65,13 @@ def verdict(row: FleetRow, found: Diagnosis | None) -> None:
         if not row.endpoint.failed:
             st.caption(":material/undo: Its last update failed, and it is as it was before:")
         messages.diagnosis(found, failed=row.endpoint.failed)
-    elif row.health.verdict == "idle":
+    elif row.health.status == "idle":
         st.warning(_idle(row), icon=VERDICT_ICONS["idle"])
-    elif row.health.verdict in ("erroring", "slow"):
-        what = "**Calls fail.**" if row.health.verdict == "erroring" else "**It is slow.**"
-        st.warning(f"{what} {_said(row.health)}", icon=VERDICT_ICONS[row.health.verdict])
-    elif row.health.verdict != "changing":
-        st.caption(f"{VERDICT_ICONS[row.health.verdict]} {_said(row.health)}")
+    elif row.health.status in ("erroring", "slow"):
+        what = "**Calls fail.**" if row.health.status == "erroring" else "**It is slow.**"
+        st.warning(f"{what} {_said(row.health)}", icon=VERDICT_ICONS[row.health.status])
+    elif row.health.status != "changing":
+        st.caption(f"{VERDICT_ICONS[row.health.status]} {_said(row.health)}")
 
 
 def progress(endpoint: Endpoint, now: datetime) -> None:
@@ -170,7 +170,7 @@ def _about(cost: EndpointCost, *, sandbox: bool) -> str:
     parts = [
         f"A year: {cost.price.per_year or 'unknown'}.",
         f"This month so far: {cost.so_far}." if cost.so_far else "",
-        f"If left till Monday: {cost.till_monday} more." if cost.till_monday else "",
+        f"If left till Monday: {cost.through_monday} more." if cost.through_monday else "",
         "In the sandbox nothing is billed; AWS would." if sandbox else "",
         cost.price.source,
     ]
@@ -182,8 +182,8 @@ def badges(endpoint: Endpoint, health: Health) -> None:
     st.badge(
         messages.plain(in_words(endpoint.status)), icon=_icon(endpoint), color=status_color(endpoint.status)
     )
-    if health.verdict not in ("failed", "changing"):  # the status has said so
-        st.badge(health.verdict, icon=VERDICT_ICONS[health.verdict], color=VERDICT_COLORS[health.verdict])
+    if health.status not in ("failed", "changing"):  # the status has said so
+        st.badge(health.status, icon=VERDICT_ICONS[health.status], color=VERDICT_COLORS[health.status])
 
 
 def status_color(status: str) -> Color:

@@ -14,7 +14,7 @@ from core.aws.connection import Connection
 from core.cost.hosting import FleetCost
 from core.cost.training import Money, PriceTable
 from core.endpoints.endpoint import in_words
-from core.endpoints.health import VERDICTS
+from core.endpoints.health import HEALTH_STATUSES
 from core.endpoints.traffic import DAYS, STEP, Traffic
 from pages.parts import elements, fleet, links, messages, state
 from pages.parts.endpoints import deletion, header, slots
@@ -59,7 +59,7 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
     ticked = slots.ticked()
     chosen = [row for row in rows if row.endpoint.name in ticked]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        _offer_idle([row.endpoint.name for row in rows if row.health.verdict == "idle"], ticked)
+        _offer_idle([row.endpoint.name for row in rows if row.health.status == "idle"], ticked)
         if not chosen:
             st.caption("Tick endpoints to delete them together.")
             return
@@ -108,7 +108,7 @@ def frame(rows: Sequence[FleetRow]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             OPEN: [row.endpoint.name for row in rows],
-            "health": [[row.health.verdict] for row in rows],
+            "health": [[row.health.status] for row in rows],
             "status": [[in_words(row.endpoint.status)] for row in rows],
             "cost": _numbers(None if cost is None else float(cost.usd) for cost in monthly),
             "last": pd.Series([_last(row.traffic) for row in rows], dtype="datetime64[us, UTC]"),
@@ -138,8 +138,8 @@ def columns(**button: Any) -> dict[str, Any]:
         ),
         "health": column.MultiselectColumn(
             "Health",
-            options=list(VERDICTS),
-            color=[VERDICT_COLORS[one] for one in VERDICTS],
+            options=list(HEALTH_STATUSES),
+            color=[VERDICT_COLORS[one] for one in HEALTH_STATUSES],
             width=95,
             help="What AWS's status does not say: whether anybody calls it, and whether it answers.",
         ),
@@ -189,10 +189,10 @@ def metrics_row(found: FleetSnapshot, prices: PriceTable, *, sandbox: bool) -> N
     """Four figures; lower bounds where something is not known."""
     cost = found.cost
     rest = f"{len(cost.unknown)} with an unknown price are left out. " if cost.unknown else ""
-    source = f"{rest}{messages.plain(prices.said)}"
+    source = f"{rest}{messages.plain(prices.attribution)}"
     with st.grid(4, min_column_width=150, gap="small"):
         _figure(
-            "An hour", _amount(cost.per_hour, cost), f"{_amount(cost.till_monday, cost)} till Monday",
+            "An hour", _amount(cost.per_hour, cost), f"{_amount(cost.through_monday, cost)} till Monday",
             icon="schedule", why=f"All instances together. {source}",
         )  # fmt: skip
         _figure(

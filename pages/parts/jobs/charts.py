@@ -62,7 +62,7 @@ def training(curves: Sequence[MetricSeries], *, running: bool, early: EarlyStop 
         st.caption(f":material/info: {messages.plain(note)}")
     if early is not None:
         st.caption(
-            f":material/info: Stopped early after {early.done} of {early.asked} epochs: mIOU stopped improving."
+            f":material/info: Stopped early after {early.done} of {early.requested} epochs: mIOU stopped improving."
         )
     st.caption(f"Source: {' and '.join(dict.fromkeys(SOURCES[series.source] for series in shown))}.")
 

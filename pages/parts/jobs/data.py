@@ -40,7 +40,7 @@ def instance_metrics(connection: Connection, job: TrainingJob) -> OptionalPart[t
     """Return the utilization of the job's instance, one point per minute."""
     return cached.optional(
         ("instance metrics", connection, job.name, job.running, job.started_at is not None),
-        lambda: metrics.utilisation(clients(connection), job),
+        lambda: metrics.utilization(clients(connection), job),
         INSTANCE_SECONDS,
         (),
         f"the instance metrics of {job.name}",

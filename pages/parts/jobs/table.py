@@ -332,4 +332,4 @@ def _cost_help(connection: Connection, counts: JobMetrics, prices: PriceTable, c
         if connection.is_sandbox and counts.spent > NOTHING
         else []
     )
-    return " ".join([*parts, prices.said])
+    return " ".join([*parts, prices.attribution])

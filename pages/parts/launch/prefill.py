@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from core.aws.connection import Connection
 from core.aws.images import image_uri
-from core.training.defaults import first_spec
+from core.training.defaults import default_spec
 from core.training.job import TrainingJob, TrainingSpec, clone_spec, continue_spec
 from pages.parts import cached, messages, state
 
@@ -44,12 +44,12 @@ def from_url(connection: Connection) -> LaunchPrefill:
     if data := params.get(state.DATA):
         names = (state.DATA_CLASSES, state.DATA_SAMPLES)
         values = {name: params[name] for name in names if params.get(name, "").isdecimal()}
-        spec = first_spec(
+        spec = default_spec(
             image_uri(connection.region), sandbox=connection.is_sandbox, data=data, values=values
         )
         caption = f"Trains on the dataset at **{messages.plain(data)}**. Edit anything before launch."
         return LaunchPrefill(f"data {data}", replace(spec, name="segmentation"), caption)
-    spec = first_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
+    spec = default_spec(image_uri(connection.region), sandbox=connection.is_sandbox)
     caption = (
         "Train the built-in Amazon SageMaker Semantic Segmentation algorithm on your own images and masks."
     )

@@ -66,7 +66,7 @@ class Now:
         return tuple(
             row
             for row in self.rows
-            if row.health.verdict not in ("failed", "idle")
+            if row.health.status not in ("failed", "idle")
             or (row.endpoint.failed and row.endpoint.status not in NOT_BILLED and row not in self.failing)
         )
 
@@ -78,7 +78,7 @@ class Now:
     @property
     def idle(self) -> tuple[FleetRow, ...]:
         """Endpoints that bill, and that nobody calls."""
-        return tuple(row for row in self.rows if row.health.verdict == "idle")
+        return tuple(row for row in self.rows if row.health.status == "idle")
 
     @property
     def failing(self) -> tuple[FleetRow, ...]:
@@ -87,8 +87,8 @@ class Now:
         return tuple(
             row
             for row in self.rows
-            if row.health.verdict == "erroring"
-            or (row.health.verdict == "failed" and row.endpoint.modified_at >= since)
+            if row.health.status == "erroring"
+            or (row.health.status == "failed" and row.endpoint.modified_at >= since)
         )
 
     @property

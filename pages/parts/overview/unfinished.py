@@ -8,7 +8,7 @@ from core.aws.connection import Connection, clients
 from core.aws.execute import check_account
 from core.errors import InputError
 from core.plans.delete import clean_up
-from core.plans.journal import Entry
+from core.plans.journal import JournalEntry
 from core.plans.plan import Plan, StepState
 from pages.parts import backend, formatting, messages, plan_dialog
 
@@ -37,13 +37,13 @@ def show(connection: Connection, target: str = "") -> None:
             _one(connection, entry)
 
 
-def _one(connection: Connection, entry: Entry) -> None:
+def _one(connection: Connection, entry: JournalEntry) -> None:
     plan = entry.plan
     with st.container(border=True):
         why = f" {messages.plain(entry.error)}" if entry.error else ""
         st.warning(
             f"**The change “{plan.verb} {messages.plain(plan.target)}” was not finished.** "
-            f"It was begun {formatting.ago(entry.begun_at)}, at {formatting.moment(entry.begun_at)}.{why}",
+            f"It was begun {formatting.ago(entry.started_at)}, at {formatting.moment(entry.started_at)}.{why}",
             icon=":material/running_with_errors:",
         )
         lines = [_line(step.what, said) for step, said in zip(plan.steps, entry.states, strict=True)]
@@ -56,7 +56,7 @@ def _line(what: str, said: StepState | None) -> str:
     return f"{SIGNS[said]} {messages.plain(what)}{words}"
 
 
-def _buttons(connection: Connection, entry: Entry) -> None:
+def _buttons(connection: Connection, entry: JournalEntry) -> None:
     """Go on, go back, or leave it."""
     journal = backend.journal()
     with st.container(horizontal=True, gap="small"):
@@ -64,7 +64,7 @@ def _buttons(connection: Connection, entry: Entry) -> None:
         back = _way_back(entry)
         clean = back is not None and st.button("Clean up", key=f"clean-{entry.id}", icon=":material/mop:")
         st.button(
-            "Leave it as it is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.leave, args=(entry,)
+            "Leave it as it is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
         )  # fmt: skip
     if finish:
         plan_dialog.ask(entry.plan, connection, st.rerun, cut=entry)
@@ -73,7 +73,7 @@ def _buttons(connection: Connection, entry: Entry) -> None:
         plan_dialog.ask(back, connection, st.rerun, cleans=entry)
 
 
-def _way_back(entry: Entry) -> Plan | None:
+def _way_back(entry: JournalEntry) -> Plan | None:
     """The plan that removes what was made; None where a change can only be finished."""
     try:
         return clean_up(entry.plan, entry.states)

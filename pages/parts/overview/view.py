@@ -106,7 +106,7 @@ def _about_money(prices: PriceTable, unknown: int, *, whole: bool, sandbox: bool
     parts += [] if whole else ["What could not be read is left out."]
     parts += [f"{unknown} with an unknown price are left out."] if unknown else []
     parts += ["In the sandbox nothing is billed; AWS would."] if sandbox else []
-    return messages.plain(" ".join([*parts, prices.said]))
+    return messages.plain(" ".join([*parts, prices.attribution]))
 
 
 def _idle_money(rows: Sequence[FleetRow], wasted: Money, *, sandbox: bool) -> None:
@@ -147,7 +147,7 @@ def _job_line(job: TrainingJob, said: str, badge: str, price: Money | None = Non
 
 
 def _endpoint_line(row: FleetRow, said: str) -> None:
-    verdict = row.health.verdict
+    verdict = row.health.status
     badge = f":{VERDICT_COLORS[verdict]}-badge[{VERDICT_ICONS[verdict]} {verdict}]"
     at_right = (badge, _hourly(row.cost.price.per_hour))
     _line(links.ENDPOINT, row.endpoint.name, said, at_right, key=state.ENDPOINT, icon=ENDPOINT_ICON)

@@ -1,4 +1,4 @@
-"""Model archives are looked into without trust, and tell what they hold."""
+"""Untrusted model archives are inspected safely."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def refused(packed: bytes, limits: ArchiveLimits | None = None) -> ArtifactError
 
 @pytest.mark.parametrize("path", DEMOS)
 def test_a_shipped_model_tells_what_it_is(path: str) -> None:
-    """The sandbox's own archives are read whole, as the small network that AWS does not know."""
+    """The sandbox's own archives are read completely, as the small network that AWS does not support."""
     found = inspect_artifact_file(ROOT / path)
     assert (found.num_classes, found.crop_size) == DEMOS[path]
     assert (found.network, found.algorithm, found.backbone) == ("light", "light", "light")
@@ -67,7 +67,7 @@ def test_a_shipped_model_tells_what_it_is(path: str) -> None:
 @pytest.mark.parametrize("algorithm", ["fcn", "psp", "deeplab"])
 @pytest.mark.parametrize("backbone", ["resnet-50", "resnet-101"])
 def test_an_archive_in_awss_layout_tells_its_network(algorithm: str, backbone: str) -> None:
-    """Three files and GluonCV's names are enough to know all four."""
+    """Three files and GluonCV's parameter names identify the network."""
     found = see(archive(aws_files(algorithm, backbone, classes=21, crop_size=480)))
     assert (found.network, found.algorithm, found.backbone) == ("aws", algorithm, backbone)
     assert (found.num_classes, found.crop_size) == (21, 480)
@@ -76,7 +76,7 @@ def test_an_archive_in_awss_layout_tells_its_network(algorithm: str, backbone: s
 
 
 def test_what_it_was_trained_with_fills_the_form_of_the_next_job() -> None:
-    """Known hyperparameters go on to incremental training, and foreign keys do not."""
+    """Known hyperparameters are used for incremental training, and unknown keys are not."""
     said = {"crop_size": 320, "epochs": "7", "_tuning_objective": "x", "nested": {"a": 1}}
     found = see(archive(GOOD | {"hyperparams.json": json.dumps(said).encode()}))
     assert found.hyperparameters["nested"] == '{"a": 1}'
@@ -91,7 +91,7 @@ def test_what_it_was_trained_with_fills_the_form_of_the_next_job() -> None:
 
 
 def test_what_nobody_says_is_unknown() -> None:
-    """Without a word in either file there is None, and no guess."""
+    """A value in neither file is None, never a guess."""
     files = GOOD | {"hyperparams.json": b"{}", "model_best.params": parameters({"dense0_weight": (3, 3)})}
     found = see(archive(files))
     assert (found.algorithm, found.backbone, found.num_classes, found.crop_size) == (None, None, None, None)
@@ -101,14 +101,14 @@ def test_what_nobody_says_is_unknown() -> None:
 
 @pytest.mark.parametrize("text", ["-1", "12.5", "many", "9" * 400, "²", ""])
 def test_a_number_that_is_none_is_unknown(text: str) -> None:
-    """A hyperparameter of another form is kept as text and not taken for a number."""
+    """An invalid hyperparameter is kept as text and not parsed as a number."""
     found = see(archive(GOOD | {"hyperparams.json": json.dumps({"crop_size": text}).encode()}))
     assert found.crop_size is None
     assert found.hyperparameters["crop_size"] == text
 
 
 def test_parameters_count_more_than_words() -> None:
-    """Where the JSON says another number of classes, that of the parameters is taken, with a warning."""
+    """If the JSON has another number of classes, that of the parameters is used, with a warning."""
     said = json.dumps({"num_classes": "5", "algorithm": "fcn"}).encode()
     found = see(archive(GOOD | {"hyperparams.json": said}))
     assert found.num_classes == 3
@@ -116,10 +116,10 @@ def test_parameters_count_more_than_words() -> None:
 
 
 def test_foreign_files_are_told_of() -> None:
-    """More files than AWS's are no reason to refuse: its server does not look at them."""
+    """Additional files are reported but accepted: AWS's server ignores them."""
     found = see(archive(GOOD | {"code/inference.py": b"x", "._model_algo-1": b"y"}))
     assert found.warnings == (
-        "It also holds what AWS's training does not write: code/inference.py, ._model_algo-1.",
+        "It also contains files that AWS's training does not write: code/inference.py, ._model_algo-1.",
     )
 
 
@@ -128,35 +128,37 @@ def test_foreign_files_are_told_of() -> None:
     [("model_best.params", "lacks model_best.params"), ("hyperparams.json", "lacks hyperparams.json")],
 )
 def test_a_missing_file_is_refused(name: str, words: str) -> None:
-    """What AWS's server needs must be there; the error tells what is."""
+    """Files that AWS's server needs are required; the error lists the files that exist."""
     error = refused(archive({key: value for key, value in GOOD.items() if key != name}))
     assert words in error.what
     assert "model_algo-1" in error.why
 
 
 def test_files_in_a_folder_are_refused_with_what_helps() -> None:
-    """AWS unpacks to the top: files that lie deeper are not found."""
+    """AWS unpacks to the top level: files in a folder are not found."""
     error = refused(archive({f"model/{name}": content for name, content in GOOD.items()}))
-    assert "without a folder" in error.todo
+    assert "at the top level" in error.todo
     assert see(archive({f"./{name}": content for name, content in GOOD.items()})).num_classes == 3
 
 
 @pytest.mark.parametrize("text", [b"", b"[1]", b"{", b'"x"', b"\xff\xfe", b"[" * 60_000])
 def test_hyperparameters_that_are_no_json_object_are_refused(text: bytes) -> None:
-    """AWS's server reads them before anything else."""
+    """Hyperparameters that are not a JSON object are rejected: AWS's server reads them first."""
     assert "is not a JSON object" in refused(archive(GOOD | {"hyperparams.json": text})).what
 
 
 def test_enormous_hyperparameters_are_not_read() -> None:
-    """A JSON file of megabytes is no list of hyperparameters."""
+    """A JSON file of megabytes is not a set of hyperparameters."""
     error = refused(archive(GOOD | {"hyperparams.json": b" " * 2_000_000}))
     assert "2,000,000 bytes" in error.what
 
 
 @pytest.mark.parametrize("weights", [b"", b"PK\x03\x04 something else", GOOD["model_best.params"][:-3]])
 def test_parameters_that_cannot_be_loaded_are_refused(weights: bytes) -> None:
-    """A file that MXNet cannot load would make the endpoint fail minutes later."""
-    assert "no whole file of MXNet parameters" in refused(archive(GOOD | {"model_best.params": weights})).what
+    """A file that MXNet cannot load is rejected: the endpoint would fail minutes later."""
+    assert (
+        "not a complete MXNet parameter file" in refused(archive(GOOD | {"model_best.params": weights})).what
+    )
 
 
 LINK = special("model_best.params.bak", tarfile.SYMTYPE, "/etc/passwd")
@@ -186,26 +188,26 @@ LINK = special("model_best.params.bak", tarfile.SYMTYPE, "/etc/passwd")
     ],
 )  # fmt: skip
 def test_what_nobody_should_unpack_is_refused_with_the_reason(packed: bytes, why: str) -> None:
-    """Paths that lead out, links, devices, doubled names, other kinds of file: refused, also behind good files."""
+    """Paths that lead out, links, devices, duplicate names and special files are rejected, also after valid files."""
     assert why in refused(packed).why
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.999])
 def test_an_archive_that_stops_early_is_refused(share: float) -> None:
-    """A cut archive is told from a whole one wherever it was cut, also where all files are there."""
+    """A truncated archive is detected at any position, even after all required files."""
     packed = archive(GOOD)
     assert refused(packed[: int(len(packed) * share)]).why
 
 
 def test_a_changed_byte_is_found() -> None:
-    """gzip's own sum is checked."""
+    """gzip's checksum is verified."""
     packed = bytearray(archive(GOOD))
     packed[-8] ^= 1
     assert "CRC check failed" in refused(bytes(packed)).why
 
 
 def test_damage_between_members_does_not_hide_the_rest() -> None:
-    """A broken header is no end of the archive, although tarfile takes it for one."""
+    """A damaged header is not treated as the end of the archive, although tarfile does."""
     plain = bytearray(gzip.decompress(archive(GOOD, kind=tarfile.USTAR_FORMAT)))
     second = plain.index(b"model_best.params")
     plain[second + 148] ^= 0x0F
@@ -213,7 +215,7 @@ def test_damage_between_members_does_not_hide_the_rest() -> None:
 
 
 def test_a_sparse_file_is_refused() -> None:
-    """A file with holes claims gigabytes that the archive does not hold."""
+    """A sparse file claims gigabytes that the archive does not contain."""
     plain = bytearray(gzip.decompress(archive(GOOD, special("holes"), kind=tarfile.GNU_FORMAT)))
     at = plain.index(b"holes")
     plain[at + 156 : at + 157] = tarfile.GNUTYPE_SPARSE
@@ -222,17 +224,17 @@ def test_a_sparse_file_is_refused() -> None:
 
 
 def bomb(megabytes: int) -> bytes:
-    """Zeros as a member; packed to a thousandth."""
+    """Return an archive of zeros, compressed to a thousandth."""
     return archive(GOOD | {"zeros": bytes(megabytes << 20)})
 
 
 def test_a_bomb_is_refused_by_how_well_it_is_packed() -> None:
-    """Far more than a hundred times the size is no model, whatever its header declares."""
+    """An archive that unpacks to more than a hundred times its size is rejected, whatever its header declares."""
     assert "more than 100 times its size" in refused(bomb(80)).why
 
 
 def test_a_bomb_is_refused_by_what_it_declares_and_by_what_comes() -> None:
-    """The bound holds for one member's declared size and for all bytes together."""
+    """The limit applies to one member's declared size and to all bytes together."""
     limits = ArchiveLimits(unpacked=1_000_000)
     assert "claims 2,097,152 bytes" in refused(bomb(2), limits).why
     many = archive(GOOD | {f"f{n}": bytes(400_000) for n in range(4)})
@@ -240,7 +242,7 @@ def test_a_bomb_is_refused_by_what_it_declares_and_by_what_comes() -> None:
 
 
 def test_forged_headers_are_refused() -> None:
-    """An extended header of megabytes, a chain of a thousand and a negative size neither fill memory nor loop."""
+    """A huge extended header, a long chain of headers and a negative size neither fill memory nor loop."""
     long = special("a")
     long.pax_headers = {"comment": "x" * 1_000_000}
     assert "A header in it claims" in refused(archive(GOOD, long)).why
@@ -253,7 +255,7 @@ def test_forged_headers_are_refused() -> None:
 
 
 def test_memory_stays_small_whatever_the_archive_holds() -> None:
-    """Sixty megabytes of weights are passed over in pieces."""
+    """Sixty megabytes of weights are skipped in chunks."""
     packed = archive(GOOD | {"big": bytes(60 << 20)})
     tracemalloc.start()
     try:
@@ -265,17 +267,17 @@ def test_memory_stays_small_whatever_the_archive_holds() -> None:
 
 
 def test_time_that_runs_out_gives_what_is_known() -> None:
-    """Nothing wrong was found, so it is no refusal: the artifact tells that it was not looked at whole."""
+    """If time runs out the archive is not rejected: the artifact says that it is incomplete."""
     looks = iter(range(1_000_000))
     found = see(archive(GOOD | {"big": bytes(8 << 20)}), out_of_time=lambda: next(looks) > 60)
     assert not found.complete
     assert (found.algorithm, found.num_classes) == ("fcn", 3)
-    assert found.warnings[-1] == "Time ran out before all of it was looked at."
+    assert found.warnings[-1] == "Time ran out before all of it was read."
     assert see(archive(GOOD), out_of_time=lambda: True).members == ()
 
 
 def test_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looking leaves no file, in the folder at hand or outside."""
+    """Inspecting writes no file, in the current folder or elsewhere."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "model.tar.gz").write_bytes(archive(GOOD, special("../escaped")))
@@ -292,7 +294,7 @@ PLAIN = gzip.decompress(archive(aws_files(), kind=tarfile.USTAR_FORMAT))
 @settings(deadline=None)
 @given(st.data())
 def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None:
-    """Headers changed anywhere never lead to another exception, nor to an endless look."""
+    """Changed header bytes never raise another exception, nor loop forever."""
     damaged = bytearray(PLAIN)
     for _ in range(data.draw(st.integers(1, 6))):
         block = data.draw(st.integers(0, len(PLAIN) // 512 - 1))
@@ -311,28 +313,28 @@ def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None
 @settings(deadline=None)
 @given(st.binary(max_size=600))
 def test_any_bytes_are_refused(junk: bytes) -> None:
-    """What is no archive is an error of ours, packed or not."""
+    """Bytes that are not an archive are an ArtifactError, compressed or not."""
     refused(junk)
     refused(gzip.compress(junk))
 
 
 @given(st.dictionaries(st.text(max_size=30), st.lists(st.integers(0, 3), min_size=1, max_size=3), max_size=4))
 def test_any_names_of_parameters_are_told_or_unknown(shapes: dict[str, list[int]]) -> None:
-    """Foreign names and shapes never lead to an exception."""
+    """Unknown names and shapes never raise an exception."""
     found = see(archive(GOOD | {"model_best.params": parameters(shapes | gluoncv_shapes())}))
     assert found.complete
 
 
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("a/b/c", "a/b")])
 def test_a_name_that_is_a_file_and_a_folder_is_refused(names: tuple[str, ...]) -> None:
-    """Nobody could unpack such an archive, so it is refused before it is uploaded."""
+    """An archive that cannot be unpacked is rejected before it is uploaded."""
     data = archive({**aws_files(), **dict.fromkeys(names, b"x")})
     with pytest.raises(ArtifactError, match="both as a file and as a folder"):
         inspect_artifact(io.BytesIO(data), "model.tar.gz", len(data))
 
 
 def test_a_pipe_in_a_models_place_is_refused(tmp_path: Path) -> None:
-    """A named pipe under a model's name is told for what it is, and not waited for."""
+    """A named pipe with a model's name is reported as such, and never blocks."""
     os.mkfifo(tmp_path / "model.tar.gz")
     with pytest.raises(InputError, match=r"model\.tar\.gz cannot be read\. It is a named pipe"):
         local_model(tmp_path / "model.tar.gz", "s3://bucket/models")

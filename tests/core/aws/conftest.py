@@ -1,4 +1,4 @@
-"""A real server on loopback that gives the answers it was told to give, in order."""
+"""A real loopback server that returns scripted responses in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.aws.connection import Clients, Connection
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. length: what Content-Length claims; None = the truth. kind: "", "reset", "close" or "silence"."""
+    """One response. length: the Content-Length header; None: actual. kind: "", "reset", "close" or "silence"."""
 
     status: int = 200
     body: bytes = b""
@@ -28,7 +28,7 @@ class Reply:
 
 
 class CannedServer:
-    """Answers with the replies in order, the last one for ever; remembers what it was asked."""
+    """Returns the responses in order, repeating the last one; records its requests."""
 
     def __init__(self) -> None:
         self.replies: list[Reply] = [Reply()]
@@ -46,7 +46,7 @@ class CannedServer:
             do_GET = do_POST = do_HEAD = answer  # noqa: N815
 
             def log_message(self, *args: object) -> None:
-                """Keep the test's output clean."""
+                """Keep the test output clean."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -68,12 +68,12 @@ class CannedServer:
 
     @staticmethod
     def mask(body: bytes, **options: Any) -> Reply:
-        """An endpoint's good answer."""
+        """Return an endpoint's valid response."""
         return Reply(body=body, headers={"Content-Type": "image/png"}, **options)
 
     @staticmethod
     def error(status: int, code: str, message: str, **more: Any) -> Reply:
-        """An error as SageMaker's two JSON protocols send it: one reads the header, the other `__type`."""
+        """Return an error in the format of SageMaker's two JSON protocols, with a header and `__type`."""
         body = json.dumps({"__type": code, "message": message, "Message": message, **more}).encode()
         headers = {"Content-Type": "application/json", "x-amzn-errortype": code, "x-amzn-RequestId": "req-1"}
         return Reply(status, body, headers)

@@ -1,4 +1,4 @@
-"""The whole edge against the sandbox: true signatures, true states, and a network that breaks."""
+"""core.aws against the sandbox: real signatures, real states, and network failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.endpoints import describe_serving, in_service, list_endpoints
+from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
 from core.aws.runtime import invoker
 from core.aws.storage import get_bytes
@@ -20,14 +20,14 @@ ANSWER = b"\x89PNG" + bytes(200_000)
 
 @pytest.fixture
 def connection(sandbox_server: Any) -> Connection:
-    """A connection to the test's sandbox, as app and command line make it."""
+    """Return a connection to the test's sandbox, as app and command line create it."""
     address = sandbox_server.address
     return Connection(address.region, address.url, None, address.access_key, address.secret_key)
 
 
 @pytest.fixture(scope="module")
 def endpoint(sandbox_server: Any, make_endpoint: Any) -> Iterator[str]:
-    """An endpoint that answers any picture with ANSWER."""
+    """Return an endpoint that responds to any image with ANSWER."""
     name: str = make_endpoint(sandbox_server, files={"answer.png": ANSWER})
     yield name
     sandbox_server.loopback.client("sagemaker").delete_endpoint(EndpointName=name)
@@ -39,10 +39,10 @@ def ask(clients: Clients, endpoint: str) -> bytes:
 
 
 def test_all_is_well(connection: Connection, endpoint: str) -> None:
-    """The list, the description, the caller and an answer come through."""
+    """The list, the description, the caller and a response are received."""
     made = Clients(connection)
     assert endpoint in [row.name for row in in_service(made)]
-    serving = describe_serving(made, endpoint)
+    serving = endpoint_info(made, endpoint)
     assert serving.in_service
     assert serving.aws_algorithm is True
     assert serving.variants[0].instance_type == "ml.g4dn.xlarge"
@@ -83,7 +83,7 @@ def test_whatever_breaks_the_model_is_asked_once(
     options: Any,
     expected: type[errors.AwsError],
 ) -> None:
-    """Each way a call can break is an error of ours after one request, and the next call is well again."""
+    """Each kind of failure is a CoreError after one request, and the next call succeeds."""
     made = Clients(connection, invoke_seconds=0.5)
     faults.add(kind, operation="InvokeEndpoint", times=1, **options)
     with pytest.raises(expected) as caught:
@@ -95,31 +95,31 @@ def test_whatever_breaks_the_model_is_asked_once(
 
 
 def test_a_cut_list_is_not_an_empty_list(connection: Connection, endpoint: str, faults: Any) -> None:
-    """A list whose body got cut on its way is an error, although botocore says nothing."""
+    """A list whose body was truncated is an error, although botocore accepts it."""
     faults.add("truncate", operation="ListEndpoints", at=20)
     with pytest.raises(errors.UnexpectedAnswerError):
         list_endpoints(Clients(connection))
 
 
 def test_a_wrong_key_is_refused(connection: Connection) -> None:
-    """Another secret is refused by the signature, with advice about the sandbox's keys."""
+    """Another secret key is rejected by its signature, with advice about the sandbox's keys."""
     with pytest.raises(errors.CredentialsError, match="Restart Segdeck"):
         list_endpoints(Clients(replace(connection, secret_key="another")))
 
 
 def test_an_endpoint_that_is_not_there_yet(connection: Connection, stub_endpoint: Any) -> None:
-    """An endpoint that is being created says so when it is asked; one that does not exist is not found."""
+    """Invoking an endpoint that is being created says so; one that does not exist is not found."""
     name = stub_endpoint(behavior={"ping_seconds": 6}, wait=False)
     made = Clients(connection)
     with pytest.raises(errors.NotReadyError, match="being created"):
         ask(made, name)
-    assert describe_serving(made, name).status == "Creating"
+    assert endpoint_info(made, name).status == "Creating"
     with pytest.raises(errors.NotFoundError, match="nobody"):
         ask(made, "nobody")
 
 
 def test_a_container_that_fails_has_its_log(connection: Connection, stub_endpoint: Any) -> None:
-    """An error of the container has its status, its words and where its log is."""
+    """A container's error has its status, its message and the link to its log."""
     name = stub_endpoint(behavior={"status": 500, "text": "out of memory"})
     with pytest.raises(errors.ModelError, match="out of memory") as caught:
         ask(Clients(connection), name)

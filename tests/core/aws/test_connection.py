@@ -1,4 +1,4 @@
-"""Connections are values; their clients are made once and hold to their limits."""
+"""Connections are values; their clients are created once and keep their limits."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def run(code: str, home: Path, **environ: str) -> str:
 
 
 def test_a_connection_never_shows_its_secret() -> None:
-    """The secret key stands in no text about a connection, yet two connections with other secrets differ."""
+    """The secret key is in no text about a connection, but connections with different secrets differ."""
     other = Connection("us-east-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "other")
-    assert "very-secret" not in f"{SANDBOX} {SANDBOX!r} {SANDBOX.place}"
+    assert "very-secret" not in f"{SANDBOX} {SANDBOX!r} {SANDBOX.location}"
     assert len({SANDBOX, other}) == 2
 
 
 def test_clients_are_made_once_for_all_threads() -> None:
-    """One connection has one set of clients, whoever asks and however many at once."""
+    """One connection has one set of clients for all threads."""
     with ThreadPoolExecutor(16) as pool:
         sets = list(pool.map(lambda _: clients(SANDBOX), range(64)))
         runtimes = list(pool.map(lambda made: made.runtime, sets))
@@ -47,7 +47,7 @@ def test_clients_are_made_once_for_all_threads() -> None:
 
 
 def test_the_limits_of_each_client() -> None:
-    """The runtime waits 70 s and never retries; the control plane waits 14 s and retries; S3 signs in version 4."""
+    """The runtime waits 70 s and never retries; the control plane waits 14 s and retries; S3 uses signature v4."""
     made = Clients(SANDBOX)
     runtime, control, storage = (client.meta.config for client in (made.runtime, made.sagemaker, made.s3))
     assert (runtime.connect_timeout, runtime.read_timeout) == (5, 70)
@@ -59,7 +59,7 @@ def test_the_limits_of_each_client() -> None:
 
 
 def test_the_timeout_of_the_settings_counts() -> None:
-    """No call but a model's run waits longer than the settings allow; listings not even as long."""
+    """Only invocations may exceed the time limit of the settings; listings take even less."""
     made = Clients(replace(SANDBOX, seconds=3))
     control, lists, runtime = (client.meta.config for client in (made.sagemaker, made.lists, made.runtime))
     assert (control.connect_timeout, control.read_timeout, lists.read_timeout) == (3, 3, 3)
@@ -67,7 +67,7 @@ def test_the_timeout_of_the_settings_counts() -> None:
 
 
 def test_a_body_that_is_no_text_is_told(canned_server: Any) -> None:
-    """A success whose body is no UTF-8 is an answer that cannot be read, not an unforeseen error."""
+    """A success whose body is not UTF-8 is an unreadable response, not an unexpected error."""
     canned_server.says(canned_server.raw(200, b"\xff\xfe{}"))
     made = canned_server.clients()
     with (
@@ -78,7 +78,7 @@ def test_a_body_that_is_no_text_is_told(canned_server: Any) -> None:
 
 
 def test_a_reading_call_is_retried(canned_server: Any) -> None:
-    """A call that only reads is tried again when it is throttled once."""
+    """A read is retried when it is throttled once."""
     throttled = canned_server.error(400, "ThrottlingException", "Rate exceeded")
     canned_server.says(throttled, canned_server.json({"Endpoints": []}))
     assert canned_server.clients().sagemaker.list_endpoints()["Endpoints"] == []
@@ -86,7 +86,7 @@ def test_a_reading_call_is_retried(canned_server: Any) -> None:
 
 
 def test_new_keys_are_read_after_a_refusal(canned_server: Any) -> None:
-    """After wrong credentials the session is made again, so that signing in again needs no restart."""
+    """After invalid credentials the session is created again, so that signing in needs no restart."""
     made = canned_server.clients()
     before = made.sagemaker
     canned_server.says(canned_server.error(400, "ExpiredTokenException", "expired"))
@@ -96,7 +96,7 @@ def test_new_keys_are_read_after_a_refusal(canned_server: Any) -> None:
 
 
 def test_the_sandbox_needs_nothing_of_the_persons_aws_configuration(tmp_path: Path) -> None:
-    """A broken profile, other keys, a broken ~/.aws and a proxy do not stand between us and the sandbox."""
+    """A broken profile, other keys, a broken ~/.aws and a proxy do not affect the sandbox."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text("this is no ini file")
     code = """if True:
@@ -130,7 +130,7 @@ CONNECT = """if True:
 
 
 def test_the_profile_gives_region_and_keys(tmp_path: Path) -> None:
-    """A profile gives region and keys; AWS_REGION and keys in the environment come first, as in AWS's CLI."""
+    """A profile gives region and keys; AWS_REGION and keys in the environment take precedence, as in the AWS CLI."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text(
         "[profile work]\nregion = eu-central-1\naws_access_key_id = WORKKEY\naws_secret_access_key = s\n"
@@ -142,20 +142,20 @@ def test_the_profile_gives_region_and_keys(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_said_before_any_call(tmp_path: Path) -> None:
-    """No region and an unknown profile are errors that say what to set."""
+    """A missing region and an unknown profile are errors that say what to set."""
     assert run(CONNECT, tmp_path).startswith("SettingsError No AWS region is set.")
     assert "Set AWS_REGION" in run(CONNECT, tmp_path)
     assert run(CONNECT, tmp_path, AWS_PROFILE="nope", AWS_REGION="eu-west-1").startswith("CredentialsError")
 
 
 def test_connections_share_botocores_service_descriptions() -> None:
-    """botocore's description of a service is parsed once in a process, however many connections it has."""
+    """botocore's service description is parsed once per process, for all connections."""
     other = Connection("eu-west-1", "http://127.0.0.1:9", None, "AKIDEXAMPLE", "other")
     loaders = [_chain(made.profile).get_component("data_loader") for made in (SANDBOX, other)]
     assert loaders[0] is loaders[1]
 
 
 def test_a_folder_of_other_descriptions_is_honored(tmp_path: Path) -> None:
-    """AWS_DATA_PATH still leads botocore to descriptions of its own."""
+    """AWS_DATA_PATH is still used for service descriptions."""
     code = "from core.aws.connection import _chain; print(_chain(None).get_component('data_loader').search_paths[0])"
     assert run(code, tmp_path, AWS_DATA_PATH=str(tmp_path)) == str(tmp_path)

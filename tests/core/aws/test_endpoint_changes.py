@@ -1,4 +1,4 @@
-"""Changes of endpoints, carried out against the sandbox: with lost replies, refusals, and a kill in the middle."""
+"""Endpoint changes executed against the sandbox: with lost responses, rejections, and killed processes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ import pytest
 from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.endpoint_detail import endpoint_detail, users
-from core.aws.endpoints import all_endpoints, describe_serving
+from core.aws.endpoints import all_endpoints, endpoint_info
 from core.aws.execute import PlanOutcome, clean_up_interrupted, execute, journal_in, resume
 from core.cost.training import shipped_prices
 from core.endpoints.detail import EndpointDetail, Scaling
 from core.endpoints.spec import EndpointSpec
 from core.imaging.classes import Classes
 from core.plans.delete import clean_up, plan_delete
-from core.plans.deploy import ModelUpload, plan_deploy, plan_update, spec_of
-from core.plans.journal import Entry, Journal
+from core.plans.deploy import ModelUpload, current_spec, plan_deploy, plan_update
+from core.plans.journal import Journal, JournalEntry
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
@@ -43,7 +43,7 @@ ONE_PLAN = ROOT / "tests/support/one_plan.py"
 def connection(
     sandbox_server: Any, make_client: Any, model_archive: Callable[[dict[str, bytes]], bytes]
 ) -> Connection:
-    """The sandbox, whose bucket holds three artifacts."""
+    """Return the sandbox, whose bucket has three artifacts."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     for name, behavior in (("one", {}), ("two", {}), ("slow", {"ping_seconds": 1})):
@@ -66,12 +66,12 @@ class Place:
         return self.sandbox.faults
 
     def name(self, name: str) -> str:
-        """Of an endpoint whose remains go after the test."""
+        """Return the name of an endpoint whose resources are deleted after the test."""
         self.made.append(name)
         return name
 
     def deployed(self, name: str) -> EndpointDetail:
-        """An endpoint in service."""
+        """Return an endpoint in service."""
         execute(self.clients, deploy(name))
         return self.settled(name)
 
@@ -80,7 +80,7 @@ class Place:
         return endpoint_detail(self.clients, name)
 
     def remains(self, name: str) -> list[str]:
-        """What is left with an endpoint's name in it."""
+        """Return the remaining resources with an endpoint's name."""
         sagemaker = self.clients.sagemaker
         answers = (
             (sagemaker.list_endpoints, "Endpoints", "EndpointName"),
@@ -121,15 +121,15 @@ def states(outcome: PlanOutcome) -> list[str]:
 
 
 def test_an_endpoint_lives_and_leaves_nothing(at: Place) -> None:
-    """Deployed, it knows its job; updated, scaled and autoscaled, it is as asked; deleted, nothing of it is left."""
+    """An endpoint is deployed with its job, updated, scaled and autoscaled as requested, and deleted completely."""
     name = at.name("whole-life")
     assert states(execute(at.clients, deploy(name))) == ["done", "done", "done"]
     now = at.settled(name)
     assert (now.endpoint.in_service, now.endpoint.job, now.aws_algorithm) == (True, "roads-8", True)
     assert now.models[0].model_uri == f"s3://{BUCKET}/one/model.tar.gz"
 
-    other = spec_of(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz", job="roads-9")
-    beside = replace(spec_of(now), variant="beside", weight=1.0)
+    other = current_spec(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz", job="roads-9")
+    beside = replace(current_spec(now), variant="beside", weight=1.0)
     execute(at.clients, plan_update(now, other, PRICES))
     now = at.settled(name)
     assert (now.models[0].model_uri, now.endpoint.job) == (other.model_uri, "roads-9")
@@ -156,7 +156,7 @@ def test_an_endpoint_lives_and_leaves_nothing(at: Place) -> None:
 
 
 def test_the_same_deploy_doubles_nothing(at: Place) -> None:
-    """A deploy done twice finds everything there; one of the same name with another model is refused."""
+    """A repeated deploy creates nothing; one of the same name with another model is rejected."""
     name = at.name("twice")
     at.deployed(name)
     assert states(execute(at.clients, deploy(name))) == ["already"] * 3
@@ -166,7 +166,7 @@ def test_the_same_deploy_doubles_nothing(at: Place) -> None:
 
 @pytest.mark.parametrize("kind", ["lost_reply", "truncate"])
 def test_a_lost_reply_of_any_step_doubles_nothing(at: Place, kind: str) -> None:
-    """Whichever reply of a deploy or a delete is lost or cut, the second look finds the step done."""
+    """Whichever response of a deploy or a delete is lost or truncated, a check finds the step done."""
     name = at.name(f"lost-{kind.replace('_', '-')}")
     options = {} if kind == "lost_reply" else {"at": 3}
     for operation in ("CreateModel", "CreateEndpointConfig", "CreateEndpoint"):
@@ -181,7 +181,7 @@ def test_a_lost_reply_of_any_step_doubles_nothing(at: Place, kind: str) -> None:
 
 
 def test_a_lost_reply_of_a_change_is_found_done(at: Place) -> None:
-    """The lost reply of an update, of tags, of scaling and of autoscaling is found done by what is there."""
+    """After a lost response of an update, tagging, scaling or autoscaling, a check finds it done."""
     name = at.name("lost-change")
     now = at.deployed(name)
     for operation in (
@@ -193,7 +193,7 @@ def test_a_lost_reply_of_a_change_is_found_done(at: Place) -> None:
         "DeregisterScalableTarget",
     ):
         at.faults.add("lost_reply", operation=operation, times=1)
-    other = spec_of(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz")
+    other = current_spec(now).with_model(IMAGE, f"s3://{BUCKET}/two/model.tar.gz")
     assert states(execute(at.clients, plan_update(now, other, PRICES)))[2:] == ["recovered", "recovered"]
     now = at.settled(name)
     scale = plan_scale(now.endpoint, [VariantChange("AllTraffic", weight=2.0)], PRICES)
@@ -205,7 +205,7 @@ def test_a_lost_reply_of_a_change_is_found_done(at: Place) -> None:
 
 
 def test_what_is_gone_already_is_deleted(at: Place) -> None:
-    """A delete whose endpoint, configuration and model somebody else deleted meanwhile is done."""
+    """A delete of an endpoint, configuration and model that are already deleted succeeds."""
     found = replace(at.deployed(at.name("gone")), scaling=(Scaling("AllTraffic", 1, 2, 60.0),))
     plan = plan_delete([found], users(at.clients, [found]))
     execute(at.clients, plan)
@@ -213,7 +213,7 @@ def test_what_is_gone_already_is_deleted(at: Place) -> None:
 
 
 def test_what_others_use_is_seen_and_stays(at: Place) -> None:
-    """A model that another endpoint serves stays when its endpoint goes, and goes with the last that uses it."""
+    """A model that another endpoint uses is kept when its endpoint is deleted, and deleted with its last user."""
     first = at.deployed(at.name("shares"))
     model = first.endpoint.variants[0].model
     second = at.name("borrows")
@@ -228,7 +228,7 @@ def test_what_others_use_is_seen_and_stays(at: Place) -> None:
 
 
 def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
-    """A deploy whose model does not come up leaves a failed endpoint, which goes as any other."""
+    """A deploy whose model does not start leaves a failed endpoint, which can be deleted like any other."""
     name = at.name("fails")
     execute(at.clients, deploy(name, "missing"))
     found = at.settled(name)
@@ -240,18 +240,18 @@ def test_an_endpoint_that_failed_is_deleted_with_all_it_has(at: Place) -> None:
 
 
 def test_a_change_of_one_that_is_changing_is_refused(at: Place) -> None:
-    """A change planned before another one began is refused as not ready, and nothing of it is half done."""
+    """A change planned before another one started is rejected as not ready, and nothing of it is done."""
     name = at.name("busy")
     now = at.deployed(name)
     scale = plan_scale(now.endpoint, [VariantChange("AllTraffic", weight=2.0)], PRICES)
-    execute(at.clients, plan_update(now, spec_of(now).with_model(IMAGE, SLOW), PRICES))
+    execute(at.clients, plan_update(now, current_spec(now).with_model(IMAGE, SLOW), PRICES))
     with pytest.raises(errors.NotReadyError, match="in-progress"):
         execute(at.clients, scale)
     assert at.settled(name).models[0].model_uri == SLOW
 
 
 def test_throttling_is_waited_out(at: Place) -> None:
-    """A throttled step is made again."""
+    """A throttled step is repeated."""
     at.faults.add(
         "error",
         operation="Create.*",
@@ -265,28 +265,30 @@ def test_throttling_is_waited_out(at: Place) -> None:
 
 
 def test_an_expired_token_in_the_middle_is_finished_later(at: Place, journal: Journal) -> None:
-    """A plan that a step was refused to is kept with what is done; finished later, it does only the rest."""
+    """A plan with a rejected step is recorded with what is done; finished later, only the rest is executed."""
     name = at.name("expired")
     expired = {"code": "ExpiredTokenException", "message": "The security token is expired", "status": 400}
     at.faults.add("error", operation="CreateEndpoint", **expired)
     with pytest.raises(errors.CredentialsError):
         execute(at.clients, deploy(name), journal=journal)
     (entry,) = journal.unfinished()
-    assert (entry.states, entry.outcome, entry.who) == (("done", "done", None), "failed", "ada")
+    assert (entry.states, entry.outcome, entry.user) == (("done", "done", None), "failed", "ada")
     assert "expired" in entry.error
     assert entry.identity.startswith("arn:aws:")
-    with pytest.raises(errors.InputError, match="begun in account 1, and this is account"):
-        resume(at.clients, journal, replace(entry, place="account 1"))
+    with pytest.raises(errors.InputError, match="started in account 1; this is account"):
+        resume(at.clients, journal, replace(entry, location="account 1"))
     at.faults.clear()
     assert states(resume(at.clients, journal, entry)) == ["already", "already", "done"]
     assert journal.unfinished() == ()
     assert at.settled(name).endpoint.in_service
-    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+    with pytest.raises(
+        errors.InputError, match="Another process is executing this change, or has finished it"
+    ):
         resume(at.clients, journal, entry)
 
 
 def test_when_nothing_can_be_seen_it_is_told_and_kept(at: Place, journal: Journal) -> None:
-    """Where the reply is lost and the second look fails too, the step counts as one that may be done."""
+    """If the response is lost and the check fails too, the step is recorded as possibly done."""
     name = at.name("in-the-dark")
     at.faults.add("lost_reply", operation="CreateEndpointConfig")
     at.faults.add("error", operation="DescribeEndpointConfig", code="InternalFailure", message="", status=500)
@@ -304,7 +306,7 @@ def test_when_nothing_can_be_seen_it_is_told_and_kept(at: Place, journal: Journa
 
 @pytest.fixture
 def killed(connection: Connection, tmp_path: Path) -> Callable[[Plan, Callable[[], bool]], None]:
-    """killed(plan, until): carry a plan out in a process of its own, and kill it once that is so."""
+    """Return killed(plan, until): execute a plan in a separate process, and kill it once that holds."""
 
     def run(plan: Plan, until: Callable[[], bool]) -> None:
         process = subprocess.Popen(
@@ -324,9 +326,9 @@ def killed(connection: Connection, tmp_path: Path) -> Callable[[Plan, Callable[[
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             (entry,) = journal_in(tmp_path).entries()
-            assert (entry.outcome, entry.unfinished) == ("under way", False)
-            with pytest.raises(errors.InputError, match="Somebody else is at it"):
-                journal_in(tmp_path).leave(entry)
+            assert (entry.outcome, entry.unfinished) == ("running", False)
+            with pytest.raises(errors.InputError, match="Another process is executing this change"):
+                journal_in(tmp_path).dismiss(entry)
         finally:
             process.kill()
             process.wait()
@@ -338,12 +340,12 @@ Killed = Callable[[Plan, Callable[[], bool]], None]
 
 
 def test_a_deploy_cut_by_a_kill_is_finished(at: Place, killed: Killed, journal: Journal) -> None:
-    """A deploy killed over the answer to its second call is known at the next start, and finished without doubles."""
+    """A deploy killed during its second call is known at the next start, and finished without duplicates."""
     name = at.name("killed-deploy")
     at.faults.add("slow", operation="CreateEndpointConfig", times=1, chunk=1, pause=0.2)
     killed(deploy(name), lambda: len(at.remains(name)) == 2)
     (entry,) = journal.unfinished()
-    assert (entry.outcome, entry.plan, entry.states) == ("cut", deploy(name), ("done", "start", None))
+    assert (entry.outcome, entry.plan, entry.states) == ("interrupted", deploy(name), ("done", "start", None))
     assert states(resume(at.clients, journal, entry)) == ["already", "already", "done"]
     assert at.settled(name).endpoint.in_service
     assert len(at.remains(name)) == 3
@@ -351,7 +353,7 @@ def test_a_deploy_cut_by_a_kill_is_finished(at: Place, killed: Killed, journal: 
 
 
 def test_a_deploy_cut_by_a_kill_is_cleaned_up(at: Place, killed: Killed, journal: Journal) -> None:
-    """A deploy killed while its endpoint comes up is cleaned up: that is waited for, then all that was made goes."""
+    """A deploy killed while its endpoint is created is cleaned up: after a wait, all that it created is deleted."""
     name = at.name("killed-clean")
     at.faults.add("slow", operation="CreateEndpoint", times=1, chunk=1, pause=0.2)
     killed(deploy(name, "slow"), lambda: len(at.remains(name)) == 3)
@@ -373,26 +375,26 @@ def test_a_deploy_cut_by_a_kill_is_cleaned_up(at: Place, killed: Killed, journal
 
 
 def test_a_delete_cut_by_a_kill_is_finished(at: Place, killed: Killed, journal: Journal) -> None:
-    """A delete killed before it took configuration and model along is finished: nothing is left."""
+    """A delete killed before it deleted configuration and model is finished: nothing is left."""
     name = at.name("killed-delete")
     found = at.deployed(name)
     plan = plan_delete([found], users(at.clients, [found]))
     at.faults.add("delay", operation="DeleteEndpointConfig", times=1, seconds=1)
     killed(plan, lambda: ("delay", "DeleteEndpointConfig") in at.faults.hits)
     (entry,) = journal.unfinished()
-    with pytest.raises(errors.InputError, match="Finish it"):
+    with pytest.raises(errors.InputError, match="Finish the change"):
         clean_up(entry.plan, entry.states)
     assert states(resume(at.clients, journal, entry))[:2] == ["already", "done"]
     assert at.remains(name) == []
 
 
 def test_a_cut_plan_can_be_left(at: Place, killed: Killed, journal: Journal) -> None:
-    """Who looks and leaves a cut plan as it is, is not asked again."""
+    """A dismissed interrupted plan is no longer listed as unfinished."""
     name = at.name("killed-left")
     at.faults.add("slow", operation="CreateModel", times=1, chunk=1, pause=0.2)
     killed(deploy(name), lambda: len(at.remains(name)) == 1)
     (entry,) = journal.unfinished()
-    journal.leave(entry)
+    journal.dismiss(entry)
     assert journal.unfinished() == ()
     assert journal.entries()[0].outcome == "left"
     execute(at.clients, clean_up(entry.plan, entry.states))
@@ -400,7 +402,7 @@ def test_a_cut_plan_can_be_left(at: Place, killed: Killed, journal: Journal) -> 
 
 
 def test_what_was_there_before_is_not_cleaned_up(at: Place, journal: Journal) -> None:
-    """A deploy done once more makes nothing, so nothing of it is unfinished or could be cleaned up."""
+    """A repeated deploy creates nothing, so nothing of it is unfinished or can be cleaned up."""
     name = at.name("before")
     at.deployed(name)
     execute(at.clients, deploy(name), journal=journal)
@@ -413,7 +415,7 @@ def test_what_was_there_before_is_not_cleaned_up(at: Place, journal: Journal) ->
 def test_a_file_and_names_are_uploaded_once_and_never_over_others(
     at: Place, model_archive: Callable[[dict[str, bytes]], bytes], tmp_path: Path
 ) -> None:
-    """A local artifact goes to S3 with its class names; the same again is found there, another is refused."""
+    """A local artifact is uploaded with its class names; the same one is recognized, another one is rejected."""
     path, name = tmp_path / "model.tar.gz", at.name("from-a-file")
     path.write_bytes(model_archive({"behavior.json": b"{}"}))
     classes = Classes(("water", "land"), ((0, 0, 255), (0, 255, 0)))
@@ -427,7 +429,7 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
     assert states(execute(at.clients, plan(1))) == ["done"] * 5
     assert states(execute(at.clients, plan(1))) == ["already"] * 5
     at.settled(name)
-    serving = describe_serving(at.clients, name)
+    serving = endpoint_info(at.clients, name)
     assert serving.classes == classes
     stale = plan(1)
     path.write_bytes(path.read_bytes() + b"more")
@@ -439,7 +441,7 @@ def test_a_file_and_names_are_uploaded_once_and_never_over_others(
 
 
 def test_who_may_not_list_a_bucket_can_write_but_not_over(at: Place) -> None:
-    """Where S3 says "denied" of an object that is not there, it is written, and another one's is still kept."""
+    """If S3 returns "denied" for a missing object, it is written, and another one's object is still kept."""
     name = at.name("blind")
     target = spec(name, classes_uri=f"s3://{BUCKET}/blind/classes.json")
     denied = {"code": "AccessDenied", "message": "Access Denied", "status": 403}
@@ -450,7 +452,7 @@ def test_who_may_not_list_a_bucket_can_write_but_not_over(at: Place) -> None:
 
 
 def test_the_list_tells_all_of_them(at: Place) -> None:
-    """Search tells status, configuration, variants and tags of a deployed endpoint."""
+    """Search returns status, configuration, variants and tags of a deployed endpoint."""
     name = at.name("in-the-list")
     at.deployed(name)
     found = next(one for one in all_endpoints(at.clients).endpoints if one.name == name)
@@ -461,8 +463,8 @@ EXPIRED = {"code": "ExpiredTokenException", "message": "The security token is ex
 ONE_INTERRUPTED = ROOT / "tests/support/one_interrupted.py"
 
 
-def interrupted(at: Place, journal: Journal, name: str, before: str = "CreateEndpoint") -> Entry:
-    """Deploy an endpoint up to the call that AWS refuses, and return the journal's entry."""
+def interrupted(at: Place, journal: Journal, name: str, before: str = "CreateEndpoint") -> JournalEntry:
+    """Deploy an endpoint up to the call that AWS rejects, and return the journal's entry."""
     at.faults.add("error", operation=before, times=1, **EXPIRED)
     with pytest.raises(errors.CredentialsError):
         execute(at.clients, deploy(name), journal=journal)
@@ -472,7 +474,7 @@ def interrupted(at: Place, journal: Journal, name: str, before: str = "CreateEnd
 
 @pytest.fixture
 def processes(connection: Connection, tmp_path: Path) -> Iterator[Callable[..., list[Any]]]:
-    """processes("finish", "clean up"): processes that have read the change, and act after a line on stdin."""
+    """Return processes("finish", "clean up"): processes that have read the change, and act after a line on stdin."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*actions: str) -> list[Any]:
@@ -507,21 +509,25 @@ def say(process: subprocess.Popen[str], line: str) -> None:
 
 
 def test_a_clean_up_shown_before_somebody_finished_removes_nothing(at: Place, journal: Journal) -> None:
-    """A clean-up agreed to before somebody else finished the change is refused; the live endpoint stays whole."""
+    """A clean-up confirmed before another process finished the change is rejected; the endpoint is unaffected."""
     name = at.name("finished-since")
     entry = interrupted(at, journal, name)
     shown = clean_up(entry.plan, entry.states)
     resume(at.clients, journal, entry)
-    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+    with pytest.raises(
+        errors.InputError, match="Another process is executing this change, or has finished it"
+    ):
         clean_up_interrupted(at.clients, journal, entry, shown)
     assert at.settled(name).endpoint.in_service
     assert len(at.remains(name)) == 3
-    with pytest.raises(errors.InputError, match="Somebody else is at it, or was"):
+    with pytest.raises(
+        errors.InputError, match="Another process is executing this change, or has finished it"
+    ):
         resume(at.clients, journal, entry)
 
 
 def test_a_clean_up_of_what_has_gone_on_since_removes_nothing(at: Place, journal: Journal) -> None:
-    """Where the change got further after the plan was shown, nothing is removed, and the change stays as it was."""
+    """If the change progressed after the plan was shown, nothing is removed, and the change is unaffected."""
     name = at.name("further-since")
     entry = interrupted(at, journal, name, "CreateEndpointConfig")
     shown = clean_up(entry.plan, entry.states)
@@ -529,7 +535,7 @@ def test_a_clean_up_of_what_has_gone_on_since_removes_nothing(at: Place, journal
     with pytest.raises(errors.CredentialsError):
         resume(at.clients, journal, entry)
     (before,) = journal.unfinished()
-    with pytest.raises(errors.InputError, match="has gone on since"):
+    with pytest.raises(errors.InputError, match="has progressed since"):
         clean_up_interrupted(at.clients, journal, entry, shown)
     assert len(at.remains(name)) == 2
     (after,) = journal.unfinished()
@@ -546,7 +552,7 @@ def test_a_clean_up_of_what_has_gone_on_since_removes_nothing(at: Place, journal
 def test_of_two_processes_at_one_change_the_second_is_refused(
     at: Place, journal: Journal, processes: Callable[..., list[Any]], first: tuple[str, str, int]
 ) -> None:
-    """While one process finishes or cleans up, another one can do neither; what the first did stays whole."""
+    """While one process finishes or cleans up, another one can do neither; the first one's result is complete."""
     action, call, left = first
     name = at.name(f"two-{action.replace(' ', '-')}")
     entry = interrupted(at, journal, name)
@@ -559,9 +565,9 @@ def test_of_two_processes_at_one_change_the_second_is_refused(
     while ("delay", call) not in at.faults.hits:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    with pytest.raises(errors.InputError, match="Somebody else is at it"):
+    with pytest.raises(errors.InputError, match="Another process is executing this change"):
         clean_up_interrupted(at.clients, journal, entry, shown)
-    with pytest.raises(errors.InputError, match="Somebody else is at it"):
+    with pytest.raises(errors.InputError, match="Another process is executing this change"):
         resume(at.clients, journal, entry)
     at.faults.clear()
     assert process.stdout.readline() == "carried out\n"
@@ -573,7 +579,7 @@ def test_of_two_processes_at_one_change_the_second_is_refused(
 def test_of_processes_that_race_one_wins_and_leaves_a_whole(
     at: Place, journal: Journal, processes: Callable[..., list[Any]]
 ) -> None:
-    """Whoever wins of two processes let loose at once: all of the endpoint is there, or nothing of it."""
+    """Whichever of two racing processes wins, the endpoint is complete, or completely deleted."""
     name = at.name("race")
     interrupted(at, journal, name)
     both = processes("finish", "clean up")
@@ -581,7 +587,7 @@ def test_of_processes_that_race_one_wins_and_leaves_a_whole(
         say(process, "go")
     ends = [process.stdout.readline() for process in both]
     assert ends.count("carried out\n") == 1
-    assert sum("Somebody else is at it" in end for end in ends) == 1
+    assert sum("Another process is executing this change" in end for end in ends) == 1
     at.sandbox.wait_settled(30)
     assert len(at.remains(name)) == (3 if ends[0] == "carried out\n" else 0)
     assert [entry.outcome for entry in journal.entries()] == [
@@ -591,7 +597,7 @@ def test_of_processes_that_race_one_wins_and_leaves_a_whole(
 
 @pytest.mark.parametrize("user", ["serves", "moves to it"])
 def test_a_clean_up_leaves_what_a_live_endpoint_uses(at: Place, journal: Journal, user: str) -> None:
-    """What an endpoint made elsewhere runs on, or is moving to, stays, with its name given; the endpoint serves."""
+    """A clean-up keeps, and names, what another endpoint runs on or is moving to; that endpoint still serves."""
     name = at.name(f"used-{user[:5]}")
     other = at.name(f"elsewhere-{user[:5]}")
     if user == "moves to it":
@@ -614,7 +620,7 @@ def test_a_clean_up_leaves_what_a_live_endpoint_uses(at: Place, journal: Journal
 
 
 def test_a_delete_leaves_what_came_into_use_since_it_was_planned(at: Place) -> None:
-    """A model that another endpoint serves since the deletion was shown stays; the deletion goes on to its end."""
+    """A model that another endpoint uses since the deletion was shown is kept; the deletion is completed."""
     first = at.deployed(at.name("planned"))
     plan = plan_delete([first], users(at.clients, [first]))
     second = at.name("came-since")
@@ -626,34 +632,34 @@ def test_a_delete_leaves_what_came_into_use_since_it_was_planned(at: Place) -> N
 
 
 def test_a_delete_spares_another_endpoint_of_the_same_name(at: Place, journal: Journal) -> None:
-    """An endpoint that was deleted and created again since the deletion was planned is not the one that was meant."""
+    """An endpoint that was deleted and created again since the deletion was planned is not deleted."""
     name = at.name("again")
     found = at.deployed(name)
     plan = plan_delete([found], users(at.clients, [found]))
     execute(at.clients, plan)
     at.deployed(name)
-    with pytest.raises(errors.InputError, match=r"CreationTime is .* when it was planned"):
+    with pytest.raises(errors.InputError, match=r"CreationTime is .* when the plan was made"):
         execute(at.clients, plan, journal=journal)
     assert len(at.remains(name)) == 3
     assert journal.unfinished() == ()
 
 
 def test_an_update_does_not_undo_another_one(at: Place, journal: Journal) -> None:
-    """An interrupted update is not finished over another update that was carried out since."""
+    """An interrupted update is not finished if another update was executed since."""
     name = at.name("twice-updated")
     now = at.deployed(name)
     at.faults.add("error", operation="UpdateEndpoint", times=1, **EXPIRED)
     with pytest.raises(errors.CredentialsError):
         execute(
             at.clients,
-            plan_update(now, spec_of(now).with_model(IMAGE, SLOW), PRICES),
+            plan_update(now, current_spec(now).with_model(IMAGE, SLOW), PRICES),
             journal=journal,
         )
     other = f"s3://{BUCKET}/two/model.tar.gz"
-    execute(at.clients, plan_update(now, spec_of(now).with_model(IMAGE, other), PRICES))
+    execute(at.clients, plan_update(now, current_spec(now).with_model(IMAGE, other), PRICES))
     at.settled(name)
     (entry,) = journal.unfinished()
-    with pytest.raises(errors.InputError, match=r"EndpointConfigName is .* when it was planned"):
+    with pytest.raises(errors.InputError, match=r"EndpointConfigName is .* when the plan was made"):
         resume(at.clients, journal, entry)
     assert at.settled(name).models[0].model_uri == other
     (entry,) = journal.unfinished()
@@ -662,7 +668,7 @@ def test_an_update_does_not_undo_another_one(at: Place, journal: Journal) -> Non
 
 
 def test_an_interrupted_clean_up_can_be_repeated_or_the_change_finished(at: Place, journal: Journal) -> None:
-    """A clean-up that failed in the middle is known by what is left: then the change can be finished all the same."""
+    """After an interrupted clean-up, the clean-up can be repeated, or the change can be finished instead."""
     name = at.name("cleaned-half")
     entry = interrupted(at, journal, name)
     at.faults.add("error", operation="DeleteModel", times=1, **EXPIRED)

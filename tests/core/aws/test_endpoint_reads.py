@@ -1,4 +1,4 @@
-"""Five hundred endpoints and their traffic, read from the sandbox, and one of them whole."""
+"""Five hundred endpoints and their traffic, and one with all details, read from the sandbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from core import errors
 from core.aws.connection import Clients, Connection
-from core.aws.endpoint_detail import endpoint_detail, users, with_belongings
+from core.aws.endpoint_detail import endpoint_detail, endpoint_resources, users
 from core.aws.endpoints import all_endpoints, configs
 from core.aws.logs import endpoint_tail
 from core.aws.traffic import WINDOWS, endpoint_series, service, traffic
@@ -38,7 +38,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory, stub_programs: Any, make_client: Any) -> Iterator[Sandbox]:
-    """A sandbox with eight endpoints, one of two variants; some were called."""
+    """Return a sandbox with eight endpoints, one with two variants; some were called."""
     with Sandbox(tmp_path_factory.mktemp("few"), programs=stub_programs) as sandbox:
         _configure(sandbox, make_client)
         for number in range(8):
@@ -50,7 +50,7 @@ def few(tmp_path_factory: pytest.TempPathFactory, stub_programs: Any, make_clien
 
 
 def _configure(sandbox: Sandbox, make_client: Any) -> None:
-    """Configurations with one variant and with two, of one model; and what an update of road-7 has left."""
+    """Create configurations with one and two variants of one model, and leftovers of an update of road-7."""
     sagemaker, s3 = make_client(sandbox, "sagemaker"), make_client(sandbox, "s3")
     s3.create_bucket(Bucket="many")
     names = {"classes": [{"name": "water"}, {"name": "land"}]}
@@ -70,7 +70,7 @@ def _configure(sandbox: Sandbox, make_client: Any) -> None:
 
 
 def _measure(sandbox: Sandbox) -> None:
-    """road-1 is called each hour, road-2 was called ten days ago, road-7 has two variants."""
+    """Record calls: road-1 every hour, road-2 ten days ago, road-7 for two variants."""
     put = sandbox.endpoint_importer.measure
     hours = [(NOW - number * HOUR).timestamp() for number in range(24)]
     put("road-1", "Invocations", [(at, 1.0) for at in hours])
@@ -91,7 +91,7 @@ def clients(few: Sandbox) -> Iterator[Clients]:
 
 @contextmanager
 def counted(sandbox: Sandbox) -> Iterator[Clients]:
-    """Clients whose calls the sandbox counts: see `asked`."""
+    """Return clients whose calls the sandbox counts in `asked`."""
     address = sandbox.address
     sandbox.faults.clear()
     sandbox.faults.add("delay", seconds=0.0)
@@ -106,7 +106,7 @@ def asked(sandbox: Sandbox) -> Counter[str]:
 def test_the_first_paint_of_500_endpoints_is_seven_calls(
     tmp_path: Path, stub_programs: Any, make_client: Any
 ) -> None:
-    """500 endpoints with a month's traffic, and the answers of the 100 rows shown, are seven calls to AWS."""
+    """500 endpoints with a month of traffic, and the service quality of 100 rows, take seven API calls."""
     with Sandbox(tmp_path, programs=stub_programs) as sandbox:
         _configure(sandbox, make_client)
         for number in range(500):
@@ -124,13 +124,13 @@ def test_the_first_paint_of_500_endpoints_is_seven_calls(
 
 
 def test_idle_ones_are_found_and_priced(clients: Clients) -> None:
-    """From calls alone: one is healthy, one was last called ten days ago, one never; the idle one has its price."""
+    """By its calls, one is healthy, one was last called ten days ago, one never; the idle one has its price."""
     fleet = all_endpoints(clients)
     calls = traffic(clients, fleet.endpoints, NOW)
     by_name = {endpoint.name: endpoint for endpoint in fleet.endpoints}
 
     def verdict(name: str) -> str:
-        return health(by_name[name], calls[name], None, NOW).verdict
+        return health(by_name[name], calls[name], None, NOW).status
 
     assert [verdict(name) for name in ("road-1", "road-2", "road-3")] == ["healthy", "idle", "idle"]
     assert (calls["road-1"].month, calls["road-2"].week, calls["road-2"].month) == (24, 0, 5)
@@ -145,7 +145,7 @@ def test_idle_ones_are_found_and_priced(clients: Clients) -> None:
 
 
 def test_how_an_endpoint_answers(clients: Clients) -> None:
-    """Calls, latency in milliseconds and errors of the last day; variants count together, weighted by their calls."""
+    """The last day has calls, latency in milliseconds and errors; variants are combined, weighted by calls."""
     fleet = {endpoint.name: endpoint for endpoint in all_endpoints(clients).endpoints}
     found = service(clients, [fleet[name] for name in ("road-1", "road-3", "road-7")], NOW)
     assert found["road-1"] == ServiceQuality(24, 200.0, 200.0, 0, 2)
@@ -156,7 +156,7 @@ def test_how_an_endpoint_answers(clients: Clients) -> None:
 
 @pytest.mark.parametrize("window", list(WINDOWS))
 def test_curves_are_one_call(few: Sandbox, clients: Clients, window: Any) -> None:
-    """The curves of any window are one call; variants are shown together or one alone."""
+    """The metrics of any window take one call; variants are combined, or one is selected."""
     endpoint = next(one for one in all_endpoints(clients).endpoints if one.name == "road-7")
     few.faults.hits.clear()
     found = {series.name: series for series in endpoint_series(clients, endpoint, window, NOW)}
@@ -175,7 +175,7 @@ def test_curves_are_one_call(few: Sandbox, clients: Clients, window: Any) -> Non
 
 
 def test_nothing_is_asked_of_nothing(few: Sandbox, clients: Clients) -> None:
-    """No endpoints and no names cost no call; an endpoint whose variants are not known has no traffic."""
+    """No endpoints and no names take no call; an endpoint without known variants has no traffic."""
     blind = Endpoint("x", "arn", "InService", NOW, NOW)
     assert traffic(clients, [blind], NOW) == service(clients, [blind], NOW) == {}
     assert (traffic(clients, [], NOW), configs(clients, ["", ""])) == ({}, {})
@@ -184,7 +184,7 @@ def test_nothing_is_asked_of_nothing(few: Sandbox, clients: Clients) -> None:
 
 
 def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
-    """One endpoint has its configuration, model, lineage by its tag, class names beside the artifact; few calls."""
+    """An endpoint's configuration, model, lineage tag and class names next to the artifact take few calls."""
     found = endpoint_detail(clients, "road-7")
     assert asked(few).total() == 6
     assert [(variant.name, variant.instance_type) for variant in found.endpoint.variants] == [
@@ -200,8 +200,8 @@ def test_one_endpoint_whole(few: Sandbox, clients: Clients) -> None:
 
 
 def test_what_goes_with_an_endpoint_takes_four_calls(few: Sandbox, clients: Clients) -> None:
-    """For a delete, nothing is asked that only tells of an endpoint: no tags, no job, no class names."""
-    found = with_belongings(clients, "road-7")
+    """For a delete, no descriptive data is read: no tags, no job, no class names."""
+    found = endpoint_resources(clients, "road-7")
     reads = ("DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "DescribeScalableTargets")
     assert asked(few) == Counter(reads)
     assert (found.endpoint.variants[0].model, [model.name for model in found.models]) == (
@@ -212,7 +212,7 @@ def test_what_goes_with_an_endpoint_takes_four_calls(few: Sandbox, clients: Clie
 
 
 def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
-    """Whatever may not be read but the endpoint itself is left out, with a note each."""
+    """Everything but the endpoint itself is left out with a note if it may not be read."""
     denied = {"code": "AccessDeniedException", "message": "no", "status": 400}
     few.faults.clear()
     for operation in ("DescribeModel", "ListTags", "DescribeScalableTargets"):
@@ -228,7 +228,7 @@ def test_what_may_not_be_read_is_a_note(few: Sandbox, clients: Clients) -> None:
 
 
 def test_scaling_without_its_policies(few: Sandbox, clients: Clients) -> None:
-    """A variant that is scaled counts as scaled, where only its policies may not be read."""
+    """An autoscaled variant counts as autoscaled even if its policies may not be read."""
     few.loopback.client("application-autoscaling").register_scalable_target(
         ServiceNamespace="sagemaker",
         ResourceId="endpoint/road-6/variant/AllTraffic",
@@ -246,18 +246,18 @@ def test_scaling_without_its_policies(few: Sandbox, clients: Clients) -> None:
 
 
 def test_without_search_the_list_tells_less(few: Sandbox, clients: Clients) -> None:
-    """Where Search is denied, ListEndpoints tells names and statuses, and a note says what is missing."""
+    """If Search is denied, ListEndpoints returns names and statuses, and a note says what is missing."""
     few.faults.clear()
     few.faults.add("error", operation="Search", code="AccessDeniedException", message="no", status=400)
     fleet = all_endpoints(clients)
     assert (len(fleet.endpoints), fleet.complete) == (8, True)
     assert fleet.endpoints[0].variants == ()
-    assert "Variants, traffic and tags are not told." in fleet.notes[0]
-    assert "not allowed" in users(clients, [endpoint_detail(clients, "road-7")]).blind
+    assert "Variants, traffic and tags are unavailable." in fleet.notes[0]
+    assert "not allowed" in users(clients, [endpoint_detail(clients, "road-7")]).unreadable
 
 
 def test_who_else_uses_it(clients: Clients) -> None:
-    """Other endpoints and configurations that use a configuration or model are named; leftovers of updates too."""
+    """Other endpoints and configurations that use a configuration or model are named; so are leftovers of updates."""
     seven, one = endpoint_detail(clients, "road-7"), endpoint_detail(clients, "road-1")
     used = users(clients, [seven])
     assert used.configs.get("two") is None
@@ -270,7 +270,7 @@ def test_who_else_uses_it(clients: Clients) -> None:
 
 
 def test_an_endpoints_log_is_read_from_its_end(sandbox_server: Sandbox, stub_endpoint: Any) -> None:
-    """An endpoint's log is that of the machine that wrote last; its streams can be chosen; a missing one is empty."""
+    """An endpoint's log is that of the latest instance; a stream can be selected; a missing log is empty."""
     name = stub_endpoint()
     address = sandbox_server.address
     clients = Clients(Connection(address.region, address.url, None, address.access_key, address.secret_key))

@@ -1,4 +1,4 @@
-"""Endpoints, as read from a server that answers as AWS does."""
+"""Endpoints, read from a server that responds like AWS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.aws.endpoints import describe_serving, in_service, list_endpoints
+from core.aws.endpoints import endpoint_info, in_service, list_endpoints
 from core.aws.identity import whoami
 from core.aws.storage import get_bytes, parse_uri
 
@@ -30,7 +30,7 @@ def row(name: str, status: str = "InService") -> dict[str, Any]:
 
 @pytest.fixture
 def replies(canned_server: Any) -> list[Any]:
-    """What describe_serving is answered when all is well, call by call."""
+    """Return the valid responses for endpoint_info, call by call."""
     variant = {"VariantName": "all", "ModelName": "m", "InstanceType": "ml.g4dn.xlarge"}
     return [
         canned_server.json(
@@ -57,7 +57,7 @@ def replies(canned_server: Any) -> list[Any]:
 
 
 def test_the_list_goes_through_all_pages(canned_server: Any) -> None:
-    """The list holds every page, the empty ones with a next one included, with aware times."""
+    """The list has every page, even after an empty one, with aware times."""
     canned_server.says(
         canned_server.json({"Endpoints": [row("b")], "NextToken": "1"}),
         canned_server.json({"Endpoints": [], "NextToken": "2"}),
@@ -72,7 +72,7 @@ def test_the_list_goes_through_all_pages(canned_server: Any) -> None:
 
 @pytest.mark.parametrize("bound", [{"max_pages": 2}, {"max_seconds": 0.0}])
 def test_the_list_ends_by_pages_and_by_time(canned_server: Any, bound: dict[str, Any]) -> None:
-    """A list without an end is cut off, and says that it is not complete."""
+    """An endless list is limited, and marked as incomplete."""
     canned_server.says(canned_server.json({"Endpoints": [row("a")], "NextToken": "again"}))
     found = list_endpoints(canned_server.clients(), **bound)
     assert not found.complete
@@ -80,16 +80,16 @@ def test_the_list_ends_by_pages_and_by_time(canned_server: Any, bound: dict[str,
 
 
 def test_an_empty_success_is_not_an_empty_list(canned_server: Any) -> None:
-    """A body that got lost on its way is an error, not "no endpoints"."""
+    """A lost response body is an error, not "no endpoints"."""
     canned_server.says(canned_server.json({}))
     with pytest.raises(errors.UnexpectedAnswerError, match="no Endpoints"):
         in_service(canned_server.clients())
 
 
 def test_one_endpoint_with_all_that_belongs_to_it(canned_server: Any, replies: list[Any]) -> None:
-    """A description has the variants, the model, the names from the tag and where the examples are."""
+    """A description has the variants, the model, the class names from the tag and the examples' URI."""
     canned_server.says(*replies)
-    found = describe_serving(canned_server.clients(), "coastlines")
+    found = endpoint_info(canned_server.clients(), "coastlines")
     assert found.in_service
     assert [(v.name, v.instance_type, v.count, v.model) for v in found.variants] == [
         ("all", "ml.g4dn.xlarge", 2, "m")
@@ -103,21 +103,21 @@ def test_one_endpoint_with_all_that_belongs_to_it(canned_server: Any, replies: l
 
 
 def test_names_lie_beside_the_model_when_no_tag_says_where(canned_server: Any, replies: list[Any]) -> None:
-    """Without a tag, names are looked for beside the model; that there are none is nothing to note."""
+    """Without a tag, class names are read next to the model; if there are none, there is no note."""
     canned_server.says(*replies[:3], canned_server.json({"Tags": []}), replies[4])
-    found = describe_serving(canned_server.clients(), "coastlines")
+    found = endpoint_info(canned_server.clients(), "coastlines")
     assert found.classes is not None
     assert canned_server.asked[-1] == ("GET", "/b/models/x/classes.json")
     absent = canned_server.raw(404, b"<Error><Code>NoSuchKey</Code><Message>None.</Message></Error>")
     canned_server.says(*replies[:3], canned_server.json({"Tags": []}), absent)
-    found = describe_serving(canned_server.clients(), "coastlines")
+    found = endpoint_info(canned_server.clients(), "coastlines")
     assert (found.classes, found.notes) == (None, ())
 
 
 def test_what_may_not_be_read_is_a_note(canned_server: Any, replies: list[Any]) -> None:
-    """Names, tags, model and configuration that may not be read are left out with a note each."""
+    """Class names, tags, model and configuration that may not be read are left out with a note each."""
     canned_server.says(replies[0], canned_server.error(*DENIED))
-    found = describe_serving(canned_server.clients(), "coastlines")
+    found = endpoint_info(canned_server.clients(), "coastlines")
     assert (found.variants, found.model_uri, found.classes) == ((), "", None)
     assert found.aws_algorithm is None
     assert len(found.notes) == 2
@@ -126,9 +126,9 @@ def test_what_may_not_be_read_is_a_note(canned_server: Any, replies: list[Any]) 
 
 @pytest.mark.parametrize("body", [b'{"classes": 5}', b"\xff\xfe", b"{}", b"x" * 1_000_001])
 def test_names_that_cannot_be_read_are_a_note(canned_server: Any, replies: list[Any], body: bytes) -> None:
-    """A broken or huge file of names does not stand in the way of the endpoint."""
+    """An invalid or huge class names file does not prevent reading the endpoint."""
     canned_server.says(*replies[:4], canned_server.mask(body))
-    found = describe_serving(canned_server.clients(), "coastlines")
+    found = endpoint_info(canned_server.clients(), "coastlines")
     assert found.classes is None
     assert len(found.notes) == 1
 
@@ -137,15 +137,15 @@ def test_an_endpoint_that_does_not_exist(canned_server: Any) -> None:
     """A missing endpoint is an error with its name."""
     canned_server.says(canned_server.error(400, "ValidationException", f'Could not find endpoint "{ARN}".'))
     with pytest.raises(errors.NotFoundError, match="coastlines"):
-        describe_serving(canned_server.clients(), "coastlines")
+        endpoint_info(canned_server.clients(), "coastlines")
 
 
 def test_an_object_is_read_whole_or_not_at_all(canned_server: Any) -> None:
-    """An object above the bound, and one cut on its way, are errors."""
+    """An object above the limit, and a truncated one, are errors."""
     made = canned_server.clients()
     canned_server.says(canned_server.mask(b"x" * 100))
     assert get_bytes(made, "s3://b/k", max_bytes=100) == b"x" * 100
-    with pytest.raises(errors.TooLargeError, match="at most 99"):
+    with pytest.raises(errors.TooLargeError, match="limit is 99"):
         get_bytes(made, "s3://b/k", max_bytes=99)
     canned_server.says(canned_server.mask(b"x" * 100, length=200))
     with pytest.raises(errors.CutOffError):
@@ -161,7 +161,7 @@ def test_an_object_is_read_whole_or_not_at_all(canned_server: Any) -> None:
     ],
 )
 def test_an_address_in_s3(uri: str, expected: tuple[str, str]) -> None:
-    """An S3 address is a bucket and a key, whatever the key is made of."""
+    """An S3 URI is a bucket and a key, whatever characters the key has."""
     assert parse_uri(uri) == expected
 
 

@@ -1,4 +1,4 @@
-"""The table of translation: botocore's error in, ours out."""
+"""The translation of botocore's errors."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def client_error(code: str, message: str = "", status: int = 400, **more: Any) -
 def test_each_error_of_botocore_becomes_exactly_one_of_ours(
     error: Exception, expected: type[errors.CoreError]
 ) -> None:
-    """Each error of botocore's becomes one class of ours, with what was tried and a way out."""
-    found = translate(error, "ask the endpoint x", AWS)
+    """Each botocore error becomes one CoreError class, with what was attempted and what to do."""
+    found = translate(error, "invoke the endpoint x", AWS)
     assert type(found) is expected
-    assert found.what.startswith("Could not ask the endpoint x: ")
+    assert found.what.startswith("Could not invoke the endpoint x: ")
     assert found.what.endswith(".")
     assert found.todo
 
 
 def test_no_class_of_botocore_is_left_without_a_rule() -> None:
-    """Whatever botocore raises, there is a line for it."""
+    """Every botocore exception has a rule."""
     everything = [kind for kind in vars(botocore).values() if isinstance(kind, type)]
     ours = [kind for kind in everything if issubclass(kind, botocore.BotoCoreError)]
     assert len(ours) > 80
@@ -96,13 +96,13 @@ def test_no_class_of_botocore_is_left_without_a_rule() -> None:
 
 
 def test_every_line_of_the_table_fills_in() -> None:
-    """No line of the table holds a name that is not filled in."""
+    """No rule has a placeholder that is not filled in."""
     for rule in [*BY_EXCEPTION.values(), *BY_CODE.values()]:
         assert set(re.findall(r"{(\w+)}", rule.problem)) <= {"place", "action", "code"}
 
 
 def test_an_unknown_code_is_told_as_it_came() -> None:
-    """A code nobody knows is passed on with the service's own text and the request's id."""
+    """An unknown code is reported with the service's own message and the request ID."""
     found = translate(client_error("SomethingNewException", "The moon is full"), "list the endpoints", AWS)
     assert isinstance(found, errors.AwsError)
     assert (found.code, found.why, found.request_id) == (
@@ -114,7 +114,7 @@ def test_an_unknown_code_is_told_as_it_came() -> None:
 
 
 def test_a_denied_call_names_the_action() -> None:
-    """A refusal names the action to allow, from AWS's text, else the operation."""
+    """A denied call names the action to allow, from AWS's message, otherwise the operation."""
     text = (
         "User: arn:aws:iam::1:user/x is not authorized to perform: sagemaker:InvokeEndpoint on resource: arn"
     )
@@ -125,22 +125,22 @@ def test_a_denied_call_names_the_action() -> None:
 
 
 def test_a_model_error_carries_the_containers_words_and_its_log() -> None:
-    """An error of the container has its status, its own message and the link to its log."""
+    """A container's error has its status, its own message and the link to its log."""
     link = "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logEventViewer:group=/aws/x"
     message = (
         f'Received server error (500) from primary with message "boom". See {link} in account 1 for more.'
     )
     error = client_error("ModelError", message, 424, OriginalStatusCode=500, OriginalMessage="boom")
-    found = translate(error, "ask the endpoint x", AWS)
+    found = translate(error, "invoke the endpoint x", AWS)
     assert isinstance(found, errors.ModelError)
     assert (found.status, found.why, found.log_url) == (500, "boom.", link)
-    bare = translate(client_error("ModelError", "It broke", 424), "ask the endpoint x", AWS)
+    bare = translate(client_error("ModelError", "It broke", 424), "invoke the endpoint x", AWS)
     assert isinstance(bare, errors.ModelError)
     assert (bare.status, bare.why, bare.log_url) == (0, "It broke.", "")
 
 
 def test_the_sandbox_is_helped_in_another_way() -> None:
-    """Where the sandbox is the place, the advice is about the sandbox."""
+    """For the sandbox, the advice is about the sandbox."""
     error = botocore.EndpointConnectionError(**URL)
     assert "make sandbox" in translate(error, "list", SANDBOX).todo
     assert "make sandbox" not in translate(error, "list", AWS).todo
@@ -149,7 +149,7 @@ def test_the_sandbox_is_helped_in_another_way() -> None:
 
 
 def test_translated_lets_through_what_is_not_botocores() -> None:
-    """Errors of our own and of Python pass unchanged; the cause of a translated one is kept."""
+    """Other errors pass unchanged; a translated error keeps its cause."""
     with pytest.raises(ZeroDivisionError), translated("count", AWS):
         _ = 1 / 0
     with pytest.raises(errors.CredentialsError) as caught, translated("count", AWS):
@@ -158,7 +158,7 @@ def test_translated_lets_through_what_is_not_botocores() -> None:
 
 
 def test_a_call_can_bring_its_own_advice() -> None:
-    """Advice given for a call comes before the table's."""
+    """A call's own advice takes precedence over the table's."""
     advice = {errors.TimedOutError: "Send less."}
     with pytest.raises(errors.TimedOutError) as caught, translated("ask", AWS, todos=advice):
         raise botocore.ReadTimeoutError(**URL)
@@ -166,7 +166,7 @@ def test_a_call_can_bring_its_own_advice() -> None:
 
 
 def test_what_a_success_must_hold_is_required() -> None:
-    """A success without what it must hold is an error, not an empty list."""
+    """A success without a required field is an error, not an empty list."""
     assert required({"Endpoints": []}, "Endpoints", "list the endpoints") == []
     with pytest.raises(errors.UnexpectedAnswerError, match="no Endpoints"):
         required({"ResponseMetadata": {"RequestId": "r"}}, "Endpoints", "list the endpoints")

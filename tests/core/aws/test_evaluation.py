@@ -1,4 +1,4 @@
-"""What an evaluation asks AWS: the job behind an endpoint, and labelled sets in S3."""
+"""What an evaluation reads from AWS: an endpoint's training job, and labeled data in S3."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trained(*channels: Channel) -> TrainingJob:
 
 
 def test_job_by_its_artifact(canned_server: Any) -> None:
-    """The job behind an endpoint is found by one search for the model that it serves."""
+    """An endpoint's training job is found by one search for its model."""
     canned_server.says(page(canned_server, "a"))
     found = job_behind(canned_server.clients(), SERVING)
     assert found is not None
@@ -49,7 +49,7 @@ def test_job_by_its_artifact(canned_server: Any) -> None:
 
 
 def test_job_by_the_endpoints_tag(canned_server: Any) -> None:
-    """Where the endpoint's tag names the job, that one is looked at and nothing is searched."""
+    """If the endpoint's tag names the job, it is described without a search."""
     canned_server.says(canned_server.json(job("b")))
     found = job_behind(canned_server.clients(), replace(SERVING, job="b"))
     assert found is not None
@@ -58,7 +58,7 @@ def test_job_by_the_endpoints_tag(canned_server: Any) -> None:
 
 
 def test_nobody_knows_the_job(canned_server: Any) -> None:
-    """A model that no job left, or whose place is not known, has no job."""
+    """A model without a training job, or with an unknown URI, has no job."""
     canned_server.says(page(canned_server))
     assert job_behind(canned_server.clients(), SERVING) is None
     assert job_behind(canned_server.clients(), EndpointInfo("coast", "InService")) is None
@@ -66,16 +66,16 @@ def test_nobody_knows_the_job(canned_server: Any) -> None:
 
 
 def test_refusal_is_a_note(canned_server: Any) -> None:
-    """What a job said of its model is not needed: where it may not be read, a sentence says so."""
+    """The job's own scores are optional: if they may not be read, a note says so."""
     canned_server.says(canned_server.error(400, "AccessDeniedException", "no"))
     found, notes = job_scores(canned_server.clients(), [SERVING])
     assert found == {}
-    assert "the training job of coast reported stays unknown" in notes[0]
+    assert "The scores of the training job of coast are unknown" in notes[0]
     assert "not allowed" in notes[0]
 
 
 def test_pairs_of_two_prefixes(canned_server: Any) -> None:
-    """Two listings make the pairs; no photo is read before its turn."""
+    """Two listings make the pairs; no image is read before it is needed."""
     canned_server.says(
         canned_server.raw(200, listing("p/a.jpg", "p/b.jpg", "p/c.jpg")),
         canned_server.raw(200, listing("m/a.png", "m/b.png")),
@@ -90,7 +90,7 @@ def test_pairs_of_two_prefixes(canned_server: Any) -> None:
 
 
 def test_label_map_of_the_job(canned_server: Any) -> None:
-    """The validation masks of a job are read by the job's own label map."""
+    """A job's validation masks are read with the job's own label map."""
     canned_server.says(
         canned_server.raw(200, listing("d/label_map/validation_label_map.json")),
         canned_server.raw(200, json.dumps({"map": {"0": 5, "1": 0}}).encode()),
@@ -115,7 +115,7 @@ def test_label_map_of_the_job(canned_server: Any) -> None:
     ],
 )
 def test_validation_that_is_no_prefix(canned_server: Any, channels: Any, reason: str) -> None:
-    """A job without a validation prefix is told with what it reads, before anything is listed."""
+    """A job without a validation prefix is an error that says what it reads, before anything is listed."""
     with pytest.raises(InputError, match=reason):
         validation_set(canned_server.clients(), trained(*channels))
     assert canned_server.asked == []

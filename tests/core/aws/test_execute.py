@@ -1,4 +1,4 @@
-"""Plans, carried out against the sandbox and against a server that answers as AWS does."""
+"""Plans executed against the sandbox and against a server that responds like AWS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core import errors
 from core.aws.connection import Clients, Connection
 from core.aws.execute import MAX_UNREADABLE, execute, journal_in
 from core.aws.logs import all_events, tail
-from core.aws.metrics import curves, sparklines, utilisation
+from core.aws.metrics import curves, sparklines, utilization
 from core.aws.operations import OPERATIONS
 from core.aws.training import all_jobs, describe_job, list_channels, search_jobs
 from core.cost.training import shipped_prices
@@ -49,7 +49,7 @@ SPEC = TrainingSpec(
 
 @pytest.fixture(scope="module")
 def clients(sandbox_server: Any, make_client: Any) -> Clients:
-    """Clients of the sandbox, whose bucket holds two pictures to train on and one to validate with."""
+    """Return clients of the sandbox, whose bucket has two training images and one validation image."""
     s3 = make_client(sandbox_server, "s3")
     s3.create_bucket(Bucket=BUCKET)
     for key in ("train/0.jpg", "train/1.jpg", "validation/0.jpg"):
@@ -65,7 +65,7 @@ def clients(sandbox_server: Any, make_client: Any) -> Clients:
 
 
 def launch(name: str, **more: str) -> Plan:
-    """more: hyperparameters of the stub that trains."""
+    """Return a launch plan. more: hyperparameters of the training stub."""
     values = {**SPEC.hyperparameters, **more}
     return plan_launch(replace(SPEC, name=name, hyperparameters=values), shipped_prices("us-east-1"))
 
@@ -79,7 +79,7 @@ def ended(clients: Clients, name: str) -> TrainingJob:
 
 
 def test_a_plan_is_carried_out_and_its_job_can_be_read(clients: Clients) -> None:
-    """A launch starts the job of the plan; the list, the curves, the log and the utilisation then tell of it."""
+    """A launch starts the plan's job; the list, the curves, the log and the utilization then include it."""
     listing = list_channels(clients, SPEC.channels)
     assert listing.notes == ()
     assert not [problem for problem in preflight(SPEC, listing.keys) if problem.is_error]
@@ -101,11 +101,11 @@ def test_a_plan_is_carried_out_and_its_job_can_be_read(clients: Clients) -> None
     assert best.epoch == 2
     assert sparklines(clients, [job])["plan-a"].values.tolist() == [0.1, 0.2, 0.3]
     assert tail(clients, "plan-a").events == all_events(clients, "plan-a").events
-    assert all(series.name.endswith("Utilization") for series in utilisation(clients, job))
+    assert all(series.name.endswith("Utilization") for series in utilization(clients, job))
 
 
 def test_cloudwatch_and_the_log_tell_the_same(clients: Clients, faults: Any) -> None:
-    """Where BatchGetMetrics fails, CloudWatch has the job's metrics; where that fails too, its log has them."""
+    """If BatchGetMetrics fails, CloudWatch has the job's metrics; if that fails too, the log has them."""
     execute(clients, launch("plan-sources"))
     job = ended(clients, "plan-sources")
     error = {"code": "AccessDeniedException", "message": "no", "status": 400}
@@ -122,7 +122,7 @@ def test_cloudwatch_and_the_log_tell_the_same(clients: Clients, faults: Any) -> 
 
 @pytest.mark.parametrize("kind", ["lost_reply", "truncate", "reset_body"])
 def test_a_lost_reply_starts_no_second_job(clients: Clients, faults: Any, kind: str) -> None:
-    """When the reply to CreateTrainingJob is lost or cut, the job that runs is found: success, and one job."""
+    """If the response to CreateTrainingJob is lost or truncated, the running job is found: success, and one job."""
     name = f"plan-{kind.replace('_', '-')}"
     faults.add(kind, operation="CreateTrainingJob", times=1, **({} if kind == "lost_reply" else {"at": 5}))
     told: list[str] = []
@@ -133,7 +133,7 @@ def test_a_lost_reply_starts_no_second_job(clients: Clients, faults: Any, kind: 
 
 
 def test_a_late_reply_starts_no_second_job(clients: Clients, faults: Any) -> None:
-    """A call that is still under way when we give up waiting is not doubled: the name is taken by our own job."""
+    """A call still in progress at the timeout is not repeated: the name is taken by the same job."""
     faults.add("delay", operation="CreateTrainingJob", times=1, seconds=5)
     assert execute(clients, launch("plan-late")).done
     assert ended(clients, "plan-late").status == "Completed"
@@ -143,7 +143,7 @@ def test_a_late_reply_starts_no_second_job(clients: Clients, faults: Any) -> Non
 
 @pytest.mark.parametrize("kind", ["reset", "drop"])
 def test_a_call_that_never_arrived_is_made_again(clients: Clients, faults: Any, kind: str) -> None:
-    """When the call itself was lost, a second look shows no job, and it is made again."""
+    """If the call itself was lost, a check finds no job, and the call is repeated."""
     faults.add(kind, operation="CreateTrainingJob", times=1)
     outcome = execute(clients, launch(f"plan-{kind}"))
     assert not outcome.recovered
@@ -151,7 +151,7 @@ def test_a_call_that_never_arrived_is_made_again(clients: Clients, faults: Any, 
 
 
 def test_somebody_elses_job_is_not_taken_for_ours(clients: Clients, faults: Any) -> None:
-    """A name that is taken by a job that was asked for otherwise is an error, also after a lost reply."""
+    """A name taken by a different job is an error, also after a lost response."""
     execute(clients, launch("plan-theirs"))
     with pytest.raises(errors.AwsError, match="name is taken") as caught:
         execute(clients, launch("plan-theirs"))
@@ -163,17 +163,17 @@ def test_somebody_elses_job_is_not_taken_for_ours(clients: Clients, faults: Any)
 
 
 def test_when_nothing_can_be_seen_it_says_so(clients: Clients, faults: Any) -> None:
-    """When the second look fails too, the error says that it may have been done."""
+    """If the check fails too, the error says that the call may have succeeded."""
     faults.add("lost_reply", operation="CreateTrainingJob", times=1)
     faults.add("drop", operation="DescribeTrainingJob")
-    with pytest.raises(errors.UnreachableError, match="may have been done all the same"):
+    with pytest.raises(errors.UnreachableError, match="It may have succeeded"):
         execute(clients, launch("plan-dark"))
     faults.clear()
     assert ended(clients, "plan-dark").status == "Completed"
 
 
 def test_throttling_is_waited_out_and_a_refusal_is_not(clients: Clients, faults: Any) -> None:
-    """A throttled change is made again; a refused one is not."""
+    """A throttled change is repeated; a rejected one is not."""
     throttled = {"code": "ThrottlingException", "message": "slow", "status": 400}
     faults.add("error", operation="CreateTrainingJob", times=1, **throttled)
     assert not execute(clients, launch("plan-throttled")).recovered
@@ -192,7 +192,7 @@ def test_throttling_is_waited_out_and_a_refusal_is_not(clients: Clients, faults:
 
 
 def test_a_job_is_stopped_though_the_reply_is_lost(clients: Clients, faults: Any) -> None:
-    """A stop whose reply is lost is seen by the job's status."""
+    """A stop whose response is lost is confirmed by the job's status."""
     execute(clients, launch("plan-stop", epochs="500", seconds="0.2"))
     faults.add("lost_reply", operation="StopTrainingJob", times=1)
     assert execute(clients, plan_stop(describe_job(clients, "plan-stop"))).recovered
@@ -200,7 +200,7 @@ def test_a_job_is_stopped_though_the_reply_is_lost(clients: Clients, faults: Any
 
 
 def test_an_unknown_step_is_refused_before_the_first(canned_server: Any) -> None:
-    """A plan with a step that is not known here changes nothing at all."""
+    """A plan with an unsupported step changes nothing at all."""
     good = ApiCall("sagemaker", "CreateTrainingJob", to_request(SPEC), "Start it.")
     bad = ApiCall("sagemaker", "DeleteEverything", {}, "Delete it all.")
     with pytest.raises(errors.InputError, match="DeleteEverything"):
@@ -227,7 +227,7 @@ MISSING = (400, "ValidationException", "Requested resource not found.")
 def test_a_change_whose_reply_was_lost_stays_unclear(
     canned_server: Any, tmp_path: Path, later: tuple[int, str, str] | None, look: str
 ) -> None:
-    """After a lost reply, garbled looks and later refusals leave it unclear: never "try again", and it is kept."""
+    """After a lost response, failed checks and later rejections leave it unclear, and it is recorded."""
     looks = {
         "empty": canned_server.json({}),
         "html": canned_server.raw(200, b"<html>"),
@@ -237,7 +237,7 @@ def test_a_change_whose_reply_was_lost_stays_unclear(
     rest = [canned_server.error(*later), looks[look]] * 3 if later else []
     canned_server.says(whoami, canned_server.hangs_up("reset"), looks[look], *rest, looks[look])
     journal = journal_in(tmp_path)
-    with pytest.raises(errors.AwsError, match="may have been done all the same") as caught:
+    with pytest.raises(errors.AwsError, match="It may have succeeded") as caught:
         execute(canned_server.clients(), launch("plan-unclear"), journal=journal)
     assert caught.value.unclear
     assert "ry again" not in caught.value.todo
@@ -251,7 +251,7 @@ def test_a_change_whose_reply_was_lost_stays_unclear(
     "reply", [(500, "NeverHeardOf", ""), (504, "", ""), (408, "", ""), (529, "SiteOverloaded", "")]
 )
 def test_an_error_of_the_service_itself_is_unclear(canned_server: Any, reply: tuple[int, str, str]) -> None:
-    """After a status of 408, or from 500 on, the call may have been carried out, whatever the code is called."""
+    """After status 408, or 500 and up, the call may have succeeded, whatever its error code."""
     job = {"TrainingJobName": "plan-5xx", "TrainingJobStatus": "InProgress"} | {
         key: to_request(SPEC)[key] for key in ("RoleArn", "HyperParameters", "OutputDataConfig")
     }
@@ -280,14 +280,14 @@ PARAMS = {
 
 @pytest.mark.parametrize("key", [key for key in OPERATIONS if key[0] != "s3"], ids=lambda key: key[1])
 def test_an_empty_look_shows_no_state(canned_server: Any, key: tuple[str, str]) -> None:
-    """An answer without what AWS always sends shows neither that a change was made nor that it was not."""
+    """A response without required fields shows neither that a change was made nor that it was not."""
     canned_server.says(canned_server.json({}))
     with pytest.raises(errors.UnexpectedAnswerError):
-        OPERATIONS[key].look(canned_server.clients(), PARAMS[key[1]])
+        OPERATIONS[key].is_done(canned_server.clients(), PARAMS[key[1]])
 
 
 def test_an_empty_answer_does_not_end_the_wait(canned_server: Any) -> None:
-    """An endpoint is waited for until an answer names its status; only empty answers end in an error."""
+    """A wait continues until a response has the endpoint's status; only repeated empty responses are an error."""
     wait = ApiCall("sagemaker", "DescribeEndpoint", {"EndpointName": "a"}, "Wait.", "endpoint_settled")
     plan = Plan("clean up", "a", (wait,), None, (), "")
     empty, created = canned_server.json({}), {"EndpointName": "a", "EndpointStatus": "Creating"}
@@ -296,6 +296,6 @@ def test_an_empty_answer_does_not_end_the_wait(canned_server: Any) -> None:
     execute(canned_server.clients(), plan)
     assert len(canned_server.asked) == 4
     canned_server.says(empty)
-    with pytest.raises(errors.UnexpectedAnswerError, match="holds no EndpointName"):
+    with pytest.raises(errors.UnexpectedAnswerError, match="has no EndpointName"):
         execute(canned_server.clients(), plan)
     assert len(canned_server.asked) == MAX_UNREADABLE

@@ -1,4 +1,4 @@
-"""The algorithm's image in each region, held against the SageMaker SDK."""
+"""The algorithm's image in each region, compared with the SageMaker SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.errors import InputError
 
 
 def test_the_image_of_every_region_is_the_sdks() -> None:
-    """For every region the SDK knows, our image is the one its own function gives."""
+    """For every region that the SDK knows, the image is the one that its own function returns."""
     from sagemaker.core import image_uris
     from sagemaker.core.image_uris import config_for_framework
 
@@ -32,12 +32,12 @@ def test_the_image_of_every_region_is_the_sdks() -> None:
     ],
 )
 def test_other_images_are_not_the_algorithms(image: str) -> None:
-    """Another repository, somebody's copy, another region's account: not AWS's own."""
+    """Another repository, a copy and another region's account are not AWS's own image."""
     assert not is_semantic_segmentation(image)
 
 
 def test_a_region_without_the_algorithm_is_told_with_those_that_have_it() -> None:
-    """Where AWS does not offer the algorithm, the error names where it does."""
+    """If AWS does not offer the algorithm in a region, the error lists the regions that have it."""
     with pytest.raises(InputError, match="mars-north-1") as caught:
         image_uri("mars-north-1")
     assert "eu-west-1" in caught.value.todo

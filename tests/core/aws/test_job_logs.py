@@ -1,4 +1,4 @@
-"""A training job's log, as read from a server that answers as CloudWatch Logs does."""
+"""A training job's log, read from a server that responds like CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def events(server: Any, *messages: str, forward: str, backward: str = "b/0") -> 
 
 
 def test_the_tail_is_two_calls_and_then_one(canned_server: Any) -> None:
-    """The end of a log costs two calls, and each look at what came after one; the same token back means the end."""
+    """The end of a log takes two calls, and each following page one; the same token means the end."""
     canned_server.says(
         streams(canned_server, STREAM),
         events(canned_server, "one", "two", forward="f/1"),
@@ -42,7 +42,7 @@ def test_the_tail_is_two_calls_and_then_one(canned_server: Any) -> None:
 
 
 def test_an_empty_last_page_is_followed_back(canned_server: Any) -> None:
-    """CloudWatch may give an empty page though there are lines before it; those are found."""
+    """CloudWatch may return an empty page although there are lines before it; those are found."""
     canned_server.says(
         streams(canned_server, STREAM),
         events(canned_server, forward="f/9", backward="b/9"),
@@ -54,7 +54,7 @@ def test_an_empty_last_page_is_followed_back(canned_server: Any) -> None:
 
 
 def test_a_job_without_a_log(canned_server: Any) -> None:
-    """A job that wrote nothing has an empty page that says so; so has one of an account without any job."""
+    """A job without a log has an empty page that says so; so does one in an account without any job."""
     canned_server.says(
         streams(canned_server),
         canned_server.error(400, "ResourceNotFoundException", "The specified log group does not exist."),
@@ -65,13 +65,13 @@ def test_a_job_without_a_log(canned_server: Any) -> None:
 
 
 def test_the_newest_stream_is_read(canned_server: Any) -> None:
-    """A job whose machine was taken back logs anew; the streams are in the order of their start."""
+    """A job whose instance was interrupted has a new stream; streams are ordered by their start."""
     canned_server.says(streams(canned_server, "a/algo-1-1800000000", "a/algo-1-999999999"))
     assert log_streams(canned_server.clients(), "a")[-1] == "a/algo-1-1800000000"
 
 
 def test_a_whole_log_is_read_over_all_streams(canned_server: Any) -> None:
-    """All lines of all streams come in order, over empty pages, until each stream's end."""
+    """All lines of all streams are returned in order, over empty pages, until each stream's end."""
     canned_server.says(
         streams(canned_server, "a/algo-1-1", "a/algo-1-2"),
         events(canned_server, "one", forward="f/1"),
@@ -88,7 +88,7 @@ def test_a_whole_log_is_read_over_all_streams(canned_server: Any) -> None:
 
 @pytest.mark.parametrize("bounds", [{"max_events": 3}, {"seconds": -1.0}])
 def test_a_log_without_an_end_is_bounded(canned_server: Any, bounds: dict[str, Any]) -> None:
-    """A log is read up to so many lines and seconds, and says that it goes on."""
+    """A log is read up to a number of lines and seconds, and marked as incomplete."""
     canned_server.says(streams(canned_server, STREAM))
     canned_server.replies += [
         events(canned_server, "one", "two", forward=f"f/{number}") for number in range(9)
@@ -99,7 +99,7 @@ def test_a_log_without_an_end_is_bounded(canned_server: Any, bounds: dict[str, A
 
 
 def test_a_cut_answer_is_no_empty_log(canned_server: Any) -> None:
-    """An answer that was cut on its way is an error, not a log without lines."""
+    """A truncated response is an error, not an empty log."""
     canned_server.says(canned_server.json({}))
     with pytest.raises(errors.UnexpectedAnswerError):
         tail(canned_server.clients(), "a")
@@ -109,7 +109,7 @@ def test_a_cut_answer_is_no_empty_log(canned_server: Any) -> None:
 
 
 def test_a_stream_without_a_name_is_an_unexpected_answer(canned_server: Any) -> None:
-    """A row of the list of streams that lacks its name is an error of ours, for a job and for an endpoint."""
+    """A log stream without a name is an UnexpectedAnswerError, for a job and for an endpoint."""
     canned_server.says(canned_server.json({"logStreams": [{"arn": "a"}]}))
     with pytest.raises(errors.UnexpectedAnswerError, match="logStreamName"):
         log_streams(canned_server.clients(), "a")

@@ -1,4 +1,4 @@
-"""Curves and utilisation, as read from a server that answers as AWS does."""
+"""Curves and utilization, read from a server that responds like AWS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from core import errors
-from core.aws.metrics import curves, sparklines, utilisation
+from core.aws.metrics import curves, sparklines, utilization
 from core.training.job import TrainingJob, from_description
 
 BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ def batch(server: Any, *series: list[float]) -> Any:
 
 
 def cloudwatch(server: Any, *series: list[float]) -> Any:
-    """Newest first, as CloudWatch gives them. botocore speaks Smithy's JSON or CBOR; the answer is JSON."""
+    """Return points newest first, as CloudWatch does. botocore supports Smithy's JSON and CBOR; this is JSON."""
     rows = [
         {
             "Id": f"m{number}",
@@ -59,7 +59,7 @@ def paths(server: Any) -> list[str]:
 
 
 def test_many_jobs_are_one_call(canned_server: Any) -> None:
-    """The curves of six jobs cost one BatchGetMetrics call, and say so."""
+    """The curves of six jobs take one BatchGetMetrics call, and name their source."""
     canned_server.says(batch(canned_server, *[[0.1, 0.2]] * 12))
     found = curves(canned_server.clients(), [job(f"j{n}", "validation:mIOU", "train:loss") for n in range(6)])
     assert paths(canned_server) == [BATCH]
@@ -69,7 +69,7 @@ def test_many_jobs_are_one_call(canned_server: Any) -> None:
 
 
 def test_a_table_of_a_hundred_jobs_is_one_call(canned_server: Any) -> None:
-    """The sparklines of a hundred jobs cost one call, and those of a hundred and one two."""
+    """The sparklines of a hundred jobs take one call, and those of a hundred and one take two."""
     canned_server.says(batch(canned_server, *[[0.5]] * 100), batch(canned_server, [0.7]))
     jobs = [job(f"j{number}") for number in range(101)]
     found = sparklines(canned_server.clients(), jobs)
@@ -79,16 +79,16 @@ def test_a_table_of_a_hundred_jobs_is_one_call(canned_server: Any) -> None:
 
 
 def test_a_job_that_never_started_is_not_asked_about(canned_server: Any) -> None:
-    """A job without a start has no curves, and costs no call."""
+    """A job that never started has no curves, and takes no call."""
     clients, waiting = canned_server.clients(), [job("a", started=False)]
     assert sparklines(clients, waiting) == {}
     assert curves(clients, waiting) == {"a": ()}
-    assert utilisation(clients, waiting[0]) == ()
+    assert utilization(clients, waiting[0]) == ()
     assert canned_server.asked == []
 
 
 def test_cloudwatch_is_the_second_source(canned_server: Any) -> None:
-    """Where BatchGetMetrics may not be asked, CloudWatch is, in one call; a note tells why."""
+    """If BatchGetMetrics is denied, CloudWatch is used, with one call and a note."""
     canned_server.says(
         canned_server.error(403, "AccessDeniedException", "not authorized"),
         cloudwatch(canned_server, [0.1, 0.3], [0.2]),
@@ -103,7 +103,7 @@ def test_cloudwatch_is_the_second_source(canned_server: Any) -> None:
 
 
 def test_the_log_is_the_third_source(canned_server: Any) -> None:
-    """Where neither knows a job, its own log is read with its own definitions."""
+    """If neither has a job's metrics, its own log is read with its own definitions."""
     line = "#quality_metric: host=algo-1, epoch=0, validation mIOU <score>=0.25"
     page = {"events": [{"timestamp": 1_790_000_000_000, "message": line}], "nextForwardToken": "f"}
     canned_server.says(
@@ -120,7 +120,7 @@ def test_the_log_is_the_third_source(canned_server: Any) -> None:
 
 
 def test_a_log_that_may_not_be_read_hides_no_other_curves(canned_server: Any) -> None:
-    """Where one job's log is refused, the other jobs keep their curves, and a note says why."""
+    """If one job's log is denied, the other jobs keep their curves, and a note says why."""
     canned_server.says(
         batch(canned_server, [0.1], []),
         batch(canned_server, []),
@@ -139,17 +139,17 @@ def test_a_log_that_may_not_be_read_hides_no_other_curves(canned_server: Any) ->
     [("ThrottlingException", errors.ThrottledError), ("ExpiredTokenException", errors.CredentialsError)],
 )
 def test_throttling_does_not_lead_to_more_calls(canned_server: Any, code: str, expected: type) -> None:
-    """When AWS throttles, or the credentials have expired, no other source is tried."""
+    """If AWS throttles, or the credentials have expired, no other source is tried."""
     canned_server.says(canned_server.error(400, code, "no"))
     with pytest.raises(expected):
         curves(canned_server.clients(), [job("a", "validation:mIOU")])
     assert set(paths(canned_server)) == {BATCH}
 
 
-def test_utilisation_is_one_call(canned_server: Any) -> None:
-    """Processor, memory and GPU come in one call; what the machine does not have is left out."""
+def test_utilization_is_one_call(canned_server: Any) -> None:
+    """CPU, memory and GPU take one call; what the instance does not have is left out."""
     canned_server.says(cloudwatch(canned_server, [10.0, 90.0], [40.0], [], []))
-    found = utilisation(canned_server.clients(), job("a"))
+    found = utilization(canned_server.clients(), job("a"))
     assert [(series.name, series.unit) for series in found] == [
         ("CPUUtilization", "%"),
         ("MemoryUtilization", "%"),
@@ -159,7 +159,7 @@ def test_utilisation_is_one_call(canned_server: Any) -> None:
 
 
 def test_a_cut_answer_is_no_empty_curve(canned_server: Any) -> None:
-    """An answer that was cut is not taken for a job without metrics: the next source is asked, with a note."""
+    """A truncated response is not treated as missing metrics: the next source is used, with a note."""
     canned_server.says(
         canned_server.json({}), cloudwatch(canned_server, [0.5]), cloudwatch(canned_server, [0.5])
     )

@@ -1,4 +1,4 @@
-"""Models and their class names, as read from a server that answers as AWS does."""
+"""Models and their class names, read from a server that responds like AWS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def job(**changes: Any) -> TrainingJob:
 
 
 def test_the_newest_models_by_one_call(canned_server: Any) -> None:
-    """One call tells the names of the newest hundred; an answer without them is no empty list."""
+    """One call returns the newest hundred names; a response without them is not an empty list."""
     canned_server.says(
         canned_server.json({"Models": [{"ModelName": "b"}, {"ModelName": "a"}], "NextToken": "more"})
     )
@@ -58,7 +58,7 @@ def test_the_newest_models_by_one_call(canned_server: Any) -> None:
 
 
 def test_a_model_tells_what_it_serves(canned_server: Any) -> None:
-    """Image, artifact, role and environment are those of its container, also where that is one of several."""
+    """Image, artifact, role and environment are those of its container, also if it is one of several."""
     canned_server.says(canned_server.json(MODEL))
     found = describe_model(canned_server.clients(), "roads")
     assert (found.model_uri, found.role_arn) == ("s3://b/roads/model.tar.gz", MODEL["ExecutionRoleArn"])
@@ -69,7 +69,7 @@ def test_a_model_tells_what_it_serves(canned_server: Any) -> None:
 
 
 def test_a_model_with_its_job(canned_server: Any) -> None:
-    """The job is that of the model's tag; where tags may not be read, the model is told without."""
+    """The job is that of the model's tag; if the tags may not be read, the model has no job."""
     tags = canned_server.json({"Tags": [{"Key": "segdeck:job", "Value": "roads-7"}]})
     canned_server.says(canned_server.json(MODEL), tags)
     assert model_with_job(canned_server.clients(), "roads").job == "roads-7"
@@ -78,7 +78,7 @@ def test_a_model_with_its_job(canned_server: Any) -> None:
 
 
 def test_where_a_job_has_its_class_names() -> None:
-    """First where its tag says, then beside its artifact, then with its data; each place once."""
+    """First by its tag, then next to its artifact, then with its data; each URI once."""
     beside, data = "s3://b/out/roads-7/output/classes.json", "s3://b/data/classes.json"
     assert class_uris_of_job(job()) == (beside, data)
     assert class_uris_of_job(job(tags={"segdeck:classes": "s3://b/own.json"})) == (
@@ -92,7 +92,7 @@ def test_where_a_job_has_its_class_names() -> None:
 
 
 def test_the_first_place_that_has_them(canned_server: Any) -> None:
-    """A place without class names is passed over silently; one that cannot be read, with a note."""
+    """A URI without class names is skipped silently; an unreadable one gets a note."""
     canned_server.says(canned_server.error(*MISSING), canned_server.mask(NAMES))
     found = find_classes(canned_server.clients(), ("s3://b/a.json", "s3://b/b.json"))
     assert (found.classes and found.classes.names, found.uri, found.notes) == (
@@ -107,7 +107,7 @@ def test_the_first_place_that_has_them(canned_server: Any) -> None:
 
 
 def test_no_class_names_at_all(canned_server: Any) -> None:
-    """Where nowhere are any, that is no error; a failing AWS is."""
+    """No class names at all is not an error; a failing AWS is."""
     canned_server.says(canned_server.error(*MISSING))
     assert find_classes(canned_server.clients(), ("s3://b/a.json",)).classes is None
     assert find_classes(canned_server.clients(), ()).uri == ""

@@ -24,12 +24,12 @@ from core.aws.operations import OPERATIONS, holds
     ],
 )
 def test_what_was_asked_for_is_found_among_more(found: Any, wanted: Any, same: bool) -> None:
-    """A thing is what was asked for where it holds all of that; what AWS adds, and its rounding, do not count."""
+    """A resource matches if it has all requested values; AWS's additions and rounding are ignored."""
     assert holds(found, wanted) is same
 
 
 def test_whatever_makes_something_looks_first() -> None:
-    """Each call that makes something of a given name looks first, but a job's: a second one is never wanted."""
+    """Each call that creates a named resource checks first, except a training job's: its name must be new."""
     makes = {operation for (_, operation), known in OPERATIONS.items() if known.first}
     assert makes == {"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint", "PutObject"}
     deletes = {operation for (_, operation), known in OPERATIONS.items() if known.deletes}

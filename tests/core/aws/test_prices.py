@@ -1,4 +1,4 @@
-"""Prices, as read from a server that answers as AWS's Price List does."""
+"""Prices read from a server that responds like the AWS Price List."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def page(server: Any, *products: str, token: str = "") -> Any:
 
 @pytest.fixture
 def aws(canned_server: Any, monkeypatch: pytest.MonkeyPatch) -> Clients:
-    """Clients as in mode aws, with keys from the environment."""
+    """Return clients as in mode aws, with keys from the environment."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     return Clients(Connection("us-east-1", canned_server.url))
 
 
 def test_aws_own_prices_are_taken(canned_server: Any, aws: Clients) -> None:
-    """Where the Price List answers, its prices count, of all pages, and the table says so."""
+    """If the Price List responds, its prices are used, of all pages, and the table says so."""
     canned_server.says(
         page(canned_server, product("ml.g4dn.xlarge", "0.7364000000"), token="t"),
         page(
@@ -55,11 +55,11 @@ def test_aws_own_prices_are_taken(canned_server: Any, aws: Clients) -> None:
     assert table.per_hour("ml.g5.xlarge") == Money(Decimal("1.408"))
     assert table.per_hour("ml.c5.xlarge", "hosting") == Money(Decimal("0.204"))
     assert (table.as_of, table.region, table.note) == (TODAY, "us-east-1", "")
-    assert "Price List" in table.said
+    assert "Price List" in table.attribution
 
 
 def test_without_the_price_list_our_own_table_counts(canned_server: Any, aws: Clients) -> None:
-    """Where the Price List may not be asked, the shipped table is taken, and the reason is told."""
+    """If the Price List is denied, the shipped table is used, with the reason."""
     canned_server.says(canned_server.error(400, "AccessDeniedException", "no"))
     notes: list[str] = []
     assert prices(aws, notes=notes) == shipped_prices("us-east-1")
@@ -67,7 +67,7 @@ def test_without_the_price_list_our_own_table_counts(canned_server: Any, aws: Cl
 
 
 def test_an_empty_price_list_is_none(canned_server: Any, aws: Clients) -> None:
-    """A Price List that knows nothing of the region is no table."""
+    """A Price List without the region falls back to the shipped table."""
     canned_server.says(page(canned_server))
     assert prices(aws) == shipped_prices("us-east-1")
 
@@ -99,17 +99,17 @@ GARBLED = {
 
 @pytest.mark.parametrize("row", GARBLED.values(), ids=GARBLED)
 def test_a_garbled_price_row_is_reported(canned_server: Any, aws: Clients, row: str) -> None:
-    """A product that is not built as AWS builds one leads to the shipped table, and the reason is given."""
+    """A product of unknown format leads to the shipped table, with the reason."""
     canned_server.says(page(canned_server, product("ml.g4dn.xlarge", "0.7364"), row))
     notes: list[str] = []
     assert prices(aws, notes=notes) == shipped_prices("us-east-1")
-    assert "a product in the list is not one that Segdeck can read" in notes[0]
+    assert "a product in the list has an unknown format" in notes[0]
     assert len(notes[0]) < 1000
 
 
 @pytest.mark.parametrize("usd", ["", "free", "NaN", "sNaN", "Infinity", "-1", "0", "1e99999"])
 def test_a_number_that_is_not_a_price_is_left_out(canned_server: Any, aws: Clients, usd: str) -> None:
-    """Only a positive, finite amount counts as a price; the other rows of the list stay."""
+    """Only a positive, finite amount is a price; the other rows of the list are kept."""
     canned_server.says(
         page(canned_server, product("ml.g4dn.xlarge", "0.7364"), product("ml.c5.xlarge", usd)),
         page(canned_server, product("ml.g4dn.xlarge", "0.8")),
@@ -120,6 +120,6 @@ def test_a_number_that_is_not_a_price_is_left_out(canned_server: Any, aws: Clien
 
 
 def test_the_sandbox_is_not_asked_for_prices(canned_server: Any) -> None:
-    """With the sandbox, the shipped table is taken without any call."""
+    """With the sandbox, the shipped table is used without any call."""
     assert prices(canned_server.clients()).source == shipped_prices("us-east-1").source
     assert canned_server.asked == []

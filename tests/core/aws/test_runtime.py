@@ -1,4 +1,4 @@
-"""One picture to an endpoint, over real sockets: whatever fails, the model is asked once."""
+"""Invoking an endpoint over real sockets: whatever fails, the model runs once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ask(clients: Clients, body: bytes = b"jpeg") -> Any:
 
 
 def test_an_answer_comes_whole_with_its_type_and_its_time(canned_server: Any) -> None:
-    """A good answer has the endpoint's bytes, content type and the seconds it took."""
+    """A response has the endpoint's bytes, content type and duration."""
     body = bytes(range(256)) * 40_000
     canned_server.says(canned_server.mask(body))
     answer = ask(canned_server.clients())
@@ -50,7 +50,7 @@ def test_an_answer_comes_whole_with_its_type_and_its_time(canned_server: Any) ->
 def test_a_refusal_is_told_after_one_request(
     canned_server: Any, reply: tuple[int, str, str], expected: type[errors.AwsError]
 ) -> None:
-    """A refused call is an error of ours, and is never sent again by itself."""
+    """A rejected call is an AwsError, and is never repeated automatically."""
     canned_server.says(canned_server.error(*reply))
     with pytest.raises(expected) as caught:
         ask(canned_server.clients())
@@ -60,7 +60,7 @@ def test_a_refusal_is_told_after_one_request(
 
 
 def test_a_model_error_comes_with_its_log(canned_server: Any) -> None:
-    """An error of the container has its status, its words and the link to its log."""
+    """A container's error has its status, its message and the link to its log."""
     link = "https://us-east-1.console.aws.amazon.com/cloudwatch/home?region=us-east-1#logEventViewer:group=/aws/x"
     text = f'Received server error (500) from primary with message "boom". See {link} in account 1.'
     canned_server.says(
@@ -74,7 +74,7 @@ def test_a_model_error_comes_with_its_log(canned_server: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["reset", "close"])
 def test_a_connection_that_ends_without_an_answer_is_not_tried_again(canned_server: Any, kind: str) -> None:
-    """A connection closed before the answer is an error after one request."""
+    """A connection closed before the response is an error after one request."""
     canned_server.says(canned_server.hangs_up(kind))
     with pytest.raises(errors.UnreachableError):
         ask(canned_server.clients())
@@ -83,7 +83,7 @@ def test_a_connection_that_ends_without_an_answer_is_not_tried_again(canned_serv
 
 @pytest.mark.parametrize("reply", ["reset", "close", "cut", "silence", "empty", "500", "502 of a proxy"])
 def test_a_lost_reply_says_that_the_model_may_have_billed(canned_server: Any, reply: str) -> None:
-    """Whatever becomes of the reply once the model was asked, the error says that the call may be billed."""
+    """If the response is lost after the model was invoked, the error says that the call may be billed."""
     replies = {
         "reset": canned_server.hangs_up("reset"),
         "close": canned_server.hangs_up("close"),
@@ -102,7 +102,7 @@ def test_a_lost_reply_says_that_the_model_may_have_billed(canned_server: Any, re
 
 
 def test_a_refused_call_is_not_said_to_be_billed(canned_server: Any) -> None:
-    """A call that was refused, or that reached nobody, has not run the model, and no bill is spoken of."""
+    """A call that was rejected, or never arrived, did not run the model, and no billing is mentioned."""
     canned_server.says(canned_server.error(403, "AccessDeniedException", "no"))
     with pytest.raises(errors.DeniedError) as caught:
         ask(canned_server.clients())
@@ -116,7 +116,7 @@ def test_a_refused_call_is_not_said_to_be_billed(canned_server: Any) -> None:
 
 
 def test_a_cut_answer_is_noticed(canned_server: Any) -> None:
-    """An answer that is shorter than it claims is an error, not a smaller answer."""
+    """A response shorter than its declared length is an error."""
     canned_server.says(canned_server.mask(b"x" * 1000, length=2000))
     with pytest.raises(errors.CutOffError) as caught:
         ask(canned_server.clients())
@@ -125,7 +125,7 @@ def test_a_cut_answer_is_noticed(canned_server: Any) -> None:
 
 
 def test_a_slow_model_runs_into_the_time_limit_once(canned_server: Any) -> None:
-    """An answer that does not come in time is an error with advice, after one request."""
+    """A response that does not arrive in time is an error with advice, after one request."""
     canned_server.says(canned_server.silence())
     with pytest.raises(errors.TimedOutError) as caught:
         ask(canned_server.clients(invoke_seconds=0.2))
@@ -141,7 +141,7 @@ def test_an_empty_answer_is_no_answer(canned_server: Any) -> None:
 
 
 def test_nobody_at_the_address() -> None:
-    """A refused connection names the address."""
+    """A refused connection names the URL."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, not listening: nobody else can listen here meanwhile
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -150,7 +150,7 @@ def test_nobody_at_the_address() -> None:
 
 
 def test_too_large_a_picture_is_not_even_sent(canned_server: Any) -> None:
-    """A body above the limit is refused before the network; one at the limit is sent."""
+    """A body above the limit is rejected before sending; one at the limit is sent."""
     canned_server.says(canned_server.mask(b"png"))
     with pytest.raises(errors.TooLargeError, match="6,291,457"):
         ask(canned_server.clients(), b"x" * (MAX_REQUEST + 1))
@@ -170,7 +170,7 @@ def test_too_large_a_picture_is_not_even_sent(canned_server: Any) -> None:
 def test_not_found_may_mean_not_in_service_yet(
     canned_server: Any, description: dict[str, str], expected: type[errors.AwsError], said: str
 ) -> None:
-    """After "not found" one look tells an endpoint that is not in service from one that does not exist."""
+    """After "not found", one read distinguishes an endpoint not in service from one that does not exist."""
     canned_server.says(canned_server.error(400, *MISSING), canned_server.json(description))
     with pytest.raises(expected) as caught:
         ask(canned_server.clients())
@@ -179,7 +179,7 @@ def test_not_found_may_mean_not_in_service_yet(
 
 
 def test_not_found_stays_when_looking_is_refused(canned_server: Any) -> None:
-    """Where looking fails, the first refusal is what is told."""
+    """If that read fails, the first error is reported."""
     denied = canned_server.error(400, "AccessDeniedException", "no")
     canned_server.says(canned_server.error(400, *MISSING), denied)
     with pytest.raises(errors.NotFoundError, match="coastlines of account"):

@@ -1,4 +1,4 @@
-"""Training jobs, as read from a server that answers as AWS does."""
+"""Training jobs, read from a server that responds like AWS."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def listing(*keys: str, token: str = "") -> bytes:
 
 
 def test_a_page_of_jobs_is_one_call(canned_server: Any) -> None:
-    """A page of jobs costs one Search call and no other, and tells how many there are."""
+    """A page of jobs takes one Search call, and has the total number."""
     canned_server.says(page(canned_server, "a", "b", token="next"))
     found = search_jobs(canned_server.clients(), JobFilter())
     assert [row.name for row in found.jobs] == ["a", "b"]
@@ -50,7 +50,7 @@ def test_a_page_of_jobs_is_one_call(canned_server: Any) -> None:
 
 
 def test_all_jobs_goes_through_the_pages_once(canned_server: Any) -> None:
-    """All pages make one list; a job that moved from one page to the next stands there once."""
+    """All pages make one list; a job that moved between two pages is listed once."""
     canned_server.says(page(canned_server, "a", "b", token="t"), page(canned_server, "b", "c"))
     found = all_jobs(canned_server.clients(), JobFilter())
     assert [row.name for row in found.jobs] == ["a", "b", "c"]
@@ -59,7 +59,7 @@ def test_all_jobs_goes_through_the_pages_once(canned_server: Any) -> None:
 
 @pytest.mark.parametrize(("pages", "seconds", "calls"), [(2, 60.0, 2), (10, 0.0, 1)])
 def test_a_list_without_an_end_is_bounded(canned_server: Any, pages: int, seconds: float, calls: int) -> None:
-    """A list ends after so many pages or seconds, and says that there is more."""
+    """A list ends after a number of pages or seconds, and is marked as incomplete."""
     canned_server.says(page(canned_server, token="again"))
     found = all_jobs(canned_server.clients(), JobFilter(), pages=pages, seconds=seconds)
     assert not found.complete
@@ -67,7 +67,7 @@ def test_a_list_without_an_end_is_bounded(canned_server: Any, pages: int, second
 
 
 def test_a_cut_answer_is_no_empty_list(canned_server: Any) -> None:
-    """An answer that was cut on its way is an error, not a list without jobs."""
+    """A truncated response is an error, not an empty list."""
     canned_server.says(canned_server.json({}))
     with pytest.raises(errors.UnexpectedAnswerError, match="Results"):
         search_jobs(canned_server.clients(), JobFilter())
@@ -76,7 +76,7 @@ def test_a_cut_answer_is_no_empty_list(canned_server: Any) -> None:
 
 
 def test_a_throttled_list_does_not_slow_one_job(canned_server: Any) -> None:
-    """Listings have a client of their own: when AWS throttles them, a look at one job still goes out at once."""
+    """Listings have a separate client: while AWS throttles them, reading one job is not delayed."""
     clients = canned_server.clients()
     assert clients.lists is not clients.sagemaker
     assert clients.lists.meta.config.retries["mode"] == "adaptive"
@@ -84,7 +84,7 @@ def test_a_throttled_list_does_not_slow_one_job(canned_server: Any) -> None:
 
 
 def test_a_throttled_list_is_tried_again(canned_server: Any) -> None:
-    """A list that is throttled once comes all the same."""
+    """A list that is throttled once is retried."""
     canned_server.says(
         canned_server.error(400, "ThrottlingException", "Rate exceeded"), page(canned_server, "a")
     )
@@ -102,7 +102,7 @@ def test_a_job_that_is_not_there(canned_server: Any) -> None:
     ("code", "words"), [("ResourceLimitExceeded", "quota"), ("ResourceInUse", "name is taken")]
 )
 def test_quota_and_taken_name_have_words(canned_server: Any, code: str, words: str) -> None:
-    """A quota that is reached and a name that is taken are said in words, with AWS's code beside them."""
+    """A reached quota and a taken name are explained, with AWS's code."""
     canned_server.says(canned_server.error(400, code, "The account-level service limit is 0."))
     with pytest.raises(errors.AwsError, match=words) as caught:
         describe_job(canned_server.clients(), "a")
@@ -110,7 +110,7 @@ def test_quota_and_taken_name_have_words(canned_server: Any, code: str, words: s
 
 
 def test_the_keys_of_a_channel_come_from_all_pages(canned_server: Any) -> None:
-    """A channel's keys are listed to their end."""
+    """All keys of a channel are listed, over all pages."""
     canned_server.says(
         canned_server.raw(200, listing("d/train/1.jpg", token="t")),
         canned_server.raw(200, listing("d/train/2.jpg")),
@@ -122,7 +122,7 @@ def test_the_keys_of_a_channel_come_from_all_pages(canned_server: Any) -> None:
 
 
 def test_too_many_keys_are_not_half_checked(canned_server: Any) -> None:
-    """A channel with more objects than are listed is left out with a note, so that no pair is called missing."""
+    """A channel with too many objects is left out with a note, so that no pair is reported missing."""
     canned_server.says(canned_server.raw(200, listing("d/train/1.jpg", "d/train/2.jpg", token="t")))
     found = list_channels(canned_server.clients(), data_channels("s3://bucket/d")[:1], cap=2)
     assert found.keys == {}
@@ -130,7 +130,7 @@ def test_too_many_keys_are_not_half_checked(canned_server: Any) -> None:
 
 
 def test_a_channel_that_cannot_be_listed_does_not_stop_the_others(canned_server: Any) -> None:
-    """A channel without permission, and one that reads a manifest, leave a note; the others are listed."""
+    """A channel without permission, and one that reads a manifest, get a note; the others are listed."""
     denied = canned_server.raw(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
     canned_server.says(denied, canned_server.raw(200, listing("d/validation/1.jpg")))
     manifest = replace(Channel("label_map", "s3://b/m"), data_type="ManifestFile")
@@ -140,6 +140,6 @@ def test_a_channel_that_cannot_be_listed_does_not_stop_the_others(canned_server:
 
 
 def test_a_channel_address_must_be_in_s3(canned_server: Any) -> None:
-    """An address that is none of S3's is refused before any call."""
-    with pytest.raises(errors.InputError, match="no address in S3"):
+    """A URI that is not in S3 is rejected before any call."""
+    with pytest.raises(errors.InputError, match="not an S3 URI"):
         list_channel_keys(canned_server.clients(), "https://bucket/d")

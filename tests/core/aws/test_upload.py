@@ -1,4 +1,4 @@
-"""Data sets brought into S3, against the sandbox: each file once, whatever comes between."""
+"""Datasets uploaded to S3, against the sandbox: each file once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.aws.connection import Clients, Connection
 from core.aws.execute import execute
 from core.aws.prefix import NAMES_ALONE, check_prefix
 from core.aws.training import list_channels
-from core.aws.upload import THREADS, Progress, Standing, is_same, upload
+from core.aws.upload import THREADS, ListedObject, Progress, is_same, upload
 from core.datasets.check import check
 from core.datasets.problems import count_by_code
 from core.datasets.readers import read_dataset
@@ -46,7 +46,7 @@ def clients(sandbox_server: Any) -> Clients:
 
 @pytest.fixture(scope="module")
 def s3(sandbox_server: Any, make_client: Any) -> Any:
-    """Somebody else's client."""
+    """Return another user's client."""
     made = make_client(sandbox_server, "s3")
     made.create_bucket(Bucket=BUCKET)
     return made
@@ -54,7 +54,7 @@ def s3(sandbox_server: Any, make_client: Any) -> Any:
 
 @pytest.fixture
 def puts(sandbox_server: Any) -> Iterator[Callable[[], list[str]]]:
-    """puts() -> the keys that PutObject was called with since the last look."""
+    """Return puts() -> the keys of the PutObject calls since the last check."""
     faults = sandbox_server.faults
     faults.clear()
     faults.add("delay", service="s3", operation="PUT .*", seconds=0)
@@ -70,7 +70,7 @@ def puts(sandbox_server: Any) -> Iterator[Callable[[], list[str]]]:
 
 @pytest.fixture
 def order(tmp_path: Path) -> Order:
-    """order(prefix, overwrite=...) -> that of a good set with six and two pairs."""
+    """Return order(prefix, overwrite=...) for a valid dataset with six and two pairs."""
     root = make_voc(tmp_path / "voc")
 
     def make(prefix: str, folder: Path = root, **options: Any) -> UploadOrder:
@@ -83,7 +83,7 @@ def order(tmp_path: Path) -> Order:
 
 
 def standing(clients: Clients, prefix: str) -> dict[str, str]:
-    """Key below the prefix -> ETag."""
+    """Return key under the prefix -> ETag."""
     pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
     rows = (row for page in pages for row in page.get("Contents", ()))
     return {row["Key"].removeprefix(f"{prefix}/"): row["ETag"].strip('"') for row in rows}
@@ -92,7 +92,7 @@ def standing(clients: Clients, prefix: str) -> dict[str, str]:
 def test_a_set_is_uploaded_into_its_four_channels(
     clients: Clients, s3: Any, order: Order, puts: Any, tmp_path: Path
 ) -> None:
-    """Each file is put once, under its channel, the classes' names beside them; the files here stay as they are."""
+    """Each file is sent once, to its channel, with the class names; the local files are unchanged."""
     before = digests(tmp_path)
     made = order("whole")
     told: list[Progress] = []
@@ -113,7 +113,7 @@ def test_a_set_is_uploaded_into_its_four_channels(
 
 
 def test_what_stands_there_is_not_sent_again(clients: Clients, s3: Any, order: Order, puts: Any) -> None:
-    """The same upload again sends nothing; one that lost an object sends that alone."""
+    """A repeated upload sends nothing; if one object is missing, only that is sent."""
     execute(clients, plan_upload(order("again")))
     assert len(puts()) == 17
     assert execute(clients, plan_upload(order("again"))).done[0].answer["Sent"] == 0
@@ -126,45 +126,49 @@ def test_what_stands_there_is_not_sent_again(clients: Clients, s3: Any, order: O
 def test_another_object_is_not_overwritten_unasked(
     clients: Clients, s3: Any, order: Order, puts: Any
 ) -> None:
-    """An object with other content stops the upload before its first file; told to, it is replaced."""
+    """An object with different content stops the upload before its first file; with `overwrite` it is replaced."""
     s3.put_object(Bucket=BUCKET, Key="theirs/train/tile_3.jpg", Body=b"theirs")
     puts()
-    with pytest.raises(errors.InputError, match=r"1 objects with other content.*theirs/train/tile_3\.jpg"):
+    with pytest.raises(
+        errors.InputError, match=r"1 objects under .* have different content: theirs/train/tile_3\.jpg"
+    ):
         execute(clients, plan_upload(order("theirs")))
     assert puts() == []
     plan = plan_upload(order("theirs", overwrite=True))
-    assert plan.warnings == ("Objects with other content are replaced.",)
+    assert plan.warnings == ("Objects with different content are overwritten.",)
     execute(clients, plan)
     assert len(puts()) == 17
 
 
 def test_an_object_of_another_set_is_told(clients: Clients, s3: Any, order: Order, puts: Any) -> None:
-    """A strange object within a channel would be trained on, so the prefix is refused; beside them it may stand."""
+    """Another object in a channel would be trained on, so the prefix is rejected; outside the channels it may be."""
     s3.put_object(Bucket=BUCKET, Key="mixed/notes.txt", Body=b"mine")
     s3.put_object(Bucket=BUCKET, Key="mixed/train/other.jpg", Body=b"other")
     puts()
     with pytest.raises(
-        errors.InputError, match=r"1 objects that are not of this set: mixed/train/other\.jpg"
+        errors.InputError, match=r"1 objects that are not part of this dataset: mixed/train/other\.jpg"
     ):
         execute(clients, plan_upload(order("mixed", overwrite=True)))
     assert puts() == []
 
 
 def test_one_that_comes_meanwhile_is_not_overwritten(clients: Clients, s3: Any, order: Order) -> None:
-    """S3 itself refuses to replace an object that came after the look."""
+    """S3 itself refuses to replace an object created after the check."""
 
     def late(**params: Any) -> Any:
         if params["Key"] == "race/classes.json":
             s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
         return clients.client_for_uploads.put_object(**params)
 
-    with pytest.raises(errors.InputError, match=r"1 objects with other content.*race/classes\.json"):
+    with pytest.raises(
+        errors.InputError, match=r"1 objects under .* have different content: race/classes\.json"
+    ):
         upload(clients, order("race"), late)
     assert clients.s3.get_object(Bucket=BUCKET, Key="race/classes.json")["Body"].read() == b"theirs"
 
 
 def test_the_end_is_verified(clients: Clients, s3: Any, order: Order) -> None:
-    """An object that is not what was sent, by the time all are sent, is no success."""
+    """An object that differs from what was sent is detected at the end."""
 
     def early(**params: Any) -> Any:
         answer = clients.client_for_uploads.put_object(**params)
@@ -172,7 +176,9 @@ def test_the_end_is_verified(clients: Clients, s3: Any, order: Order) -> None:
             s3.put_object(Bucket=BUCKET, Key=params["Key"], Body=b"theirs")
         return answer
 
-    with pytest.raises(errors.UnexpectedAnswerError, match=r"1 objects .* not what was sent: verify/classes"):
+    with pytest.raises(
+        errors.UnexpectedAnswerError, match=r"1 objects .* differ from what was sent: verify/classes"
+    ):
         upload(clients, order("verify"), early)
 
 
@@ -180,7 +186,7 @@ def test_the_end_is_verified(clients: Clients, s3: Any, order: Order) -> None:
 def test_a_lost_reply_is_not_an_obstacle(
     clients: Clients, s3: Any, order: Order, sandbox_server: Any, kind: str
 ) -> None:
-    """A call whose reply is lost is made again; that the object stands there by then is success."""
+    """A call whose response is lost is repeated; that the object exists then is success."""
     sandbox_server.faults.clear()
     prefix = f"lost-{kind.replace('_', '-')}"
     sandbox_server.faults.add(kind, service="s3", operation=f"PUT /sets/{prefix}/train/.*", times=2)
@@ -190,7 +196,7 @@ def test_a_lost_reply_is_not_an_obstacle(
 
 
 def test_throttling_is_waited_out(clients: Clients, s3: Any, order: Order, sandbox_server: Any) -> None:
-    """S3's SlowDown is no reason to give up."""
+    """S3's SlowDown does not end an upload."""
     sandbox_server.faults.clear()
     slow = {"code": "SlowDown", "message": "Reduce your request rate.", "status": 503, "times": 3}
     sandbox_server.faults.add("error", service="s3", operation="PUT /sets/slow/train/.*", **slow)
@@ -199,10 +205,8 @@ def test_throttling_is_waited_out(clients: Clients, s3: Any, order: Order, sandb
     assert len(standing(clients, "slow")) == 17
 
 
-def test_an_upload_can_be_cancelled_and_goes_on_later(
-    clients: Clients, s3: Any, order: Order, puts: Any
-) -> None:
-    """What the progress raises ends it; what was sent until then stays, and the rest follows the next time."""
+def test_an_upload_can_be_canceled_and_resumed(clients: Clients, s3: Any, order: Order, puts: Any) -> None:
+    """An exception from the progress callback cancels it; sent files are kept, and the next upload sends the rest."""
 
     def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
@@ -219,7 +223,7 @@ def test_an_upload_can_be_cancelled_and_goes_on_later(
 def test_a_folder_that_changed_is_told(
     clients: Clients, s3: Any, order: Order, tmp_path: Path, puts: Any
 ) -> None:
-    """Files that came, went or changed since the plan end it before the first is sent."""
+    """Files added, removed or changed since the plan are an error before the first is sent."""
     made = order("changed")
     write(tmp_path / "voc/JPEGImages/tile_0.jpg", photo(99) + b"more")
     with pytest.raises(errors.InputError, match="has changed since"):
@@ -228,7 +232,7 @@ def test_a_folder_that_changed_is_told(
 
 
 def test_a_set_with_errors_is_refused(order: Order, tmp_path: Path) -> None:
-    """What a job would fail with is not uploaded; what can be mended is to be converted first."""
+    """A dataset that would make a job fail is not uploaded; fixable problems must be fixed first."""
     write(tmp_path / "voc/JPEGImages/tile_0.jpg", photo(99, "PNG"))
     with pytest.raises(errors.InputError, match=r"1 errors.*tile_0\.jpg.*Convert it first"):
         order("wrong")
@@ -238,7 +242,7 @@ def test_a_set_with_errors_is_refused(order: Order, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file system takes UTF-8 alone")
 def test_a_name_that_is_no_utf_8_is_refused(order: Order, tmp_path: Path) -> None:
-    """A file whose name no key can have is told before anything is sent; a converted copy has another name."""
+    """A file name that is not a valid key is reported before anything is sent; a converted copy has another name."""
     for path in ("JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png"):
         named = tmp_path / "voc" / path
         named.rename(named.with_name(os.fsdecode(b"caf\xe9") + named.suffix))
@@ -250,7 +254,7 @@ def test_a_name_that_is_no_utf_8_is_refused(order: Order, tmp_path: Path) -> Non
 
 
 def test_a_set_that_needs_a_label_map_is_refused(order: Order, tmp_path: Path) -> None:
-    """A job is given no label map from here, so the set is to be converted, which works it in."""
+    """Uploads have no label map, so a dataset that needs one must be converted first."""
     root = tmp_path / "mapped"
     for split in ("train", "validation"):
         write(root / split / "0.jpg", photo(split == "train"))
@@ -263,18 +267,18 @@ def test_a_set_that_needs_a_label_map_is_refused(order: Order, tmp_path: Path) -
 def test_an_etag_that_is_no_md5_is_no_obstacle(
     clients: Clients, s3: Any, order: Order, tmp_path: Path
 ) -> None:
-    """In a bucket with a KMS key an ETag is no MD5: the object's own SHA-256 then tells that it is the same."""
+    """In a bucket with a KMS key the ETag is not an MD5: the object's SHA-256 is compared instead."""
     made = order("kms")
     item = items(made)[0]
     content = {"Bucket": BUCKET, "Key": item.key, "ChecksumAlgorithm": "SHA256"}
     s3.put_object(**content, Body=item.read())
-    assert is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
+    assert is_same(clients, made, item, ListedObject(item.size, "0123456789abcdef0123456789abcdef"))
     s3.put_object(**content, Body=bytes(item.size))
-    assert not is_same(clients, made, item, Standing(item.size, "0123456789abcdef0123456789abcdef"))
+    assert not is_same(clients, made, item, ListedObject(item.size, "0123456789abcdef0123456789abcdef"))
 
 
 def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, s3: Any, order: Order) -> None:
-    """A prefix in channel layout is checked by its names; a mask that is gone and an odd name are told."""
+    """A prefix in channel layout is checked by object names; a missing mask and an unusual name are reported."""
     execute(clients, plan_upload(order("listed")))
     base = f"s3://{BUCKET}/listed/"
     report = check_listing(base, list_channels(clients, data_channels(base)).keys)
@@ -290,7 +294,7 @@ def test_what_is_uploaded_passes_the_check_of_its_objects(clients: Clients, s3: 
 
 
 def test_a_prefix_brings_its_class_names(clients: Clients, order: Order) -> None:
-    """What was uploaded knows the names of its classes, which the launch of a job asks for."""
+    """An uploaded dataset has its class names, which a launch reads."""
     execute(clients, plan_upload(order("named")))
     report, notes = check_prefix(clients, f"s3://{BUCKET}/named/")
     assert (report.problems, notes) == ((), (NAMES_ALONE,))
@@ -299,7 +303,7 @@ def test_a_prefix_brings_its_class_names(clients: Clients, order: Order) -> None
 
 
 def test_a_prefix_that_cannot_be_listed_is_not_called_good(clients: Clients) -> None:
-    """Where a bucket is not there, no verdict is given: each channel is told as unknown, with the reason beside."""
+    """If the bucket does not exist, each channel is reported as unknown, with the reason."""
     report, notes = check_prefix(clients, "s3://nowhere-at-all/set/")
     assert count_by_code(report.problems) == {"channel_unknown": 4}
     assert not report.usable
@@ -331,7 +335,7 @@ execute(Clients(Connection(**connection)), plan_upload(UploadOrder(**order)), on
 def test_killed_in_the_middle_nothing_is_lost_and_nothing_sent_twice(
     clients: Clients, s3: Any, sandbox_server: Any, puts: Any, tmp_path: Path
 ) -> None:
-    """2,000 files, kill -9 after some hundreds, and again: all of them stand there, each that stood was sent once."""
+    """An upload of 2,000 files killed after some hundreds and repeated sends each file once."""
     root, mask = tmp_path / "many", indexed(ids(0, 1))
     for number in range(1000):
         split = "validation" if number % 10 == 0 else "train"

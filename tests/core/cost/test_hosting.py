@@ -1,4 +1,4 @@
-"""What endpoints cost."""
+"""The cost of endpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.cost.hosting import endpoint_cost, fleet_cost, hosting_price, till_next_monday
+from core.cost.hosting import endpoint_cost, fleet_cost, hosting_price, time_to_monday
 from core.cost.training import NOTHING, Money, shipped_prices
 from core.endpoints.endpoint import Endpoint, Variant
 
@@ -23,8 +23,8 @@ def usd(text: str) -> Money:
     return Money(Decimal(text))
 
 
-def test_one_that_nobody_calls_costs_thousands_a_year() -> None:
-    """An ml.g4dn.xlarge left alone for a year costs about 6,450 dollars."""
+def test_an_idle_endpoint_costs_thousands_per_year() -> None:
+    """An ml.g4dn.xlarge left running for a year costs about 6,450 dollars."""
     price = hosting_price([GPU], PRICES)
     assert (price.per_hour, price.per_month, price.per_year) == (
         usd("0.7364"),
@@ -32,11 +32,11 @@ def test_one_that_nobody_calls_costs_thousands_a_year() -> None:
         usd("6450.8640"),
     )
     assert price.to_dict()["usd_per_year"] == "6450.8640"
-    assert [name for name, _ in price.figures] == ["an hour", "a month", "a year"]
+    assert [name for name, _ in price.amounts] == ["per hour", "per month", "per year"]
 
 
 def test_all_instances_of_all_variants_count() -> None:
-    """The price is that of every instance of every variant: those there, else those wanted, else one."""
+    """The price covers every instance of every variant: current instances, else desired ones, else one."""
     assert hosting_price([GPU, CPU], PRICES).per_hour == usd("1.1444")
     assert hosting_price([replace(CPU, count=None, desired_count=3)], PRICES).per_hour == usd("0.612")
     assert hosting_price([replace(CPU, count=None)], PRICES).per_hour == usd("0.204")
@@ -44,23 +44,25 @@ def test_all_instances_of_all_variants_count() -> None:
 
 
 def test_a_serverless_variant_costs_nothing_by_the_hour() -> None:
-    """What bills by the call alone adds nothing to an hour."""
+    """A serverless variant, billed per call, adds nothing to the hourly price."""
     assert hosting_price([Variant("s", "", None, "m", serverless=True)], PRICES).per_hour == NOTHING
 
 
-@pytest.mark.parametrize(("kind", "named"), [("ml.moon.large", "ml.moon.large"), ("", "not read")])
+@pytest.mark.parametrize(
+    ("kind", "named"), [("ml.moon.large", "ml.moon.large"), ("", "unknown instance type")]
+)
 def test_an_unknown_price_is_unknown_and_named(kind: str, named: str) -> None:
-    """Where the price of one instance type is not known there is no sum, and the type is named."""
+    """If the price of one instance type is unknown, there is no total, and the type is named."""
     price = hosting_price([GPU, replace(CPU, instance_type=kind)], PRICES)
     assert price.per_hour is price.per_month is price.per_year is None
     assert named in price.unknown[0]
     assert named in price.source
     cost = endpoint_cost(replace(OLD, variants=(replace(CPU, instance_type=kind),)), PRICES, NOW)
-    assert (cost.so_far, cost.till_monday) == (None, None)
+    assert (cost.so_far, cost.through_monday) == (None, None)
 
 
 def test_this_month_so_far_begins_with_the_month_or_with_the_endpoint() -> None:
-    """So far counts from the first of the month, or from the endpoint's creation where that is later."""
+    """The cost so far counts from the first of the month, or from the endpoint's creation if that is later."""
     cost = endpoint_cost(OLD, PRICES, NOW)
     assert cost.so_far == usd("0.7364").times(24 * 24 + 12)
     young = endpoint_cost(replace(OLD, created_at=NOW - timedelta(hours=2)), PRICES, NOW)
@@ -76,21 +78,21 @@ def test_this_month_so_far_begins_with_the_month_or_with_the_endpoint() -> None:
         (datetime(2026, 11, 30, 0, tzinfo=UTC), 7 * 24),
     ],
 )
-def test_left_till_monday(now: datetime, hours: int) -> None:
-    """Left till Monday means till the next Monday's midnight in UTC, on a Monday that of the next week."""
-    assert till_next_monday(now) == timedelta(hours=hours)
-    assert endpoint_cost(OLD, PRICES, now).till_monday == usd("0.7364").times(hours)
+def test_the_cost_through_monday(now: datetime, hours: int) -> None:
+    """The cost through Monday counts until the next Monday's midnight in UTC; on a Monday, a full week."""
+    assert time_to_monday(now) == timedelta(hours=hours)
+    assert endpoint_cost(OLD, PRICES, now).through_monday == usd("0.7364").times(hours)
 
 
 @pytest.mark.parametrize("status", ["Failed", "Deleting"])
-def test_what_does_not_run_does_not_bill(status: str) -> None:
-    """An endpoint that failed or goes costs nothing from now on; what it has cost is not known."""
+def test_an_endpoint_that_does_not_run_is_not_billed(status: str) -> None:
+    """An endpoint that failed or is being deleted costs nothing from now on; its cost so far is unknown."""
     cost = endpoint_cost(replace(OLD, status=status), PRICES, NOW)
-    assert (cost.price.per_hour, cost.so_far, cost.till_monday) == (NOTHING, None, NOTHING)
+    assert (cost.price.per_hour, cost.so_far, cost.through_monday) == (NOTHING, None, NOTHING)
 
 
 def test_a_fleet_is_summed_and_its_waste_named() -> None:
-    """All together: the sum of what is known, what the idle ones waste, and who could not be priced."""
+    """The fleet cost has the total of known prices, the cost of idle endpoints, and the names without a price."""
     costs = {
         "roads": endpoint_cost(OLD, PRICES, NOW),
         "lakes": endpoint_cost(replace(OLD, variants=(CPU,)), PRICES, NOW),

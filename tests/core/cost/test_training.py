@@ -1,4 +1,4 @@
-"""What training costs."""
+"""The cost of training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE = PriceTable("us-east-1", date(2026, 1, 1), "A test", {"ml.x.large": Money
 
 
 def job(**changes: Any) -> TrainingJob:
-    """A job that started an hour ago and runs."""
+    """Return a running job that started an hour ago."""
     return from_description(
         {
             "TrainingJobName": "roads",
@@ -52,12 +52,12 @@ ENDED = {"TrainingJobStatus": "Completed", "TrainingEndTime": T0 + timedelta(sec
     ],
 )  # fmt: skip
 def test_money_is_shown_in_dollars(usd: str, text: str) -> None:
-    """An amount has two places and separators; a small one as many as it takes."""
+    """An amount has two decimals and thousands separators; a small amount has four decimals."""
     assert str(Money(Decimal(usd))) == text
 
 
 def test_money_is_exact() -> None:
-    """Sums and products lose nothing."""
+    """Sums and products are exact."""
     tenth = Money(Decimal("0.1"))
     assert tenth + tenth + tenth - Money(Decimal("0.3")) == Money(Decimal(0))
     assert Money(Decimal("3.6")).for_seconds(1) == Money(Decimal("0.001"))
@@ -66,34 +66,38 @@ def test_money_is_exact() -> None:
 
 
 def test_the_shipped_table_knows_the_families() -> None:
-    """The table that we ship has prices of every family to train and to serve on, its day and its source."""
+    """The shipped table has training and hosting prices for every family, a date and a source."""
     table = shipped_prices("us-east-1")
     families = {name.split(".")[1] for name in table.training}
     assert families >= {"p2", "p3", "g4dn", "g5", "c5", "m5"}
     assert table.per_hour("ml.p3.2xlarge") == Money(Decimal("3.825"))
     assert table.per_hour("ml.g4dn.xlarge", "hosting") == Money(Decimal("0.7364"))
     assert table.per_hour("ml.moon.large") is None
-    assert table.note == ""
-    assert table.as_of.isoformat() in table.said
+    assert table.note == "They may have changed."
+    assert table.as_of.isoformat() in table.attribution
     assert all(money.usd > 0 for money in [*table.training.values(), *table.hosting.values()])
 
 
 def test_another_region_says_whose_prices_it_shows() -> None:
-    """A region that the table lacks gets the prices of us-east-1, and that is said."""
+    """A region that is not in the table gets the prices of us-east-1, with a note."""
     table = shipped_prices("eu-west-1")
     assert table.training == shipped_prices("us-east-1").training
-    assert (table.region, "us-east-1" in table.note, "eu-west-1" in table.said) == ("eu-west-1", True, True)
+    assert (table.region, "us-east-1" in table.note, "eu-west-1" in table.attribution) == (
+        "eu-west-1",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize("data", [{}, {"fallback_region": "x", "regions": {}}, {"regions": []}])
 def test_a_broken_table_is_an_error(data: dict[str, Any]) -> None:
-    """A table in another form is an InputError."""
-    with pytest.raises(InputError, match="prices"):
+    """A table in another format is an InputError."""
+    with pytest.raises(InputError, match="price table"):
         price_table(data, "us-east-1")
 
 
 def test_a_running_job_costs_what_it_ran() -> None:
-    """A running job has cost its time until now, and costs at most its maximum run time."""
+    """A running job costs its time so far, and at most its maximum run time."""
     cost = training_cost(job(), TABLE, T0 + timedelta(hours=1))
     assert (cost.per_hour, cost.so_far, cost.at_max) == (
         Money(Decimal("3.6")), Money(Decimal("3.6")), Money(Decimal("7.2")),
@@ -103,19 +107,19 @@ def test_a_running_job_costs_what_it_ran() -> None:
 
 
 def test_a_job_that_waits_costs_nothing() -> None:
-    """Before the machine starts, nothing is billed."""
+    """Before the instance starts, nothing is billed."""
     assert training_cost(job(TrainingStartTime=None), TABLE, T0).so_far == Money(Decimal(0))
 
 
 def test_a_job_that_ended_costs_what_is_billed() -> None:
-    """At its end, a job costs its billable seconds; without them, the time it ran. The clock no longer counts."""
+    """An ended job costs its billable seconds, otherwise the time it ran, whatever the clock says."""
     billed = training_cost(job(**ENDED, BillableTimeInSeconds=500, TrainingTimeInSeconds=1000), TABLE, T0)
     assert (billed.so_far, billed.final) == (Money(Decimal("0.5")), True)
     assert training_cost(job(**ENDED), TABLE, T0 + timedelta(days=9)).so_far == Money(Decimal(1))
 
 
 def test_spot_saves_the_seconds_that_are_not_billed() -> None:
-    """The saving is 1 - billable / training seconds, and as much money; without spot there is none."""
+    """The spot saving is 1 - billable / training seconds, and the same share of money; without spot there is none."""
     times = {"BillableTimeInSeconds": 100, "TrainingTimeInSeconds": 500}
     spot = job(**ENDED, **times, EnableManagedSpotTraining=True)
     cost = training_cost(spot, TABLE, T0)
@@ -125,8 +129,8 @@ def test_spot_saves_the_seconds_that_are_not_billed() -> None:
     assert spot_saving(job(EnableManagedSpotTraining=True)) is None
 
 
-def test_an_unknown_price_is_said() -> None:
-    """Where no price is known, no amount is made up; the share that spot saved is told all the same."""
+def test_an_unknown_price_is_reported() -> None:
+    """If no price is known, no amount is made up; the spot saving is still reported as a share."""
     spot = replace(
         job(**ENDED, BillableTimeInSeconds=1, TrainingTimeInSeconds=2, EnableManagedSpotTraining=True),
         instance_type="ml.moon.large",
@@ -138,13 +142,13 @@ def test_an_unknown_price_is_said() -> None:
 
 
 def test_an_estimate_counts_the_instances() -> None:
-    """The price before the start is that of all instances for the maximum run time."""
+    """The estimate before launch covers all instances for the maximum run time."""
     found = estimate("ml.x.large", 1800, TABLE, instance_count=2)
     assert (found.per_hour, found.at_max) == (Money(Decimal("7.2")), Money(Decimal("3.6")))
 
 
 def test_sums_name_what_they_lack() -> None:
-    """A sum over jobs names those whose price nobody knows."""
+    """A total over jobs names those without a known price."""
     now = T0 + timedelta(hours=1)
     costs = {
         "a": training_cost(job(), TABLE, now),

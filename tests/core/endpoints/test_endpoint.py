@@ -8,7 +8,7 @@ import pytest
 
 from core.endpoints.endpoint import (
     Variant,
-    classes_beside,
+    classes_uri_for,
     config_from,
     container_of,
     endpoint_from,
@@ -31,9 +31,9 @@ from core.errors import UnexpectedAnswerError
         ("https://b/model.tar.gz", None),
     ],
 )
-def test_class_names_lie_beside_the_model(model_uri: str, expected: str | None) -> None:
-    """The names of a model's classes lie beside its artifact."""
-    assert classes_beside(model_uri) == expected
+def test_class_names_are_next_to_the_model(model_uri: str, expected: str | None) -> None:
+    """The class names of a model are next to its artifact."""
+    assert classes_uri_for(model_uri) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_models_container(model: dict[str, object], expected: tuple[str, str])
 
 
 def test_variants_join_what_is_configured_with_what_runs() -> None:
-    """A variant has its machine from the configuration and its count from the endpoint."""
+    """A variant has its instance type from the configuration and its count from the endpoint."""
     config = {
         "ProductionVariants": [
             {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.c5.xlarge"},
@@ -69,20 +69,20 @@ def test_variants_join_what_is_configured_with_what_runs() -> None:
 
 
 def test_a_status_aws_added_later_is_shown_as_it_is() -> None:
-    """Known statuses have words, unknown ones stay as AWS spells them."""
+    """Known statuses are shown in words, unknown ones as AWS spells them."""
     assert in_words("Creating") == "being created"
     assert in_words("Dreaming") == "Dreaming"
 
 
 @pytest.mark.parametrize("status", ["InService", "Updating", "SystemUpdating", "RollingBack", "Dreaming"])
-def test_an_endpoint_that_may_answer_is_asked(status: str) -> None:
-    """An endpoint goes on serving while it is updated, and an unknown status is no reason not to ask."""
+def test_an_endpoint_that_may_respond_is_invoked(status: str) -> None:
+    """An endpoint keeps serving during an update, and an unknown status does not prevent an invocation."""
     assert not_ready("x", status, "") is None
 
 
-@pytest.mark.parametrize(("status", "advice"), [("Creating", "Wait"), ("Failed", "Pick another")])
+@pytest.mark.parametrize(("status", "advice"), [("Creating", "Wait"), ("Failed", "Choose another")])
 def test_an_endpoint_that_cannot_answer_says_why(status: str, advice: str) -> None:
-    """An endpoint that takes no requests has its status, AWS's reason and what to do."""
+    """An endpoint that accepts no requests is reported with its status, AWS's reason and what to do."""
     error = not_ready("x", status, "No capacity.")
     assert error is not None
     assert (error.code, error.why) == (status, "No capacity.")
@@ -134,7 +134,7 @@ CONFIG = {
 
 
 def test_an_endpoint_is_read_from_searchs_record() -> None:
-    """Search's record gives status, variants with weights and counts now and wanted, and tags; times are UTC."""
+    """Search's record has status, variants with current and desired weights and counts, and tags; times are UTC."""
     found = endpoint_from(RECORD)
     assert (found.name, found.config, found.job, found.changing) == ("roads", "roads-1", "roads-8", True)
     assert found.created_at == found.modified_at == CREATED
@@ -143,7 +143,7 @@ def test_an_endpoint_is_read_from_searchs_record() -> None:
 
 
 def test_its_configuration_adds_machines_and_models() -> None:
-    """The configuration tells machine and model; what runs stays as it runs, and what does not run yet is wanted."""
+    """The configuration has instance types and models; current counts are kept, and the rest is desired."""
     config = config_from(CONFIG)
     found = with_config(endpoint_from(RECORD), config)
     assert found.variants == (
@@ -159,7 +159,7 @@ def test_its_configuration_adds_machines_and_models() -> None:
 
 @pytest.mark.parametrize("lacking", ["EndpointName", "EndpointStatus", "CreationTime"])
 def test_a_cut_record_is_an_error(lacking: str) -> None:
-    """A record without name, status or time of creation is an answer that was cut, not an endpoint."""
+    """A record without name, status or creation time is a truncated response, not an endpoint."""
     with pytest.raises(UnexpectedAnswerError, match=lacking):
         endpoint_from({key: value for key, value in RECORD.items() if key != lacking})
     with pytest.raises(UnexpectedAnswerError, match="EndpointConfigName"):

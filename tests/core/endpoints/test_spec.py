@@ -1,4 +1,4 @@
-"""Endpoints as somebody asks for them."""
+"""Specs of endpoints to deploy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SPEC = EndpointSpec(
 
 
 def test_a_good_spec_has_no_problems() -> None:
-    """A spec with an artifact, an image and a role can be deployed, and so can one with a model that is there."""
+    """A spec with an artifact, an image and a role can be deployed, and so can one with an existing model."""
     assert check_spec(SPEC) == ()
     there = replace(SPEC, model="roads-model", image="", model_uri="", role_arn="")
     assert check_spec(there) == ()
@@ -56,12 +56,12 @@ def test_a_good_spec_has_no_problems() -> None:
         ({"model_uri": ""}, "artifact is ''"),
         ({"model_uri": "s3://bucket/model.zip"}, "model.tar.gz"),
         ({"model_uri": "https://bucket/model.tar.gz"}, "s3://bucket/model.tar.gz"),
-        ({"image": ""}, "no container image"),
+        ({"image": ""}, "No container image"),
         ({"role_arn": "Server"}, "arn:aws:iam::123456789012:role/NAME"),
         ({"instance_type": "ml.p2.xlarge"}, "CPU instances of the families c5, m5 and GPU instances"),
-        ({"instance_type": "g4dn.xlarge"}, "cannot be served on 'g4dn.xlarge'"),
-        ({"instance_count": 0}, "0 instances are asked for; give 1 to 100"),
-        ({"instance_count": 101}, "101 instances"),
+        ({"instance_type": "g4dn.xlarge"}, "cannot be hosted on 'g4dn.xlarge'"),
+        ({"instance_count": 0}, "instance count is 0; set it to 1 to 100"),
+        ({"instance_count": 101}, "count is 101"),
         ({"weight": -1.0}, "weight is -1.0"),
         ({"weight": float("nan")}, "weight is nan"),
         ({"classes_uri": "s3://bucket/sch\u00f6n&gut.json"}, "tag segdeck:classes"),
@@ -69,18 +69,18 @@ def test_a_good_spec_has_no_problems() -> None:
     ],
 )
 def test_a_bad_spec_says_what_to_do(change: dict[str, Any], said: str) -> None:
-    """What cannot be deployed is told with the value found and the value wanted."""
+    """An invalid value is reported with the value found and the value expected."""
     (problem,) = check_spec(replace(SPEC, **change))
     assert said in problem
 
 
 def test_all_that_is_wrong_is_told() -> None:
-    """Every problem of a spec is told at once."""
+    """All problems of a spec are reported at once."""
     assert len(check_spec(replace(SPEC, name="_", instance_type="", instance_count=0))) == 3
 
 
 def test_every_instance_to_choose_can_be_served_on_and_has_a_price() -> None:
-    """What a form offers is supported, says whether it is CPU or GPU, and has a price in the shipped table."""
+    """Each instance type in the form is supported, has a processor, and has a price in the shipped table."""
     prices = shipped_prices("us-east-1")
     for kind in HOSTING_INSTANCES:
         assert processor_in_words(kind).startswith(str(processor(kind)))
@@ -90,7 +90,7 @@ def test_every_instance_to_choose_can_be_served_on_and_has_a_price() -> None:
 
 
 def test_names_follow_from_what_they_hold() -> None:
-    """The same model and configuration always have the same names; another content has another name."""
+    """The same content always gives the same names of model and configuration; other content gives other names."""
     assert model_request(SPEC)["ModelName"] == model_request(replace(SPEC, job="x"))["ModelName"]
     other = SPEC.with_model(SPEC.image, "s3://bucket/roads-9/output/model.tar.gz", job="roads-9")
     assert (other.job, other.classes_uri) == ("roads-9", "")
@@ -107,7 +107,7 @@ def test_names_follow_from_what_they_hold() -> None:
 
 
 def test_a_derived_name_is_never_too_long() -> None:
-    """A name made of the longest endpoint's name keeps to 63 characters, and ends in no double hyphen."""
+    """A name derived from the longest endpoint name has at most 63 characters and no double hyphen at its end."""
     base = "r" * 53 + "-" + "s" * 9
     name = derived_name(base, {})
     assert (len(name), is_derived(name, base)) == (62, True)
@@ -115,7 +115,7 @@ def test_a_derived_name_is_never_too_long() -> None:
 
 
 def test_the_requests_are_those_of_aws() -> None:
-    """A spec becomes AWS's own parameters; lineage travels as tags, and empty ones are not sent."""
+    """A spec becomes AWS's own parameters; lineage is sent as tags, and empty ones are not sent."""
     spec = replace(SPEC, environment={"A": "1"}, tags={"team": "maps"})
     assert model_request(spec) == {
         "ModelName": spec.model_name,
@@ -143,7 +143,7 @@ def test_the_requests_are_those_of_aws() -> None:
     ],
 )
 def test_any_text_gives_a_name(base: str, suffix: str, expected: str) -> None:
-    """Any text, such as a job's name, gives a valid name of an endpoint."""
+    """Any text, such as a job's name, gives a valid endpoint name."""
     name = endpoint_name(base, suffix)
     assert name == expected
     assert not check_spec(replace(SPEC, name=name))

@@ -1,4 +1,4 @@
-"""Figures of an endpoint's calls."""
+"""The traffic of an endpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BEGIN = datetime(2026, 10, 26, tzinfo=UTC)
 
 
 def calls(**by_age: int) -> Traffic:
-    """calls(s0=3, s5=1): so many in the step under way, and in the fifth before it."""
+    """Return calls(s0=3, s5=1): that many in the current step, and in the fifth before it."""
     steps = [0] * STEPS
     for age, number in by_age.items():
         steps[-1 - int(age[1:])] = number
@@ -28,12 +28,12 @@ def calls(**by_age: int) -> Traffic:
     ],
 )
 def test_calls_of_a_day_a_week_and_a_month(traffic: Traffic, expected: tuple[int, int, int]) -> None:
-    """The last 24 hours are the step under way and four before it, seven days 28 before it, thirty days all."""
+    """24 hours are the current step and four before it, seven days 28 before it, and thirty days all steps."""
     assert (traffic.day, traffic.week, traffic.month) == expected
 
 
 def test_the_last_call_is_the_end_of_its_step() -> None:
-    """The last call is told by the end of its six hours, so that an endpoint is never called idle too early."""
+    """The last call is the end of its six-hour step, so that an endpoint is never called idle too early."""
     assert calls().last_call is None
     traffic = calls(s2=1, s50=9)
     assert traffic.last_call == traffic.times()[-3] + STEP
@@ -50,5 +50,5 @@ def test_the_last_call_is_the_end_of_its_step() -> None:
     ],
 )
 def test_the_share_of_failed_calls(service: ServiceQuality, share: float | None) -> None:
-    """The share of errors counts both kinds, is never above one, and is nothing where nobody called."""
+    """The error share counts both kinds, is never above one, and is None without calls."""
     assert service.error_share == share

@@ -1,4 +1,4 @@
-"""Photographs are found where they lie."""
+"""Image files are found."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ def names(paths: list[Path]) -> list[str]:
     return [path.name for path in paths]
 
 
-def test_a_folder_is_searched_for_photographs(folder: Path) -> None:
-    """A folder gives its photographs in order, without masks and other results, other files and folders below."""
+def test_a_folder_is_searched_for_images(folder: Path) -> None:
+    """A folder gives its images in order, without results, other files and subfolders."""
     found, missing = find_images([str(folder)])
     assert (names(found), missing) == (["a.png", "b.JPG"], [])
 
 
 def test_a_pattern_and_a_file_give_whatever_they_name(folder: Path) -> None:
-    """A file that is named, or meant by a pattern, is taken whatever it ends in."""
+    """A file given by name or pattern is used whatever its extension."""
     assert names(find_images([f"{folder}/*.txt", f"{folder}/a_mask.png"])[0]) == ["notes.txt", "a_mask.png"]
     assert names(find_images([f"{folder}/**/*.jpg"])[0]) == ["c.jpg"]
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(folder: Path) -> None:
-    """Brackets in the name of a file that exists are part of the name."""
+    """Brackets in the name of an existing file are part of the name."""
     (folder / "x[1].jpg").write_bytes(b"")
     assert names(find_images([str(folder / "x[1].jpg")])[0]) == ["x[1].jpg"]
 
 
 def test_each_file_is_taken_once(folder: Path) -> None:
-    """A file that is named in several ways is taken once, at its first place."""
+    """A file that is given several times is used once, at its first position."""
     (folder / "link.jpg").symlink_to(folder / "b.JPG")
     found, _ = find_images(
         [str(folder / "b.JPG"), str(folder / "sub/../b.JPG"), str(folder / "link.jpg"), str(folder)]
@@ -52,10 +52,10 @@ def test_each_file_is_taken_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"), [("nowhere.jpg", "no file"), ("*.gif", "no file"), ("empty", "no photo")]
+    ("argument", "said"), [("nowhere.jpg", "not found"), ("*.gif", "not found"), ("empty", "no images")]
 )
 def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str) -> None:
-    """An argument behind which there is nothing comes back with the reason."""
+    """An argument that matches nothing is returned with the reason."""
     (tmp_path / "empty").mkdir()
     found, [(name, error)] = find_images([str(tmp_path / argument)])
     assert found == []
@@ -64,12 +64,12 @@ def test_what_leads_to_nothing_is_told(tmp_path: Path, argument: str, said: str)
 
 
 def test_a_name_that_is_no_utf8_can_be_shown() -> None:
-    """A name with bytes that are no UTF-8 becomes text that can be written anywhere."""
+    """A file name with non-UTF-8 bytes becomes text that can be written anywhere."""
     assert printable("a\udcff.jpg").encode() == b"a?.jpg"
 
 
 def test_links_in_a_circle_end(tmp_path: Path) -> None:
-    """Two links to the folder they are in do not multiply what `**` finds."""
+    """Two links to their own folder do not multiply what `**` matches."""
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub/a.jpg").write_bytes(b"x")
     for name in ("one", "two"):

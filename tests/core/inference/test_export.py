@@ -1,4 +1,4 @@
-"""The files of an answered picture, their names, and how they are saved."""
+"""The result files of an image, their names, and how they are saved."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CLASSES = Classes(("sky", "road, wet", "Bäume"), ((10, 20, 30), (40, 50, 60), (
 def answered(
     *, mask_alone: bool = False, width: int = 300, height: int = 225, stem: str = "street"
 ) -> ExportResult:
-    """A photograph of 300 x 225 that the model saw at 200 x 150."""
+    """Return an image of 300 x 225 that was sent at 200 x 150."""
     buffer = io.BytesIO()
     Image.effect_noise((width, height), 60).convert("RGB").save(buffer, "PNG")
     photo = open_photo(buffer.getvalue(), "street.png")
@@ -64,18 +64,18 @@ def answered(
 
 @pytest.fixture(scope="module")
 def full() -> ExportResult:
-    """An answer with probabilities."""
+    """Return a response with probabilities."""
     return answered()
 
 
 @pytest.fixture(scope="module")
 def mask_only() -> ExportResult:
-    """An answer with class ids alone."""
+    """Return a response with labels only."""
     return answered(mask_alone=True)
 
 
-def test_the_files_of_a_picture(full: ExportResult) -> None:
-    """One picture gives six files, each named by its stem."""
+def test_the_files_of_an_image(full: ExportResult) -> None:
+    """One image gives six files, each named by its stem."""
     made = files(full)
     assert [item.name for item in made] == [
         "street_mask.png", "street_overlay.png", "street.json", "street_areas.csv", "street_probabilities.npz",
@@ -86,16 +86,16 @@ def test_the_files_of_a_picture(full: ExportResult) -> None:
 
 
 def test_a_mask_alone_has_no_probabilities(mask_only: ExportResult) -> None:
-    """Without probabilities there are five files, and to ask for the sixth is an error that says why."""
+    """Without probabilities there are five files, and requesting the sixth is an error that says why."""
     kinds = tuple(kind for kind in KINDS if kind != "figure")
     assert len(files(mask_only, kinds)) == 4
     assert not has_probabilities(mask_only)
-    with pytest.raises(InputError, match="mask alone"):
+    with pytest.raises(InputError, match="labels only"):
         file(mask_only, "probabilities")
 
 
-def test_the_mask_is_the_photographs_size(full: ExportResult) -> None:
-    """The mask is an 8-bit indexed PNG at the photograph's own size, scaled by nearest neighbour, 255 kept."""
+def test_the_mask_has_the_images_size(full: ExportResult) -> None:
+    """The mask is an 8-bit indexed PNG at the image's original size, with nearest-neighbor scaling and 255 kept."""
     image = Image.open(io.BytesIO(file(full, "mask").data))
     ids = np.asarray(image)
     rows = ((np.arange(225) + 0.5) * 150 / 225).astype(int)
@@ -105,15 +105,15 @@ def test_the_mask_is_the_photographs_size(full: ExportResult) -> None:
     assert np.array_equal(ids, full.inference.segmentation.labels[rows][:, columns])
 
 
-def test_the_overlay_is_the_photographs_size(full: ExportResult) -> None:
-    """The overlay is an RGB PNG at the photograph's own size, and it differs from the photograph."""
+def test_the_overlay_has_the_images_size(full: ExportResult) -> None:
+    """The overlay is an RGB PNG at the image's original size, and it differs from the image."""
     image = Image.open(io.BytesIO(file(full, "overlay").data))
     assert (image.mode, image.size) == ("RGB", (300, 225))
     assert not np.array_equal(np.asarray(image), full.photo.array())
 
 
 def test_the_json_says_what_happened(full: ExportResult) -> None:
-    """The JSON holds picture, sizes, endpoint, classes, areas, confidence, times and problems."""
+    """The JSON has image, sizes, endpoint, classes, areas, confidence, durations and problems."""
     found = json.loads(file(full, "json").data)
     assert found == summary(full)
     assert found["image"] == "street.png"
@@ -140,14 +140,14 @@ def test_the_areas_are_those_of_the_mask_that_is_saved(full: ExportResult) -> No
 
 
 def test_numbers_that_json_has_not_are_null(mask_only: ExportResult) -> None:
-    """Without confidence the JSON says null, never NaN."""
+    """Without confidence the JSON has null, never NaN."""
     found = json.loads(file(mask_only, "json").data)
     assert found["mean_confidence"] is None
     assert {row["mean_confidence"] for row in found["classes"]} == {None}
 
 
 def test_probabilities_are_saved_exactly(full: ExportResult) -> None:
-    """The npz holds the model's own float32 values and the names, and loads without pickle."""
+    """The npz has the model's own float32 values and the names, and loads without pickle."""
     saved = np.load(io.BytesIO(file(full, "probabilities").data), allow_pickle=False)
     assert saved["probabilities"].dtype == np.float32
     assert np.array_equal(saved["probabilities"], full.inference.segmentation.probabilities)
@@ -155,7 +155,7 @@ def test_probabilities_are_saved_exactly(full: ExportResult) -> None:
 
 
 def test_the_palette_and_opacity_are_choices() -> None:
-    """Mask, overlay and JSON take the palette that was chosen."""
+    """Mask, overlay and JSON use the chosen palette."""
     own = answered(width=40, height=30)
     safe = result(own.photo, own.inference, stem="s", table=table("safe", CLASSES), opacity=1.0)
     overlay = np.asarray(Image.open(io.BytesIO(file(safe, "overlay").data)))
@@ -164,7 +164,7 @@ def test_the_palette_and_opacity_are_choices() -> None:
 
 
 def test_a_zip_holds_every_file_as_it_is(full: ExportResult) -> None:
-    """A zip gives back every file, passes its own check, and has the same bytes each time."""
+    """A ZIP contains every file unchanged, passes its own check, and has the same bytes each time."""
     made = files(full, ("mask", "json", "areas"))
     data = zip_files(made)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -176,7 +176,7 @@ def test_a_zip_holds_every_file_as_it_is(full: ExportResult) -> None:
 
 
 def test_a_zip_refuses_two_files_of_one_name() -> None:
-    """Two files of one name would hide each other."""
+    """Two files with one name are rejected: one would hide the other."""
     with pytest.raises(ValueError, match=r"a\.png is twice"):
         zip_files([File("a.png", "image/png", b"1"), File("a.png", "image/png", b"2")])
 
@@ -193,12 +193,12 @@ def test_a_zip_refuses_two_files_of_one_name() -> None:
     ],
 )  # fmt: skip
 def test_a_stem_is_safe_everywhere(name: str, stem: str) -> None:
-    """Folders, leading dots and what Windows forbids are gone, controls become codes; other signs stay."""
+    """Folders, leading dots and characters that Windows forbids are removed, control characters become codes."""
     assert unique_stems([name]) == [stem]
 
 
 def test_stems_are_numbered() -> None:
-    """Equal names are numbered, also where only case differs, and a number never meets another name."""
+    """Equal names are numbered, also if only case differs, and a number never collides with another name."""
     assert unique_stems(["a.jpg", "a.png", "A.jpg", "a-2.jpg", "b.jpg"]) == ["a", "a-2", "A-3", "a-2-2", "b"]
 
 
@@ -209,7 +209,7 @@ def test_stems_are_numbered() -> None:
     )
 )
 def test_stems_never_meet(names: list[str]) -> None:
-    """Whatever the names, the stems differ, fit a file system and hold no folder."""
+    """For any names, the stems differ, fit a file system and contain no folder."""
     stems = unique_stems(names)
     assert len(stems) == len(names)
     assert len({stem.casefold() for stem in stems}) == len(names)
@@ -221,7 +221,7 @@ def test_stems_never_meet(names: list[str]) -> None:
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:
-    """A new file holds the data, has ordinary rights, and nothing else lies beside it."""
+    """A new file has the data and ordinary permissions, and no other file is left next to it."""
     path = tmp_path / "new.png"
     write_new(path, b"data")
     plain = tmp_path.parent / "plain"
@@ -232,17 +232,17 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
-    """A file that is there already stays, and the error names it."""
+    """An existing file is kept, and the error names it."""
     path = tmp_path / "old.png"
     path.write_bytes(b"old")
-    with pytest.raises(InputError, match=r"old\.png exists already"):
+    with pytest.raises(InputError, match=r"old\.png already exists"):
         write_new(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["old.png"]
 
 
 def test_a_file_is_overwritten_when_told(tmp_path: Path) -> None:
-    """With `overwrite` the new data takes the old one's place."""
+    """With `overwrite` the new data replaces the old."""
     path = tmp_path / "old.png"
     path.write_bytes(b"old")
     write_new(path, b"new", overwrite=True)
@@ -253,14 +253,14 @@ def test_a_link_to_nowhere_counts_as_there(tmp_path: Path) -> None:
     """A dangling link is not written through."""
     path = tmp_path / "link.png"
     path.symlink_to(tmp_path / "elsewhere.png")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="already exists"):
         write_new(path, b"new")
     assert not (tmp_path / "elsewhere.png").exists()
 
 
 @pytest.mark.parametrize("where", ["missing/a.png", "file/a.png", "x" * 300])
 def test_a_place_that_takes_no_file_is_an_input_error(tmp_path: Path, where: str) -> None:
-    """A missing folder, a file in its place and a name too long end in an InputError, and leave nothing behind."""
+    """A missing folder, a file in its place and a name that is too long are InputErrors, and leave nothing behind."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="cannot be written"):
         write_new(tmp_path / where, b"data")
@@ -268,7 +268,7 @@ def test_a_place_that_takes_no_file_is_an_input_error(tmp_path: Path, where: str
 
 
 def test_a_folder_in_its_place_is_not_replaced(tmp_path: Path) -> None:
-    """A folder of that name stays, even where overwriting was allowed."""
+    """A folder of that name is kept, even if overwriting is allowed."""
     (tmp_path / "a.png").mkdir()
     with pytest.raises(InputError):
         write_new(tmp_path / "a.png", b"data", overwrite=True)
@@ -276,19 +276,19 @@ def test_a_folder_in_its_place_is_not_replaced(tmp_path: Path) -> None:
 
 
 def no_links(source: Path, target: Path) -> None:
-    """A memory card's answer to `link`."""
+    """Fail as a memory card does for `link`."""
     raise OSError(errno.EPERM, "Operation not permitted", str(source), None, str(target))
 
 
 def test_a_file_is_written_where_there_are_no_links(tmp_path: Path) -> None:
-    """On a file system without links a file is written whole all the same."""
+    """On a file system without links a file is still written atomically."""
     write_new(tmp_path / "a.png", b"data", link=no_links)
     assert (tmp_path / "a.png").read_bytes() == b"data"
     assert os.listdir(tmp_path) == ["a.png"]
 
 
 def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
-    """A file that somebody else writes while ours is being written stays, with links and without."""
+    """A file that another process creates during the write is kept, with links and without."""
     for number, last in enumerate((os.link, no_links)):
         path = tmp_path / f"{number}.png"
 
@@ -296,14 +296,14 @@ def test_a_file_that_comes_up_meanwhile_is_kept(tmp_path: Path) -> None:
             target.write_bytes(b"theirs")
             last(source, target)
 
-        with pytest.raises(InputError, match="exists already"):
+        with pytest.raises(InputError, match="already exists"):
             write_new(path, b"ours", link=slow)
         assert path.read_bytes() == b"theirs"
     assert sorted(os.listdir(tmp_path)) == ["0.png", "1.png"]
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Where the last step fails, the error gives the system's reason and no half file stays."""
+    """If the last step fails, the error has the system's reason and no partial file is left."""
 
     def full(source: Path, target: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))

@@ -1,4 +1,4 @@
-"""One picture through one endpoint, with `invoke` as an argument and so without a network."""
+"""Segmenting one image, with `invoke` as an argument and without a network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def field(number: int, data: bytes) -> bytes:
 
 
 def record(probabilities: np.ndarray) -> bytes:
-    """The framed `Record` of (C, H, W) float32."""
+    """Return the framed `Record` of (C, H, W) float32."""
     shape = b"".join(varint(size) for size in (1, *probabilities.shape))
     target = field(1, b"target") + field(2, field(2, field(1, probabilities.astype("<f4").tobytes())))
     sizes = field(1, b"shape") + field(2, field(7, field(1, shape)))
@@ -51,7 +51,7 @@ def png(height: int = 4, width: int = 6) -> bytes:
 
 
 class Endpoint:
-    """Answers by what is asked for, and remembers what it was asked."""
+    """An endpoint that responds by content type, and records its requests."""
 
     def __init__(self, **answers: bytes | Exception) -> None:
         self.answers = answers
@@ -89,7 +89,7 @@ def ask(
 
 
 def test_the_answer_is_decoded() -> None:
-    """A picture's answer gives labels, confidence and probabilities, at the size that was sent."""
+    """A response gives labels, confidence and probabilities, at the size that was sent."""
     values = softmax()
     found = ask(Endpoint(recordio=record(values)), {})
     assert np.array_equal(found.segmentation.labels, values.argmax(0))
@@ -99,7 +99,7 @@ def test_the_answer_is_decoded() -> None:
 
 
 def test_the_documented_type_is_asked_for_first() -> None:
-    """The first request asks for x-recordio-protobuf; where it is answered, none follows, and it is remembered."""
+    """The first request accepts x-recordio-protobuf; if it succeeds, no other follows, and it is remembered."""
     endpoint, accepts = Endpoint(recordio=record(softmax())), {}
     ask(endpoint, accepts)
     assert endpoint.asked == [RECORDIO]
@@ -108,7 +108,7 @@ def test_the_documented_type_is_asked_for_first() -> None:
 
 @pytest.mark.parametrize("status", [400, 406, 415, 422])
 def test_a_refused_accept_falls_back_once_and_is_remembered(status: int) -> None:
-    """Where the first is refused, x-protobuf is asked for once, and first from then on."""
+    """If the first is rejected, x-protobuf is requested once, and first from then on."""
     endpoint, accepts = Endpoint(recordio=refusal(status), protobuf=record(softmax())), {"other": RECORDIO}
     assert ask(endpoint, accepts).accept == PROTOBUF
     assert ask(endpoint, accepts).accept == PROTOBUF
@@ -117,7 +117,7 @@ def test_a_refused_accept_falls_back_once_and_is_remembered(status: int) -> None
 
 
 def test_what_was_remembered_may_become_wrong() -> None:
-    """An endpoint that was updated and now refuses what it took before is asked the other way, and that is kept."""
+    """An updated endpoint that rejects its remembered type is invoked with the other one, which is remembered."""
     endpoint, accepts = Endpoint(recordio=record(softmax()), protobuf=refusal()), {"demo": PROTOBUF}
     assert ask(endpoint, accepts).accept == RECORDIO
     assert accepts == {"demo": RECORDIO}
@@ -125,7 +125,7 @@ def test_what_was_remembered_may_become_wrong() -> None:
 
 @pytest.mark.parametrize("status", [0, 413, 429, 500, 503])
 def test_other_failures_are_not_asked_twice(status: int) -> None:
-    """A failure that is not about the Accept is raised at once: a second call would only be billed."""
+    """An error that is not about the Accept header is raised at once: a second call would only be billed."""
     endpoint, accepts, error = Endpoint(), {}, refusal(status)
     endpoint.answers["recordio"] = error
     with pytest.raises(ModelError) as caught:
@@ -146,7 +146,7 @@ def test_errors_of_aws_are_not_asked_twice(error: Exception) -> None:
 
 
 def test_when_both_are_refused_the_first_refusal_is_raised_with_a_note() -> None:
-    """Two refusals end in the first one's words and log, with a note of the second; nothing is remembered."""
+    """Two rejections raise the first one's message and log, with a note of the second; nothing is remembered."""
     accepts: dict[str, str] = {}
     with pytest.raises(ModelError) as caught:
         ask(Endpoint(recordio=refusal(400, "bad image"), protobuf=refusal(415, "bad type")), accepts)
@@ -161,13 +161,13 @@ def test_when_both_are_refused_the_first_refusal_is_raised_with_a_note() -> None
 
 
 def test_a_failed_second_call_is_raised_as_it_is() -> None:
-    """Where the second call fails for another reason, that reason is raised."""
+    """If the second call fails for another reason, that error is raised."""
     with pytest.raises(ThrottledError):
         ask(Endpoint(recordio=refusal(), protobuf=ThrottledError("Too many calls.")), {})
 
 
 def test_nothing_is_remembered_of_an_answer_that_cannot_be_decoded() -> None:
-    """What an endpoint accepts is remembered only once its answer was decoded."""
+    """The accepted type is remembered only once a response was decoded."""
     accepts: dict[str, str] = {}
     with pytest.raises(DecodeError):
         ask(Endpoint(recordio=b"not a record"), accepts)
@@ -175,7 +175,7 @@ def test_nothing_is_remembered_of_an_answer_that_cannot_be_decoded() -> None:
 
 
 def test_a_mask_is_asked_for_as_png() -> None:
-    """For a mask alone one PNG is asked for, its ids are the labels, and the memory of accepts is left alone."""
+    """For labels only, one PNG is requested, its ids are the labels, and nothing is remembered."""
     endpoint, accepts = Endpoint(png=png()), {}
     found = ask(endpoint, accepts, want="mask", classes=VOC)
     assert endpoint.asked == ["image/png"]
@@ -185,7 +185,7 @@ def test_a_mask_is_asked_for_as_png() -> None:
 
 
 def test_a_refused_mask_is_not_asked_for_otherwise() -> None:
-    """A mask that is refused is an error after one call."""
+    """A rejected mask request is an error after one call."""
     endpoint = Endpoint(png=refusal())
     with pytest.raises(ModelError):
         ask(endpoint, {}, want="mask")
@@ -193,22 +193,22 @@ def test_a_refused_mask_is_not_asked_for_otherwise() -> None:
 
 
 def test_the_models_classes_are_used() -> None:
-    """Names and colours that were handed in travel with the segmentation."""
+    """The given names and colors are those of the segmentation."""
     classes = Classes(("sky", "road", "tree"), ((1, 2, 3), (4, 5, 6), (7, 8, 9)))
     assert ask(Endpoint(recordio=record(softmax())), {}, classes=classes).segmentation.classes == classes
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_names_that_are_not_as_many_as_the_classes_are_said(count: int) -> None:
-    """Names of another number than the answer's classes are those of another model, perhaps: a problem says so."""
+    """Different numbers of class names and classes are reported as a problem."""
     found = ask(Endpoint(recordio=record(softmax())), {}, classes=Classes.numbered(count)).segmentation
     assert found.problems == (
-        f"The answer holds 3 classes, and there are names for {count}: check that they are those of this model.",
+        f"The response has 3 classes, but there are {count} class names: check that they belong to this model.",
     )
 
 
 def test_an_answer_of_another_size_is_scaled_and_said() -> None:
-    """An answer that is not of the size sent is scaled to it by nearest neighbour, and a problem says so."""
+    """A response of another size is scaled with nearest neighbor, and reported as a problem."""
     values = softmax(height=2, width=3)
     found = ask(Endpoint(recordio=record(values)), {}).segmentation
     assert np.array_equal(found.labels, values.argmax(0).repeat(2, 0).repeat(2, 1))
@@ -220,7 +220,7 @@ def test_an_answer_of_another_size_is_scaled_and_said() -> None:
 
 
 def test_an_answer_of_the_right_size_has_no_problem() -> None:
-    """An answer as it should be brings no problem."""
+    """A valid response has no problem."""
     assert ask(Endpoint(recordio=record(softmax())), {}).segmentation.problems == ()
 
 
@@ -229,7 +229,7 @@ def ticks(*times: float) -> Iterator[float]:
 
 
 def test_times_are_those_of_the_clock() -> None:
-    """Endpoint and decoding are timed apart, by the clock that was handed in; a refused request counts."""
+    """Invocation and decoding are timed separately, by the given clock; a rejected request counts."""
     endpoint = Endpoint(recordio=refusal(), protobuf=record(softmax()))
     found = ask(endpoint, {}, clock=ticks(10.0, 12.5, 12.75).__next__)
     assert (found.endpoint_seconds, found.decode_seconds) == (2.5, 0.25)

@@ -1,4 +1,4 @@
-"""The steps around an invocation, with `invoke` as a function and so without a network."""
+"""The steps around an invocation, with `invoke` as a function and without a network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def image_bytes(kind: str, width: int, height: int) -> bytes:
 
 
 def test_a_photo_goes_through_its_stages_in_order() -> None:
-    """Stages are reported as they begin; memory is held for the photo and for the labels, not for the invocation."""
+    """Stages are reported as they begin; memory is reserved for the image and the labels, not for the invocation."""
     stages: list[Stage] = []
     held: list[int] = []
 
@@ -40,14 +40,14 @@ def test_a_photo_goes_through_its_stages_in_order() -> None:
     with photo_labels(inference, "a.jpg", bytes_per_pixel=2, on_stage=stages.append) as labels:
         held.append(PIXELS.used)
         assert np.array_equal(labels, np.ones((6, 8), np.uint8))
-    assert stages == ["preparing", "asking the endpoint", "decoding", "drawing"]
+    assert stages == ["preparing", "invoking the endpoint", "decoding", "drawing"]
     assert held[0] >= 8 * 6 * 3
     assert held[1:] == [0, 2 * 8 * 6]
     assert PIXELS.used == 0
 
 
 def test_a_photo_that_waits_for_memory_reports_it() -> None:
-    """While others hold the memory, the stage is "waiting for memory", and then the photo is prepared."""
+    """While others use the memory, the stage is "waiting for memory", and then the image is prepared."""
     stages: list[Stage] = []
     waits = threading.Event()
 
@@ -69,7 +69,7 @@ def test_a_photo_that_waits_for_memory_reports_it() -> None:
 
 
 def test_memory_is_given_back_where_a_photo_cannot_be_decoded() -> None:
-    """A damaged photo is an ImageError, and holds no memory afterward."""
+    """A damaged image is an ImageError, and its memory is released."""
     with (
         pytest.raises(ImageError, match=r"a\.jpg"),
         opened_photo(image_bytes("JPEG", 800, 600)[:2000], "a.jpg", extra=0),

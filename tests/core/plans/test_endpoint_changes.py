@@ -1,4 +1,4 @@
-"""Changes of endpoints as values."""
+"""Endpoint changes as values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.endpoints.spec import EndpointSpec
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.delete import clean_up, plan_delete
-from core.plans.deploy import ModelUpload, plan_deploy, plan_update, spec_of
+from core.plans.deploy import ModelUpload, current_spec, plan_deploy, plan_update
 from core.plans.plan import Plan
 from core.plans.scale import VariantChange, plan_autoscale, plan_scale, plan_stop_autoscale
 
@@ -47,7 +47,7 @@ def config(*rows: dict[str, Any], name: str = "roads-config") -> EndpointConfig:
 def detail(
     *rows: dict[str, Any], name: str = "roads", status: str = "InService", **values: Any
 ) -> EndpointDetail:
-    """An endpoint that runs what its configuration asks for."""
+    """Return an endpoint whose state matches its configuration."""
     rows = rows or (row("AllTraffic"),)
     found = config(*rows)
     record = {
@@ -80,7 +80,7 @@ def calls(plan: Plan) -> list[str]:
 
 
 def test_a_deploy_makes_model_configuration_and_endpoint() -> None:
-    """A deploy is three calls that name each other, with a price by the hour and what it means to leave it."""
+    """A deploy is three calls that reference each other, with an hourly price and a note about billing."""
     plan = plan_deploy(SPEC, PRICES, warnings=("Look.",))
     model, configuration, endpoint = plan.steps
     assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
@@ -88,14 +88,14 @@ def test_a_deploy_makes_model_configuration_and_endpoint() -> None:
     assert endpoint.params["EndpointConfigName"] == configuration.params["EndpointConfigName"]
     assert endpoint.params["Tags"] == [{"Key": "segdeck:job", "Value": "roads-8"}]
     assert (plan.verb, plan.target, plan.warnings[0]) == ("deploy", "roads", "Look.")
-    assert "whether anybody calls it or not" in plan.warnings[-1]
+    assert "whether it is called or not" in plan.warnings[-1]
     text = str(plan)
-    assert "$0.74 an hour, $537.57 a month, $6,450.86 a year" in text
+    assert "$0.74 per hour, $537.57 per month, $6,450.86 per year" in text
     assert "AllTraffic on 1 × ml.g4dn.xlarge, weight 1" in text
 
 
 def test_the_same_deploy_is_the_same_plan() -> None:
-    """The same spec gives the same plan, names included; another artifact gives another model and configuration."""
+    """The same spec gives the same plan, including names; another artifact gives another model and configuration."""
     again = plan_deploy(replace(SPEC, tags={}), PRICES)
     assert plan_deploy(SPEC, PRICES) == again
     other = plan_deploy(SPEC.with_model(IMAGE, "s3://bucket/other/model.tar.gz"), PRICES)
@@ -104,13 +104,13 @@ def test_the_same_deploy_is_the_same_plan() -> None:
 
 
 def test_a_model_that_is_there_is_not_made() -> None:
-    """A deploy of a SageMaker Model makes no other one."""
+    """A deploy of an existing SageMaker Model creates no other one."""
     plan = plan_deploy(EndpointSpec("roads", "", "ml.c5.xlarge", model="m1"), PRICES)
     assert calls(plan) == ["CreateEndpointConfig", "CreateEndpoint"]
 
 
 def test_a_local_artifact_and_its_classes_are_uploaded_first() -> None:
-    """A file and class names go to S3 first, never over another object, and the endpoint is told where they lie."""
+    """A file and class names are uploaded to S3 first, never over an object, and the endpoint has their URIs."""
     upload = ModelUpload("/tmp/model.tar.gz", URI, 12_345_678, "ab" * 32)
     plan = plan_deploy(SPEC, PRICES, upload=upload, classes=Classes.numbered(2))
     assert calls(plan)[:3] == ["PutObject", "PutObject", "CreateModel"]
@@ -129,13 +129,13 @@ def test_a_local_artifact_and_its_classes_are_uploaded_first() -> None:
 
 
 def test_a_bad_spec_gives_no_plan() -> None:
-    """What cannot be deployed has no plan, and all that is wrong is told."""
+    """An invalid spec has no plan, and all its problems are reported."""
     with pytest.raises(InputError, match=r"'_'.*name of the endpoint.*families c5"):
         plan_deploy(replace(SPEC, name="_", instance_type="ml.p2.xlarge"), PRICES)
 
 
 def test_an_unknown_price_is_a_warning() -> None:
-    """A deploy without a known price says so."""
+    """A deploy without a known price has a warning."""
     plan = plan_deploy(SPEC, replace(PRICES, hosting={}))
     assert "No price is known for ml.g4dn.xlarge" in plan.warnings[0]
     assert "Price: unknown" in str(plan)
@@ -150,29 +150,29 @@ def test_an_unknown_price_is_a_warning() -> None:
     ],
 )
 def test_a_plan_can_be_written_down_and_read_again(plan: Plan) -> None:
-    """What a plan's JSON says is enough to have the plan again."""
+    """A plan can be restored from its JSON."""
     assert Plan.from_dict(plan.to_dict()) == plan
 
 
 def test_an_update_gives_a_variant_another_model() -> None:
-    """An update makes model and configuration, moves the endpoint, notes the lineage, and says what stays behind."""
+    """An update creates model and configuration, updates the endpoint, tags the lineage, and says what is kept."""
     now = detail()
-    plan = plan_update(now, spec_of(now).with_model(IMAGE, URI, job="roads-8"), PRICES)
+    plan = plan_update(now, current_spec(now).with_model(IMAGE, URI, job="roads-8"), PRICES)
     assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint", "AddTags"]
     _, configuration, update, tags = plan.steps
     assert configuration.params["KmsKeyId"] == "key"
     assert update.params["EndpointConfigName"] == configuration.params["EndpointConfigName"] != "roads-config"
     assert tags.params["Tags"] == [{"Key": "segdeck:job", "Value": "roads-8"}]
-    assert any("roads-config and the model m1 stay," in text for text in plan.warnings)
+    assert any("roads-config and the model m1 are kept," in text for text in plan.warnings)
     assert "roads-config" in plan.undo
 
 
 def test_an_update_keeps_what_it_was_not_asked_to_change() -> None:
-    """The other variants keep the weights and instances they have been given since, and their models."""
+    """The other variants keep the weights and instances set since, and their models."""
     now = detail(row("a"), row("b", "m2", InitialVariantWeight=3.0))
     scaled = replace(now.endpoint.variants[1], desired_weight=5.0, desired_count=4)
     now = replace(now, endpoint=replace(now.endpoint, variants=(now.endpoint.variants[0], scaled)))
-    plan = plan_update(now, replace(spec_of(now, "a"), instance_type="ml.c5.xlarge"), PRICES)
+    plan = plan_update(now, replace(current_spec(now, "a"), instance_type="ml.c5.xlarge"), PRICES)
     assert calls(plan) == ["CreateEndpointConfig", "UpdateEndpoint"]
     first, second = plan.steps[0].params["ProductionVariants"]
     assert (first["InstanceType"], first["ModelName"]) == ("ml.c5.xlarge", "m1")
@@ -182,39 +182,39 @@ def test_an_update_keeps_what_it_was_not_asked_to_change() -> None:
 
 
 def test_another_machine_loses_what_belongs_to_the_old_one() -> None:
-    """Settings of a kind of machine are kept with it, and dropped with it."""
+    """Fields specific to an instance type are kept with it, and dropped when it changes."""
     now = detail(row("AllTraffic", VolumeSizeInGB=30, RoutingConfig={"RoutingStrategy": "RANDOM"}))
-    bigger = plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    bigger = plan_update(now, replace(current_spec(now), instance_count=2), PRICES)
     assert bigger.steps[0].params["ProductionVariants"][0]["VolumeSizeInGB"] == 30
-    other = plan_update(now, replace(spec_of(now), instance_type="ml.c5.xlarge"), PRICES)
+    other = plan_update(now, replace(current_spec(now), instance_type="ml.c5.xlarge"), PRICES)
     assert set(other.steps[0].params["ProductionVariants"][0]) == {*row("a"), "RoutingConfig"}
 
 
 def test_another_machine_ends_autoscaling() -> None:
-    """AWS refuses another instance type while a variant is scaled automatically: that is ended first, and told."""
+    """AWS rejects another instance type while a variant is autoscaled: autoscaling stops first, with a warning."""
     now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
-    plan = plan_update(now, replace(spec_of(now), instance_type="ml.c5.xlarge"), PRICES)
+    plan = plan_update(now, replace(current_spec(now), instance_type="ml.c5.xlarge"), PRICES)
     assert calls(plan) == ["CreateEndpointConfig", "DeregisterScalableTarget", "UpdateEndpoint"]
-    assert "no longer scaled" in plan.warnings[0]
-    more = plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+    assert "Autoscaling of the variant AllTraffic stops" in plan.warnings[0]
+    more = plan_update(now, replace(current_spec(now), instance_count=2), PRICES)
     assert calls(more) == ["CreateEndpointConfig", "UpdateEndpoint"]
 
 
 def test_weights_are_not_set_back_by_an_update() -> None:
-    """An update to just what the configuration said before it was scaled is refused: AWS would see no new one."""
+    """An update to the configuration before scaling is rejected: for AWS it would not be a new configuration."""
     first = plan_deploy(SPEC, PRICES).steps[1].params
     now = detail(*first["ProductionVariants"])
     asked = config_from({**first, "CreationTime": CREATED})
     scaled = replace(now.endpoint.variants[0], desired_count=3)
     now = replace(now, config=asked, endpoint=replace(now.endpoint, variants=(scaled,)))
-    with pytest.raises(InputError, match="changed by scaling"):
-        plan_update(now, replace(spec_of(now), instance_count=1, job="roads-7"), PRICES)
+    with pytest.raises(InputError, match="scale the endpoint"):
+        plan_update(now, replace(current_spec(now), instance_count=1, job="roads-7"), PRICES)
 
 
 def test_a_new_name_is_a_variant_more() -> None:
-    """A variant whose name is not there yet comes beside the others; the endpoint's own lineage stays."""
+    """A new variant name adds a variant to the others; the endpoint's own lineage is kept."""
     now = detail()
-    beside = replace(spec_of(now), variant="next", weight=0.25).with_model(IMAGE, URI, job="roads-8")
+    beside = replace(current_spec(now), variant="next", weight=0.25).with_model(IMAGE, URI, job="roads-8")
     plan = plan_update(now, beside, PRICES)
     assert calls(plan) == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
     rows = plan.steps[1].params["ProductionVariants"]
@@ -225,21 +225,21 @@ def test_a_new_name_is_a_variant_more() -> None:
 
 
 def test_names_alone_are_noted_without_a_move() -> None:
-    """New class names of the same model need no new configuration."""
+    """New class names for the same model need no new configuration."""
     now = detail()
-    plan = plan_update(now, replace(spec_of(now), classes_uri="s3://bucket/classes.json"), PRICES)
+    plan = plan_update(now, replace(current_spec(now), classes_uri="s3://bucket/classes.json"), PRICES)
     assert calls(plan) == ["AddTags"]
 
 
 def test_an_update_that_changes_nothing_is_no_plan() -> None:
-    """There is no update to what is there already, of what cannot be read, or of a variant that is not there."""
+    """An update without changes, of an unreadable endpoint, or of an unknown variant is an error."""
     now = detail()
-    with pytest.raises(InputError, match="would change"):
-        plan_update(now, spec_of(now), PRICES)
+    with pytest.raises(InputError, match="would not change"):
+        plan_update(now, current_spec(now), PRICES)
     with pytest.raises(InputError, match=r"cannot be read\. Denied\."):
-        spec_of(replace(now, config=None, notes=("Denied.",)))
+        current_spec(replace(now, config=None, notes=("Denied.",)))
     with pytest.raises(InputError, match=r"no variant 'b'.*AllTraffic"):
-        spec_of(now, "b")
+        current_spec(now, "b")
 
 
 @pytest.mark.parametrize(
@@ -250,13 +250,13 @@ def test_nothing_is_changed_while_aws_is_at_work(status: str, advice: str) -> No
     """An endpoint that is being changed, or has failed, is neither updated nor scaled."""
     now = detail(status=status)
     with pytest.raises(InputError, match=advice):
-        plan_update(now, replace(spec_of(now), instance_count=2), PRICES)
+        plan_update(now, replace(current_spec(now), instance_count=2), PRICES)
     with pytest.raises(InputError, match=advice):
         plan_scale(now.endpoint, [VariantChange("AllTraffic", count=2)], PRICES)
 
 
 def test_weights_and_counts_are_one_call() -> None:
-    """Scaling is one call with what changes alone, the price afterwards, and the way back."""
+    """Scaling is one call with only what changes, the new price, and how to undo it."""
     now = detail(row("a"), row("b", kind="ml.c5.xlarge")).endpoint
     plan = plan_scale(now, [VariantChange("a", weight=0.2), VariantChange("b", count=3)], PRICES)
     (step,) = plan.steps
@@ -274,23 +274,23 @@ def test_weights_and_counts_are_one_call() -> None:
     ("change", "said"),
     [
         (VariantChange("c", weight=1), "no variant 'c'"),
-        (VariantChange("a", weight=1.0), "would change"),
-        (VariantChange("a"), "would change"),
+        (VariantChange("a", weight=1.0), "would not change"),
+        (VariantChange("a"), "would not change"),
         (VariantChange("a", weight=0), "All weights"),
-        (VariantChange("a", weight=-1), "from 0 up"),
-        (VariantChange("a", weight=float("inf")), "from 0 up"),
+        (VariantChange("a", weight=-1), "0 or more"),
+        (VariantChange("a", weight=float("inf")), "0 or more"),
         (VariantChange("a", count=0), "1 to 100"),
         (VariantChange("a", count=101), "1 to 100"),
     ],
 )
 def test_what_cannot_be_scaled_is_no_plan(change: VariantChange, said: str) -> None:
-    """A variant that is not there, a weight or a count that cannot be, and no change at all are errors."""
+    """An unknown variant, an invalid weight or count, and no change at all are errors."""
     with pytest.raises(InputError, match=said):
         plan_scale(detail(row("a")).endpoint, [change], PRICES)
 
 
 def test_autoscaling_is_a_range_and_a_goal() -> None:
-    """Autoscaling registers the variant, sets its goal, and costs what the most instances cost."""
+    """Autoscaling registers the variant, sets its target, and shows the price at the maximum."""
     now = detail().endpoint
     plan = plan_autoscale(now, Scaling("AllTraffic", 1, 3, 60.0), PRICES)
     register, policy = plan.steps
@@ -304,7 +304,7 @@ def test_autoscaling_is_a_range_and_a_goal() -> None:
     }
     assert policy.params["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60.0
     assert plan.price is not None
-    assert (str(plan.price.per_hour), "$0.74 an hour" in plan.warnings[0]) == ("$2.21", True)
+    assert (str(plan.price.per_hour), "$0.74 per hour" in plan.warnings[0]) == ("$2.21", True)
     assert calls(plan_stop_autoscale(now, "AllTraffic")) == ["DeregisterScalableTarget"]
 
 
@@ -320,13 +320,13 @@ def test_autoscaling_is_a_range_and_a_goal() -> None:
     ],
 )
 def test_a_range_that_cannot_be_is_no_plan(scaling: Scaling) -> None:
-    """A range upside down or out of bounds, no goal, and a variant that is not there are errors."""
+    """An inverted or out-of-bounds range, no target, and an unknown variant are errors."""
     with pytest.raises(InputError):
         plan_autoscale(detail().endpoint, scaling, PRICES)
 
 
 def test_a_delete_takes_all_and_says_what_stays() -> None:
-    """A delete ends autoscaling, deletes the endpoint, waits for its end, and takes configuration and model along."""
+    """A delete stops autoscaling, deletes the endpoint, waits for that, then deletes configuration and model."""
     now = detail(scaling=(Scaling("AllTraffic", 1, 3, 60.0),))
     old = Users(old_configs={"roads": ("roads-0a0a0a0a",)}, old_models={"roads": ("roads-0b0b0b0b",)})
     plan = plan_delete([now], old)
@@ -345,7 +345,7 @@ def test_a_delete_takes_all_and_says_what_stays() -> None:
 
 
 def test_what_others_use_stays() -> None:
-    """A configuration or model that something else uses stays, and is named with its users."""
+    """A configuration or model that something else uses is kept, and its users are named."""
     users = Users(
         configs={"roads-config": ("the endpoint lakes",)},
         models={"m1": ("the endpoint lakes", "the configuration spare")},
@@ -353,16 +353,16 @@ def test_what_others_use_stays() -> None:
     plan = plan_delete([detail()], users)
     assert calls(plan) == ["DeleteEndpoint", "DescribeEndpoint"]
     assert plan.warnings[1:] == (
-        "The configuration roads-config stays: it is used by the endpoint lakes too.",
-        "The model m1 stays: it is used by the endpoint lakes and the configuration spare too.",
+        "The configuration roads-config is kept: it is also used by the endpoint lakes.",
+        "The model m1 is kept: it is also used by the endpoint lakes and the configuration spare.",
     )
-    blind = plan_delete([detail()], Users(blind="The endpoints may not be listed."))
+    blind = plan_delete([detail()], Users(unreadable="The endpoints may not be listed."))
     assert calls(blind) == ["DeleteEndpoint", "DescribeEndpoint"]
     assert "roads-config, m1" in blind.warnings[1]
 
 
 def test_many_are_deleted_at_once() -> None:
-    """Several endpoints go side by side: all are deleted, then all waited for, then what they shared goes once."""
+    """Several endpoints are deleted together: all deletes, then all waits, then shared resources once."""
     plan = plan_delete([detail(), detail(name="lakes")], Users())
     assert plan.target == "roads, lakes"
     assert calls(plan) == [
@@ -374,21 +374,21 @@ def test_many_are_deleted_at_once() -> None:
 
 
 def test_only_one_at_rest_is_deleted() -> None:
-    """An endpoint AWS is at work on is not deleted; one that goes already is waited for; a failed one goes."""
+    """An endpoint being changed is not deleted; one being deleted is waited for; a failed one is deleted."""
     with pytest.raises(InputError, match="being updated"):
         plan_delete([detail(status="Updating")], Users())
-    with pytest.raises(InputError, match="No endpoint is chosen"):
+    with pytest.raises(InputError, match="No endpoint is selected"):
         plan_delete([], Users())
     assert calls(plan_delete([detail(status="Deleting")], Users()))[0] == "DescribeEndpoint"
     assert calls(plan_delete([detail(status="Failed")], Users()))[0] == "DeleteEndpoint"
     unseen = plan_delete([replace(detail(), scaling_known=False)], Users())
     assert "The autoscaling of roads cannot be read" in unseen.warnings[-1]
     unread = replace(detail(), config=None, models=())
-    assert "may stay" in plan_delete([unread], Users()).warnings[-1]
+    assert "may be left" in plan_delete([unread], Users()).warnings[-1]
 
 
 def test_a_cut_deploy_is_cleaned_up_from_its_end() -> None:
-    """What a cut deploy made goes in reverse; what was there before, what was not begun, and uploads stay."""
+    """An interrupted deploy is removed in reverse; what existed before, was not started, or was uploaded is kept."""
     plan = plan_deploy(SPEC, PRICES, classes=Classes.numbered(2))
     cleaning = clean_up(plan, ["done", "already", "recovered", "start"])
     assert calls(cleaning) == [
@@ -407,22 +407,22 @@ def test_a_cut_deploy_is_cleaned_up_from_its_end() -> None:
     [
         (plan_delete([detail()], Users()), ["done", "start", None, None]),
         (
-            plan_update(detail(), replace(spec_of(detail()), instance_count=2), PRICES),
+            plan_update(detail(), replace(current_spec(detail()), instance_count=2), PRICES),
             ["done", "start"],
         ),
         (plan_deploy(SPEC, PRICES), ["already", None, None]),
     ],
 )
 def test_what_can_only_be_finished_is_not_cleaned_up(plan: Plan, states: list[Any]) -> None:
-    """A delete, an update that moves the endpoint already, and a plan that made nothing cannot be cleaned up."""
+    """A delete, an update in progress, and a plan that created nothing cannot be cleaned up."""
     with pytest.raises(InputError, match=r"clean(ed)? up"):
         clean_up(plan, states)
 
 
 def test_an_update_cut_before_its_move_is_cleaned_up() -> None:
-    """As long as the endpoint was not told to move, a new configuration and model can go."""
+    """Before the endpoint is updated, a new configuration and model can be removed."""
     now = detail()
-    plan = plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
+    plan = plan_update(now, current_spec(now).with_model(IMAGE, URI), PRICES)
     assert calls(clean_up(plan, ["done", "start"])) == ["DeleteEndpointConfig", "DeleteModel"]
 
 
@@ -431,23 +431,23 @@ def test_an_update_cut_before_its_move_is_cleaned_up() -> None:
     [
         ("Creating", "Wait until it is in service."),
         ("Dreaming", "Wait until it is in service."),
-        ("Deleting", "Wait until it is gone, and deploy it again."),
-        ("Failed", "Delete it, and deploy it again."),
+        ("Deleting", "Wait until it is deleted, then deploy it again."),
+        ("Failed", "Delete it, then deploy it again."),
     ],
 )
 def test_what_to_do_where_no_change_is_taken(status: str, todo: str) -> None:
-    """To delete an endpoint is advised only where AWS leaves nothing else, and never for a status nobody knows."""
+    """Deleting an endpoint is suggested only if AWS allows nothing else, and never for an unknown status."""
     now = detail(status=status)
     with pytest.raises(InputError) as caught:
-        plan_update(now, spec_of(now).with_model(IMAGE, URI), PRICES)
+        plan_update(now, current_spec(now).with_model(IMAGE, URI), PRICES)
     assert caught.value.todo == todo
 
 
 def test_instances_in_place_of_serverless_are_a_warning() -> None:
-    """An update that gives a serverless variant instances says that they bill; a model nobody knows is not named."""
+    """An update that gives a serverless variant instances warns about billing; an unknown model is not named."""
     now = detail()
     variants = (replace(now.endpoint.variants[0], serverless=True, model=""),)
     now = replace(now, endpoint=replace(now.endpoint, variants=variants))
     plan = plan_update(now, replace(SPEC, model="m2", image="", model_uri=""), PRICES)
-    assert "is serverless now, and gets instances, which bill by the hour." in plan.warnings[0]
-    assert plan.warnings[-1].startswith("The configuration roads-config stays, for the way back.")
+    assert "is serverless now, and will get instances, which are billed per hour." in plan.warnings[0]
+    assert plan.warnings[-1].startswith("The configuration roads-config is kept, so that you can go back.")

@@ -1,4 +1,4 @@
-"""Plans under way, written down."""
+"""The journal of changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    """A journal whose clock goes on by a second with each look."""
+    """Return a journal whose clock advances by a second per call."""
     times = iter(NOW + timedelta(seconds=number) for number in range(1000))
     return Journal(tmp_path / "state", lambda: next(times), "ada")
 
@@ -37,38 +37,43 @@ def only(journal: Journal) -> Path:
 
 
 def test_a_plan_that_ended_is_kept_with_who_and_when(journal: Journal) -> None:
-    """An entry says who did what, when, with what outcome; one that is done is not offered."""
+    """An entry has the user, the plan, the times and the outcome; a completed one is not listed as unfinished."""
     assert journal.entries() == journal.unfinished() == ()
-    with journal.begin(PLAN, identity="arn", place="home") as record:
+    with journal.begin(PLAN, identity="arn", location="home") as record:
         record.step(0, "start")
         record.step(0, "done")
         record.step(1, "already")
         record.step(2, "recovered")
         record.end("done")
     (entry,) = journal.entries()
-    assert (entry.plan, entry.who, entry.begun_at.date(), entry.outcome) == (PLAN, "ada", NOW.date(), "done")
+    assert (entry.plan, entry.user, entry.started_at.date(), entry.outcome) == (
+        PLAN,
+        "ada",
+        NOW.date(),
+        "done",
+    )
     assert entry.states == ("done", "already", "recovered")
-    assert (entry.identity, entry.place) == ("arn", "home")
+    assert (entry.identity, entry.location) == ("arn", "home")
     assert entry.ended_at is not None
-    assert entry.ended_at > entry.begun_at
+    assert entry.ended_at > entry.started_at
     assert journal.unfinished() == ()
 
 
 def test_a_plan_without_an_end_was_cut(journal: Journal) -> None:
-    """A plan whose process is gone is cut, and offered where something of it may be done."""
+    """A plan whose process died is interrupted, and unfinished if any of it may be done."""
     with journal.begin(PLAN) as record:
         (entry,) = journal.entries()
-        assert (entry.outcome, entry.unfinished) == ("under way", False)
+        assert (entry.outcome, entry.unfinished) == ("running", False)
         record.step(0, "start")
     (entry,) = journal.unfinished()
-    assert (entry.outcome, entry.states, entry.ended_at) == ("cut", ("start", None, None), None)
+    assert (entry.outcome, entry.states, entry.ended_at) == ("interrupted", ("start", None, None), None)
     with journal.begin(PLAN):
         pass
     assert [entry.unfinished for entry in journal.entries()] == [False, True]
 
 
 def test_a_refused_step_is_not_begun(journal: Journal) -> None:
-    """A plan whose first step was refused has done nothing, and is not offered; its error is kept."""
+    """A plan whose first step was rejected has done nothing, and is not unfinished; its error is kept."""
     with journal.begin(PLAN) as record:
         record.step(0, "start")
         record.step(0, None)
@@ -78,40 +83,40 @@ def test_a_refused_step_is_not_begun(journal: Journal) -> None:
 
 
 def test_what_an_earlier_try_made_stays_ours(journal: Journal) -> None:
-    """A step that a second try finds there was made by the first: it is not taken for one that was there before."""
+    """A resource that a second attempt finds was created by the first one, not before the plan."""
     with journal.begin(PLAN) as record:
         record.step(0, "start")
         record.step(1, "already")
         record.end("failed", "no")
     (entry,) = journal.unfinished()
-    with journal.again(entry) as record:
-        assert journal.entries()[0].outcome == "under way"
+    with journal.reopen(entry) as record:
+        assert journal.entries()[0].outcome == "running"
         record.step(0, "already")
         record.step(1, "already")
         record.step(2, "start")
     (entry,) = journal.unfinished()
-    assert (entry.outcome, entry.states) == ("cut", ("done", "already", "start"))
+    assert (entry.outcome, entry.states) == ("interrupted", ("done", "already", "start"))
 
 
 def test_two_do_not_take_up_the_same_plan(journal: Journal) -> None:
-    """A plan somebody is at, or has finished in the meantime, is not taken up."""
+    """A plan that another process is executing, or has finished since, cannot be reopened."""
     with journal.begin(PLAN) as record:
         record.step(0, "done")
     (entry,) = journal.unfinished()
     with (
-        journal.again(entry),
-        pytest.raises(InputError, match="Somebody else is at it"),
-        journal.again(entry),
+        journal.reopen(entry),
+        pytest.raises(InputError, match="Another process is executing this change"),
+        journal.reopen(entry),
     ):
         pass
-    journal.leave(entry)
-    with pytest.raises(InputError, match="or was"), journal.again(entry):
+    journal.dismiss(entry)
+    with pytest.raises(InputError, match="or has finished it"), journal.reopen(entry):
         pass
     assert journal.entries()[0].outcome == "left"
 
 
 def test_of_many_who_look_and_take_up_at_once_one_wins(journal: Journal) -> None:
-    """However many try to take a cut plan up at the same time, one does."""
+    """Of many attempts to reopen an interrupted plan at the same time, one succeeds."""
     with journal.begin(PLAN) as record:
         record.step(0, "done")
     (entry,) = journal.unfinished()
@@ -121,7 +126,7 @@ def test_of_many_who_look_and_take_up_at_once_one_wins(journal: Journal) -> None
     def take() -> None:
         barrier.wait()
         try:
-            with journal.again(entry) as record:
+            with journal.reopen(entry) as record:
                 record.end("cleaned up")
         except InputError:
             return
@@ -137,7 +142,7 @@ def test_of_many_who_look_and_take_up_at_once_one_wins(journal: Journal) -> None
 
 
 def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
-    """A process may die over any byte of its file: what was whole before it is read, and can be taken up."""
+    """A process may die at any byte of its file: all complete lines are read, and the plan can be reopened."""
     with journal.begin(PLAN) as record:
         record.step(0, "start")
         record.step(0, "done")
@@ -150,7 +155,7 @@ def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
         entries = journal.entries()
         assert len(entries) == (end >= plan)
         if entries and entries[0].unfinished and end % 7 == 0:
-            with journal.again(entries[0]) as record:
+            with journal.reopen(entries[0]) as record:
                 record.step(2, "start")
             assert journal.entries()[0].states[2] == "start"
 
@@ -168,7 +173,7 @@ def test_a_file_may_be_cut_at_every_byte(journal: Journal) -> None:
     ],
 )
 def test_a_foreign_file_is_left_out(journal: Journal, text: str) -> None:
-    """A file of something else in the folder is neither an entry nor an error."""
+    """Another file in the folder is neither an entry nor an error."""
     journal.folder.mkdir(parents=True)
     (journal.folder / "other.jsonl").write_text(text)
     (journal.folder / "folder.jsonl").mkdir()
@@ -176,7 +181,7 @@ def test_a_foreign_file_is_left_out(journal: Journal, text: str) -> None:
 
 
 def test_it_is_for_its_owner_alone(journal: Journal) -> None:
-    """A plan may hold what a container's environment holds, so nobody else may read it; it is plain JSON lines."""
+    """A plan may contain a container's environment, so only its owner can read it; it is plain JSON lines."""
     with journal.begin(PLAN) as record:
         record.end("done")
     path = only(journal)
@@ -186,7 +191,7 @@ def test_it_is_for_its_owner_alone(journal: Journal) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """Where the journal cannot be written the error names the setting, and nothing has been begun."""
+    """If the journal cannot be written, the error names the setting, and nothing has been started."""
     (tmp_path / "file").write_text("in the way")
     journal = Journal(tmp_path / "file", lambda: NOW)
     assert journal.entries() == ()
@@ -195,9 +200,9 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
-    """Where the journal cannot be read the error names the setting: no list of cut plans is not an empty one."""
+    """If the journal cannot be read, the error names the setting: it is not treated as empty."""
     journal = Journal(tmp_path / ("x" * 300), lambda: NOW)
-    with pytest.raises(SettingsError, match=r"cannot be read .*SEGDECK_STATE_DIR"):
+    with pytest.raises(SettingsError, match=r"cannot be read\. .*SEGDECK_STATE_DIR"):
         journal.unfinished()
 
 
@@ -222,7 +227,7 @@ if sys.argv[3] == "begin":
 resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 try:
     if sys.argv[3] == "again":
-        journal.leave(journal.unfinished()[0])
+        journal.dismiss(journal.unfinished()[0])
     else:
         with journal.begin(plan) as record:
             for number in range(3):
@@ -249,7 +254,7 @@ except JournalError as error:
 def test_a_full_disk_is_reported_and_what_was_written_stays(
     journal: Journal, room: int, what: str, begun: int, states: tuple[str | None, ...] | None
 ) -> None:
-    """Where a line does not fit, an error says where, how much is needed, and what is free; whole lines stay."""
+    """If a line does not fit, the error has the folder and the required and free space; complete lines are kept."""
     ended = subprocess.run(
         [sys.executable, "-c", FULL, str(journal.folder.parent), str(room), what],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -260,26 +265,26 @@ def test_a_full_disk_is_reported_and_what_was_written_stays(
     )
     assert ended.stderr == ""
     assert ended.stdout.count("begun") == begun
-    assert f"no room for the journal of changes in {journal.folder}" in ended.stdout
+    assert f"not enough space for the change journal in {journal.folder}" in ended.stdout
     assert re.search(r"about \d+ kB are needed, and [\d,]+ kB are free\. Free some space there", ended.stdout)
     if states is None:
         assert list(journal.folder.iterdir()) == []
         return
     (entry,) = journal.unfinished()
-    assert (entry.states, entry.outcome) == (states, "cut")
+    assert (entry.states, entry.outcome) == (states, "interrupted")
     assert all(map(json.loads, filter(None, only(journal).read_text().splitlines())))
-    with journal.again(entry) as record:
+    with journal.reopen(entry) as record:
         record.end("done")
     assert journal.unfinished() == ()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_a_device_that_is_full_is_no_traceback(journal: Journal) -> None:
-    """A file system that takes not one byte more is an error with words, also where nothing can be cut back."""
+    """A file system without a free byte is an error with an explanation, also if nothing can be truncated."""
     file = os.open("/dev/full", os.O_WRONLY)
     try:
         record = JournalRecord(file, Path("/dev"), lambda: NOW, PLAN)
-        with pytest.raises(JournalError, match="no room"):
+        with pytest.raises(JournalError, match="not enough space"):
             record.end("done")
     finally:
         os.close(file)

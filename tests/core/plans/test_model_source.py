@@ -1,4 +1,4 @@
-"""Models on their way to S3, and the class names that go with them."""
+"""Models to upload to S3, and their class names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.errors import ArtifactError, InputError
 from core.imaging.classes import Classes
 from core.plans.model_source import (
     base_name,
-    class_places,
+    class_count_mismatch,
+    class_name_uris,
+    class_names_file,
     local_model,
-    misnamed,
-    names_beside,
-    no_model,
+    missing_model,
     read_classes,
 )
 from core.training.job import from_description
@@ -50,7 +50,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_the_same_model_goes_to_the_same_place_and_another_one_elsewhere(model: Path) -> None:
-    """The address follows from what archive and names hold, so that nothing is ever written over."""
+    """The S3 URI is derived from archive and class names, so that nothing is ever overwritten."""
     first = local_model(model, "s3://b/models/", NAMES)
     assert first == local_model(model, "s3://b/models", NAMES)
     assert first.upload.uri.startswith("s3://b/models/")
@@ -65,7 +65,7 @@ def test_the_same_model_goes_to_the_same_place_and_another_one_elsewhere(model: 
 
 
 def test_an_upload_tells_its_file_whole(model: Path) -> None:
-    """Path, size and sum are those of the file."""
+    """Path, size and hash are those of the file."""
     found = local_model(model, "s3://b/models").upload
     content = model.read_bytes()
     assert found.path == str(model.resolve())
@@ -73,7 +73,7 @@ def test_an_upload_tells_its_file_whole(model: Path) -> None:
 
 
 def test_what_cannot_be_served_gets_no_place(model: Path) -> None:
-    """A refused archive, and a file that is not there, are told."""
+    """An invalid archive and a missing file are reported."""
     model.write_bytes(archive(aws_files(), special("../escaped")))
     with pytest.raises(ArtifactError, match="leads out"):
         local_model(model, "s3://b/models")
@@ -84,16 +84,16 @@ def test_what_cannot_be_served_gets_no_place(model: Path) -> None:
 
 
 def test_names_beside_a_local_archive_are_found(tmp_path: Path, model: Path) -> None:
-    """`classes.json` beside `model.tar.gz` holds the names, here as in S3."""
-    assert names_beside(model) is None
+    """`classes.json` next to `model.tar.gz` has the class names, locally as in S3."""
+    assert class_names_file(model) is None
     shutil.copy(AERIAL / "classes.json", tmp_path)
-    beside = names_beside(model)
+    beside = class_names_file(model)
     assert beside is not None
     assert "water" in read_classes(beside).names
 
 
 def test_names_that_cannot_be_read_are_told(tmp_path: Path) -> None:
-    """A missing file, one of megabytes and one that is no JSON are errors of ours."""
+    """A missing file, a file of megabytes and invalid JSON are InputErrors."""
     file = tmp_path / "classes.json"
     with pytest.raises(InputError, match="cannot be read"):
         read_classes(file)
@@ -106,24 +106,24 @@ def test_names_that_cannot_be_read_are_told(tmp_path: Path) -> None:
 
 
 def test_more_or_fewer_names_than_classes_are_told(model: Path) -> None:
-    """Three classes want three names; where nobody knows how many there are, nothing is said."""
+    """Three classes need three names; if the number of classes is unknown, there is no message."""
     artifact = inspect_artifact_file(model)
-    assert misnamed(artifact, NAMES) == ""
-    assert misnamed(artifact, None) == ""
-    assert "3 classes, and there are 2 names" in misnamed(artifact, Classes.numbered(2))
-    assert misnamed(replace(artifact, num_classes=None), Classes.numbered(2)) == ""
+    assert class_count_mismatch(artifact, NAMES) == ""
+    assert class_count_mismatch(artifact, None) == ""
+    assert "3 classes, but there are 2 class names" in class_count_mismatch(artifact, Classes.numbered(2))
+    assert class_count_mismatch(replace(artifact, num_classes=None), Classes.numbered(2)) == ""
 
 
 def test_a_jobs_names_are_looked_for_in_its_tag_beside_its_model_and_beside_its_data() -> None:
-    """Three places, the nearest first, each once."""
+    """There are three URIs, in order of precedence, each once."""
     job = from_description(JOB)
     beside = ("s3://b/out/roads/output/classes.json", "s3://b/data/classes.json")
-    assert class_places(job) == beside
-    assert class_places(replace(job, tags={"segdeck:classes": "s3://b/own.json"})) == (
+    assert class_name_uris(job) == beside
+    assert class_name_uris(replace(job, tags={"segdeck:classes": "s3://b/own.json"})) == (
         "s3://b/own.json",
         *beside,
     )
-    assert class_places(replace(job, model_uri=None, channels=())) == ()
+    assert class_name_uris(replace(job, model_uri=None, channels=())) == ()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_jobs_names_are_looked_for_in_its_tag_beside_its_model_and_beside_its_
     ],
 )
 def test_an_address_gives_a_name(uri: str, name: str) -> None:
-    """The last part that tells something; never the bucket."""
+    """The name is the last meaningful part of the S3 URI, never the bucket."""
     assert base_name(uri) == name
 
 
@@ -148,15 +148,15 @@ def test_an_address_gives_a_name(uri: str, name: str) -> None:
             "Failed",
             "Failed",
             "CapacityError: none",
-            "left no model. No machine free.",
-            "Start it again later",
+            "left no model. No capacity.",
+            "Retry later",
         ),
         (
             "Failed",
             "Failed",
             "",
-            "left no model. It failed. AWS gives no reason.",
-            "Look at the end of the log",
+            "left no model. Failed. AWS gave no reason.",
+            "Read the end of the log",
         ),
         ("Stopped", "Stopped", "", "left no model. It is stopped.", "Clone it to run it again"),
         (
@@ -171,9 +171,9 @@ def test_an_address_gives_a_name(uri: str, name: str) -> None:
 def test_a_job_without_a_model_says_why(
     status: str, secondary: str, reason: str, words: str, todo: str
 ) -> None:
-    """Only one that still runs is worth waiting for; of the others the reason is told, and what to do."""
+    """Waiting is suggested only for a running job; for others the reason and a next step are given."""
     answer = JOB | {"TrainingJobStatus": status, "SecondaryStatus": secondary, "FailureReason": reason}
-    told = no_model(from_description(answer | {"ModelArtifacts": {}}))
+    told = missing_model(from_description(answer | {"ModelArtifacts": {}}))
     assert words in str(told)
     assert todo in told.todo
     assert "saved model" not in told.todo

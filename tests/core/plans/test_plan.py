@@ -35,7 +35,7 @@ def job(status: str) -> TrainingJob:
 
 
 def test_a_launch_is_one_call_with_its_price() -> None:
-    """A launch is one CreateTrainingJob with the request that would be sent, and what it costs."""
+    """A launch is one CreateTrainingJob with its exact request, and its price."""
     plan = plan_launch(SPEC, PRICES, warnings=("Look.",))
     (step,) = plan.steps
     assert (plan.verb, plan.target) == ("launch", "roads-8")
@@ -46,14 +46,14 @@ def test_a_launch_is_one_call_with_its_price() -> None:
 
 
 def test_a_dry_run_prints_everything() -> None:
-    """Printed, a plan shows its call, every parameter, price, warnings and how to take it back."""
+    """A printed plan shows its call, every parameter, the price, the warnings and how to undo it."""
     text = str(plan_launch(SPEC, PRICES, warnings=("Look.",)))
     for piece in (
         "Plan: launch roads-8",
         "sagemaker:CreateTrainingJob",
         '"num_classes": "6"',
         "s3://bucket/data/train_annotation/",
-        "$3.83 an hour, $7.65 at the maximum run time",
+        "$3.83 per hour, $7.65 at the maximum run time",
         "Warning: Look.",
         "To undo: ",
     ):
@@ -61,7 +61,7 @@ def test_a_dry_run_prints_everything() -> None:
 
 
 def test_a_plan_is_json() -> None:
-    """As JSON a plan has the same parts, money as exact text, and the same plan gives the same text."""
+    """As JSON a plan has the same parts, amounts as exact text, and the same plan gives the same text."""
     data = json.loads(plan_launch(SPEC, PRICES).to_json())
     assert data["steps"][0]["params"] == to_request(SPEC)
     assert (data["price"]["usd_per_hour"], data["verb"]) == ("3.825", "launch")
@@ -70,7 +70,7 @@ def test_a_plan_is_json() -> None:
 
 
 def test_an_unknown_price_is_a_warning() -> None:
-    """A launch on a machine whose price nobody knows says so."""
+    """A launch on an instance type without a known price has a warning."""
     plan = plan_launch(replace(SPEC, instance_type="ml.moon.large"), PRICES)
     assert "No price is known for ml.moon.large" in plan.warnings[0]
     assert "Price: unknown" in str(plan)
@@ -84,7 +84,7 @@ def test_a_spot_launch_says_what_spot_means() -> None:
 
 
 def test_a_stop_is_one_call() -> None:
-    """A stop is one StopTrainingJob, costs nothing, and says that it cannot be taken back."""
+    """A stop is one StopTrainingJob, has no price, and says that it cannot be undone."""
     plan = plan_stop(job("InProgress"))
     (step,) = plan.steps
     assert (step.operation, step.params) == ("StopTrainingJob", {"TrainingJobName": "roads"})
@@ -95,6 +95,6 @@ def test_a_stop_is_one_call() -> None:
 
 @pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped", "Stopping"])
 def test_only_a_running_job_is_stopped(status: str) -> None:
-    """There is no plan to stop a job that has ended or is stopping."""
+    """A job that has ended or is stopping has no plan to stop it."""
     with pytest.raises(InputError, match=status.lower()):
         plan_stop(job(status))

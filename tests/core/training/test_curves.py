@@ -1,4 +1,4 @@
-"""Curves of training metrics."""
+"""Training curves."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def quality(epoch: int, value: object) -> str:
 
 
 def test_the_lines_of_the_algorithm_are_read() -> None:
-    """Loss, mIOU, pixel accuracy, throughput and progress are found without any definition."""
+    """Loss, mIOU, pixel accuracy, throughput and progress are read without any metric definition."""
     found = from_log(
         [
             f"{STAMP} #quality_metric: host=algo-1, epoch=0, train cross_entropy <loss>=0.98",
@@ -83,7 +83,7 @@ def test_the_lines_of_the_algorithm_are_read() -> None:
     ],
 )  # fmt: skip
 def test_values_are_read_as_containers_print_them(text: str, value: float) -> None:
-    """A value may stand in parentheses, have an exponent, or be nan or inf."""
+    """A value may be in parentheses, have an exponent, or be nan or inf."""
     (found,) = from_log([quality(3, text)]).series
     np.testing.assert_equal(found.values, [value])
     assert found.epochs is not None
@@ -91,19 +91,19 @@ def test_values_are_read_as_containers_print_them(text: str, value: float) -> No
 
 
 @pytest.mark.parametrize("text", ["abc", "1.2.3", "", "0x10", "1_0", "e"])
-def test_a_value_that_is_none_is_no_point(text: str) -> None:
-    """What is no number makes no point."""
+def test_a_value_that_is_not_a_number_is_skipped(text: str) -> None:
+    """A value that is not a number adds no point."""
     assert from_log([quality(0, text)]).series == ()
 
 
-def test_colors_are_no_part_of_a_line() -> None:
-    """A line in a terminal's colours is read like another."""
+def test_terminal_colors_are_ignored() -> None:
+    """A line with terminal colors is read like any other line."""
     (found,) = from_log([quality(0, "\x1b[32m0.5\x1b[0m")]).series
     assert found.values.tolist() == [0.5]
 
 
 def test_a_line_of_a_batch_is_a_series_of_its_own() -> None:
-    """A batch's loss, which comes without a comma after `batch=`, is kept apart from the epoch's."""
+    """A batch's loss, logged without a comma after `batch=`, is kept separate from the epoch's loss."""
     found = from_log(
         [
             f"{STAMP} #quality_metric: host=algo-1, epoch=0, batch=0 train rmse <loss>=72.2",
@@ -118,13 +118,13 @@ def test_a_line_of_a_batch_is_a_series_of_its_own() -> None:
 
 
 def test_a_line_without_an_epoch_has_none() -> None:
-    """A metric whose lines name no epoch has no epochs."""
+    """A metric whose lines have no epoch has no epochs."""
     (found,) = from_log([f"{STAMP} #quality_metric: host=algo-1, test macro_f_1.000 <score>=nan"]).series
     assert (found.name, found.epochs) == ("test:macro_f_1.000", None)
 
 
 def test_the_jobs_own_definitions_come_first() -> None:
-    """Where a job's definition finds a metric, it counts; what no definition finds is read tolerantly."""
+    """A metric that a job's definition matches takes precedence; all others are read from the standard log lines."""
     definitions = (MetricDefinition(MIOU, r"strict mIOU is (\S+)"),)
     lines = [
         "epoch 0: strict mIOU is 0.7",
@@ -137,7 +137,7 @@ def test_the_jobs_own_definitions_come_first() -> None:
 
 
 def test_times_are_those_of_the_events() -> None:
-    """A point has its event's time in UTC; a bare line has none."""
+    """A point has the UTC time of its log event; a bare line has none."""
     here = T0.astimezone(None)
     (found,) = from_log([LogEvent(here, quality(0, 0.5))], DEFINITIONS).series
     assert found.times.tolist() == [T0.replace(tzinfo=None)]
@@ -148,20 +148,20 @@ def test_times_are_those_of_the_events() -> None:
 @pytest.mark.parametrize(
     ("regex", "words"),
     [
-        ("mIOU=(", "no regular expression"),
+        ("mIOU=(", "not a valid regular expression"),
         ("mIOU=.*", "no group"),
-        ("(a+)+$", "for ever"),
-        ("((a|aa)+)b", "for ever"),
-        ("(.*)*x", "for ever"),
-        ("(x+x+)+y", "for ever"),
-        (r"(\d+){1,50}z", "for ever"),
-        ("(.*.*.*.*.*.*)x", "for ever"),
-        (r"(\d*\d*\d*\d*x)", "for ever"),
-        ("(" + "a" * 600 + ")", "for ever"),
+        ("(a+)+$", "run practically forever"),
+        ("((a|aa)+)b", "run practically forever"),
+        ("(.*)*x", "run practically forever"),
+        ("(x+x+)+y", "run practically forever"),
+        (r"(\d+){1,50}z", "run practically forever"),
+        ("(.*.*.*.*.*.*)x", "run practically forever"),
+        (r"(\d*\d*\d*\d*x)", "run practically forever"),
+        ("(" + "a" * 600 + ")", "run practically forever"),
     ],
 )
 def test_a_bad_definition_is_reported(regex: str, words: str) -> None:
-    """A definition that cannot be used, or could run for ever, is reported with its name; the rest is read."""
+    """A definition that is invalid, or could run practically forever, is reported by name; the rest is read."""
     found = from_log([quality(0, 0.5), "a" * 4000], (MetricDefinition("odd", regex),))
     assert [one.name for one in found.series] == [MIOU]
     assert len(found.problems) == 1
@@ -179,7 +179,7 @@ def test_a_bad_definition_is_reported(regex: str, words: str) -> None:
     ],
 )
 def test_usual_definitions_are_used(regex: str) -> None:
-    """Expressions of the kind that AWS and people write are accepted, and find the first group's number."""
+    """Expressions like those of AWS and of users are accepted, and return the first group's number."""
     definition = MetricDefinition("mine", regex)
     found = from_log([quality(4, 0.25)], (definition,))
     assert found.problems == ()
@@ -197,13 +197,13 @@ def test_usual_definitions_are_used(regex: str) -> None:
     ],
 )  # fmt: skip
 def test_a_slow_definition_sees_little_of_a_line(regex: str, limit: int) -> None:
-    """The more an expression tries, the less of a line it is given, so that a long line does not hang it."""
+    """The more wide repeats an expression has, the less of a line it searches, so that a long line cannot hang it."""
     assert compile_regex("slow", regex).limit == limit
     assert from_log(["a" * 100_000], (MetricDefinition("slow", regex),)).series == ()
 
 
-def test_a_restart_replaces_what_it_says_anew() -> None:
-    """After an interruption training starts at an earlier epoch: its values replace those of before."""
+def test_a_restart_replaces_the_epochs_it_repeats() -> None:
+    """After an interruption, training restarts at an earlier epoch, and its values replace the earlier ones."""
     lines = [quality(epoch, value) for epoch, value in [(0, 0.1), (1, 0.2), (2, 0.3), (1, 0.4), (2, 0.5)]]
     for definitions in ((), DEFINITIONS):
         (found,) = from_log(lines, definitions).series
@@ -214,13 +214,13 @@ def test_a_restart_replaces_what_it_says_anew() -> None:
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=20))
 def test_any_text_is_read(lines: list[str]) -> None:
-    """Whatever a log holds, reading it makes series and no error."""
+    """Reading a log with any content returns series and never fails."""
     found = from_log([*lines, quality(0, 0.5)], DEFINITIONS)
     assert named(found.series, MIOU) is not None
 
 
 def test_batch_get_metrics_gives_epochs_or_times() -> None:
-    """Asked by iteration, the x values are epochs; asked by time, seconds or milliseconds since 1970."""
+    """By iteration, the x values are epochs; by time, they are seconds or milliseconds since 1970."""
     answer = {"Status": "Complete", "XAxisValues": [1, 0], "MetricValues": [0.6, 0.5]}
     found = from_batch_get_metrics(MIOU, answer, x_axis="IterationNumber")
     assert found.epochs is not None
@@ -238,7 +238,7 @@ def test_batch_get_metrics_gives_epochs_or_times() -> None:
 
 
 def test_cloudwatch_comes_newest_first() -> None:
-    """CloudWatch's points are put in the order of time."""
+    """CloudWatch's points are sorted by time."""
     answer = {"Timestamps": [T0 + timedelta(minutes=1), T0], "Values": [80.0, 20.0]}
     found = from_cloudwatch("GPUUtilization", answer)
     assert (found.values.tolist(), found.unit, found.source) == ([20.0, 80.0], "%", "CloudWatch")
@@ -247,13 +247,13 @@ def test_cloudwatch_comes_newest_first() -> None:
 
 
 def test_arrays_of_a_series_have_one_shape() -> None:
-    """Times, epochs and values that do not go together are refused."""
+    """Times, epochs and values of different lengths are rejected."""
     with pytest.raises(InputError, match="different shapes"):
         MetricSeries(MIOU, "", "log", np.zeros(2, "datetime64[ms]"), None, np.zeros(3))
 
 
 def test_the_best_epoch_is_the_first_highest() -> None:
-    """The best is the highest value, the first of equals; NaN and infinity are passed over."""
+    """The best point has the highest value, the first of equals; NaN and infinity are skipped."""
     best = best_epoch(series(math.nan, 0.3, 0.7, math.inf, 0.7))
     assert best is not None
     assert (best.place, best.epoch, best.value) == (2, 2, 0.7)
@@ -265,7 +265,7 @@ def test_the_best_epoch_is_the_first_highest() -> None:
 
 
 def test_a_plateau_is_a_run_without_a_gain() -> None:
-    """A plateau starts at the last real gain, once `patience` points brought none."""
+    """A plateau starts at the last improvement, once `patience` points brought none."""
     flat = plateau(series(0.1, 0.5, 0.5, 0.4, math.nan, 0.5), patience=4)
     assert flat is not None
     assert (flat.epoch, flat.value) == (1, 0.5)
@@ -278,7 +278,7 @@ def test_a_plateau_is_a_run_without_a_gain() -> None:
 
 
 def test_epochs_are_counted() -> None:
-    """A series has seen as many epochs as its last one says, or as many as it has points."""
+    """The number of completed epochs is the last epoch plus one, or the number of points."""
     assert (epochs_done(series(0.1, 0.2)), epochs_done(series(0.1, epochs=False)), epochs_done(series())) == (
         2,
         1,
@@ -286,12 +286,12 @@ def test_epochs_are_counted() -> None:
     )
 
 
-def test_an_early_stop_is_told_by_the_log_or_the_epochs() -> None:
-    """A completed job with fewer epochs than asked stopped early, if it was to or its log says so."""
+def test_an_early_stop_is_detected_by_the_log_or_the_epochs() -> None:
+    """A completed job with fewer epochs than requested stopped early if early stopping was on or its log says so."""
     short = series(0.1, 0.2, 0.3)
-    asked = early_stop(job(early="True"), short)
-    assert asked is not None
-    assert (asked.done, asked.asked, asked.evidence) == (3, 10, "")
+    stopped = early_stop(job(early="True"), short)
+    assert stopped is not None
+    assert (stopped.done, stopped.requested, stopped.evidence) == (3, 10, "")
     line = f"{STAMP} Early stopping: no gain in 4 epochs"
     said = early_stop(job(), short, ["early_stopping='False'", line])
     assert said is not None
@@ -302,8 +302,8 @@ def test_an_early_stop_is_told_by_the_log_or_the_epochs() -> None:
     assert early_stop(job(early="True"), None) is None
 
 
-def test_oddities_of_a_curve_are_said() -> None:
-    """NaN and a plateau of the mIOU are told in words."""
+def test_nan_and_a_plateau_get_a_note() -> None:
+    """NaN values and a plateau of the mIOU get a note."""
     odd, flat = notes(series(0.5, math.nan, 0.4, 0.4, 0.4))
     assert "1 of 5 values" in odd
     assert "first at epoch 1" in odd

@@ -1,4 +1,4 @@
-"""Which jobs to list."""
+"""The training job filter."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ FILTERS = st.builds(
 
 @settings(deadline=None)
 @given(FILTERS)
-def test_a_filter_survives_its_address(wanted: JobFilter) -> None:
-    """Any filter is the same after it was an address."""
+def test_a_filter_survives_url_parameters(wanted: JobFilter) -> None:
+    """Any filter is the same after conversion to URL parameters and back."""
     found = JobFilter.from_query(wanted.to_query())
     assert found == wanted
     assert found.notes == ()
@@ -40,14 +40,14 @@ def test_a_filter_survives_its_address(wanted: JobFilter) -> None:
 
 @settings(deadline=None)
 @given(FILTERS)
-def test_botocore_takes_the_search(wanted: JobFilter) -> None:
-    """Any filter makes a Search request that passes botocore's own check."""
+def test_botocore_accepts_the_search(wanted: JobFilter) -> None:
+    """Any filter makes a Search request that passes botocore's validation."""
     request = wanted.to_search(next_token="t")
     assert botocore.validate.ParamValidator().validate(request, SEARCH).generate_report() == ""
 
 
-def test_the_usual_filter_has_no_address() -> None:
-    """The usual filter is the empty address: this algorithm's jobs, newest first."""
+def test_the_default_filter_has_no_url_parameters() -> None:
+    """The default filter has no URL parameters: this algorithm's jobs, newest first."""
     assert JobFilter().to_query() == {}
     assert JobFilter.from_query({}) == JobFilter()
     assert JobFilter().to_search() == {
@@ -69,7 +69,7 @@ def test_the_usual_filter_has_no_address() -> None:
 
 
 def test_every_part_becomes_a_filter_of_search() -> None:
-    """Statuses, text and times become filters; times are in UTC without a zone."""
+    """Statuses, text and times become Search filters; times are in UTC without a zone."""
     query = {
         "status": "Failed,Stopped",
         "text": "roads",
@@ -91,7 +91,7 @@ def test_every_part_becomes_a_filter_of_search() -> None:
 
 
 def test_a_time_of_another_zone_is_the_same_moment() -> None:
-    """A time may have a zone; it is kept in UTC."""
+    """A time may have a time zone; it is converted to UTC."""
     found = JobFilter.from_query({"from": "2026-11-01T09:00:00+09:00"})
     assert found.created_from == datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -105,7 +105,7 @@ def test_a_time_of_another_zone_is_the_same_moment() -> None:
     ],
 )  # fmt: skip
 def test_a_bad_value_is_left_out_with_a_note(query: dict[str, str], words: str) -> None:
-    """A value that means nothing is as if it were not there, and a note says so."""
+    """An invalid value is ignored, with a note."""
     found = JobFilter.from_query(query)
     assert found == JobFilter()
     assert len(found.notes) == 1
@@ -113,13 +113,13 @@ def test_a_bad_value_is_left_out_with_a_note(query: dict[str, str], words: str) 
 
 
 def test_unknown_keys_are_ignored() -> None:
-    """What an address holds for somebody else is left alone."""
+    """Unknown URL parameters are ignored."""
     assert JobFilter.from_query({"job": "a", "utm": "b"}) == JobFilter()
 
 
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["status", "text", "from", "to", "all", "sort", "desc"]), st.text()))
-def test_any_address_is_a_filter(query: dict[str, str]) -> None:
-    """Whatever stands in an address, it makes a filter that has an address."""
+def test_any_url_parameters_are_a_filter(query: dict[str, str]) -> None:
+    """Any URL parameters make a filter that converts back to URL parameters."""
     found = JobFilter.from_query(query)
     assert JobFilter.from_query(found.to_query()) == found

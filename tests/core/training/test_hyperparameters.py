@@ -45,14 +45,14 @@ def test_the_table_is_the_guides() -> None:
 
 @pytest.mark.parametrize("row", HYPERPARAMETERS, ids=lambda row: row.name)
 def test_every_row_can_be_shown(row: Hyperparameter) -> None:
-    """Each row has help and a range in words, and its own default is allowed."""
+    """Each row has help and a range in words, and its own default is valid."""
     assert row.help.endswith(".")
     assert row.range
     assert row.default is None or check(GOOD | {row.name: row.default}) == []
 
 
-def test_the_defaults_have_nothing_wrong() -> None:
-    """The two required values are enough."""
+def test_the_defaults_are_valid() -> None:
+    """Setting the two required values is enough."""
     assert check(GOOD) == []
     assert check(complete(GOOD)) == []
 
@@ -81,22 +81,22 @@ def test_the_defaults_have_nothing_wrong() -> None:
     ],
 )
 def test_bounds_are_those_of_the_guide(name: str, allowed: tuple[str, ...], refused: tuple[str, ...]) -> None:
-    """Values at the bounds are taken or refused as the developer guide says."""
+    """Values at the bounds are accepted or rejected as the developer guide says."""
     for text in allowed:
         assert "error" not in severities(name, {name: text}), text
     for text in refused:
         assert "error" in severities(name, {name: text}) or (text == "" and name not in GOOD), text
 
 
-def test_a_problem_tells_the_value_and_the_range() -> None:
-    """A refused value is told with what stands there and what should."""
+def test_a_problem_names_the_value_and_the_range() -> None:
+    """A rejected value is reported with the value and its range."""
     (problem,) = check(GOOD | {"num_classes": "255"})
     assert problem.message == "num_classes is '255'. Set it to a whole number from 2 up to 254."
     assert problem.is_error
 
 
-def test_required_ones_must_be_there() -> None:
-    """num_classes and num_training_samples are needed always, lr_scheduler_step with the step scheduler."""
+def test_required_values_must_be_set() -> None:
+    """num_classes and num_training_samples are always required, lr_scheduler_step with the step scheduler."""
     assert [problem.name for problem in check({})] == ["num_classes", "num_training_samples"]
     (step,) = check(GOOD | {"lr_scheduler": "step"})
     assert step.name == "lr_scheduler_step"
@@ -105,57 +105,57 @@ def test_required_ones_must_be_there() -> None:
     assert severities("lr_scheduler_step", {"lr_scheduler": "step", "lr_scheduler_step": "3; 6"}) == ["error"]
 
 
-def test_steps_after_the_end_are_warned_of() -> None:
-    """A step at or after the last epoch never comes; that is a warning."""
+def test_steps_after_the_last_epoch_are_a_warning() -> None:
+    """A step at or after the last epoch is never reached; that is a warning."""
     given_steps = {"lr_scheduler": "step", "lr_scheduler_step": "5,10,20"}
     (problem,) = check(GOOD | given_steps)
     assert (problem.severity, "10, 20" in problem.message) == ("warning", True)
 
 
 def test_an_unknown_name_is_an_error_with_a_guess() -> None:
-    """A name that the algorithm does not know would fail the job; the one it resembles is named."""
+    """An unknown hyperparameter would fail the job, and the most similar known name is suggested."""
     (problem,) = check(GOOD | {"mini_batch_siz": "4"})
     assert problem.is_error
     assert "Did you mean mini_batch_size?" in problem.message
     (other,) = check(GOOD | {"zzz": "4"})
-    assert "Leave it out" in other.message
+    assert "Remove it" in other.message
 
 
-def test_what_has_no_effect_is_warned_of() -> None:
-    """A value that counts only with another optimizer or scheduler is a warning, unless it is the default."""
+def test_an_unused_value_is_a_warning() -> None:
+    """A value that is used only with another optimizer or scheduler is a warning, unless it is the default."""
     assert severities("gamma1", {"gamma1": "0.5"}) == ["warning"]
     assert severities("gamma1", {"gamma1": "0.9"}) == []
     assert severities("gamma1", {"gamma1": "0.5", "optimizer": "rmsprop"}) == []
 
 
 def test_a_batch_is_not_larger_than_the_samples() -> None:
-    """A batch of more pictures than there are is an error, also where the batch is the default."""
+    """A batch larger than the number of images is an error, also for the default batch size."""
     assert severities("mini_batch_size", {"num_training_samples": "15"}) == ["error"]
     assert severities("mini_batch_size", {"num_training_samples": "15", "mini_batch_size": "15"}) == []
 
 
 def test_the_crop_is_rounded_up() -> None:
-    """A crop that is no multiple of 8 is rounded up, with a note."""
+    """A crop size that is not a multiple of 8 is rounded up, with a note."""
     assert severities("crop_size", {"crop_size": "241"}) == ["note"]
     assert effective(GOOD | {"crop_size": "241"})["crop_size"] == "248"
     assert effective(GOOD)["crop_size"] == "240"
 
 
 def test_the_light_network_is_the_sandboxs_alone() -> None:
-    """`algorithm=light` is refused, but not in the sandbox."""
+    """`algorithm=light` is rejected, except in the sandbox."""
     assert [problem.name for problem in check(GOOD | {"algorithm": "light"})] == ["algorithm"]
     assert check(GOOD | {"algorithm": "light"}, sandbox=True) == []
 
 
-def test_what_does_not_count_is_not_effective() -> None:
-    """The effective values leave out what the optimizer or scheduler does not look at."""
+def test_unused_values_are_not_effective() -> None:
+    """The effective values omit those that the optimizer or scheduler ignores."""
     found = effective(GOOD | {"optimizer": "adam"})
     assert {"momentum", "weight_decay", "gamma1", "lr_scheduler_factor"}.isdisjoint(found)
     assert found["optimizer"] == "adam"
 
 
-def test_jobs_are_compared_by_what_they_work_with() -> None:
-    """Only what differs is told; a default that one said and the other left out is no difference."""
+def test_jobs_are_compared_by_their_effective_values() -> None:
+    """Only effective differences are reported; an explicit default and an omitted value are equal."""
     found = differences(
         [GOOD | {"epochs": "10", "crop_size": "239"}, GOOD | {"optimizer": "adam", "crop_size": "240"}]
     )
@@ -164,7 +164,7 @@ def test_jobs_are_compared_by_what_they_work_with() -> None:
 
 
 def test_values_are_cleaned() -> None:
-    """Blanks and an SDK's quotes go, blank values are left out, and the order is the table's."""
+    """Blanks and SDK quotes are removed, blank values are dropped, and the order is the table's."""
     assert clean({"zzz": " 1 ", "epochs": '"7"', "algorithm": " psp", "backbone": ""}) == {
         "algorithm": "psp", "epochs": "7", "zzz": "1",
     }  # fmt: skip
@@ -174,6 +174,6 @@ def test_values_are_cleaned() -> None:
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*BY_NAME, "x"]), st.text(max_size=12)))
 def test_any_values_are_checked(values: dict[str, str]) -> None:
-    """Whatever is given, checking it makes problems and no exception; a completed set has the same errors."""
+    """Checking any values returns problems and raises no exception; completing them does not change the errors."""
     found = {problem.name for problem in check(values) if problem.is_error}
     assert found == {problem.name for problem in check(complete(values)) if problem.is_error}

@@ -1,4 +1,4 @@
-"""Training jobs, from AWS's dicts and to them."""
+"""Training jobs, from and to the dicts of the AWS API."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T0 = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def answer(**changes: Any) -> dict[str, Any]:
-    """DescribeTrainingJob's answer about a completed job."""
+    """Return DescribeTrainingJob's response for a completed job."""
     return {
         "TrainingJobName": "roads-7",
         "TrainingJobArn": "arn:aws:sagemaker:us-east-1:123456789012:training-job/roads-7",
@@ -83,7 +83,7 @@ def answer(**changes: Any) -> dict[str, Any]:
 
 
 def spec(**changes: Any) -> TrainingSpec:
-    """A request that has nothing wrong with it."""
+    """Return a valid spec."""
     usual = TrainingSpec(
         name="roads-8",
         role_arn="arn:aws:iam::123456789012:role/Trainer",
@@ -97,7 +97,7 @@ def spec(**changes: Any) -> TrainingSpec:
 
 
 def test_a_description_becomes_a_job() -> None:
-    """Every field that AWS tells of a job is in the value."""
+    """Every field that AWS returns for a job is in the value."""
     job = from_description(answer())
     assert (job.name, job.status, job.created_at, job.started_at) == (
         "roads-7", "Completed", T0, T0 + timedelta(minutes=3),
@@ -123,8 +123,8 @@ def test_a_description_becomes_a_job() -> None:
 
 @pytest.mark.parametrize("missing", sorted(set(answer()) - {"TrainingJobName", "CreationTime"}))
 @pytest.mark.parametrize("drop", [lambda d, k: d.pop(k), lambda d, k: d.__setitem__(k, None)])
-def test_a_missing_part_is_no_error(missing: str, drop: Callable[[dict[str, Any], str], Any]) -> None:
-    """Anything but the name and the time of creation may be missing, or null."""
+def test_fields_may_be_missing(missing: str, drop: Callable[[dict[str, Any], str], Any]) -> None:
+    """Anything but the name and the creation time may be missing, or null."""
     partial = answer()
     drop(partial, missing)
     assert from_description(partial).name == "roads-7"
@@ -133,14 +133,14 @@ def test_a_missing_part_is_no_error(missing: str, drop: Callable[[dict[str, Any]
 @pytest.mark.parametrize(
     "broken", [{}, {"TrainingJobName": "a"}, {"TrainingJobName": "", "CreationTime": T0}]
 )
-def test_an_empty_answer_is_no_job(broken: dict[str, Any]) -> None:
-    """An answer without a name or a time, as a cut body gives it, is an UnexpectedAnswerError."""
+def test_an_empty_response_is_an_error(broken: dict[str, Any]) -> None:
+    """A response without a name or a time, such as a truncated one, is an UnexpectedAnswerError."""
     with pytest.raises(UnexpectedAnswerError):
         from_description(broken)
 
 
 def test_times_are_utc() -> None:
-    """A time in another zone is the same moment in UTC; one without a zone is taken for UTC."""
+    """A time in another zone is converted to UTC; a time without a zone is UTC."""
     there = T0.astimezone(timezone(timedelta(hours=9)))
     assert from_description(answer(CreationTime=there)).created_at == T0
     assert from_description(answer(CreationTime=there)).created_at.tzinfo is UTC
@@ -155,7 +155,7 @@ def test_times_are_utc() -> None:
     ],
 )  # fmt: skip
 def test_a_job_runs_until_it_has_ended(status: str, ended: datetime | None, running: bool) -> None:
-    """A job runs until its status or its end says otherwise, also under a status that nobody knows."""
+    """A job is running until its status or its end time says otherwise, also with an unknown status."""
     assert from_description(answer(TrainingJobStatus=status, TrainingEndTime=ended)).running is running
 
 
@@ -170,7 +170,7 @@ def test_a_job_runs_until_it_has_ended(status: str, ended: datetime | None, runn
     ],
 )
 def test_a_status_has_words(status: str, secondary: str, words: str) -> None:
-    """A status is told in words; an unknown one as it is."""
+    """A status is shown in words; an unknown status is shown as it is."""
     job = from_description(answer(TrainingJobStatus=status, SecondaryStatus=secondary, TrainingEndTime=None))
     assert status_in_words(job) == words
 
@@ -187,19 +187,19 @@ def test_a_status_has_words(status: str, secondary: str, words: str) -> None:
     ],
 )
 def test_the_algorithm_is_known_by_its_repository(image: str, ours: bool) -> None:
-    """A job is semantic segmentation where its image's repository is called so."""
+    """A job is semantic segmentation if its image is in the repository of that name."""
     job = from_description(answer(AlgorithmSpecification={"TrainingImage": image}))
     assert job.is_semantic_segmentation is ours
 
 
 def test_quoted_hyperparameters_are_read() -> None:
-    """Values in quotes, as older SDKs send them, count without the quotes; a bad number of epochs is None."""
+    """Quoted values, as older SDKs send them, are read without the quotes; an invalid number of epochs is None."""
     job = from_description(answer(HyperParameters={"algorithm": '"deeplab"', "epochs": "many"}))
     assert (job.algorithm, job.epochs) == ("deeplab", None)
 
 
 def test_seconds_are_counted_until_now_or_the_end() -> None:
-    """A running job has run until now, one that has not started for 0 s, one that has ended what AWS says."""
+    """The seconds of a running job count up to now, of one not started are 0, of an ended one are AWS's."""
     now = T0 + timedelta(minutes=10)
     running = {"TrainingJobStatus": "InProgress", "TrainingEndTime": None, "TrainingTimeInSeconds": None}
     assert from_description(answer(**running)).seconds(now) == 420
@@ -209,7 +209,7 @@ def test_seconds_are_counted_until_now_or_the_end() -> None:
 
 
 def valid(request: dict[str, Any]) -> str:
-    """What botocore's own check says of a CreateTrainingJob request; "" where it is content."""
+    """Return botocore's validation report for a CreateTrainingJob request; "" if it is valid."""
     return botocore.validate.ParamValidator().validate(request, CREATE).generate_report()
 
 
@@ -222,13 +222,13 @@ def valid(request: dict[str, Any]) -> str:
         {"channels": (*data_channels("s3://b/d"), Channel("model", "s3://b/model.tar.gz"))},
     ],
 )
-def test_botocore_takes_the_request(changes: dict[str, Any]) -> None:
-    """A request passes botocore's own check of CreateTrainingJob."""
+def test_botocore_accepts_the_request(changes: dict[str, Any]) -> None:
+    """A request passes botocore's validation of CreateTrainingJob."""
     assert valid(to_request(spec(**changes))) == ""
 
 
 def test_every_hyperparameter_is_sent() -> None:
-    """A request holds each hyperparameter that has a default, so that a changed default changes nothing."""
+    """A request contains every hyperparameter that has a default, so that a changed default has no effect."""
     sent = to_request(spec(hyperparameters={"num_classes": "6", "num_training_samples": "96", "epochs": "3"}))
     names = {row.name for row in HYPERPARAMETERS if row.default is not None or row.required}
     assert set(sent["HyperParameters"]) == names - {"lr_scheduler_step"}
@@ -237,7 +237,7 @@ def test_every_hyperparameter_is_sent() -> None:
 
 
 def test_prefixes_end_with_a_slash() -> None:
-    """`train` is sent as `train/`, which no key of `train_annotation/` begins with; a file stays what it is."""
+    """`train` is sent as `train/`, so that it does not match `train_annotation/`; an object URI is unchanged."""
     channels = (Channel("train", "s3://b/d/train"), Channel("model", "s3://b/model.tar.gz"))
     sent = to_request(spec(channels=channels))["InputDataConfig"]
     uris = [row["DataSource"]["S3DataSource"]["S3Uri"] for row in sent]
@@ -247,8 +247,8 @@ def test_prefixes_end_with_a_slash() -> None:
     ]  # fmt: skip
 
 
-def test_channels_say_what_they_hold() -> None:
-    """Pictures are image/jpeg, masks image/png, a model is AWS's own type and comes in File mode."""
+def test_channels_have_content_types() -> None:
+    """Images are image/jpeg, masks image/png, and a model has AWS's own type and uses File mode."""
     channels = (Channel("model", "s3://b/model.tar.gz"), *data_channels("s3://b/d/"))
     sent = to_request(spec(channels=channels, input_mode="Pipe"))["InputDataConfig"]
     assert [(row["ChannelName"], row["ContentType"], row.get("InputMode")) for row in sent] == [
@@ -261,14 +261,14 @@ def test_channels_say_what_they_hold() -> None:
 
 
 def test_only_a_spot_job_waits() -> None:
-    """MaxWaitTimeInSeconds is sent for spot jobs alone, and is the maximum run time where none is given."""
+    """MaxWaitTimeInSeconds is sent only for spot jobs, and defaults to the maximum run time."""
     assert to_request(spec(max_wait_seconds=9))["StoppingCondition"] == {"MaxRuntimeInSeconds": 86_400}
     waits = to_request(spec(spot=True))["StoppingCondition"]
     assert waits == {"MaxRuntimeInSeconds": 86_400, "MaxWaitTimeInSeconds": 86_400}
 
 
-def test_a_request_does_not_depend_on_the_order_of_things() -> None:
-    """The same spec gives the same request, in whatever order its parts were named."""
+def test_a_request_does_not_depend_on_order() -> None:
+    """The same spec gives the same request, in whatever order its parts were given."""
     one = spec(tags={"a": "1", "b": "2"})
     turned = replace(
         one,
@@ -279,8 +279,8 @@ def test_a_request_does_not_depend_on_the_order_of_things() -> None:
     assert str(to_request(turned)) == str(to_request(one))
 
 
-def test_a_clone_asks_for_the_same() -> None:
-    """A clone has the job's settings under a new name, without AWS's own tags and a tuning job's extras."""
+def test_a_clone_has_the_same_settings() -> None:
+    """A clone has the job's settings under a new name, without AWS's tags and a tuning job's extras."""
     hyper = {"num_classes": "6", "_tuning_objective_metric": "validation:mIOU"}
     clone = clone_spec(from_description(answer(HyperParameters=hyper)), "roads-9")
     assert (clone.name, clone.instance_type, clone.max_wait_seconds) == ("roads-9", "ml.g4dn.xlarge", 7200)
@@ -290,8 +290,8 @@ def test_a_clone_asks_for_the_same() -> None:
     assert clone_spec(again, "roads-9").channels[0].uri == "s3://b/d/train/"
 
 
-def test_going_on_takes_the_model_along() -> None:
-    """An incremental job reads the earlier model, and says outright what that one left to defaults."""
+def test_an_incremental_job_reads_the_earlier_model() -> None:
+    """An incremental job reads the earlier model, and sets explicitly what that job left to defaults."""
     job = from_description(answer())
     again = continue_spec(job, "roads-9")
     assert again.channel("model") == Channel(
@@ -301,8 +301,8 @@ def test_going_on_takes_the_model_along() -> None:
     assert len(continue_spec(replace(job, channels=again.channels)).channels) == len(again.channels)
 
 
-def test_without_a_model_there_is_no_going_on() -> None:
-    """A job that left no model cannot be gone on from; the error says why."""
+def test_a_job_without_a_model_cannot_be_continued() -> None:
+    """A job without a model cannot be continued; the error says why."""
     job = from_description(answer(ModelArtifacts={}, TrainingJobStatus="Failed"))
     with pytest.raises(InputError, match="It is failed"):
         continue_spec(job)

@@ -1,4 +1,4 @@
-"""Lines of a job's log."""
+"""Log lines of a job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EVENTS = tuple(LogEvent(T0, text, "roads/algo-1-1") for text in LINES)
 
 
 def test_cloudwatchs_events_become_lines() -> None:
-    """A timestamp in milliseconds becomes a time in UTC, the newline goes, and the stream is kept."""
+    """A timestamp in milliseconds becomes a UTC time, the newline is removed, and the stream is kept."""
     milliseconds = int(T0.timestamp() * 1000)
     rows = [
         {"timestamp": milliseconds, "message": "hello\n"},
@@ -55,18 +55,18 @@ def test_cloudwatchs_events_become_lines() -> None:
     ],
 )  # fmt: skip
 def test_a_line_has_a_level(message: str, expected: Level) -> None:
-    """A line's level is the one the container wrote, else the one its text speaks of."""
+    """A line's level is the one that the container logged, otherwise it is derived from the text."""
     assert level(message) == expected
 
 
 def test_the_first_error_is_found() -> None:
-    """The place of the first error is told, or that there is none."""
+    """The index of the first error is returned, or None."""
     assert first_error(EVENTS) == 2
     assert first_error(EVENTS[:2]) is None
 
 
 def test_lines_are_found_by_text_and_level() -> None:
-    """Lines are found by a part of their text in any case, and by level."""
+    """Lines are filtered by text, ignoring case, and by level."""
     assert matching(EVENTS, "gpuS") == EVENTS[:1]
     assert matching(EVENTS, levels=["error", "warning"]) == EVENTS[1:]
     assert matching(EVENTS, "bad", ["warning"]) == ()
@@ -74,7 +74,7 @@ def test_lines_are_found_by_text_and_level() -> None:
 
 
 def test_the_download_has_a_time_for_every_line() -> None:
-    """The file has one line an event, with its time in UTC to the millisecond, and no colours."""
+    """The file has one line per event, with its UTC time to the millisecond, and no colors."""
     coloured = LogEvent(T0, "\x1b[1mhello\x1b[0m")
     assert as_text([coloured, EVENTS[0]]) == (
         f"2026-11-22T12:00:00.250Z hello\n2026-11-22T12:00:00.250Z {LINES[0]}\n"
@@ -82,6 +82,6 @@ def test_the_download_has_a_time_for_every_line() -> None:
 
 
 def test_a_long_line_is_cut_before_it_is_searched() -> None:
-    """Patterns see a bounded part of a line."""
+    """Patterns search a bounded part of a line."""
     assert len(plain("x" * 1_000_000)) == MAX_LINE
     assert plain("\x1b[32mok\x1b[0m") == "ok"

@@ -1,4 +1,4 @@
-"""What would fail a job, found before it starts."""
+"""Pre-flight checks of a training job."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def found(listing: Mapping[str, list[str]] = LISTING, **changes: Any) -> list[tu
     return [(one.name, one.severity) for one in preflight(replace(SPEC, **changes), listing)]
 
 
-def test_a_good_job_has_nothing_wrong() -> None:
-    """A job whose data fits has no problem at all."""
+def test_a_good_job_has_no_problems() -> None:
+    """A job with matching data has no problems."""
     assert preflight(SPEC, LISTING) == []
 
 
@@ -80,20 +80,20 @@ def test_a_good_job_has_nothing_wrong() -> None:
     ],
 )
 def test_a_request_that_would_fail_is_an_error(changes: dict[str, Any], name: str) -> None:
-    """Each part of a request that AWS or the algorithm refuses is one error, under its own name."""
+    """Each part of a request that AWS or the algorithm rejects is one error, under its own name."""
     errors = [one for one in check_spec(replace(SPEC, **changes)) if one.is_error]
     assert [one.name for one in errors] == [name]
     assert errors[0].message.endswith(".")
 
 
-def test_what_is_not_given_is_said_in_one_plain_sentence() -> None:
-    """An empty form is told what it lacks, by the field's name, and all of its data in one sentence."""
+def test_missing_fields_are_reported_once() -> None:
+    """An empty form gets one error per missing field, and a single one for all of its data channels."""
     found = check_spec(replace(SPEC, role_arn="", output_uri="", channels=()))
     said = [one.message for one in found if one.is_error]
     assert [text.partition(".")[0] for text in said] == [
-        "No IAM role is given",
-        "No S3 address is given for output",
-        "No data is given",
+        "No IAM role is set",
+        "No S3 URI is set for output",
+        "No data channels are set",
     ]
     two = check_spec(replace(SPEC, channels=SPEC.channels[2:]))
     assert [one.message.partition(".")[0] for one in two] == ["The channels train, validation are missing"]
@@ -114,7 +114,7 @@ def test_what_is_not_given_is_said_in_one_plain_sentence() -> None:
     ],
 )
 def test_a_doubtful_request_is_a_warning(changes: dict[str, Any], name: str) -> None:
-    """What may work, but is not as it should be, is a warning."""
+    """What may work, but is unusual, is a warning."""
     assert [(one.name, one.severity) for one in check_spec(replace(SPEC, **changes))] == [(name, "warning")]
 
 
@@ -132,13 +132,13 @@ def test_a_doubtful_request_is_a_warning(changes: dict[str, Any], name: str) -> 
         {"channels": (*SPEC.channels, MODEL)},
     ],
 )
-def test_a_usual_request_has_nothing_wrong(changes: dict[str, Any]) -> None:
-    """What AWS takes is no problem."""
+def test_a_usual_request_has_no_problems(changes: dict[str, Any]) -> None:
+    """What AWS accepts has no problem."""
     assert check_spec(replace(SPEC, **changes)) == []
 
 
-def test_the_sandbox_may_use_any_machine() -> None:
-    """The families are an argument: with none named, any instance goes."""
+def test_the_sandbox_allows_any_instance_type() -> None:
+    """The families are an argument: None allows any instance type."""
     spec = replace(SPEC, instance_type="ml.c5.xlarge")
     assert [one.name for one in check_spec(spec)] == ["instance_type"]
     assert check_spec(spec, families=None) == []
@@ -147,7 +147,7 @@ def test_the_sandbox_may_use_any_machine() -> None:
 
 
 def test_missing_masks_are_named() -> None:
-    """Pictures without a mask are counted, and the first few are named; so are masks without a picture."""
+    """Images without a mask are counted, and the first few are named; so are masks without an image."""
     listing = LISTING | {
         "train_annotation": LISTING["train_annotation"][8:],
         "validation": LISTING["validation"][:15],
@@ -156,32 +156,32 @@ def test_missing_masks_are_named() -> None:
     assert messages["train_annotation"] == (
         "8 names have no mask in train_annotation: 000, 001, 002, 003, 004 and 3 more."
     )
-    assert messages["validation"] == "1 name has no picture in validation: 015."
+    assert messages["validation"] == "1 name has no image in validation: 015."
 
 
 def test_an_empty_channel_is_an_error() -> None:
-    """A channel without an object is told with its address; one that nobody listed is not judged."""
+    """A channel without objects is reported with its S3 URI; a channel that was not listed is not checked."""
     (problem,) = preflight(SPEC, LISTING | {"train_annotation": []})
     assert "s3://bucket/data/train_annotation/" in problem.message
     assert preflight(SPEC, {}) == []
 
 
 def test_a_prefix_is_a_folder() -> None:
-    """Folder markers are no files, and `train_annotation/` is no part of `train`."""
+    """Folder markers are not files, and `train_annotation/` is not part of `train`."""
     channels = tuple(replace(one, uri=one.uri.rstrip("/")) for one in SPEC.channels)
     listing = LISTING | {"train": ["data/train/", *LISTING["train"], *LISTING["train_annotation"]]}
     assert found(listing, channels=channels) == []
 
 
 def test_the_number_of_samples_is_that_of_the_files() -> None:
-    """num_training_samples must be the number of pictures in `train`."""
+    """num_training_samples must be the number of images in `train`."""
     hyper = SPEC.hyperparameters | {"num_training_samples": "21"}  # type: ignore[operator]
     (problem,) = preflight(replace(SPEC, hyperparameters=hyper), LISTING)
-    assert problem.message == "num_training_samples is 21, the channel train has 20. Set it to 20."
+    assert problem.message == "num_training_samples is 21, but the channel train has 20. Set it to 20."
 
 
 def test_batches_fit_into_their_channels() -> None:
-    """Neither batch may be larger than its channel; what is wrong is said once."""
+    """Neither batch may be larger than its channel; each problem is reported once."""
     small = LISTING | {
         "validation": LISTING["validation"][:3],
         "validation_annotation": LISTING["validation_annotation"][:3],
@@ -193,17 +193,17 @@ def test_batches_fit_into_their_channels() -> None:
     assert ("mini_batch_size", "error") in found(few)
 
 
-def test_other_files_and_doubles_are_errors() -> None:
-    """A file that is no picture, and two pictures of one name, are told."""
+def test_other_files_and_duplicates_are_errors() -> None:
+    """Files of another format, and two images of one name, are reported."""
     extra = LISTING | {"train": [*LISTING["train"][:19], "data/train/notes.txt"]}
     assert ("train", "error") in found(extra)
     double = LISTING | {"validation": [*LISTING["validation"], "data/validation/more/000.jpeg"]}
     (problem,) = preflight(SPEC, double)
-    assert problem.message == "1 name stands more than once: 000."
+    assert problem.message == "1 name is used more than once: 000."
 
 
-def test_going_on_needs_the_same_network() -> None:
-    """With a `model` channel, backbone, algorithm, crop and classes must be those of the earlier job."""
+def test_incremental_training_needs_the_same_network() -> None:
+    """With a `model` channel, backbone, algorithm, crop size and classes must match the earlier job's."""
     spec = replace(SPEC, channels=(*SPEC.channels, MODEL))
     earlier = {"num_classes": "5", "crop_size": "239", "backbone": "resnet-101"}
     problems = preflight(spec, LISTING, previous=earlier)
@@ -221,13 +221,13 @@ def test_going_on_needs_the_same_network() -> None:
     st.text(max_size=70),
 )
 def test_anything_can_be_checked(hyper: dict[str, str], listing: dict[str, list[str]], text: str) -> None:
-    """Whatever is asked for and wherever it lies, the check ends in problems and not in an exception."""
+    """Checking any spec and any keys returns problems and raises no exception."""
     spec = replace(SPEC, hyperparameters=hyper, name=text, role_arn=text, instance_type=text, output_uri=text)
     assert preflight(spec, listing, previous=hyper)
 
 
 def test_errors_come_first() -> None:
-    """Errors stand before warnings, and those before notes."""
+    """Errors are listed before warnings, and warnings before notes."""
     hyper = {"num_classes": "999", "num_training_samples": "20", "crop_size": "241", "gamma1": "0.1"}
     severities = [severity for _, severity in found(hyperparameters=hyper)]
     assert severities == ["error", "warning", "note"]
