@@ -1,16 +1,17 @@
-"""How fast an answer is decoded, and in how much memory: `python -m bench.decode`.
+"""Measure the time and memory of decoding a response: `python -m bench.decode`.
 
-One answer of (1, 21, 600, 800) probabilities, 40 MB, is decoded in turn by
+One response with (1, 21, 600, 800) probabilities, 40 MB, is decoded in turn by
 
     core.wire    this project: labels and confidence
     tutorial     AWS's notebook: a file, MXNet's RecordIO, protobuf, list(values), np.array, argmax: labels
     argmax       np.argmax and np.max over the probabilities, once they are an array: labels and confidence
     max of axis  np.max along the classes: the confidence alone
-    single read  np.max over all values: as fast as numpy looks at these bytes once
+    single read  np.max over all values: numpy reading these bytes once
 
-Times are medians over rounds in which each way has its turn, so that all meet the same machine; ratios compare within
-the run. Memory is by how much the process's peak resident memory grows, each way in a fresh process that already
-holds the answer and its libraries: unlike tracemalloc this sees what C++ allocates too.
+Times are medians over rounds in which each method runs once, so that all run under the same conditions; ratios
+compare within the run. Memory is the growth of the process's peak resident memory, each method in a new process that
+already
+holds the response and its libraries: unlike tracemalloc, this includes what C++ allocates.
 """
 
 from __future__ import annotations
@@ -46,21 +47,21 @@ OURS, TUTORIAL, ARGMAX, MAX_OF_AXIS, SINGLE_READ = (
     "single read",
 )
 TIMES_TUTORIAL, TIMES_READ = 60, 2
-"""What we aim at: so many times faster than the tutorial; at most so many single reads."""
+"""Goals: at least this many times as fast as the tutorial; at most this many times a single read."""
 
-Way = Callable[[], object]
+Method = Callable[[], object]
 
 
 def probabilities() -> NDArray[np.float32]:
-    """A softmax over seeded noise, (1, 21, 600, 800) float32."""
+    """Return the softmax of seeded noise, (1, 21, 600, 800) float32."""
     noise = np.random.default_rng(0).standard_normal(SHAPE, np.float32) * 3
     raised: NDArray[np.float32] = np.exp(noise - noise.max(1, keepdims=True))
     raised /= raised.sum(1, keepdims=True)
     return raised
 
 
-def answer(values: NDArray[np.float32]) -> bytes:
-    """The answer as an endpoint sends it: `shape` first, so that the floats stand at an odd address."""
+def response(values: NDArray[np.float32]) -> bytes:
+    """Return the response as an endpoint sends it: `shape` first, so that the floats are not aligned."""
     shape = b"".join(_varint(size) for size in values.shape)
     features = _feature(b"shape", _field(7, _field(1, shape)))
     features += _feature(b"target", _field(2, _field(1, values.tobytes())))
@@ -81,31 +82,31 @@ def _feature(name: bytes, value: bytes) -> bytes:
     return _field(1, _field(1, name) + _field(2, value))
 
 
-def ways(body: bytes) -> dict[str, Way]:
-    """Each way to decode, by name. Without MXNet the tutorial's is missing."""
+def methods(body: bytes) -> dict[str, Method]:
+    """Return the methods by name; without MXNet, that of the tutorial is missing."""
     array = np.empty(SHAPE[1:], np.float32)
     start = 8 + int.from_bytes(body[4:8], "little") - array.nbytes
     array.view(np.uint8).reshape(-1)[:] = np.frombuffer(body, np.uint8, array.nbytes, start)
-    by_name: dict[str, Way] = {
+    by_name: dict[str, Method] = {
         OURS: lambda: decode(body, RECORDIO),
         ARGMAX: lambda: (np.argmax(array, axis=0), np.max(array, axis=0)),
         MAX_OF_AXIS: lambda: np.max(array, axis=0),
         SINGLE_READ: lambda: np.max(array),
     }
-    tutorial = tutorial_way(body)
+    tutorial = tutorial_method(body)
     return by_name if tutorial is None else {**by_name, TUTORIAL: tutorial}
 
 
-def tutorial_way(body: bytes) -> Way | None:
-    """The decoding of AWS's notebook, or None where MXNet or protobuf cannot be imported."""
+def tutorial_method(body: bytes) -> Method | None:
+    """Return the decoding of AWS's notebook, or None where MXNet or protobuf cannot be imported."""
     try:
-        # MXNet 1.9 asks for a name that numpy 1.24 dropped.
+        # MXNet 1.9 uses a name that numpy 1.24 removed.
         np.bool = np.bool_  # type: ignore[attr-defined]
         import mxnet  # noqa: PLC0415
 
         record_class = _record_class()
     except (ImportError, OSError) as error:
-        print(f"The tutorial's way is left out: {error}", file=sys.stderr)
+        print(f"The tutorial's method is skipped: {error}", file=sys.stderr)
         return None
 
     def run() -> NDArray[np.int64]:
@@ -126,7 +127,7 @@ def tutorial_way(body: bytes) -> Way | None:
 
 
 def _record_class() -> type:
-    """The protobuf library's class for the two features of `aialgs.data.Record`."""
+    """Return the protobuf library's class for the two features of `aialgs.data.Record`."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # noqa: PLC0415
 
     kinds = descriptor_pb2.FieldDescriptorProto
@@ -156,11 +157,11 @@ def _record_class() -> type:
     return made
 
 
-def timed(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round. The tutorial, which takes seconds, has its turn in the first few only."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def timed(methods: dict[str, Method], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each method in each round. The slow tutorial runs only in the first few."""
+    seconds: dict[str, list[float]] = {name: [] for name in methods}
     for number in range(rounds):
-        for name, run in ways.items():
+        for name, run in methods.items():
             if name == TUTORIAL and number >= min(5, rounds):
                 continue
             start = time.perf_counter()
@@ -169,19 +170,19 @@ def timed(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
     return seconds
 
 
-def peak_growth(name: str, answer_file: Path) -> float:
-    """MB by which one way raises the peak memory of a fresh process."""
-    command = [sys.executable, __file__, "--memory-of", name, "--answer", str(answer_file)]
+def peak_growth(name: str, response_file: Path) -> float:
+    """Return the growth of the peak memory of a new process by one method, in MB."""
+    command = [sys.executable, __file__, "--memory-of", name, "--response", str(response_file)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return float(json.loads(done.stdout))
 
 
-def _own_growth(name: str, answer_file: Path) -> float:
-    """In the fresh process: hold the answer, run once; the growth of the peak in MB."""
-    run = ways(answer_file.read_bytes())[name]
+def _own_growth(name: str, response_file: Path) -> float:
+    """Run a method once in the new process; return the growth of its peak memory in MB."""
+    run = methods(response_file.read_bytes())[name]
     forget = Path("/proc/self/clear_refs")
     if forget.exists():
-        # "5" sets the peak back to what is held now: reading and importing needed more for a moment.
+        # "5" resets the peak to the current value: reading and importing temporarily needed more.
         forget.write_text("5")
     before = _peak()
     run()
@@ -189,35 +190,35 @@ def _own_growth(name: str, answer_file: Path) -> float:
 
 
 def _peak() -> int:
-    """Bytes of memory that this process held at most."""
+    """Return the peak memory of this process in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss: Linux hands that of the parent on to a child.
+        # Not ru_maxrss: on Linux a child inherits that of its parent.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def check(ways: dict[str, Way]) -> None:
-    """All ways that give labels must give the same ones, or the figures mean nothing."""
-    ours = decode_labels(ways[OURS]())
-    for name in ways.keys() & {TUTORIAL, ARGMAX}:
-        if not np.array_equal(ours, decode_labels(ways[name]())):
-            raise SystemExit(f"{name} and {OURS} give different labels.")
+def check(methods: dict[str, Method]) -> None:
+    """Check that all methods that return labels return the same ones. Raises SystemExit."""
+    ours = decode_labels(methods[OURS]())
+    for name in methods.keys() & {TUTORIAL, ARGMAX}:
+        if not np.array_equal(ours, decode_labels(methods[name]())):
+            raise SystemExit(f"{name} and {OURS} return different labels.")
 
 
 def decode_labels(result: object) -> NDArray[np.integer[Any]]:
-    """The labels in what a way returns."""
+    """Return the labels in the result of a method."""
     labels = result.labels if isinstance(result, Segmentation) else result
     return np.asarray(labels[0] if isinstance(labels, tuple) else labels)
 
 
 def report(seconds: dict[str, list[float]], growth: dict[str, float]) -> str:
-    """One line a way, then the aims."""
+    """Return one line per method, then the goals."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     ours = medians[OURS]
-    lines = [f"{'':14}{'median':>11}{'least':>11}{'of ours':>10}{'memory':>11}"]
+    lines = [f"{'':14}{'median':>11}{'minimum':>11}{'relative':>10}{'memory':>11}"]
     for name, median in sorted(medians.items(), key=lambda item: item[1]):
         least = min(seconds[name])
         times = f"{median * 1e3:8.1f} ms{least * 1e3:8.1f} ms{median / ours:9.2f}x"
@@ -225,10 +226,10 @@ def report(seconds: dict[str, list[float]], growth: dict[str, float]) -> str:
     if TUTORIAL in medians:
         ratio = medians[TUTORIAL] / ours
         reached = "reached" if ratio >= TIMES_TUTORIAL else "NOT reached"
-        lines.append(f"{ratio:.1f} times as fast as the tutorial: aim >= {TIMES_TUTORIAL}, {reached}")
+        lines.append(f"{ratio:.1f} times as fast as the tutorial: goal >= {TIMES_TUTORIAL}, {reached}")
     ratio = ours / medians[SINGLE_READ]
     reached = "reached" if ratio <= TIMES_READ else "NOT reached"
-    lines.append(f"{ratio:.1f} times as long as the single read: aim <= {TIMES_READ}, {reached}")
+    lines.append(f"{ratio:.1f} times as long as the single read: goal <= {TIMES_READ}, {reached}")
     lines.append(f"{ours / medians[MAX_OF_AXIS]:.1f} times as long as the max of axis")
     return "\n".join(lines)
 
@@ -236,21 +237,21 @@ def report(seconds: dict[str, list[float]], growth: dict[str, float]) -> str:
 def main() -> None:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=31, help="turns of each way")
+    parser.add_argument("--rounds", type=int, default=31, help="runs of each method")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
-    parser.add_argument("--answer", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--response", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
-        print(_own_growth(options.memory_of, options.answer))
+        print(_own_growth(options.memory_of, options.response))
         return
-    body = answer(probabilities())
-    by_name = ways(body)
+    body = response(probabilities())
+    by_name = methods(body)
     check(by_name)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "answer"
+        file = Path(folder) / "response"
         file.write_bytes(body)
         growth = {name: peak_growth(name, file) for name in by_name}
-    print(f"An answer of {SHAPE}, {len(body) / 1e6:.1f} MB, {options.rounds} rounds, numpy {np.__version__}")
+    print(f"A response of {SHAPE}, {len(body) / 1e6:.1f} MB, {options.rounds} rounds, numpy {np.__version__}")
     print(report(timed(by_name, options.rounds), growth))
 
 

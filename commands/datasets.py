@@ -185,10 +185,10 @@ def _open_dataset(place: str) -> Iterator[Path]:
         with _with_labels_merged(path) as merged:
             yield merged
         return
-    from core.datasets.temp_zip import Unpacked
+    from core.datasets.temp_zip import ExtractedZip
 
     with _counting(f"Extracting {path.name}") as on_count:
-        unpacked = Unpacked(path, on_progress=on_count)
+        unpacked = ExtractedZip(path, on_progress=on_count)
     with closing(unpacked), unpacked.named(), _with_labels_merged(unpacked.folder) as merged:
         yield merged
 
@@ -293,7 +293,7 @@ def _print_report(report: LayoutReport) -> None:
         print_table(f"Label map of {split}", rows)
     if report.problems:
         print_table("Issues", _problem_rows(report.problems))
-    write(report.verdict)
+    write(report.summary)
 
 
 def _class_rows(report: LayoutReport) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.evaluation.pairs import Given
+from core.evaluation.pairs import InputFile
 from core.inference.export import unique_stems
 from pages.parts import backend, endpoint_picker, messages
 from pages.parts.endpoint_picker import EndpointChoice
@@ -67,7 +67,7 @@ def _submit(connection: Connection, choice: EndpointChoice, images: list[InputIm
     return inferences
 
 
-def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, Given]) -> None:
+def _show(inferences: list[InferenceTask], ground_truth: Mapping[str, InputFile]) -> None:
     stems = unique_stems([inference.image.name for inference in inferences])
     lines = st.container()
     selected = results.selected(inferences)

@@ -32,7 +32,7 @@ from core.evaluation.results import score_outcomes
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo
+from core.imaging.image import encode, open_image
 from core.imaging.segmentation import Segmentation
 from core.inference import export
 from core.inference.invoke import EndpointResponse, Inference
@@ -297,7 +297,7 @@ def exported() -> export.ExportResult:
     classes = Classes((HOSTILE, f"@{HOSTILE}"), ((0, 0, 255), (0, 170, 0)))
     labels = np.array([[0, 1], [1, 1]], np.uint8)
     segmentation = Segmentation(labels, None, None, classes, (HOSTILE,))
-    picture = open_photo(png(Image.new("RGB", (2, 2))), HOSTILE)
+    picture = open_image(png(Image.new("RGB", (2, 2))), HOSTILE)
     image = encode(picture, fit=None, max_bytes=1_000_000)
     answer = EndpointResponse(b"", HOSTILE, 0.1)
     inference = Inference(segmentation, answer, image, HOSTILE, "image/png", 0.1, 0.1)

@@ -1,4 +1,4 @@
-"""Data sets to train on: read from a folder, checked before anything is paid for, brought into channels.
+"""Training datasets: read from a folder, validated before training is paid for, converted into channels.
 
-The person's files are read and never written to. What is made of them lies in a new place.
+The user's files are only read. Everything made from them is written to a new folder.
 """

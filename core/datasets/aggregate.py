@@ -1,4 +1,4 @@
-"""The report on a set whose pairs were looked at: what can only be known of all of them together."""
+"""Combine the facts of all pairs into the report on a dataset: whatever depends on more than one pair."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from core.text import listing
 Tables = Mapping[Split, Mapping[int, int]]
 
 
-def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
-    """All that is known, and all that is wrong."""
+def aggregate(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
+    """Return the report with all facts and problems of a dataset."""
     images, pixels = _totals(source, facts)
     ids = tuple(int(number) for number in np.flatnonzero(images.sum(0)) if number != IGNORE)
     classes = _classes(source, ids)
@@ -28,17 +28,17 @@ def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
     tables = {split: used_table(label_map, values[split]) for split, label_map in source.label_maps.items()}
     problems = [
         *source.problems,
-        *(each for fact in facts for each in fact.problems),
+        *(entry for fact in facts for entry in fact.problems),
         *(
-            each
+            entry
             for split, label_map in source.label_maps.items()
-            for each in check_label_map(label_map, values[split])
+            for entry in check_label_map(label_map, values[split])
         ),
-        *_beyond(facts, classes, tables),
-        *_same_bytes(facts),
-        *_same_names(source.samples),
-        *_about_classes(source, classes, images),
-        *_about_splits(source, ids, images),
+        *_out_of_range(facts, classes, tables),
+        *_duplicates(facts),
+        *_name_conflicts(source.samples),
+        *_class_problems(source, classes, images),
+        *_split_problems(source, ids, images),
     ]
     return LayoutReport(
         kind=source.kind,
@@ -58,7 +58,7 @@ def summed(source: Dataset, facts: Sequence[PairFacts]) -> LayoutReport:
 def _counts(samples: Sequence[Sample]) -> dict[str, int]:
     counts = {f"{split}{end}": 0 for end in ("", "_annotation") for split in SPLITS}
     for sample in samples:
-        counts[sample.split] += bool(sample.photo)
+        counts[sample.split] += bool(sample.image)
         counts[f"{sample.split}_annotation"] += bool(sample.mask)
     return counts
 
@@ -71,7 +71,7 @@ def _values(facts: Sequence[PairFacts]) -> dict[Split, set[int]]:
 
 
 def _totals(source: Dataset, facts: Sequence[PairFacts]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How many images show each label, and how many pixels have it; (2, 256) int64 each, training first."""
+    """Return the images and the pixels with each label, (2, 256) int64 each; row 0 is training, row 1 validation."""
     images, pixels = np.zeros((2, 256), np.int64), np.zeros((2, 256), np.int64)
     tables = {split: label_map.table() for split, label_map in source.label_maps.items()}
     for fact in facts:
@@ -101,7 +101,7 @@ def _histogram(
 
 
 def _classes(source: Dataset, ids: Sequence[int]) -> Classes | None:
-    """Names by a file, else numbered up to the largest id; colours by a file, else the masks' own."""
+    """Return the class names from a file, else numbered up to the highest id; colors from a file, else the masks'."""
     classes = source.names.classes
     if classes is None:
         if not ids or max(ids) >= MAX_CLASSES:
@@ -110,8 +110,8 @@ def _classes(source: Dataset, ids: Sequence[int]) -> Classes | None:
     return source.names.in_own_colors(classes)
 
 
-def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:
-    """Masks with class ids above the last class."""
+def _out_of_range(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables) -> list[DataProblem]:
+    """Return a problem for each mask with class ids above the last class."""
     most = len(classes) if classes else MAX_CLASSES
     problems = []
     for fact in facts:
@@ -119,69 +119,74 @@ def _beyond(facts: Sequence[PairFacts], classes: Classes | None, tables: Tables)
         labels = set(fact.values) if table is None else {table[value] for value in fact.values} - {UNNAMED}
         wrong = [str(label) for label in sorted(labels - {IGNORE}) if label >= most]
         if wrong:
-            message = f"It holds the class ids {listing(wrong)}; there are {most} classes, 0 to {most - 1}."
+            message = f"It contains class ids {listing(wrong)}; there are {most} classes, 0 to {most - 1}."
             problems.append(problem("class_out_of_range", fact.sample.mask, message))
     return problems
 
 
-def _same_bytes(facts: Sequence[PairFacts]) -> list[DataProblem]:
-    """Photographs that are the same file under two names."""
+def _duplicates(facts: Sequence[PairFacts]) -> list[DataProblem]:
+    """Return a problem for each image file that exists under two names."""
     first: dict[bytes, Sample] = {}
     problems = []
     for fact in facts:
         other = first.setdefault(fact.digest, fact.sample) if fact.digest else fact.sample
-        if other.photo == fact.sample.photo:
+        if other.image == fact.sample.image:
             continue
         code = "photo_twice" if other.split == fact.sample.split else "photo_in_both"
-        where = "" if code == "photo_twice" else f" of {other.split}"
-        problems.append(problem(code, fact.sample.photo, f"It is the same file as {other.photo}{where}."))
+        where = "" if code == "photo_twice" else f" in {other.split}"
+        problems.append(problem(code, fact.sample.image, f"It is the same file as {other.image}{where}."))
     return problems
 
 
-def _same_names(samples: Sequence[Sample]) -> list[DataProblem]:
-    """Names that would meet in one channel: folders do not count there, nor does case on every system."""
+def _name_conflicts(samples: Sequence[Sample]) -> list[DataProblem]:
+    """Return a problem for each name that would occur twice in a channel.
+
+    A channel has no subfolders, and case does not matter on some systems.
+    """
     first: dict[tuple[Split, str], Sample] = {}
     problems = []
     for sample in samples:
         other = first.setdefault((sample.split, sample.name.rpartition("/")[2].casefold()), sample)
         if other is not sample:
-            message = f"Its name is that of {other.photo or other.mask}, in another folder or case."
-            problems.append(problem("name_twice", sample.photo or sample.mask, message))
+            message = f"It has the same name as {other.image or other.mask}, in another folder or case."
+            problems.append(problem("name_twice", sample.image or sample.mask, message))
     return problems
 
 
-def _about_classes(source: Dataset, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
-    """Classes without a name, and those that are nowhere or on one side alone."""
+def _class_problems(source: Dataset, classes: Classes | None, images: NDArray[np.int64]) -> list[DataProblem]:
+    """Return problems about unnamed classes, unused classes and classes in only one split."""
     path = source.names.path or source.root.name
     if classes is None:
-        message = "No file names the classes, and the masks do not tell how many there are."
+        message = "The dataset has no class names file, and the masks do not show how many classes there are."
         return [problem("classes_unnamed", path, message)]
     problems = []
     if source.names.classes is None:
-        message = f"No file names the classes; by the masks there are {len(classes)}: {listing(list(classes.names))}."
+        message = (
+            f"The dataset has no class names file; the masks have {len(classes)} classes: "
+            f"{listing(list(classes.names))}."
+        )
         problems.append(problem("classes_unnamed", path, message))
     for number, name in enumerate(classes.names):
         train, validation = (int(images[row, number]) for row in (0, 1))
-        subject = f"The class {number} ({name}) stands in"
+        subject = f"Class {number} ({name})"
         if not train and not validation:
-            problems.append(problem("class_empty", path, f"{subject} no mask."))
+            problems.append(problem("class_empty", path, f"{subject} is not in any mask."))
         elif not train:
-            problems.append(
-                problem("class_not_in_train", path, f"{subject} masks of validation alone ({validation}).")
-            )
+            message = f"{subject} is only in validation masks ({validation})."
+            problems.append(problem("class_not_in_train", path, message))
         elif not validation:
-            problems.append(
-                problem("class_not_in_validation", path, f"{subject} masks of training alone ({train}).")
-            )
+            message = f"{subject} is only in training masks ({train})."
+            problems.append(problem("class_not_in_validation", path, message))
     return problems
 
 
-def _about_splits(source: Dataset, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
+def _split_problems(source: Dataset, ids: tuple[int, ...], images: NDArray[np.int64]) -> list[DataProblem]:
+    """Return problems about splits without images, or without any class in their masks."""
     problems = []
     for row, split in enumerate(SPLITS):
-        if not any(sample.split == split and sample.photo for sample in source.samples):
-            problems.append(problem("split_empty", source.root.name, f"There is no photograph for {split}."))
+        if not any(sample.split == split and sample.image for sample in source.samples):
+            problems.append(problem("split_empty", source.root.name, f"The {split} split has no images."))
         elif ids in ((), (0,)) and images[row, IGNORE]:
-            message = f"All masks of {split} hold nothing but {'0 and 255' if ids else '255'}."
+            message = f"All masks in the {split} split contain only {'0 and 255' if ids else '255'}."
             problems.append(problem("only_zero_and_255", source.root.name, message))
     return problems

@@ -1,6 +1,6 @@
-"""A data set checked before anybody pays for a machine to find out: every file is read, on every processor.
+"""Validate a dataset before training on it is paid for: read every file, on all processors.
 
-What is kept of a pair are a few hundred bytes, so 50,000 of them fit anywhere.
+Only a few hundred bytes are kept of each pair, so 50,000 pairs fit into the memory of any machine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
-from core.datasets.aggregate import summed
+from core.datasets.aggregate import aggregate
 from core.datasets.inspection import PairFacts, inspect_pairs
 from core.datasets.names import mask_colors
 from core.datasets.report import LayoutReport
@@ -23,33 +23,34 @@ from core.datasets.source import Dataset
 from core.imaging.pixel_budget import PIXELS, PixelBudget
 
 CHUNK = 16
-"""Pairs that travel to a process at once."""
+"""Pairs that are sent to a process at a time."""
 
 AHEAD = 4
-"""Chunks that wait for each worker: more would only take up memory."""
+"""Chunks that are queued for each worker; more would only use memory."""
 
 OnProgress = Callable[[int, int], None]
-"""Called with how many are done, of how many. What it raises ends the work."""
+"""Called with the number of finished items and the total. An exception from it ends the work."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """Return the number of processors that this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @contextmanager
 def processes() -> Iterator[Executor]:
-    """A worker a processor. Fresh ones: a fork of a process with threads may hang.
+    """Return a pool with one worker process per processor.
 
-    Only for programs whose main module is guarded by its name. Elsewhere a pool of threads does the same work.
+    The processes are spawned, since forking a process with threads may hang. So use it only in programs whose main
+    module has a `__name__ == "__main__"` guard; elsewhere a thread pool does the same work.
     """
     context = get_context("spawn")
     budget = PixelBudget.shared(context, PIXELS.limit)
-    if not PIXELS.used:  # nothing of this process is under way: it can tell about all of them
+    if not PIXELS.used:  # this process is not decoding images, so it can share the budget and report on it
         PIXELS.adopt(*budget.parts())
     pool = ProcessPoolExecutor(processors(), context, _begin_worker, budget.parts())
     try:
@@ -59,13 +60,13 @@ def processes() -> Iterator[Executor]:
 
 
 def _begin_worker(*parts: Any) -> None:
-    """Share one budget of memory with the other workers; Ctrl-C is for the parent, which then ends them."""
+    """Share one memory budget with the other workers, and ignore Ctrl-C: the parent handles it and ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     PIXELS.adopt(*parts)
 
 
 def check(source: Dataset, executor: Executor, *, on_progress: OnProgress | None = None) -> LayoutReport:
-    """Read every file of the set, and say what is wrong with it."""
+    """Read every file of the dataset; return the report with its problems."""
     colors = mask_colors(source.names)
     facts: list[PairFacts] = []
     jobs = ((source.root, part, colors) for part in chunks(source.samples))
@@ -73,15 +74,17 @@ def check(source: Dataset, executor: Executor, *, on_progress: OnProgress | None
         facts += batch
         if on_progress is not None:
             on_progress(len(facts), len(source.samples))
-    return summed(source, facts)
+    return aggregate(source, facts)
 
 
 def in_parallel(
     executor: Executor, work: Callable[..., Result], jobs: Iterable[tuple[object, ...]], ahead: int = 0
 ) -> Iterator[Result]:
-    """Results in the order of the jobs. Left early, jobs that have not begun are dropped, the others waited for.
+    """Yield results in the order of the jobs.
 
-    ahead: how many jobs are under way at most; 0: a few for each processor.
+    If the iteration ends early, jobs that have not started are dropped, and the others are waited for.
+
+    ahead: maximum number of submitted jobs; 0: a few for each processor.
     """
     waiting: deque[Future[Result]] = deque()
     left = iter(jobs)
@@ -96,5 +99,5 @@ def in_parallel(
 
 
 def chunks(items: Sequence[Item], size: int = CHUNK) -> Iterator[Sequence[Item]]:
-    """In pieces of so many."""
+    """Return the items in pieces of at most `size`."""
     return (items[start : start + size] for start in range(0, len(items), size))

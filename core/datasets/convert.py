@@ -1,7 +1,7 @@
-"""A copy of a data set in the four channels, with everything mended that can be: planned first, then written.
+"""Write a fixed copy of a dataset in the four channels: plan it, then write it.
 
-The person's files are only read. The copy is written beside its place and moved there at the end: it is there whole,
-or not at all.
+The user's files are only read. The copy is written to a temporary folder and renamed at the end, so it is complete or
+does not exist.
 """
 
 from __future__ import annotations
@@ -23,43 +23,43 @@ from core.errors import InputError
 from core.escaping import json_text, terminal
 from core.imaging.classes import Classes
 from core.imaging.counting import remap
-from core.imaging.image import UPRIGHT, encode, mask_share, open_photo, photo_share, turned_upright
+from core.imaging.image import UPRIGHT, encode, image_share, mask_share, open_image, rotate_upright
 from core.inference.export import unique_stems
 from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.text import listing
 
-ABOUT_PHOTOS = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
-ABOUT_MASKS = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
+IMAGE_CODES = ("photo_not_jpeg", "photo_not_rgb", "photo_turned")
+MASK_CODES = ("mask_rgb", "mask_16bit", "mask_not_png", "mask_low_depth", "mask_index", "mask_lying")
 UNBOUNDED = 1 << 40
 QUALITY = 95
 
-Made = Literal["copied", "written anew"]
+Action = Literal["copied", "rewritten"]
 
 
 @dataclass(frozen=True, slots=True)
 class ConvertedPair:
-    """What becomes of one pair.
+    """How one pair is converted.
 
-    name:        its new one.
-    photo, mask: whether the files are copied or written anew.
-    lying:       whether the mask is turned as its photograph is.
+    name:        the new name.
+    image, mask: whether the files are copied or rewritten.
+    rotate_mask: whether the mask is rotated like its image.
     """
 
     sample: Sample
     name: str
-    photo: Made
-    mask: Made
-    lying: bool = False
+    image: Action
+    mask: Action
+    rotate_mask: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What is to be written.
+    """A planned conversion.
 
     out:      the new folder.
-    colors:   what colours mean in RGB masks.
-    left_out: paths of pairs that cannot be mended.
+    colors:   color -> class id in RGB masks.
+    left_out: paths of pairs that cannot be fixed.
     """
 
     source: Dataset
@@ -71,99 +71,105 @@ class Conversion:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Old name -> new name, where they differ."""
+        """Return old name -> new name, where they differ."""
         return {pair.sample.name: pair.name for pair in self.pairs if pair.sample.name != pair.name}
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the plan for JSON."""
         return {
             "from": self.source.called,
             "to": str(self.out),
             "pairs": {split: sum(pair.sample.split == split for pair in self.pairs) for split in SPLITS},
-            "photographs_written_anew": sum(pair.photo == "written anew" for pair in self.pairs),
-            "masks_written_anew": sum(pair.mask == "written anew" for pair in self.pairs),
-            "masks_turned": sum(pair.lying for pair in self.pairs),
+            "photographs_written_anew": sum(pair.image == "rewritten" for pair in self.pairs),
+            "masks_written_anew": sum(pair.mask == "rewritten" for pair in self.pairs),
+            "masks_turned": sum(pair.rotate_mask for pair in self.pairs),
             "renamed": self.renamed,
             "left_out": list(self.left_out),
             "num_classes": len(self.classes),
         }
 
     def to_json(self) -> str:
-        """The dry run, for another program."""
+        """Return the dry run as JSON."""
         return json_text(self.to_dict(), indent=2)
 
     def __str__(self) -> str:
-        """The dry run."""
+        """Return the dry run as text."""
         counts = self.to_dict()
         train, validation = counts["pairs"].values()
         lines = [
             f"Plan: convert {self.source.called}",
             f"Into: {self.out}",
-            f"Pairs: {train:,} for training, {validation:,} for validation, {len(self.classes)} classes",
-            f"Photographs made JPEG or turned upright: {counts['photographs_written_anew']:,}; the others are copied",
-            f"Masks made 8-bit PNGs of class ids: {counts['masks_written_anew']:,}; the others are copied",
+            f"Pairs: {train:,} training, {validation:,} validation, {len(self.classes)} classes",
+            f"Images converted to JPEG or rotated upright: {counts['photographs_written_anew']:,}; others are copied",
+            f"Masks converted to 8-bit PNG with class ids: {counts['masks_written_anew']:,}; others are copied",
         ]
         if counts["masks_turned"]:
-            lines.append(f"Masks turned as their photographs are: {counts['masks_turned']:,}")
+            lines.append(f"Masks rotated to match their images: {counts['masks_turned']:,}")
         if self.renamed:
             shown = listing([f"{old} -> {new}" for old, new in self.renamed.items()])
-            lines.append(f"Names made safe: {len(self.renamed):,}: {shown}")
+            lines.append(f"Files renamed: {len(self.renamed):,}: {shown}")
         if self.left_out:
             lines.append(
-                f"Left out, as they cannot be mended: {len(self.left_out):,}: {listing(self.left_out)}"
+                f"Skipped, because they cannot be fixed: {len(self.left_out):,}: {listing(self.left_out)}"
             )
-        return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is touched."]))
+        return "\n".join(map(terminal, [*lines, f"To undo: delete {self.out}; nothing else is changed."]))
 
 
 def plan_conversion(source: Dataset, report: LayoutReport, out: Path) -> Conversion:
-    """Raises InputError where nothing would be left, no class is known, or the folder is not empty."""
+    """Plan the conversion. Raises InputError if nothing would be left, no class is known, or `out` is not empty."""
     _check_out(source, out)
     codes: dict[str, set[str]] = {}
-    beyond: set[str] = set()
-    for each in report.problems:
-        codes.setdefault(each.path, set()).add(each.code)
-        if each.is_error and not each.fixable:
-            beyond.add(each.path)
-    _check_set(report, beyond, source)
-    whole = [
-        each for each in source.samples if each.photo and each.mask and not beyond & {each.photo, each.mask}
+    unfixable: set[str] = set()
+    for problem in report.problems:
+        codes.setdefault(problem.path, set()).add(problem.code)
+        if problem.is_error and not problem.fixable:
+            unfixable.add(problem.path)
+    _check_dataset(report, unfixable, source)
+    usable = [
+        sample
+        for sample in source.samples
+        if sample.image and sample.mask and not unfixable & {sample.image, sample.mask}
     ]
     pairs = [
         ConvertedPair(
             sample,
             name,
-            _made(codes.get(sample.photo, set()), ABOUT_PHOTOS),
-            "written anew"
+            _action(codes.get(sample.image, set()), IMAGE_CODES),
+            "rewritten"
             if sample.split in source.label_maps
-            else _made(codes.get(sample.mask, set()), ABOUT_MASKS),
+            else _action(codes.get(sample.mask, set()), MASK_CODES),
             "mask_lying" in codes.get(sample.mask, set()),
         )
-        for sample, name in zip(whole, safe_names(whole), strict=True)
+        for sample, name in zip(usable, safe_names(usable), strict=True)
     ]
-    left = {each.photo or each.mask for each in source.samples} - {each.photo for each in whole}
+    left_out = {sample.image or sample.mask for sample in source.samples} - {
+        sample.image for sample in usable
+    }
     classes = report.classes
     if classes is None or {pair.sample.split for pair in pairs} != set(SPLITS):
-        why = "No class is known." if classes is None else "Training or validation would be empty."
-        raise InputError("There is nothing to convert.", why=why, todo="Mend what the check found first.")
-    return Conversion(source, out, classes, mask_colors(source.names), tuple(pairs), tuple(sorted(left)))
+        why = "The classes are unknown." if classes is None else "Training or validation would be empty."
+        raise InputError(
+            "There is nothing to convert.", why=why, todo="Fix the problems in the report first."
+        )
+    return Conversion(source, out, classes, mask_colors(source.names), tuple(pairs), tuple(sorted(left_out)))
 
 
 def safe_names(samples: Sequence[Sample]) -> list[str]:
-    """Names of letters, digits, dots, hyphens and underscores; none twice."""
+    """Return unique names of letters, digits, dots, hyphens and underscores."""
     return unique_stems([re.sub(r"[^A-Za-z0-9._-]", "_", sample.name) + ".jpg" for sample in samples])
 
 
 def convert(plan: Conversion, executor: Executor, *, on_progress: OnProgress | None = None) -> None:
-    """Carry it out. Raises InputError where the folder has been filled meanwhile, or a file has changed."""
+    """Write the copy. Raises InputError where the folder is not empty any more, or a file has changed."""
     _check_out(plan.source, plan.out)
     part = plan.out.with_name(f".{plan.out.name}.part")
     try:
         part.mkdir()
     except OSError as error:
-        raise _not_made(part, error) from error
+        raise _not_created(part, error) from error
     try:
         _fill(plan, part, executor, on_progress)
-        part.rename(plan.out)  # in place of an empty folder at most
+        part.rename(plan.out)  # replaces at most an empty folder
     except OSError as error:
         raise InputError(
             f"{plan.out} cannot be written.", why=f"{error.strerror or error}.", todo="Choose another folder."
@@ -186,77 +192,77 @@ def _fill(plan: Conversion, part: Path, executor: Executor, on_progress: OnProgr
     (part / CLASSES_FILE).write_text(plan.classes.to_json(), "utf-8")
 
 
-def _not_made(part: Path, error: OSError) -> InputError:
+def _not_created(part: Path, error: OSError) -> InputError:
     if isinstance(error, FileExistsError):
         return InputError(
-            f"{part} exists already.",
-            why="Another conversion is at work on it, or one was cut off.",
-            todo="Wait for it, or delete that folder.",
+            f"{part} already exists.",
+            why="Another conversion is writing it, or one was interrupted.",
+            todo="Wait for it to finish, or delete that folder.",
         )
-    return InputError(f"{part} cannot be made.", why=f"{error.strerror}.", todo="Choose another folder.")
+    return InputError(f"{part} cannot be created.", why=f"{error.strerror}.", todo="Choose another folder.")
 
 
 def write_pairs(
     source: Dataset, pairs: Sequence[ConvertedPair], classes: Classes, colors: Colors, part: Path
 ) -> int:
-    """How many were written. Raises InputError, OSError."""
+    """Write pairs into the copy; return how many. Raises InputError, OSError."""
     tables = {split: label_map.table() for split, label_map in source.label_maps.items()}
     for pair in pairs:
         split = pair.sample.split
-        photo, mask = source.root / pair.sample.photo, source.root / pair.sample.mask
-        data, orientation = read_regular(photo), UPRIGHT
-        if pair.photo == "written anew":
-            data, orientation = _jpeg(data, pair.sample.photo)
+        image, mask = source.root / pair.sample.image, source.root / pair.sample.mask
+        data, orientation = read_regular(image), UPRIGHT
+        if pair.image == "rewritten":
+            data, orientation = _jpeg(data, pair.sample.image)
         (part / split / f"{pair.name}.jpg").write_bytes(data)
         data = read_regular(mask)
-        if pair.mask == "written anew":
+        if pair.mask == "rewritten":
             with mask_share(data, pair.sample.mask):
                 ids = read_ids(data, pair.sample.mask, colors)
-                ids = turned_upright(ids, orientation) if pair.lying else ids
+                ids = rotate_upright(ids, orientation) if pair.rotate_mask else ids
                 data = mask_png(remap(ids, tables[split]) if split in tables else ids, classes.table())
-                del ids  # before its memory is given back
+                del ids  # before its share of the memory budget is released
         (part / f"{split}_annotation" / f"{pair.name}.png").write_bytes(data)
     return len(pairs)
 
 
 def _jpeg(data: bytes, path: str) -> tuple[bytes, int]:
-    """Return a photo as an upright JPEG of its own size, and the orientation that it was stored in."""
-    with photo_share(data, path, extra=4):
-        photo = open_photo(data, path)
-        return encode(photo, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body, photo.orientation
+    """Return an image as an upright JPEG of its own size, and its EXIF orientation."""
+    with image_share(data, path, extra=4):
+        image = open_image(data, path)
+        return encode(image, fit=None, max_bytes=UNBOUNDED, quality=QUALITY).body, image.orientation
 
 
-def _made(codes: set[str], reasons: tuple[str, ...]) -> Made:
-    return "written anew" if codes & set(reasons) else "copied"
+def _action(codes: set[str], reasons: tuple[str, ...]) -> Action:
+    return "rewritten" if codes & set(reasons) else "copied"
 
 
 def _check_out(source: Dataset, out: Path) -> None:
     if out.resolve().is_relative_to(source.root.resolve()):
         raise InputError(
-            f"{out} lies within the data set.",
-            why="Its own folder stays as it is.",
+            f"{out} is inside the dataset.",
+            why="The dataset itself is not changed.",
             todo="Choose another folder.",
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(
             f"{out} is not empty.",
-            why="Nothing is overwritten.",
-            todo="Choose a folder that is new or empty.",
+            why="Existing files are not overwritten.",
+            todo="Choose a new or empty folder.",
         )
     if not out.parent.is_dir():
-        raise InputError(f"There is no folder {out.parent}.", todo="Make it, or choose another place.")
+        raise InputError(f"The folder {out.parent} does not exist.", todo="Create it, or choose another one.")
 
 
-def _check_set(report: LayoutReport, beyond: set[str], source: Dataset) -> None:
-    """Errors about the set, and not about a pair, cannot be left out with it."""
-    files = {path for sample in source.samples for path in (sample.photo, sample.mask)}
+def _check_dataset(report: LayoutReport, unfixable: set[str], source: Dataset) -> None:
+    """Raise InputError for an error that is about the dataset and not a pair, so skipping a pair does not help."""
+    files = {path for sample in source.samples for path in (sample.image, sample.mask)}
     wrong = [
         problem
         for problem in report.problems
-        if problem.path in beyond - files and problem.is_error and not problem.fixable
+        if problem.path in unfixable - files and problem.is_error and not problem.fixable
     ]
     wrong = [
         problem for problem in wrong if problem.code not in ("photo_missing", "mask_missing", "name_twice")
     ]
     if wrong:
-        raise InputError(f"{wrong[0].path} must be mended first.", why=wrong[0].message, todo=wrong[0].todo)
+        raise InputError(f"{wrong[0].path} must be fixed first.", why=wrong[0].message, todo=wrong[0].todo)

@@ -1,13 +1,15 @@
-"""The output of a SageMaker Ground Truth labelling job: a manifest of JSON lines, beside local copies of its files.
+"""Read the output of a SageMaker Ground Truth labeling job: an output manifest and local copies of its files.
 
-    {"source-ref": "s3://b/photos/a.jpg", "job-ref": "s3://b/masks/a.png",
+    {"source-ref": "s3://b/images/a.jpg", "job-ref": "s3://b/masks/a.png",
      "job-ref-metadata": {"type": "groundtruth/semantic-segmentation",
                           "internal-color-map": {"0": {"class-name": "road", "hex-color": "#ff0000"}}}}
 
-A file is found by the end of its address: s3://b/photos/a.jpg is photos/a.jpg below the folder, or a.jpg. The names
-of masks hold a time, whose colons become underscores on Windows and in many a zip.
+A file is found by the end of its S3 URI: s3://b/images/a.jpg is images/a.jpg below the folder, or a.jpg. The names of
+masks contain a time, whose colons become underscores on Windows and in many ZIP files.
 
-After an adjustment job a line holds the first label and the adjusted one: the newest counts.
+After a label adjustment job, a line has the first label and the adjusted one; the newest is used.
+
+Source: Amazon SageMaker Developer Guide, "Labeling job output data" (semantic segmentation).
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ from core.imaging.classes import IGNORE, MAX_CLASSES, Classes, Color
 from core.local_files import read_text, reason
 from core.strict_json import parse_json
 
-PLACES = (".", "manifests/output", "manifests", "output")
+MANIFEST_FOLDERS = (".", "manifests/output", "manifests", "output")
 CLASS_ID = re.compile("[0-9]{1,3}")
-TODO = "Copy it here, for example with: aws s3 cp {uri} ."
+TODO = "Copy it into the folder, for example with: aws s3 cp {uri} ."
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest says. The split of its samples is not told by it."""
+    """The content of a manifest. It does not define the split of its samples."""
 
     samples: tuple[Sample, ...]
     names: Names
@@ -42,13 +44,13 @@ class Manifest:
 
 
 def find_manifest(root: Path) -> Path | None:
-    """The manifest of a set; the output's rather than the input's."""
-    manifests = [path for place in PLACES for path in sorted((root / place).glob("*.manifest"))]
+    """Return the manifest of a dataset, preferring the output manifest; None without any."""
+    manifests = [path for folder in MANIFEST_FOLDERS for path in sorted((root / folder).glob("*.manifest"))]
     return next((path for path in manifests if path.stem == "output"), manifests[0] if manifests else None)
 
 
 def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
-    """files: what there is below the root. Raises InputError where the manifest cannot be read."""
+    """Read a manifest. files: all paths below the root. Raises InputError where the manifest cannot be read."""
     shown = path.relative_to(root).as_posix()
     by_name: dict[str, list[str]] = {}
     for file in files:
@@ -56,17 +58,17 @@ def read_manifest(path: Path, files: Iterable[str], root: Path) -> Manifest:
     samples: list[Sample] = []
     problems: list[DataProblem] = []
     rows: dict[int, Mapping[str, Any]] = {}
-    taken: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for number, row in _rows(path, shown):
         photo_uri, mask_uri, metadata = _attributes(row, shown, number)
-        _gather(rows, metadata, shown, number)
-        photo, mask = _local(photo_uri, by_name), _local(mask_uri, by_name)
-        problems += _missing("photo_missing", photo, photo_uri, shown, number)
+        _add_classes(rows, metadata, shown, number)
+        image, mask = _local(photo_uri, by_name), _local(mask_uri, by_name)
+        problems += _missing("photo_missing", image, photo_uri, shown, number)
         problems += _missing("mask_missing", mask, mask_uri, shown, number)
         name = stem(photo_uri.rpartition("/")[2])
-        taken[name] = taken.get(name, 0) + 1
-        unique = name if taken[name] == 1 else f"{name}-{taken[name]}"
-        samples.append(Sample(unique, "train", photo, mask))
+        counts[name] = counts.get(name, 0) + 1
+        unique = name if counts[name] == 1 else f"{name}-{counts[name]}"
+        samples.append(Sample(unique, "train", image, mask))
     return Manifest(tuple(samples), _names(rows, shown), tuple(problems))
 
 
@@ -82,32 +84,32 @@ def _rows(path: Path, shown: str) -> list[tuple[int, Mapping[str, Any]]]:
         try:
             row = parse_json(line)
         except ValueError as error:
-            raise _wrong(shown, number, f"It is no JSON: {error}.") from error
+            raise _invalid(shown, number, f"It is not JSON: {error}.") from error
         if not isinstance(row, dict) or not isinstance(row.get("source-ref"), str):
-            raise _wrong(shown, number, 'It has no "source-ref".')
+            raise _invalid(shown, number, 'It has no "source-ref".')
         rows.append((number, row))
     return rows
 
 
-def _wrong(shown: str, number: int, why: str) -> InputError:
+def _invalid(shown: str, number: int, why: str) -> InputError:
     return InputError(
-        f"Line {number} of {shown} cannot be used.",
+        f"Line {number} of {shown} is invalid.",
         why=why,
-        todo="Take the manifest that the labelling job wrote.",
+        todo="Use the output manifest of the labeling job.",
     )
 
 
 def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, str, Mapping[str, Any]]:
-    """The photograph's address, the mask's (empty where none was made), and what stands about it."""
+    """Return the URI of the image, that of the mask (empty if the labeling failed), and the mask's metadata."""
     refs = [name for name in row if name.endswith("-ref") and name != "source-ref"]
-    about = {
+    metadata = {
         name: row.get(f"{name}-metadata") or row.get(f"{name.removesuffix('-ref')}-metadata") or {}
         for name in refs
     }
-    odd = next((name for name in refs if not isinstance(about[name], dict)), "")
-    if odd:
-        raise _wrong(shown, number, f"The metadata of {odd} is not a JSON object.")
-    ours = [name for name in refs if "semantic-segmentation" in str(about[name].get("type", ""))]
+    invalid = next((name for name in refs if not isinstance(metadata[name], dict)), "")
+    if invalid:
+        raise _invalid(shown, number, f"The metadata of {invalid} is not a JSON object.")
+    segmentation = [name for name in refs if "semantic-segmentation" in str(metadata[name].get("type", ""))]
     if not refs:
         failed = [
             name
@@ -115,31 +117,35 @@ def _attributes(row: Mapping[str, Any], shown: str, number: int) -> tuple[str, s
             if name.endswith("-metadata") and isinstance(row[name], dict) and "failure-reason" in row[name]
         ]
         if not failed:
-            raise _wrong(shown, number, 'No attribute but "source-ref" ends in "-ref".')
+            raise _invalid(shown, number, 'No attribute except "source-ref" ends in "-ref".')
         return row["source-ref"], "", {}
-    chosen = max(reversed(ours or refs), key=lambda name: str(about[name].get("creation-date", "")))
-    return row["source-ref"], str(row[chosen]), about[chosen]
+    newest = max(
+        reversed(segmentation or refs), key=lambda name: str(metadata[name].get("creation-date", ""))
+    )
+    return row["source-ref"], str(row[newest]), metadata[newest]
 
 
-def _gather(rows: dict[int, Mapping[str, Any]], metadata: Mapping[str, Any], shown: str, number: int) -> None:
-    """Add what the `internal-color-map` of a line tells, whose keys are the ids: it may not know every class."""
+def _add_classes(
+    rows: dict[int, Mapping[str, Any]], metadata: Mapping[str, Any], shown: str, number: int
+) -> None:
+    """Add the classes in a line's `internal-color-map`, whose keys are the ids; it may not have every class."""
     color_map = metadata.get("internal-color-map")
     if not isinstance(color_map, dict) or not all(CLASS_ID.fullmatch(key) for key in color_map):
         return
     for key, row in color_map.items():
         if isinstance(row, dict):
             first = rows.setdefault(int(key), row)
-            if _told(first) != _told(row):
-                why = f"It says that {key} is {_told(row)}; another line says {_told(first)}."
-                raise _wrong(shown, number, why)
+            if _described(first) != _described(row):
+                why = f"In it, {key} is {_described(row)}; in another line, {_described(first)}."
+                raise _invalid(shown, number, why)
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _described(row: Mapping[str, Any]) -> str:
     return f"{row.get('class-name')} in {str(row.get('hex-color')).lower()}"
 
 
 def _names(rows: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
-    """The classes, by id."""
+    """Return the class names and colors, by id."""
     count = max((number for number in rows if number != IGNORE), default=-1) + 1
     if not 1 <= count <= MAX_CLASSES:
         return Names(None)
@@ -152,7 +158,7 @@ def _names(rows: Mapping[int, Mapping[str, Any]], shown: str) -> Names:
             colors[number] = color or colors[number]
         if color:
             table[color] = number
-    return Names(Classes(tuple(names), tuple(colors)), shown, table, painted=bool(table))
+    return Names(Classes(tuple(names), tuple(colors)), shown, table, has_colors=bool(table))
 
 
 def _color(text: str) -> Color | None:
@@ -165,7 +171,7 @@ def _color(text: str) -> Color | None:
 
 
 def _local(uri: str, by_name: Mapping[str, Sequence[str]]) -> str:
-    """The file whose path has most in common with the end of the address; empty where there is none."""
+    """Return the file whose path has the longest common end with the URI; empty where there is none."""
     if uri.rpartition("/")[2] not in by_name:
         uri = uri.replace(":", "_")
     parts = uri.split("/")
@@ -181,11 +187,9 @@ def _missing(code: str, path: str, uri: str, shown: str, number: int) -> list[Da
     if path:
         return []
     if not uri:
-        return [
-            problem(code, shown, f"Line {number} names no mask: the labelling of this photograph failed.")
-        ]
+        return [problem(code, shown, f"Line {number} has no mask: the labeling of this image failed.")]
     return [
         problem(
-            code, shown, f"Line {number} names {uri}, of which there is no copy.", todo=TODO.format(uri=uri)
+            code, shown, f"Line {number} refers to {uri}, which has no local copy.", todo=TODO.format(uri=uri)
         )
     ]

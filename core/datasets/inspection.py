@@ -1,4 +1,4 @@
-"""One pair looked at: everything about it that can be known without the others. Runs in other processes."""
+"""Inspect a single pair: everything that does not depend on other pairs. Runs in worker processes."""
 
 from __future__ import annotations
 
@@ -27,31 +27,39 @@ from core.datasets.problems import DataProblem, problem
 from core.datasets.source import Sample
 from core.errors import ImageError
 from core.imaging.counting import pixel_counts
-from core.imaging.image import LYING, UPRIGHT, Photo, drawn_lying, mask_share, open_photo, photo_share
+from core.imaging.image import (
+    SWAPS_SIDES,
+    UPRIGHT,
+    DecodedImage,
+    has_stored_size,
+    image_share,
+    mask_share,
+    open_image,
+)
 from core.local_files import read_regular, reason
 from core.text import listing, plural
 
-ODD = re.compile(r"[^A-Za-z0-9._-]")
+UNSAFE_CHARACTER = re.compile(r"[^A-Za-z0-9._-]")
 Values = tuple[bytes, tuple[int, ...]]
-"""The pixel values of a mask, and how many pixels have each."""
+"""The pixel values of a mask, and the number of pixels of each."""
 
 NO_VALUES: Values = b"", ()
 
-LOOK_AT_IT = (
-    "Look at the pair. Where the two fit, a converted copy has it right. Where not, the mask was drawn on the "
-    "photograph as it is stored: take the note away, for example with exiftool -n -Orientation=1 FILE."
+CHECK_THE_PAIR = (
+    "View the pair. If image and mask match, a fixed copy corrects this. If not, the mask was drawn on the image as "
+    "stored: remove the EXIF orientation, for example with exiftool -n -Orientation=1 FILE."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PairFacts:
-    """What is known of a pair. No pixel is kept.
+    """The facts about a pair. Pixels are not kept.
 
-    width, height: of the photograph, upright, in pixels; 0 where it cannot be read.
-    digest:        of the photograph's bytes; empty where there is none.
-    values:        the pixel values of the mask, each once, as ids before any label map.
-    counts:        how many pixels each has.
-    problems:      what is wrong with this pair.
+    width, height: of the upright image, in pixels; 0 where it cannot be read.
+    digest:        BLAKE2b hash of the image file; empty where there is none.
+    values:        the pixel values of the mask, each once, before any label map.
+    counts:        number of pixels of each value.
+    problems:      the problems of this pair.
     """
 
     sample: Sample
@@ -64,23 +72,23 @@ class PairFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """A readable photograph. size: (width, height) upright, in pixels; orientation: EXIF's."""
+class _ImageFacts:
+    """A readable image. size: (width, height) upright, in pixels; orientation: EXIF orientation."""
 
     size: tuple[int, int]
     orientation: int = UPRIGHT
 
     @property
     def stored(self) -> tuple[int, int]:
-        """(width, height) as it is stored."""
-        return self.size[::-1] if self.orientation in LYING else self.size
+        """Return the size as stored, (width, height)."""
+        return self.size[::-1] if self.orientation in SWAPS_SIDES else self.size
 
 
-UNSEEN = _Seen((0, 0))
+UNREADABLE = _ImageFacts((0, 0))
 
 
 class _FaultError(Exception):
-    """A problem after which nothing more can be said of a file."""
+    """A problem after which a file cannot be inspected further."""
 
     def __init__(self, code: str, message: str, *, todo: str = "", fixable: bool | None = None) -> None:
         super().__init__(message)
@@ -91,62 +99,62 @@ class _FaultError(Exception):
 
 
 def inspect_pairs(root: Path, samples: Sequence[Sample], colors: Colors) -> list[PairFacts]:
-    """One after the other, so that no more than one picture is held."""
+    """Inspect pairs one after the other, so that only one image is in memory."""
     return [inspect_pair(root, sample, colors) for sample in samples]
 
 
 def inspect_pair(root: Path, sample: Sample, colors: Colors) -> PairFacts:
-    """Read both files whole. What is wrong with them is not raised: it becomes a problem."""
+    """Read both files of a pair completely. Faults in them are not raised; they become problems."""
     problems: list[DataProblem] = []
-    seen, digest, values = UNSEEN, b"", NO_VALUES
-    if sample.photo:
-        seen, digest = _photo(root, sample.photo, problems)
+    facts, digest, values = UNREADABLE, b"", NO_VALUES
+    if sample.image:
+        facts, digest = _photo(root, sample.image, problems)
     if sample.mask:
         values, mask_size = _mask(root, sample.mask, colors, problems)
-        problems += _together(sample, seen, mask_size)
-    problems += [_odd(path) for path in (sample.photo, sample.mask) if ODD.search(_last(path))]
-    return PairFacts(sample, *seen.size, digest, *values, tuple(problems))
+        problems += _together(sample, facts, mask_size)
+    problems += [_odd(path) for path in (sample.image, sample.mask) if UNSAFE_CHARACTER.search(_last(path))]
+    return PairFacts(sample, *facts.size, digest, *values, tuple(problems))
 
 
-def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[_Seen, bytes]:
-    """How it is seen, and the digest of its bytes."""
+def _photo(root: Path, path: str, problems: list[DataProblem]) -> tuple[_ImageFacts, bytes]:
+    """Return size and orientation of the image, and the hash of its file."""
     digest = b""
     try:
         data = _read(root / path, "photo_unreadable")
         digest = hashlib.blake2b(data, digest_size=16).digest()
-        return _seen(data, path, problems), digest
+        return _inspect_image(data, path, problems), digest
     except _FaultError as fault:
         problems.append(fault.at(path))
-        return UNSEEN, digest
+        return UNREADABLE, digest
 
 
-def _seen(data: bytes, path: str, problems: list[DataProblem]) -> _Seen:
-    """Decode the photo whole, in its turn; nothing of it is kept."""
+def _inspect_image(data: bytes, path: str, problems: list[DataProblem]) -> _ImageFacts:
+    """Decode the image completely within the memory budget; its pixels are not kept."""
     try:
-        with photo_share(data, path, extra=0):
-            photo = open_photo(data, path)
-            problems += _form(photo, path)
-            return _Seen((photo.width, photo.height), photo.orientation)
+        with image_share(data, path, extra=0):
+            image = open_image(data, path)
+            problems += _form(image, path)
+            return _ImageFacts((image.width, image.height), image.orientation)
     except ImageError as error:
-        code = "photo_truncated" if is_cut(data) else "photo_unreadable"
+        code = "photo_truncated" if is_truncated(data) else "photo_unreadable"
         raise _FaultError(code, _reason(error, path)) from error
 
 
-def _form(photo: Photo, path: str) -> list[DataProblem]:
-    """What kind of file a readable photograph is."""
-    if photo.format not in ("JPEG", "MPO"):
-        return [problem("photo_not_jpeg", path, f"The photograph is {photo.format}.")]
+def _form(image: DecodedImage, path: str) -> list[DataProblem]:
+    """Return problems with the format and pixel type of a readable image."""
+    if image.format not in ("JPEG", "MPO"):
+        return [problem("photo_not_jpeg", path, f"The image is {image.format}.")]
     if not path.lower().endswith((".jpg", ".jpeg")):
-        return [problem("photo_not_jpeg", path, "It is a JPEG whose name does not end in .jpg.")]
-    if photo.mode not in ("RGB", "L"):
-        return [problem("photo_not_rgb", path, f"Its pixels are {photo.mode}.")]
+        return [problem("photo_not_jpeg", path, "It is a JPEG file, but its name does not end in .jpg.")]
+    if image.mode not in ("RGB", "L"):
+        return [problem("photo_not_rgb", path, f"Its color mode is {image.mode}.")]
     return []
 
 
 def _mask(
     root: Path, path: str, colors: Colors, problems: list[DataProblem]
 ) -> tuple[Values, tuple[int, int]]:
-    """What is in it, and its (width, height) in pixels; zeros where it cannot be read."""
+    """Return the values of the mask and its size (width, height) in pixels; zeros where it cannot be read."""
     try:
         data = _read(root / path, "mask_unreadable")
         kind, form = _mask_kind(data)
@@ -155,7 +163,7 @@ def _mask(
             if coding == "color":
                 _check_colors(data, ids)
             counts, size = pixel_counts(ids), (ids.shape[1], ids.shape[0])
-            del ids  # before its memory is given back
+            del ids  # before its share of the memory budget is released
     except _FaultError as fault:
         problems.append(fault.at(path))
         return NO_VALUES, (0, 0)
@@ -166,38 +174,38 @@ def _mask(
 
 @contextmanager
 def _mask_memory(data: bytes, path: str) -> Iterator[None]:
-    """Hold what the mask takes. Raises _FaultError where its header cannot be read, or it is too large."""
+    """Hold the memory for the mask. Raises _FaultError where its header cannot be read, or it is too large."""
     with ExitStack() as held:
         try:
             held.enter_context(mask_share(data, path))
         except ImageError as error:
-            code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+            code = "mask_truncated" if is_truncated(data) else "mask_unreadable"
             raise _FaultError(code, _reason(error, path)) from error
         yield
 
 
-def _together(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> list[DataProblem]:
-    """Whether the mask fits the photograph, upright and as it is stored. mask: (width, height), zeros: not known."""
-    turned = [_turned(sample, seen, mask)] if seen.orientation != UPRIGHT else []
-    if not all(seen.size) or not all(mask) or mask == seen.size:
+def _together(sample: Sample, facts: _ImageFacts, mask: tuple[int, int]) -> list[DataProblem]:
+    """Return problems with the sizes of image and mask, upright and as stored. mask: (width, height); 0: unknown."""
+    turned = [_turned(sample, facts, mask)] if facts.orientation != UPRIGHT else []
+    if not all(facts.size) or not all(mask) or mask == facts.size:
         return turned
-    sizes = f"The mask is {_by(mask)} pixels, its photograph {_by(seen.size)}"
-    if not drawn_lying(mask, seen.size, seen.orientation):
+    sizes = f"The mask is {_by(mask)} pixels, its image is {_by(facts.size)}"
+    if not has_stored_size(mask, facts.size, facts.orientation):
         return [*turned, problem("sizes_differ", sample.mask, f"{sizes}.")]
-    why = f"{sizes} upright: it was drawn on the photograph as it is stored (EXIF orientation {seen.orientation})."
+    why = f"{sizes} upright: it was drawn on the image as stored (EXIF orientation {facts.orientation})."
     return [*turned, problem("mask_lying", sample.mask, why)]
 
 
-def _turned(sample: Sample, seen: _Seen, mask: tuple[int, int]) -> DataProblem:
-    """A job sees the photograph as it is stored: a mask for the upright one fits it only by chance of its sides."""
-    turned = f"It is stored turned: EXIF orientation {seen.orientation} says how to show it upright"
-    if seen.stored == seen.size == mask:
-        message = f"{turned}. Its mask has the size of both, so whether it fits is for you to see."
-        return problem("photo_turned", sample.photo, message, todo=LOOK_AT_IT)
-    if mask == seen.size:
-        message = f"{turned}. It is stored as {_by(seen.stored)} pixels, and its mask is {_by(mask)}."
-        return problem("photo_turned", sample.photo, message, severity="error")
-    return problem("photo_turned", sample.photo, f"{turned}.")
+def _turned(sample: Sample, facts: _ImageFacts, mask: tuple[int, int]) -> DataProblem:
+    """Return the problem with a rotated image: training ignores EXIF, so an upright mask would not match it."""
+    turned = f"It is stored rotated, with EXIF orientation {facts.orientation}"
+    if facts.stored == facts.size == mask:
+        message = f"{turned}. Its mask has the size of both orientations; check whether it matches."
+        return problem("photo_turned", sample.image, message, todo=CHECK_THE_PAIR)
+    if mask == facts.size:
+        message = f"{turned}. It is stored as {_by(facts.stored)} pixels, but its mask is {_by(mask)}."
+        return problem("photo_turned", sample.image, message, severity="error")
+    return problem("photo_turned", sample.image, f"{turned}.")
 
 
 def _by(size: tuple[int, int]) -> str:
@@ -205,15 +213,15 @@ def _by(size: tuple[int, int]) -> str:
 
 
 def _mask_kind(data: bytes) -> tuple[MaskKind, str]:
-    """What its pixels are, and Pillow's name of the file's format."""
+    """Return what the mask's pixels are, and its file format as Pillow names it."""
     if not data:
         raise _FaultError("mask_unreadable", "The file is empty.")
     try:
         image = header(data)
-    except UnidentifiedImageError as error:  # its text names an object in memory
-        raise _FaultError("mask_unreadable", "It is no picture of a known format.") from error
+    except UnidentifiedImageError as error:  # its text has the address of an object in memory
+        raise _FaultError("mask_unreadable", "It is not an image in a supported format.") from error
     except Exception as error:
-        code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+        code = "mask_truncated" if is_truncated(data) else "mask_unreadable"
         raise _FaultError(code, f"It cannot be read: {_first_line(error)}") from error
     form = image.format or ""
     if mask_kind(image) == "lossy":
@@ -225,10 +233,10 @@ def _ids(data: bytes, path: str, kind: MaskKind, colors: Colors) -> tuple[NDArra
     try:
         return read_mask(data, path, colors)
     except ImageError as error:
-        if kind == "16 bit" and not is_cut(data):
+        if kind == "16 bit" and not is_truncated(data):
             todo = "Export it again with class ids of 0 to 253, and 255 for pixels to ignore."
             raise _FaultError("mask_16bit", _reason(error, path), todo=todo, fixable=False) from error
-        code = "mask_truncated" if is_cut(data) else "mask_unreadable"
+        code = "mask_truncated" if is_truncated(data) else "mask_unreadable"
         raise _FaultError(code, _reason(error, path)) from error
 
 
@@ -238,41 +246,36 @@ def _check_colors(data: bytes, ids: NDArray[np.uint8]) -> None:
         colors, total = unknown_colors(data, ids)
         shown = listing([f"{red},{green},{blue}" for red, green, blue in colors], total)
         raise _FaultError(
-            "color_unknown", f"{unknown_pixels:,} pixels have a colour that no class has: {shown}."
+            "color_unknown", f"{unknown_pixels:,} pixels have colors that no class has: {shown}."
         )
 
 
 def _mask_form(coding: MaskCoding, kind: MaskKind, form: str, path: str, depth: int) -> list[DataProblem]:
     if coding == "palette":
-        return [
-            problem("mask_index", path, "The indices of its palette are not the ids of its colours' classes.")
-        ]
-    if coding == "grey":
-        return [
-            problem(
-                "mask_rgb",
-                path,
-                "The mask has several channels, all of the same greys: those are taken for ids.",
-            )
-        ]
+        return [problem("mask_index", path, "Its palette indices are not the class ids of their colors.")]
+    if coding == "gray":
+        message = "The mask has several identical gray channels; their values are used as class ids."
+        return [problem("mask_rgb", path, message)]
     if kind == "colors":
-        return [problem("mask_rgb", path, "The mask is in colour; each colour is that of a class.")]
+        return [problem("mask_rgb", path, "The mask is in color; each color is that of a class.")]
     if kind == "16 bit":
-        return [problem("mask_16bit", path, "The mask has 16 bits a pixel.")]
+        return [problem("mask_16bit", path, "The mask has 16 bits per pixel.")]
     if form != "PNG" or not path.lower().endswith(".png"):
-        return [problem("mask_not_png", path, f"The mask is {form}, under the name {_last(path)}.")]
+        return [problem("mask_not_png", path, f"The mask is {form}, with the name {_last(path)}.")]
     if depth in (1, 2, 4):
-        return [problem("mask_low_depth", path, f"It is a grey PNG of {plural(depth, 'bit')} a pixel.")]
+        return [
+            problem("mask_low_depth", path, f"It is a grayscale PNG of {plural(depth, 'bit')} per pixel.")
+        ]
     return []
 
 
 def png_depth(data: bytes) -> int:
-    """Bits a pixel of a grey PNG; 0 for anything else."""
+    """Return the bits per pixel of a grayscale PNG; 0 for anything else."""
     return data[24] if data[:4] == b"\x89PNG" and data[25] == 0 else 0
 
 
-def is_cut(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end."""
+def is_truncated(data: bytes) -> bool:
+    """Return whether the end of a JPEG or PNG file is missing."""
     if data[:2] == b"\xff\xd8":
         return b"\xff\xd9" not in data[-1024:]
     return data[:4] == b"\x89PNG" and b"IEND" not in data[-1024:]
@@ -286,8 +289,13 @@ def _read(path: Path, code: str) -> bytes:
 
 
 def _odd(path: str) -> DataProblem:
-    signs = sorted({"a space" if sign.isspace() else sign for sign in ODD.findall(_last(path))})
-    return problem("name_odd", path, f"The name has {listing(signs)} in it.")
+    characters = sorted(
+        {
+            "a space" if character.isspace() else character
+            for character in UNSAFE_CHARACTER.findall(_last(path))
+        }
+    )
+    return problem("name_odd", path, f"The name contains {listing(characters)}.")
 
 
 def _last(path: str) -> str:
@@ -295,7 +303,7 @@ def _last(path: str) -> str:
 
 
 def _reason(error: ImageError, path: str) -> str:
-    """The error without the path, which is told beside it."""
+    """Return the error without the path, which is shown next to it."""
     return f"{error.what.replace(path, 'The file', 1)} {error.why}".strip()
 
 

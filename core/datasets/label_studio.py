@@ -1,11 +1,14 @@
-"""Label Studio's export of brush labels: a PNG a region, brought together into a mask for each photograph.
+"""Read Label Studio's export of brush labels, one PNG per region, and merge the regions into one mask per image.
 
     task-3-annotation-7-by-1-tag-tree-0.png     task 3, label tree: 255 where it was painted, else 0
 
-The names do not tell which photograph a task is about. Label Studio's JSON export does, of the same project:
+The names do not show which image a task belongs to. Label Studio's JSON export of the same project does:
 
     [{"id": 3, "data": {"image": "/data/upload/1/61148fa2-street.jpg"}, ...}]      JSON
     [{"id": 3, "image": "/data/upload/1/61148fa2-street.jpg", ...}]                JSON-MIN
+
+Source: label-studio-converter, `brush.py` (file names), and Label Studio documentation,
+"Export annotations".
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.matching import PHOTOS, files_below, stem
+from core.datasets.matching import IMAGE_SUFFIXES, files_below, stem
 from core.datasets.names import colors_of, find_names
 from core.datasets.source import CLASSES_FILE
 from core.errors import InputError
@@ -30,31 +33,31 @@ from core.imaging.image import open_mask
 from core.local_files import read_regular
 from core.render.masks import mask_png
 from core.strict_json import parse_json
-from core.text import listing
+from core.text import listing, plural
 
 NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-[^-]*-[^-]+-(?P<label>.+)-\d+\.png")
 UPLOADED = re.compile(r"^[0-9a-f]{8}-")
-"""What Label Studio puts before the name of a file that is uploaded."""
+"""The prefix that Label Studio adds to the name of an uploaded file."""
 
 PAINTED = 128
 BACKGROUND = "background"
-JSON_TODO = "Export the same project as JSON too, and put that file and the photographs into the folder."
+JSON_TODO = "Also export the project as JSON, and put that file and the images into the folder."
 
 
 class LabelStudioExportError(InputError):
-    """The folder holds such an export, which must be brought together first."""
+    """The folder holds an export of brush labels, whose regions must be merged first."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            f"{folder} holds a PNG for each brushed region: Label Studio's export of brush labels.",
-            why="A data set has one mask a photograph.",
-            todo=f"The page Data sets brings them together, and so does: segdeck dataset convert {folder}",
+            f"{folder} is a Label Studio export of brush labels, with a PNG for each region.",
+            why="A dataset has one mask per image.",
+            todo=f"Merge the regions on the Datasets page, or with: segdeck dataset convert {folder}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One PNG. path: below the folder."""
+    """One PNG of the export. path: below the folder."""
 
     path: str
     task: int
@@ -63,48 +66,50 @@ class Layer:
 
 
 def layers_in(folder: Path) -> list[Layer]:
-    """The PNGs of such an export; empty where it is none."""
+    """Return the PNGs of an export of brush labels; empty where the folder is not one."""
     names = ((path, NAME.fullmatch(path.rpartition("/")[2])) for path in files_below(folder, (".png",)))
     return [Layer(path, int(name[1]), int(name[2]), name["label"]) for path, name in names if name]
 
 
 def merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
-    """Write images, masks and a classes.json into a new folder; sentences on what was decided. Raises InputError.
+    """Write images, masks and classes.json into a new folder; return notes on what was decided.
 
-    Of a task with several annotations the last one counts. Where regions overlap, the smaller one does.
+    Of a task with several annotations, the last one is used. Where regions overlap, the smaller one is used.
+
+    Raises InputError.
     """
     try:
-        return _bring_together(folder, into, on_progress)
+        return _merge(folder, into, on_progress)
     except OSError as error:
         raise InputError(
-            f"What {folder} holds cannot be brought together in {into}.",
+            f"The regions in {folder} cannot be merged into {into}.",
             why=f"{error.strerror}.",
-            todo="Check that the files can be read, and that there is room.",
+            todo="Check that the files can be read, and that there is enough disk space.",
         ) from error
 
 
-def _bring_together(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
+def _merge(folder: Path, into: Path, on_progress: Callable[[int, int], None]) -> tuple[str, ...]:
     all_layers = layers_in(folder)
-    tasks = _last(all_layers)
+    tasks = _latest(all_layers)
     classes, rest = _classes(folder, {layer.label for layers in tasks.values() for layer in layers})
-    photos = _photos(folder, tasks)
+    images = _images(folder, tasks)
     for name in ("images", "masks"):
         (into / name).mkdir(parents=True)
     (into / CLASSES_FILE).write_text(classes.to_json(), "utf-8")
     overlaps = 0
-    for number, (task, photo) in enumerate(photos.items(), 1):
+    for number, (task, image) in enumerate(images.items(), 1):
         ids, shared = _merged(folder, tasks[task], classes, rest)
         overlaps += shared
-        name = f"{stem(Path(photo).name)}-{task}"
-        copyfile(folder / photo, into / "images" / f"{name}{Path(photo).suffix}")
+        name = f"{stem(Path(image).name)}-{task}"
+        copyfile(folder / image, into / "images" / f"{name}{Path(image).suffix}")
         (into / "masks" / f"{name}.png").write_bytes(mask_png(ids, classes.table()))
-        on_progress(number, len(photos))
-    taken = sum(map(len, tasks.values()))
-    return _notes(taken, len(all_layers) - taken, overlaps, rest)
+        on_progress(number, len(images))
+    used = sum(map(len, tasks.values()))
+    return _notes(used, len(all_layers) - used, overlaps, rest)
 
 
-def _last(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
-    """Task -> the PNGs of its last annotation."""
+def _latest(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
+    """Return task -> the PNGs of its last annotation."""
     latest: dict[int, list[Layer]] = {}
     for layer in sorted(layers, key=lambda each: (each.task, each.annotation, each.path)):
         before = latest.get(layer.task)
@@ -117,28 +122,29 @@ def _last(layers: Sequence[Layer]) -> dict[int, list[Layer]]:
 
 def _notes(layers: int, earlier: int, overlaps: int, rest: int) -> tuple[str, ...]:
     unpainted = "are ignored" if rest == IGNORE else f"became {BACKGROUND}, class {rest}"
-    notes = [
-        f"Label Studio's brush labels: {layers:,} PNGs were brought together; unpainted pixels {unpainted}."
-    ]
+    notes = [f"Merged {layers:,} PNGs of Label Studio brush labels; unpainted pixels {unpainted}."]
     if overlaps:
-        notes.append(f"{overlaps:,} pixels were painted more than once: the smaller region counts there.")
+        notes.append(f"{overlaps:,} pixels were painted more than once; there, the smaller region is used.")
     if earlier:
-        notes.append(f"{earlier:,} PNGs are of earlier annotations of the same tasks, and were left out.")
+        notes.append(f"Skipped {earlier:,} PNGs of earlier annotations of the same tasks.")
     return tuple(notes)
 
 
 def _classes(folder: Path, labels: set[str]) -> tuple[Classes, int]:
-    """The set's own names, else the labels by the alphabet after the background; and what unpainted pixels become."""
+    """Return the classes, and the class id of unpainted pixels.
+
+    The classes are those of the dataset's class names file, else the background and the labels in alphabetical order.
+    """
     names = find_names(folder)
     if names.classes is None:
-        words = (BACKGROUND, *sorted(labels - {BACKGROUND}))
-        return Classes(words, colors_of(len(words))), 0
+        class_names = (BACKGROUND, *sorted(labels - {BACKGROUND}))
+        return Classes(class_names, colors_of(len(class_names))), 0
     unnamed = sorted(labels - set(names.classes.names))
     if unnamed:
         raise InputError(
-            f"{names.path} does not name the labels {listing(unnamed)}.",
-            why="The PNGs of Label Studio's brush labels have them in their names.",
-            todo="Add them to it, or take it away.",
+            f"{names.path} does not have the labels {listing(unnamed)}.",
+            why="Label Studio's PNGs use them in their names.",
+            todo="Add them to the file, or remove the file.",
         )
     known = names.classes.names
     return names.classes, known.index(BACKGROUND) if BACKGROUND in known else IGNORE
@@ -147,7 +153,7 @@ def _classes(folder: Path, labels: set[str]) -> tuple[Classes, int]:
 def _merged(
     folder: Path, layers: Sequence[Layer], classes: Classes, rest: int
 ) -> tuple[NDArray[np.uint8], int]:
-    """One mask, (H, W) uint8, and how many of its pixels were painted more than once."""
+    """Return the mask of a task, (H, W) uint8, and the number of its pixels that were painted more than once."""
     painted = [
         (open_mask(read_regular(folder / layer.path), layer.path) >= PAINTED, layer) for layer in layers
     ]
@@ -155,7 +161,7 @@ def _merged(
     other = next((layer for region, layer in painted if region.shape != shape), None)
     if other:
         raise InputError(
-            f"{other.path} has another size than {layers[0].path}, of the same task.",
+            f"{other.path} and {layers[0].path} have different sizes, but belong to the same task.",
             todo="Export both again.",
         )
     ids, times = np.full(shape, rest, np.uint8), np.zeros(shape, np.uint16)
@@ -165,59 +171,59 @@ def _merged(
     return ids, int((times > 1).sum())
 
 
-def _photos(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
-    """Task -> its photograph below the folder. Raises InputError where one is not told, or is not there."""
+def _images(folder: Path, tasks: Iterable[int]) -> dict[int, str]:
+    """Return task -> its image below the folder. Raises InputError where one is unknown or missing."""
     task_names = _task_names(folder)
     unknown = [str(task) for task in tasks if task not in task_names]
     if unknown:
         raise InputError(
-            f"Which photographs the tasks {listing(unknown)} are about is not told.",
-            why="The names of Label Studio's PNGs do not tell it; its JSON export does.",
+            f"The images of tasks {listing(unknown)} are unknown.",
+            why="The names of Label Studio's PNGs do not contain them; its JSON export does.",
             todo=JSON_TODO,
         )
-    there: dict[str, list[str]] = {}
-    for path in files_below(folder, PHOTOS):
+    by_name: dict[str, list[str]] = {}
+    for path in files_below(folder, IMAGE_SUFFIXES):
         name = path.rpartition("/")[2]
         if not NAME.fullmatch(name):
             for known in {name, UPLOADED.sub("", name)}:
-                there.setdefault(known, []).append(path)
+                by_name.setdefault(known, []).append(path)
     candidates = {
-        task: there.get(task_names[task]) or there.get(UPLOADED.sub("", task_names[task]), [])
+        task: by_name.get(task_names[task]) or by_name.get(UPLOADED.sub("", task_names[task]), [])
         for task in tasks
     }
     several = [paths for paths in candidates.values() if len(paths) > 1]
     if several:
         raise InputError(
-            f"Photographs have the same name: {listing(several[0])}.", todo="Give each a name of its own."
+            f"Several images have the same name: {listing(several[0])}.", todo="Give each a unique name."
         )
-    gone = [task_names[task] for task, paths in candidates.items() if not paths]
-    if gone:
+    missing = [task_names[task] for task, paths in candidates.items() if not paths]
+    if missing:
         raise InputError(
-            f"{len(gone):,} photographs are not in {folder}: {listing(gone)}.",
-            why="Label Studio's export of brush labels holds the masks alone.",
-            todo="Put the photographs into the folder, under their own names.",
+            f"{plural(len(missing), 'image')} missing in {folder}: {listing(missing)}.",
+            why="Label Studio's export of brush labels contains only the masks.",
+            todo="Put the images into the folder, under their original names.",
         )
     return {task: paths[0] for task, paths in candidates.items()}
 
 
 def _task_names(folder: Path) -> dict[int, str]:
-    """Task -> the name of its photograph, by every JSON export below the folder."""
+    """Return task -> the name of its image, from all JSON exports below the folder."""
     names: dict[int, str] = {}
     for path in files_below(folder, (".json",)):
         try:
             rows = parse_json(read_regular(folder / path))
-        except (OSError, ValueError):  # some other program's: what is missing without it is told
+        except (OSError, ValueError):  # not a JSON export; if a task's image is unknown, an error reports it
             continue
         for row in rows if isinstance(rows, list) else ():
             if not isinstance(row, dict):
                 continue
             task, data = row.get("id"), row.get("data")
-            if isinstance(task, int) and (name := _photo_of(data if isinstance(data, dict) else row)):
+            if isinstance(task, int) and (name := _image_of(data if isinstance(data, dict) else row)):
                 names[task] = name
     return names
 
 
-def _photo_of(data: Mapping[str, Any]) -> str:
-    """The last part of the first value that is the address of a picture; empty where none is."""
+def _image_of(data: Mapping[str, Any]) -> str:
+    """Return the file name in the first value that is the path or URL of an image; empty where none is."""
     texts = (unquote(value) for value in data.values() if isinstance(value, str))
-    return next((re.split(r"[/=?]", text)[-1] for text in texts if text.lower().endswith(PHOTOS)), "")
+    return next((re.split(r"[/=?]", text)[-1] for text in texts if text.lower().endswith(IMAGE_SUFFIXES)), "")

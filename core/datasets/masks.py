@@ -1,4 +1,7 @@
-"""Masks of every kind that programs write -> class ids. Pillow alone reads them: others lose a palette's ids."""
+"""Decode class ids from all mask formats that annotation programs write.
+
+Only Pillow reads the files: other libraries convert palette indices to colors.
+"""
 
 from __future__ import annotations
 
@@ -20,29 +23,33 @@ from core.imaging.pixels import row_blocks
 
 MaskKind = Literal["ids", "colors", "16 bit", "lossy"]
 
-MaskCoding = Literal["index", "palette", "color", "grey"]
-"""What of a mask's pixels says the class: their own number; the colour that a palette gives it, where that is another
-class's; the colour itself; or, where a mask in colour is all grey, how bright it is."""
+MaskCoding = Literal["index", "palette", "color", "gray"]
+"""What encodes the class of a mask's pixels: their index; the palette color of their index, if it is the color of
+another class; their color; or their gray value, if a color mask is all gray."""
 
 UNKNOWN_COLOR = 254
-"""The id of a colour that nobody named: never a class, as there are at most 254."""
+"""The id of colors without a class; never a class id, as there are at most 254 classes."""
 
 LOSSY = ("JPEG", "WEBP", "MPO")
 
 MOST_COLORS = 10
-"""Unknown colors that are listed; a photo saved as a mask has millions."""
+"""Maximum number of unknown colors in a message; an ordinary image saved as a mask has millions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Colors:
-    """What colours mean in masks. pairs: colour -> class id, sorted; told: whether a file of names says so."""
+    """The colors of the classes in masks.
+
+    pairs:     color -> class id, sorted.
+    from_file: whether a class names file defines the colors.
+    """
 
     pairs: tuple[tuple[Color, int], ...] = ()
-    told: bool = False
+    from_file: bool = False
 
 
 def mask_kind(image: Image.Image) -> MaskKind:
-    """What the pixels of a mask are, by its header."""
+    """Return what the pixels of a mask are, by its header."""
     if image.format in LOSSY:
         return "lossy"
     if image.mode in ("1", "L", "P"):
@@ -51,25 +58,27 @@ def mask_kind(image: Image.Image) -> MaskKind:
 
 
 def header(data: bytes) -> Image.Image:
-    """Return the image, not yet decoded. Raises what Pillow raises.
+    """Open an image without decoding it. Raises what Pillow raises.
 
-    Only by the formats of `core.imaging.image`: others, such as EPS, run another program.
+    Only the formats of `core.imaging.image` are tried: others, such as EPS, run another program.
     """
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,} in all")
+        raise ValueError(
+            f"it has {image.width:,} x {image.height:,} pixels, more than {MAX_PIXELS:,} in total"
+        )
     return image
 
 
 def read_ids(data: bytes, name: str, colors: Colors) -> NDArray[np.uint8]:
-    """Class ids, (H, W) uint8; see `read_mask`."""
+    """Return class ids, (H, W) uint8; see `read_mask`."""
     return read_mask(data, name, colors)[0]
 
 
 def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
-    """Class ids, (H, W) uint8, and what tells them; UNKNOWN_COLOR where an RGB mask has a colour nobody named.
+    """Return class ids, (H, W) uint8, and how they are encoded; UNKNOWN_COLOR where a color has no class.
 
-    Raises ImageError for what holds no ids.
+    Raises ImageError where the file does not contain class ids.
     """
     try:
         image = header(data)
@@ -87,48 +96,53 @@ def read_mask(data: bytes, name: str, colors: Colors) -> tuple[NDArray[np.uint8]
         ) from error
     if kind == "lossy":
         raise ImageError(
-            f"{name} is {image.format}, which blurs class ids.", todo="Save it as PNG from its source."
+            f"{name} is {image.format}, which changes class ids.",
+            why="Its compression is lossy.",
+            todo="Export it again as PNG.",
         )
     if kind == "colors":
         return _by_color(values, colors)
     if int(values.max(initial=0)) > 255 or int(values.min(initial=0)) < 0:
         raise ImageError(
-            f"{name} holds pixel values from {int(values.min())} to {int(values.max())}.",
-            why="A mask holds class ids of 8 bits, 0 to 255.",
+            f"{name} has pixel values from {int(values.min())} to {int(values.max())}.",
+            why="A mask has class ids of 8 bits, 0 to 255.",
             todo="Export it again with class ids of 0 to 253, and 255 for pixels to ignore.",
         )
     return values.astype(np.uint8), "index"
 
 
 def _by_color(pixels: NDArray[np.uint8], colors: Colors) -> tuple[NDArray[np.uint8], MaskCoding]:
-    """pixels: (H, W, 3) uint8. Greys are ids where no colour says otherwise: programs save three channels of them."""
+    """Return the class ids of pixels, (H, W, 3) uint8, by their color.
+
+    Gray values that are not class colors are ids: some programs save ids in three identical channels.
+    """
     table = color_table(colors)
     ids = np.empty(pixels.shape[:2], np.uint8)
-    unknown, all_grey = False, True
+    unknown, all_gray = False, True
     for rows in row_blocks(*pixels.shape[:2]):
-        part, grey = ids[rows], pixels[rows, :, 0]
+        part, gray = ids[rows], pixels[rows, :, 0]
         part[...] = table[packed(pixels[rows])]
         unmatched = part == UNKNOWN_COLOR
         unknown = unknown or bool(unmatched.any())
-        all_grey = (
-            all_grey
+        all_gray = (
+            all_gray
             and bool((pixels[rows] == pixels[rows, :, :1]).all())
-            and bool((unmatched | (part == grey)).all())
+            and bool((unmatched | (part == gray)).all())
         )
-    return (pixels[..., 0].copy(), "grey") if unknown and all_grey else (ids, "color")
+    return (pixels[..., 0].copy(), "gray") if unknown and all_gray else (ids, "color")
 
 
 def _by_palette(
     image: Image.Image, indices: NDArray[np.uint8], colors: Colors
 ) -> tuple[NDArray[np.uint8], MaskCoding]:
-    """Programs that save colours in few bytes number them as they please: then the palette says what is meant.
+    """Return the class ids of an indexed mask by its palette, if that does not have the order of the classes.
 
-    It says so where a file tells the colours of the classes, and each that occurs is one of them, and stands in the
-    palette once.
+    Some programs number the colors arbitrarily. The palette is used only if a class names file defines the colors of
+    the classes, and each color that occurs is one of them and is in the palette once.
     """
-    if not colors.told or image.palette is None:
+    if not colors.from_file or image.palette is None:
         return indices, "index"
-    kind, raw = image.palette.getdata()  # `getpalette` would decode the pixels, a second time
+    kind, raw = image.palette.getdata()  # `getpalette` would decode the pixels again
     flat = list(raw) if kind == "RGB" else image.getpalette() or []
     palette = list(zip(flat[::3], flat[1::3], flat[2::3], strict=False))
     used = np.flatnonzero(pixel_counts(indices)).tolist()
@@ -144,7 +158,7 @@ def _by_palette(
 
 
 def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Colours as one number each, (H, W, 3) uint8 -> (H, W) uint32."""
+    """Return colors as one number each, (H, W, 3) uint8 -> (H, W) uint32."""
     codes: NDArray[np.uint32] = pixels[..., 0].astype(np.uint32)
     codes <<= 8
     codes |= pixels[..., 1]
@@ -155,7 +169,7 @@ def packed(pixels: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=1)
 def color_table(colors: Colors) -> NDArray[np.uint8]:
-    """The id of each of the 16,777,216 colours, uint8. One look-up a pixel, where a search would take a sort."""
+    """Return the id of each of the 16,777,216 colors, uint8: a lookup per pixel is faster than a search."""
     table = np.full(1 << 24, UNKNOWN_COLOR, np.uint8)
     for (red, green, blue), number in colors.pairs:
         table[red << 16 | green << 8 | blue] = number
@@ -163,7 +177,7 @@ def color_table(colors: Colors) -> NDArray[np.uint8]:
 
 
 def unknown_colors(data: bytes, ids: NDArray[np.uint8], most: int = MOST_COLORS) -> tuple[list[Color], int]:
-    """Return the colors of an RGB mask that no class has, the commonest `most` of them, and how many there are."""
+    """Return the `most` frequent colors of an RGB mask that no class has, and the total number of such colors."""
     pixels = np.asarray(header(data).convert("RGB"))
     counts = np.zeros(1 << 24, np.uint32)
     for rows in row_blocks(*pixels.shape[:2]):

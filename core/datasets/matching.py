@@ -1,4 +1,4 @@
-"""Files below a folder, and which of them belong together by their names."""
+"""List the files below a folder, and pair images and masks by name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from core.datasets.problems import DataProblem, problem
 from core.datasets.source import TRAIN, Sample, Split, Splitting
 from core.errors import InputError
 
-PHOTOS = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
-MASKS = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
-ENDS = ("_mask", "_label", "_labels", "_gt", "_seg", "_annotation")
-"""What some programs hang on a mask's name."""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
+MASK_NAME_ENDINGS = ("_mask", "_label", "_labels", "_gt", "_seg", "_annotation")
+"""Endings that some programs add to a mask's name."""
 
 LEFT_OUT = ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def files_below(folder: Path, suffixes: tuple[str, ...] = ()) -> list[str]:
-    """Paths below a folder, with `/`, in order; hidden files and what systems leave behind are left out."""
+    """Return the paths below a folder, with `/`, sorted; hidden files and system files are skipped."""
     files: list[str] = []
     for base, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = [name for name in folders if _counts(name)]
@@ -33,7 +33,7 @@ def files_below(folder: Path, suffixes: tuple[str, ...] = ()) -> list[str]:
 
 
 def linked_folders(folder: Path) -> list[str]:
-    """Return the links to folders below a folder, with `/`, in order; nothing below them is read."""
+    """Return the links to folders below a folder, with `/`, sorted; their content is not read."""
     return sorted(
         Path(base, name).relative_to(folder).as_posix()
         for base, folders, _ in os.walk(folder, onerror=_unreadable)
@@ -43,19 +43,17 @@ def linked_folders(folder: Path) -> list[str]:
 
 
 def stem(path: str) -> str:
-    """A path without its ending. Accents are written in one way: macOS has another in the names of files."""
+    """Return a path without its suffix, in Unicode NFC: macOS decomposes accented characters in file names."""
     head, dot, tail = path.rpartition(".")
     bare = head if dot and "/" not in tail and head and not head.endswith("/") else path
     return normalize("NFC", bare)
 
 
 def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[str, str], list[DataProblem]]:
-    """Name within the folder, without ending -> path below the root; and what stands there twice."""
+    """Return name in the folder, without suffix -> path below the root; and problems with duplicates and links."""
     by_name: dict[str, str] = {}
     problems = [
-        problem(
-            "link_left_out", f"{folder}/{path}", "It is a link to a folder, and what is in it is left out."
-        )
+        problem("link_left_out", f"{folder}/{path}", "It is a link to a folder; its content is skipped.")
         for path in linked_folders(root / folder)
     ]
     for path in files_below(root / folder, suffixes):
@@ -66,8 +64,8 @@ def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[st
                 problem(
                     "name_twice",
                     whole,
-                    f"{first} in the same folder has the same name before its ending; that one is taken.",
-                    todo="Take one of the two out, or give it another name.",
+                    f"{first} in the same folder has the same name except for the suffix; that file is used.",
+                    todo="Remove or rename one of the two files.",
                     fixable=False,
                 )
             )
@@ -76,45 +74,45 @@ def by_stem(root: Path, folder: str, suffixes: tuple[str, ...]) -> tuple[dict[st
     return by_name, problems
 
 
-def without_end(masks: Mapping[str, str], photos: Mapping[str, str]) -> dict[str, str]:
-    """Masks by the names of their photographs, where a program has hung something on them."""
-    return {_bare(name, photos): path for name, path in masks.items()}
+def without_ending(masks: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
+    """Return the masks by the names of their images, without the ending that some programs add."""
+    return {_without_ending(name, images): path for name, path in masks.items()}
 
 
-def paired(names: Mapping[str, Split], photos: Mapping[str, str], masks: Mapping[str, str]) -> list[Sample]:
-    """A sample for each name, whether its files are there or not."""
+def paired(names: Mapping[str, Split], images: Mapping[str, str], masks: Mapping[str, str]) -> list[Sample]:
+    """Return a sample for each name, whether its files exist or not."""
     return [
-        Sample(name, split, photos.get(name, ""), masks.get(name, ""))
+        Sample(name, split, images.get(name, ""), masks.get(name, ""))
         for name, split in sorted(names.items())
     ]
 
 
-def missing(samples: Iterable[Sample], photo_folder: str, mask_folder: str) -> list[DataProblem]:
-    """A problem for each sample that is not whole."""
+def missing(samples: Iterable[Sample], image_folder: str, mask_folder: str) -> list[DataProblem]:
+    """Return a problem for each missing file."""
     problems = []
     for sample in samples:
-        if not sample.photo:
-            where = sample.mask or f"{photo_folder}/{sample.name}"
+        if not sample.image:
+            where = sample.mask or f"{image_folder}/{sample.name}"
             problems.append(
-                problem("photo_missing", where, f"There is no photograph {sample.name} in {photo_folder}.")
+                problem("photo_missing", where, f"The image {sample.name} is missing in {image_folder}.")
             )
         if not sample.mask:
-            where = sample.photo or f"{mask_folder}/{sample.name}"
+            where = sample.image or f"{mask_folder}/{sample.name}"
             problems.append(
-                problem("mask_missing", where, f"There is no mask {sample.name} in {mask_folder}.")
+                problem("mask_missing", where, f"The mask {sample.name} is missing in {mask_folder}.")
             )
     return problems
 
 
-def divided(names: Iterable[str], whole: Iterable[str], splitting: Splitting) -> dict[str, Split]:
-    """Names -> split: by their first folder where it says so, else by a draw among those that are whole."""
+def assign_splits(names: Iterable[str], complete: Iterable[str], splitting: Splitting) -> dict[str, Split]:
+    """Return name -> split: by the top folder of each name, else drawn at random from the complete pairs."""
     names = list(names)
     assigned = {
         name: SPLIT_FOLDERS[first] for name in names if (first := name.partition("/")[0]) in SPLIT_FOLDERS
     }
     if len(assigned) == len(names):
         return assigned
-    return dict.fromkeys(names, TRAIN) | splitting.divide(list(whole))
+    return dict.fromkeys(names, TRAIN) | splitting.divide(list(complete))
 
 
 SPLIT_FOLDERS: dict[str, Split] = {
@@ -126,10 +124,12 @@ SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 
-def _bare(name: str, photos: Mapping[str, str]) -> str:
-    if name in photos:
+def _without_ending(name: str, images: Mapping[str, str]) -> str:
+    if name in images:
         return name
-    return next((name.removesuffix(end) for end in ENDS if name.removesuffix(end) in photos), name)
+    return next(
+        (name.removesuffix(end) for end in MASK_NAME_ENDINGS if name.removesuffix(end) in images), name
+    )
 
 
 def _counts(name: str) -> bool:
@@ -137,9 +137,9 @@ def _counts(name: str) -> bool:
 
 
 def _unreadable(error: OSError) -> None:
-    gone = isinstance(error, FileNotFoundError)
+    absent = isinstance(error, FileNotFoundError)
     raise InputError(
         f"The folder {error.filename} cannot be read.",
         why=f"{error.strerror}.",
-        todo="Add it: the set is not whole without." if gone else "Check its permissions.",
+        todo="Add it: the dataset is incomplete without it." if absent else "Check its permissions.",
     ) from error

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set: one table, with what to do about each."""
+"""The problems that a dataset can have: one table, with severity and fix of each."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from core.training.hyperparameters import Severity
 
 @dataclass(frozen=True, slots=True)
 class DataProblem:
-    """Something wrong with a data set.
+    """A problem of a dataset.
 
     code:     a key of `RULES`.
-    path:     the file it is about, below the set's folder; for the whole set, the file or folder to look into.
-    message:  what was found there.
+    path:     the file it is about, below the dataset's folder; for the whole dataset, the file or folder to check.
+    message:  what is wrong.
     todo:     what to do about it.
-    severity: "error" (the job would fail, or learn something wrong), "warning" (look at it), "note".
-    fixable:  whether a converted copy is free of it.
+    severity: "error" (training would fail, or learn from wrong data), "warning" (check it), "note".
+    fixable:  whether a fixed copy corrects it.
     """
 
     code: str
@@ -29,7 +29,7 @@ class DataProblem:
 
     @property
     def is_error(self) -> bool:
-        """Whether the set cannot be trained on as it is."""
+        """Return whether the dataset cannot be trained on because of it."""
         return self.severity == "error"
 
     def __str__(self) -> str:
@@ -38,75 +38,75 @@ class DataProblem:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRule:
-    """One line of the table; see DataProblem."""
+    """One row of the table; see `DataProblem`."""
 
     severity: Severity
     todo: str
     fixable: bool = False
 
 
-CONVERT = "A converted copy has it right."
-COPY_AGAIN = "Copy the file again from where it came, or take the pair out."
+CONVERT = "A fixed copy corrects this."
+COPY_AGAIN = "Copy the file again from its source, or remove the pair."
 
 RULES: dict[str, ProblemRule] = {
-    "photo_missing": ProblemRule("error", "Add the photograph, or take the mask and its line in a list out."),
-    "mask_missing": ProblemRule("error", "Add the mask under the photograph's name, or take the photograph out."),
+    "photo_missing": ProblemRule("error", "Add the image, or remove the mask and its line in the list."),
+    "mask_missing": ProblemRule("error", "Add the mask with the image's name, or remove the image."),
     "photo_unreadable": ProblemRule("error", COPY_AGAIN),
     "photo_truncated": ProblemRule("error", COPY_AGAIN),
     "mask_unreadable": ProblemRule("error", COPY_AGAIN),
     "mask_truncated": ProblemRule("error", COPY_AGAIN),
-    "photo_not_jpeg": ProblemRule("error", f"The algorithm takes JPEG alone. {CONVERT}", fixable=True),
-    "photo_not_rgb": ProblemRule("warning", f"Readers disagree about such colours. {CONVERT}", fixable=True),
-    "photo_turned": ProblemRule("warning", f"A model sees it as it is stored. {CONVERT}", fixable=True),
-    "mask_lying": ProblemRule("error", f"Shown upright, the two would not meet. {CONVERT}", fixable=True),
-    "sizes_differ": ProblemRule("error", "Export the mask again at the photograph's size, or take the pair out."),
-    "mask_not_png": ProblemRule("error", f"The algorithm takes PNG masks alone. {CONVERT}", fixable=True),
+    "photo_not_jpeg": ProblemRule("error", f"The algorithm reads only JPEG images. {CONVERT}", fixable=True),
+    "photo_not_rgb": ProblemRule("warning", f"Programs decode such colors differently. {CONVERT}", fixable=True),
+    "photo_turned": ProblemRule("warning", f"The algorithm ignores EXIF orientation. {CONVERT}", fixable=True),
+    "mask_lying": ProblemRule("error", f"Mask and upright image do not match. {CONVERT}", fixable=True),
+    "sizes_differ": ProblemRule("error", "Export the mask again at the image's size, or remove the pair."),
+    "mask_not_png": ProblemRule("error", f"The algorithm reads only PNG masks. {CONVERT}", fixable=True),
     "mask_lossy": ProblemRule(
-        "error", "JPEG and WebP blur class ids. Export the mask again from its source as PNG."
+        "error", "JPEG and WebP are lossy and change class ids. Export the mask again as PNG."
     ),
-    "mask_rgb": ProblemRule("error", f"A mask holds class ids, not colours. {CONVERT}", fixable=True),
-    "mask_index": ProblemRule("error", f"A job takes the indices for class ids. {CONVERT}", fixable=True),
+    "mask_rgb": ProblemRule("error", f"The algorithm needs class ids, not colors. {CONVERT}", fixable=True),
+    "mask_index": ProblemRule("error", f"The algorithm uses palette indices as class ids. {CONVERT}", fixable=True),
     "color_unknown": ProblemRule(
-        "error", "Name the colour in labelmap.txt, a line each: NAME:RED,GREEN,BLUE; void is for pixels to ignore."
+        "error", "Add each color to labelmap.txt as NAME:RED,GREEN,BLUE, one per line; void is for pixels to ignore."
     ),
-    "mask_16bit": ProblemRule("error", f"The algorithm takes 8 bits a pixel. {CONVERT}", fixable=True),
-    "mask_low_depth": ProblemRule("error", f"Readers spread its few greys over 0 to 255. {CONVERT}", fixable=True),
+    "mask_16bit": ProblemRule("error", f"The algorithm reads masks with 8 bits per pixel. {CONVERT}", fixable=True),
+    "mask_low_depth": ProblemRule("error", f"Programs scale its gray values to 0-255. {CONVERT}", fixable=True),
     "class_out_of_range": ProblemRule(
-        "error", "Add the missing names to the list of classes, or correct the mask; 255 is for pixels to ignore."
+        "error", "Add the missing class names, or correct the mask; 255 is for pixels to ignore."
     ),
-    "name_odd": ProblemRule("warning", f"Such keys are a known source of trouble in S3. {CONVERT}", fixable=True),
+    "name_odd": ProblemRule("warning", f"S3 keys with such characters often cause problems. {CONVERT}", fixable=True),
     "name_twice": ProblemRule(
-        "error", f"Photographs and masks pair up by their name alone. {CONVERT}", fixable=True
+        "error", f"Images and masks are paired only by name. {CONVERT}", fixable=True
     ),
-    "photo_twice": ProblemRule("warning", "It counts twice in training. Take one of them out."),
-    "photo_in_both": ProblemRule("warning", "The score would flatter the model. Take it out of one of the two."),
-    "class_empty": ProblemRule("warning", "Take the class out of the list, or add photographs that show it."),
-    "class_not_in_train": ProblemRule("warning", "The model cannot learn it. Move images that show it to train."),
+    "photo_twice": ProblemRule("warning", "It counts twice in training. Remove one of them."),
+    "photo_in_both": ProblemRule("warning", "The validation score would be too high. Remove it from one split."),
+    "class_empty": ProblemRule("warning", "Remove the class, or add images that show it."),
+    "class_not_in_train": ProblemRule("warning", "The model cannot learn it. Move images that show it to training."),
     "class_not_in_validation": ProblemRule(
-        "warning", "Its score stays unknown. Move photographs that show it to validation."
+        "warning", "It has no validation score. Move images that show it to validation."
     ),
     "only_zero_and_255": ProblemRule(
-        "error", "255 means ignore, so there is nothing to learn. Where 255 means an object, write it as 1."
+        "error", "255 means ignore, so there is nothing to learn. If 255 marks an object, change it to 1."
     ),
     "label_map_unreadable": ProblemRule(
-        "error", 'Write it as {"map": {"LABEL": PIXEL VALUE, ...}} or {"scale": 1}, or take it away.'
+        "error", 'Write it as {"map": {"LABEL": PIXEL VALUE, ...}} or {"scale": 1}, or remove it.'
     ),
-    "label_map_backwards": ProblemRule("error", "The key is the new label, the value the pixel value in the mask."),
-    "label_map_incomplete": ProblemRule("error", "Name a label for each pixel value, or take the label map away."),
+    "label_map_backwards": ProblemRule("error", "Swap them: the key is the new label, the value is the pixel value."),
+    "label_map_incomplete": ProblemRule("error", "Add a label for each pixel value, or remove the label map."),
     "scale_with_255": ProblemRule(
-        "error", f"What becomes of 255 under a scale is not documented. {CONVERT}", fixable=True
+        "error", f"AWS does not document how a scale affects 255. {CONVERT}", fixable=True
     ),
-    "split_empty": ProblemRule("error", "Give photographs and masks for training and for validation."),
+    "split_empty": ProblemRule("error", "Add images and masks for both training and validation."),
     "list_missing": ProblemRule(
-        "warning", "Add the list if there is one. Another share of validation or seed divides otherwise."
+        "warning", "Add the missing list, or change the validation split and split seed."
     ),
-    "link_left_out": ProblemRule("warning", "Links to folders may lead in a circle. Put the folder itself there."),
-    "not_listed": ProblemRule("note", "Add their names to a list if they should take part."),
+    "link_left_out": ProblemRule("warning", "Links to folders can form a loop. Replace the link with the folder."),
+    "not_listed": ProblemRule("note", "Add their names to a list to use them."),
     "classes_unnamed": ProblemRule("note", "Put a classes.txt next to the folders: one name per line, in id order."),
-    "channel": ProblemRule("error", "Correct what stands in S3 below this address."),
-    "channel_unknown": ProblemRule("error", "Check the URI, and that you may list it; the reason is shown with it."),
+    "channel": ProblemRule("error", "Correct the objects in S3 below this URI."),
+    "channel_unknown": ProblemRule("error", "Check the URI and your permission to list it."),
 }  # fmt: skip
-"""By code, in the order in which one would mend them."""
+"""Rules by code, in the order in which to fix the problems."""
 
 
 def problem(
@@ -118,7 +118,7 @@ def problem(
     severity: Severity | None = None,
     fixable: bool | None = None,
 ) -> DataProblem:
-    """A problem by its rule; what is given counts instead of the rule's own."""
+    """Return a problem with the defaults of its rule, replaced by the arguments that are given."""
     rule = RULES[code]
     return DataProblem(
         code,
@@ -131,7 +131,7 @@ def problem(
 
 
 def ordered(problems: Sequence[DataProblem]) -> tuple[DataProblem, ...]:
-    """Errors first, then in the order of `RULES`, then by path."""
+    """Return the problems sorted: errors first, then in the order of `RULES`, then by path."""
     severities, codes = ("error", "warning", "note"), list(RULES)
     return tuple(
         sorted(
@@ -141,7 +141,7 @@ def ordered(problems: Sequence[DataProblem]) -> tuple[DataProblem, ...]:
 
 
 def count_by_code(problems: Sequence[DataProblem]) -> dict[str, int]:
-    """How many there are of each code, in the order given."""
+    """Return the number of problems of each code, in the given order."""
     counts: dict[str, int] = {}
     for each in problems:
         counts[each.code] = counts.get(each.code, 0) + 1

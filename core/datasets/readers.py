@@ -1,10 +1,12 @@
-"""Data sets read from a folder: what kind it is, and which photograph belongs to which mask.
+"""Read a dataset from a folder: detect its layout, and pair its images and masks.
 
-channels       train, validation, train_annotation, validation_annotation: as the algorithm takes it
-pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation; CVAT and Label Studio export the same with
-               colours in the masks and a labelmap.txt
-ground truth   a manifest of SageMaker Ground Truth, with local copies of what it names
-folders        one folder of photographs and one of masks, with or without train and val in them
+channels       train, validation, train_annotation, validation_annotation, as the algorithm reads them (Amazon
+SageMaker
+               Developer Guide, "Semantic Segmentation Algorithm")
+pascal voc     JPEGImages, SegmentationClass, ImageSets/Segmentation (VOC2012 development kit); CVAT and Label Studio
+               export the same layout with colors in the masks and a labelmap.txt
+ground truth   a SageMaker Ground Truth manifest, with local copies of its files
+folders        one folder of images and one of masks, optionally with train and val in them
 """
 
 from __future__ import annotations
@@ -21,15 +23,15 @@ from core.datasets import ground_truth
 from core.datasets.label_map import LabelMap, read_label_map
 from core.datasets.label_studio import NAME, LabelStudioExportError, layers_in
 from core.datasets.matching import (
-    MASKS,
-    PHOTOS,
+    IMAGE_SUFFIXES,
+    MASK_SUFFIXES,
+    assign_splits,
     by_stem,
-    divided,
     files_below,
     missing,
     paired,
     stem,
-    without_end,
+    without_ending,
 )
 from core.datasets.names import find_names, read_names
 from core.datasets.problems import DataProblem, problem
@@ -41,7 +43,7 @@ from core.local_files import open_regular, read_regular, read_text, reason
 from core.text import listing
 from core.training.hyperparameters import Severity
 
-PHOTO_FOLDERS = (
+IMAGE_FOLDERS = (
     "jpegimages",
     "images",
     "image",
@@ -59,13 +61,13 @@ LISTS = "ImageSets/Segmentation"
 LIST_SPLITS: dict[str, Split] = {"train": "train", "val": "validation", "validation": "validation"}
 MOST_LABEL_MAP = 1_000_000
 PALETTE_TRIES = 20
-"""Masks that are opened in search of a palette."""
+"""Number of masks that are opened to find a palette."""
 
 DEPTH = 4
-"""How many folders that hold nothing but one folder are looked through, as in VOCdevkit/VOC2012."""
+"""How many nested folders that contain only one folder are searched, as in VOCdevkit/VOC2012."""
 
 WANTED = (
-    "Give a folder with JPEGImages and SegmentationClass (Pascal VOC, CVAT, Label Studio), with images and masks, "
+    "Choose a folder with JPEGImages and SegmentationClass (Pascal VOC, CVAT, Label Studio), with images and masks, "
     "with a Ground Truth manifest, or with train, validation, train_annotation and validation_annotation."
 )
 
@@ -73,15 +75,21 @@ WANTED = (
 def read_dataset(
     folder: Path, *, splitting: Splitting | None = None, classes: Path | None = None, called: str = ""
 ) -> Dataset:
-    """Find out what the folder is, and read it.
+    """Detect the layout of a folder, and read it.
 
-    splitting: how to divide a set that has no lists. classes: a file of class names, instead of the set's own.
-    called: what a person calls the folder, such as the zip that it was unpacked from; else its path.
+    splitting: how to split a dataset without lists.
+    classes:   a class names file, instead of the dataset's own.
+    called:    the name for messages, such as the ZIP file that it was extracted from; else its path.
 
     Raises InputError.
     """
     if not folder.is_dir():
-        what = f"{folder} is no folder, and no zip." if folder.exists() else f"There is no folder {folder}."
+        exists = folder.exists()
+        what = (
+            f"{folder} is neither a folder nor a ZIP file."
+            if exists
+            else f"The folder {folder} does not exist."
+        )
         raise InputError(what, todo="Check the path.")
     root, kind = find_root(folder)
     source = READERS[kind](root, splitting or Splitting())
@@ -92,7 +100,7 @@ def read_dataset(
 
 
 def find_root(folder: Path) -> tuple[Path, Kind]:
-    """The folder that holds the set, perhaps deeper down, and what kind it is. Raises InputError."""
+    """Return the folder of the dataset, which may be nested, and its layout. Raises InputError."""
     root = folder
     for _ in range(DEPTH):
         kind = _kind(root)
@@ -107,7 +115,9 @@ def find_root(folder: Path) -> tuple[Path, Kind]:
     if layers_in(folder):
         raise LabelStudioExportError(folder)
     names = listing(sorted(path.name for path in root.iterdir())) or "nothing"
-    raise InputError(f"{folder} is no data set that is known here.", why=f"It holds {names}.", todo=WANTED)
+    raise InputError(
+        f"{folder} is not a dataset in a supported layout.", why=f"It contains {names}.", todo=WANTED
+    )
 
 
 def is_label_studio_export(folder: Path) -> bool:
@@ -116,7 +126,7 @@ def is_label_studio_export(folder: Path) -> bool:
         find_root(folder)
     except LabelStudioExportError:
         return True
-    except (InputError, OSError):  # what `read_dataset` tells
+    except (InputError, OSError):  # `read_dataset` reports it
         return False
     return False
 
@@ -126,12 +136,12 @@ def _holds_brush_layers(masks: Path) -> bool:
 
 
 def _palette(source: Dataset) -> tuple[Color, ...]:
-    """That of the first indexed mask among the first few. What cannot be read, the check tells."""
+    """Return the palette of the first indexed mask among the first few; validation reports unreadable masks."""
     for path in islice((sample.mask for sample in source.samples if sample.mask), PALETTE_TRIES):
         try:
             with open_regular(source.root / path) as file, Image.open(file, formats=FORMATS) as image:
                 flat = image.getpalette() if image.mode == "P" else None
-        except Exception:  # noqa: BLE001,S112  # Pillow raises anything; the check reports the file
+        except Exception:  # noqa: BLE001,S112  # Pillow raises any exception; validation reports the file
             continue
         if flat:
             numbers = iter(flat)
@@ -146,13 +156,13 @@ def _kind(root: Path) -> Kind | None:
         return "ground truth"
     if (root / LISTS).is_dir() or (root / "SegmentationClass").is_dir():
         return "pascal voc"
-    if _folder(root, PHOTO_FOLDERS) and _folder(root, MASK_FOLDERS):
+    if _folder(root, IMAGE_FOLDERS) and _folder(root, MASK_FOLDERS):
         return "folders"
     return None
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> str:
-    """The folder below the root that has one of these names; empty where none has."""
+    """Return the folder below the root with one of these names; empty where there is none."""
     folders = {path.name.lower(): path.name for path in root.iterdir() if path.is_dir()}
     return next((folders[name] for name in names if name in folders), "")
 
@@ -160,9 +170,9 @@ def _folder(root: Path, names: tuple[str, ...]) -> str:
 def _read_channels(root: Path, _: Splitting) -> Dataset:
     samples, problems = [], []
     for split in SPLITS:
-        photos, twice = by_stem(root, split, PHOTOS)
-        masks, twice_too = by_stem(root, f"{split}_annotation", MASKS)
-        channel_samples = paired(dict.fromkeys([*photos, *masks], split), photos, masks)
+        images, twice = by_stem(root, split, IMAGE_SUFFIXES)
+        masks, twice_too = by_stem(root, f"{split}_annotation", MASK_SUFFIXES)
+        channel_samples = paired(dict.fromkeys([*images, *masks], split), images, masks)
         problems += twice + twice_too + missing(channel_samples, split, f"{split}_annotation")
         samples += channel_samples
     label_maps, wrong = _label_maps(root)
@@ -186,24 +196,26 @@ def _label_maps(root: Path) -> tuple[dict[Split, LabelMap], list[DataProblem]]:
 
 
 def _read_voc(root: Path, splitting: Splitting) -> Dataset:
-    photo_folder = _folder(root, PHOTO_FOLDERS) or "JPEGImages"
-    photos, twice = by_stem(root, photo_folder, PHOTOS)
-    masks, twice_too = by_stem(root, "SegmentationClass", MASKS)
-    whole = photos.keys() & masks.keys()
-    names, listed = _listed(root, whole, splitting)
+    image_folder = _folder(root, IMAGE_FOLDERS) or "JPEGImages"
+    images, twice = by_stem(root, image_folder, IMAGE_SUFFIXES)
+    masks, twice_too = by_stem(root, "SegmentationClass", MASK_SUFFIXES)
+    complete = images.keys() & masks.keys()
+    names, list_problems = _listed(root, complete, splitting)
     if not names:
-        names = divided({*photos, *masks}, whole, splitting)
-    samples = paired(names, photos, masks)
-    problems = [*twice, *twice_too, *listed, *missing(samples, photo_folder, "SegmentationClass")]
-    left = sorted(masks.keys() - names.keys())
-    if left:
-        message = f"{len(left):,} masks stand in no list and are left out: {listing(left)}."
+        names = assign_splits({*images, *masks}, complete, splitting)
+    samples = paired(names, images, masks)
+    problems = [*twice, *twice_too, *list_problems, *missing(samples, image_folder, "SegmentationClass")]
+    unlisted = sorted(masks.keys() - names.keys())
+    if unlisted:
+        message = f"{len(unlisted):,} masks are not in any list and are skipped: {listing(unlisted)}."
         problems.append(problem("not_listed", LISTS, message))
     return Dataset("pascal voc", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
-def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str, Split], list[DataProblem]]:
-    """Name -> split by the lists; all lists together are divided where none is called train and val."""
+def _listed(
+    root: Path, complete: Set[str], splitting: Splitting
+) -> tuple[dict[str, Split], list[DataProblem]]:
+    """Return name -> split, by the lists named train and val; without both, all listed names are split at random."""
     lists = {path.stem.lower(): path for path in sorted((root / LISTS).glob("*.txt"))}
     split_lists = {name: path for name, path in lists.items() if name in LIST_SPLITS}
     names: dict[str, Split] = {}
@@ -211,35 +223,35 @@ def _listed(root: Path, whole: Set[str], splitting: Splitting) -> tuple[dict[str
     for list_name, path in (split_lists if _names_split(split_lists) else lists).items():
         split = LIST_SPLITS.get(list_name, "train")
         for line in _lines(path):
-            name = _named(line, whole)
+            name = _named(line, complete)
             if name in names and _names_split(split_lists):
                 code = "name_twice" if names[name] == split else "photo_in_both"
                 problems.append(_twice_listed(code, path.relative_to(root).as_posix(), name))
             names.setdefault(name, split)
     if _names_split(split_lists):
         return names, problems
-    drawn = divided(names, names.keys() & whole, splitting)
+    drawn = assign_splits(names, names.keys() & complete, splitting)
     return drawn, [*problems, _missing_list(split_lists or lists, drawn, splitting)] if lists else problems
 
 
 def _missing_list(lists: Mapping[str, Path], drawn: Mapping[str, Split], splitting: Splitting) -> DataProblem:
-    """lists: those that are there, which do not tell both sides."""
-    there = {LIST_SPLITS.get(name) for name in lists}
-    missing = " and of ".join(split for split in SPLITS if split not in there)
+    """Return the problem that a list is missing. lists: those that exist, which do not define both splits."""
+    existing = {LIST_SPLITS.get(name) for name in lists}
+    missing_splits = " and ".join(split for split in SPLITS if split not in existing)
     count = sum(split == "validation" for split in drawn.values())
     message = (
-        f"{listing([path.name for path in lists.values()])} is there, and no list of {missing}, which a job needs: "
-        f"{count:,} of the {len(drawn):,} names were drawn for validation "
-        f"(share {splitting.validation:g}, seed {splitting.seed})."
+        f"There is a list {listing([path.name for path in lists.values()])}, but none for {missing_splits}, which "
+        f"training needs: {count:,} of the {len(drawn):,} names were randomly assigned to validation "
+        f"(validation split {splitting.validation:g}, split seed {splitting.seed})."
     )
-    severity: Severity = "warning" if there - {None} else "note"  # CVAT exports a single list, default.txt
+    severity: Severity = "warning" if existing - {None} else "note"  # CVAT exports a single list, default.txt
     return problem("list_missing", LISTS, message, severity=severity)
 
 
-def _named(line: str, whole: Set[str]) -> str:
-    """A line as it stands; where no pair is called so, the first file's name in it: some lists hold paths of both."""
+def _named(line: str, complete: Set[str]) -> str:
+    """Return the line, or the name of the first file in it if only that is a pair: some lists have both paths."""
     name = stem((line.split() or [line])[0].rpartition("/")[2])
-    return line if line in whole or name not in whole else name
+    return line if line in complete or name not in complete else name
 
 
 def _names_split(lists: Mapping[str, Path]) -> bool:
@@ -247,14 +259,12 @@ def _names_split(lists: Mapping[str, Path]) -> bool:
 
 
 def _twice_listed(code: str, path: str, name: str) -> DataProblem:
-    where = "this list" if code == "name_twice" else "the list of training too"
-    return problem(
-        code, path, f"{name} stands in {where}.", todo="Take one of the two lines out.", severity="warning"
-    )
+    where = "in this list twice" if code == "name_twice" else "also in the training list"
+    return problem(code, path, f"{name} is {where}.", todo="Remove one of the two lines.", severity="warning")
 
 
 def _lines(path: Path) -> list[str]:
-    """The names of a list: a line each, perhaps with an ending, perhaps with VOC's 1 or -1 behind."""
+    """Return the names in a list: one per line, optionally with a suffix and VOC's 1 or -1 at the end."""
     try:
         lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -262,26 +272,30 @@ def _lines(path: Path) -> list[str]:
             f"The list {path} cannot be read.", why=reason(error), todo="Save it as UTF-8."
         ) from error
     names = [line.strip().removesuffix(" -1").removesuffix(" 1").strip() for line in lines]
-    return [stem(name) if name.lower().endswith(PHOTOS) else normalize("NFC", name) for name in names if name]
+    return [
+        stem(name) if name.lower().endswith(IMAGE_SUFFIXES) else normalize("NFC", name)
+        for name in names
+        if name
+    ]
 
 
 def _read_folders(root: Path, splitting: Splitting) -> Dataset:
-    photo_folder, mask_folder = _folder(root, PHOTO_FOLDERS), _folder(root, MASK_FOLDERS)
-    photos, twice = by_stem(root, photo_folder, PHOTOS)
-    masks, twice_too = by_stem(root, mask_folder, MASKS)
-    masks = without_end(masks, photos)
-    split = divided({*photos, *masks}, photos.keys() & masks.keys(), splitting)
-    samples = paired(split, photos, masks)
-    problems = [*twice, *twice_too, *missing(samples, photo_folder, mask_folder)]
+    image_folder, mask_folder = _folder(root, IMAGE_FOLDERS), _folder(root, MASK_FOLDERS)
+    images, twice = by_stem(root, image_folder, IMAGE_SUFFIXES)
+    masks, twice_too = by_stem(root, mask_folder, MASK_SUFFIXES)
+    masks = without_ending(masks, images)
+    split = assign_splits({*images, *masks}, images.keys() & masks.keys(), splitting)
+    samples = paired(split, images, masks)
+    problems = [*twice, *twice_too, *missing(samples, image_folder, mask_folder)]
     return Dataset("folders", root, tuple(samples), find_names(root), problems=tuple(problems))
 
 
 def _read_ground_truth(root: Path, splitting: Splitting) -> Dataset:
     path = ground_truth.find_manifest(root)
-    assert path is not None  # noqa: S101  # for the type checker: this is how the kind was told
+    assert path is not None  # noqa: S101  # for the type checker: the layout was detected by it
     manifest = ground_truth.read_manifest(path, files_below(root), root)
-    whole = [row.name for row in manifest.samples if row.photo and row.mask]
-    names = divided([row.name for row in manifest.samples], whole, splitting)
+    complete = [row.name for row in manifest.samples if row.image and row.mask]
+    names = assign_splits([row.name for row in manifest.samples], complete, splitting)
     samples = [replace(row, split=names[row.name]) for row in manifest.samples]
     own = find_names(root)
     class_names = own if own.classes is not None else manifest.names

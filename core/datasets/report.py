@@ -1,4 +1,4 @@
-"""What was found in a data set, as a page and the terminal show it."""
+"""The report on a validated dataset, as the page and the command line show it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.imaging.classes import IGNORE, Classes
 
 @dataclass(frozen=True, slots=True)
 class ClassCount:
-    """How often a class occurs. images and pixels: by split."""
+    """The frequency of a class. images, pixels: by split."""
 
     class_id: int
     name: str
@@ -24,18 +24,18 @@ class ClassCount:
 
 @dataclass(frozen=True, slots=True)
 class LayoutReport:
-    """A data set, checked.
+    """The report on a validated dataset.
 
-    kind, root:   what it is, and where.
-    counts:       channel -> how many files it has or would have.
-    classes:      None where nothing of them is known.
-    named:        whether a file names them; else names and colours are assumed.
-    class_ids:    that stand in masks, after a label map, without 255.
-    histogram:    a row a class, and one for 255 where it occurs.
-    sizes:        ((width, height) in pixels, how many photographs), the commonest first.
-    label_tables: split -> pixel value -> label, for the values that occur; empty where no label map is.
+    kind, root:   its layout, and where it is.
+    counts:       channel -> number of files in it.
+    classes:      None if unknown.
+    named:        whether a class names file defines them; else names and colors are defaults.
+    class_ids:    the ids in the masks, after a label map, without 255.
+    histogram:    one row per class, and one for 255 where it occurs.
+    sizes:        ((width, height) in pixels, number of images), the most common first.
+    label_tables: split -> pixel value -> label, for the values that occur; empty without a label map.
     problems:     errors first.
-    facts:        of each pair, without those where a file is missing twice.
+    facts:        of each pair.
     """
 
     kind: str
@@ -52,47 +52,49 @@ class LayoutReport:
 
     @property
     def usable(self) -> bool:
-        """Whether a job can be trained on it as it is."""
+        """Return whether it can be used for training without changes."""
         return not any(each.is_error for each in self.problems)
 
     @property
-    def verdict(self) -> str:
-        """The same in words."""
+    def summary(self) -> str:
+        """Return `usable` as a sentence."""
         if any(each.code == "channel_unknown" for each in self.problems):
-            return "Whether a job can be trained on it is not known: not every channel could be listed."
-        return "A job can be trained on it." if self.usable else "A job would fail with it."
+            return (
+                "It is unknown whether the dataset is ready for training: not every channel could be listed."
+            )
+        return "Ready for training." if self.usable else "Not ready for training: fix the errors first."
 
     @property
     def pairs(self) -> int:
-        """Photographs of training and validation together."""
+        """Return the number of images in training and validation."""
         return sum(self.counts.get(split, 0) for split in SPLITS)
 
     @property
     def num_training_samples(self) -> int:
-        """What the algorithm asks for."""
+        """Return the value of the algorithm's hyperparameter `num_training_samples`."""
         return self.counts.get("train", 0)
 
     def at_fault(self) -> frozenset[str]:
-        """Paths of the files with an error."""
+        """Return the paths of the files with an error."""
         return frozenset(each.path for each in self.problems if each.is_error)
 
     def select(self, *, class_id: int | None = None, code: str = "") -> Iterator[PairFacts]:
-        """The pairs that show a class, and those that have a problem."""
+        """Yield the pairs that show a class, have a problem, or both where both are given."""
         paths = {each.path for each in self.problems if each.code == code}
         for facts in self.facts:
             if class_id is not None and class_id not in self.labels(facts):
                 continue
-            if code and not paths & {facts.sample.photo, facts.sample.mask}:
+            if code and not paths & {facts.sample.image, facts.sample.mask}:
                 continue
             yield facts
 
     def labels(self, facts: PairFacts) -> set[int]:
-        """The class ids that a pair shows, after a label map."""
+        """Return the class ids in a pair's mask, after a label map."""
         table = self.label_tables.get(facts.sample.split)
         return set(facts.values) if table is None else {table[value] for value in facts.values}
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: everything but the pairs."""
+        """Return everything except the pairs, for JSON."""
         classes = self.classes
         return {
             "kind": self.kind,

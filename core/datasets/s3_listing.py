@@ -1,10 +1,10 @@
-"""A data set that lies in S3 already, in channels: what the names of its objects tell. The caller lists them."""
+"""Check a dataset that is already in S3, in channels, by the names of its objects. The caller lists them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from core.datasets.inspection import ODD
+from core.datasets.inspection import UNSAFE_CHARACTER
 from core.datasets.problems import DataProblem, ordered, problem
 from core.datasets.report import LayoutReport
 from core.imaging.classes import Classes
@@ -16,11 +16,11 @@ from core.training.preflight import check_objects
 def check_listing(
     base: str, listing: Mapping[str, Sequence[str]], *, classes: Classes | None = None
 ) -> LayoutReport:
-    """No picture is read, so nothing is said of sizes, class ids and damage.
+    """Return the report on a dataset in S3. Objects are not read, so sizes, class ids and damage are not checked.
 
     base:    the S3 prefix.
-    listing: channel -> keys below its URI, of those that could be listed.
-    classes: those of the `classes.json` beside them.
+    listing: channel -> keys below its URI, for the channels that could be listed.
+    classes: those in the `classes.json` next to the channels.
     """
     channels = data_channels(base)
     uris = {channel.name: channel.uri for channel in channels}
@@ -30,7 +30,7 @@ def check_listing(
     ]
     for name, keys in listing.items():
         problems += _odd(uris[name], keys)
-    unknown = "Its objects could not be listed, so nothing is known of them."
+    unknown = "Its objects could not be listed, so they were not checked."
     problems += [problem("channel_unknown", uris[name], unknown) for name in uris if name not in listing]
     return LayoutReport(
         kind="s3 channels",
@@ -47,9 +47,9 @@ def check_listing(
 
 
 def _odd(uri: str, keys: Sequence[str]) -> list[DataProblem]:
-    odd = [name for key in keys if ODD.search(name := key.rpartition("/")[2])]
-    if not odd:
+    unsafe = [name for key in keys if UNSAFE_CHARACTER.search(name := key.rpartition("/")[2])]
+    if not unsafe:
         return []
-    todo = "Upload them again under names of letters, digits, dots, hyphens and underscores."
-    message = f"{len(odd):,} names have other signs in them: {listing(odd)}."
+    todo = "Upload them again with names of letters, digits, dots, hyphens and underscores."
+    message = f"{len(unsafe):,} names contain other characters: {listing(unsafe)}."
     return [problem("name_odd", uri, message, todo=todo, fixable=False)]

@@ -1,4 +1,4 @@
-"""A data set as it was found: which photograph belongs to which mask, and what its classes are called."""
+"""A dataset in a folder: its pairs of image and mask, and its class names."""
 
 from __future__ import annotations
 
@@ -19,57 +19,57 @@ VALIDATION: Split = "validation"
 SPLITS: tuple[Split, ...] = (TRAIN, VALIDATION)
 
 CLASSES_FILE = "classes.json"
-"""Where a set in channels has its names, see `core.imaging.classes`."""
+"""The class names file of a dataset in channels, see `core.imaging.classes`."""
 
 Kind = Literal["channels", "pascal voc", "ground truth", "folders"]
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A photograph and its mask.
+    """An image and its mask.
 
-    name:        what both are called, without folder and ending of their own.
-    photo, mask: paths below the set's folder, with `/`; empty where there is none.
+    name:        the name of both, without folder and suffix.
+    image, mask: paths below the dataset's folder, with `/`; empty where a file is missing.
     """
 
     name: str
     split: Split
-    photo: str
+    image: str
     mask: str
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the classes are called.
+    """Class names and colors.
 
-    classes: None where only colours are known.
-    path:    the file it came from, below the set's folder or whole.
-    colors:  colour in an RGB mask -> class id, 255 for what is to be ignored.
-    painted: whether the file itself gave colours to the classes.
-    palette: that of the first indexed mask, by class id; empty where there is none.
+    classes:    None where only colors are known.
+    path:       the class names file, relative to the dataset's folder or absolute.
+    colors:     color in an RGB mask -> class id, 255 for colors to ignore.
+    has_colors: whether the file defines colors for the classes.
+    palette:    the palette of the first indexed mask, by class id; empty where there is none.
     """
 
     classes: Classes | None
     path: str = ""
     colors: Mapping[Color, int] = field(default_factory=dict)
-    painted: bool = False
+    has_colors: bool = False
     palette: tuple[Color, ...] = ()
 
     def in_own_colors(self, classes: Classes) -> Classes:
-        """These classes in the colours of the masks, where no file gives them others and the palette has enough."""
-        if self.painted or len(self.palette) < len(classes):
+        """Return these classes in the palette of the masks, unless a file defines their colors or it is too short."""
+        if self.has_colors or len(self.palette) < len(classes):
             return classes
         return replace(classes, colors=self.palette[: len(classes)])
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A data set, read but for its pictures.
+    """A dataset whose folder has been read, but not its files.
 
-    root:       the folder that all paths are below.
-    called:     what a person calls it: where it lies, or the zip that it came in.
-    label_maps: by split; empty: class ids stand in the masks as they are.
-    problems:   what was found while reading.
+    root:       the folder that all paths are relative to.
+    called:     its name for messages: the folder's path, or the ZIP file that it came in.
+    label_maps: by split; empty: the masks contain class ids.
+    problems:   those that reading the folder revealed.
     """
 
     kind: Kind
@@ -83,7 +83,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Splitting:
-    """How a set without lists is divided: the share of validation, 0 to 1, and the seed of the draw."""
+    """How a dataset without lists is split. validation: share for validation, 0 to 1; seed: of the random split."""
 
     validation: float = 0.2
     seed: int = 0
@@ -91,13 +91,13 @@ class Splitting:
     def __post_init__(self) -> None:
         if not 0 < self.validation < 1:
             raise InputError(
-                f"The share of validation is {self.validation:g}.", todo="Give a number between 0 and 1."
+                f"The validation split is {self.validation:g}.", todo="Use a number between 0 and 1."
             )
 
     def divide(self, names: Sequence[str]) -> dict[str, Split]:
-        """Name -> split. The same names give the same split, in any order; each side gets one at least."""
-        drawn = sorted(names)
-        random.Random(self.seed).shuffle(drawn)
-        most = max(len(drawn) - 1, 0)
-        count = min(max(1, round(len(drawn) * self.validation)), most)
-        return {name: VALIDATION if place < count else TRAIN for place, name in enumerate(drawn)}
+        """Return name -> split. The same names always give the same split; each split gets at least one."""
+        shuffled = sorted(names)
+        random.Random(self.seed).shuffle(shuffled)
+        most = max(len(shuffled) - 1, 0)
+        count = min(max(1, round(len(shuffled) * self.validation)), most)
+        return {name: VALIDATION if index < count else TRAIN for index, name in enumerate(shuffled)}

@@ -1,9 +1,9 @@
-"""A zip, unpacked among the system's temporary files for as long as somebody works with what is in it.
+"""Extract a ZIP file into a temporary folder that exists as long as its content is in use.
 
-Or another copy of a data set, that is made to be worked with.
+Such a folder may also hold another temporary copy of a dataset.
 
-Who holds it has a lock on a file in its folder. What nobody holds was left by a process that was killed, and goes
-when the next zip is unpacked, or the dashboard starts.
+The process that uses a folder locks a file in it. Folders without a lock were left by a process that was killed; they
+are removed when the next ZIP file is extracted, or when the dashboard starts.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from weakref import WeakSet
 
-from core.datasets.unzip import OnProgress, unpack
+from core.datasets.unzip import OnProgress, extract
 from core.errors import CoreError, InputError
 from core.locks import locked
 
 PREFIX = "segdeck-set-"
 LOCK = "lock"
-ROOM = "Make room for temporary files, or unpack it yourself and give the folder."
+TODO = "Free disk space for temporary files, or extract it yourself and choose the folder."
 
 
 _open: WeakSet[TempFolder] = WeakSet()
 
 
 class TempFolder:
-    """A new folder. It goes with this object, or with the process."""
+    """A temporary folder. It is removed with this object, or at the end of the process."""
 
     def __init__(self) -> None:
         sweep()
@@ -40,23 +40,26 @@ class TempFolder:
         _open.add(self)
 
     def close(self) -> None:
-        """Remove it."""
+        """Remove the folder."""
         self._lock.close()
         self._held.cleanup()
 
 
-class Unpacked(TempFolder):
-    """What is in a zip."""
+class ExtractedZip(TempFolder):
+    """The extracted content of a ZIP file."""
 
     def __init__(
         self, path: Path, *, data: bytes | None = None, on_progress: OnProgress | None = None
     ) -> None:
-        """Raises InputError as `unpack` does. data: of a zip that lies nowhere yet; the path is then but its name."""
+        """Extract a ZIP file. data: its content where it is not on disk, `path` is then only its name.
+
+        Raises InputError like `extract`.
+        """
         super().__init__()
         self.called = str(path)
         self.folder = self.path / (re.sub(r"[^A-Za-z0-9._-]", "_", path.stem) or "set")
         try:
-            unpack(
+            extract(
                 path if data is None else _written(self.path, path, data),
                 self.folder,
                 on_progress=on_progress,
@@ -65,43 +68,43 @@ class Unpacked(TempFolder):
             self.close()
             if isinstance(error, OSError):
                 raise InputError(
-                    f"{path.name} cannot be unpacked.", why=f"{error.strerror}.", todo=ROOM
+                    f"{path.name} cannot be extracted.", why=f"{error.strerror}.", todo=TODO
                 ) from error
             raise
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Errors about what lies here name the zip, and the file in it."""
+        """Make errors about files in the folder name the ZIP file and the file in it."""
         try:
             yield
         except CoreError as error:
-            error.what, error.why, error.todo = map(self._told, (error.what, error.why, error.todo))
+            error.what, error.why, error.todo = map(self._with_zip_name, (error.what, error.why, error.todo))
             raise
 
-    def _told(self, text: str) -> str:
+    def _with_zip_name(self, text: str) -> str:
         return text.replace(str(self.folder), self.called)
 
 
 def close_all() -> None:
-    """Remove all of this process, which is about to end."""
-    for home in tuple(_open):
-        home.close()
+    """Remove all temporary folders of this process, before it ends."""
+    for folder in tuple(_open):
+        folder.close()
 
 
 def sweep(place: Path | None = None) -> None:
-    """Remove what processes left that were killed. place: the folder of the system's temporary files."""
-    for home in (place or Path(gettempdir())).glob(f"{PREFIX}*"):
+    """Remove the folders of killed processes. place: the system's folder for temporary files."""
+    for folder in (place or Path(gettempdir())).glob(f"{PREFIX}*"):
         try:
-            with (home / LOCK).open("r+b") as file:
-                left = locked(file.fileno())
-        except OSError:  # another person's, or not begun yet
+            with (folder / LOCK).open("r+b") as file:
+                abandoned = locked(file.fileno())
+        except OSError:  # of another user, or not locked yet
             continue
-        if left:
-            shutil.rmtree(home, ignore_errors=True)
+        if abandoned:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _written(home: Path, path: Path, data: bytes) -> Path:
-    dropped = home / f"dropped/{path.name}"
-    dropped.parent.mkdir()
-    dropped.write_bytes(data)
-    return dropped
+def _written(folder: Path, path: Path, data: bytes) -> Path:
+    uploaded = folder / f"uploaded/{path.name}"
+    uploaded.parent.mkdir()
+    uploaded.write_bytes(data)
+    return uploaded

@@ -1,4 +1,7 @@
-"""A zip unpacked into a new folder. All of it is judged before a byte is written, so that it can do no harm."""
+"""Extract a ZIP file into a new folder. All entries are checked before anything is written, so it cannot do harm.
+
+Source of the format: PKWARE, "APPNOTE.TXT - .ZIP File Format Specification".
+"""
 
 from __future__ import annotations
 
@@ -19,28 +22,30 @@ from core.text import listing
 MOST_ENTRIES = 60_000
 MOST_BYTES = 50_000_000_000
 MOST_RATIO = 100
-"""How many times its own size a zip may become. Pictures are packed already: they hardly shrink."""
+"""The maximum ratio of extracted to compressed size. Images are already compressed and hardly shrink."""
 
 SMALL = 100_000_000
-"""Bytes up to which the ratio does not matter."""
+"""Extracted bytes up to which the ratio is not checked."""
 
 PIECE = 1 << 20
 LONGEST_NAME = 255
-"""Bytes of a file's name on every common file system."""
+"""The maximum bytes of a file name on common file systems."""
 
-BROKEN = "Copy it again, or pack it again with another program, with names in UTF-8 and without a password."
-TODO = "Unpack it yourself, look at what is in it, and give the folder."
-READS_FAIL: tuple[type[Exception], ...] = (*READER_ERRORS, OSError)
-"""bz2 raises OSError, without a number, for bytes that are damaged."""
+DAMAGED = (
+    "Copy it again, or create it again with another program, with names in UTF-8 and without a password."
+)
+TODO = "Extract it yourself, check its content, and choose the folder."
+READ_ERRORS: tuple[type[Exception], ...] = (*READER_ERRORS, OSError)
+"""bz2 raises OSError, without an errno, for damaged data."""
 
 OnProgress = Callable[[int, int], None]
 
 
-def unpack(path: Path, into: Path, *, on_progress: OnProgress | None = None) -> None:
-    """Unpack a zip into a folder that does not exist yet, whole or not at all.
+def extract(path: Path, into: Path, *, on_progress: OnProgress | None = None) -> None:
+    """Extract a ZIP file into a folder that does not exist yet, completely or not at all.
 
-    Raises InputError for what is no zip, and for one with a path that leads elsewhere, a link, a password, too many
-    files, or more content than is plausible.
+    Raises InputError where it is not a ZIP file, or has a path outside of the folder, a link, a password, too many
+    files, or too much content.
     """
     try:
         with open_regular(path) as file, _opened(path, file) as archive:
@@ -58,9 +63,9 @@ def unpack(path: Path, into: Path, *, on_progress: OnProgress | None = None) -> 
                 raise
     except OSError as error:
         raise InputError(
-            f"{path.name} cannot be unpacked.",
+            f"{path.name} cannot be extracted.",
             why=reason(error),
-            todo="Check the file and the room for temporary files, or unpack it yourself and give the folder.",
+            todo="Check the file and the free disk space, or extract it yourself and choose the folder.",
         ) from error
 
 
@@ -71,24 +76,24 @@ def _opened(path: Path, file: BinaryIO) -> zipfile.ZipFile:
 
 @contextmanager
 def _reading(path: Path, entry: str = "") -> Iterator[None]:
-    """Turn whatever `zipfile` raises for damaged bytes into one InputError. entry: what is being read."""
+    """Convert all exceptions of `zipfile` for damaged data into an InputError. entry: the entry being read."""
     try:
         yield
-    except READS_FAIL as error:
+    except READ_ERRORS as error:
         if isinstance(error, OSError) and error.errno:
             raise
         inside = f" Its entry {entry!r} cannot be read:" if entry else ""
         raise InputError(
-            f"{path.name} is not a ZIP file that can be read.",
+            f"{path.name} is not a readable ZIP file.",
             why=f"{inside} {str(error).rstrip('. ') or type(error).__name__}.".strip(),
-            todo=BROKEN,
+            todo=DAMAGED,
         ) from error
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo], packed: int, free: int) -> None:
-    """Raises InputError with the reason to refuse."""
+    """Check all entries. Raises InputError with the reason why the file is not extracted."""
     if len(entries) > MOST_ENTRIES:
-        raise _refused(path, f"It has {len(entries):,} entries; at most {MOST_ENTRIES:,} are unpacked.")
+        raise _refused(path, f"It has {len(entries):,} entries; the limit is {MOST_ENTRIES:,}.")
     for entry in entries:
         reason = _reason(entry)
         if reason:
@@ -96,19 +101,20 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo], packed: int, free
     files = [PurePosixPath(entry.filename.casefold()) for entry in entries if not _is_folder(entry)]
     twice = [str(name) for name, count in Counter(files).items() if count > 1]
     if twice:
-        raise _refused(path, f"Names in it stand there twice: {listing(twice)}.")
+        raise _refused(path, f"It has duplicate names: {listing(twice)}.")
     folders = {parent for name in files for parent in name.parents}
     both = [str(name) for name in files if name in folders]
     if both:
-        raise _refused(path, f"Names in it are both a file and a folder: {listing(both)}.")
+        raise _refused(path, f"It has names that are both a file and a folder: {listing(both)}.")
     size = sum(entry.file_size for entry in entries)
     if size > SMALL and size > packed * MOST_RATIO:
         times = size // max(packed, 1)
         raise _refused(
-            path, f"Its {packed:,} bytes would become {size:,}, {times:,} times as many: a zip bomb."
+            path,
+            f"Its {packed:,} bytes would become {size:,}, {times:,} times as many: it may be a ZIP bomb.",
         )
     if size > min(MOST_BYTES, free):
-        raise _refused(path, f"It would become {size:,} bytes; there is room for {min(MOST_BYTES, free):,}.")
+        raise _refused(path, f"It would become {size:,} bytes; there is space for {min(MOST_BYTES, free):,}.")
 
 
 def _is_folder(entry: zipfile.ZipInfo) -> bool:
@@ -116,20 +122,20 @@ def _is_folder(entry: zipfile.ZipInfo) -> bool:
 
 
 def _reason(entry: zipfile.ZipInfo) -> str:
-    """Why an entry is not unpacked; empty where it may be."""
+    """Return why an entry is refused; empty if it is not."""
     name = entry.filename
     if not PurePosixPath(name).parts:
-        return "is an empty name"
+        return "is not a file name"
     if any(len(part.encode()) > LONGEST_NAME for part in PurePosixPath(name).parts):
-        return f"has a part of more than {LONGEST_NAME} bytes, which no file system takes"
-    path = PureWindowsPath(name)  # which knows every way out, of other systems too
+        return f"has a part of more than {LONGEST_NAME} bytes, which file systems do not support"
+    path = PureWindowsPath(name)  # recognizes absolute paths of all systems
     if path.drive or path.root or ".." in path.parts or "\0" in name:
-        return "leads out of the folder it is unpacked into"
+        return "leads out of the folder it is extracted into"
     if "\\" in name:
-        return "has backslashes, where a zip has slashes: pack it with another program"
+        return "has backslashes instead of slashes: create the ZIP file with another program"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link" if kind == stat.S_IFLNK else "is no plain file"
+        return "is a link" if kind == stat.S_IFLNK else "is not a regular file"
     return "has a password" if entry.flag_bits & 1 else ""
 
 
@@ -142,7 +148,7 @@ def _write(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, into: P
 
 
 def _pieces(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Read an entry piece by piece. Raises InputError for one that cannot be read."""
+    """Yield the content of an entry in pieces. Raises InputError where it cannot be read."""
     left = entry.file_size
     with _reading(path, entry.filename):
         source = archive.open(entry)
@@ -159,4 +165,4 @@ def _pieces(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Ite
 
 
 def _refused(path: Path, why: str) -> InputError:
-    return InputError(f"{path.name} is not unpacked.", why=why, todo=TODO)
+    return InputError(f"{path.name} was not extracted.", why=why, todo=TODO)

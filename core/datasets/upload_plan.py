@@ -1,7 +1,7 @@
-"""What of a data set goes where in S3: each photograph and mask in its channel, the names of the classes beside them.
+"""Plan the upload of a dataset to S3: each image and mask into its channel, with the class names next to them.
 
-An order travels in a plan as a handful of values; the files behind it are found again from the folder, and must still
-be as many and as large.
+A plan contains an order as a few values; its files are listed again from the folder, and must still have the same
+number and size.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from core.text import listing
 from core.training.channels import data_channels
 
 if TYPE_CHECKING:
-    from core.datasets.report import LayoutReport  # it brings Pillow along, which a plan can do without
+    from core.datasets.report import LayoutReport  # it imports Pillow, which a plan does not need
 
-PHOTO_KINDS = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
-MASK_KINDS = {".png": "image/png"}
-JSON_KIND = "application/json"
+IMAGE_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+MASK_TYPES = {".png": "image/png"}
+JSON_TYPE = "application/json"
 MOST_BYTES = 5_000_000_000
-"""What one PutObject takes, about."""
+"""About the limit of one PutObject call, 5 GB (Amazon S3 User Guide, "Uploading objects")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object to be. path: its file; None where the content is `text`. size: bytes."""
+    """One object to upload. path: its file; None where the content is `text`. size: bytes."""
 
     key: str
     content_type: str
@@ -39,7 +39,7 @@ class Item:
     text: str = ""
 
     def read(self) -> bytes:
-        """Raises InputError where the file is gone or has another size by now."""
+        """Return the content. Raises InputError where the file no longer exists or has another size now."""
         if self.path is None:
             return self.text.encode()
         try:
@@ -53,13 +53,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class UploadOrder:
-    """A data set to upload.
+    """A dataset to upload.
 
-    folder:           the set's root; called: what a person calls it, see Source.
-    bucket, prefix:   where to; the prefix ends in `/` or is empty.
-    validation, seed: how a set without lists is divided.
-    classes:          the text of classes.json; empty: it is not written.
-    files, size:      how many objects, and their bytes together.
+    folder:           the dataset's root; called: its name for messages, see `core.datasets.source.Dataset`.
+    bucket, prefix:   the destination; the prefix ends in `/` or is empty.
+    validation, seed: how a dataset without lists is split, see `core.datasets.source.Splitting`.
+    classes:          the content of classes.json; empty: it is not uploaded.
+    files, size:      number of objects, and their bytes in total.
     overwrite:        whether objects with other content may be replaced.
     """
 
@@ -76,43 +76,43 @@ class UploadOrder:
 
     @property
     def uri(self) -> str:
-        """The S3 prefix."""
+        """Return the S3 prefix as a URI."""
         return f"s3://{self.bucket}/{self.prefix}"
 
     @property
     def channels(self) -> dict[str, str]:
-        """Channel -> URI, as `jobs launch` and the launch page take them."""
+        """Return channel -> URI, as `jobs launch` and the launch page take them."""
         return {channel.name: channel.uri for channel in data_channels(self.uri)}
 
     def to_params(self) -> dict[str, Any]:
-        """As they stand in a plan."""
+        """Return the values for a plan."""
         return asdict(self)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any]) -> UploadOrder:
-        """Back from a plan."""
+        """Return the order in a plan."""
         return cls(**params)
 
 
 def order_upload(
     source: Dataset, report: LayoutReport, uri: str, *, splitting: Splitting, overwrite: bool = False
 ) -> UploadOrder:
-    """Raises InputError for the address, and for a set that a job could not be trained on."""
+    """Order the upload of a dataset. Raises InputError for an invalid URI, and for a dataset with errors."""
     bucket, prefix = parse_prefix(uri)
-    wrong = [each for each in report.problems if each.is_error]
-    if wrong:
+    errors = [each for each in report.problems if each.is_error]
+    if errors:
         raise InputError(
-            f"{source.called} is not uploaded: a job would fail with it.",
-            why=f"{len(wrong):,} errors, the first: {wrong[0].path}: {wrong[0].message}",
-            todo="Convert it first, which mends what can be mended."
-            if any(each.fixable for each in wrong)
-            else wrong[0].todo,
+            f"{source.called} was not uploaded: training would fail with it.",
+            why=f"{len(errors):,} errors, the first: {errors[0].path}: {errors[0].message}",
+            todo="Convert it first, which fixes what can be fixed automatically."
+            if any(each.fixable for each in errors)
+            else errors[0].todo,
         )
     if source.label_maps:
         raise InputError(
-            f"{source.called} is not uploaded: its masks need a label map.",
-            why="A job that is launched from here is not given one.",
-            todo="Convert it first, which works the label map into the masks.",
+            f"{source.called} was not uploaded: its masks need a label map.",
+            why="Segdeck does not pass label maps to training jobs.",
+            todo="Convert it first, which applies the label map to the masks.",
         )
     classes = report.classes.to_json() if report.classes else ""
     planned = _items(source, classes, prefix)
@@ -132,7 +132,7 @@ def order_upload(
 
 
 def warnings_of(report: LayoutReport) -> tuple[str, ...]:
-    """What to read before a yes: a sentence for each kind of warning, with its first file."""
+    """Return a sentence for each kind of warning, with its first file, to show before confirmation."""
     first: dict[str, str] = {}
     for each in report.problems:
         if each.severity == "warning":
@@ -141,7 +141,7 @@ def warnings_of(report: LayoutReport) -> tuple[str, ...]:
 
 
 def items(order: UploadOrder) -> tuple[Item, ...]:
-    """The objects of an order. Raises InputError where the folder is not what it was."""
+    """Return the objects of an order. Raises InputError where the folder has changed."""
     source = read_dataset(Path(order.folder), splitting=Splitting(order.validation, order.seed))
     planned = _items(source, order.classes, order.prefix)
     if len(planned) != order.files or sum(item.size for item in planned) != order.size:
@@ -150,10 +150,10 @@ def items(order: UploadOrder) -> tuple[Item, ...]:
 
 
 def parse_prefix(uri: str) -> tuple[str, str]:
-    """`s3://bucket/a/b` -> ("bucket", "a/b/"). Raises InputError."""
+    """Return bucket and prefix: `s3://bucket/a/b` -> ("bucket", "a/b/"). Raises InputError."""
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket:
-        raise InputError(f"{uri!r} is no address in S3.", todo="Write it as s3://bucket/folder/.")
+        raise InputError(f"{uri!r} is not an S3 URI.", todo="Write it as s3://bucket/folder/.")
     prefix = prefix.strip("/")
     return bucket, f"{prefix}/" if prefix else ""
 
@@ -162,37 +162,45 @@ def _items(source: Dataset, classes: str, prefix: str) -> tuple[Item, ...]:
     planned: list[Item] = []
     for sample in source.samples:
         name = sample.name.rpartition("/")[2]
-        planned.append(_item(source, sample.photo, f"{prefix}{sample.split}/{name}", PHOTO_KINDS))
-        planned.append(_item(source, sample.mask, f"{prefix}{sample.split}_annotation/{name}", MASK_KINDS))
+        planned.append(_item(source, sample.image, f"{prefix}{sample.split}/{name}", IMAGE_TYPES))
+        planned.append(_item(source, sample.mask, f"{prefix}{sample.split}_annotation/{name}", MASK_TYPES))
     if classes:
-        planned.append(Item(f"{prefix}{CLASSES_FILE}", JSON_KIND, None, len(classes.encode()), classes))
-    huge = [item.key for item in planned if item.size > MOST_BYTES]
-    if huge:
+        planned.append(Item(f"{prefix}{CLASSES_FILE}", JSON_TYPE, None, len(classes.encode()), classes))
+    too_large = [item.key for item in planned if item.size > MOST_BYTES]
+    if too_large:
         raise InputError(
-            f"These files are too large for a data set: {listing(huge)}.", todo="Make them smaller."
+            f"These files are too large to upload: {listing(too_large)}.",
+            why=f"The limit is {MOST_BYTES:,} bytes per file.",
+            todo="Reduce their size.",
         )
     return tuple(planned)
 
 
-def _item(source: Dataset, path: str, key: str, kinds: Mapping[str, str]) -> Item:
-    """key: without ending."""
+def _item(source: Dataset, path: str, key: str, types: Mapping[str, str]) -> Item:
+    """Return the object for a file. key: without suffix. types: suffix -> content type."""
     suffix = Path(path).suffix
-    if suffix.lower() not in kinds:
-        raise InputError(f"{path or key} cannot be uploaded as it is.", todo="Convert the set first.")
+    if suffix.lower() not in types:
+        raise InputError(
+            f"{path or key} cannot be uploaded without conversion.",
+            why=f"Its channel needs {' or '.join(types)} files.",
+            todo="Convert the dataset first.",
+        )
     try:
         path.encode()
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{path.encode('utf-8', 'replace').decode()} cannot be uploaded as it is.",
-            why="Its name is no UTF-8, and keys in S3 are.",
-            todo="Convert the set first, which gives it a safe name.",
+            f"{path.encode('utf-8', 'replace').decode()} cannot be uploaded without conversion.",
+            why="Its name is not UTF-8, which S3 keys require.",
+            todo="Convert the dataset first, which gives the file a safe name.",
         ) from error
     return Item(
-        f"{key}{suffix}", kinds[suffix.lower()], source.root / path, (source.root / path).stat().st_size
+        f"{key}{suffix}", types[suffix.lower()], source.root / path, (source.root / path).stat().st_size
     )
 
 
 def _changed(path: str) -> InputError:
     return InputError(
-        f"{path} has changed since it was looked at.", why="Files came, went or changed.", todo="Begin again."
+        f"{path} has changed since it was validated.",
+        why="Files were added, removed or changed.",
+        todo="Validate it again.",
     )

@@ -1,8 +1,11 @@
-"""Masks against truth: what photos belong to what truth, asking for what is missing, the verdict, and its report.
+"""Evaluation of endpoints on labeled images: pairs, predictions, scores and reports.
 
-pairs     which photo belongs to which truth
-store     what was answered before, in a folder
-run       asks, counts, and goes on where it was left
-verdict   the numbers of a set, of one endpoint or of two
-report    CSV, JSON and a page with pictures
+pairs        which image belongs to which ground truth mask
+store        cached predictions and counts, in a folder
+run          invokes the endpoints, counts, and resumes where it was interrupted
+results      the scores of a dataset, of one endpoint or of two
+samples      the worst images, for the viewer and the report
+report       CSV and JSON
+html_report  the HTML report
+files        writes the reports
 """

@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves behind, made for the page's downloads and written by the command line."""
+"""The report files of an evaluation, for the page's downloads and the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.inference.export import write_new
 def make(
     of: Evaluation, name: str, samples: Callable[[], Sequence[EvaluationSample]], made_at: datetime
 ) -> bytes:
-    """One of `core.evaluation.store.FILES`. shots: called where pictures are wanted."""
+    """Return the content of one of `core.evaluation.store.FILES`. samples: called for the file that shows images."""
     makers: Mapping[str, Callable[[], bytes]] = {
         "classes.csv": lambda: csv_bytes(class_rows(of)),
         "images.csv": lambda: csv_bytes(image_rows(of)),
@@ -34,7 +34,7 @@ def make(
 def write_all(
     of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, made_at: datetime
 ) -> list[Path]:
-    """Write them into the store's folder, where they replace those of an earlier run. Raises InputError."""
+    """Write all report files into the store's folder, replacing those of an earlier run. Raises InputError."""
     paths = []
     for name in FILES:
         path = store.folder / name
@@ -46,7 +46,7 @@ def write_all(
 def worst_samples(
     of: Evaluation, pairs: Sequence[LabeledImage], store: PredictionStore, most: int = WORST
 ) -> list[EvaluationSample]:
-    """The worst photos of the first endpoint, with the answers of all; those whose files have gone are left out."""
+    """Return the worst images of the first endpoint, with the predictions of all; those without files are skipped."""
     by_name = {pair.name: pair for pair in pairs}
     samples = []
     for image in of.endpoints[0].images[:most]:
@@ -59,7 +59,7 @@ def worst_samples(
 
 
 def scores_of(of: Evaluation, name: str) -> tuple[ImageScore, ...]:
-    """One photo's rows, of each endpoint."""
+    """Return the scores of one image at each endpoint."""
     return tuple(
         image.score for result in of.endpoints for image in result.images if image.score.name == name
     )

@@ -1,4 +1,4 @@
-"""An evaluation as one page with its pictures inside: to be read, sent around, or printed into a PDF."""
+"""Write the HTML report of an evaluation: one page with its images embedded, to read, share or print as PDF."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from core.evaluation.results import WHY_JOBS_DIFFER, EndpointScores, Evaluation
 from core.evaluation.samples import EvaluationSample, smaller
 from core.imaging.classes import IGNORE, Classes, Color
 from core.imaging.scores import MEASURES
-from core.render.difference import DIFFERENCE, difference
+from core.render.difference import CORRECT, DIFFERENCE, WRONG, difference
 from core.render.overlay import overlay_image
 from core.text import DASH, percent, plural
 
 WORST = 8
-"""Photos with pictures."""
+"""Number of the worst images that are shown."""
 
 LONGEST = 420
-"""Longest side of a picture in the page, in pixels: sharp at the width of a column, and some 20 kB."""
+"""Longest side of an image in the page, in pixels: sharp at the width of a column, and about 20 kB."""
 
 MOST_CLASSES = 24
-"""Up to so many classes the confusion is drawn as a matrix; beyond, the largest mistakes are listed."""
+"""The largest number of classes for which the confusion matrix is drawn; with more, the largest errors are listed."""
 
-MOST_MISTAKES = 20
+MOST_ERRORS = 20
 
 
 def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: datetime) -> bytes:
-    """The page. shots: the photos to show, worst first."""
-    names = " against ".join(result.endpoint for result in of.endpoints)
+    """Return the page. samples: the images to show, worst first."""
+    names = " and ".join(result.endpoint for result in of.endpoints)
     return (
         Template(Path(__file__).with_name("report.html").read_text("utf-8"))
         .substitute(
@@ -59,16 +59,16 @@ def to_html(of: Evaluation, samples: Sequence[EvaluationSample], made_at: dateti
 def _facts(of: Evaluation, made_at: datetime) -> str:
     total = of.endpoints[0].total
     facts = [
-        plural(of.image_count, "photo"),
+        plural(of.image_count, "image"),
         plural(len(of.classes), "class", "classes"),
         f"{total.pixels:,} pixels counted, {total.ignored:,} ignored",
-        f"made on {made_at:%Y-%m-%d %H:%M} UTC",
+        f"created {made_at:%Y-%m-%d %H:%M} UTC",
     ]
     return " · ".join(facts)
 
 
 def _measures(of: Evaluation) -> str:
-    """Tiles for one endpoint; for two, a table with their difference."""
+    """Return tiles for one endpoint, or a table with the difference for two."""
     if len(of.endpoints) == 1:
         tiles = [
             f'<div class="measure" title="{html(MEASURES[name][1])}"><b>{percent(value)}</b>'
@@ -77,7 +77,7 @@ def _measures(of: Evaluation) -> str:
         ]
         return f'<div class="measures">{"".join(tiles)}</div>'
     first, second = of.endpoints
-    head = ["Measure", first.endpoint, second.endpoint, "Difference"]
+    head = ["Score", first.endpoint, second.endpoint, "Difference"]
     rows = [
         [html(title), percent(first.measures[name]), percent(second.measures[name]),
          _points(first.measures[name] - second.measures[name])]
@@ -94,26 +94,28 @@ def _jobs(of: Evaluation) -> str:
         best = DASH if job.best is None else percent(job.best)
         last = DASH if job.last is None else percent(job.last)
         lines.append(
-            f"<p>The training job <b>{html(job.job)}</b> behind {html(result.endpoint)} reported a "
-            f"validation:mIOU of {best} at its best epoch and {last} at its last; here it is "
-            f"{percent(result.scores.mean_iou)}.</p>"
+            f"<p>The training job <b>{html(job.job)}</b> of endpoint {html(result.endpoint)} reported a "
+            f"validation:mIOU of {best} at its best epoch and {last} at its last epoch. The mean IoU of this "
+            f"evaluation is {percent(result.scores.mean_iou)}.</p>"
         )
     if not lines:
         return ""
-    return f'<h2>Beside the training job</h2>{"".join(lines)}<p class="soft">{html(WHY_JOBS_DIFFER)}</p>'
+    return (
+        f'<h2>Compared with the training job</h2>{"".join(lines)}<p class="soft">{html(WHY_JOBS_DIFFER)}</p>'
+    )
 
 
 def _classes(of: Evaluation) -> str:
     rows = class_rows(of)
     size = len(of.classes)
-    cells = [_class_cells(of.classes, rows[place::size]) for place in range(size)]
+    cells = [_class_cells(of.classes, rows[class_id::size]) for class_id in range(size)]
     if len(of.endpoints) == 1:
-        head = ["Class", "Share of the truth", "IoU", "Dice", "Accuracy", "Boundary IoU", "IoU per image"]
+        head = ["Class", "Ground truth share", "IoU", "Dice", "Accuracy", "Trimap IoU", "IoU per image"]
     else:
         first, second = of.endpoints
         head = [
             "Class",
-            "Share of the truth",
+            "Ground truth share",
             f"IoU of {first.endpoint}",
             f"IoU of {second.endpoint}",
             "Difference",
@@ -125,48 +127,48 @@ def _class_cells(classes: Classes, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     name = f"{_swatch(classes.colors[first['id']])}{html(first['class'])}"
     if len(rows) == 1:
-        others = [percent(first[key]) for key in ("dice", "accuracy", "boundary_iou", "image_iou")]
+        others = [percent(first[key]) for key in ("dice", "accuracy", "trimap_iou", "image_iou")]
         return [name, percent(first["true_share"]), _bar(first["iou"]), *others]
-    less = first["iou_difference"]
+    difference_in_iou = first["iou_difference"]
     return [
         name,
         percent(first["true_share"]),
         _bar(first["iou"]),
         _bar(rows[1]["iou"]),
-        _points(float("nan") if less is None else less),
+        _points(float("nan") if difference_in_iou is None else difference_in_iou),
     ]
 
 
 def _confusion(of: Evaluation, result: EndpointScores) -> str:
     heading = f"<h3>{html(result.endpoint)}</h3>" if len(of.endpoints) > 1 else ""
-    body = _matrix(of, result) if len(of.classes) <= MOST_CLASSES else _mistakes(of, result)
+    body = _matrix(of, result) if len(of.classes) <= MOST_CLASSES else _largest_errors(of, result)
     return heading + body
 
 
 def _matrix(of: Evaluation, result: EndpointScores) -> str:
-    """A row a true class; each cell the share of its pixels, darker the more."""
-    actual = result.total.truth
+    """Return the confusion matrix, one row per actual class; cells are shares of the row, darker where larger."""
+    actual = result.total.ground_truth
     columns = "".join(f'<th class="column">{html(name)}</th>' for name in of.classes.names)
     lines = []
     for number, name in enumerate(of.classes.names):
         shares = result.total.counts[number] / max(1, int(actual[number]))
-        cells = "".join(_cell(float(share), place == number) for place, share in enumerate(shares))
+        cells = "".join(_cell(float(share), column == number) for column, share in enumerate(shares))
         lines.append(f'<tr><th class="row">{html(name)}</th>{cells}</tr>')
     return (
-        '<p class="soft">A row a class of the truth, a column a class of the prediction: the share of the true '
-        "class's pixels. Blue is right, orange is wrong.</p>"
+        '<p class="soft">Rows: actual class (ground truth). Columns: predicted class. Cells: share of the actual '
+        "class's pixels. Blue is correct, orange is wrong.</p>"
         f'<div class="scroll"><table class="confusion"><tr><th></th>{columns}</tr>{"".join(lines)}</table></div>'
     )
 
 
-def _cell(share: float, right: bool) -> str:
-    red, green, blue = DIFFERENCE.colors[0 if right else 1]
+def _cell(share: float, correct: bool) -> str:
+    red, green, blue = DIFFERENCE.colors[CORRECT if correct else WRONG]
     ink = "#fff" if share > 0.55 else "inherit"
     text = "" if share < 0.0005 else f"{share:.1%}" if share < 0.995 else f"{share:.0%}"
     return f'<td style="background:rgba({red},{green},{blue},{share:.3f});color:{ink}">{text}</td>'
 
 
-def _mistakes(of: Evaluation, result: EndpointScores) -> str:
+def _largest_errors(of: Evaluation, result: EndpointScores) -> str:
     total = max(1, result.total.pixels)
     wrong = sorted(
         (triple for triple in result.total.triples() if triple[0] != triple[1]),
@@ -176,9 +178,9 @@ def _mistakes(of: Evaluation, result: EndpointScores) -> str:
         [html(of.classes.name(actual)),
          "none of these" if predicted == IGNORE else html(of.classes.name(predicted)),
          f"{pixels:,}", percent(pixels / total)]
-        for actual, predicted, pixels in wrong[:MOST_MISTAKES]
+        for actual, predicted, pixels in wrong[:MOST_ERRORS]
     ]  # fmt: skip
-    return _table(["Truth", "Taken for", "Pixels", "Of all"], rows)
+    return _table(["Actual", "Predicted", "Pixels", "Share of all pixels"], rows)
 
 
 def _samples(of: Evaluation, samples: Sequence[EvaluationSample]) -> str:
@@ -193,31 +195,29 @@ def _samples(of: Evaluation, samples: Sequence[EvaluationSample]) -> str:
     body = "".join(_sample(of, smaller(sample, LONGEST)) for sample in samples)
     return (
         f'<div class="legend">{legend}</div><div class="legend">{wrong}'
-        f"<span>bare photo: not counted</span></div>{body}"
+        f"<span>not colored: ignored</span></div>{body}"
     )
 
 
 def _sample(of: Evaluation, sample: EvaluationSample) -> str:
     several = len(of.endpoints) > 1
     table = of.classes.table()
-    pictures = [("Photo", _jpeg(sample.photo)), ("Truth", _laid_over(sample, sample.truth, table))]
+    panels = [("Image", _jpeg(sample.image)), ("Ground truth", _overlay(sample, sample.ground_truth, table))]
     for result, score, predicted in zip(of.endpoints, sample.scores, sample.predicted, strict=True):
-        whose = f" of {result.endpoint}" if several else ""
+        endpoint = f" of {result.endpoint}" if several else ""
         mean = next(image.mean_iou for image in result.images if image.score.name == score.name)
-        map_ = difference(sample.truth, predicted)
-        pictures.append(
-            (f"Prediction{whose}: mean IoU {percent(mean)}", _laid_over(sample, predicted, table))
-        )
-        pictures.append((f"Difference{whose}", _laid_over(sample, map_, DIFFERENCE.table())))
-    figures = "".join(
+        errors = difference(sample.ground_truth, predicted)
+        panels.append((f"Prediction{endpoint}: mean IoU {percent(mean)}", _overlay(sample, predicted, table)))
+        panels.append((f"Errors{endpoint}", _overlay(sample, errors, DIFFERENCE.table())))
+    shown = "".join(
         f'<figure><img src="{source}" alt="{html(caption)}"><figcaption>{html(caption)}</figcaption></figure>'
-        for caption, source in pictures
+        for caption, source in panels
     )
-    return f'<div class="shot"><h3>{html(sample.name)}</h3><div class="row">{figures}</div></div>'
+    return f'<div class="shot"><h3>{html(sample.name)}</h3><div class="row">{shown}</div></div>'
 
 
-def _laid_over(sample: EvaluationSample, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
-    return _jpeg(overlay_image(sample.photo, labels, table, 0.65))
+def _overlay(sample: EvaluationSample, labels: NDArray[np.uint8], table: NDArray[np.uint8]) -> str:
+    return _jpeg(overlay_image(sample.image, labels, table, 0.65))
 
 
 def _jpeg(image: Image.Image) -> str:
@@ -231,14 +231,15 @@ def _failed(of: Evaluation) -> str:
         return ""
     lines = [" ".join(filter(None, (row["what"], row["why"]))) for row in failure_rows(of)]
     messages = [f"{failure.name}: {line}" for failure, line in zip(of.failures, lines, strict=True)]
-    return f"<h2>Could not be judged</h2>{_list('failed', messages)}"
+    return f"<h2>Failed images</h2>{_list('failed', messages)}"
 
 
 def _meaning() -> str:
     rows = "".join(f"<dt>{html(title)}</dt><dd>{html(meaning)}</dd>" for title, meaning in MEASURES.values())
     return (
-        "<p>IoU of a class: the pixels that truth and prediction both give it, over those that either gives it. "
-        "Pixels whose truth is 255 are not counted; a class in neither truth nor prediction is in no mean.</p>"
+        "<p>IoU (intersection over union) of a class: the pixels that have the class in both ground truth and "
+        "prediction, divided by those that have it in either. Pixels whose ground truth is 255 are not counted. A "
+        "class in neither ground truth nor prediction is not part of any mean.</p>"
         f"<dl>{rows}</dl>"
     )
 
@@ -248,7 +249,7 @@ def _list(kind: str, lines: Sequence[str]) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """head: texts; rows: HTML."""
+    """Return an HTML table. head: plain texts; rows: HTML."""
     heads = "".join(f"<th>{html(text)}</th>" for text in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><tr>{heads}</tr>{lines}</table></div>'
@@ -264,6 +265,6 @@ def _bar(share: float | None) -> str:
     return f'<span class="bar"><span style="width:{share:.1%}"></span></span>{percent(share)}'
 
 
-def _points(less: float) -> str:
-    """A difference of two shares, in percentage points."""
-    return DASH if np.isnan(less) else f"{less * 100:+.1f} points"
+def _points(difference_in_share: float) -> str:
+    """Return a difference of two shares in percentage points."""
+    return DASH if np.isnan(difference_in_share) else f"{difference_in_share * 100:+.1f} points"

@@ -1,10 +1,10 @@
-"""An evaluation as files: CSV for tables, JSON for programs. `core.evaluation.html_report` makes the HTML report.
+"""Write an evaluation as CSV and JSON. `core.evaluation.html_report` writes the HTML report.
 
-classes.csv     a row an endpoint and class
-images.csv      a row an endpoint and photo, worst first
-confusion.csv   a row an endpoint, true and predicted class: the pixels, where there are any
-report.json     all of it
-report.html     a page with pictures, to be read or printed
+classes.csv     one row per endpoint and class
+images.csv      one row per endpoint and image, worst first
+confusion.csv   the confusion matrix: one row per endpoint, actual and predicted class with any pixels
+report.json     everything
+report.html     a page with images, to read or print
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ Row = dict[str, Any]
 
 
 def class_rows(of: Evaluation) -> list[Row]:
-    """A row an endpoint and class, as in classes.csv; None for what cannot be said."""
+    """Return one row per endpoint and class, as in classes.csv; None for scores that are not defined."""
     difference = of.difference
     rows = []
-    for place, result in enumerate(of.endpoints):
-        ground_truth, total = result.total.truth, max(1, result.total.pixels)
-        for number, name in enumerate(of.classes.names):
+    for index, result in enumerate(of.endpoints):
+        ground_truth, total = result.total.ground_truth, max(1, result.total.pixels)
+        for class_id, name in enumerate(of.classes.names):
             row = {
                 "endpoint": result.endpoint,
-                "id": number,
+                "id": class_id,
                 "class": name,
-                "true_pixels": int(ground_truth[number]),
-                "true_share": int(ground_truth[number]) / total,
-                "iou": number_or_none(result.scores.iou[number]),
-                "dice": number_or_none(result.scores.dice[number]),
-                "accuracy": number_or_none(result.scores.accuracy[number]),
-                "boundary_iou": number_or_none(result.boundary.iou[number]),
-                "image_iou": number_or_none(result.per_image.iou[number]),
+                "true_pixels": int(ground_truth[class_id]),
+                "true_share": int(ground_truth[class_id]) / total,
+                "iou": number_or_none(result.scores.iou[class_id]),
+                "dice": number_or_none(result.scores.dice[class_id]),
+                "accuracy": number_or_none(result.scores.accuracy[class_id]),
+                "trimap_iou": number_or_none(result.trimap.iou[class_id]),
+                "image_iou": number_or_none(result.per_image.iou[class_id]),
             }
             if difference is not None:
-                row["iou_difference"] = None if place else number_or_none(difference[number])
+                row["iou_difference"] = None if index else number_or_none(difference[class_id])
             rows.append(row)
     return rows
 
 
 def image_rows(of: Evaluation) -> list[Row]:
-    """A row an endpoint and photo, worst first, as in images.csv."""
+    """Return one row per endpoint and image, worst first, as in images.csv."""
     return [
         {
             "endpoint": result.endpoint,
             "name": image.score.name,
-            "photo": image.score.photo,
+            "photo": image.score.image,
             "mask": image.score.mask,
             "width": image.score.width,
             "height": image.score.height,
@@ -67,7 +67,7 @@ def image_rows(of: Evaluation) -> list[Row]:
 
 
 def confusion_rows(of: Evaluation) -> list[Row]:
-    """A row for each true and predicted class that some pixel has, as in confusion.csv."""
+    """Return one row for each actual and predicted class with any pixels, as in confusion.csv."""
     return [
         {
             "endpoint": result.endpoint,
@@ -81,7 +81,7 @@ def confusion_rows(of: Evaluation) -> list[Row]:
 
 
 def document(of: Evaluation) -> dict[str, Any]:
-    """All of it, of JSON's own types, no NaN."""
+    """Return the whole evaluation in JSON types, without NaN."""
     return {
         "photos": of.image_count,
         "classes": [
@@ -98,13 +98,13 @@ def document(of: Evaluation) -> dict[str, Any]:
 
 
 def failure_rows(of: Evaluation) -> list[Row]:
-    """What could not be judged, and why."""
+    """Return one row per failed image, with the reason."""
     rows = []
     for failure in of.failures:
         error = failure.error
         known = isinstance(error, CoreError)
         why, todo = (error.why, error.todo) if isinstance(error, CoreError) else ("", "")
-        what = str(error.what) if isinstance(error, CoreError) else f"Segdeck stumbled: {error!r}."
+        what = str(error.what) if isinstance(error, CoreError) else f"Unexpected error: {error!r}."
         rows.append(
             {
                 "name": failure.name,
@@ -119,12 +119,12 @@ def failure_rows(of: Evaluation) -> list[Row]:
 
 
 def to_json(of: Evaluation) -> bytes:
-    """The text of report.json."""
+    """Return the content of report.json."""
     return json_bytes(document(of))
 
 
 def number_or_none(value: float) -> float | None:
-    """NaN is no number that JSON and CSV know."""
+    """Return the value, or None for NaN, which JSON and CSV do not have."""
     return None if math.isnan(value) else float(value)
 
 

@@ -1,4 +1,4 @@
-"""The numbers of a set: of each endpoint, by class and by photo, and of two endpoints against each other."""
+"""The scores of a dataset: of each endpoint, by class and by image, and the difference between two endpoints."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from core.errors import InputError
 from core.evaluation.run import EvaluatedEndpoint, EvaluationFailure, EvaluationTask, ImageOutcome
 from core.evaluation.store import ImageScore
 from core.imaging.classes import Classes
-from core.imaging.scores import Confusion, ImageMeans, Scores, image_means, scores
+from core.imaging.scores import ConfusionMatrix, ImageMeans, Scores, image_means, scores
 from core.text import plural
 
 WHY_JOBS_DIFFER = (
-    "The two numbers answer different questions. While it trains, a job shows its network the pictures of its own "
-    "validation channel at the sizes that training uses, and counts by a rule that AWS does not document; what it "
-    "reports last need not be the epoch whose weights the endpoint serves. Here each photo goes to the endpoint as a "
-    "JPEG within the size that was chosen, its mask is scaled back to the photo's own size, all pixels of the set "
-    "are counted together, and a class in neither truth nor prediction is left out of the mean."
+    "The two numbers measure different things. During training, a job evaluates its own validation channel at the "
+    "sizes used in training, with a formula that AWS does not document; and its last value is not always that of the "
+    "epoch whose weights the endpoint serves. Here, each image is sent to the endpoint as a JPEG of the chosen input "
+    "size, the mask is resized to the image's own size, all pixels of the dataset are counted together, and a class "
+    "in neither ground truth nor prediction is not part of the mean."
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageMeasures:
-    """One photo at one endpoint.
+    """The scores of one image at one endpoint.
 
-    mean_iou, pixel_accuracy: NaN where all of the truth is 255.
+    score:                    its pixel counts.
+    mean_iou, pixel_accuracy: NaN where the whole ground truth is 255.
     """
 
     score: ImageScore
@@ -38,31 +39,32 @@ class ImageMeasures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EndpointScores:
-    """One endpoint.
+    """The scores of one endpoint on a dataset.
 
-    total, band:     the confusion of all pixels, and of those near a border.
-    scores:          of `total`: cumulative.
-    boundary:        of `band`, likewise.
-    per_image:       each photo weighing the same.
-    images:          worst first.
+    total, band: the confusion matrix of all pixels, and of those in the trimap (see
+                 `core.imaging.scores.trimap_band`).
+    scores:      cumulative scores, of `total`.
+    trimap:      cumulative scores of `band`: the trimap IoU.
+    per_image:   averages over the images.
+    images:      worst first.
     """
 
     endpoint: str
-    total: Confusion
-    band: Confusion
+    total: ConfusionMatrix
+    band: ConfusionMatrix
     scores: Scores
-    boundary: Scores
+    trimap: Scores
     per_image: ImageMeans
     images: tuple[ImageMeasures, ...]
 
     @property
     def measures(self) -> dict[str, float]:
-        """The numbers of `core.imaging.scores.MEASURES`, in that order."""
+        """Return the scores of `core.imaging.scores.MEASURES`, in that order."""
         overall = self.scores
         return {
             "mean_iou": overall.mean_iou,
             "image_mean_iou": self.per_image.mean_iou,
-            "boundary_mean_iou": self.boundary.mean_iou,
+            "trimap_mean_iou": self.trimap.mean_iou,
             "mean_dice": overall.mean_dice,
             "pixel_accuracy": overall.pixel_accuracy,
             "mean_accuracy": overall.mean_accuracy,
@@ -72,7 +74,7 @@ class EndpointScores:
 
 @dataclass(frozen=True, slots=True)
 class JobScore:
-    """What a training job said of its own model. best: of its epochs; None where only the last is known."""
+    """The validation mIOU that a training job reported. best: of all epochs; None where only the last is known."""
 
     job: str
     last: float | None
@@ -81,12 +83,12 @@ class JobScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A set, judged.
+    """The evaluation of one or two endpoints on a dataset.
 
-    endpoints: the scores of one or two endpoints on the same images.
-    failures:  images that could not be evaluated; they count nowhere.
-    notes:     sentences on what a reader should know.
-    jobs:      endpoint -> what its own training job said, where that is known.
+    endpoints: the scores of each endpoint, on the same images.
+    failures:  images that could not be evaluated; they are not counted.
+    notes:     sentences that a reader should know.
+    jobs:      endpoint -> the score that its training job reported, where it is known.
     """
 
     classes: Classes
@@ -97,39 +99,42 @@ class Evaluation:
 
     @property
     def image_count(self) -> int:
-        """Return how many images are counted."""
+        """Return the number of images that are counted."""
         return len(self.endpoints[0].images)
 
     @property
     def difference(self) -> NDArray[np.float64] | None:
-        """(K,) IoU of the first endpoint less that of the second; NaN where one has none; None for a single one."""
+        """Return the IoU of the first endpoint minus that of the second, (K,) float64; None for a single endpoint.
+
+        NaN for classes without an IoU at one of them.
+        """
         if len(self.endpoints) < 2:
             return None
         first, second = self.endpoints
-        less: NDArray[np.float64] = first.scores.iou - second.scores.iou
-        return less
+        difference: NDArray[np.float64] = first.scores.iou - second.scores.iou
+        return difference
 
 
 def resolve_classes(
     endpoints: Sequence[EvaluatedEndpoint], given: Classes | None
 ) -> tuple[Classes | None, tuple[str, ...]]:
-    """The classes to count by: those given, else those of the endpoints; and what to say where they do not agree."""
+    """Return the classes for the evaluation: `given`, else those of the endpoints; and notes where they differ."""
     known = {endpoint.name: endpoint.classes for endpoint in endpoints if endpoint.classes is not None}
     same = [classes for classes in known.values() if given is not None and classes.names == given.names]
     chosen = next(iter(same), given) or next(
         iter(known.values()), None
-    )  # the same names, but the model's colours
+    )  # with the same names, prefer the model's colors
     if chosen is None:
         return None, (
-            "Nobody told the class names: they are numbered, as many as the masks and the answers hold.",
+            "The class names are unknown: classes are numbered up to the highest id in the masks and predictions.",
         )
     notes = []
     for name, classes in known.items():
         if classes.names != chosen.names:
-            source = "the names given" if given is not None else f"those of {next(iter(known))}"
+            source = "the given class names" if given is not None else f"those of {next(iter(known))}"
             notes.append(
-                f"The endpoint {name} names {len(classes)} classes otherwise than {source}, which count here: "
-                f"{_first_difference(classes, chosen)}. The same id must mean the same, or the numbers mean nothing."
+                f"The {len(classes)} class names of endpoint {name} differ from {source}, which are used here: "
+                f"{_first_difference(classes, chosen)}. If an id means different classes, the scores are meaningless."
             )
     return chosen, tuple(notes)
 
@@ -137,42 +142,43 @@ def resolve_classes(
 def score_outcomes(
     outcomes: Iterable[ImageOutcome], task: EvaluationTask, *, jobs: Mapping[str, JobScore] | None = None
 ) -> Evaluation:
-    """Add everything up. Raises InputError where not one photo was judged by all endpoints.
+    """Return the evaluation of all outcomes. Raises InputError where no image was evaluated by all endpoints.
 
-    Of two endpoints, only photos that both answered count: otherwise they would be compared on different sets.
+    For two endpoints, only images with a prediction from both count: otherwise different images would be compared.
     """
     done = list(outcomes)
     failures = tuple(failure for outcome in done for failure in outcome.failures)
     whole = [outcome for outcome in done if len(outcome.scores) == len(task.endpoints)]
     if not whole:
         raise InputError(
-            f"Of {plural(len(done), 'photo')} none could be judged.",
+            f"No image could be evaluated: {plural(len(done), 'image')} failed.",
             why=str(failures[0].error) if failures else "",
-            todo="See what is said of each, and evaluate again.",
+            todo="Read the error of each image, then evaluate again.",
         )
     left_out = sum(0 < len(outcome.scores) < len(task.endpoints) for outcome in done)
     notes = list(task.notes)
     if left_out:
         notes.append(
-            f"Left out of both, because only one of the two endpoints answered: {plural(left_out, 'photo')}."
+            f"Not counted, because only one of the two endpoints returned a prediction: {plural(left_out, 'image')}."
         )
-    rows = [[outcome.scores[place] for outcome in whole] for place in range(len(task.endpoints))]
-    named = task.classes or Classes.numbered(max(1, 1 + max(each.highest for row in rows for each in row)))
+    rows = [[outcome.scores[index] for outcome in whole] for index in range(len(task.endpoints))]
+    named = task.classes or Classes.numbered(max(1, 1 + max(score.highest for row in rows for score in row)))
     results = tuple(
-        _endpoint_scores(each.name, row, len(named)) for each, row in zip(task.endpoints, rows, strict=True)
+        _endpoint_scores(endpoint.name, row, len(named))
+        for endpoint, row in zip(task.endpoints, rows, strict=True)
     )
     notes += [note for result in results if (note := _outside(result))]
     return Evaluation(named, results, failures, tuple(notes), jobs)
 
 
 def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) -> EndpointScores:
-    """One confusion at a time: of 254 classes each takes half a megabyte."""
-    total, band = Confusion.nothing(classes), Confusion.nothing(classes)
+    """Return the scores of one endpoint. Adds one confusion matrix at a time: with 254 classes each takes 0.5 MB."""
+    total, band = ConfusionMatrix.zeros(classes), ConfusionMatrix.zeros(classes)
     images, ious = [], []
     for row in rows:
-        confusion = row.confusion(classes)
-        total, band = total + confusion, band + row.band_confusion(classes)
-        measured = scores(confusion)
+        matrix = row.confusion(classes)
+        total, band = total + matrix, band + row.band_confusion(classes)
+        measured = scores(matrix)
         images.append(ImageMeasures(row, measured.mean_iou, measured.pixel_accuracy))
         ious.append(measured.iou)
     images.sort(key=lambda image: (np.isnan(image.mean_iou), image.mean_iou, image.score.name))
@@ -184,9 +190,9 @@ def _endpoint_scores(endpoint: str, rows: Sequence[ImageScore], classes: int) ->
 def confused_images(
     result: EndpointScores, actual: int, predicted: int
 ) -> tuple[tuple[ImageMeasures, int], ...]:
-    """The photos in which pixels of one class were taken for the other, with how many, most first.
+    """Return the images in which one class was confused with another, with the number of pixels, most first.
 
-    predicted: 255 stands for what is none of the classes.
+    predicted: 255 stands for any id that is not a class.
     """
     size = len(result.total)
     confused = []
@@ -202,19 +208,20 @@ def confused_images(
 
 
 def _outside(result: EndpointScores) -> str:
-    beyond = int(result.total.outside.sum())
-    if not beyond:
+    outside = int(result.total.outside.sum())
+    if not outside:
         return ""
     size = len(result.total)
     return (
-        f"{result.endpoint} answered {beyond:,} pixels ({beyond / result.total.pixels:.1%}) with no id from 0 to "
-        f"{size - 1}: they count as missed. Check that the class names are those of its model."
+        f"{result.endpoint} predicted an id above {size - 1} for {outside:,} pixels "
+        f"({outside / result.total.pixels:.1%}): they count as missed. "
+        "Check that the class names are those of its model."
     )
 
 
 def _first_difference(first: Classes, other: Classes) -> str:
-    place = next(
+    class_id = next(
         (i for i, (a, b) in enumerate(zip(first.names, other.names, strict=False)) if a != b),
         min(len(first), len(other)),
     )
-    return f"id {place} is {first.name(place)} there and {other.name(place)} here"
+    return f"id {class_id} is {first.name(class_id)} there and {other.name(class_id)} here"

@@ -1,4 +1,4 @@
-"""The run: each photo through each endpoint, unless that was done before; counted, and kept."""
+"""Run an evaluation: invoke each endpoint with each image, unless its prediction is cached, and count pixels."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from core.evaluation.store import ImageScore, PredictionStore
 from core.imaging.classes import MAX_CLASSES, Classes
 from core.imaging.image import (
     FIT,
+    DecodedImage,
     EncodedImage,
-    Photo,
-    as_seen,
     encode,
     mask_share,
-    upright_mask,
+    mask_upright,
+    match_orientation,
 )
-from core.imaging.scores import BAND, confusion, in_band
+from core.imaging.scores import TRIMAP_WIDTH, confusion_matrix, trimap_ground_truth
 from core.inference.invoke import Inference, Invoke, segment
 from core.inference.pipeline import opened_photo, photo_labels
 from core.local_files import reason
 
 AT_ONCE = 2
-"""Photos at work at the same time. An endpoint answers one after the other; a second one fills the pauses."""
+"""Images that are processed at the same time. An endpoint handles one at a time; a second one fills its idle time."""
 
 MASK_BYTES = 8
-"""Bytes a pixel next to the photo: the ground truth, the prediction, the band around borders, and their copies."""
+"""Bytes per pixel in addition to the image: ground truth, prediction, trimap, and their copies."""
 
 Size = tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluatedEndpoint:
-    """An endpoint that is asked.
+    """An endpoint to evaluate.
 
-    config:    the name of its configuration: another one serves another model.
-    model_uri: where its model lies; empty where nobody knows.
-    classes:   names and colours; None: as the decoder assumes them.
+    config:    the name of its endpoint configuration; another one serves another model.
+    model_uri: the S3 URI of its model; empty if unknown.
+    classes:   names and colors; None: the decoder's defaults.
     accepts:   see `core.inference.invoke.segment`.
     """
 
@@ -58,12 +58,12 @@ class EvaluatedEndpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationTask:
-    """What is to be judged.
+    """An evaluation to run.
 
-    endpoints: one, or two to be compared.
-    classes:   what the ids mean; None: they are numbered, as many as the masks and the answers hold.
-    fit:       the box the model sees a photo in, (width, height) in pixels; None: its own size.
-    notes:     sentences on what a reader of the verdict should know.
+    endpoints: one endpoint, or two to compare.
+    classes:   class names; None: classes are numbered up to the highest id in the masks and predictions.
+    fit:       input size: the box (width, height) in pixels that images are fitted into; None: original size.
+    notes:     sentences that a reader of the results should know.
     """
 
     pairs: Sequence[LabeledImage]
@@ -74,22 +74,22 @@ class EvaluationTask:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Opened:
-    """A pair that was read.
+class OpenedPair:
+    """A pair with its files read.
 
-    data:  the photo's bytes, as they lie.
-    truth: (H, W) uint8, of the photo's own size.
+    data:         the content of the image file.
+    ground_truth: (H, W) uint8 class ids, at the image's own size.
     """
 
     pair: LabeledImage
     data: bytes
-    photo: Photo
-    truth: NDArray[np.uint8]
+    image: DecodedImage
+    ground_truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFailure:
-    """What could not be judged. endpoint: empty where it is the pair's own fault."""
+    """An image that could not be evaluated. endpoint: empty where the pair itself is invalid."""
 
     name: str
     endpoint: str
@@ -98,10 +98,10 @@ class EvaluationFailure:
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What became of one pair: a row for each endpoint, or why not.
+    """The result of one pair: a score for each endpoint, or a failure.
 
-    calls:    how many were made.
-    repeated: how many of them an earlier run had begun when it was killed; AWS may have billed those twice.
+    calls:    number of invocations.
+    repeated: how many of them an earlier run had started when it was killed; AWS may have billed those twice.
     """
 
     name: str
@@ -114,10 +114,10 @@ class ImageOutcome:
 def evaluate(
     task: EvaluationTask, store: PredictionStore, *, at_once: int = AT_ONCE
 ) -> Generator[ImageOutcome]:
-    """Judge the pairs; each comes out when it is done, in any order.
+    """Evaluate the pairs; yield each outcome when it is complete, in any order.
 
-    To stop, close the generator: what is under way is finished and kept, the rest is not begun. What goes wrong with
-    one pair is in its Outcome and stops nothing.
+    To stop, close the generator: pairs in progress are finished and cached, the rest is not started. A pair that
+    fails does not stop the others; its outcome has the failure.
     """
     waiting = iter(task.pairs)
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="evaluate")
@@ -137,8 +137,8 @@ def evaluate(
 
 
 @contextmanager
-def opened_pair(pair: LabeledImage) -> Iterator[Opened]:
-    """Read the files and check that they fit together; their memory is held until the block ends.
+def opened_pair(pair: LabeledImage) -> Iterator[OpenedPair]:
+    """Read the files of a pair and check that they match; their memory is held until the block ends.
 
     Raises InputError.
     """
@@ -147,104 +147,109 @@ def opened_pair(pair: LabeledImage) -> Iterator[Opened]:
 
 
 def _read(pair: LabeledImage) -> tuple[bytes, bytes]:
-    """Return the bytes of the photo and of the mask."""
+    """Return the bytes of the image and of the mask."""
     try:
-        return pair.read_photo(), pair.read_mask()
+        return pair.read_image(), pair.read_mask()
     except OSError as error:
         raise InputError(
-            f"{pair.photo} or its mask cannot be read.",
+            f"{pair.image} or its mask cannot be read.",
             why=reason(error),
-            todo="Check that both are files you may read.",
+            todo="Check that both files exist and that you have permission to read them.",
         ) from error
 
 
 @contextmanager
-def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[Opened]:
-    with opened_photo(data, pair.photo, extra=MASK_BYTES) as photo, mask_share(mask, pair.mask):
-        ground_truth = as_seen(pair.ids(mask, pair.mask), photo)
-        if ground_truth.shape != (photo.height, photo.width):
-            raise _other_size(pair, photo, ground_truth)
-        yield Opened(pair, data, photo, ground_truth)
+def _opened(pair: LabeledImage, data: bytes, mask: bytes) -> Iterator[OpenedPair]:
+    with opened_photo(data, pair.image, extra=MASK_BYTES) as image, mask_share(mask, pair.mask):
+        ground_truth = match_orientation(pair.ids(mask, pair.mask), image)
+        if ground_truth.shape != (image.height, image.width):
+            raise _sizes_differ(pair, image, ground_truth)
+        yield OpenedPair(pair, data, image, ground_truth)
 
 
-def key_of(photo: bytes, ground_truth: NDArray[np.uint8], endpoint: EvaluatedEndpoint, fit: Size) -> str:
-    """The same for the same question, whatever the files are called."""
+def key_of(image: bytes, ground_truth: NDArray[np.uint8], endpoint: EvaluatedEndpoint, fit: Size) -> str:
+    """Return the cache key of a prediction: 32 hex digits of the BLAKE2b hash (RFC 7693) of all its inputs.
+
+    File names are not part of it.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for part in (
         endpoint.name,
         endpoint.config,
         endpoint.model_uri,
         str(fit),
-        str(BAND),
+        str(TRIMAP_WIDTH),
         str(ground_truth.shape),
     ):
         digest.update(part.encode() + b"\0")
-    digest.update(photo)
+    digest.update(image)
     digest.update(np.ascontiguousarray(ground_truth).data)
     return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """What remains of a pair while an endpoint is at work: no memory is held for it then.
+    """A pair while it waits for an endpoint; it holds no pixels then.
 
-    mask:        its file's bytes.
-    size:        (width, height) of the photo, upright; orientation: EXIF's.
-    image:       to be sent; None where every answer is known.
-    keys:        of each endpoint; known: what was counted before, or None.
+    mask:        the content of its mask file.
+    size:        (width, height) of the upright image, in pixels.
+    orientation: EXIF orientation of the image.
+    encoded:     the image to send; None when every prediction is cached.
+    keys:        the cache key for each endpoint.
+    cached:      the cached score for each endpoint, or None.
     """
 
     pair: LabeledImage
     mask: bytes
     size: tuple[int, int]
     orientation: int
-    image: EncodedImage | None
+    encoded: EncodedImage | None
     keys: tuple[str, ...]
-    known: tuple[ImageScore | None, ...]
+    cached: tuple[ImageScore | None, ...]
 
 
 def _evaluate_pair(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> ImageOutcome:
     try:
         prepared = _prepare(pair, task, store)
-    except Exception as error:  # noqa: BLE001  # one pair never stops the rest; each is told at the end
+    except Exception as error:  # noqa: BLE001  # one pair never stops the others; failures are reported at the end
         return ImageOutcome(pair.name, (), (EvaluationFailure(pair.name, "", error),), 0)
     scores, failures, calls, repeated = [], [], 0, 0
-    for endpoint, key, known in zip(task.endpoints, prepared.keys, prepared.known, strict=True):
-        if known is not None:
-            scores.append(replace(known, name=pair.name, photo=pair.photo, mask=pair.mask))
+    for endpoint, key, cached in zip(task.endpoints, prepared.keys, prepared.cached, strict=True):
+        if cached is not None:
+            scores.append(replace(cached, name=pair.name, image=pair.image, mask=pair.mask))
             continue
         calls += 1
         repeated += key in store.interrupted
         try:
             scores.append(_score(prepared, endpoint, store, key))
-        except Exception as error:  # noqa: BLE001  # likewise
+        except Exception as error:  # noqa: BLE001  # as above
             failures.append(EvaluationFailure(pair.name, endpoint.name, error))
     return ImageOutcome(pair.name, tuple(scores), tuple(failures), calls, repeated)
 
 
 def _prepare(pair: LabeledImage, task: EvaluationTask, store: PredictionStore) -> _Prepared:
-    """Decode the pair in its turn; too high an id is told before it is paid for."""
+    """Decode the pair and check its class ids, so that an invalid mask is reported before an invocation is billed."""
     classes = MAX_CLASSES if task.classes is None else len(task.classes)
     data, mask = _read(pair)
     with _opened(pair, data, mask) as opened:
-        confusion(opened.truth, opened.truth, classes)
-        keys = tuple(key_of(data, opened.truth, endpoint, task.fit) for endpoint in task.endpoints)
-        known = tuple(map(store.get, keys))
-        photo = opened.photo
-        image = encode(photo, fit=task.fit) if None in known else None
-        prepared = _Prepared(pair, mask, photo.pixels.size, photo.orientation, image, keys, known)
-        del opened, photo  # before their memory is given back
+        confusion_matrix(opened.ground_truth, opened.ground_truth, classes)
+        keys = tuple(key_of(data, opened.ground_truth, endpoint, task.fit) for endpoint in task.endpoints)
+        cached = tuple(map(store.get, keys))
+        image = opened.image
+        encoded = encode(image, fit=task.fit) if None in cached else None
+        prepared = _Prepared(pair, mask, image.pixels.size, image.orientation, encoded, keys, cached)
+        del opened, image  # before their share of the memory budget is released
     return prepared
 
 
 def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str) -> ImageScore:
-    """Class ids alone are asked for: a small answer, of the same ids."""
-    image = prepared.image
-    assert image is not None  # noqa: S101  # for the type checker: an answer is missing
+    """Invoke the endpoint and return the score. Requests class ids only: a small response with the same ids."""
+    encoded = prepared.encoded
+    assert encoded is not None  # noqa: S101  # for the type checker: a prediction is missing
     store.begin(key)
     try:
         inference = segment(
-            image,
+            encoded,
             endpoint.invoke,
             endpoint=endpoint.name,
             accepts=endpoint.accepts,
@@ -260,28 +265,28 @@ def _score(prepared: _Prepared, endpoint: EvaluatedEndpoint, store: PredictionSt
 def _compare(
     prepared: _Prepared, inference: Inference, endpoint: EvaluatedEndpoint, store: PredictionStore, key: str
 ) -> ImageScore:
-    """Compare the answer with the ground truth, and keep both the mask and the counts."""
+    """Compare the prediction with the ground truth, and cache both the mask and the counts."""
     pair, (width, height) = prepared.pair, prepared.size
     with (
         photo_labels(inference, pair.mask, bytes_per_pixel=MASK_BYTES) as predicted,
         mask_share(prepared.mask, pair.mask),
     ):
-        ground_truth = upright_mask(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
-        whole = confusion(ground_truth, predicted, MAX_CLASSES)
-        band = confusion(in_band(ground_truth), predicted, MAX_CLASSES)
+        ground_truth = mask_upright(pair.ids(prepared.mask, pair.mask), prepared.size, prepared.orientation)
+        total = confusion_matrix(ground_truth, predicted, MAX_CLASSES)
+        band = confusion_matrix(trimap_ground_truth(ground_truth), predicted, MAX_CLASSES)
         score = ImageScore(
-            key, endpoint.name, pair.name, pair.photo, pair.mask, width, height,
-            whole.triples(), band.triples(), whole.ignored, inference.endpoint_seconds,
+            key, endpoint.name, pair.name, pair.image, pair.mask, width, height,
+            total.triples(), band.triples(), total.ignored, inference.endpoint_seconds,
             inference.segmentation.problems,
         )  # fmt: skip
         store.add(score, predicted, inference.segmentation.classes)
     return score
 
 
-def _other_size(pair: LabeledImage, photo: Photo, ground_truth: NDArray[np.uint8]) -> InputError:
+def _sizes_differ(pair: LabeledImage, image: DecodedImage, ground_truth: NDArray[np.uint8]) -> InputError:
     return InputError(
         f"{pair.mask} is {ground_truth.shape[1]} x {ground_truth.shape[0]} pixels, "
-        f"and its photo {pair.photo} is {photo.width} x {photo.height}.",
-        why="A mask says of each pixel of its photo what it is.",
-        todo="Scale the mask to its photo by nearest neighbour, or take it from the set.",
+        f"but its image {pair.image} is {image.width} x {image.height}.",
+        why="A mask has one class id for each pixel of its image.",
+        todo="Resize the mask to the image by nearest neighbor, or remove the pair.",
     )

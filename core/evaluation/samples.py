@@ -1,4 +1,4 @@
-"""A judged photo with its truth and what was predicted: what a viewer or a report shows."""
+"""Evaluated images with ground truth and predictions, for the viewer and the report."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ from core.imaging.image import fitted_size, resize_labels
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationSample:
-    """One photo.
+    """One evaluated image.
 
-    photo:     RGB or L.
-    truth:     (H, W) uint8 class ids of the photo's size.
-    predicted: of each endpoint, likewise.
-    scores:    of each endpoint.
+    image:        RGB or L.
+    ground_truth: (H, W) uint8 class ids of the image's size.
+    predicted:    (H, W) uint8 class ids, for each endpoint.
+    scores:       for each endpoint.
     """
 
-    photo: Image.Image
-    truth: NDArray[np.uint8]
+    image: Image.Image
+    ground_truth: NDArray[np.uint8]
     predicted: tuple[NDArray[np.uint8], ...]
     scores: tuple[ImageScore, ...]
 
     @property
     def name(self) -> str:
-        """The pair's."""
+        """Return the name of the pair."""
         return self.scores[0].name
 
 
 def read_sample(
     pair: LabeledImage, scores: tuple[ImageScore, ...], store: PredictionStore, longest: int
 ) -> EvaluationSample:
-    """Read what is needed, with no side above `longest` pixels: shots of whole photos would take gigabytes.
+    """Read an evaluated image, resized to at most `longest` pixels per side, since whole images would take gigabytes.
 
-    Raises InputError where a file has gone or changed its size since.
+    Raises InputError where a file no longer exists or has another size now.
     """
     with opened_pair(pair) as opened:
         predicted = tuple(store.predicted(score.key) for score in scores)
-        return smaller(EvaluationSample(opened.photo.pixels, opened.truth, predicted, scores), longest)
+        return smaller(EvaluationSample(opened.image.pixels, opened.ground_truth, predicted, scores), longest)
 
 
 def smaller(sample: EvaluationSample, longest: int) -> EvaluationSample:
-    """The same with no side above `longest` pixels; masks by nearest neighbour."""
-    width, height = fitted_size(*sample.photo.size, (longest, longest))
+    """Return the sample resized to at most `longest` pixels per side; masks by nearest neighbor."""
+    width, height = fitted_size(*sample.image.size, (longest, longest))
     return replace(
         sample,
-        photo=sample.photo.resize((width, height), reducing_gap=2.0).convert("RGB"),
-        truth=resize_labels(sample.truth, height, width),
+        image=sample.image.resize((width, height), reducing_gap=2.0).convert("RGB"),
+        ground_truth=resize_labels(sample.ground_truth, height, width),
         predicted=tuple(resize_labels(mask, height, width) for mask in sample.predicted),
     )

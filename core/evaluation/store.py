@@ -1,12 +1,13 @@
-"""What endpoints answered to photos with a truth, kept in a folder: nothing is asked, or billed, twice.
+"""A folder of cached predictions and scores, so that no image is sent to an endpoint, and billed, twice.
 
-evaluation.jsonl    a line about the file, then a line for each photo and endpoint
-in_flight/KEY       an empty file while the endpoint is called
-predicted/KEY.png   the mask that was predicted, at the photo's own size
+evaluation.jsonl    a header line, then a line for each image and endpoint (JSON Lines, https://jsonlines.org)
+in_flight/KEY       an empty file while the endpoint is being invoked
+predicted/KEY.png   the predicted mask, at the image's own size
 report.html, ...    see `core.evaluation.report`
 
-Lines are only ever added. One that was cut by the machine's end is passed over, and its photo is asked again. What is
-left in `in_flight` was under way when the program was killed: AWS may have billed it, and it is asked again too.
+Lines are only appended. An incomplete line, as a crash leaves it, is skipped, and its image is evaluated again. Files
+left in `in_flight` are invocations during which the program was killed: AWS may have billed them, and they are
+repeated.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from core.errors import InputError
 from core.escaping import json_bytes
 from core.imaging.classes import IGNORE, Classes
 from core.imaging.image import open_mask
-from core.imaging.scores import Confusion, Triple
+from core.imaging.scores import ConfusionMatrix, Triple
 from core.inference.export import write_new
 from core.local_files import PRIVATE_FILE, private_folder, private_opener, read_regular
 from core.render.masks import mask_png
@@ -36,16 +37,16 @@ LINES = "evaluation.jsonl"
 PREDICTED = "predicted"
 IN_FLIGHT = "in_flight"
 KEY = re.compile(r"[0-9a-f]{32}")
-"""See `core.evaluation.run.key_of`; it is part of a path."""
+"""A cache key, see `core.evaluation.run.key_of`; it is part of a path."""
 
 MOST = 1 << 40
-"""No count of pixels, and no number of seconds, is as high."""
+"""Limit for pixel counts and seconds in a line."""
 
 HEAD = {"segdeck": "evaluation", "version": 1}
 
 
 _under_way: set[str] = set()
-"""Keys whose endpoint this very process is calling, of all stores."""
+"""Keys of the invocations in progress in this process, for all stores."""
 
 FILES: Mapping[str, str] = {
     "classes.csv": "text/csv",
@@ -54,26 +55,27 @@ FILES: Mapping[str, str] = {
     "report.json": "application/json",
     "report.html": "text/html",
 }
-"""What an evaluation leaves behind for people and programs -> its content type."""
+"""Report file -> its content type."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageScore:
-    """One photo at one endpoint, counted.
+    """The pixel counts of one image at one endpoint.
 
-    key:           tells photo, truth, endpoint and options from all others.
-    name:          of the pair; photo, mask: names of its files.
-    width, height: of the photo, in pixels.
-    pixels, band:  see `core.imaging.scores.Confusion.triples`: of all pixels, and of those near a border.
-    ignored:       pixels whose truth is 255.
-    seconds:       that the endpoint took.
-    problems:      sentences on what was odd about the answer.
+    key:           cache key: identifies image, ground truth, endpoint and options.
+    name:          name of the pair.
+    image, mask:   names of its files.
+    width, height: of the image, in pixels.
+    pixels, band:  see `core.imaging.scores.ConfusionMatrixMatrix.triples`: of all pixels, and of those in the trimap.
+    ignored:       pixels whose ground truth is 255.
+    seconds:       duration of the invocation.
+    problems:      sentences about invalid values in the response.
     """
 
     key: str
     endpoint: str
     name: str
-    photo: str
+    image: str
     mask: str
     width: int
     height: int
@@ -83,25 +85,33 @@ class ImageScore:
     seconds: float
     problems: tuple[str, ...] = ()
 
-    def confusion(self, classes: int) -> Confusion:
-        """Of all pixels. Raises InputError where the truth holds more classes than there are."""
-        return Confusion.from_triples(self.pixels, classes, self.ignored)
+    def confusion(self, classes: int) -> ConfusionMatrix:
+        """Return the confusion matrix of all pixels. Raises InputError for a ground truth class beyond them."""
+        return ConfusionMatrix.from_triples(self.pixels, classes, self.ignored)
 
-    def band_confusion(self, classes: int) -> Confusion:
-        """Of the pixels near a border."""
-        return Confusion.from_triples(self.band, classes)
+    def band_confusion(self, classes: int) -> ConfusionMatrix:
+        """Return the confusion matrix of the pixels in the trimap."""
+        return ConfusionMatrix.from_triples(self.band, classes)
 
     @property
     def highest(self) -> int:
-        """The highest class id in it, 255 aside; -1 where nothing was counted."""
+        """Return the highest class id, except 255; -1 where no pixel is counted."""
         return max((max(actual, -1 if to == 255 else to) for actual, to, _ in self.pixels), default=-1)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the line for the file, in which some keys differ from the fields."""
+        row = asdict(self)
+        row["photo"] = row.pop("image")
+        return row
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ImageScore:
-        """Read a line of the file. Raises KeyError, TypeError, ValueError for one that `asdict` did not make."""
+        """Read a line of the file. Raises KeyError, TypeError, ValueError for one that `to_row` did not make."""
         triples = {name: tuple(_triple(values) for values in row[name]) for name in ("pixels", "band")}
-        score = cls(**{**row, **triples, "problems": tuple(row["problems"])})
-        texts = (score.endpoint, score.name, score.photo, score.mask, *score.problems)
+        values = {**row, **triples, "image": row["photo"], "problems": tuple(row["problems"])}
+        del values["photo"]
+        score = cls(**values)
+        texts = (score.endpoint, score.name, score.image, score.mask, *score.problems)
         numbers = (score.width, score.height, score.ignored)
         if (
             not (isinstance(score.key, str) and KEY.fullmatch(score.key))
@@ -110,19 +120,22 @@ class ImageScore:
             or not isinstance(score.seconds, int | float)
             or not 0 <= score.seconds < MOST
         ):
-            raise ValueError("a value in it has another kind than an evaluation writes")
+            raise ValueError("a value has another type than an evaluation writes")
         return score
 
 
 class PredictionStore:
-    """The folder. Its methods may be called from any thread."""
+    """A folder of cached predictions. Its methods are thread-safe."""
 
     def __init__(self, folder: Path, *, private: bool = False) -> None:
-        """Open the folder. private: what is made in it is for this user alone; else as the umask has it.
+        """Open or create the folder.
 
-        `interrupted` are the keys whose calls were in flight when an earlier run was killed.
+        private: its files can be read only by this user; else permissions follow the umask.
 
-        Raises InputError where the folder cannot be used, or holds files of these names that are none of ours."""
+        The attribute `interrupted` has the keys of invocations during which an earlier run was killed.
+
+        Raises InputError where the folder cannot be used, or has files of the same names from another program.
+        """
         self.folder = folder
         self._private = private
         self._path = folder / LINES
@@ -133,60 +146,62 @@ class PredictionStore:
                 self._check_free()
             self._make_folder(folder / PREDICTED)
             self._make_folder(folder / IN_FLIGHT)
-            self._found = self._read() if resumed else {}
+            self._scores = self._read() if resumed else {}
             left = {path.name for path in (folder / IN_FLIGHT).iterdir()}
-            self.interrupted = frozenset(left - self._found.keys() - _under_way)
+            self.interrupted = frozenset(left - self._scores.keys() - _under_way)
             self._append()
         except OSError as error:
             raise InputError(
                 f"The folder {folder} cannot be used.",
                 why=f"{error.strerror or error}.",
-                todo="Choose a folder that you may write to and that has room.",
+                todo="Choose a folder with write permission and enough free space.",
             ) from error
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._scores)
 
     def get(self, key: str) -> ImageScore | None:
-        """What was counted before; None where that, or its mask, is not there."""
-        score = self._found.get(key)
+        """Return the cached score; None where it, or its mask, does not exist."""
+        score = self._scores.get(key)
         return score if score is not None and self._mask(key).exists() else None
 
     def add(self, score: ImageScore, predicted: NDArray[np.uint8], classes: Classes) -> None:
-        """Keep the mask, then the line: a line without its mask is never there."""
+        """Write the mask, then the line, so that there is never a line without its mask."""
         data = mask_png(predicted, classes.table())
         with self._lock:
-            self._make_folder(self.folder / PREDICTED)  # somebody may have forgotten all meanwhile
+            self._make_folder(self.folder / PREDICTED)  # `clear` may have removed it
         write_new(self._mask(score.key), data, overwrite=True, private=self._private)
         with self._lock:
-            self._append(asdict(score))
-            self._found[score.key] = score
+            self._append(score.to_row())
+            self._scores[score.key] = score
             self._end(score.key)
 
     def begin(self, key: str) -> None:
-        """Note that the endpoint is called now: killed before `add` or `give_up`, it may have been billed."""
+        """Record that an invocation starts: if the program is killed before `add` or `give_up`, it may be billed."""
         with self._lock:
             _under_way.add(key)
             self._make_folder(self.folder / IN_FLIGHT)
             (self.folder / IN_FLIGHT / key).touch(mode=PRIVATE_FILE if self._private else 0o666)
 
     def give_up(self, key: str) -> None:
-        """Note that the call has failed."""
+        """Record that the invocation has failed."""
         with self._lock:
             self._end(key)
 
     def predicted(self, key: str) -> NDArray[np.uint8]:
-        """The mask, (H, W) uint8. Raises InputError where it is gone."""
+        """Return the predicted mask, (H, W) uint8 class ids. Raises InputError where it no longer exists."""
         path = self._mask(key)
         try:
             return open_mask(read_regular(path), path.name)
         except OSError as error:
-            raise InputError(f"The mask {path} is gone.", todo="Evaluate again.") from error
+            raise InputError(
+                f"The predicted mask {path} no longer exists.", todo="Evaluate again."
+            ) from error
 
-    def forget(self) -> None:
-        """Remove every answer: the next evaluation asks for each again. Raises InputError where that fails."""
+    def clear(self) -> None:
+        """Remove all cached predictions: the next evaluation invokes the endpoint again. Raises InputError."""
         with self._lock:
-            self._found.clear()
+            self._scores.clear()
             try:
                 for name in (PREDICTED, IN_FLIGHT):
                     if (self.folder / name).exists():
@@ -194,9 +209,9 @@ class PredictionStore:
                 self._path.unlink(missing_ok=True)
             except OSError as error:
                 raise InputError(
-                    f"The answers in {self.folder} cannot be removed.",
+                    f"The cached predictions in {self.folder} cannot be removed.",
                     why=f"{error.strerror or error}.",
-                    todo="Remove the folder by hand.",
+                    todo="Delete the folder yourself.",
                 ) from error
 
     def _end(self, key: str) -> None:
@@ -213,8 +228,8 @@ class PredictionStore:
         for name in (PREDICTED, *FILES):
             if (self.folder / name).exists():
                 raise InputError(
-                    f"{self.folder / name} exists already, and no evaluation wrote it.",
-                    why="Nothing is overwritten unasked.",
+                    f"{self.folder / name} already exists and is not from an evaluation.",
+                    why="Existing files are not overwritten.",
                     todo="Choose another folder for the results.",
                 )
 
@@ -228,7 +243,7 @@ class PredictionStore:
                 f"{self._path} was not written by an evaluation of this version.",
                 todo="Choose another folder for the results.",
             )
-        if lines[-1]:  # the machine ended within a line; the next one must not hang on it
+        if lines[-1]:  # a crash left an incomplete line; the next one must start on its own line
             with self._path.open("ab") as stream:
                 stream.write(b"\n")
         scores = {}
@@ -250,17 +265,17 @@ class PredictionStore:
 
 
 def _triple(values: Any) -> Triple:
-    """Return the class in the ground truth, the predicted class and the pixels. Raises TypeError, ValueError."""
+    """Return the actual class, the predicted class and the pixels. Raises TypeError, ValueError."""
     actual, predicted, pixels = values
     if not all(type(number) is int for number in (actual, predicted, pixels)):
-        raise TypeError("a count is not a whole number")
+        raise TypeError("a count is not an integer")
     if not (0 <= actual < IGNORE and 0 <= predicted <= IGNORE and 0 <= pixels < MOST):
         raise ValueError("a class id or a count is out of range")
     return actual, predicted, pixels
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """None for what is no line of ours, such as the half of one."""
+    """Return the line as a JSON object; None for anything else, such as an incomplete line."""
     try:
         row = parse_json(line)
     except ValueError:

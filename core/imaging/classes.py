@@ -1,10 +1,11 @@
-"""Class names and colours, as they travel with a model.
+"""Class names and colors of a model.
 
-A model's classes lie in a small JSON beside its artifact, `classes.json` next to `model.tar.gz`:
+They are kept in a small JSON file next to the model's artifact, `classes.json` next to `model.tar.gz`:
 
     {"classes": [{"name": "grass", "color": "#8ebe60"}, ...]}
 
-The place in the list is the class id. Id 255 is never a class: it means "ignore" (see `IGNORE`).
+The position in the list is the class id. Id 255 is never a class: it means "ignore" (see `IGNORE`). The format is
+Segdeck's own, as SageMaker has none for class names.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ from core.escaping import json_text
 from core.strict_json import parse_json
 
 IGNORE = 255
-"""The label of pixels that belong to no class: holes and borders of Pascal VOC masks."""
+"""The label of pixels without a class, such as the object borders in Pascal VOC masks; the algorithm ignores them."""
 
 IGNORE_NAME = "ignore"
 SHOWN = 80
 MAX_CLASSES = 254
-"""SageMaker's own bound on `num_classes`: 255 is taken by IGNORE."""
+"""SageMaker's limit for the hyperparameter `num_classes`; 255 is IGNORE."""
 
 Color = tuple[int, int, int]
-"""Red, green, blue; each 0 to 255."""
+"""Red, green and blue, each 0 to 255."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Names and colours of K classes, by class id.
+    """Names and colors of K classes, by class id.
 
     names:  K names, 1 <= K <= 254.
-    colors: K colours.
+    colors: K colors.
     """
 
     names: tuple[str, ...]
@@ -46,27 +47,27 @@ class Classes:
     def __post_init__(self) -> None:
         if not 1 <= len(self.names) <= MAX_CLASSES or len(self.names) != len(self.colors):
             raise InputError(
-                f"There are {len(self.names)} class names and {len(self.colors)} colours.",
-                todo=f"Give 1 to {MAX_CLASSES} names, and one colour for each.",
+                f"There are {len(self.names)} class names and {len(self.colors)} colors.",
+                todo=f"Give 1 to {MAX_CLASSES} names, and one color for each.",
             )
 
     def __len__(self) -> int:
         return len(self.names)
 
     def name(self, class_id: int) -> str:
-        """The name of a class id, also for 255 and for ids beyond the list."""
+        """Return the name of a class id, also for 255 and for ids beyond the list."""
         if class_id == IGNORE:
             return IGNORE_NAME
         return self.names[class_id] if class_id < len(self.names) else f"class {class_id}"
 
     def table(self) -> NDArray[np.uint8]:
-        """Colours of all 256 ids, (256, 3) uint8: ours first, then VOC's colours, 255 off-white as VOC has it."""
+        """Return the colors of all 256 ids, (256, 3) uint8: these classes', then VOC's; 255 is VOC's off-white."""
         table = voc_colors(256)
         table[: len(self.colors)] = self.colors
         return table
 
     def to_json(self) -> str:
-        """The text of `classes.json`."""
+        """Return the text of `classes.json`."""
         rows = [
             {"name": name, "color": "#{:02x}{:02x}{:02x}".format(*color)}
             for name, color in zip(self.names, self.colors, strict=True)
@@ -75,7 +76,7 @@ class Classes:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Classes:
-        """Read `classes.json`. Raises InputError, with the row at fault."""
+        """Read the text of `classes.json`. Raises InputError with the invalid row."""
         todo = (
             'Write it as {"classes": [{"name": "road", "color": "#808080"}, ...]}, in the order of the ids.'
         )
@@ -84,11 +85,11 @@ class Classes:
             pairs = [(row["name"], row.get("color")) for row in rows]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                "The file of class names cannot be read.", why=_why_unreadable(error), todo=todo
+                "The class names file cannot be read.", why=_why_unreadable(error), todo=todo
             ) from error
         if not 1 <= len(pairs) <= MAX_CLASSES:
             raise InputError(
-                f"The file of class names has {len(pairs):,} names.",
+                f"The class names file has {len(pairs):,} names.",
                 why=f"A model has 1 to {MAX_CLASSES} classes.",
                 todo=todo,
             )
@@ -97,27 +98,27 @@ class Classes:
         for number, (name, color) in enumerate(pairs):
             if not isinstance(name, str) or (color is not None and not _is_hex(color)):
                 raise InputError(
-                    f"Row {number} of the class names is {_short(name)}, {_short(color)}.", todo=todo
+                    f"Row {number} of the class names is invalid: {_short(name)}, {_short(color)}.", todo=todo
                 )
             colors.append(_from_hex(color) if color else _triple(default[number]))
         return cls(tuple(name for name, _ in pairs), tuple(colors))
 
     @classmethod
     def numbered(cls, count: int) -> Classes:
-        """Classes whose names nobody told us: `class 0`, `class 1`, ... in VOC's colours."""
+        """Return classes without known names: `class 0`, `class 1`, ... in VOC's colors."""
         return cls(tuple(f"class {i}" for i in range(count)), _triples(voc_colors(count)))
 
     @classmethod
     def for_count(cls, count: int) -> Classes:
-        """What to assume of a model that brought no names: VOC's 21 for 21 classes, else numbers."""
+        """Return the default for a model without class names: Pascal VOC's for 21 classes, else numbered ones."""
         return VOC if count == len(VOC) else cls.numbered(count)
 
 
 def voc_colors(count: int) -> NDArray[np.uint8]:
-    """The first `count` colours of Pascal VOC, (count, 3) uint8.
+    """Return the first `count` colors of Pascal VOC, (count, 3) uint8.
 
-    The rule is that of the VOC development kit (`VOClabelcolormap.m`): the bits of the id, three at a time, are
-    dealt to red, green and blue from the highest bit down.
+    As in the VOC development kit (`VOClabelcolormap.m`): the bits of the id, three at a time, are distributed to red,
+    green and blue from the highest bit down.
     """
     ids = np.arange(count)
     colors = np.zeros((count, 3), np.uint8)
@@ -129,14 +130,14 @@ def voc_colors(count: int) -> NDArray[np.uint8]:
 
 def _why_unreadable(error: Exception) -> str:
     if isinstance(error, ValueError):
-        return f"It is not JSON that can be used: {str(error).rstrip('.')}."
+        return f"It is not valid JSON: {str(error).rstrip('.')}."
     if isinstance(error, KeyError):
-        return f"It lacks {error}."
-    return "It is JSON of another layout."
+        return f"{error} is missing."
+    return "Its JSON has a different structure."
 
 
 def _short(value: object) -> str:
-    """Return a value for an error; a long one without its middle."""
+    """Return a value for an error message, truncated where it is long."""
     text = repr(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
@@ -163,4 +164,4 @@ VOC_NAMES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 VOC = Classes(VOC_NAMES, _triples(voc_colors(len(VOC_NAMES))))
-"""Pascal VOC's 20 classes and the background: what AWS's own notebook trains on."""
+"""Pascal VOC's 20 classes and the background, which AWS's example notebook trains on."""

@@ -1,6 +1,6 @@
-"""Photographs in: bytes of any common format -> an upright RGB picture -> the JPEG that an endpoint is sent.
+"""Decode images of any common format, rotate them upright, and encode the JPEG that is sent to an endpoint.
 
-The person's bytes are read and never written to. Everything that can be wrong with them ends in an ImageError.
+The user's files are only read. Everything that can be wrong with them raises an ImageError.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from core.errors import ImageError
 from core.imaging.pixel_budget import PIXELS, OnWait
 from core.imaging.pixels import bytes_per_pixel, is_gray, to_8_bit
 
-# Pillow warns about odd metadata, to whom nobody listens here; what matters ends in an error. Set once at import,
-# because `warnings.catch_warnings` is not safe with threads.
+# Pillow warns about unusual metadata that does not matter here; real problems raise errors. Set once at import,
+# because `warnings.catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI", "SGI", "PCX")
-"""What is tried, in this order. Left out are formats that run other programs (EPS), that have no signature (TGA) or
-that hold no photographs."""
+"""Pillow's formats that are tried, in this order. Not included: formats that run other programs (EPS), that have no
+signature (TGA), or that do not hold photographic images."""
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 6_291_456
-"""The limit of an InvokeEndpoint body: 6 MiB (the service model's `BodyBlob`)."""
+"""The limit for the body of InvokeEndpoint: 6 MiB (`BodyBlob` in the botocore service model)."""
 
 FIT = (800, 600)
-"""Width and height of the box that a photograph is fitted into: the size AWS's own notebook sends."""
+"""Width and height of the box that images are fitted into: the size that AWS's example notebook sends."""
 
 JPEG_MAX_SIDE = 65_500
 """libjpeg's `JPEG_MAX_DIMENSION`."""
@@ -43,10 +43,10 @@ JPEG_MAX_SIDE = 65_500
 QUALITY = 92
 LOWER_QUALITIES = (85, 75, 60)
 NEW_SUBFILE_TYPE = 254
-"""TIFF 6.0's tag whose bit 0 says: this page is a smaller copy of another."""
+"""TIFF tag (TIFF 6.0, section 8). Bit 0: this page is a reduced-resolution copy of another."""
 
 UPRIGHT = 1
-TURNS = {
+TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -55,34 +55,34 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's `Orientation` -> what makes the picture upright (Exif 2.3, tag 274)."""
+"""EXIF `Orientation` (Exif 2.3, tag 274) -> the transposition that makes the image upright."""
 
-LYING = (5, 6, 7, 8)
-"""Those that swap width and height."""
+SWAPS_SIDES = (5, 6, 7, 8)
+"""Orientations that swap width and height."""
 
 SIGNATURES = {
     b"%PDF": "a PDF",
-    b"PK\x03\x04": "a zip archive",
-    b"<svg": "an SVG drawing",
-    b"<?xml": "an XML text",
+    b"PK\x03\x04": "a ZIP file",
+    b"<svg": "an SVG file",
+    b"<?xml": "an XML file",
     b"<!DOC": "a web page",
-    b"\x0a\x23\xd7\xce": "an endpoint's RecordIO answer",
+    b"\x0a\x23\xd7\xce": "an endpoint's RecordIO response",
 }
-"""What people drop by mistake, by its first bytes."""
+"""First bytes -> file types that are often chosen by mistake."""
 
 Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Photo:
-    """A photograph, decoded.
+class DecodedImage:
+    """A decoded image.
 
-    name:   what the person calls it.
+    name:   the file name, for messages.
     pixels: 8 bit, upright, without metadata: RGB, or L where the file is gray, which takes a quarter of the memory.
-    format: the file's format in Pillow's words, such as `JPEG`.
-    mode:   the file's kind of pixel in Pillow's words, such as `CMYK`.
-    jpeg:   the file's own bytes where they are an upright RGB JPEG, which an endpoint takes as it is; else None.
-    orientation: EXIF's, 1 to 8: how the file holds it; 1 is upright.
+    format: the file's format as Pillow names it, such as `JPEG`.
+    mode:   the file's pixel type as Pillow names it, such as `CMYK`.
+    jpeg:   the file's own bytes where it is an upright RGB JPEG, which can be sent unchanged; else None.
+    orientation: EXIF orientation of the file, 1 to 8; 1 is upright.
     """
 
     name: str
@@ -93,61 +93,56 @@ class Photo:
     orientation: int = UPRIGHT
 
     @property
-    def turned(self) -> bool:
-        """Whether the file holds it otherwise than upright."""
-        return self.orientation != UPRIGHT
-
-    @property
     def image(self) -> Image.Image:
-        """The pixels as RGB: `pixels` itself, or of a gray photo a new image at each call."""
+        """Return the pixels as RGB: `pixels` itself, or a new image at each call if it is gray."""
         return _rgb(self.pixels)
 
     @property
     def height(self) -> int:
-        """Rows, in pixels, upright."""
+        """Return the height of the upright image, in pixels."""
         return self.pixels.height
 
     @property
     def width(self) -> int:
-        """Columns, in pixels, upright."""
+        """Return the width of the upright image, in pixels."""
         return self.pixels.width
 
     def array(self) -> NDArray[np.uint8]:
-        """The pixels, (H, W, 3) uint8; a new read-only array at each call."""
+        """Return the pixels, (H, W, 3) uint8, a new read-only array at each call."""
         return np.asarray(self.image)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedImage:
-    """A JPEG made of a photograph: what the model sees, or what a browser shows.
+    """An image encoded as JPEG, for an endpoint or a browser.
 
     body:          the JPEG.
     content_type:  `image/jpeg`.
-    height, width: its size, in pixels.
-    photo_height, photo_width: the photograph's own size, in pixels.
-    quality:       JPEG quality, 1 to 95; None where the body is the person's own file.
+    height, width: the size of the JPEG, in pixels.
+    original_height, original_width: the size of the image, in pixels.
+    quality:       JPEG quality, 1 to 95; None where the body is the user's file, unchanged.
     """
 
     body: bytes
     content_type: str
     height: int
     width: int
-    photo_height: int
-    photo_width: int
+    original_height: int
+    original_width: int
     quality: int | None
 
     @property
     def reduced(self) -> bool:
-        """Whether this shows the photograph smaller than it is."""
-        return (self.height, self.width) != (self.photo_height, self.photo_width)
+        """Return whether the JPEG is smaller than the image."""
+        return (self.height, self.width) != (self.original_height, self.original_width)
 
 
-def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo:
-    """Decode a photograph.
+def open_image(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> DecodedImage:
+    """Decode an image and rotate it upright by its EXIF orientation.
 
-    Takes every format of FORMATS and every kind of pixel (see `core.imaging.pixels`); turns it upright by its EXIF
-    orientation. Size and frames are read from the header, before any pixel is decoded. Raises ImageError when the
-    file is empty, no picture, cut off, animated or has several pages, or has more than `max_pixels`.
+    Reads every format in FORMATS and every pixel type (see `core.imaging.pixels`). Size and frames are checked in the
+    header, before any pixel is decoded. Raises ImageError where the file is empty, not an image, truncated, animated,
+    has several pages, or has more than `max_pixels` pixels.
     """
     image = _open(data, name)
     _check_size(image, name, max_pixels)
@@ -156,30 +151,30 @@ def open_photo(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Photo
     with PIXELS.share(_decode_bytes(image), name):
         _load(image, name)
         orientation = _orientation(image)
-        turn = TURNS.get(orientation)
-        own_bytes = data if (form, mode, turn) == ("JPEG", "RGB", None) else None
+        transpose = TRANSPOSES.get(orientation)
+        own_bytes = data if (form, mode, transpose) == ("JPEG", "RGB", None) else None
         try:
             pixels = to_8_bit(image, full_range=form == "PNG")
-            del image  # its memory, before the upright copy takes more
-            if turn is not None:
-                pixels = pixels.transpose(turn)
+            del image  # free its memory before the upright copy is made
+            if transpose is not None:
+                pixels = pixels.transpose(transpose)
         except Exception as error:
             raise _damaged(name, error) from error
-        pixels.info = {}  # what is made of the photograph must not carry its place and time
-        return Photo(name, pixels, form, mode, own_bytes, orientation)
+        pixels.info = {}  # files made from the image must not contain its location and time
+        return DecodedImage(name, pixels, form, mode, own_bytes, orientation)
 
 
 @contextmanager
-def photo_share(
+def image_share(
     data: bytes, name: str, *, extra: int, on_wait: OnWait | None = None, max_pixels: int = MAX_PIXELS
 ) -> Iterator[None]:
-    """Hold the memory for work on a photo: to decode it, then to have `extra` bytes a pixel next to it.
+    """Hold the memory to decode an image and then keep `extra` bytes per pixel in addition to it.
 
-    Keep no reference to the photo, or to arrays of its size, behind this.
+    Keep no reference to the image, or to arrays of its size, after the block.
 
-    on_wait: see `core.imaging.pixel_budget`; the header alone has been read then.
+    on_wait: see `core.imaging.pixel_budget`; only the header has been read at that time.
 
-    Raises ImageError as `open_photo` does of the header, and where the budget is smaller than this photo needs.
+    Raises ImageError like `open_image` for the header, and where the image needs more than the whole budget.
     """
     image = _open(data, name)
     _check_size(image, name, max_pixels)
@@ -191,10 +186,10 @@ def photo_share(
 
 @contextmanager
 def mask_share(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
-    """Hold the memory for a mask alone: decoded, converted to class ids and counted. Raises ImageError likewise."""
+    """Hold the memory to decode a mask and convert and count its class ids. Raises ImageError like `image_share`."""
     image = _open(data, name)
     _check_size(image, name, max_pixels)
-    # Decoded, as an array, its ids, and those renumbered; a mask in color is converted to RGB in between.
+    # The decoded mask, its array, the ids, and the renumbered ids; a color mask is converted to RGB in between.
     per_pixel = 2 * bytes_per_pixel(image.mode) + (2 if is_gray(image.mode) or image.mode == "P" else 6)
     size = per_pixel * image.width * image.height
     del image
@@ -203,30 +198,30 @@ def mask_share(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Itera
 
 
 def encode(
-    photo: Photo,
+    image: DecodedImage,
     *,
     fit: tuple[int, int] | None = FIT,
     max_bytes: int = MAX_BYTES,
     quality: int = QUALITY,
 ) -> EncodedImage:
-    """The photograph as a JPEG of at most `max_bytes`, within `fit` (width, height); fit=None is its own size.
+    """Return the image as a JPEG of at most `max_bytes`, within `fit` (width, height); fit=None keeps its size.
 
-    The aspect is kept and nothing is enlarged; a portrait photograph is as high as the box. An upright RGB JPEG that
-    fits already is passed on byte for byte. Where the JPEG is too large, quality goes down first, then the size.
+    The aspect ratio is kept and nothing is enlarged; a portrait image is as high as the box. An upright RGB JPEG that
+    already fits is returned byte for byte. Where the JPEG is too large, the quality is reduced first, then the size.
     Raises ImageError where even a single pixel takes more than `max_bytes`.
     """
-    width, height = fitted_size(photo.width, photo.height, fit)
-    if photo.jpeg is not None and (width, height) == photo.pixels.size and len(photo.jpeg) <= max_bytes:
-        return _encoded(photo, photo.jpeg, width, height, None)
+    width, height = fitted_size(image.width, image.height, fit)
+    if image.jpeg is not None and (width, height) == image.pixels.size and len(image.jpeg) <= max_bytes:
+        return _encoded(image, image.jpeg, width, height, None)
     while True:
-        image = _rgb(_resized(photo.pixels, width, height))
+        resized = _rgb(_resized(image.pixels, width, height))
         for level in (quality, *(lower for lower in LOWER_QUALITIES if lower < quality)):
-            body = _jpeg(image, level)
+            body = _jpeg(resized, level)
             if len(body) <= max_bytes:
-                return _encoded(photo, body, width, height, level)
+                return _encoded(image, body, width, height, level)
         if width == height == 1:
             raise ImageError(
-                f"{photo.name} cannot be made smaller than {len(body):,} bytes.",
+                f"{image.name} cannot be compressed below {len(body):,} bytes.",
                 why=f"The limit is {max_bytes:,} bytes.",
                 todo="Raise the limit.",
             )
@@ -234,23 +229,23 @@ def encode(
         width, height = max(1, int(width * shrink)), max(1, int(height * shrink))
 
 
-def preview(photo: Photo, longest: int = 1600) -> EncodedImage:
-    """The photograph for the screen: a JPEG whose longest side is at most `longest` pixels."""
-    return encode(photo, fit=(longest, longest))
+def preview(image: DecodedImage, longest: int = 1600) -> EncodedImage:
+    """Return the image for the screen: a JPEG whose longest side is at most `longest` pixels."""
+    return encode(image, fit=(longest, longest))
 
 
 def shrunk(image: Image.Image, box: tuple[int, int]) -> Image.Image:
-    """Return a new RGB image within the box (width, height), aspect kept, never enlarged; no copy of all pixels."""
+    """Return a new RGB image within the box (width, height), with its aspect ratio, never enlarged."""
     size = fitted_size(image.width, image.height, box)
     return image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0).convert("RGB")
 
 
 def fitted_size(width: int, height: int, fit: tuple[int, int] | None) -> tuple[int, int]:
-    """Width and height within the box (and within JPEG's own bound), aspect kept, at least 1, never enlarged."""
+    """Return the width and height that fit the box and the JPEG limit: same aspect ratio, at least 1, not larger."""
     box_width, box_height = fit or (JPEG_MAX_SIDE, JPEG_MAX_SIDE)
     if box_width < 1 or box_height < 1:
         raise ImageError(
-            f"A picture cannot be fitted into {box_width} x {box_height} pixels.",
+            f"An image cannot be resized to fit {box_width} x {box_height} pixels.",
             todo="Give a width and a height of at least 1.",
         )
     box_width, box_height = min(box_width, JPEG_MAX_SIDE), min(box_height, JPEG_MAX_SIDE)
@@ -262,16 +257,16 @@ def fitted_size(width: int, height: int, fit: tuple[int, int] | None) -> tuple[i
 
 
 def resize_labels(labels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Class ids at another size, (height, width) uint8, by nearest neighbour; ids are never mixed.
+    """Return class ids at another size, (height, width) uint8, by nearest neighbor; ids are never mixed.
 
-    The rule is that of pixel centres, in whole numbers: row i takes row floor((2i + 1) * H / (2 * height)).
-    Gives `labels` itself where the size is the same.
+    Samples at pixel centers, in integer arithmetic: row i is row floor((2i + 1) * H / (2 * height)). Returns `labels`
+    itself where the size is the same.
     """
     return resize_nearest(labels, height, width)
 
 
 def resize_nearest(planes: NDArray[Number], height: int, width: int) -> NDArray[Number]:
-    """The last two axes, (..., H, W) -> (..., height, width), by nearest neighbour as `resize_labels` has it."""
+    """Resize the last two axes, (..., H, W) -> (..., height, width), by nearest neighbor like `resize_labels`."""
     if planes.shape[-2:] == (height, width):
         return planes
     rows, columns = nearest(planes.shape[-2], height), nearest(planes.shape[-1], width)
@@ -279,70 +274,73 @@ def resize_nearest(planes: NDArray[Number], height: int, width: int) -> NDArray[
 
 
 def nearest(old: int, new: int) -> NDArray[np.intp]:
-    """For each of `new` pixels in a line, the one of `old` whose extent holds its centre; (new,)."""
+    """Return the source index, 0 to old - 1, of each of `new` pixels in a line, at its center; (new,) intp."""
     return (2 * np.arange(new, dtype=np.intp) + 1) * old // (2 * new)
 
 
 def open_mask(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Class ids of a mask file, (H, W) uint8, as they stand: palette indices, or greys.
+    """Return the class ids of a mask file, (H, W) uint8: its palette indices or gray values, unchanged.
 
-    Raises ImageError as `open_photo` does, and for masks that cannot hold ids: in colour, or JPEG.
+    Raises ImageError like `open_image`, and for files that cannot hold class ids: color images, JPEG and WebP.
     """
     image = _open(data, name)
     _check_size(image, name, max_pixels)
     _check_single(image, name)
     if image.mode not in ("1", "L", "P") or image.format in ("JPEG", "WEBP"):
         raise ImageError(
-            f"{name} is no mask: it is {image.format} with {image.mode} pixels.",
-            why="A mask holds one class id a pixel, in a palette or as a grey, and without loss.",
-            todo="Save it as an 8-bit indexed or grey PNG.",
+            f"{name} is not a mask: it is {image.format} with {image.mode} pixels.",
+            why="A mask holds one class id per pixel, as a palette index or gray value, in a lossless format.",
+            todo="Save it as an 8-bit indexed or grayscale PNG.",
         )
     depth = data[24] if image.format == "PNG" and image.mode == "L" else 8
     with PIXELS.share(3 * image.width * image.height, name):
         _load(image, name)
         values = np.array(image, np.uint8)
-        # Pillow spreads greys of 2 and 4 bits over 0 to 255; the ids are the numbers before that.
+        # Pillow scales gray values of 2 and 4 bits to 0..255; the ids are the values before that.
         if depth < 8:
             values //= np.uint8(255 // ((1 << depth) - 1))
         values.flags.writeable = False
         return values
 
 
-def drawn_lying(mask: tuple[int, int], photo: tuple[int, int], orientation: int) -> bool:
-    """Whether a mask fits its photograph as that is stored, and not upright.
+def has_stored_size(mask: tuple[int, int], image: tuple[int, int], orientation: int) -> bool:
+    """Return whether a mask has the size of its image as stored, and not that of the upright image.
 
-    mask, photo: (width, height), that of the photo upright. Programs that do not know EXIF's orientation draw so.
+    Annotation programs that ignore the EXIF orientation produce such masks. mask, image: (width, height) in pixels;
+    `image` is the upright size.
     """
-    return orientation in LYING and mask == photo[::-1] != photo
+    return orientation in SWAPS_SIDES and mask == image[::-1] != image
 
 
-def turned_upright(labels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """A mask that was drawn on a photograph as it is stored, (H, W) uint8, turned as the photograph is."""
-    turn = TURNS.get(orientation)
-    return labels if turn is None else np.asarray(Image.fromarray(labels).transpose(turn))
+def rotate_upright(labels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Rotate a mask that was drawn on the image as stored, (H, W) uint8, by the image's EXIF orientation."""
+    transpose = TRANSPOSES.get(orientation)
+    return labels if transpose is None else np.asarray(Image.fromarray(labels).transpose(transpose))
 
 
-def as_seen(labels: NDArray[np.uint8], photo: Photo) -> NDArray[np.uint8]:
-    """A mask of this photograph, upright, wherever its sides tell that it was drawn on the one that is stored."""
-    return upright_mask(labels, photo.pixels.size, photo.orientation)
+def match_orientation(labels: NDArray[np.uint8], image: DecodedImage) -> NDArray[np.uint8]:
+    """Return a mask of this image upright, rotating it if its size shows that it was drawn on the image as stored."""
+    return mask_upright(labels, image.pixels.size, image.orientation)
 
 
-def upright_mask(labels: NDArray[np.uint8], size: tuple[int, int], orientation: int) -> NDArray[np.uint8]:
-    """Do the same for a photo of this upright size, (width, height), and EXIF orientation."""
-    lying = drawn_lying((labels.shape[1], labels.shape[0]), size, orientation)
-    return turned_upright(labels, orientation) if lying else labels
+def mask_upright(labels: NDArray[np.uint8], size: tuple[int, int], orientation: int) -> NDArray[np.uint8]:
+    """Do the same for an image of this upright size, (width, height), and EXIF orientation."""
+    as_stored = has_stored_size((labels.shape[1], labels.shape[0]), size, orientation)
+    return rotate_upright(labels, orientation) if as_stored else labels
 
 
 def _open(data: bytes, name: str) -> Image.Image:
-    """The header, read by the first format that knows it. `Image.open` is not used: it has a pixel limit of its own
-    for the whole process, which warns before it refuses."""
+    """Read the header with the first format that accepts it.
+
+    `Image.open` is not used: its pixel limit is global to the process, and warns before it refuses.
+    """
     if not data:
         raise ImageError(f"{name} is empty.", why="The file has 0 bytes.", todo="Choose the file again.")
-    Image.preinit()  # the commonest formats
-    start = data[:16].ljust(16, b"\0")  # some signatures are compared without a look at the length
+    Image.preinit()  # the most common formats
+    start = data[:16].ljust(16, b"\0")  # some signature checks do not check the length
     for form in FORMATS:
         if form not in Image.OPEN:
-            Image.init()  # all of them, which takes a tenth of a second
+            Image.init()  # all formats, which takes a tenth of a second
         factory, accept = Image.OPEN[form]
         if accept is not None and accept(start) is not True:
             continue
@@ -357,11 +355,11 @@ def _open(data: bytes, name: str) -> Image.Image:
 
 def _unknown(data: bytes, name: str) -> ImageError:
     starts = data[:16], data[:64].lstrip()
-    kind = next((words for sign, words in SIGNATURES.items() if any(s.startswith(sign) for s in starts)), "")
+    kind = next((text for magic, text in SIGNATURES.items() if any(s.startswith(magic) for s in starts)), "")
     if data[4:8] == b"ftyp":
-        kind = "an iPhone photograph (HEIC)" if data[8:12] in (b"heic", b"heix", b"mif1") else "a video"
+        kind = "an iPhone image (HEIC)" if data[8:12] in (b"heic", b"heix", b"mif1") else "a video"
     return ImageError(
-        f"{name} is not a picture that can be read.",
+        f"{name} is not an image in a supported format.",
         why=f"It is {kind}." if kind else f"It starts with the bytes {data[:8].hex(' ')}.",
         todo="Save it as JPEG, PNG, WebP or TIFF.",
     )
@@ -369,15 +367,15 @@ def _unknown(data: bytes, name: str) -> ImageError:
 
 def _damaged(name: str, error: Exception) -> ImageError:
     return ImageError(
-        f"{name} is damaged or cut off.",
+        f"{name} is damaged or truncated.",
         why=f"{str(error).rstrip('. ') or type(error).__name__}.",
-        todo="Copy the file again from where it came, or save it anew.",
+        todo="Copy the file again from its source, or save it again.",
     )
 
 
 def _too_large(name: str, why: str) -> ImageError:
     return ImageError(
-        f"{name} is too large.", why=why, todo="Make it smaller, or cut out the part that matters."
+        f"{name} is too large.", why=why, todo="Reduce its size, or crop it to the part you need."
     )
 
 
@@ -385,10 +383,10 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(
-            f"{name} is {width} x {height} pixels.", todo="Choose a picture with at least one pixel."
+            f"{name} is {width} x {height} pixels.", todo="Choose an image with at least one pixel."
         )
     if width * height > max_pixels:
-        raise _too_large(name, f"It is {width:,} x {height:,} pixels; the limit is {max_pixels:,} in all.")
+        raise _too_large(name, f"It is {width:,} x {height:,} pixels; the limit is {max_pixels:,} in total.")
 
 
 def _check_single(image: Image.Image, name: str) -> None:
@@ -399,13 +397,17 @@ def _check_single(image: Image.Image, name: str) -> None:
     if several:
         kind = "has several pages" if image.format == "TIFF" else "is animated"
         raise ImageError(
-            f"{name} {kind}.", why="A model is shown one picture at a time.", todo="Save the one you mean."
+            f"{name} {kind}.",
+            why="A model segments one image at a time.",
+            todo="Save the one you need as a file.",
         )
 
 
 def _several(image: Image.Image) -> bool:
-    """Whether the file holds more than one picture. A phone's JPEG with a second view (`MPO`) counts as one; so do
-    a TIFF's smaller copies of the same picture."""
+    """Return whether the file holds more than one image.
+
+    A phone's JPEG with a second view (`MPO`) counts as one image, as do a TIFF's smaller copies of the same image.
+    """
     if not getattr(image, "is_animated", False) or image.format == "MPO":
         return False
     if not isinstance(image, TiffImageFile):
@@ -430,12 +432,12 @@ def _load(image: Image.Image, name: str) -> None:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's orientation, 1 to 8; upright where there is none, or where the EXIF block cannot be read."""
+    """Return the EXIF orientation, 1 to 8; upright where there is none, or where the EXIF data cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     except (SyntaxError, ValueError, TypeError, KeyError, OSError, struct.error):
-        return UPRIGHT  # the pixels are whole: a broken note about them is no reason to refuse them
-    return value if value in TURNS else UPRIGHT
+        return UPRIGHT  # the pixels are intact, so damaged metadata is not a reason to refuse the image
+    return value if value in TRANSPOSES else UPRIGHT
 
 
 def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -449,15 +451,17 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _decode_bytes(image: Image.Image) -> int:
-    """Return the most bytes that `open_photo` takes, by the header: the file's pixels and the converted ones, or
-    these and their upright copy."""
+    """Return the most memory that `open_image` takes, by the header.
+
+    That is the file's pixels and the converted ones, or these and their upright copy.
+    """
     native, kept = bytes_per_pixel(image.mode), _kept_bytes(image)
     converted = 0 if image.mode in ("L", "RGB") and not image.has_transparency_data else kept
     return max(native + converted, 2 * kept) * image.width * image.height
 
 
 def _kept_bytes(image: Image.Image) -> int:
-    """Return what a pixel takes in a Photo."""
+    """Return the bytes that a pixel takes in a DecodedImage."""
     return 1 if is_gray(image.mode) and not image.has_transparency_data else 4
 
 
@@ -467,5 +471,5 @@ def _jpeg(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _encoded(photo: Photo, body: bytes, width: int, height: int, quality: int | None) -> EncodedImage:
-    return EncodedImage(body, "image/jpeg", height, width, photo.height, photo.width, quality)
+def _encoded(image: DecodedImage, body: bytes, width: int, height: int, quality: int | None) -> EncodedImage:
+    return EncodedImage(body, "image/jpeg", height, width, image.height, image.width, quality)

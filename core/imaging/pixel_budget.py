@@ -1,14 +1,14 @@
-"""How much memory decoded images may take in this process, whoever decodes them.
+"""Limit the memory that decoded images take in this process.
 
-An image costs far more decoded than as a file: a TIFF of 17 kB can hold 96 million pixels. So whatever decodes one
-takes a share of one budget first, and waits where others hold too much of it. A share is taken for a whole piece of
-work (photo, mask, overlay), sized by the headers, before a pixel is decoded.
+An image takes far more memory decoded than as a file: a TIFF of 17 kB can hold 96 million pixels. So all code that
+decodes an image first takes a share of one budget, and waits while others hold too much of it. A share covers a whole
+task (image, mask, overlay); its size comes from the headers, before a pixel is decoded.
 
-Nothing can block for good:
-    - A thread that needs more than it holds grows its share. It waits only while another thread with a share is at
-      work; if all of them wait to grow, one proceeds beyond the limit, and its end lets the next one proceed.
-    - Shares are granted in turn, so that many small images cannot keep a large one waiting.
-    - A piece of work that is larger than the whole budget is refused at once.
+Deadlocks cannot occur:
+    - A thread that needs more than it holds grows its share. It waits only while another thread with a share is
+      running; if all of them wait to grow, one proceeds beyond the limit, and the next one proceeds when it ends.
+    - Shares are granted in order, so many small images cannot keep a large one waiting.
+    - A task that is larger than the whole budget is refused immediately.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 LIMIT = 1_500_000_000
-"""Bytes of decoded images by default: one of 100 million RGB pixels, turned upright and with its overlay, fits."""
+"""Default limit in bytes. An image of 100 million RGB pixels fits, rotated upright and with its overlay."""
 
 VARIABLE = "SEGDECK_IMAGE_MEMORY_MB"
-"""The setting that changes it; see `core.settings`."""
+"""The environment variable that sets the limit; see `core.settings`."""
 
 OnWait = Callable[[], None]
 _USED, _HOLDERS, _GROWING, _WAITING, _PEAK, _LIMIT = range(6)
 
 
 class _Condition(Protocol):
-    """What threading.Condition and that of multiprocessing have in common."""
+    """The common interface of the Condition classes of threading and multiprocessing."""
 
     def __enter__(self) -> bool: ...
     def __exit__(self, *args: Any) -> None: ...
@@ -43,20 +43,20 @@ class _Condition(Protocol):
 
 
 class _Lock(Protocol):
-    """Likewise."""
+    """The common interface of the Lock classes of threading and multiprocessing."""
 
     def acquire(self, block: bool = True, /) -> bool: ...
     def release(self) -> None: ...
 
 
 class _Held(threading.local):
-    """Bytes that the current thread holds."""
+    """The bytes that the current thread holds."""
 
     bytes = 0
 
 
 class PixelBudget:
-    """Bytes for decoded images, shared by all threads of a process, or by several processes (see `shared`)."""
+    """A budget in bytes for decoded images, shared by all threads of a process or by several processes."""
 
     def __init__(self, limit: int = LIMIT) -> None:
         self._counters: MutableSequence[int] = [0, 0, 0, 0, 0, limit]
@@ -66,7 +66,7 @@ class PixelBudget:
 
     @classmethod
     def shared(cls, context: BaseContext, limit: int) -> PixelBudget:
-        """Return a budget that worker processes share; hand `parts()` to each, which calls `adopt` with it."""
+        """Return a budget that worker processes share: pass `parts()` to each, which calls `adopt` with them."""
         budget = cls(limit)
         budget.adopt(
             context.Array("q", [0, 0, 0, 0, 0, limit], lock=False), context.Condition(), context.Lock()
@@ -78,12 +78,12 @@ class PixelBudget:
         return self._counters, self._changed, self._turn
 
     def adopt(self, counters: MutableSequence[int], changed: Any, turn: Any) -> None:
-        """Take all shares from the budget with these parts from now on. To be called before the first share."""
+        """Use the budget with these parts from now on. Call it before the first share is taken."""
         self._counters, self._changed, self._turn = counters, changed, turn
 
     @property
     def limit(self) -> int:
-        """Bytes in all."""
+        """Return the size of the budget in bytes."""
         return self._counters[_LIMIT]
 
     @limit.setter
@@ -94,32 +94,32 @@ class PixelBudget:
 
     @property
     def used(self) -> int:
-        """Bytes that are held now."""
+        """Return the bytes that are in use now."""
         return self._counters[_USED]
 
     @property
     def peak(self) -> int:
-        """The most bytes that were ever held at once."""
+        """Return the largest number of bytes that were in use at the same time."""
         return self._counters[_PEAK]
 
     @property
     def waiting(self) -> int:
-        """How many images wait for their share now."""
+        """Return how many images are waiting for their share now."""
         return self._counters[_WAITING]
 
     def notice(self) -> str:
-        """Say how many images wait and what for; empty where none does."""
+        """Return a text on the images that are waiting; empty if there are none."""
         waiting = self.waiting
         if not waiting:
             return ""
-        images = "1 image waits" if waiting == 1 else f"{waiting:,} images wait"
-        return f"{images} for memory: {self.used // 1_000_000:,} of {self.limit // 1_000_000:,} MB in use"
+        images = "1 image is" if waiting == 1 else f"{waiting:,} images are"
+        return f"{images} waiting for memory: {self.used // 1_000_000:,} of {self.limit // 1_000_000:,} MB in use"
 
     @contextmanager
     def share(self, size: int, name: str, *, on_wait: OnWait | None = None) -> Iterator[None]:
-        """Hold `size` bytes for the image `name`. Within a share of this thread, only what exceeds it is added.
+        """Hold `size` bytes for the image `name`. Within a share of the same thread, only the excess is added.
 
-        on_wait: called once, before it waits for others.
+        on_wait: called once, before waiting for others.
 
         Raises ImageError where the image can never fit.
         """
@@ -135,36 +135,36 @@ class PixelBudget:
         finally:
             self._held.bytes = before
             if added:
-                self._give(added, last=before == 0)
+                self._release(added, last=before == 0)
 
     def _take(self, size: int, *, growing: bool, on_wait: OnWait | None) -> None:
-        """Add to the bytes in use as soon as they fit."""
+        """Add `size` to the bytes in use as soon as they fit."""
         if growing:
             with self._changed:
                 self._grow(size, on_wait)
             return
-        told = False
+        counted = False
         try:
             if not self._turn.acquire(False):
-                told = self._tell(on_wait)
+                counted = self._count_waiting(on_wait)
                 self._turn.acquire()
             try:
                 with self._changed:
-                    # Whoever wants more of what it holds comes first: until it ends, none of that is given back.
+                    # Growing shares come first: nothing they hold is released until they end.
                     while self._counters[_GROWING] or not self._fits(size):
-                        told = told or self._tell(on_wait)
+                        counted = counted or self._count_waiting(on_wait)
                         self._changed.wait()
                     self._counters[_HOLDERS] += 1
                     self._add(size)
             finally:
                 self._turn.release()
         finally:
-            if told:
+            if counted:
                 with self._changed:
                     self._counters[_WAITING] -= 1
 
-    def _tell(self, on_wait: OnWait | None) -> bool:
-        """Count one more as waiting, and say so; return True."""
+    def _count_waiting(self, on_wait: OnWait | None) -> bool:
+        """Count one more image as waiting, and report it; return True."""
         with self._changed:
             self._counters[_WAITING] += 1
         if on_wait is not None:
@@ -195,7 +195,7 @@ class PixelBudget:
         self._counters[_USED] += size
         self._counters[_PEAK] = max(self._counters[_PEAK], self._counters[_USED])
 
-    def _give(self, size: int, *, last: bool) -> None:
+    def _release(self, size: int, *, last: bool) -> None:
         with self._changed:
             self._counters[_USED] -= size
             self._counters[_HOLDERS] -= last
@@ -204,11 +204,11 @@ class PixelBudget:
 
 def _too_large(name: str, size: int, limit: int) -> ImageError:
     return ImageError(
-        f"{name} needs about {-(-size // 1_000_000):,} MB of memory once decoded.",
-        why=f"All images together may take {limit // 1_000_000:,} MB.",
-        todo=f"Make the image smaller or cut it into tiles, or raise {VARIABLE}.",
+        f"{name} needs about {-(-size // 1_000_000):,} MB of memory when decoded.",
+        why=f"The limit for all images together is {limit // 1_000_000:,} MB.",
+        todo=f"Reduce the image or split it into tiles, or raise {VARIABLE}.",
     )
 
 
 PIXELS = PixelBudget()
-"""The budget of this process: of pages, commands, dataset checks and evaluations together."""
+"""The budget of this process, shared by pages, commands, dataset validation and evaluations."""

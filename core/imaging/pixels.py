@@ -1,9 +1,9 @@
-"""Any kind of pixel that Pillow reads -> 8 bit, RGB or gray.
+"""Convert all pixel types that Pillow reads to 8 bits, RGB or gray.
 
-What an image's numbers mean differs by kind, so each choice is written at the function that makes it. Embedded
-color profiles are not applied: the algorithm was trained on plain JPEG values and sees a photo the same way.
+The range of the values depends on the pixel type; each rule is documented at its function. Embedded color profiles
+are not applied: the algorithm is trained on plain JPEG values and gets images in the same way.
 
-Conversions run in blocks of rows: beside the image and its result, no copy of all pixels exists.
+Conversions run in blocks of rows, so that there is never a further copy of all pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 SENSOR_BITS = (8, 10, 12, 14, 16)
-"""Depths in which cameras and scanners store whole numbers, often in a 16-bit container."""
+"""Bit depths in which cameras and scanners store integers, often in a 16-bit container."""
 
 BLOCK = 1 << 20
 """Pixels that are converted at once."""
@@ -30,23 +30,25 @@ def row_blocks(height: int, width: int) -> Iterator[slice]:
 
 
 def bytes_per_pixel(mode: str) -> int:
-    """Return what Pillow takes for a pixel of this mode."""
+    """Return the bytes that Pillow takes for a pixel of this mode."""
     if mode in ("1", "L", "P"):
         return 1
     return 2 if mode.startswith("I;16") else 4
 
 
 def is_gray(mode: str) -> bool:
-    """Return whether `to_8_bit` makes gray of opaque pixels of this mode."""
+    """Return whether `to_8_bit` converts opaque pixels of this mode to gray."""
     return mode in GRAY or mode.startswith("I") or mode == "F"
 
 
 def to_8_bit(image: Image.Image, *, full_range: bool) -> Image.Image:
-    """Return the image as RGB, or as L where it is gray, at a quarter of the memory; the same object where it is so.
+    """Return the image as RGB, or as L if it is gray, which takes a quarter of the memory.
 
-    full_range: 16-bit grays use all 16 bits (as PNG demands); else see `_whole_to_8_bit`.
+    An image that already is RGB or L is returned unchanged.
 
-    Transparent pixels show white, as on paper. Raises whatever Pillow raises for pixels it cannot convert.
+    full_range: 16-bit gray values use all 16 bits (as the PNG specification requires); else see `_integers_to_8_bit`.
+
+    Transparent pixels become white. Raises whatever Pillow raises for pixels that it cannot convert.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _gray(image, full_range=full_range)
@@ -61,10 +63,10 @@ def to_8_bit(image: Image.Image, *, full_range: bool) -> Image.Image:
 
 def _by_rows(image: Image.Image, mode: str, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Convert an image block by block."""
-    whole = Image.new(mode, image.size)
+    converted = Image.new(mode, image.size)
     for rows, block in _blocks(image):
-        whole.paste(convert(block), (0, rows.start))
-    return whole
+        converted.paste(convert(block), (0, rows.start))
+    return converted
 
 
 def _blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
@@ -81,39 +83,42 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _gray(image: Image.Image, *, full_range: bool) -> Image.Image:
-    """Numbers of any kind -> L, dark to bright."""
-    low, high, whole = _range(image)
-    if whole and low >= 0 and high <= 65535:
+    """Return gray values of any type as L."""
+    low, high, integers = _range(image)
+    if integers and low >= 0 and high <= 65535:
         bits = 16 if full_range else next(bits for bits in SENSOR_BITS if high < 1 << bits)
-        return _by_rows(image, "L", lambda block: _whole_to_8_bit(block, (1 << bits) - 1))
+        return _by_rows(image, "L", lambda block: _integers_to_8_bit(block, (1 << bits) - 1))
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return _by_rows(image, "L", lambda block: _real_to_8_bit(block, low, high))
+    return _by_rows(image, "L", lambda block: _floats_to_8_bit(block, low, high))
 
 
 def _range(image: Image.Image) -> tuple[float, float, bool]:
-    """Return the least and the greatest finite number, 0 and 1 where there is none; and whether all are integers."""
-    low, high, whole = np.inf, -np.inf, True
+    """Return the smallest and largest finite value (0 and 1 if there is none), and whether all are integers."""
+    low, high, integers = np.inf, -np.inf, True
     for _, block in _blocks(image):
         values = np.asarray(block)
-        whole = bool(np.issubdtype(values.dtype, np.integer))
-        finite = values if whole else values[np.isfinite(values)]
+        integers = bool(np.issubdtype(values.dtype, np.integer))
+        finite = values if integers else values[np.isfinite(values)]
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    return (low, high, whole) if low <= high else (0.0, 1.0, whole)
+    return (low, high, integers) if low <= high else (0.0, 1.0, integers)
 
 
-def _whole_to_8_bit(image: Image.Image, top: int) -> Image.Image:
-    """Integers 0 to `top`. TIFF often holds a 12-bit sensor's numbers in 16 bits: taken as they are, the image would
-    be all but black. So the range is that of the smallest common depth which holds the largest value."""
+def _integers_to_8_bit(image: Image.Image, top: int) -> Image.Image:
+    """Scale integers from 0..top to 0..255.
+
+    TIFF files often hold 12-bit sensor data in 16 bits; scaled by 65535 such an image would be almost black. So `top`
+    is that of the smallest common bit depth that holds the largest value.
+    """
     values: NDArray[np.generic] = np.asarray(image)
     return Image.fromarray(((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8))
 
 
-def _real_to_8_bit(image: Image.Image, low: float, high: float) -> Image.Image:
-    """Real numbers: 0 to 1 if all are there, else stretched from the least to the greatest finite one.
+def _floats_to_8_bit(image: Image.Image, low: float, high: float) -> Image.Image:
+    """Scale floats from low..high to 0..255; NaN and infinity become black.
 
-    What is not a number becomes black.
+    The range is 0 to 1 where all values are within it, else the smallest to the largest finite value.
     """
     values = np.asarray(image).astype(np.float64)
     values[~np.isfinite(values)] = low
@@ -124,7 +129,7 @@ def _real_to_8_bit(image: Image.Image, low: float, high: float) -> Image.Image:
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
-    """CIE L*a*b*, which Pillow converts only through a color profile."""
+    """Convert CIE L*a*b* to RGB, which Pillow does only through a color profile."""
     profiles = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, *profiles, outputMode="RGB")
     if converted is None:

@@ -1,7 +1,18 @@
-"""How good masks are: pixels are counted once, as a confusion matrix, and every number follows from it.
+"""Score masks: count pixels once, as a confusion matrix, and derive every score from it.
 
-Pixels whose truth is 255 are not counted. Cumulative scores count all pixels of a set together, so that a large photo
-weighs more than a small one; scores per image are made for each photo and averaged, so that each weighs the same.
+Pixels whose ground truth is 255 are not counted. Cumulative scores count all pixels of a dataset together, so a large
+image weighs more than a small one; per-image scores are computed for each image and averaged, so all weigh the same.
+
+Sources:
+    IoU                 Everingham et al., "The PASCAL Visual Object Classes (VOC) Challenge", IJCV 2010.
+                        The same as P. Jaccard's index, 1912.
+    Mean IoU, pixel accuracy, mean accuracy, frequency-weighted IoU
+                        Long, Shelhamer, Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+    Dice                L. R. Dice, 1945; T. Sørensen, 1948. The same as F1.
+    Mean IoU per image  Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic segmentation?",
+                        BMVC 2013.
+    Trimap IoU          Kohli, Ladický, Torr, "Robust Higher Order Potentials for Enforcing Label Consistency",
+                        IJCV 2009; see `trimap_band`. It is not the boundary IoU of Cheng et al., CVPR 2021.
 """
 
 from __future__ import annotations
@@ -18,40 +29,43 @@ from core.imaging.classes import IGNORE, MAX_CLASSES
 from core.imaging.counting import pair_counts
 from core.imaging.pixels import row_blocks
 
-BAND = 5
-"""Width of the boundary band, in pixels on each side of a border in the truth, at the photo's own size."""
+TRIMAP_WIDTH = 5
+"""Width of the trimap band in pixels, on each side of a class border in the ground truth, at the image's own size."""
 
 MEASURES = {
-    "mean_iou": ("Mean IoU", "The mean of the classes' IoU, with the pixels of all photos counted together."),
-    "image_mean_iou": ("Mean IoU per image", "Each photo's own mean IoU, averaged over the photos."),
-    "boundary_mean_iou": (
-        "Boundary IoU",
-        f"Mean IoU of the pixels within {BAND} of a border between two classes of the truth.",
+    "mean_iou": ("Mean IoU", "Mean of the per-class IoU; the pixels of all images are counted together."),
+    "image_mean_iou": ("Mean IoU per image", "Mean IoU of each image, averaged over the images."),
+    "trimap_mean_iou": (
+        "Trimap IoU",
+        f"Mean IoU of the pixels within {TRIMAP_WIDTH} pixels of a class border in the ground truth.",
     ),
-    "mean_dice": ("Mean Dice", "The mean of the classes' Dice (F1), all photos counted together."),
-    "pixel_accuracy": ("Pixel accuracy", "The share of all counted pixels that are right."),
+    "mean_dice": (
+        "Mean Dice",
+        "Mean of the per-class Dice (F1); the pixels of all images are counted together.",
+    ),
+    "pixel_accuracy": ("Pixel accuracy", "Share of all counted pixels that are predicted correctly."),
     "mean_accuracy": (
         "Mean accuracy",
-        "The mean over the classes of the share of their pixels that is right.",
+        "Mean of the per-class accuracy: the share of a class's pixels that is predicted correctly.",
     ),
     "frequency_weighted_iou": (
         "Frequency-weighted IoU",
-        "The mean of the classes' IoU, each weighted by its share of the true pixels.",
+        "Mean of the per-class IoU, each class weighted by its share of the ground truth pixels.",
     ),
 }
-"""Every number that sums up a set: its name in data -> what a person reads, and what it means."""
+"""Every score of a whole dataset: JSON key -> label and meaning. The module docstring has the sources."""
 
 Triple = tuple[int, int, int]
-"""A true class, what was predicted (255: none of the classes), and how many pixels."""
+"""Class in the ground truth, predicted class (255: none of the classes), number of pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Confusion:
-    """Pixels by class; adds up.
+class ConfusionMatrix:
+    """A confusion matrix of K classes, in pixels. Matrices of the same classes can be added.
 
-    counts:  (K, K) int64, rows the truth, columns the prediction.
-    outside: (K,) int64, pixels of each true class whose prediction is none of the K: they count as missed.
-    ignored: pixels whose truth is 255; they are in nothing else.
+    counts:  (K, K) int64; row: class in the ground truth, column: predicted class.
+    outside: (K,) int64, pixels of each ground truth class whose prediction is none of the K; they count as missed.
+    ignored: pixels whose ground truth is 255; they are in neither of the other two.
     """
 
     counts: NDArray[np.int64]
@@ -64,58 +78,67 @@ class Confusion:
             raise ValueError(f"counts are {self.counts.shape}, outside is {self.outside.shape}")
 
     def __len__(self) -> int:
-        """The number of classes, K."""
+        """Return the number of classes, K."""
         return len(self.outside)
 
-    def __add__(self, other: Confusion) -> Confusion:
+    def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
         if len(self) != len(other):
-            raise ValueError(f"{len(self)} classes and {len(other)} do not add up")
-        return Confusion(
+            raise ValueError(f"cannot add confusion matrices of {len(self)} and {len(other)} classes")
+        return ConfusionMatrix(
             self.counts + other.counts, self.outside + other.outside, self.ignored + other.ignored
         )
 
     @property
     def pixels(self) -> int:
-        """How many pixels are counted."""
+        """Return the number of counted pixels."""
         return int(self.counts.sum() + self.outside.sum())
 
     @property
-    def truth(self) -> NDArray[np.int64]:
-        """(K,) pixels that each class has in the truth."""
-        truth: NDArray[np.int64] = self.counts.sum(axis=1) + self.outside
-        return truth
+    def ground_truth(self) -> NDArray[np.int64]:
+        """Return the pixels of each class in the ground truth, (K,) int64."""
+        pixels: NDArray[np.int64] = self.counts.sum(axis=1) + self.outside
+        return pixels
 
     def triples(self) -> tuple[Triple, ...]:
-        """What is not zero: few numbers, where most classes are never taken for each other."""
+        """Return the nonzero counts; there are few, since most classes are never confused with each other."""
         rows, columns = np.nonzero(self.counts)
         inside = zip(rows.tolist(), columns.tolist(), self.counts[rows, columns].tolist(), strict=True)
-        beyond = [(int(row), IGNORE, int(self.outside[row])) for row in np.flatnonzero(self.outside)]
-        return (*inside, *beyond)
+        outside = [(int(row), IGNORE, int(self.outside[row])) for row in np.flatnonzero(self.outside)]
+        return (*inside, *outside)
 
     @classmethod
-    def nothing(cls, classes: int) -> Confusion:
-        """No pixel at all."""
+    def zeros(cls, classes: int) -> ConfusionMatrix:
+        """Return a matrix without any pixel."""
         return cls(np.zeros((classes, classes), np.int64), np.zeros(classes, np.int64))
 
     @classmethod
-    def from_triples(cls, triples: Iterable[Sequence[int]], classes: int, ignored: int = 0) -> Confusion:
-        """The other way round, also for fewer classes than there were. Raises InputError for a truth beyond them."""
+    def from_triples(
+        cls, triples: Iterable[Sequence[int]], classes: int, ignored: int = 0
+    ) -> ConfusionMatrix:
+        """Return the matrix that `triples` came from, or that of fewer or more classes.
+
+        Raises InputError where the ground truth holds a class beyond them.
+        """
         actual, predicted, pixels = np.array(list(triples), np.int64).reshape(-1, 3).T
         _check(sorted(set(actual[actual >= classes].tolist())), classes)
-        confusion = cls.nothing(classes)
+        matrix = cls.zeros(classes)
         inside = predicted < classes
-        np.add.at(confusion.counts, (actual[inside], predicted[inside]), pixels[inside])
-        np.add.at(confusion.outside, actual[~inside], pixels[~inside])
-        return cls(confusion.counts, confusion.outside, ignored)
+        np.add.at(matrix.counts, (actual[inside], predicted[inside]), pixels[inside])
+        np.add.at(matrix.outside, actual[~inside], pixels[~inside])
+        return cls(matrix.counts, matrix.outside, ignored)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What a confusion comes to; each from 0 to 1, NaN where there is nothing to count.
+    """The scores of a confusion matrix, each from 0 to 1; NaN where there is nothing to count.
 
-    iou, dice: (K,) float64; NaN for a class in neither truth nor prediction.
-    accuracy:  (K,) float64, the share of a class's true pixels that is right; NaN for a class not in the truth.
-    The means are over the classes that are not NaN.
+    With TP, FP and FN the true positive, false positive and false negative pixels of a class:
+
+    iou:      (K,) float64, TP / (TP + FP + FN); NaN for a class in neither ground truth nor prediction.
+    dice:     (K,) float64, 2 TP / (2 TP + FP + FN); NaN likewise.
+    accuracy: (K,) float64, TP / (TP + FN), also called recall; NaN for a class that is not in the ground truth.
+
+    The means are over the classes that are not NaN. The module docstring has the sources.
     """
 
     iou: NDArray[np.float64]
@@ -130,33 +153,35 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageMeans:
-    """Scores of single photos, averaged.
+    """Scores of single images, averaged (Csurka et al., BMVC 2013).
 
-    iou:      (K,) float64, over the photos in which the class is in truth or prediction; NaN where it is in none.
-    mean_iou: over the photos of each one's own mean IoU; NaN without any.
+    iou:      (K,) float64, mean over the images that have the class in ground truth or prediction; NaN without any.
+    mean_iou: mean over the images of their mean IoU; NaN without any.
     """
 
     iou: NDArray[np.float64]
     mean_iou: float
 
 
-def confusion(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int) -> Confusion:
-    """Count the pixels of one mask, both (H, W) uint8.
+def confusion_matrix(
+    ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: int
+) -> ConfusionMatrix:
+    """Return the confusion matrix of one mask, both arrays (H, W) uint8.
 
-    Raises InputError where the truth holds ids that are neither below `classes` nor 255.
+    Raises InputError where the ground truth holds ids that are neither below `classes` nor 255.
     """
     if ground_truth.shape != predicted.shape:
-        raise ValueError(f"the truth is {ground_truth.shape}, the prediction is {predicted.shape}")
-    return _cut(pair_counts(ground_truth, predicted), classes)
+        raise ValueError(f"the ground truth is {ground_truth.shape}, the prediction is {predicted.shape}")
+    return _matrix_of(pair_counts(ground_truth, predicted), classes)
 
 
-def scores(of: Confusion) -> Scores:
-    """Everything that follows from the counts."""
-    right = np.diag(of.counts).astype(np.float64)
-    ground_truth, predicted = of.truth.astype(np.float64), of.counts.sum(axis=0).astype(np.float64)
-    iou = _divided(right, ground_truth + predicted - right)
-    dice, accuracy = _divided(2 * right, ground_truth + predicted), _divided(right, ground_truth)
-    there = ground_truth > 0
+def scores(of: ConfusionMatrix) -> Scores:
+    """Return the scores of a confusion matrix."""
+    correct = np.diag(of.counts).astype(np.float64)
+    ground_truth, predicted = of.ground_truth.astype(np.float64), of.counts.sum(axis=0).astype(np.float64)
+    iou = _divided(correct, ground_truth + predicted - correct)
+    dice, accuracy = _divided(2 * correct, ground_truth + predicted), _divided(correct, ground_truth)
+    present = ground_truth > 0
     return Scores(
         iou,
         dice,
@@ -164,23 +189,34 @@ def scores(of: Confusion) -> Scores:
         _mean(iou),
         _mean(dice),
         _mean(accuracy),
-        float(right.sum() / of.pixels) if of.pixels else float("nan"),
-        float((ground_truth[there] * iou[there]).sum() / of.pixels) if of.pixels else float("nan"),
+        float(correct.sum() / of.pixels) if of.pixels else float("nan"),
+        float((ground_truth[present] * iou[present]).sum() / of.pixels) if of.pixels else float("nan"),
     )
 
 
 def image_means(ious: Sequence[NDArray[np.float64]], classes: int) -> ImageMeans:
-    """The scores per image of a set: `ious` holds each photo's own (K,) IoU."""
+    """Return the per-image scores of a dataset. ious: the IoU of each image by class, (K,) float64 each."""
     table = np.array(ious, np.float64).reshape(len(ious), classes)
-    there = ~np.isnan(table)
-    sums, photos = np.where(there, table, 0.0).sum(axis=0), there.sum(axis=0).astype(np.float64)
-    return ImageMeans(_divided(sums, photos), _mean(np.array([_mean(row) for row in table])))
+    valid = ~np.isnan(table)
+    sums, images = np.where(valid, table, 0.0).sum(axis=0), valid.sum(axis=0).astype(np.float64)
+    return ImageMeans(_divided(sums, images), _mean(np.array([_mean(row) for row in table])))
 
 
-def boundary_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.bool_]:
-    """Which pixels lie near a border, (H, W): where another class is within `width` rows and columns of them.
+def trimap_band(ground_truth: NDArray[np.uint8], width: int = TRIMAP_WIDTH) -> NDArray[np.bool_]:
+    """Return which pixels are in the trimap: near a class border of the ground truth, (H, W) bool.
 
-    Pixels to ignore make no border and bridge it: a class on each side of a narrow strip of 255 is one border.
+    A pixel is in the band where another class is within `width` rows and columns of it (Chebyshev distance). IoU over
+    this band is the trimap IoU:
+
+        P. Kohli, L. Ladický, P. H. S. Torr, "Robust Higher Order Potentials for Enforcing Label Consistency",
+            IJCV 82, 2009
+        P. Krähenbühl, V. Koltun, "Efficient Inference in Fully Connected CRFs with Gaussian Edge Potentials",
+            NIPS 2011
+        L.-C. Chen et al., "DeepLab", TPAMI 40, 2018
+
+    The band follows the ground truth alone. (The boundary IoU of Cheng et al., CVPR 2021, uses bands around the
+    contours of both masks.) Pixels of 255 make no border of their own, but bridge one: a class on each side of a
+    narrow strip of 255 makes a border across it.
     """
     height = len(ground_truth)
     band = np.empty(ground_truth.shape, np.bool_)
@@ -188,7 +224,7 @@ def boundary_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray
         top, bottom = (
             max(0, rows.start - width),
             min(height, rows.stop + width),
-        )  # with what its windows reach
+        )  # the rows that the windows of this block reach
         around = ground_truth[top:bottom]
         highest = _windowed(np.where(around == IGNORE, np.uint8(0), around), width, np.maximum, 0)
         lowest = _windowed(around, width, np.minimum, IGNORE)
@@ -198,26 +234,26 @@ def boundary_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray
     return band
 
 
-def in_band(ground_truth: NDArray[np.uint8], width: int = BAND) -> NDArray[np.uint8]:
-    """The truth with 255 at all pixels that are not near a border, (H, W) uint8, a new array."""
-    return np.where(boundary_band(ground_truth, width), ground_truth, np.uint8(IGNORE))
+def trimap_ground_truth(ground_truth: NDArray[np.uint8], width: int = TRIMAP_WIDTH) -> NDArray[np.uint8]:
+    """Return the ground truth with 255 outside the trimap band, (H, W) uint8, a new array."""
+    return np.where(trimap_band(ground_truth, width), ground_truth, np.uint8(IGNORE))
 
 
-def _cut(table: NDArray[np.int64], classes: int) -> Confusion:
-    """A confusion of all 256 ids -> one of the classes."""
+def _matrix_of(table: NDArray[np.int64], classes: int) -> ConfusionMatrix:
+    """Return the confusion matrix of the classes. table: (256, 256), pixels by ground truth id and predicted id."""
     _check([int(number) for number in np.flatnonzero(table[classes:IGNORE].sum(axis=1)) + classes], classes)
     inside = table[:classes]
-    return Confusion(inside[:, :classes], inside[:, classes:].sum(axis=1), int(table[IGNORE].sum()))
+    return ConfusionMatrix(inside[:, :classes], inside[:, classes:].sum(axis=1), int(table[IGNORE].sum()))
 
 
 def _check(beyond: Sequence[int], classes: int) -> None:
-    """beyond: ids of the truth that are no class."""
+    """Raise InputError for a bad number of classes, or for ids of the ground truth beyond them."""
     if not 1 <= classes <= MAX_CLASSES:
         raise InputError(f"There are {classes} classes.", todo=f"Give 1 to {MAX_CLASSES}.")
     if beyond:
         raise InputError(
-            f"The truth holds the class {_listed(beyond)}, and there are {classes} classes, 0 to {classes - 1}.",
-            todo="Give the class names that the masks were made with, or write 255 where nothing is to be counted.",
+            f"The ground truth contains class {_listed(beyond)}; there are {classes} classes, 0 to {classes - 1}.",
+            todo="Give the class names that the masks were made with, or set pixels that should not count to 255.",
         )
 
 
@@ -226,23 +262,25 @@ def _listed(ids: Sequence[int], most: int = 5) -> str:
 
 
 def _divided(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN where there is nothing to divide by."""
+    """Return `above / below`, (K,) float64; NaN where `below` is 0."""
     return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Of those that are numbers; NaN without any."""
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if there.size else float("nan")
+    """Return the mean of the values that are not NaN; NaN without any."""
+    valid = values[~np.isnan(values)]
+    return float(valid.mean()) if valid.size else float("nan")
 
 
 def _windowed(
     values: NDArray[np.uint8], width: int, pick: Callable[..., Any], neutral: int
 ) -> NDArray[np.uint8]:
-    """The highest or lowest of the square window around each pixel, (H, W) uint8.
+    """Return the maximum or minimum of the square window around each pixel, (H, W) uint8.
 
-    First along the rows, then along the columns. Windows are doubled until they are wide enough: four steps for a
-    window of 11, where looking at each neighbour would take ten.
+    pick: np.maximum or np.minimum. neutral: the value outside the image.
+
+    Works along the rows, then along the columns. Windows are doubled until they are wide enough: four steps for a
+    window of 11, where comparing each neighbor would take ten.
     """
     for axis in (0, 1):
         size, wanted = 1, 2 * width + 1

@@ -1,4 +1,4 @@
-"""What an endpoint said about a picture, as arrays. Row first, column second, everywhere."""
+"""The decoded response of an endpoint, as arrays. Axes are (row, column) everywhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.imaging.counting import pixel_counts
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
-    """Class ids of every pixel, and how sure the model is.
+    """The class id of each pixel, and the model's confidence.
 
-    labels:        (H, W) uint8, the class id of each pixel; 255 = ignore (only a PNG answer can hold it).
-    confidence:    (H, W) float32, the probability of the class in `labels`; None for a PNG answer.
-    probabilities: (C, H, W) float32, read-only, a view of the answer's own bytes; None for a PNG answer.
-    classes:       names and colours; at least C of them.
-    problems:      sentences about numbers that are no probabilities (NaN, outside [0, 1]); empty if all is well.
+    labels:        (H, W) uint8, the class id of each pixel; 255 = ignore (possible only in a PNG response).
+    confidence:    (H, W) float32, the probability of the class in `labels`; None for a PNG response.
+    probabilities: (C, H, W) float32, read-only, a view of the response body; None for a PNG response.
+    classes:       names and colors of at least C classes.
+    problems:      sentences about values that are not probabilities (NaN, outside [0, 1]); empty if there are none.
     """
 
     labels: NDArray[np.uint8]
@@ -38,12 +38,12 @@ class Segmentation:
 
     @property
     def height(self) -> int:
-        """Rows, in pixels."""
+        """Return the number of rows."""
         return int(self.labels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns, in pixels."""
+        """Return the number of columns."""
         return int(self.labels.shape[1])
 
     def counts(self) -> NDArray[np.int64]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.escaping import csv_bytes, file_name, json_bytes
-from core.imaging.image import Photo, resize_labels
+from core.imaging.image import DecodedImage, resize_labels
 from core.inference.invoke import Inference
 from core.local_files import private_opener
 from core.render.legend import ClassArea, areas, mean_confidence
@@ -94,7 +94,7 @@ class ExportResult:
     areas:   counted on these labels.
     """
 
-    photo: Photo
+    photo: DecodedImage
     inference: Inference
     stem: str
     table: Table
@@ -104,7 +104,7 @@ class ExportResult:
 
 
 def result(
-    photo: Photo, inference: Inference, *, stem: str, table: Table | None = None, opacity: float = 0.5
+    photo: DecodedImage, inference: Inference, *, stem: str, table: Table | None = None, opacity: float = 0.5
 ) -> ExportResult:
     """Scale the labels to the image and count them. `table` None uses the model's palette."""
     segmentation = inference.segmentation

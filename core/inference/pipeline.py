@@ -16,20 +16,22 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.image import Photo, open_photo, photo_share, resize_labels
+from core.imaging.image import DecodedImage, image_share, open_image, resize_labels
 from core.imaging.pixel_budget import PIXELS
 from core.inference.invoke import Inference, OnStage, unreported
 
 
 @contextmanager
-def opened_photo(data: bytes, name: str, *, extra: int, on_stage: OnStage = unreported) -> Iterator[Photo]:
+def opened_photo(
+    data: bytes, name: str, *, extra: int, on_stage: OnStage = unreported
+) -> Iterator[DecodedImage]:
     """Decode an image and reserve memory for it, with `extra` bytes per pixel, until the block ends.
 
     Keep no reference to the image, or to arrays of its size, beyond the block. Raises ImageError.
     """
-    with photo_share(data, name, extra=extra, on_wait=partial(on_stage, "waiting for memory")):
+    with image_share(data, name, extra=extra, on_wait=partial(on_stage, "waiting for memory")):
         on_stage("preparing")
-        yield open_photo(data, name)
+        yield open_image(data, name)
 
 
 @contextmanager
@@ -42,7 +44,7 @@ def photo_labels(
 
     Raises ImageError if that exceeds the memory limit.
     """
-    height, width = inference.image.photo_height, inference.image.photo_width
+    height, width = inference.image.original_height, inference.image.original_width
     wait = partial(on_stage, "waiting for memory")
     with PIXELS.share(bytes_per_pixel * height * width, name, on_wait=wait):
         on_stage("drawing")

@@ -1,1 +1,1 @@
-"""Values to pictures."""
+"""Render values as images."""

@@ -1,7 +1,7 @@
-"""The figure for a report or a talk: photograph, mask and overlay side by side, with a legend below.
+"""Draw a figure for a report or a talk: image, mask and overlay side by side, with a legend below.
 
-The only module that draws with matplotlib, which takes a moment to import and is therefore imported at the first
-figure. Its figures are made as objects, without pyplot and its one global state.
+The only module that uses matplotlib, which is slow to import and therefore imported when the first figure is drawn.
+Figures are created as objects, without pyplot and its global state.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ Format = Literal["png", "pdf", "svg"]
 Third = Literal["overlay", "confidence"]
 
 WIDTH = 12.0
-"""Of the page, in inches."""
+"""Width of the page, in inches."""
 
 MARGIN, GAP, HEAD, CAPTION, ROW = 0.3, 0.2, 0.4, 0.3, 0.3
-"""Around the page, between the panels, for the title, above a panel, and a legend row; in inches."""
+"""Page margin, gap between panels, height of the title, of a panel's caption and of a legend row; in inches."""
 
 TALLEST = 7.0
 WIDE = 2.4
-"""A panel is at most this high (inches). Pictures wider than this (width / height) stand one below the other."""
+"""The maximum height of a panel, in inches. Panels with an aspect ratio (width / height) above WIDE are stacked."""
 
 COLUMNS, MOST_ROWS = 3, 10
 INK, SOFT = "#1f2430", "#6b7280"
 PIXELS = 1200
-"""Longest side of a picture within the figure."""
+"""Longest side of a panel's image, in pixels."""
 
-# A sign of a name that the font lacks shows as a box. Once at import: `catch_warnings` is not safe with threads.
+# A character that the font lacks is drawn as a box. Set once at import: `catch_warnings` is not thread-safe.
 warnings.filterwarnings("ignore", message="Glyph .* missing")
 
-_drawing = threading.Lock()  # matplotlib's font and text caches are not made for threads
+_drawing = threading.Lock()  # matplotlib's font and text caches are not thread-safe
 
 Box = tuple[float, float, float, float]
 """Left, top, width, height in inches from the page's upper left corner."""
 
 
 def figure(
-    photo: NDArray[np.uint8],
+    image: NDArray[np.uint8],
     segmentation: Segmentation,
     table: Table,
     *,
@@ -66,35 +66,38 @@ def figure(
     form: Format = "png",
     dpi: int = 150,
 ) -> bytes:
-    """Photograph, mask and a third panel, with class, colour, share and mean confidence below.
+    """Return a figure of image, mask and a third panel, with class, color, share and mean confidence below.
 
-    photo: (H, W, 3) uint8 of any size; the labels are scaled to it.
-    third: the overlay, or the confidence (which a PNG answer has not: the overlay stands in).
-    form:  `png` at `dpi` dots an inch, or `pdf` or `svg`.
+    image: (H, W, 3) uint8 of any size; the labels are resized to it.
+    third: the overlay, or the confidence; a PNG response has no confidence, so the overlay is drawn instead.
+    form:  `png` at `dpi` dots per inch, or `pdf` or `svg`.
     """
     rows = areas(segmentation, table)
-    panels = _panels(photo, segmentation, table, third, opacity)
+    panels = _panels(image, segmentation, table, third, opacity)
     height, width = panels[0][1].shape[:2]
     boxes, below = _boxes(width / height, top=MARGIN + (HEAD if title else 0))
     with _drawing:
-        return _saved(_drawn(panels, boxes, below, rows, title), form, dpi)
+        return _saved(_draw_page(panels, boxes, below, rows, title), form, dpi)
 
 
 def _panels(
-    photo: NDArray[np.uint8], segmentation: Segmentation, table: Table, third: Third, opacity: float
+    image: NDArray[np.uint8], segmentation: Segmentation, table: Table, third: Third, opacity: float
 ) -> list[tuple[str, NDArray[np.generic]]]:
-    """Captions and pictures, all of one size that is enough for a page."""
-    width, height = fitted_size(photo.shape[1], photo.shape[0], (PIXELS, PIXELS))
-    small = np.asarray(Image.fromarray(photo).resize((width, height), reducing_gap=2.0))
+    """Return captions and images, resized to at most PIXELS."""
+    width, height = fitted_size(image.shape[1], image.shape[0], (PIXELS, PIXELS))
+    small = np.asarray(Image.fromarray(image).resize((width, height), reducing_gap=2.0))
     labels = resize_labels(segmentation.labels, height, width)
-    panels: list[tuple[str, NDArray[np.generic]]] = [("Photograph", small), ("Segmentation", table[labels])]
+    panels: list[tuple[str, NDArray[np.generic]]] = [("Image", small), ("Segmentation", table[labels])]
     if third == "confidence" and segmentation.confidence is not None:
         return [*panels, ("Confidence", resize_nearest(segmentation.confidence, height, width))]
     return [*panels, ("Overlay", overlay(small, labels, table, opacity))]
 
 
 def _boxes(aspect: float, top: float) -> tuple[list[Box], float]:
-    """Where three pictures of width / height = `aspect` go, and where they end: in a row, or one below the other."""
+    """Return the boxes of three panels of aspect ratio `aspect` (width / height), and where they end.
+
+    They are in a row, or stacked if they are wide.
+    """
     if aspect > WIDE:
         width = WIDTH - 2 * MARGIN
         height = max(width / aspect, 0.2)
@@ -107,14 +110,14 @@ def _boxes(aspect: float, top: float) -> tuple[list[Box], float]:
     ], top + CAPTION + height + GAP
 
 
-def _drawn(
+def _draw_page(
     panels: list[tuple[str, NDArray[np.generic]]],
     boxes: list[Box],
     below: float,
     rows: tuple[ClassArea, ...],
     title: str,
 ) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and seldom needed
+    from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import, and rarely needed
 
     lines = min(math.ceil(len(rows) / COLUMNS), MOST_ROWS)
     page = Figure(figsize=(WIDTH, below + lines * ROW + MARGIN + 0.1), facecolor="white")
@@ -123,7 +126,7 @@ def _drawn(
     axes.axis("off")
     axes.set_autoscale_on(False)
     if title:
-        _text(axes, MARGIN, MARGIN + 0.1, _cut(title, 90), size=15, weight="bold")
+        _text(axes, MARGIN, MARGIN + 0.1, _truncated(title, 90), size=15, weight="bold")
     for (caption, image), box in zip(panels, boxes, strict=True):
         _draw_panel(axes, caption, image, box)
     _draw_legend(axes, rows, below + 0.1)
@@ -154,7 +157,7 @@ def _draw_image(axes: Axes, image: NDArray[np.generic], box: Box, *, smooth: boo
 
 
 def _draw_scale(axes: Axes, right: float, middle: float) -> None:
-    """What the colours of the confidence mean: 0 to 1, with its right end at `right`."""
+    """Draw the color scale of the confidence, 0 to 1, with its right end at `right`."""
     ramp = np.linspace(0, 1, 256)[None, :]
     _draw_image(axes, ramp, (right - 1.15, middle - 0.05, 1.0, 0.1), smooth=True)
     _text(axes, right - 1.22, middle, "0", size=9, color=SOFT, align="right")
@@ -162,7 +165,7 @@ def _draw_scale(axes: Axes, right: float, middle: float) -> None:
 
 
 def _draw_legend(axes: Axes, rows: tuple[ClassArea, ...], top: float) -> None:
-    """Columns of colour, name, share of pixels, mean confidence; of very many classes the smallest are summed up."""
+    """Draw color, name, share of pixels and mean confidence in columns; many small classes become one entry."""
     room = COLUMNS * MOST_ROWS
     shown = rows if len(rows) <= room else rows[: room - 1]
     lines = min(math.ceil(len(rows) / COLUMNS), MOST_ROWS)
@@ -183,14 +186,14 @@ def _draw_entry(axes: Axes, row: ClassArea, left: float, middle: float, width: f
     axes.add_patch(
         Rectangle((left, middle - 0.075), 0.2, 0.15, facecolor=color, edgecolor=INK, linewidth=0.4)
     )
-    _text(axes, left + 0.3, middle, _cut(row.name, 26))
+    _text(axes, left + 0.3, middle, _truncated(row.name, 26))
     _text(axes, left + width - 0.95, middle, _percent(row.share), weight="bold", align="right")
     if row.mean_confidence is not None:
         _text(
             axes,
             left + width,
             middle,
-            f"sure {_percent(row.mean_confidence)}",
+            f"confidence {_percent(row.mean_confidence)}",
             color=SOFT,
             size=9,
             align="right",
@@ -214,7 +217,7 @@ def _text(
     )
 
 
-def _cut(text: str, most: int) -> str:
+def _truncated(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
@@ -223,7 +226,7 @@ def _percent(share: float) -> str:
 
 
 def _saved(page: Figure, form: Format, dpi: int) -> bytes:
-    """The file, without a date, so that one figure always has the same bytes."""
+    """Return the file without a date, so that the same figure always has the same bytes."""
     dates: dict[str, dict[str, str | None]] = {
         "png": {},
         "pdf": {"CreationDate": None},

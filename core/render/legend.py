@@ -1,4 +1,4 @@
-"""Which classes are in a picture, how much of it they cover, and how sure the model is of them."""
+"""Class breakdown of an image: the share of each class, and the model's mean confidence."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from core.render.palette import Table
 
 @dataclass(frozen=True, slots=True)
 class ClassArea:
-    """One class that is in the picture.
+    """One class that occurs in the image.
 
     id, name, color: of the class; 255 is `ignore`.
-    pixels:          how many.
-    share:           of all pixels, above 0, at most 1; the shares of a picture add up to 1.
-    mean_confidence: mean of the model's confidence over these pixels, 0 to 1; None where the answer has none.
+    pixels:          number of pixels.
+    share:           of all pixels, above 0 and at most 1; the shares of an image add up to 1.
+    mean_confidence: mean of the model's confidence over these pixels, 0 to 1; None where the response has none.
     """
 
     id: int
@@ -34,11 +34,11 @@ class ClassArea:
 def areas(
     segmentation: Segmentation, table: Table | None = None, *, labels: NDArray[np.uint8] | None = None
 ) -> tuple[ClassArea, ...]:
-    """The classes present, largest first, equal ones by id.
+    """Return the classes that occur, largest first, equal ones by id.
 
-    table:  colours; None takes the model's own.
-    labels: the same ids at another size, (H, W) uint8, such as the mask that is saved: pixels are counted there, the
-            confidence stays that of the model's own pixels. None counts the model's own.
+    table:  colors; None: those of the model.
+    labels: the same ids at another size, (H, W) uint8, such as the mask that is saved: its pixels are counted, the
+            confidence is still that of the model's output. None: the model's output.
     """
     counts = pixel_counts(segmentation.labels if labels is None else labels)
     means = _mean_confidences(segmentation)
@@ -55,7 +55,7 @@ def areas(
 
 
 def mean_confidence(segmentation: Segmentation) -> float | None:
-    """Mean over all pixels that have a number, 0 to 1; None where the answer holds none."""
+    """Return the mean confidence over all pixels with a finite value, 0 to 1; None where the response has none."""
     if segmentation.confidence is None:
         return None
     counts, sums = finite_sums(segmentation.labels, segmentation.confidence)
@@ -64,7 +64,7 @@ def mean_confidence(segmentation: Segmentation) -> float | None:
 
 
 def _mean_confidences(segmentation: Segmentation) -> NDArray[np.float64] | None:
-    """Mean confidence of each id over the pixels whose confidence is a number, (256,); NaN where there are none."""
+    """Return the mean confidence of each id over its pixels with a finite value, (256,); NaN where there are none."""
     if segmentation.confidence is None:
         return None
     counts, sums = finite_sums(segmentation.labels, segmentation.confidence)

@@ -1,1 +1,1 @@
-"""Bytes to values: the formats an endpoint answers in. No network, no clock, no files."""
+"""Decoding of the formats in which an endpoint responds. No network, no clock, no files."""

@@ -1,10 +1,10 @@
-"""A file of MXNet parameters -> the names and shapes of its arrays; the numbers are passed over.
+"""Read the names and shapes of the arrays in an MXNet parameter file; the values are skipped.
 
-The layout is that of `mx.nd.save` (MXNet 1.x, `src/ndarray/ndarray.cc`), little endian:
+The layout is that of `mx.nd.save` (Apache MXNet 1.x, `src/ndarray/ndarray.cc`), little-endian:
 
     0x112, 0, n           3 x uint64
     n arrays              magic uint32, storage int32 (0: dense), dimensions int32, sizes int64...,
-                          device 2 x int32, dtype int32, the numbers
+                          device 2 x int32, dtype int32, the values
     m, m names            uint64, each as length uint64 and UTF-8
 """
 
@@ -20,29 +20,29 @@ Shape = tuple[int, ...]
 
 FILE, V1, V2, V3 = 0x112, 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 ITEM_BYTES = {0: 4, 1: 8, 2: 2, 3: 1, 4: 4, 5: 1, 6: 8, 7: 1, 12: 2}
-"""By dtype: float32, float64, float16, uint8, int32, int8, int64, bool, bfloat16."""
+"""Bytes per value by dtype: float32, float64, float16, uint8, int32, int8, int64, bool, bfloat16."""
 
 MAX_ARRAYS, MAX_DIMENSIONS, MAX_NAME = 10_000, 8, 1_000
 CHUNK = 1 << 16
 
 
 class Readable(Protocol):
-    """What bytes come from, front to back."""
+    """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; none at the end."""
+        """Read at most `size` bytes; none at the end."""
 
 
 def read_shapes(source: Readable, size: int) -> dict[str, Shape]:
-    """The shape of each array by its name; a name is empty where the file gives none.
+    """Return array name -> shape; a name is empty where the file has none.
 
     size: bytes of the file.
 
-    Raises DecodeError, with the place, where the file is cut or is no such file. What follows the last name is
-    ignored.
+    Raises DecodeError with the offset where the file is truncated or is not such a file. Bytes after the last name
+    are ignored.
     """
     reader = _Reader(source, size)
-    if reader.number("<Q", "the mark of a file") != FILE:
+    if reader.number("<Q", "the file's magic number") != FILE:
         raise DecodeError("model parameters", found="another kind of file", wanted="MXNet's 0x112", offset=0)
     reader.number("<Q", "the reserved field")
     shapes = [_array(reader) for _ in range(reader.count(MAX_ARRAYS, "arrays"))]
@@ -53,19 +53,19 @@ def read_shapes(source: Readable, size: int) -> dict[str, Shape]:
 
 
 def _array(reader: _Reader) -> Shape:
-    """One array's shape; its numbers are passed over."""
-    magic = reader.number("<I", "the mark of an array")
+    """Return the shape of one array; its values are skipped."""
+    magic = reader.number("<I", "an array's magic number")
     if magic not in (V1, V2, V3):
-        raise reader.error(f"the mark {magic:#x}", "that of an array")
-    storage = reader.number("<i", "a kind of storage") if magic != V1 else 0
+        raise reader.error(f"the magic number {magic:#x}", "that of an array")
+    storage = reader.number("<i", "a storage type") if magic != V1 else 0
     if storage != 0:
-        raise reader.error(f"storage {storage}", "a dense array")
+        raise reader.error(f"storage type {storage}", "a dense array")
     rank = reader.number("<i", "the number of dimensions")
     if not 0 <= rank <= MAX_DIMENSIONS:
         raise reader.error(f"{rank} dimensions", f"0 to {MAX_DIMENSIONS}")
     shape = tuple(reader.number("<q", "a dimension") for _ in range(rank))
     if not shape and magic != V3:
-        return shape  # an array without a shape has no numbers either
+        return shape  # an array without a shape has no values either
     reader.skip(8)  # the device
     item = ITEM_BYTES.get(reader.number("<i", "a dtype"), 0)
     if not item or min(shape, default=0) < 0:
@@ -75,7 +75,7 @@ def _array(reader: _Reader) -> Shape:
 
 
 class _Reader:
-    """Bytes from front to back, with the place where we are."""
+    """A stream of bytes with the current offset."""
 
     def __init__(self, source: Readable, size: int) -> None:
         self._source, self._size, self._at = source, size, 0
@@ -94,21 +94,21 @@ class _Reader:
         return count
 
     def text(self) -> str:
-        return self._take(self.count(MAX_NAME, "letters"), "a name").decode("utf-8", "replace")
+        return self._take(self.count(MAX_NAME, "bytes"), "a name").decode("utf-8", "replace")
 
     def skip(self, count: int) -> None:
-        """Pass over bytes; their number is checked first, as it comes from the file."""
+        """Skip bytes. Their number comes from the file, so it is checked first."""
         if self._at + count > self._size:
-            raise self.error(f"{self._size - self._at:,} bytes", f"{count:,} bytes of numbers")
+            raise self.error(f"{self._size - self._at:,} bytes", f"{count:,} bytes of values")
         while count:
-            count -= len(self._take(min(count, CHUNK), "numbers"))
+            count -= len(self._take(min(count, CHUNK), "values"))
 
     def _take(self, count: int, what: str) -> bytes:
         parts = b""
         while len(parts) < count:
             part = self._source.read(count - len(parts))
             if not part:
-                raise self.error("the end", f"{what} of {count} bytes")
+                raise self.error("the end of the file", f"{what} of {count} bytes")
             parts += part
         self._at += count
         return parts

@@ -1,10 +1,13 @@
-"""A PNG whose samples are class ids, as the algorithm answers to `Accept: image/png`.
+"""Decode a PNG whose samples are class ids, the algorithm's response to `Accept: image/png`.
 
-Strategy: walk the chunks first (lengths, checksums, end of the file), count the unpacked bytes without keeping them,
-then hand Pillow a PNG of just what the samples need. So no comment, profile or animation is ever unpacked, nothing
-is held that the answer cannot fill, and damage is refused where Pillow would shrug: it draws missing lines as zeros,
-which here is a class. Pillow alone reads the samples, since OpenCV and others turn a palette's indices into colours.
-(https://www.w3.org/TR/png-3)
+Strategy: walk the chunks first (lengths, checksums, end of the file), count the decompressed bytes without keeping
+them, then pass Pillow a PNG of only the chunks that the samples need. So comments, profiles and animations are never
+decompressed, memory is not allocated for pixels that the response does not contain, and damage is an error where
+Pillow
+tolerates it: Pillow fills missing rows with zeros, which here is a class. Only Pillow reads the samples, since OpenCV
+and others convert palette indices to colors.
+
+Source: Portable Network Graphics (PNG) Specification, Third Edition, https://www.w3.org/TR/png-3
 """
 
 from __future__ import annotations
@@ -24,31 +27,31 @@ from core.wire.source import ByteSource, described
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PIXELS = 100_000_000
-"""Pixels that we are ready to hold: as many as a photograph may have."""
+"""The largest number of pixels that is decoded: that of `core.imaging.image`."""
 
 BYTES_PER_PIXEL = 2
-"""Memory that `read_labels` takes: Pillow's samples, and the array."""
+"""Memory that `read_labels` takes: Pillow's samples and the array."""
 
 _HEADER = struct.Struct(">IIBBBBB")
 _FRAME = 12
-_GREY, _PALETTE = 0, 3
+_GRAYSCALE, _PALETTE = 0, 3
 _COLOR_TYPES = {
-    0: "grey",
-    2: "colour (RGB)",
+    0: "grayscale",
+    2: "color (RGB)",
     3: "palette",
-    4: "grey with alpha",
-    6: "colour with alpha (RGBA)",
+    4: "grayscale with alpha",
+    6: "color with alpha (RGBA)",
 }
 _DEPTHS = (1, 2, 4, 8)
 _CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""Passes of an interlaced PNG: first column, first row, step of columns, step of rows."""
+"""Passes of Adam7 interlacing: first column, first row, column step, row step."""
 
 _UNPACKED_AT_ONCE = 1 << 18
 
 
 class Chunk(NamedTuple):
-    """One chunk; positions in the source. `start` to `end` is its content."""
+    """One chunk. start, end: positions of its data in the source."""
 
     name: bytes
     start: int
@@ -56,7 +59,7 @@ class Chunk(NamedTuple):
 
 
 class Header(NamedTuple):
-    """IHDR; width and height in pixels, depth in bits a sample."""
+    """The IHDR chunk. width, height: in pixels; depth: bits per sample."""
 
     width: int
     height: int
@@ -68,23 +71,23 @@ class Header(NamedTuple):
 
 
 def read_labels(source: ByteSource, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The samples of a grey or palette PNG of 1 to 8 bits, (H, W) uint8: ids, never colours.
+    """Return the samples of a grayscale or palette PNG of 1 to 8 bits, (H, W) uint8: class ids, never colors.
 
-    Raises DecodeError where it is damaged, of another kind, or above `max_pixels`.
+    Raises DecodeError where it is damaged, of another type, or larger than `max_pixels`.
     """
     if bytes(source.data[: len(SIGNATURE)]) != SIGNATURE:
         raise source.error(
-            "The answer is no PNG", found=described(source.data), wanted="a PNG's signature", position=0
+            "The response is not a PNG", found=described(source.data), wanted="a PNG's signature", position=0
         )
     kept = [chunk for chunk in _chunks(source) if chunk.name in _CRITICAL]
     header = _header(source, kept)
     _check_size(source, header, kept[0], max_pixels)
-    _check_lines(source, header, [chunk for chunk in kept if chunk.name == b"IDAT"])
+    _check_rows(source, header, [chunk for chunk in kept if chunk.name == b"IDAT"])
     return _samples(source, header, kept)
 
 
 def claimed_pixels(source: ByteSource) -> int:
-    """Return the pixels that the header claims, unchecked; 0 where there is no header."""
+    """Return the pixels that the header claims, unchecked; 0 without a header."""
     start = len(SIGNATURE) + 8
     if len(source.data) < start + _HEADER.size:
         return 0
@@ -93,7 +96,7 @@ def claimed_pixels(source: ByteSource) -> int:
 
 
 def _chunks(source: ByteSource) -> Iterator[Chunk]:
-    """All chunks up to IEND, which must be the end of the answer; each whole and with the right checksum."""
+    """Yield all chunks up to IEND, which must end the response; each is complete and has the right checksum."""
     position = len(SIGNATURE)
     name = b""
     while name != b"IEND":
@@ -103,9 +106,9 @@ def _chunks(source: ByteSource) -> Iterator[Chunk]:
     left = len(source.data) - position
     if left:
         raise source.error(
-            "Something stands behind the PNG",
+            "There is data after the PNG",
             found=f"{plural(left, 'byte')} more, {described(source.data[position:])}",
-            wanted="the end of the answer",
+            wanted="the end of the response",
             position=position,
         )
 
@@ -115,9 +118,9 @@ def _chunk(source: ByteSource, position: int) -> Chunk:
     length = int.from_bytes(source.data[position : position + 4], "big") if left >= 4 else 0
     if left < _FRAME + length:
         raise source.error(
-            "The PNG is cut",
+            "The PNG is truncated",
             found=f"{plural(left, 'byte')} left",
-            wanted=f"a chunk of {_FRAME + length:,}",
+            wanted=f"a chunk of {_FRAME + length:,} bytes",
             position=position,
         )
     start = position + 8
@@ -128,7 +131,7 @@ def _chunk(source: ByteSource, position: int) -> Chunk:
         raise source.error(
             "The PNG is damaged",
             found=f"checksum {checksum:08x} of a chunk",
-            wanted=f"{wanted:08x}, which its bytes give",
+            wanted=f"{wanted:08x}, the checksum of its bytes",
             position=end,
         )
     return Chunk(bytes(source.data[position + 4 : start]), start, end)
@@ -139,18 +142,18 @@ def _header(source: ByteSource, chunks: list[Chunk]) -> Header:
     headers = sum(chunk.name == b"IHDR" for chunk in chunks)
     if first.name != b"IHDR" or first.end - first.start != _HEADER.size or headers != 1:
         raise source.error(
-            "The PNG's header cannot be used",
-            found=f"{first.name!r} of {plural(first.end - first.start, 'byte')} in front, {headers} IHDR in all",
-            wanted=f"one IHDR of {_HEADER.size} bytes in front",
+            "The PNG has an invalid header",
+            found=f"{first.name!r} of {plural(first.end - first.start, 'byte')} first, {headers} IHDR in total",
+            wanted=f"one IHDR of {_HEADER.size} bytes first",
             position=first.start,
         )
     header = Header(*_HEADER.unpack_from(source.data, first.start))
-    if header.color_type not in (_GREY, _PALETTE) or header.depth not in _DEPTHS:
-        kind = _COLOR_TYPES.get(header.color_type, f"of colour type {header.color_type}")
+    if header.color_type not in (_GRAYSCALE, _PALETTE) or header.depth not in _DEPTHS:
+        kind = _COLOR_TYPES.get(header.color_type, f"color type {header.color_type}")
         raise source.error(
-            "The PNG is no mask of class ids",
-            found=f"a picture that is {kind}, {plural(header.depth, 'bit')} a sample",
-            wanted="grey or palette, 1 to 8 bits a sample",
+            "The PNG is not a mask of class ids",
+            found=f"{kind}, {plural(header.depth, 'bit')} per sample",
+            wanted="grayscale or palette, 1 to 8 bits per sample",
             position=first.start + 8,
         )
     return header
@@ -160,15 +163,15 @@ def _check_size(source: ByteSource, header: Header, first: Chunk, max_pixels: in
     pixels = header.width * header.height
     if not 1 <= pixels <= max_pixels:
         raise source.error(
-            "The PNG's size cannot be used",
+            "The PNG has an invalid size",
             found=f"{header.width:,} x {header.height:,} pixels",
-            wanted=f"at least one, at most {max_pixels:,} pixels",
+            wanted=f"1 to {max_pixels:,} pixels",
             position=first.start,
         )
 
 
-def _check_lines(source: ByteSource, header: Header, data: list[Chunk]) -> None:
-    """Unpack the data and throw it away: it must have an end, and hold all lines and no more."""
+def _check_rows(source: ByteSource, header: Header, data: list[Chunk]) -> None:
+    """Decompress the data without keeping it. Raises DecodeError unless it is complete and holds exactly all rows."""
     wanted = _unpacked_size(header)
     unpacker = zlib.decompressobj()
     size = 0
@@ -179,20 +182,20 @@ def _check_lines(source: ByteSource, header: Header, data: list[Chunk]) -> None:
                 size += len(unpacker.decompress(packed, _UNPACKED_AT_ONCE))
                 packed = unpacker.unconsumed_tail
         size += len(unpacker.flush()) if size <= wanted else 0
-        fault = "" if unpacker.eof else " without an end"
+        fault = "" if unpacker.eof else ", not terminated"
     except zlib.error as error:
         fault = f", then {error}"
     if size != wanted or fault:
         raise source.error(
-            "The PNG's data cannot be used",
-            found=f"{plural(size, 'unpacked byte')}{fault}",
+            "The PNG has invalid data",
+            found=f"{plural(size, 'decompressed byte')}{fault}",
             wanted=f"{wanted:,} for {header.width:,} x {header.height:,} pixels",
             position=data[0].start if data else len(SIGNATURE),
         )
 
 
 def _unpacked_size(header: Header) -> int:
-    """Bytes of all lines, each with the byte that names its filter."""
+    """Return the bytes of all rows, each with its filter-type byte."""
     passes = _ADAM7 if header.interlace else ((0, 0, 1, 1),)
     size = 0
     for left, top, across, down in passes:
@@ -208,7 +211,7 @@ def _samples(source: ByteSource, header: Header, chunks: list[Chunk]) -> NDArray
         with PngImageFile(io.BytesIO(_repacked(source, chunks))) as image:
             image.load()
             samples = np.array(image, np.uint8)
-    # What Pillow and zlib are known to raise at bytes that are no PNG.
+    # What Pillow and zlib are known to raise for invalid PNG data.
     except (
         OSError,
         SyntaxError,
@@ -220,19 +223,19 @@ def _samples(source: ByteSource, header: Header, chunks: list[Chunk]) -> NDArray
         zlib.error,
     ) as error:
         raise source.error(
-            "The PNG cannot be unpacked",
+            "The PNG cannot be decoded",
             found=f"{type(error).__name__}: {error}",
             wanted=f"the samples of {header.width:,} x {header.height:,} pixels",
             position=chunks[0].start,
         ) from error
-    # Pillow stretches grey of 2 and 4 bits to 0..255; a mask of 1 bit it gives as false and true.
+    # Pillow scales grayscale of 2 and 4 bits to 0..255; it returns 1 bit as False and True.
     stretch = 255 // ((1 << header.depth) - 1)
-    if header.color_type == _GREY and header.depth in (2, 4):
+    if header.color_type == _GRAYSCALE and header.depth in (2, 4):
         samples //= np.uint8(stretch)
     return samples
 
 
 def _repacked(source: ByteSource, chunks: list[Chunk]) -> bytes:
-    """The PNG without the chunks that do not matter."""
+    """Return the PNG without the chunks that do not matter."""
     data = source.data
     return b"".join([SIGNATURE, *(data[chunk.start - 8 : chunk.end + 4] for chunk in chunks)])

@@ -1,12 +1,12 @@
-"""Probabilities of C classes -> the most likely class of each pixel, and how likely it is.
+"""Find the most likely class of each pixel, and its probability, in the probabilities of C classes.
 
 `np.argmax` along the first axis of (C, N) is slow: it jumps from plane to plane for every pixel. Strategy: take
-blocks of pixels that stay in the processor's cache, find the greatest value of each pixel, then the first plane that
-equals it. Both run along the planes, many values an instruction, and give exactly `np.argmax`'s answer.
+blocks of pixels that stay in the processor's cache, find the maximum of each pixel, then the first plane that equals
+it. Both run along the planes, many values per instruction, with exactly the result of `np.argmax`.
 
-Numbers from 0 to 1 are ordered as their bits are when read as integers, and everything else (negative, above 1, NaN)
-has bits beyond those of 1.0. So the greatest of the bits finds the maximum and, free of charge, that all is in order.
-Only a block where it is not pays for a closer look.
+Floats from 0 to 1 (IEEE 754 binary32) sort like their bits read as integers, and everything else (negative, above 1,
+NaN) has bits above those of 1.0. So the maximum of the bits finds the maximum and, at no cost, shows that all values
+are valid. Only blocks with invalid values are examined further.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from core.text import plural
 
 _BLOCK_VALUES = 1 << 19
-"""Values in a block: 2 MB. Measured with 21 planes: less is slower, twice as much gains nothing sure."""
+"""Values in a block, 2 MB. Measured with 21 planes: smaller blocks are slower, larger ones no faster."""
 
 _SHORTEST_BLOCK = 4096
 _BITS_OF_ONE = int(np.float32(1).view(np.uint32))
 
 
 @dataclass(slots=True)
-class Oddities:
-    """What was no probability, counted: NaN, and values outside [0, 1] with the lowest and the highest of them."""
+class InvalidValues:
+    """Counts of invalid probabilities: NaN, and values outside [0, 1] with the lowest and highest of them."""
 
     total: int
     nans: int = 0
@@ -36,7 +36,7 @@ class Oddities:
     highest: float = -np.inf
 
     def add(self, values: NDArray[np.float32]) -> None:
-        """Count a block."""
+        """Count the invalid values of a block."""
         self.nans += int(np.count_nonzero(np.isnan(values)))
         outside = values[(values < 0) | (values > 1)]
         if len(outside):
@@ -45,24 +45,29 @@ class Oddities:
             self.highest = max(self.highest, float(outside.max()))
 
     def sentences(self) -> tuple[str, ...]:
-        """What to tell a person; empty if all is well."""
+        """Return the problems as sentences; empty if there are none."""
         sentences = []
         if self.nans:
             sentences.append(
-                f"{plural(self.nans, 'value')} of {self.total:,} are NaN, not a number; "
-                "such a pixel shows the first class that is NaN."
+                f"{plural(self.nans, 'value')} of {self.total:,} are NaN; "
+                "such a pixel gets the first class that is NaN."
             )
         if self.outside:
             sentences.append(
-                f"{plural(self.outside, 'value')} of {self.total:,} lie outside [0, 1], "
-                f"from {self.lowest:.6g} to {self.highest:.6g}: these are no probabilities."
+                f"{plural(self.outside, 'value')} of {self.total:,} are outside [0, 1], "
+                f"from {self.lowest:.6g} to {self.highest:.6g}: these are not probabilities."
             )
         return tuple(sentences)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MostLikely:
-    """labels (N,) uint8; confidence (N,) float32, the value of that class; problems in sentences."""
+    """The most likely class of each pixel.
+
+    labels:     (N,) uint8 class ids.
+    confidence: (N,) float32, the probability of that class.
+    problems:   sentences about invalid values.
+    """
 
     labels: NDArray[np.uint8]
     confidence: NDArray[np.float32]
@@ -70,23 +75,24 @@ class MostLikely:
 
 
 def most_likely(planes: NDArray[np.float32]) -> MostLikely:
-    """The class of each pixel of `planes`, (C, N) float32 at any address, C <= 254: `np.argmax(planes, axis=0)`.
+    """Return the most likely class of each pixel, as `np.argmax(planes, axis=0)` gives it.
 
-    The first of equal classes wins; the first NaN wins over any number.
+    planes: (C, N) float32, at any memory address, C <= 254. The first of equal classes wins; the first NaN wins over
+    any number.
     """
     count, pixels = planes.shape
     labels, confidence = np.empty(pixels, np.uint8), np.empty(pixels, np.float32)
-    odd = Oddities(planes.size)
+    invalid = InvalidValues(planes.size)
     width = min(max(_BLOCK_VALUES // count, _SHORTEST_BLOCK), max(pixels, 1))
-    # The copy into the cache costs nothing: the values must come there once. It also mends odd addresses, which an
-    # answer's floats mostly have, and at which numpy is slow.
+    # The copy into the cache costs nothing, as the values must be loaded once anyway. It also aligns them: the floats
+    # of a response are mostly unaligned, for which numpy is slow.
     block, equal = np.empty((count, width), np.float32), np.empty((count, width), np.bool_)
     for first in range(0, pixels, width):
         part = slice(first, min(first + width, pixels))
         values = block[:, : part.stop - first]
         values[...] = planes[:, part]
-        _label(values, labels[part], confidence[part], equal[:, : part.stop - first], odd)
-    return MostLikely(labels, confidence, odd.sentences())
+        _label(values, labels[part], confidence[part], equal[:, : part.stop - first], invalid)
+    return MostLikely(labels, confidence, invalid.sentences())
 
 
 def _label(
@@ -94,7 +100,7 @@ def _label(
     labels: NDArray[np.uint8],
     top: NDArray[np.float32],
     equal: NDArray[np.bool_],
-    odd: Oddities,
+    invalid: InvalidValues,
 ) -> None:
     """Fill `labels` and `top` for one block."""
     bits, top_bits = values.view(np.uint32), top.view(np.uint32)
@@ -104,17 +110,17 @@ def _label(
         _first_plane(equal, labels)
         return
     with np.errstate(invalid="ignore"):
-        odd.add(values)
+        invalid.add(values)
         np.maximum.reduce(values, axis=0, out=top)
         np.equal(values, top, out=equal)
         _first_plane(equal, labels)
-        # A NaN equals nothing, not even itself; np.maximum has handed it on.
+        # A NaN equals nothing, not even itself; np.maximum propagates it.
         nans = np.flatnonzero(np.isnan(top))
         labels[nans] = np.argmax(values[:, nans], axis=0)
 
 
 def _first_plane(equal: NDArray[np.bool_], labels: NDArray[np.uint8]) -> None:
-    """The first plane that is true, of each pixel. Spoils `equal`."""
+    """Set `labels` to the first plane that is true for each pixel. Overwrites `equal`."""
     count = len(equal)
     rank = equal.view(np.uint8)
     np.multiply(rank, np.arange(count, 0, -1, np.uint8)[:, np.newaxis], out=rank)

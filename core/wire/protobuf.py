@@ -1,9 +1,11 @@
-"""The protobuf wire format, as far as a message of numbers needs it.
+"""Read the protobuf wire format, as far as a message of numbers needs it.
 
-Strategy: `fields` walks the fields of one message and yields where each one's content lies; nothing is copied and
-no claimed length is believed before the bytes are seen to be there. `Repeated` gathers one repeated number field:
-a single packed run stays a view of the answer; more of them, or numbers one by one, are joined, since protobuf says
-that they mean the same. (https://protobuf.dev/programming-guides/encoding)
+Strategy: `fields` walks the fields of one message and yields the position of each field's content; nothing is copied,
+and a claimed length is not trusted before the bytes are known to exist. `Repeated` collects one repeated number
+field: a single packed run stays a view of the response; several runs, or numbers one by one, are joined, since
+protobuf defines them as equivalent.
+
+Source: https://protobuf.dev/programming-guides/encoding
 """
 
 from __future__ import annotations
@@ -19,15 +21,15 @@ from core.text import plural
 from core.wire.source import ByteSource
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
-"""Wire types: how the end of a field's content is found."""
+"""Wire types, which determine where a field's content ends."""
 
 _FIXED_SIZE = {FIXED64: 8, FIXED32: 4}
 _MAX_VARINT = 10
 _MAX_DEPTH = 100
-"""Groups in groups, as deep as the protobuf library itself goes."""
+"""Nested groups; the limit of the protobuf library."""
 
 _MAX_TAGS = 1_000_000
-"""Fields of an answer that are read one by one. A real answer has a handful, and each costs microseconds."""
+"""Fields of a response that are read one by one. A real response has a handful, and each takes microseconds."""
 
 _MAX_NUMBER = (1 << 29) - 1
 _VARINT_BLOCK = 1 << 16
@@ -43,17 +45,17 @@ _KINDS: dict[Kind, tuple[int, np.dtype[Any]]] = {
 
 
 class Span(NamedTuple):
-    """Bytes from `start` up to `end`, as positions in a source."""
+    """A range of bytes from `start` up to `end`, as positions in a source."""
 
     start: int
     end: int
 
 
 class Field(NamedTuple):
-    """One field of a message: its number, its wire type and where its content lies.
+    """One field of a message: its number, its wire type and the span of its content.
 
-    A number of fixed size that is repeated on the spot makes one Field: `span` runs from the first content to the end
-    of the last, with the tags of all but the first in between.
+    Consecutive repeats of a fixed-size number make one Field: `span` is from the first content to the end of the
+    last, with the tags of all but the first in between.
     """
 
     number: int
@@ -63,30 +65,30 @@ class Field(NamedTuple):
 
 
 def fields(source: ByteSource, span: Span) -> Iterator[Field]:
-    """The fields of the message in `span`, in the order they stand. Raises DecodeError where one is damaged."""
+    """Yield the fields of the message in `span`, in order. Raises DecodeError where one is damaged."""
     position = span.start
     while position < span.end:
         number, wire_type, start = _tag(source, position, span.end)
         if wire_type == END_GROUP:
             raise source.error(
-                "A protobuf group ends that never began",
+                "A protobuf group ends that was never started",
                 found=f"the end of group {number}",
                 wanted="a field",
                 position=position,
             )
-        content, behind = _content(source, number, wire_type, start, span.end)
+        content, after = _content(source, number, wire_type, start, span.end)
         repeats = 1
         if wire_type in _FIXED_SIZE:
-            size = behind - position
+            size = after - position
             repeats = _repeats(source, Span(position, span.end), start - position, size)
-            behind = position + repeats * size
-            content = Span(content.start, behind)
+            after = position + repeats * size
+            content = Span(content.start, after)
         yield Field(number, wire_type, content, repeats)
-        position = behind
+        position = after
 
 
 def varint(source: ByteSource, position: int, end: int) -> tuple[int, int]:
-    """The base-128 number at `position`, at most 64 bits, and the position behind it."""
+    """Return the base-128 number at `position`, at most 64 bits, and the position after it."""
     data = source.data
     if position < end and data[position] < 0x80:
         return data[position], position + 1
@@ -98,38 +100,36 @@ def varint(source: ByteSource, position: int, end: int) -> tuple[int, int]:
             return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1
     left = end - position
     raise source.error(
-        "A protobuf number has no end",
-        found=f"{plural(min(left, _MAX_VARINT), 'byte')}, and each says that another follows"
-        if left
-        else "the end",
+        "A protobuf number is not terminated",
+        found=f"{plural(min(left, _MAX_VARINT), 'byte')} with the continuation bit" if left else "the end",
         wanted=f"a number of 1 to {_MAX_VARINT} bytes",
         position=position,
     )
 
 
 def _tag(source: ByteSource, position: int, end: int) -> tuple[int, int, int]:
-    """Field number, wire type, and the position behind the tag."""
+    """Return the field number, the wire type, and the position after the tag."""
     if next(source.read) >= _MAX_TAGS:
         raise source.error(
-            "This protobuf message has too many fields",
+            "The protobuf message has too many fields",
             found=f"more than {_MAX_TAGS:,}",
-            wanted="its numbers packed in runs",
+            wanted="packed numbers",
             position=position,
         )
     tag, start = varint(source, position, end)
     number, wire_type = tag >> 3, tag & 7
     if not 1 <= number <= _MAX_NUMBER or wire_type > FIXED32:
         raise source.error(
-            "This is no protobuf field",
+            "The data is not a protobuf field",
             found=f"field number {number}, wire type {wire_type}",
-            wanted=f"a number of 1 to {_MAX_NUMBER} and a wire type of 0 to 5",
+            wanted=f"a field number of 1 to {_MAX_NUMBER} and a wire type of 0 to 5",
             position=position,
         )
     return number, wire_type, start
 
 
 def _content(source: ByteSource, number: int, wire_type: int, start: int, end: int) -> tuple[Span, int]:
-    """Where a field's content lies, and the position behind the field."""
+    """Return the span of a field's content, and the position after the field."""
     if wire_type == VARINT:
         stop = varint(source, start, end)[1]
     elif wire_type == LENGTH:
@@ -141,7 +141,7 @@ def _content(source: ByteSource, number: int, wire_type: int, start: int, end: i
         stop = start + _FIXED_SIZE[wire_type]
     if stop > end:
         raise source.error(
-            f"Protobuf field {number} is longer than what holds it",
+            f"Protobuf field {number} is longer than its message",
             found=f"{plural(end - start, 'byte')} left",
             wanted=plural(stop - start, "byte"),
             position=start,
@@ -150,7 +150,7 @@ def _content(source: ByteSource, number: int, wire_type: int, start: int, end: i
 
 
 def _group(source: ByteSource, number: int, start: int, end: int) -> tuple[Span, int]:
-    """A group's content, up to its own end tag; groups within are passed over by count, not by recursion."""
+    """Return a group's content, up to its end tag; nested groups are counted, without recursion."""
     open_groups = [number]
     position = start
     while True:
@@ -162,8 +162,8 @@ def _group(source: ByteSource, number: int, start: int, end: int) -> tuple[Span,
             open_groups.pop()
         elif wire_type in (GROUP, END_GROUP):
             raise source.error(
-                "Protobuf groups do not nest",
-                found=f"the {'end' if wire_type == END_GROUP else 'begin'} of group {inner}",
+                "Protobuf groups are not nested properly",
+                found=f"the {'end' if wire_type == END_GROUP else 'start'} of group {inner}",
                 wanted=f"the end of group {open_groups[-1]}, at most {_MAX_DEPTH} levels deep",
                 position=at,
             )
@@ -174,9 +174,9 @@ def _group(source: ByteSource, number: int, start: int, end: int) -> tuple[Span,
 
 
 def _repeats(source: ByteSource, span: Span, tag_size: int, stride: int) -> int:
-    """How often the field at the start of `span` stands there in a row, with the same tag; at least once.
+    """Return how many times in a row the field at the start of `span` occurs, with the same tag; at least 1.
 
-    It looks ahead by twice as much each time, so the work is of the order of what it finds.
+    The window doubles each time, so the work is proportional to the result.
     """
     start, end = span
     tag = source.data[start : start + tag_size]
@@ -195,7 +195,7 @@ def _repeats(source: ByteSource, span: Span, tag_size: int, stride: int) -> int:
 
 
 class Repeated:
-    """Gathers the numbers of one repeated field, packed or one by one, in the order they stand."""
+    """The numbers of one repeated field, packed or one by one, in order."""
 
     def __init__(self, source: ByteSource, kind: Kind) -> None:
         self._source = source
@@ -203,10 +203,10 @@ class Repeated:
         self._size = 0 if self._wire_type == VARINT else self._dtype.itemsize
         self._raw: memoryview | bytes | bytearray = b""
         self.position: int | None = None
-        """Where the first number stands; None if there is none."""
+        """Position of the first number; None if there is none."""
 
     def add(self, field: Field) -> None:
-        """Take one field's content. A field of another wire type is, as in protobuf, unknown and passed over."""
+        """Add the content of one field. As in protobuf, a field of another wire type is unknown and skipped."""
         if field.wire_type == LENGTH:
             self._check_whole(field.span)
         elif field.wire_type != self._wire_type:
@@ -222,12 +222,12 @@ class Repeated:
         self._raw += content
 
     def numbers(self) -> NDArray[Any]:
-        """The numbers, 1-D, of the kind's own type. Floats in one packed run are a read-only view, not copied."""
+        """Return the numbers, 1-D, in the dtype of their kind. Floats in one packed run are a read-only view."""
         raw = np.frombuffer(self._raw, np.uint8)
         return self._integers(raw) if self._wire_type == VARINT else raw.view(self._dtype)
 
     def _content(self, field: Field) -> memoryview | bytes:
-        """The bytes of a field's numbers, without the tags between repeats."""
+        """Return the bytes of a field's numbers, without the tags between repeats."""
         start, end = field.span
         if field.repeats == 1:
             return self._source.data[start:end]
@@ -239,14 +239,14 @@ class Repeated:
         size = span.end - span.start
         if size and (size % self._size if self._size else self._source.data[span.end - 1] >= 0x80):
             raise self._source.error(
-                "Packed protobuf numbers end within a number",
+                "Packed protobuf numbers end in the middle of a number",
                 found=plural(size, "byte"),
                 wanted=f"a multiple of {self._size}" if self._size else "a last byte below 128",
                 position=span.start,
             )
 
     def _integers(self, raw: NDArray[np.uint8]) -> NDArray[Any]:
-        """Decode varints. By blocks, so that the indices of a block are all the memory needed beside the result."""
+        """Decode varints in blocks, so that only the indices of a block are needed in addition to the result."""
         numbers = np.empty(np.count_nonzero(raw < 0x80), self._dtype)
         done = position = 0
         while position < len(raw):
@@ -255,7 +255,7 @@ class Repeated:
             lengths = np.diff(ends, prepend=0)
             if not len(ends) or lengths.max() > _MAX_VARINT:
                 raise self._too_long()
-            # Cut to the low bits that the type has, as protobuf does: int32 -1 is sent as 64 bits.
+            # Truncated to the low bits of the type, as protobuf does: int32 -1 is sent as 64 bits.
             numbers[done : done + len(ends)] = _varint_values(block, ends - lengths, lengths).astype(
                 self._dtype
             )
@@ -275,7 +275,7 @@ class Repeated:
 def _varint_values(
     raw: NDArray[np.uint8], starts: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.uint64]:
-    """The values of whole varints that begin at `starts`."""
+    """Return the values of complete varints that begin at `starts`, (n,) uint64."""
     values = np.zeros(len(starts), np.uint64)
     for index in range(int(lengths.max())):
         longer = lengths > index

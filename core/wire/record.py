@@ -1,15 +1,15 @@
-"""SageMaker's `ResponseRecord` message, as the Semantic Segmentation algorithm fills it.
+"""Read SageMaker's `ResponseRecord` message, as the Semantic Segmentation algorithm fills it.
 
     Record        { map<string, Value> features = 1; ... }
     Value         { oneof { Float32Tensor = 2; Float64Tensor = 3; Int32Tensor = 7; Bytes = 9 } }
     ...Tensor     { repeated <number> values = 1; repeated uint64 keys = 2; repeated uint64 shape = 3 }
 
-`features["target"]` holds the probabilities, `features["shape"]` the integers (1, C, H, W). The numbers are those of
-the descriptor in the SageMaker SDK (`sagemaker/amazon/record_pb2.py`, package `aialgs.data`).
+`features["target"]` holds the probabilities, `features["shape"]` the integers (1, C, H, W). The field numbers are
+those of the descriptor in the SageMaker Python SDK (`sagemaker/amazon/record_pb2.py`, package `aialgs.data`).
 
 Strategy: a message is a list of spans, since protobuf lets a writer send it in pieces; only the spans of the two
-features are kept. As in protobuf, a later map entry of the same name replaces an earlier one, and in the `oneof` the
-last kind wins.
+features are kept. As in protobuf, a later map entry of the same name replaces an earlier one, and the last member of
+a `oneof` wins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BYTES = 9
 
 _TARGET_NAME, _SHAPE_NAME = b"target", b"shape"
 _MAX_PIECES = 1000
-"""Pieces that one value may come in. Every writer known sends one."""
+"""Pieces that one value may be sent in. All known writers send one."""
 
 _LONGEST_NAME = 40
 _LISTED_NAMES = 8
@@ -40,11 +40,11 @@ _LISTED_NAMES = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """Numbers of one feature.
+    """The numbers of one feature.
 
-    numbers:  (n,) float32, float64 or int32; a view of the answer for floats in one packed run.
-    shape:    (d,) uint64, the shape that the tensor itself claims; empty where it claims none.
-    position: where in the source the numbers (or, without any, the value) begin.
+    numbers:  (n,) float32, float64 or int32; a view of the response for floats in one packed run.
+    shape:    (d,) uint64, the shape in the tensor itself; empty if it has none.
+    position: where the numbers (or, without any, the value) begin in the source.
     """
 
     numbers: NDArray[Any]
@@ -54,19 +54,19 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseRecord:
-    """The two features of an answer; `shape` is None where the answer has no such feature."""
+    """The two features of a response. shape: None where the response has no such feature."""
 
     target: Tensor
     shape: Tensor | None
 
 
 def read_record(source: ByteSource) -> ResponseRecord:
-    """The answer's `ResponseRecord`. Raises DecodeError where it is damaged or has no `target`."""
+    """Read the `ResponseRecord` of a response. Raises DecodeError where it is damaged or has no `target`."""
     features, names = _features(source)
     if _TARGET_NAME not in features:
         raise source.error(
-            "The answer has no probabilities",
-            found=f"features named {', '.join(names)}" if names else "no feature at all",
+            "The response has no probabilities",
+            found=f"features named {', '.join(names)}" if names else "no feature",
             wanted="a feature named 'target'",
             position=0,
         )
@@ -76,7 +76,7 @@ def read_record(source: ByteSource) -> ResponseRecord:
 
 
 def _features(source: ByteSource) -> tuple[dict[bytes, list[Span]], list[str]]:
-    """The spans of the values of `target` and `shape`, and the first few names of all, for an error."""
+    """Return the spans of the values of `target` and `shape`, and the first few feature names, for an error."""
     features: dict[bytes, list[Span]] = {}
     names: list[str] = []
     for field in fields(source, Span(0, len(source.data))):
@@ -90,7 +90,7 @@ def _features(source: ByteSource) -> tuple[dict[bytes, list[Span]], list[str]]:
 
 
 def _entry(source: ByteSource, span: Span) -> tuple[bytes, list[Span]]:
-    """Name (cut, if longer than any that we look for) and value of a map entry, in either order."""
+    """Return the name (truncated to _LONGEST_NAME) and the value of a map entry, which come in either order."""
     name = b""
     value: list[Span] = []
     for field in fields(source, span):
@@ -107,7 +107,7 @@ def _entry(source: ByteSource, span: Span) -> tuple[bytes, list[Span]]:
 def _add_piece(source: ByteSource, pieces: list[Span], field: Field) -> None:
     if len(pieces) == _MAX_PIECES:
         raise source.error(
-            "A value comes in too many pieces",
+            "A value is sent in too many pieces",
             found=f"more than {_MAX_PIECES}",
             wanted="one piece",
             position=field.span.start,
@@ -116,7 +116,7 @@ def _add_piece(source: ByteSource, pieces: list[Span], field: Field) -> None:
 
 
 def _tensor(source: ByteSource, value: list[Span], name: str) -> Tensor:
-    """The tensor that the pieces of a `Value` hold."""
+    """Return the tensor in the pieces of a `Value`."""
     kind, pieces = 0, list[Span]()
     for span in value:
         for field in fields(source, span):
@@ -128,7 +128,7 @@ def _tensor(source: ByteSource, value: list[Span], name: str) -> Tensor:
     position = pieces[0].start if pieces else value[0].start if value else 0
     if kind not in _TENSORS:
         raise source.error(
-            f"Feature {name!r} holds no numbers",
+            f"Feature {name!r} is not a tensor",
             found="bytes" if kind == _BYTES else "an empty value",
             wanted="a tensor of float32, float64 or int32",
             position=position,
@@ -137,16 +137,16 @@ def _tensor(source: ByteSource, value: list[Span], name: str) -> Tensor:
 
 
 def _numbers(source: ByteSource, pieces: list[Span], kind: Kind, name: str) -> Tensor:
-    gathered = {
+    collected = {
         _VALUES: Repeated(source, kind),
         _KEYS: Repeated(source, "uint64"),
         _SHAPE: Repeated(source, "uint64"),
     }
     for span in pieces:
         for field in fields(source, span):
-            if field.number in gathered:
-                gathered[field.number].add(field)
-    values, keys = gathered[_VALUES], gathered[_KEYS]
+            if field.number in collected:
+                collected[field.number].add(field)
+    values, keys = collected[_VALUES], collected[_KEYS]
     if keys.position is not None:
         raise source.error(
             f"Feature {name!r} is a sparse tensor",
@@ -155,4 +155,4 @@ def _numbers(source: ByteSource, pieces: list[Span], kind: Kind, name: str) -> T
             position=keys.position,
         )
     position = pieces[0].start if values.position is None else values.position
-    return Tensor(values.numbers(), gathered[_SHAPE].numbers(), position)
+    return Tensor(values.numbers(), collected[_SHAPE].numbers(), position)

@@ -1,13 +1,15 @@
-"""RecordIO, the frame that Apache MXNet and SageMaker put around a message.
+"""Read RecordIO, the framing that Apache MXNet and SageMaker use for messages.
 
-A part is: magic (uint32), header (uint32: a flag in the 3 high bits, a length in the 29 low ones), the payload, and
-up to 3 bytes of padding to the next multiple of 4; all little-endian. A record is one part with flag 0, or several:
-first (1), middle (2, any number), last (3). The writer splits a record where the magic itself stands in the payload
-at a multiple of 4, and leaves these 4 bytes out; the reader puts them back between the parts. (dmlc-core,
-`include/dmlc/recordio.h`.)
+A part is: magic number (uint32), header (uint32: a flag in the 3 high bits, a length in the 29 low ones), the
+payload, and up to 3 bytes of padding to the next multiple of 4; all little-endian. A record is one part with flag 0,
+or
+several: first (1), middle (2, any number), last (3). The writer splits a record where the magic number occurs in the
+payload at a multiple of 4, and omits these 4 bytes; the reader inserts them between the parts.
 
-Strategy: `parts` walks the frames and checks everything, touching no payload. A whole record is handed on as a view
-of the answer; only the parts of a split one are joined. What the padding holds does not matter, but it must be there.
+Source: dmlc-core, `include/dmlc/recordio.h`.
+
+Strategy: `parts` walks the frames and checks everything without reading the payload. A whole record is returned as a
+view of the response; only the parts of a split one are joined. The padding may hold anything, but must exist.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _FLAG_NAMES = {
 
 
 class RecordPart(NamedTuple):
-    """One part of a record; positions in the source."""
+    """One part of a record. start, end, next: positions of its payload and of the next part in the source."""
 
     flag: int
     start: int
@@ -43,14 +45,14 @@ class RecordPart(NamedTuple):
 
 
 def is_framed(source: ByteSource) -> bool:
-    """Whether the bytes begin with RecordIO's magic. No protobuf message can begin so."""
+    """Return whether the bytes begin with RecordIO's magic number, which a protobuf message cannot."""
     return bytes(source.data[:4]) == MAGIC_BYTES
 
 
 def record(source: ByteSource) -> ByteSource:
-    """The payload of the one record in `source`.
+    """Return the payload of the one record in `source`.
 
-    Raises DecodeError where there is none, more than one, a part of one, or something behind it.
+    Raises DecodeError where there is none, more than one, a part of one, or data after it.
     """
     first = _part(source, 0)
     if first.flag == _WHOLE:
@@ -60,7 +62,7 @@ def record(source: ByteSource) -> ByteSource:
 
 
 def parts(source: ByteSource) -> Iterator[RecordPart]:
-    """The parts of the first record, in order. Raises DecodeError where one is damaged, missing or out of order."""
+    """Yield the parts of the first record. Raises DecodeError where one is damaged, missing or out of order."""
     part = _part(source, 0)
     _check_flag(source, part, 0, (_WHOLE, _FIRST))
     yield part
@@ -75,17 +77,17 @@ def _part(source: ByteSource, position: int) -> RecordPart:
     left = len(source.data) - position
     if left < _HEAD.size:
         raise source.error(
-            "A RecordIO part is cut in its header",
+            "The header of a RecordIO part is truncated",
             found=plural(left, "byte"),
-            wanted=f"{_HEAD.size} bytes: magic, flag and length",
+            wanted=f"{_HEAD.size} bytes: magic number, flag and length",
             position=position,
         )
     magic, header = _HEAD.unpack_from(source.data, position)
     if magic != MAGIC:
         raise source.error(
-            "This is no RecordIO part",
+            "The data is not a RecordIO part",
             found=described(source.data[position:]),
-            wanted=f"the magic {MAGIC_BYTES.hex(' ')}",
+            wanted=f"the magic number {MAGIC_BYTES.hex(' ')}",
             position=position,
         )
     length = header & ((1 << _LENGTH_BITS) - 1)
@@ -93,8 +95,8 @@ def _part(source: ByteSource, position: int) -> RecordPart:
     end = start + length + (-length % 4)
     if end > len(source.data):
         raise source.error(
-            "A RecordIO part is cut",
-            found=f"{plural(len(source.data) - start, 'byte')} behind its header",
+            "A RecordIO part is truncated",
+            found=f"{plural(len(source.data) - start, 'byte')} after its header",
             wanted=f"{end - start:,}, of which {-length % 4} are padding",
             position=start,
         )
@@ -115,22 +117,22 @@ def _check_end(source: ByteSource, position: int) -> None:
     left = len(source.data) - position
     if left and is_framed(source.part(position, len(source.data))):
         raise source.error(
-            "The answer holds several RecordIO records",
+            "The response has several RecordIO records",
             found="a second record",
-            wanted="one record: the answer to one picture",
+            wanted="one record: the response to one image",
             position=position,
         )
     if left:
         raise source.error(
-            "Something stands behind the RecordIO record",
+            "There is data after the RecordIO record",
             found=f"{plural(left, 'byte')} more, {described(source.data[position:])}",
-            wanted="the end of the answer",
+            wanted="the end of the response",
             position=position,
         )
 
 
 def _joined(source: ByteSource) -> ByteSource:
-    """The parts of a split record in one piece, with the magic between them."""
+    """Return the parts of a split record as one payload, with the magic number between them."""
     payload = bytearray()
     end = 0
     for part in parts(source):
@@ -143,9 +145,10 @@ def _joined(source: ByteSource) -> ByteSource:
 
 
 def _offset(source: ByteSource, position: int) -> int:
-    """Where in the answer a position of the joined payload stood. A magic put back counts to the part behind it.
+    """Return the offset in the response of a position in the joined payload.
 
-    It walks the parts again, so that a record in a million parts needs no table of them.
+    An inserted magic number counts as part of what follows it. Walks the parts again, so that a record of a million
+    parts needs no table of them.
     """
     joined = 0
     offset = 0

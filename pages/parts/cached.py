@@ -28,7 +28,7 @@ from core.datasets.source import Dataset, Sample
 from core.endpoints.endpoint import EndpointInfo, EndpointList
 from core.errors import AwsError, CoreError, InputError, NotFoundError
 from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo, photo_share, resize_labels, shrunk
+from core.imaging.image import encode, image_share, open_image, resize_labels, shrunk
 from core.render.overlay import overlay_image
 from core.render.palette import table
 from core.settings import Settings
@@ -231,8 +231,8 @@ def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the ke
 
 def thumbnail(data: bytes, name: str) -> bytes:
     """A small JPEG of a photograph's bytes."""
-    with photo_share(data, name, extra=0):
-        return encode(open_photo(data, name), fit=THUMBNAIL, quality=82).body
+    with image_share(data, name, extra=0):
+        return encode(open_image(data, name), fit=THUMBNAIL, quality=82).body
 
 
 def thumbnail_of(picture: Image.Image) -> bytes:

@@ -48,7 +48,7 @@ def test_from_a_folder_to_the_launch_form(
     expect(page.locator("canvas").first).to_be_visible()
     page.get_by_role("button", name="Review and export").click()
     dialog = page.get_by_role("dialog")
-    shown(dialog.filter(has_text="Photographs made JPEG or turned upright: 1"))
+    shown(dialog.filter(has_text="Images converted to JPEG or rotated upright: 1"))
     dialog.get_by_role("button", name="Export").click()
     page.get_by_role("button", name="Validate the copy").click()
     shown(page.get_by_text("No issues found."))

@@ -168,7 +168,7 @@ def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, o
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     drop(page, river(), broken, second)
     shown(page.get_by_text("2 images done in"), timeout=LONG)
-    shown(page.get_by_test_id("stAlert").filter(has_text="damaged or cut off"))
+    shown(page.get_by_test_id("stAlert").filter(has_text="damaged or truncated"))
     viewer(page)
     images = page.get_by_role("group", name="Images").get_by_role("button")
     images.filter(has_text="second.jpg").click()

@@ -470,7 +470,7 @@ def test_nothing_runs_the_script_again(viewer: Viewer) -> None:
     """Whatever a user does in the viewer, Python does not run again."""
     viewer.press("+", "m", "m", "m", "l", "o", "1", "a", "]")
     viewer.set_opacity(30)
-    viewer.root.get_by_label("Palette").select_option(label="Colour-blind safe")
+    viewer.root.get_by_label("Palette").select_option(label="Color-blind safe")
     viewer.point(30, 15)
     viewer.page.mouse.click(*viewer.place(30, 15))
     viewer.entry(1).click()

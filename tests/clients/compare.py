@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.decode import tutorial_way
+from bench.decode import tutorial_method
 from core.wire.decode import decode
 
 recordio, png = map(Path, sys.argv[1:])
 body = recordio.read_bytes()
 ours = decode(body, "application/x-recordio-protobuf")
 mask = decode(png.read_bytes(), "image/png")
-tutorial = tutorial_way(body)
+tutorial = tutorial_method(body)
 if tutorial is None:
     sys.exit("MXNet is needed for the tutorial's way of decoding.")
 if not np.array_equal(ours.labels, tutorial()):

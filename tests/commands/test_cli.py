@@ -147,7 +147,7 @@ def test_one_bad_image_stops_no_other_and_is_named(
     assert done.exit_code == 1
     assert (tmp_path / "out/a_mask.png").exists()
     assert (tmp_path / "out/b_mask.png").exists()
-    assert "broken.jpg is not a picture" in done.stderr
+    assert "broken.jpg is not an image" in done.stderr
     assert "File not found: " in done.stderr
     assert "2 of 4 images failed" in done.stderr
 

@@ -53,7 +53,7 @@ def test_check_shows_classes_and_issues(run: Run, voc: Path) -> None:
     good = run("check", voc)
     assert good.exit_code == 0, good.stderr
     assert "6 training images, 2 validation images, 3 classes" in good.stdout
-    assert "A job can be trained on it." in good.stdout
+    assert "Ready for training." in good.stdout
     write(voc / "SegmentationClass/tile_3.png", indexed(ids(0, 7)))
     bad = run("check", voc)
     assert bad.exit_code == 1
@@ -71,7 +71,7 @@ def test_brush_labels_are_merged(run: Run, tmp_path: Path) -> None:
     for place in (root, tmp_path / "brushed.zip"):
         result = run("check", place)
         assert result.exit_code == 0, result.stderr
-        assert "8 PNGs were brought together" in result.stderr
+        assert "Merged 8 PNGs" in result.stderr
         assert f"folders: {place}" in result.stdout
         made = run("convert", place, "--out", tmp_path / f"out-{place.suffix}", "--yes")
         assert made.exit_code == 0, made.stderr

@@ -161,7 +161,7 @@ def test_failures(run, street, given, tmp_path):
     (tmp_path / "masks" / "a.png").write_bytes(png(ANSWER[:, :2]))
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 1
-    assert "a.png is 2 x 4 pixels, and its photo a.jpg is 4 x 4" in result.stderr
+    assert "a.png is 2 x 4 pixels, but its image a.jpg is 4 x 4" in result.stderr
     assert "1 of 2 images failed" in result.stderr
     document = json.loads(result.stdout)
     assert document["photos"] == 1
@@ -183,13 +183,13 @@ def test_nothing_can_be_scored(run, street, given, tmp_path):
     result = run("evaluate", "--endpoint", street, *given, "--json")
     assert result.exit_code == 1
     assert not result.stdout
-    assert result.stderr.count("a, b: The truth holds the class 9, 10, 11, and there are 3 classes") == 1
+    assert result.stderr.count("a, b: The ground truth contains class 9, 10, 11; there are 3 classes") == 1
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda given: ["--images", "/nowhere", *given[2:]], "There is no folder /nowhere"),
+        (lambda given: ["--images", "/nowhere", *given[2:]], "The folder /nowhere does not exist"),
         (lambda given: [*given, "--list", given[1] / "a.jpg"], "cannot be read"),
         (lambda given: [*given, "--out", given[1] / "a.jpg"], "cannot be created"),
         (lambda given: [*given, "--endpoint", "gone"], "Could not find endpoint"),

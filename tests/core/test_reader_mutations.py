@@ -30,12 +30,12 @@ from core.datasets.label_map import read_label_map
 from core.datasets.label_studio import merge
 from core.datasets.masks import Colors, read_mask
 from core.datasets.names import read_names
-from core.datasets.unzip import unpack as unpack_zip
+from core.datasets.unzip import extract as unpack_zip
 from core.errors import CoreError
 from core.evaluation.pairs import names_in_list
 from core.evaluation.store import HEAD, LINES, ImageScore, PredictionStore
 from core.imaging.classes import Classes
-from core.imaging.image import open_mask, open_photo
+from core.imaging.image import open_image, open_mask
 from sandbox.algorithm.failure import ClientError as AlgorithmInputError
 from sandbox.algorithm.label_map import read_label_map as read_algorithm_label_map
 from sandbox.common.archive import ArchiveError
@@ -304,12 +304,12 @@ def test_label_studio_exports(scratch: Path) -> None:
 
 def test_images() -> None:
     """A damaged image is opened, or is an ImageError."""
-    run("photo", lambda data: open_photo(data, "a.jpg", max_pixels=MAX_PIXELS), bytes_of(*images()))
+    run("photo", lambda data: open_image(data, "a.jpg", max_pixels=MAX_PIXELS), bytes_of(*images()))
 
 
 def test_masks() -> None:
     """A damaged mask contains class ids, or is an ImageError."""
-    colors = Colors(tuple((color, number) for number, color in enumerate(sorted(COLORS))), told=True)
+    colors = Colors(tuple((color, number) for number, color in enumerate(sorted(COLORS))), from_file=True)
 
     def read(data: bytes) -> None:
         open_mask(data, "a.png", max_pixels=MAX_PIXELS)

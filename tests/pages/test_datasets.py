@@ -111,7 +111,7 @@ def test_problems_are_listed_and_filter_the_pairs(dataset_page: OpenPage, voc: P
 
 def test_a_path_without_a_dataset(dataset_page: OpenPage, tmp_path: Path) -> None:
     """A folder that does not exist and a relative path are rejected with the reason."""
-    checked(dataset_page(), tmp_path / "nowhere", "There is no folder")
+    checked(dataset_page(), tmp_path / "nowhere", "does not exist")
     checked(dataset_page(), "relative/path", "is not an absolute path")
 
 
@@ -134,7 +134,10 @@ def test_brush_labels_are_merged(dataset_page: OpenPage, tmp_path: Path) -> None
     """A Label Studio export with one PNG per region is shown as the merged dataset, with what was decided."""
     root = make_brushed(tmp_path / "brushed")
     app = checked(dataset_page(), root, "Fixed copy")
-    assert "8 PNGs were brought together; unpainted pixels became background, class 0." in everything(app)
+    assert (
+        "Merged 8 PNGs of Label Studio brush labels; unpainted pixels became background, class 0."
+        in everything(app)
+    )
     assert str(root) in everything(app)
     assert field(app, "New folder").value.endswith("/brushed-channels")
 
@@ -147,7 +150,7 @@ def test_a_copy_is_exported_after_confirmation(dataset_page: OpenPage, voc: Path
     assert "Fixes 1 of 1 issue automatically. Your files are not changed." in everything(app)
     field(app, "New folder").set_value(str(tmp_path / "copy")).run()
     button(app, "Review and export").click().run()
-    assert "Photographs made JPEG or turned upright: 1" in everything(app)
+    assert "Images converted to JPEG or rotated upright: 1" in everything(app)
     assert not (tmp_path / "copy").exists()
     current = app.session_state["datasets.session"]
     result = current.check.result

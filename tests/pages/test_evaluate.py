@@ -198,7 +198,7 @@ def test_uploaded_files(open_evaluate, jpeg, evaluate, read_texts):
     app.file_uploader[0].set_value(files).run()
     evaluate(app)
     assert measures(app)["Mean IoU"] == "100.0%"
-    assert "The photo c has no mask and stays out" in read_texts(app)
+    assert r"Skipped the image c\: it has no mask" in read_texts(app)
 
 
 def test_zip(open_evaluate, shore, evaluate, read_texts):
@@ -254,7 +254,7 @@ def test_a_folder_that_does_not_exist(open_evaluate, tmp_path):
     """A folder that does not exist is reported before anything is sent."""
     app = open_evaluate(tmp_path / "nowhere")
     button(app, "Evaluate").click().run()
-    assert "There is no folder" in app.error[0].value
+    assert "does not exist" in app.error[0].value
 
 
 def test_failures_are_reported(open_evaluate, shore, evaluate, read_texts, faults):

@@ -79,7 +79,7 @@ def test_one_broken_file_among_several(open_page, coast, jpeg, run_until, read_t
     )
     run_until(app, lambda app: "2 images done" in str([status.label for status in app.status]))
     assert has_areas(app)
-    assert r"note\_1\.jpg is not a picture" in app.error[0].value
+    assert r"note\_1\.jpg is not an image" in app.error[0].value
     assert "a\\.jpg** · done" in read_texts(app)
     assert "c\\.jpg** · done" in read_texts(app)
 

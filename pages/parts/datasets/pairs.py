@@ -58,13 +58,13 @@ def _filtered(report: LayoutReport) -> list[PairFacts]:
 
 
 def _id(pair: PairFacts) -> str:
-    return f"{pair.sample.split}/{pair.sample.photo or pair.sample.mask}"
+    return f"{pair.sample.split}/{pair.sample.image or pair.sample.mask}"
 
 
 def _tile(source: Dataset, report: LayoutReport, pair: PairFacts) -> Tile:
     """Return the thumbnail of a pair. A pair that cannot be opened gets an empty tile."""
     at_fault = report.at_fault()
-    broken = pair.sample.photo in at_fault or pair.sample.mask in at_fault
+    broken = pair.sample.image in at_fault or pair.sample.mask in at_fault
     name = pair.sample.name.rpartition("/")[2]
     try:
         thumbnail = data.thumbnail(source, pair.sample, report.classes)
@@ -77,7 +77,7 @@ def _pair(source: Dataset, report: LayoutReport, pair: PairFacts) -> None:
     """Draw the issues of a pair, and its image and mask in the viewer."""
     sample = pair.sample
     for problem in report.problems:
-        if problem.path and problem.path in (sample.photo, sample.mask):
+        if problem.path and problem.path in (sample.image, sample.mask):
             st.warning(
                 messages.plain(f"{problem.path}: {problem.message} {problem.todo}"), icon=":material/warning:"
             )
@@ -87,4 +87,4 @@ def _pair(source: Dataset, report: LayoutReport, pair: PairFacts) -> None:
         st.info(messages.line(error), icon=":material/broken_image:")
         return
     viewer(frame, key="pair-viewer")
-    st.caption(f"{messages.plain(sample.photo)} · {messages.plain(sample.mask)} · {sample.split}")
+    st.caption(f"{messages.plain(sample.image)} · {messages.plain(sample.mask)} · {sample.split}")

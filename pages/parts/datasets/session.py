@@ -19,7 +19,7 @@ from core.datasets.label_studio import merge
 from core.datasets.readers import is_label_studio_export, read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Dataset, Splitting
-from core.datasets.temp_zip import TempFolder, Unpacked
+from core.datasets.temp_zip import ExtractedZip, TempFolder
 from core.plans.plan import Plan
 from pages.parts.state import Slot
 from pages.parts.tasks import BackgroundTask, OnCount, start
@@ -115,7 +115,7 @@ def _check_zip(
     path: Path, data: bytes | None, splitting: Splitting, classes: Path | None, on_count: OnCount
 ) -> CheckedDataset:
     """Extract and validate a ZIP file. data: its bytes, where it was uploaded; None: read it from the path."""
-    home = Unpacked(path, data=data, on_progress=on_count)
+    home = ExtractedZip(path, data=data, on_progress=on_count)
     with home.named():
         return _check(home.folder, splitting, classes, home, on_count)
 
@@ -124,7 +124,7 @@ def _check(
     folder: Path,
     splitting: Splitting,
     classes: Path | None,
-    extracted: Unpacked | None,
+    extracted: ExtractedZip | None,
     on_count: OnCount,
 ) -> CheckedDataset:
     """Validate a folder. extracted: the ZIP file that it is in, if any."""

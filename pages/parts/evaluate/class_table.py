@@ -11,7 +11,7 @@ import streamlit as st
 
 from core.evaluation.report import Row, class_rows
 from core.evaluation.results import Evaluation
-from core.imaging.scores import BAND
+from core.imaging.scores import TRIMAP_WIDTH
 from pages.parts import elements
 
 MOST_ROWS = 30
@@ -20,9 +20,9 @@ MOST_ROWS = 30
 OTHERS = {
     "dice": ("Dice", "Twice the intersection over the sum of ground-truth and predicted pixels (F1 score)."),
     "accuracy": ("Accuracy", "The share of the class's ground-truth pixels that are predicted correctly."),
-    "boundary_iou": (
+    "trimap_iou": (
         "Trimap",
-        f"Trimap IoU: that of the pixels within {BAND} pixels of a border in the ground truth.",
+        f"Trimap IoU: that of the pixels within {TRIMAP_WIDTH} pixels of a border in the ground truth.",
     ),
     "image_iou": ("Per image", "The class's IoU in each image, averaged over the images with this class."),
 }

@@ -11,7 +11,7 @@ import streamlit as st
 from core.escaping import terminal
 from core.evaluation.results import EndpointScores, Evaluation
 from core.imaging.classes import IGNORE, Classes
-from core.render.difference import DIFFERENCE, RIGHT, WRONG
+from core.render.difference import CORRECT, DIFFERENCE, WRONG
 from pages.parts import messages
 from pages.parts.evaluate import image_view, slots
 
@@ -71,7 +71,7 @@ def _mistakes(frame: pd.DataFrame, scores: EndpointScores) -> None:
 
 def cells(scores: EndpointScores, classes: Classes) -> pd.DataFrame:
     """Return a row per cell: actual and predicted class, pixels, share of the actual class, and whether correct."""
-    actual_pixels = scores.total.truth
+    actual_pixels = scores.total.ground_truth
     counts = {(actual, predicted): pixels for actual, predicted, pixels in scores.total.triples()}
     columns = [*range(len(classes)), *([IGNORE] if scores.total.outside.any() else [])]
     rows = [
@@ -93,7 +93,7 @@ def matrix(frame: pd.DataFrame, classes: Classes, *, outside: bool) -> alt.Layer
     names = list(map(terminal, classes.names))
     order = [*names, *([UNKNOWN_ID] if outside else [])]
     click = alt.selection_point(name="cell", fields=["actual", "predicted"], on="click", empty=False)
-    colors = ["#{:02x}{:02x}{:02x}".format(*DIFFERENCE.colors[kind]) for kind in (RIGHT, WRONG)]
+    colors = ["#{:02x}{:02x}{:02x}".format(*DIFFERENCE.colors[kind]) for kind in (CORRECT, WRONG)]
     base = alt.Chart(frame).encode(
         x=alt.X("predicted:N", sort=order, title="Predicted", axis=_axis(labelAngle=-45, orient="top")),
         y=alt.Y("actual:N", sort=names, title="Actual", axis=_axis()),

@@ -13,10 +13,10 @@ from core.aws.connection import Connection, clients
 from core.aws.evaluation import pairs_in_s3, validation_set
 from core.datasets.readers import read_dataset
 from core.datasets.source import TRAIN, VALIDATION, Split
-from core.datasets.temp_zip import Unpacked
+from core.datasets.temp_zip import ExtractedZip
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError, InputError
-from core.evaluation.pairs import Given, LabeledImage, pairs_given, pairs_of
+from core.evaluation.pairs import InputFile, LabeledImage, pairs_from_files, pairs_of
 from core.imaging.classes import Classes
 from core.settings import Settings
 from core.training.defaults import SANDBOX_DATA
@@ -61,7 +61,7 @@ class LabeledDataset:
     pairs: Sequence[LabeledImage]
     classes: Classes | None
     notes: tuple[str, ...]
-    zipped: Unpacked | None = None
+    zipped: ExtractedZip | None = None
 
 
 Load = Callable[[], LabeledDataset]
@@ -184,13 +184,13 @@ def _files(settings: Settings) -> Load | None:
 
 
 def _from_files(files: Sequence[UploadedFile]) -> LabeledDataset:
-    pairs, notes = pairs_given([Given(file.name, file.getvalue) for file in files])
+    pairs, notes = pairs_from_files([InputFile(file.name, file.getvalue) for file in files])
     return LabeledDataset("the uploaded files", pairs, None, notes)
 
 
 def _from_zip(file: UploadedFile) -> LabeledDataset:
     """Extract the ZIP and read it like a folder."""
-    zipped = Unpacked(Path(file.name), data=file.getvalue())
+    zipped = ExtractedZip(Path(file.name), data=file.getvalue())
     with zipped.named():
         return replace(_read(zipped.folder, "all", file.name), title=file.name, zipped=zipped)
 

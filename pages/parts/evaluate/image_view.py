@@ -110,7 +110,7 @@ def _gallery(
     with ThreadPoolExecutor(4) as pool:
         jpegs = list(pool.map(lambda image: _thumbnail(pairs[image.score.name], image.score, store), images))
     tiles = [
-        Tile(image.score.name, image.score.photo, notes[image.score.name], jpeg)
+        Tile(image.score.name, image.score.image, notes[image.score.name], jpeg)
         for image, jpeg in zip(images, jpegs, strict=True)
     ]
     selected = slots.image() or tiles[0].id
@@ -127,9 +127,9 @@ def _thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) ->
 
 def _make_thumbnail(pair: LabeledImage, score: ImageScore, store: PredictionStore) -> bytes:
     with opened_pair(pair) as opened:
-        thumbnail = shrunk(opened.photo.pixels, cached.THUMBNAIL)
+        thumbnail = shrunk(opened.image.pixels, cached.THUMBNAIL)
         width, height = thumbnail.size
-        errors = resize_labels(difference(opened.truth, store.predicted(score.key)), height, width)
+        errors = resize_labels(difference(opened.ground_truth, store.predicted(score.key)), height, width)
     return cached.thumbnail_of(overlay_image(thumbnail, errors, DIFFERENCE.table(), 0.6))
 
 
@@ -144,7 +144,7 @@ def _large(pair: LabeledImage, image: ImageMeasures, store: PredictionStore, cla
             key=slots.MASK_VIEW,
         )
         accuracy = "" if math.isnan(image.pixel_accuracy) else f" · pixel accuracy {image.pixel_accuracy:.1%}"
-        st.markdown(f"**{messages.plain(image.score.photo)}** · {_line(image)}{accuracy}", width="stretch")
+        st.markdown(f"**{messages.plain(image.score.image)}** · {_line(image)}{accuracy}", width="stretch")
     for problem in image.score.problems:
         st.caption(f":material/warning: {messages.plain(problem)}")
     try:
@@ -161,9 +161,9 @@ def frame_of(
     def make() -> bytes:
         with opened_pair(pair) as opened:
             if kind == "ground_truth":
-                return mask_frame(opened.photo, opened.truth, classes, kind)
+                return mask_frame(opened.image, opened.ground_truth, classes, kind)
             predicted = store.predicted(score.key)
-            labels = predicted if kind == "prediction" else difference(opened.truth, predicted)
-            return mask_frame(opened.photo, labels, classes, kind)
+            labels = predicted if kind == "prediction" else difference(opened.ground_truth, predicted)
+            return mask_frame(opened.image, labels, classes, kind)
 
     return cached.evaluated_image(score.key, f"{kind} {hash(classes)}", make)

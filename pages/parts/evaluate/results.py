@@ -19,7 +19,7 @@ from pages.parts import elements, formatting, messages
 from pages.parts.evaluate import class_table, confusion, image_view
 from pages.parts.evaluate.run import BackgroundEvaluation
 
-FIRST = ("mean_iou", "image_mean_iou", "boundary_mean_iou", "pixel_accuracy")
+FIRST = ("mean_iou", "image_mean_iou", "trimap_mean_iou", "pixel_accuracy")
 """Shown large; the others are in the table of all scores."""
 
 MOST_FAILURES = 50

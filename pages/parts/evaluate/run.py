@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from core.aws.connection import Connection
-from core.datasets.temp_zip import Unpacked
+from core.datasets.temp_zip import ExtractedZip
 from core.errors import InputError
 from core.evaluation.results import Evaluation, JobScore, score_outcomes
 from core.evaluation.run import EvaluationTask, ImageOutcome, evaluate
@@ -37,7 +37,7 @@ class BackgroundEvaluation(BackgroundTask[Evaluation]):
 
     task: EvaluationTask
     store: PredictionStore
-    zipped: Unpacked | None = None
+    zipped: ExtractedZip | None = None
     outcomes: list[ImageOutcome] = field(default_factory=list)
 
     @property
@@ -69,7 +69,7 @@ def keep(evaluation: BackgroundEvaluation) -> None:
 def delete_predictions() -> None:
     """Delete the stored predictions of this session's evaluation, and drop the evaluation."""
     if (evaluation := CURRENT.pop()) is not None:
-        evaluation.store.forget()
+        evaluation.store.clear()
 
 
 def start(
@@ -77,7 +77,7 @@ def start(
     store: PredictionStore,
     title: str,
     job_scores: JobScores,
-    zipped: Unpacked | None = None,
+    zipped: ExtractedZip | None = None,
 ) -> BackgroundEvaluation:
     """Start the evaluation; `job_scores` is called in the background too."""
     evaluation = BackgroundEvaluation(title, task, store, zipped, total=len(task.pairs))

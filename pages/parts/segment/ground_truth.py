@@ -11,11 +11,19 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.errors import CoreError, InputError
-from core.evaluation.pairs import Given
+from core.evaluation.pairs import InputFile
 from core.evaluation.run import MASK_BYTES
 from core.imaging.classes import MAX_CLASSES
-from core.imaging.image import Photo, as_seen, mask_share, open_mask, open_photo, photo_share, resize_labels
-from core.imaging.scores import Scores, confusion, in_band, scores
+from core.imaging.image import (
+    DecodedImage,
+    image_share,
+    mask_share,
+    match_orientation,
+    open_image,
+    open_mask,
+    resize_labels,
+)
+from core.imaging.scores import Scores, confusion_matrix, scores, trimap_ground_truth
 from core.render.difference import difference
 from core.text import percent
 from pages.parts import cached, messages
@@ -34,7 +42,7 @@ class GroundTruthScores:
     trimap: Scores
 
 
-def frame(task: InferenceTask, result: SegmentResult, mask: Given) -> bytes:
+def frame(task: InferenceTask, result: SegmentResult, mask: InputFile) -> bytes:
     """Draw the scores, and return the viewer's frame of the chosen view.
 
     Where the mask cannot be used, draw why, and return the frame of the prediction.
@@ -66,7 +74,7 @@ def _view(image_scores: GroundTruthScores) -> Kind:
     return kind or "prediction"
 
 
-def iou_by_class(task: InferenceTask, result: SegmentResult, mask: Given) -> NDArray[np.float64] | None:
+def iou_by_class(task: InferenceTask, result: SegmentResult, mask: InputFile) -> NDArray[np.float64] | None:
     """Return the IoU of each class id, (254,); None where the mask cannot be used, which `frame` reports."""
     try:
         return cached.image_scores(_key(task, mask), lambda: _scores(task, result, mask)).scores.iou
@@ -74,37 +82,37 @@ def iou_by_class(task: InferenceTask, result: SegmentResult, mask: Given) -> NDA
         return None
 
 
-def _key(task: InferenceTask, mask: Given) -> str:
+def _key(task: InferenceTask, mask: InputFile) -> str:
     return f"{task.request!r} {digest(mask.read())}"
 
 
-def _scores(task: InferenceTask, result: SegmentResult, mask: Given) -> GroundTruthScores:
+def _scores(task: InferenceTask, result: SegmentResult, mask: InputFile) -> GroundTruthScores:
     with _opened(task, mask) as (photo, truth):
         predicted = _predicted(photo, result)
         return GroundTruthScores(
-            scores(confusion(truth, predicted, MAX_CLASSES)),
-            scores(confusion(in_band(truth), predicted, MAX_CLASSES)),
+            scores(confusion_matrix(truth, predicted, MAX_CLASSES)),
+            scores(confusion_matrix(trimap_ground_truth(truth), predicted, MAX_CLASSES)),
         )
 
 
-def _frame(task: InferenceTask, result: SegmentResult, mask: Given, kind: Kind) -> bytes:
+def _frame(task: InferenceTask, result: SegmentResult, mask: InputFile, kind: Kind) -> bytes:
     with _opened(task, mask) as (photo, truth):
         labels = truth if kind == "ground_truth" else difference(truth, _predicted(photo, result))
         return mask_frame(photo, labels, result.inference.segmentation.classes, kind)
 
 
 @contextmanager
-def _opened(task: InferenceTask, mask: Given) -> Iterator[tuple[Photo, NDArray[np.uint8]]]:
+def _opened(task: InferenceTask, mask: InputFile) -> Iterator[tuple[DecodedImage, NDArray[np.uint8]]]:
     """Give the image and its ground truth, (H, W) uint8; their memory is reserved until the block ends."""
     data, mask_data = task.image.read(), mask.read()
-    with photo_share(data, task.image.name, extra=MASK_BYTES), mask_share(mask_data, mask.name):
-        photo = open_photo(data, task.image.name)
-        truth = as_seen(open_mask(mask_data, mask.name), photo)
+    with image_share(data, task.image.name, extra=MASK_BYTES), mask_share(mask_data, mask.name):
+        photo = open_image(data, task.image.name)
+        truth = match_orientation(open_mask(mask_data, mask.name), photo)
         _check_size(photo, truth, mask)
         yield photo, truth
 
 
-def _check_size(photo: Photo, truth: NDArray[np.uint8], mask: Given) -> None:
+def _check_size(photo: DecodedImage, truth: NDArray[np.uint8], mask: InputFile) -> None:
     if truth.shape != (photo.height, photo.width):
         raise InputError(
             f"{mask.name} is {truth.shape[1]} x {truth.shape[0]} pixels, but its image is "
@@ -114,5 +122,5 @@ def _check_size(photo: Photo, truth: NDArray[np.uint8], mask: Given) -> None:
         )
 
 
-def _predicted(photo: Photo, result: SegmentResult) -> NDArray[np.uint8]:
+def _predicted(photo: DecodedImage, result: SegmentResult) -> NDArray[np.uint8]:
     return resize_labels(result.inference.segmentation.labels, photo.height, photo.width)

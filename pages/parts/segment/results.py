@@ -11,8 +11,8 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from core.evaluation.pairs import Given
-from core.imaging.image import open_photo, photo_share
+from core.evaluation.pairs import InputFile
+from core.imaging.image import image_share, open_image
 from core.inference import export
 from core.render.legend import ClassArea
 from core.text import milliseconds
@@ -70,7 +70,7 @@ def selected(inferences: Sequence[InferenceTask]) -> InferenceTask:
     return next((inference for inference in inferences if inference.image.id == slots.shown()), inferences[0])
 
 
-def show(inference: InferenceTask, stem: str, mask: Given | None = None) -> None:
+def show(inference: InferenceTask, stem: str, mask: InputFile | None = None) -> None:
     """Draw everything about one image. mask: its ground truth, if there is one."""
     if (result := show_image(inference, mask)) is None:
         return
@@ -83,7 +83,7 @@ def show(inference: InferenceTask, stem: str, mask: Given | None = None) -> None
         _downloads(inference, result, stem)
 
 
-def show_image(inference: InferenceTask, mask: Given | None = None) -> SegmentResult | None:
+def show_image(inference: InferenceTask, mask: InputFile | None = None) -> SegmentResult | None:
     """Draw the image with its mask and the timings, and return the result; None, with a placeholder, before that."""
     if (result := inference.result) is None:
         if not inference.over:
@@ -108,8 +108,8 @@ def _facts(result: SegmentResult) -> str:
     if not image.reduced:
         return f"{times} · input {image.width} × {image.height} (not resized)"
     return (
-        f"{times} · input **{image.width} × {image.height}**, resized from {image.photo_width} × "
-        f"{image.photo_height}; the mask is scaled back with nearest-neighbor interpolation"
+        f"{times} · input **{image.width} × {image.height}**, resized from {image.original_width} × "
+        f"{image.original_height}; the mask is scaled back with nearest-neighbor interpolation"
     )
 
 
@@ -213,5 +213,5 @@ def _exported(inference: InferenceTask, stem: str) -> Iterator[export.ExportResu
     """Open the image again: kept open, each would hold 36 MB for a click that may never come."""
     result = inference.future.result()
     data, name = inference.image.read(), inference.image.name
-    with photo_share(data, name, extra=export.BYTES_PER_PIXEL):
-        yield export.result(open_photo(data, name), result.inference, stem=stem)
+    with image_share(data, name, extra=export.BYTES_PER_PIXEL):
+        yield export.result(open_image(data, name), result.inference, stem=stem)

@@ -269,7 +269,7 @@ def _prepare(task: InferenceTask) -> _Prepared:
 def _render(task: InferenceTask, prepared: _Prepared, inference: Inference) -> SegmentResult:
     started = time.perf_counter()
     image = prepared.image
-    frame = build(prepared.shown.body, (image.photo_width, image.photo_height), inference.segmentation)
+    frame = build(prepared.shown.body, (image.original_width, image.original_height), inference.segmentation)
     seconds = time.perf_counter() - started
     thumbnail = _masked(prepared.thumbnail, inference)
     with photo_labels(inference, task.image.name, bytes_per_pixel=2, on_stage=task.set_stage) as labels:

@@ -11,7 +11,7 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.endpoints.endpoint import EndpointInfo
 from core.errors import CoreError
-from core.evaluation.pairs import Given, ground_truth_among
+from core.evaluation.pairs import InputFile, ground_truth_files
 from core.settings import Settings
 from pages.parts import cached, messages
 from pages.parts.gallery.gallery import Tile, gallery
@@ -35,7 +35,7 @@ class Uploads:
     """Uploaded images. ground_truth: image id -> the mask that was uploaded with it."""
 
     images: list[InputImage]
-    ground_truth: dict[str, Given]
+    ground_truth: dict[str, InputFile]
 
 
 def from_files(settings: Settings) -> Uploads:
@@ -50,7 +50,7 @@ def from_files(settings: Settings) -> Uploads:
         key=slots.UPLOADS,
         label_visibility="collapsed" if slots.has_images() else "visible",
     )
-    masks = ground_truth_among([Given(file.name, file.getvalue) for file in files])
+    masks = ground_truth_files([InputFile(file.name, file.getvalue) for file in files])
     mask_names = {mask.name for mask in masks.values()}
     image_files = [file for file in files if file.name not in mask_names]
     if len(image_files) > MOST_FILES:

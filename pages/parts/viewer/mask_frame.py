@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.imaging.classes import Classes
-from core.imaging.image import Photo, fitted_size, preview, resize_labels
+from core.imaging.image import DecodedImage, fitted_size, preview, resize_labels
 from core.imaging.segmentation import Segmentation
 from core.render.difference import DIFFERENCE
 from pages.parts.viewer.frame import build
@@ -20,7 +20,7 @@ LONGEST = 1600
 """Longest side of a mask in the viewer, in pixels: larger ones are shown at every second or third pixel."""
 
 
-def mask_frame(photo: Photo, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
+def mask_frame(photo: DecodedImage, labels: NDArray[np.uint8], classes: Classes, kind: Kind) -> bytes:
     """Return the viewer's frame of an image and one of its masks. labels: (H, W) uint8, of the image's size."""
     width, height = fitted_size(photo.width, photo.height, (LONGEST, LONGEST))
     errors = kind == "errors"

@@ -81,11 +81,11 @@ def test_pairs_of_two_prefixes(canned_server: Any) -> None:
         canned_server.raw(200, listing("m/a.png", "m/b.png")),
     )
     pairs, notes = pairs_in_s3(canned_server.clients(), "s3://bucket/p", "s3://bucket/m/")
-    assert [(pair.name, pair.photo, pair.mask) for pair in pairs] == [
+    assert [(pair.name, pair.image, pair.mask) for pair in pairs] == [
         ("a", "a.jpg", "a.png"),
         ("b", "b.jpg", "b.png"),
     ]
-    assert notes == ("The photo c has no mask and stays out.",)
+    assert notes == ("Skipped the image c: it has no mask.",)
     assert len(canned_server.asked) == 2
 
 

@@ -236,7 +236,7 @@ def test_a_set_with_errors_is_refused(order: Order, tmp_path: Path) -> None:
     write(tmp_path / "voc/JPEGImages/tile_0.jpg", photo(99, "PNG"))
     with pytest.raises(errors.InputError, match=r"1 errors.*tile_0\.jpg.*Convert it first"):
         order("wrong")
-    with pytest.raises(errors.InputError, match="no address in S3"):
+    with pytest.raises(errors.InputError, match="not an S3 URI"):
         order_upload(None, None, "http://x", splitting=Splitting())  # type: ignore[arg-type]
 
 
@@ -249,7 +249,7 @@ def test_a_name_that_is_no_utf_8_is_refused(order: Order, tmp_path: Path) -> Non
     lists = tmp_path / "voc/ImageSets/Segmentation"
     for path in lists.iterdir():
         path.unlink()
-    with pytest.raises(errors.InputError, match=r"caf\?\.jpg.*no UTF-8.*Convert the set"):
+    with pytest.raises(errors.InputError, match=r"caf\?\.jpg.*not UTF-8.*Convert the dataset"):
         order("odd")
 
 
@@ -307,9 +307,9 @@ def test_a_prefix_that_cannot_be_listed_is_not_called_good(clients: Clients) -> 
     report, notes = check_prefix(clients, "s3://nowhere-at-all/set/")
     assert count_by_code(report.problems) == {"channel_unknown": 4}
     assert not report.usable
-    assert "is not known" in report.verdict
+    assert "It is unknown" in report.summary
     assert all("bucket does not exist" in note for note in notes)
-    with pytest.raises(errors.InputError, match="no address in S3"):
+    with pytest.raises(errors.InputError, match="not an S3 URI"):
         check_prefix(clients, "s3://")
 
 

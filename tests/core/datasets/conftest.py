@@ -1,4 +1,4 @@
-"""A small data set, and a check of it within this process."""
+"""A small dataset, and its validation in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.dataset import make_voc
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    """Six pairs for training, two for validation."""
+    """Return a dataset with six pairs for training and two for validation."""
     return make_voc(tmp_path / "voc")
 
 
@@ -28,5 +28,5 @@ def threads() -> Iterator[Executor]:
 
 @pytest.fixture
 def checked(threads: Executor) -> Callable[[Path], LayoutReport]:
-    """checked(folder) -> its report."""
+    """Return a function: folder -> its report."""
     return lambda root: check(read_dataset(root), threads)

@@ -1,4 +1,4 @@
-"""A mended copy in channels: planned, written whole or not at all, the original untouched."""
+"""A fixed copy of a dataset in channels: planned, written completely or not at all, the original unchanged."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def mask(path: Path) -> NDArray[np.uint8]:
         return np.asarray(image)
 
 
-def test_a_good_set_is_copied_byte_for_byte(
+def test_a_valid_dataset_is_copied_byte_for_byte(
     voc: Path, tmp_path: Path, threads: Executor, checked: Checked
 ) -> None:
-    """Photographs and masks that are right are the same bytes; names and colours stand in classes.json."""
+    """Valid images and masks are copied unchanged; names and colors are in classes.json."""
     before = digests(voc)
     plan = planned(voc, tmp_path / "out", threads)
     told: list[tuple[int, int]] = []
@@ -55,10 +55,8 @@ def test_a_good_set_is_copied_byte_for_byte(
     assert digests(voc) == before
 
 
-def test_everything_that_can_be_mended_is(
-    voc: Path, tmp_path: Path, threads: Executor, checked: Checked
-) -> None:
-    """Colours become ids, PNG photographs JPEG, 16 bits 8, odd names safe; a copy of that is free of problems."""
+def test_everything_fixable_is_fixed(voc: Path, tmp_path: Path, threads: Executor, checked: Checked) -> None:
+    """Colors become ids, PNG images JPEG, 16 bits 8, unsafe names safe; the copy has no problems."""
     exif = Image.Exif()
     exif[0x0112] = 6
     upright = Image.open(io.BytesIO(photo(60))).convert("RGB")
@@ -93,7 +91,7 @@ def test_everything_that_can_be_mended_is(
         "left_out": [],
         "num_classes": 3,
     }
-    assert "Names made safe: 1: ünser Dach -> _nser_Dach" in str(plan)
+    assert "Files renamed: 1: ünser Dach -> _nser_Dach" in str(plan)
     convert(plan, threads)
     out = tmp_path / "out"
     assert mask(out / "train_annotation/tile_0.png").tolist() == ids(2, 1, 0, 255).tolist()
@@ -105,10 +103,10 @@ def test_everything_that_can_be_mended_is(
 
 
 @pytest.mark.parametrize("orientation", [5, 6, 7, 8])
-def test_a_mask_of_the_stored_photograph_is_turned_with_it(
+def test_a_mask_of_the_stored_image_is_rotated_with_it(
     voc: Path, tmp_path: Path, threads: Executor, checked: Checked, orientation: int
 ) -> None:
-    """Where the mask was drawn on the lying photograph, each of its pixels stays on that of the photograph."""
+    """A mask that was drawn on the image as stored is rotated, so that each pixel still matches the image."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     marked = np.zeros((12, 8), np.uint8)
@@ -118,7 +116,7 @@ def test_a_mask_of_the_stored_photograph_is_turned_with_it(
     write(voc / "SegmentationClass/tile_0.png", indexed(marked))
     plan = planned(voc, tmp_path / "out", threads)
     assert plan.to_dict()["masks_turned"] == 1
-    assert "Masks turned as their photographs are: 1" in str(plan)
+    assert "Masks rotated to match their images: 1" in str(plan)
     convert(plan, threads)
     found = mask(tmp_path / "out/train_annotation/tile_0.png")
     with Image.open(tmp_path / "out/train/tile_0.jpg") as image:
@@ -128,10 +126,10 @@ def test_a_mask_of_the_stored_photograph_is_turned_with_it(
     assert checked(tmp_path / "out").usable
 
 
-def test_colours_count_where_a_palette_numbers_them_otherwise(
+def test_palette_colors_count_if_the_indices_are_arbitrary(
     voc: Path, tmp_path: Path, threads: Executor, checked: Checked
 ) -> None:
-    """A mask saved by a program that numbers its colours as it pleases gets the ids of their classes."""
+    """A mask whose palette orders the colors arbitrarily gets the ids of their classes."""
     rows = zip(NAMES, COLORS, strict=True)
     write(voc / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
     image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
@@ -142,8 +140,8 @@ def test_colours_count_where_a_palette_numbers_them_otherwise(
     assert checked(tmp_path / "out").usable
 
 
-def test_greys_in_three_channels_become_ids(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """A mask that a program saved as a grey picture in colour keeps its numbers."""
+def test_gray_values_in_three_channels_become_ids(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A gray mask that was saved in color keeps its values as ids."""
     write(
         voc / "SegmentationClass/tile_0.png",
         encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGBA"), "PNG"),
@@ -152,8 +150,8 @@ def test_greys_in_three_channels_become_ids(voc: Path, tmp_path: Path, threads: 
     assert mask(tmp_path / "out/train_annotation/tile_0.png").tolist() == ids(0, 1, 2, 255).tolist()
 
 
-def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Checked) -> None:
-    """The copy holds the labels themselves and needs no map; a scale leaves 255 what it is."""
+def test_a_label_map_is_applied(tmp_path: Path, threads: Executor, checked: Checked) -> None:
+    """The copy has the labels themselves and needs no label map; a scale does not change 255."""
     root = tmp_path / "set"
     for split in ("train", "validation"):
         write(root / split / "0.jpg", photo(split == "train"))
@@ -165,19 +163,21 @@ def test_a_label_map_is_worked_in(tmp_path: Path, threads: Executor, checked: Ch
     assert checked(tmp_path / "out").problems == ()
 
 
-def test_what_cannot_be_mended_is_left_out_and_named(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """A broken photograph and a mask of another size do not come along, and the plan says so."""
+def test_what_cannot_be_fixed_is_skipped_and_named(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A damaged image and a mask of another size are skipped, and the plan lists them."""
     (voc / "JPEGImages/tile_0.jpg").write_bytes(b"x")
     write(voc / "SegmentationClass/tile_1.png", indexed(ids(0)[:3]))
     plan = planned(voc, tmp_path / "out", threads)
     assert plan.left_out == ("JPEGImages/tile_0.jpg", "JPEGImages/tile_1.jpg")
-    assert "Left out, as they cannot be mended: 2: JPEGImages/tile_0.jpg, JPEGImages/tile_1.jpg" in str(plan)
+    assert "Skipped, because they cannot be fixed: 2: JPEGImages/tile_0.jpg, JPEGImages/tile_1.jpg" in str(
+        plan
+    )
     convert(plan, threads)
     assert len(list((tmp_path / "out/train").iterdir())) == 4
 
 
-def test_names_that_would_meet_are_told_apart(tmp_path: Path, threads: Executor) -> None:
-    """Two photographs of one name in two folders become two names; each keeps its own mask."""
+def test_conflicting_names_become_unique(tmp_path: Path, threads: Executor) -> None:
+    """Two images with the same name in two folders get two names; each keeps its own mask."""
     for folder, value in (("a", 0), ("b", 1), ("c", 2)):
         write(tmp_path / f"set/images/{folder}/x.jpg", photo(value))
         write(tmp_path / f"set/masks/{folder}/x.png", indexed(ids(value)))
@@ -188,14 +188,14 @@ def test_names_that_would_meet_are_told_apart(tmp_path: Path, threads: Executor)
         assert path.read_bytes() == photo(int(value))
 
 
-def test_a_folder_with_something_in_it_is_refused(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """Nothing is overwritten, nothing is written into the set itself, and no folder is guessed."""
+def test_a_folder_that_is_not_empty_is_refused(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """Existing files are not overwritten, nothing is written into the dataset itself, and the parent must exist."""
     write(tmp_path / "out/mine.txt", "mine")
     with pytest.raises(InputError, match="is not empty"):
         planned(voc, tmp_path / "out", threads)
-    with pytest.raises(InputError, match="lies within the data set"):
+    with pytest.raises(InputError, match="is inside the dataset"):
         planned(voc, voc / "out", threads)
-    with pytest.raises(InputError, match="There is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         planned(voc, tmp_path / "a/b/c", threads)
     plan = planned(voc, tmp_path / "later", threads)
     write(tmp_path / "later/mine.txt", "mine")
@@ -205,7 +205,7 @@ def test_a_folder_with_something_in_it_is_refused(voc: Path, tmp_path: Path, thr
 
 
 def test_a_conversion_that_ends_early_leaves_nothing(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """Cancelled, or met by a file that is gone, it leaves neither the folder nor a part of it."""
+    """A canceled conversion, or one with a missing file, leaves neither the folder nor a part of it."""
 
     def stop(*_: int) -> None:
         raise KeyboardInterrupt
@@ -219,21 +219,23 @@ def test_a_conversion_that_ends_early_leaves_nothing(voc: Path, tmp_path: Path, 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["voc"]
 
 
-def test_two_conversions_do_not_meet(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """What another conversion is writing, or left when it was killed, is told and not touched."""
+def test_two_conversions_do_not_collide(voc: Path, tmp_path: Path, threads: Executor) -> None:
+    """A folder that another conversion is writing, or left when it was killed, is reported and not changed."""
     plan = planned(voc, tmp_path / "out", threads)
     write(tmp_path / ".out.part/train/theirs.jpg", "theirs")
-    with pytest.raises(InputError, match=r"\.out\.part exists already.*delete that folder"):
+    with pytest.raises(InputError, match=r"\.out\.part already exists.*delete that folder"):
         convert(plan, threads)
     assert (tmp_path / ".out.part/train/theirs.jpg").read_text() == "theirs"
 
 
-def test_faults_of_the_whole_set_must_be_mended_first(voc: Path, tmp_path: Path, threads: Executor) -> None:
-    """A set without validation, and one whose objects are written as 255, would stay useless."""
+def test_faults_of_the_whole_dataset_must_be_fixed_first(
+    voc: Path, tmp_path: Path, threads: Executor
+) -> None:
+    """A dataset without validation, and one whose objects are 255, cannot be converted."""
     for number in range(8):
         write(voc / f"SegmentationClass/tile_{number}.png", indexed(ids(0, 255)))
-    with pytest.raises(InputError, match="nothing but 0 and 255"):
+    with pytest.raises(InputError, match="only 0 and 255"):
         planned(voc, tmp_path / "out", threads)
     (voc / "ImageSets/Segmentation/val.txt").write_text("")
-    with pytest.raises(InputError, match="must be mended first"):
+    with pytest.raises(InputError, match="must be fixed first"):
         planned(voc, tmp_path / "out", threads)

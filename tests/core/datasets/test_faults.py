@@ -1,4 +1,4 @@
-"""Each fault of a data set, planted in a good one: it is found, named with its file, and counted."""
+"""Each fault of a dataset, planted in a valid one: it is reported with its file, and counted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Checked = Callable[[Path], LayoutReport]
 
 @dataclass(frozen=True)
 class Plant:
-    """A fault. found: code -> the paths it must be found at; nothing else may be found."""
+    """A fault. found: code -> the paths it must be reported at; nothing else may be reported."""
 
     name: str
     sow: Callable[[Path], object]
@@ -33,7 +33,7 @@ class Plant:
 
 
 def replaced(path: str, data: bytes, new: str = "") -> Callable[[Path], object]:
-    """Another file in its place, perhaps under another name."""
+    """Replace a file, optionally under another name."""
 
     def sow(root: Path) -> None:
         (root / path).unlink()
@@ -51,7 +51,7 @@ def cut(path: str) -> Callable[[Path], object]:
 
 
 def renamed(stem: str) -> Callable[[Path], object]:
-    """Both files of the first pair, and its line in the list."""
+    """Rename both files of the first pair, and its line in the list."""
 
     def sow(root: Path) -> None:
         (root / PHOTO).rename(root / f"JPEGImages/{stem}.jpg")
@@ -63,7 +63,7 @@ def renamed(stem: str) -> Callable[[Path], object]:
 
 
 def masks(train: tuple[int, ...], validation: tuple[int, ...]) -> Callable[[Path], object]:
-    """All masks of both sides anew."""
+    """Replace all masks of both splits."""
 
     def sow(root: Path) -> None:
         for number in range(8):
@@ -78,7 +78,7 @@ def sixteen(largest: int) -> bytes:
 
 
 def turned(orientation: int = 6) -> bytes:
-    """A photograph of the set's size once it is upright."""
+    """Return an image that has the dataset's size when upright."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     back = Image.Transpose.ROTATE_90 if orientation == 6 else Image.Transpose.ROTATE_180
@@ -87,27 +87,27 @@ def turned(orientation: int = 6) -> bytes:
 
 
 def turned_with_its_mask(root: Path) -> None:
-    """Both as they are stored."""
+    """Plant an image and a mask that are both stored rotated."""
     write(root / PHOTO, turned())
     write(root / MASK, indexed(np.rot90(ids(0, 1, 2, 255))))
 
 
 def labelmap(root: Path) -> None:
-    """Names with their colours, in place of names alone."""
+    """Replace the class names by names with colors."""
     (root / "classes.txt").unlink()
     rows = zip(NAMES, COLORS, strict=True)
     write(root / "labelmap.txt", "".join(f"{name}:{','.join(map(str, color))}::\n" for name, color in rows))
 
 
-def greys_of_classes(root: Path) -> None:
-    """Classes whose colours are greys, and a mask with one that is none's."""
+def gray_classes(root: Path) -> None:
+    """Plant classes with gray colors, and a mask with a gray value that has no class."""
     (root / "classes.txt").unlink()
     write(root / "labelmap.txt", "ground:10,10,10::\nroof:60,60,60::\ntree:90,90,90::\n")
     write(root / MASK, encoded(Image.fromarray(ids(10, 60, 77)).convert("RGB"), "PNG"))
 
 
 def renumbered(root: Path) -> None:
-    """A mask in the set's colours under the indices 2, 0 and 1: as a program saves it that makes files small."""
+    """Plant a mask in the dataset's colors with the indices 2, 0 and 1, as some programs save palettes."""
     labelmap(root)
     image = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids(0, 1, 2)])
     image.putpalette([part for place in (1, 2, 0) for part in COLORS[place]])
@@ -115,7 +115,7 @@ def renumbered(root: Path) -> None:
 
 
 def four_bits() -> bytes:
-    """A grey PNG of four bits a pixel, made by hand: Pillow writes none."""
+    """Return a grayscale PNG of four bits per pixel, written byte by byte: Pillow cannot."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
@@ -134,27 +134,27 @@ LISTS = "ImageSets/Segmentation"
 VAL_LIST = f"{LISTS}/val.txt"
 PLANTS = [
     Plant("nothing", lambda _: None),
-    Plant("no photograph", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
+    Plant("no image", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
     Plant("no mask", lambda root: (root / MASK).unlink(), {"mask_missing": [PHOTO]}),
-    Plant("a text for a photograph", replaced(PHOTO, b"hello"), {"photo_unreadable": [PHOTO]}),
-    Plant("an empty photograph", replaced(PHOTO, b""), {"photo_unreadable": [PHOTO]}),
-    Plant("a photograph cut off", cut(PHOTO), {"photo_truncated": [PHOTO]}),
+    Plant("a text for an image", replaced(PHOTO, b"hello"), {"photo_unreadable": [PHOTO]}),
+    Plant("an empty image", replaced(PHOTO, b""), {"photo_unreadable": [PHOTO]}),
+    Plant("an image cut off", cut(PHOTO), {"photo_truncated": [PHOTO]}),
     Plant("a text for a mask", replaced(MASK, b"hello"), {"mask_unreadable": [MASK]}),
     Plant("a mask cut off", cut(MASK), {"mask_truncated": [MASK]}),
     Plant(
-        "a PNG photograph",
+        "a PNG image",
         replaced(PHOTO, photo(70, "PNG"), "JPEGImages/tile_0.png"),
         {"photo_not_jpeg": ["JPEGImages/tile_0.png"]},
     ),
     Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
     Plant(
-        "a photograph for print",
+        "an image for print",
         replaced(PHOTO, encoded(Image.open(io.BytesIO(photo(70))).convert("CMYK"), "JPEG")),
         {"photo_not_rgb": [PHOTO]},
     ),
-    Plant("a turned photograph", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
+    Plant("a turned image", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
     Plant(
-        "a mask of the photograph as it is stored",
+        "a mask of the image as it is stored",
         turned_with_its_mask,
         {"photo_turned": [PHOTO], "mask_lying": [MASK]},
     ),
@@ -165,29 +165,29 @@ PLANTS = [
         {"mask_not_png": ["SegmentationClass/tile_0.bmp"]},
     ),
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
-    Plant("few greys", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
+    Plant("few grays", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
     Plant(
         "one bit", replaced(MASK, encoded(Image.fromarray(ids(0, 1) > 0), "PNG")), {"mask_low_depth": [MASK]}
     ),
     Plant("an empty mask", replaced(MASK, b""), {"mask_unreadable": [MASK]}),
     Plant(
-        "three channels of greys",
+        "three channels of grays",
         replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGB"), "PNG")),
         {"mask_rgb": [MASK]},
     ),
     Plant(
-        "grey and alpha",
+        "gray and alpha",
         replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2)).convert("LA"), "PNG")),
         {"mask_rgb": [MASK]},
     ),
     Plant(
-        "an unknown grey among known ones",
-        greys_of_classes,
+        "an unknown gray among known ones",
+        gray_classes,
         {"color_unknown": [MASK]},
     ),
-    Plant("a mask in colours", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("a mask in colors", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
     Plant("a palette in another order", renumbered, {"mask_index": [MASK]}),
-    Plant("unknown colours", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
+    Plant("unknown colors", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
     Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
     Plant("a class too many", replaced(MASK, indexed(ids(0, 1, 2, 3, 9))), {"class_out_of_range": [MASK]}),
@@ -212,10 +212,8 @@ PLANTS = [
         lambda root: (root / VAL_LIST).write_text("tile_6\ntile_6\ntile_7\n"),
         {"name_twice": [VAL_LIST]},
     ),
-    Plant("a photograph twice", replaced(PHOTO, photo(1)), {"photo_twice": ["JPEGImages/tile_1.jpg"]}),
-    Plant(
-        "a photograph on both sides", replaced(PHOTO, photo(7)), {"photo_in_both": ["JPEGImages/tile_7.jpg"]}
-    ),
+    Plant("an image twice", replaced(PHOTO, photo(1)), {"photo_twice": ["JPEGImages/tile_1.jpg"]}),
+    Plant("an image on both sides", replaced(PHOTO, photo(7)), {"photo_in_both": ["JPEGImages/tile_7.jpg"]}),
     Plant(
         "a name on both sides",
         lambda root: (root / VAL_LIST).write_text("tile_0\ntile_6\ntile_7\n"),
@@ -254,8 +252,8 @@ PLANTS = [
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
-def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plant: Plant) -> None:
-    """A planted fault is found under its code at its file, with what to do; nothing else is, and no file changes."""
+def test_each_fault_is_reported_and_counted(voc: Path, checked: Checked, plant: Plant) -> None:
+    """A planted fault is reported with its code, file and what to do; nothing else is, and no file changes."""
     plant.sow(voc)
     before = digests(voc)
     report = checked(voc)
@@ -274,20 +272,20 @@ def test_each_fault_is_found_named_and_counted(voc: Path, checked: Checked, plan
         (
             replaced(PHOTO, turned()),
             "error",
-            "EXIF orientation 6 says how to show it upright. It is stored as 8 x 12",
+            "EXIF orientation 6. It is stored as 8 x 12",
         ),
-        (turned_with_its_mask, "warning", "EXIF orientation 6 says how to show it upright."),
+        (turned_with_its_mask, "warning", "It is stored rotated, with EXIF orientation 6."),
         (
             replaced(PHOTO, turned(3)),
             "warning",
-            "EXIF orientation 3 says how to show it upright. Its mask has the size",
+            "EXIF orientation 3. Its mask has the size",
         ),
     ],
 )
-def test_a_turned_photograph_is_judged_by_its_mask(
+def test_a_rotated_image_is_rated_by_its_mask(
     voc: Path, checked: Checked, sow: Callable[[Path], object], severity: str, said: str
 ) -> None:
-    """A job sees it as it is stored: an error where the mask fits it upright alone, else a warning."""
+    """A rotated image is an error where the mask matches it only upright, else a warning."""
     sow(voc)
     (found,) = (one for one in checked(voc).problems if one.code == "photo_turned")
     assert (found.severity, found.fixable) == (severity, True)
@@ -295,8 +293,8 @@ def test_a_turned_photograph_is_judged_by_its_mask(
     assert ("exiftool" in found.todo) == ("size of both" in found.message)
 
 
-def test_a_palette_whose_colours_say_nothing_is_left_alone(voc: Path, checked: Checked) -> None:
-    """Indices are ids where a colour stands twice in the palette, or is that of no class, whatever the others say."""
+def test_an_ambiguous_palette_is_not_used(voc: Path, checked: Checked) -> None:
+    """Indices are ids where a color is in the palette twice, or has no class, whatever the other colors are."""
     labelmap(voc)
     for number, palette in enumerate(([*COLORS, COLORS[0]], [*COLORS, (1, 1, 1)])):
         image = Image.fromarray(ids(0, 2, 3))
@@ -305,19 +303,19 @@ def test_a_palette_whose_colours_say_nothing_is_left_alone(voc: Path, checked: C
     assert count_by_code(checked(voc).problems) == {"class_out_of_range": 2}
 
 
-def test_a_mask_of_the_stored_photograph_is_told_with_the_cause(voc: Path, checked: Checked) -> None:
-    """Not only that the sizes differ, but why, and that a converted copy has it right."""
+def test_a_mask_of_the_stored_image_is_reported_with_the_cause(voc: Path, checked: Checked) -> None:
+    """The problem has the sizes, the reason, and that a fixed copy corrects it."""
     turned_with_its_mask(voc)
     (found,) = (one for one in checked(voc).problems if one.code == "mask_lying")
     assert found.message == (
-        "The mask is 8 x 12 pixels, its photograph 12 x 8 upright: it was drawn on the photograph as it is stored "
+        "The mask is 8 x 12 pixels, its image is 12 x 8 upright: it was drawn on the image as stored "
         "(EXIF orientation 6)."
     )
-    assert "converted copy" in found.todo
+    assert "fixed copy" in found.todo
 
 
 def channels(root: Path, label_map: object, *values: int) -> Path:
-    """A set in channels, whose masks hold these pixel values, with a label map for training."""
+    """Write a dataset in channels, whose masks have these pixel values, with a label map for training."""
     for split, count in (("train", 3), ("validation", 1)):
         for number in range(count):
             write(root / split / f"{number}.jpg", photo(number + 10 * (split == "train")))
@@ -331,8 +329,8 @@ def channels(root: Path, label_map: object, *values: int) -> Path:
     return root
 
 
-def test_a_label_map_is_shown_as_the_table_that_it_makes(tmp_path: Path, checked: Checked) -> None:
-    """The documentation's own map turns pixel values 5, 0 and 2 into 0, 1 and 2."""
+def test_a_label_map_is_shown_as_a_table(tmp_path: Path, checked: Checked) -> None:
+    """The map in the AWS documentation maps pixel values 5, 0 and 2 to 0, 1 and 2."""
     report = checked(channels(tmp_path / "set", {"map": {"0": 5, "1": 0, "2": 2}}, 5, 0, 2, 255))
     assert report.label_tables == {"train": {0: 1, 2: 2, 5: 0, 255: 255}}
     assert report.class_ids == (0, 1, 2)
@@ -345,7 +343,7 @@ def test_a_label_map_is_shown_as_the_table_that_it_makes(tmp_path: Path, checked
         (
             {"map": {"50": 0, "0": 1, "20": 2}},
             (0, 20, 50),
-            ("label_map_backwards", "pixel value 0 is 50, 1 is 0, 2 is 20"),
+            ("label_map_backwards", "pixel values 0 -> 50, 1 -> 0, 2 -> 20"),
         ),
         ({"map": {"0": 50}}, (50, 20), ("label_map_incomplete", "pixel value 20")),
         ({"scale": "3"}, (0, 3, 6, 255), ("scale_with_255", "The scale is 3")),
@@ -355,10 +353,10 @@ def test_a_label_map_is_shown_as_the_table_that_it_makes(tmp_path: Path, checked
         ("no json", (0, 1, 2), ("label_map_unreadable", "Expecting value")),
     ],
 )
-def test_a_wrong_label_map_is_found(
+def test_an_invalid_label_map_is_reported(
     tmp_path: Path, checked: Checked, label_map: object, values: tuple[int, ...], fault: tuple[str, str]
 ) -> None:
-    """A map written backwards, one that leaves values out, a scale with 255, and what is no map, each by its code."""
+    """A reversed map, one with missing values, a scale with 255, and an invalid file each have their code."""
     report = checked(channels(tmp_path / "set", label_map, *values))
     found = [one for one in report.problems if one.code == fault[0]]
     assert [one.path for one in found] == ["label_map/train_label_map.json"]
@@ -367,44 +365,44 @@ def test_a_wrong_label_map_is_found(
 
 
 def test_a_scale_divides_and_rounds_down(tmp_path: Path, checked: Checked) -> None:
-    """Scale 3 makes 0, 3 and 6 into 0, 1 and 2, as the documentation has it."""
+    """Scale 3 maps 0, 3 and 6 to 0, 1 and 2, as documented by AWS."""
     report = checked(channels(tmp_path / "set", {"scale": 3}, 0, 3, 6))
     assert report.label_tables == {"train": {0: 0, 3: 1, 6: 2}}
     assert report.usable
 
 
-def test_an_empty_side_is_found(voc: Path, checked: Checked) -> None:
-    """A set without validation cannot be trained on."""
+def test_an_empty_split_is_reported(voc: Path, checked: Checked) -> None:
+    """A dataset without validation cannot be trained on."""
     (voc / VAL_LIST).write_text("")
     assert count_by_code(checked(voc).problems)["split_empty"] == 1
 
 
-def test_one_list_alone_is_divided_and_said(voc: Path, checked: Checked) -> None:
-    """Where one list is there and another is not, what was drawn for validation is told with its share and seed."""
+def test_a_single_list_is_split_and_reported(voc: Path, checked: Checked) -> None:
+    """If only one of two lists exists, the names drawn for validation are reported with split and seed."""
     (voc / VAL_LIST).unlink()
     report = checked(voc)
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
     (found,) = (one for one in report.problems if one.code == "list_missing")
     assert found.message == (
-        "train.txt is there, and no list of validation, which a job needs: 1 of the 6 names were drawn for "
-        "validation (share 0.2, seed 0)."
+        "There is a list train.txt, but none for validation, which training needs: 1 of the 6 names were "
+        "randomly assigned to validation (validation split 0.2, split seed 0)."
     )
     assert report.usable
     (voc / LISTS / "train.txt").rename(voc / LISTS / "trainval.txt")
     (found,) = (one for one in checked(voc).problems if one.code == "list_missing")
-    assert found.message.startswith("trainval.txt is there, and no list of train and of validation,")
+    assert found.message.startswith("There is a list trainval.txt, but none for train and validation,")
 
 
-def test_every_rule_has_a_fault_that_breaks_it() -> None:
-    """No code is in the table that no test plants, but for those of objects in S3."""
+def test_every_rule_has_a_planted_fault() -> None:
+    """Every code in the table is planted by a test, except those about objects in S3."""
     planted = {code for plant in PLANTS for code in plant.found}
     planted |= {"label_map_backwards", "label_map_incomplete", "scale_with_255", "label_map_unreadable"}
     assert RULES.keys() - planted == {"channel", "channel_unknown", "split_empty"}
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
-def test_faults_in_a_copy_of_a_real_set_are_found(tmp_path: Path, checked: Checked) -> None:
-    """One fault of each kind among 130 real pairs: each is found at its file, nothing else, and no file changes."""
+def test_faults_in_a_copy_of_a_real_dataset_are_reported(tmp_path: Path, checked: Checked) -> None:
+    """One fault of each kind among 130 real pairs is reported at its file, nothing else is, and no file changes."""
     root = tmp_path / "camvid"
     shutil.copytree(CAMVID, root)
     names = (root / "ImageSets/Segmentation/train.txt").read_text().split()

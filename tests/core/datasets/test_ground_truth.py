@@ -1,4 +1,4 @@
-"""The output of Ground Truth labelling jobs: from a manifest and local copies to pairs, classes and ids."""
+"""The output of Ground Truth labeling jobs: from a manifest and local copies to pairs, classes and ids."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.support.dataset import COLORS, NAMES, encoded, ids, painted, photo, w
 Checked = Callable[[Path], LayoutReport]
 
 CITY = ("BACKGROUND", "#ffffff"), ("buildings", "#2acf59"), ("road", "#f28333")
-"""Classes and colours of the documentation's example."""
+"""Classes and colors of the documentation's example."""
 
 
 def city_line(number: int, ids_known: tuple[int, ...] = (0, 1, 2), **more: object) -> dict[str, object]:
-    """A line as the documentation of a labelling job's output has it, and a mask's name as jobs give them."""
+    """Return a line as in the AWS documentation of labeling job output, with a mask name as jobs create it."""
     color_map = {
         str(one): {"class-name": CITY[one][0], "confidence": 0.9, "hex-color": CITY[one][1]}
         for one in ids_known
@@ -49,13 +49,13 @@ def city_line(number: int, ids_known: tuple[int, ...] = (0, 1, 2), **more: objec
 
 
 def city_mask(labels: NDArray[np.uint8]) -> bytes:
-    """In the job's colours."""
+    """Return a mask in the job's colors."""
     table = np.array([list(bytes.fromhex(color[1:])) for _, color in CITY], np.uint8)
     return encoded(Image.fromarray(table[labels]), "PNG")
 
 
 def city(root: Path, lines: list[dict[str, object]], sign: str = ":") -> Path:
-    """Copies of a job's photographs, masks and manifest. sign: what became of the colons in names."""
+    """Write copies of a job's images, masks and manifest. sign: what replaces the colons in names."""
     for number in range(len(lines)):
         write(root / f"city/{number}.jpg", photo(number))
         folder = "annotations/consolidated-annotation/output"
@@ -69,7 +69,7 @@ def city(root: Path, lines: list[dict[str, object]], sign: str = ":") -> Path:
 def test_documented_ground_truth_output_becomes_ids(
     tmp_path: Path, threads: Executor, checked: Checked, sign: str
 ) -> None:
-    """Colours become the keys of the colour map, which the lines know together; colons may be lost in the copies."""
+    """Colors become the ids of the color map, merged from all lines; colons may be replaced in the copies."""
     root = city(tmp_path / "gt", [city_line(0, (0, 1)), city_line(1, (0, 2)), city_line(2)], sign)
     report = checked(root)
     assert report.classes is not None
@@ -83,7 +83,7 @@ def test_documented_ground_truth_output_becomes_ids(
 
 
 def test_the_newest_label_of_a_line_counts(tmp_path: Path) -> None:
-    """After an adjustment job the adjusted mask is taken; its metadata's key may lack the -ref, as documented."""
+    """After an adjustment job the adjusted mask is used; its metadata key may lack the -ref, as documented."""
     about = {"type": "groundtruth/semantic-segmentation", "creation-date": "2018-11-20T22:18:13.527256"}
     more = {"adjusted-city-streets-ref": "s3://bucket/new/a.png", "adjusted-city-streets-metadata": about}
     root = city(tmp_path / "gt", [city_line(0, **more)])
@@ -91,14 +91,14 @@ def test_the_newest_label_of_a_line_counts(tmp_path: Path) -> None:
     assert read_dataset(root).samples[0].mask == "new/a.png"
 
 
-def test_lines_that_contradict_each_other_are_told(tmp_path: Path) -> None:
-    """Where an id is one class in a line and another in the next, the masks mean nothing together."""
+def test_contradicting_lines_are_reported(tmp_path: Path) -> None:
+    """If an id is one class in a line and another in the next, the manifest is refused."""
     other = city_line(1)
     other["city-streets-ref-metadata"] = {
         "internal-color-map": {"1": {"class-name": "sky", "hex-color": "#0000ff"}}
     }
     with pytest.raises(
-        InputError, match=r"Line 2 .* 1 is sky in #0000ff; another line says buildings in #2acf59"
+        InputError, match=r"Line 2 .* 1 is sky in #0000ff; in another line, buildings in #2acf59"
     ):
         read_dataset(city(tmp_path / "gt", [city_line(0), other]))
 
@@ -116,7 +116,7 @@ def manifest_line(number: int, mask: bool = True) -> str:
 
 
 def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: Checked) -> None:
-    """The manifest pairs the files, its colour map names the classes; what has no copy or no mask is named."""
+    """The manifest pairs the files and its color map has the classes; missing copies and masks are reported."""
     for number in range(6):
         write(tmp_path / f"photos/{number}.jpg", photo(number))
         write(tmp_path / f"masks/{number}.png", painted(ids(0, 1, 2)))
@@ -130,12 +130,14 @@ def test_ground_truth_output_is_read_from_local_copies(tmp_path: Path, checked: 
     assert count_by_code(report.problems) == {"photo_missing": 1, "mask_missing": 1, "mask_rgb": 5}
     missing = [one for one in report.problems if one.code == "photo_missing"]
     assert "s3://bucket/photos/4.jpg" in missing[0].message
-    assert missing[0].todo == "Copy it here, for example with: aws s3 cp s3://bucket/photos/4.jpg ."
+    assert (
+        missing[0].todo == "Copy it into the folder, for example with: aws s3 cp s3://bucket/photos/4.jpg ."
+    )
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"source": 1}', '{"source-ref": "s3://b/a.jpg"}'])
-def test_a_broken_manifest_is_named_with_its_line(tmp_path: Path, line: str) -> None:
-    """The documentation's own example is no JSON; the line at fault is told."""
+def test_an_invalid_manifest_is_reported_with_its_line(tmp_path: Path, line: str) -> None:
+    """The example in the AWS documentation is not valid JSON; the invalid line is reported."""
     write(tmp_path / "output.manifest", f"{manifest_line(0)}\n{line}\n")
     with pytest.raises(InputError, match=r"Line 2 of output\.manifest"):
         read_dataset(tmp_path)

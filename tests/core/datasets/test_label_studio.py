@@ -1,4 +1,4 @@
-"""Label Studio's brush labels: PNGs a region become a mask a photograph, by the JSON export of the same project."""
+"""Label Studio's brush labels: PNGs of regions are merged into one mask per image, by the project's JSON export."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHOLE, LEFT, DOT = (slice(None), slice(None)), (slice(None), slice(0, 6)), (slic
 
 
 def region(root: Path, name: str, where: tuple[slice, slice], size: tuple[int, int] = (8, 12)) -> None:
-    """A PNG as the export has it: 255 where it was painted. size: rows and columns."""
+    """Return a PNG as in the export: 255 where it was painted. size: rows and columns."""
     painted = np.zeros(size, np.uint8)
     painted[where] = 255
     write(root / f"{name}.png", encoded(Image.fromarray(painted), "PNG"))
@@ -26,7 +26,7 @@ def region(root: Path, name: str, where: tuple[slice, slice], size: tuple[int, i
 
 @pytest.fixture
 def export(tmp_path: Path) -> Path:
-    """Two tasks: one with a car on a road, painted twice over, and one with a road of two strokes."""
+    """Write two tasks: one with a car on a road, painted twice, and one with a road of two strokes."""
     root = tmp_path / "export"
     region(root, "task-3-annotation-7-by-1-tag-road-0", LEFT)
     region(root, "task-3-annotation-7-by-1-tag-car-0", DOT)
@@ -51,7 +51,7 @@ def labels(path: Path) -> np.ndarray:
 
 
 def test_regions_become_a_mask(export: Path, tmp_path: Path) -> None:
-    """Unpainted is the background; the smaller region counts where two overlap; the last annotation counts."""
+    """Unpainted is the background; the smaller region is used where two overlap; the last annotation is used."""
     before = digests(export)
     said = merged(export, tmp_path / "set")
     source = read_dataset(tmp_path / "set")
@@ -65,25 +65,25 @@ def test_regions_become_a_mask(export: Path, tmp_path: Path) -> None:
     assert labels(tmp_path / "set/masks/61148fa2-street-3.png").tolist() == wanted.tolist()
     assert (tmp_path / "set/images/yard-4.jpg").read_bytes() == (export / "photos/yard.jpg").read_bytes()
     assert said == (
-        "Label Studio's brush labels: 4 PNGs were brought together; unpainted pixels became background, class 0.",
-        "8 pixels were painted more than once: the smaller region counts there.",
-        "1 PNGs are of earlier annotations of the same tasks, and were left out.",
+        "Merged 4 PNGs of Label Studio brush labels; unpainted pixels became background, class 0.",
+        "8 pixels were painted more than once; there, the smaller region is used.",
+        "Skipped 1 PNGs of earlier annotations of the same tasks.",
     )
     assert digests(export) == before
 
 
 def test_own_names_count(export: Path, tmp_path: Path) -> None:
-    """A classes.txt gives the ids and must name each label; without a background in it, the unpainted is ignored."""
+    """A classes.txt defines the ids and must have each label; without a background in it, unpainted is ignored."""
     write(export / "classes.txt", "road\ncar\n")
     assert "unpainted pixels are ignored" in merged(export, tmp_path / "set")[0]
     assert sorted(np.unique(labels(tmp_path / "set/masks/yard-4.png")).tolist()) == [0, 255]
     write(export / "classes.txt", "road\n")
-    with pytest.raises(InputError, match=r"classes\.txt does not name the labels car"):
+    with pytest.raises(InputError, match=r"classes\.txt does not have the labels car"):
         merged(export, tmp_path / "other")
 
 
-def test_json_min_tells_too(export: Path, tmp_path: Path) -> None:
-    """The shorter JSON export has the photograph beside the task's number."""
+def test_json_min_is_read_too(export: Path, tmp_path: Path) -> None:
+    """The shorter JSON export has the image next to the task's number."""
     rows = [{"id": 3, "image": "/data/upload/1/61148fa2-street.jpg"}, {"id": 4, "image": "s3://b/yard.jpg"}]
     write(export / "project-1.json", json.dumps(rows))
     write(export / "notes.json", "no json")
@@ -91,8 +91,8 @@ def test_json_min_tells_too(export: Path, tmp_path: Path) -> None:
     assert len(read_dataset(tmp_path / "set").samples) == 2
 
 
-def test_a_project_with_images_and_masks_is_recognised(export: Path) -> None:
-    """The PNGs may lie in a folder called masks: they are no masks of photographs yet, which the error says."""
+def test_a_project_with_images_and_masks_is_recognized(export: Path) -> None:
+    """The PNGs may be in a folder named masks: they are not masks of images yet, which the error explains."""
     (export / "photos").rename(export / "images")
     (export / "masks").mkdir()
     for path in export.glob("*.png"):
@@ -102,37 +102,37 @@ def test_a_project_with_images_and_masks_is_recognised(export: Path) -> None:
         read_dataset(export)
 
 
-def test_what_is_no_export_is_none(voc: Path, tmp_path: Path) -> None:
-    """A set of another kind, and a folder of something else, hold no brush labels."""
+def test_other_folders_are_not_exports(voc: Path, tmp_path: Path) -> None:
+    """A dataset in another layout, and any other folder, have no brush labels."""
     assert not is_label_studio_export(voc)
     assert not is_label_studio_export(tmp_path / "nowhere")
     write(tmp_path / "x/notes.txt", "x")
     assert not is_label_studio_export(tmp_path / "x")
 
 
-def test_what_is_missing_is_told(export: Path, tmp_path: Path) -> None:
-    """Without the JSON export nobody knows the photographs, without these there is nothing to learn from."""
+def test_missing_files_are_reported(export: Path, tmp_path: Path) -> None:
+    """Without the JSON export the images are unknown, and without the images there is nothing to learn from."""
     (export / "photos/yard.jpg").unlink()
-    with pytest.raises(InputError, match=r"1 photographs are not in .*: 0a0a0a0a-yard\.jpg"):
+    with pytest.raises(InputError, match=r"1 image missing in .*: 0a0a0a0a-yard\.jpg"):
         merged(export, tmp_path / "set")
     (export / "project-1.json").unlink()
-    with pytest.raises(InputError, match=r"tasks 3, 4 are about is not told.*JSON"):
+    with pytest.raises(InputError, match=r"tasks 3, 4 are unknown.*JSON"):
         merged(export, tmp_path / "set")
 
 
-def test_a_place_that_cannot_be_written_is_told(export: Path, tmp_path: Path) -> None:
-    """Where the copy cannot be made, the error says so and names both."""
+def test_a_read_only_destination_is_reported(export: Path, tmp_path: Path) -> None:
+    """If the copy cannot be written, the error names both folders."""
     write(tmp_path / "file", "x")
-    with pytest.raises(InputError, match=r"cannot be brought together in .*file/set\. Not a directory"):
+    with pytest.raises(InputError, match=r"cannot be merged into .*file/set\. Not a directory"):
         merged(export, tmp_path / "file/set")
 
 
-def test_what_contradicts_itself_is_told(export: Path, tmp_path: Path) -> None:
-    """Two photographs of one name, and regions of one task in two sizes, are not guessed about."""
+def test_contradictions_are_reported(export: Path, tmp_path: Path) -> None:
+    """Two images with the same name, and regions of one task in two sizes, are refused."""
     write(export / "more/yard.jpg", photo(5))
     with pytest.raises(InputError, match=r"same name: more/yard\.jpg, photos/yard\.jpg"):
         merged(export, tmp_path / "set")
     (export / "more/yard.jpg").unlink()
     region(export, "task-4-annotation-8-by-1-tag-road-1", WHOLE, (4, 4))
-    with pytest.raises(InputError, match=r"road-1\.png has another size than .*road-0\.png"):
+    with pytest.raises(InputError, match=r"road-1\.png and .*road-0\.png have different sizes"):
         merged(export, tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Folders of every kind, read: which photograph belongs to which mask, on which side, and what the classes are."""
+"""Reading folders in every layout: pairs of image and mask, their split, and the class names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def names_of(root: Path, split: str, **options: Splitting) -> list[str]:
 
 
 def test_a_pascal_voc_folder_is_read_by_its_lists(voc: Path, checked: Checked) -> None:
-    """The lists say what is trained with; names come from classes.txt, colours from the masks' own palette."""
+    """The lists define the splits; names come from classes.txt, colors from the palette of the masks."""
     report = checked(voc)
     assert report.kind == "pascal voc"
     assert dict(report.counts) == dict.fromkeys(("train", "train_annotation"), 6) | dict.fromkeys(
@@ -53,7 +53,7 @@ def test_a_pascal_voc_folder_is_read_by_its_lists(voc: Path, checked: Checked) -
 
 
 def test_the_histogram_counts_images_and_pixels(voc: Path, checked: Checked) -> None:
-    """Each class is counted by the images that show it and by its pixels, on each side; 255 has a row of its own."""
+    """Each class is counted by images and by pixels in each split; 255 has its own row."""
     write(voc / "SegmentationClass/tile_0.png", indexed(ids(1)))
     rows = {row.name: row for row in checked(voc).histogram}
     assert list(rows) == [*NAMES, "ignore"]
@@ -65,7 +65,7 @@ def test_the_histogram_counts_images_and_pixels(voc: Path, checked: Checked) -> 
 
 
 def test_pairs_are_filtered_by_class_and_by_problem(voc: Path, checked: Checked) -> None:
-    """The pairs that show a class, and those that have a problem, are found again."""
+    """The pairs that show a class, and those that have a problem, can be selected."""
     write(voc / "SegmentationClass/tile_0.png", indexed(ids(0, 1)))
     write(voc / "JPEGImages/tile_1.jpg", photo(70, "PNG"))
     report = checked(voc)
@@ -73,16 +73,16 @@ def test_pairs_are_filtered_by_class_and_by_problem(voc: Path, checked: Checked)
     assert [one.sample.name for one in report.select(code="photo_not_jpeg")] == ["tile_1"]
 
 
-def test_a_set_may_lie_deeper_down(voc: Path, tmp_path: Path) -> None:
-    """VOCdevkit/VOC2012 is found from above."""
+def test_a_dataset_may_be_nested(voc: Path, tmp_path: Path) -> None:
+    """VOCdevkit/VOC2012 is found from the outer folder."""
     target = tmp_path / "devkit/VOCdevkit/VOC2012"
     target.parent.mkdir(parents=True)
     voc.rename(target)
     assert read_dataset(tmp_path / "devkit").root == target
 
 
-def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> None:
-    """Colours mean what labelmap.txt says, its void is ignored; one list called default is divided by the seed."""
+def test_a_mask_export_in_colors_is_read(voc: Path, checked: Checked) -> None:
+    """labelmap.txt defines the colors, its void is ignored; a single list named default is split by the seed."""
     (voc / "classes.txt").unlink()
     write(voc / "labelmap.txt", LABELMAP)
     for number in range(8):
@@ -98,8 +98,8 @@ def test_a_mask_export_in_colours_is_understood(voc: Path, checked: Checked) -> 
     assert (report.counts["train"], report.counts["validation"]) == (5, 1)
 
 
-def test_colours_of_one_mask_are_those_of_the_others_palette(voc: Path, checked: Checked) -> None:
-    """Where no file says what colours mean, the palette of the indexed masks does: the counts stay the same."""
+def test_colors_of_one_mask_are_those_of_the_palette(voc: Path, checked: Checked) -> None:
+    """Without colors in a file, the palette of the indexed masks defines them: the counts are the same."""
     before = checked(voc).histogram
     write(voc / "SegmentationClass/tile_0.png", painted(ids(0, 1, 2, 0)))
     mixed = checked(voc).histogram
@@ -107,8 +107,8 @@ def test_colours_of_one_mask_are_those_of_the_others_palette(voc: Path, checked:
     assert checked(voc).histogram == mixed != before
 
 
-def test_two_folders_are_divided_by_ratio_and_seed(tmp_path: Path) -> None:
-    """The same seed gives the same split, another one another; ends that programs hang on masks do not matter."""
+def test_two_folders_are_split_by_ratio_and_seed(tmp_path: Path) -> None:
+    """The same seed gives the same split, another seed another one; name endings of masks do not matter."""
     for number in range(20):
         write(tmp_path / f"images/{number:02}.jpg", photo(number))
         write(tmp_path / f"masks/{number:02}_mask.png", indexed(ids(0, 1)))
@@ -117,12 +117,12 @@ def test_two_folders_are_divided_by_ratio_and_seed(tmp_path: Path) -> None:
     assert first == names_of(tmp_path, "validation", splitting=Splitting(0.25, 1))
     assert first != names_of(tmp_path, "validation", splitting=Splitting(0.25, 2))
     assert all(sample.mask for sample in read_dataset(tmp_path).samples)
-    with pytest.raises(InputError, match="share of validation is 1"):
+    with pytest.raises(InputError, match="validation split is 1"):
         Splitting(1.0)
 
 
 def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
-    """images/train and masks/train say themselves what they are for."""
+    """The folders images/train and masks/train define the split."""
     for split, count in (("train", 3), ("val", 2)):
         for number in range(count):
             write(tmp_path / f"images/{split}/{number}.jpg", photo(number))
@@ -131,8 +131,8 @@ def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
     assert names_of(tmp_path, "validation") == ["val/0", "val/1"]
 
 
-def test_masks_without_names_are_numbered_in_their_own_colours(voc: Path, checked: Checked) -> None:
-    """Without a file of names there are as many classes as the largest id says; 21 are Pascal VOC's."""
+def test_masks_without_names_are_numbered_in_their_own_colors(voc: Path, checked: Checked) -> None:
+    """Without class names there are as many classes as the highest id requires; 21 are Pascal VOC's."""
     (voc / "classes.txt").unlink()
     report = checked(voc)
     assert report.classes is not None
@@ -144,8 +144,8 @@ def test_masks_without_names_are_numbered_in_their_own_colours(voc: Path, checke
     assert found.names == VOC.names
 
 
-def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
-    """A file of names that is given counts instead of the set's own."""
+def test_a_class_names_file_can_be_given(voc: Path, tmp_path: Path) -> None:
+    """A given class names file is used instead of the dataset's own."""
     write(tmp_path / "mine.txt", "a\nb\n")
     names = read_dataset(voc, classes=tmp_path / "mine.txt").names
     assert names.classes is not None
@@ -155,23 +155,23 @@ def test_names_can_be_given_beside_the_set(voc: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "names no class"),
+        ("", "has no class names"),
         ("a:1,2,3\nb:1,2,3", "'b:1,2,3'"),
         ("a:1,2,300", "'a:1,2,300'"),
         ("\n" * 2_000_000, "2,000,000 bytes; at most"),
-        ("a\n" * 255, r"labelmap\.txt cannot be used\. There are 255 class names"),
-        ("{", r"labelmap\.txt cannot be used\."),
+        ("a\n" * 255, r"labelmap\.txt is invalid\. There are 255 class names"),
+        ("{", r"labelmap\.txt is invalid\."),
     ],
 )
-def test_a_wrong_file_of_names_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    """No name, a colour twice, a colour beyond 255, a file that is no list: each is told with its line."""
+def test_an_invalid_class_names_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """An empty file, a color twice, a color value above 255 and a file that is not text are each refused."""
     write(tmp_path / "labelmap.txt", text)
     with pytest.raises(InputError, match=said):
         read_names(tmp_path / "labelmap.txt")
 
 
 def test_lists_may_hold_paths(voc: Path) -> None:
-    """Windows' line ends, blanks, endings, a mark of the byte order, and the paths of a pair's files in a line."""
+    """Lists may have CRLF, spaces, suffixes, a byte order mark, and both paths of a pair in a line."""
     lines = ["\ufefftile_0  ", "tile_1.jpg", "tile_2.JPG\t", "JPEGImages/tile_3.jpg", "", "tile_4 -1"]
     lines += ["/voc/JPEGImages/tile_5.jpg /voc/SegmentationClass/tile_5.png"]
     write(voc / "ImageSets/Segmentation/train.txt", "\r\n".join(lines))
@@ -179,34 +179,34 @@ def test_lists_may_hold_paths(voc: Path) -> None:
 
 
 def test_accents_pair_up_however_they_are_written(voc: Path) -> None:
-    """macOS decomposes an accent in a file's name, others do not: it is the same name."""
+    """macOS decomposes accented characters in file names, other systems do not: it is the same name."""
     (voc / "JPEGImages/tile_0.jpg").rename(voc / "JPEGImages/cafe\u0301.jpg")
     (voc / "SegmentationClass/tile_0.png").rename(voc / "SegmentationClass/caf\u00e9.png")
     write(voc / "ImageSets/Segmentation/train.txt", "cafe\u0301\ntile_1\n")
     (found, _) = (one for one in read_dataset(voc).samples if one.split == "train")
-    assert (found.photo, found.mask) == ("JPEGImages/cafe\u0301.jpg", "SegmentationClass/caf\u00e9.png")
+    assert (found.image, found.mask) == ("JPEGImages/cafe\u0301.jpg", "SegmentationClass/caf\u00e9.png")
 
 
-def test_a_set_without_its_photographs_is_told(voc: Path) -> None:
-    """A folder that the layout needs and that is not there is named, and that it is to be added."""
+def test_a_dataset_without_its_images_is_reported(voc: Path) -> None:
+    """A folder that the layout requires and that does not exist is reported, and that it must be added."""
     (voc / "JPEGImages").rename(voc / "elsewhere")
     with pytest.raises(InputError, match=r"JPEGImages cannot be read\. No such file or directory\. Add it"):
         read_dataset(voc)
 
 
-def test_what_is_no_data_set_is_told_with_what_is_there(tmp_path: Path) -> None:
-    """The error names what the folder holds and what would be understood."""
+def test_other_folders_are_reported_with_their_content(tmp_path: Path) -> None:
+    """The error has the content of the folder and the supported layouts."""
     write(tmp_path / "notes.txt", "x")
-    with pytest.raises(InputError, match=r"holds notes\.txt.*JPEGImages"):
+    with pytest.raises(InputError, match=r"contains notes\.txt.*JPEGImages"):
         read_dataset(tmp_path)
-    with pytest.raises(InputError, match="There is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         read_dataset(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"notes\.txt is no folder, and no zip"):
         read_dataset(tmp_path / "notes.txt")
 
 
-def test_other_processes_find_the_same(voc: Path, checked: Checked) -> None:
-    """A check over processes gives the report that one process gives, and tells how far it is."""
+def test_worker_processes_give_the_same_report(voc: Path, checked: Checked) -> None:
+    """Validation in worker processes gives the same report as in one process, and reports its progress."""
     (voc / "JPEGImages/tile_0.jpg").write_bytes(b"x")
     told: list[tuple[int, int]] = []
     with processes() as executor:
@@ -215,8 +215,8 @@ def test_other_processes_find_the_same(voc: Path, checked: Checked) -> None:
     assert told[-1] == (8, 8)
 
 
-def test_a_check_can_be_cancelled(voc: Path, threads: Executor) -> None:
-    """What the progress raises ends the check."""
+def test_a_validation_can_be_canceled(voc: Path, threads: Executor) -> None:
+    """An exception from the progress callback ends the validation."""
 
     def stop(*_: int) -> None:
         raise KeyboardInterrupt
@@ -226,8 +226,8 @@ def test_a_check_can_be_cancelled(voc: Path, threads: Executor) -> None:
 
 
 @pytest.mark.skipif(not CAMVID.is_dir(), reason="the sample of CamVid is not on this machine")
-def test_a_real_set_is_found_good(checked: Checked) -> None:
-    """CamVid's sample: 100 and 30 pairs, eleven classes in its own colours, all of them on both sides."""
+def test_a_real_dataset_is_valid(checked: Checked) -> None:
+    """CamVid's sample has 100 and 30 pairs and eleven classes in its own colors, all of them in both splits."""
     before = digests(CAMVID)
     report = checked(CAMVID)
     assert report.problems == ()
@@ -246,8 +246,8 @@ def test_a_real_set_is_found_good(checked: Checked) -> None:
         ("output.manifest", "It is a named pipe"),
     ],
 )
-def test_a_pipe_in_place_of_a_list_is_told(voc: Path, path: str, why: str) -> None:
-    """A named pipe where a text file is wanted is one error with its name; nobody waits for it."""
+def test_a_pipe_in_place_of_a_list_is_refused(voc: Path, path: str, why: str) -> None:
+    """A named pipe instead of a text file is one error with its name, and does not block."""
     (voc / path).unlink(missing_ok=True)
     os.mkfifo(voc / path)
     with pytest.raises(InputError, match=why) as caught:
@@ -255,8 +255,8 @@ def test_a_pipe_in_place_of_a_list_is_told(voc: Path, path: str, why: str) -> No
     assert Path(path).name in caught.value.what
 
 
-def test_what_is_not_a_file_in_a_set_is_a_problem(voc: Path, checked: Callable[[Path], LayoutReport]) -> None:
-    """Pipes, devices and sockets among images and masks are each a problem of that file; the rest is checked."""
+def test_special_files_in_a_dataset_are_problems(voc: Path, checked: Callable[[Path], LayoutReport]) -> None:
+    """Pipes, devices and sockets among images and masks are each a problem of that file; the rest is validated."""
     for name in ("JPEGImages/tile_0.jpg", "SegmentationClass/tile_0.png", "SegmentationClass/tile_1.png"):
         (voc / name).unlink()
     os.mkfifo(voc / "JPEGImages/tile_0.jpg")

@@ -1,4 +1,4 @@
-"""A zip unpacked for a while: it goes with its holder, or at the next start; errors name the zip."""
+"""Temporarily extracted ZIP files: removed with their user, or at the next start; errors name the ZIP file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets.readers import read_dataset
-from core.datasets.temp_zip import LOCK, PREFIX, Unpacked, close_all, sweep
+from core.datasets.temp_zip import LOCK, PREFIX, ExtractedZip, close_all, sweep
 from core.errors import InputError
 from core.locks import locked
 from tests.support.dataset import write
@@ -21,26 +21,26 @@ def zipped(path: Path, files: dict[str, str]) -> Path:
     return path
 
 
-def test_it_goes_when_the_work_is_over(tmp_path: Path) -> None:
-    """What was unpacked is there while it is held, and gone afterwards, with the copy of a zip that was dropped."""
+def test_it_is_removed_when_it_is_closed(tmp_path: Path) -> None:
+    """The content exists while it is in use, and is removed afterwards, with the copy of an uploaded ZIP file."""
     path = zipped(tmp_path / "my set.zip", {"a/b.txt": "b"})
-    for unpacked in (Unpacked(path), Unpacked(Path("my set.zip"), data=path.read_bytes())):
+    for unpacked in (ExtractedZip(path), ExtractedZip(Path("my set.zip"), data=path.read_bytes())):
         assert (unpacked.folder / "a/b.txt").read_text() == "b"
         unpacked.close()
         assert not unpacked.folder.parent.exists()
     assert path.is_file()
 
 
-def test_it_goes_with_who_held_it(tmp_path: Path) -> None:
-    """Nobody has to say that the work is over: a session that ends lets go of it."""
-    unpacked = Unpacked(zipped(tmp_path / "a.zip", {"a.txt": "a"}))
+def test_it_is_removed_with_its_user(tmp_path: Path) -> None:
+    """It does not have to be closed: the end of a session releases it."""
+    unpacked = ExtractedZip(zipped(tmp_path / "a.zip", {"a.txt": "a"}))
     home = unpacked.folder.parent
     del unpacked
     assert not home.exists()
 
 
-def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
-    """A folder whose lock nobody holds is removed; one that is held, one of another name and a plain file stay."""
+def test_folders_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """A folder without a held lock is removed; a locked one, one with another name and a plain file are kept."""
     for name in ("left", "held"):
         write(tmp_path / f"{PREFIX}{name}/{LOCK}", "")
         write(tmp_path / f"{PREFIX}{name}/set/a.jpg", "a")
@@ -52,24 +52,24 @@ def test_what_a_killed_process_left_goes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", f"{PREFIX}file", f"{PREFIX}held"]
 
 
-def test_all_go_when_the_process_ends(tmp_path: Path) -> None:
-    """A server that is told to end removes what its visitors still hold; they may close it again."""
-    held = [Unpacked(zipped(tmp_path / "a.zip", {"a.txt": "a"})) for _ in range(2)]
+def test_all_are_removed_when_the_process_ends(tmp_path: Path) -> None:
+    """A server that is terminated removes what its sessions still use; they may close it again."""
+    held = [ExtractedZip(zipped(tmp_path / "a.zip", {"a.txt": "a"})) for _ in range(2)]
     close_all()
     assert not any(one.folder.parent.exists() for one in held)
     held[0].close()
 
 
-def test_a_zip_at_work_is_not_swept(tmp_path: Path) -> None:
-    """Another process that starts leaves alone what somebody works with."""
-    unpacked = Unpacked(zipped(tmp_path / "a.zip", {"a.txt": "a"}))
+def test_a_folder_in_use_is_not_removed(tmp_path: Path) -> None:
+    """Another process that starts does not remove folders in use."""
+    unpacked = ExtractedZip(zipped(tmp_path / "a.zip", {"a.txt": "a"}))
     sweep()
     assert (unpacked.folder / "a.txt").is_file()
     unpacked.close()
 
 
 def test_errors_name_the_zip_and_the_file_in_it(tmp_path: Path) -> None:
-    """Whoever gave a zip is not told of the folder that it lies in for a while."""
+    """Errors name the ZIP file instead of the temporary folder."""
     path = zipped(
         tmp_path / "a.zip",
         {
@@ -78,7 +78,7 @@ def test_errors_name_the_zip_and_the_file_in_it(tmp_path: Path) -> None:
             "in/ImageSets/Segmentation/train.txt": "",
         },
     )
-    unpacked = Unpacked(path)
+    unpacked = ExtractedZip(path)
     (unpacked.folder / "in/ImageSets/Segmentation/train.txt").write_bytes(b"\xff")
     with pytest.raises(InputError) as caught, unpacked.named():
         read_dataset(unpacked.folder, called=unpacked.called)
@@ -89,6 +89,6 @@ def test_errors_name_the_zip_and_the_file_in_it(tmp_path: Path) -> None:
 
 
 def test_a_zip_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
-    """A dropped file that is no zip is told by its own name, and its copy is gone."""
-    with pytest.raises(InputError, match=r"^holiday\.zip is not a ZIP file"):
-        Unpacked(Path("holiday.zip"), data=b"not a ZIP file")
+    """An uploaded file that is not a readable ZIP file is reported by its own name, and its copy is removed."""
+    with pytest.raises(InputError, match=r"^holiday\.zip is not a readable ZIP file"):
+        ExtractedZip(Path("holiday.zip"), data=b"not a ZIP file")

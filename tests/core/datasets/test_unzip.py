@@ -1,4 +1,4 @@
-"""Zips: what is good is unpacked whole, what could do harm is refused with the reason, and nothing is left behind."""
+"""ZIP files: valid ones are extracted completely, harmful ones are refused with the reason, and nothing is left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets.readers import read_dataset
-from core.datasets.unzip import unpack
+from core.datasets.unzip import extract
 from core.errors import InputError
 from tests.support.dataset import digests
 
@@ -26,15 +26,15 @@ def zipped(path: Path, fill: Callable[[zipfile.ZipFile], object]) -> Path:
     return path
 
 
-def test_a_set_in_a_zip_is_read(voc: Path, tmp_path: Path) -> None:
-    """A zip of a folder gives the folder, byte for byte, and its progress."""
+def test_a_dataset_in_a_zip_is_read(voc: Path, tmp_path: Path) -> None:
+    """A ZIP file of a folder gives the folder, byte for byte, and its progress."""
 
     def fill(archive: zipfile.ZipFile) -> None:
         for path in voc.rglob("*"):
             archive.write(path, Path("my set", path.relative_to(voc)))
 
     told: list[tuple[int, int]] = []
-    unpack(
+    extract(
         zipped(tmp_path / "a.zip", fill), tmp_path / "out", on_progress=lambda *so_far: told.append(so_far)
     )
     found = read_dataset(tmp_path / "out")
@@ -79,12 +79,12 @@ def twice(archive: zipfile.ZipFile) -> None:
         (entry("C:/windows/x", 0), "leads out of the folder"),
         (entry("..\\x", 0), "leads out of the folder"),
         (entry("\\x", 0), "leads out of the folder"),
-        (entry("images\\x.jpg", 0), "has backslashes, where a zip has slashes"),
+        (entry("images\\x.jpg", 0), "has backslashes instead of slashes"),
         (entry("images/link.jpg", stat.S_IFLNK | 0o777, b"/etc/passwd"), "is a link"),
-        (entry("pipe", stat.S_IFIFO | 0o644), "is no plain file"),
-        (bomb, "a zip bomb"),
-        (many, "100,000 entries; at most 60,000"),
-        (twice, "stand there twice: a.png"),
+        (entry("pipe", stat.S_IFIFO | 0o644), "is not a regular file"),
+        (bomb, "a ZIP bomb"),
+        (many, "100,000 entries; the limit is 60,000"),
+        (twice, "duplicate names: a.png"),
     ],
     ids=[
         "dots",
@@ -104,37 +104,37 @@ def twice(archive: zipfile.ZipFile) -> None:
 def test_a_harmful_zip_is_refused(
     tmp_path: Path, fill: Callable[[zipfile.ZipFile], object], reason: str
 ) -> None:
-    """Nothing of it is written, within the folder or beside it."""
+    """Nothing of it is written, inside the folder or outside."""
     path = zipped(tmp_path / "bad.zip", fill)
     with pytest.raises(InputError, match=reason):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_a_zip_with_a_password_is_refused(tmp_path: Path) -> None:
-    """A file that cannot be read without a password is told before anything is unpacked."""
+    """A file with a password is reported before anything is extracted."""
     path = zipped(tmp_path / "a.zip", entry("a.png", 0))
     data = bytearray(path.read_bytes())
     data[data.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(data)
     with pytest.raises(InputError, match="has a password"):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
 
 
 @pytest.mark.parametrize("keep", [0, 20, 3000], ids=["empty", "start", "middle"])
-def test_a_broken_zip_leaves_nothing(tmp_path: Path, keep: int) -> None:
-    """A zip that was cut, or whose content does not fit its checksum, leaves no folder behind."""
+def test_a_damaged_zip_leaves_nothing(tmp_path: Path, keep: int) -> None:
+    """A truncated ZIP file, or one with a wrong checksum, leaves no folder."""
     path = zipped(
         tmp_path / "a.zip", lambda archive: [archive.writestr(f"{n}.txt", bytes(99)) for n in range(99)]
     )
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match="not a ZIP file that can be read"):
-        unpack(path, tmp_path / "out")
+    with pytest.raises(InputError, match="not a readable ZIP file"):
+        extract(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_wrong_checksum_leaves_nothing(tmp_path: Path) -> None:
-    """Content that was changed on its way is told, and what was unpacked before it is gone again."""
+    """Changed content is reported, and what was extracted before it is removed."""
     path = zipped(
         tmp_path / "a.zip",
         lambda archive: [archive.writestr(zipfile.ZipInfo(f"{n}"), b"content") for n in range(9)],
@@ -143,12 +143,12 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path) -> None:
     place = data.rindex(b"content")
     path.write_bytes(data[:place] + b"CONTENT" + data[place + 7 :])
     with pytest.raises(InputError, match="Bad CRC"):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def patched(method: int, change: Callable[[bytearray], object]) -> bytes:
-    """A ZIP of one file, with its bytes changed."""
+    """Return a ZIP file with one entry, with its bytes changed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         archive.writestr("image.png", b"pixels" * 99)
@@ -158,7 +158,7 @@ def patched(method: int, change: Callable[[bytearray], object]) -> bytes:
 
 
 def in_both_headers(data: bytearray, local: int, value: bytes) -> None:
-    """Set a field of the local and the central header. local: its place in the local one, from the version on."""
+    """Set a field of the local and the central header. local: its offset in the local one, from the version on."""
     central = data.index(b"PK\x01\x02")
     data[local : local + len(value)] = value
     data[central + local + 2 : central + local + 2 + len(value)] = value
@@ -192,7 +192,7 @@ def no_name() -> bytes:
 
 
 BROKEN = {
-    "name": (patched(zipfile.ZIP_STORED, bad_name), "not a ZIP file that can be read"),
+    "name": (patched(zipfile.ZIP_STORED, bad_name), "not a readable ZIP file"),
     "lzma": (patched(zipfile.ZIP_LZMA, bad_lzma), "entry 'image.png' cannot be read"),
     "bzip2": (
         patched(zipfile.ZIP_BZIP2, lambda data: data.__setitem__(45, 0xFF)),
@@ -206,18 +206,18 @@ BROKEN = {
         patched(zipfile.ZIP_STORED, lambda data: in_both_headers(data, 6, b"\x01\x00")),
         "has a password",
     ),
-    "empty name": (no_name(), "is an empty name"),
+    "empty name": (no_name(), "is not a file name"),
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_every_zip_has_an_answer(tmp_path: Path, kind: str) -> None:
-    """Names that are no UTF-8, damaged content, unknown compression, passwords: one error that names the file."""
+def test_every_invalid_zip_is_one_error(tmp_path: Path, kind: str) -> None:
+    """Names that are not UTF-8, damaged content, unknown compression, passwords: one error that names the file."""
     data, why = BROKEN[kind]
     path = tmp_path / "a.zip"
     path.write_bytes(data)
     with pytest.raises(InputError, match=why) as caught:
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
     assert caught.value.what.startswith("a.zip")
     assert caught.value.todo
     assert not (tmp_path / "out").exists()
@@ -228,20 +228,20 @@ def test_every_zip_has_an_answer(tmp_path: Path, kind: str) -> None:
     [
         (("a", "a/b"), "both a file and a folder: a"),
         (("a/b", "A"), "both a file and a folder: a"),
-        (("a//b", "a/b"), "twice: a/b"),
+        (("a//b", "a/b"), "duplicate names: a/b"),
         (("x" * 300,), "more than 255 bytes"),
     ],
 )
-def test_names_that_no_folder_can_hold_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
-    """What no file system could hold is refused before a byte is written."""
+def test_unsupported_names_are_refused(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
+    """Names that file systems do not support are refused before anything is written."""
     path = zipped(tmp_path / "a.zip", lambda archive: [archive.writestr(name, b"x") for name in names])
     with pytest.raises(InputError, match=why):
-        unpack(path, tmp_path / "out")
+        extract(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_pipe_is_not_a_zip(tmp_path: Path) -> None:
-    """A named pipe under a ZIP's name is told for what it is, and not waited for."""
+    """A named pipe with a ZIP file's name is reported as a pipe, and does not block."""
     os.mkfifo(tmp_path / "a.zip")
-    with pytest.raises(InputError, match=r"a\.zip cannot be unpacked\. It is a named pipe"):
-        unpack(tmp_path / "a.zip", tmp_path / "out")
+    with pytest.raises(InputError, match=r"a\.zip cannot be extracted\. It is a named pipe"):
+        extract(tmp_path / "a.zip", tmp_path / "out")

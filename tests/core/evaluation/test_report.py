@@ -1,4 +1,4 @@
-"""The files that an evaluation leaves behind."""
+"""The report files of an evaluation."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def evaluated(classes: Classes = CLASSES, jobs: dict[str, JobScore] | None = Non
 
 
 class Tags(HTMLParser):
-    """Every tag of a page, and its texts."""
+    """The tags and texts of a page."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -61,23 +61,23 @@ class Tags(HTMLParser):
         self.texts.append(data.strip())
 
 
-def test_csv_has_a_row_a_class():
-    """A class that is in neither truth nor prediction has empty cells, not zeros."""
+def test_csv_has_one_row_per_class():
+    """A class in neither ground truth nor prediction has empty cells, not zeros."""
     rows = list(csv.DictReader(io.StringIO(csv_bytes(class_rows(evaluated())).decode())))
     assert [row["class"] for row in rows] == list(CLASSES.names)
     assert float(rows[0]["iou"]) == pytest.approx(5 / 13)
     assert rows[2]["iou"] == rows[2]["dice"] == rows[2]["accuracy"] == ""
 
 
-def test_confusion_says_what_was_no_class():
-    """Pixels that were predicted as no class of the set have a row of their own."""
+def test_confusion_has_predictions_that_are_not_classes():
+    """Pixels whose predicted id is not a class have their own row."""
     rows = confusion_rows(evaluated())
     assert {"endpoint": "coast", "truth": HOSTILE, "predicted": "none of these", "pixels": 1} in rows
     assert sum(row["pixels"] for row in rows) == 15
 
 
-def test_json_holds_no_nan():
-    """JSON knows no NaN: what cannot be said is null; failures and the training job are in it."""
+def test_json_has_no_nan():
+    """JSON does not have NaN: undefined scores are null; failures and the training job are included."""
     found = json.loads(
         to_json(evaluated(jobs={"coast": JobScore("job-1", None, 0.5)})), parse_constant=pytest.fail
     )
@@ -89,39 +89,40 @@ def test_json_holds_no_nan():
     assert found["failed"][0]["why"] == "Cut."
 
 
-def test_page_shows_names_as_they_are():
-    """Names of classes and files are text in the page, whatever signs they hold."""
+def test_page_escapes_names():
+    """Names of classes and files are text in the page, whatever characters they contain."""
     page = Tags(to_html(evaluated(), [], AT))
     assert "script" not in page.tags
     assert HOSTILE in page.texts
     assert any("is damaged" in text for text in page.texts)
-    assert "2 photos · 3 classes · 15 pixels counted, 2 ignored · made on 2026-11-25 09:30 UTC" in page.texts
+    assert "2 images · 3 classes · 15 pixels counted, 2 ignored · created 2026-11-25 09:30 UTC" in page.texts
 
 
-def test_page_shows_pictures():
-    """Each photo comes with its truth, its prediction and their difference, inside the page."""
+def test_page_shows_images():
+    """The page contains each image with ground truth, prediction and errors."""
     ids = np.array([[0, 0, 1, 1], [0, 0, 1, 255]], np.uint8)
     shot = EvaluationSample(Image.new("RGB", (4, 2)), ids, (ids,), (judged("a"),))
     page = Tags(to_html(evaluated(), [shot], AT))
     assert page.tags.count("img") == 4
-    assert {"Photo", "Truth", "Difference"} < set(page.texts)
+    assert {"Image", "Ground truth", "Errors"} < set(page.texts)
     assert "Prediction: mean IoU 66.7%" in page.texts
 
 
-def test_page_of_many_classes_lists_the_largest_mistakes():
-    """Beyond some number of classes no matrix is drawn; the largest mistakes are listed."""
+def test_page_of_many_classes_lists_the_largest_errors():
+    """With many classes, the largest errors are listed instead of the confusion matrix."""
     many = Classes.numbered(MOST_CLASSES + 1)
     page = Tags(to_html(evaluated(many), [], AT))
     assert "class 1" in page.texts
-    assert "Taken for" in page.texts
+    assert "Predicted" in page.texts
     assert "46.7%" in page.texts
 
 
-def test_page_names_the_job_and_why_it_differs():
-    """Where the training job is known, its number stands in the page with the reason why it is another one."""
+def test_page_compares_with_the_training_job():
+    """If the training job is known, the page has its score and the reason why it differs."""
     page = Tags(to_html(evaluated(jobs={"coast": JobScore("job-1", 0.25, 0.5)}), [], AT))
     assert "job-1" in page.texts
     assert any(
-        "validation:mIOU of 50.0% at its best epoch and 25.0% at its last" in text for text in page.texts
+        "validation:mIOU of 50.0% at its best epoch and 25.0% at its last epoch" in text
+        for text in page.texts
     )
-    assert any("different questions" in text for text in page.texts)
+    assert any("different things" in text for text in page.texts)

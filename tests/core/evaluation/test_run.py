@@ -1,4 +1,4 @@
-"""The run over a set and its verdict; what answers is a function."""
+"""Running an evaluation and its results, with a function as the endpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pair(name: str, shade: int, truth: np.ndarray = TRUTH) -> LabeledImage:
 
 
 class Model:
-    """An endpoint: answers always the same, and counts its calls. refuse: at which shades it fails."""
+    """An endpoint that always returns the same response and counts its calls. refuse: at which shades it fails."""
 
     def __init__(self, answer: np.ndarray, refuse: Callable[[int], bool] = lambda shade: False) -> None:
         self.answer, self.refuse, self.calls = png(answer), refuse, 0
@@ -73,8 +73,8 @@ def verdict_on(pairs: list[LabeledImage], endpoints: list[EvaluatedEndpoint], fo
     return score_outcomes(evaluate(task, PredictionStore(folder)), task)
 
 
-def test_set_is_judged(tmp_path):
-    """Each photo's pixels are counted, worst photo first, and what counts together and per image both come out."""
+def test_dataset_is_evaluated(tmp_path):
+    """Each image's pixels are counted, the worst image is first, and there are cumulative and per-image scores."""
     other = np.zeros((2, 4), np.uint8)
     pairs = [pair("a", 10), pair("b", 20, other)]
     answer = np.array([[0, 0, 1, 1], [0, 0, 0, 0]])
@@ -88,8 +88,8 @@ def test_set_is_judged(tmp_path):
     assert list(found.measures)[:2] == ["mean_iou", "image_mean_iou"]
 
 
-def test_second_run_asks_nothing(tmp_path):
-    """What was answered before is neither asked nor billed again, whatever the file is called."""
+def test_second_run_uses_the_cache(tmp_path):
+    """A cached prediction is neither invoked nor billed again, even if the file is renamed."""
     model = Model(TRUTH)
     first = ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
     second = ran([pair("renamed", 10), pair("b", 20)], [asked(model)], tmp_path)
@@ -106,16 +106,16 @@ def test_second_run_asks_nothing(tmp_path):
         lambda one: replace(one, model_uri="s3://models/new/model.tar.gz"),
     ],
 )
-def test_another_model_is_another_question(tmp_path, change):
-    """After an update of the endpoint, the same photo is asked again."""
+def test_another_model_is_not_cached(tmp_path, change):
+    """After an update of the endpoint, the same image is sent again."""
     model = Model(TRUTH)
     ran([pair("a", 10)], [asked(model)], tmp_path)
     ran([pair("a", 10)], [change(asked(model))], tmp_path)
     assert model.calls == 2
 
 
-def test_another_truth_or_size_is_another_question():
-    """A corrected mask, or another size for the model, is not answered from before."""
+def test_another_ground_truth_or_size_is_not_cached():
+    """A changed mask or input size has another cache key."""
     one = asked(Model(TRUTH))
     keys = {key_of(b"photo", TRUTH, one, (800, 600)), key_of(b"photo", TRUTH, one, None)}
     keys |= {key_of(b"photo", 1 - TRUTH % 2, one, None), key_of(b"other", TRUTH, one, None)}
@@ -123,9 +123,9 @@ def test_another_truth_or_size_is_another_question():
 
 
 def test_one_failure_stops_nothing(tmp_path):
-    """A photo that fails is told with its reason, the others are judged, and the next run asks that one alone."""
+    """A failed image is reported with its reason, the others are evaluated, and the next run sends only that one."""
     model = Model(TRUTH, refuse=lambda shade: shade < 15)
-    pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_photo=lambda: b"no picture")]
+    pairs = [pair("a", 10), pair("b", 20), replace(pair("c", 30), read_image=lambda: b"no picture")]
     done = ran(pairs, [asked(model)], tmp_path)
     found = score_outcomes(done, EvaluationTask(pairs, [asked(model)], CLASSES))
     assert found.image_count == 1
@@ -139,56 +139,56 @@ def test_one_failure_stops_nothing(tmp_path):
     assert healthy.calls == 1
 
 
-def test_mask_of_another_size_is_refused_unasked(tmp_path):
-    """A truth of another size than its photo is refused in words, before the endpoint is asked."""
+def test_mask_of_another_size_is_refused_before_invoking(tmp_path):
+    """A mask of another size than its image is refused before the endpoint is invoked."""
     model = Model(TRUTH)
     (outcome,) = ran([pair("a", 10, TRUTH[:, :3])], [asked(model)], tmp_path)
-    assert "a.png is 3 x 2 pixels, and its photo a.jpg is 4 x 2." in str(outcome.failures[0].error)
+    assert "a.png is 3 x 2 pixels, but its image a.jpg is 4 x 2." in str(outcome.failures[0].error)
     assert model.calls == 0
 
 
-def test_truth_of_the_stored_photo_is_turned_with_it(tmp_path):
-    """A truth drawn on a photo as it is stored, which EXIF turns, is compared with what the upright photo gets."""
+def test_ground_truth_of_the_stored_image_is_rotated(tmp_path):
+    """A mask drawn on an image as stored, with an EXIF orientation, is compared with the upright prediction."""
     exif = Image.Exif()
     exif[0x0112] = 6  # its left side is the upright one's top
     file = io.BytesIO()
     Image.new("RGB", (2, 4), (10, 10, 200)).save(file, "JPEG", exif=exif)
-    turned = replace(pair("a", 10, np.rot90(TRUTH)), read_photo=file.getvalue)
+    turned = replace(pair("a", 10, np.rot90(TRUTH)), read_image=file.getvalue)
     found = verdict_on([turned], [asked(Model(TRUTH.clip(0, 1)))], tmp_path).endpoints[0]
     assert found.scores.pixel_accuracy == 1
 
 
-def test_truth_beyond_the_classes_is_refused_unasked(tmp_path):
-    """A truth with a class that the model does not have is refused with both numbers, and is not paid for."""
+def test_ground_truth_beyond_the_classes_is_refused_before_invoking(tmp_path):
+    """A mask with a class beyond the model's is refused with both numbers, and is not billed."""
     model = Model(TRUTH)
     (outcome,) = ran([pair("a", 10, TRUTH.clip(0, 250))], [asked(model)], tmp_path)
-    assert "holds the class 250, and there are 2 classes" in str(outcome.failures[0].error)
+    assert "contains class 250; there are 2 classes" in str(outcome.failures[0].error)
     assert model.calls == 0
 
 
 def test_unreadable_file(tmp_path):
-    """A file that cannot be read is told by its name and why."""
+    """A file that cannot be read is reported by name with the reason."""
     gone = tmp_path / "gone.jpg"
     (outcome,) = ran(
-        [replace(pair("a", 1), read_photo=gone.read_bytes)], [asked(Model(TRUTH))], tmp_path / "out"
+        [replace(pair("a", 1), read_image=gone.read_bytes)], [asked(Model(TRUTH))], tmp_path / "out"
     )
     assert "a.jpg or its mask cannot be read. No such file" in str(outcome.failures[0].error)
 
 
-def test_forgotten_answers_are_asked_for_again(tmp_path):
-    """Nothing of them stays; an evaluation that is under way meanwhile goes on, and what it keeps can be read."""
+def test_cleared_predictions_are_requested_again(tmp_path):
+    """Clearing removes everything; an evaluation that is running continues, and its results can be read."""
     model, pairs = Model(TRUTH), [pair("a", 10), pair("b", 20)]
     store = PredictionStore(tmp_path)
     list(evaluate(EvaluationTask(pairs[:1], [asked(model)], CLASSES), store))
     other = PredictionStore(tmp_path)
-    store.forget()
+    store.clear()
     assert (len(store), list(tmp_path.iterdir())) == (0, [])
     list(evaluate(EvaluationTask(pairs, [asked(model)], CLASSES), other))
     assert (model.calls, len(PredictionStore(tmp_path))) == (3, 2)
 
 
 def test_stopping_keeps_what_is_done(tmp_path):
-    """A run that is closed begins no more photos; what came out is not asked again."""
+    """A closed run starts no more images; finished ones are not sent again."""
     model = Model(TRUTH)
     pairs = [pair(f"p{i}", 5 * i) for i in range(30)]
     run = evaluate(EvaluationTask(pairs, [asked(model)], CLASSES), PredictionStore(tmp_path))
@@ -201,8 +201,8 @@ def test_stopping_keeps_what_is_done(tmp_path):
     assert model.calls == 30
 
 
-def test_line_that_was_cut(tmp_path):
-    """After a crash within a line, that photo is asked again and the next line stands by itself."""
+def test_incomplete_line(tmp_path):
+    """After a crash while writing a line, that image is sent again and the next line is complete."""
     model = Model(TRUTH)
     ran([pair("a", 10), pair("b", 20)], [asked(model)], tmp_path)
     path = tmp_path / LINES
@@ -212,24 +212,24 @@ def test_line_that_was_cut(tmp_path):
     assert model.calls == 3
 
 
-def test_folder_of_somebody_else(tmp_path):
-    """A file of that name that no evaluation wrote is left as it is, and told."""
+def test_folder_of_another_program(tmp_path):
+    """A file of that name that is not from an evaluation is kept, and reported."""
     (tmp_path / LINES).write_text("mine\n")
     with pytest.raises(InputError, match="not written by an evaluation"):
         PredictionStore(tmp_path)
     assert (tmp_path / LINES).read_text() == "mine\n"
 
 
-def test_folder_with_a_file_of_ours_by_name(tmp_path):
-    """A report that no evaluation wrote is not overwritten, and nothing is begun."""
+def test_folder_with_another_report(tmp_path):
+    """A report that is not from an evaluation is not overwritten, and nothing is started."""
     (tmp_path / "report.html").write_text("mine")
-    with pytest.raises(InputError, match=r"report\.html exists already"):
+    with pytest.raises(InputError, match=r"report\.html already exists"):
         PredictionStore(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_mask_is_kept_as_it_was_answered(tmp_path):
-    """The predicted mask lies in the folder, and reads back to the same ids."""
+def test_predicted_mask_is_saved(tmp_path):
+    """The predicted mask is saved in the folder, and has the same ids when read."""
     answer = 1 - TRUTH % 2
     ran([pair("a", 10)], [asked(Model(answer))], tmp_path)
     store = PredictionStore(tmp_path)
@@ -238,8 +238,8 @@ def test_mask_is_kept_as_it_was_answered(tmp_path):
 
 
 @pytest.mark.parametrize("private", [True, False], ids=["private", "umask"])
-def test_kept_answers_are_private_in_the_state_folder_alone(tmp_path, private):
-    """All files are 0600 and folders 0700 in a private store; in a folder that a person named the umask decides."""
+def test_cached_predictions_are_private_only_in_the_state_folder(tmp_path, private):
+    """Files are 0600 and folders 0700 in a private store; in a folder that the user chose, the umask applies."""
     folder = tmp_path / "evaluations" / "one"
     umask = os.umask(0o022)
     try:
@@ -256,19 +256,19 @@ def test_kept_answers_are_private_in_the_state_folder_alone(tmp_path, private):
         os.umask(umask)
 
 
-def test_two_endpoints_on_the_same_photos(tmp_path):
-    """Two endpoints are compared on the photos that both answered; the difference is the first less the second."""
+def test_two_endpoints_on_the_same_images(tmp_path):
+    """Two endpoints are compared on images with predictions of both; the difference is first minus second."""
     perfect, poor = Model(TRUTH % 255), Model(np.zeros((2, 4)), refuse=lambda shade: shade > 15)
     both = [asked(perfect, "a"), asked(poor, "b")]
     found = verdict_on([pair("x", 10), pair("y", 20)], both, tmp_path)
     assert [verdict.endpoint for verdict in found.endpoints] == ["a", "b"]
     assert found.image_count == 1
     assert found.difference.tolist() == pytest.approx([1 - 4 / 7, 1])
-    assert "only one of the two endpoints answered: 1 photo." in found.notes[0]
+    assert "only one of the two endpoints returned a prediction: 1 image." in found.notes[0]
 
 
-def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
-    """The photos in which land was taken for sea come with how many pixels, most first."""
+def test_cell_of_the_confusion_matrix_has_its_images(tmp_path):
+    """The images in which land was confused with sea have the number of pixels, most first."""
     pairs = [pair("a", 10), pair("b", 20, np.ones((2, 4), np.uint8)), pair("c", 30, TRUTH * 0)]
     one = asked(Model(np.zeros((2, 4))))
     found = verdict_on(pairs, [one], tmp_path).endpoints[0]
@@ -280,7 +280,7 @@ def test_cell_of_the_confusion_leads_to_its_photos(tmp_path):
 
 
 def test_classes_that_do_not_agree():
-    """Names given count; an endpoint that names its ids otherwise is told with the first difference."""
+    """Given names are used; an endpoint with different names is reported with the first difference."""
     one = asked(Model(TRUTH))
     swapped = replace(one, classes=Classes(("land", "sea"), CLASSES.colors))
     assert resolve_classes([one], None) == (CLASSES, ())
@@ -289,8 +289,8 @@ def test_classes_that_do_not_agree():
     assert "id 0 is land there and sea here" in notes[0]
 
 
-def test_nobody_knows_the_names(tmp_path):
-    """Without names, classes are numbered, as many as the masks hold, and that is said."""
+def test_unknown_class_names(tmp_path):
+    """Without names, classes are numbered up to the highest id in the masks, and a note says so."""
     one = replace(asked(Model(TRUTH * 0 + 3)), classes=None)
     classes, notes = resolve_classes([one], None)
     task = EvaluationTask([pair("a", 10)], [one], classes, notes=notes)
@@ -299,54 +299,56 @@ def test_nobody_knows_the_names(tmp_path):
     assert "numbered" in found.notes[0]
 
 
-def test_answer_with_other_ids(tmp_path):
-    """Ids that are none of the classes count as missed, and how many there are is said."""
+def test_prediction_with_other_ids(tmp_path):
+    """Predicted ids beyond the classes count as missed, and a note has their number."""
     one = asked(Model(TRUTH * 0 + 9))
     found = verdict_on([pair("a", 10)], [one], tmp_path)
     assert found.endpoints[0].scores.pixel_accuracy == 0
-    assert "coast answered 7 pixels (100.0%) with no id from 0 to 1" in found.notes[0]
+    assert "coast predicted an id above 1 for 7 pixels (100.0%)" in found.notes[0]
 
 
-def test_nothing_could_be_judged(tmp_path):
-    """Where every photo fails, there is no verdict but the first reason."""
+def test_no_image_could_be_evaluated(tmp_path):
+    """If every image fails, the result is an error with the first reason."""
     one = asked(Model(TRUTH, refuse=lambda shade: True))
-    with pytest.raises(InputError, match=r"Of 1 photo none could be judged\. Could not ask: too many"):
+    with pytest.raises(
+        InputError, match=r"No image could be evaluated: 1 image failed\. Could not ask: too many"
+    ):
         verdict_on([pair("a", 10)], [one], tmp_path)
 
 
 def test_pairs_by_stem():
-    """Photos and masks belong together by their stems, also where _mask stands behind; the lonely ones are told."""
+    """Images and masks are paired by name without suffix, also with _mask; files without a partner are reported."""
     found = pair_up(["p/b.jpg", "p/a.jpeg", "p/c.png"], ["m/a.png", "m/b_mask.png", "m/x.png"])
     assert found.files == {"a": ("p/a.jpeg", "m/a.png"), "b": ("p/b.jpg", "m/b_mask.png")}
-    assert found.notes == ("The photo c has no mask and stays out.", "The mask x has no photo and stays out.")
+    assert found.notes == ("Skipped the image c: it has no mask.", "Skipped the mask x: it has no image.")
 
 
 @pytest.mark.parametrize(
     ("photos", "masks", "only", "reason"),
     [
-        (["a.jpg"], ["b.png"], None, "No photo has a mask: 1 photos and 1 masks"),
-        (["a.jpg", "a.png"], ["a.png"], None, "Two photos are called a: a.jpg and a.png"),
-        (["a.jpg"], ["a.png"], ["a", "b"], "1 of the 2 names in the list have no photo: b"),
+        (["a.jpg"], ["b.png"], None, "No image has a mask: 1 images and 1 masks"),
+        (["a.jpg", "a.png"], ["a.png"], None, "Two images are named a: a.jpg and a.png"),
+        (["a.jpg"], ["a.png"], ["a", "b"], "1 of the 2 names in the list have no image: b"),
         (["a.jpg", "b.jpg"], ["a.png"], ["b"], "1 of the 1 names in the list have no mask: b"),
     ],
 )
 def test_no_pairs(photos, masks, only, reason):
-    """What cannot be paired is told with the names at fault."""
+    """What cannot be paired is reported with its names."""
     with pytest.raises(InputError, match=reason):
         pair_up(photos, masks, only)
 
 
 def test_accents_pair_up_however_they_are_written():
-    """An accent that macOS decomposes and one that others write whole make the same name, in a list too."""
+    """Decomposed (macOS) and composed accented characters are the same name, also in a list."""
     pairing = pair_up(["p/cafe\u0301.jpg"], ["m/caf\u00e9.png"], names_in_list("cafe\u0301\n"))
     assert pairing.files == {"caf\u00e9": ("p/cafe\u0301.jpg", "m/caf\u00e9.png")}
 
 
 def test_list_of_names(tmp_path):
-    """A list holds a name a line, with or without ending, empty lines and VOC's 1 and -1 left out, each once."""
+    """A list has one name per line, with or without suffix; empty lines, duplicates and VOC's marks are skipped."""
     assert names_in_list("a\n\nb.jpg  1\nc -1\n# d\na\n2010.05_x\n") == ["a", "b", "c", "2010.05_x"]
-    assert names_in_list("two words\nmy photo.JPG 1\nroom 12\na.jpg a.png\n") == [
-        "two words", "my photo", "room 12", "a",
+    assert names_in_list("two words\nmy image.JPG 1\nroom 12\na.jpg a.png\n") == [
+        "two words", "my image", "room 12", "a",
     ]  # fmt: skip
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="is empty"):
@@ -354,7 +356,7 @@ def test_list_of_names(tmp_path):
 
 
 def test_folders(tmp_path):
-    """Pairs of two folders come with readers of their files; a list takes those alone, in its order."""
+    """The pairs of two folders have readers of their files; a list selects pairs, in its order."""
     for folder, suffix, data in (("photos", "jpg", jpeg(1)), ("masks", "png", png(TRUTH))):
         (tmp_path / folder).mkdir()
         for name in "abc":
@@ -363,23 +365,23 @@ def test_folders(tmp_path):
     assert [one.name for one in pairs] == ["c", "a"]
     assert pairs[0].read_mask() == png(TRUTH)
     assert found.notes == ()
-    with pytest.raises(InputError, match="There is no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         pairs_in(tmp_path / "nowhere", tmp_path / "masks")
 
 
 def test_one_folder_for_both(tmp_path):
-    """Photos and masks may lie in one folder: what is grey or indexed, or is called a mask, is one."""
+    """Images and masks may be in one folder: a file that is grayscale, indexed or named like a mask is a mask."""
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
     (tmp_path / "a.png").write_bytes(png(TRUTH))
     Image.new("RGB", (4, 2)).save(tmp_path / "b.png")
     (tmp_path / "b_mask.png").write_bytes(png(TRUTH))
     pairs, found = pairs_in(tmp_path, tmp_path)
-    assert [(one.photo, one.mask) for one in pairs] == [("a.jpg", "a.png"), ("b.png", "b_mask.png")]
+    assert [(one.image, one.mask) for one in pairs] == [("a.jpg", "a.png"), ("b.png", "b_mask.png")]
     assert found.notes == ()
 
 
-def test_masks_in_colour(tmp_path):
-    """Masks in colour are read by the colours of a labelmap.txt; a colour that it does not name is refused."""
+def test_masks_in_color(tmp_path):
+    """Color masks are read by the colors in labelmap.txt; a color that is not in it is refused."""
     (tmp_path / "labelmap.txt").write_text("sea:0,0,255::\nland:0,170,0::\nvoid:9,9,9::\n")
     names = read_names(tmp_path / "labelmap.txt")
     colors = np.array([[[0, 0, 255], [0, 170, 0], [9, 9, 9]]], np.uint8)
@@ -389,18 +391,18 @@ def test_masks_in_colour(tmp_path):
     colors[0, 0] = 1
     file = io.BytesIO()
     Image.fromarray(colors).save(file, "PNG")
-    with pytest.raises(InputError, match=r"a\.png has pixels of a colour that no class has"):
+    with pytest.raises(InputError, match=r"a\.png has pixels of a color that no class has"):
         reader(names)(file.getvalue(), "a.png")
 
 
-def test_a_list_with_a_long_blank_is_read_at_once() -> None:
-    """The time for a line grows with its length, not with its square."""
+def test_a_list_with_a_long_blank_is_read_quickly() -> None:
+    """The time for a line grows linearly with its length."""
     wide = "a" + " " * 1_000_000 + "b"
     assert names_in_list(f"{wide}\nc 1\nd e.jpg f.png 1\n") == [wide, "c", "d e"]
 
 
-def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
-    """A line that leads out of the folder, is nested too deeply, or counts what no image has is not taken."""
+def test_invalid_lines_are_skipped(tmp_path: Path) -> None:
+    """A line with a path outside of the folder, too deep nesting or impossible counts is skipped."""
     good = {
         "key": "0" * 32, "endpoint": "e", "name": "a", "photo": "a.jpg", "mask": "a.png", "width": 4, "height": 2,
         "pixels": [[0, 1, 8]], "band": [], "ignored": 0, "seconds": 0.5, "problems": [],

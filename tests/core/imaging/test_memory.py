@@ -1,4 +1,4 @@
-"""Peak memory, as a ratio to what a mask or photo takes by itself."""
+"""Peak memory, relative to the size of the mask or image itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from PIL import Image
 from core.datasets.masks import Colors, read_mask
 from core.imaging.classes import Classes
 from core.imaging.counting import pair_counts, remap
-from core.imaging.image import EncodedImage, open_photo
-from core.imaging.scores import confusion, in_band
+from core.imaging.image import EncodedImage, open_image
+from core.imaging.scores import confusion_matrix, trimap_ground_truth
 from core.imaging.segmentation import Segmentation
 from core.inference.invoke import EndpointResponse, segment
 from core.render.legend import areas
@@ -41,11 +41,11 @@ def png(image: Image.Image) -> bytes:
 
 BLANK = png(Image.new("L", (SIDE, SIDE)))
 COLORED = png(Image.fromarray(np.repeat(LABELS[..., None], 3, axis=2) * np.array([1, 2, 3], np.uint8)))
-COLORS = Colors(tuple(((i, 2 * i, 3 * i), i) for i in range(21)), told=True)
+COLORS = Colors(tuple(((i, 2 * i, 3 * i), i) for i in range(21)), from_file=True)
 
 
 def peak(work: Callable[[], object]) -> int:
-    """Return the most bytes that numpy and Python allocate while the work runs."""
+    """Return the most bytes that numpy and Python allocate during the work."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -62,21 +62,21 @@ def peak(work: Callable[[], object]) -> int:
         (lambda: decode(BLANK, "image/png"), 2.3),
         (lambda: areas(SEGMENTATION), 1.0),
         (lambda: pair_counts(LABELS, OTHER), 1.0),
-        (lambda: confusion(LABELS, OTHER, 21), 1.0),
-        (lambda: in_band(LABELS), 3.2),
+        (lambda: confusion_matrix(LABELS, OTHER, 21), 1.0),
+        (lambda: trimap_ground_truth(LABELS), 3.2),
         (lambda: remap(LABELS, TABLE), 1.3),
         (lambda: read_mask(COLORED, "mask.png", COLORS), 8.5),
     ],
     ids=["counts", "decode", "areas", "pairs", "confusion", "band", "remap", "colors"],
 )
 def test_a_mask_is_never_widened(work: Callable[[], object], ratio: float) -> None:
-    """The peak is a small multiple of the mask's own bytes, where int64 alone would be eight of them."""
+    """The peak is a small multiple of the mask's own bytes; int64 alone would be eight times as much."""
     work()  # tables that are kept for good
     assert peak(work) <= ratio * LABELS.nbytes
 
 
 def test_counts_are_those_of_numpy_across_blocks() -> None:
-    """Counting, pairing and renumbering in blocks give what numpy gives on the whole."""
+    """Counting, pairing and remapping in blocks give the results of numpy on the whole."""
     assert np.array_equal(SEGMENTATION.counts(), np.bincount(LABELS.ravel(), minlength=256))
     pairs = np.bincount(LABELS.ravel() * np.int64(256) + OTHER.ravel(), minlength=1 << 16)
     assert np.array_equal(pair_counts(LABELS, OTHER).ravel(), pairs)
@@ -87,41 +87,41 @@ def test_counts_are_those_of_numpy_across_blocks() -> None:
 @pytest.mark.parametrize(
     ("mode", "kept"), [("1", "L"), ("L", "L"), ("I;16", "L"), ("P", "RGB"), ("CMYK", "RGB")]
 )
-def test_a_gray_photo_is_kept_in_one_byte_a_pixel(mode: str, kept: str) -> None:
-    """Gray photos of any depth are held as gray and shown as RGB."""
+def test_a_gray_image_takes_one_byte_per_pixel(mode: str, kept: str) -> None:
+    """Gray images of any bit depth are kept as gray and returned as RGB."""
     buffer = io.BytesIO()
     Image.new(mode, (40, 30)).save(buffer, "TIFF")
-    photo = open_photo(buffer.getvalue(), "a.tif")
+    photo = open_image(buffer.getvalue(), "a.tif")
     assert (photo.pixels.mode, photo.image.mode, photo.array().shape) == (kept, "RGB", (30, 40, 3))
 
 
-def test_probabilities_are_not_scaled_up_without_bound() -> None:
-    """A small answer to a large image keeps mask and confidence, and says that its probabilities were discarded."""
+def test_probabilities_are_not_resized_without_limit() -> None:
+    """A small response to a large image keeps mask and confidence, and reports that probabilities were discarded."""
     values = np.full((1, 21, 4, 4), 1 / 21, "<f4")
     image = EncodedImage(b"", "image/jpeg", 2_000, 2_000, 2_000, 2_000, 92)
-    from bench.decode import RECORDIO, answer
+    from bench.decode import RECORDIO, response
 
     found = segment(
-        image, lambda *_: EndpointResponse(answer(values), RECORDIO, 0.0), endpoint="e", accepts={}
+        image, lambda *_: EndpointResponse(response(values), RECORDIO, 0.0), endpoint="e", accepts={}
     ).segmentation
     assert (found.labels.shape, found.probabilities) == ((2_000, 2_000), None)
     assert found.confidence is not None
     assert "discarded" in found.problems[-1]
 
 
-def test_a_1_bit_tiff_takes_two_bytes_a_pixel_while_it_is_prepared() -> None:
-    """Pillow's decoded pixels and their gray copy are all that opening, encoding and shrinking take, in RSS."""
+def test_a_1_bit_tiff_takes_two_bytes_per_pixel() -> None:
+    """Opening, encoding and shrinking take only Pillow's decoded pixels and their gray copy, in RSS."""
     code = (
         "import io, resource\n"
         "from PIL import Image\n"
-        "from core.imaging.image import encode, open_photo, preview, shrunk\n"
+        "from core.imaging.image import encode, open_image, preview, shrunk\n"
         "def made(width, height):\n"
         "    buffer = io.BytesIO()\n"
         "    Image.new('1', (width, height)).save(buffer, 'TIFF', compression='group4')\n"
         "    return buffer.getvalue()\n"
         "def prepare(data):\n"
-        "    photo = open_photo(data, 'a.tif')\n"
-        "    return encode(photo), preview(photo), shrunk(photo.pixels, (240, 160))\n"
+        "    image = open_image(data, 'a.tif')\n"
+        "    return encode(image), preview(image), shrunk(image.pixels, (240, 160))\n"
         "prepare(made(200, 100))\n"
         "data = made(20_000, 2_400)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

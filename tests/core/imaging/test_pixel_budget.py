@@ -1,4 +1,4 @@
-"""Memory for decoded images: shared by all threads, waited for, never blocked for good."""
+"""The memory budget for decoded images: shared by all threads, waited for, without deadlocks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from core.datasets.inspection import inspect_pairs
 from core.datasets.masks import Colors
 from core.datasets.source import Sample
 from core.errors import ImageError
-from core.imaging.image import open_photo, photo_share
+from core.imaging.image import image_share, open_image
 from core.imaging.pixel_budget import PIXELS, PixelBudget
 
 BOUND = 20
@@ -31,7 +31,7 @@ def in_thread(work: Callable[[], None]) -> threading.Thread:
 
 
 def test_an_image_waits_until_its_share_is_free_and_says_so() -> None:
-    """What does not fit waits, is counted as waiting with the memory in use, and starts when the other one ends."""
+    """An image that does not fit waits, is reported with the memory in use, and starts when the other one ends."""
     budget = PixelBudget(100_000_000)
     told, begun = threading.Event(), threading.Event()
 
@@ -43,23 +43,23 @@ def test_an_image_waits_until_its_share_is_free_and_says_so() -> None:
         thread = in_thread(work)
         assert told.wait(BOUND)
         assert not begun.is_set()
-        assert budget.notice() == "1 image waits for memory: 60 of 100 MB in use"
+        assert budget.notice() == "1 image is waiting for memory: 60 of 100 MB in use"
     assert begun.wait(BOUND)
     thread.join(BOUND)
     assert (budget.used, budget.waiting, budget.notice(), budget.peak) == (0, 0, "", 60_000_000)
 
 
 def test_an_image_larger_than_the_whole_budget_is_refused_with_the_fix() -> None:
-    """What can never fit does not wait: the error has what it needs, what there is, and the setting."""
+    """An image that can never fit does not wait: the error has the size, the limit and the setting."""
     with pytest.raises(ImageError) as caught, PixelBudget(100_000_000).share(300_000_000, "huge.tif"):
         pass
-    assert caught.value.what == "huge.tif needs about 300 MB of memory once decoded."
+    assert caught.value.what == "huge.tif needs about 300 MB of memory when decoded."
     assert "100 MB" in caught.value.why
     assert "SEGDECK_IMAGE_MEMORY_MB" in caught.value.todo
 
 
 def test_a_share_within_a_share_adds_only_what_exceeds_it() -> None:
-    """Decoding within the share of a larger piece of work takes nothing more."""
+    """Decoding within the share of a larger task takes no further memory."""
     budget = PixelBudget(100)
     with budget.share(60, "a"):
         with budget.share(50, "a"):
@@ -71,7 +71,7 @@ def test_a_share_within_a_share_adds_only_what_exceeds_it() -> None:
 
 
 def test_two_that_both_need_more_do_not_block_each_other() -> None:
-    """Where all that hold a share wait for more, one proceeds, then the next."""
+    """If all threads with a share wait for more, one proceeds, then the next."""
     budget = PixelBudget(100)
     both = threading.Barrier(2)
 
@@ -90,7 +90,7 @@ def test_two_that_both_need_more_do_not_block_each_other() -> None:
 
 
 def test_a_failure_gives_its_share_back() -> None:
-    """An exception within a share, and one while waiting to start, leave nothing held."""
+    """An exception within a share, or while waiting for one, releases all memory."""
     budget = PixelBudget(100)
     with pytest.raises(ZeroDivisionError), budget.share(100, "a"):
         raise ZeroDivisionError
@@ -98,7 +98,7 @@ def test_a_failure_gives_its_share_back() -> None:
 
 
 def test_any_mix_of_threads_ends_within_the_limit() -> None:
-    """Many threads with shares, and shares within shares, all end; the limit is exceeded by one growth at most."""
+    """Many threads with shares, and nested shares, all end; the limit is exceeded by one growth at most."""
     budget = PixelBudget(100)
 
     def work(seed: int) -> None:
@@ -115,7 +115,7 @@ def test_any_mix_of_threads_ends_within_the_limit() -> None:
 
 
 def test_worker_processes_share_one_budget(tmp_path: Path) -> None:
-    """A worker that checks a dataset waits for what its parent holds, and the parent sees it waiting."""
+    """A worker that validates a dataset waits for what its parent holds, and the parent sees it waiting."""
     (tmp_path / "a.tif").write_bytes(tiff(2_000, 1_000))
     sample = Sample("a", "train", "a.tif", "")
     with processes() as pool:
@@ -136,15 +136,15 @@ def tiff(width: int, height: int, mode: str = "1") -> bytes:
     return buffer.getvalue()
 
 
-def test_photos_of_all_threads_stay_within_the_budget_of_the_process() -> None:
-    """Eight photos opened at once hold no more than the budget together, and each is opened."""
+def test_images_of_all_threads_stay_within_the_budget() -> None:
+    """Eight images opened at the same time together hold no more than the budget, and each is opened."""
     data = tiff(4_000, 2_000, "RGB")
     before, PIXELS.limit = PIXELS.limit, 150_000_000
 
     def work(_: int) -> int:
-        with photo_share(data, "wide.tif", extra=10):
+        with image_share(data, "wide.tif", extra=10):
             assert PIXELS.used <= 150_000_000
-            return open_photo(data, "wide.tif").width
+            return open_image(data, "wide.tif").width
 
     try:
         with ThreadPoolExecutor(8) as pool:
@@ -154,12 +154,12 @@ def test_photos_of_all_threads_stay_within_the_budget_of_the_process() -> None:
     assert PIXELS.used == 0
 
 
-def test_a_photo_beyond_the_budget_is_refused_before_a_pixel_is_decoded() -> None:
-    """Opening a photo without a share of its own is bounded too."""
+def test_an_image_beyond_the_budget_is_refused_before_decoding() -> None:
+    """Opening an image without its own share is limited too."""
     data = tiff(8_000, 8_000)
     before, PIXELS.limit = PIXELS.limit, 64_000_000
     try:
         with pytest.raises(ImageError, match="needs about 128 MB"):
-            open_photo(data, "wide.tif")
+            open_image(data, "wide.tif")
     finally:
         PIXELS.limit = before

@@ -19,7 +19,7 @@ from PIL import Image
 
 from core.errors import InputError
 from core.imaging.classes import Classes
-from core.imaging.image import encode, open_photo
+from core.imaging.image import encode, open_image
 from core.imaging.segmentation import Segmentation
 from core.inference.export import (
     KINDS,
@@ -46,7 +46,7 @@ def answered(
     """Return an image of 300 x 225 that was sent at 200 x 150."""
     buffer = io.BytesIO()
     Image.effect_noise((width, height), 60).convert("RGB").save(buffer, "PNG")
-    photo = open_photo(buffer.getvalue(), "street.png")
+    photo = open_image(buffer.getvalue(), "street.png")
     image = encode(photo, fit=(200, 150))
     values = np.random.default_rng(3).random((3, image.height, image.width), np.float32)
     labels = values.argmax(0).astype(np.uint8)

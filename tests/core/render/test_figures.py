@@ -1,4 +1,4 @@
-"""The figure for reports."""
+"""Figures for reports."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def holds(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
 @pytest.mark.filterwarnings("error::UserWarning")  # matplotlib's, where a layout does not fit
 @pytest.mark.parametrize("size", [(60, 80), (80, 60), (20, 200), (400, 10), (1, 1), (1, 3000), (3000, 1)])
 def test_a_figure_of_any_shape(size: tuple[int, int]) -> None:
-    """Landscape, portrait, panorama, a line, a pixel: each gives a page of a size one can print."""
+    """Landscape, portrait, panorama, a line and a single pixel all give a page of a printable size."""
     photo, found = example(*size)
     picture = drawn(figure(photo, found, VOC.table(), title="Example", dpi=50))
     assert picture.shape[1] == 600
     assert 80 <= picture.shape[0] <= 1000
 
 
-def test_a_figure_shows_photo_mask_and_legend() -> None:
-    """The photograph's and every class's own colours are on the page, which is white else."""
+def test_a_figure_shows_image_mask_and_legend() -> None:
+    """The colors of the image and of every class are on the page, whose background is white."""
     photo, found = example(3, 3)
     picture = drawn(figure(photo, found, VOC.table()))
     for color in ((90, 90, 90), *VOC.colors[:3], (255, 255, 255)):
@@ -52,7 +52,7 @@ def test_a_figure_shows_photo_mask_and_legend() -> None:
 
 
 def test_the_third_panel_is_a_choice() -> None:
-    """The third panel shows the confidence where it is asked for and there is one, else the overlay."""
+    """The third panel shows the confidence where it is requested and available, else the overlay."""
     photo, found = example(6, 8)
     without = Segmentation(found.labels, None, None, VOC)
     overlay = figure(photo, without, VOC.table(), dpi=40)
@@ -64,7 +64,7 @@ def test_the_third_panel_is_a_choice() -> None:
 
 @pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_a_figure_is_the_same_each_time(form: Format, start: bytes) -> None:
-    """PNG and PDF have the same bytes each time they are drawn: no date is in them; SVG is one too."""
+    """PNG and PDF always have the same bytes and no date; SVG can be drawn too."""
     photo, found = example(6, 8)
     data = figure(photo, found, VOC.table(), form=form)
     assert data.startswith(start)
@@ -72,16 +72,16 @@ def test_a_figure_is_the_same_each_time(form: Format, start: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-def test_names_are_taken_by_the_letter() -> None:
-    """Names with signs that mean something to matplotlib, long ones and ones no font has, are drawn as they are."""
+def test_names_are_drawn_literally() -> None:
+    """Names with characters special to matplotlib, long names and names that no font has are drawn literally."""
     photo, found = example(6, 8)
     names = Classes(("$\\frac{", "n" * 300, "空"), VOC.colors[:3])
     strange = Segmentation(found.labels, found.confidence, None, names)
     assert drawn(figure(photo, strange, names.table(), title="_^$ 100 %", dpi=40)).shape[1] == 480
 
 
-def test_very_many_classes_keep_to_a_page() -> None:
-    """Of 254 classes the largest are listed, the rest are summed up."""
+def test_very_many_classes_fit_a_page() -> None:
+    """Of 254 classes the largest are listed, the others are summed up."""
     photo = np.zeros((32, 32, 3), np.uint8)
     labels = (np.arange(1024).reshape(32, 32) % 254).astype(np.uint8)
     found = Segmentation(labels, None, None, Classes.numbered(254))
@@ -89,7 +89,7 @@ def test_very_many_classes_keep_to_a_page() -> None:
 
 
 def test_figures_may_be_drawn_at_the_same_time() -> None:
-    """Threads that draw at once get what they would get alone."""
+    """Threads that draw at the same time get the same figures as alone."""
     photo, found = example(30, 40)
     alone = figure(photo, found, VOC.table(), dpi=40)
     with ThreadPoolExecutor(4) as pool:

@@ -1,4 +1,4 @@
-"""Classes of a picture: how much, how sure."""
+"""Class breakdown of an image: areas and confidence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def segmentation(labels: np.ndarray, seed: int = 0) -> Segmentation:
 
 @given(LABELS)
 def test_areas_are_what_a_plain_loop_counts(labels: np.ndarray) -> None:
-    """Each class present has its pixels, its share and its mean confidence; the shares add up to 1."""
+    """Each class has its pixels, share and mean confidence; the shares add up to 1."""
     found = segmentation(labels)
     rows = areas(found)
     assert {row.id for row in rows} == set(labels.ravel().tolist())
@@ -44,15 +44,15 @@ def test_areas_are_what_a_plain_loop_counts(labels: np.ndarray) -> None:
     assert sorted(rows, key=lambda row: (-row.pixels, row.id)) == list(rows)
 
 
-def test_a_png_answer_has_no_confidence() -> None:
-    """Without confidence there is no mean of it."""
+def test_a_png_response_has_no_confidence() -> None:
+    """Without confidence, the mean confidence is None."""
     found = Segmentation(np.zeros((2, 2), np.uint8), None, None, VOC)
     assert [row.mean_confidence for row in areas(found)] == [None]
     assert mean_confidence(found) is None
 
 
-def test_numbers_that_are_none_do_not_count() -> None:
-    """NaN is left out of the means; a class with nothing else has none."""
+def test_nan_does_not_count() -> None:
+    """NaN is not part of the means; a class with only NaN has none."""
     labels = np.array([[0, 0, 1, 1]], np.uint8)
     found = Segmentation(labels, np.array([[0.5, np.nan, np.nan, np.nan]], np.float32), None, VOC)
     assert [row.mean_confidence for row in areas(found)] == [0.5, None]
@@ -62,7 +62,7 @@ def test_numbers_that_are_none_do_not_count() -> None:
 
 
 def test_areas_at_another_size_count_there() -> None:
-    """With the labels at the photograph's size pixels are counted there, and the confidence stays the model's."""
+    """With labels at the image's size, those pixels are counted, and the confidence is still that of the model."""
     found = segmentation(np.array([[0, 1, 1], [1, 1, 2]], np.uint8))
     large = resize_labels(found.labels, 4, 9)
     own, scaled = {row.id: row for row in areas(found)}, {row.id: row for row in areas(found, labels=large)}
@@ -73,12 +73,12 @@ def test_areas_at_another_size_count_there() -> None:
 
 
 def test_areas_take_the_palettes_colors() -> None:
-    """With a palette the rows have its colours."""
+    """With a palette, the rows have its colors."""
     rows = areas(segmentation(np.array([[1]], np.uint8)), table("safe", VOC))
     assert rows[0].color == (230, 159, 0)
 
 
 @given(arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=20)))
 def test_pixels_are_counted_as_numpy_does(labels: np.ndarray) -> None:
-    """The counts are `np.bincount`'s."""
+    """The counts are those of `np.bincount`."""
     assert np.array_equal(pixel_counts(labels), np.bincount(labels.ravel(), minlength=256))

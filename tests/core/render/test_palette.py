@@ -1,4 +1,4 @@
-"""Colours of class ids."""
+"""Color palettes for class ids."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def test_every_palette_covers_every_id(name: str, count: int) -> None:
 
 
 def test_the_models_palette_is_the_models() -> None:
-    """`model` shows the colours that travel with the model."""
+    """`model` has the colors of the model's classes."""
     assert table("model", SIX)[:6].tolist() == [list(color) for color in SIX.colors]
 
 
 def test_vocs_palette_is_vocs() -> None:
-    """`voc` shows Pascal VOC's colours, whatever the model's own are."""
+    """`voc` has Pascal VOC's colors, whatever the model's are."""
     assert np.array_equal(table("voc", SIX), voc_colors(256))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 11, 21, 150, 254])
 def test_jet_is_what_the_notebook_shows(count: int) -> None:
-    """`jet` gives the colours of matplotlib's `imshow(mask, vmin=0, vmax=C - 1, cmap="jet")`."""
+    """`jet` has the colors of matplotlib's `imshow(mask, vmin=0, vmax=C - 1, cmap="jet")`."""
     import matplotlib as mpl
     from matplotlib.colors import Normalize
 
@@ -43,7 +43,7 @@ def test_jet_is_what_the_notebook_shows(count: int) -> None:
 
 
 def test_safe_begins_with_okabe_and_ito() -> None:
-    """`safe` begins with the eight colours of Okabe and Ito."""
+    """`safe` starts with the eight colors of Okabe and Ito."""
     assert table("safe", SIX)[:8].tolist() == [
         [0, 0, 0], [230, 159, 0], [86, 180, 233], [0, 158, 115],
         [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167],
@@ -51,12 +51,12 @@ def test_safe_begins_with_okabe_and_ito() -> None:
 
 
 def test_no_two_safe_colors_are_alike() -> None:
-    """`safe` gives every id a colour of its own."""
+    """`safe` has a different color for every id."""
     assert len(np.unique(table("safe", SIX), axis=0)) == 256
 
 
-def test_neighbours_in_safe_are_told_apart() -> None:
-    """The first 40 colours of `safe` lie well apart from each other and from off-white."""
+def test_the_first_safe_colors_are_far_apart() -> None:
+    """The first 40 colors of `safe` are far from each other and from off-white."""
     colors = table("safe", SIX)[[*range(40), 255]].astype(int)
     distances = np.abs(colors[:, None] - colors[None]).sum(axis=2)
     assert distances[~np.eye(41, dtype=bool)].min() >= 64
@@ -70,6 +70,6 @@ def test_a_palette_is_a_new_array(name: str) -> None:
 
 
 def test_an_unknown_palette_is_an_input_error() -> None:
-    """An unknown name is refused with those that exist."""
+    """An unknown name is refused with the names that exist."""
     with pytest.raises(InputError, match=r"'rainbow'.*model, voc, jet, safe"):
         table("rainbow", SIX)

@@ -1,4 +1,4 @@
-"""Writers of answers that are not ours: MXNet's RecordIO and the protobuf library; and a plain one for odd bytes."""
+"""Independent writers of responses: MXNet's RecordIO and the protobuf library; and a simple one for unusual bytes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ for payload in sorted(folder.glob("*.payload")):
 
 
 def varint(number):
-    """A base-128 number; negative ones as the 64 bits that protobuf sends."""
+    """Return a base-128 number; negative ones as 64 bits, as protobuf sends them."""
     number &= (1 << 64) - 1
     out = bytearray()
     while number > 0x7F:
@@ -44,72 +44,72 @@ def varint(number):
 
 
 def field(number, content):
-    """A length-delimited field."""
+    """Return a length-delimited field."""
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
 def frame(payload, flag=0):
-    """One RecordIO part."""
+    """Return one RecordIO part."""
     return MAGIC + struct.pack("<I", flag << 29 | len(payload)) + payload + bytes(-len(payload) % 4)
 
 
 def floats(values):
-    """A Float32Tensor with packed values."""
+    """Return a Float32Tensor with packed values."""
     return field(2, field(1, np.asarray(values, "<f4").tobytes()))
 
 
 def integers(values):
-    """An Int32Tensor with packed values."""
+    """Return an Int32Tensor with packed values."""
     return field(7, field(1, b"".join(varint(int(value)) for value in values)))
 
 
 def feature(name, value):
-    """An entry of the map of features."""
+    """Return an entry of the map of features."""
     return field(1, field(1, name.encode()) + field(2, value))
 
 
 def bare(probabilities, shape=None):
-    """A Record around (C, H, W) probabilities."""
+    """Return a Record with (C, H, W) probabilities."""
     shape = (1, *probabilities.shape) if shape is None else shape
     return feature("shape", integers(shape)) + feature("target", floats(probabilities))
 
 
 def softmax(count, height, width, seed=0):
-    """Probabilities, (C, H, W) float32."""
+    """Return probabilities, (C, H, W) float32."""
     logits = np.random.default_rng(seed).normal(size=(count, height, width))
     raised = np.exp(logits)
     return (raised / raised.sum(0)).astype(np.float32)
 
 
 def png(image, **options):
-    """A PNG as Pillow writes it."""
+    """Return a PNG as Pillow writes it."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", **options)
     return buffer.getvalue()
 
 
 def palette_png(labels, **options):
-    """An 8-bit PNG with a palette."""
+    """Return an 8-bit PNG with a palette."""
     image = Image.fromarray(np.asarray(labels, np.uint8), "L")
     image.putpalette(bytes(range(256)) * 3)
     return png(image, **options)
 
 
-def grey_png(labels):
-    """An 8-bit PNG without a palette."""
+def gray_png(labels):
+    """Return an 8-bit PNG without a palette."""
     return png(Image.fromarray(np.asarray(labels, np.uint8), "L"))
 
 
 @pytest.fixture(scope="session")
 def wire():
-    """Functions that write answers byte by byte."""
-    functions = (varint, field, frame, floats, integers, feature, bare, softmax, png, palette_png, grey_png)
+    """Return functions that write responses byte by byte."""
+    functions = (varint, field, frame, floats, integers, feature, bare, softmax, png, palette_png, gray_png)
     return SimpleNamespace(**{function.__name__: function for function in functions}, MAGIC=MAGIC)
 
 
 @pytest.fixture(scope="session")
 def record_class():
-    """The protobuf library's own class for `aialgs.data.Record`, from a descriptor."""
+    """Return the protobuf library's class for `aialgs.data.Record`, from a descriptor."""
     file = descriptor_pb2.FileDescriptorProto(name="record.proto", package="aialgs.data", syntax="proto2")
     kinds = descriptor_pb2.FieldDescriptorProto
     tensors = {
@@ -159,7 +159,7 @@ def record_class():
 
 @pytest.fixture(scope="session")
 def mxnet_frame(tmp_path_factory):
-    """A function: payloads -> what MXNet's own RecordIO writer makes of each."""
+    """Return a function: payloads -> the records of MXNet's own RecordIO writer."""
 
     def write(payloads):
         folder = tmp_path_factory.mktemp("recordio")

@@ -1,4 +1,4 @@
-"""The door: an answer of any kind, whole, cut, with junk behind, from other writers."""
+"""Decoding of responses of every type: whole, truncated, with trailing data, and from other writers."""
 
 import struct
 import tracemalloc
@@ -18,8 +18,8 @@ RECORDIO, PROTOBUF, PNG = "application/x-recordio-protobuf", "application/x-prot
 
 
 @pytest.fixture(scope="module")
-def answers(wire):
-    """One picture of 5 classes, 3 rows and 4 columns in every form: name -> (body, content type)."""
+def responses(wire):
+    """Return one image of 5 classes, 3 rows and 4 columns in every form: name -> (body, content type)."""
     probabilities = wire.softmax(5, 3, 4)
     record = wire.bare(probabilities)
     unpacked = b"".join(b"\x0d" + value.tobytes() for value in probabilities.ravel())
@@ -32,22 +32,22 @@ def answers(wire):
             PROTOBUF,
         ),
         "png": (wire.palette_png(probabilities.argmax(0)), PNG),
-        "grey": (wire.grey_png(probabilities.argmax(0)), PNG),
+        "gray": (wire.gray_png(probabilities.argmax(0)), PNG),
     }
 
 
-NAMES = ("recordio", "recordio as protobuf", "bare", "unpacked", "png", "grey")
+NAMES = ("recordio", "recordio as protobuf", "bare", "unpacked", "png", "gray")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whole(wire, answers, name):
+def test_whole(wire, responses, name):
     """Every form gives the same labels; probabilities and confidence where the form has them."""
     probabilities = wire.softmax(5, 3, 4)
-    got = decode(*answers[name])
+    got = decode(*responses[name])
     assert got.labels.dtype == np.uint8
     assert np.array_equal(got.labels, probabilities.argmax(0))
     assert got.problems == ()
-    if name in ("png", "grey"):
+    if name in ("png", "gray"):
         assert got.confidence is None
         assert got.probabilities is None
     else:
@@ -58,9 +58,9 @@ def test_whole(wire, answers, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_cut_after_every_byte(answers, name):
-    """An answer cut anywhere is a DecodeError, with an offset within it."""
-    body, content_type = answers[name]
+def test_truncated_after_every_byte(responses, name):
+    """A response truncated anywhere is a DecodeError, with an offset within it."""
+    body, content_type = responses[name]
     for end in range(len(body)):
         with pytest.raises(DecodeError) as caught:
             decode(body[:end], content_type)
@@ -71,9 +71,9 @@ def test_cut_after_every_byte(answers, name):
 
 @pytest.mark.parametrize("junk", [b"\0", b"junk", b"\xff" * 11, b"\r\n"])
 @pytest.mark.parametrize("name", NAMES)
-def test_junk_behind(answers, name, junk):
-    """An answer with junk behind it is a DecodeError at the place where the junk begins."""
-    body, content_type = answers[name]
+def test_trailing_data(responses, name, junk):
+    """A response with trailing data is a DecodeError at the offset where that data begins."""
+    body, content_type = responses[name]
     with pytest.raises(DecodeError) as caught:
         decode(body + junk, content_type)
     assert len(body) <= caught.value.offset <= len(body) + 2
@@ -81,9 +81,9 @@ def test_junk_behind(answers, name, junk):
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 @pytest.mark.parametrize("name", ["recordio", "bare"])
-def test_zero_copy(answers, name, kind):
-    """Packed float32 are a read-only view of the body, whatever holds it."""
-    body, content_type = answers[name]
+def test_zero_copy(responses, name, kind):
+    """Packed float32 values are a read-only view of the body, whatever its type."""
+    body, content_type = responses[name]
     held = kind(body)
     got = decode(held, content_type)
     assert np.shares_memory(got.probabilities, np.frombuffer(held, np.uint8))
@@ -92,9 +92,9 @@ def test_zero_copy(answers, name, kind):
         got.probabilities.flags.writeable = True
 
 
-def test_memory_with_gaps(answers):
-    """A view of every second byte, and one of no bytes, are read like any other."""
-    body, content_type = answers["recordio"]
+def test_memory_with_gaps(responses):
+    """A view of every second byte, and an empty one, are read like any other."""
+    body, content_type = responses["recordio"]
     doubled = np.repeat(np.frombuffer(body, np.uint8), 2)
     assert np.array_equal(
         decode(memoryview(doubled)[::2], content_type).labels, decode(body, content_type).labels
@@ -107,9 +107,9 @@ def test_memory_with_gaps(answers):
     "content_type",
     ["Application/X-RecordIO-Protobuf", " application/x-recordio-protobuf ;charset=utf-8; v=1"],
 )
-def test_content_type_is_read_loosely(answers, content_type):
-    """Capital letters, parameters and spaces in a content type do not matter."""
-    assert decode(answers["recordio"][0], content_type).labels.shape == (3, 4)
+def test_content_type_is_read_loosely(responses, content_type):
+    """Case, parameters and spaces in a content type do not matter."""
+    assert decode(responses["recordio"][0], content_type).labels.shape == (3, 4)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_other_bodies_are_quoted(body, content_type, said):
 
 
 def test_protobuf_library_wrote_it(wire, record_class):
-    """What the protobuf library writes is decoded: three kinds of tensor, (1, C, H, W) and (C, H, W)."""
+    """What the protobuf library writes is decoded: three tensor types, (1, C, H, W) and (C, H, W)."""
     planes = wire.softmax(3, 5, 2)
     for name, values in (
         ("float32", planes),
@@ -151,11 +151,11 @@ def test_protobuf_library_wrote_it(wire, record_class):
 
 
 def test_shape_of_the_tensor_itself(wire, record_class):
-    """Without a feature `shape` the tensor's own shape is taken; whole numbers in a float tensor are a shape too."""
+    """Without a feature `shape`, the tensor's own shape is used; integers in a float tensor are a shape too."""
     planes = wire.softmax(3, 5, 2)
     record = record_class()
     record.features["target"].float32_tensor.values.extend(planes.ravel().tolist())
-    with pytest.raises(DecodeError, match="does not say its shape"):
+    with pytest.raises(DecodeError, match="does not contain its shape"):
         decode(record.SerializeToString(), PROTOBUF)
     record.features["target"].float32_tensor.shape.extend([1, 3, 5, 2])
     assert decode(record.SerializeToString(), PROTOBUF).labels.shape == (5, 2)
@@ -164,7 +164,7 @@ def test_shape_of_the_tensor_itself(wire, record_class):
 
 
 def test_mxnet_wrote_it(wire, mxnet_frame):
-    """What MXNet's writer makes of an answer is decoded, also where it must split the record among the floats."""
+    """What MXNet's writer makes of a response is decoded, also if it must split the record among the floats."""
     planes = wire.softmax(4, 6, 5)
     magic = np.frombuffer(wire.MAGIC, np.float32)[0]
     with_magic = planes.copy()
@@ -180,7 +180,7 @@ def test_mxnet_wrote_it(wire, mxnet_frame):
         got = decode(body, RECORDIO)
         assert np.array_equal(got.probabilities, with_magic)
         assert np.array_equal(got.labels, with_magic.argmax(0))
-        assert got.problems[0].startswith("4 values of 120 lie outside")
+        assert got.problems[0].startswith("4 values of 120 are outside")
     for end in range(len(split[0])):
         with pytest.raises(DecodeError):
             decode(split[0][:end], RECORDIO)
@@ -203,15 +203,15 @@ def test_mxnet_wrote_it(wire, mxnet_frame):
         ((), "0 numbers"),
     ],
 )
-def test_shapes_that_cannot_be(wire, said, shape):
-    """A shape that is none, or does not agree with the values, is refused with the numbers found."""
+def test_invalid_shapes(wire, said, shape):
+    """An invalid shape, or one that does not match the values, is refused with the numbers found."""
     with pytest.raises(DecodeError, match=said):
         decode(wire.bare(np.zeros(12, np.float32), shape), PROTOBUF)
 
 
 @pytest.mark.parametrize("odd", [0.5, float("nan"), float("inf"), 1e308])
-def test_shapes_of_odd_floats(record_class, odd):
-    """A shape in floats must hold whole, finite numbers that agree with the values."""
+def test_shapes_in_floats(record_class, odd):
+    """A shape in floats must have finite integers that match the values."""
     record = record_class()
     record.features["target"].float32_tensor.values.extend([0.0] * 12)
     record.features["shape"].float64_tensor.values.extend([3, odd, 4])
@@ -220,7 +220,7 @@ def test_shapes_of_odd_floats(record_class, odd):
 
 
 def test_one_class_is_refused_in_words(wire):
-    """One plane of probabilities leaves nothing to choose from."""
+    """A single class is refused."""
     with pytest.raises(DecodeError, match="found 1 class, wanted 2 to 254 classes"):
         decode(wire.bare(wire.softmax(1, 2, 2)), PROTOBUF)
 
@@ -234,8 +234,8 @@ def test_fewest_and_most_classes(wire, count):
     assert len(got.classes) == count
 
 
-def test_no_probabilities_are_reported(wire):
-    """NaN and values outside [0, 1] are told, not hidden; doubles beyond float32 become infinite, and are told."""
+def test_invalid_probabilities_are_reported(wire):
+    """NaN and values outside [0, 1] are reported; doubles that overflow float32 become infinite, and are reported."""
     planes = wire.softmax(3, 4, 5)
     planes[1, 2, 3], planes[0, 0, 0] = np.nan, -1
     got = decode(wire.bare(planes), PROTOBUF)
@@ -248,7 +248,7 @@ def test_no_probabilities_are_reported(wire):
 
 
 def test_names_of_the_classes(wire):
-    """Names given are kept and, where too few, followed by numbers; without names 21 planes are Pascal VOC's."""
+    """Given names are kept and, if too few, followed by numbers; without names 21 classes are Pascal VOC's."""
     few = Classes(("sea", "land"), ((0, 0, 255), (0, 128, 0)))
     body = wire.bare(wire.softmax(4, 2, 2))
     assert decode(body, PROTOBUF, classes=few).classes.names == ("sea", "land", "class 2", "class 3")
@@ -261,7 +261,7 @@ def test_names_of_the_classes(wire):
     ("ids", "count"), [([0, 5], 6), ([255, 255], 1), ([3, 255], 4), ([253, 1], 254), ([254, 1], 2)]
 )
 def test_classes_of_a_png(wire, ids, count):
-    """A PNG's classes are numbered up to its greatest id; 255 is ignore, and 254, which is no id, is told."""
+    """The classes of a PNG are numbered up to its highest id; 255 is ignored, and 254, not a class, is reported."""
     got = decode(wire.palette_png([ids]), PNG)
     assert got.labels.tolist() == [ids]
     assert got.classes.names == tuple(f"class {number}" for number in range(count))
@@ -276,7 +276,7 @@ PLANES = st.tuples(st.integers(2, 7), st.integers(1, 5), st.integers(1, 5)).flat
 
 @given(planes=PLANES, framed=st.booleans(), before=st.integers(0, 3))
 def test_any_probabilities(wire, planes, framed, before):
-    """Any probabilities at any address are decoded as np.argmax and np.max have them."""
+    """Any probabilities at any memory address are decoded as by np.argmax and np.max."""
     record = wire.field(3, b"u" * before) + wire.bare(planes)
     got = decode(wire.frame(record) if framed else record, PROTOBUF)
     assert np.array_equal(got.probabilities, planes)
@@ -287,13 +287,13 @@ def test_any_probabilities(wire, planes, framed, before):
 
 @given(body=st.binary(max_size=60), content_type=st.sampled_from([RECORDIO, PROTOBUF, PNG, "text/plain"]))
 def test_any_bytes(body, content_type):
-    """Any bytes at all are a DecodeError: so few cannot be a picture."""
+    """Any bytes are a DecodeError: so few cannot be an image."""
     with pytest.raises(DecodeError):
         decode(body, content_type)
 
 
 def _claims(wire):
-    """Small answers that claim to be huge: name -> (body, content type)."""
+    """Return small responses that claim to be huge: name -> (body, content type)."""
     huge = wire.varint(2**40)
     header = b"IHDR" + struct.pack(">IIBBBBB", 9_999, 9_999, 8, 0, 0, 0, 0)
     chunks = (header, b"IDAT" + zlib.compress(bytes(9)), b"IEND")
@@ -309,7 +309,7 @@ def _claims(wire):
 
 @pytest.mark.parametrize("name", ["frame", "map", "values", "shape", "png"])
 def test_claims_cost_no_memory(wire, name):
-    """Whatever size an answer claims, nothing is held for it that is not there."""
+    """Whatever size a response claims, memory is not allocated for data that is not there."""
     body, content_type = _claims(wire)[name]
     tracemalloc.start()
     try:
@@ -320,8 +320,8 @@ def test_claims_cost_no_memory(wire, name):
         tracemalloc.stop()
 
 
-def test_memory_of_a_whole_answer(wire):
-    """Decoding takes less than a third of the answer's size beside it: labels, confidence and one block."""
+def test_memory_of_a_whole_response(wire):
+    """Decoding takes less than a third of the response's size: labels, confidence and one block."""
     body = wire.frame(wire.bare(np.full((21, 300, 400), 1 / 21, np.float32)))
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""A hundred thousand damaged answers: each a Segmentation or a DecodeError, and no warning."""
+"""A hundred thousand damaged responses: each gives a Segmentation or a DecodeError, without a warning."""
 
 import random
 import warnings
@@ -15,7 +15,7 @@ RECORDIO, PROTOBUF, PNG = "application/x-recordio-protobuf", "application/x-prot
 
 
 def attempt(body, content_type):
-    """What decoding gives: a Segmentation or a DecodeError. Anything else comes out."""
+    """Return the Segmentation or the DecodeError of decoding; raise anything else."""
     try:
         return decode(body, content_type)
     except DecodeError as error:
@@ -23,7 +23,7 @@ def attempt(body, content_type):
 
 
 def outcome(body, content_type):
-    """`value` or `error`, each found to be in order."""
+    """Return `value` or `error`, after checking that it is valid."""
     got = attempt(body, content_type)
     if isinstance(got, DecodeError):
         assert got.found
@@ -37,7 +37,7 @@ def outcome(body, content_type):
 
 @pytest.fixture(scope="module")
 def bodies(wire):
-    """Small answers of every form."""
+    """Return small responses of every form."""
     planes = wire.softmax(3, 2, 3)
     record = wire.bare(planes)
     double = wire.field(3, wire.field(1, planes.astype(float).tobytes()))
@@ -52,14 +52,14 @@ def bodies(wire):
         "recordio": [(wire.frame(record), RECORDIO), (split, RECORDIO), (wire.frame(others[0]), PROTOBUF)],
         "bare": [(body, PROTOBUF) for body in (record, *others)],
         "png": [
-            (body, PNG) for body in (wire.palette_png(ids), wire.palette_png(ids, bits=4), wire.grey_png(ids))
+            (body, PNG) for body in (wire.palette_png(ids), wire.palette_png(ids, bits=4), wire.gray_png(ids))
         ],
     }
 
 
 @pytest.mark.parametrize(("form", "count"), [("recordio", 40_000), ("bare", 40_000), ("png", 20_000)])
-def test_damaged_answers(bodies, form, count):
-    """However an answer is damaged, decoding gives a Segmentation or a DecodeError, never anything else."""
+def test_damaged_responses(bodies, form, count):
+    """However a response is damaged, decoding gives a Segmentation or a DecodeError."""
     chance = random.Random(f"{form} 1")
     seen = {"value": 0, "error": 0}
     with warnings.catch_warnings():

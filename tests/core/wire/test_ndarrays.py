@@ -1,4 +1,4 @@
-"""Files of MXNet parameters: names and shapes, from two writers, whole, cut at every byte, and with junk."""
+"""MXNet parameter files: names and shapes, from two writers, whole, truncated, and with trailing data."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ def read(file: bytes) -> dict[str, tuple[int, ...]]:
 
 
 def test_whole() -> None:
-    """Each array's shape stands by its name."""
+    """The shape of each array is under its name."""
     assert read(FILE) == SHAPES
 
 
-def test_junk_behind_the_last_name_is_ignored() -> None:
-    """MXNet reads no further either."""
+def test_data_after_the_last_name_is_ignored() -> None:
+    """Data after the last name is ignored, as MXNet does."""
     assert read(FILE + b"junk") == SHAPES
 
 
 @pytest.mark.parametrize("cut", range(len(FILE)))
-def test_a_cut_file_is_refused_with_the_place(cut: int) -> None:
-    """Wherever the file ends too early, the error tells where."""
+def test_a_truncated_file_is_refused_with_the_offset(cut: int) -> None:
+    """Wherever the file is truncated, the error has the offset."""
     with pytest.raises(DecodeError) as caught:
         read(FILE[:cut])
     assert caught.value.offset is not None
     assert caught.value.offset <= cut
 
 
-def test_a_file_cut_behind_its_claimed_size_is_refused_as_well() -> None:
-    """The size that is told is no promise."""
+def test_a_file_shorter_than_its_size_is_refused() -> None:
+    """The claimed size of the file is not trusted."""
     with pytest.raises(DecodeError, match="found the end"):
         read_shapes(io.BytesIO(FILE[:120]), len(FILE))
 
@@ -56,20 +56,20 @@ def test_a_file_cut_behind_its_claimed_size_is_refused_as_well() -> None:
     [
         (0, "<Q", 0x1F8B, "another kind of file"),
         (16, "<Q", 1 << 40, "1,099,511,627,776 arrays"),
-        (24, "<I", 7, "mark 0x7"),
-        (28, "<i", 1, "storage 1"),
+        (24, "<I", 7, "magic number 0x7"),
+        (28, "<i", 1, "storage type 1"),
         (32, "<i", -1, "-1 dimensions"),
         (32, "<i", 1 << 30, "1073741824 dimensions"),
-        (36, "<q", 1 << 62, "bytes of numbers"),
+        (36, "<q", 1 << 62, "bytes of values"),
         (36, "<q", -1, "no negative size"),
         (76, "<i", 99, "known dtype"),
-        (len(FILE) - 13, "<Q", 1 << 50, "letters"),
+        (len(FILE) - 13, "<Q", 1 << 50, "bytes, wanted at most 1,000"),
     ],
 )
 def test_claims_out_of_bounds_are_refused_before_anything_is_read(
     at: int, kind: str, value: int, words: str
 ) -> None:
-    """A number that the file cannot hold, or that nobody needs, is told with the value found."""
+    """A number that the file cannot contain, or that is out of range, is refused with the value found."""
     forged = bytearray(FILE)
     struct.pack_into(kind, forged, at, value)
     with pytest.raises(DecodeError, match=words):
@@ -78,7 +78,7 @@ def test_claims_out_of_bounds_are_refused_before_anything_is_read(
 
 @given(st.data())
 def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None:
-    """Bytes changed anywhere never lead to another exception."""
+    """Changed bytes never cause another exception."""
     damaged = bytearray(FILE)
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(FILE) - 1))] = data.draw(st.integers(0, 255))
@@ -88,7 +88,7 @@ def test_any_damage_is_an_error_of_ours_or_harmless(data: st.DataObject) -> None
 
 @pytest.mark.mxnet
 def test_what_mxnet_itself_writes_is_read(tmp_path: Path) -> None:
-    """Arrays of any dtype and shape come back as MXNet's own writer put them."""
+    """Arrays of any dtype and shape are read as MXNet's own writer saves them."""
     dtypes = ("float32", "float64", "float16", "uint8", "int8", "int32", "int64")
     expected = {f"layer.{name}": (2, len(name), 3) for name in dtypes}
     program = (

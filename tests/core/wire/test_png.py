@@ -1,4 +1,4 @@
-"""A PNG of class ids: samples, never colours."""
+"""PNG files of class ids: samples, never colors."""
 
 import struct
 import warnings
@@ -22,7 +22,7 @@ def chunk(name, content):
 
 
 def plain(samples, depth, color_type, *, width=None, height=None, behind=b"", extra=b""):
-    """A PNG without filters, written by hand; samples (H, W) below 2**depth."""
+    """Return a PNG without filters, written byte by byte; samples (H, W) below 2**depth."""
     rows, columns = samples.shape
     bits = np.unpackbits(samples[..., np.newaxis], axis=2)[..., 8 - depth :].reshape(rows, -1)
     lines = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
@@ -35,7 +35,7 @@ def plain(samples, depth, color_type, *, width=None, height=None, behind=b"", ex
 
 
 def labels(body, **options):
-    return png.read_labels(ByteSource.of_answer(body), **options)
+    return png.read_labels(ByteSource.of_response(body), **options)
 
 
 @given(
@@ -44,7 +44,7 @@ def labels(body, **options):
     samples=arrays.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 19))),
 )
 def test_samples_are_ids(depth, color_type, samples):
-    """Grey and palette of 1, 2, 4 and 8 bits give the very samples that were written, not stretched, not coloured."""
+    """Grayscale and palette of 1, 2, 4 and 8 bits give exactly the written samples, not scaled and not colored."""
     samples >>= 8 - depth
     read = labels(plain(samples, depth, color_type))
     assert read.dtype == np.uint8
@@ -55,13 +55,13 @@ def test_samples_are_ids(depth, color_type, samples):
     "options", [{}, {"optimize": True}, {"bits": 4}, {"transparency": 3}, {"compress_level": 0}]
 )
 def test_pillow_wrote_it(wire, options):
-    """What Pillow writes of a palette picture is read back, transparency or not."""
+    """Palette images that Pillow writes are read, with or without transparency."""
     ids = np.random.default_rng(0).integers(0, 16, (37, 53)).astype(np.uint8)
     assert np.array_equal(labels(wire.palette_png(ids, **options)), ids)
 
 
-def test_comments_and_animation_are_passed_over(wire):
-    """Chunks that the samples do not need are never unpacked, not even a comment that would fill the memory."""
+def test_comments_and_animation_are_skipped(wire):
+    """Chunks that the samples do not need are never decompressed, not even a comment that would fill the memory."""
     info = PngInfo()
     info.add_text("note", "x" * 50_000_000, zip=True)
     ids = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -75,21 +75,21 @@ def test_comments_and_animation_are_passed_over(wire):
 @pytest.mark.parametrize(
     ("mode", "said"),
     [
-        ("RGB", r"colour \(RGB\), 8 bits"),
+        ("RGB", r"color \(RGB\), 8 bits"),
         ("RGBA", "RGBA"),
-        ("LA", "grey with alpha"),
-        ("I;16", "grey, 16 bits"),
+        ("LA", "grayscale with alpha"),
+        ("I;16", "grayscale, 16 bits"),
     ],
 )
-def test_pictures_are_no_masks(wire, mode, said):
-    """Colour, alpha and 16 bits are refused by name."""
+def test_images_are_not_masks(wire, mode, said):
+    """Color, alpha and 16 bits are refused with their type."""
     with pytest.raises(DecodeError, match=said) as caught:
         labels(wire.png(Image.new(mode, (3, 2))))
     assert caught.value.offset == 24
 
 
-def test_cut_after_every_byte_and_junk(wire):
-    """A PNG cut anywhere, or with anything behind it, is refused, without a warning."""
+def test_truncated_after_every_byte_and_trailing_data(wire):
+    """A PNG truncated anywhere, or with trailing data, is refused, without a warning."""
     body = wire.palette_png(np.eye(9, dtype=np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -97,13 +97,13 @@ def test_cut_after_every_byte_and_junk(wire):
             with pytest.raises(DecodeError):
                 labels(body[:end])
         for junk in (b"\0", b"junk", body):
-            with pytest.raises(DecodeError, match="behind the PNG") as caught:
+            with pytest.raises(DecodeError, match="data after the PNG") as caught:
                 labels(body + junk)
             assert caught.value.offset == len(body)
 
 
 def test_every_flipped_byte(wire):
-    """No byte can be changed unnoticed: each chunk carries a checksum."""
+    """A changed byte is always detected: each chunk has a checksum."""
     body = wire.palette_png(np.eye(9, dtype=np.uint8))
     for place in range(len(body)):
         with pytest.raises(DecodeError):
@@ -113,28 +113,28 @@ def test_every_flipped_byte(wire):
 @pytest.mark.parametrize(
     ("width", "height", "said"),
     [
-        (30_000, 30_000, "at most 100,000,000 pixels"),
+        (30_000, 30_000, "1 to 100,000,000 pixels"),
         (9_000, 9_000, "wanted 81,009,000 for"),
-        (2**31, 2**31, "at most"),
+        (2**31, 2**31, "1 to 100,000,000 pixels"),
     ],
 )
 def test_bombs(width, height, said):
-    """A small PNG that claims a huge picture is refused before anything is unpacked."""
+    """A small PNG that claims a huge image is refused before anything is decompressed."""
     body = plain(np.zeros((1, 1), np.uint8), 8, 0, width=width, height=height)
     with pytest.raises(DecodeError, match=said):
         labels(body)
 
 
-def test_pixel_bound_is_an_argument(wire):
-    """The bound on pixels can be set, and is itself allowed."""
+def test_pixel_limit_is_an_argument(wire):
+    """The pixel limit can be set, and an image of exactly that size is accepted."""
     body = wire.palette_png(np.zeros((10, 10)))
     assert labels(body, max_pixels=100).shape == (10, 10)
-    with pytest.raises(DecodeError, match="at most 99 pixels"):
+    with pytest.raises(DecodeError, match="1 to 99 pixels"):
         labels(body, max_pixels=99)
 
 
 def by_hand(*, width=4, height=4, depth=8, tail=(0, 0, 0), before=b"", data=None, behind=b""):
-    """A grey PNG of 4 x 4 zeros, with what is given in its place."""
+    """Return a grayscale PNG of 4 x 4 zeros, with some chunks replaced."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 0, *tail))
     data = chunk(b"IDAT", zlib.compress(bytes(20)) if data is None else data)
     return png.SIGNATURE + before + header + data + behind + chunk(b"IEND", b"")
@@ -144,21 +144,21 @@ def by_hand(*, width=4, height=4, depth=8, tail=(0, 0, 0), before=b"", data=None
     ("parts", "said"),
     [
         ({"width": 0}, "0 x 4 pixels"),
-        ({"data": zlib.compress(bytes(15))}, "15 unpacked bytes, wanted 20"),
+        ({"data": zlib.compress(bytes(15))}, "15 decompressed bytes, wanted 20"),
         ({"data": zlib.compress(bytes(5_000_000))}, "wanted 20"),
-        ({"data": zlib.compress(bytes(20))[:-4]}, "without an end"),
+        ({"data": zlib.compress(bytes(20))[:-4]}, "not terminated"),
         ({"data": b"no zlib"}, "incorrect header"),
-        ({"data": b""}, "0 unpacked bytes"),
-        ({"data": zlib.compress(bytes([9]) * 20)}, "cannot be unpacked"),
-        ({"tail": (0, 1, 0)}, "cannot be unpacked"),
-        ({"before": chunk(b"IDAT", b"")}, "header cannot be used"),
-        ({"before": chunk(b"IHDR", b"short")}, "header cannot be used"),
-        ({"behind": chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0))}, "2 IHDR in all"),
-        ({"depth": 3}, "3 bits a sample"),
+        ({"data": b""}, "0 decompressed bytes"),
+        ({"data": zlib.compress(bytes([9]) * 20)}, "cannot be decoded"),
+        ({"tail": (0, 1, 0)}, "cannot be decoded"),
+        ({"before": chunk(b"IDAT", b"")}, "invalid header"),
+        ({"before": chunk(b"IHDR", b"short")}, "invalid header"),
+        ({"behind": chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0))}, "2 IHDR in total"),
+        ({"depth": 3}, "3 bits per sample"),
     ],
 )
-def test_mixed_up(parts, said):
-    """A size of nothing, lines missing or too many, no data, bad filters, a second header: refused in words."""
+def test_invalid_chunks(parts, said):
+    """A size of zero, missing or extra rows, no data, invalid filters and a second header are refused."""
     assert not labels(by_hand()).any()
     with pytest.raises(DecodeError, match=said):
         labels(by_hand(**parts))
@@ -167,7 +167,7 @@ def test_mixed_up(parts, said):
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (8, 8), (9, 5), (1, 9)])
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 def test_interlaced(width, height, depth):
-    """An interlaced PNG of any size is read, its seven passes put together."""
+    """An interlaced PNG of any size is read, with its seven passes combined."""
     ids = np.random.default_rng(0).integers(0, 1 << depth, (height, width)).astype(np.uint8)
     lines = b""
     for left, top, across, down in png._ADAM7:

@@ -1,4 +1,4 @@
-"""The most likely class of each pixel: exactly what np.argmax says."""
+"""The most likely class of each pixel: exactly that of np.argmax."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from core.wire.probabilities import most_likely
 
 
 def check(planes):
-    """labels and confidence are np.argmax's and the value there, bit for bit but for the sign of a zero."""
+    """Assert that labels and confidence are those of np.argmax, bit for bit except for the sign of zero."""
     best = most_likely(planes)
     labels = np.argmax(planes, axis=0)
     assert best.labels.dtype == np.uint8
@@ -23,7 +23,7 @@ def check(planes):
     ("count", "pixels"), [(2, 1), (2, 600_000), (3, 7), (21, 24_965), (21, 24_966), (254, 9_000)]
 )
 def test_sizes(count, pixels):
-    """Any number of planes and pixels, a block, a block and one more, several blocks."""
+    """Any number of planes and pixels: a block, a block and one more, several blocks."""
     planes = np.random.default_rng(count).random((count, pixels), np.float32)
     assert check(planes).problems == ()
 
@@ -39,7 +39,7 @@ def test_ties():
     arrays.arrays(np.float32, st.tuples(st.integers(2, 6), st.integers(1, 9)), elements=st.floats(width=32))
 )
 def test_any_floats(planes):
-    """NaN, infinities, both zeros, denormals and negatives are ranked as np.argmax ranks them."""
+    """NaN, infinities, both zeros, denormals and negative values are ranked as by np.argmax."""
     best = check(planes)
     odd = np.isnan(planes).any() or (planes < 0).any() or (planes > 1).any()
     assert bool(best.problems) == bool(odd)
@@ -47,24 +47,24 @@ def test_any_floats(planes):
 
 @given(arrays.arrays(np.uint32, st.tuples(st.integers(2, 4), st.integers(1, 5))))
 def test_any_bits(bits):
-    """Any 32 bits are a float: signalling NaNs too."""
+    """Any 32 bits are a float, including signaling NaNs."""
     check(bits.view(np.float32))
 
 
 def test_problems_are_counted():
-    """NaN and values outside [0, 1] are counted over all blocks, with the extremes; 0 and 1 are in order."""
+    """NaN and values outside [0, 1] are counted over all blocks, with the extremes; 0 and 1 are valid."""
     planes = np.zeros((21, 60_000), np.float32)
     planes[3] = 1
     planes[4, [5, 59_999]] = np.nan
     planes[0, 40_000], planes[20, 100] = -0.25, 1.5
     nan, outside = check(planes).problems
     assert nan.startswith("2 values of 1,260,000 are NaN")
-    assert outside.startswith("2 values of 1,260,000 lie outside [0, 1], from -0.25 to 1.5")
+    assert outside.startswith("2 values of 1,260,000 are outside [0, 1], from -0.25 to 1.5")
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2, 3])
-def test_odd_addresses(offset):
-    """Floats at an address that is no multiple of 4 are read as well, and nothing given is changed."""
+def test_unaligned_addresses(offset):
+    """Floats at an address that is not a multiple of 4 are read as well, and the argument is not changed."""
     planes = np.random.default_rng(2).random((4, 70_001), np.float32)
     body = bytes(offset) + planes.tobytes()
     view = np.frombuffer(body, np.float32, offset=offset).reshape(planes.shape)

@@ -14,7 +14,7 @@ from core.wire.source import ByteSource
 
 
 def read(body):
-    source = ByteSource.of_answer(body)
+    source = ByteSource.of_response(body)
     return [
         (one.number, one.wire_type, bytes(source.data[slice(*one.span)]))
         for one in fields(source, Span(0, len(body)))
@@ -22,7 +22,7 @@ def read(body):
 
 
 def gathered(body, kind):
-    source = ByteSource.of_answer(body)
+    source = ByteSource.of_response(body)
     repeated = Repeated(source, kind)
     for one in fields(source, Span(0, len(body))):
         if one.number == 1:
@@ -34,19 +34,19 @@ def gathered(body, kind):
 def test_varint(wire, number, tail):
     """Any 64-bit number is read, up to its own end."""
     body = wire.varint(number)
-    assert varint(ByteSource.of_answer(body + tail), 0, len(body + tail)) == (number, len(body))
+    assert varint(ByteSource.of_response(body + tail), 0, len(body + tail)) == (number, len(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10, b"\x80" * 11 + b"\0"])
 def test_varint_without_end(body):
-    """A number that is cut, or longer than ten bytes, is refused where it begins."""
-    with pytest.raises(DecodeError, match="no end") as caught:
-        varint(ByteSource.of_answer(body), 0, len(body))
+    """A number that is truncated, or longer than ten bytes, is refused at its start."""
+    with pytest.raises(DecodeError, match="not terminated") as caught:
+        varint(ByteSource.of_response(body), 0, len(body))
     assert caught.value.offset == 0
 
 
 def test_every_wire_type(wire):
-    """Fields of all six wire types are found, with their content."""
+    """Fields of all six wire types are read, with their content."""
     body = (
         wire.varint(1 << 3) + b"\x96\x01" + wire.varint(2 << 3 | 1) + b"12345678" + wire.field(3, b"abc")
         + wire.varint(4 << 3 | 3) + wire.field(1, b"in") + wire.varint(9 << 3 | 3) + wire.varint(9 << 3 | 4)
@@ -67,15 +67,15 @@ def test_every_wire_type(wire):
     [
         (b"\x00\x01", "field number 0"),
         (b"\x0f", "wire type 7"),
-        (b"\x0c", "never began"),
-        (b"\x0b\x14", "do not nest"),
-        (b"\x0b" * 5000, "do not nest"),
-        (b"\xf8\xff\xff\xff\xff\x01\x00", "no protobuf field"),
+        (b"\x0c", "was never started"),
+        (b"\x0b\x14", "not nested properly"),
+        (b"\x0b" * 5000, "not nested properly"),
+        (b"\xf8\xff\xff\xff\xff\x01\x00", "not a protobuf field"),
         (b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", "longer than"),
     ],
 )
-def test_no_field(body, said):
-    """What cannot be a field is refused in words, deep nesting and absurd lengths too."""
+def test_invalid_fields(body, said):
+    """Invalid fields are refused, including deep nesting and absurd lengths."""
     with pytest.raises(DecodeError, match=said):
         read(body)
 
@@ -91,7 +91,7 @@ def test_packed_floats_are_a_view(wire):
 
 @given(values=st.lists(st.integers(-(1 << 31), (1 << 31) - 1)), cuts=st.lists(st.integers(0, 20), max_size=3))
 def test_integers_packed_and_not(wire, values, cuts):
-    """Integers come out the same packed in any number of runs, empty ones too, or one by one."""
+    """Integers are the same packed in any number of runs, including empty ones, or one by one."""
     edges = sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
     runs = [values[a:b] for a, b in itertools.pairwise(edges)] or [[]]
     packed = b"".join(wire.field(1, b"".join(map(wire.varint, run))) for run in runs)
@@ -103,7 +103,7 @@ def test_integers_packed_and_not(wire, values, cuts):
 
 @given(values=st.lists(st.floats(width=32, allow_nan=False)))
 def test_floats_packed_and_not(wire, values):
-    """Floats come out the same packed or one by one, of 32 and of 64 bits."""
+    """Floats of 32 and 64 bits are the same packed or one by one."""
     for kind, letter, tag in (("float", "f", b"\x0d"), ("double", "d", b"\x09")):
         single = b"".join(tag + struct.pack(f"<{letter}", value) for value in values)
         packed = wire.field(1, struct.pack(f"<{len(values)}{letter}", *values))
@@ -122,16 +122,16 @@ def test_many_integers(wire):
     ("content", "kind"),
     [(b"\0" * 7, "float"), (b"\0" * 12, "double"), (b"\x01\x80", "int32"), (b"\xff" * 11 + b"\0", "int32")],
 )
-def test_packed_cut(wire, content, kind):
-    """A packed run that ends within a number, or holds one that is too long, is refused where it begins."""
-    with pytest.raises(DecodeError, match=r"within a number|too long") as caught:
+def test_packed_truncated(wire, content, kind):
+    """A packed run that ends in the middle of a number, or has one that is too long, is refused at its start."""
+    with pytest.raises(DecodeError, match=r"middle of a number|too long") as caught:
         gathered(wire.field(1, content), kind)
     assert caught.value.offset == 2
 
 
 def test_other_wire_type_is_unknown():
-    """A field of the right number and another wire type is passed over, as the protobuf library does."""
-    repeated = Repeated(ByteSource.of_answer(b"\x08\x01"), "float")
+    """A field with the right number and another wire type is skipped, as the protobuf library does."""
+    repeated = Repeated(ByteSource.of_response(b"\x08\x01"), "float")
     repeated.add(Field(1, VARINT, Span(1, 2)))
     assert repeated.position is None
     assert repeated.numbers().size == 0
@@ -142,7 +142,7 @@ def test_other_wire_type_is_unknown():
 @pytest.mark.parametrize("tag", [b"\x0d", b"\x15", b"\x8d\x00"])
 @pytest.mark.parametrize("count", [1, 2, 15, 17, 18, 100_000])
 def test_floats_in_a_row(wire, tag, count):
-    """Floats one by one are gathered in runs, whatever stands before, between and behind, in order."""
+    """Single floats are collected in runs, in order, whatever is before, between and after them."""
     values = np.random.default_rng(count).random(count, np.float32)
     run = b"".join(tag + value.tobytes() for value in values)
     other = b"\x1d" + b"\x0d\x0d\x0d\x0d"
@@ -155,6 +155,6 @@ def test_floats_in_a_row(wire, tag, count):
 
 @pytest.mark.parametrize("body", [b"\x08\x01" * 1_000_001, b"\x0b" + b"\x10\x01" * 1_000_001 + b"\x0c"])
 def test_too_many_fields(body):
-    """An answer of nothing but tiny fields, in a group or not, is refused before it takes minutes."""
+    """A response of only tiny fields, in a group or not, is refused before it takes minutes."""
     with pytest.raises(DecodeError, match="more than 1,000,000"):
         read(body)

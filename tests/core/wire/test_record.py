@@ -1,4 +1,4 @@
-"""The Record message: its two features, however a writer may put them."""
+"""The Record message: its two features, however a writer orders them."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,11 @@ from core.wire.source import ByteSource
 
 
 def read(body):
-    return read_record(ByteSource.of_answer(body))
+    return read_record(ByteSource.of_response(body))
 
 
 def test_fields_of_the_record(wire, record_class):
-    """What the protobuf library writes is read, with all other fields and features around."""
+    """What the protobuf library writes is read, with all other fields and features around it."""
     record = record_class(uid="7", metadata="m" * 300, configuration="c")
     record.features["target"].float32_tensor.values.extend([0.25, 0.75])
     record.features["shape"].int32_tensor.values.extend([1, 2, 1, 1])
@@ -25,7 +25,7 @@ def test_fields_of_the_record(wire, record_class):
 
 
 def test_order_and_unknown_fields(wire):
-    """Map entries may stand in either order, value before key, with unknown fields at every level."""
+    """Map entries may have value before key, and unknown fields at every level."""
     unknown = wire.field(77, b"?") + b"\xf8\x01\x01" + b"\x9b\x06\x9c\x06"
     tensor = wire.field(2, unknown + wire.field(1, np.float32([0.5]).tobytes()) + unknown)
     target = wire.field(1, unknown + wire.field(2, unknown + tensor) + unknown + wire.field(1, b"target"))
@@ -36,7 +36,7 @@ def test_order_and_unknown_fields(wire):
 
 
 def test_last_entry_of_a_name_wins(wire, record_class):
-    """Of two map entries of one name the last is taken, as the protobuf library does."""
+    """Of two map entries with the same name the last one is used, as the protobuf library does."""
     body = b"".join(wire.feature("target", wire.floats([value])) for value in (0.25, 0.75))
     assert read(body).target.numbers.tolist() == [0.75]
     assert list(record_class.FromString(body).features["target"].float32_tensor.values) == [0.75]
@@ -44,7 +44,7 @@ def test_last_entry_of_a_name_wins(wire, record_class):
 
 @pytest.mark.parametrize("kinds", ["ff", "if", "fif", "fiff", "bf"])
 def test_pieces_merge(wire, record_class, kinds):
-    """A value in pieces is merged: same kind joined, another kind replaces; as the protobuf library does."""
+    """A value in pieces is merged as in the protobuf library: the same type is joined, another type replaces it."""
     made = {"f": wire.floats([0.25, 0.5]), "i": wire.integers([3]), "b": wire.field(9, wire.field(1, b"x"))}
     for body in (
         wire.field(1, wire.field(1, b"target") + b"".join(wire.field(2, made[kind]) for kind in kinds)),
@@ -55,7 +55,7 @@ def test_pieces_merge(wire, record_class, kinds):
 
 
 def test_numbers_of_all_kinds(wire, record_class):
-    """float32, float64 and int32 tensors are read, negative integers too, with the tensor's own shape."""
+    """float32, float64 and int32 tensors are read, including negative integers, with the tensor's own shape."""
     for name, values in (("float32", [0.5, 1]), ("float64", [0.1, 1]), ("int32", [-1, 2**31 - 1])):
         record = record_class()
         tensor = getattr(record.features["target"], f"{name}_tensor")
@@ -77,21 +77,21 @@ def test_numbers_of_all_kinds(wire, record_class):
     ],
 )
 def test_no_numbers(wire, value, said):
-    """A target that holds no dense tensor is refused in words."""
+    """A target that is not a dense tensor is refused."""
     with pytest.raises(DecodeError, match=said):
         read(wire.feature("target", value))
 
 
 def test_no_target(wire):
-    """An answer without a target names the features it has; one without any says so."""
+    """For a response without a target, the error lists the features it has, or says that it has none."""
     with pytest.raises(DecodeError, match="features named 'a', 'b'"):
         read(wire.feature("a", b"") + wire.feature("b", b""))
-    with pytest.raises(DecodeError, match="no feature at all"):
+    with pytest.raises(DecodeError, match="found no feature,"):
         read(b"")
 
 
 def test_long_names_are_not_copied(wire):
-    """A name of a megabyte that begins like ours is another name, and is cut in the error."""
+    """A name of a megabyte that starts like a known one is another name, and is truncated in the error."""
     with pytest.raises(DecodeError) as caught:
         read(wire.feature("target" + "x" * 1_000_000, wire.floats([1])))
     assert len(str(caught.value)) < 300
