@@ -1,1 +1,1 @@
-"""One file a claim of the README. Each prints ratios measured in one run: `python -m bench.decode`."""
+"""Benchmarks, one file per claim in the docs. Each prints ratios measured in one run: `python -m bench.decode`."""

@@ -1,16 +1,16 @@
-"""How fast the list of 1,000 training jobs runs again, and how many may look at it: `python -m bench.rerun`.
+"""Measure how fast the list of 1,000 training jobs reruns, and with how many viewers: `python -m bench.rerun`.
 
-Two dashboards on the same server of jobs, which answers as AWS does, each call after 0.2 s:
+Two dashboards use the same server of training jobs, which responds as AWS does, to each call after 0.2 s:
 
     segdeck  as `make run` starts it: `app.py`, with `.streamlit/config.toml`
     stock    the same pages under Streamlit's own settings, without `app.py`
 
-First one viewer of each, turn by turn: a whole rerun, and a look of the part that refreshes itself. Then 10, 50, 100
-and 200 viewers of segdeck, each of which looks every 5 s, and as many of stock as `--stock-viewers` says.
+First one viewer of each in turn: a full rerun, and an auto-refresh of the part of the page that has one. Then 10, 50,
+100 and 200 viewers of segdeck, each of which refreshes every 5 s, and as many of stock as `--stock-viewers` sets.
 
-A viewer speaks Streamlit's own protocol over a WebSocket and draws nothing: measured is from a viewer's message until
-the server says that the run is finished. Viewers and servers share this machine, so the figures hold for it alone,
-and ratios within one run are what counts. CPU and memory are those of the dashboard's process.
+A viewer uses Streamlit's own protocol over a WebSocket and draws nothing. The time is measured from a viewer's
+message until the server reports the end of the run. Viewers and servers share this machine, so compare only ratios
+within one run. CPU and memory are those of the dashboard's process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from bench.support.jobs_server import JobsServer, many
 ROOT = Path(__file__).resolve().parents[1]
 JOBS, EVERY = 1000, 5.0
 AWS_SECONDS = 0.2
-"""About what a Search call takes from outside the region."""
+"""About the duration of a Search call from outside the region."""
 
 MESSAGE_BYTES = 50_000_000
 SETTLE_SECONDS = 3.0
@@ -50,25 +50,25 @@ SCRIPTS = {"segdeck": ("app.py",), "stock": ("pages/parts/shell.py", *STOCK)}
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A server that runs."""
+    """A running dashboard."""
 
     port: int
     pid: int
 
     @property
     def cpu_seconds(self) -> float:
-        """Of user and system, since its start."""
+        """Return the user and system time since its start."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def megabytes(self) -> float:
-        """Resident memory."""
+        """Return the resident memory in MB."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Viewer:
-    """One open page, by Streamlit's protocol."""
+    """An open page that speaks Streamlit's protocol."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
@@ -77,7 +77,7 @@ class Viewer:
         self.received = 0
 
     async def rerun(self, fragment: str = "") -> float:
-        """Run the page, or only one part of it; the seconds until it has."""
+        """Rerun the page, or only one fragment; return the seconds until it is finished."""
         message = BackMsg()
         state = message.rerun_script
         state.page_name, state.fragment_id, state.is_auto_rerun = "training_jobs", fragment, bool(fragment)
@@ -89,7 +89,7 @@ class Viewer:
         return time.perf_counter() - begin
 
     def _finishes(self, data: str | bytes) -> bool:
-        """Read a message of the server; whether it ends the run."""
+        """Read a message of the server; return whether it ends the run."""
         assert isinstance(data, bytes)
         self.received += len(data)
         message = ForwardMsg.FromString(data)
@@ -117,14 +117,14 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=60, help="reruns of the single viewer")
-    parser.add_argument("--seconds", type=float, default=40, help="how long many viewers look")
+    parser.add_argument("--seconds", type=float, default=40, help="duration of the runs with many viewers")
     parser.add_argument("--viewers", type=int, nargs="*", default=[10, 50, 100, 200])
     parser.add_argument("--stock-viewers", type=int, nargs="*", default=[10, 50])
     return parser.parse_args()
 
 
 async def _one_viewer(ours: Dashboard, stock: Dashboard, rounds: int) -> None:
-    """Both dashboards in turn, so that both meet the same machine."""
+    """Measure both dashboards in turn, so that both run under the same conditions."""
     took: dict[tuple[str, str], list[float]] = {}
     async with (
         connect(_url(ours), origin=_origin(ours), max_size=MESSAGE_BYTES) as a,
@@ -142,11 +142,13 @@ async def _one_viewer(ours: Dashboard, stock: Dashboard, rounds: int) -> None:
     for what in ("whole rerun", "live refresh"):
         mine, theirs = took["segdeck", what], took["stock", what]
         ratio = statistics.median(theirs) / statistics.median(mine)
-        print(f"  {what:13} segdeck {_said(mine)}   stock {_said(theirs)}   {ratio:.1f} times faster")
+        print(
+            f"  {what:13} segdeck {_percentiles(mine)}   stock {_percentiles(theirs)}   {ratio:.1f} times faster"
+        )
 
 
 async def _many_viewers(name: str, server: Dashboard, aws: JobsServer, number: int, seconds: float) -> None:
-    """All open the page, then each looks every five seconds, at moments of its own."""
+    """Open the page in all viewers, then refresh each every five seconds, evenly spread over time."""
     sockets = [
         await connect(_url(server), origin=_origin(server), max_size=MESSAGE_BYTES, open_timeout=120)
         for _ in range(number)
@@ -154,25 +156,26 @@ async def _many_viewers(name: str, server: Dashboard, aws: JobsServer, number: i
     viewers = [Viewer(socket) for socket in sockets]
     opened = await asyncio.gather(*(viewer.rerun() for viewer in viewers))
     await asyncio.sleep(SETTLE_SECONDS)
-    searches, cpu, begin = aws.asked["Search"], server.cpu_seconds, time.perf_counter()
-    looks = [
-        _looks(viewer, begin + EVERY * place / number, begin + seconds)
+    searches, cpu, begin = aws.calls["Search"], server.cpu_seconds, time.perf_counter()
+    refreshes = [
+        _refresh(viewer, begin + EVERY * place / number, begin + seconds)
         for place, viewer in enumerate(viewers)
     ]
-    took = [took for each in await asyncio.gather(*looks) for took in each]
+    took = [took for each in await asyncio.gather(*refreshes) for took in each]
     lasted = time.perf_counter() - begin
     print(
-        f"{name:8} {number:4} viewers  refresh {_said(took)} ms   opening p50 {statistics.median(opened):.2f} s   "
+        f"{name:8} {number:4} viewers  refresh {_percentiles(took)} ms   "
+        f"opening p50 {statistics.median(opened):.2f} s   "
         f"CPU {(server.cpu_seconds - cpu) / lasted:4.0%}   {server.megabytes:.0f} MB   "
-        f"{aws.asked['Search'] - searches} Search calls in {lasted:.0f} s",
+        f"{aws.calls['Search'] - searches} Search calls in {lasted:.0f} s",
         flush=True,
     )
     for connection in sockets:
         await connection.close()
 
 
-async def _looks(viewer: Viewer, first: float, until: float) -> list[float]:
-    """One viewer's looks. As in a browser, the next is five seconds after the last, however long that took."""
+async def _refresh(viewer: Viewer, first: float, until: float) -> list[float]:
+    """Refresh one viewer, as a browser does: five seconds after the last refresh, however long that took."""
     took = []
     due = first
     while due < until:
@@ -184,7 +187,7 @@ async def _looks(viewer: Viewer, first: float, until: float) -> list[float]:
 
 @contextmanager
 def dashboard(name: str, aws: JobsServer) -> Iterator[Dashboard]:
-    """Start one, and wait until it answers."""
+    """Start a dashboard, and wait until it responds."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -212,7 +215,7 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             time.sleep(0.1)
-    raise SystemExit(f"The dashboard did not come up at {url}.")
+    raise SystemExit(f"The dashboard did not start at {url}.")
 
 
 def _url(server: Dashboard) -> str:
@@ -220,12 +223,12 @@ def _url(server: Dashboard) -> str:
 
 
 def _origin(server: Dashboard) -> Origin:
-    """What a browser sends; without it the dashboard refuses a WebSocket."""
+    """Return the Origin header that a browser sends; without it the dashboard refuses a WebSocket."""
     return Origin(f"http://127.0.0.1:{server.port}")
 
 
-def _said(took: Sequence[float]) -> str:
-    """Median and 95th percentile, in milliseconds."""
+def _percentiles(took: Sequence[float]) -> str:
+    """Return the median and the 95th percentile in milliseconds."""
     ordered = sorted(took)
     return f"p50 {statistics.median(ordered) * 1000:5.0f}  p95 {ordered[int(0.95 * (len(ordered) - 1))] * 1000:5.0f}"
 

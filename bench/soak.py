@@ -1,17 +1,17 @@
-"""How much memory the dashboard takes over time with many viewers who segment: `python -m bench.soak`.
+"""Measure the dashboard's memory over time with many viewers who segment images: `python -m bench.soak`.
 
-Starts `app.py` on a sandbox of its own. Each of `--viewers` opens pages in turn by Streamlit's own protocol, uploads
-an image on every second visit and waits for its mask, and closes its tab after eight visits to open a new one. Each
-image differs from all others, so that no cache answers for it.
+Starts `app.py` on a sandbox of its own. Each of `--viewers` opens pages by Streamlit's own protocol, uploads an image
+on every second visit and waits for its mask, and closes its tab after eight visits and opens a new one. All images
+are different, so that none is served from a cache.
 
-Printed every `--every` seconds: the dashboard's resident memory (RSS), what its C allocator has in use and what it
-keeps free, threads, open files, and the tabs, reruns and masks so far. At the end all viewers leave; what stays after
-Streamlit's time to forget a session (60 s) is printed, and once more after the allocator was told to give its free
-memory back: only what is in use then can be a leak. The growth is the slope of a line through the second half of the
-run, because the first half fills caches, which are bounded.
+Every `--every` seconds it prints the dashboard's resident memory (RSS), the memory that its C allocator has in use
+and keeps free, threads, open files, and the tabs, reruns and masks so far. At the end all viewers leave. The memory
+is printed after Streamlit has discarded their sessions (60 s), and again after the allocator has released its free
+memory: only what is in use then can be a leak. The growth is the slope of a line through the second half of the run,
+because the first half fills caches, which are bounded.
 
-`--types` adds which Python types grew, `--traces` where grown memory was allocated (slow). MALLOC_ARENA_MAX and
-other variables of the environment reach the dashboard.
+`--types` adds the Python types that grew, `--traces` where the grown memory was allocated (slow). MALLOC_ARENA_MAX
+and other environment variables are passed to the dashboard.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ SHOWN = 25
 
 @dataclass
 class Tally:
-    """What the viewers did."""
+    """Counts of what the viewers did."""
 
     reruns: int = 0
     masks: int = 0
@@ -79,36 +79,36 @@ class Tally:
 
 @dataclass
 class Dashboard:
-    """A dashboard that runs with the memory probe."""
+    """A running dashboard with the memory probe."""
 
     port: int
     process: subprocess.Popen[bytes]
-    ask: IO[str]
-    answers: IO[str]
+    requests: IO[str]
+    reports: IO[str]
 
     @property
     def origin(self) -> str:
-        """Return the address, which is the origin as well."""
+        """Return the URL, which is also the origin."""
         return f"http://127.0.0.1:{self.port}"
 
     def memory(self) -> int:
-        """Return the resident bytes."""
+        """Return the resident memory in bytes."""
         fields = Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def descriptors(self) -> int:
-        """Return how many files and connections are open."""
+        """Return the number of open files and connections."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def report(self, *wanted: str) -> dict[str, Any]:
         """Return the probe's report."""
-        print(*wanted, file=self.ask, flush=True)
-        report: dict[str, Any] = json.loads(self.answers.readline())
+        print(*wanted, file=self.requests, flush=True)
+        report: dict[str, Any] = json.loads(self.reports.readline())
         return report
 
 
 class Tab:
-    """One open tab, by Streamlit's protocol. It draws nothing."""
+    """An open tab that speaks Streamlit's protocol and draws nothing."""
 
     def __init__(self, socket: ClientConnection, origin: str, tally: Tally) -> None:
         self._socket, self._origin, self._tally = socket, origin, tally
@@ -120,21 +120,21 @@ class Tab:
         self._drawn = False
 
     async def open(self, page: str) -> None:
-        """Run a page from its start."""
+        """Open a page."""
         self._page, self._page_hash, self._uploader, self._uploaded = page, "", "", []
         await self._run()
 
     async def segment(self, image: bytes) -> None:
-        """Upload an image to the Segment page and wait until its mask is there."""
+        """Upload an image to the Segment page and wait for its mask."""
         await self.open("segment")
         if not self._uploader:
-            raise RuntimeError("the Segment page has no drop zone")
+            raise RuntimeError("the Segment page has no file uploader")
         self._uploaded = [await self._upload(image)]
         await self._run()
         deadline = time.monotonic() + MASK_SECONDS
         while not self._drawn:
             if time.monotonic() > deadline:
-                raise TimeoutError("no mask came")
+                raise TimeoutError("the mask did not arrive")
             await asyncio.sleep(LOOK_SECONDS)
             await self._run(self._fragment)
         self._tally.masks += 1
@@ -231,7 +231,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--viewers", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--every", type=float, default=15, help="seconds between two lines")
-    parser.add_argument("--pause", type=float, default=2, help="seconds that a viewer looks at a page")
+    parser.add_argument("--pause", type=float, default=2, help="seconds that a viewer stays on a page")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--types", action="store_true", help="which Python types grew")
     parser.add_argument("--traces", action="store_true", help="where grown memory was allocated; slow")
@@ -263,7 +263,7 @@ async def _soak(server: Dashboard, options: argparse.Namespace, tally: Tally) ->
     print("All viewers have left:")
     _line(server, (time.monotonic() - begin) / 60, tally)
     server.report("trim")
-    print("After the allocator has given its free memory back:")
+    print("After the allocator has released its free memory:")
     _line(server, (time.monotonic() - begin) / 60, tally)
     print(f"Streamlit's own caches, bytes: {server.report().get('streamlit')}")
     _summary(lines, tally)
@@ -302,14 +302,14 @@ async def _one_tab(
 
 def _image(choice: random.Random) -> bytes:
     """Return a JPEG that no other viewer has."""
-    with Image.open(RIVER) as photo:
-        photo.load()
-    draw = ImageDraw.Draw(photo)
+    with Image.open(RIVER) as image:
+        image.load()
+    draw = ImageDraw.Draw(image)
     for _ in range(4):
-        left, top = choice.randrange(photo.width), choice.randrange(photo.height)
+        left, top = choice.randrange(image.width), choice.randrange(image.height)
         draw.rectangle((left, top, left + 20, top + 20), fill=tuple(choice.randrange(256) for _ in range(3)))
     buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=90)
+    image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
@@ -346,8 +346,8 @@ def _grown(name: str, before: dict[str, int], after: dict[str, int]) -> None:
 @contextmanager
 def dashboard(options: argparse.Namespace) -> Iterator[Dashboard]:
     """Start a dashboard with a sandbox of its own, and wait until its endpoint is in service."""
-    ask_reader, ask_writer = os.pipe()
-    answer_reader, answer_writer = os.pipe()
+    request_reader, request_writer = os.pipe()
+    report_reader, report_writer = os.pipe()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+b") as log:
         environ = {
             **os.environ,
@@ -355,8 +355,8 @@ def dashboard(options: argparse.Namespace) -> Iterator[Dashboard]:
             "SEGDECK_MODE": "sandbox",
             "SEGDECK_SANDBOX_DIR": f"{folder}/sandbox",
             "SEGDECK_STATE_DIR": f"{folder}/state",
-            "MEMORY_PROBE_IN": str(ask_reader),
-            "MEMORY_PROBE_OUT": str(answer_writer),
+            "MEMORY_PROBE_IN": str(request_reader),
+            "MEMORY_PROBE_OUT": str(report_writer),
         }
         traces = ["-X", "tracemalloc=12"] if options.traces else []
         command = [
@@ -364,20 +364,20 @@ def dashboard(options: argparse.Namespace) -> Iterator[Dashboard]:
             "--server.address=127.0.0.1", "--server.port=0", "--server.fileWatcherType=none",
         ]  # fmt: skip
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=log, stderr=log, pass_fds=(ask_reader, answer_writer)
+            command, cwd=ROOT, env=environ, stdout=log, stderr=log, pass_fds=(request_reader, report_writer)
         )
-        os.close(ask_reader)
-        os.close(answer_writer)
-        with os.fdopen(ask_writer, "w") as ask, os.fdopen(answer_reader) as answers:
+        os.close(request_reader)
+        os.close(report_writer)
+        with os.fdopen(request_writer, "w") as requests, os.fdopen(report_reader) as reports:
             try:
-                yield Dashboard(_port(process, log), process, ask, answers)
+                yield Dashboard(_port(process, log), process, requests, reports)
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)
 
 
 def _port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
-    """Wait for the line that names the address; it comes once the sandbox is up."""
+    """Return the port, once the log has the dashboard's URL; that is after the sandbox has started."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         log.seek(0)
@@ -386,7 +386,7 @@ def _port(process: subprocess.Popen[bytes], log: IO[bytes]) -> int:
             if "Segdeck: http" in line:
                 return int(line.partition("Segdeck: ")[2].split()[0].rpartition(":")[2])
         time.sleep(0.2)
-    raise SystemExit(f"The dashboard did not come up:\n{text[-2000:]}")
+    raise SystemExit(f"The dashboard did not start:\n{text[-2000:]}")
 
 
 if __name__ == "__main__":

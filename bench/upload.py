@@ -1,14 +1,14 @@
-"""How fast a data set comes into S3: `python -m bench.upload`.
+"""Measure how fast a dataset is uploaded to S3: `python -m bench.upload`.
 
-2,000 files of 20 kB, a data set in channels, are uploaded in turn by
+2,000 files of 20 kB, a dataset in channels, are uploaded in turn by
 
-    core.aws.upload   this project: in parallel, each once, listed before and verified at the end
+    core.aws.upload   this project: in parallel, listed before and verified at the end
     SageMaker SDK     `Session.upload_data` of the SageMaker SDK 3: one file after the other
 
-to the sandbox, which runs in a process of its own. Rounds alternate, so that both meet the same machine; the ratio is
-that of the medians. It is measured on two networks: one whose answers take 20 ms, about what S3 needs for a small
-object, which is what the aim is for; and this machine alone, where there is nothing to wait for, and what is compared
-is how much both keep the processor busy, the sandbox's own work included.
+to the sandbox, which runs in a process of its own. Rounds alternate, so that both run under the same conditions; the
+ratio is that of the medians. It is measured on two networks: one with responses after 20 ms, about what S3 needs for
+a small object, which the goal is for; and this machine alone, where nothing has to wait, so that it compares the
+processor time of both, including the sandbox's.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ FILES, BYTES = 2_000, 20_000
 BUCKET = "bench"
 OURS, SDK = "core.aws.upload", "SageMaker SDK"
 TIMES = 4
-"""What we aim at: so many times faster."""
+"""Goal: at least this many times as fast."""
 
-Way = Callable[[str], object]
+Method = Callable[[str], object]
 
 
 def make_files(root: Path, count: int) -> int:
-    """A data set in channels, whose content does not matter here; bytes together."""
+    """Write a dataset in channels, with random content; return its bytes in total."""
     random = np.random.default_rng(0)
     for number in range(count // 2):
         split = "validation" if number % 5 == 0 else "train"
@@ -60,7 +60,7 @@ def make_files(root: Path, count: int) -> int:
 
 @contextmanager
 def server(delay: float) -> Iterator[Connection]:
-    """A sandbox in a process of its own, whose answers to PUT take so many seconds more."""
+    """Start a sandbox in a process of its own, whose responses to PUT are delayed by `delay` seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--serve", folder, "--delay", str(delay)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -71,7 +71,7 @@ def server(delay: float) -> Iterator[Connection]:
 
 
 def serve(folder: Path, delay: float) -> None:
-    """In that process: until standard input ends."""
+    """Run the sandbox in that process until standard input ends."""
     with Sandbox(folder) as sandbox:
         if delay:
             sandbox.faults.add("delay", service="s3", operation="PUT .*", seconds=delay)
@@ -80,26 +80,26 @@ def serve(folder: Path, delay: float) -> None:
         sys.stdin.read()
 
 
-def ways(connection: Connection, root: Path, count: int, size: int) -> dict[str, Way]:
-    """Each way to upload into a prefix, by name. Both have made their clients before the clock starts."""
+def methods(connection: Connection, root: Path, count: int, size: int) -> dict[str, Method]:
+    """Return the methods to upload to a prefix, by name. Both create their clients before the measurement."""
     clients = Clients(connection)
     session = boto3.session.Session(
         connection.access_key, connection.secret_key, region_name=connection.region
     )
-    by_name: dict[str, Way] = {
+    by_name: dict[str, Method] = {
         OURS: lambda prefix: execute(
             clients,
             plan_upload(UploadOrder(str(root), BUCKET, f"{prefix}/", 0.2, 0, "", count, size, False)),
         ),
-        SDK: sdk_way(session, connection.aws_url, root),
+        SDK: sdk_method(session, connection.aws_url, root),
     }
     session.client("s3", endpoint_url=connection.aws_url).create_bucket(Bucket=BUCKET)
     assert clients.client_for_uploads
     return by_name
 
 
-def sdk_way(session: Any, url: str | None, root: Path) -> Way:
-    """The SDK's own upload, on the same address."""
+def sdk_method(session: Any, url: str | None, root: Path) -> Method:
+    """Return the SDK's own upload, to the same URL."""
     logging.disable(logging.WARNING)
     from sagemaker.core.helper.session_helper import Session  # noqa: PLC0415  # slow to import
 
@@ -114,17 +114,17 @@ def sdk_way(session: Any, url: str | None, root: Path) -> Way:
 
 
 def check(clients: Clients, prefix: str, root: Path, count: int) -> None:
-    """Both must have brought the same, or the figures mean nothing."""
+    """Check that a method has uploaded all files. Raises SystemExit."""
     pages = clients.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/")
     keys = {row["Key"].removeprefix(f"{prefix}/") for page in pages for row in page.get("Contents", ())}
     wanted = {path.relative_to(root).as_posix() for path in root.rglob("*.*")}
     if keys != wanted or len(keys) != count:
-        raise SystemExit(f"{prefix} holds {len(keys)} objects, wanted {count}.")
+        raise SystemExit(f"{prefix} has {len(keys)} objects instead of {count}.")
 
 
 def timed(connection: Connection, root: Path, count: int, rounds: int, size: int) -> dict[str, list[float]]:
-    """Seconds of each way in each round."""
-    by_name = ways(connection, root, count, size)
+    """Return the seconds of each method in each round."""
+    by_name = methods(connection, root, count, size)
     seconds: dict[str, list[float]] = {name: [] for name in by_name}
     for number in range(rounds):
         for place, (name, run) in enumerate(by_name.items()):
@@ -136,15 +136,16 @@ def timed(connection: Connection, root: Path, count: int, rounds: int, size: int
     return seconds
 
 
-def report(network: str, seconds: dict[str, list[float]], count: int, aim: int | None) -> str:
-    """A line each, then the ratio with its aim, if it has one."""
+def report(network: str, seconds: dict[str, list[float]], count: int, goal: int | None) -> str:
+    """Return a line per method, then the ratio and its goal, if it has one."""
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     lines = [network]
     lines += [
-        f"  {name:16}{median:8.2f} s{count / median:9.0f} files a second" for name, median in medians.items()
+        f"  {name:16}{median:8.2f} s{count / median:9.0f} files per second"
+        for name, median in medians.items()
     ]
     ratio = medians[SDK] / medians[OURS]
-    text = "" if aim is None else f": aim >= {aim}, {'reached' if ratio >= aim else 'NOT reached'}"
+    text = "" if goal is None else f": goal >= {goal}, {'reached' if ratio >= goal else 'NOT reached'}"
     return "\n".join([*lines, f"  {ratio:.1f} times as fast{text}"])
 
 
@@ -152,7 +153,7 @@ def main() -> None:
     """Measure, and print both tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--rounds", type=int, default=3, help="turns of each way on this machine's own network"
+        "--rounds", type=int, default=3, help="runs of each method on this machine's own network"
     )
     parser.add_argument("--files", type=int, default=FILES)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
@@ -162,13 +163,13 @@ def main() -> None:
         serve(options.serve, options.delay)
         return
     print(f"{options.files:,} files of {BYTES / 1e3:.0f} kB")
-    networks = (("answers after 20 ms", 0.02, 1, TIMES), ("answers at once", 0.0, options.rounds, None))
+    networks = (("responses after 20 ms", 0.02, 1, TIMES), ("immediate responses", 0.0, options.rounds, None))
     with tempfile.TemporaryDirectory() as folder:
         size = make_files(Path(folder), options.files)
-        for network, delay, rounds, aim in networks:
+        for network, delay, rounds, goal in networks:
             with server(delay) as connection:
                 seconds = timed(connection, Path(folder), options.files, rounds, size)
-            print(report(network, seconds, options.files, aim), flush=True)
+            print(report(network, seconds, options.files, goal), flush=True)
 
 
 if __name__ == "__main__":

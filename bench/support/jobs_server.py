@@ -1,4 +1,4 @@
-"""Training jobs out of nothing, and a server on loopback that tells of them as AWS does and counts its calls."""
+"""Generated training jobs, and a loopback server that returns them as AWS does and counts its calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHO = (
     b"</GetCallerIdentityResult></GetCallerIdentityResponse>"
 )
 PATTERN = ("Completed", "Completed", "Failed", "Completed", "Stopped", "Completed")
-"""Statuses of `many`, over and over."""
+"""The statuses of `many`, repeated."""
 
 
 def record(
@@ -33,7 +33,7 @@ def record(
     hyperparameters: Mapping[str, str] = {},
     **more: Any,
 ) -> dict[str, Any]:
-    """A job as DescribeTrainingJob tells of it, times as datetimes."""
+    """Return a job as DescribeTrainingJob does, with datetimes."""
     running = status in ("InProgress", "Stopping")
     started = created + timedelta(seconds=90)
     described = {
@@ -63,7 +63,7 @@ def record(
 
 
 def many(number: int, *, now: datetime | None = None, running: int = 2) -> list[dict[str, Any]]:
-    """So many jobs, newest first, an hour apart, the newest ones running."""
+    """Return `number` jobs, newest first, created at intervals of one hour; the newest are running."""
     now = now or datetime.now(UTC)
     jobs = [
         record(f"aerial-{number - n:04d}", PATTERN[n % len(PATTERN)], created=now - timedelta(hours=n + 1))
@@ -76,7 +76,7 @@ def many(number: int, *, now: datetime | None = None, running: int = 2) -> list[
 
 
 def miou(name: str, epochs: int) -> list[float]:
-    """A curve that rises as training's do, a little different for each job; its best is not its last."""
+    """Return a typical rising mIOU curve, slightly different for each job; the best value is not the last."""
     shift = sum(name.encode()) % 17 / 100
     return [
         round(
@@ -92,11 +92,12 @@ def miou(name: str, epochs: int) -> list[float]:
 
 
 class JobsServer:
-    """SageMaker for training jobs.
+    """A server with SageMaker's operations on training jobs.
 
-    jobs:    what there is, newest first.
-    failing: status and code of Search's error; None: it answers.
-    refused: operations that it does not know.
+    jobs:    its jobs, newest first.
+    failing: status and code of Search's error; None: Search succeeds.
+    refused: operations that it rejects.
+    calls:   number of calls by operation.
     """
 
     def __init__(self, jobs: Sequence[dict[str, Any]], *, delay: float = 0) -> None:
@@ -104,7 +105,7 @@ class JobsServer:
         self.delay = delay
         self.failing: tuple[int, str] | None = None
         self.refused: set[str] = set()
-        self.asked: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self.searches: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         outer = self
@@ -129,7 +130,7 @@ class JobsServer:
             do_POST = do_PUT = do_GET = answer  # noqa: N815
 
             def log_message(self, *args: object) -> None:
-                """Keep the output clean."""
+                """Do not log requests."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -140,10 +141,11 @@ class JobsServer:
 
     @property
     def url(self) -> str:
+        """Return the URL of the server."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def environ(self) -> dict[str, str]:
-        """What points a dashboard at this server."""
+        """Return the environment variables that make a dashboard use this server."""
         return {
             "SEGDECK_MODE": "aws",
             "AWS_ENDPOINT_URL": self.url,
@@ -163,9 +165,9 @@ class JobsServer:
         self._thread.join()
 
     def reply(self, what: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of an answer."""
+        """Return the status and the body of a response."""
         with self._lock:
-            self.asked[what] += 1
+            self.calls[what] += 1
         self._closed.wait(self.delay)
         if what == "STS":
             return 200, WHO
@@ -181,7 +183,7 @@ class JobsServer:
         }
         if what not in answers or what in self.refused:
             return 400, json.dumps(
-                {"__type": "ValidationException", "message": f"{what} is not here."}
+                {"__type": "ValidationException", "message": f"{what} is not supported."}
             ).encode()
         answer = answers[what](json.loads(body))
         return (200 if answer else 400), json.dumps(answer or NOT_FOUND, default=datetime.timestamp).encode()
@@ -204,7 +206,7 @@ class JobsServer:
         return {"MetricQueryResults": [self._metric(row) for row in request["MetricQueries"]]}
 
     def _nothing(self, request: dict[str, Any]) -> dict[str, Any]:
-        """CloudWatch has neither metrics nor logs."""
+        """Return empty CloudWatch metrics and logs."""
         none = [
             {"Id": row["Id"], "Timestamps": [], "Values": []} for row in request.get("MetricDataQueries", [])
         ]
@@ -226,7 +228,7 @@ NOT_FOUND = {"__type": "ResourceNotFound", "message": "Requested resource not fo
 
 
 def _fits(job: dict[str, Any], row: dict[str, str]) -> bool:
-    """Whether a job passes one of Search's filters; those on times are not looked at."""
+    """Return whether a job passes one of Search's filters; filters on times are ignored."""
     name, operator, value = row["Name"], row["Operator"], row["Value"]
     held: Any = job
     for part in name.split("."):

@@ -1,9 +1,10 @@
-"""Start Streamlit with a probe that reports what the process holds: `python -m bench.support.memory_probe ...`.
+"""Start Streamlit with a probe that reports the memory of the process: `python -m bench.support.memory_probe ...`.
 
-Every line written to the file descriptor MEMORY_PROBE_IN is answered with one line of JSON on MEMORY_PROBE_OUT.
-Words on the line: `trim` makes the C allocator give its free memory back first, `types` adds counts of objects by
-type, and `traces` what tracemalloc found (start with `-X tracemalloc=12`). The last two stop the process for seconds:
-they are for finding a leak, not for measuring speed.
+For every line written to the file descriptor MEMORY_PROBE_IN, it writes one line of JSON to MEMORY_PROBE_OUT. Words
+on
+the line: `trim` first makes the C allocator release its free memory, `types` adds counts of objects by type, and
+`traces` the allocations by traceback (start with `-X tracemalloc=12`). The last two stop the process for seconds: use
+them to find a leak, not to measure speed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class MallInfo(ctypes.Structure):
 
 
 def main() -> None:
-    """Answer on the pipes in a thread of its own, and become Streamlit."""
+    """Serve the pipes in a thread, and run Streamlit."""
     source, target = (
         os.fdopen(int(os.environ[f"MEMORY_PROBE_{end}"]), mode) for end, mode in (("IN", "r"), ("OUT", "w"))
     )
@@ -68,7 +69,7 @@ def _report(wanted: list[str]) -> dict[str, Any]:
 
 
 def _allocator() -> dict[str, int]:
-    """Bytes in use and free ones that glibc keeps; nothing with another C library."""
+    """Return the bytes in use and those that glibc keeps free; empty with another C library."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallinfo2"):
         return {}

@@ -67,7 +67,7 @@ def fail(server: JobsServer, code: str = "AccessDeniedException") -> None:
 def test_the_first_paint_makes_one_search(server, open_jobs):
     """With a thousand jobs the page is drawn after one Search call for the newest hundred, and says so."""
     app = open_jobs()
-    assert server.asked["Search"] == 1
+    assert server.calls["Search"] == 1
     assert names(app) == [f"aerial-{n:04d}" for n in range(1000, 900, -1)]
     assert "Showing the newest 100 of 1,000 jobs" in texts(app)
     assert not app.exception
@@ -78,8 +78,8 @@ def test_many_users_make_no_more_calls_than_one(server, open_jobs):
     users = [open_jobs() for _ in range(10)]
     for user in users * 2:
         user.run()
-    assert server.asked["Search"] == 1
-    assert server.asked["DescribeTrainingJob"] == 0
+    assert server.calls["Search"] == 1
+    assert server.calls["DescribeTrainingJob"] == 0
 
 
 def test_only_this_algorithm_by_default(server, open_jobs):
@@ -137,7 +137,7 @@ def test_more_jobs(server, open_jobs):
     app = open_jobs()
     button(app, "Show 100 more").click().run()
     assert len(names(app)) == len(set(names(app))) == 200
-    assert server.asked["Search"] == 3
+    assert server.calls["Search"] == 3
 
 
 def test_cost_of_more_jobs_than_are_listed(open_jobs):
@@ -174,7 +174,7 @@ def test_comparison_of_a_job_that_is_not_listed(server, open_jobs):
     """A link may name jobs that the table does not list; one that does not exist is reported."""
     app = open_jobs(compare="aerial-1000,aerial-0007,nowhere")
     assert list(app.dataframe[1].value["Job"]) == ["aerial-1000", "aerial-0007"]
-    assert server.asked["DescribeTrainingJob"] == 2
+    assert server.calls["DescribeTrainingJob"] == 2
     assert "nowhere" in texts(app)
 
 
@@ -221,7 +221,7 @@ def test_a_failing_aws_is_not_called_more_often(server, open_jobs):
     fail(server)
     for _ in range(5):
         app.run()
-    assert server.asked["Search"] == 2
+    assert server.calls["Search"] == 2
 
 
 def test_failure_from_the_start(server, open_jobs):
@@ -242,7 +242,7 @@ def test_a_table_without_curves(server, open_jobs):
     app = open_jobs()
     assert len(names(app)) == 100
     assert app.dataframe[0].value["line"].isna().all()
-    assert "BatchGetMetrics is not here" in texts(app)
+    assert "BatchGetMetrics is not supported" in texts(app)
 
 
 def test_curves_outlast_a_failure(server, open_jobs):
