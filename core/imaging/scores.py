@@ -135,7 +135,7 @@ class Scores:
     With TP, FP and FN the true positive, false positive and false negative pixels of a class:
 
     iou:      (K,) float64, TP / (TP + FP + FN); NaN for a class in neither ground truth nor prediction.
-    dice:     (K,) float64, 2 TP / (2 TP + FP + FN); NaN likewise.
+    dice:     (K,) float64, 2 TP / (2 TP + FP + FN); NaN for the same classes.
     accuracy: (K,) float64, TP / (TP + FN), also called recall; NaN for a class that is not in the ground truth.
 
     The means are over the classes that are not NaN. The module docstring has the sources.

@@ -87,7 +87,7 @@ def turned(orientation: int = 6) -> bytes:
 
 
 def turned_with_its_mask(root: Path) -> None:
-    """Plant an image and a mask that are both stored rotated."""
+    """Plant an image with its mask, both stored rotated."""
     write(root / PHOTO, turned())
     write(root / MASK, indexed(np.rot90(ids(0, 1, 2, 255))))
 
@@ -136,25 +136,25 @@ PLANTS = [
     Plant("nothing", lambda _: None),
     Plant("no image", lambda root: (root / PHOTO).unlink(), {"photo_missing": [MASK]}),
     Plant("no mask", lambda root: (root / MASK).unlink(), {"mask_missing": [PHOTO]}),
-    Plant("a text for an image", replaced(PHOTO, b"hello"), {"photo_unreadable": [PHOTO]}),
+    Plant("text instead of an image", replaced(PHOTO, b"hello"), {"photo_unreadable": [PHOTO]}),
     Plant("an empty image", replaced(PHOTO, b""), {"photo_unreadable": [PHOTO]}),
-    Plant("an image cut off", cut(PHOTO), {"photo_truncated": [PHOTO]}),
-    Plant("a text for a mask", replaced(MASK, b"hello"), {"mask_unreadable": [MASK]}),
-    Plant("a mask cut off", cut(MASK), {"mask_truncated": [MASK]}),
+    Plant("a truncated image", cut(PHOTO), {"photo_truncated": [PHOTO]}),
+    Plant("text instead of a mask", replaced(MASK, b"hello"), {"mask_unreadable": [MASK]}),
+    Plant("a truncated mask", cut(MASK), {"mask_truncated": [MASK]}),
     Plant(
         "a PNG image",
         replaced(PHOTO, photo(70, "PNG"), "JPEGImages/tile_0.png"),
         {"photo_not_jpeg": ["JPEGImages/tile_0.png"]},
     ),
-    Plant("a PNG called JPEG", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
+    Plant("a PNG named .jpg", replaced(PHOTO, photo(70, "PNG")), {"photo_not_jpeg": [PHOTO]}),
     Plant(
-        "an image for print",
+        "a CMYK image",
         replaced(PHOTO, encoded(Image.open(io.BytesIO(photo(70))).convert("CMYK"), "JPEG")),
         {"photo_not_rgb": [PHOTO]},
     ),
-    Plant("a turned image", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
+    Plant("a rotated image", replaced(PHOTO, turned()), {"photo_turned": [PHOTO]}),
     Plant(
-        "a mask of the image as it is stored",
+        "a mask of the image as stored",
         turned_with_its_mask,
         {"photo_turned": [PHOTO], "mask_lying": [MASK]},
     ),
@@ -165,13 +165,15 @@ PLANTS = [
         {"mask_not_png": ["SegmentationClass/tile_0.bmp"]},
     ),
     Plant("a JPEG mask", replaced(MASK, encoded(Image.fromarray(ids(0, 1)), "JPEG")), {"mask_lossy": [MASK]}),
-    Plant("few grays", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
+    Plant("4 bits per pixel", replaced(MASK, four_bits()), {"mask_low_depth": [MASK]}),
     Plant(
-        "one bit", replaced(MASK, encoded(Image.fromarray(ids(0, 1) > 0), "PNG")), {"mask_low_depth": [MASK]}
+        "1 bit per pixel",
+        replaced(MASK, encoded(Image.fromarray(ids(0, 1) > 0), "PNG")),
+        {"mask_low_depth": [MASK]},
     ),
     Plant("an empty mask", replaced(MASK, b""), {"mask_unreadable": [MASK]}),
     Plant(
-        "three channels of grays",
+        "three gray channels",
         replaced(MASK, encoded(Image.fromarray(ids(0, 1, 2, 255)).convert("RGB"), "PNG")),
         {"mask_rgb": [MASK]},
     ),
@@ -185,11 +187,11 @@ PLANTS = [
         gray_classes,
         {"color_unknown": [MASK]},
     ),
-    Plant("a mask in colors", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
+    Plant("a color mask", replaced(MASK, painted(ids(0, 1, 2))), {"mask_rgb": [MASK]}),
     Plant("a palette in another order", renumbered, {"mask_index": [MASK]}),
     Plant("unknown colors", replaced(MASK, photo(71, "PNG")), {"color_unknown": [MASK]}),
     Plant("16 bits", replaced(MASK, sixteen(2)), {"mask_16bit": [MASK]}),
-    Plant("16 bits of much", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
+    Plant("16 bits with large values", replaced(MASK, sixteen(2000)), {"mask_16bit": [MASK]}),
     Plant("a class too many", replaced(MASK, indexed(ids(0, 1, 2, 3, 9))), {"class_out_of_range": [MASK]}),
     Plant(
         "a space in a name",
@@ -197,7 +199,7 @@ PLANTS = [
         {"name_odd": [PHOTO.replace("_", " "), MASK.replace("_", " ")]},
     ),
     Plant(
-        "a letter of another script",
+        "a letter that is not ASCII",
         renamed("tülle"),
         {"name_odd": ["JPEGImages/tülle.jpg", "SegmentationClass/tülle.png"]},
     ),
@@ -208,27 +210,33 @@ PLANTS = [
     ),
     Plant("a name that differs in case", renamed("TILE_1"), {"name_twice": ["JPEGImages/tile_1.jpg"]}),
     Plant(
-        "a line that stands twice",
+        "a duplicate line",
         lambda root: (root / VAL_LIST).write_text("tile_6\ntile_6\ntile_7\n"),
         {"name_twice": [VAL_LIST]},
     ),
     Plant("an image twice", replaced(PHOTO, photo(1)), {"photo_twice": ["JPEGImages/tile_1.jpg"]}),
-    Plant("an image on both sides", replaced(PHOTO, photo(7)), {"photo_in_both": ["JPEGImages/tile_7.jpg"]}),
+    Plant("an image in both splits", replaced(PHOTO, photo(7)), {"photo_in_both": ["JPEGImages/tile_7.jpg"]}),
     Plant(
-        "a name on both sides",
+        "a name in both splits",
         lambda root: (root / VAL_LIST).write_text("tile_0\ntile_6\ntile_7\n"),
         {"photo_in_both": [VAL_LIST]},
     ),
     Plant("an empty class", masks((0, 1), (0, 1)), {"class_empty": ["classes.txt"]}),
-    Plant("never learned", masks((0, 1), (0, 1, 2)), {"class_not_in_train": ["classes.txt"]}),
-    Plant("never measured", masks((0, 1, 2), (0, 1)), {"class_not_in_validation": ["classes.txt"]}),
     Plant(
-        "objects written as 255",
+        "a class without training masks", masks((0, 1), (0, 1, 2)), {"class_not_in_train": ["classes.txt"]}
+    ),
+    Plant(
+        "a class without validation masks",
+        masks((0, 1, 2), (0, 1)),
+        {"class_not_in_validation": ["classes.txt"]},
+    ),
+    Plant(
+        "objects with value 255",
         masks((0, 255), (0, 255)),
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt", "classes.txt"]},
     ),
     Plant(
-        "nothing but pixels to ignore",
+        "only ignored pixels",
         masks((255,), (255,)),
         {"only_zero_and_255": ["voc", "voc"], "class_empty": ["classes.txt"] * 3},
     ),
@@ -238,12 +246,12 @@ PLANTS = [
         {"link_left_out": ["JPEGImages/again"]},
     ),
     Plant(
-        "one list alone",
+        "a single list",
         lambda root: (root / VAL_LIST).unlink(),
         {"list_missing": [LISTS], "not_listed": [LISTS]},
     ),
     Plant(
-        "in no list",
+        "not in any list",
         lambda root: write(root / "SegmentationClass/extra.png", indexed(ids(0))),
         {"not_listed": [LISTS]},
     ),

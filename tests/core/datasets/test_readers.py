@@ -201,7 +201,7 @@ def test_other_folders_are_reported_with_their_content(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         read_dataset(tmp_path / "nowhere")
-    with pytest.raises(InputError, match=r"notes\.txt is no folder, and no zip"):
+    with pytest.raises(InputError, match=r"notes\.txt is neither a folder nor a ZIP file"):
         read_dataset(tmp_path / "notes.txt")
 
 

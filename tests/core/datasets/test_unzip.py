@@ -21,7 +21,7 @@ from tests.support.dataset import digests
 
 def zipped(path: Path, fill: Callable[[zipfile.ZipFile], object]) -> Path:
     with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        warnings.simplefilter("ignore")  # of a name that stands there twice
+        warnings.simplefilter("ignore")  # about a duplicate name
         fill(archive)
     return path
 
@@ -170,7 +170,7 @@ def bad_lzma(data: bytearray) -> None:
 
 
 def bad_name(data: bytearray) -> None:
-    in_both_headers(data, 6, b"\x00\x08")  # the flag that says UTF-8
+    in_both_headers(data, 6, b"\x00\x08")  # the UTF-8 flag
     for place in (data.index(b"image.png"), data.rindex(b"image.png")):
         data[place : place + 2] = b"\xff\xfe"
 

@@ -69,6 +69,17 @@ def test_csv_has_one_row_per_class():
     assert rows[2]["iou"] == rows[2]["dice"] == rows[2]["accuracy"] == ""
 
 
+def test_iou_near_class_borders_is_trimap_iou():
+    """The IoU near class borders of the ground truth is called trimap IoU in CSV, JSON and HTML."""
+    evaluation = evaluated()
+    assert "trimap_iou" in csv_bytes(class_rows(evaluation)).decode().splitlines()[0].split(",")
+    (endpoint,) = json.loads(to_json(evaluation))["endpoints"]
+    assert "trimap_mean_iou" in endpoint["measures"]
+    page = to_html(evaluation, [], AT).decode()
+    assert "Trimap IoU" in Tags(page.encode()).texts
+    assert "boundary" not in page.lower()
+
+
 def test_confusion_has_predictions_that_are_not_classes():
     """Pixels whose predicted id is not a class have their own row."""
     rows = confusion_rows(evaluated())

@@ -150,7 +150,7 @@ def test_mask_of_another_size_is_refused_before_invoking(tmp_path):
 def test_ground_truth_of_the_stored_image_is_rotated(tmp_path):
     """A mask drawn on an image as stored, with an EXIF orientation, is compared with the upright prediction."""
     exif = Image.Exif()
-    exif[0x0112] = 6  # its left side is the upright one's top
+    exif[0x0112] = 6  # its left side is the top of the upright image
     file = io.BytesIO()
     Image.new("RGB", (2, 4), (10, 10, 200)).save(file, "JPEG", exif=exif)
     turned = replace(pair("a", 10, np.rot90(TRUTH)), read_image=file.getvalue)

@@ -71,7 +71,7 @@ def peak(work: Callable[[], object]) -> int:
 )
 def test_a_mask_is_never_widened(work: Callable[[], object], ratio: float) -> None:
     """The peak is a small multiple of the mask's own bytes; int64 alone would be eight times as much."""
-    work()  # tables that are kept for good
+    work()  # create the tables that stay cached
     assert peak(work) <= ratio * LABELS.nbytes
 
 

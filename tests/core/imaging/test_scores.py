@@ -44,7 +44,7 @@ def mask(*rows: str) -> np.ndarray:
 @settings(max_examples=200, deadline=None)
 def test_the_same_as_scikit_learn(pair):
     """Counts, IoU, Dice, accuracies and weighted IoU are those of scikit-learn on the counted pixels."""
-    from sklearn import metrics  # only here: it takes every worker two seconds
+    from sklearn import metrics  # slow to import
 
     truth, predicted = pair
     counted = truth != 255

@@ -33,7 +33,7 @@ def holds(picture: np.ndarray, color: tuple[int, int, int]) -> bool:
     return bool((picture == color).all(axis=2).any())
 
 
-@pytest.mark.filterwarnings("error::UserWarning")  # matplotlib's, where a layout does not fit
+@pytest.mark.filterwarnings("error::UserWarning")  # matplotlib warns if a layout does not fit
 @pytest.mark.parametrize("size", [(60, 80), (80, 60), (20, 200), (400, 10), (1, 1), (1, 3000), (3000, 1)])
 def test_a_figure_of_any_shape(size: tuple[int, int]) -> None:
     """Landscape, portrait, panorama, a line and a single pixel all give a page of a printable size."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 
-# Written in a process of its own: MXNet 1.9 wants a name that numpy dropped, and starts threads when imported.
+# Run in a separate process: MXNet 1.9 needs a name that numpy removed, and starts threads when imported.
 MXNET_WRITER = """
 import pathlib, sys
 import numpy

@@ -169,7 +169,7 @@ def test_mxnet_wrote_it(wire, mxnet_frame):
     magic = np.frombuffer(wire.MAGIC, np.float32)[0]
     with_magic = planes.copy()
     with_magic.ravel()[[0, 17, 18, 119]] = magic
-    # One of four beginnings puts the floats, and so the magic, at a multiple of 4, where MXNet splits.
+    # One of four offsets puts the floats, and the magic number, at a multiple of 4, where MXNet splits.
     shifted = [wire.field(3, b"u" * number) + wire.bare(with_magic) for number in range(4)]
     bodies = mxnet_frame([wire.bare(planes), *shifted])
     assert np.array_equal(decode(bodies[0], RECORDIO).labels, planes.argmax(0))

@@ -67,5 +67,5 @@ def test_damaged_responses(bodies, form, count):
         for _ in range(count):
             body, content_type = chance.choice(bodies[form])
             seen[outcome(damaged(body, chance, checksums=form == "png"), content_type)] += 1
-    # Both happen: the damage is neither always fatal nor always harmless.
+    # Both occur: the damage is neither always fatal nor always harmless.
     assert min(seen.values()) > count // 50, seen
