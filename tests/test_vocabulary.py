@@ -11,10 +11,21 @@ from tests.support.vocabulary import RETIRED, SUFFIXES, RetiredUse, RetiredWord,
 
 ROOT = Path(__file__).resolve().parents[1]
 
-CLEANED = ("tools",)
+CLEANED = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "core/__init__.py",
+    "docs",
+    "tools",
+)
 """Files and folders held to the vocabulary. Still to come: app.py, bench, cli.py, commands, core, pages, sandbox."""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+EXCEPTIONS = {
+    ("CHANGELOG.md", "Boundary IoU"): "names what the trimap IoU was called before",
+    ("docs/glossary.md", "Boundary IoU"): "defines the measure of Cheng et al. 2021, and cites the paper",
+}
 """(file, word as written) -> why it may be there."""
 
 

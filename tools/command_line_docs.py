@@ -43,7 +43,7 @@ paths in arguments start at the current folder.
   `--dry-run` shows the plan and changes nothing; `--yes` does not ask.
 - `segdeck segment` replaces output files only with `--overwrite` or `--resume`, and never an input image.
 - Mode, region, profile and state directories come from environment variables:
-  [the settings](../../README.md#settings).
+  [the settings](../settings.md).
 
 ## Shell completion
 
