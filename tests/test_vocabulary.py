@@ -12,6 +12,8 @@ from tests.support.vocabulary import RETIRED, SUFFIXES, RetiredUse, RetiredWord,
 ROOT = Path(__file__).resolve().parents[1]
 
 CLEANED = (
+    ".github",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "README.md",
