@@ -37,7 +37,7 @@ def main() -> None:
     chosen = None
     with form, st.container(border=True):
         st.subheader("Model")
-        with messages.error_door("model"):
+        with messages.error_boundary("model"):
             chosen = model.choose(connection)
     with beside, st.container(border=True):
         st.subheader("Before it starts")
@@ -45,7 +45,7 @@ def main() -> None:
             st.caption("Choose a model first: it is looked into before anything is paid.")
             return
         rest = st.container()
-    with rest, messages.error_door("rest"):
+    with rest, messages.error_boundary("rest"):
         _rest(connection, chosen, detail, form, rest)
 
 
@@ -89,7 +89,7 @@ def _rest(
         reviewed = st.button(
             "Review the plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
         )
-        with messages.error_door("review"):
+        with messages.error_boundary("review"):
             if reviewed:
                 plan = _plan(chosen, checked, detail, prices)
                 plan_dialog.ask(plan, connection, lambda: _show(plan.target))

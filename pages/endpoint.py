@@ -28,7 +28,7 @@ def main() -> None:
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
     connection = backend.connection()
-    with messages.error_door("unfinished"):
+    with messages.error_boundary("unfinished"):
         unfinished.show(connection, name)
     refresh.live(
         f"endpoint {name}",
@@ -90,7 +90,7 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
             "Scale", icon=":material/tune:", on_click=state.choose, args=(slots.TAB, details.SCALE)
         )  # fmt: skip
         if st.button("Delete", icon=":material/delete:", disabled=detail.endpoint.changing):
-            with messages.error_door("delete"):
+            with messages.error_boundary("delete"):
                 deletion.delete(connection, [name], _leave)
 
 

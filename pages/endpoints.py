@@ -23,7 +23,7 @@ def main() -> None:
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
     if said := state.take_told():
         st.toast(said, icon=":material/check_circle:")
-    with messages.error_door("unfinished"):
+    with messages.error_boundary("unfinished"):
         unfinished.show(connection)
     refresh.live("endpoints", lambda: _board(connection), lambda: _tick(fleet.look(connection)))
 

@@ -28,7 +28,7 @@ PLACEHOLDER = 140
 
 
 @contextmanager
-def error_door(place: str = "") -> Iterator[None]:
+def error_boundary(place: str = "") -> Iterator[None]:
     """Whatever goes wrong inside is shown as a card and goes no further. place: tells the doors of one page apart."""
     try:
         yield
@@ -37,7 +37,7 @@ def error_door(place: str = "") -> Iterator[None]:
     except CoreError as error:
         show(error, place)
     except Exception as error:  # noqa: BLE001  # logged with its traceback, and shown with the log's id
-        show_unforeseen(error, place)
+        show_unexpected(error, place)
 
 
 def on_script_error(error: Exception) -> bool:
@@ -45,7 +45,7 @@ def on_script_error(error: Exception) -> bool:
     if isinstance(error, CoreError):
         show(error)
     else:
-        show_unforeseen(error)
+        show_unexpected(error)
     return True
 
 
@@ -81,7 +81,7 @@ def _so_far(seconds: float) -> str:
     return f":gray[· {seconds:.0f} s so far, shown here on arrival]"
 
 
-def show_unforeseen(error: BaseException, place: str = "") -> None:
+def show_unexpected(error: BaseException, place: str = "") -> None:
     """An error that nobody foresaw: the log gets the traceback, the page the id to look for."""
     number = note_once(error)
     st.error(

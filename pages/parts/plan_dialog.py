@@ -163,7 +163,7 @@ def body(errand: PendingPlan) -> None:
         label = words.button if errand.cut is None else "Finish it"
         sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
     if sure:
-        with messages.error_door():
+        with messages.error_boundary():
             if not errand.done:
                 _carry_out(errand, words)
             cached.shelf().expire()

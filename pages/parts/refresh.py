@@ -25,7 +25,7 @@ def page(run: Callable[[], None], name: str) -> None:
     name: tells the pages apart; an open dialog stays open while its page runs again.
     """
     dialogs.before_page()
-    with shared_cache.watching() as watch, messages.error_door():
+    with shared_cache.watching() as watch, messages.error_boundary():
         run()
     dialogs.after_page(name)
     if (every := _interval(watch)) is not None:
@@ -54,7 +54,7 @@ def _look(name: str, draw: Callable[[], float | None], base: float | None, ticki
     The page's own run is not repeated for it, unless no timer would call here again.
     """
     wished = base
-    with shared_cache.watching() as watch, messages.error_door():
+    with shared_cache.watching() as watch, messages.error_boundary():
         wished = draw()
     extra = _interval(watch)
     state.set_refresh_interval(name, extra)

@@ -118,12 +118,12 @@ def main() -> None:
     )
     page = st.navigation(SECTIONS)
     st.set_page_config(page_title=f"{page.title} · Segdeck")
-    with messages.error_door():
+    with messages.error_boundary():
         if state.take_retry():
             with st.spinner("Looking again ..."):
                 cached.forget_aws()
                 backend.restart_sandbox()
-    with messages.error_door():
+    with messages.error_boundary():
         frame.draw()
     refresh.page(page.run, page.url_path)
 

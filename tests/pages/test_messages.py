@@ -36,7 +36,7 @@ def test_unforeseen_error_is_logged_under_the_id_it_shows(caplog):
     def page() -> None:
         from pages.parts import messages
 
-        with messages.error_door():
+        with messages.error_boundary():
             raise ZeroDivisionError("secret detail")
 
     with caplog.at_level(logging.ERROR):

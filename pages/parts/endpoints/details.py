@@ -43,7 +43,7 @@ def show(connection: Connection, found: EndpointSnapshot) -> None:
     tabs = st.tabs(list(parts), key=slots.TAB, on_change="rerun", bind="query-params")
     for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
         if tab.open:
-            with tab, messages.error_door(name):
+            with tab, messages.error_boundary(name):
                 if found.absent is not None and name in WHOLE:
                     raise found.absent
                 draw()

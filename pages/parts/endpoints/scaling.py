@@ -73,7 +73,7 @@ def _by_hand(connection: Connection, endpoint: Endpoint) -> None:
     if endpoint.changing:
         st.caption("AWS is at work on it, and takes no other change until it is done.")
     if pressed:
-        with messages.error_door("scale"):
+        with messages.error_boundary("scale"):
             plan_dialog.ask(plan_scale(endpoint, changes, cached.prices(connection)), connection, st.rerun)
 
 
@@ -164,7 +164,7 @@ def _by_itself(connection: Connection, detail: EndpointDetail) -> None:
         "Review the autoscaling", key="autoscale", icon=":material/swap_vert:", disabled=wanted == now
     )
     if pressed:
-        with messages.error_door("autoscale"):
+        with messages.error_boundary("autoscale"):
             plan_dialog.ask(plan_autoscale(endpoint, wanted, cached.prices(connection)), connection, st.rerun)
 
 

@@ -71,7 +71,7 @@ def offer_deletion(connection: Connection, rows: Sequence[FleetRow]) -> None:
         rest = f" They are the first of {len(chosen)} chosen ones." if len(chosen) > len(going) else ""
         st.caption(f"{'They cost' if len(names) > 1 else 'It costs'} {_monthly(going)} a month.{rest}")
     if pressed:
-        with messages.error_door("delete"):
+        with messages.error_boundary("delete"):
             deletion.delete(connection, names, lambda: _gone(names))
 
 
