@@ -1,8 +1,7 @@
 """The web entry: `streamlit run app.py`, or `make run`.
 
-What Streamlit runs for each visitor is `pages/parts/shell.py`, not this file. Were this file the script, with
-`pages/` beside it, Streamlit would find the pages by itself and show a page that is opened by its address without
-the shell around it.
+Streamlit runs `pages/parts/shell.py` for each user, not this file. If this file were the script, with `pages/` next
+to it, Streamlit would discover the pages on its own and run a deep-linked page without the shell around it.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from sandbox.common.file_names import LOG_FILE
 
 SHELL = Path(__file__).parent / "pages" / "parts" / "shell.py"
 WARM = ("altair", "boto3", "numpy", "pandas", "pyarrow", "PIL.Image", "streamlit.elements.arrow")
-"""What the first visitor would otherwise wait for."""
+"""Modules that the first user would otherwise wait for."""
 
 LOOK_SECONDS, LONGEST_LOOK_SECONDS = 2.0, 300.0
 STOP_SECONDS = 20
@@ -44,7 +43,7 @@ EXIT_REFUSED = 2
 
 
 class SandboxKeeper:
-    """Brings the sandbox up, keeps it up, and takes down what it brought up."""
+    """Starts the sandbox, restarts it when it dies, and stops it if it was started here."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -52,16 +51,16 @@ class SandboxKeeper:
         self.url = ""
 
     def start(self) -> Connection:
-        """Join the sandbox that runs, or start one. Raises UnreachableError with the end of its log."""
+        """Connect to the running sandbox, or start one. Raises UnreachableError with the end of its log."""
         if self.process is not None:
-            self.process.poll()  # a dead child that nobody asked about still counts as a process
+            self.process.poll()  # a dead child that was never polled still counts as a process
         try:
             address, started = launcher.ensure(self.data_dir)
         except launcher.LaunchError as error:
             raise UnreachableError(
-                "The sandbox on this machine does not start.",
+                "The sandbox on this machine did not start.",
                 why=str(error),
-                todo=f"Its log is {self.data_dir / LOG_FILE}. Mend what it says, then try again.",
+                todo=f"Check its log, {self.data_dir / LOG_FILE}, fix the problem, then try again.",
             ) from error
         self.process, self.url = started or self.process, address.url
         return Connection(
@@ -69,29 +68,29 @@ class SandboxKeeper:
         )
 
     def bring_up(self) -> None:
-        """Start, and say so. Where that fails the page tells, better than an exit could."""
+        """Start it and print that. A failure is printed, and shown on the pages, which can retry."""
         from pages.parts import backend  # noqa: PLC0415  # cached functions need Streamlit's runtime first
 
         if launcher.running(self.data_dir) is None:
-            _say("Starting the sandbox, a SageMaker on this machine ...")
+            _say("Starting the sandbox (SageMaker on this machine) ...")
         try:
             backend.restart_sandbox()
         except CoreError as error:
             _say(str(error))
 
     async def keep_up(self) -> None:
-        """Start it again when it has died; one that keeps dying is started ever less often."""
+        """Restart it when it has died, with a growing pause if it keeps dying."""
         pause = LOOK_SECONDS
         while True:
             await anyio.sleep(pause)
             if self.process is not None and self.process.poll() is not None:
-                _say(f"The sandbox has ended (exit {self.process.returncode}).")
+                _say(f"The sandbox exited with code {self.process.returncode}. Restarting it.")
                 self.process = None
                 pause = min(2 * pause, LONGEST_LOOK_SECONDS)
                 await to_thread.run_sync(self.bring_up)
 
     def stop(self) -> None:
-        """End the sandbox, if this dashboard started it."""
+        """Stop the sandbox, if this dashboard started it."""
         if self.process is None:
             return
         self.process.terminate()
@@ -103,7 +102,7 @@ class SandboxKeeper:
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncGenerator[None]:
-    """Before the first visitor: import what is slow, bring the sandbox up, say where to look."""
+    """Before the first user: import slow modules, start the sandbox, print the address to open."""
     from core.datasets.temp_zip import close_all  # noqa: PLC0415  # as above
     from pages.parts import backend, session_cleanup  # noqa: PLC0415  # as above
 
@@ -114,9 +113,9 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
             if keeper is not None:
                 backend.register(keeper.start)
                 starting.start_soon(to_thread.run_sync, keeper.bring_up)
-            starting.start_soon(to_thread.run_sync, _import_what_is_slow)
-            starting.start_soon(to_thread.run_sync, _clear_up)
-        _spare_the_collector()
+            starting.start_soon(to_thread.run_sync, _import_slow_modules)
+            starting.start_soon(to_thread.run_sync, _remove_leftovers)
+        _freeze_imports()
         _say(f"Segdeck: {_own_address()}" + (f" · sandbox: {keeper.url}" if keeper and keeper.url else ""))
         for note in _access_notes(_ACCESS):
             _say(note)
@@ -135,47 +134,49 @@ async def lifespan(_app: st.App) -> AsyncGenerator[None]:
 def _keeper() -> SandboxKeeper | None:
     try:
         settings = Settings.from_environ(os.environ)
-    except CoreError as error:  # every page will say so as well
+    except CoreError as error:  # every page shows it as well
         _say(str(error))
         return None
     return SandboxKeeper(settings.sandbox_dir) if settings.mode == "sandbox" else None
 
 
 def _close_state_dir() -> None:
-    """Close the folder of an earlier version, which other users of this machine could read. Failing, say so."""
+    """Make the state folder of an earlier version private. Print a failure."""
     try:
         folder = Settings.from_environ(os.environ).state_dir
     except CoreError:
-        return  # said by `_keeper`
+        return  # printed by `_keeper`
     try:
         if not close_to_others(folder):
-            _say(f"Other users of this machine may read {folder}: its file system keeps no permissions.")
+            _say(
+                f"Other users of this machine may be able to read {folder}: its file system has no permissions."
+            )
     except FileNotFoundError:
-        return  # made private with the first change, upload or evaluation
+        return  # created, and private, with the first change, upload or evaluation
     except OSError as error:
-        _say(f"Other users of this machine may read {folder}. {reason(error)}")
+        _say(f"Other users of this machine may be able to read {folder}. {reason(error)}")
 
 
-def _import_what_is_slow() -> None:
+def _import_slow_modules() -> None:
     for name in WARM:
         importlib.import_module(name)
 
 
-def _clear_up() -> None:
-    """Remove what an earlier dashboard left that was killed."""
+def _remove_leftovers() -> None:
+    """Remove temporary files of an earlier dashboard that was killed."""
     from core.datasets.temp_zip import sweep  # noqa: PLC0415  # as above
 
     sweep()
 
 
-def _spare_the_collector() -> None:
-    """Keep what the imports built out of every later collection: it makes each rerun some 100 ms shorter."""
+def _freeze_imports() -> None:
+    """Exclude imported modules from garbage collection, which makes each rerun about 100 ms faster."""
     gc.collect()
     gc.freeze()
 
 
 def _access() -> AccessSettings:
-    """Read who may open the dashboard. Ends the process where that is unclear: no page could say so safely."""
+    """Read who may open the dashboard. Exits if the settings are invalid: no page could report that safely."""
     try:
         return AccessSettings.from_environ(os.environ)
     except CoreError as error:
@@ -184,36 +185,36 @@ def _access() -> AccessSettings:
 
 
 def _refuse_open_network(access: AccessSettings) -> None:
-    """End the process where it is about to listen on a network that it was not opened to.
+    """Exit if the server is about to listen on a network without permission.
 
-    Decided here and not in the Makefile, so that it holds for every way to start: an option, an environment
-    variable, a configuration file. Another server than Streamlit's may listen elsewhere; the boundary therefore
+    Checked here and not in the Makefile, so that it applies however the address is set: option, environment
+    variable, configuration file. A server other than Streamlit's may listen elsewhere; the boundary therefore
     checks the address of every connection as well.
     """
     listens = str(st.get_option("server.address") or "")
     if access.allow_anonymous or is_loopback(listens):
         return
     _say(
-        f"Segdeck does not start: it would listen on {_described(listens)}, and it has no sign-in. Everybody who "
-        "reaches this address could start and delete jobs and endpoints with your AWS credentials, spend your "
+        f"Segdeck does not start: it would listen on {_described(listens)}, and it has no sign-in. Anyone who can "
+        "reach this address could start and delete jobs and endpoints with your AWS credentials, spend your "
         "money, and read images and datasets that your user can read on this machine. Use HOST=127.0.0.1 (the "
-        "default) and an SSH tunnel, or a reverse proxy that asks for a sign-in. If the network itself is "
+        "default) and an SSH tunnel, or a reverse proxy that requires a sign-in. If the network itself is "
         "protected, set SEGDECK_ALLOW_ANONYMOUS=1."
     )
     sys.exit(EXIT_REFUSED)
 
 
 def _access_notes(access: AccessSettings) -> list[str]:
-    """Return what an operator must know about who reaches the dashboard."""
+    """Return what an operator must know about who can reach the dashboard."""
     listens = str(st.get_option("server.address") or "")
     notes = []
     if not is_loopback(listens):
         notes.append(
             f"Open to the network: it listens on {_described(listens)} without a sign-in "
-            "(SEGDECK_ALLOW_ANONYMOUS=1). Whoever reaches it acts with your AWS credentials."
+            "(SEGDECK_ALLOW_ANONYMOUS=1). Anyone who can reach it acts with your AWS credentials."
         )
     if access.allowed_origins:
-        notes.append(f"Also answers to: {', '.join(str(origin) for origin in access.allowed_origins)}")
+        notes.append(f"Also accepts: {', '.join(str(origin) for origin in access.allowed_origins)}")
     return notes
 
 
@@ -250,7 +251,7 @@ def _raise_file_limit() -> None:
 
 
 def _say(text: str) -> None:
-    print(f"  {terminal(text)}", file=sys.stderr, flush=True)  # noqa: T201  # talks to who started it
+    print(f"  {terminal(text)}", file=sys.stderr, flush=True)  # noqa: T201  # for the person who started the server
 
 
 def _on_script_error(error: Exception) -> bool:

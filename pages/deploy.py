@@ -1,4 +1,4 @@
-"""A model behind an endpoint: looked into before anything is paid, shown as a plan, started on a yes."""
+"""Deploy a model to an endpoint: inspect it first, show the plan, start after confirmation."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """The model and the form on the left; price, checks and the way on at its right."""
+    """Draw model and form on the left; price, pre-flight checks and the review button on the right."""
     st.page_link(links.ENDPOINTS, label="Endpoints", icon=":material/arrow_back:")
     connection = backend.connection()
-    _head(state.endpoint_looked_at())
+    _head(state.endpoint_in_url())
     detail = _endpoint(connection)
     if detail is not None and detail.endpoint.changing:
-        st.info("**AWS is at work on this endpoint**, and takes no other change until it is done.")
+        st.info("**AWS is changing this endpoint** and accepts no other change until that is done.")
         return
     deploy_form.fill(connection, detail)
-    form, beside = st.columns([5, 3], gap="medium")
+    form, right = st.columns([5, 3], gap="medium")
     chosen = None
     with form, st.container(border=True):
         st.subheader("Model")
         with messages.error_boundary("model"):
             chosen = model.choose(connection)
-    with beside, st.container(border=True):
-        st.subheader("Before it starts")
+    with right, st.container(border=True):
+        st.subheader("Pre-flight checks")
         if chosen is None:
-            st.caption("Choose a model first: it is looked into before anything is paid.")
+            st.caption("Choose a model first. Segdeck inspects it before anything is billed.")
             return
         rest = st.container()
     with rest, messages.error_boundary("rest"):
@@ -50,19 +50,21 @@ def main() -> None:
 
 
 def _endpoint(connection: Connection) -> EndpointDetail | None:
-    """The endpoint that is to get the model; None for a new one. Raises NotFoundError, AwsError."""
-    name = state.endpoint_looked_at()
+    """Return the endpoint to update; None to create a new one. Raises NotFoundError, AwsError, PendingError."""
+    name = state.endpoint_in_url()
     return data.detail(connection, name).value if name else None
 
 
 def _head(name: str) -> None:
-    """Draw what is deployed, and to which endpoint; its name is there before anything of it is known."""
+    """Draw the title; the endpoint's name appears before anything about it has been read."""
     if not name:
         st.container(horizontal=True).title("Deploy a model")
-        st.caption("A trained model behind an endpoint, which answers photographs with masks.")
+        st.caption("Create an endpoint that returns a segmentation mask for each image sent to it.")
     else:
         st.container(horizontal=True).title(f"Update {messages.plain(name)}")
-        st.caption("The new model takes over once it answers; until then the old one does. No call is lost.")
+        st.caption(
+            "The new model takes over once it responds; until then the current one serves. No calls are lost."
+        )
 
 
 def _rest(
@@ -70,9 +72,9 @@ def _rest(
     chosen: Chosen,
     detail: EndpointDetail | None,
     form: DeltaGenerator,
-    beside: DeltaGenerator,
+    right: DeltaGenerator,
 ) -> None:
-    """All that follows once there is a model."""
+    """Draw the rest of the form and the checks, once a model is chosen."""
     taken = [endpoint.name for endpoint in fleet.everything(connection).endpoints] if detail is None else []
     deploy_form.suggest(chosen.source, detail, taken)
     prices = cached.prices(connection)
@@ -83,16 +85,16 @@ def _rest(
         else:
             deploy_form.variant(detail, prices)
         deploy_form.class_names(chosen.names, chosen.count)
-    with beside:
+    with right:
         summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
         summary.problems(checked.problems)
         reviewed = st.button(
-            "Review the plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
+            "Review plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
         )
         with messages.error_boundary("review"):
             if reviewed:
                 plan = _plan(chosen, checked, detail, prices)
-                plan_dialog.ask(plan, connection, lambda: _show(plan.target))
+                plan_dialog.open_plan(plan, connection, lambda: _show(plan.target))
 
 
 def _plan(

@@ -1,4 +1,4 @@
-"""One endpoint: how it does and why, who calls it, what it costs; to try, change, and delete it."""
+"""One endpoint: status, health, traffic and cost, with actions to test, update, scale and delete it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pages.parts.endpoints import data, deletion, details, filters, header, slot
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import PendingError, Snapshot
 
-REFRESH = 5  # seconds between two looks while AWS is at work on it
+REFRESH = 5  # seconds between two refreshes while AWS changes it
 
 
 def main() -> None:
-    """The way back, then all about the endpoint, again and again while it changes."""
-    filters.way_back()
-    if said := state.take_told():
+    """Draw the back link, then the endpoint, which refreshes while it changes."""
+    filters.back_link()
+    if said := state.take_notification():
         st.toast(said, icon=":material/check_circle:")
-    name = state.endpoint_looked_at()
+    name = state.endpoint_in_url()
     if not name:
-        st.info("**No endpoint is named in the address.** Choose one from the list of endpoints.")
+        st.info("**The URL does not name an endpoint.** Choose one from the list of endpoints.")
         return
     st.set_page_config(page_title=f"{name} · Segdeck")
     connection = backend.connection()
@@ -42,28 +42,28 @@ def _tick(seen: Snapshot[EndpointDetail]) -> float | None:
 
 
 def _look(connection: Connection, name: str) -> float | None:
-    """Draw the endpoint as it is now; its name is there before anything of it is known."""
+    """Draw the endpoint as it is now; its name appears before anything about it has been read."""
     title = st.container(horizontal=True, vertical_alignment="center", gap="small")
     title.title(messages.plain(name), width="stretch")
-    found = data.look(connection, name)
-    seen, detail = found.seen, found.seen.value
+    snapshot = data.look(connection, name)
+    seen, detail = snapshot.seen, snapshot.seen.value
     row = fleet.row(connection, detail.endpoint, seen.at)
     with title:
         header.badges(detail.endpoint, row.health)
     _head(connection, seen)
     _freshness(seen)
-    _absent(found.absent)
-    header.verdict(row, data.diagnosis(connection, detail.endpoint))
+    _absent(snapshot.absent)
+    header.health_line(row, data.diagnosis(connection, detail.endpoint))
     header.progress(detail.endpoint, formatting.now())
-    header.figures(row, sandbox=connection.is_sandbox)
+    header.metrics_row(row, sandbox=connection.is_sandbox)
     for note in detail.notes:
         st.caption(f":material/info: {messages.plain(note)}")
-    details.show(connection, found)
+    details.show(connection, snapshot)
     return _tick(seen)
 
 
 def _absent(error: CoreError | PendingError | None) -> None:
-    """Draw why not all that belongs to the endpoint is shown."""
+    """Draw why part of the endpoint is missing: still pending, or its read failed."""
     if isinstance(error, PendingError):
         messages.waiting_line(error)
     elif error is not None:
@@ -71,7 +71,7 @@ def _absent(error: CoreError | PendingError | None) -> None:
 
 
 def _head(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
-    """Draw what it is, and what can be done with it. Nothing is done before a plan was shown."""
+    """Draw the facts and the actions. Every change shows its plan first."""
     detail = seen.value
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         header.facts(detail, seen.at)
@@ -81,7 +81,7 @@ def _head(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
 def _actions(connection: Connection, detail: EndpointDetail) -> None:
     name, status = detail.name, detail.endpoint.status
     with st.container(horizontal=True, width="content", gap="small"):
-        if st.button("Segment with it", icon=":material/imagesmode:", disabled=status in REFUSING):
+        if st.button("Try in Segment", icon=":material/imagesmode:", disabled=status in REFUSING):
             state.choose(state.ENDPOINT, name)
             links.open_page(links.SEGMENT, {state.ENDPOINT: name})
         if st.button("Update", icon=":material/published_with_changes:", disabled=status not in SETTLED):
@@ -95,19 +95,17 @@ def _actions(connection: Connection, detail: EndpointDetail) -> None:
 
 
 def _leave() -> None:
-    # Always a mapping: without any, Streamlit refuses to take widgets' own values out of the address.
+    # Always a mapping: without one, Streamlit does not remove this page's widget values from the URL.
     links.open_page(links.ENDPOINTS, slots.view())
 
 
 def _freshness(seen: Snapshot[EndpointDetail]) -> None:
-    """That it looks again by itself; where AWS fails, why this is no newer."""
+    """Draw that the page refreshes; if AWS failed, when the data was read and why it is not newer."""
     if seen.failure is not None:
         at = formatting.moment(seen.at)
-        st.warning(
-            f"**This is what AWS said at {at}.** {messages.line(seen.failure)}", icon=":material/history:"
-        )
+        st.warning(f"**Last updated {at}.** {messages.line(seen.failure)}", icon=":material/history:")
     elif seen.value.endpoint.changing:
-        st.caption(f":material/sync: Looks again every {REFRESH} s")
+        st.caption(f":material/sync: Refreshes every {REFRESH} s")
 
 
 main()

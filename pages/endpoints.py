@@ -1,4 +1,4 @@
-"""The endpoints: what is in service, whether anybody calls it, what it costs; and the idle ones, to be deleted."""
+"""The list of endpoints: status, traffic and cost, with filters, and deletion of idle ones."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pages.parts.fleet import FleetSnapshot
 from pages.parts.overview import unfinished
 from pages.parts.shared_cache import Snapshot
 
-TICK = 5  # seconds between two looks, while something may change
+TICK = 5  # seconds between two refreshes while something changes
 
 
 def main() -> None:
-    """The title, and below it the board, which looks again by itself while anything changes."""
+    """Draw the title and the actions, then metrics and table, which refresh while anything changes."""
     connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Endpoints", width="stretch")
-        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
-    if said := state.take_told():
+    if said := state.take_notification():
         st.toast(said, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
@@ -34,51 +34,49 @@ def _tick(reading: Snapshot[FleetSnapshot]) -> float | None:
 
 def _board(connection: Connection) -> float | None:
     reading = fleet.look(connection)
-    found = reading.value
-    if not found.rows:
+    if not reading.value.rows:
         _nothing(connection)
     else:
-        table.metrics_row(found, cached.prices(connection), sandbox=connection.is_sandbox)
+        table.metrics_row(reading.value, cached.prices(connection), sandbox=connection.is_sandbox)
         _list(connection, reading)
     return _tick(reading)
 
 
 def _list(connection: Connection, reading: Snapshot[FleetSnapshot]) -> None:
-    found = reading.value
-    rows = filters.ask(found.rows)
-    _say_age(reading, len(rows))
+    rows = filters.draw(reading.value.rows)
+    _freshness(reading, len(rows))
     if rows:
         table.show(rows)
-        table.offer_deletion(connection, found.rows)
+        table.offer_deletion(connection, reading.value.rows)
     else:
-        st.info("**No endpoint fits these filters.**", icon=":material/filter_alt:")
-        st.button("Clear the filters", icon=":material/filter_alt_off:", on_click=filters.clear)
+        st.info("**No endpoints match these filters.**", icon=":material/filter_alt:")
+        st.button("Clear filters", icon=":material/filter_alt_off:", on_click=filters.clear)
 
 
-def _say_age(reading: Snapshot[FleetSnapshot], shown: int) -> None:
-    """How many there are, how old the table is; where AWS fails, why it is no newer."""
-    found, at = reading.value, formatting.moment(reading.at)
-    count = len(found.rows)
-    more = "" if found.complete else " There are more, which were not asked for."
+def _freshness(reading: Snapshot[FleetSnapshot], shown: int) -> None:
+    """Draw how many endpoints there are and when they were read; if AWS failed, why they are not newer."""
+    fleet_now, at = reading.value, formatting.moment(reading.at)
+    count = len(fleet_now.rows)
+    more = "" if fleet_now.complete else " The list is not complete: there are more endpoints."
     many = f"{count:,} endpoints" if count > 1 else "1 endpoint"
-    st.caption(f"{many}{f', {shown:,} shown' if shown < count else ''} · data from {at}.{more}")
+    st.caption(f"{many}{f', {shown:,} shown' if shown < count else ''} · Updated {at}.{more}")
     if reading.failure is not None:
-        st.warning(f"This is from **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
-    for note in found.notes:
+        st.warning(f"Last updated **{at}**. {messages.card(reading.failure)}", icon=":material/history:")
+    for note in fleet_now.notes:
         st.caption(f":material/info: {note}")
 
 
 def _nothing(connection: Connection) -> None:
     with st.container(border=True):
-        st.markdown("**No endpoint here.**")
+        st.markdown("**No endpoints yet.**")
         st.caption(
-            "A new sandbox brings two of its own, which take a moment. Others are made from a training job that has "
-            "ended, or from a model's file."
+            "A new sandbox starts two demo endpoints, which takes a moment. Deploy your own from a completed "
+            "training job or a model file."
             if connection.is_sandbox
-            else f"Nothing in {messages.plain(connection.region)} bills by the hour. An endpoint is made from a "
-            "training job that has ended, or from a model's file."
+            else f"No endpoint is billed in {messages.plain(connection.region)}. Deploy one from a completed "
+            "training job or a model file."
         )
-        st.page_link(links.DEPLOY, label="Deploy the first", icon=":material/deployed_code:")
+        st.page_link(links.DEPLOY, label="Deploy your first model", icon=":material/deployed_code:")
 
 
 main()

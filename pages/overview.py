@@ -1,4 +1,4 @@
-"""What runs now, what it costs an hour, what failed in the last day, and what sits idle. The first page."""
+"""The first page: running jobs and endpoints, cost per hour, recent failures, idle endpoints, and a live example."""
 
 from __future__ import annotations
 
@@ -9,64 +9,64 @@ from pages.parts import backend, cached, formatting, links, messages, refresh, s
 from pages.parts.overview import data, unfinished, view
 from pages.parts.overview.data import Now
 
-TICK, LATER = 5, 60  # seconds between two looks: while something moves, and while nothing does
+TICK, LATER = 5, 60  # seconds between two refreshes: while something changes, and otherwise
 
 
 def main() -> None:
-    """The title, and below it the board, which looks again by itself."""
+    """Draw the title and the actions, then the overview, which refreshes automatically."""
     connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Overview", width="stretch")
-        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
-        st.page_link(links.SEGMENT, label="Segment a photograph", icon=":material/imagesmode:")
-        st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
+        st.page_link(links.SEGMENT, label="Segment an image", icon=":material/imagesmode:")
+        st.page_link(links.LAUNCH_TRAINING, label="Launch training", icon=":material/rocket_launch:")
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
-    if said := state.take_told():
+    if said := state.take_notification():
         st.toast(said, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
     refresh.live("overview", lambda: _board(connection), lambda: _tick(data.read(connection)))
 
 
-def _tick(found: Now) -> float:
-    return TICK if found.moving else LATER
+def _tick(now: Now) -> float:
+    return TICK if now.moving else LATER
 
 
 def _board(connection: Connection) -> float:
-    """Draw what is known of jobs and endpoints, and what is pending."""
-    found = data.read(connection)
-    _failures(found)
-    for pending in found.waiting:
+    """Draw what is known about jobs and endpoints, and what is pending."""
+    now = data.read(connection)
+    _failures(now)
+    for pending in now.waiting:
         messages.waiting(pending)
-    if found.empty:
+    if now.empty:
         view.first_steps(sandbox=connection.is_sandbox)
-    elif found.jobs or found.look:
-        _show(connection, found)
-    return _tick(found)
+    elif now.jobs or now.fleet:
+        _show(connection, now)
+    return _tick(now)
 
 
-def _show(connection: Connection, found: Now) -> None:
+def _show(connection: Connection, now: Now) -> None:
     prices = cached.prices(connection)
-    view.figures(found, prices, sandbox=connection.is_sandbox)
-    st.caption(f":material/sync: Looks again by itself · data from {formatting.moment(found.at)}")
-    for note in found.look.notes if found.look else ():
+    view.metrics_row(now, prices, sandbox=connection.is_sandbox)
+    st.caption(f":material/sync: Auto-refresh · Updated {formatting.moment(now.at)}")
+    for note in now.fleet.notes if now.fleet else ():
         st.caption(f":material/info: {note}")
-    if found.jobs and not found.jobs.complete:
-        st.caption(f":material/info: Of the training jobs, the newest {len(found.jobs.jobs)} are looked at.")
-    at_work, to_mend = st.columns(2, gap="medium")
-    with at_work:
-        view.running(found, prices)
-    with to_mend:
-        view.failed(found)
-        view.idle(found)
+    if now.jobs and not now.jobs.complete:
+        st.caption(f":material/info: Includes only the newest {len(now.jobs.jobs)} training jobs.")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        view.running(now, prices)
+    with right:
+        view.failed(now)
+        view.idle(now)
 
 
-def _failures(found: Now) -> None:
-    """Why something is missing or old, each reason once; one button for all."""
-    for error in found.failures:
+def _failures(now: Now) -> None:
+    """Draw why something is missing or stale, each reason once, and one button that retries all."""
+    for error in now.failures:
         st.error(messages.card(error), icon=":material/error:")
-    if found.failures:
-        st.button("Try again", icon=":material/refresh:", on_click=state.ask_retry)
+    if now.failures:
+        st.button("Try again", icon=":material/refresh:", on_click=state.request_retry)
 
 
 main()

@@ -1,4 +1,4 @@
-"""Whether everything is in place, and what to do where it is not."""
+"""The setup page: check settings, connection, identity and endpoints, and what to do about a failed check."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pages.parts.shared_cache import PendingError
 
 
 def main() -> None:
-    """One line a thing that must hold, from the nearest to the farthest."""
+    """Draw one line per check, from the local settings to the endpoints."""
     title = st.container(horizontal=True, vertical_alignment="center")
     title.title("Setup", width="stretch")
-    title.button("Check again", icon=":material/refresh:", on_click=state.ask_retry)
+    title.button("Check again", icon=":material/refresh:", on_click=state.request_retry)
     settings = backend.settings()
     _mode(settings)
     try:
@@ -26,8 +26,8 @@ def main() -> None:
         _line("Connection", error)
         return
     _line("Address", f"{connection.aws_url or 'AWS itself'}, region {connection.region}")
-    who = cached.caller(connection)
-    _line("Identity", f"{who.arn}, account {who.account}" if isinstance(who, Caller) else who)
+    caller = cached.caller(connection)
+    _line("Identity", f"{caller.arn}, account {caller.account}" if isinstance(caller, Caller) else caller)
     _endpoints(connection)
     _limits(settings)
 
@@ -36,12 +36,16 @@ def _mode(settings: Settings) -> None:
     if settings.mode == "sandbox":
         _line(
             "Mode",
-            f"The sandbox on this machine, kept in {settings.sandbox_dir}",
-            "SEGDECK_MODE=aws uses your account.",
+            f"Sandbox on this machine, data in {settings.sandbox_dir}",
+            "Set SEGDECK_MODE=aws to use your AWS account.",
         )
     else:
-        profile = f"profile {settings.profile}" if settings.profile else "AWS's own chain of credentials"
-        _line("Mode", f"AWS, by {profile}", "Without SEGDECK_MODE=aws, all runs on this machine.")
+        profile = f"profile {settings.profile}" if settings.profile else "the default credential chain"
+        _line(
+            "Mode",
+            f"AWS, with {profile}",
+            "Unset SEGDECK_MODE to run everything in the sandbox on this machine.",
+        )
 
 
 def _endpoints(connection: Connection) -> None:
@@ -51,50 +55,52 @@ def _endpoints(connection: Connection) -> None:
         _line("Endpoints", error)
         return
     ready = [endpoint.name for endpoint in listed if endpoint.in_service]
-    others = [f"{one.name} is {in_words(one.status)}" for one in listed if not one.in_service]
+    others = [
+        f"{endpoint.name} is {in_words(endpoint.status)}" for endpoint in listed if not endpoint.in_service
+    ]
     if ready:
         _line("Endpoints", f"{', '.join(ready)} in service", "; ".join(others))
     else:
         _line(
             "Endpoints",
-            CoreError("None is in service.", why="; ".join(others), todo=_how_to_get_one(connection)),
+            CoreError("No endpoint is in service.", why="; ".join(others), todo=_next_step(connection)),
         )
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 
-def _how_to_get_one(connection: Connection) -> str:
+def _next_step(connection: Connection) -> str:
     if connection.is_sandbox:
-        return "The sandbox brings two of its own, which take a moment after its start: check again."
-    return f"Deploy a model in {connection.region}, or set AWS_REGION to the region where yours is."
+        return "The sandbox starts two demo endpoints, which takes a moment. Check again shortly."
+    return f"Deploy a model in {connection.region}, or set AWS_REGION to the region of your endpoints."
 
 
 def _limits(settings: Settings) -> None:
     _line(
-        "Photographs",
-        f"Up to {settings.max_upload_bytes // 1_000_000} MB each",
-        "SEGDECK_MAX_UPLOAD_MB sets another limit.",
+        "Images",
+        f"Up to {settings.max_upload_bytes // 1_000_000} MB per file",
+        "Set SEGDECK_MAX_UPLOAD_MB to change this.",
     )
     _line(
         "Image memory",
-        f"{settings.image_memory_bytes // 1_000_000:,} MB for decoded images of all visitors",
-        "SEGDECK_IMAGE_MEMORY_MB sets another limit; images wait for their share.",
+        f"{settings.image_memory_bytes // 1_000_000:,} MB for decoded images, shared by all users",
+        "Images wait while it is used up. Set SEGDECK_IMAGE_MEMORY_MB to change this.",
     )
 
 
-def _line(name: str, found: str | CoreError | PendingError, hint: str = "") -> None:
-    """Draw a thing, whether it holds, what was found, and what to do."""
-    if isinstance(found, PendingError):
+def _line(name: str, result: str | CoreError | PendingError, hint: str = "") -> None:
+    """Draw the result of one check: a text if it passed, an error with what to do, or a waiting state."""
+    if isinstance(result, PendingError):
         sign = ":gray[:material/hourglass_top:]"
     else:
-        sign = ":green[:material/check_circle:]" if isinstance(found, str) else ":red[:material/error:]"
+        sign = ":green[:material/check_circle:]" if isinstance(result, str) else ":red[:material/error:]"
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(sign, width="content")
         st.markdown(f"**{name}**", width=110)
         with st.container(gap=None):
-            if isinstance(found, PendingError):
-                messages.waiting_line(found)
+            if isinstance(result, PendingError):
+                messages.waiting_line(result)
             else:
-                st.markdown(messages.plain(found) if isinstance(found, str) else messages.card(found))
+                st.markdown(messages.plain(result) if isinstance(result, str) else messages.card(result))
             if hint:
                 st.caption(messages.plain(hint))
 

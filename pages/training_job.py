@@ -81,7 +81,7 @@ def _actions(connection: Connection, job: TrainingJob) -> None:
         if job.running and st.button(
             "Stop", icon=":material/stop_circle:", disabled=job.status == "Stopping"
         ):
-            plan_dialog.ask(plan_stop(job), connection, st.rerun)
+            plan_dialog.open_plan(plan_stop(job), connection, st.rerun)
         if st.button("Clone", icon=":material/content_copy:"):
             links.open_page(links.LAUNCH_TRAINING, {state.CLONE: job.name})
         if job.model_uri and st.button("Deploy", icon=":material/deployed_code:"):

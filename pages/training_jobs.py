@@ -20,7 +20,7 @@ def main() -> None:
     connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Training jobs", width="stretch")
-        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.ask_retry)
+        st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
         st.page_link(links.LAUNCH_TRAINING, label="Launch a job", icon=":material/rocket_launch:")
     refresh.live(
         "training jobs",

@@ -1,7 +1,7 @@
-"""Where AWS answers for this dashboard: the real one, or a sandbox on this machine.
+"""The backend of this dashboard: AWS, or a sandbox on this machine.
 
-The pages may not know the sandbox. So `app.py` registers here how to bring it up, and the pages ask for the settings
-and the connection, and to try again when nothing answers.
+The pages must not import the sandbox. So `app.py` registers here how to start it; the pages get the settings and the
+connection from here, and can restart the sandbox when it does not respond.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pages.parts import cached
 
 @dataclass
 class Backend:
-    """What stands between the dashboard and its AWS. One a process, see `_backend`.
+    """The state of the backend. One per process, see `_backend`.
 
-    start:      brings the sandbox up where it is not, and says where it is; None with AWS.
-    connection: what `start` said last; None while it never succeeded.
+    start:      starts the sandbox if it is not running, and returns its connection; None with AWS.
+    connection: what `start` last returned; None if it never succeeded.
     """
 
     start: Callable[[], Connection] | None = None
@@ -34,17 +34,17 @@ class Backend:
 
 
 def _backend() -> Backend:
-    """Return the one of this process."""
+    """Return the backend of this process."""
     return cached.singleton("backend", Backend)
 
 
 def register(start: Callable[[], Connection]) -> None:
-    """Say how the sandbox is brought up. It may raise CoreError."""
+    """Register the function that starts the sandbox. It may raise CoreError."""
     _backend().start = start
 
 
 def restart_sandbox() -> None:
-    """Bring the sandbox up again if it is gone; does nothing with AWS. Raises what `start` raises."""
+    """Start the sandbox again if it is down; do nothing with AWS. Raises what `start` raises."""
     backend = _backend()
     if backend.start is not None:
         with backend.lock:
@@ -52,27 +52,27 @@ def restart_sandbox() -> None:
 
 
 def settings() -> Settings:
-    """The settings as they hold now, their memory for images in force. Raises SettingsError."""
-    read = Settings.from_environ(os.environ)
-    if PIXELS.limit != read.image_memory_bytes:
-        PIXELS.limit = read.image_memory_bytes
-    return read
+    """Return the current settings, and apply their image memory limit. Raises SettingsError."""
+    current = Settings.from_environ(os.environ)
+    if PIXELS.limit != current.image_memory_bytes:
+        PIXELS.limit = current.image_memory_bytes
+    return current
 
 
 def journal() -> Journal:
-    """Where changes are written down before they begin. Raises SettingsError."""
+    """Return the journal, which records changes before they start. Raises SettingsError."""
     return journal_in(settings().journal_dir, "the dashboard")
 
 
 def connection() -> Connection:
-    """Where to, and as whom. Raises CoreError."""
-    here = settings()
-    if here.mode == "aws":
-        return cached.connection(here)
-    if (found := _backend().connection) is None:
+    """Return the connection to AWS or the sandbox. Raises CoreError."""
+    current = settings()
+    if current.mode == "aws":
+        return cached.connection(current)
+    if (sandbox := _backend().connection) is None:
         raise UnreachableError(
-            "The sandbox on this machine is not up.",
-            why=f"Its log, if it came so far, is {here.sandbox_dir / 'sandbox.log'}.",
+            "The sandbox on this machine is not running.",
+            why=f"If a log was written, it is at {current.sandbox_dir / 'sandbox.log'}.",
             todo="Try again, or start the dashboard with SEGDECK_MODE=aws to use your AWS account.",
         )
-    return found
+    return sandbox

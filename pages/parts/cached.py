@@ -1,6 +1,6 @@
-"""Every cache of the product, as thin wrappers. The key is always the frozen `Connection`, never a client.
+"""All caches of the dashboard, as thin wrappers. The key is always the frozen `Connection`, never a client.
 
-All of them are bounded, by age or by number. Errors are never cached: what failed is asked again at the next run.
+All of them are bounded, by age or number of entries. Errors are not cached: the next run reads again.
 """
 
 from __future__ import annotations
@@ -42,32 +42,32 @@ from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot, Stale
 T = TypeVar("T")
 
 THUMBNAIL = (320, 240)
-"""Twice the size a thumbnail is shown in, for screens with fine pixels."""
+"""Twice the displayed size, for high-density screens; (width, height)."""
 
 
 ENDPOINTS_SECONDS, SERVING_SECONDS, CALLER_SECONDS = 15, 60, 600
 EXAMPLES_SECONDS, PRICES_SECONDS = 3600, 86_400
-"""How old these may be."""
+"""Seconds that these may be cached."""
 
 FRAME_PATIENCE = 0.2
-"""Seconds that every page would wait for its frame's identity."""
+"""Seconds that a page waits for the identity in its frame."""
 
 JOBS_SECONDS, OLD_JOBS_SECONDS = 15, 300
-"""How old the newest hundred jobs may be, and those before them, which hardly change."""
+"""Seconds that the newest hundred jobs may be cached, and the older ones, which hardly change."""
 
 JOB_SECONDS, JOB_TAGS_SECONDS = 4, 300
-"""How old one job may be while it runs; and its tags."""
+"""Seconds that one job may be cached while it runs; and its tags."""
 
 SETTLED, SETTLED_SECONDS = timedelta(minutes=10), 3600
-"""So long after a job's end its metrics have all arrived; they are then asked for no more than once an hour."""
+"""Time after a job's end until all its metrics have arrived; then they are read at most once per hour (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ByJob(Generic[T]):
-    """Something of several training jobs.
+    """Values of several training jobs.
 
-    found: job name -> it, of those that have it.
-    notes: sentences on what could not be asked.
+    found: job name -> value, for jobs that have one.
+    notes: sentences on what could not be read.
     """
 
     found: dict[str, T]
@@ -76,9 +76,9 @@ class ByJob(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture that an endpoint's owner put beside the model to try it with.
+    """A sample image that an endpoint's owner stored next to the model.
 
-    uri:   in S3. title, note: what a person reads.
+    uri: in S3. title, note: shown to the user.
     """
 
     uri: str
@@ -88,19 +88,19 @@ class Example:
 
 @st.cache_resource(show_spinner=False)
 def singleton(name: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
-    """Return what this process has one of, made when it is first needed. name: of it alone."""
+    """Return an object of which this process has one, made when first needed. name: unique."""
     return _make()
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def of_connection(name: str, connection: Connection, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the key
-    """Return what each connection has one of, made when it is first needed. name: of it alone."""
+    """Return an object of which each connection has one, made when first needed. name: unique."""
     return _make()
 
 
 @st.cache_resource(ttl="5m", max_entries=8, show_spinner=False)
 def connection(settings: Settings) -> Connection:
-    """The connection of mode `aws`."""
+    """Return the connection of mode `aws`."""
     return connect(settings)
 
 
@@ -132,7 +132,7 @@ def unnamed(connection: Connection, name: str) -> EndpointInfo:
 
 
 def with_names(connection: Connection, serving: EndpointInfo) -> EndpointInfo:
-    """Return the endpoint with its class names; a note says why they cannot be read. Raises PendingError."""
+    """Return the endpoint with its class names, or with a note on why they cannot be read. Raises PendingError."""
     try:
         return (
             shelf()
@@ -149,7 +149,7 @@ def with_names(connection: Connection, serving: EndpointInfo) -> EndpointInfo:
 
 
 def caller(connection: Connection) -> Caller | CoreError | PendingError:
-    """Return who we are to AWS; an error is a value here, because the frame must be drawn without it."""
+    """Return the caller's identity, or the error instead: the frame must be drawn without it."""
     try:
         return (
             shelf()
@@ -173,7 +173,8 @@ def examples(connection: Connection, uri: str) -> tuple[tuple[Example, bytes], .
         .read(
             ("examples", connection, uri),
             lambda: tuple(
-                (one, example_thumbnail(connection, one.uri)) for one in _examples(connection, uri)
+                (example, example_thumbnail(connection, example.uri))
+                for example in _examples(connection, uri)
             ),
             EXAMPLES_SECONDS,
             "the endpoint's examples",
@@ -201,13 +202,13 @@ def _examples(connection: Connection, uri: str) -> tuple[Example, ...]:
 
 @st.cache_data(ttl="1h", max_entries=64, show_spinner=False)
 def example(connection: Connection, uri: str) -> bytes:
-    """The file of an example, as it lies in S3."""
+    """Return the file of an example, as stored in S3."""
     return get_bytes(clients(connection), uri, max_bytes=25_000_000)
 
 
 @st.cache_data(ttl="1h", max_entries=256, show_spinner=False)
 def example_thumbnail(connection: Connection, uri: str) -> bytes:
-    """An example as a small JPEG."""
+    """Return an example as a small JPEG."""
     return thumbnail(example(connection, uri), uri)
 
 
@@ -225,18 +226,18 @@ def image_scores(key: str, _make: Callable[[], T]) -> T:  # noqa: ARG001  # the 
 
 @st.cache_resource(ttl="24h", max_entries=16, show_spinner=False)
 def accepts(connection: Connection) -> dict[str, str]:  # noqa: ARG001  # the key
-    """What each endpoint of this connection was found to accept; `core.inference.invoke` writes into it."""
+    """Return the content types that each endpoint accepts, by name; `core.inference.invoke` writes into it."""
     return {}
 
 
 def thumbnail(data: bytes, name: str) -> bytes:
-    """A small JPEG of a photograph's bytes."""
+    """Return a small JPEG of an image file."""
     with image_share(data, name, extra=0):
         return encode(open_image(data, name), fit=THUMBNAIL, quality=82).body
 
 
 def thumbnail_of(picture: Image.Image) -> bytes:
-    """A small JPEG of a picture in memory."""
+    """Return a small JPEG of an image in memory."""
     buffer = io.BytesIO()
     shrunk(picture, THUMBNAIL).save(buffer, "JPEG", quality=82)
     return buffer.getvalue()
@@ -244,12 +245,12 @@ def thumbnail_of(picture: Image.Image) -> bytes:
 
 @st.cache_resource(show_spinner=False)
 def shelf() -> StaleCache:
-    """What all viewers share of what changes all the time, and keep while AWS fails."""
+    """Return the cache of values that change, shared by all users, which keeps them while AWS fails."""
     return StaleCache()
 
 
 def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[JobList]:
-    """Training jobs, a hundred a page; the first page is as new as can be. Raises AwsError where none ever came."""
+    """Return training jobs, 100 per page; the first page is the freshest. Raises AwsError, PendingError."""
     newest = shelf().read(
         ("jobs", connection, wanted),
         lambda: training.all_jobs(clients(connection), wanted, pages=1),
@@ -273,17 +274,19 @@ def jobs(connection: Connection, wanted: JobFilter, pages: int = 1) -> Snapshot[
 
 
 def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
-    """The first page as it is now, and behind it what was read some minutes ago."""
+    """Return the current first page, followed by the older jobs, which were read some minutes ago."""
     names = {job.name for job in newest.jobs}
     rest = [job for job in older.jobs if job.name not in names]
-    if wanted.sort == "created" and wanted.descending:  # what fell out of the first page must not come back
+    if (
+        wanted.sort == "created" and wanted.descending
+    ):  # jobs that dropped off the first page must not come back
         oldest = min((job.created_at for job in newest.jobs), default=None)
         rest = [job for job in rest if oldest is None or job.created_at <= oldest]
     return JobList((*newest.jobs, *rest), newest.total, older.complete)
 
 
 def training_job(connection: Connection, name: str) -> Snapshot[TrainingJob]:
-    """The job as it is. Raises NotFoundError, AwsError."""
+    """Return one training job. Raises NotFoundError, AwsError, PendingError."""
     return shelf().read(
         ("open job", connection, name),
         lambda: training.describe_job(clients(connection), name),
@@ -293,7 +296,7 @@ def training_job(connection: Connection, name: str) -> Snapshot[TrainingJob]:
 
 
 def job_tags(connection: Connection, job: TrainingJob) -> OptionalPart[dict[str, str]]:
-    """Its tags, which a clone should keep: costs are told apart by them."""
+    """Return its tags, which a clone should keep: costs are allocated by them."""
     return optional(
         ("tags", connection, job.name),
         lambda: training.job_tags(clients(connection), job),
@@ -304,7 +307,7 @@ def job_tags(connection: Connection, job: TrainingJob) -> OptionalPart[dict[str,
 
 
 def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[MetricSeries]]:
-    """Validation mIOU of the jobs where it is known. Raises AwsError."""
+    """Return the validation mIoU curve of each job that has one. Raises AwsError, PendingError."""
     return _by_job(
         "curves in the table",
         connection,
@@ -314,7 +317,7 @@ def sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[
 
 
 def curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Snapshot[ByJob[tuple[MetricSeries, ...]]]:
-    """All curves of the jobs. Raises AwsError."""
+    """Return all training curves of the jobs. Raises AwsError, PendingError."""
     return _by_job(
         "curves",
         connection,
@@ -329,7 +332,7 @@ def _by_job(
     jobs: Sequence[TrainingJob],
     load: Callable[[Sequence[TrainingJob], list[str]], dict[str, T]],
 ) -> Snapshot[ByJob[T]]:
-    """Of jobs that still change, and of those that have ended, each in calls of their own."""
+    """Read jobs that still change and jobs that have ended in separate calls, cached for different times."""
     before = datetime.now(UTC) - SETTLED
     settled = [job for job in jobs if job.ended_at is not None and job.ended_at < before]
     moving = [job for job in jobs if job.ended_at is None or job.ended_at >= before]
@@ -355,12 +358,12 @@ def _with_notes(
 
 
 def _key(jobs: Sequence[TrainingJob]) -> Hashable:
-    """Of a job that has started more can be asked than before."""
+    """Return the cache key of these jobs: a job that has started has more to read than before."""
     return tuple((job.name, job.started_at is not None) for job in jobs)
 
 
 def prices(connection: Connection) -> PriceTable:
-    """Return AWS's prices once they are there, and until then those of Segdeck: no page waits for them."""
+    """Return the price list from AWS once it has arrived; until then Segdeck's own, without waiting."""
     try:
         return (
             shelf()
@@ -378,7 +381,7 @@ def prices(connection: Connection) -> PriceTable:
 
 
 def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, what: str) -> OptionalPart[T]:
-    """Read what the page can do without: what is pending or fails is a value here, and hides no other part."""
+    """Read an optional part of a page: a pending read or an error becomes a value, and hides no other part."""
     try:
         reading = shelf().read(key, load, seconds, what)
     except CoreError as error:
@@ -389,7 +392,7 @@ def optional(key: Hashable, load: Callable[[], T], seconds: float, empty: T, wha
 
 
 def forget_aws() -> None:
-    """Read everything from AWS anew. What the shelf holds stays until the new is there."""
+    """Mark everything from AWS as stale. Cached values stay until new ones arrive."""
     shelf().expire()
     connection.clear()
 
@@ -402,7 +405,7 @@ def pair_frame(
     stamp: tuple[int, ...],  # noqa: ARG001
     _make: Callable[[], bytes],
 ) -> bytes:
-    """A pair of a dataset for the viewer.
+    """Return a pair of a dataset, encoded for the viewer.
 
     source: without its samples, which would be a long key. stamp: of its files' times, see `core.datasets.preview`.
     """
@@ -411,7 +414,7 @@ def pair_frame(
 
 @st.cache_data(ttl="1h", max_entries=512, show_spinner=False)
 def pair_thumbnail(source: Dataset, sample: Sample, classes: Classes | None, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001
-    """A pair as a small JPEG, the mask laid over."""
+    """Return a pair as a small JPEG, with the mask as an overlay."""
     with opened_pair(source, sample, classes) as (photo, found):
         small = shrunk(photo.pixels, THUMBNAIL)
         labels = resize_labels(found.labels, small.height, small.width)

@@ -1,7 +1,7 @@
 """Dialogs that stay open while the page below them is drawn again.
 
-Streamlit closes a dialog when the page runs without calling it. But a page runs again by itself while something on it
-is pending or has failed (see `pages.parts.refresh`), and a person may be typing in the dialog at that time.
+Streamlit closes a dialog when the page runs without calling it. But a page refreshes automatically while something on
+it is pending or has failed (see `pages.parts.refresh`), and the user may be typing in the dialog at that time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pages.parts.state import Slot
 class OpenDialog:
     """A dialog that was opened and not closed yet.
 
-    draw:  draws it, and opens it where it is not open.
-    page:  the page that it belongs to; None until that page's run has ended.
+    draw:  draws it, and opens it if it is not open.
+    page:  the page that it belongs to; None until the run of that page has ended.
     drawn: whether the current run of the page has drawn it.
     """
 
@@ -53,7 +53,7 @@ def before_page() -> None:
 
 
 def after_page(page: str) -> None:
-    """Draw the open dialog again, unless the run has just opened it; drop that of another page."""
+    """Draw the open dialog again, unless this run has just opened it; close that of another page."""
     dialog = OPEN.get()
     if dialog is None:
         return

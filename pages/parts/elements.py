@@ -1,7 +1,7 @@
-"""Tables and code blocks, the elements of Streamlit that show text of others without Markdown.
+"""Tables and code blocks, the Streamlit elements that show untrusted text without Markdown.
 
 Both go through `core.escaping`; nothing else on a page calls `st.dataframe` or `st.code`. A table needs it because
-its toolbar exports the cells as CSV, unguarded, and a code block because bidirectional controls act in it.
+its toolbar exports the cells as CSV, unescaped, and a code block because bidirectional controls take effect there.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from core.escaping import csv_cell, terminal, terminal_block
 
 
 def dataframe(data: pd.DataFrame | Styler, **options: Any) -> Any:
-    """Show a table whose cells and headers may hold any text; options and value are those of `st.dataframe`."""
+    """Draw a table whose cells and headers may hold any text; options and result are those of `st.dataframe`."""
     return st.dataframe(guarded(data), **options)
 
 
 def code(text: str, **options: Any) -> None:
-    """Show one line of code, such as an address to copy."""
+    """Draw one line of code, such as a URI to copy."""
     st.code(terminal(text), **options)
 
 
 def code_block(text: str, **options: Any) -> None:
-    """Show several lines of code. Their line breaks are ours: text of others in them is one line each."""
+    """Draw several lines of code. The line breaks are Segdeck's own: untrusted text in them is one line each."""
     st.code(terminal_block(text), **options)
 
 
 def guarded(data: pd.DataFrame | Styler) -> pd.DataFrame | Styler:
-    """Return the same table with each text as `csv_cell` has it, in lists too; numbers, times and colors stay."""
+    """Return the table with each text escaped by `csv_cell`, in lists too; numbers, times and colors stay."""
     if isinstance(data, Styler):
         data.data = guarded(data.data)
         data.index, data.columns = data.data.index, data.data.columns

@@ -1,7 +1,7 @@
-"""All endpoints as the pages show them: how each does, whether anybody calls it, what it costs.
+"""All endpoints as the pages show them: health, traffic and cost of each.
 
-Shared by all who look. The first look at five hundred endpoints takes one Search call for each hundred, one call for
-the traffic of all, and one more for each hundred that were called in the last day.
+Shared by all users. The first read of 500 endpoints takes one Search call per 100, one call for the traffic of all,
+and one more per 100 that were called in the last day.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from core.cost.hosting import EndpointCost, FleetCost, endpoint_cost, fleet_cost
 from core.endpoints.endpoint import Endpoint, EndpointList, with_config
 from core.endpoints.health import Health, HealthStatus, health
 from core.endpoints.traffic import ServiceQuality, Traffic
+from core.text import plural
 from pages.parts import cached, endpoint_configs, formatting, messages
 from pages.parts.shared_cache import OptionalPart, Snapshot
 
 SECONDS = 10
-"""How old the list may be."""
+"""Seconds that the list may be cached."""
 
 TRAFFIC_SECONDS, SERVICE_SECONDS = 300, 60
-"""How old the calls of thirty days, in steps of six hours, may be; and the answers of the last day."""
+"""Seconds that the calls of 30 days, in steps of six hours, may be cached; and the quality of the last day."""
 
 UNCALLED = ServiceQuality(0, None, None, 0, 0)
-"""Of an endpoint that nobody called: CloudWatch need not be asked."""
+"""The quality of an endpoint without calls, for which CloudWatch is not queried."""
 
 Color = Literal["blue", "gray", "green", "orange", "red", "violet"]
 
@@ -59,8 +60,8 @@ VERDICT_ICONS: dict[HealthStatus, str] = {
 class FleetRow:
     """One endpoint.
 
-    endpoint:         with instance types where they were read.
-    traffic, service: None where CloudWatch could not be asked.
+    endpoint:         with instance types if they have been read.
+    traffic, service: None if CloudWatch could not be read.
     """
 
     endpoint: Endpoint
@@ -72,12 +73,12 @@ class FleetRow:
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
-    """What one look found.
+    """All endpoints as they were last read.
 
-    rows:     what needs a hand first; of the same verdict, the dearest first.
-    cost:     of all together; idle ones are those whose verdict is "idle".
-    unread:   how many endpoints' instance types, and so prices, are still being read.
-    complete: False where there are more endpoints than were asked for.
+    rows:     those that need attention first; of equal health, the most expensive first.
+    cost:     the total, and of those with the health "idle".
+    unread:   the number of endpoints whose instance types, and so prices, are still being read.
+    complete: False if there are more endpoints than were read.
     notes:    sentences on what could not be read.
     """
 
@@ -89,48 +90,48 @@ class FleetSnapshot:
 
     @property
     def idle(self) -> int:
-        """How many nobody calls."""
+        """Return the number of idle endpoints."""
         return sum(row.health.status == "idle" for row in self.rows)
 
     @property
-    def untold(self) -> int:
-        """Of how many it is not known whether anybody calls them."""
+    def usage_unknown(self) -> int:
+        """Return the number of endpoints whose usage is unknown."""
         return sum(row.health.status == "unknown" for row in self.rows)
 
     @property
     def moving(self) -> bool:
-        """Whether another look soon would see something new."""
+        """Whether a refresh soon would show something new."""
         return self.unread > 0 or any(row.endpoint.changing for row in self.rows)
 
 
 def look(connection: Connection) -> Snapshot[FleetSnapshot]:
-    """All endpoints as they are. Raises AwsError where the list never came."""
+    """Return all endpoints with health, traffic and cost. Raises AwsError, PendingError if the list never arrived."""
     read = _list(connection)
-    endpoints, unread, lost = _with_configs(connection, read.value.endpoints)
+    endpoints, unread, unreadable = _with_configs(connection, read.value.endpoints)
     calls = _traffic(connection, endpoints)
     answers = _service(connection, endpoints, calls.value)
     rows = _rows(connection, endpoints, calls.value, answers.value, read.at)
-    failures = dict.fromkeys(messages.line(one.failure) for one in (calls, answers) if one.failure)
-    waiting = [f"Waiting for {one.waiting.what}." for one in (calls, answers) if one.waiting]
-    notes = (*map(messages.plain, read.value.notes), *waiting, *failures, *_unpriced(lost))
+    failures = dict.fromkeys(messages.line(part.failure) for part in (calls, answers) if part.failure)
+    waiting = [f"Waiting for {part.waiting.what}." for part in (calls, answers) if part.waiting]
+    notes = (*map(messages.plain, read.value.notes), *waiting, *failures, *_unpriced(unreadable))
     return Snapshot(
         FleetSnapshot(rows, total(rows), unread, read.value.complete, notes), read.at, read.failure
     )
 
 
 def row(connection: Connection, endpoint: Endpoint, now: datetime) -> FleetRow:
-    """One endpoint, with its configuration, in the same way."""
+    """Return the same of one endpoint, given with its configuration."""
     calls = _traffic(connection, [endpoint]).value
     return _rows(connection, [endpoint], calls, _service(connection, [endpoint], calls).value, now)[0]
 
 
 def everything(connection: Connection) -> EndpointList:
-    """The list alone. Raises AwsError where it never came."""
+    """Return the list alone. Raises AwsError, PendingError if it never arrived."""
     return _list(connection).value
 
 
 def total(rows: Sequence[FleetRow]) -> FleetCost:
-    """What these cost together, and what the idle ones of them waste."""
+    """Return the total cost of these endpoints, and that of the idle ones among them."""
     idle = [row.endpoint.name for row in rows if row.health.status == "idle"]
     return fleet_cost({row.endpoint.name: row.cost for row in rows}, idle)
 
@@ -142,18 +143,25 @@ def _list(connection: Connection) -> Snapshot[EndpointList]:
 
 
 def _with_configs(connection: Connection, endpoints: Sequence[Endpoint]) -> tuple[list[Endpoint], int, int]:
-    """With instance types as far as they were read; how many were not yet, and how many cannot be."""
+    """Return the endpoints with known instance types, and how many are still unread and how many unreadable."""
     names = {endpoint.config for endpoint in endpoints if endpoint.config}
     known = endpoint_configs.of(connection).known(names)
     unread = sum(bool(endpoint.config) and endpoint.config not in known for endpoint in endpoints)
-    lost = sum(endpoint.config in known and known[endpoint.config] is None for endpoint in endpoints)
-    return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread, lost
+    unreadable = sum(endpoint.config in known and known[endpoint.config] is None for endpoint in endpoints)
+    return [with_config(endpoint, known.get(endpoint.config)) for endpoint in endpoints], unread, unreadable
 
 
-def _unpriced(lost: int) -> tuple[str, ...]:
-    many = f"{lost} endpoints" if lost > 1 else "one endpoint"
-    why = "its configuration could not be read, or is gone" if lost == 1 else "no configuration could be read"
-    return (f"Instances and price of {many} are not known: {why}.",) if lost else ()
+def _unpriced(unreadable: int) -> tuple[str, ...]:
+    why = (
+        "its configuration was deleted or cannot be read"
+        if unreadable == 1
+        else "no configuration could be read"
+    )
+    return (
+        (f"Instances and price of {plural(unreadable, 'endpoint')} are unknown: {why}.",)
+        if unreadable
+        else ()
+    )
 
 
 def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> OptionalPart[dict[str, Traffic]]:
@@ -162,26 +170,26 @@ def _traffic(connection: Connection, endpoints: Sequence[Endpoint]) -> OptionalP
         lambda: cloudwatch.traffic(clients(connection), endpoints, formatting.now()),
         TRAFFIC_SECONDS,
         {},
-        "the traffic by CloudWatch",
+        "the traffic from CloudWatch",
     )
 
 
 def _service(
     connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
 ) -> OptionalPart[dict[str, ServiceQuality]]:
-    """Only those that were called are asked about."""
+    """Read latency and errors, only of endpoints that were called."""
     called = [one for one in endpoints if one.name in calls and calls[one.name].day]
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
     if not called:
         return OptionalPart(uncalled, formatting.now())
-    found = cached.optional(
+    called_quality = cached.optional(
         ("service", connection, _key(called)),
         lambda: cloudwatch.service(clients(connection), called, formatting.now()),
         SERVICE_SECONDS,
         dict[str, ServiceQuality](),
-        "latency and errors by CloudWatch",
+        "latency and errors from CloudWatch",
     )
-    return replace(found, value={**uncalled, **found.value})
+    return replace(called_quality, value={**uncalled, **called_quality.value})
 
 
 def _rows(
@@ -201,11 +209,11 @@ def _rows(
 
 
 def _order(row: FleetRow) -> tuple[int, bool, Decimal, str]:
-    """What needs a hand first; then the dearest, those of unknown price last."""
+    """Return the sort key: health first, then price, highest first and unknown last."""
     price = row.cost.price.per_hour
     return row.health.rank, price is None, -(price.usd if price else Decimal(0)), row.endpoint.name
 
 
 def _key(endpoints: Sequence[Endpoint]) -> Hashable:
-    """An endpoint's figures are told by its variants."""
+    """Return the cache key: the metrics of an endpoint depend on its variants."""
     return tuple((one.name, tuple(variant.name for variant in one.variants)) for one in endpoints)

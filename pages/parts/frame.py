@@ -1,4 +1,4 @@
-"""What stands around every page: name, where AWS answers, which account."""
+"""The frame around every page: logo, backend, region and account."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATIC = Path(__file__).with_name("static")
 
 
 def draw() -> None:
-    """The logo and the sidebar. Settings that cannot be used are the page's to report, which needs them."""
+    """Draw the logo and the sidebar. Invalid settings are reported by the page, which needs them."""
     st.logo(str(STATIC / "logo.svg"), icon_image=str(STATIC / "mark.svg"), size="large")
     try:
         connection = backend.connection()
@@ -32,14 +32,14 @@ def _where(connection: Connection) -> None:
             "Sandbox on this machine",
             icon=":material/computer:",
             color="green",
-            help="A SageMaker that runs here. Nothing leaves this machine, and nothing costs.",
+            help="A SageMaker that runs here. No data leaves this machine, and nothing is billed.",
         )
     else:
         st.badge(
             "AWS",
             icon=":material/cloud:",
             color="orange",
-            help="Your own account: endpoints cost by the hour.",
+            help="Your AWS account: endpoints are billed by the hour.",
         )
     with shared_cache.watching() as watch:
         cached.caller(connection)
@@ -48,15 +48,13 @@ def _where(connection: Connection) -> None:
 
 
 def _identity(connection: Connection, *, ticking: bool) -> None:
-    """Draw region and account. ticking: the account was pending when the page was drawn; it ends with that."""
-    with (
-        shared_cache.watching()
-    ):  # the account decorates: what becomes of it is no reason to run a page again
-        who = cached.caller(connection)
-    if isinstance(who, PendingError):
+    """Draw region and account. ticking: the account was pending when the page was drawn; stop once it arrives."""
+    with shared_cache.watching():  # a change of the account alone must not rerun the page
+        caller = cached.caller(connection)
+    if isinstance(caller, PendingError):
         account = "account pending"
     else:
-        account = "account unknown" if isinstance(who, CoreError) else f"account {who.account}"
+        account = "account unknown" if isinstance(caller, CoreError) else f"account {caller.account}"
     st.caption(f"{messages.plain(connection.region)}  \n{account}")
-    if ticking and not isinstance(who, PendingError):
+    if ticking and not isinstance(caller, PendingError):
         st.rerun()

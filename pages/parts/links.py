@@ -1,4 +1,4 @@
-"""The pages' files, ways to open them, and the addresses of AWS's console."""
+"""The files of the pages, how to open them, and URLs of the AWS console."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_page(page: Path, query_params: Mapping[str, str | list[str]]) -> NoRetu
 
 
 def s3_console(uri: str, region: str) -> str:
-    """The page of AWS's console about an object or prefix in S3."""
+    """Return the URL of an S3 object or prefix in the AWS console."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     kind = "object" if key and not key.endswith("/") and key.endswith(".gz") else "buckets"
     return f"https://{region}.console.aws.amazon.com/s3/{kind}/{bucket}?region={region}&prefix={key}"

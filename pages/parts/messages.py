@@ -1,4 +1,4 @@
-"""How errors are told: what happened, why, and what to do. The one error door of all pages is here."""
+"""Show errors: what happened, why, and what to do. The error boundary of all pages is defined here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLACEHOLDER = 140
 
 @contextmanager
 def error_boundary(place: str = "") -> Iterator[None]:
-    """Whatever goes wrong inside is shown as a card and goes no further. place: tells the doors of one page apart."""
+    """Show any error raised inside as a card, and stop it there. place: distinguishes the boundaries of one page."""
     try:
         yield
     except PendingError as pending:
@@ -41,7 +41,7 @@ def error_boundary(place: str = "") -> Iterator[None]:
 
 
 def on_script_error(error: Exception) -> bool:
-    """The same door for what Streamlit runs outside the shell: callbacks. True: it is shown."""
+    """Show an error raised outside the shell, in a callback. Return True: it has been handled."""
     if isinstance(error, CoreError):
         show(error)
     else:
@@ -50,13 +50,13 @@ def on_script_error(error: Exception) -> bool:
 
 
 def show(error: CoreError, place: str = "") -> None:
-    """An error that we can explain, with a button that tries again."""
+    """Draw an error that Segdeck can explain, with a button that tries again."""
     st.error(card(error), icon=":material/error:")
     _retry_button(place)
 
 
 def waiting(pending: PendingError) -> None:
-    """Draw a waiting state: what has not arrived yet, and a placeholder where it will be."""
+    """Draw a waiting state: what is pending, and a placeholder for it."""
     with st.container(border=True, gap="small"):
         st.markdown(
             f":gray[:material/hourglass_top:] **Waiting for {plain(pending.what)}** {_so_far(pending.seconds)}"
@@ -65,12 +65,12 @@ def waiting(pending: PendingError) -> None:
 
 
 def waiting_line(pending: PendingError) -> None:
-    """Draw the same as one line, for what only decorates a page."""
+    """Draw a waiting state as one line, for a minor part of a page."""
     st.caption(f":material/hourglass_top: Waiting for {plain(pending.what)} {_so_far(pending.seconds)}")
 
 
 def why_not(part: OptionalPart[Any], seen: Snapshot[Any]) -> None:
-    """Draw why a part of the page is not there or not new, unless the head says so of all."""
+    """Draw why a part of the page is missing or stale, unless the page's header already says so."""
     if part.waiting is not None:
         waiting(part.waiting)
     elif part.failure is not None and seen.failure is None:
@@ -78,67 +78,67 @@ def why_not(part: OptionalPart[Any], seen: Snapshot[Any]) -> None:
 
 
 def _so_far(seconds: float) -> str:
-    return f":gray[· {seconds:.0f} s so far, shown here on arrival]"
+    return f":gray[· {seconds:.0f} s · appears here automatically]"
 
 
 def show_unexpected(error: BaseException, place: str = "") -> None:
-    """An error that nobody foresaw: the log gets the traceback, the page the id to look for."""
+    """Draw an unexpected error: the traceback goes to the log, and the page shows the id to search for."""
     number = note_once(error)
     st.error(
-        f"**Something went wrong that Segdeck did not foresee.**\n\n"
-        f"The log of the dashboard has the details under `{number}`. Your files are untouched.",
+        f"**Unexpected error.** This is a bug in Segdeck.\n\n"
+        f"Find the details in the dashboard's log under `{number}`. Your files are unchanged.",
         icon=":material/error:",
     )
     _retry_button(place)
 
 
-def diagnosis(found: Diagnosis, *, failed: bool) -> None:
-    """Why it ended as it did, and what to do."""
+def diagnosis(result: Diagnosis, *, failed: bool) -> None:
+    """Draw why a job or endpoint failed, and what to do."""
     box = st.error if failed else st.warning
-    evidence = f"\n\n:small[{plain(found.evidence)}]" if found.evidence else ""
+    evidence = f"\n\n:small[{plain(result.evidence)}]" if result.evidence else ""
     box(
-        f"**{plain(found.title)}.** {plain(found.cause)}\n\n**What to do:** {plain(found.todo)}{evidence}",
+        f"**{plain(result.title)}.** {plain(result.cause)}\n\n**What to do:** {plain(result.todo)}{evidence}",
         icon=":material/stethoscope:",
     )
 
 
 def note(error: BaseException) -> str:
-    """Write an unforeseen error to the log; gives its id."""
+    """Write an unexpected error to the log, and return its id."""
     number = secrets.token_hex(4)
-    log.error("unforeseen error %s", number, exc_info=error)
+    log.error("Unexpected error %s", number, exc_info=error)
     return number
 
 
 def note_once(error: BaseException) -> str:
-    """Return the id of an error that stays on a page from run to run; it is logged the first time."""
+    """Return the id of an error that may be shown in several runs; log it the first time."""
     number: str = vars(error).get(NOTED) or note(error)
     vars(error)[NOTED] = number
     return number
 
 
 def card(error: CoreError) -> str:
-    """An error as Markdown: what in bold with why; what to do; where the container's log is."""
+    """Return an error as Markdown: what, in bold, and why; what to do; a link to the container's log."""
     parts = [f"**{plain(error.what)}** {plain(error.why)}", plain(error.todo)]
     if isinstance(error, ModelError) and error.log_url.startswith("https://"):
-        parts.append(markdown_link("The container's log", error.log_url))
+        parts.append(markdown_link("Container log", error.log_url))
     if isinstance(error, AwsError) and error.request_id:
         parts.append(f":small[Request {as_code(error.request_id)}]")
     return "\n\n".join(part for part in parts if part)
 
 
 def any_card(error: BaseException) -> str:
-    """Any error as Markdown; one that nobody foresaw goes to the log, once."""
+    """Return any error as Markdown; log an unexpected one, once."""
     if isinstance(error, CoreError):
         return card(error)
     number = note_once(error)
-    return f"Something went wrong that Segdeck did not foresee. The log has the details under `{number}`."
+    return f"**Unexpected error.** Find the details in the dashboard's log under `{number}`."
 
 
 def line(error: BaseException) -> str:
-    """An error as one line of Markdown."""
+    """Return an error as one line of Markdown."""
     if isinstance(error, CoreError):
         return " ".join(plain(part) for part in (error.what, error.why, error.todo) if part)
-    return f"Something unforeseen: {as_code(str(error) or type(error).__name__)}"
+    return f"Unexpected error: {as_code(str(error) or type(error).__name__)}"
 
 
 def code(text: str) -> str:
@@ -156,5 +156,5 @@ def _retry_button(place: str) -> None:
         "Try again",
         key=f"retry-{place}" if place else "retry",
         icon=":material/refresh:",
-        on_click=state.ask_retry,
+        on_click=state.request_retry,
     )

@@ -1,4 +1,4 @@
-"""What is about to be done, shown before it is: steps, price, warnings, and the one button that does it."""
+"""Show a plan before it is executed: steps, price, warnings, and the button that confirms it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from core.plans.plan import ApiCall, Plan, Price, StepState, Verb
 from pages.parts import backend, cached, dialogs, elements, messages, state
 
 FEW, HEIGHT = 8, 300
-"""More steps than these scroll in a box of so many pixels."""
+"""More steps than this scroll in a box of this height in pixels."""
 
 ALONE = 2
-"""More warnings than these stand in one box."""
+"""More warnings than this are listed in one box."""
 
-PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting until it is done ..."}
+PENDING: dict[StepState, str] = {"start": "", "waiting": " Waiting for completion ..."}
 AFTER: dict[StepState, str] = {
-    "already": " It was there already.",
-    "kept": " This was left out: something else uses it.",
+    "already": " Already existed.",
+    "kept": " Skipped: still in use.",
 }
-"""What is said of a step while it is under way, and after it."""
+"""Texts behind a step while it runs, and after it."""
 
 DONE: tuple[StepState, ...] = ("done", "recovered", "already")
 SIGNS: dict[StepState, str] = {"kept": ":orange[:material/lock:]"}
-BEFORE = "done before"
-"""What is said of a cut plan's steps that need not be done again."""
+BEFORE = "already done"
+"""The note on steps of an interrupted plan that are not repeated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind of change is called.
+    """The texts of one kind of change.
 
-    title:  the dialog's. button, icon: of the button that does it.
-    done:   what is said once it is; {} stands for the target.
-    typed:  whether the target must be typed first: what cannot be taken back is not done by a slip.
+    title:  of the dialog. button, icon: of the button that confirms it.
+    done:   the notification afterwards; {} stands for the target.
+    typed:  whether the target must be typed first, so that nothing irreversible happens by accident.
     """
 
     title: str
@@ -52,56 +52,56 @@ class Words:
 
 WORDS: dict[Verb, Words] = {
     "launch": Words(
-        "Start a training job",
-        "Start the job",
+        "Launch training job",
+        "Launch job",
         ":material/rocket_launch:",
-        "The training job {} is started.",
+        "Training job {} started.",
     ),
     "stop": Words(
-        "Stop the training job",
-        "Stop the job",
+        "Stop training job",
+        "Stop job",
         ":material/stop_circle:",
-        "The training job {} is being stopped.",
+        "Stopping training job {}.",
     ),
     "deploy": Words(
-        "Deploy an endpoint",
-        "Deploy it",
+        "Deploy endpoint",
+        "Deploy endpoint",
         ":material/deployed_code:",
-        "The endpoint {} is being created.",
+        "Creating endpoint {}.",
     ),
     "update": Words(
-        "Update the endpoint",
-        "Update it",
+        "Update endpoint",
+        "Update endpoint",
         ":material/published_with_changes:",
-        "The endpoint {} is being updated.",
+        "Updating endpoint {}.",
     ),
     "scale": Words(
         "Change instances and weights",
-        "Change them",
+        "Apply",
         ":material/tune:",
-        "The endpoint {} is being changed.",
+        "Scaling endpoint {}.",
     ),
     "autoscale": Words(
-        "Scale by itself",
-        "Let it scale",
+        "Set up autoscaling",
+        "Set up autoscaling",
         ":material/swap_vert:",
-        "The number of instances of {} follows its calls from now on.",
+        "The instance count of {} now follows its traffic.",
     ),
     "stop autoscaling": Words(
-        "End the autoscaling",
-        "End it",
+        "Remove autoscaling",
+        "Remove autoscaling",
         ":material/swap_vert:",
-        "The number of instances of {} stays as it is.",
+        "Autoscaling removed from {}. Its instance count stays as it is now.",
     ),
     "delete": Words(
-        "Delete for good",
-        "Delete for good",
+        "Delete permanently",
+        "Delete permanently",
         ":material/delete_forever:",
         "Deleted: {}.",
         typed=True,
     ),
     "clean up": Words(
-        "Clean up what a cut change left",
+        "Clean up an interrupted change",
         "Clean up",
         ":material/mop:",
         "Removed what the interrupted change to {} created.",
@@ -111,13 +111,13 @@ WORDS: dict[Verb, Words] = {
 
 @dataclass(slots=True)
 class PendingPlan:
-    """A plan that waits for a yes.
+    """A plan that waits for confirmation.
 
-    after:  called once it is carried out, to go where one sees it.
-    cut:    the journal's entry of it, where it was begun before; None where it is new.
-    done:   a second click of an impatient hand begins the dialog's script anew; the plan must not.
-    cleans: the journal's entry of the interrupted change that the plan cleans up after; None for any other plan.
-    kept:   a sentence on each deletion that was left out.
+    after:  called once it is executed, to open the page that shows the result.
+    cut:    its journal entry, if it was started before and interrupted; None for a new plan.
+    done:   whether it has been executed: a second click reruns the dialog's script, but must not repeat the plan.
+    cleans: the journal entry of the interrupted change that the plan cleans up after; None for any other plan.
+    kept:   a sentence on each deletion that was skipped.
     """
 
     plan: Plan
@@ -129,7 +129,7 @@ class PendingPlan:
     kept: tuple[str, ...] = ()
 
 
-def ask(
+def open_plan(
     plan: Plan,
     connection: Connection,
     after: Callable[[], None],
@@ -138,49 +138,49 @@ def ask(
 ) -> None:
     """Open the dialog.
 
-    cut:    the plan was begun before, and this carries out what is left of it.
+    cut:    the plan was started before and interrupted; the remaining steps are executed.
     cleans: the plan removes what this interrupted change has created.
     """
     words = WORDS[plan.verb]
-    errand = PendingPlan(plan, connection, after, cut, cleans=cleans)
-    dialogs.show(words.title, partial(body, errand), icon=words.icon)
+    pending = PendingPlan(plan, connection, after, cut, cleans=cleans)
+    dialogs.show(words.title, partial(body, pending), icon=words.icon)
 
 
-def body(errand: PendingPlan) -> None:
-    """What stands in the dialog."""
-    plan, connection = errand.plan, errand.connection
+def body(pending: PendingPlan) -> None:
+    """Draw the content of the dialog."""
+    plan, connection = pending.plan, pending.connection
     words = WORDS[plan.verb]
-    _steps(plan.steps, errand.cut.states if errand.cut is not None else ())
+    _steps(plan.steps, pending.cut.states if pending.cut is not None else ())
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
     _warnings(plan.warnings)
     st.caption(f":material/undo: To undo: {messages.plain(plan.undo)}")
-    meant = not words.typed or errand.cut is not None or _typed(plan.target)
+    meant = not words.typed or pending.cut is not None or _typed(plan.target)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
             dialogs.close()
             st.rerun()
-        label = words.button if errand.cut is None else "Finish it"
+        label = words.button if pending.cut is None else "Finish"
         sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
     if sure:
         with messages.error_boundary():
-            if not errand.done:
-                _carry_out(errand, words)
+            if not pending.done:
+                _execute(pending, words)
             cached.shelf().expire()
-            state.tell(
+            state.notify(
                 " ".join(
                     [
                         words.done.format(messages.plain(_short(plan.target))),
-                        *map(messages.plain, errand.kept),
+                        *map(messages.plain, pending.kept),
                     ]
                 )
             )
             dialogs.close()
-            errand.after()
+            pending.after()
 
 
 def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None:
-    """What is done, in order, and all that is sent. states: what became of each step before, of a cut plan."""
+    """Draw the steps in order, and the API requests. states: the state of each step of an interrupted plan."""
     with st.container(
         height=HEIGHT if len(steps) > FEW else "content", border=len(steps) > FEW, gap="xsmall"
     ):
@@ -189,20 +189,24 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
             there = number <= len(states) and states[number - 1] in DONE
             before = f" :green[:material/check: {BEFORE}]" if there else ""
             st.markdown(f"{sign} **{messages.plain(step.what)}**{before}")
-    sent = f"{steps[0].service}:{steps[0].operation}" if len(steps) == 1 else f"{len(steps)} calls"
-    with st.expander(f"What is sent: {messages.plain(sent)}", icon=":material/data_object:"):
-        shown = [_sent(step, alone=len(steps) == 1) for step in steps]
-        elements.code_block("\n\n".join(shown), language="json", height=320)
+    label = (
+        f"API request: {steps[0].service}:{steps[0].operation}"
+        if len(steps) == 1
+        else f"API requests: {len(steps)}"
+    )
+    with st.expander(messages.plain(label), icon=":material/data_object:"):
+        requests = [_request(step, alone=len(steps) == 1) for step in steps]
+        elements.code_block("\n\n".join(requests), language="json", height=320)
 
 
-def _sent(step: ApiCall, *, alone: bool) -> str:
-    """A call's parameters; of several, with its name."""
+def _request(step: ApiCall, *, alone: bool) -> str:
+    """Return the parameters of a request; with its operation, if there are several."""
     params = json_text(step.params, indent=2, ascii_only=False)
     return params if alone else f"{step.service}:{step.operation} {params}"
 
 
 def _warnings(warnings: Sequence[str]) -> None:
-    """A box each; many of them, such as all that a deletion leaves behind, as a list in one."""
+    """Draw a box per warning; many warnings as a list in one box."""
     if len(warnings) <= ALONE:
         for warning in warnings:
             st.warning(messages.plain(warning), icon=":material/warning:")
@@ -212,52 +216,55 @@ def _warnings(warnings: Sequence[str]) -> None:
 
 
 def _typed(target: str) -> bool:
-    """Whether what is asked for stands in the field: the target's name, or how many there are."""
+    """Ask to type the target's name or, of several, their number. Return whether it matches."""
     wanted = _short(target)
-    said = st.text_input(
-        f"Type **{messages.plain(wanted)}** to go on", key="plan-typed", live=True, autocomplete="off"
+    typed = st.text_input(
+        f"Type **{messages.plain(wanted)}** to confirm", key="plan-typed", live=True, autocomplete="off"
     )
-    return (said or "").strip() == wanted
+    return (typed or "").strip() == wanted
 
 
 def _short(target: str) -> str:
-    """A single name as it is; how many there are, of several."""
+    """Return the name of a single target, or how many endpoints there are."""
     count = len(target.split(", "))
     return target if count == 1 else f"{count} endpoints"
 
 
 def _price(price: Price, *, sandbox: bool) -> None:
-    """Each figure with its name. The sandbox costs nothing, and says what AWS would take."""
-    figures = price.amounts
-    with st.grid(len(figures), min_column_width=200):
-        for name, amount in figures:
+    """Draw the amounts of a price. In the sandbox, they are estimates of the price on AWS."""
+    amounts = price.amounts
+    with st.grid(len(amounts), min_column_width=200):
+        for name, amount in amounts:
             label = f"AWS price {name}" if sandbox else f"Price {name}"
             st.metric(label, str(amount) if amount else "unknown", border=True)
-    free = "It runs on this machine, and costs nothing. " if sandbox else ""
+    free = "Sandbox: nothing is billed. " if sandbox else ""
     st.caption(f"{free}{messages.plain(price.source)}")
 
 
-def _carry_out(errand: PendingPlan, words: Words) -> None:
-    """Do it, and say what happens. Raises AwsError, and InputError where another process is at it."""
-    journal, aws, count = backend.journal(), clients(errand.connection), len(errand.plan.steps)
+def _execute(pending: PendingPlan, words: Words) -> None:
+    """Execute the plan and show each step. Raises AwsError, and InputError if another process is executing it."""
+    journal, aws, count = backend.journal(), clients(pending.connection), len(pending.plan.steps)
     with st.status(f"{words.title} ...", expanded=True) as status:
 
-        def on_step(number: int, step: ApiCall, said: State) -> None:
-            if said in PENDING:
+        def on_step(number: int, step: ApiCall, step_state: State) -> None:
+            if step_state in PENDING:
                 of = f"{number + 1} of {count}: " if count > 1 else ""
-                status.update(label=f"{of}{messages.plain(step.what)}{PENDING[said]}")
+                status.update(label=f"{of}{messages.plain(step.what)}{PENDING[step_state]}")
             elif count > 1:
-                sign = SIGNS.get(said, ":green[:material/check:]")
-                status.write(f"{sign} {messages.plain(step.what)}{AFTER.get(said, '')}")
+                sign = SIGNS.get(step_state, ":green[:material/check:]")
+                status.write(f"{sign} {messages.plain(step.what)}{AFTER.get(step_state, '')}")
 
-        if errand.cut is not None:
-            outcome = resume(aws, journal, errand.cut, on_step=on_step)
-        elif errand.cleans is not None:
-            outcome = clean_up_interrupted(aws, journal, errand.cleans, errand.plan, on_step=on_step)
+        if pending.cut is not None:
+            outcome = resume(aws, journal, pending.cut, on_step=on_step)
+        elif pending.cleans is not None:
+            outcome = clean_up_interrupted(aws, journal, pending.cleans, pending.plan, on_step=on_step)
         else:
-            outcome = execute(aws, errand.plan, on_step=on_step, journal=journal)
-        errand.done, errand.kept = True, outcome.kept  # before Streamlit's, where a second click takes effect
+            outcome = execute(aws, pending.plan, on_step=on_step, journal=journal)
+        pending.done, pending.kept = (
+            True,
+            outcome.kept,
+        )  # before Streamlit reruns the script for a second click
         if outcome.recovered:
             status.write(
-                "The answer was lost on its way; a second look found it done. Nothing was done twice."
+                "AWS's reply was lost. Segdeck checked: the call had succeeded. Nothing was done twice."
             )

@@ -1,7 +1,7 @@
-"""The script that Streamlit runs for every visit: the frame, and the page in it.
+"""The script that Streamlit runs for every user: the frame, and the page in it.
 
-It is the entry, and not `app.py`, because no `pages/` lies beside it: with one, Streamlit would run a page that is
-opened by its address without this file.
+It is the entry point instead of `app.py` because it has no `pages/` folder next to it: with one, Streamlit would run
+a deep-linked page without this file.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ SECTIONS = {
             links.OVERVIEW,
             title="Overview",
             icon=":material/space_dashboard:",
-            url_path="start",  # not an address: a default page answers at / alone, but takes up a name
+            url_path="start",  # not a URL: a default page is at / only, but still needs a name
             default=True,
-            help="What runs now, what it costs an hour, what failed, and what sits idle.",
+            help="Running jobs, cost per hour, recent failures and idle endpoints.",
         ),
-        # The same under its own name, for whoever writes that into the address.
+        # The same page under its own name, for users who type that into the address bar.
         st.Page(links.OVERVIEW, title="Overview", url_path="overview", visibility="hidden"),
     ],
     "Use a model": [
@@ -33,30 +33,30 @@ SECTIONS = {
             title="Segment",
             icon=":material/imagesmode:",
             url_path="segment",
-            help="Photographs in, masks beside them: look at them closely, and take them with you.",
+            help="Segment images, inspect the masks, and download them.",
         ),
         st.Page(
             links.EVALUATE,
             title="Evaluate",
             icon=":material/grading:",
             url_path="evaluate",
-            help="How good the masks are: endpoints judged by photos whose masks are known.",
+            help="Evaluate endpoints on labeled images.",
         ),
     ],
     "Train": [
         st.Page(
             links.DATASETS,
-            title="Data sets",
+            title="Datasets",
             icon=":material/folder_open:",
             url_path="datasets",
-            help="Photographs and masks: checked before they cost anything, mended, and brought into S3.",
+            help="Validate and fix images and masks before training, and upload them to S3.",
         ),
         st.Page(
             links.TRAINING_JOBS,
             title="Training jobs",
             icon=":material/model_training:",
             url_path="training_jobs",
-            help="Which jobs run, how far they are, what they cost; several of them side by side.",
+            help="Progress, metrics and cost of training jobs, and comparison of several.",
         ),
         st.Page(
             links.TRAINING_JOB,
@@ -79,7 +79,7 @@ SECTIONS = {
             title="Endpoints",
             icon=":material/dns:",
             url_path="endpoints",
-            help="What is in service and what it costs, above all what stands idle.",
+            help="Deploy, inspect, scale and delete endpoints.",
         ),
         st.Page(
             links.ENDPOINT,
@@ -102,15 +102,15 @@ SECTIONS = {
             title="Setup",
             icon=":material/checklist:",
             url_path="setup",
-            help="Whether everything is in place: where AWS answers, as whom, and what is in service.",
+            help="Check the connection, identity, endpoints and limits.",
         ),
     ],
 }
 
 
 def main() -> None:
-    """Draw the frame, then run the page. Nothing that goes wrong in either shows a traceback."""
-    # The sidebar takes its width when it is first drawn, and the navigation draws it.
+    """Draw the frame, then run the page. No error in either shows a traceback."""
+    # The sidebar gets its width when it is first drawn, by the navigation.
     st.set_page_config(
         page_icon=str(STATIC / "favicon.png"),
         layout="wide",
@@ -120,7 +120,7 @@ def main() -> None:
     st.set_page_config(page_title=f"{page.title} · Segdeck")
     with messages.error_boundary():
         if state.take_retry():
-            with st.spinner("Looking again ..."):
+            with st.spinner("Refreshing ..."):
                 cached.forget_aws()
                 backend.restart_sandbox()
     with messages.error_boundary():

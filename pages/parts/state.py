@@ -1,8 +1,8 @@
 """The session and the URL: slots, parameters, forms, and the keys that several pages share.
 
-`st.session_state` is used nowhere else. Each folder of the pages declares its own slots. In the URL is what a link
-should carry: the endpoint, what is compared, filters. In the session is what belongs to this person in this tab and
-nobody needs tomorrow.
+`st.session_state` is used nowhere else. Each folder of the pages declares its own slots. The URL holds what a
+link should carry: endpoint, comparison, filters. The session holds what belongs to this user in this tab and is not
+needed later.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 class Slot(Generic[T]):
-    """One value of this session. name: its key, which no other slot or widget has."""
+    """One value of this session. name: its key, unique among slots and widgets."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def get(self) -> T | None:
-        """Return the value; None where none was set."""
+        """Return the value; None if none was set."""
         value: T | None = st.session_state.get(self._name)
         return value
 
@@ -31,7 +31,7 @@ class Slot(Generic[T]):
         st.session_state[self._name] = value
 
     def pop(self) -> T | None:
-        """Remove the value and return it; None where none was set."""
+        """Remove the value and return it; None if none was set."""
         value: T | None = st.session_state.pop(self._name, None)
         return value
 
@@ -40,7 +40,7 @@ class Slot(Generic[T]):
         self.pop()
 
     def setdefault(self, make: Callable[[], T]) -> T:
-        """Return the value; where none was set, make one and keep it."""
+        """Return the value; if none was set, make one and keep it."""
         if self._name not in st.session_state:
             st.session_state[self._name] = make()
         value: T = st.session_state[self._name]
@@ -48,17 +48,17 @@ class Slot(Generic[T]):
 
 
 class UrlParam:
-    """One text in the address of the page. name: as the address has it."""
+    """One text parameter of the URL. name: its name in the URL."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def get(self) -> str:
-        """Return the text; empty where the address has none."""
+        """Return the text; empty if the URL has none."""
         return str(st.query_params.get(self.name, ""))
 
     def set(self, text: str) -> None:
-        """Write the text into the address; an empty one removes the name from it."""
+        """Write the text into the URL; an empty text removes the parameter."""
         set_query({self.name: text})
 
 
@@ -66,31 +66,31 @@ ENDPOINT = "endpoint"
 """The name in the URL of the endpoint that a page is about, and the key of the endpoint picker."""
 
 JOB = "job"
-"""The name in the URL of the training job that a page is about."""
+"""The URL parameter that names the training job of a page."""
 
 _INTERVALS = "_intervals"
 
 _RETRY = "_retry"
 
 
-def ask_retry() -> None:
-    """Note that the next run should first bring back what is gone, and read everything anew."""
+def request_retry() -> None:
+    """Request that the next run restarts the sandbox if it is down, and reads everything again."""
     st.session_state[_RETRY] = True
 
 
 def take_retry() -> bool:
-    """Whether that was asked; once asked, the note is gone."""
+    """Return whether that was requested, and clear the request."""
     return bool(st.session_state.pop(_RETRY, False))
 
 
 def refresh_interval(name: str) -> float | None:
-    """Return the seconds after which this part of a page looks again at what is pending or failed, if anything is."""
+    """Return the seconds until this part of a page reads pending or failed values again, if there are any."""
     intervals: dict[str, float | None] = st.session_state.get(_INTERVALS, {})
     return intervals.get(name)
 
 
 def set_refresh_interval(name: str, seconds: float | None) -> None:
-    """Keep that for the next run of the page."""
+    """Keep this interval for the next run of the page."""
     st.session_state.setdefault(_INTERVALS, {})[name] = seconds
 
 
@@ -100,12 +100,12 @@ def choose(key: str, value: object) -> None:
 
 
 def query(names: Iterable[str]) -> dict[str, str]:
-    """What the address says under these names."""
+    """Return the URL parameters with these names."""
     return {name: st.query_params[name] for name in names if name in st.query_params}
 
 
 def set_query(values: Mapping[str, str]) -> None:
-    """Write into the address; an empty text takes the name out of it."""
+    """Write URL parameters; an empty text removes one."""
     for name, text in values.items():
         if text:
             st.query_params[name] = text
@@ -114,39 +114,39 @@ def set_query(values: Mapping[str, str]) -> None:
 
 
 def chosen(key: str) -> Any:
-    """What a widget holds; None where it was not drawn yet."""
+    """Return the value of a widget; None if it was not drawn yet."""
     return st.session_state.get(key)
 
 
 ARTIFACT, MODEL = "artifact", "model"
-"""Names in the URL of the deploy page: what to serve, besides `job`."""
+"""URL parameters of the deploy page: what to deploy, in addition to `job`."""
 
 CLONE, CONTINUE = "clone", "continue"
-"""Names in the URL of the launch page: the job that a new one is made from."""
+"""URL parameters of the launch page: the job that a new one is based on."""
 
 _TOLD = "_told"
 
 
-def job_asked_for() -> str:
-    """The training job that the link names; empty where it names none."""
+def job_in_url() -> str:
+    """Return the training job that the URL names; empty if it names none."""
     return str(st.query_params.get(JOB, "")).strip()
 
 
-def tell(text: str) -> None:
-    """Say this once, on the page that comes next."""
+def notify(text: str) -> None:
+    """Keep a notification for the next page."""
     st.session_state[_TOLD] = text
 
 
-def take_told() -> str:
-    """What is to be said; once taken, it is gone."""
+def take_notification() -> str:
+    """Return the pending notification, and clear it."""
     return str(st.session_state.pop(_TOLD, ""))
 
 
 class Form:
-    """The fields of a form that a page fills in, and its visitor then changes.
+    """The fields of a form that a page fills in and the user then edits.
 
-    Each value that the page itself puts into a field gives it a new key: with the next click the browser still sends
-    what it showed before, and under the old key that would undo the page's change.
+    Each time the page itself sets a field, the field gets a new key: with the next click the browser still sends the
+    old value, which under the old key would undo the page's change.
     """
 
     def __init__(self, name: str) -> None:
@@ -154,30 +154,30 @@ class Form:
         self._filled, self._changed = f"_{name}_filled", f"_{name}_changed"
 
     def field(self, name: str) -> str:
-        """The key of a field."""
+        """Return the key of a field."""
         return f"{self._name}-{name}-{self._changes().get(name, 0)}"
 
     def fill(self, source: str, fields: Mapping[str, Any]) -> None:
-        """Put these values in. source: what they were made from."""
+        """Set these fields. source: identifies what the values were made from."""
         for name, value in fields.items():
             self.set(name, value)
         st.session_state[self._filled] = source
 
     def filled_from(self) -> str | None:
-        """What it was filled from; None before it was."""
+        """Return the source it was filled from; None before that."""
         found: str | None = st.session_state.get(self._filled)
         return found
 
     def fields(self, names: Iterable[str]) -> dict[str, Any]:
-        """What it holds; None for what it does not."""
+        """Return the values of these fields; None for an unset one."""
         return {name: st.session_state.get(self.field(name)) for name in names}
 
     def get(self, name: str) -> Any:
-        """What one field holds; None where it does not."""
+        """Return the value of one field; None if unset."""
         return st.session_state.get(self.field(name))
 
     def set(self, name: str, value: Any) -> None:
-        """Change one field; only before it is drawn, as in a button's callback."""
+        """Set one field; only before it is drawn, as in a button's callback."""
         key = self.field(name)
         if key in st.session_state and st.session_state[key] == value:
             return
@@ -185,40 +185,40 @@ class Form:
         st.session_state[self.field(name)] = value
 
     def renew(self, name: str) -> None:
-        """Empty a field that only its widget may fill."""
+        """Clear a field that only its widget can set."""
         self._changes()[name] = self._changes().get(name, 0) + 1
 
     def forget(self) -> None:
-        """Fill it anew the next time."""
+        """Fill the form again the next time."""
         st.session_state.pop(self._filled, None)
 
     def _changes(self) -> dict[str, int]:
-        """Field -> how often the page has changed it."""
+        """Return field -> how often the page has set it."""
         found: dict[str, int] = st.session_state.setdefault(self._changed, {})
         return found
 
 
 def ticked_rows(key: str) -> list[int]:
-    """The places of the rows that are ticked in a table."""
+    """Return the positions of the rows that are selected in a table."""
     table = st.session_state.get(key)
     return list(table["selection"]["rows"]) if table else []
 
 
 def clicked_row(key: str) -> int | None:
-    """The row whose button was clicked just now; None where none was."""
+    """Return the row whose button was just clicked; None if none was."""
     click = st.session_state.get(key)
     return None if click is None else int(click["row"])
 
 
-def said(component: str, trigger: str) -> object:
-    """What a component of ours has just told the page, by its key; None when it told nothing. Gone after this run."""
+def component_value(component: str, trigger: str) -> object:
+    """Return the value a component has just sent with a trigger; None if it sent none. Cleared after this run."""
     return st.session_state[component].get(trigger)
 
 
 DATA, DATA_CLASSES, DATA_SAMPLES = "data", "num_classes", "num_training_samples"
-"""Names in the URL of the launch page: the S3 prefix of a data set, and two hyperparameters that it brings along."""
+"""URL parameters of the launch page: the S3 prefix of a dataset, and two hyperparameters that follow from it."""
 
 
-def endpoint_looked_at() -> str:
-    """The endpoint that the link to its page names; empty where it names none."""
+def endpoint_in_url() -> str:
+    """Return the endpoint that the URL of its page names; empty if it names none."""
     return str(st.query_params.get(ENDPOINT, "")).strip()

@@ -101,7 +101,7 @@ class Caller:
 def review(page: Page, button: str) -> Locator:
     """Go from a form without problems to its plan, and say yes."""
     shown(page.get_by_text("Ready to deploy"), timeout=LONG)
-    page.get_by_role("button", name="Review the plan").click()
+    page.get_by_role("button", name="Review plan").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"), timeout=LONG)
     dialog.get_by_role("button", name=button, exact=True).click()
@@ -140,7 +140,7 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
     name.press("Tab")
     shown(page.get_by_text("Ready to deploy"), timeout=LONG)
     page.screenshot(path=Path(output_path, "deploy.png"), full_page=True)
-    review(page, "Deploy it")
+    review(page, "Deploy endpoint")
     shown(page.get_by_role("heading", name=NAME), timeout=LONG)
     status(page, "in service")
     page.screenshot(path=Path(output_path, "in-service.png"), full_page=True)
@@ -148,7 +148,7 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
 
 def test_segment_with_it(page: Page, output_path: str):
     """A click on its page leads to segmenting, with this endpoint chosen, and a photograph gets its mask."""
-    page.get_by_role("button", name="Segment with it").click()
+    page.get_by_role("button", name="Try in Segment").click()
     page.wait_for_url(re.compile(rf"/segment\?endpoint={NAME}"), timeout=LONG)
     page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile(r"[1-9]"), timeout=LONG)
@@ -165,7 +165,7 @@ def test_update_while_a_client_calls(
     caller = Caller(make("sagemaker-runtime"))
     with caller.calling():
         page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={COASTLINES}")
-        review(page, "Update it")
+        review(page, "Update endpoint")
         updated(page, make, Path(output_path, "updating.png"))
         until = len(caller.sizes) + 2
         while len(caller.sizes) < until and not caller.failures:
@@ -179,18 +179,18 @@ def test_a_second_variant_gets_its_share(
 ):
     """A second model goes beside the first as a variant; a slider and a yes share the calls out anew."""
     page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={MODEL}")
-    page.get_by_text("One variant more, beside").click(timeout=LONG)
+    page.get_by_text("Add another variant").click(timeout=LONG)
     expect(page.get_by_role("textbox", name="Its name")).to_have_value("challenger", timeout=LONG)
     page.screenshot(path=Path(output_path, "variant.png"), full_page=True)
-    review(page, "Update it")
+    review(page, "Update endpoint")
     updated(page, make)
     page.get_by_role("button", name="Scale").click()
     slider = page.get_by_role("slider")
     slider.focus(timeout=LONG)
     for _ in range(20):
         slider.press("ArrowRight")
-    page.get_by_role("button", name="Review the change").click(timeout=LONG)
-    page.get_by_role("dialog").get_by_role("button", name="Change them").click(timeout=LONG)
+    page.get_by_role("button", name="Review change").click(timeout=LONG)
+    page.get_by_role("dialog").get_by_role("button", name="Apply").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
     expect(page.get_by_text("AllTraffic 70% · challenger 30%").first).to_be_visible(timeout=LONG)
     rows = make("sagemaker").describe_endpoint(EndpointName=NAME)["ProductionVariants"]
@@ -203,7 +203,7 @@ def test_delete_all_of_it(page: Page, make: Callable[[str], Any], output_path: s
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("to go on").fill(NAME, timeout=LONG)
     page.screenshot(path=Path(output_path, "delete.png"))
-    dialog.get_by_role("button", name="Delete for good").click(timeout=LONG)
+    dialog.get_by_role("button", name="Delete permanently").click(timeout=LONG)
     expect(page).to_have_url(re.compile(r"/endpoints$"), timeout=LONG)
     sagemaker = make("sagemaker")
     assert not sagemaker.list_endpoints(NameContains=NAME)["Endpoints"]

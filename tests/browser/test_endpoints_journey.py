@@ -102,14 +102,14 @@ def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbo
     """What idle ones waste stands on top; chosen by one click they go after a typed yes, with all that was theirs."""
     page.goto(f"{address}/endpoints")
     ready(page)
-    expect(metric(page, "Wasted a month")).to_have_text("$3,329.82", timeout=LONG)
+    expect(metric(page, "Idle cost per month")).to_have_text("$3,329.82", timeout=LONG)
     page.get_by_role("button", name="Choose the 2 idle ones").click()
     page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
     shown(page.get_by_role("dialog").filter(has_text="Delete the endpoint forgotten"), timeout=LONG)
-    expect(page.get_by_role("dialog").get_by_role("button", name="Delete for good")).to_be_disabled()
-    confirm(page, "2 endpoints", "Delete for good")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Delete permanently")).to_be_disabled()
+    confirm(page, "2 endpoints", "Delete permanently")
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
-    expect(metric(page, "Wasted a month")).to_have_text("$0.00", timeout=LONG)
+    expect(metric(page, "Idle cost per month")).to_have_text("$0.00", timeout=LONG)
     assert all(names == {"roads"} for names in left(fleet).values())
 
 
@@ -157,7 +157,7 @@ def test_one_endpoint_tried_shared_out_and_deleted(
     """A test call shows its mask; a slider and a yes move the calls to one variant; the typed name deletes it all."""
     page.goto(f"{address}/endpoint?endpoint={two_variants}&part=Test+call")
     ready(page)
-    page.get_by_role("group", name="Pictures to try").get_by_role("button").first.click(timeout=LONG)
+    page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)
     expect(page.locator(".viewer")).to_have_attribute("data-planes", re.compile("[1-9]"), timeout=LONG)
 
     page.get_by_role("tab", name="Scale").click()
@@ -166,15 +166,15 @@ def test_one_endpoint_tried_shared_out_and_deleted(
     for _ in range(20):
         slider.press("ArrowRight")
     shown(page.get_by_text("blue 70% · green 30%"), timeout=LONG)
-    page.get_by_role("button", name="Review the change").click()
-    page.get_by_role("dialog").get_by_role("button", name="Change them").click(timeout=LONG)
+    page.get_by_role("button", name="Review change").click()
+    page.get_by_role("dialog").get_by_role("button", name="Apply").click(timeout=LONG)
     expect(page.get_by_role("dialog")).to_have_count(0, timeout=LONG)
     expect(page.get_by_text("blue 70% · green 30%").first).to_be_visible(timeout=LONG)
     found = fleet.loopback.client("sagemaker").describe_endpoint(EndpointName=two_variants)
     assert [row["CurrentWeight"] for row in found["ProductionVariants"]] == pytest.approx([0.7, 0.3])
 
     page.get_by_role("button", name="Delete", exact=True).click()
-    confirm(page, two_variants, "Delete for good")
+    confirm(page, two_variants, "Delete permanently")
     expect(page).to_have_url(re.compile("/endpoints$"), timeout=LONG)
     assert all(two_variants not in names for names in left(fleet).values())
     assert fleet.loopback.client("s3").head_object(Bucket="models", Key="coast/model.tar.gz")

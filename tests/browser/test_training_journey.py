@@ -70,7 +70,7 @@ def launch(page: Page) -> str:
     page.get_by_role("button", name="Review and launch").click()
     dialog = page.get_by_role("dialog")
     shown(dialog.get_by_text("To undo"))
-    dialog.get_by_role("button", name="Start the job").click()
+    dialog.get_by_role("button", name="Launch job").click()
     page.wait_for_url(re.compile(r"/training_job\?job="), timeout=90_000)
     return page.url.rpartition("=")[2]
 

@@ -138,10 +138,10 @@ def test_on_aws_the_role_is_asked_for(open_deploy, put):
     """Without a role, which an artifact does not tell, nothing can start; with one, the plan can be reviewed."""
     app = open_deploy(artifact=put(names=NAMES))
     assert "The role is ''" in plain_texts(app)
-    assert button(app, "Review the plan").disabled
+    assert button(app, "Review plan").disabled
     field(app, "role_arn").input(ROLE).run()
     assert "Ready to deploy" in texts(app)
-    assert not button(app, "Review the plan").disabled
+    assert not button(app, "Review plan").disabled
 
 
 def test_a_job_brings_all(open_deploy, s3, sagemaker):
@@ -150,7 +150,7 @@ def test_a_job_brings_all(open_deploy, s3, sagemaker):
     name = start_job(sagemaker, f"trained-{next(NUMBERS)}")
     uri = wait_for(sagemaker, name, ended)["ModelArtifacts"]["S3ModelArtifacts"]
     s3.put_object(Bucket=BUCKET, Key=uri.removeprefix(f"s3://{BUCKET}/"), Body=ARTIFACT)
-    app = button(open_deploy(job=name), "Review the plan").click().run()
+    app = button(open_deploy(job=name), "Review plan").click().run()
     told = plain_texts(app)
     assert field(app, "name").value == name
     assert field(app, "role_arn").value == "arn:aws:iam::123456789012:role/Trainer"
@@ -164,7 +164,7 @@ def test_the_review_starts_nothing(open_deploy, put, faults):
     faults.add("delay", seconds=0, operation="CreateModel")
     app = open_deploy(artifact=put(names=NAMES))
     field(app, "role_arn").input(ROLE).run()
-    app = button(app, "Review the plan").click().run()
+    app = button(app, "Review plan").click().run()
     told = plain_texts(app)
     assert "Create the model" in told
     assert "ml.c5.xlarge" in told
@@ -185,7 +185,7 @@ def test_the_review_starts_nothing(open_deploy, put, faults):
 def test_a_bad_artifact_is_refused(open_deploy, put, body, reason):
     """What cannot be served is refused with its reason, before there is anything to fill in."""
     app = open_deploy(artifact=put(body))
-    assert "It cannot be served" in app.error[0].value
+    assert "This model cannot be deployed" in app.error[0].value
     assert reason in app.error[0].value.replace("\\", "")
     assert not has_field(app, "name")
 
@@ -218,7 +218,7 @@ def test_a_name_that_is_taken(open_deploy, put, here):
     assert f"There is an endpoint {title} already" in plain_texts(app)
     field(app, "name").input("under_score").run()
     assert "use 1 to 63 letters, digits and hyphens" in plain_texts(app)
-    assert button(app, "Review the plan").disabled
+    assert button(app, "Review plan").disabled
 
 
 def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
@@ -237,12 +237,12 @@ def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
 def test_names_are_typed(open_deploy, put):
     """Where no names lie, they are typed, with a colour or not; another number than the model's is warned of."""
     app = open_deploy(artifact=put())
-    assert "the classes are shown as numbers" in plain_texts(app)
+    assert "classes are shown as numbers" in plain_texts(app)
     field(app, "role_arn").input(ROLE).run()
     field(app, "names").input("road #808080\ntree").run()
     assert "There are names for 2 classes, and the model has 3." in plain_texts(app)
     field(app, "names").input("road #808080\ntree\nsky\n").run()
-    app = button(app, "Review the plan").click().run()
+    app = button(app, "Review plan").click().run()
     assert "Write the class names to" in plain_texts(app)
     assert "#808080" in plain_texts(app)
 
@@ -253,7 +253,7 @@ def test_other_names_overwrite_none(open_deploy, put):
     field(app, "role_arn").input(ROLE).run()
     field(app, "own_names").set_value(True).run()
     field(app, "names").input("Strasse\nBaum\nHimmel").run()
-    told = plain_texts(button(app, "Review the plan").click().run())
+    told = plain_texts(button(app, "Review plan").click().run())
     assert "/classes.json." not in told
     assert "/classes-" in told
 
@@ -275,7 +275,7 @@ def test_a_file_goes_to_s3_first(open_deploy):
     assert "psp · resnet-101" in plain_texts(app)
     assert field(app, "name").value == "roads"
     field(app, "role_arn").input(ROLE).run()
-    told = plain_texts(button(app, "Review the plan").click().run())
+    told = plain_texts(button(app, "Review plan").click().run())
     assert "Upload " in told
     assert "to s3://my-models/vision/" in told
 
@@ -311,7 +311,7 @@ def test_a_registered_model(open_deploy, sagemaker, put):
     sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
     app = open_deploy(model=name)
     assert "psp · resnet-101" in plain_texts(app)
-    told = plain_texts(button(app, "Review the plan").click().run())
+    told = plain_texts(button(app, "Review plan").click().run())
     assert "Create the model" not in told
     assert f"Create the endpoint {name}." in told
 
@@ -334,8 +334,8 @@ def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):
     faults.add("error", service="s3", operation="GET .*model.tar.gz", code="AccessDenied", status=403)
     app = open_deploy(artifact=uri)
     field(app, "role_arn").input(ROLE).run()
-    assert "Nobody has looked inside" in plain_texts(app)
-    assert not button(app, "Review the plan").disabled
+    assert "The artifact was not inspected" in plain_texts(app)
+    assert not button(app, "Review plan").disabled
 
 
 def test_an_update_keeps_name_and_machine(open_deploy, here, put):
@@ -347,7 +347,7 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
     assert field(app, "instance_type").value == "ml.g4dn.xlarge"
     assert field(app, "count").value == 2
     field(app, "role_arn").input(ROLE).run()
-    told = plain_texts(button(app, "Review the plan").click().run())
+    told = plain_texts(button(app, "Review plan").click().run())
     assert f"Update the endpoint {name} to the new configuration" in told
 
 
@@ -357,7 +357,7 @@ def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
     s3 = here.loopback.client("s3")
     s3.create_bucket(Bucket="models")
     s3.put_object(Bucket="models", Key=f"{name}/output/model.tar.gz", Body=ARTIFACT)
-    app = button(open_deploy(endpoint=name, model=name), "Review the plan").click().run()
+    app = button(open_deploy(endpoint=name, model=name), "Review plan").click().run()
     assert "would not change" in app.error[0].value
     assert has_field(app, "instance_type")
 
@@ -370,7 +370,7 @@ def test_a_variant_more(open_deploy, here, put):
     field(app, "variant").set_value("").run()
     assert field(app, "own_variant").value == "challenger"
     field(app, "weight").set_value(0.5).run()
-    told = plain_texts(button(app, "Review the plan").click().run())
+    told = plain_texts(button(app, "Review plan").click().run())
     assert "challenger on 1 × ml.g4dn.xlarge, weight 0.5" in told
     assert "AllTraffic on 1 × ml.g4dn.xlarge, weight 1" in told
 

@@ -72,14 +72,14 @@ def test_a_healthy_endpoint(open_endpoint):
     assert "calls in 7 days" in told
     assert known["Last call"] == "today"
     assert known["Errors in 24 h"] == "0.0%"
-    assert known["Cost an hour"] == "$1.47"
+    assert known["Cost per hour"] == "$1.47"
     assert not app.error
 
 
 def test_an_idle_endpoint_tells_what_it_will_cost(open_endpoint):
     """An endpoint that nobody calls says since when, and what it costs a month and a year if it stays."""
     warned = open_endpoint("forgotten").warning[0].value.replace("\\", "")
-    assert "It stands idle" in warned
+    assert "Idle." in warned
     assert "20 days ago" in warned or "19 days ago" in warned
     assert "**$2,792.25** a month and **$33,507.00** a year" in warned
 
@@ -91,7 +91,7 @@ def test_traffic_over_a_window(open_endpoint):
         "Calls, each 1 h",
         "Latency, seconds",
     ]
-    assert "No call failed." in texts(app)
+    assert "No failed calls." in texts(app)
 
 
 def test_no_figures(open_endpoint):
@@ -103,7 +103,7 @@ def test_no_figures(open_endpoint):
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    [("on-its-way", "The machines start and load the model"), ("changed", "New machines start")],
+    [("on-its-way", "Instances start and load the model"), ("changed", "New instances start")],
 )
 def test_a_change_under_way(open_endpoint, name, step):
     """While AWS is at work on it, the page shows what is done, goes on and comes next, and offers no change."""
@@ -111,7 +111,7 @@ def test_a_change_under_way(open_endpoint, name, step):
     assert [status.label.split(" · ")[0].startswith(step) for status in app.status] == [False, True]
     assert "Next:" in texts(app)
     assert "AWS is at work on it" in texts(app)
-    assert [button(app, label).disabled for label in ("Update", "Delete", "Review the change")] == [True] * 3
+    assert [button(app, label).disabled for label in ("Update", "Delete", "Review change")] == [True] * 3
 
 
 def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
@@ -129,10 +129,10 @@ def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
     """Of two variants one slider moves calls from one to the other; the plan says so, and nothing is done yet."""
     app = open_endpoint("shared-out", part="Scale")
     assert [slider.value for slider in app.slider] == [75]
-    assert button(app, "Review the change").disabled
+    assert button(app, "Review change").disabled
     app.slider[0].set_value(90).run()
     assert "blue **90%** · green **10%**" in texts(app)
-    button(app, "Review the change").click().run()
+    button(app, "Review change").click().run()
     told = plain_texts(app)
     assert "Scale the endpoint shared-out" in told
     assert '"DesiredWeight": 0.9' in told
@@ -152,7 +152,7 @@ def test_another_number_of_instances_is_priced(open_endpoint):
     """The plan that changes the number of instances tells the new price."""
     app = open_endpoint("roads", part="Scale")
     app.number_input(key="count-roads-AllTraffic-2").set_value(4).run()
-    button(app, "Review the change").click().run()
+    button(app, "Review change").click().run()
     assert "Price per hour: $2.95" in texts(app)
 
 
@@ -160,7 +160,7 @@ def test_autoscaling_is_a_plan(open_endpoint):
     """The form for autoscaling leads to a plan with its bounds, its goal and the price of the most instances."""
     app = open_endpoint("roads", part="Scale")
     app.number_input(key="high-roads-AllTraffic").set_value(5).run()
-    button(app, "Review the autoscaling").click().run()
+    button(app, "Review autoscaling").click().run()
     told = plain_texts(app)
     assert "Allow the variant AllTraffic 1 to 5 instances." in told
     assert "Price per hour: $3.68" in told
@@ -230,7 +230,7 @@ def test_a_part_that_fails_hides_no_other(open_endpoint, faults):
     app = open_endpoint("roads")
     assert "not allowed to" in plain_texts(app)
     assert figures(app)["Last call"] == "unknown"
-    assert figures(app)["Cost an hour"] == "$1.47"
+    assert figures(app)["Cost per hour"] == "$1.47"
     assert not app.error
 
 
@@ -266,7 +266,7 @@ def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
 
 def test_no_name(open_endpoint):
     """Without an endpoint in the address, the page says how to come to one."""
-    assert "No endpoint is named" in open_endpoint().info[0].value
+    assert "does not name an endpoint" in open_endpoint().info[0].value
 
 
 def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
@@ -276,7 +276,7 @@ def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
     app = open_stub(name, part="Test call")
     assert "What to do:" in app.error[0].value
     assert "in a failed state" in app.info[0].value
-    assert button(app, "Segment with it").disabled
+    assert button(app, "Try in Segment").disabled
 
 
 def test_its_log(stub_endpoint, open_stub, run_until):
@@ -343,7 +343,7 @@ def test_autoscaling_that_may_not_be_read(open_endpoint, faults):
     """Where autoscaling may not be read, the page does not say that there is none, and a delete warns of it."""
     faults.add("error", operation="DescribeScalableTargets", code="AccessDeniedException", status=400)
     app = open_endpoint("roads", part="Scale")
-    assert "Whether it scales by itself is not known" in texts(app)
+    assert "Autoscaling status is unknown" in texts(app)
     button(app, "Delete").click().run()
     assert "The autoscaling of roads cannot be read" in plain_texts(app)
 
@@ -369,7 +369,7 @@ def test_numbers_that_others_have_set(open_endpoint, fleet):
     assert "0 × ml.g4dn.xlarge" in plain_texts(app)
     shown = {widget.label: widget.value for widget in app.number_input}
     assert (shown["Instances of AllTraffic"], shown["Fewest"], shown["Most"]) == (0, 0, 200)
-    assert button(app, "Review the change").disabled
+    assert button(app, "Review change").disabled
 
 
 def test_another_algorithm(open_endpoint, fleet):

@@ -87,9 +87,9 @@ def test_what_needs_a_hand_comes_first(open_list):
 def test_money_on_top(open_list):
     """The page begins with what all costs an hour and a month, and what of it the idle ones waste."""
     told = figures(open_list())
-    assert told["An hour"] == "$8.45"
+    assert told["Cost per hour"] == "$8.45"
     assert told["A month"] == "$6,166.60"
-    assert told["Wasted a month"] == "$2,941.17"
+    assert told["Idle cost per month"] == "$2,941.17"
     assert "This month so far" in told
 
 
@@ -109,7 +109,7 @@ def test_filters_are_in_the_address(open_list):
     """A link with a verdict or a text shows those endpoints alone; the money stays that of all."""
     app = open_list(health="idle")
     assert set(names(app)) == {"forgotten", "never-called"}
-    assert figures(app)["An hour"] == "$8.45"
+    assert figures(app)["Cost per hour"] == "$8.45"
     assert "2 shown" in texts(app)
     assert names(open_list(text="p3.2x")) == ["forgotten"]
 
@@ -117,7 +117,7 @@ def test_filters_are_in_the_address(open_list):
 def test_no_endpoint_fits(open_list):
     """Where the filters leave nothing, that is said, and one click takes them off."""
     app = open_list(text="nothing-like-it")
-    assert "No endpoint fits" in texts(app)
+    assert "No endpoints match" in texts(app)
     button(app, "Clear the filters").click().run()
     assert len(names(app)) == 6
 
@@ -127,14 +127,14 @@ def test_prices_that_are_still_being_read(open_list, faults):
     faults.add("delay", seconds=3, operation="DescribeEndpointConfig")
     app = open_list()
     assert "The prices of **6** endpoints are still being read" in texts(app)
-    assert figures(app)["An hour"].startswith("≥ ")
+    assert figures(app)["Cost per hour"].startswith("≥ ")
     assert len(names(app)) == 6
 
 
 def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     """One click chooses all idle ones, a second shows the plan with all that goes and stays; nothing is gone yet."""
     app = open_list()
-    assert "Tick endpoints" in texts(app)
+    assert "Select endpoints" in texts(app)
     button(app, "Choose the 2 idle ones").click().run()
     assert "**$2,941.17** a month" in texts(app)
     button(app, "Delete 2 endpoints").click().run()
@@ -144,7 +144,7 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
             assert f"Delete the {kind} {name}" in told
     assert "The artifact s3://models/forgotten/output/model.tar.gz stays" in told
     assert "Type **2 endpoints** to go on" in app.text_input(key="plan-typed").label
-    assert button(app, "Delete for good").disabled
+    assert button(app, "Delete permanently").disabled
     assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="forgotten")
 
 
@@ -154,7 +154,7 @@ def test_a_table_without_cloudwatch(open_list, faults):
     app = open_list()
     assert {chips[0] for chips in app.dataframe[0].value["health"]} == {"unknown"}
     assert "not allowed to" in texts(app)
-    assert figures(app)["An hour"] == "$8.45"
+    assert figures(app)["Cost per hour"] == "$8.45"
 
 
 def test_the_last_good_list_stays_when_aws_fails(open_list, faults):
@@ -196,7 +196,7 @@ def test_no_endpoint(tmp_path, stub_programs, monkeypatch):
     """In an account without endpoints the page says that nothing bills."""
     with Sandbox(tmp_path / "empty", programs=stub_programs) as sandbox:
         app = _opener(sandbox, monkeypatch, str(tmp_path))()
-        assert "No endpoint here" in texts(app)
+        assert "No endpoints yet" in texts(app)
         assert not app.error
 
 
@@ -222,7 +222,7 @@ def test_what_is_wasted_without_metrics(open_list, faults):
     """Where CloudWatch may not be read, it is not known what idle endpoints waste, and no sum says otherwise."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_list()
-    assert figures(app)["Wasted a month"] == "unknown"
+    assert figures(app)["Idle cost per month"] == "unknown"
     assert "not allowed" in plain_texts(app)
 
 
@@ -231,7 +231,7 @@ def test_why_a_price_is_not_known(open_list, faults):
     faults.add("error", operation="DescribeEndpointConfig", code="AccessDeniedException", status=400)
     app = open_list()
     assert figures(app)["A month"] == "≥ $0.00"
-    assert figures(app)["Wasted a month"] == "≥ $0.00"
+    assert figures(app)["Idle cost per month"] == "≥ $0.00"
     assert "Instances and price of 6 endpoints are not known" in plain_texts(app)
     button(app, "Choose the 2 idle ones").click().run()
     assert "They cost at least **$0.00** a month." in plain_texts(app)

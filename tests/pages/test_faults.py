@@ -120,7 +120,7 @@ def test_a_page_under_a_fault(opening: Opening, name: str):
         time.sleep(0.2)  # as the browser's timer does
         app.run()
     assert has_frame(app)
-    assert "did not foresee" not in everything(app)
+    assert "Unexpected error" not in everything(app)
     assert not app.exception
     assert name in WITHOUT_AWS or opening.server.fault == "slow" or has_answer(app), everything(app)
 

@@ -91,7 +91,7 @@ def test_it_is_the_first_page(open_overview):
     """Who opens the dashboard sees the overview, with the ways on."""
     app = open_overview()
     assert app.title[0].value == "Overview"
-    assert {"Segment a photograph", "Launch a job", "Deploy a model"} <= set(link_labels(app))
+    assert {"Segment an image", "Launch a job", "Deploy a model"} <= set(link_labels(app))
 
 
 def test_figures(open_overview):
@@ -101,8 +101,8 @@ def test_figures(open_overview):
     """
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
-    assert known["Endpoints serving"] == "3"
-    assert known["Cost an hour"] == "$6.24"
+    assert known["Endpoints in service"] == "3"
+    assert known["Cost per hour"] == "$6.24"
     assert known["Failed in 24 h"] == "3"
 
 
@@ -112,7 +112,7 @@ def test_every_thing_is_linked(open_overview):
     assert {"roads", "forgotten", "feverish", "lost", "broken", "stuck"} <= set(link_labels(app))
     told = plain_texts(app)
     assert "no memory left" in told
-    assert "One endpoint sits idle" in told
+    assert "1 endpoint is idle" in told
     assert "$2,792.25 a month" in told
 
 
@@ -169,16 +169,16 @@ def test_what_is_not_known_is_not_called_well(open_overview, faults):
     faults.add("error", operation="Search", code="AccessDeniedException", status=400)
     app = open_overview()
     known = figures(app)
-    assert (known["Failed in 24 h"], known["Cost an hour"]) == ("≥ 1", "≥ $0.00")
-    assert "None is known to sit idle." in texts(app)
+    assert (known["Failed in 24 h"], known["Cost per hour"]) == ("≥ 1", "≥ $0.00")
+    assert "No known idle endpoints." in texts(app)
 
 
 def test_without_metrics(open_overview, faults):
     """Where CloudWatch may not be read, no endpoint is said to be called."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_overview()
-    assert "None is known to sit idle." in texts(app)
-    assert figures(app)["Cost an hour"] == "$6.24"
+    assert "No known idle endpoints." in texts(app)
+    assert figures(app)["Cost per hour"] == "$6.24"
 
 
 def test_aws_fails_later(open_overview, faults):
@@ -188,7 +188,7 @@ def test_aws_fails_later(open_overview, faults):
     cached.shelf().expire()
     app.run()
     assert "too many calls" in app.error[0].value
-    assert figures(app)["Endpoints serving"] == "3"
+    assert figures(app)["Endpoints in service"] == "3"
     faults.clear()
     button(app, "Try again").click().run()
     assert not app.error
@@ -207,5 +207,5 @@ def test_a_cut_change_is_told(open_overview, busy, faults):
     app = open_overview()
     assert f"deploy {name}" in plain_texts(app)
     assert {"Finish", "Clean up"} <= {one.label for one in app.button}
-    button(app, "Leave it as it is").click().run()
+    button(app, "Keep as is").click().run()
     assert f"deploy {name}" not in plain_texts(app)

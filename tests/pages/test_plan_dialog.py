@@ -67,11 +67,11 @@ def test_a_deletion_waits_for_the_name(sandbox_server, stub_endpoint, sagemaker)
     """The button that deletes is dead until the name stands in the field; then all that was its own is gone."""
     name = stub_endpoint()
     app = dialog(deletion(sandbox_server, name), sandbox_server)
-    assert button(app, "Delete for good").disabled
+    assert button(app, "Delete permanently").disabled
     app.text_input(key="plan-typed").set_value("another").run()
-    assert button(app, "Delete for good").disabled
+    assert button(app, "Delete permanently").disabled
     app.text_input(key="plan-typed").set_value(name).run()
-    button(app, "Delete for good").click().run()
+    button(app, "Delete permanently").click().run()
     assert app.success[0].value == "after"
     assert not is_there(sagemaker, name)
     with pytest.raises(sagemaker.exceptions.ClientError):
@@ -87,7 +87,7 @@ def test_several_are_deleted_after_their_number(sandbox_server, stub_endpoint, s
     told = plain_texts(app)
     assert all(f"{name}/model.tar.gz stays in S3" in told for name in names)
     app.text_input(key="plan-typed").set_value("2 endpoints").run()
-    button(app, "Delete for good").click().run()
+    button(app, "Delete permanently").click().run()
     assert app.success
     assert not any(is_there(sagemaker, name) for name in names)
 
@@ -102,14 +102,14 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
     told = plain_texts(app)
     assert f"What is sent: {len(plan.steps)} calls" in [one.label for one in app.expander]
     assert "AWS price per year: $1,787.04" in told
-    button(app, "Deploy it").click().run()
+    button(app, "Deploy endpoint").click().run()
     assert app.success
     for step in plan.steps:
         assert plain_texts(app).count(step.what.rstrip(".")) >= 2
     sandbox_server.wait_settled(30)
     button_ = dialog(deletion(sandbox_server, "told-1"), sandbox_server)
     button_.text_input(key="plan-typed").set_value("told-1").run()
-    button(button_, "Delete for good").click().run()
+    button(button_, "Delete permanently").click().run()
 
 
 def here() -> Connection:
@@ -175,7 +175,7 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
     assert texts(app).count("done before") == 1
     button(app, "Finish it").click().run()
     assert app.success
-    assert "It was there already" in texts(app)
+    assert "Already existed" in texts(app)
     sandbox_server.wait_settled(30)
     assert is_there(sagemaker, "cut-1")
     assert not backend.journal().unfinished()
@@ -215,4 +215,4 @@ def test_a_cut_change_may_be_left(sandbox_server, cut):
     """Leave it takes the change off the page, and touches nothing."""
     app = open_page("endpoints", sandbox_server)
     button(app, "Leave it").click().run()
-    assert "not finished" not in texts(app)
+    assert "Interrupted change" not in texts(app)

@@ -251,7 +251,7 @@ def test_dialog_shows_the_plan(sandbox_server, sagemaker):
 def test_dialog_executes_the_plan(sandbox_server, sagemaker):
     """Confirming executes the plan and continues; the job that runs is the one that was shown."""
     plan = launch_plan()
-    app = button(dialog(plan, sandbox_server), "Start the job").click().run()
+    app = button(dialog(plan, sandbox_server), "Launch job").click().run()
     assert app.success[0].value == "after"
     job = wait_for(sagemaker, plan.target, ended)
     assert job["TrainingJobStatus"] == "Completed"
@@ -272,7 +272,7 @@ def test_lost_reply(sandbox_server, sagemaker, faults):
     """When AWS's reply is lost, Segdeck checks that the job has started, and starts it only once."""
     faults.add("lost_reply", operation="CreateTrainingJob", times=1)
     plan = launch_plan()
-    app = button(dialog(plan, sandbox_server), "Start the job").click().run()
+    app = button(dialog(plan, sandbox_server), "Launch job").click().run()
     assert "Nothing was done twice" in texts(app)
     assert app.success[0].value == "after"
     assert wait_for(sagemaker, plan.target, ended)["TrainingJobStatus"] == "Completed"
@@ -281,8 +281,8 @@ def test_lost_reply(sandbox_server, sagemaker, faults):
 def test_second_click(sandbox_server, sagemaker, faults):
     """A second click on the same button continues and sends no second request."""
     faults.add("delay", seconds=0, operation="CreateTrainingJob")
-    app = button(dialog(launch_plan(), sandbox_server), "Start the job").click().run()
-    button(app, "Start the job").click().run()
+    app = button(dialog(launch_plan(), sandbox_server), "Launch job").click().run()
+    button(app, "Launch job").click().run()
     assert app.success[0].value == "after"
     assert not app.error
     assert len(faults.hits) == 1
@@ -294,7 +294,7 @@ def test_refusal(sandbox_server, sagemaker, faults):
         "error", operation="CreateTrainingJob", code="ResourceLimitExceeded", status=400,
         message="The account-level service limit 'ml.g4dn.xlarge for training job usage' is 0 Instances",
     )  # fmt: skip
-    app = button(dialog(launch_plan(), sandbox_server), "Start the job").click().run()
+    app = button(dialog(launch_plan(), sandbox_server), "Launch job").click().run()
     assert "a quota of the account is reached" in app.error[0].value
     assert "Service Quotas" in app.error[0].value
     assert not app.success

@@ -1,1 +1,1 @@
-"""The page that deploys a model: where it lies, what it is, the form, and what is looked at before it starts."""
+"""The deploy page: choice of the model, its inspection, the form, and the pre-flight checks."""

@@ -1,4 +1,4 @@
-"""What the deploy form asks for, as a spec, and what is wrong with it."""
+"""Turn the deploy form into a spec, and check it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from core.endpoints.spec import EndpointSpec, check_spec
 from core.errors import InputError
 from core.imaging.classes import Classes
 from core.plans.deploy import current_spec
+from core.text import plural
 from core.training.hyperparameters import Problem
 from pages.parts.deploy.model import Chosen
 from pages.parts.deploy.source import ModelChoice
@@ -27,9 +28,9 @@ COLOR = re.compile(r"\s*(#[0-9a-fA-F]{6})\s*$")
 
 @dataclass(frozen=True, slots=True)
 class CheckedDeployment:
-    """What the form says, and what is wrong with it, errors first.
+    """The spec from the form, and its problems, errors first.
 
-    classes: names that are written to `spec.classes_uri`; None where they lie there already, or there are none.
+    classes: names to write to `spec.classes_uri`; None if they are already there, or there are none.
     """
 
     spec: EndpointSpec
@@ -38,12 +39,12 @@ class CheckedDeployment:
 
     @property
     def blocked(self) -> bool:
-        """Whether something must be mended first."""
+        """Whether an error must be fixed first."""
         return any(problem.is_error for problem in self.problems)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to read before saying yes."""
+        """Return the warnings to read before confirming."""
         return tuple(problem.message for problem in self.problems if problem.severity == "warning")
 
 
@@ -55,10 +56,10 @@ def check(
     detail: EndpointDetail | None = None,
     taken: Collection[str] = (),
 ) -> CheckedDeployment:
-    """Look at the form. Raises InputError where AWS does not offer the algorithm in this region.
+    """Check the form. Raises InputError if AWS does not offer the algorithm in this region.
 
-    detail: the endpoint that gets the model; None for a new one.
-    taken:  names that endpoints have already.
+    detail: the endpoint to update; None to create a new one.
+    taken:  names of existing endpoints.
     """
     problems: list[Problem] = []
     source = chosen.source
@@ -82,9 +83,9 @@ def check(
 
 
 def to_classes(text: str) -> Classes | None:
-    """Names as they were typed, one a line, each with a colour behind it or not; None where there are none.
+    """Return class names from text, one per line, each with an optional color; None if there are none.
 
-    Raises InputError where there are too many.
+    Raises InputError if there are too many.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     rows = [{"name": COLOR.sub("", line) or line, "color": _color(line)} for line in lines]
@@ -92,7 +93,7 @@ def to_classes(text: str) -> Classes | None:
 
 
 def _before(detail: EndpointDetail | None, fields: Mapping[str, Any]) -> EndpointSpec:
-    """What the form begins from: nothing, a variant as it is, or one more beside it."""
+    """Return the spec to start from: a new endpoint, an existing variant, or an additional variant."""
     if detail is None:
         return EndpointSpec(name="", role_arn="", instance_type="")
     if fields["variant"]:
@@ -102,11 +103,11 @@ def _before(detail: EndpointDetail | None, fields: Mapping[str, Any]) -> Endpoin
 
 
 def _classes(
-    source: ModelChoice, found: FoundClasses, fields: Mapping[str, Any], problems: list[Problem]
+    source: ModelChoice, existing: FoundClasses, fields: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[Classes | None, str]:
-    """What is to be written, and where the names lie or will lie. Those of the data go beside the artifact."""
+    """Return the class names to write, and their URI. Names from the dataset are copied next to the artifact."""
     beside = classes_uri_for(source.model_uri) or ""
-    own = found.classes is None or fields["own_names"]
+    own = existing.classes is None or fields["own_names"]
     try:
         typed = to_classes(fields["names"] or "") if own else None
     except InputError as error:
@@ -114,35 +115,35 @@ def _classes(
         return None, ""
     if typed is not None:
         other = f"{beside.removesuffix('.json')}-{crc32(typed.to_json().encode()):08x}.json"
-        return typed, other if found.uri == beside else beside
-    if found.uri and found.uri != source.with_data:
-        return None, found.uri
-    return found.classes, beside if found.classes else ""
+        return typed, other if existing.uri == beside else beside
+    if existing.uri and existing.uri != source.with_data:
+        return None, existing.uri
+    return existing.classes, beside if existing.classes else ""
 
 
 def _name_problems(
     spec: EndpointSpec, detail: EndpointDetail | None, taken: Collection[str]
 ) -> list[Problem]:
     if detail is None and spec.name in taken:
-        text = f"There is an endpoint {spec.name} already: choose another name, or update that one."
+        text = f"An endpoint named {spec.name} already exists. Choose another name, or update that endpoint."
         return [Problem("name", text, "error")]
     return []
 
 
 def _model_problems(chosen: Chosen, classes: Classes | None) -> list[Problem]:
-    """What the look inside told, and whether there is a name for each class."""
-    found = [Problem("artifact", chosen.unseen, "warning")] if chosen.unseen else []
-    found += [
+    """Return problems of the artifact, and whether each class has a name."""
+    problems = [Problem("artifact", chosen.unseen, "warning")] if chosen.unseen else []
+    problems += [
         Problem("artifact", text, "warning") for text in (chosen.artifact.warnings if chosen.artifact else ())
     ]
     if classes is None:
-        found.append(Problem("classes", "Without names, the classes are shown as numbers.", "note"))
+        problems.append(Problem("classes", "Without class names, classes are shown as numbers.", "note"))
     elif chosen.count is not None and len(classes) != chosen.count:
-        text = f"There are names for {len(classes)} classes, and the model has {chosen.count}."
-        found.append(Problem("classes", text, "warning"))
-    return found
+        text = f"{plural(len(classes), 'class name')} given, but the model has {chosen.count} classes."
+        problems.append(Problem("classes", text, "warning"))
+    return problems
 
 
 def _color(line: str) -> str | None:
-    found = COLOR.search(line)
-    return found[1] if found else None
+    match = COLOR.search(line)
+    return match[1] if match else None

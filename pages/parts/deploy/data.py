@@ -1,4 +1,4 @@
-"""What the deploy page asks AWS for, shared by all who look; also an error is kept a while before it asks anew."""
+"""The cached reads of the deploy page, shared by all users; errors are cached for a short while too."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from pages.parts import cached
 T = TypeVar("T")
 
 ARTIFACT_SECONDS = 600
-"""Looking into one reads all of it."""
+"""Seconds that an inspected artifact is cached: inspecting reads all of it."""
 
 SECONDS = 60
 
 ARTIFACT_LIMIT = 600.0
-"""Seconds that reading an artifact of some hundred megabytes may take."""
+"""Seconds that reading an artifact of several hundred megabytes may take."""
 
 
 def artifact(connection: Connection, uri: str) -> Artifact:
-    """Return what is inside a `model.tar.gz` in S3. Raises InputError, ArtifactError, AwsError, PendingError."""
+    """Return the contents of a `model.tar.gz` in S3. Raises InputError, ArtifactError, AwsError, PendingError."""
     reading = cached.shelf().read(
         ("artifact", connection, uri),
         lambda: inspect_s3_artifact(clients(connection), uri),
         ARTIFACT_SECONDS,
-        f"the content of {uri}",
+        f"the contents of {uri}",
         limit=ARTIFACT_LIMIT,
     )
     return reading.value
 
 
-def class_names(connection: Connection, places: tuple[str, ...]) -> FoundClasses:
-    """Return the class names in the first of these places that has them. Raises AwsError, PendingError."""
-    key = ("classes", connection, places)
-    return _read(key, lambda: find_classes(clients(connection), places), "the class names")
+def class_names(connection: Connection, uris: tuple[str, ...]) -> FoundClasses:
+    """Return the class names from the first of these S3 URIs that has them. Raises AwsError, PendingError."""
+    key = ("classes", connection, uris)
+    return _read(key, lambda: find_classes(clients(connection), uris), "the class names")
 
 
 def models(connection: Connection) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The form of a deploy: the endpoint's name and machine, and the names of the classes."""
+"""The deploy form: endpoint name, instances, role, and class names."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ from pages.parts.deploy import source as model_source
 from pages.parts.deploy.source import ModelChoice
 
 NARROW = 170
-"""Pixels below which fields go to the next line."""
+"""Minimum width of a field in pixels; narrower pages wrap fields."""
 
 FIRST_INSTANCE = "ml.c5.xlarge"
-"""What AWS's own notebook of this algorithm serves on."""
+"""The hosting instance in AWS's own notebook for this algorithm."""
 
 SANDBOX_FOLDER = "s3://segdeck-sandbox/models/"
 
 FIELDS = (
     "name", "variant", "own_variant", "weight", "instance_type", "count", "role_arn", "own_names", "names",
 )  # fmt: skip
-"""What `check` reads."""
+"""The fields that `check` reads."""
 
 
 def endpoint(prices: PriceTable) -> None:
-    """A new endpoint: name, machine, role."""
+    """Draw the fields of a new endpoint: name, instances, role."""
     with st.container(border=True):
         st.subheader("Endpoint")
-        _text("Name", "name", "Letters, digits and hyphens. It is what clients call.")
-        _machine(prices)
+        _text("Endpoint name", "name", "Letters, digits and hyphens. Clients call the endpoint by this name.")
+        _instances(prices)
         _role()
 
 
 def variant(detail: EndpointDetail, prices: PriceTable) -> None:
-    """What of an endpoint gets the model: one of its variants, or one more."""
+    """Draw the choice of the variant that gets the model: an existing one, or an additional one."""
     with st.container(border=True):
         st.subheader("Variant")
         names = [one.name for one in detail.endpoint.variants]
         st.radio(
-            "The model goes to",
+            "Deploy the model to",
             [*names, ""],
             format_func=lambda name: (
-                f"{messages.plain(name)}, in place of its model" if name else "One variant more, beside"
+                f"{messages.plain(name)} (replace its model)" if name else "Add another variant"
             ),
             key=DEPLOY.field("variant"),
             horizontal=True,
@@ -71,41 +71,41 @@ def variant(detail: EndpointDetail, prices: PriceTable) -> None:
         )
         if not DEPLOY.get("variant"):
             with st.grid(2, min_column_width=NARROW, gap="small"):
-                _text("Its name", "own_variant", "Letters, digits and hyphens.")
+                _text("Variant name", "own_variant", "Letters, digits and hyphens.")
                 st.number_input(
-                    "Its weight",
+                    "Variant weight",
                     key=DEPLOY.field("weight"),
                     min_value=0.0,
                     step=0.1,
                     help=messages.plain(_about_weight(detail)),
                     persist_state="session",
                 )
-        _machine(prices)
+        _instances(prices)
         _role()
 
 
-def class_names(found: FoundClasses, wanted: int | None) -> None:
-    """What the classes are called: as it was found, or as it is typed. wanted: how many classes the model has."""
+def class_names(existing: FoundClasses, count: int | None) -> None:
+    """Draw the existing class names, or fields to enter some. count: the number of classes of the model."""
     with st.container(border=True):
         st.subheader("Class names")
-        for note in found.notes:
+        for note in existing.notes:
             st.caption(f":material/info: {messages.plain(note)}")
-        if found.classes is not None:
-            st.markdown(f":material/palette: {_listed(found.classes)}")
-            st.caption(f"From {messages.plain(found.uri)}")
-            st.toggle("Call them otherwise", key=DEPLOY.field("own_names"), persist_state="session")
+        if existing.classes is not None:
+            st.markdown(f":material/palette: {_listed(existing.classes)}")
+            st.caption(f"From {messages.plain(existing.uri)}")
+            st.toggle("Rename classes", key=DEPLOY.field("own_names"), persist_state="session")
             if not DEPLOY.get("own_names"):
                 return
         st.text_area(
-            "One name a line, in the order of the ids",
+            "Class names, one per line, in order of class ID",
             key=DEPLOY.field("names"),
             placeholder="grass\nforest\nwater #3b82f6",
-            help="A colour may stand behind a name. Without names, the classes are numbered.",
-            height=26 * min(max(wanted or 0, 3), 8) + 40,
+            help="A name can be followed by a color. Without names, classes are shown as numbers.",
+            height=26 * min(max(count or 0, 3), 8) + 40,
             persist_state="session",
         )
         st.file_uploader(
-            "or a `classes.json`",
+            "Or upload a `classes.json`",
             type="json",
             key=DEPLOY.field("names_file"),
             on_change=_take_names,
@@ -113,28 +113,28 @@ def class_names(found: FoundClasses, wanted: int | None) -> None:
         )
 
 
-def _machine(prices: PriceTable) -> None:
-    machine, number = st.columns([3, 1], gap="small")
-    with machine:
+def _instances(prices: PriceTable) -> None:
+    left, right = st.columns([3, 1], gap="small")
+    with left:
         chosen = DEPLOY.get("instance_type")
         options = (
             HOSTING_INSTANCES if chosen in HOSTING_INSTANCES or not chosen else (chosen, *HOSTING_INSTANCES)
         )
         st.selectbox(
-            "Instance",
+            "Instance type",
             options,
             format_func=_priced(prices),
             key=DEPLOY.field("instance_type"),
-            help="This algorithm is served on CPUs of the families c5 and m5, and on GPUs of g4dn and p3.",
+            help="This algorithm supports CPU instances (c5, m5) and GPU instances (g4dn, p3).",
             persist_state="session",
         )
-    with number:
+    with right:
         st.number_input(
-            "How many",
+            "Count",
             key=DEPLOY.field("count"),
             min_value=1,
             step=1,
-            help="Each of them bills by the hour.",
+            help="Each instance is billed by the hour.",
             persist_state="session",
         )
     st.caption(f":material/memory: {messages.plain(processor_in_words(DEPLOY.get('instance_type') or ''))}")
@@ -142,9 +142,9 @@ def _machine(prices: PriceTable) -> None:
 
 def _role() -> None:
     _text(
-        "Role",
+        "Execution role",
         "role_arn",
-        "What SageMaker acts as: it must read the artifact and the image.",
+        "The IAM role that SageMaker assumes. It needs read access to the artifact and the container image.",
         "arn:aws:iam::123456789012:role/MyServingRole",
     )
 
@@ -152,8 +152,8 @@ def _role() -> None:
 def _priced(prices: PriceTable) -> Callable[[str], str]:
     def label(name: str) -> str:
         price = prices.per_hour(name, "hosting")
-        kind = processor(name) or "not for this algorithm"
-        money = f" · {price} an hour · {price.times(HOURS_A_MONTH)} a month" if price else ""
+        kind = processor(name) or "not supported by this algorithm"
+        money = f" · {price} per hour · {price.times(HOURS_A_MONTH)} per month" if price else ""
         return f"{name} · {kind}{money}"
 
     return label
@@ -163,7 +163,7 @@ def _about_weight(detail: EndpointDetail) -> str:
     others = ", ".join(
         f"{one.name} has {one.weight:g}" for one in detail.endpoint.variants if one.weight is not None
     )
-    return f"Its share of the calls is its weight over the sum of all: {others}."
+    return f"A variant's traffic share is its weight divided by the sum of all weights: {others}."
 
 
 def _listed(classes: Classes) -> str:
@@ -171,7 +171,7 @@ def _listed(classes: Classes) -> str:
 
 
 def _take_names() -> None:
-    """Put an uploaded file's names into the field, where they can be seen and changed. Raises InputError."""
+    """Fill the field with the class names of an uploaded file, to be edited. Raises InputError."""
     file: UploadedFile | None = DEPLOY.get("names_file")
     if file is not None:
         classes = Classes.from_json(file.getvalue())
@@ -186,18 +186,18 @@ def _text(label: str, field: str, why: str, placeholder: str = "") -> None:
 
 
 def fill(connection: Connection, detail: EndpointDetail | None) -> None:
-    """Once for each address; from then on the form is its visitor's. Raises InputError for who takes no update."""
+    """Fill the form once per URL, before the user edits it. Raises InputError if the endpoint cannot be updated."""
     if detail is not None:
         require_settled(detail.endpoint, "updated")
-    asked = model_source.asked_for()
-    source = f"{detail.name if detail else ''} {asked}"
+    from_url = model_source.fields_from_url()
+    source = f"{detail.name if detail else ''} {from_url}"
     if DEPLOY.filled_from() != source:
         sandbox = {"folder": SANDBOX_FOLDER, "role_arn": SANDBOX_ROLE} if connection.is_sandbox else {}
-        DEPLOY.fill(source, {**_empty(), **sandbox, **_of_endpoint(detail), **asked})
+        DEPLOY.fill(source, {**_empty(), **sandbox, **_of_endpoint(detail), **from_url})
 
 
 def suggest(source: ModelChoice, detail: EndpointDetail | None, taken: Collection[str]) -> None:
-    """A name and a role for this model, unless a person has given others."""
+    """Suggest a name and a role for this model, unless the user has entered others."""
     if detail is None:
         _suggest("name", _free(endpoint_name(source.title), taken))
         _suggest("role_arn", source.role_arn)
@@ -219,7 +219,7 @@ def _empty() -> dict[str, Any]:
 
 
 def _of_endpoint(detail: EndpointDetail | None) -> dict[str, Any]:
-    """As its first variant is. Raises InputError where nobody may know that."""
+    """Return the fields of its first variant. Raises InputError if that is unknown."""
     if detail is None:
         return {}
     spec = current_spec(detail)
@@ -233,14 +233,14 @@ def _of_endpoint(detail: EndpointDetail | None) -> dict[str, Any]:
 
 
 def _suggest(field: str, value: str) -> None:
-    """Put it in, where nothing stands, or what was suggested for another model."""
-    said, suggested = DEPLOY.get(field), DEPLOY.get(f"suggested-{field}")
-    if value and said in (None, "", suggested):
+    """Fill a field that is empty, or that holds the suggestion for another model."""
+    current, suggested = DEPLOY.get(field), DEPLOY.get(f"suggested-{field}")
+    if value and current in (None, "", suggested):
         DEPLOY.set(field, value)
         DEPLOY.set(f"suggested-{field}", value)
 
 
 def _free(name: str, taken: Collection[str]) -> str:
-    """The name, with the first number behind it that nobody has."""
+    """Return the name, with the first free number appended if it is taken."""
     numbered = (endpoint_name(name, str(number)) for number in range(2, len(taken) + 3))
-    return next(one for one in (name, *numbered) if one not in taken)
+    return next(candidate for candidate in (name, *numbered) if candidate not in taken)

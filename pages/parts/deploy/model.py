@@ -1,4 +1,4 @@
-"""The model of a deploy, chosen and looked into: what it is, whether it can be served, how its classes are called."""
+"""The chosen model of a deploy, inspected: network, whether it can be served, class names."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pages.parts.deploy.source import ModelChoice
 class Chosen:
     """A model that can be served, as far as is known.
 
-    artifact: what is inside; None where it could not be looked into, and `unseen` says why.
-    names:    its class names, where they lie.
+    artifact: its contents; None if it could not be inspected, and `unseen` says why.
+    names:    its class names, if there are any.
     """
 
     source: ModelChoice
@@ -31,13 +31,13 @@ class Chosen:
 
     @property
     def count(self) -> int | None:
-        """How many classes it has."""
+        """Return the number of classes; None if unknown."""
         return self.artifact.num_classes if self.artifact else None
 
 
 def choose(connection: Connection) -> Chosen | None:
-    """The choice, and what was found inside; None until there is a model that can be served. Raises AwsError."""
-    source = deploy_source.ask(connection)
+    """Draw the choice and the inspected model; return None until there is one that can be served. Raises AwsError."""
+    source = deploy_source.choose_source(connection)
     if source is None:
         return None
     if source.job:
@@ -48,7 +48,7 @@ def choose(connection: Connection) -> Chosen | None:
             query_params={state.JOB: source.job},
         )
     try:
-        artifact, unseen = _look(connection, source)
+        artifact, unseen = _inspect(connection, source)
     except ArtifactError as error:
         summary.refused(error)
         return None
@@ -57,19 +57,19 @@ def choose(connection: Connection) -> Chosen | None:
         if refusal := artifact.refusal(sandbox=connection.is_sandbox):
             summary.refused(refusal)
             return None
-    return Chosen(source, artifact, data.class_names(connection, source.places), unseen)
+    return Chosen(source, artifact, data.class_names(connection, source.class_uris), unseen)
 
 
-def _look(connection: Connection, source: ModelChoice) -> tuple[Artifact | None, str]:
-    """What is inside, or why that is not known. Raises ArtifactError, AwsError."""
+def _inspect(connection: Connection, source: ModelChoice) -> tuple[Artifact | None, str]:
+    """Return the inspected artifact, or why it could not be inspected. Raises ArtifactError, AwsError."""
     if source.file is not None:
         if isinstance(source.file.artifact, ArtifactError):
             raise source.file.artifact
         return source.file.artifact, ""
     if not source.model_uri:
-        return None, "AWS does not tell where this model's artifact lies, so nobody has looked inside."
+        return None, "The artifact was not inspected: AWS does not return its S3 URI."
     try:
-        with st.spinner("Looking into the artifact ..."):
+        with st.spinner("Inspecting the artifact ..."):
             return data.artifact(connection, source.model_uri), ""
     except DeniedError as error:
-        return None, f"Nobody has looked inside. {error}"
+        return None, f"The artifact was not inspected. {error}"

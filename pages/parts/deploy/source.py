@@ -1,4 +1,4 @@
-"""Where the model of a deploy comes from: a training job, an artifact in S3, a registered model, or a file."""
+"""The source of the model to deploy: a training job, an artifact in S3, a SageMaker model, or a local file."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 DEPLOY = Form("deploy")
-"""The form that starts or updates an endpoint."""
+"""The form that creates or updates an endpoint."""
 
 Kind = Literal["job", "artifact", "model", "file"]
 KINDS: dict[Kind, str] = {
-    "job": "A training job",
-    "artifact": "An artifact in S3",
-    "model": "A registered model",
-    "file": "A file of mine",
+    "job": "Training job",
+    "artifact": "S3 artifact",
+    "model": "SageMaker model",
+    "file": "Upload model.tar.gz",
 }
-ASKED = (state.JOB, state.ARTIFACT, state.MODEL)
-"""What an address can name a model by, the strongest first."""
+URL_NAMES = (state.JOB, state.ARTIFACT, state.MODEL)
+"""URL parameters that can name a model, by precedence."""
 
 CHUNK = 1 << 20
 
@@ -50,50 +50,50 @@ CHUNK = 1 << 20
 class ModelChoice:
     """A model to deploy.
 
-    title:     what it is called, to name the endpoint after.
-    model_uri: where its artifact lies, or will lie; empty where AWS does not tell.
-    role_arn:  the role that it was trained or registered with; empty where there is none.
-    job:       the training job that it came from; empty where nobody knows.
-    places:    where its class names may lie.
-    with_data: that one of them which is no part of the model, but of what it learned from.
-    model:     the SageMaker Model that it is registered as; else empty.
-    file:      what is uploaded first; None where it lies in S3.
+    title:      its name, used to suggest the endpoint's name.
+    model_uri:  the S3 URI of its artifact, existing or to be uploaded; empty if AWS does not return it.
+    role_arn:   the role it was trained or registered with; empty if there is none.
+    job:        the training job that produced it; empty if unknown.
+    class_uris: S3 URIs that may hold its class names.
+    with_data:  the one of them that belongs to the training data and not to the model.
+    model:      the SageMaker model it is registered as; else empty.
+    file:       the local file to upload first; None if the artifact is in S3.
     """
 
     title: str
     model_uri: str
     role_arn: str = ""
     job: str = ""
-    places: tuple[str, ...] = ()
+    class_uris: tuple[str, ...] = ()
     with_data: str = ""
     model: str = ""
     file: LocalFile | None = None
 
     @property
     def upload(self) -> ModelUpload | None:
-        """The file on its way to `model_uri`."""
-        found = self.file
-        return ModelUpload(found.path, self.model_uri, found.size, found.sha256) if found else None
+        """Return the upload of the file to `model_uri`; None without a file."""
+        file = self.file
+        return ModelUpload(file.path, self.model_uri, file.size, file.sha256) if file else None
 
 
-def asked_for() -> dict[str, str]:
-    """The fields that the address fills in."""
-    asked = state.query(ASKED)
+def fields_from_url() -> dict[str, str]:
+    """Return the fields that the URL fills in."""
+    query = state.query(URL_NAMES)
     fields = {
-        "job": asked.get(state.JOB),
-        "artifact": asked.get(state.ARTIFACT),
-        "model": asked.get(state.MODEL),
+        "job": query.get(state.JOB),
+        "artifact": query.get(state.ARTIFACT),
+        "model": query.get(state.MODEL),
     }
     kind = next((name for name, value in fields.items() if value), "job")
     return {"kind": kind, **{name: value or "" for name, value in fields.items()}}
 
 
-def ask(connection: Connection) -> ModelChoice | None:
-    """The choice of a model; None until one is chosen. Raises NotFoundError, InputError, AwsError."""
+def choose_source(connection: Connection) -> ModelChoice | None:
+    """Draw the choice of a model; return None until one is chosen. Raises NotFoundError, InputError, AwsError."""
     kind = cast(
         "Kind",
         st.segmented_control(
-            "The model comes from",
+            "Model source",
             list(KINDS),
             format_func=KINDS.__getitem__,
             required=True,
@@ -107,7 +107,9 @@ def ask(connection: Connection) -> ModelChoice | None:
 def _job(connection: Connection) -> ModelChoice | None:
     listed = [job for job in cached.jobs(connection, JobFilter()).value.jobs if job.model_uri]
     by_name = {job.name: job for job in listed}
-    name = _choice("Training job", "job", list(by_name), _titles(listed), "No training job has a model yet.")
+    name = _choice(
+        "Training job", "job", list(by_name), _titles(listed), "No training job has produced a model yet."
+    )
     if not name:
         return None
     job = by_name.get(name) or _named_job(connection, name)
@@ -119,7 +121,7 @@ def _job(connection: Connection) -> ModelChoice | None:
 
 
 def _named_job(connection: Connection, name: str) -> TrainingJob:
-    """One that the list does not hold, with its tags as far as they can be read."""
+    """Return a job that is not in the list, with its tags if they can be read."""
     job = cached.training_job(connection, name).value
     tags = cached.job_tags(connection, job)
     if tags.waiting is not None:
@@ -129,24 +131,26 @@ def _named_job(connection: Connection, name: str) -> TrainingJob:
 
 def _artifact(_connection: Connection) -> ModelChoice | None:
     uri = st.text_input(
-        "Artifact",
+        "Artifact URI",
         key=DEPLOY.field("artifact"),
         placeholder="s3://my-bucket/models/my-job/output/model.tar.gz",
-        help="The S3 address of a model.tar.gz that this algorithm trained.",
+        help="S3 URI of a model.tar.gz trained with this algorithm.",
         persist_state="session",
     ).strip()
     if not uri:
         return None
-    return ModelChoice(_title_of(uri), uri, places=_beside(uri))
+    return ModelChoice(_title_of(uri), uri, class_uris=_class_uris(uri))
 
 
 def _model(connection: Connection) -> ModelChoice | None:
     names = data.models(connection)
-    name = _choice("Model", "model", list(names), {}, "No model is registered here.")
+    name = _choice("Model", "model", list(names), {}, "No SageMaker models in this region.")
     if not name:
         return None
-    found = data.model(connection, name)
-    return ModelChoice(name, found.model_uri, found.role_arn, found.job, _beside(found.model_uri), model=name)
+    model = data.model(connection, name)
+    return ModelChoice(
+        name, model.model_uri, model.role_arn, model.job, _class_uris(model.model_uri), model=name
+    )
 
 
 def _file(_connection: Connection) -> ModelChoice | None:
@@ -157,11 +161,11 @@ def _file(_connection: Connection) -> ModelChoice | None:
         "Upload to",
         key=DEPLOY.field("folder"),
         placeholder="s3://my-bucket/models/",
-        help="The S3 prefix below which it is put, in a folder named after its content.",
+        help="S3 prefix to upload to. Segdeck adds a folder named after the file's hash.",
         persist_state="session",
     ).strip()
     if not folder:
-        st.caption(":material/folder: Say where in S3 it may go: endpoints read their model from there.")
+        st.caption(":material/folder: Enter an S3 prefix: endpoints load their model from S3.")
         return None
     uri = f"{folder.rstrip('/')}/{file.sha256[:12]}/model.tar.gz"
     return ModelChoice(file.title, uri, file=file)
@@ -171,20 +175,20 @@ _ASK = {"job": _job, "artifact": _artifact, "model": _model, "file": _file}
 
 
 def _choice(label: str, field: str, names: list[str], titles: dict[str, str], none: str) -> str:
-    """One of these, or what the address names; empty until then."""
-    asked = DEPLOY.get(field) or ""
-    options = names if not asked or asked in names else [asked, *names]
+    """Draw a choice of these names, and of the one in the URL; return an empty text until one is chosen."""
+    current = DEPLOY.get(field) or ""
+    options = names if not current or current in names else [current, *names]
     if not options:
-        st.info(f"**{none}** Another way is to give an artifact or a file.", icon=":material/info:")
+        st.info(f"**{none}** Choose an S3 artifact or upload a file instead.", icon=":material/info:")
         return ""
-    if not asked:
+    if not current:
         DEPLOY.set(field, None)
     chosen: str | None = st.selectbox(
         label,
         options,
         index=None,
         format_func=lambda name: terminal(titles.get(name, name)),
-        placeholder="Choose one",
+        placeholder="Choose",
         key=DEPLOY.field(field),
         persist_state="session",
     )
@@ -195,13 +199,13 @@ def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
     return {job.name: f"{job.name} · {job.algorithm} · {formatting.ago(job.created_at)}" for job in jobs}
 
 
-def _beside(uri: str) -> tuple[str, ...]:
-    place = classes_uri_for(uri)
-    return (place,) if place else ()
+def _class_uris(uri: str) -> tuple[str, ...]:
+    class_uri = classes_uri_for(uri)
+    return (class_uri,) if class_uri else ()
 
 
 def _title_of(uri: str) -> str:
-    """The job's name in `.../JOB/output/model.tar.gz`, else the folder's."""
+    """Return the job name in `.../JOB/output/model.tar.gz`, else the name of the folder."""
     folders = [part for part in uri.removeprefix("s3://").split("/")[:-1] if part and part != "output"]
     return folders[-1] if folders else "model"
 
@@ -210,11 +214,11 @@ def _title_of(uri: str) -> str:
 class LocalFile:
     """A file that was uploaded to this dashboard.
 
-    name:     as its owner calls it.
-    path:     where it lies now.
+    name:     its name on the user's machine.
+    path:     its path on the dashboard's machine.
     size:     bytes. sha256: hexadecimal.
-    artifact: what is inside, or why it cannot be served.
-    held:     keeps it on disk.
+    artifact: its contents, or why it cannot be served.
+    held:     the temporary folder that holds it.
     """
 
     name: str
@@ -226,43 +230,43 @@ class LocalFile:
 
     @property
     def title(self) -> str:
-        """Its name without endings."""
+        """Return its name without extensions."""
         return self.name.partition(".")[0] or "model"
 
 
 MODEL_FILE: Slot[LocalFile] = Slot("deploy.model_file")
-"""The `model.tar.gz` that was dropped. Once it is removed, it goes from disk too."""
+"""The uploaded `model.tar.gz`. Removing it also deletes it from disk."""
 
 
 def _ask_file() -> LocalFile | None:
-    """The drop zone; in its place what was dropped, once it was."""
-    found = MODEL_FILE.get()
-    if found is None:
+    """Draw the file uploader or, once there is one, the uploaded file."""
+    file = MODEL_FILE.get()
+    if file is None:
         _drop_zone()
         return None
     with st.container(border=True, horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(
-            f":material/folder_zip: **{messages.plain(found.name)}** · {found.size / 1e6:,.1f} MB",
+            f":material/folder_zip: **{messages.plain(file.name)}** · {file.size / 1e6:,.1f} MB",
             width="stretch",
         )
-        st.button("Take another", type="tertiary", on_click=MODEL_FILE.clear)
-    return found
+        st.button("Replace", type="tertiary", on_click=MODEL_FILE.clear)
+    return file
 
 
 def _drop_zone() -> None:
     limit = int(st.get_option("server.maxUploadSize"))
     dropped = st.file_uploader(
-        f"A `model.tar.gz` that this algorithm trained, up to {limit:,} MB",
+        f"`model.tar.gz` trained with this algorithm, up to {limit:,} MB",
         type=["gz", "tgz"],
         key=DEPLOY.field("file"),
     )
     st.caption(
-        ":material/terminal: A larger one goes by `segdeck endpoints deploy --file model.tar.gz`, "
-        "or to S3 first and then by its address."
+        ":material/terminal: For a larger file, use `segdeck endpoints deploy --file model.tar.gz`, "
+        "or upload it to S3 and choose S3 artifact."
     )
     if dropped is not None:
         MODEL_FILE.set(_to_disk(dropped))
-        DEPLOY.renew("file")  # the drop zone is empty from now on
+        DEPLOY.renew("file")  # empties the uploader
         st.rerun()
 
 
@@ -278,18 +282,18 @@ def _to_disk(dropped: UploadedFile) -> LocalFile:
             digest.update(chunk)
             copy.write(chunk)
     return LocalFile(
-        dropped.name, str(path), dropped.size, digest.hexdigest(), _look(path, dropped.name), held
+        dropped.name, str(path), dropped.size, digest.hexdigest(), _inspect(path, dropped.name), held
     )
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what is older than a day: a dashboard that is ended leaves its visitors' files."""
+    """Remove files older than 24 hours, left by a dashboard that was stopped."""
     for left in folder.iterdir():
         if left.stat().st_mtime < formatting.now().timestamp() - formatting.DAY:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _look(path: Path, name: str) -> Artifact | ArtifactError:
+def _inspect(path: Path, name: str) -> Artifact | ArtifactError:
     with path.open("rb") as file:
         try:
             return inspect_artifact(file, name, path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Beside the deploy form: what is in the artifact, what it costs, what is wrong, and the way on."""
+"""Next to the deploy form: contents of the artifact, price, and problems."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pages.parts import messages, problem_list
 
 
 def contents(artifact: Artifact) -> None:
-    """What the look inside told."""
+    """Draw what the artifact contains, as badges."""
     network = artifact.algorithm or "unknown network"
     if artifact.backbone and artifact.backbone != LIGHT:
         network = f"{network} · {artifact.backbone}"
@@ -39,27 +39,27 @@ def contents(artifact: Artifact) -> None:
 
 
 def refused(error: CoreError) -> None:
-    """Why an artifact cannot be served."""
-    st.error(f"**It cannot be served.** {messages.card(error)}", icon=":material/block:")
+    """Draw why an artifact cannot be served."""
+    st.error(f"**This model cannot be deployed.** {messages.card(error)}", icon=":material/block:")
 
 
 def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
-    """An hour, a month, a year: an endpoint bills until it is deleted."""
-    found = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
-    hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in found.amounts)
+    """Draw the price per hour, month and year: an endpoint is billed until it is deleted."""
+    estimate = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
+    hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in estimate.amounts)
     with st.grid(2, min_column_width=120, gap="small"):
-        label = "On AWS, an hour" if sandbox else "Cost an hour"
-        st.metric(label, hourly, help=messages.plain(found.source))
-        st.metric("On AWS, a month" if sandbox else "Cost a month", monthly)
+        label = "AWS price per hour" if sandbox else "Cost per hour"
+        st.metric(label, hourly, help=messages.plain(estimate.source))
+        st.metric("AWS price per month" if sandbox else "Cost per month", monthly)
     if sandbox:
-        st.caption(":material/computer: The sandbox serves on this machine, and costs nothing.")
+        st.caption(":material/computer: Sandbox: nothing is billed. Prices are AWS estimates.")
     else:
-        year = messages.plain(f"{yearly} a year")
-        st.caption(f":material/hourglass: It bills until it is deleted, called or not: {year}.")
+        year = messages.plain(f"{yearly} per year")
+        st.caption(f":material/hourglass: Billed until deleted, with or without calls: {year}.")
 
 
-def problems(found: Sequence[Problem]) -> None:
-    """Errors first."""
-    problem_list.heading(found, before="deployment")
-    for problem in found:
+def problems(sorted_problems: Sequence[Problem]) -> None:
+    """Draw the problems, errors first."""
+    problem_list.heading(sorted_problems, before="deployment")
+    for problem in sorted_problems:
         problem_list.line(problem)

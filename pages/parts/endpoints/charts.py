@@ -1,4 +1,4 @@
-"""The curves of one endpoint over a window of time: calls, latency, errors, utilisation."""
+"""Charts of one endpoint over a time window: calls, latency, errors, utilization."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pages.parts.shared_cache import Snapshot
 
 HEIGHT = 220
 DAILY_FROM = timedelta(hours=1)
-"""With steps of this length on, the axis tells days and no longer hours."""
+"""From this step length on, the axis shows days instead of hours."""
 
 USUAL: Window = "24 h"
 MACHINE = {
@@ -32,12 +32,12 @@ MACHINE = {
     "GPUMemoryUtilization": "GPU memory",
 }
 CALLS, LATENCY = {"Invocations": "Calls"}, {"p50": "p50", "p90": "p90"}
-ERRORS = {"Errors 4xx": "4xx, the caller's", "Errors 5xx": "5xx, the model's"}
+ERRORS = {"Errors 4xx": "4xx (client)", "Errors 5xx": "5xx (model)"}
 FAILED = dict(zip(ERRORS.values(), ("#f59e0b", "#ef4444"), strict=True))
 
 
 def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> None:
-    """The choice of the window, and four charts."""
+    """Draw the choice of the time window, and four charts."""
     window: Window = st.pills(
         "Window",
         list(WINDOWS),
@@ -47,38 +47,38 @@ def show(connection: Connection, endpoint: Endpoint, seen: Snapshot[Any]) -> Non
         bind="query-params",
         label_visibility="collapsed",
     )
-    found = data.series(connection, endpoint, window)
-    messages.why_not(found, seen)
-    if found.waiting is not None:
+    series = data.series(connection, endpoint, window)
+    messages.why_not(series, seen)
+    if series.waiting is not None:
         return
-    if not found.value:
-        st.caption(f"CloudWatch has no figures of the last {window}." if found.failure is None else "")
+    if not series.value:
+        st.caption(f"No CloudWatch metrics for the last {window}." if series.failure is None else "")
         return
-    by_name = {one.name: one for one in found.value}
+    by_name = {metric.name: metric for metric in series.value}
     every = WINDOWS[window][1]
     axis = alt.X(
         "x:T",
         title=None,
         axis=alt.Axis(format="%H:%M" if every < DAILY_FROM else "%d %b", labelOverlap=True, tickCount=7),
-        scale=alt.Scale(domain=[at.isoformat() for at in (found.at - WINDOWS[window][0], found.at)]),
+        scale=alt.Scale(domain=[at.isoformat() for at in (series.at - WINDOWS[window][0], series.at)]),
     )
     with st.grid(2, min_column_width=320, gap="small"):
-        _bars(_frame(by_name, CALLS), f"Calls, {_step(every)}", axis, every, none="No call.")
-        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency, seconds", axis, none="No latency was measured.")
-        _bars(_frame(by_name, ERRORS), f"Failed calls, {_step(every)}", axis, every, none="No call failed.")
-        _lines(_frame(by_name, MACHINE), "Machines, percent", axis, none="No figures of the machines.")
+        _bars(_frame(by_name, CALLS), f"Calls, {_step(every)}", axis, every, none="No calls.")
+        _lines(_frame(by_name, LATENCY, 1 / 1000), "Latency, seconds", axis, none="No latency data.")
+        _bars(_frame(by_name, ERRORS), f"Failed calls, {_step(every)}", axis, every, none="No failed calls.")
+        _lines(_frame(by_name, MACHINE), "Utilization, percent", axis, none="No utilization metrics.")
     st.caption(
-        "By CloudWatch, all variants together. CPU is the sum over the cores, GPU the sum over the GPUs."
+        "CloudWatch metrics of all variants. CPU is summed over cores and GPU over GPUs, so both can exceed 100%."
     )
 
 
 def _step(every: timedelta) -> str:
-    said = duration(every.total_seconds())
-    return f"each {said.removesuffix(' 00 s').removesuffix(' 00 min')}"
+    step = duration(every.total_seconds())
+    return f"per {step.removesuffix(' 00 s').removesuffix(' 00 min')}"
 
 
 def _bars(frame: pd.DataFrame, title: str, axis: alt.X, every: timedelta, *, none: str) -> None:
-    """Counts, one kind on top of the other; a bar lasts as long as its step."""
+    """Draw counts as stacked bars, each as wide as its time step."""
     frame = frame[frame["value"] > 0].copy()
     frame["end"], frame["top"] = frame["x"] + 0.9 * every, frame.groupby("x")["value"].cumsum()
     frame["foot"] = frame["top"] - frame["value"]
@@ -113,7 +113,7 @@ def _lines(frame: pd.DataFrame, title: str, axis: alt.X, *, none: str) -> None:
 
 
 def _color(frame: pd.DataFrame) -> alt.Color:
-    """What failed is told in the colours of warnings. A single line has a legend too: so all begin at one height."""
+    """Return colors; errors get warning colors. A single line has a legend too, which keeps all charts aligned."""
     labels = list(dict.fromkeys(frame["name"]))
     failed = set(labels) & set(ERRORS.values())
     colors = [FAILED[label] for label in labels] if failed else list(charts.colors(len(labels)))
@@ -130,7 +130,7 @@ def _tooltip(form: str) -> list[object]:
 
 
 def _draw(chart: alt.Chart, frame: pd.DataFrame, title: str, none: str) -> None:
-    """A chart without a point says so in its place."""
+    """Draw the chart, or a placeholder text if it has no points."""
     if frame.empty:
         with st.container(
             border=True, height=HEIGHT, vertical_alignment="center", horizontal_alignment="center"
@@ -140,14 +140,14 @@ def _draw(chart: alt.Chart, frame: pd.DataFrame, title: str, none: str) -> None:
     st.altair_chart(chart.properties(height=HEIGHT), width="stretch", alt=title)
 
 
-def _frame(found: Mapping[str, MetricSeries], names: Mapping[str, str], scale: float = 1) -> pd.DataFrame:
-    """A row a finite point, its value multiplied; times are UTC, which the browser tells in its own zone."""
-    several = [
-        pd.DataFrame({"name": label, "x": pd.to_datetime(one.times, utc=True), "value": scale * one.values})[
-            np.isfinite(one.values)
-        ]
+def _frame(series: Mapping[str, MetricSeries], names: Mapping[str, str], scale: float = 1) -> pd.DataFrame:
+    """Return one row per finite point, its value scaled; times are UTC and shown in the browser's time zone."""
+    frames = [
+        pd.DataFrame(
+            {"name": label, "x": pd.to_datetime(metric.times, utc=True), "value": scale * metric.values}
+        )[np.isfinite(metric.values)]
         for name, label in names.items()
-        if (one := found.get(name)) is not None
+        if (metric := series.get(name)) is not None
     ]
     empty = pd.DataFrame({"name": [], "x": pd.to_datetime([], utc=True), "value": np.empty(0)})
-    return pd.concat(several, ignore_index=True) if several else empty
+    return pd.concat(frames, ignore_index=True) if frames else empty

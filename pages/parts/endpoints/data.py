@@ -1,4 +1,4 @@
-"""What the page of one endpoint asks for again and again, shared by all who look at it."""
+"""The cached reads behind the page of one endpoint, shared by all users."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from pages.parts.log_view import LOG_LINES, JobLog, LogReader
 from pages.parts.shared_cache import OptionalPart, PendingError, Snapshot
 
 SECONDS = 4
-"""How old an endpoint's facts may be."""
+"""Seconds that an endpoint's description may be cached."""
 
 CHANGING_SECONDS, DESCRIPTION_SECONDS = 3600, 30
-"""How old its configuration may be while AWS changes the endpoint to it; and tags, lineage and class names."""
+"""Seconds that its configuration may be cached while AWS changes it; and tags, lineage and class names."""
 
 SERIES_SECONDS = 30
-"""CloudWatch has a point a minute."""
+"""CloudWatch has one point per minute."""
 
 LOG_SECONDS, STREAMS_SECONDS = 4, 15
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointSnapshot:
-    """One look at an endpoint.
+    """An endpoint as it was last read.
 
-    seen:   the endpoint as it is now, with as much of what belongs to it as has arrived.
-    absent: why the rest has not: it is pending, or its read failed; None where all is there.
+    seen:   the endpoint, with the parts that have arrived.
+    absent: why other parts have not: they are pending, or a read failed; None if all are there.
     """
 
     seen: Snapshot[EndpointDetail]
@@ -45,9 +45,9 @@ class EndpointSnapshot:
 
 
 def look(connection: Connection, name: str) -> EndpointSnapshot:
-    """Return the endpoint with what has arrived of all that belongs to it.
+    """Return the endpoint with the parts that have arrived.
 
-    Raises NotFoundError, also for one that is gone since; AwsError, PendingError where nothing of it is known.
+    Raises NotFoundError, also if it was deleted since; AwsError or PendingError if nothing about it is known.
     """
     seen = cached.shelf().read(
         ("endpoint", connection, name),
@@ -70,15 +70,15 @@ def look(connection: Connection, name: str) -> EndpointSnapshot:
 
 
 def detail(connection: Connection, name: str) -> Snapshot[EndpointDetail]:
-    """Return the endpoint with all that belongs to it. Raises as `look`, and where any of that is missing."""
-    found = look(connection, name)
-    if found.absent is not None:
-        raise found.absent
-    return found.seen
+    """Return the endpoint with all its parts. Raises as `look`, and if any part is missing."""
+    snapshot = look(connection, name)
+    if snapshot.absent is not None:
+        raise snapshot.absent
+    return snapshot.seen
 
 
 def _belongings(connection: Connection, endpoint: Endpoint) -> Snapshot[EndpointDetail]:
-    """Read configuration, models and autoscaling. While AWS is at work on the endpoint, none of these changes."""
+    """Read configuration, models and autoscaling. None of these changes while AWS changes the endpoint."""
     return cached.shelf().read(
         ("belongings", connection, endpoint.name, endpoint.config, endpoint.changing),
         lambda: resources_of(clients(connection), endpoint),
@@ -88,13 +88,13 @@ def _belongings(connection: Connection, endpoint: Endpoint) -> Snapshot[Endpoint
 
 
 def _description(connection: Connection, parts: EndpointDetail) -> Snapshot[EndpointDetail]:
-    """Read what only describes it: tags, lineage, class names."""
+    """Read tags, lineage and class names."""
     models = tuple((model.name, model.model_uri) for model in parts.models)
     return cached.shelf().read(
         ("description", connection, parts.name, parts.endpoint.config, models),
         lambda: with_description(clients(connection), replace(parts, notes=())),
         CHANGING_SECONDS if parts.endpoint.changing else DESCRIPTION_SECONDS,
-        f"lineage and class names of {parts.name}",
+        f"the lineage and class names of {parts.name}",
     )
 
 
@@ -103,7 +103,7 @@ def _with_parts(detail: EndpointDetail, parts: EndpointDetail) -> EndpointDetail
 
 
 def _with_description(detail: EndpointDetail, described: EndpointDetail) -> EndpointDetail:
-    """Return it with what was read earlier about it: the endpoint's own state is newer."""
+    """Return the detail with its description added; the endpoint's own state is the newer one."""
     return replace(
         described,
         endpoint=replace(detail.endpoint, tags=described.endpoint.tags),
@@ -117,7 +117,7 @@ def _with_description(detail: EndpointDetail, described: EndpointDetail) -> Endp
 def series(
     connection: Connection, endpoint: Endpoint, window: Window
 ) -> OptionalPart[tuple[MetricSeries, ...]]:
-    """Its curves over a window."""
+    """Return its CloudWatch metrics over a time window."""
     names = tuple(variant.name for variant in endpoint.variants)
     return cached.optional(
         ("endpoint series", connection, endpoint.name, names, window),
@@ -129,7 +129,7 @@ def series(
 
 
 def streams(connection: Connection, name: str) -> OptionalPart[tuple[str, ...]]:
-    """Its log streams, one for each machine, the one written to last first."""
+    """Return its log streams, one per instance, the most recently written first."""
     return cached.optional(
         ("endpoint streams", connection, name),
         lambda: endpoint_streams(clients(connection), name),
@@ -140,7 +140,7 @@ def streams(connection: Connection, name: str) -> OptionalPart[tuple[str, ...]]:
 
 
 def log(connection: Connection, name: str, stream: str) -> OptionalPart[JobLog]:
-    """One of its logs."""
+    """Return one of its logs."""
     reader = LogReader(
         lambda token: endpoint_tail(clients(connection), name, stream=stream, token=token, limit=LOG_LINES)
     )
@@ -154,10 +154,10 @@ def log(connection: Connection, name: str, stream: str) -> OptionalPart[JobLog]:
 
 
 def diagnosis(connection: Connection, endpoint: Endpoint) -> Diagnosis | None:
-    """Why it, or its last update, failed; its log is read for that. None where nothing did."""
+    """Return why it or its last update failed, using its log; None if nothing failed."""
     if not endpoint.failed and not endpoint.failure_reason:
         return None
-    found = streams(connection, endpoint.name).value
-    lines = log(connection, endpoint.name, found[0]).value.events if found else ()
+    names = streams(connection, endpoint.name).value
+    lines = log(connection, endpoint.name, names[0]).value.events if names else ()
     kind = endpoint.variants[0].instance_type if endpoint.variants else ""
     return diagnose_endpoint(endpoint.failure_reason, [event.message for event in lines], kind)

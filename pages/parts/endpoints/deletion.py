@@ -1,4 +1,4 @@
-"""Changes of endpoints that more than one page offers: each becomes a plan in the dialog."""
+"""Delete endpoints: a plan in the dialog, offered by the list and by the page of one endpoint."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from pages.parts import endpoint_configs, fleet, plan_dialog
 from pages.parts.shared_cache import PendingError
 
 AT_ONCE = 8
-"""Endpoints that are looked at at the same time; each takes some four calls."""
+"""Endpoints that are read at the same time; each takes about four calls."""
 
 MOST = 50
-"""Endpoints in one plan: of more nobody could read what goes and what stays."""
+"""Maximum number of endpoints in one plan; a longer list of steps would be unreadable."""
 
 
 def delete(connection: Connection, names: Sequence[str], after: Callable[[], None]) -> None:
-    """Ask whether these should go, with all that only they use. Raises AwsError, InputError."""
-    with st.spinner("Looking at what belongs to it ..."), ThreadPoolExecutor(AT_ONCE) as pool:
+    """Open the dialog that deletes these endpoints and everything only they use. Raises AwsError, InputError."""
+    with st.spinner("Reading configurations and models ..."), ThreadPoolExecutor(AT_ONCE) as pool:
         aws = clients(connection)
         details = list(pool.map(lambda name: endpoint_resources(aws, name), names))
         try:
             listed = fleet.everything(connection).endpoints
         except PendingError:
-            listed = ()  # then no configuration counts as known, and `users` reads them all
-        known = endpoint_configs.of(connection).known(one.config for one in listed if one.config)
-        found = users(aws, details, {name: config for name, config in known.items() if config is not None})
-    plan_dialog.ask(plan_delete(details, found), connection, after)
+            listed = ()  # then no configuration is known, and `users` reads them all
+        known = endpoint_configs.of(connection).known(
+            endpoint.config for endpoint in listed if endpoint.config
+        )
+        used_by = users(aws, details, {name: config for name, config in known.items() if config is not None})
+    plan_dialog.open_plan(plan_delete(details, used_by), connection, after)

@@ -1,4 +1,4 @@
-"""The lower part of an endpoint's page, by tabs. What is dear is asked for when its tab is open."""
+"""The tabs of an endpoint's page. Expensive reads are made only while their tab is open."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ TRAFFIC, TRY, SCALE, LOG, CONFIG, LINEAGE = (
     "Lineage",
 )
 WHOLE = (TRY, SCALE, CONFIG, LINEAGE)
-"""Tabs that show the configuration or what describes the endpoint."""
+"""Tabs that need the configuration or the description of the endpoint."""
 
 ARROW = ":gray[:material/arrow_downward:]"
+GONE = "deleted, or no permission to read it"
 
 
-def show(connection: Connection, found: EndpointSnapshot) -> None:
-    """Draw all tabs; only the open one is drawn. Those that need what is absent say why it is."""
-    seen, detail = found.seen, found.seen.value
+def show(connection: Connection, snapshot: EndpointSnapshot) -> None:
+    """Draw the tabs, and the content of the open one. A tab whose data is missing says why."""
+    seen, detail = snapshot.seen, snapshot.seen.value
     parts: dict[str, Callable[[], None]] = {
         TRAFFIC: lambda: charts.show(connection, detail.endpoint, seen),
         TRY: lambda: test_call.show(connection, detail),
@@ -44,13 +45,13 @@ def show(connection: Connection, found: EndpointSnapshot) -> None:
     for tab, (name, draw) in zip(tabs, parts.items(), strict=True):
         if tab.open:
             with tab, messages.error_boundary(name):
-                if found.absent is not None and name in WHOLE:
-                    raise found.absent
+                if snapshot.absent is not None and name in WHOLE:
+                    raise snapshot.absent
                 draw()
 
 
 def _log(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
-    """The log of one machine, by default of the one that wrote last."""
+    """Draw the log of one instance, by default the most recently written."""
     name = seen.value.name
     streams = data.streams(connection, name)
     messages.why_not(streams, seen)
@@ -59,13 +60,13 @@ def _log(connection: Connection, seen: Snapshot[EndpointDetail]) -> None:
     stream = streams.value[0] if streams.value else ""
     if len(streams.value) > 1:
         stream = (
-            st.selectbox("Machine", streams.value, format_func=terminal, key=f"stream-{name}", width=420)
+            st.selectbox("Instance", streams.value, format_func=terminal, key=f"stream-{name}", width=420)
             or stream
         )
     log = data.log(connection, name, stream)
     messages.why_not(log, seen)
     if log.value.has_log or (log.failure is None and log.waiting is None):
-        log_view.show(name, log.value, "No line has come: the log begins when its container does.")
+        log_view.show(name, log.value, "No log lines yet: the log starts with the container.")
 
 
 def _config(detail: EndpointDetail) -> None:
@@ -75,7 +76,7 @@ def _config(detail: EndpointDetail) -> None:
     with left:
         st.markdown(f"**Configuration** {messages.plain(endpoint.config)}")
         if detail.config is None:
-            st.caption("It is gone, or may not be read.")
+            st.caption("Deleted, or no permission to read it.")
         else:
             elements.code_block(_json(dict(detail.config.request)), language="json", wrap_lines=True)
     with right:
@@ -93,7 +94,7 @@ def _config(detail: EndpointDetail) -> None:
         if endpoint.tags:
             elements.code_block(_json(dict(endpoint.tags)), language="json", wrap_lines=True)
         else:
-            st.caption("It has none.")
+            st.caption("No tags.")
 
 
 def _json(value: object) -> str:
@@ -101,13 +102,13 @@ def _json(value: object) -> str:
 
 
 def _lineage(connection: Connection, detail: EndpointDetail) -> None:
-    """A chain for each variant; with AWS, the artifact links to its console."""
+    """Draw a chain per variant; on AWS, the artifact links to the S3 console."""
     for variant in detail.endpoint.variants:
         if len(detail.endpoint.variants) > 1:
             st.markdown(f"**{messages.plain(variant.name)}**")
         _chain(connection, detail, variant)
     if not detail.endpoint.variants:
-        st.caption("It is not known what it serves: its configuration may not be read.")
+        st.caption("The model is unknown: no permission to read the configuration.")
 
 
 def _chain(connection: Connection, detail: EndpointDetail, variant: Variant) -> None:
@@ -118,23 +119,20 @@ def _chain(connection: Connection, detail: EndpointDetail, variant: Variant) -> 
         st.markdown(ARROW)
         _artifact(connection, model.model_uri if model else "")
         st.markdown(ARROW)
-        _line("deployed_code", "Model", variant.model or "not known", _made(model))
+        _line("deployed_code", "Model", variant.model or "unknown", _created(model))
         st.markdown(ARROW)
         config = detail.config
-        made = f"made {formatting.moment(config.created_at)}" if config else "gone, or may not be read"
-        _line("tune", "Configuration", detail.endpoint.config or "not known", made)
+        created = f"created {formatting.moment(config.created_at)}" if config else GONE
+        _line("tune", "Configuration", detail.endpoint.config or "unknown", created)
         st.markdown(ARROW)
-        created = f"since {formatting.moment(detail.endpoint.created_at)}"
-        _line("dns", "Endpoint", detail.name, created)
+        _line("dns", "Endpoint", detail.name, f"created {formatting.moment(detail.endpoint.created_at)}")
         st.markdown(ARROW)
         _masks(detail)
 
 
 def _job(name: str) -> None:
     if not name:
-        _line(
-            "model_training", "Training job", "not known", "the artifact's address names none, nor does a tag"
-        )
+        _line("model_training", "Training job", "unknown", "neither the artifact's URI nor a tag names it")
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(":material/model_training: Training job", width="content")
@@ -143,7 +141,7 @@ def _job(name: str) -> None:
 
 def _artifact(connection: Connection, uri: str) -> None:
     if not uri:
-        _line("folder_zip", "Artifact", "not known")
+        _line("folder_zip", "Artifact", "unknown")
         return
     link = (
         ""
@@ -155,16 +153,18 @@ def _artifact(connection: Connection, uri: str) -> None:
 
 
 def _masks(detail: EndpointDetail) -> None:
-    known = (
-        f"{len(detail.classes)} classes: {', '.join(detail.classes.names)}" if detail.classes else "unknown"
+    names = (
+        f"{len(detail.classes)} classes: {', '.join(detail.classes.names)}"
+        if detail.classes
+        else "class names unknown"
     )
-    _line("imagesmode", "Masks", "", f"classes {known}" if detail.classes is None else known)
+    _line("imagesmode", "Masks", "", names)
 
 
-def _made(model: Model | None) -> str:
+def _created(model: Model | None) -> str:
     if model is None:
-        return "gone, or may not be read"
-    return f"made {formatting.moment(model.created_at)}" if model.created_at else ""
+        return GONE
+    return f"created {formatting.moment(model.created_at)}" if model.created_at else ""
 
 
 def _line(icon: str, what: str, name: str, more: str = "") -> None:

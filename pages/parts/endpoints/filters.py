@@ -1,4 +1,4 @@
-"""The filters above the list of endpoints. The address holds them, so that a copied link shows the same ones."""
+"""The filters above the list of endpoints. They are kept in the URL, so that a copied link shows the same list."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pages.parts.endpoints import slots
 from pages.parts.fleet import VERDICT_ICONS, FleetRow
 
 NAMES = ("health", "text")
-"""Names in the address."""
+"""Names of the URL parameters."""
 
 HEALTH, TEXT = "endpoints_health", "endpoints_text"
 """Keys of the widgets."""
 
 
-def ask(rows: Sequence[FleetRow]) -> list[FleetRow]:
-    """Draw the filters and give the rows that pass. What stands in the address beats what the widgets held before."""
-    asked = state.query(NAMES)
-    slots.keep_view(asked)
-    verdicts = [one for one in HEALTH_STATUSES if one in asked.get("health", "").split(",")]
-    text = asked.get("text", "").strip()
+def draw(rows: Sequence[FleetRow]) -> list[FleetRow]:
+    """Draw the filters and return the rows that match. The URL takes precedence over what the widgets held before."""
+    query = state.query(NAMES)
+    slots.keep_view(query)
+    verdicts = [verdict for verdict in HEALTH_STATUSES if verdict in query.get("health", "").split(",")]
+    text = query.get("text", "").strip()
     for key, value in ((HEALTH, verdicts), (TEXT, text)):
-        if state.chosen(key) != value:  # setting it needlessly would take away what is being typed
+        if state.chosen(key) != value:  # setting it needlessly would discard what is being typed
             state.choose(key, value)
     counts = Counter(row.health.status for row in rows)
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.pills(
             "Health",
-            [one for one in HEALTH_STATUSES if counts[one] or one in verdicts],
+            [verdict for verdict in HEALTH_STATUSES if counts[verdict] or verdict in verdicts],
             selection_mode="multi",
             format_func=lambda verdict: _label(verdict, counts[verdict]),
             key=HEALTH,
@@ -49,8 +49,8 @@ def ask(rows: Sequence[FleetRow]) -> list[FleetRow]:
     return [row for row in rows if _passes(row, verdicts, text.casefold())]
 
 
-def way_back() -> None:
-    """The link to the list, as it was left."""
+def back_link() -> None:
+    """Draw the link back to the list, with the filters it was left with."""
     st.page_link(
         links.ENDPOINTS,
         label="Endpoints",
@@ -65,7 +65,7 @@ def clear() -> None:
 
 
 def _apply() -> None:
-    """Write what the widgets hold into the address."""
+    """Write the widgets' values into the URL."""
     chosen, text = state.chosen(HEALTH) or (), state.chosen(TEXT) or ""
     state.set_query({"health": ",".join(chosen), "text": text.strip()})
 
@@ -77,5 +77,5 @@ def _label(verdict: HealthStatus, count: int) -> str:
 def _passes(row: FleetRow, verdicts: Sequence[str], text: str) -> bool:
     if verdicts and row.health.status not in verdicts:
         return False
-    held = (row.endpoint.name, *(variant.instance_type for variant in row.endpoint.variants))
-    return not text or any(text in one.casefold() for one in held)
+    fields = (row.endpoint.name, *(variant.instance_type for variant in row.endpoint.variants))
+    return not text or any(text in field.casefold() for field in fields)

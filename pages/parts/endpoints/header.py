@@ -1,4 +1,4 @@
-"""One endpoint at a glance: what it is, how it does and why, how far a change is, its figures."""
+"""One endpoint at a glance: facts, status and health, progress of a change, and metrics."""
 
 from __future__ import annotations
 
@@ -19,110 +19,113 @@ from pages.parts.fleet import VERDICT_COLORS, VERDICT_ICONS, Color, FleetRow
 
 StepState = Literal["running", "complete", "error"]
 
-CREATING = ("Model and configuration are there", "The machines start and load the model", "It takes requests")
+CREATING = ("Model and configuration created", "Instances start and load the model", "In service")
 UPDATING = (
-    "The new configuration is there",
-    "New machines start and load the model; the old ones go on answering",
-    "The calls move over, and the old machines go",
+    "New configuration created",
+    "New instances start and load the model; the old ones keep serving",
+    "Traffic shifts to the new instances, and the old ones are removed",
 )
 STEPS: dict[str, tuple[str, str, str]] = {
     "Creating": CREATING,
     "Updating": UPDATING,
     "SystemUpdating": UPDATING,
     "RollingBack": (
-        "The new machines did not come up",
-        "It goes back to what it was; the old machines go on answering",
-        "It is as it was before",
+        "The new instances failed to start",
+        "Rolling back; the old instances keep serving",
+        "Back in service with the previous configuration",
     ),
-    "Deleting": ("It takes no more requests", "The machines go", "It is gone, and bills no more"),
+    "Deleting": ("No more requests accepted", "Instances are removed", "Deleted; billing stops"),
 }
-"""What happens in each status: before, now, and next."""
+"""The steps of each status: completed, current, and next."""
 
 
 UNKNOWN, NO_CALLS = ("unknown", ""), ("–", "no calls")
-"""Figures that CloudWatch did not tell, and those that there are none of."""
+"""Values that CloudWatch did not report, and those without any calls."""
 
 MANY = 3
-"""Of more variants than these, only the first ones are told in a line."""
+"""Variants listed in one line; the others are counted."""
 
 
 def facts(detail: EndpointDetail, at: datetime) -> None:
-    """What it runs on, since when, and as of when, in a line."""
+    """Draw instances, variants, classes, age, and when this was read, in one line."""
     endpoint = detail.endpoint
     parts = [
         machines(endpoint.variants),
         shares(endpoint.variants) if len(endpoint.variants) > 1 else "",
         f"{len(detail.classes)} classes" if detail.classes else "",
         f"created {formatting.ago(endpoint.created_at)}",
-        f"data from {formatting.moment(at)}",
+        f"updated {formatting.moment(at)}",
     ]
     st.caption(messages.plain("  ·  ".join(part for part in parts if part)))
 
 
-def verdict(row: FleetRow, found: Diagnosis | None) -> None:
-    """How it does, with the reason; what failed, with what to do."""
-    if found is not None:
+def health_line(row: FleetRow, diagnosis: Diagnosis | None) -> None:
+    """Draw the health with its reason; if something failed, the diagnosis and what to do."""
+    if diagnosis is not None:
         if not row.endpoint.failed:
-            st.caption(":material/undo: Its last update failed, and it is as it was before:")
-        messages.diagnosis(found, failed=row.endpoint.failed)
+            st.caption(":material/undo: The last update failed and was rolled back:")
+        messages.diagnosis(diagnosis, failed=row.endpoint.failed)
     elif row.health.status == "idle":
         st.warning(_idle(row), icon=VERDICT_ICONS["idle"])
     elif row.health.status in ("erroring", "slow"):
-        what = "**Calls fail.**" if row.health.status == "erroring" else "**It is slow.**"
-        st.warning(f"{what} {_said(row.health)}", icon=VERDICT_ICONS[row.health.status])
+        what = "**Calls are failing.**" if row.health.status == "erroring" else "**Responses are slow.**"
+        st.warning(f"{what} {_reason(row.health)}", icon=VERDICT_ICONS[row.health.status])
     elif row.health.status != "changing":
-        st.caption(f"{VERDICT_ICONS[row.health.status]} {_said(row.health)}")
+        st.caption(f"{VERDICT_ICONS[row.health.status]} {_reason(row.health)}")
 
 
 def progress(endpoint: Endpoint, now: datetime) -> None:
-    """While AWS is at work on it: what is done, what goes on and how long, what comes next."""
+    """Draw the progress of a change: the completed step, the current one with its duration, the next one."""
     if endpoint.status not in STEPS:
         return
     before, here, after = STEPS[endpoint.status]
     passed = duration((now - endpoint.modified_at).total_seconds())
-    since = f"Since {formatting.moment(endpoint.modified_at)}"
-    _step(before, "complete", f"{since} the endpoint is {in_words(endpoint.status)}.")
-    _step(f"{here} · {passed}", "running", f"{since}.")
+    _step(
+        before,
+        "complete",
+        f"Status {in_words(endpoint.status)} since {formatting.moment(endpoint.modified_at)}.",
+    )
+    _step(f"{here} · {passed}", "running", f"Since {formatting.moment(endpoint.modified_at)}.")
     st.caption(f":gray[:material/radio_button_unchecked: Next: {after[:1].lower()}{after[1:]}]")
 
 
-def figures(row: FleetRow, *, sandbox: bool) -> None:
-    """Last call, calls, latency, errors, money."""
+def metrics_row(row: FleetRow, *, sandbox: bool) -> None:
+    """Draw last call, calls, latency, errors and cost."""
     money, month = _money(row.cost)
     with st.grid(5, min_column_width=150, gap="small"):
-        _figure("Last call", *_last(row.traffic), why="To within six hours, over thirty days.")
-        _figure("Calls in 24 h", *_calls(row))
-        _figure(
-            "Latency in 24 h", *_latency(row.service), why="Half of the calls took less, and nine of ten."
+        _metric("Last call", *_last(row.traffic), why="Within six hours, over the last 30 days.")
+        _metric("Calls in 24 h", *_calls(row))
+        _metric("Latency in 24 h", *_latency(row.service), why="Median and 90th percentile.")
+        _metric(
+            "Errors in 24 h", *_errors(row.service), why="4xx: rejected requests. 5xx: failures of the model."
         )
-        _figure("Errors in 24 h", *_errors(row.service), why="4xx are the caller's fault, 5xx the model's.")
-        _figure(
-            "On AWS, an hour" if sandbox else "Cost an hour",
+        _metric(
+            "AWS price per hour" if sandbox else "Cost per hour",
             money,
             month,
             why=_about(row.cost, sandbox=sandbox),
         )
 
 
-def _figure(label: str, value: str, more: str, why: str = "") -> None:
+def _metric(label: str, value: str, more: str, why: str = "") -> None:
     st.metric(
         label, value, more or None, border=True, height="stretch", delta_color="off", delta_arrow="off",
         help=messages.plain(why) or None,
     )  # fmt: skip
 
 
-def _step(label: str, said: StepState, more: str) -> None:
-    status = st.status(label, type="step", state=said)  # not by `with`, at whose end it counts as complete
+def _step(label: str, step_state: StepState, more: str) -> None:
+    status = st.status(label, type="step", state=step_state)  # not in `with`, whose end marks it complete
     status.caption(messages.plain(more))
 
 
 def _idle(row: FleetRow) -> str:
     monthly, yearly = row.cost.price.per_month, row.cost.price.per_year
-    money = f" Left as it is, it costs **{monthly}** a month and **{yearly}** a year." if monthly else ""
-    return f"**It stands idle.** {_said(row.health)}{money}"
+    money = f" It costs **{monthly}** per month and **{yearly}** per year." if monthly else ""
+    return f"**Idle.** {_reason(row.health)}{money}"
 
 
-def _said(health: Health) -> str:
+def _reason(health: Health) -> str:
     return messages.plain(health.reason)
 
 
@@ -163,43 +166,45 @@ def _errors(service: ServiceQuality | None) -> tuple[str, str]:
 
 def _money(cost: EndpointCost) -> tuple[str, str]:
     price = cost.price
-    return ("unknown", "") if price.per_hour is None else (str(price.per_hour), f"{price.per_month} a month")
+    return (
+        ("unknown", "") if price.per_hour is None else (str(price.per_hour), f"{price.per_month} per month")
+    )
 
 
 def _about(cost: EndpointCost, *, sandbox: bool) -> str:
     parts = [
-        f"A year: {cost.price.per_year or 'unknown'}.",
+        f"Per year: {cost.price.per_year or 'unknown'}.",
         f"This month so far: {cost.so_far}." if cost.so_far else "",
-        f"If left till Monday: {cost.through_monday} more." if cost.through_monday else "",
-        "In the sandbox nothing is billed; AWS would." if sandbox else "",
+        f"Through Monday: another {cost.through_monday}." if cost.through_monday else "",
+        "Sandbox: nothing is billed. Prices are AWS estimates." if sandbox else "",
         cost.price.source,
     ]
     return " ".join(part for part in parts if part)
 
 
 def badges(endpoint: Endpoint, health: Health) -> None:
-    """Both as badges."""
+    """Draw status and health as badges."""
     st.badge(
         messages.plain(in_words(endpoint.status)), icon=_icon(endpoint), color=status_color(endpoint.status)
     )
-    if health.status not in ("failed", "changing"):  # the status has said so
+    if health.status not in ("failed", "changing"):  # the status badge shows that
         st.badge(health.status, icon=VERDICT_ICONS[health.status], color=VERDICT_COLORS[health.status])
 
 
 def status_color(status: str) -> Color:
-    """The colour of a status."""
+    """Return the color of a status."""
     if status == IN_SERVICE:
         return "green"
     return "red" if status in FAILED else "blue" if status in CHANGING else "gray"
 
 
 def statuses() -> tuple[list[str], list[str]]:
-    """Every status in words, and its colour."""
+    """Return every status in words, and its color."""
     return list(STATUS_WORDS.values()), [status_color(status) for status in STATUS_WORDS]
 
 
 def machines(variants: tuple[Variant, ...]) -> str:
-    """What it runs on, such as "2 × ml.g4dn.xlarge"; of several variants, all together."""
+    """Return its instances, such as "2 × ml.g4dn.xlarge", summed over all variants."""
     counts: dict[str, int | None] = {}
     for variant in variants:
         kind = "serverless" if variant.serverless else variant.instance_type
@@ -210,15 +215,15 @@ def machines(variants: tuple[Variant, ...]) -> str:
 
 
 def shares(variants: tuple[Variant, ...]) -> str:
-    """Who gets how much of the calls, such as "blue 90% · green 10%"; a single one's name."""
+    """Return each variant's share of the traffic, such as "blue 90% · green 10%"; of a single variant, its name."""
     if len(variants) == 1:
         return variants[0].name
     whole = sum(variant.weight or 0 for variant in variants)
-    said = [
+    labels = [
         f"{variant.name} {(variant.weight or 0) / whole:.0%}" if whole else variant.name
         for variant in variants
     ]
-    return listing(said, MANY, separator=" · ")
+    return listing(labels, MANY, separator=" · ")
 
 
 def _icon(endpoint: Endpoint) -> str:

@@ -1,4 +1,4 @@
-"""What the pages about endpoints keep: keys of their widgets, the ticked endpoints, filters, and test calls."""
+"""Session state of the endpoint pages: widget keys, selected endpoints, filters, and test calls."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pages.parts.state import Slot
 
 WINDOW, TAB = "window", "part"
-"""Keys of widgets of an endpoint's page that are bound to the URL under the same name."""
+"""Keys of widgets on an endpoint's page that are bound to the URL under the same name."""
 
 _TICKED: Slot[tuple[str, ...]] = Slot("endpoints.ticked")
 _TICK_CHANGES: Slot[int] = Slot("endpoints.tick_changes")
@@ -17,7 +17,7 @@ TEST_IMAGES: Slot[dict[str, str]] = Slot("endpoints.test_images")
 
 
 def keep_view(view: Mapping[str, str]) -> None:
-    """Keep the filters of the list of endpoints: leaving it for an endpoint must not lose them."""
+    """Keep the filters of the list of endpoints, so that opening an endpoint does not lose them."""
     _VIEW.set(dict(view))
 
 
@@ -27,28 +27,28 @@ def view() -> dict[str, str]:
 
 
 def ticked() -> tuple[str, ...]:
-    """Return the endpoints that are ticked in their list."""
+    """Return the endpoints that are selected in the list."""
     return _TICKED.get() or ()
 
 
 def keep_ticks(names: Iterable[str]) -> None:
-    """Keep what a person has ticked."""
+    """Keep what the user has selected."""
     _TICKED.set(tuple(names))
 
 
 def tick(names: Iterable[str]) -> None:
-    """Tick these, and no others: the table is then another one, see `tick_changes`."""
+    """Select exactly these endpoints: the table then gets a new key, see `tick_changes`."""
     keep_ticks(names)
     _TICK_CHANGES.set(tick_changes() + 1)
 
 
 def tick_changes() -> int:
-    """Return how often ticks were set by anything but a click into the table."""
+    """Return how often the selection was set by anything but a click in the table."""
     return _TICK_CHANGES.get() or 0
 
 
 def test_image(endpoint: str) -> str:
-    """Return the image that this endpoint was last called with; empty where it was not."""
+    """Return the image that this endpoint was last called with; empty if it was not called."""
     return (TEST_IMAGES.get() or {}).get(endpoint, "")
 
 

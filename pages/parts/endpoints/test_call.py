@@ -1,4 +1,4 @@
-"""A test call: one picture to this endpoint, and its mask right there."""
+"""A test call: send one image to this endpoint and show its mask."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ OWN_ID = "segdeck:test-picture"
 
 
 def show(connection: Connection, detail: EndpointDetail) -> None:
-    """The pictures to choose from, and what the endpoint made of the chosen one."""
+    """Draw the images to choose from, and the result for the chosen one."""
     endpoint = detail.endpoint
     if endpoint.status in REFUSING:
         st.info(
-            f"It takes no requests: it is {messages.plain(in_words(endpoint.status))}.",
+            f"The endpoint accepts no requests: its status is {messages.plain(in_words(endpoint.status))}.",
             icon=":material/block:",
         )
         return
     pictures = _shipped(connection, detail)
     endpoint_picker.warn_of_algorithm(detail.aws_algorithm)
     st.caption(
-        "One click sends a picture. It is a call like any other: an idle endpoint no longer counts as idle then."
+        "Click an image to send it. This is a regular call: an idle endpoint then no longer counts as idle."
         if detail.examples_uri
-        else "This picture from above comes with Segdeck: it shows that the endpoint answers, and how fast. A model "
-        "of other things finds none of its own in it."
+        else "This aerial image comes with Segdeck. It shows that the endpoint responds, and how fast. A model "
+        "of other classes gives no meaningful mask for it."
     )
     chosen = slots.test_image(endpoint.name)
     gallery(
         [tile for _, tile in pictures],
         key=f"try-{endpoint.name}",
-        label="Pictures to try",
+        label="Sample images",
         on_pick=partial(slots.choose_test_image, endpoint.name),
         selected=chosen,
     )
@@ -60,7 +60,7 @@ def _call(connection: Connection, detail: EndpointDetail, picture: InputImage) -
     tasks.keep_only([work])
     progress.show([work])
     if work.result is not None:
-        st.button("Send it again", icon=":material/replay:", on_click=tasks.retry, args=([work],))
+        st.button("Send again", icon=":material/replay:", on_click=tasks.retry, args=([work],))
     results.show_image(work)
 
 

@@ -44,7 +44,7 @@ def gallery(
     """
 
     def picked() -> None:
-        choice = next((tile.id for tile in tiles if tile.id == state.said(key, "picked")), None)
+        choice = next((tile.id for tile in tiles if tile.id == state.component_value(key, "picked")), None)
         if choice is not None:
             on_pick(choice)
 

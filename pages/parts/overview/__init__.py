@@ -1,1 +1,1 @@
-"""The first page: what runs, what it costs, what failed, and changes that were cut."""
+"""The overview page: running jobs and endpoints, cost, failures, interrupted changes, and a live example."""

@@ -1,6 +1,6 @@
-"""What runs now, what failed in the last day, what sits idle, and what it costs.
+"""The data of the overview: what runs now, what failed in the last day, what is idle, and the cost.
 
-All of it comes from the readings that the pages of jobs and of endpoints share: this asks AWS for nothing more.
+All of it comes from the cached reads of the job and endpoint pages, without further calls to AWS.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from core.endpoints.endpoint import REFUSING
 from core.errors import CoreError
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob
-from pages.parts import cached, fleet, formatting
+from pages.parts import cached, formatting
+from pages.parts import fleet as fleet_reads
 from pages.parts.fleet import FleetRow, FleetSnapshot
 from pages.parts.shared_cache import PendingError, Snapshot
 
@@ -29,26 +30,26 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """Jobs and endpoints at one moment. Each is None where it never came; `failures` says why, or why it is old.
+    """Jobs and endpoints as last read. Each is None if it never arrived; `failures` says why, or why it is stale.
 
     at:      when the older of the two was read; aware, UTC.
-    waiting: those of the two that have not arrived yet.
+    waiting: those of the two that are still pending.
     """
 
     at: datetime
     jobs: JobList | None
-    look: FleetSnapshot | None
+    fleet: FleetSnapshot | None
     failures: tuple[CoreError, ...]
     waiting: tuple[PendingError, ...] = ()
 
     @property
     def running(self) -> tuple[TrainingJob, ...]:
-        """Jobs under way."""
+        """Return the running jobs."""
         return tuple(job for job in self.jobs.jobs if job.running) if self.jobs else ()
 
     @property
     def failed_jobs(self) -> tuple[TrainingJob, ...]:
-        """Those that failed in the last day."""
+        """Return the jobs that failed in the last day."""
         since = self.at - DAY
         jobs = self.jobs.jobs if self.jobs else ()
         return tuple(
@@ -57,12 +58,12 @@ class Now:
 
     @property
     def rows(self) -> tuple[FleetRow, ...]:
-        """All endpoints, what needs a hand first."""
-        return self.look.rows if self.look else ()
+        """Return all endpoints, those that need attention first."""
+        return self.fleet.rows if self.fleet else ()
 
     @property
     def serving(self) -> tuple[FleetRow, ...]:
-        """Endpoints that are there and do not sit idle; of those that failed earlier, what bills all the same."""
+        """Return endpoints that are not idle; of those that failed over a day ago, the ones that are still billed."""
         return tuple(
             row
             for row in self.rows
@@ -72,17 +73,17 @@ class Now:
 
     @property
     def answering(self) -> tuple[FleetRow, ...]:
-        """Those of them that take requests."""
+        """Return those of them that accept requests."""
         return tuple(row for row in self.serving if row.endpoint.status not in REFUSING)
 
     @property
     def idle(self) -> tuple[FleetRow, ...]:
-        """Endpoints that bill, and that nobody calls."""
+        """Return endpoints that are billed but get no calls."""
         return tuple(row for row in self.rows if row.health.status == "idle")
 
     @property
     def failing(self) -> tuple[FleetRow, ...]:
-        """Endpoints that failed in the last day, or answer with errors: errors are counted over a day, too."""
+        """Return endpoints that failed in the last day, or returned errors in the last day."""
         since = self.at - DAY
         return tuple(
             row
@@ -93,42 +94,42 @@ class Now:
 
     @property
     def whole(self) -> bool:
-        """Whether both came, and of the endpoints all."""
-        return bool(self.jobs and self.look and self.look.complete)
+        """Whether jobs and endpoints have arrived, and the list of endpoints is complete."""
+        return bool(self.jobs and self.fleet and self.fleet.complete)
 
     @property
     def moving(self) -> bool:
-        """Whether another look soon would see something new."""
-        return bool(self.running or (self.look and self.look.moving))
+        """Whether a refresh soon would show something new."""
+        return bool(self.running or (self.fleet and self.fleet.moving))
 
     @property
     def empty(self) -> bool:
-        """Whether this account has neither a job nor an endpoint."""
-        return bool(self.jobs and self.look and not self.jobs.jobs and not self.look.rows)
+        """Whether this account has neither jobs nor endpoints."""
+        return bool(self.jobs and self.fleet and not self.jobs.jobs and not self.fleet.rows)
 
 
 def read(connection: Connection) -> Now:
-    """Both readings; what fails is told, and hides nothing else."""
+    """Read jobs and endpoints; a failure of one is returned and does not hide the other."""
     jobs, no_jobs = _either(lambda: cached.jobs(connection, JobFilter()))
-    look, no_look = _either(lambda: fleet.look(connection))
-    found = [reading for reading in (jobs, look) if reading]
-    absent = [error for error in (no_jobs, no_look) if error is not None]
+    endpoints, no_endpoints = _either(lambda: fleet_reads.look(connection))
+    arrived = [snapshot for snapshot in (jobs, endpoints) if snapshot]
+    absent = [error for error in (no_jobs, no_endpoints) if error is not None]
     failures = [error for error in absent if isinstance(error, CoreError)]
-    failures += [reading.failure for reading in found if reading.failure is not None]
+    failures += [snapshot.failure for snapshot in arrived if snapshot.failure is not None]
     return Now(
-        at=min((reading.at for reading in found), default=formatting.now()),
+        at=min((snapshot.at for snapshot in arrived), default=formatting.now()),
         jobs=jobs.value if jobs else None,
-        look=look.value if look else None,
-        failures=tuple({str(one): one for one in failures}.values()),
+        fleet=endpoints.value if endpoints else None,
+        failures=tuple({str(failure): failure for failure in failures}.values()),
         waiting=tuple(error for error in absent if isinstance(error, PendingError)),
     )
 
 
-def an_hour(now: Now, prices: PriceTable) -> tuple[Money, int]:
-    """What all that runs costs an hour; and of how many things the price is unknown, which are left out."""
+def cost_per_hour(now: Now, prices: PriceTable) -> tuple[Money, int]:
+    """Return what everything running costs per hour, and how many items were left out as their price is unknown."""
     costs = [training_cost(job, prices, now.at).per_hour for job in now.running]
-    endpoints = now.look.cost.per_hour if now.look else NOTHING
-    unknown = len(now.look.cost.unknown) if now.look else 0
+    endpoints = now.fleet.cost.per_hour if now.fleet else NOTHING
+    unknown = len(now.fleet.cost.unknown) if now.fleet else 0
     return sum((cost for cost in costs if cost), endpoints), unknown + costs.count(None)
 
 

@@ -1,4 +1,4 @@
-"""Changes that were cut in the middle, by a crash or an error: what stands of each, and how to go on."""
+"""Changes that a crash or an error interrupted: the state of each step, and how to continue."""
 
 from __future__ import annotations
 
@@ -22,59 +22,61 @@ SIGNS: dict[StepState | None, str] = {
     "kept": ":gray[:material/lock:]",
 }
 WORDS: dict[StepState | None, str] = {
-    None: "not begun",
-    "start": "begun; nobody knows whether it was done",
-    "waiting": "asked for; not seen to be done",
-    "already": "was there before",
-    "kept": "left out: something else uses it",
+    None: "not started",
+    "start": "started; unknown whether it succeeded",
+    "waiting": "requested; completion not confirmed",
+    "already": "already existed",
+    "kept": "skipped: still in use",
 }
 
 
 def show(connection: Connection, target: str = "") -> None:
-    """All of them, each with its steps and its buttons. target: only those of this endpoint."""
+    """Draw all interrupted changes with steps and buttons. target: only those of this endpoint."""
     for entry in backend.journal().unfinished():
         if not target or target in entry.plan.target.split(", "):
-            _one(connection, entry)
+            _change(connection, entry)
 
 
-def _one(connection: Connection, entry: JournalEntry) -> None:
+def _change(connection: Connection, entry: JournalEntry) -> None:
     plan = entry.plan
     with st.container(border=True):
         why = f" {messages.plain(entry.error)}" if entry.error else ""
         st.warning(
-            f"**The change “{plan.verb} {messages.plain(plan.target)}” was not finished.** "
-            f"It was begun {formatting.ago(entry.started_at)}, at {formatting.moment(entry.started_at)}.{why}",
+            f"**Interrupted change: {plan.verb} {messages.plain(plan.target)}.** "
+            f"Started {formatting.ago(entry.started_at)}, at {formatting.moment(entry.started_at)}.{why}",
             icon=":material/running_with_errors:",
         )
-        lines = [_line(step.what, said) for step, said in zip(plan.steps, entry.states, strict=True)]
+        lines = [
+            _line(step.what, step_state) for step, step_state in zip(plan.steps, entry.states, strict=True)
+        ]
         st.markdown("  \n".join(lines))
         _buttons(connection, entry)
 
 
-def _line(what: str, said: StepState | None) -> str:
-    words = f" :gray[· {WORDS[said]}]" if said in WORDS else ""
-    return f"{SIGNS[said]} {messages.plain(what)}{words}"
+def _line(what: str, step_state: StepState | None) -> str:
+    words = f" :gray[· {WORDS[step_state]}]" if step_state in WORDS else ""
+    return f"{SIGNS[step_state]} {messages.plain(what)}{words}"
 
 
 def _buttons(connection: Connection, entry: JournalEntry) -> None:
-    """Go on, go back, or leave it."""
+    """Draw the buttons: finish, clean up, or keep it as it is."""
     journal = backend.journal()
     with st.container(horizontal=True, gap="small"):
         finish = st.button("Finish", key=f"finish-{entry.id}", type="primary", icon=":material/play_arrow:")
-        back = _way_back(entry)
-        clean = back is not None and st.button("Clean up", key=f"clean-{entry.id}", icon=":material/mop:")
+        cleanup = _cleanup(entry)
+        clean = cleanup is not None and st.button("Clean up", key=f"clean-{entry.id}", icon=":material/mop:")
         st.button(
-            "Leave it as it is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
+            "Keep as is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
         )  # fmt: skip
     if finish:
-        plan_dialog.ask(entry.plan, connection, st.rerun, cut=entry)
-    if clean and back is not None:
+        plan_dialog.open_plan(entry.plan, connection, st.rerun, cut=entry)
+    if clean and cleanup is not None:
         check_account(clients(connection), entry)
-        plan_dialog.ask(back, connection, st.rerun, cleans=entry)
+        plan_dialog.open_plan(cleanup, connection, st.rerun, cleans=entry)
 
 
-def _way_back(entry: JournalEntry) -> Plan | None:
-    """The plan that removes what was made; None where a change can only be finished."""
+def _cleanup(entry: JournalEntry) -> Plan | None:
+    """Return the plan that removes what was created; None if the change can only be finished."""
     try:
         return clean_up(entry.plan, entry.states)
     except InputError:
