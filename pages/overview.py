@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from pages.parts import backend, cached, formatting, links, messages, refresh, state
-from pages.parts.overview import data, unfinished, view
+from pages.parts import backend, cached, formatting, messages, refresh, state
+from pages.parts.overview import data, example, unfinished, view
 from pages.parts.overview.data import Now
 
 TICK, LATER = 5, 60  # seconds between two refreshes: while something changes, and otherwise
@@ -18,18 +18,16 @@ def main() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Overview", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
-        st.page_link(links.SEGMENT, label="Segment an image", icon=":material/imagesmode:")
-        st.page_link(links.LAUNCH_TRAINING, label="Launch training", icon=":material/rocket_launch:")
-        st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
     if said := state.take_notification():
         st.toast(said, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
-    refresh.live("overview", lambda: _board(connection), lambda: _tick(data.read(connection)))
+    refresh.live("overview", lambda: _board(connection), lambda: _tick(connection, data.read(connection)))
 
 
-def _tick(now: Now) -> float:
-    return TICK if now.moving else LATER
+def _tick(connection: Connection, now: Now) -> float:
+    starting = connection.is_sandbox and now.new and not now.answering
+    return TICK if now.moving or starting else LATER
 
 
 def _board(connection: Connection) -> float:
@@ -38,11 +36,14 @@ def _board(connection: Connection) -> float:
     _failures(now)
     for pending in now.waiting:
         messages.waiting(pending)
-    if now.empty:
-        view.first_steps(sandbox=connection.is_sandbox)
-    elif now.jobs or now.fleet:
+    view.actions(introduced=now.new)
+    if now.new and not now.own_jobs:
+        example.show(connection, now.rows)
+    if (now.jobs or now.fleet) and not now.empty:
         _show(connection, now)
-    return _tick(now)
+    if now.new and now.own_jobs:
+        example.show(connection, now.rows)
+    return _tick(connection, now)
 
 
 def _show(connection: Connection, now: Now) -> None:

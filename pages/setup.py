@@ -25,7 +25,7 @@ def main() -> None:
     except CoreError as error:
         _line("Connection", error)
         return
-    _line("Address", f"{connection.aws_url or 'AWS itself'}, region {connection.region}")
+    _line("Address", f"{connection.aws_url or 'AWS'}, region {connection.region}")
     caller = cached.caller(connection)
     _line("Identity", f"{caller.arn}, account {caller.account}" if isinstance(caller, Caller) else caller)
     _endpoints(connection)

@@ -215,7 +215,7 @@ def test_a_name_that_is_taken(open_deploy, put, here):
     app = open_deploy(artifact=uri)
     assert field(app, "name").value == f"{title}-2"
     field(app, "name").input(title).run()
-    assert f"There is an endpoint {title} already" in plain_texts(app)
+    assert f"An endpoint named {title} already exists" in plain_texts(app)
     field(app, "name").input("under_score").run()
     assert "use 1 to 63 letters, digits and hyphens" in plain_texts(app)
     assert button(app, "Review plan").disabled
@@ -226,12 +226,12 @@ def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
     app = open_deploy(artifact=put(names=NAMES))
     options = field(app, "instance_type").options
     assert {name.split(".")[1] for name in options} == {"c5", "m5", "g4dn", "p3"}
-    assert any(one.startswith("ml.g4dn.xlarge · GPU · $0.74 an hour") for one in options)
+    assert any(one.startswith("ml.g4dn.xlarge · GPU · $0.74 per hour") for one in options)
     assert "CPU: cheap" in plain_texts(app)
     field(app, "instance_type").set_value("ml.g4dn.xlarge").run()
     assert "GPU: " in plain_texts(app)
     field(app, "count").set_value(2).run()
-    assert "Cost a month: $1,075.14" in plain_texts(app)
+    assert "Cost per month: $1,075.14" in plain_texts(app)
 
 
 def test_names_are_typed(open_deploy, put):
@@ -240,7 +240,7 @@ def test_names_are_typed(open_deploy, put):
     assert "classes are shown as numbers" in plain_texts(app)
     field(app, "role_arn").input(ROLE).run()
     field(app, "names").input("road #808080\ntree").run()
-    assert "There are names for 2 classes, and the model has 3." in plain_texts(app)
+    assert "2 class names given, but the model has 3 classes." in plain_texts(app)
     field(app, "names").input("road #808080\ntree\nsky\n").run()
     app = button(app, "Review plan").click().run()
     assert "Write the class names to" in plain_texts(app)
@@ -286,7 +286,7 @@ def test_a_file_that_cannot_be_served(open_deploy):
     app.file_uploader[0].set_value(("holiday.tar.gz", b"no archive", "application/gzip")).run()
     field(app, "folder").input("s3://my-models/").run()
     assert "holiday.tar.gz" in app.error[0].value.replace("\\", "")
-    button(app, "Take another").click().run()
+    button(app, "Replace").click().run()
     assert app.file_uploader
 
 
@@ -324,7 +324,7 @@ def test_a_sandbox_model_on_aws(open_deploy, s3):
     assert "cannot be deployed on AWS" in open_deploy(artifact=uri).error[0].value
     app = open_deploy("sandbox", artifact=uri)
     assert not app.error
-    assert "costs nothing" in texts(app)
+    assert "nothing is billed" in texts(app)
     assert "Ready to deploy" in texts(app)
 
 
@@ -379,7 +379,7 @@ def test_an_endpoint_at_work_takes_no_update(open_deploy, here):
     """While AWS changes an endpoint, its form is not offered."""
     name = put_endpoint(here, f"moving-{next(NUMBERS)}", status="Updating")
     app = open_deploy(endpoint=name)
-    assert "AWS is at work" in app.info[0].value
+    assert "AWS is changing this endpoint" in app.info[0].value
     assert not app.get("button_group")
 
 

@@ -81,14 +81,14 @@ def test_an_idle_endpoint_tells_what_it_will_cost(open_endpoint):
     warned = open_endpoint("forgotten").warning[0].value.replace("\\", "")
     assert "Idle." in warned
     assert "20 days ago" in warned or "19 days ago" in warned
-    assert "**$2,792.25** a month and **$33,507.00** a year" in warned
+    assert "**$2,792.25** per month and **$33,507.00** per year" in warned
 
 
 def test_traffic_over_a_window(open_endpoint):
     """Calls, latency and failed calls are drawn over the window that the address names."""
     app = open_endpoint("roads", window="7 d")
     assert [chart.proto.alt for chart in app.get("vega_lite_chart")][:2] == [
-        "Calls, each 1 h",
+        "Calls, per 1 h",
         "Latency, seconds",
     ]
     assert "No failed calls." in texts(app)
@@ -97,7 +97,7 @@ def test_traffic_over_a_window(open_endpoint):
 def test_no_figures(open_endpoint):
     """Without any point in the window the page says so, and draws no empty chart."""
     app = open_endpoint("three-ways")
-    assert "CloudWatch has no figures of the last 24 h." in texts(app)
+    assert "No CloudWatch metrics for the last 24 h." in texts(app)
     assert not app.get("vega_lite_chart")
 
 
@@ -110,7 +110,7 @@ def test_a_change_under_way(open_endpoint, name, step):
     app = open_endpoint(name, part="Scale")
     assert [status.label.split(" · ")[0].startswith(step) for status in app.status] == [False, True]
     assert "Next:" in texts(app)
-    assert "AWS is at work on it" in texts(app)
+    assert "AWS is changing this endpoint" in texts(app)
     assert [button(app, label).disabled for label in ("Update", "Delete", "Review change")] == [True] * 3
 
 
@@ -207,7 +207,7 @@ def test_delete_asks_for_the_name(open_endpoint, fleet):
     assert "Delete the endpoint roads." in told
     assert "Delete the model roads" in told
     assert "stays in S3" in told
-    assert "Type **roads** to go on" in app.text_input(key="plan-typed").label
+    assert "Type **roads** to confirm" in app.text_input(key="plan-typed").label
     assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="roads")
 
 
@@ -220,7 +220,7 @@ def test_last_good_data(open_endpoint, faults):
     cached.shelf().expire()
     app.run()
     told = plain_texts(app)
-    assert "This is what AWS said at" in told
+    assert "**Last updated" in told
     assert "2 × ml.g4dn.xlarge" in told
 
 
@@ -368,7 +368,7 @@ def test_numbers_that_others_have_set(open_endpoint, fleet):
     assert not app.error
     assert "0 × ml.g4dn.xlarge" in plain_texts(app)
     shown = {widget.label: widget.value for widget in app.number_input}
-    assert (shown["Instances of AllTraffic"], shown["Fewest"], shown["Most"]) == (0, 0, 200)
+    assert (shown["Instances of AllTraffic"], shown["Min instances"], shown["Max instances"]) == (0, 0, 200)
     assert button(app, "Review change").disabled
 
 

@@ -88,9 +88,9 @@ def test_money_on_top(open_list):
     """The page begins with what all costs an hour and a month, and what of it the idle ones waste."""
     told = figures(open_list())
     assert told["Cost per hour"] == "$8.45"
-    assert told["A month"] == "$6,166.60"
+    assert told["Cost per month"] == "$6,166.60"
     assert told["Idle cost per month"] == "$2,941.17"
-    assert "This month so far" in told
+    assert "Month to date" in told
 
 
 def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
@@ -118,7 +118,7 @@ def test_no_endpoint_fits(open_list):
     """Where the filters leave nothing, that is said, and one click takes them off."""
     app = open_list(text="nothing-like-it")
     assert "No endpoints match" in texts(app)
-    button(app, "Clear the filters").click().run()
+    button(app, "Clear filters").click().run()
     assert len(names(app)) == 6
 
 
@@ -135,15 +135,15 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
     """One click chooses all idle ones, a second shows the plan with all that goes and stays; nothing is gone yet."""
     app = open_list()
     assert "Select endpoints" in texts(app)
-    button(app, "Choose the 2 idle ones").click().run()
-    assert "**$2,941.17** a month" in texts(app)
+    button(app, "Select 2 idle endpoints").click().run()
+    assert "**$2,941.17** per month" in texts(app)
     button(app, "Delete 2 endpoints").click().run()
     told = plain_texts(app)
     for kind in ("endpoint", "endpoint configuration", "model"):
         for name in ("forgotten", "never-called"):
             assert f"Delete the {kind} {name}" in told
     assert "The artifact s3://models/forgotten/output/model.tar.gz stays" in told
-    assert "Type **2 endpoints** to go on" in app.text_input(key="plan-typed").label
+    assert "Type **2 endpoints** to confirm" in app.text_input(key="plan-typed").label
     assert button(app, "Delete permanently").disabled
     assert fleet.loopback.client("sagemaker").describe_endpoint(EndpointName="forgotten")
 
@@ -164,7 +164,7 @@ def test_the_last_good_list_stays_when_aws_fails(open_list, faults):
     cached.shelf().expire()
     app.run()
     assert len(names(app)) == 6
-    assert "This is from" in texts(app)
+    assert "Last updated" in texts(app)
     faults.clear()
     button(app, "Refresh").click().run()
     assert not app.warning
@@ -213,8 +213,8 @@ def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypa
         asked = _first_paint(sandbox, app)
         assert len(names(app)) == 500
         assert asked == {"Search": 5, "GetMetricData": 2, "DescribeEndpointConfig": 1}
-        button(app, "Choose the 410 idle ones").click().run()
-        assert "They are the first of 410 chosen ones." in texts(app)
+        button(app, "Select 410 idle endpoints").click().run()
+        assert "Only the first 50 of 410 selected endpoints are deleted at once." in texts(app)
         assert button(app, "Delete 50 endpoints")
 
 
@@ -230,8 +230,8 @@ def test_why_a_price_is_not_known(open_list, faults):
     """Where configurations may not be read, the sums are lower bounds, the waste too, and the page says why."""
     faults.add("error", operation="DescribeEndpointConfig", code="AccessDeniedException", status=400)
     app = open_list()
-    assert figures(app)["A month"] == "≥ $0.00"
+    assert figures(app)["Cost per month"] == "≥ $0.00"
     assert figures(app)["Idle cost per month"] == "≥ $0.00"
-    assert "Instances and price of 6 endpoints are not known" in plain_texts(app)
-    button(app, "Choose the 2 idle ones").click().run()
-    assert "They cost at least **$0.00** a month." in plain_texts(app)
+    assert "Instances and price of 6 endpoints are unknown" in plain_texts(app)
+    button(app, "Select 2 idle endpoints").click().run()
+    assert "They cost at least **$0.00** per month." in plain_texts(app)

@@ -112,7 +112,7 @@ def test_nobody_waits_while_another_asks():
         assert asking.result().value == 2
 
 
-def test_an_unforeseen_error_goes_through():
+def test_an_unexpected_error_goes_through():
     """What is no CoreError is raised as it is, by every read until the next try."""
 
     def broken() -> int:

@@ -30,7 +30,7 @@ def test_card_holds_what_why_and_todo():
     )
 
 
-def test_unforeseen_error_is_logged_under_the_id_it_shows(caplog):
+def test_unexpected_error_is_logged_under_the_id_it_shows(caplog):
     """What nobody foresaw is shown by an id without its text, and logged under that id with its traceback."""
 
     def page() -> None:

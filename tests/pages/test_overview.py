@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from core.errors import CoreError
 from core.plans.deploy import plan_deploy
 from pages.parts import backend, cached
 from sandbox.server import Sandbox
+from tests.support.answers import NAMES, probabilities, recordio
 from tests.support.dashboard import (
     IMAGE,
     button,
@@ -59,6 +62,30 @@ def busy(
         yield sandbox
 
 
+@pytest.fixture(scope="module")
+def newcomer(
+    tmp_path_factory: pytest.TempPathFactory,
+    stub_programs: dict[str, list[str]],
+    stub_training_programs: dict[str, list[str]],
+    make_endpoint: Callable[..., str],
+    jpeg: Callable[..., bytes],
+) -> Iterator[Sandbox]:
+    """A sandbox with one endpoint, which answers, and which has a sample image."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
+        tags = {"segdeck:examples": "s3://stub-models/coast/examples.json"}
+        make_endpoint(sandbox, files={"answer.recordio": recordio(probabilities())}, name="coast", tags=tags)
+        s3 = sandbox.loopback.client("s3")
+        files = {
+            "classes.json": json.dumps(NAMES).encode(),
+            "examples.json": b'[{"file": "bay.jpg", "title": "Bay"}]',
+            "bay.jpg": jpeg(),
+        }
+        for name, body in files.items():
+            s3.put_object(Bucket="stub-models", Key=f"coast/{name}", Body=body)
+        yield sandbox
+
+
 @pytest.fixture
 def faults(busy: Sandbox) -> Iterator[Any]:
     busy.faults.clear()
@@ -91,7 +118,7 @@ def test_it_is_the_first_page(open_overview):
     """Who opens the dashboard sees the overview, with the ways on."""
     app = open_overview()
     assert app.title[0].value == "Overview"
-    assert {"Segment an image", "Launch a job", "Deploy a model"} <= set(link_labels(app))
+    assert {"Segment an image", "Launch training", "Deploy a model"} <= set(link_labels(app))
 
 
 def test_figures(open_overview):
@@ -113,7 +140,7 @@ def test_every_thing_is_linked(open_overview):
     told = plain_texts(app)
     assert "no memory left" in told
     assert "1 endpoint is idle" in told
-    assert "$2,792.25 a month" in told
+    assert "$2,792.25 per month" in told
 
 
 def test_running_jobs(open_overview, busy, make_client):
@@ -129,12 +156,65 @@ def test_running_jobs(open_overview, busy, make_client):
 
 
 def test_an_empty_account(open_overview, tmp_path_factory, stub_programs):
-    """With neither job nor endpoint, the page shows the two ways to a model, and no empty lists."""
+    """With neither jobs nor endpoints, the page says what Segdeck is and what to do first, without empty lists."""
     with Sandbox(tmp_path_factory.mktemp("empty"), programs=stub_programs) as empty:
         app = open_overview(empty)
-        assert "Nothing is here yet" in texts(app)
-        assert {"Train one on your pictures", "Deploy one that you have"} <= set(link_labels(app))
+        assert "assign a class to every pixel" in texts(app)
+        assert {"**Segment an image**", "**Launch training**", "**Deploy a model**"} <= set(link_labels(app))
+        assert "No endpoint is in service. Deploy a model, and try it here." in texts(app)
         assert not app.metric
+        assert "Preparing the demo models" in texts(open_overview(empty, mode="sandbox"))
+
+
+def test_a_new_account_can_try_a_model(open_overview, newcomer):
+    """While there are few endpoints and no jobs, the page offers the sample images of one, above the numbers."""
+    app = open_overview(newcomer)
+    assert "Click an image to segment it with **coast** (2 classes)." in plain_texts(app)
+    assert "Each click sends a billed request to this endpoint in" in plain_texts(app)
+    assert [heading.value for heading in app.subheader][:2] == ["Try a model", "Running now"]
+    assert "Sandbox: nothing is billed." in plain_texts(open_overview(newcomer, mode="sandbox"))
+
+
+def test_an_example_is_segmented_by_one_click(open_overview, newcomer):
+    """Nothing is sent to the endpoint before a click; after one, the page shows image, mask and timing."""
+    newcomer.faults.add("delay", seconds=0, operation="InvokeEndpoint")
+    app = open_overview(newcomer)
+    components = len(app.get("bidi_component"))
+    assert newcomer.faults.hits == []
+    app.session_state["overview.example"] = {"coast": "s3://stub-models/coast/bay.jpg"}  # as a click does
+    deadline = time.monotonic() + 30
+    while len(app.get("bidi_component")) == components:
+        assert time.monotonic() < deadline, texts(app)
+        app.run()
+    assert len(newcomer.faults.hits) == 1
+    assert "decode" in texts(app)
+    newcomer.faults.clear()
+
+
+def test_an_example_that_fails_says_why(open_overview, newcomer):
+    """Where the endpoint cannot be read, the reason replaces the sample images, and the rest of the page stays."""
+    newcomer.faults.add("error", operation="DescribeEndpoint", code="AccessDeniedException", status=400)
+    app = open_overview(newcomer)
+    newcomer.faults.clear()
+    assert len(app.error) == 1
+    assert figures(app)["Endpoints in service"] == "1"
+
+
+def test_the_example_gives_way_to_jobs(open_overview, newcomer, make_client):
+    """Jobs of the account push the example below the lists; jobs that the sandbox brings along do not."""
+    put_data(make_client(newcomer, "s3"))
+    sagemaker = make_client(newcomer, "sagemaker")
+    for name, tags in (("recorded", {"segdeck:recorded": "true"}), ("own", {})):
+        wait_for(sagemaker, start_job(sagemaker, name, tags=tags), ended)
+        order = [heading.value for heading in open_overview(newcomer).subheader]
+        assert order.index("Try a model") == {"recorded": 0, "own": len(order) - 1}[name]
+
+
+def test_a_busy_account_needs_no_example(open_overview):
+    """With more endpoints than a new account has, the page is about them alone."""
+    app = open_overview()
+    assert "Try a model" not in [heading.value for heading in app.subheader]
+    assert "assign a class to every pixel" not in texts(app)
 
 
 def test_the_first_paint_asks_for_little(open_overview, faults):

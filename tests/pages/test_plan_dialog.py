@@ -40,7 +40,7 @@ def dialog(plan: Plan, sandbox: Sandbox) -> AppTest:
         from pages.parts.plan_dialog import PendingPlan, body
 
         errand = streamlit.session_state.setdefault(
-            "errand", PendingPlan(plan, connection, lambda: streamlit.success("after"))
+            "pending", PendingPlan(plan, connection, lambda: streamlit.success("after"))
         )
         body(errand)
 
@@ -100,7 +100,7 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
     )
     app = dialog(plan, sandbox_server)
     told = plain_texts(app)
-    assert f"What is sent: {len(plan.steps)} calls" in [one.label for one in app.expander]
+    assert f"API requests: {len(plan.steps)}" in [one.label for one in app.expander]
     assert "AWS price per year: $1,787.04" in told
     button(app, "Deploy endpoint").click().run()
     assert app.success
@@ -144,7 +144,7 @@ def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
     told = plain_texts(app)
     assert "deploy cut-1" in app.warning[0].value.replace("\\", "")
     assert "not now" in told
-    assert "not begun" in told
+    assert "not started" in told
 
 
 def test_cleaning_up_removes_what_was_made(sandbox_server, cut, sagemaker):
@@ -164,16 +164,16 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
         from pages.parts import backend
         from pages.parts.plan_dialog import PendingPlan, body
 
-        if "errand" not in streamlit.session_state:
+        if "pending" not in streamlit.session_state:
             entry = backend.journal().unfinished()[0]
-            streamlit.session_state["errand"] = PendingPlan(
+            streamlit.session_state["pending"] = PendingPlan(
                 entry.plan, connection, lambda: streamlit.success("after"), entry
             )
-        body(streamlit.session_state["errand"])
+        body(streamlit.session_state["pending"])
 
     app = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
-    assert texts(app).count("done before") == 1
-    button(app, "Finish it").click().run()
+    assert texts(app).count("already done") == 1
+    button(app, "Finish").click().run()
     assert app.success
     assert "Already existed" in texts(app)
     sandbox_server.wait_settled(30)
@@ -191,13 +191,13 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
         from pages.parts import backend
         from pages.parts.plan_dialog import PendingPlan, body
 
-        if "errand" not in streamlit.session_state:
+        if "pending" not in streamlit.session_state:
             entry = backend.journal().unfinished()[0]
             plan = clean_up(entry.plan, entry.states)
-            streamlit.session_state["errand"] = PendingPlan(
+            streamlit.session_state["pending"] = PendingPlan(
                 plan, connection, lambda: streamlit.success("after"), cleans=entry
             )
-        body(streamlit.session_state["errand"])
+        body(streamlit.session_state["pending"])
 
     first = AppTest.from_function(page, args=(here(),), default_timeout=60).run()
     (entry,) = backend.journal().unfinished()
@@ -214,5 +214,5 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
 def test_a_cut_change_may_be_left(sandbox_server, cut):
     """Leave it takes the change off the page, and touches nothing."""
     app = open_page("endpoints", sandbox_server)
-    button(app, "Leave it").click().run()
+    button(app, "Keep as is").click().run()
     assert "Interrupted change" not in texts(app)

@@ -8,7 +8,7 @@ from sandbox.server import Sandbox
 def test_all_in_place(open_page, coast, read_texts, aws_environ):
     """Setup says the mode, the address, who we are and what is in service."""
     told = read_texts(open_page("setup")).replace("\\", "")
-    assert "AWS, by AWS's own chain" in told
+    assert "AWS, with the default credential chain" in told
     assert aws_environ["AWS_ENDPOINT_URL"] in told
     assert "account 123456789012" in told
     ready = next(line for line in told.splitlines() if line.endswith(" in service"))
@@ -23,7 +23,7 @@ def test_wrong_keys(open_page, read_texts, aws_environ):
     told = read_texts(app).replace("\\", "")
     assert "rejected the signature" in told
     assert "secret key" in told
-    assert "Photographs" in told
+    assert "Images" in told
     assert not app.exception
 
 

@@ -27,6 +27,12 @@ T = TypeVar("T")
 
 DAY = timedelta(days=1)
 
+FEW = 2
+"""An account with at most this many jobs of its own and this many endpoints is new: it gets a live example."""
+
+RECORDED_TAG = "segdeck:recorded"
+"""The tag of training jobs that the sandbox brings along."""
+
 
 @dataclass(frozen=True, slots=True)
 class Now:
@@ -106,6 +112,16 @@ class Now:
     def empty(self) -> bool:
         """Whether this account has neither jobs nor endpoints."""
         return bool(self.jobs and self.fleet and not self.jobs.jobs and not self.fleet.rows)
+
+    @property
+    def new(self) -> bool:
+        """Whether this account is known to have few jobs and endpoints, such as a sandbox with its demo models."""
+        return bool(self.jobs and self.fleet and max(len(self.own_jobs), len(self.fleet.rows)) <= FEW)
+
+    @property
+    def own_jobs(self) -> tuple[TrainingJob, ...]:
+        """Return all training jobs but those that the sandbox brings along."""
+        return tuple(job for job in self.jobs.jobs if RECORDED_TAG not in job.tags) if self.jobs else ()
 
 
 def read(connection: Connection) -> Now:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,38 @@ T = TypeVar("T")
 
 FEW = 6
 """Lines per list; the full list has its own page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A task that starts on another page. help: what it does, in one line."""
+
+    label: str
+    page: Path
+    icon: str
+    help: str
+
+
+ACTIONS = (
+    Action(
+        "Segment an image",
+        links.SEGMENT,
+        ":material/imagesmode:",
+        "Upload images and inspect their masks.",
+    ),
+    Action(
+        "Launch training",
+        links.LAUNCH_TRAINING,
+        ":material/rocket_launch:",
+        "Train a model on your labeled images.",
+    ),
+    Action(
+        "Deploy a model",
+        links.DEPLOY,
+        ":material/deployed_code:",
+        "Serve a trained model or a model file.",
+    ),
+)
 
 JOB_ICON, ENDPOINT_ICON = ":material/model_training:", ":material/dns:"
 
@@ -80,19 +113,22 @@ def idle(now: Now) -> None:
         )
 
 
-def first_steps(*, sandbox: bool) -> None:
-    """For an account that has nothing yet: the two ways to a model that serves."""
-    with st.container(border=True):
-        st.markdown("**Nothing is here yet.** There are two ways to a model that segments your photographs:")
+def actions(*, introduced: bool) -> None:
+    """Draw the links to the main tasks. introduced: say what Segdeck is, and what each task does."""
+    if not introduced:
         with st.container(horizontal=True, gap="medium"):
-            st.page_link(
-                links.LAUNCH_TRAINING, label="Train one on your pictures", icon=":material/rocket_launch:"
-            )
-            st.page_link(links.DEPLOY, label="Deploy one that you have", icon=":material/deployed_code:")
-        if not sandbox:
-            st.caption(
-                "To look around first, `make run` without `MODE=aws` starts a sandbox here, with two models."
-            )
+            for action in ACTIONS:
+                st.page_link(action.page, label=action.label, icon=action.icon)
+        return
+    st.markdown(
+        "Segdeck trains, deploys and evaluates **semantic segmentation** models on Amazon SageMaker: models that "
+        "assign a class to every pixel."
+    )
+    with st.grid(len(ACTIONS), min_column_width=220, gap="small"):
+        for action in ACTIONS:
+            with st.container(border=True, gap=None, height="stretch"):
+                st.page_link(action.page, label=f"**{action.label}**", icon=action.icon)
+                st.caption(action.help)
 
 
 def _count(source: object | None, items: Sequence[object]) -> str:

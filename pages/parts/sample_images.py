@@ -1,0 +1,86 @@
+"""Sample images of an endpoint: one click segments an image and shows it next to its mask.
+
+A click is a call like any other, so nothing is sent before one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from core.aws.connection import Connection
+from core.errors import CoreError
+from core.imaging.classes import Classes
+from core.imaging.image import FIT
+from pages.parts import cached, messages
+from pages.parts.gallery.gallery import Tile, gallery
+from pages.parts.segment import progress, results
+from pages.parts.segment.run import InputImage, SegmentRequest, queue
+from pages.parts.shared_cache import PendingError
+
+OWN = Path(__file__).with_name("sample_image.jpg")
+OWN_ID = "segdeck:sample-image"
+
+
+def show(
+    connection: Connection,
+    endpoint: str,
+    classes: Classes | None,
+    examples_uri: str | None,
+    *,
+    chosen: str,
+    on_pick: Callable[[str], None],
+) -> None:
+    """Draw the sample images of an endpoint and, for the chosen one, image and mask.
+
+    classes:      the endpoint's class names; None if unknown.
+    examples_uri: the S3 URI of its `examples.json`; without one, Segdeck's own image is offered.
+    chosen:       the id of the image to segment; empty for none. on_pick: gets the id of a clicked image.
+    """
+    samples = _samples(connection, examples_uri)
+    gallery(
+        [tile for _, tile in samples],
+        key=f"try-{endpoint}",
+        label="Sample images",
+        on_pick=on_pick,
+        selected=chosen,
+    )
+    image = next((image for image, _ in samples if image.id == chosen), None)
+    if image is not None:
+        _segment(image, SegmentRequest(image.id, connection, endpoint, "probabilities", FIT), classes)
+
+
+def _segment(image: InputImage, request: SegmentRequest, classes: Classes | None) -> None:
+    tasks = queue()
+    task = tasks.submit(image, request, classes)
+    tasks.keep_only([task])
+    progress.show([task])
+    results.show_image(task)
+    if task.result is not None:
+        st.button("Send again", icon=":material/replay:", on_click=tasks.retry, args=([task],))
+
+
+def _samples(connection: Connection, examples_uri: str | None) -> list[tuple[InputImage, Tile]]:
+    """Return the endpoint's examples; if it has none or they cannot be read, Segdeck's own image."""
+    try:
+        examples = cached.examples(connection, examples_uri) if examples_uri else ()
+    except PendingError as pending:
+        messages.waiting_line(pending)
+        return []
+    except CoreError as error:
+        st.caption(f":material/info: {messages.line(error)}")
+        examples = ()
+    if not examples:
+        thumbnail = cached.thumbnail(OWN.read_bytes(), OWN.name)
+        tile = Tile(OWN_ID, "A village among lakes", "480 × 360", thumbnail)
+        return [(InputImage(OWN_ID, OWN.name, OWN.read_bytes), tile)]
+    return [
+        (
+            InputImage(example.uri, example.title, partial(cached.example, connection, example.uri)),
+            Tile(example.uri, example.title, "", thumbnail),
+        )
+        for example, thumbnail in examples
+    ]
