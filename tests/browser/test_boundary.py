@@ -121,7 +121,7 @@ def test_every_page_works_under_the_policy(dashboard, page: Page, ready, complai
 
 
 def test_upload_viewer_camera_and_download_work_under_the_policy(dashboard, page: Page, ready, complaints):
-    """An uploaded image, the viewer, a download and a photo of the camera all work without a complaint."""
+    """Upload, viewer, download and a camera image all work without a browser complaint."""
     page.goto(f"{dashboard}/segment?endpoint=aerial-land-cover")
     page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
     viewer = page.locator(".viewer")

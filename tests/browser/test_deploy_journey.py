@@ -99,7 +99,7 @@ class Caller:
 
 
 def review(page: Page, button: str) -> Locator:
-    """Go from a form without problems to its plan, and say yes."""
+    """Review the plan of a form without problems, and confirm it."""
     shown(page.get_by_text("Ready to deploy"), timeout=LONG)
     page.get_by_role("button", name="Review plan").click()
     dialog = page.get_by_role("dialog")
@@ -110,15 +110,15 @@ def review(page: Page, button: str) -> Locator:
 
 
 def status(page: Page, words: str | re.Pattern[str]) -> None:
-    """Wait until the endpoint's page says so."""
+    """Wait until the endpoint's page shows this status."""
     badge = page.get_by_test_id("stMain").locator(".stMarkdownBadge").filter(has_text=words)
     expect(badge.first).to_be_visible(timeout=LONG)
 
 
 def updated(page: Page, make: Callable[[str], Any], screenshot: Path | None = None) -> None:
-    """Wait until an update has come to its end, and until the page says so.
+    """Wait until an update is complete, and until the page shows that.
 
-    How long the page has to say that the update is under way, nobody knows: models may load at once.
+    The page may or may not show the update in progress: models may load at once.
     """
     status(page, re.compile("being updated|in service"))
     if screenshot:
@@ -129,12 +129,12 @@ def updated(page: Page, make: Callable[[str], Any], screenshot: Path | None = No
 
 
 def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str):
-    """A finished job's page leads to a form that knows all; a yes later its endpoint comes into service."""
+    """A completed job's page leads to a filled form; once confirmed, its endpoint comes into service."""
     page.goto(f"{dashboard}/training_job?job={JOB}")
     page.get_by_role("button", name="Deploy", exact=True).click(timeout=LONG)
     shown(page.get_by_text("6 classes"), timeout=LONG)
     shown(page.get_by_text("grass · cropland · forest"), timeout=LONG)
-    name = page.get_by_label("Name", exact=True)
+    name = page.get_by_label("Endpoint name", exact=True)
     expect(name).to_have_value(JOB, timeout=LONG)
     name.fill(NAME)
     name.press("Tab")
@@ -146,8 +146,8 @@ def test_deploy_from_a_finished_job(page: Page, dashboard: str, output_path: str
     page.screenshot(path=Path(output_path, "in-service.png"), full_page=True)
 
 
-def test_segment_with_it(page: Page, output_path: str):
-    """A click on its page leads to segmenting, with this endpoint chosen, and a photograph gets its mask."""
+def test_try_in_segment(page: Page, output_path: str):
+    """A click on its page opens Segment with this endpoint chosen, and an image gets its mask."""
     page.get_by_role("button", name="Try in Segment").click()
     page.wait_for_url(re.compile(rf"/segment\?endpoint={NAME}"), timeout=LONG)
     page.locator("input[type=file]").first.set_input_files(AERIAL / "examples" / "river.jpg", timeout=LONG)
@@ -161,7 +161,7 @@ def test_segment_with_it(page: Page, output_path: str):
 def test_update_while_a_client_calls(
     page: Page, dashboard: str, make: Callable[[str], Any], output_path: str
 ):
-    """The endpoint moves to another model while a client calls without a pause, and no call fails."""
+    """The endpoint switches to another model while a client calls without a pause, and no call fails."""
     caller = Caller(make("sagemaker-runtime"))
     with caller.calling():
         page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={COASTLINES}")
@@ -177,10 +177,10 @@ def test_update_while_a_client_calls(
 def test_a_second_variant_gets_its_share(
     page: Page, dashboard: str, make: Callable[[str], Any], output_path: str
 ):
-    """A second model goes beside the first as a variant; a slider and a yes share the calls out anew."""
+    """A second model is added as a variant; a slider and a confirmation change the traffic shares."""
     page.goto(f"{dashboard}/deploy?endpoint={NAME}&artifact={MODEL}")
     page.get_by_text("Add another variant").click(timeout=LONG)
-    expect(page.get_by_role("textbox", name="Its name")).to_have_value("challenger", timeout=LONG)
+    expect(page.get_by_role("textbox", name="Variant name")).to_have_value("challenger", timeout=LONG)
     page.screenshot(path=Path(output_path, "variant.png"), full_page=True)
     review(page, "Update endpoint")
     updated(page, make)
@@ -198,10 +198,10 @@ def test_a_second_variant_gets_its_share(
 
 
 def test_delete_all_of_it(page: Page, make: Callable[[str], Any], output_path: str):
-    """Its name typed, the endpoint goes, and with it every configuration and model it had; the artifacts stay."""
+    """With its name typed, the endpoint is deleted with its configurations and models; the artifacts stay."""
     page.get_by_role("button", name="Delete", exact=True).click(timeout=LONG)
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("to go on").fill(NAME, timeout=LONG)
+    dialog.get_by_label("to confirm").fill(NAME, timeout=LONG)
     page.screenshot(path=Path(output_path, "delete.png"))
     dialog.get_by_role("button", name="Delete permanently").click(timeout=LONG)
     expect(page).to_have_url(re.compile(r"/endpoints$"), timeout=LONG)

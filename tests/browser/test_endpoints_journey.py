@@ -1,4 +1,4 @@
-"""Endpoints in a real browser: the idle ones found, priced and deleted; one tried, shared out anew, and deleted."""
+"""Endpoints in a real browser: idle ones found, priced and deleted; one tested, rebalanced, and deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ APP = Path(__file__).parents[2] / "app.py"
 LONG = 90_000
 LONG_NAME = "flood-mapping-experiment-with-a-name-as-long-as-aws-allows-it-v1"[:63]
 HEADER, ROW = 39, 37
-"""Pixels of the table's head and of each row."""
+"""Pixels of the table's header and of each row."""
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +44,7 @@ def address(
 
 @pytest.fixture
 def two_variants(fleet: Sandbox, make_client: Callable[..., Any], model_archive: Callable[..., bytes]) -> str:
-    """An endpoint that answers, whose variants `blue` and `green` get the same share of the calls."""
+    """An endpoint that responds, whose variants `blue` and `green` get the same traffic share."""
     s3, sagemaker = make_client(fleet, "s3"), make_client(fleet, "sagemaker")
     s3.create_bucket(Bucket="models")
     archive = model_archive({"answer.recordio": recordio(probabilities()), "answer.png": mask()})
@@ -75,7 +75,7 @@ def left(fleet: Sandbox) -> dict[str, set[str]]:
 def confirm(page: Page, typed: str, button: str) -> None:
     """Type what the dialog asks for, and press its button."""
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("to go on").fill(typed, timeout=LONG)
+    dialog.get_by_label("to confirm").fill(typed, timeout=LONG)
     sure = dialog.get_by_role("button", name=button)
     expect(sure).to_be_enabled(timeout=LONG)
     sure.click()
@@ -99,11 +99,11 @@ def test_a_narrow_window_has_no_sideways_scroll(browser: Browser, address: str, 
 
 
 def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbox, page: Page, ready):
-    """What idle ones waste stands on top; chosen by one click they go after a typed yes, with all that was theirs."""
+    """The idle cost is on top; one click selects idle endpoints, and a typed confirmation deletes all that is theirs."""
     page.goto(f"{address}/endpoints")
     ready(page)
     expect(metric(page, "Idle cost per month")).to_have_text("$3,329.82", timeout=LONG)
-    page.get_by_role("button", name="Choose the 2 idle ones").click()
+    page.get_by_role("button", name="Select 2 idle endpoints").click()
     page.get_by_role("button", name="Delete 2 endpoints").click(timeout=LONG)
     shown(page.get_by_role("dialog").filter(has_text="Delete the endpoint forgotten"), timeout=LONG)
     expect(page.get_by_role("dialog").get_by_role("button", name="Delete permanently")).to_be_disabled()
@@ -125,7 +125,7 @@ def test_a_name_opens_its_endpoint(address: str, page: Page, ready):
 
 
 def test_the_list_asks_no_more_while_nothing_changes(address: str, page: Page, ready, comes_to_rest):
-    """With all endpoints settled and all prices read, the page sends nothing by itself."""
+    """With all endpoints settled and all prices read, the page sends nothing automatically."""
     page.goto(f"{address}/endpoints")
     ready(page)
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible(timeout=LONG)
@@ -134,10 +134,10 @@ def test_the_list_asks_no_more_while_nothing_changes(address: str, page: Page, r
 
 
 def test_an_endpoints_page_mends_itself(address: str, fleet: Sandbox, page: Page, ready):
-    """While AWS throttles, the page says so beside what it knew; once AWS answers, that goes without a click."""
+    """While AWS throttles, the page says so next to the last data; once AWS responds, the message disappears."""
     page.goto(f"{address}/endpoint?endpoint=roads")
     ready(page)
-    stale = page.get_by_text("This is what AWS said at")
+    stale = page.get_by_text("Last updated")
     fleet.faults.add("error", operation="DescribeEndpoint", code="ThrottlingException", status=400)
     try:
         for tab in ("Scale", "Lineage") * 100:  # each is a look, until what was read before is too old
@@ -154,7 +154,7 @@ def test_an_endpoints_page_mends_itself(address: str, fleet: Sandbox, page: Page
 def test_one_endpoint_tried_shared_out_and_deleted(
     address: str, fleet: Sandbox, two_variants: str, page: Page, ready
 ):
-    """A test call shows its mask; a slider and a yes move the calls to one variant; the typed name deletes it all."""
+    """A test call shows its mask; a slider and a confirmation shift traffic; the typed name deletes everything."""
     page.goto(f"{address}/endpoint?endpoint={two_variants}&part=Test+call")
     ready(page)
     page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)

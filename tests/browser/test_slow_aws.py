@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def slow_aws() -> Iterator[FaultServer]:
-    """An AWS that answers once it is told to."""
+    """An AWS that responds once it is released."""
     server = FaultServer("slow")
     yield server
     server.stop()
@@ -46,7 +46,7 @@ def dashboard(streamlit_server: Callable[..., str], slow_aws: FaultServer) -> st
 
 
 def test_a_slow_aws_is_awaited_in_place(dashboard: str, slow_aws: FaultServer, page: Page):
-    """Sidebar, title and what is awaited are there while AWS is silent; its answer then replaces the waiting state.
+    """Sidebar, title and waiting states are shown while AWS is silent; its response then replaces them.
 
     The page is neither loaded again nor moved by that.
     """

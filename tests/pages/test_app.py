@@ -49,7 +49,7 @@ def test_the_sandbox_ends_with_the_dashboard(tmp_path, how):
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there, and not only waiting to be buried."""
+    """Whether the process is running, and not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_caches_have_one_home():
-    """Every `st.cache_*` stands in `cached.py`, and is bounded by age or number."""
+    """Every `st.cache_*` is in `cached.py`, and is bounded by age or number of entries."""
     users = {path.name for path in (ROOT / "pages").rglob("*.py") if "@st.cache" in path.read_text("utf-8")}
     assert users == {"cached.py"}
 
@@ -72,7 +72,7 @@ def test_caches_have_one_home():
     ids=["option", "variable", "origins"],
 )
 def test_the_dashboard_refuses_to_start_open_to_a_network(tmp_path, options, variables, text):
-    """An address that other machines reach is refused, whatever sets it, and the message says what it opens."""
+    """An address that other machines can reach is refused, however set, and the message says what it exposes."""
     environ = {**os.environ, "SEGDECK_SANDBOX_DIR": str(tmp_path), **variables}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port=0", *options]
     done = subprocess.run(

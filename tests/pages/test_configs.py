@@ -17,7 +17,7 @@ def config(name: str) -> EndpointConfig:
 
 
 def test_each_is_read_once():
-    """However often a page asks, a configuration is read once: AWS never changes one."""
+    """However often a page asks for it, a configuration is read once: AWS never changes one."""
     asked: list[str] = []
 
     def load(name: str) -> EndpointConfig:
@@ -31,7 +31,7 @@ def test_each_is_read_once():
 
 
 def test_a_page_does_not_wait():
-    """What is not there within the page's patience is left out, and is there at a later look."""
+    """A configuration that does not arrive within the page's patience is left out, and returned later."""
     go = Event()
 
     def load(name: str) -> EndpointConfig:
@@ -49,7 +49,7 @@ def test_a_page_does_not_wait():
 
 
 def test_one_that_cannot_be_read():
-    """One that is gone, or fails, counts as read and is nothing; after a while it is asked for again."""
+    """A configuration that is deleted or cannot be read is None; after a while, it is read again."""
     now, asked = [0.0], []
 
     def load(name: str) -> EndpointConfig | None:

@@ -1,4 +1,4 @@
-"""The deploy page: a model looked into, an endpoint asked for, and what stands in the way told before it is paid."""
+"""The deploy page: inspection of the model, the form, and pre-flight checks before anything is billed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def here(
     stub_programs: dict[str, list[str]],
     stub_training_programs: dict[str, list[str]],
 ) -> Iterator[Sandbox]:
-    """A sandbox of this file's own, in which endpoints are put."""
+    """A sandbox of this module, to which endpoints are added."""
     folder = tmp_path_factory.mktemp("deploy")
     with Sandbox(folder, programs=stub_programs, training_programs=stub_training_programs) as sandbox:
         yield sandbox
@@ -54,7 +54,7 @@ def here(
 
 @pytest.fixture
 def s3(here: Sandbox, make_client: Callable[..., Any]) -> Any:
-    """A client of the sandbox, whose bucket holds the data that jobs learn from."""
+    """A client of the sandbox, whose bucket holds the training data."""
     client = make_client(here, "s3")
     put_data(client)
     return client
@@ -111,12 +111,12 @@ def has_field(app: AppTest, name: str) -> bool:
 
 
 def choose(app: AppTest, kind: str) -> AppTest:
-    """Say where the model comes from."""
+    """Choose the model source."""
     return next(one for one in app.get("button_group")).set_value(kind).run()
 
 
 def test_an_artifact_is_looked_into(open_deploy, put):
-    """The address of an artifact is enough: what is inside is told, and a name is suggested."""
+    """The URI of an artifact is enough: the page shows its contents and suggests a name."""
     app = open_deploy(artifact=put(names=NAMES))
     told = plain_texts(app)
     assert "psp · resnet-101" in told
@@ -128,14 +128,14 @@ def test_an_artifact_is_looked_into(open_deploy, put):
 
 
 def test_nothing_is_asked_before_a_model_is_chosen(open_deploy):
-    """An empty page asks for a model, and for nothing else."""
+    """Without a model, the page asks for one, and for nothing else."""
     app = open_deploy()
     assert "Choose a model first" in texts(app)
     assert not has_field(app, "name")
 
 
 def test_on_aws_the_role_is_asked_for(open_deploy, put):
-    """Without a role, which an artifact does not tell, nothing can start; with one, the plan can be reviewed."""
+    """Without a role, which an artifact does not contain, the plan cannot be reviewed; with one, it can."""
     app = open_deploy(artifact=put(names=NAMES))
     assert "The role is ''" in plain_texts(app)
     assert button(app, "Review plan").disabled
@@ -145,7 +145,7 @@ def test_on_aws_the_role_is_asked_for(open_deploy, put):
 
 
 def test_a_job_brings_all(open_deploy, s3, sagemaker):
-    """From a job come its artifact, its role, its name, and the class names that lie with its data."""
+    """A job provides its artifact, role and name, and the class names stored with its data."""
     s3.put_object(Bucket=BUCKET, Key="data/classes.json", Body=json.dumps(NAMES).encode())
     name = start_job(sagemaker, f"trained-{next(NUMBERS)}")
     uri = wait_for(sagemaker, name, ended)["ModelArtifacts"]["S3ModelArtifacts"]
@@ -160,7 +160,7 @@ def test_a_job_brings_all(open_deploy, s3, sagemaker):
 
 
 def test_the_review_starts_nothing(open_deploy, put, faults):
-    """The way on leads to the plan with its price by the hour, month and year; nothing is made by that click."""
+    """The review shows the plan with its price per hour, month and year, and creates nothing."""
     faults.add("delay", seconds=0, operation="CreateModel")
     app = open_deploy(artifact=put(names=NAMES))
     field(app, "role_arn").input(ROLE).run()
@@ -183,7 +183,7 @@ def test_the_review_starts_nothing(open_deploy, put, faults):
     ids=["missing file", "traversal", "no archive"],
 )
 def test_a_bad_artifact_is_refused(open_deploy, put, body, reason):
-    """What cannot be served is refused with its reason, before there is anything to fill in."""
+    """A model that cannot be served is refused with the reason, before the form is shown."""
     app = open_deploy(artifact=put(body))
     assert "This model cannot be deployed" in app.error[0].value
     assert reason in app.error[0].value.replace("\\", "")
@@ -191,14 +191,14 @@ def test_a_bad_artifact_is_refused(open_deploy, put, body, reason):
 
 
 def test_an_artifact_that_is_not_there(open_deploy, s3):
-    """An address where nothing lies is told as such, and the choice stays."""
+    """A URI without an object is reported as such, and the choice stays."""
     app = open_deploy(artifact=f"s3://{BUCKET}/none/model.tar.gz")
     assert "none/model" in app.error[0].value.replace("\\", "")
     assert has_field(app, "artifact")
 
 
 def test_an_artifact_is_read_once(open_deploy, put, faults):
-    """However often the form is changed, an artifact is read once, and so is what is wrong with it."""
+    """However often the form changes, an artifact is read once, also one that is invalid."""
     for body in (ARTIFACT, b"broken"):
         uri = put(body, NAMES)
         faults.clear()
@@ -208,7 +208,7 @@ def test_an_artifact_is_read_once(open_deploy, put, faults):
 
 
 def test_a_name_that_is_taken(open_deploy, put, here):
-    """A name that an endpoint has is not suggested; typed, it is an error that says what to do."""
+    """The name of an existing endpoint is not suggested; typed, it is an error that says what to do."""
     uri = put(names=NAMES)
     title = uri.split("/")[-2]
     put_endpoint(here, title)
@@ -222,7 +222,7 @@ def test_a_name_that_is_taken(open_deploy, put, here):
 
 
 def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
-    """Only the supported families are offered, with price and CPU or GPU, and in words what that means."""
+    """Only supported instance families are offered, with price, CPU or GPU, and a description."""
     app = open_deploy(artifact=put(names=NAMES))
     options = field(app, "instance_type").options
     assert {name.split(".")[1] for name in options} == {"c5", "m5", "g4dn", "p3"}
@@ -235,7 +235,7 @@ def test_the_instance_tells_its_price_and_its_kind(open_deploy, put):
 
 
 def test_names_are_typed(open_deploy, put):
-    """Where no names lie, they are typed, with a colour or not; another number than the model's is warned of."""
+    """Missing class names can be typed, with or without a color; a number other than the model's is a warning."""
     app = open_deploy(artifact=put())
     assert "classes are shown as numbers" in plain_texts(app)
     field(app, "role_arn").input(ROLE).run()
@@ -248,7 +248,7 @@ def test_names_are_typed(open_deploy, put):
 
 
 def test_other_names_overwrite_none(open_deploy, put):
-    """Names typed in place of those beside the artifact go to a file of their own."""
+    """Class names typed instead of those next to the artifact are written to a separate file."""
     app = open_deploy(artifact=put(names=NAMES))
     field(app, "role_arn").input(ROLE).run()
     field(app, "own_names").set_value(True).run()
@@ -259,7 +259,7 @@ def test_other_names_overwrite_none(open_deploy, put):
 
 
 def test_a_classes_file_fills_the_names(open_deploy, put):
-    """An uploaded classes.json stands in the field as lines, where it can be changed."""
+    """An uploaded classes.json fills the field with lines, which can be edited."""
     app = open_deploy(artifact=put())
     app.file_uploader[0].set_value(("classes.json", json.dumps(NAMES).encode(), "application/json")).run()
     assert field(app, "names").value.splitlines()[0] == "road #808080"
@@ -267,7 +267,7 @@ def test_a_classes_file_fills_the_names(open_deploy, put):
 
 
 def test_a_file_goes_to_s3_first(open_deploy):
-    """A file from here is looked into, goes to S3 under its content's name, and then behind the endpoint."""
+    """A local file is inspected, uploaded to S3 under its hash, and then deployed."""
     app = choose(open_deploy(), "file")
     app.file_uploader[0].set_value(("roads.tar.gz", ARTIFACT, "application/gzip")).run()
     assert "psp · resnet-101" not in plain_texts(app)
@@ -281,7 +281,7 @@ def test_a_file_goes_to_s3_first(open_deploy):
 
 
 def test_a_file_that_cannot_be_served(open_deploy):
-    """A broken file is refused before it is uploaded, under the name that its owner gave it."""
+    """A broken file is refused before it is uploaded, by its original name."""
     app = choose(open_deploy(), "file")
     app.file_uploader[0].set_value(("holiday.tar.gz", b"no archive", "application/gzip")).run()
     field(app, "folder").input("s3://my-models/").run()
@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_served(open_deploy):
 
 
 def test_files_that_were_left_are_swept(open_deploy, tmp_path):
-    """A new file lies in the folder of the dashboard's state; what an ended dashboard left there a day ago goes."""
+    """An uploaded file is kept in the state folder; files that a stopped dashboard left a day ago are removed."""
     left = tmp_path / "uploads" / "left"
     left.mkdir(parents=True)
     (left / "model.tar.gz").write_bytes(b"old")
@@ -305,7 +305,7 @@ def test_files_that_were_left_are_swept(open_deploy, tmp_path):
 
 
 def test_a_registered_model(open_deploy, sagemaker, put):
-    """A SageMaker Model is used as it is: its artifact is looked into, and no second model is made."""
+    """A SageMaker model is used as it is: its artifact is inspected, and no second model is created."""
     name = f"registered-{next(NUMBERS)}"
     container = {"Image": IMAGE, "ModelDataUrl": put(names=NAMES)}
     sagemaker.create_model(ModelName=name, PrimaryContainer=container, ExecutionRoleArn=ROLE)
@@ -329,7 +329,7 @@ def test_a_sandbox_model_on_aws(open_deploy, s3):
 
 
 def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):
-    """Who may not read the artifact, which the role may, is told that nobody has looked inside."""
+    """If the user cannot read the artifact but the role can, the page says that it was not inspected."""
     uri = put()
     faults.add("error", service="s3", operation="GET .*model.tar.gz", code="AccessDenied", status=403)
     app = open_deploy(artifact=uri)
@@ -339,7 +339,7 @@ def test_what_may_not_be_read_can_be_deployed(open_deploy, put, faults):
 
 
 def test_an_update_keeps_name_and_machine(open_deploy, here, put):
-    """For an endpoint that is there, its machine stands in the form, and its name is not asked for."""
+    """For an existing endpoint, the form holds its instance type, and does not ask for a name."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}", count=2)
     app = open_deploy(endpoint=name, artifact=put(names=NAMES))
     assert app.title[0].value.replace("\\", "") == f"Update {name}"
@@ -352,7 +352,7 @@ def test_an_update_keeps_name_and_machine(open_deploy, here, put):
 
 
 def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
-    """The model that serves already, on the same machine, is told to be no change, where the button is."""
+    """Deploying the current model on the same instances is reported as no change, next to the button."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}")
     s3 = here.loopback.client("s3")
     s3.create_bucket(Bucket="models")
@@ -363,7 +363,7 @@ def test_an_update_that_changes_nothing(open_deploy, here, put, sagemaker):
 
 
 def test_a_variant_more(open_deploy, here, put):
-    """A model can go beside the one that serves, as a variant with its own name and weight."""
+    """A model can be added to an endpoint as a variant with its own name and weight."""
     name = put_endpoint(here, f"serving-{next(NUMBERS)}")
     app = open_deploy(endpoint=name, artifact=put(names=NAMES))
     field(app, "role_arn").input(ROLE).run()
@@ -376,7 +376,7 @@ def test_a_variant_more(open_deploy, here, put):
 
 
 def test_an_endpoint_at_work_takes_no_update(open_deploy, here):
-    """While AWS changes an endpoint, its form is not offered."""
+    """While AWS changes an endpoint, the form is not offered."""
     name = put_endpoint(here, f"moving-{next(NUMBERS)}", status="Updating")
     app = open_deploy(endpoint=name)
     assert "AWS is changing this endpoint" in app.info[0].value
@@ -387,7 +387,7 @@ def test_an_endpoint_at_work_takes_no_update(open_deploy, here):
     ("query", "told"), [("job", "no-such-job"), ("model", "no-such-model"), ("endpoint", "gone")]
 )
 def test_a_link_to_nothing(open_deploy, query, told):
-    """A link to a job, model or endpoint that is not there says so, and names it."""
+    """A link to a job, model or endpoint that does not exist says so, and names it."""
     app = open_deploy(**{query: told})
     assert told in app.error[0].value.replace("\\", "")
 
@@ -404,19 +404,19 @@ def test_a_link_to_nothing(open_deploy, query, told):
     ],
 )
 def test_names_as_typed(text, names):
-    """A line is a name; a colour behind it is none of it; empty lines are none."""
+    """Each line is a name; a color after it is not part of it; empty lines are ignored."""
     found = to_classes(text)
     assert (found.names if found else None) == names
 
 
 def test_too_many_names():
-    """More names than the algorithm knows classes are an error with the number."""
+    """More names than the algorithm supports are an error with the number."""
     with pytest.raises(InputError, match="300"):
         to_classes("\n".join(f"class {number}" for number in range(300)))
 
 
 def test_an_endpoint_that_takes_no_update(open_deploy, here):
-    """For an endpoint that failed no model is asked for: the page says at once what to do in its stead."""
+    """For a failed endpoint, the page does not ask for a model, and says what to do instead."""
     put_endpoint(here, "lost-for-good", status="Failed")
     app = open_deploy(endpoint="lost-for-good")
     assert "cannot be updated: it is in a failed state" in plain_texts(app)
@@ -425,7 +425,7 @@ def test_an_endpoint_that_takes_no_update(open_deploy, here):
 
 
 def test_an_endpoint_that_goes_while_its_update_is_chosen(open_deploy, here):
-    """Once it is deleted elsewhere the page says that it is gone, and plans nothing for what is no longer there."""
+    """Once the endpoint is deleted elsewhere, the page says that it no longer exists, and plans nothing for it."""
     put_endpoint(here, "short-lived")
     app = open_deploy(endpoint="short-lived")
     sagemaker = here.loopback.client("sagemaker")

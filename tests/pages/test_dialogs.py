@@ -1,4 +1,4 @@
-"""Dialogs over pages that run again by themselves."""
+"""Dialogs over pages that refresh automatically."""
 
 from __future__ import annotations
 

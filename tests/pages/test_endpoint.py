@@ -19,7 +19,7 @@ OpenEndpoint = Callable[..., AppTest]
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, list[str]]) -> Iterator[Sandbox]:
-    """A sandbox with endpoints that have a past, and no process."""
+    """A sandbox with endpoints that have a history, and no process."""
     with Sandbox(tmp_path_factory.mktemp("fleet"), programs=stub_programs) as sandbox:
         put_endpoint(
             sandbox, "roads", daily=[40] * 30, count=2, tags={"team": "maps", "segdeck:job": "roads-7"}
@@ -35,7 +35,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, lis
 
 @pytest.fixture
 def faults(fleet: Sandbox) -> Iterator[Any]:
-    """The fleet's faults, none at the start and none left behind."""
+    """The faults of the fleet's sandbox: none before a test, and none after it."""
     fleet.faults.clear()
     yield fleet.faults
     fleet.faults.clear()
@@ -56,7 +56,7 @@ def opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) ->
 
 @pytest.fixture
 def open_stub(sandbox_server: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> OpenEndpoint:
-    """The same for endpoints that answer: those of `stub_endpoint` and `coast`."""
+    """The same for endpoints that respond: those of `stub_endpoint` and `coast`."""
     return opener(sandbox_server, monkeypatch, str(tmp_path))
 
 
@@ -65,7 +65,7 @@ def figures(app: AppTest) -> dict[str, str]:
 
 
 def test_a_healthy_endpoint(open_endpoint):
-    """It shows its machines, its verdict with the reason, its calls, its latency and its price."""
+    """The page shows instances, health with the reason, calls, latency and price."""
     app = open_endpoint("roads")
     told, known = plain_texts(app), figures(app)
     assert "2 × ml.g4dn.xlarge" in told
@@ -77,7 +77,7 @@ def test_a_healthy_endpoint(open_endpoint):
 
 
 def test_an_idle_endpoint_tells_what_it_will_cost(open_endpoint):
-    """An endpoint that nobody calls says since when, and what it costs a month and a year if it stays."""
+    """An idle endpoint shows since when it is idle, and its cost per month and year."""
     warned = open_endpoint("forgotten").warning[0].value.replace("\\", "")
     assert "Idle." in warned
     assert "20 days ago" in warned or "19 days ago" in warned
@@ -85,7 +85,7 @@ def test_an_idle_endpoint_tells_what_it_will_cost(open_endpoint):
 
 
 def test_traffic_over_a_window(open_endpoint):
-    """Calls, latency and failed calls are drawn over the window that the address names."""
+    """Calls, latency and failed calls are drawn over the time window in the URL."""
     app = open_endpoint("roads", window="7 d")
     assert [chart.proto.alt for chart in app.get("vega_lite_chart")][:2] == [
         "Calls, per 1 h",
@@ -95,7 +95,7 @@ def test_traffic_over_a_window(open_endpoint):
 
 
 def test_no_figures(open_endpoint):
-    """Without any point in the window the page says so, and draws no empty chart."""
+    """Without metrics in the time window, the page says so, and draws no empty chart."""
     app = open_endpoint("three-ways")
     assert "No CloudWatch metrics for the last 24 h." in texts(app)
     assert not app.get("vega_lite_chart")
@@ -106,7 +106,7 @@ def test_no_figures(open_endpoint):
     [("on-its-way", "Instances start and load the model"), ("changed", "New instances start")],
 )
 def test_a_change_under_way(open_endpoint, name, step):
-    """While AWS is at work on it, the page shows what is done, goes on and comes next, and offers no change."""
+    """While AWS changes the endpoint, the page shows the completed, current and next step, and offers no change."""
     app = open_endpoint(name, part="Scale")
     assert [status.label.split(" · ")[0].startswith(step) for status in app.status] == [False, True]
     assert "Next:" in texts(app)
@@ -115,7 +115,7 @@ def test_a_change_under_way(open_endpoint, name, step):
 
 
 def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
-    """While AWS is at work on an endpoint, each further look asks how far it is, and for nothing else again."""
+    """While AWS changes an endpoint, each refresh reads its status only."""
     app = open_endpoint("changed")
     faults.add("delay", seconds=0, operation=".*", service="sagemaker|s3|application-autoscaling")
     cached.shelf().expire("endpoint")
@@ -126,7 +126,7 @@ def test_a_look_at_a_change_is_one_call(open_endpoint, faults):
 
 
 def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
-    """Of two variants one slider moves calls from one to the other; the plan says so, and nothing is done yet."""
+    """One slider shifts traffic between two variants; the plan shows it, and nothing is changed yet."""
     app = open_endpoint("shared-out", part="Scale")
     assert [slider.value for slider in app.slider] == [75]
     assert button(app, "Review change").disabled
@@ -141,7 +141,7 @@ def test_one_slider_shares_calls_between_two_variants(open_endpoint, fleet):
 
 
 def test_more_variants_have_a_slider_each(open_endpoint):
-    """Of three variants each has its weight, and the shares that come of them are told."""
+    """Each of three variants has its own weight, and the resulting shares are shown."""
     app = open_endpoint("three-ways", part="Scale")
     assert [slider.value for slider in app.slider] == [50, 25, 25]
     app.slider[0].set_value(0).run()
@@ -149,7 +149,7 @@ def test_more_variants_have_a_slider_each(open_endpoint):
 
 
 def test_another_number_of_instances_is_priced(open_endpoint):
-    """The plan that changes the number of instances tells the new price."""
+    """The plan that changes the number of instances shows the new price."""
     app = open_endpoint("roads", part="Scale")
     app.number_input(key="count-roads-AllTraffic-2").set_value(4).run()
     button(app, "Review change").click().run()
@@ -157,7 +157,7 @@ def test_another_number_of_instances_is_priced(open_endpoint):
 
 
 def test_autoscaling_is_a_plan(open_endpoint):
-    """The form for autoscaling leads to a plan with its bounds, its goal and the price of the most instances."""
+    """The autoscaling form leads to a plan with its bounds, its target, and the price at the maximum."""
     app = open_endpoint("roads", part="Scale")
     app.number_input(key="high-roads-AllTraffic").set_value(5).run()
     button(app, "Review autoscaling").click().run()
@@ -167,14 +167,14 @@ def test_autoscaling_is_a_plan(open_endpoint):
 
 
 def test_update_leads_to_the_deploy_page(open_endpoint):
-    """Update leads to the page that looks into the new model first, with this endpoint in its address."""
+    """Update opens the deploy page with this endpoint in the URL."""
     app = open_endpoint("roads")
     button(app, "Update").click().run()
     assert "Update roads" in [title.value for title in app.title]
 
 
 def test_scale_leads_to_its_tab(open_endpoint):
-    """Scale opens the tab with the variants, and the address says so."""
+    """Scale opens the tab with the variants, and writes it into the URL."""
     app = open_endpoint("roads")
     button(app, "Scale").click().run()
     assert "**Autoscaling**" in texts(app)
@@ -182,7 +182,7 @@ def test_scale_leads_to_its_tab(open_endpoint):
 
 
 def test_lineage(open_endpoint):
-    """The chain leads from the training job, with a link, over artifact, model and configuration to the endpoint."""
+    """The lineage leads from the training job, with a link, via artifact, model and configuration to the endpoint."""
     app = open_endpoint("roads", part="Lineage")
     link = next(link for link in app.get("page_link") if link.proto.label == "roads\\-7")
     assert (link.proto.page, link.proto.query_string) == ("training_job", "job=roads-7")
@@ -192,7 +192,7 @@ def test_lineage(open_endpoint):
 
 
 def test_configuration(open_endpoint):
-    """ARN, configuration, model and tags stand there as they were asked for."""
+    """ARN, configuration, model and tags are shown as they were requested."""
     shown = "\n".join(block.value for block in open_endpoint("roads", part="Configuration").code)
     assert "arn:aws:sagemaker:" in shown
     assert '"InitialInstanceCount": 2' in shown
@@ -200,7 +200,7 @@ def test_configuration(open_endpoint):
 
 
 def test_delete_asks_for_the_name(open_endpoint, fleet):
-    """Delete shows what goes and what stays, and asks for the name; nothing is gone yet."""
+    """Delete shows what is deleted and what stays, and asks for the name; nothing is deleted yet."""
     app = open_endpoint("roads")
     button(app, "Delete").click().run()
     told = plain_texts(app)
@@ -212,7 +212,7 @@ def test_delete_asks_for_the_name(open_endpoint, fleet):
 
 
 def test_last_good_data(open_endpoint, faults):
-    """Where AWS fails later, the page shows what it said last, with when that was and why it is no newer."""
+    """If AWS fails later, the page shows the last data, with its time and why it is not newer."""
     app = open_endpoint("roads")
     faults.add(
         "error", operation="DescribeEndpoint", code="ThrottlingException", message="Rate exceeded", status=400
@@ -225,7 +225,7 @@ def test_last_good_data(open_endpoint, faults):
 
 
 def test_a_part_that_fails_hides_no_other(open_endpoint, faults):
-    """Without the right to read metrics the page says so, calls it unknown, and shows all the rest."""
+    """Without permission to read metrics, the page says so, shows the health as unknown, and shows all the rest."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", message="not authorized", status=403)
     app = open_endpoint("roads")
     assert "not allowed to" in plain_texts(app)
@@ -235,7 +235,7 @@ def test_a_part_that_fails_hides_no_other(open_endpoint, faults):
 
 
 def test_no_such_endpoint(open_endpoint):
-    """An endpoint that does not exist is told by its name, with the way back to the list."""
+    """An endpoint that does not exist is reported by name, with a link back to the list."""
     app = open_endpoint("no-such-endpoint")
     assert "no-such-endpoint" in plain_texts(app)
     assert "Endpoints" in [link.proto.label for link in app.get("page_link")]
@@ -243,7 +243,7 @@ def test_no_such_endpoint(open_endpoint):
 
 
 def test_an_endpoint_that_goes_while_it_is_looked_at(open_endpoint, fleet):
-    """Once it is deleted elsewhere, the page says that it is gone, and shows nothing of what it was."""
+    """Once the endpoint is deleted elsewhere, the page says so, and shows nothing about it."""
     put_endpoint(fleet, "leaving")
     app = open_endpoint("leaving")
     sagemaker = fleet.loopback.client("sagemaker")
@@ -256,7 +256,7 @@ def test_an_endpoint_that_goes_while_it_is_looked_at(open_endpoint, fleet):
 
 
 def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
-    """From an endpoint the link back leads to the list with the filters that it was left with."""
+    """The back link of an endpoint opens the list with the filters it was left with."""
     app = open_page("endpoints", fleet, health="idle")
     app.query_params["endpoint"] = "forgotten"
     app = app.switch_page("../endpoint.py").run()
@@ -265,12 +265,12 @@ def test_the_way_back_keeps_the_filters(fleet, open_endpoint):
 
 
 def test_no_name(open_endpoint):
-    """Without an endpoint in the address, the page says how to come to one."""
+    """Without an endpoint in the URL, the page says how to choose one."""
     assert "does not name an endpoint" in open_endpoint().info[0].value
 
 
 def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
-    """A failed endpoint says why in words, what to do, and shows AWS's own text; it takes no test call."""
+    """A failed endpoint shows why, what to do, and AWS's own text; it accepts no test call."""
     name = stub_endpoint(behavior={"exit": "RuntimeError: model_best.params is not there"}, wait=False)
     sandbox_server.wait_settled(30)
     app = open_stub(name, part="Test call")
@@ -280,7 +280,7 @@ def test_a_failed_endpoint(sandbox_server, stub_endpoint, open_stub):
 
 
 def test_its_log(stub_endpoint, open_stub, run_until):
-    """The log shows the container's lines, and a search in the address narrows it."""
+    """The log shows the container's lines, and a search in the URL narrows it."""
     name = stub_endpoint()
     app = open_stub(name, part="Log")
 
@@ -293,7 +293,7 @@ def test_its_log(stub_endpoint, open_stub, run_until):
 
 @pytest.fixture
 def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> Iterator[str]:
-    """The address of a picture that `coast` has as its own example, during the test."""
+    """The URI of an image that `coast` has as its example, during the test."""
     s3, sagemaker = (sandbox_server.loopback.client(name) for name in ("s3", "sagemaker"))
     listed = json.dumps([{"file": "shore.jpg", "title": "A shore"}]).encode()
     for name, body in (("shore.jpg", jpeg()), ("examples.json", listed)):
@@ -308,7 +308,7 @@ def shore(sandbox_server: Sandbox, coast: str, jpeg: Callable[..., bytes]) -> It
 
 
 def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):
-    """One click on a picture sends it, and the mask stands there with the endpoint's own class names."""
+    """One click on an image sends it, and the page shows its mask with the endpoint's class names."""
     app = open_stub(coast, part="Test call")
     app.session_state["endpoints.test_images"] = {coast: shore}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
@@ -317,7 +317,7 @@ def test_a_test_call_shows_the_mask(open_stub, coast, shore, run_until):
 
 
 def test_a_test_call_without_examples(open_stub, coast, run_until):
-    """An endpoint without examples of its own is tried with the picture that comes with Segdeck."""
+    """An endpoint without examples is tried with the image that comes with Segdeck."""
     app = open_stub(coast, part="Test call")
     assert "comes with Segdeck" in texts(app)
     app.session_state["endpoints.test_images"] = {coast: "segdeck:test-picture"}
@@ -326,13 +326,13 @@ def test_a_test_call_without_examples(open_stub, coast, run_until):
 
 
 def test_a_failed_endpoint_takes_no_update(open_endpoint):
-    """AWS takes no update of an endpoint that failed, so none is offered; to delete it is."""
+    """AWS accepts no update of a failed endpoint, so only deletion is offered."""
     app = open_endpoint("dead")
     assert [button(app, label).disabled for label in ("Update", "Delete")] == [True, False]
 
 
 def test_a_log_that_may_not_be_read_is_told_once(open_endpoint, faults):
-    """Where the log's streams may not be listed, one sentence says so, and nothing claims that there is no line."""
+    """If log streams cannot be listed, one sentence says so, and the page does not claim that the log is empty."""
     faults.add("error", operation="DescribeLogStreams", code="AccessDeniedException", status=400)
     app = open_endpoint("roads", part="Log")
     assert len(app.warning) == 1
@@ -340,7 +340,7 @@ def test_a_log_that_may_not_be_read_is_told_once(open_endpoint, faults):
 
 
 def test_autoscaling_that_may_not_be_read(open_endpoint, faults):
-    """Where autoscaling may not be read, the page does not say that there is none, and a delete warns of it."""
+    """If autoscaling cannot be read, the page does not claim that there is none, and a deletion warns about it."""
     faults.add("error", operation="DescribeScalableTargets", code="AccessDeniedException", status=400)
     app = open_endpoint("roads", part="Scale")
     assert "Autoscaling status is unknown" in texts(app)
@@ -349,7 +349,7 @@ def test_autoscaling_that_may_not_be_read(open_endpoint, faults):
 
 
 def test_numbers_that_others_have_set(open_endpoint, fleet):
-    """No instance now, and none as the fewest, are shown as they are, and are no change by themselves."""
+    """Zero instances, and a minimum of zero, are shown as they are, and do not count as a change."""
     put_endpoint(fleet, "asleep")
     resource = "endpoint/asleep/variant/AllTraffic"
     scaling = fleet.loopback.client("application-autoscaling")
@@ -373,7 +373,7 @@ def test_numbers_that_others_have_set(open_endpoint, fleet):
 
 
 def test_another_algorithm(open_endpoint, fleet):
-    """Before a picture is sent to an endpoint of another algorithm, the page says that it may not understand it."""
+    """Before an image is sent to an endpoint of another algorithm, the page warns that it may not understand it."""
     put_endpoint(fleet, "boosted")
     image = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1"
     fleet.endpoint_importer.resources.store.update(

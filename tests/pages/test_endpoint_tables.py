@@ -1,4 +1,4 @@
-"""Rows and words about endpoints, as values."""
+"""Table rows and texts about endpoints, as values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def variant(name: str, **more: object) -> Variant:
 
 
 def test_machines_of_several_variants_are_counted_together():
-    """Machines of one kind are one number, whatever variant they belong to; another kind is told beside them."""
+    """Instances of one type are summed over all variants; another type is listed next to them."""
     told = header.machines(
         (variant("a", count=2), variant("b"), variant("c", instance_type="ml.g4dn.xlarge"))
     )
@@ -25,7 +25,7 @@ def test_machines_of_several_variants_are_counted_together():
 
 
 def test_machines_that_are_not_known():
-    """A serverless variant says so; where the configuration was not read, nothing is said."""
+    """A serverless variant is shown as such; without a configuration, nothing is shown."""
     serverless = variant("a", serverless=True, instance_type="", count=None)
     assert header.machines((serverless,)) == "serverless"
     assert not header.machines((variant("a", instance_type=""),))
@@ -34,7 +34,7 @@ def test_machines_that_are_not_known():
 
 
 def test_shares_of_the_calls():
-    """Each variant's share is its weight over all; a single one is told by its name, many are cut short."""
+    """Each variant's share is its weight over the sum; a single one is shown by name; long lists are shortened."""
     assert header.shares((variant("a", weight=9.0), variant("b", weight=1.0))) == "a 90% · b 10%"
     assert header.shares((variant("AllTraffic"),)) == "AllTraffic"
     assert header.shares((variant("a", weight=0.0), variant("b", weight=None))) == "a · b"
@@ -42,7 +42,7 @@ def test_shares_of_the_calls():
 
 
 def test_calls_by_the_day():
-    """Four steps of traffic are a day; without any call, and where nobody knows, there is no line."""
+    """Four traffic steps are one day; without calls, or if they are unknown, there is no chart."""
     calls = (0,) * (STEPS - 4) + (1, 2, 3, 4)
     daily = table.daily(Traffic(BEGIN, calls))
     assert daily is not None

@@ -34,7 +34,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, stub_programs: dict[str, lis
 
 @pytest.fixture
 def faults(fleet: Sandbox) -> Iterator[Any]:
-    """The fleet's faults, none at the start and none left behind."""
+    """The faults of the fleet's sandbox: none before a test, and none after it."""
     fleet.faults.clear()
     yield fleet.faults
     fleet.faults.clear()
@@ -42,7 +42,7 @@ def faults(fleet: Sandbox) -> Iterator[Any]:
 
 @pytest.fixture
 def open_list(fleet: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path) -> OpenList:
-    """open_list(health="idle", ...) -> the page at this address after its first run, in mode aws."""
+    """open_list(health="idle", ...) -> the page at this URL after its first run, in mode aws."""
     return _opener(fleet, monkeypatch, str(tmp_path))
 
 
@@ -54,7 +54,7 @@ def _opener(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state_dir: str) -
 
 
 def _first_paint(sandbox: Sandbox, app: AppTest) -> Counter[str]:
-    """What AWS is asked when the page is opened by somebody who is on another, with nothing remembered."""
+    """Return the AWS calls made when the page is opened from another page with empty caches."""
     fresh_caches()
     sandbox.faults.add("delay", seconds=0, operation=READS)
     app.switch_page("../endpoints.py").run()
@@ -70,7 +70,7 @@ def figures(app: AppTest) -> dict[str, str]:
 
 
 def test_what_needs_a_hand_comes_first(open_list):
-    """Idle endpoints stand at the top, the dearest first, before those that fail or are slow; healthy ones last."""
+    """Idle endpoints come first, the most expensive at the top, then failing and slow ones; healthy ones are last."""
     app = open_list()
     table = app.dataframe[0].value
     assert [chips[0] for chips in table["health"]] == [
@@ -85,7 +85,7 @@ def test_what_needs_a_hand_comes_first(open_list):
 
 
 def test_money_on_top(open_list):
-    """The page begins with what all costs an hour and a month, and what of it the idle ones waste."""
+    """The page starts with the cost of all endpoints per hour and month, and the idle part of it."""
     told = figures(open_list())
     assert told["Cost per hour"] == "$8.45"
     assert told["Cost per month"] == "$6,166.60"
@@ -94,7 +94,7 @@ def test_money_on_top(open_list):
 
 
 def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
-    """A row has the machines, each variant's share of the calls, latencies in seconds and the share of errors."""
+    """A row has the instances, each variant's traffic share, latencies in seconds and the share of errors."""
     table = open_list().dataframe[0].value.set_index("name")
     assert table.loc["roads", "instance"] == "2 × ml.g4dn.xlarge"
     assert table.loc["shared-out", "variants"] == "blue 75% · green 25%"
@@ -106,7 +106,7 @@ def test_a_row_tells_what_it_runs_on_and_how_it_answers(open_list):
 
 
 def test_filters_are_in_the_address(open_list):
-    """A link with a verdict or a text shows those endpoints alone; the money stays that of all."""
+    """A link with a health status or a text shows only those endpoints; the cost is still that of all."""
     app = open_list(health="idle")
     assert set(names(app)) == {"forgotten", "never-called"}
     assert figures(app)["Cost per hour"] == "$8.45"
@@ -115,7 +115,7 @@ def test_filters_are_in_the_address(open_list):
 
 
 def test_no_endpoint_fits(open_list):
-    """Where the filters leave nothing, that is said, and one click takes them off."""
+    """If no endpoint matches the filters, the page says so, and one click clears them."""
     app = open_list(text="nothing-like-it")
     assert "No endpoints match" in texts(app)
     button(app, "Clear filters").click().run()
@@ -123,7 +123,7 @@ def test_no_endpoint_fits(open_list):
 
 
 def test_prices_that_are_still_being_read(open_list, faults):
-    """Until their configurations are there, the page says how many prices are missing, and its sums begin with ≥."""
+    """Until the configurations have arrived, the page says how many prices are missing, and its sums begin with ≥."""
     faults.add("delay", seconds=3, operation="DescribeEndpointConfig")
     app = open_list()
     assert "The prices of **6** endpoints are still being read" in texts(app)
@@ -132,7 +132,7 @@ def test_prices_that_are_still_being_read(open_list, faults):
 
 
 def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
-    """One click chooses all idle ones, a second shows the plan with all that goes and stays; nothing is gone yet."""
+    """One click selects all idle endpoints, a second shows the plan with what is deleted and what stays."""
     app = open_list()
     assert "Select endpoints" in texts(app)
     button(app, "Select 2 idle endpoints").click().run()
@@ -149,7 +149,7 @@ def test_idle_ones_are_chosen_and_deleted_in_one_plan(open_list, fleet):
 
 
 def test_a_table_without_cloudwatch(open_list, faults):
-    """Without the right to read metrics the list stands, says why, and calls nothing idle."""
+    """Without permission to read metrics, the list is shown, says why, and reports no endpoint as idle."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", message="not authorized", status=403)
     app = open_list()
     assert {chips[0] for chips in app.dataframe[0].value["health"]} == {"unknown"}
@@ -158,7 +158,7 @@ def test_a_table_without_cloudwatch(open_list, faults):
 
 
 def test_the_last_good_list_stays_when_aws_fails(open_list, faults):
-    """When Search fails, the list stays with its time and the reason; once it answers, the reason is gone."""
+    """If Search fails, the list stays with its time and the reason; once it responds, the reason disappears."""
     app = open_list()
     faults.add("error", operation="Search", code="ThrottlingException", message="Rate exceeded", status=400)
     cached.shelf().expire()
@@ -171,7 +171,7 @@ def test_the_last_good_list_stays_when_aws_fails(open_list, faults):
 
 
 def test_failure_from_the_start(open_list, faults):
-    """Where AWS never answered, the reason stands in the list's place, with a button that tries again."""
+    """If AWS never responded, the page shows the reason instead of the list, with a button that tries again."""
     faults.add(
         "error", operation="Search|ListEndpoints", code="ValidationException", message="no", status=400
     )
@@ -184,7 +184,7 @@ def test_failure_from_the_start(open_list, faults):
 
 
 def test_visitors_share_what_was_read(open_list, faults):
-    """Nine more looks within a moment ask AWS nothing more."""
+    """Nine more page views within a moment make no further AWS calls."""
     app = open_list()
     faults.add("delay", seconds=0, operation=READS)
     for _ in range(9):
@@ -193,7 +193,7 @@ def test_visitors_share_what_was_read(open_list, faults):
 
 
 def test_no_endpoint(tmp_path, stub_programs, monkeypatch):
-    """In an account without endpoints the page says that nothing bills."""
+    """In an account without endpoints, the page says that none is billed."""
     with Sandbox(tmp_path / "empty", programs=stub_programs) as sandbox:
         app = _opener(sandbox, monkeypatch, str(tmp_path))()
         assert "No endpoints yet" in texts(app)
@@ -219,7 +219,7 @@ def test_five_hundred_endpoints_in_seven_calls(tmp_path, stub_programs, monkeypa
 
 
 def test_what_is_wasted_without_metrics(open_list, faults):
-    """Where CloudWatch may not be read, it is not known what idle endpoints waste, and no sum says otherwise."""
+    """If CloudWatch cannot be read, the idle cost is shown as unknown."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_list()
     assert figures(app)["Idle cost per month"] == "unknown"
@@ -227,7 +227,7 @@ def test_what_is_wasted_without_metrics(open_list, faults):
 
 
 def test_why_a_price_is_not_known(open_list, faults):
-    """Where configurations may not be read, the sums are lower bounds, the waste too, and the page says why."""
+    """If configurations cannot be read, all sums are lower bounds, and the page says why."""
     faults.add("error", operation="DescribeEndpointConfig", code="AccessDeniedException", status=400)
     app = open_list()
     assert figures(app)["Cost per month"] == "≥ $0.00"

@@ -1,4 +1,4 @@
-"""Every page under every fault of AWS: the frame at once, then data or an error that says what to do."""
+"""Every page under every fault of AWS: the frame first, then data or an error that says what to do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WITHOUT_AWS = ("datasets",)
 
 @dataclass
 class Opened:
-    """A page after its first run: how long that took, and how long it may take."""
+    """A page after its first run: how long that took, and the limit."""
 
     app: AppTest
     seconds: float
@@ -77,7 +77,7 @@ def environ() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(scope="module")
 def own_seconds(environ: pytest.MonkeyPatch) -> dict[str, float]:
-    """What each page costs by itself, without any waiting, on a machine as busy as this one."""
+    """The time that each page takes without waiting for AWS, on a machine as busy as this one."""
     environ.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     for _ in range(2):  # in the first round, what a process imports once comes on top
         fresh_caches(patience=0)
@@ -106,7 +106,7 @@ def opening(
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_under_a_fault(opening: Opening, name: str):
-    """Whatever fails, a page has its frame within 2 s, and within 60 s its data or an error that can be acted on."""
+    """Whatever fails, a page has its frame within 2 s, and within 60 s its data or an actionable error."""
     opened = opening.pages[name]
     assert opened.seconds < opened.bound
     assert has_frame(opened.app), opened.first
@@ -126,7 +126,7 @@ def test_a_page_under_a_fault(opening: Opening, name: str):
 
 
 def test_a_fault_that_is_over_leaves_no_card(environ: pytest.MonkeyPatch, own_seconds: dict[str, float]):
-    """Within 12 s after a fault has ended, its card is gone from the pages that refresh."""
+    """Within 12 s after a fault has ended, its card disappears from the pages that refresh."""
     fresh_caches(patience=shared_cache.PATIENCE)
     environ.setenv("SEGDECK_AWS_SECONDS", "1")
     servers = [FaultServer(fault) for fault in FAULTS if fault != "missing resource"]
@@ -176,7 +176,7 @@ def timed(page: str, query: Mapping[str, str]) -> tuple[AppTest, float]:
 
 
 def until(app: AppTest, holds: Callable[[AppTest], bool], seconds: float = ANSWER_SECONDS) -> None:
-    """Run the page again until it does."""
+    """Run the page again until the condition holds."""
     deadline = time.monotonic() + seconds
     while not holds(app):
         assert time.monotonic() < deadline, everything(app)
@@ -185,18 +185,18 @@ def until(app: AppTest, holds: Callable[[AppTest], bool], seconds: float = ANSWE
 
 
 def everything(app: AppTest) -> str:
-    """All that a person reads on the page, without the sidebar."""
+    """Return all text on the page, without the sidebar."""
     return plain_texts(app)
 
 
 def has_frame(app: AppTest) -> bool:
-    """Whether the sidebar tells where AWS is, and the page has its title."""
+    """Whether the sidebar shows the backend, and the page has its title."""
     return any("eu-west-1" in caption.value.replace("\\", "") for caption in app.sidebar.caption) and bool(
         app.title
     )
 
 
 def has_answer(app: AppTest) -> bool:
-    """Whether the page says how it is: a card, or a line of the setup page."""
+    """Whether the page shows its state: a card, or a line of the setup page."""
     cards = [*app.error, *app.warning, *app.info]
     return bool(cards) or ":material/error:" in everything(app)

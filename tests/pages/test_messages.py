@@ -1,4 +1,4 @@
-"""How errors are told."""
+"""How errors are shown."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pages.parts import messages
 
 
 def test_other_peoples_text_is_shown_as_it_stands():
-    """File names and foreign messages cannot become Markdown, HTML, LaTeX or Streamlit's own signs."""
+    """File names and untrusted messages cannot become Markdown, HTML, LaTeX or Streamlit directives."""
     assert messages.plain("a_b*c.jpg") == r"a\_b\*c\.jpg"
     assert messages.plain("<b> $x$ :red[!]") == r"\<b\> \$x\$ \:red\[\!\]"
 
 
 def test_code_and_addresses_are_shown_as_code():
-    """What is quoted as code stays code, and an address is shown whole, as code and not as a link."""
+    """Quoted code stays code, and a URL is shown whole, as code and not as a link."""
     assert messages.plain("Run `make run`.") == r"Run `make run`\."
     assert messages.plain("at (http://127.0.0.1:4566).") == r"at \(`http://127.0.0.1:4566`\)\."
     assert messages.plain("a ` alone") == r"a \` alone"
@@ -31,7 +31,7 @@ def test_card_holds_what_why_and_todo():
 
 
 def test_unexpected_error_is_logged_under_the_id_it_shows(caplog):
-    """What nobody foresaw is shown by an id without its text, and logged under that id with its traceback."""
+    """An unexpected error is shown by an id without its text, and logged under that id with its traceback."""
 
     def page() -> None:
         from pages.parts import messages

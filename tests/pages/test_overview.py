@@ -1,4 +1,4 @@
-"""The overview: what runs, what it costs an hour, what failed in the last day, and what sits idle."""
+"""The overview: running jobs and endpoints, cost per hour, recent failures, idle endpoints, and the live example."""
 
 from __future__ import annotations
 
@@ -115,16 +115,16 @@ def link_labels(app: AppTest) -> list[str]:
 
 
 def test_it_is_the_first_page(open_overview):
-    """Who opens the dashboard sees the overview, with the ways on."""
+    """The dashboard opens with the overview, and with links to the main tasks."""
     app = open_overview()
     assert app.title[0].value == "Overview"
     assert {"Segment an image", "Launch training", "Deploy a model"} <= set(link_labels(app))
 
 
 def test_figures(open_overview):
-    """On top stand what runs, what all of it costs an hour, and how much failed in the last day.
+    """The page starts with the numbers of running jobs and endpoints, their cost per hour, and recent failures.
 
-    What is being deleted serves no more; what could not go back to what it was does, and bills.
+    An endpoint being deleted is not counted as in service; one whose rollback failed is, and it is billed.
     """
     known = figures(open_overview())
     assert known["Jobs running"] == "0"
@@ -134,7 +134,7 @@ def test_figures(open_overview):
 
 
 def test_every_thing_is_linked(open_overview):
-    """What serves, failed, errs or sits idle stands there with its reason, and a link to its page."""
+    """Each running, failed, erroring or idle job or endpoint is listed with its reason and a link to its page."""
     app = open_overview()
     assert {"roads", "forgotten", "feverish", "lost", "broken", "stuck"} <= set(link_labels(app))
     told = plain_texts(app)
@@ -144,7 +144,7 @@ def test_every_thing_is_linked(open_overview):
 
 
 def test_running_jobs(open_overview, busy, make_client):
-    """A job that runs is counted, named, and priced by the hour."""
+    """A running job is counted, named, and priced per hour."""
     sagemaker = make_client(busy, "sagemaker")
     name = start_job(sagemaker, f"long-{next(NUMBERS)}", {"seconds": "60"})
     wait_for(sagemaker, name, lambda found: found["SecondaryStatus"] == "Training")
@@ -218,7 +218,7 @@ def test_a_busy_account_needs_no_example(open_overview):
 
 
 def test_the_first_paint_asks_for_little(open_overview, faults):
-    """Five calls paint the page; configurations never seen, and the price list, are read behind its back."""
+    """The first paint takes five calls; unknown configurations and the price list are read in the background."""
     faults.add("delay", seconds=0)
     open_overview()
     behind = ("DescribeEndpointConfig", "GetProducts")
@@ -227,7 +227,7 @@ def test_the_first_paint_asks_for_little(open_overview, faults):
 
 
 def test_a_second_look_asks_for_nothing(open_overview, faults):
-    """Who looks again within moments, or beside somebody else, makes no call."""
+    """A refresh within moments, or by another user, makes no call."""
     app = open_overview()
     app.run()
     faults.add("delay", seconds=0, operation="Search|GetMetricData")
@@ -236,7 +236,7 @@ def test_a_second_look_asks_for_nothing(open_overview, faults):
 
 
 def test_endpoints_that_may_not_be_listed(open_overview, faults):
-    """Where endpoints cannot be listed, the jobs stand all the same, and the reason is told once."""
+    """If endpoints cannot be listed, the jobs are still shown, and the reason is shown once."""
     faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
     faults.add("error", operation="Search", code="ThrottlingException", status=400)
     app = open_overview()
@@ -245,7 +245,7 @@ def test_endpoints_that_may_not_be_listed(open_overview, faults):
 
 
 def test_what_is_not_known_is_not_called_well(open_overview, faults):
-    """Where jobs cannot be read the figures are lower bounds; without metrics nobody is said to be called."""
+    """If jobs cannot be read, the numbers are lower bounds, and no endpoint is reported as called."""
     faults.add("error", operation="Search", code="AccessDeniedException", status=400)
     app = open_overview()
     known = figures(app)
@@ -254,7 +254,7 @@ def test_what_is_not_known_is_not_called_well(open_overview, faults):
 
 
 def test_without_metrics(open_overview, faults):
-    """Where CloudWatch may not be read, no endpoint is said to be called."""
+    """If CloudWatch cannot be read, no endpoint is reported as called."""
     faults.add("error", operation="GetMetricData", code="AccessDenied", status=403)
     app = open_overview()
     assert "No known idle endpoints." in texts(app)
@@ -262,7 +262,7 @@ def test_without_metrics(open_overview, faults):
 
 
 def test_aws_fails_later(open_overview, faults):
-    """Where AWS fails, what was read stays, with the reason; the button reads anew, and the reason is gone."""
+    """If AWS fails, the last data stays, with the reason; the button reads again, and the reason disappears."""
     app = open_overview()
     faults.add("error", operation="Search", code="ThrottlingException", status=400)
     cached.shelf().expire()
@@ -275,7 +275,7 @@ def test_aws_fails_later(open_overview, faults):
 
 
 def test_a_cut_change_is_told(open_overview, busy, faults):
-    """A deploy that was cut stands on top, with the ways to finish it, to clean up, and to leave it."""
+    """An interrupted deploy is shown on top, with buttons to finish it, to clean up, and to keep it as it is."""
     assert "Finish" not in [one.label for one in open_overview().button]
     name, role = f"cut-{next(NUMBERS)}", "arn:aws:iam::123456789012:role/Server"
     spec = EndpointSpec(name, role, "ml.c5.xlarge", IMAGE, "s3://models/a/model.tar.gz")

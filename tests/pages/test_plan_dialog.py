@@ -1,4 +1,4 @@
-"""The dialog in which plans about endpoints are carried out, and the changes that were cut in the middle."""
+"""The plan dialog for endpoints, and interrupted changes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROLE = "arn:aws:iam::123456789012:role/Server"
 
 @pytest.fixture(autouse=True)
 def _journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is written down at the start."""
+    """Each test starts with an empty journal."""
     monkeypatch.setenv("SEGDECK_STATE_DIR", str(tmp_path / "state"))
 
 
@@ -64,7 +64,7 @@ def sagemaker(sandbox_server: Sandbox, make_client: Callable[..., Any]) -> Any:
 
 
 def test_a_deletion_waits_for_the_name(sandbox_server, stub_endpoint, sagemaker):
-    """The button that deletes is dead until the name stands in the field; then all that was its own is gone."""
+    """The delete button is disabled until the name is typed; then the endpoint and all that is its own is deleted."""
     name = stub_endpoint()
     app = dialog(deletion(sandbox_server, name), sandbox_server)
     assert button(app, "Delete permanently").disabled
@@ -81,7 +81,7 @@ def test_a_deletion_waits_for_the_name(sandbox_server, stub_endpoint, sagemaker)
 
 
 def test_several_are_deleted_after_their_number(sandbox_server, stub_endpoint, sagemaker):
-    """Of several, how many there are is to be typed; one plan takes them all, and says what stays."""
+    """For several endpoints, their number is typed; one plan deletes them all, and says what stays."""
     names = [stub_endpoint(), stub_endpoint()]
     app = dialog(deletion(sandbox_server, *names), sandbox_server)
     told = plain_texts(app)
@@ -93,7 +93,7 @@ def test_several_are_deleted_after_their_number(sandbox_server, stub_endpoint, s
 
 
 def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
-    """A plan of several steps shows them in order, all that is sent, the price, and each one as it is done."""
+    """A plan of several steps shows them in order, the API requests, the price, and each one as it is done."""
     source = sagemaker.describe_model(ModelName=stub_endpoint())["PrimaryContainer"]["ModelDataUrl"]
     plan = plan_deploy(
         EndpointSpec("told-1", ROLE, "ml.c5.xlarge", IMAGE, source), shipped_prices("us-east-1")
@@ -113,13 +113,13 @@ def test_each_step_is_told(sandbox_server, stub_endpoint, sagemaker):
 
 
 def here() -> Connection:
-    """Where the page's own changes go to, by the environment."""
+    """Set the environment of the page's own changes."""
     return connect(backend.settings())
 
 
 @pytest.fixture
 def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Iterator[Plan]:
-    """A deploy that AWS refused after its model was made, and the environment of a page that is to show it."""
+    """A deploy that AWS rejected after its model was created, and the environment of a page that shows it."""
     for name, value in {"SEGDECK_MODE": "aws", **sandbox_server.address.environ()}.items():
         monkeypatch.setenv(name, value)
     source = sagemaker.describe_model(ModelName=stub_endpoint())["PrimaryContainer"]["ModelDataUrl"]
@@ -139,7 +139,7 @@ def cut(sandbox_server: Sandbox, stub_endpoint, sagemaker, monkeypatch) -> Itera
 
 
 def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
-    """A change that was cut stands on top of the list with what of it is done, what is not, and why."""
+    """An interrupted change is shown above the list, with the state of each step, and why."""
     app = open_page("endpoints", sandbox_server)
     told = plain_texts(app)
     assert "deploy cut-1" in app.warning[0].value.replace("\\", "")
@@ -148,7 +148,7 @@ def test_a_cut_change_is_shown_with_what_stands(sandbox_server, cut):
 
 
 def test_cleaning_up_removes_what_was_made(sandbox_server, cut, sagemaker):
-    """Clean up shows the plan that removes what the cut change has made, and nothing else."""
+    """Clean up shows the plan that removes what the interrupted change has created, and nothing else."""
     app = open_page("endpoints", sandbox_server)
     button(app, "Clean up").click().run()
     assert "Delete the model" in plain_texts(app)
@@ -156,7 +156,7 @@ def test_cleaning_up_removes_what_was_made(sandbox_server, cut, sagemaker):
 
 
 def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
-    """Finish carries out what is left; what was made already is not made again, and nothing is left to finish."""
+    """Finish executes the remaining steps, creates nothing twice, and leaves no interrupted change."""
 
     def page(connection):
         import streamlit
@@ -182,7 +182,7 @@ def test_finishing_does_the_rest(sandbox_server, cut, sagemaker):
 
 
 def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server, cut, sagemaker):
-    """A dialog that has been open since before the change was finished elsewhere removes nothing, and says why."""
+    """A dialog that was opened before the change was finished elsewhere removes nothing, and says why."""
 
     def page(connection):
         import streamlit
@@ -212,7 +212,7 @@ def test_a_clean_up_confirmed_after_somebody_finished_is_refused(sandbox_server,
 
 
 def test_a_cut_change_may_be_left(sandbox_server, cut):
-    """Leave it takes the change off the page, and touches nothing."""
+    """Keep as is removes the change from the page, and changes nothing else."""
     app = open_page("endpoints", sandbox_server)
     button(app, "Keep as is").click().run()
     assert "Interrupted change" not in texts(app)

@@ -19,7 +19,7 @@ class Session:
 
 
 def test_an_expired_session_is_freed_without_another_visitor() -> None:
-    """A closed tab's session is freed once its time is over, though nobody else opens or closes a tab."""
+    """A closed tab's session is freed once it expires, even if no other tab is opened or closed."""
     now = [0.0]
     closed = TTLCache(maxsize=8, ttl=60, timer=lambda: now[0])
     session = Session()

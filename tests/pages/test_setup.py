@@ -6,7 +6,7 @@ from sandbox.server import Sandbox
 
 
 def test_all_in_place(open_page, coast, read_texts, aws_environ):
-    """Setup says the mode, the address, who we are and what is in service."""
+    """Setup shows the mode, the address, the identity and the endpoints in service."""
     told = read_texts(open_page("setup")).replace("\\", "")
     assert "AWS, with the default credential chain" in told
     assert aws_environ["AWS_ENDPOINT_URL"] in told
@@ -16,7 +16,7 @@ def test_all_in_place(open_page, coast, read_texts, aws_environ):
 
 
 def test_wrong_keys(open_page, read_texts, aws_environ):
-    """With keys that AWS does not know, Setup says so and what to check, and shows the rest."""
+    """With invalid keys, Setup says so and what to check, and shows the rest."""
     # Another spelling of the address: the clients of the right one are made, and keep the keys they were made with.
     url = aws_environ["AWS_ENDPOINT_URL"].replace("127.0.0.1", "localhost")
     app = open_page("setup", environ={"AWS_ENDPOINT_URL": url, "AWS_SECRET_ACCESS_KEY": "wrong"})
@@ -28,7 +28,7 @@ def test_wrong_keys(open_page, read_texts, aws_environ):
 
 
 def test_nothing_in_service_leads_to_deploy(open_page, tmp_path, stub_programs):
-    """Where nothing is in service, Setup links to where that is mended."""
+    """If no endpoint is in service, Setup links to the page that deploys one."""
     with Sandbox(tmp_path, programs=stub_programs) as empty:
         app = open_page("setup", environ=empty.address.environ())
         assert "Deploy a model" in [link.proto.label for link in app.get("page_link")]

@@ -161,7 +161,7 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
         high = _instances("Max instances", now.high if now else None, f"high-{endpoint.name}-{name}", 2)
         target = st.number_input(
             "Target invocations", 1.0, None, (now and now.target) or USUAL_CALLS, 10.0, format="%g",
-            key=f"target-{endpoint.name}-{name}", help="Invocations per minute and instance. Above this, another instance is added.",
+            key=f"target-{endpoint.name}-{name}", help="Per minute and instance; above it, one is added.",
         )  # fmt: skip
     wanted = Scaling(name, low, high, float(target), now.policies if now else ())
     pressed = st.button(

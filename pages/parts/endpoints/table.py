@@ -203,23 +203,29 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
     source = f"{rest}{messages.plain(prices.attribution)}"
     with st.grid(4, min_column_width=150, gap="small"):
         _metric(
-            "Cost per hour" if not sandbox else "AWS price per hour", _amount(cost.per_hour, cost),
+            "Cost per hour",
+            _amount(cost.per_hour, cost),
             f"{_amount(cost.through_monday, cost)} through Monday",
-            icon="schedule", why=f"All instances together. {source}",
-        )  # fmt: skip
+            f"All instances together. {source}",
+        )
         _metric(
-            "Month to date", _amount(cost.so_far, cost), "at the current configuration", icon="today",
-            why=f"Assumes that the current configuration ran since the start of the month. {source}",
-        )  # fmt: skip
+            "Month to date",
+            _amount(cost.so_far, cost),
+            "current configuration",
+            f"Assumes that the current configuration ran since the start of the month. {source}",
+        )
         _metric(
-            "Cost per month" if not sandbox else "AWS price per month", _amount(cost.per_month, cost),
+            "Cost per month",
+            _amount(cost.per_month, cost),
             f"{_amount(cost.per_year, cost)} per year",
-            icon="calendar_month", why=f"730 hours at the current configuration. {source}",
-        )  # fmt: skip
+            f"730 hours at the current configuration. {source}",
+        )
         _metric(
-            "Idle cost per month", _wasted(fleet_now), _idle(fleet_now), icon="bedtime",
-            why=f"{cost.wasted_per_hour} per hour. Idle endpoints had no calls in seven days but are still billed.",
-        )  # fmt: skip
+            "Idle cost per month",
+            _wasted(fleet_now),
+            _idle(fleet_now),
+            f"{cost.wasted_per_hour} per hour. Idle endpoints had no calls in seven days but are still billed.",
+        )
     notes = ["Sandbox: nothing is billed. Prices are AWS estimates."] if sandbox else []
     notes += (
         [f"The prices of **{fleet_now.unread}** endpoints are still being read."] if fleet_now.unread else []
@@ -228,11 +234,10 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
         st.caption(f":material/info: {' '.join(notes)}")
 
 
-def _metric(label: str, amount: str, more: str, *, icon: str, why: str) -> None:
+def _metric(label: str, amount: str, more: str, why: str) -> None:
     st.metric(
-        label, amount, more, border=True, icon=f":material/{icon}:", help=why, height="stretch",
-        delta_color="off", delta_arrow="off",
-    )  # fmt: skip
+        label, amount, more, border=True, help=why, height="stretch", delta_color="off", delta_arrow="off"
+    )
 
 
 def _amount(amount: Money, cost: FleetCost) -> str:

@@ -63,20 +63,18 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
     wasted = now.fleet.cost.wasted_per_month if now.fleet else None
     failed = len(now.failed_jobs) + len(now.failing)
     with st.grid(4, min_column_width=150, gap="small"):
-        st.metric("Jobs running", _count(now.jobs, now.running), border=True, icon=":material/play_circle:")
-        st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True, icon=ENDPOINT_ICON)
+        st.metric("Jobs running", _count(now.jobs, now.running), border=True)
+        st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True)
         st.metric(
             "AWS price per hour" if sandbox else "Cost per hour",
             f"{'≥ ' if unknown or not now.whole else ''}{hourly}",
             border=True,
-            icon=":material/payments:",
             help=_about_money(prices, unknown, whole=now.whole, sandbox=sandbox),
         )
         st.metric(
             "Failed in 24 h",
             f"{'' if now.whole else '≥ '}{failed}",
             border=True,
-            icon=":material/error:",
             help="Training jobs and endpoints that failed in the last 24 hours, and endpoints that return errors.",
         )
     if now.idle and wasted is not None:
