@@ -33,10 +33,10 @@ def _tick(connection: Connection, now: Now) -> float:
 def _board(connection: Connection) -> float:
     """Draw what is known about jobs and endpoints, and what is pending."""
     now = data.read(connection)
+    view.actions(introduced=now.new)
     _failures(now)
     for pending in now.waiting:
         messages.waiting(pending)
-    view.actions(introduced=now.new)
     if now.new and not now.own_jobs:
         example.show(connection, now.rows)
     if (now.jobs or now.fleet) and not now.empty:

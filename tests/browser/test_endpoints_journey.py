@@ -99,7 +99,7 @@ def test_a_narrow_window_has_no_sideways_scroll(browser: Browser, address: str, 
 
 
 def test_idle_endpoints_are_found_priced_and_deleted(address: str, fleet: Sandbox, page: Page, ready):
-    """The idle cost is on top; one click selects idle endpoints, and a typed confirmation deletes all that is theirs."""
+    """The idle cost is on top; one click selects idle endpoints, a typed confirmation deletes all that is theirs."""
     page.goto(f"{address}/endpoints")
     ready(page)
     expect(metric(page, "Idle cost per month")).to_have_text("$3,329.82", timeout=LONG)

@@ -159,6 +159,16 @@ def test_one_click_on_an_example(dashboard, page: Page):
     assert any("inter.woff2" in url for url in requested)
 
 
+def test_the_first_mask_is_one_click_away(dashboard, page: Page, output_path):
+    """On the first page of a new sandbox, one click on a sample image shows image and mask next to each other."""
+    page.goto(dashboard)
+    page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)
+    root = viewer(page)
+    expect(root).to_have_attribute("data-layout", "beside")
+    expect(root).to_contain_text("grass")
+    page.screenshot(path=Path(output_path, "first-mask.png"))
+
+
 def test_several_files_of_which_one_is_broken(dashboard, page: Page, tmp_path, output_path):
     """Of several dropped files the broken one is reported with its reason; the others can be shown in turn."""
     broken = tmp_path / "survey 2026-03-14 north-east quadrant, second pass (corrected) 0047.jpg"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 LONG = 60_000
 
 PAGES = {
-    "": ("Overview", "Nothing is here yet"),
+    "": ("Overview", "No endpoint is in service"),
     "training_jobs": ("Training jobs", "No training jobs yet."),
     "endpoint?endpoint=coast-1": ("coast-1", "it does not exist"),
 }
