@@ -164,7 +164,7 @@ def test_the_first_mask_is_one_click_away(dashboard, page: Page, output_path):
     page.goto(dashboard)
     page.get_by_role("group", name="Sample images").get_by_role("button").first.click(timeout=LONG)
     root = viewer(page)
-    expect(root).to_have_attribute("data-layout", "beside")
+    expect(root.get_by_role("button", name="Side by side")).to_have_attribute("aria-pressed", "true")
     expect(root).to_contain_text("grass")
     page.screenshot(path=Path(output_path, "first-mask.png"))
 
