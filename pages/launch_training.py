@@ -71,7 +71,7 @@ def _preflight(
         "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"
     ):
         plan = plan_launch(checked.spec, prices, warnings=checked.warnings)
-        plan_dialog.ask(plan, connection, lambda: _open_job(plan.target))
+        plan_dialog.open_plan(plan, connection, lambda: _open_job(plan.target))
 
 
 def _open_job(name: str) -> None:

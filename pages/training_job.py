@@ -22,9 +22,9 @@ REFRESH = 5  # seconds between two refreshes of a running job
 def main() -> None:
     """Draw the back link, then the job, which refreshes automatically until it has ended."""
     filters.back_link()
-    if message := state.take_told():
+    if message := state.take_notification():
         st.toast(message, icon=":material/check_circle:")
-    name = state.job_asked_for()
+    name = state.job_in_url()
     if not name:
         st.info("**No training job selected.** Choose one from the list of training jobs.")
         return

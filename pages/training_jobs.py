@@ -47,7 +47,7 @@ def _list(connection: Connection) -> float | None:
         table.offer_more(snapshot.value)
     else:
         _empty_state(job_filter)
-    with above, messages.error_door("figures"):
+    with above, messages.error_boundary("figures"):
         table.metrics_row(connection, job_filter)
     comparison.show(connection, snapshot.value.jobs, snapshot.at)
     return _interval(snapshot)

@@ -178,7 +178,7 @@ def _service(
     connection: Connection, endpoints: Sequence[Endpoint], calls: Mapping[str, Traffic]
 ) -> OptionalPart[dict[str, ServiceQuality]]:
     """Read latency and errors, only of endpoints that were called."""
-    called = [one for one in endpoints if one.name in calls and calls[one.name].day]
+    called = [endpoint for endpoint in endpoints if endpoint.name in calls and calls[endpoint.name].day]
     uncalled = {name: UNCALLED for name, traffic in calls.items() if not traffic.day}
     if not called:
         return OptionalPart(uncalled, formatting.now())
@@ -201,10 +201,10 @@ def _rows(
 ) -> tuple[FleetRow, ...]:
     prices = cached.prices(connection)
     rows = []
-    for one in endpoints:
-        traffic, service = calls.get(one.name), answers.get(one.name)
-        cost = endpoint_cost(one, prices, now)
-        rows.append(FleetRow(one, traffic, service, health(one, traffic, service, now), cost))
+    for endpoint in endpoints:
+        traffic, service = calls.get(endpoint.name), answers.get(endpoint.name)
+        cost = endpoint_cost(endpoint, prices, now)
+        rows.append(FleetRow(endpoint, traffic, service, health(endpoint, traffic, service, now), cost))
     return tuple(sorted(rows, key=_order))
 
 
@@ -216,4 +216,6 @@ def _order(row: FleetRow) -> tuple[int, bool, Decimal, str]:
 
 def _key(endpoints: Sequence[Endpoint]) -> Hashable:
     """Return the cache key: the metrics of an endpoint depend on its variants."""
-    return tuple((one.name, tuple(variant.name for variant in one.variants)) for one in endpoints)
+    return tuple(
+        (endpoint.name, tuple(variant.name for variant in endpoint.variants)) for endpoint in endpoints
+    )

@@ -113,17 +113,17 @@ WORDS: dict[Verb, Words] = {
 class PendingPlan:
     """A plan that waits for confirmation.
 
-    after:  called once it is executed, to open the page that shows the result.
-    cut:    its journal entry, if it was started before and interrupted; None for a new plan.
-    done:   whether it has been executed: a second click reruns the dialog's script, but must not repeat the plan.
-    cleans: the journal entry of the interrupted change that the plan cleans up after; None for any other plan.
-    kept:   a sentence on each deletion that was skipped.
+    after:       called once it is executed, to open the page that shows the result.
+    interrupted: its journal entry, if it was started before and interrupted; None for a new plan.
+    done:        whether it has been executed: a second click reruns the dialog, but must not repeat the plan.
+    cleans:      the journal entry of the interrupted change that the plan cleans up after; else None.
+    kept:        a sentence on each deletion that was skipped.
     """
 
     plan: Plan
     connection: Connection
     after: Callable[[], None]
-    cut: JournalEntry | None = None
+    interrupted: JournalEntry | None = None
     done: bool = False
     cleans: JournalEntry | None = None
     kept: tuple[str, ...] = ()
@@ -133,16 +133,16 @@ def open_plan(
     plan: Plan,
     connection: Connection,
     after: Callable[[], None],
-    cut: JournalEntry | None = None,
+    interrupted: JournalEntry | None = None,
     cleans: JournalEntry | None = None,
 ) -> None:
     """Open the dialog.
 
-    cut:    the plan was started before and interrupted; the remaining steps are executed.
-    cleans: the plan removes what this interrupted change has created.
+    interrupted: the plan was started before and interrupted; the remaining steps are executed.
+    cleans:      the plan removes what this interrupted change has created.
     """
     words = WORDS[plan.verb]
-    pending = PendingPlan(plan, connection, after, cut, cleans=cleans)
+    pending = PendingPlan(plan, connection, after, interrupted, cleans=cleans)
     dialogs.show(words.title, partial(body, pending), icon=words.icon)
 
 
@@ -150,17 +150,17 @@ def body(pending: PendingPlan) -> None:
     """Draw the content of the dialog."""
     plan, connection = pending.plan, pending.connection
     words = WORDS[plan.verb]
-    _steps(plan.steps, pending.cut.states if pending.cut is not None else ())
+    _steps(plan.steps, pending.interrupted.states if pending.interrupted is not None else ())
     if plan.price is not None:
         _price(plan.price, sandbox=connection.is_sandbox)
     _warnings(plan.warnings)
     st.caption(f":material/undo: To undo: {messages.plain(plan.undo)}")
-    meant = not words.typed or pending.cut is not None or _typed(plan.target)
+    meant = not words.typed or pending.interrupted is not None or _typed(plan.target)
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Cancel", key="plan-cancel"):
             dialogs.close()
             st.rerun()
-        label = words.button if pending.cut is None else "Finish"
+        label = words.button if pending.interrupted is None else "Finish"
         sure = st.button(label, key="plan-sure", type="primary", icon=words.icon, disabled=not meant)
     if sure:
         with messages.error_boundary():
@@ -254,8 +254,8 @@ def _execute(pending: PendingPlan, words: Words) -> None:
                 sign = SIGNS.get(step_state, ":green[:material/check:]")
                 status.write(f"{sign} {messages.plain(step.what)}{AFTER.get(step_state, '')}")
 
-        if pending.cut is not None:
-            outcome = resume(aws, journal, pending.cut, on_step=on_step)
+        if pending.interrupted is not None:
+            outcome = resume(aws, journal, pending.interrupted, on_step=on_step)
         elif pending.cleans is not None:
             outcome = clean_up_interrupted(aws, journal, pending.cleans, pending.plan, on_step=on_step)
         else:

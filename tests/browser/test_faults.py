@@ -1,4 +1,4 @@
-"""The Segment page while AWS is slow, throttles or interrupts responses: reported, usable, and fixed by a button."""
+"""The page while its AWS is slow, throttles, or cuts its answers: shown, usable, and recovered from by a button."""
 
 from __future__ import annotations
 

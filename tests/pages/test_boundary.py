@@ -117,7 +117,7 @@ class Client:
             sent.append(message)
 
         async def run():
-            with suppress(Fault):  # a server logs it and goes on
+            with suppress(Fault):  # a server logs it and continues
                 await self._app(scope, receive, send)
 
         with ThreadPoolExecutor(1) as pool:  # Playwright may have a loop of its own in this thread

@@ -87,7 +87,7 @@ def open_deploy(here: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 @pytest.fixture
 def put(s3: Any) -> Callable[..., str]:
-    """put(body, names={...}) -> the S3 URI of a model.tar.gz, with its class names beside it."""
+    """put(body, names={...}) -> the S3 URI of a model.tar.gz, with its class names next to it."""
 
     def put_object(body: bytes = ARTIFACT, names: Any = None) -> str:
         folder = f"models/{next(NUMBERS)}-roads"

@@ -42,7 +42,7 @@ def test_shares_of_the_calls():
 
 
 def test_calls_by_the_day():
-    """Four traffic steps are one day; without calls, or if they are unknown, there is no chart."""
+    """Four traffic steps are one day; a chart needs calls that are known."""
     calls = (0,) * (STEPS - 4) + (1, 2, 3, 4)
     daily = table.daily(Traffic(BEGIN, calls))
     assert daily is not None

@@ -48,7 +48,7 @@ def _export(checked: CheckedDataset) -> None:
     default = str(Path.home() if checked.home else root.parent) + f"/{root.name}-channels"
     out = st.text_input("New folder", default, key=f"out-{root}")
     if st.button("Review and export", icon=":material/content_copy:", disabled=not out):
-        with messages.error_door():
+        with messages.error_boundary():
             plan = plan_conversion(checked.source, checked.report, Path(out).expanduser())
             _confirm("Export a fixed copy", str(plan), "Export", lambda: session.current().convert(plan))
     if (task := session.current().conversion) is not None:
@@ -73,7 +73,7 @@ def _upload(connection: Connection, checked: CheckedDataset) -> None:
     uri = st.text_input("S3 prefix", default, key=f"to-{name}", placeholder=f"s3://bucket/datasets/{name}/")
     overwrite = st.checkbox("Overwrite objects that differ")
     if st.button("Review and upload", type="primary", icon=":material/upload:", disabled=not uri):
-        with messages.error_door():
+        with messages.error_boundary():
             order = order_upload(
                 checked.source, checked.report, uri, splitting=checked.splitting, overwrite=overwrite
             )

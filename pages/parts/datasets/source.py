@@ -40,7 +40,7 @@ def form(connection: Connection) -> None:
         if st.button(
             "Validate", type="primary", icon=":material/fact_check:", disabled=not (location or uploaded)
         ):
-            with messages.error_door():
+            with messages.error_boundary():
                 if uploaded is not None:
                     session.current().check_zip(uploaded.name, uploaded.getvalue(), splitting, classes)
                 elif (location or "").startswith("s3://"):

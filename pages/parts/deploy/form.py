@@ -58,7 +58,7 @@ def variant(detail: EndpointDetail, prices: PriceTable) -> None:
     """Draw the choice of the variant that gets the model: an existing one, or an additional one."""
     with st.container(border=True):
         st.subheader("Variant")
-        names = [one.name for one in detail.endpoint.variants]
+        names = [variant.name for variant in detail.endpoint.variants]
         st.radio(
             "Deploy the model to",
             [*names, ""],
@@ -161,7 +161,9 @@ def _priced(prices: PriceTable) -> Callable[[str], str]:
 
 def _about_weight(detail: EndpointDetail) -> str:
     others = ", ".join(
-        f"{one.name} has {one.weight:g}" for one in detail.endpoint.variants if one.weight is not None
+        f"{variant.name} has {variant.weight:g}"
+        for variant in detail.endpoint.variants
+        if variant.weight is not None
     )
     return f"A variant's traffic share is its weight divided by the sum of all weights: {others}."
 
@@ -225,7 +227,7 @@ def _of_endpoint(detail: EndpointDetail | None) -> dict[str, Any]:
     spec = current_spec(detail)
     return {
         "variant": spec.variant,
-        "own_variant": _free("challenger", [one.name for one in detail.endpoint.variants]),
+        "own_variant": _free("challenger", [variant.name for variant in detail.endpoint.variants]),
         "instance_type": spec.instance_type,
         "count": spec.instance_count,
         "role_arn": spec.role_arn,

@@ -63,11 +63,13 @@ def _manual(connection: Connection, endpoint: Endpoint) -> None:
     """Draw sliders and numbers, and the button that plans the change once something differs."""
     st.markdown("**Weights and instances**" if len(endpoint.variants) > 1 else "**Instances**")
     weights = _weights(endpoint)
-    counts = {one.name: _count(endpoint, one) for one in endpoint.variants if not one.serverless}
+    counts = {
+        variant.name: _count(endpoint, variant) for variant in endpoint.variants if not variant.serverless
+    }
     changes = [
         change
-        for one in endpoint.variants
-        if (change := _change(one, weights.get(one.name), counts.get(one.name))) is not None
+        for variant in endpoint.variants
+        if (change := _change(variant, weights.get(variant.name), counts.get(variant.name))) is not None
     ]
     pressed = st.button(
         "Review change", key="scale", icon=":material/tune:", disabled=not changes or endpoint.changing
@@ -155,7 +157,7 @@ def _autoscaling(connection: Connection, detail: EndpointDetail) -> None:
     name: str = (
         st.selectbox("Variant", fitting, key=f"autoscale-{endpoint.name}") if len(fitting) > 1 else fitting[0]
     )
-    now = next((one for one in detail.scaling if one.variant == name), None)
+    now = next((scaling for scaling in detail.scaling if scaling.variant == name), None)
     with st.grid(3, min_column_width=150, gap="small"):
         low = _instances("Min instances", now.low if now else None, f"low-{endpoint.name}-{name}")
         high = _instances("Max instances", now.high if now else None, f"high-{endpoint.name}-{name}", 2)

@@ -41,7 +41,7 @@ def counts(files: Mapping[str, int]) -> None:
             icon=":material/refresh:",
             type="tertiary",
             key="check-again",
-            on_click=state.ask_retry,
+            on_click=state.request_retry,
         )
 
 

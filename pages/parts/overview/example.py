@@ -95,7 +95,7 @@ def _invitation(connection: Connection, endpoint: EndpointInfo) -> str:
 
 
 def _none_in_service(connection: Connection, rows: Sequence[FleetRow]) -> None:
-    """Draw why there is no example yet: models being prepared, or no endpoint at all."""
+    """Draw why no example is available: models are still being prepared, or no endpoint is in service."""
     if connection.is_sandbox and (not rows or any(row.endpoint.changing for row in rows)):
         st.markdown(":shimmer[Preparing the demo models ...]")
         st.caption(

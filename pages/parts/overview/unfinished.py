@@ -69,7 +69,7 @@ def _buttons(connection: Connection, entry: JournalEntry) -> None:
             "Keep as is", key=f"leave-{entry.id}", type="tertiary", on_click=journal.dismiss, args=(entry,)
         )  # fmt: skip
     if finish:
-        plan_dialog.open_plan(entry.plan, connection, st.rerun, cut=entry)
+        plan_dialog.open_plan(entry.plan, connection, st.rerun, interrupted=entry)
     if clean and cleanup is not None:
         check_account(clients(connection), entry)
         plan_dialog.open_plan(cleanup, connection, st.rerun, cleans=entry)
