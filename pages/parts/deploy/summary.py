@@ -47,7 +47,7 @@ def price(spec: EndpointSpec, prices: PriceTable, *, sandbox: bool) -> None:
     """Draw the price per hour, month and year: an endpoint is billed until it is deleted."""
     estimate = hosting_price([Variant("", spec.instance_type, spec.instance_count, "")], prices)
     hourly, monthly, yearly = (str(amount) if amount else "unknown" for _, amount in estimate.amounts)
-    with st.grid(2, min_column_width=120, gap="small"):
+    with st.grid(2, min_column_width=150, gap="small"):
         label = "AWS price per hour" if sandbox else "Cost per hour"
         st.metric(label, hourly, help=messages.plain(estimate.source))
         st.metric("AWS price per month" if sandbox else "Cost per month", monthly)

@@ -201,7 +201,7 @@ def metrics_row(fleet_now: FleetSnapshot, prices: PriceTable, *, sandbox: bool) 
     cost = fleet_now.cost
     rest = f"Excludes {len(cost.unknown)} with unknown prices. " if cost.unknown else ""
     source = f"{rest}{messages.plain(prices.attribution)}"
-    with st.grid(4, min_column_width=150, gap="small"):
+    with st.grid(4, min_column_width=205, gap="small"):
         _metric(
             "Cost per hour",
             _amount(cost.per_hour, cost),

@@ -62,7 +62,7 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
     hourly, unknown = data.cost_per_hour(now, prices)
     wasted = now.fleet.cost.wasted_per_month if now.fleet else None
     failed = len(now.failed_jobs) + len(now.failing)
-    with st.grid(4, min_column_width=150, gap="small"):
+    with st.grid(4, min_column_width=205, gap="small"):
         st.metric("Jobs running", _count(now.jobs, now.running), border=True)
         st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True)
         st.metric(
@@ -122,7 +122,7 @@ def actions(*, introduced: bool) -> None:
         "Segdeck trains, deploys and evaluates **semantic segmentation** models on Amazon SageMaker: models that "
         "assign a class to every pixel."
     )
-    with st.grid(len(ACTIONS), min_column_width=220, gap="small"):
+    with st.grid(len(ACTIONS), min_column_width=195, gap="small"):
         for action in ACTIONS:
             with st.container(border=True, gap=None, height="stretch"):
                 st.page_link(action.page, label=f"**{action.label}**", icon=action.icon)
