@@ -189,12 +189,11 @@ def _steps(steps: Sequence[ApiCall], states: Sequence[StepState | None]) -> None
             there = number <= len(states) and states[number - 1] in DONE
             before = f" :green[:material/check: {BEFORE}]" if there else ""
             st.markdown(f"{sign} **{messages.plain(step.what)}**{before}")
-    label = (
-        f"API request: {steps[0].service}:{steps[0].operation}"
-        if len(steps) == 1
-        else f"API requests: {len(steps)}"
-    )
-    with st.expander(messages.plain(label), icon=":material/data_object:"):
+    if len(steps) == 1:
+        label = f"API request: {messages.plain(f'{steps[0].service}:{steps[0].operation}')}"
+    else:
+        label = f"API requests: {len(steps)}"
+    with st.expander(label, icon=":material/data_object:"):
         requests = [_request(step, alone=len(steps) == 1) for step in steps]
         elements.code_block("\n\n".join(requests), language="json", height=320)
 

@@ -320,7 +320,7 @@ def test_a_test_call_without_examples(open_stub, coast, run_until):
     """An endpoint without examples is tried with the image that comes with Segdeck."""
     app = open_stub(coast, part="Test call")
     assert "comes with Segdeck" in texts(app)
-    app.session_state["endpoints.test_images"] = {coast: "segdeck:test-picture"}
+    app.session_state["endpoints.test_images"] = {coast: "segdeck:sample-image"}
     run_until(app.run(), lambda app: len(app.get("bidi_component")) == 2)
     assert not app.error
 
