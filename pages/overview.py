@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _tick(connection: Connection, now: Now) -> float:
-    starting = connection.is_sandbox and now.new and not now.answering
+    starting = connection.is_sandbox and now.new and now.preparing
     return TICK if now.moving or starting else LATER
 
 
@@ -38,11 +38,11 @@ def _board(connection: Connection) -> float:
     for pending in now.waiting:
         messages.waiting(pending)
     if now.new and not now.own_jobs:
-        example.show(connection, now.rows)
+        example.show(connection, now)
     if (now.jobs or now.fleet) and not now.empty:
         _show(connection, now)
     if now.new and now.own_jobs:
-        example.show(connection, now.rows)
+        example.show(connection, now)
     return _tick(connection, now)
 
 

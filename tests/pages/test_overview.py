@@ -36,6 +36,7 @@ from tests.support.dashboard import (
 from tests.support.fleet import put_endpoint
 
 NUMBERS = itertools.count(1)
+NO_ENDPOINT = "No endpoint is in service. Deploy a model, and try it here."
 OpenOverview = Callable[..., AppTest]
 
 
@@ -83,6 +84,17 @@ def newcomer(
         }
         for name, body in files.items():
             s3.put_object(Bucket="stub-models", Key=f"coast/{name}", Body=body)
+        yield sandbox
+
+
+@pytest.fixture
+def empty(
+    tmp_path: Path, stub_programs: dict[str, list[str]], stub_training_programs: dict[str, list[str]]
+) -> Iterator[Sandbox]:
+    """A sandbox with neither jobs nor endpoints."""
+    with Sandbox(
+        tmp_path / "empty", programs=stub_programs, training_programs=stub_training_programs
+    ) as sandbox:
         yield sandbox
 
 
@@ -155,15 +167,23 @@ def test_running_jobs(open_overview, busy, make_client):
     wait_for(sagemaker, name, ended)
 
 
-def test_an_empty_account(open_overview, tmp_path_factory, stub_programs):
+def test_an_empty_account(open_overview, empty):
     """With neither jobs nor endpoints, the page says what Segdeck is and what to do first, without empty lists."""
-    with Sandbox(tmp_path_factory.mktemp("empty"), programs=stub_programs) as empty:
-        app = open_overview(empty)
-        assert "assign a class to every pixel" in texts(app)
-        assert {"**Segment an image**", "**Launch training**", "**Deploy a model**"} <= set(link_labels(app))
-        assert "No endpoint is in service. Deploy a model, and try it here." in texts(app)
-        assert not app.metric
-        assert "Preparing the demo models" in texts(open_overview(empty, mode="sandbox"))
+    app = open_overview(empty)
+    assert "assign a class to every pixel" in texts(app)
+    assert {"**Segment an image**", "**Launch training**", "**Deploy a model**"} <= set(link_labels(app))
+    assert NO_ENDPOINT in texts(app)
+    assert not app.metric
+
+
+def test_demo_models_on_their_way(open_overview, empty, make_client):
+    """A new sandbox says that its demo models are being prepared; one whose demo models were deleted does not."""
+    assert "Preparing the demo models" in texts(open_overview(empty, mode="sandbox"))
+    put_data(make_client(empty, "s3"))
+    start_job(make_client(empty, "sagemaker"), "recorded", tags={"segdeck:recorded": "true"})
+    after = texts(open_overview(empty, mode="sandbox"))
+    assert "Preparing the demo models" not in after
+    assert NO_ENDPOINT in after
 
 
 def test_a_new_account_can_try_a_model(open_overview, newcomer):

@@ -119,6 +119,16 @@ class Now:
         return bool(self.jobs and self.fleet and max(len(self.own_jobs), len(self.fleet.rows)) <= FEW)
 
     @property
+    def preparing(self) -> bool:
+        """Whether endpoints are being created or, in a sandbox, its demo models may not have been added yet.
+
+        A sandbox adds its recorded jobs after its demo endpoints: with those jobs, the endpoints were deleted.
+        """
+        if any(row.endpoint.changing for row in self.rows):
+            return True
+        return bool(self.jobs and self.fleet and not self.rows and len(self.own_jobs) == len(self.jobs.jobs))
+
+    @property
     def own_jobs(self) -> tuple[TrainingJob, ...]:
         """Return all training jobs but those that the sandbox brings along."""
         return tuple(job for job in self.jobs.jobs if RECORDED_TAG not in job.tags) if self.jobs else ()

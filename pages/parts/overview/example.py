@@ -14,6 +14,7 @@ from core.aws.connection import Connection
 from core.endpoints.endpoint import EXAMPLES_TAG, EndpointInfo
 from pages.parts import cached, messages, sample_images
 from pages.parts.fleet import FleetRow
+from pages.parts.overview.data import Now
 from pages.parts.shared_cache import PendingError
 from pages.parts.state import Slot
 
@@ -21,13 +22,13 @@ CHOSEN: Slot[dict[str, str]] = Slot("overview.example")
 """Endpoint -> the id of the sample image that was clicked."""
 
 
-def show(connection: Connection, rows: Sequence[FleetRow]) -> None:
+def show(connection: Connection, now: Now) -> None:
     """Draw the sample images of an endpoint in service and the mask of the clicked one, or why there are none."""
     with st.container(border=True):
         st.subheader("Try a model")
-        names = _candidates(rows)
+        names = _candidates(now.rows)
         if not names:
-            _none_in_service(connection, rows)
+            _none_in_service(connection, now)
             return
         with messages.error_boundary("example"):
             _example(connection, _choose(names))
@@ -94,12 +95,12 @@ def _invitation(connection: Connection, endpoint: EndpointInfo) -> str:
     return f"Click an image to segment it with **{name}**{classes}. {cost}"
 
 
-def _none_in_service(connection: Connection, rows: Sequence[FleetRow]) -> None:
+def _none_in_service(connection: Connection, now: Now) -> None:
     """Draw why no example is available: models are still being prepared, or no endpoint is in service."""
-    if connection.is_sandbox and (not rows or any(row.endpoint.changing for row in rows)):
+    if connection.is_sandbox and now.preparing:
         st.markdown(":shimmer[Preparing the demo models ...]")
         st.caption(
-            "A new sandbox starts two demo endpoints, which takes a moment. They appear here automatically."
+            "A new sandbox starts two demo endpoints, unless run with `--no-demo`. They appear here automatically."
         )
         st.skeleton(height=140)
         return
