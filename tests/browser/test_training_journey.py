@@ -111,7 +111,7 @@ def test_clone_and_stop(page):
     page.get_by_role("button", name="Stop").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Stop the training job").first).to_be_visible()
-    dialog.get_by_role("button", name="Stop the job").click()
+    dialog.get_by_role("button", name="Stop job").click()
     wait_for_status(page, "stopped")
     page.get_by_role("tab", name="Data and model").click()
     shown(page.get_by_text("/output/model.tar.gz"))

@@ -336,7 +336,7 @@ def test_a_log_that_may_not_be_read_is_told_once(open_endpoint, faults):
     faults.add("error", operation="DescribeLogStreams", code="AccessDeniedException", status=400)
     app = open_endpoint("roads", part="Log")
     assert len(app.warning) == 1
-    assert "No line has come" not in texts(app)
+    assert "No log lines yet" not in texts(app)
 
 
 def test_autoscaling_that_may_not_be_read(open_endpoint, faults):

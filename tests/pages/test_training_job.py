@@ -262,7 +262,7 @@ def test_dialog_stops_a_job(sandbox_server, sagemaker):
     """Confirming a stop stops the job, which keeps its model."""
     name = running(sagemaker)
     plan = plan_stop(describe_job(cached.clients(connection_of(sandbox_server)), name))
-    button(dialog(plan, sandbox_server), "Stop the job").click().run()
+    button(dialog(plan, sandbox_server), "Stop job").click().run()
     job = wait_for(sagemaker, name, ended)
     assert job["TrainingJobStatus"] == "Stopped"
     assert job["ModelArtifacts"]["S3ModelArtifacts"].endswith("model.tar.gz")
