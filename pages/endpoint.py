@@ -20,8 +20,8 @@ REFRESH = 5  # seconds between two refreshes while AWS changes it
 def main() -> None:
     """Draw the back link, then the endpoint, which refreshes while it changes."""
     filters.back_link()
-    if said := state.take_notification():
-        st.toast(said, icon=":material/check_circle:")
+    if message := state.take_notification():
+        st.toast(message, icon=":material/check_circle:")
     name = state.endpoint_in_url()
     if not name:
         st.info("**The URL does not name an endpoint.** Choose one from the list of endpoints.")

@@ -21,8 +21,8 @@ def main() -> None:
         st.title("Endpoints", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
-    if said := state.take_notification():
-        st.toast(said, icon=":material/check_circle:")
+    if message := state.take_notification():
+        st.toast(message, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
     refresh.live("endpoints", lambda: _board(connection), lambda: _tick(fleet.look(connection)))

@@ -13,13 +13,13 @@ TICK, LATER = 5, 60  # seconds between two refreshes: while something changes, a
 
 
 def main() -> None:
-    """Draw the title and the actions, then the overview, which refreshes automatically."""
+    """Draw the title, then the overview, which refreshes automatically."""
     connection = backend.connection()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Overview", width="stretch")
         st.button("Refresh", icon=":material/refresh:", type="tertiary", on_click=state.request_retry)
-    if said := state.take_notification():
-        st.toast(said, icon=":material/check_circle:")
+    if message := state.take_notification():
+        st.toast(message, icon=":material/check_circle:")
     with messages.error_boundary("unfinished"):
         unfinished.show(connection)
     refresh.live("overview", lambda: _board(connection), lambda: _tick(connection, data.read(connection)))
