@@ -28,7 +28,7 @@ def main() -> None:
         st.container(),
     )
     choice = None
-    with choices, messages.error_door():
+    with choices, messages.error_boundary():
         # The examples of one endpoint may show nothing that another one was trained on.
         choice = endpoint_picker.choose(connection, on_change=slots.clear_examples)
     if choice is None:

@@ -238,7 +238,7 @@ def _none_in_service(connection: Connection, listed: tuple[Endpoint, ...]) -> No
         )
     st.info(f"**No endpoint is in service.** {todo}{others}", icon=":material/dns:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Refresh", icon=":material/refresh:", on_click=state.ask_retry)
+        st.button("Refresh", icon=":material/refresh:", on_click=state.request_retry)
         st.page_link(links.DEPLOY, label="Deploy a model", icon=":material/deployed_code:")
 
 

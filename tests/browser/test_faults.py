@@ -1,4 +1,4 @@
-"""The page while its AWS is slow, throttles, or cuts its answers: shown, usable, and recovered from by a button."""
+"""The Segment page while AWS is slow, throttles or interrupts responses: reported, usable, and fixed by a button."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def coast(sandbox_server: Sandbox, make_endpoint: Callable[..., str]) -> Iterator[str]:
-    """An endpoint of two classes, served by a stub."""
+    """An endpoint of two classes, behind it a stub."""
     name = make_endpoint(sandbox_server, files={"answer.recordio": recordio(probabilities())})
     s3 = sandbox_server.loopback.client("s3")
     s3.put_object(Bucket="stub-models", Key=f"{name}/classes.json", Body=json.dumps(NAMES).encode())
@@ -51,8 +51,8 @@ def drop(dashboard: str, coast: str, page: Page, tmp_path: Path) -> Callable[[],
     return give
 
 
-def mended(page: Page) -> None:
-    """Press the button; the mask appears, the message disappears, and the page is never reloaded."""
+def retry(page: Page) -> None:
+    """Click the button: the mask is shown, the message is gone, and the page was not reloaded."""
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".viewer")).to_have_attribute("data-planes", "2", timeout=LONG)
     expect(page.get_by_test_id("stAlert")).to_have_count(0)
@@ -60,7 +60,7 @@ def mended(page: Page) -> None:
 
 
 def test_throttled(drop, faults, page: Page):
-    """Throttling is shown with what to do, and the button recovers from it."""
+    """Throttling is reported with what to do, and the button tries again."""
     faults.add("error", operation="InvokeEndpoint", code="ThrottlingException", status=400, times=1)
     drop()
     shown(page.get_by_test_id("stAlert").filter(has_text="too many calls"), timeout=LONG)
@@ -68,16 +68,16 @@ def test_throttled(drop, faults, page: Page):
     retry(page)
 
 
-def test_cut_answer(drop, faults, page: Page):
-    """A truncated response is reported, and the button recovers from it."""
+def test_an_interrupted_response(drop, faults, page: Page):
+    """A response that stops before its end is reported, and the button tries again."""
     faults.add("truncate", operation="InvokeEndpoint", times=1)
     drop()
     shown(page.get_by_test_id("stAlert").filter(has_text="ended early"), timeout=LONG)
     retry(page)
 
 
-def test_slow_answer(drop, faults, page: Page):
-    """While an endpoint is busy, the image's line says so and the page accepts clicks; then the mask appears."""
+def test_a_slow_endpoint(drop, faults, page: Page):
+    """While an endpoint is slow, the image's line shows that and the page stays usable; then the mask is shown."""
     faults.add("delay", seconds=60, operation="InvokeEndpoint", times=1)
     drop()
     shown(page.get_by_test_id("stExpander").filter(has_text="invoking the endpoint"), timeout=LONG)

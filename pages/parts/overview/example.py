@@ -89,9 +89,7 @@ def _invitation(connection: Connection, endpoint: EndpointInfo) -> str:
     if connection.is_sandbox:
         cost = "Sandbox: nothing is billed."
     else:
-        cost = (
-            f"Each click sends a billed request to this endpoint in {messages.plain(connection.place.name)}."
-        )
+        cost = f"Each click sends a billed request to this endpoint in {messages.plain(connection.location.name)}."
     return f"Click an image to segment it with **{name}**{classes}. {cost}"
 
 

@@ -107,4 +107,4 @@ def _names(inferences: list[InferenceTask], error: BaseException) -> str:
 
 def _retry(inferences: list[InferenceTask]) -> None:
     queue().retry(inferences)
-    state.ask_retry()
+    state.request_retry()
