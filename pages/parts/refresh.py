@@ -33,10 +33,10 @@ def page(run: Callable[[], None], name: str) -> None:
 
 
 def live(name: str, draw: Callable[[], float | None], every: Callable[[], float | None]) -> None:
-    """Draw a part of the page that is drawn again by itself, without the rest of the page.
+    """Draw a part of the page that refreshes automatically, without the rest of the page.
 
     name:  tells the parts of all pages apart.
-    draw:  draws it, and returns the seconds to the next look; None where nothing will change by itself.
+    draw:  draws it, and returns the seconds to the next look; None if nothing will change.
     every: returns the same before it is drawn. What it raises is met again and shown by `draw`,
            which must read all that `every` reads.
     """

@@ -165,7 +165,7 @@ class CachedValue(Generic[T]):
         return min(self._seconds, RETRY) if self._failure is not None else self._seconds
 
     def _must_wait(self) -> bool:
-        """Whether nothing good enough is there to be shown in the meantime."""
+        """Return whether there is no value good enough to show until the read ends."""
         if self._reading is None:
             return self._failure is None
         return self._clock() - self._ended > OLD * self._seconds
@@ -271,10 +271,10 @@ class StaleCache:
         patience: float | None = None,
         limit: float = LIMIT,
     ) -> Snapshot[T]:
-        """Return the latest value of this key; raises as `Latest.read`.
+        """Return the latest value of this key; raises what `CachedValue.read` raises.
 
         load: must do the same for the same key, of which the first one is kept.
-        what: the value's name in a sentence. patience: at most that of the shelf. limit: see `LIMIT`.
+        what: the value's name in a sentence. patience: at most the cache's own. limit: see `LIMIT`.
         """
         with self._lock:
             latest = self._kept.get(key) or CachedValue(
@@ -299,7 +299,7 @@ class StaleCache:
 
 
 def _noted(latest: CachedValue[T]) -> Snapshot[T]:
-    """Read, and tell the watch of this part of the page where that is not settled."""
+    """Read, and record in the watch of this part of the page what is not settled."""
     watch = _watch.get()
     began = time.monotonic()
     result, state = latest.look(watch.waited if watch is not None else 0.0)

@@ -65,7 +65,7 @@ class TrainingOperations:
             return {"TrainingJobSummaries": []}  # the sandbox has neither
         status, query = params.get("StatusEquals"), params
         if status and "MaxResults" in params:
-            # As AWS documents for this operation: a page is cut first, then filtered by its status.
+            # As AWS documents for this operation: a page is taken first, then filtered by its status.
             query = {name: value for name, value in params.items() if name != "StatusEquals"}
         page, token = _LISTING.page(self._resources.store.view(KIND), query)
         shown = [document for document in page if status in {None, document["TrainingJobStatus"]}]

@@ -186,7 +186,7 @@ def download_all(inferences: Sequence[InferenceTask], stems: Sequence[str]) -> N
         st.download_button(
             f"All {len(done)} images (ZIP)", partial(_zip, done, FOR_ALL), "segdeck.zip", "application/zip",
             key="get-all", icon=":material/folder_zip:", on_click="ignore",
-            help="Masks, overlays, tables and figures of all images in one ZIP, without probabilities.",
+            help="Masks, overlays, tables and comparison figures of all images in one ZIP, without probabilities.",
         )  # fmt: skip
 
 
