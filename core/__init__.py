@@ -1,5 +1,6 @@
 """The rules of semantic segmentation on SageMaker, without Streamlit, and with boto3 in `core.aws` only.
 
+access       Check the setup of an account: permissions, execution role, bucket, quotas.
 artifacts    Inspect a `model.tar.gz` without unpacking it.
 aws          Read from AWS and carry out plans: the only package that makes calls.
 cost         Price training jobs and endpoints.

@@ -17,6 +17,7 @@ from botocore.session import get_session
 
 import cli
 import core
+from core.access.permissions import CHECK_PERMISSIONS, PERMISSIONS, Permission
 from core.aws.operations import OPERATIONS
 from core.settings import VARIABLES, Variable
 from tests.support.documents import broken, code, commands, documents, links, unknown_part
@@ -182,6 +183,8 @@ def test_a_planted_setting_is_found(tmp_path: Path) -> None:
 CLIENTS = {
     "autoscaling": "application-autoscaling",
     "cloudwatch": "cloudwatch",
+    "iam": "iam",
+    "kms": "kms",
     "lists": "sagemaker",
     "logs": "logs",
     "metrics": "sagemaker-metrics",
@@ -193,7 +196,13 @@ CLIENTS = {
 }
 """Property of core.aws.connection.Clients -> service."""
 
-S3_ACTIONS = {"HeadObject": "GetObject", "ListObjectsV2": "ListBucket", "PutObjects": "PutObject"}
+S3_ACTIONS = {
+    "GetBucketEncryption": "GetEncryptionConfiguration",
+    "HeadBucket": "ListBucket",
+    "HeadObject": "GetObject",
+    "ListObjectsV2": "ListBucket",
+    "PutObjects": "PutObject",
+}
 """Operation of S3 -> IAM action, where the names differ."""
 
 
@@ -234,6 +243,12 @@ def test_a_planted_call_is_found() -> None:
     """A call of another operation is noticed wherever it is in a module."""
     source = "def f(clients):\n    return clients.sagemaker.list_compilation_jobs(MaxResults=1)"
     assert actions_read_by(ast.parse(source)) == {"sagemaker:ListCompilationJobs"}
+
+
+@pytest.mark.parametrize("permission", [*PERMISSIONS, *CHECK_PERMISSIONS], ids=lambda row: row.action)
+def test_every_checked_permission_is_documented(permission: Permission) -> None:
+    """docs/aws-account.md lists each action that `segdeck doctor` checks or needs."""
+    assert f"`{permission.action}`" in ACCOUNT
 
 
 # Single documents.

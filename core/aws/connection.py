@@ -40,7 +40,7 @@ UPLOAD_ATTEMPTS = 8
 CONNECTIONS = 32
 """Connection pool size of a client: more threads than this wait for each other."""
 
-READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Filter)[A-Z].*|Search|InvokeEndpoint")
+READS = re.compile(r"(Batch)?(Describe|Get|List|Head|Filter|Simulate)[A-Z].*|Search|InvokeEndpoint")
 """Operations that change nothing. (Invoking an endpoint runs its model, and changes nothing either.)"""
 
 PRICING_REGION = "us-east-1"
@@ -168,6 +168,31 @@ class Clients:
     def logs(self) -> Any:
         """Return `logs`."""
         return self._client("logs")
+
+    @property
+    def iam(self) -> Any:
+        """`iam`."""
+        return self._client("iam")
+
+    @property
+    def quotas(self) -> Any:
+        """`service-quotas`."""
+        return self._client("service-quotas")
+
+    @property
+    def kms(self) -> Any:
+        """`kms`."""
+        return self._client("kms")
+
+    def credentials(self) -> tuple[Any, Mapping[str, str]]:
+        """Return botocore's credentials, without refreshing them, and the settings of the profile.
+
+        The credentials are None where there are none. Raises botocore's errors: use it within `calling`.
+        """
+        with self._lock:
+            self._session = self._session or _session(self.connection)
+            settings: Mapping[str, str] = self._session._session.get_scoped_config()
+            return self._session.get_credentials(), settings
 
     @contextmanager
     def calling(self, doing: str, *, todos: Todos | None = None) -> Iterator[None]:

@@ -235,7 +235,7 @@ BY_CODE: dict[str, ErrorRule] = {
     **dict.fromkeys(
         (
             "ResourceNotFound", "ResourceNotFoundException", "NoSuchKey", "NoSuchBucket", "NoSuchEntity", "NotFound",
-            "ObjectNotFoundException",
+            "ObjectNotFoundException", "NotFoundException", "NoSuchResourceException",
         ),
         NOT_FOUND,
     ),
@@ -248,9 +248,17 @@ BY_CODE: dict[str, ErrorRule] = {
         ),
         TROUBLE,
     ),
-    **dict.fromkeys(("ResourceLimitExceeded", "LimitExceededException"), QUOTA),
-    **dict.fromkeys(("ResourceInUse", "ResourceInUseException", "PreconditionFailed"), IN_USE),
-    **dict.fromkeys(("ValidationError", "ValidationException", "InvalidRequest", "InvalidArgument"), REFUSED),
+    **dict.fromkeys(("ResourceLimitExceeded", "LimitExceededException", "LimitExceeded"), QUOTA),
+    **dict.fromkeys(
+        ("ResourceInUse", "ResourceInUseException", "PreconditionFailed", "EntityAlreadyExists"), IN_USE
+    ),
+    **dict.fromkeys(
+        (
+            "ValidationError", "ValidationException", "InvalidRequest", "InvalidArgument", "InvalidInput",
+            "MalformedPolicyDocument",
+        ),
+        REFUSED,
+    ),
 }  # fmt: skip
 """By the service's own error code."""
 

@@ -13,8 +13,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from core.access.trust import parse_policy
 from core.aws.connection import Clients
 from core.aws.errors import required
+from core.errors import InputError
 
 Params = Mapping[str, Any]
 
@@ -179,6 +181,33 @@ def _object_written(clients: Clients, params: Params) -> bool:
             return bool(stream.read(len(wanted) + 1) == wanted)
 
 
+def _role_made(clients: Clients, params: Params) -> bool:
+    """Return whether the role exists with the trust policy that was asked for."""
+    name = params["RoleName"]
+    doing = f"read the role {name}"
+    with clients.calling(doing):
+        answer = clients.iam.get_role(RoleName=name)
+    role = required(answer, "Role", doing)
+    return _same_policy(role.get("AssumeRolePolicyDocument"), params["AssumeRolePolicyDocument"])
+
+
+def _role_policy_put(clients: Clients, params: Params) -> bool:
+    """Return whether the role has this inline policy, word for word."""
+    role, policy = params["RoleName"], params["PolicyName"]
+    doing = f"read the policy {policy} of the role {role}"
+    with clients.calling(doing):
+        answer = clients.iam.get_role_policy(RoleName=role, PolicyName=policy)
+    return _same_policy(required(answer, "PolicyDocument", doing), params["PolicyDocument"])
+
+
+def _same_policy(actual: object, wanted: str) -> bool:
+    """Return whether two policy documents say the same, whatever their spaces and order of keys."""
+    try:
+        return parse_policy(actual) == parse_policy(wanted)
+    except InputError:  # what cannot be read is not what was asked for
+        return False
+
+
 def holds(actual: Any, wanted: Any) -> bool:
     """Return whether all expected values are present; fields that AWS adds are ignored."""
     if isinstance(wanted, Mapping):
@@ -213,6 +242,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("application-autoscaling", "RegisterScalableTarget"): Operation(_target_there),
     ("application-autoscaling", "PutScalingPolicy"): Operation(_policy_there, ("PolicyARN",)),
     ("application-autoscaling", "DeregisterScalableTarget"): Operation(_target_gone, deletes=True),
+    ("iam", "CreateRole"): Operation(_role_made, ("Role",), first=True),
+    ("iam", "PutRolePolicy"): Operation(_role_policy_put, first=True),
     ("s3", "PutObject"): Operation(_object_written, ("ETag",), first=True, denied_is_absent=True),
 }
 """The supported calls; a plan with any other call is rejected before its first step."""

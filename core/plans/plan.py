@@ -28,6 +28,7 @@ Verb = Literal[
     "stop autoscaling",
     "delete",
     "clean up",
+    "create role",
 ]
 
 StepState = Literal["start", "waiting", "done", "recovered", "already", "kept"]

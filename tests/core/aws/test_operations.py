@@ -31,6 +31,14 @@ def test_what_was_asked_for_is_found_among_more(found: Any, wanted: Any, same: b
 def test_whatever_makes_something_looks_first() -> None:
     """Each call that creates a named resource checks first, except a training job's: its name must be new."""
     makes = {operation for (_, operation), known in OPERATIONS.items() if known.first}
-    assert makes == {"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint", "PutObject"}
+    assert makes == {
+        "CreateModel",
+        "CreateEndpointConfig",
+        "CreateEndpoint",
+        "UpdateEndpoint",
+        "PutObject",
+        "CreateRole",
+        "PutRolePolicy",
+    }
     deletes = {operation for (_, operation), known in OPERATIONS.items() if known.deletes}
     assert deletes == {name for _, name in OPERATIONS if name.startswith(("Delete", "Deregister"))}

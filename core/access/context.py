@@ -1,0 +1,52 @@
+"""Where a check is made, for the ARNs, console links and AWS CLI commands in its advice."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from core.access.check import PolicyDocument
+from core.access.principal import CONSOLES, Principal
+from core.escaping import json_text
+
+
+@dataclass(frozen=True, slots=True)
+class AccessContext:
+    """An account in a region.
+
+    account: empty while unknown.
+    sandbox: whether this is the sandbox, which has no console.
+    cli:     how a command of the AWS CLI begins here, such as "aws --region eu-west-1".
+    """
+
+    region: str
+    partition: str
+    account: str
+    sandbox: bool
+    cli: str
+
+    def arn(self, service: str, resource: str, *, regional: bool = True) -> str:
+        """Return the ARN of a resource of this account."""
+        region = self.region if regional else ""
+        return f"arn:{self.partition}:{service}:{region}:{self.account}:{resource}"
+
+    def console(self, path: str) -> str:
+        """Return the address of a page of the AWS console; empty where there is no console."""
+        domain = CONSOLES.get(self.partition)
+        return "" if self.sandbox or domain is None else f"https://{self.region}.{domain}/{path}"
+
+    def principal_link(self, principal: Principal) -> str:
+        """Return the console page of a user or role."""
+        if principal.kind not in ("user", "role"):
+            return ""
+        return self.console(f"iam/home#/{principal.kind}s/details/{principal.name}?section=permissions")
+
+    def put_policy(self, principal: Principal, name: str, policy: PolicyDocument) -> str:
+        """Return the command that adds an inline policy to a user or role; empty where IAM does not allow it."""
+        if principal.kind not in ("user", "role") or principal.from_sso:
+            return ""
+        document = shlex.quote(json_text(policy, indent=None))
+        return (
+            f"{self.cli} iam put-{principal.kind}-policy --{principal.kind}-name {shlex.quote(principal.name)} "
+            f"--policy-name {name} --policy-document {document}"
+        )
