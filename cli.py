@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from commands import datasets, endpoints, evaluate, jobs, serve
+from commands import datasets, doctor, endpoints, evaluate, jobs, serve
 from commands.common import (
     FAILED,
     STOPPED,
@@ -50,6 +50,8 @@ app = CommandGroup(
 )
 app.command()(serve.run)
 app.command()(serve.sandbox)
+app.command()(doctor.doctor)
+app.command("create-role")(doctor.new_role)
 app.add_typer(endpoints.endpoints, name="endpoints")
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(datasets.dataset, name="dataset")

@@ -119,6 +119,7 @@ COMMANDS = [
     ("endpoints", "update", "roads", "--from-job", "roads", "--dry-run"),
     ("endpoints", "deploy", "--name", "roads-2", "--from-job", "roads", "--dry-run"),
     ("dataset", "check", "s3://planted/data/"),
+    ("doctor", "--role", "Trainer", "--bucket", "planted"),
 ]
 
 

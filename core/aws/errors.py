@@ -139,6 +139,12 @@ TROUBLE = ErrorRule(
 REFUSED = ErrorRule(
     AwsError, "{place} rejected the request ({code})", "Correct the problem above, then try again."
 )
+UNSUPPORTED = ErrorRule(
+    AwsError,
+    "{place} does not offer this operation",
+    "Use AWS itself for it: other implementations of its API lack some operations.",
+    "On AWS it exists.",
+)
 QUOTA = ErrorRule(
     AwsError,
     "a quota of the account is reached",
@@ -240,6 +246,7 @@ BY_CODE: dict[str, ErrorRule] = {
         NOT_FOUND,
     ),
     **dict.fromkeys(("ModelNotReadyException",), NOT_READY),
+    **dict.fromkeys(("NotImplemented", "UnknownOperationException"), UNSUPPORTED),
     **dict.fromkeys(("RequestEntityTooLarge", "RequestEntityTooLargeException", "EntityTooLarge"), TOO_LARGE),
     **dict.fromkeys(
         (

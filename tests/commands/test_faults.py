@@ -64,6 +64,8 @@ ROWS = (
     Row("jobs curves this-one"),
     Row("jobs logs this-one --follow"),
     Row("jobs stop this-one --yes"),
+    Row(f"doctor --role {ROLE} --bucket data-1"),
+    Row("create-role --bucket data-1 --yes"),
     Row("dataset check s3://data/set"),
     Row("dataset upload {voc} --to s3://data/set --yes"),
 )
