@@ -24,6 +24,14 @@ INSTANCE_TYPE = "ml.g4dn.xlarge"
 MARKER = "seeded.json"
 DEMO_FOLDER = Path(__file__).resolve().parents[1] / "demo"
 CLASSES_TAG, EXAMPLES_TAG = "segdeck:classes", "segdeck:examples"
+_BUCKET_POLICY = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
+        "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+    },
+}
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -85,6 +93,8 @@ def _role(iam: Any) -> str:
         )
     # As for roles in AWS; the SageMaker SDK 3 checks it with IAM before it trains.
     iam.attach_role_policy(RoleName=ROLE, PolicyArn=POLICY)
+    # That policy covers only buckets with "sagemaker" in their name.
+    iam.put_role_policy(RoleName=ROLE, PolicyName="SandboxBucket", PolicyDocument=json.dumps(_BUCKET_POLICY))
     arn: str = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
     return arn
 

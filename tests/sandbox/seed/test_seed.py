@@ -53,6 +53,12 @@ def test_a_new_sandbox_has_a_role_a_bucket_and_its_demos(
         actions = ["ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"]
         allowed = iam.simulate_principal_policy(PolicySourceArn=role["Arn"], ActionNames=actions)
         assert {item["EvalDecision"] for item in allowed["EvaluationResults"]} == {"allowed"}
+        data = iam.simulate_principal_policy(
+            PolicySourceArn=role["Arn"],
+            ActionNames=["s3:GetObject", "s3:PutObject"],
+            ResourceArns=[f"arn:aws:s3:::{BUCKET}/training/key"],
+        )
+        assert {item["EvalDecision"] for item in data["EvaluationResults"]} == {"allowed"}
         assert "sagemaker.amazonaws.com" in json.dumps(role["AssumeRolePolicyDocument"])
         config = sagemaker.describe_endpoint_config(EndpointConfigName="aerial-land-cover")
         assert config["ProductionVariants"][0]["InstanceType"] == "ml.g4dn.xlarge"
