@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.aws.connection import Connection
-from core.aws.identity import Caller
 from core.endpoints.endpoint import in_words
 from core.errors import CoreError
 from core.settings import Settings
 from pages.parts import backend, cached, links, messages, state
+from pages.parts.setup import report
 from pages.parts.shared_cache import PendingError
 
 
@@ -26,8 +26,9 @@ def main() -> None:
         _line("Connection", error)
         return
     _line("Address", f"{connection.aws_url or 'AWS'}, region {connection.region}")
-    caller = cached.caller(connection)
-    _line("Identity", f"{caller.arn}, account {caller.account}" if isinstance(caller, Caller) else caller)
+    with messages.error_boundary("checks"):
+        report.show(connection)
+    st.subheader("Endpoints and limits")
     _endpoints(connection)
     _limits(settings)
 

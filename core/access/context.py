@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from core.access.check import PolicyDocument
 from core.access.principal import CONSOLES, Principal
@@ -39,7 +40,9 @@ class AccessContext:
         """Return the console page of a user or role."""
         if principal.kind not in ("user", "role"):
             return ""
-        return self.console(f"iam/home#/{principal.kind}s/details/{principal.name}?section=permissions")
+        return self.console(
+            f"iam/home#/{principal.kind}s/details/{quote(principal.name, safe='')}?section=permissions"
+        )
 
     def put_policy(self, principal: Principal, name: str, policy: PolicyDocument) -> str:
         """Return the command that adds an inline policy to a user or role; empty where IAM does not allow it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from core.access.check import Check, Topic
 from core.access.context import AccessContext
@@ -41,7 +43,10 @@ class Key:
 
 def no_bucket_check() -> Check:
     """Return the check without a bucket."""
-    return BUCKET.skipped("no bucket was given.", "Give the bucket of your data: --bucket NAME.")
+    return BUCKET.skipped(
+        "no bucket was given.",
+        "Give the bucket of your data with --bucket, or in the field on the Setup page.",
+    )
 
 
 def bucket_check(
@@ -173,12 +178,12 @@ def quota_check(need: InstanceNeed, quotas: Mapping[str, Quota] | CoreError, con
             f'Service Quotas lists no quota "{need.quota}" in {context.region}.',
             "Check the instance type: it may not be offered in this region.",
         )
-    link = context.console(f"servicequotas/home/services/sagemaker/quotas/{quota.code}")
+    link = context.console(f"servicequotas/home/services/sagemaker/quotas/{quote(quota.code, safe='')}")
     if quota.value >= 1:
         return topic.check("ok", f"{quota.value:g} for {need.use}.", link=link)
     command = (
         f"{context.cli} service-quotas request-service-quota-increase --service-code sagemaker "
-        f"--quota-code {quota.code} --desired-value 1"
+        f"--quota-code {shlex.quote(quota.code)} --desired-value 1"
     )
     return topic.check(
         "problem",

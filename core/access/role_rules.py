@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from core.access.check import Check, PolicyDocument, Topic
 from core.access.context import AccessContext
@@ -65,7 +66,7 @@ def no_role_check(candidates: Sequence[str] | CoreError) -> Check:
         return topic.check(
             "unknown",
             f"No role was given, and the roles cannot be listed. {candidates.what} {candidates.why}".strip(),
-            "Give the role that your training jobs use: --role ARN.",
+            "Give the role that your training jobs use with --role, or in the field on the Setup page.",
         )
     if not candidates:
         return topic.check(
@@ -75,7 +76,7 @@ def no_role_check(candidates: Sequence[str] | CoreError) -> Check:
         )
     return topic.skipped(
         f"no role was given. SageMaker may assume {listing(list(candidates))}.",
-        "Choose one of them: --role ARN.",
+        "Choose one of them with --role, or in the field on the Setup page.",
     )
 
 
@@ -109,7 +110,7 @@ def role_check(
         decision = trust_decision(parse_policy(role.trust), service, context.account)
     except CoreError as error:
         return topic.unread(error)
-    link = context.console(f"iam/home#/roles/details/{role.name}?section=trust_relationships")
+    link = context.console(f"iam/home#/roles/details/{quote(role.name, safe='')}?section=trust_relationships")
     if decision.outcome == "allowed":
         return topic.check("ok", f"{role.arn} can be assumed by {service}.")
     if decision.outcome == "conditional":

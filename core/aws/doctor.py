@@ -66,6 +66,8 @@ class SetupReport:
 
     role_arn: of the role that was checked; empty without one.
     policy:   for the given role and bucket; None while the account is unknown.
+    image:    the container image; empty where the algorithm is not offered.
+    bucket:   as far as it could be read; None without one.
     """
 
     checks: tuple[Check, ...]
@@ -73,6 +75,30 @@ class SetupReport:
     target: SetupTarget
     role_arn: str = ""
     policy: PolicyDocument | None = None
+    image: str = ""
+    bucket: BucketReading | None = None
+
+    def plan_role(self, name: str) -> Plan:
+        """Return the plan that creates an execution role for the bucket. Raises InputError.
+
+        Where the encryption of the bucket could not be read, the plan warns that its KMS key may be missing.
+        """
+        if not self.context.account:
+            raise InputError("No role can be created: the identity is unknown.", todo="Fix that first.")
+        key_arn = self.bucket.key_arn if self.bucket is not None else ""
+        plan = plan_create_role(name, self.target, self.context, image=self.image, key_arn=key_arn)
+        return replace(plan, warnings=(*self._key_warnings(), *plan.warnings))
+
+    def _key_warnings(self) -> tuple[str, ...]:
+        if self.bucket is None:
+            return ()
+        if isinstance(self.bucket.region, NotFoundError):
+            return (f"The bucket {self.target.bucket} does not exist.",)
+        return tuple(
+            f"The policy may lack access to the KMS key of the bucket. {error.what}"
+            for error in (self.bucket.encryption, self.bucket.key)
+            if isinstance(error, CoreError)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +155,14 @@ def check_setup(clients: Clients, target: SetupTarget) -> SetupReport:
 
 
 def plan_role(clients: Clients, name: str, target: SetupTarget) -> Plan:
-    """Return the plan that creates an execution role for a bucket. Raises InputError, AwsError.
-
-    The KMS key of the bucket is part of the policy. Where the encryption cannot be read, the plan warns of that.
-    """
-    caller = whoami(clients)
-    context = context_of(clients.connection, caller.account)
+    """Return the plan that creates an execution role for a bucket. Raises InputError, AwsError."""
+    context = context_of(clients.connection, whoami(clients).account)
     image = _attempt(lambda: image_uri(context.region))
-    key_arn, warnings = "", []
-    if target.bucket:
-        bucket = read_bucket(clients, target.bucket, context)
-        key_arn = bucket.key_arn
-        warnings = [
-            f"The bucket {target.bucket} does not exist."
-            if isinstance(error, NotFoundError) and error is bucket.region
-            else f"The policy may lack access to the KMS key of the bucket. {error.what}"
-            for error in (bucket.encryption, bucket.key)
-            if isinstance(error, CoreError)
-        ]
-    plan = plan_create_role(
-        name, target, context, image="" if isinstance(image, CoreError) else image, key_arn=key_arn
+    bucket = read_bucket(clients, target.bucket, context) if target.bucket else None
+    report = SetupReport(
+        (), context, target, image="" if isinstance(image, CoreError) else image, bucket=bucket
     )
-    return replace(plan, warnings=(*warnings, *plan.warnings))
+    return report.plan_role(name)
 
 
 def context_of(connection: Connection, account: str) -> AccessContext:
@@ -222,7 +234,15 @@ class _Examination:
             resource_rules.image_check(self.image),
             resource_rules.prices_check(table, notes, target.needs, sandbox=self.context.sandbox),
         )
-        return SetupReport(checks, self.context, target, role.arn, self._policy(role, bucket))
+        return SetupReport(
+            checks,
+            self.context,
+            target,
+            role.arn,
+            self._policy(role, bucket),
+            image="" if isinstance(self.image, CoreError) else self.image,
+            bucket=bucket,
+        )
 
     def _start(self, read: Callable[[], T]) -> Future[T]:
         return self.pool.submit(read)

@@ -106,6 +106,12 @@ WORDS: dict[Verb, Words] = {
         ":material/mop:",
         "Removed what the interrupted change to {} created.",
     ),
+    "create role": Words(
+        "Create an execution role",
+        "Create role",
+        ":material/person_add:",
+        "The execution role {} exists.",
+    ),
 }
 
 

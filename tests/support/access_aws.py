@@ -90,6 +90,7 @@ class AccessAws:
                     "KeyManager": "CUSTOMER",
                 }
             },
+            "ListEndpoints": lambda: {"Endpoints": []},
             "GetProducts": lambda: {"PriceList": [price(params)]},
         }
         return 200, json.dumps(answers.get(operation, dict)()).encode(), {}
