@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.access.quotas import InstanceNeed
 from core.aws.connection import Connection
 from core.cost.training import PriceTable
 from core.endpoints.detail import EndpointDetail
 from core.plans.deploy import plan_deploy, plan_update
 from core.plans.plan import Plan
-from pages.parts import backend, cached, fleet, links, messages, plan_dialog, state
+from pages.parts import account_checks, backend, cached, fleet, links, messages, plan_dialog, state
 from pages.parts.deploy import form as deploy_form
 from pages.parts.deploy import model, source, summary
 from pages.parts.deploy.check import CheckedDeployment, check
@@ -88,6 +89,12 @@ def _rest(
     with right:
         summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
         summary.problems(checked.problems)
+        account_checks.show_problems(
+            connection,
+            role=checked.spec.role_arn,
+            uri=checked.spec.model_uri,
+            need=InstanceNeed("hosting", checked.spec.instance_type),
+        )
         reviewed = st.button(
             "Review plan", type="primary", disabled=checked.blocked, width="stretch", key="review"
         )

@@ -7,12 +7,13 @@ from datetime import datetime
 
 import streamlit as st
 
+from core.access.quotas import InstanceNeed
 from core.aws.connection import Connection
 from core.cost.training import PriceTable
 from core.plans.plan import plan_launch
 from core.training.defaults import new_name
 from core.training.hyperparameters import INCREMENTAL_KEYS
-from pages.parts import backend, cached, formatting, links, plan_dialog, state
+from pages.parts import account_checks, backend, cached, formatting, links, plan_dialog, state
 from pages.parts.jobs import filters
 from pages.parts.launch import data, fields, summary
 from pages.parts.launch import form as launch_form
@@ -67,6 +68,13 @@ def _preflight(
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
     summary.counts(checked.counts)
     summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous)
+    spec = checked.spec
+    account_checks.show_problems(
+        connection,
+        role=spec.role_arn,
+        uri=spec.output_uri,
+        need=InstanceNeed("training", spec.instance_type),
+    )
     if st.button(
         "Review and launch", type="primary", disabled=checked.blocked, width="stretch", key="review"
     ):

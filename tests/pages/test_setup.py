@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from sandbox.server import Sandbox
-from tests.support.access_aws import BUCKET, REGION, USER, AccessAws, access_aws, denial
+from tests.support.access_aws import BUCKET, REGION, ROLE, USER, AccessAws, access_aws, denial
 from tests.support.dashboard import button, plain_texts
 
 OpenAccount = Callable[..., AppTest]
@@ -140,3 +140,34 @@ def test_a_new_role_is_checked(open_account: OpenAccount) -> None:
     app.run()
     assert app.text_input(key="role").value == "Trainer"
     assert "No problems found" in plain_texts(app)
+
+
+@pytest.fixture
+def open_launch(open_account: OpenAccount, account: AccessAws, open_page) -> Callable[[], AppTest]:
+    """open_launch() -> the launch page with a role and data, in that account."""
+
+    def start() -> AppTest:
+        environ = {"AWS_ENDPOINT_URL": account.url, "AWS_REGION": REGION, "SEGDECK_AWS_SECONDS": "5"}
+        app = open_page("launch_training", environ=environ, data=f"s3://{BUCKET}/data")
+        next(field for field in app.text_input if field.label == "IAM role").input(ROLE).run()
+        next(field for field in app.text_input if field.label == "Output").input(f"s3://{BUCKET}/out").run()
+        return app
+
+    return start
+
+
+def test_the_launch_form_shows_what_the_account_lacks(open_launch, account: AccessAws) -> None:
+    """The launch form shows the problems of its role, bucket and quota, with a link to the Setup page."""
+    account.denied[ROLE, "s3:PutObject"] = denial()
+    account.quotas["ml.g4dn.xlarge for training job usage"] = ("L-0", 0)
+    told = plain_texts(app := open_launch())
+    assert "Denied: s3:PutObject" in told
+    assert '"ml.g4dn.xlarge for training job usage" is 0' in told
+    assert "Fix it on the Setup page" in [link.proto.label for link in app.get("page_link")]
+
+
+def test_the_launch_form_shows_no_problem_where_there_is_none(open_launch) -> None:
+    """Without a problem of the account, the launch form says nothing about it."""
+    app = open_launch()
+    assert "Fix it on the Setup page" not in [link.proto.label for link in app.get("page_link")]
+    assert not app.exception

@@ -112,6 +112,8 @@ class AccessAws:
         bucket = parts.path.strip("/")
         operation = "GetBucketEncryption" if "encryption" in parts.query else "HeadBucket"
         self.calls.append(operation)
+        if "list-type" in parts.query:
+            return 200, b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", {}
         if operation in self.refused:
             return 403, xml_error("AccessDenied", "Access Denied"), {}
         if bucket not in self.buckets:

@@ -7,8 +7,8 @@ import streamlit as st
 from core.aws.connection import Connection
 from core.aws.doctor import SetupReport
 from core.plans.role import DEFAULT_ROLE
-from pages.parts import messages, plan_dialog
-from pages.parts.setup import checks, data, target
+from pages.parts import account_checks, messages, plan_dialog
+from pages.parts.setup import checks, target
 
 ROLE_SECTION = checks.SECTIONS[1][0]
 NAME = "setup_role_name"
@@ -20,7 +20,7 @@ def show(connection: Connection) -> None:
     chosen = target.ask(sandbox=connection.is_sandbox)
     if chosen is None:
         return
-    report = data.read_report(connection, chosen).value
+    report = account_checks.read_report(connection, chosen).value
     checks.summary(report.checks)
     for title, rows in checks.sections(report.checks).items():
         st.subheader(title)

@@ -7,10 +7,8 @@ import streamlit as st
 from core.access.target import SetupTarget, parse_target
 from core.errors import InputError
 from pages.parts import messages, state
+from pages.parts.account_checks import BUCKET, INSTANCE_TYPES, ROLE
 from pages.parts.state import Slot
-
-ROLE, BUCKET, INSTANCE_TYPES = "role", "bucket", "instance_types"
-"""Keys of the fields, and their names in the address."""
 
 NEW_ROLE = Slot[str]("setup.new_role")
 """The name of a role that was just created: the next run of the page puts it into the field."""
