@@ -12,6 +12,9 @@ from core.escaping import json_text
 Status = Literal["ok", "warning", "problem", "unknown"]
 """problem: something will fail. unknown: it could not be checked, and `found` says why."""
 
+MAX_REASON = 200
+"""Characters of another server's reason that are shown: it may be a whole page of HTML."""
+
 PolicyDocument = Mapping[str, Any]
 """An IAM policy as a JSON object."""
 
@@ -74,7 +77,8 @@ class Topic:
 
     def failed(self, status: Status, error: CoreError) -> Check:
         """Return the check whose result is an error."""
-        return self.check(status, f"{error.what} {error.why}".strip(), error.todo)
+        why = error.why if len(error.why) <= MAX_REASON else f"{error.why[:MAX_REASON]} …"
+        return self.check(status, f"{error.what} {why}".strip(), error.todo)
 
     def unread(self, error: CoreError) -> Check:
         """Return the check of something that could not be read, with the reason."""

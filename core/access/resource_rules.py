@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from core.access.check import Check, Topic
+from core.access.check import MAX_REASON, Check, Topic
 from core.access.context import AccessContext
 from core.access.permissions import BUCKET_ACTIONS, Permission, bucket_grants, document, grants, statement
 from core.access.principal import Principal
@@ -221,10 +221,11 @@ def prices_check(
         and prices.per_hour(need.instance_type, "training" if need.use == "training" else "hosting") is None
     ]
     unknown = f" No price is known for {', '.join(dict.fromkeys(lacking))}." if lacking else ""
-    reason = f" {notes[0]}" if notes else ""
+    reason = f" {notes[0][:MAX_REASON]}" if notes else ""
+    denied = any("pricing:GetProducts" in note for note in notes)
     dated = bool(notes or lacking or prices.note) and not (sandbox and not lacking)
     return topic.check(
         "warning" if dated else "ok",
         f"{prices.attribution}{unknown}{reason}",
-        "Allow pricing:GetProducts for the prices of today." if notes else "",
+        "Allow pricing:GetProducts for the prices of today." if denied else "",
     )

@@ -106,6 +106,10 @@ def role_check(
         return _unreadable(topic, role, context)
     if isinstance(role, CoreError):
         return topic.unread(role)
+    if role.arn != role_arn:
+        return topic.check(
+            "problem", f"The ARN of {role.name} is {role.arn}, not {role_arn}.", "Use that ARN."
+        )
     try:
         decision = trust_decision(parse_policy(role.trust), service, context.account)
     except CoreError as error:

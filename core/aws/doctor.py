@@ -294,7 +294,9 @@ class _Examination:
 
     def _read_role(self, arn: str, principal: Principal) -> RoleReading:
         role = _attempt(lambda: access.read_role(self.clients, principal.name))
-        return RoleReading(role.arn if isinstance(role, Role) else arn, principal, role)
+        if isinstance(role, Role) and not self.target.role.startswith("arn:"):
+            arn = role.arn  # a name does not have the role's path
+        return RoleReading(arn, principal, role)
 
     def _bucket(self) -> BucketReading | None:
         bucket = self.target.bucket

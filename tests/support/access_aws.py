@@ -39,6 +39,14 @@ QUOTAS = {
     "ml.c5.xlarge for endpoint usage": ("L-HOST0002", 4.0),
 }
 
+PREFIXES = {
+    "ListServiceQuotas": "servicequotas",
+    "ListAWSDefaultServiceQuotas": "servicequotas",
+    "DescribeKey": "kms",
+    "GetProducts": "pricing",
+}
+"""Operation -> prefix of its action; those of SageMaker are left out."""
+
 Reply = tuple[int, bytes, dict[str, str]]
 
 
@@ -77,7 +85,8 @@ class AccessAws:
     def _json(self, operation: str, params: dict[str, Any]) -> Reply:
         self.calls.append(operation)
         if operation in self.refused:
-            text = f"User: {self.caller} is not authorized to perform: x:{operation}"
+            action = f"{PREFIXES.get(operation, 'sagemaker')}:{operation}"
+            text = f"User: {self.caller} is not authorized to perform: {action}"
             return 400, json.dumps({"__type": "AccessDeniedException", "message": text}).encode(), {}
         answers: dict[str, Callable[[], Any]] = {
             "ListServiceQuotas": lambda: {"Quotas": self._quota_rows()},

@@ -237,6 +237,8 @@ def test_role() -> None:
     assert "It trusts ec2.amazonaws.com." in wrong.found
     assert wrong.policy is not None
     assert "trust_relationships" in wrong.link
+    other_path = Role("Trainer", f"arn:aws:iam::{ACCOUNT}:role/team/Trainer", {})
+    assert "is arn:aws:iam::123456789012:role/team/Trainer, not" in role_check(other_path).found
     missing = role_check(NotFoundError("gone"))
     assert missing.status == "problem"
     assert "segdeck create-role" in missing.todo
@@ -390,18 +392,22 @@ def test_prices() -> None:
     hosting = InstanceNeed("hosting", "ml.c5.xlarge")
     assert resource_rules.prices_check(table(), [], [hosting], sandbox=False).status == "warning"
     assert resource_rules.prices_check(table("Of elsewhere."), [], [NEED], sandbox=False).status == "warning"
-    noted = resource_rules.prices_check(table(), ["Denied."], [NEED], sandbox=False)
-    assert (noted.status, "Denied." in noted.found, "pricing:GetProducts" in noted.todo) == (
-        "warning",
-        True,
-        True,
-    )
+    denied = resource_rules.prices_check(table(), ["Denied: pricing:GetProducts."], [NEED], sandbox=False)
+    assert (denied.status, "Denied:" in denied.found, bool(denied.todo)) == ("warning", True, True)
+    assert resource_rules.prices_check(table(), ["It failed."], [NEED], sandbox=False).todo == ""
 
 
 def test_image() -> None:
     """A region without the algorithm is a problem."""
     assert resource_rules.image_check("uri").status == "ok"
     assert resource_rules.image_check(InputError("Not offered.", todo="Go elsewhere.")).status == "problem"
+
+
+def test_a_long_reason_is_shortened() -> None:
+    """The reason of another server may be a page of HTML, of which only the beginning is shown."""
+    check = Topic("id", "Title").unread(AwsError("It failed.", why="<p>" * 1000))
+    assert len(check.found) < 250
+    assert Topic("id", "Title").unread(AwsError("It failed.", why="Because.")).found == "It failed. Because."
 
 
 def test_checks_are_json() -> None:
