@@ -5,10 +5,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from urllib.parse import quote
+from zlib import crc32
 
 from core.access.check import PolicyDocument
 from core.access.principal import CONSOLES, Principal
 from core.escaping import json_text
+
+MAX_USER_POLICY = 2048
+"""Characters of all inline policies of a user, without spaces. Those of a role may have 10,240."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,16 @@ class AccessContext:
             f"iam/home#/{principal.kind}s/details/{quote(principal.name, safe='')}?section=permissions"
         )
 
-    def put_policy(self, principal: Principal, name: str, policy: PolicyDocument) -> str:
-        """Return the command that adds an inline policy to a user or role; empty where IAM does not allow it."""
-        if principal.kind not in ("user", "role") or principal.from_sso:
+    def put_policy(self, principal: Principal, topic: str, policy: PolicyDocument) -> str:
+        """Return the command that adds an inline policy to a user or role; empty where IAM does not allow it.
+
+        The name has a hash of the policy, so that the command never replaces another policy of Segdeck.
+        """
+        text = json_text(policy, indent=None)
+        too_long = principal.kind == "user" and len(text.replace(" ", "")) > MAX_USER_POLICY
+        if principal.kind not in ("user", "role") or principal.from_sso or too_long:
             return ""
-        document = shlex.quote(json_text(policy, indent=None))
+        name, document = f"Segdeck-{topic}-{crc32(text.encode()):08x}", shlex.quote(text)
         return (
             f"{self.cli} iam put-{principal.kind}-policy --{principal.kind}-name {shlex.quote(principal.name)} "
             f"--policy-name {name} --policy-document {document}"

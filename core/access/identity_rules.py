@@ -28,8 +28,6 @@ MAX_SKEW, NOTABLE_SKEW = timedelta(minutes=5), timedelta(minutes=1)
 SOON = timedelta(minutes=15)
 """Credentials that expire sooner are worth a warning where nothing renews them."""
 
-POLICY_NAME = "Segdeck"
-
 CREDENTIALS = Topic("credentials", "Credentials")
 IDENTITY = Topic("identity", "Identity")
 CLOCK = Topic("clock", "Clock")
@@ -94,7 +92,7 @@ def credentials_check(credentials: Credentials | CoreError, now: datetime) -> Ch
     """Return where the credentials come from, and how long they are valid."""
     topic = CREDENTIALS
     if isinstance(credentials, CoreError):
-        return topic.check("problem", f"{credentials.what} {credentials.why}".strip(), credentials.todo)
+        return topic.failed("problem", credentials)
     profile = f" (profile {credentials.profile})" if credentials.profile else ""
     parts = [f"From {SOURCES.get(credentials.source, credentials.source)}{profile}"]
     parts.append("temporary" if credentials.temporary else "long-term keys")
@@ -116,11 +114,7 @@ def credentials_check(credentials: Credentials | CoreError, now: datetime) -> Ch
         parts.append("no MFA device in the profile")
     if credentials.source == "explicit":
         parts = ["The sandbox's own keys"]
-    return topic.check(
-        status,
-        f"{', '.join(parts)}.",
-        todo,
-    )
+    return topic.check(status, f"{', '.join(parts)}.", todo)
 
 
 def region_check(context: AccessContext) -> Check:
@@ -252,7 +246,7 @@ def unsimulated(topic: Topic, error: CoreError, context: AccessContext, principa
         "Permissions cannot be simulated: iam:SimulatePrincipalPolicy is denied.",
         "To have them checked, allow that action. It changes nothing.",
         link=context.principal_link(principal) if principal else "",
-        command=context.put_policy(principal, f"{POLICY_NAME}Check", policy) if principal else "",
+        command=context.put_policy(principal, topic.id, policy) if principal else "",
         policy=policy,
     )
 
@@ -282,7 +276,7 @@ def denied_check(
         " ".join(parts),
         todo,
         link=context.principal_link(principal) if principal else "",
-        command=context.put_policy(principal, POLICY_NAME, policy) if principal and grantable else "",
+        command=context.put_policy(principal, topic.id, policy) if principal and grantable else "",
         policy=policy if grantable else None,
     )
 

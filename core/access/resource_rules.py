@@ -69,7 +69,7 @@ def bucket_check(
             f"These credentials may not read the bucket {bucket}, or it belongs to another account.",
             "Check the name. If it is yours, allow s3:ListBucket; a bucket policy may deny it as well.",
             link=link,
-            command=context.put_policy(principal, "SegdeckBucket", policy) if principal else "",
+            command=context.put_policy(principal, topic.id, policy) if principal else "",
             policy=policy,
         )
     if isinstance(region, CoreError):

@@ -150,6 +150,24 @@ def test_a_missing_permission_is_named_with_its_policy_and_command() -> None:
     assert check.link.endswith("iam/home#/users/details/ada?section=permissions")
 
 
+def test_no_command_replaces_the_policy_of_another() -> None:
+    """Each policy has a name of its own, so that the commands can be run one after the other, on any day."""
+    actions = ("sagemaker:CreateTrainingJob", "sagemaker:StopTrainingJob", "sagemaker:DeleteModel")
+    commands = [permissions(denied(action)).command for action in actions]
+    names = {command.split("--policy-name ")[1].split()[0] for command in commands}
+    assert len(names) == len(actions)
+    assert permissions(denied(actions[0])).command == commands[0]
+
+
+def test_a_policy_that_is_too_long_for_a_user_has_no_command() -> None:
+    """IAM takes 2,048 characters of inline policies for a user, so a longer one is only shown."""
+    policy = {"Statement": [{"Resource": "x" * 2048}]}
+    assert USER is not None
+    assert ROLE is not None
+    assert AWS.put_policy(USER, "permissions", policy) == ""
+    assert AWS.put_policy(ROLE, "permissions", policy)
+
+
 def test_a_missing_permission_of_one_feature_is_a_warning() -> None:
     """Without an action that only one feature needs, Segdeck works, so that is a warning."""
     check = permissions(denied("sagemaker:BatchGetMetrics"))
