@@ -73,6 +73,12 @@ def client_error(code: str, message: str = "", status: int = 400, **more: Any) -
         (client_error("ServiceUnavailable", status=503), errors.AwsError),
         (client_error("500", status=500), errors.AwsError),
         (client_error("SomethingNewException", "New."), errors.AwsError),
+        (client_error("EntityAlreadyExists", status=409), errors.TakenError),
+        (client_error("LimitExceeded", status=409), errors.AwsError),
+        (client_error("MalformedPolicyDocument"), errors.AwsError),
+        (client_error("NotFoundException"), errors.NotFoundError),
+        (client_error("NoSuchResourceException"), errors.NotFoundError),
+        (client_error("NotImplemented", status=501), errors.AwsError),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
@@ -99,6 +105,14 @@ def test_every_line_of_the_table_fills_in() -> None:
     """No rule has a placeholder that is not filled in."""
     for rule in [*BY_EXCEPTION.values(), *BY_CODE.values()]:
         assert set(re.findall(r"{(\w+)}", rule.problem)) <= {"place", "action", "code"}
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "UnknownOperationException"])
+def test_an_operation_that_is_not_offered_is_named_as_such(code: str) -> None:
+    """An operation that another implementation of the API lacks is not reported as trouble that passes."""
+    error = translate(client_error(code, status=501), "read the quotas", AWS)
+    assert error.what.endswith("does not offer this operation.")
+    assert "Try again" not in error.todo
 
 
 def test_an_unknown_code_is_told_as_it_came() -> None:
