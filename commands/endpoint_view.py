@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.common import iso, label, say, write
 from core.endpoints.traffic import STEP
-from core.errors import DeniedError
+from core.errors import DeniedError, RejectedError
 from core.text import plural
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def endpoint_rows(clients: Clients, endpoints: Sequence[Endpoint]) -> list[Endpo
     quality: dict[str, ServiceQuality] = {}
     try:
         calls, quality = traffic(clients, endpoints, now), service(clients, endpoints, now)
-    except DeniedError as error:
+    except (DeniedError, RejectedError) as error:
         say(str(error))
     return [
         EndpointRow(

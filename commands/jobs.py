@@ -27,9 +27,11 @@ from commands.common import (
 )
 from commands.follow import follow_to_end, print_events
 from commands.plans import DryRun, Yes, confirm_and_execute
+from core.errors import DeniedError, RejectedError
 from core.text import plural
 
 if TYPE_CHECKING:
+    from core.aws.connection import Clients
     from core.cost.training import PriceTable
     from core.training.curves import MetricSeries
     from core.training.filters import JobFilter
@@ -108,9 +110,16 @@ def list_jobs(
         rows = [_summary(job, table) for job in listing.jobs[:limit]]
         complete = listing.complete and len(rows) == len(listing.jobs)
         if as_json:
-            print_json(jobs=rows, total=listing.total, complete=complete, prices=table.attribution)
+            notes = list(listing.notes)
+            print_json(
+                jobs=rows, total=listing.total, complete=complete, notes=notes, prices=table.attribution
+            )
             return
         print_table("Training jobs", [_table_row(row) for row in rows])
+        for note in listing.notes:
+            say(note)
+        if job_filter.only_segmentation and not any(job.summary for job in listing.jobs):
+            say("Jobs of other algorithms are not listed. To list them, add --all.")
         if not complete:
             total = f" ({listing.total} in total)" if listing.total else ""
             say(f"There are more jobs{total}. To list them, raise --limit.")
@@ -121,17 +130,15 @@ def show(name: Name, as_json: AsJson = False, debug: Debug = False) -> None:
     """Show one job: status, settings, metrics, cost and, if it failed, the diagnosis."""
     with reporting(debug):
         with connected() as clients:
-            from core.aws.logs import tail
             from core.aws.prices import prices
             from core.aws.training import describe_job
             from core.training.diagnosis import diagnose
 
             job = describe_job(clients, name)
-            failed = job.status == "Failed"
-            lines = (
-                [event.message for event in tail(clients, name, limit=LAST_LINES).events] if failed else None
-            )
+            lines = _last_lines(clients, name) if job.status == "Failed" else None
             table = prices(clients)
+        for note in job.notes:
+            say(note)
         diagnosis = diagnose(job, lines)
         document = _summary(job, table) | _details(job)
         document["diagnosis"] = (
@@ -249,6 +256,17 @@ def _filter(query: dict[str, str]) -> JobFilter:
     return job_filter
 
 
+def _last_lines(clients: Clients, name: str) -> list[str] | None:
+    """Return the last lines of a job's log; None, after saying why, where it cannot be read."""
+    from core.aws.logs import tail
+
+    try:
+        return [event.message for event in tail(clients, name, limit=LAST_LINES).events]
+    except (DeniedError, RejectedError) as error:
+        say(f"The log was not read. {error}")
+        return None
+
+
 def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
     """Return one row of the JSON document."""
     from core.cost.training import training_cost
@@ -262,8 +280,8 @@ def _summary(job: TrainingJob, prices: PriceTable) -> dict[str, Any]:
         "secondary_status": job.secondary_status,
         "mean_iou": job.final_metrics.get(MIOU),
         "instance_type": job.instance_type,
-        "spot": job.spot,
-        "seconds": round(job.seconds(now)),
+        "spot": None if job.summary else job.spot,
+        "seconds": None if job.summary else round(job.seconds(now)),
         "cost_usd": str(cost.so_far.usd) if cost.so_far else None,
         "created_at": iso(job.created_at),
     }
@@ -280,7 +298,7 @@ def _table_row(row: dict[str, Any]) -> dict[str, str]:
         else f"{row['status']}: {row['secondary_status']}",
         "mean IoU": "" if row["mean_iou"] is None else f"{row['mean_iou']:.3f}",
         "instance": row["instance_type"] + (" spot" if row["spot"] else ""),
-        "duration": clock_duration(row["seconds"]),
+        "duration": "" if row["seconds"] is None else clock_duration(row["seconds"]),
         "cost": _cost(row["cost_usd"]),
         "created": f"{datetime.fromisoformat(row['created_at']).astimezone():%Y-%m-%d %H:%M}",
     }

@@ -15,7 +15,7 @@ import typer
 from commands.common import AsJson, Backend, Debug, open_backend, reporting, say
 from commands.follow import follow_to_end
 from commands.plans import DryRun, Yes, confirm_and_execute
-from core.errors import InputError, SettingsError
+from core.errors import DeniedError, InputError, RejectedError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +126,10 @@ def clone(
         from core.training.job import clone_spec, continue_spec
 
         old = describe_job(backend.clients, job)
-        old = replace(old, tags=job_tags(backend.clients, old))
+        try:
+            old = replace(old, tags=job_tags(backend.clients, old))
+        except (DeniedError, RejectedError) as error:
+            say(f"The tags of {old.name} are not copied. {error}")
         spec = (continue_spec if continue_training else clone_spec)(old)
         values = {**spec.hyperparameters, **given}
         spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))

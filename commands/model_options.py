@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from commands.common import say, status
-from core.errors import DeniedError, NotFoundError, SettingsError
+from core.errors import DeniedError, NotFoundError, RejectedError, SettingsError
 
 if TYPE_CHECKING:
     from core.artifacts.artifact import Artifact
@@ -117,7 +117,7 @@ def _with_tags(clients: Clients, job: TrainingJob) -> TrainingJob:
 
     try:
         return replace(job, tags=job_tags(clients, job))
-    except DeniedError as error:
+    except (DeniedError, RejectedError) as error:
         say(str(error))
         return job
 

@@ -15,6 +15,7 @@ CoreError                      what happened, why, what to do now
     ├── CredentialsError       missing, wrong or expired
     ├── DeniedError            valid credentials, but not allowed
     ├── ThrottledError         too many calls
+    ├── RejectedError          the operation, a parameter or a filter is not accepted
     ├── NotFoundError          no such endpoint, bucket, object, ...
     ├── NotReadyError          it exists, but is not in service (yet)
     ├── TakenError             the name is taken, or the resource is in use
@@ -129,6 +130,10 @@ class DeniedError(AwsError):
 
 class ThrottledError(AwsError):
     """Too many calls in too short a time."""
+
+
+class RejectedError(AwsError):
+    """The service does not accept the request: it does not know the operation, or a parameter or filter of it."""
 
 
 class NotFoundError(AwsError):

@@ -52,6 +52,8 @@ def _show(connection: Connection, now: Now) -> None:
     st.caption(f":material/sync: Auto-refresh · Updated {formatting.moment(now.at)}")
     for note in now.fleet.notes if now.fleet else ():
         st.caption(f":material/info: {note}")
+    for note in now.jobs.notes if now.jobs else ():
+        st.caption(f":material/info: {messages.plain(note)}")
     if now.jobs and not now.jobs.complete:
         st.caption(f":material/info: Includes only the newest {len(now.jobs.jobs)} training jobs.")
     left, right = st.columns(2, gap="medium")

@@ -61,6 +61,8 @@ def _freshness(snapshot: Snapshot[JobList]) -> None:
         st.caption(f"Updated {at}")
     if snapshot.failure is not None:
         st.warning(f"Last updated **{at}**. {messages.card(snapshot.failure)}", icon=":material/history:")
+    for note in snapshot.value.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
 
 
 def _empty_state(job_filter: JobFilter) -> None:

@@ -12,8 +12,8 @@ from core.aws.endpoints import (
     PAGE,
     all_endpoints,
     configs,
-    describe_endpoint,
     read_classes,
+    read_endpoint,
     read_tags,
 )
 from core.aws.errors import required
@@ -30,7 +30,7 @@ from core.endpoints.endpoint import (
     with_config,
 )
 from core.endpoints.spec import is_derived
-from core.errors import DeniedError
+from core.errors import DeniedError, RejectedError
 
 MAX_LISTED = 2000
 """Maximum configurations, and models, searched for other users."""
@@ -72,7 +72,9 @@ def endpoint_resources(clients: Clients, name: str) -> EndpointDetail:
 
     Its description stays empty: tags, lineage, class names.
     """
-    return resources_of(clients, describe_endpoint(clients, name))
+    endpoint, notes = read_endpoint(clients, name)
+    detail = resources_of(clients, endpoint)
+    return replace(detail, notes=(*notes, *detail.notes))
 
 
 def resources_of(clients: Clients, bare: Endpoint) -> EndpointDetail:
@@ -103,7 +105,7 @@ def users(
         fleet = all_endpoints(clients)
         names = listed_names(clients, "endpoint configurations", "EndpointConfigs", "EndpointConfigName")
         models = listed_names(clients, "models", "Models", "ModelName")
-    except DeniedError as error:
+    except (DeniedError, RejectedError) as error:
         return Users(unreadable=str(error))
     if not fleet.complete or fleet.notes or names is None or models is None:
         why = fleet.notes or ("There are too many to check.",)

@@ -27,7 +27,7 @@ from core.endpoints.endpoint import (
     endpoint_from,
     variants_of,
 )
-from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
+from core.errors import DeniedError, InputError, NotFoundError, RejectedError, TooLargeError
 from core.imaging.classes import Classes
 
 PAGE = 100
@@ -38,10 +38,11 @@ READERS = 8
 """Configurations read in parallel."""
 
 LISTING = "list the endpoints"
+FROM_INDEX = "This is from SageMaker's search index, which can be a few seconds behind."
 ReadPage = Callable[[Clients, dict[str, Any]], tuple[list[dict[str, Any]], str | None]]
 """Reads one page: its rows, and the token of the next."""
 
-OPTIONAL = (DeniedError, NotFoundError, InputError, TooLargeError)
+OPTIONAL = (DeniedError, NotFoundError, InputError, RejectedError, TooLargeError)
 """Errors of optional parts, such as class names and examples, which only cause a note."""
 
 
@@ -50,13 +51,13 @@ def all_endpoints(
 ) -> EndpointList:
     """Return the account's endpoints with status, variants and tags, newest first: one Search call per 100.
 
-    Search finds a new endpoint some seconds after its creation. If Search is denied, ListEndpoints is used instead,
-    without variants and tags, and with a note. Raises AwsError.
+    Search finds a new endpoint some seconds after its creation. If Search is denied or rejected, ListEndpoints is
+    used instead, without variants and tags, and with a note. Raises AwsError.
     """
     query = {"Resource": "Endpoint", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": PAGE}
     try:
         return _paged(clients, _search, query, max_pages=max_pages, max_seconds=max_seconds)
-    except DeniedError as error:
+    except (DeniedError, RejectedError) as error:
         listed = list_endpoints(clients, max_pages=max_pages, max_seconds=max_seconds)
         return replace(listed, notes=(f"Variants, traffic and tags are unavailable. {error}",))
 
@@ -76,9 +77,21 @@ def list_endpoints(
     return _paged(clients, _list, query, max_pages=max_pages, max_seconds=max_seconds)
 
 
+def listed_endpoints(clients: Clients) -> EndpointList:
+    """Return the account's endpoints by ListEndpoints or, where that is denied, by Search. Raises AwsError."""
+    try:
+        return list_endpoints(clients)
+    except DeniedError as error:
+        listed = all_endpoints(clients)
+        return replace(listed, notes=(f"{FROM_INDEX} {error}",))
+
+
 def in_service(clients: Clients) -> list[Endpoint]:
     """Return the endpoints in service, newest first. Raises AwsError."""
-    return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
+    try:
+        return list(list_endpoints(clients, status=IN_SERVICE).endpoints)
+    except DeniedError:
+        return [endpoint for endpoint in all_endpoints(clients).endpoints if endpoint.in_service]
 
 
 def configs(
@@ -103,6 +116,49 @@ def describe_endpoint(clients: Clients, name: str) -> Endpoint:
         return endpoint_from(clients.sagemaker.describe_endpoint(EndpointName=name))
 
 
+def read_endpoint(clients: Clients, name: str) -> tuple[Endpoint, tuple[str, ...]]:
+    """Return the same and notes. Where DescribeEndpoint is denied, the lists are searched, and a note says so.
+
+    To see whether a change is done, use `describe_endpoint`: the lists lag. Raises NotFoundError, AwsError.
+    """
+    notes: list[str] = []
+    return endpoint_from(_description(clients, name, notes)), tuple(notes)
+
+
+def _description(clients: Clients, name: str, notes: list[str]) -> dict[str, Any]:
+    """Return what DescribeEndpoint reports, or as much of that as a list does."""
+    try:
+        with clients.calling(f"describe the endpoint {name}"):
+            answer: dict[str, Any] = clients.sagemaker.describe_endpoint(EndpointName=name)
+    except DeniedError as error:
+        row = _listed_row(clients, name)
+        if row is None:
+            raise
+        notes.append(f"{FROM_INDEX} {error}")
+        return row
+    return answer
+
+
+def _listed_row(clients: Clients, name: str) -> dict[str, Any] | None:
+    """Return an endpoint's row in Search or ListEndpoints; None where neither has it, or both are denied."""
+    filters = [{"Name": "EndpointName", "Operator": "Equals", "Value": name}]
+    search = {"Resource": "Endpoint", "SearchExpression": {"Filters": filters}, "MaxResults": PAGE}
+    reads: tuple[tuple[ReadPage, dict[str, Any]], ...] = (
+        (_search, search),
+        (_list, {"NameContains": name, "MaxResults": PAGE}),
+    )
+    for read, query in reads:
+        try:
+            with clients.calling(LISTING):
+                rows, _ = read(clients, query)
+        except (DeniedError, RejectedError):
+            continue  # the caller raises the first error, which names the operation that is needed
+        row = next((row for row in rows if row.get("EndpointName") == name), None)
+        if row is not None:
+            return row
+    return None
+
+
 def endpoint_info(clients: Clients, name: str) -> EndpointInfo:
     """Return one endpoint with its variants, class names and examples. Raises NotFoundError, AwsError.
 
@@ -121,9 +177,8 @@ def with_class_names(clients: Clients, endpoint: EndpointInfo) -> EndpointInfo:
 def endpoint_info_without_classes(clients: Clients, name: str) -> EndpointInfo:
     """Return one endpoint without its class names: it calls SageMaker, but not S3. Raises as above."""
     doing = f"describe the endpoint {name}"
-    with clients.calling(doing):
-        endpoint = clients.sagemaker.describe_endpoint(EndpointName=name)
     notes: list[str] = []
+    endpoint = _description(clients, name, notes)
     config_name = endpoint.get("EndpointConfigName", "")
     config = read_config(clients, config_name, notes) or {}
     variants = variants_of(endpoint, config)

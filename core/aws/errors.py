@@ -27,6 +27,7 @@ from core.errors import (
     NoReplyError,
     NotFoundError,
     NotReadyError,
+    RejectedError,
     SettingsError,
     TakenError,
     ThrottledError,
@@ -137,7 +138,14 @@ TROUBLE = ErrorRule(
     AwsError, "{place} has an internal problem ({code})", "Try again in a minute; see health.aws.amazon.com."
 )
 REFUSED = ErrorRule(
-    AwsError, "{place} rejected the request ({code})", "Correct the problem above, then try again."
+    RejectedError,
+    "{place} rejected the request ({code})",
+    "If the text names a value that you entered, correct it. If not, this service does not support the request.",
+)
+UNSUPPORTED = ErrorRule(
+    RejectedError,
+    "{place} does not support this operation ({code})",
+    "Use a service that supports it, or continue without.",
 )
 UNSUPPORTED = ErrorRule(
     AwsError,
@@ -266,10 +274,24 @@ BY_CODE: dict[str, ErrorRule] = {
         ),
         REFUSED,
     ),
+    **dict.fromkeys(
+        (
+            "UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented",
+            "NotImplementedException", "UnsupportedOperation", "UnsupportedOperationException",
+        ),
+        UNSUPPORTED,
+    ),
 }  # fmt: skip
 """By the service's own error code."""
 
-BY_STATUS: dict[int, ErrorRule] = {403: DENIED, 404: NOT_FOUND, 413: TOO_LARGE, 429: THROTTLED}
+BY_STATUS: dict[int, ErrorRule] = {
+    403: DENIED,
+    404: NOT_FOUND,
+    405: UNSUPPORTED,
+    413: TOO_LARGE,
+    429: THROTTLED,
+    501: UNSUPPORTED,
+}
 """By HTTP status, for an unknown code (a proxy's page, the empty response to HEAD)."""
 
 MISSING = re.compile(r"not found|could not find|cannot find|does not exist", re.IGNORECASE)

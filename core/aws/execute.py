@@ -28,7 +28,7 @@ from typing import Any, Literal
 from botocore import xform_name
 
 from core.aws.connection import Clients
-from core.aws.errors import required
+from core.aws.errors import Todos, required
 from core.aws.identity import whoami
 from core.aws.in_use import UseCheck
 from core.aws.operations import OPERATIONS, Operation, endpoint_now, holds
@@ -43,6 +43,7 @@ from core.errors import (
     InputError,
     JournalError,
     NotFoundError,
+    RejectedError,
     TakenError,
     ThrottledError,
     TimedOutError,
@@ -454,7 +455,8 @@ def _as_unclear(error: CoreError) -> CoreError:
 
 def _call(clients: Clients, step: ApiCall, operation: Operation) -> dict[str, Any]:
     doing = step.what[:1].lower() + step.what[1:].rstrip(".")
-    with ExitStack() as files, clients.calling(doing):
+    todos: Todos = {RejectedError: "Correct the problem above, then try again."}
+    with ExitStack() as files, clients.calling(doing, todos=todos):
         params = _with_body(step.params, files)
         answer: dict[str, Any] = getattr(
             clients.client_for_changes(step.service), xform_name(step.operation)

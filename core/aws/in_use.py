@@ -16,7 +16,7 @@ from core.aws.endpoint_detail import listed_names
 from core.aws.endpoints import all_endpoints, configs, list_endpoints
 from core.aws.operations import endpoint_now
 from core.endpoints.endpoint import Endpoint, EndpointConfig
-from core.errors import DeniedError, NotFoundError
+from core.errors import DeniedError, NotFoundError, RejectedError
 from core.plans.plan import ApiCall
 
 UNSEEN = "Segdeck could not check whether something else uses it."
@@ -42,7 +42,7 @@ class UseCheck:
                 return self._of_config(step.params["EndpointConfigName"])
             if step.operation == "DeleteModel":
                 return self._of_model(step.params["ModelName"])
-        except DeniedError as error:
+        except (DeniedError, RejectedError) as error:
             return f"{UNSEEN} {error}"
         return ""
 

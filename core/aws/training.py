@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from core.aws.connection import Clients
 from core.aws.errors import required
-from core.errors import AwsError, CredentialsError, InputError, TimedOutError, UnreachableError
+from core.errors import (
+    AwsError,
+    CredentialsError,
+    DeniedError,
+    InputError,
+    RejectedError,
+    TimedOutError,
+    UnreachableError,
+)
 from core.training.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
 from core.training.filters import JobFilter
 from core.training.job import TrainingJob, from_description
@@ -17,6 +25,8 @@ from core.training.job import TrainingJob, from_description
 MAX_PAGES = 10
 MAX_SECONDS = 20.0
 MAX_KEYS = 20_000
+ONLY_SUMMARIES = "Only names, statuses and times of the jobs are shown."
+FROM_INDEX = "This is from SageMaker's search index, which can be a few seconds behind."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,16 @@ class JobPage:
 
 @dataclass(frozen=True, slots=True)
 class JobList:
-    """Jobs of several pages. complete: whether these are all."""
+    """Jobs of several pages.
+
+    complete: whether these are all.
+    notes:    sentences on what of them could not be read.
+    """
 
     jobs: tuple[TrainingJob, ...]
     total: int | None
     complete: bool
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +96,49 @@ def search_jobs(clients: Clients, job_filter: JobFilter, *, next_token: str | No
     )
 
 
+def list_jobs(clients: Clients, job_filter: JobFilter, *, next_token: str | None = None) -> JobPage:
+    """Return a page of up to 100 jobs by one ListTrainingJobs call, as summaries. Raises AwsError.
+
+    A page can have fewer jobs than there are, even none, and still have a next one: some filters apply afterwards.
+    """
+    doing = "list the training jobs"
+    with clients.calling(doing):
+        answer = clients.lists.list_training_jobs(**job_filter.to_list(next_token=next_token))
+    rows = required(answer, "TrainingJobSummaries", doing)
+    jobs = [replace(from_description(row), summary=True) for row in rows]
+    return JobPage(
+        jobs=tuple(job for job in jobs if job_filter.matches(job.status, job.created_at)),
+        next_token=answer.get("NextToken") or None,
+        total=None,
+    )
+
+
 def all_jobs(
     clients: Clients, job_filter: JobFilter, *, pages: int = MAX_PAGES, seconds: float = MAX_SECONDS
 ) -> JobList:
-    """Return all pages up to these limits; a job that moved between two pages is listed once."""
+    """Return the jobs, with at most this many calls and seconds; a job that moved between pages is listed once.
+
+    Where Search is denied or does not accept a filter, ListTrainingJobs is called instead, and notes say what is
+    missing then. Raises AwsError.
+    """
+    try:
+        return _all_pages(search_jobs, clients, job_filter, pages, seconds)
+    except (DeniedError, RejectedError) as error:
+        listing = _all_pages(list_jobs, clients, job_filter, pages, seconds)
+        return replace(listing, notes=(f"{ONLY_SUMMARIES} {error}", *job_filter.not_listed()))
+
+
+ReadPage = Callable[..., JobPage]
+
+
+def _all_pages(
+    read: ReadPage, clients: Clients, job_filter: JobFilter, pages: int, seconds: float
+) -> JobList:
     jobs: dict[str, TrainingJob] = {}
     token, total = None, None
     until = time.monotonic() + seconds
     for _ in range(pages):
-        page = search_jobs(clients, job_filter, next_token=token)
+        page = read(clients, job_filter, next_token=token)
         jobs |= {job.name: job for job in page.jobs if job.name not in jobs}
         token, total = page.next_token, page.total if total is None else total
         if token is None or time.monotonic() > until:
@@ -98,22 +147,43 @@ def all_jobs(
 
 
 def describe_job(clients: Clients, name: str) -> TrainingJob:
-    """Return one job's current state, without tags. Raises NotFoundError, AwsError."""
-    with clients.calling(f"describe the training job {name}"):
-        answer = clients.sagemaker.describe_training_job(TrainingJobName=name)
+    """Return one job's current state, without tags. Raises NotFoundError, AwsError.
+
+    Where DescribeTrainingJob is denied, the job is searched for, and a note says so.
+    """
+    try:
+        with clients.calling(f"describe the training job {name}"):
+            answer = clients.sagemaker.describe_training_job(TrainingJobName=name)
+    except DeniedError as error:
+        job = _searched_job(clients, "TrainingJobName", name)
+        if job is None:
+            raise
+        return replace(job, notes=(f"{FROM_INDEX} {error}",))
     return from_description(answer)
+
+
+def _searched_job(clients: Clients, field: str, value: str) -> TrainingJob | None:
+    """Return the job by Search; None where there is none, or where Search is denied too."""
+    try:
+        return _search_one(clients, field, value, f"find the training job {value}")
+    except (DeniedError, RejectedError):
+        return None  # the caller raises the first error, which names the operation that is needed
+
+
+def _search_one(clients: Clients, field: str, value: str, doing: str) -> TrainingJob | None:
+    filters = [{"Name": field, "Operator": "Equals", "Value": value}]
+    with clients.calling(doing):
+        answer = clients.lists.search(
+            Resource="TrainingJob", SearchExpression={"Filters": filters}, MaxResults=1
+        )
+    rows = required(answer, "Results", doing)
+    return from_description(rows[0]["TrainingJob"]) if rows else None
 
 
 def job_for_artifact(clients: Clients, model_uri: str) -> TrainingJob | None:
     """Return the job that created this artifact, by one Search; None if there is none. Raises AwsError."""
-    field = {"Name": "ModelArtifacts.S3ModelArtifacts", "Operator": "Equals", "Value": model_uri}
     doing = f"find the training job that created {model_uri}"
-    with clients.calling(doing):
-        answer = clients.lists.search(
-            Resource="TrainingJob", SearchExpression={"Filters": [field]}, MaxResults=1
-        )
-    rows = required(answer, "Results", doing)
-    return from_description(rows[0]["TrainingJob"]) if rows else None
+    return _search_one(clients, "ModelArtifacts.S3ModelArtifacts", model_uri, doing)
 
 
 def job_tags(clients: Clients, job: TrainingJob) -> dict[str, str]:

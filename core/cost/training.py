@@ -175,7 +175,11 @@ def estimate(
     """Return the maximum cost of a job before launch."""
     price = table.per_hour(instance_type)
     if price is None:
-        return Estimate(None, None, f"No price is known for {instance_type}. {table.attribution}")
+        return Estimate(
+            None,
+            None,
+            f"No price is known for {instance_type or 'an unknown instance type'}. {table.attribution}",
+        )
     hourly = price.times(instance_count)
     return Estimate(hourly, hourly.for_seconds(max_runtime_seconds), table.attribution)
 

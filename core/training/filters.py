@@ -17,6 +17,10 @@ SORTS = {
 }
 """URL value -> the property that Search sorts by."""
 
+LIST_SORTS = {"created": "CreationTime", "name": "Name", "status": "Status"}
+"""The same for ListTrainingJobs."""
+
+SECOND = timedelta(seconds=1)
 IMAGE_PART = "semantic-segmentation"
 PAGE = 100
 """The most results of one Search call (botocore 1.44)."""
@@ -85,6 +89,40 @@ class JobFilter:
         params |= {"SortBy": SORTS[self.sort], "SortOrder": "Descending" if self.descending else "Ascending"}
         params["MaxResults"] = min(limit, PAGE)
         return params | ({"NextToken": next_token} if next_token else {})
+
+    def to_list(self, *, next_token: str | None = None, limit: int = PAGE) -> dict[str, Any]:
+        """Return the parameters of ListTrainingJobs for one page.
+
+        It filters by less than Search (see `not_listed`) and excludes both ends of a time, so its rows still have
+        to be filtered with `matches`.
+        """
+        params: dict[str, Any] = {"NameContains": self.text} if self.text else {}
+        params |= {"StatusEquals": self.statuses[0]} if len(self.statuses) == 1 else {}
+        params |= {"CreationTimeAfter": self.created_from - SECOND} if self.created_from else {}
+        params |= {"CreationTimeBefore": self.created_to + SECOND} if self.created_to else {}
+        params["SortBy"] = LIST_SORTS.get(self.sort, LIST_SORTS["created"])
+        params["SortOrder"] = "Descending" if self.descending else "Ascending"
+        params["MaxResults"] = min(limit, PAGE)
+        return params | ({"NextToken": next_token} if next_token else {})
+
+    def matches(self, status: str, created_at: datetime) -> bool:
+        """Return whether a job of this status and time of creation is one of these."""
+        return (
+            (not self.statuses or status in self.statuses)
+            and (self.created_from is None or created_at >= self.created_from)
+            and (self.created_to is None or created_at < self.created_to + SECOND)
+        )
+
+    def not_listed(self) -> tuple[str, ...]:
+        """Return sentences on what of this filter ListTrainingJobs cannot do."""
+        notes = []
+        if self.only_segmentation:
+            notes.append("Jobs of other algorithms are included, because their container images are unknown.")
+        if self.sort not in LIST_SORTS:
+            notes.append(
+                "The jobs are sorted by creation time, because this list cannot sort by last change."
+            )
+        return tuple(notes)
 
     def _filters(self) -> list[dict[str, str]]:
         wanted = [

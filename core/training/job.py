@@ -87,6 +87,9 @@ class TrainingJob:
     final_metrics:            the last value of each metric.
     metric_definitions:       the patterns that extract metrics from the log.
     tags:                     returned by Search, but not by DescribeTrainingJob.
+    summary:                  whether only its name, status and times are known, as ListTrainingJobs reports them;
+                              everything else is then empty.
+    notes:                    sentences on what could not be read of it.
     """
 
     name: str
@@ -117,6 +120,8 @@ class TrainingJob:
     metric_definitions: tuple[MetricDefinition, ...]
     transitions: tuple[Transition, ...]
     tags: Mapping[str, str]
+    summary: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:

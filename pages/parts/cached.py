@@ -18,7 +18,7 @@ from PIL import Image
 from core.aws import metrics, training
 from core.aws import prices as price_list
 from core.aws.connection import Connection, clients, connect
-from core.aws.endpoints import endpoint_info_without_classes, list_endpoints, with_class_names
+from core.aws.endpoints import endpoint_info_without_classes, listed_endpoints, with_class_names
 from core.aws.identity import Caller, whoami
 from core.aws.storage import get_bytes
 from core.aws.training import JobList
@@ -110,7 +110,7 @@ def endpoints(connection: Connection) -> EndpointList:
         shelf()
         .read(
             ("endpoints", connection),
-            lambda: list_endpoints(clients(connection)),
+            lambda: listed_endpoints(clients(connection)),
             ENDPOINTS_SECONDS,
             "the list of endpoints",
         )
@@ -282,7 +282,7 @@ def joined(newest: JobList, older: JobList, wanted: JobFilter) -> JobList:
     ):  # jobs that dropped off the first page must not come back
         oldest = min((job.created_at for job in newest.jobs), default=None)
         rest = [job for job in rest if oldest is None or job.created_at <= oldest]
-    return JobList((*newest.jobs, *rest), newest.total, older.complete)
+    return JobList((*newest.jobs, *rest), newest.total, older.complete, newest.notes)
 
 
 def training_job(connection: Connection, name: str) -> Snapshot[TrainingJob]:

@@ -66,7 +66,7 @@ def choose(
     compare:   offer a second endpoint; the output is then a mask alone.
     on_change: called when another endpoint is chosen.
     """
-    listed = cached.endpoints(connection).endpoints
+    listed = _endpoints(connection)
     names = [endpoint.name for endpoint in listed if endpoint.in_service]
     requested = _requested()
     if not names and not requested:
@@ -89,6 +89,14 @@ def choose(
         None if size == "own" else FIT,
         next((pending for _, pending in reads if pending is not None), None),
     )
+
+
+def _endpoints(connection: Connection) -> tuple[Endpoint, ...]:
+    """Return all endpoints; draw why the list is not read as usual."""
+    listed = cached.endpoints(connection)
+    for note in listed.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
+    return listed.endpoints
 
 
 def _requested() -> str:

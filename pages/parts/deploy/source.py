@@ -16,7 +16,7 @@ from core.artifacts.artifact import Artifact, inspect_artifact
 from core.aws.class_names import class_uri_with_data, class_uris_of_job
 from core.aws.connection import Connection
 from core.endpoints.endpoint import classes_uri_for
-from core.errors import ArtifactError
+from core.errors import ArtifactError, DeniedError
 from core.escaping import terminal
 from core.local_files import private_folder, private_opener
 from core.plans.deploy import ModelUpload
@@ -44,6 +44,9 @@ URL_NAMES = (state.JOB, state.ARTIFACT, state.MODEL)
 """URL parameters that can name a model, by precedence."""
 
 CHUNK = 1 << 20
+
+HAVE_MODEL = ("Completed", "Stopped")
+"""Statuses of jobs that can have left a model, where the list does not report whether they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +108,19 @@ def choose_source(connection: Connection) -> ModelChoice | None:
 
 
 def _job(connection: Connection) -> ModelChoice | None:
-    listed = [job for job in cached.jobs(connection, JobFilter()).value.jobs if job.model_uri]
+    jobs = cached.jobs(connection, JobFilter()).value
+    for note in jobs.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
+    listed = [job for job in jobs.jobs if job.model_uri or (job.summary and job.status in HAVE_MODEL)]
     by_name = {job.name: job for job in listed}
     name = _choice(
         "Training job", "job", list(by_name), _titles(listed), "No training job has produced a model yet."
     )
     if not name:
         return None
-    job = by_name.get(name) or _named_job(connection, name)
+    job = by_name.get(name)
+    if job is None or job.summary:
+        job = _named_job(connection, name)
     if not job.model_uri:
         st.warning(messages.card(missing_model(job)), icon=":material/hourglass_empty:")
         return None
@@ -143,11 +151,19 @@ def _artifact(_connection: Connection) -> ModelChoice | None:
 
 
 def _model(connection: Connection) -> ModelChoice | None:
-    names = data.models(connection)
+    names: tuple[str, ...] = ()
+    try:
+        names = data.models(connection)
+    except DeniedError as error:
+        st.caption(f":material/info: {messages.line(error)}")
     name = _choice("Model", "model", list(names), {}, "No SageMaker models in this region.")
     if not name:
         return None
-    model = data.model(connection, name)
+    try:
+        model = data.model(connection, name)
+    except DeniedError as error:
+        st.caption(f":material/info: {messages.line(error)}")
+        return ModelChoice(name, "", model=name)
     return ModelChoice(
         name, model.model_uri, model.role_arn, model.job, _class_uris(model.model_uri), model=name
     )
@@ -196,7 +212,12 @@ def _choice(label: str, field: str, names: list[str], titles: dict[str, str], no
 
 
 def _titles(jobs: Sequence[TrainingJob]) -> dict[str, str]:
-    return {job.name: f"{job.name} · {job.algorithm} · {formatting.ago(job.created_at)}" for job in jobs}
+    return {
+        job.name: " · ".join(
+            (job.name, *([] if job.summary else [job.algorithm]), formatting.ago(job.created_at))
+        )
+        for job in jobs
+    }
 
 
 def _class_uris(uri: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from core.aws import traffic as cloudwatch
 from core.aws.connection import Connection, clients
 from core.aws.endpoint_detail import resources_of, with_description
-from core.aws.endpoints import describe_endpoint
+from core.aws.endpoints import read_endpoint
 from core.aws.logs import endpoint_streams, endpoint_tail
 from core.aws.traffic import Window
 from core.endpoints.detail import EndpointDetail
@@ -51,16 +51,17 @@ def look(connection: Connection, name: str) -> EndpointSnapshot:
     """
     seen = cached.shelf().read(
         ("endpoint", connection, name),
-        lambda: describe_endpoint(clients(connection), name),
+        lambda: read_endpoint(clients(connection), name),
         SECONDS,
         f"the endpoint {name}",
     )
     if isinstance(seen.failure, NotFoundError):
         raise seen.failure
-    detail, failure = EndpointDetail(endpoint=seen.value, scaling_known=False), seen.failure
+    endpoint, notes = seen.value
+    detail, failure = EndpointDetail(endpoint=endpoint, scaling_known=False, notes=notes), seen.failure
     absent: CoreError | PendingError | None = None
     try:
-        parts = _belongings(connection, seen.value)
+        parts = _belongings(connection, endpoint)
         detail, failure = _with_parts(detail, parts.value), failure or parts.failure
         described = _description(connection, parts.value)
         detail, failure = _with_description(detail, described.value), failure or described.failure
@@ -99,7 +100,8 @@ def _description(connection: Connection, parts: EndpointDetail) -> Snapshot[Endp
 
 
 def _with_parts(detail: EndpointDetail, parts: EndpointDetail) -> EndpointDetail:
-    return replace(parts, endpoint=with_config(detail.endpoint, parts.config))
+    endpoint = with_config(detail.endpoint, parts.config)
+    return replace(parts, endpoint=endpoint, notes=(*detail.notes, *parts.notes))
 
 
 def _with_description(detail: EndpointDetail, described: EndpointDetail) -> EndpointDetail:

@@ -45,7 +45,7 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
 
 def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[TrainingJob]) -> list[TrainingJob]:
     """Return the jobs of these names, from the table where it lists them; a link may name others."""
-    by_name = {job.name: job for job in listed}
+    by_name = {job.name: job for job in listed if not job.summary}
     jobs = []
     for name in names:
         try:

@@ -26,6 +26,8 @@ def freshness(snapshot: Snapshot[TrainingJob], *, every: int) -> None:
         )
     elif snapshot.value.running:
         st.caption(f":material/sync: Refreshes every {every} s · Updated {formatting.moment(snapshot.at)}")
+    for note in snapshot.value.notes:
+        st.caption(f":material/info: {messages.plain(note)}")
 
 
 def show(connection: Connection, snapshot: Snapshot[TrainingJob], log: OptionalPart[JobLog]) -> None:

@@ -302,13 +302,17 @@ def metrics_row(connection: Connection, job_filter: JobFilter) -> None:
     jobs, prices = snapshot.value.jobs, cached.prices(connection)
     now = snapshot.at.astimezone(formatting.zone())
     counts = count_jobs(jobs, prices, now)
+    least = "" if snapshot.value.complete else "≥ "
+    partial = None if snapshot.value.complete else f"Counts only the newest {len(jobs):,} jobs."
     incomplete = not snapshot.value.complete and all(job.created_at >= month(now) for job in jobs)
     spent = f"{'≥ ' if incomplete or counts.unpriced else ''}{counts.spent}"
     with st.grid(3, min_column_width=160, gap="small"):
-        st.metric("Running", counts.running, border=True, icon=":material/play_circle:")
         st.metric(
-            "Failed today", counts.failed_today, border=True, icon=":material/error:",
-            help=f"Completed today: {counts.completed_today}.",
+            "Running", f"{least}{counts.running}", border=True, icon=":material/play_circle:", help=partial
+        )
+        st.metric(
+            "Failed today", f"{least}{counts.failed_today}", border=True, icon=":material/error:",
+            help=f"Completed today: {least}{counts.completed_today}. {partial or ''}".rstrip(),
         )  # fmt: skip
         st.metric(
             "AWS cost this month" if connection.is_sandbox else "Cost this month",

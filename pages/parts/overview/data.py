@@ -100,8 +100,8 @@ class Now:
 
     @property
     def whole(self) -> bool:
-        """Whether jobs and endpoints have arrived, and the list of endpoints is complete."""
-        return bool(self.jobs and self.fleet and self.fleet.complete)
+        """Return whether both arrived, with every job and every endpoint."""
+        return bool(self.jobs and self.jobs.complete and self.fleet and self.fleet.complete)
 
     @property
     def moving(self) -> bool:

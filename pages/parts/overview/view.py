@@ -63,7 +63,8 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
     wasted = now.fleet.cost.wasted_per_month if now.fleet else None
     failed = len(now.failed_jobs) + len(now.failing)
     with st.grid(4, min_column_width=205, gap="small"):
-        st.metric("Jobs running", _count(now.jobs, now.running), border=True)
+        least = "≥ " if now.jobs and not now.jobs.complete else ""
+        st.metric("Jobs running", f"{least}{_count(now.jobs, now.running)}", border=True)
         st.metric("Endpoints in service", _count(now.fleet, now.answering), border=True)
         st.metric(
             "AWS price per hour" if sandbox else "Cost per hour",
@@ -191,14 +192,19 @@ def _hourly(price: Money | None) -> str:
 
 def _running_job(job: TrainingJob, now: Now, prices: PriceTable) -> None:
     cost = training_cost(job, prices, now.at)
-    elapsed = f"for {duration(job.seconds(now.at))}" if job.started_at else "not started"
+    if job.summary:
+        parts = [f"created {formatting.ago(job.created_at)}"]
+    else:
+        elapsed = f"for {duration(job.seconds(now.at))}" if job.started_at else "not started"
+        parts = [elapsed, job.instance_type]
     badge = ":blue-badge[:material/progress_activity: running]"
-    _job_line(job, f"{status_in_words(job)} · {elapsed} · {job.instance_type}", badge, cost.per_hour)
+    _job_line(job, " · ".join([status_in_words(job), *parts]), badge, cost.per_hour)
 
 
 def _failed_job(job: TrainingJob) -> None:
     when = formatting.ago(job.ended_at or job.modified_at)
-    note = f"{when} · {_short(job.failure_reason or 'AWS gave no reason.')}"
+    unknown = "Open the job to see why." if job.summary else "AWS gave no reason."
+    note = f"{when} · {_short(job.failure_reason or unknown)}"
     _job_line(job, note, ":red-badge[:material/error: failed]")
 
 

@@ -41,7 +41,7 @@ def test_an_answer_comes_whole_with_its_type_and_its_time(canned_server: Any) ->
             (403, "AccessDeniedException", "not authorized to perform: sagemaker:InvokeEndpoint"),
             errors.DeniedError,
         ),
-        ((400, "ValidationError", "Accept is too long"), errors.AwsError),
+        ((400, "ValidationError", "Accept is too long"), errors.RejectedError),
         ((429, "ModelNotReadyException", "Loading"), errors.NotReadyError),
         ((503, "ServiceUnavailable", "Busy"), errors.AwsError),
         ((500, "InternalFailure", "Sorry"), errors.AwsError),

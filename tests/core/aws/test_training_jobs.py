@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -143,3 +144,55 @@ def test_a_channel_address_must_be_in_s3(canned_server: Any) -> None:
     """A URI that is not in S3 is rejected before any call."""
     with pytest.raises(errors.InputError, match="not an S3 URI"):
         list_channel_keys(canned_server.clients(), "https://bucket/d")
+
+
+def summary(name: str, status: str = "Completed", created: int = 1_790_000_000) -> dict[str, Any]:
+    return {"TrainingJobName": name, "TrainingJobStatus": status, "CreationTime": created}
+
+
+DENIED = (403, "AccessDeniedException", "User is not authorized to perform: sagemaker:Search")
+REJECTED = (400, "ValidationException", "Unknown property name: AlgorithmSpecification.TrainingImage")
+UNSUPPORTED = (400, "UnknownOperationException", "")
+
+
+@pytest.mark.parametrize("refusal", [DENIED, REJECTED, UNSUPPORTED])
+def test_without_search_the_jobs_are_listed(canned_server: Any, refusal: tuple[int, str, str]) -> None:
+    """Where Search is denied, unsupported or rejects a filter, one ListTrainingJobs call per page lists the jobs."""
+    canned_server.says(
+        canned_server.error(*refusal),
+        canned_server.json({"TrainingJobSummaries": [summary("a")], "NextToken": "t"}),
+        canned_server.json({"TrainingJobSummaries": [summary("b", "Failed")]}),
+    )
+    listing = all_jobs(canned_server.clients(), JobFilter())
+    assert [(row.name, row.status, row.summary) for row in listing.jobs] == [
+        ("a", "Completed", True),
+        ("b", "Failed", True),
+    ]
+    assert (listing.total, listing.complete) == (None, True)
+    assert [operation for operation, _ in canned_server.asked] == ["Search", *["ListTrainingJobs"] * 2]
+    assert "Only names, statuses and times" in listing.notes[0]
+    assert "other algorithms are included" in listing.notes[1]
+
+
+def test_a_list_keeps_to_the_filter(canned_server: Any) -> None:
+    """ListTrainingJobs takes one status and no end of a period, so its rows are filtered once more."""
+    at = datetime(2026, 9, 21, tzinfo=UTC)
+    rows = [summary(str(days), "Failed", int((at + timedelta(days=days)).timestamp())) for days in range(3)]
+    rows.append(summary("done", "Completed", int(at.timestamp())))
+    canned_server.says(canned_server.error(*DENIED), canned_server.json({"TrainingJobSummaries": rows}))
+    job_filter = JobFilter(statuses=("Failed", "Stopped"), created_to=at + timedelta(days=1))
+    listing = all_jobs(canned_server.clients(), job_filter)
+    assert [row.name for row in listing.jobs] == ["0", "1"]
+
+
+def test_a_denied_description_is_searched_for(canned_server: Any) -> None:
+    """A job that may not be described comes from Search, with a note; if that fails too, the first error counts."""
+    message = "not authorized to perform: sagemaker:DescribeTrainingJob"
+    denied = canned_server.error(403, "AccessDeniedException", message)
+    canned_server.says(denied, page(canned_server, "a"))
+    found = describe_job(canned_server.clients(), "a")
+    assert found.name == "a"
+    assert "DescribeTrainingJob" in found.notes[0]
+    canned_server.says(denied, canned_server.error(*DENIED))
+    with pytest.raises(errors.DeniedError, match="DescribeTrainingJob"):
+        describe_job(canned_server.clients(), "a")

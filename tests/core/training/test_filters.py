@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import botocore.loaders
 import botocore.model
@@ -123,3 +123,25 @@ def test_any_url_parameters_are_a_filter(query: dict[str, str]) -> None:
     """Any URL parameters make a filter that converts back to URL parameters."""
     found = JobFilter.from_query(query)
     assert JobFilter.from_query(found.to_query()) == found
+
+
+def test_a_list_filters_by_what_it_can() -> None:
+    """ListTrainingJobs gets the filters it has, a period with both ends inside, and the others are named."""
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    params = JobFilter(
+        statuses=("Failed",), text="roads", created_from=at, created_to=at, sort="modified"
+    ).to_list(next_token="t")
+    second = timedelta(seconds=1)
+    assert params == {
+        "NameContains": "roads",
+        "StatusEquals": "Failed",
+        "CreationTimeAfter": at - second,
+        "CreationTimeBefore": at + second,
+        "SortBy": "CreationTime",
+        "SortOrder": "Descending",
+        "MaxResults": 100,
+        "NextToken": "t",
+    }
+    assert "StatusEquals" not in JobFilter(statuses=("Failed", "Stopped")).to_list()
+    assert len(JobFilter(sort="modified").not_listed()) == 2
+    assert JobFilter(only_segmentation=False).not_listed() == ()
