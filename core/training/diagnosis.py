@@ -10,7 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
+from core.training.channels import CONTENT_TYPES
 from core.training.hyperparameters import BY_NAME
 from core.training.job import TrainingJob
 from core.training.log_lines import level, plain
@@ -20,6 +22,21 @@ LINES = 400
 """How many of the last log lines are read."""
 
 NAME = re.compile(r"u?'(?P<name>[^']{1,100})'")
+VALUE = r"(?:u?'(?P<name>[^']{0,100})'|(?P<number>[-+]?\d[\d.eE+-]{0,30})) "
+"""The rejected value in an error of the JSON schema, which the container quotes before what is wrong with it."""
+
+ONE_OF = VALUE + r"is not one of \[(?P<allowed>[^\]]{0,400})\]"
+UNEXPECTED = r"additional properties are not allowed \((?P<names>[^)]{0,400}?) (?:was|were) unexpected\)"
+IN_CHANNELS = r"input data config(?:uration)?[\s\S]{0,300}?"
+CHANNEL_SETTINGS = {
+    "/": "content type",
+    "FullyReplicated": "S3DataDistributionType",
+    "Pipe": "input mode",
+    "RecordIO": "RecordWrapperType",
+    "Gzip": "CompressionType",
+    "S3Prefix": "S3DataType",
+}
+"""A part of an allowed value -> the setting of a channel that has such values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +59,9 @@ class Diagnosis:
 class DiagnosisRule:
     """A pattern, searched in AWS's failure reason first, then in the log, and its meaning.
 
-    `{instance}` and `{name}` in the texts are replaced by the instance type and the first quoted name.
+    The texts can contain `{instance}`, the instance type; `{name}`, the pattern's group of that name, else the first
+    quoted name; `{names}` and `{allowed}`, the groups of these names; `{of}`, the hyperparameter that has this value;
+    `{setting}`, the setting of a channel; and `{hint}`, the name that may have been meant.
     """
 
     title: str
@@ -111,16 +130,72 @@ RULES: tuple[DiagnosisRule, ...] = (
         "Set all four: train, validation, train_annotation and validation_annotation.",
     ),
     DiagnosisRule(
+        "Unknown channel",
+        IN_CHANNELS + UNEXPECTED,
+        "The algorithm has no channel {names}, and rejects jobs with unknown channels.",
+        "Rename the channel or remove it.{hint}",
+    ),
+    DiagnosisRule(
+        "Invalid channel setting",
+        IN_CHANNELS + ONE_OF,
+        "The {setting} of a channel is “{name}”, which is not allowed. Allowed: {allowed}.",
+        "Correct the {setting} of the channel, then start the job again.",
+    ),
+    DiagnosisRule(
+        "Invalid channel setting",
+        IN_CHANNELS + VALUE + r"(?:is not|is a required|does not|is less|is greater)",
+        "The algorithm rejects the configuration of the channels: see “{name}” below.",
+        "Correct the channel's content type, input mode or distribution, then start the job again.",
+    ),
+    DiagnosisRule(
         "Unknown hyperparameter",
-        r"additional properties are not allowed \(.{0,200}unexpected\)",
-        "The algorithm has no hyperparameter “{name}”, and rejects jobs with unknown hyperparameters.",
+        UNEXPECTED,
+        "The algorithm has no hyperparameter {names}, and rejects jobs with unknown hyperparameters.",
         "Correct the name or remove it.{hint}",
     ),
     DiagnosisRule(
         "Invalid hyperparameter",
-        r"is not valid under any of the given schemas|is not one of \[|is a required property"
-        r"|is (?:less|greater) than (?:or equal to )?the (?:minimum|maximum)|is not of type"
-        r"|unable to parse hyperparameter|hyperparameters? .{0,80}(?:invalid|not valid|out of range|required)",
+        ONE_OF,
+        "The value “{name}”{of} is not allowed. Allowed: {allowed}.",
+        "Clone the job with one of the allowed values.",
+    ),
+    DiagnosisRule(
+        "Invalid hyperparameter",
+        VALUE + r"is a required property",
+        "The hyperparameter “{name}” is missing.",
+        "Clone the job with a value for it.",
+    ),
+    DiagnosisRule(
+        "Invalid hyperparameter",
+        VALUE + r"(?:is not valid under any of the given schemas|is not of type"
+        r"|is (?:less|greater) than (?:or equal to )?the (?:minimum|maximum)|does not match)",
+        "The value “{name}”{of} is not allowed.",
+        "Compare the values below with their ranges, then clone the job with a valid value.",
+    ),
+    DiagnosisRule(
+        "Batch larger than the dataset",
+        r"number of (?:input|training|validation)? ?(?:images|samples) must be (?:bigger|greater|larger)[\s\S]{0,80}"
+        r"batch_size",
+        "A batch is larger than the number of images{batch}.",
+        "Set mini_batch_size to the number of images or less, and check that the channels hold all images.",
+    ),
+    DiagnosisRule(
+        "Empty batches",
+        r"empty batch from pipe|\bAttributeNames\b",
+        "Pipe mode delivered no data: the manifest has no valid lines, or the channel's AttributeNames differ from "
+        "the attributes in the manifest.",
+        "Compare AttributeNames with the attributes of the manifest, such as source-ref, then start the job again.",
+    ),
+    DiagnosisRule(
+        "Not RecordIO data",
+        r"unable to parse record|record ?io\b[\s\S]{0,120}(?:magic|header|format)|(?:correct|valid) record ?io",
+        "The algorithm expected RecordIO, and the channel delivered something else.",
+        "In Pipe mode with images or an augmented manifest, set RecordWrapperType to RecordIO and the content type "
+        "to application/x-recordio; for image files, use File mode. If the files are RecordIO, create them again.",
+    ),
+    DiagnosisRule(
+        "Invalid hyperparameter",
+        r"unable to parse hyperparameter|hyperparameters? .{0,80}(?:invalid|not valid|out of range|required)",
         "A hyperparameter's value is missing or not allowed: “{name}”.",
         "Compare the values below with their ranges, then clone the job with a valid value.",
     ),
@@ -178,14 +253,24 @@ RULES: tuple[DiagnosisRule, ...] = (
         "An image or a mask is corrupt, or its content does not match its file extension.",
         "Open the file named below. Images must be JPEG, and masks PNG with one channel.",
     ),
+)  # fmt: skip
+"""In order of precedence: the first match is used."""
+
+WEAK_RULES: tuple[DiagnosisRule, ...] = (
+    DiagnosisRule(
+        "Invalid input",
+        r"\binput error\b|\bcustomer error\b",
+        "The algorithm reports a problem with the job's input, in the words below.",
+        "Correct what the message names, then start the job again.",
+    ),
     DiagnosisRule(
         "AWS failed",
         r"InternalServerError|internal (?:server )?error|We encountered an internal",
         "There was an internal error in AWS, not in the job.",
         "Start it again. If the error recurs, contact AWS Support with the job's ARN.",
     ),
-)  # fmt: skip
-"""In order of precedence: the first match is used."""
+)
+"""Rules for messages that containers also write around a specific error: used if none of `RULES` matches anything."""
 
 INTERRUPTED = Diagnosis(
     "Spot instance interrupted",
@@ -231,35 +316,67 @@ def _out_of_time(job: TrainingJob) -> Diagnosis:
 
 
 def _by_rules(job: TrainingJob, last_lines: Sequence[str]) -> Diagnosis | None:
-    """Match AWS's failure reason before the log; in the log, errors only, the last one first."""
+    """Match AWS's failure reason before the log; in the log, errors only, the last one first.
+
+    The weak rules come last, so that an error in the log is used before a reason that only says that AWS failed.
+    """
     lines = [plain(line) for line in last_lines[-LINES:]]
     errors = [line for line in reversed(lines) if level(line) == "error"]
-    for text in ([job.failure_reason] if job.failure_reason else []) + errors:
-        for rule in RULES:
-            match = rule.search(text)
-            if match:
-                return _filled(rule, job, text, match)
+    texts = ([job.failure_reason] if job.failure_reason else []) + errors
+    strong = ((rule, text) for text in texts for rule in RULES)
+    weak = ((rule, text) for rule in WEAK_RULES for text in texts)
+    for rule, text in chain(strong, weak):
+        match = rule.search(text)
+        if match:
+            return _filled(rule, job, text, match)
     return None
 
 
 def _filled(rule: DiagnosisRule, job: TrainingJob, text: str, match: re.Match[str]) -> Diagnosis:
-    quoted = NAME.search(text, match.start()) or NAME.search(text)
-    name = quoted["name"] if quoted else "see below"
-    near = get_close_matches(name, BY_NAME, n=1)
+    groups = match.groupdict()
+    listed = [quoted["name"] for quoted in NAME.finditer(groups.get("names") or "")]
+    allowed = [quoted["name"] for quoted in NAME.finditer(groups.get("allowed") or "")]
+    name = listed[0] if listed else _name(text, match)
+    known = CONTENT_TYPES if rule.title == "Unknown channel" else BY_NAME
+    near = get_close_matches(name, known, n=1)
+    batch = job.hyperparameters.get("mini_batch_size")
     words = {
         "instance": job.instance_type or "the instance type",
         "name": name,
-        "hint": f" Did you mean {near[0]}?" if near and name not in BY_NAME else "",
+        "names": ", ".join(f"“{each}”" for each in listed or [name]),
+        "allowed": ", ".join(allowed) or groups.get("allowed") or "",
+        "of": _of(job, name),
+        "setting": next(
+            (setting for part, setting in CHANNEL_SETTINGS.items() if any(part in each for each in allowed)),
+            "configuration",
+        ),
+        "batch": f": mini_batch_size is {batch}" if batch else "",
+        "hint": f" Did you mean {near[0]}?" if near and name not in known else "",
     }
     return Diagnosis(
         rule.title, rule.cause.format(**words), rule.todo.format(**words), excerpt(text, match.start())
     )
 
 
+def _name(text: str, match: re.Match[str]) -> str:
+    """Return the name or value that a message is about, else the first quoted one at or before the match."""
+    groups = match.groupdict()
+    if (name := groups.get("name") or groups.get("number")) is not None:
+        return name
+    quoted = NAME.search(text, match.start()) or NAME.search(text)
+    return quoted["name"] if quoted else "see below"
+
+
+def _of(job: TrainingJob, value: str) -> str:
+    """Return " of NAME" for the only hyperparameter with this value; empty if none or several have it."""
+    names = [name for name, text in job.hyperparameters.items() if text == value]
+    return f" of {names[0]}" if len(names) == 1 else ""
+
+
 def _unknown(job: TrainingJob, last_lines: Sequence[str] | None) -> Diagnosis:
     """Return a diagnosis for what no rule matches, with the evidence there is."""
     reason = job.failure_reason or ""
-    if last_lines is not None and not last_lines:
+    if last_lines is not None and not last_lines and not job.container_ran:
         return Diagnosis(
             "Failed before it started",
             "The job has no log: its container never ran. The instance, the image, the role or the data was not "
@@ -267,11 +384,14 @@ def _unknown(job: TrainingJob, last_lines: Sequence[str] | None) -> Diagnosis:
             "Read AWS's reason below, and check the image, the role and the channels.",
             excerpt(reason, 0),
         )
+    no_log = " Its log is empty or has expired." if last_lines is not None and not last_lines else ""
     error = next((line for line in reversed(last_lines or ()) if level(line) == "error"), "")
     return Diagnosis(
         "Failed",
-        "AWS gave the reason below." if reason else "AWS gave no reason.",
-        "Read the end of the log, starting from its first error.",
+        ("AWS gave the reason below." if reason else "AWS gave no reason.") + no_log,
+        "Check what the reason names, then clone the job; the new job has a log of its own."
+        if no_log
+        else "Read the end of the log, starting from its first error.",
         excerpt(reason or plain(error), 0),
     )
 

@@ -129,6 +129,16 @@ class TrainingJob:
         return self.status not in ENDED and self.ended_at is None
 
     @property
+    def container_ran(self) -> bool:
+        """Return whether its container has run, by its start time, its statuses or the exit code in its reason."""
+        return (
+            self.started_at is not None
+            or self.status == "Completed"
+            or any(step.status == "Training" for step in self.transitions)
+            or "exit code" in (self.failure_reason or "")
+        )
+
+    @property
     def is_semantic_segmentation(self) -> bool:
         """Return whether its image is that of the built-in algorithm, by the repository name."""
         return IMAGE.search(self.image) is not None

@@ -13,7 +13,12 @@ from core.training.job import TrainingJob, from_description
 
 
 def job(
-    reason: str = "", *, status: str = "Failed", secondary: str = "Failed", model: str = ""
+    reason: str = "",
+    *,
+    status: str = "Failed",
+    secondary: str = "Failed",
+    model: str = "",
+    **more: object,
 ) -> TrainingJob:
     return from_description(
         {
@@ -25,9 +30,11 @@ def job(
             "ResourceConfig": {"InstanceType": "ml.p3.2xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50},
             "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900},
             "ModelArtifacts": {"S3ModelArtifacts": model},
+            "HyperParameters": {"backbone": "resnet-18", "mini_batch_size": "32", "epochs": "0"},
             "SecondaryStatusTransitions": [
                 {"Status": "Interrupted", "StartTime": datetime(2026, 11, 22, tzinfo=UTC)}
             ],
+            **more,
         }
     )
 
@@ -98,6 +105,124 @@ def test_words_name_what_is_at_fault() -> None:
     assert typo is not None
     assert "“mini_batch_siz”" in typo.cause
     assert "Did you mean mini_batch_size?" in typo.todo
+
+
+INPUT = (
+    "ClientError: Unable to initialize the algorithm. Failed to validate input data configuration. (by X)\n\n"
+)
+VALUES = (
+    "ClientError: Unable to initialize the algorithm. Failed to validate hyperparameters. (caused by X)\n\n"
+)
+BLAMED = [
+    (
+        INPUT
+        + "Caused by: u'image/tiff' is not one of [u'image/jpeg', u'application/x-image'], exit code: 2",
+        "Invalid channel setting",
+        "content type of a channel is “image/tiff”",
+    ),
+    (
+        INPUT + "Caused by: 'FastFile' is not one of ['File', 'Pipe'], exit code: 2",
+        "Invalid channel setting",
+        "input mode of a channel is “FastFile”, which is not allowed. Allowed: File, Pipe.",
+    ),
+    (
+        INPUT + "Caused by: u'ShardedByS3Key' is not one of [u'FullyReplicated'], exit code: 2",
+        "Invalid channel setting",
+        "S3DataDistributionType of a channel is “ShardedByS3Key”",
+    ),
+    (
+        INPUT + "Caused by: Additional properties are not allowed (u'labels', u'valid' were unexpected)",
+        "Unknown channel",
+        "no channel “labels”, “valid”",
+    ),
+    (
+        VALUES + "Caused by: u'resnet-18' is not one of [u'resnet-50', u'resnet-101'], exit code: 2",
+        "Invalid hyperparameter",
+        "“resnet-18” of backbone is not allowed. Allowed: resnet-50, resnet-101.",
+    ),
+    (VALUES + "Caused by: 0 is less than the minimum of 1", "Invalid hyperparameter", "“0” of epochs"),
+    (
+        VALUES + "Caused by: u'many' is not valid under any of the given schemas",
+        "Invalid hyperparameter",
+        "“many” is not allowed",
+    ),
+    (VALUES + "u'num_classes' is a required property", "Invalid hyperparameter", "“num_classes” is missing"),
+    (
+        "ClientError: The number of input images must be greater or equal to the mini_batch_size., exit code: 2",
+        "Batch larger than the dataset",
+        "mini_batch_size is 32",
+    ),
+    (
+        "ClientError: Got empty batch from pipe. Please check the value of AttributeNames., exit code: 2",
+        "Empty batches",
+        "AttributeNames",
+    ),
+    (
+        "AlgorithmError: Internal Server Error, (Input Error) Unable to parse record: bad header., exit code: 1",
+        "Not RecordIO data",
+        "RecordIO",
+    ),
+    (
+        "AlgorithmError: Internal Server Error, (Input Error) The moon is not an image., exit code: 1",
+        "Invalid input",
+        "job's input",
+    ),
+]
+"""Reasons in the forms of AWS's containers: errors of their JSON schemas, and of their data readers."""
+
+
+@pytest.mark.parametrize(("reason", "title", "words"), BLAMED)
+def test_the_value_at_fault_is_blamed(reason: str, title: str, words: str) -> None:
+    """A diagnosis names the rejected value, not an allowed one, and the channel or hyperparameter that it is of."""
+    diagnosis = diagnose(job(reason), [])
+    assert diagnosis is not None
+    assert diagnosis.title == title
+    assert words in diagnosis.cause
+    assert "never ran" not in diagnosis.cause
+
+
+def test_an_unknown_channel_has_a_suggestion() -> None:
+    """For a channel that the algorithm does not have, the closest name that it has is suggested."""
+    reason = INPUT + "Additional properties are not allowed (u'train_annotations' was unexpected)"
+    diagnosis = diagnose(job(reason))
+    assert diagnosis is not None
+    assert "Did you mean train_annotation?" in diagnosis.todo
+
+
+def test_an_internal_error_yields_to_the_log() -> None:
+    """Where the reason only says that AWS failed, an error in the log that is known is the cause."""
+    reason = "InternalServerError: We encountered an internal error. Please try again."
+    lines = [
+        "[11/30/2026 10:00:00 ERROR 140] Customer Error: Please make sure input data is in correct recordio format.",
+        "[11/30/2026 10:00:01 ERROR 140] Algorithm Error: Internal Server Error",
+    ]
+    diagnosis, without = diagnose(job(reason), lines), diagnose(job(reason), lines[1:])
+    assert diagnosis is not None
+    assert without is not None
+    assert (diagnosis.title, diagnosis.evidence, without.title) == (
+        "Not RecordIO data",
+        lines[0],
+        "AWS failed",
+    )
+
+
+STARTED = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"FailureReason": "AlgorithmError: odd, exit code: 2"},
+        {"TrainingStartTime": STARTED},
+        {"SecondaryStatusTransitions": [{"Status": "Training", "StartTime": STARTED}]},
+    ],
+)
+def test_a_job_whose_log_is_gone_has_run(more: dict[str, object]) -> None:
+    """A job with a start time, the status Training or an exit code has run: its log is empty or has expired."""
+    diagnosis = diagnose(job("Odd.", **more), [])
+    assert diagnosis is not None
+    assert diagnosis.title == "Failed"
+    assert "has expired" in diagnosis.cause
 
 
 def test_the_log_is_used_if_aws_gives_no_known_reason() -> None:
