@@ -8,6 +8,7 @@ Results go to standard output, everything else to standard error. Exit codes: 0 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -227,6 +228,15 @@ def write_log(lines: str) -> None:
     print("".join(f"{log_line(line)}\n" for line in lines.removesuffix("\n").split("\n")), end="", flush=True)
 
 
+def say_log(lines: str) -> None:
+    """Print log lines, each ended by a line break, on standard error."""
+    print(
+        "".join(f"{log_line(line)}\n" for line in lines.removesuffix("\n").split("\n")),
+        end="",
+        file=sys.stderr,
+    )
+
+
 def say(text: object) -> None:
     """Print one line on standard error."""
     _print(terminal(text))
@@ -287,5 +297,13 @@ def print_json(**document: Any) -> None:
 
 
 def print_document(document: Any, *, indent: int | None = 1) -> None:
-    """Print a JSON document on standard output, exact and in ASCII."""
-    print(json_text(document, indent=indent))
+    """Print a JSON document on standard output, exact and in ASCII; NaN and infinity become null."""
+    print(json_text(_without_nan(document), indent=indent))
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(part) for key, part in value.items()}
+    return [_without_nan(part) for part in value] if isinstance(value, list | tuple) else value

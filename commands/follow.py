@@ -20,6 +20,7 @@ from commands.common import (
     iso,
     print_document,
     say,
+    say_log,
     write_log,
 )
 from core.errors import AwsError
@@ -40,10 +41,21 @@ LAST_READS = 2
 
 def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = False) -> None:
     """Print a job's log until the job has ended. Raises Exit: 1 where it failed, 130 for Ctrl-C."""
+    if follow_job(backend, name, lines=lines, as_json=as_json).status == "Failed":
+        raise typer.Exit(FAILED)
+
+
+def follow_job(
+    backend: Backend, name: str, *, lines: int, as_json: bool = False, on_stderr: bool = False
+) -> TrainingJob:
+    """Print a job's log until the job has ended, and return the job. Raises Exit: 130 for Ctrl-C.
+
+    on_stderr: print the log on standard error, where standard output is for a document.
+    """
     from core.training.job import status_in_words
 
     try:
-        job = _Follower(backend.clients, name, lines, as_json).run()
+        job = _Follower(backend.clients, name, lines, as_json, on_stderr).run()
     except KeyboardInterrupt:
         say(
             f"The sandbox was started for this command and stops now, and the job {name} with it."
@@ -53,16 +65,17 @@ def follow_to_end(backend: Backend, name: str, *, lines: int, as_json: bool = Fa
         raise typer.Exit(STOPPED) from None
     reason = f" {job.failure_reason}" if job.failure_reason else ""
     say(f"The job {name} is {status_in_words(job)}.{reason}")
-    if job.status == "Failed":
-        raise typer.Exit(FAILED)
+    return job
 
 
-def print_events(events: Iterable[LogEvent], as_json: bool) -> None:
-    """Print log events, one line or one JSON document each."""
+def print_events(events: Iterable[LogEvent], as_json: bool, *, on_stderr: bool = False) -> None:
+    """Print log events, one line or one JSON document each; on standard error always as lines."""
     from core.training.log_lines import as_text
 
     for event in events:
-        if as_json:
+        if on_stderr:
+            say_log(as_text([event]))
+        elif as_json:
             row = {"at": iso(event.at), "message": event.message, "stream": event.stream}
             print_document(row, indent=None)
         else:
@@ -77,6 +90,7 @@ class _Follower:
     name: str
     lines: int
     as_json: bool
+    on_stderr: bool = False
     token: LogToken | None = None
     reported: str = ""
     failed: int = 0
@@ -117,7 +131,7 @@ class _Follower:
         page = tail(
             self.clients, self.name, token=self.token, limit=self.lines if self.token is None else 10_000
         )
-        print_events(page.events, self.as_json)
+        print_events(page.events, self.as_json, on_stderr=self.on_stderr)
         self.token = page.next_token
         if not page.events and self.token is not None and job.spot:
             newest = log_streams(self.clients, self.name)[

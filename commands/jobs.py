@@ -180,10 +180,11 @@ def curves(
         for note in notes:
             say(note)
         if as_json:
-            print_json(jobs={name: [_series(series) for series in series_by_name[name]] for name in names})
+            documents = {name: [_series(series) for series in series_by_name[name]] for name in names}
+            print_json(jobs=documents, notes=notes)
             return
         for name in names:
-            _print_curves(name, series_by_name[name])
+            _print_curves(name, series_by_name[name], unread=bool(notes))
 
 
 @jobs.command()
@@ -219,9 +220,13 @@ def logs(
             return
         page = tail(backend.clients, name, limit=lines)
         print_events(page.events, as_json)
+        if page.cut and len(page.events) < lines:
+            say(f"Printed the last {plural(len(page.events), 'line')} only; for older ones, add --all.")
         if not page.has_log:
             job = describe_job(backend.clients, name)
-            say(f"The job {name} has no log yet. Status: {job.status}.")
+            missing = "has no log yet" if job.running else "has no log"
+            expired = " It may have expired, or the container wrote nothing." if _log_gone(job) else ""
+            say(f"The job {name} {missing}. Status: {job.status}.{expired}")
 
 
 @jobs.command()
@@ -254,6 +259,11 @@ def _filter(query: dict[str, str]) -> JobFilter:
     if job_filter.notes:
         raise typer.BadParameter(" ".join(job_filter.notes))
     return job_filter
+
+
+def _log_gone(job: TrainingJob) -> bool:
+    """Return whether a job without a log has run, so that it had one."""
+    return not job.running and job.container_ran
 
 
 def _last_lines(clients: Clients, name: str) -> list[str] | None:
@@ -363,8 +373,11 @@ def _series(series: MetricSeries) -> dict[str, Any]:
     }
 
 
-def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
-    """Print a row per epoch and a column per metric. The model that is deployed is that of the best mean IoU."""
+def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...], *, unread: bool) -> None:
+    """Print a row per epoch and a column per metric. The model that is deployed is that of the best mean IoU.
+
+    unread: whether a source of metrics could not be read, so that no metrics does not mean that there are none.
+    """
     from core.training.curves import MIOU, best_epoch, named, notes
 
     cells: dict[int, dict[str, str]] = {}
@@ -375,8 +388,9 @@ def _print_curves(name: str, curves_of_job: tuple[MetricSeries, ...]) -> None:
         {"epoch": str(epoch), **{series.name: cells[epoch].get(series.name, "") for series in curves_of_job}}
         for epoch in sorted(cells)
     ]
+    empty = f"The metrics of {name} could not be read." if unread else f"No metrics for {name} yet."
     sources = ", ".join(dict.fromkeys(series.source for series in curves_of_job))
-    print_table(f"{name} (from {sources})" if sources else name, rows, empty=f"No metrics for {name} yet.")
+    print_table(f"{name} (from {sources})" if sources else name, rows, empty=empty)
     miou = named(curves_of_job, MIOU)
     best = best_epoch(miou) if miou else None
     if best:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.common import AsJson, Backend, Debug, open_backend, reporting, say
-from commands.follow import follow_to_end
-from commands.plans import DryRun, Yes, confirm_and_execute
+from commands.common import FAILED, AsJson, Backend, Debug, open_backend, print_json, reporting, say
+from commands.follow import follow_job
+from commands.plans import DryRun, Yes, confirmed, execute_plan
 from core.errors import DeniedError, InputError, RejectedError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from core.aws.connection import Clients
     from core.training.hyperparameters import Problem
-    from core.training.job import TrainingSpec
+    from core.training.job import TrainingJob, TrainingSpec
 
 DAY = 86_400
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY, "": 1}
@@ -163,23 +163,43 @@ def _start(
     plan = plan_launch(spec, prices(backend.clients, notes=reasons), warnings=warnings)
     for reason in reasons:
         say(reason)
-    if not confirm_and_execute(backend.clients, plan, yes=yes, dry_run=dry_run, as_json=as_json):
+    if not confirmed(plan, yes=yes, dry_run=dry_run, as_json=as_json):
         return
+    document = {**plan.to_dict(), "done": True, "recovered": execute_plan(backend.clients, plan).recovered}
     say(f"The job {spec.name} has started.")
     if backend.ends_with_us and not follow:
         say(
             "The sandbox was started for this command, which therefore waits until the job ends. "
             "(`segdeck sandbox` keeps it running between commands.)"
         )
-    if follow or backend.ends_with_us:
-        follow_to_end(backend, spec.name, lines=10_000, as_json=as_json)
+    job: TrainingJob | None = None
+    try:
+        if follow or backend.ends_with_us:
+            job = follow_job(backend, spec.name, lines=10_000, on_stderr=as_json)
+    finally:
+        if as_json:
+            print_json(**document, job=_ended_job(job) if job else None)
+    if job is not None and job.status == "Failed":
+        raise typer.Exit(FAILED)
+
+
+def _ended_job(job: TrainingJob) -> dict[str, Any]:
+    """Return what the JSON document has of a job that was followed to its end."""
+    return {
+        "name": job.name,
+        "status": job.status,
+        "secondary_status": job.secondary_status,
+        "failure_reason": job.failure_reason,
+        "model_uri": job.model_uri,
+        "final_metrics": dict(job.final_metrics),
+    }
 
 
 def _check_spec(
     clients: Clients, spec: TrainingSpec, previous: Mapping[str, str]
 ) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
     """Return the spec with num_training_samples filled in, its issues, and notes on what was not checked."""
-    from core.aws.training import list_channels
+    from core.aws.training import check_buckets, list_channels
     from core.training.preflight import preflight
 
     channels = list_channels(clients, spec.channels)
@@ -190,7 +210,9 @@ def _check_spec(
     problems = preflight(
         spec, channels.keys, previous=previous or None, sandbox=clients.connection.is_sandbox
     )
-    return spec, problems, channels.notes
+    uris = {"output_uri": spec.output_uri, "checkpoint_uri": spec.checkpoint_uri}
+    missing, notes = check_buckets(clients, uris)
+    return spec, [*missing, *problems], (*channels.notes, *notes)
 
 
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from core.plans.plan import ApiCall, Plan, StepState
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its price; change nothing.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Show the plan and execute it without confirmation.")]
 
 STATE_NOTES = {
     "recovered": "AWS's reply was lost. Segdeck checked: the call had succeeded.",
@@ -42,8 +42,8 @@ def confirmed(plan: Plan | Conversion, *, yes: bool, dry_run: bool, as_json: boo
             write_block(plan)
         say("Dry run: nothing was changed.")
         return False
+    say_block(plan)
     if not yes:
-        say_block(plan)
         if not sys.stdin.isatty():
             raise InputError(
                 "Cannot prompt for confirmation: stdin is not a terminal.",

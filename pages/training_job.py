@@ -56,13 +56,17 @@ def _job(connection: Connection, name: str) -> float | None:
     if diagnosis is not None:
         messages.diagnosis(diagnosis, failed=job.status == "Failed")
     cost = training_cost(job, cached.prices(connection), snapshot.at)
-    header.metrics_row(job, curves.value, cost, snapshot.at, sandbox=connection.is_sandbox)
+    series, notes = curves.value.series, curves.value.notes
+    unread = not series and bool(notes or curves.failure or curves.waiting)
+    header.metrics_row(job, series, cost, snapshot.at, sandbox=connection.is_sandbox, unread=unread)
     charts, steps = st.columns([3, 1], gap="medium")
     with charts:
         messages.why_not(curves, snapshot)
-        if curves.waiting is None:
-            stopped = early_stop(job, named(curves.value, MIOU), log.value.events)
-            job_charts.training(curves.value, running=job.running, early=stopped)
+        for note in notes:
+            st.caption(f":material/show_chart: {messages.plain(note)}")
+        if not unread:
+            stopped = early_stop(job, named(series, MIOU), log.value.events)
+            job_charts.training(series, running=job.running, early=stopped)
     with steps:
         header.timeline(job, snapshot.at)
     details.show(connection, snapshot, log)

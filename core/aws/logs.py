@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,10 @@ MAX_LIMIT = 10_000
 
 MAX_EVENTS = 100_000
 MAX_SECONDS = 30.0
-BACKWARDS = 5
+CUT_BYTES, EVENT_BYTES = 900_000, 26
+"""CloudWatch cuts a page at 1 MB, so one of this size can have older lines. An event counts as so many bytes more."""
+
+BACKWARDS = 20
 """How many empty pages to follow backward: CloudWatch may return empty pages between full ones."""
 
 
@@ -36,13 +40,15 @@ class TailPage:
 
     next_token: the token for the following lines; None if there is no log yet.
     at_end:     whether there are no more lines at the moment.
-    has_log:    False if nothing was written: it failed before it started, or has not started.
+    has_log:    False if there is no log stream: the container has not started, or its log has expired.
+    cut:        whether there can be older lines that are not in `events`.
     """
 
     events: tuple[LogEvent, ...]
     next_token: LogToken | None
     at_end: bool
     has_log: bool
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +134,27 @@ def all_events(
 
 
 def _last(clients: Clients, token: LogToken, limit: int) -> TailPage:
+    """Read back from the end of a log, page by page where CloudWatch returns an empty one or cuts one at 1 MB."""
     answer = _get(clients, token, limit, startFromHead=False)
     forward, back = answer["nextForwardToken"], answer
+    rows, cut = list(back["events"]), True
     for _ in range(BACKWARDS):
         earlier = back.get("nextBackwardToken")
-        if back["events"] or not earlier:
+        partial = not back["events"] or _size(back["events"]) >= CUT_BYTES
+        if len(rows) >= limit or not partial or not earlier:
+            cut = len(rows) >= limit
             break
-        back = _get(clients, token, limit, startFromHead=False, nextToken=earlier)
+        back = _get(clients, token, limit - len(rows), startFromHead=False, nextToken=earlier)
+        rows = [*back["events"], *rows]
         if back.get("nextBackwardToken") == earlier:
+            cut = False
             break
-    events = from_cloudwatch(back["events"], token.stream)
-    return TailPage(events, replace(token, forward=forward), at_end=True, has_log=True)
+    events = from_cloudwatch(rows, token.stream)
+    return TailPage(events, replace(token, forward=forward), at_end=True, has_log=True, cut=cut)
+
+
+def _size(rows: Sequence[Mapping[str, Any]]) -> int:
+    return sum(len(row.get("message", "").encode()) + EVENT_BYTES for row in rows)
 
 
 def _after(clients: Clients, token: LogToken, limit: int) -> TailPage:

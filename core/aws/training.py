@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,14 @@ from core.errors import (
     CredentialsError,
     DeniedError,
     InputError,
+    NotFoundError,
     RejectedError,
     TimedOutError,
     UnreachableError,
 )
 from core.training.channels import MODEL_CHANNEL, S3_PREFIX, Channel, folder
 from core.training.filters import JobFilter
+from core.training.hyperparameters import Problem
 from core.training.job import TrainingJob, from_description
 
 MAX_PAGES = 10
@@ -124,7 +126,10 @@ def all_jobs(
     try:
         return _all_pages(search_jobs, clients, job_filter, pages, seconds)
     except (DeniedError, RejectedError) as error:
-        listing = _all_pages(list_jobs, clients, job_filter, pages, seconds)
+        try:
+            listing = _all_pages(list_jobs, clients, job_filter, pages, seconds)
+        except (DeniedError, RejectedError):
+            raise error from None  # Search is what a policy should allow
         return replace(listing, notes=(f"{ONLY_SUMMARIES} {error}", *job_filter.not_listed()))
 
 
@@ -233,6 +238,10 @@ def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = M
         uri = channel.uri if channel.name == MODEL_CHANNEL else folder(channel.uri)
         try:
             listing = list_channel_keys(clients, uri, cap=cap)
+        except NotFoundError:  # the bucket: a prefix without objects is an empty list
+            keys[channel.name] = ()
+            notes.append(_no_bucket(clients, uri))
+            continue
         except (AwsError, InputError) as error:
             notes.append(f"The channel {channel.name} was not checked. {error}")
             if isinstance(error, NO_ANSWER):
@@ -245,7 +254,41 @@ def list_channels(clients: Clients, channels: Iterable[Channel], *, cap: int = M
             notes.append(
                 f"The channel {channel.name} was not checked: it has more than {len(listing.keys):,} objects."
             )
-    return ChannelKeys(keys, tuple(notes))
+    return ChannelKeys(keys, tuple(dict.fromkeys(notes)))
+
+
+def find_missing_bucket(clients: Clients, uri: str) -> str:
+    """Return a sentence if the bucket of an S3 URI does not exist; empty if it does. Raises InputError, AwsError."""
+    try:
+        list_channel_keys(clients, uri, cap=1)
+    except NotFoundError:
+        return _no_bucket(clients, uri)
+    return ""
+
+
+def _no_bucket(clients: Clients, uri: str) -> str:
+    bucket, _ = _bucket_and_prefix(uri)
+    return f"The bucket {bucket} does not exist. Create it in {clients.connection.region}, or correct the S3 URI."
+
+
+def check_buckets(clients: Clients, uris: Mapping[str, str]) -> tuple[list[Problem], tuple[str, ...]]:
+    """Return an error for each field of a job whose bucket does not exist, and notes on what was not checked.
+
+    uris: field, such as "output_uri" -> S3 URI; an empty one is skipped.
+    """
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for field, uri in uris.items():
+        try:
+            if uri.startswith("s3://") and (missing := find_missing_bucket(clients, uri)):
+                problems.append(Problem(field, missing))
+        except InputError:
+            continue  # the checks of the request itself report it
+        except AwsError as error:
+            notes.append(f"Segdeck did not check whether the bucket of {uri} exists. {error}")
+            if isinstance(error, NO_ANSWER):
+                break
+    return problems, tuple(notes)
 
 
 def _bucket_and_prefix(uri: str) -> tuple[str, str]:

@@ -106,7 +106,7 @@ def _classes(source: Dataset, ids: Sequence[int]) -> Classes | None:
     if classes is None:
         if not ids or max(ids) >= MAX_CLASSES:
             return None
-        classes = Classes.for_count(max(ids) + 1)
+        classes = Classes.numbered(max(ids) + 1)
     return source.names.in_own_colors(classes)
 
 

@@ -108,11 +108,6 @@ class Classes:
         """Return classes without known names: `class 0`, `class 1`, ... in VOC's colors."""
         return cls(tuple(f"class {i}" for i in range(count)), _triples(voc_colors(count)))
 
-    @classmethod
-    def for_count(cls, count: int) -> Classes:
-        """Return the default for a model without class names: Pascal VOC's for 21 classes, else numbered ones."""
-        return VOC if count == len(VOC) else cls.numbered(count)
-
 
 def voc_colors(count: int) -> NDArray[np.uint8]:
     """Return the first `count` colors of Pascal VOC, (count, 3) uint8.

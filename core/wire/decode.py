@@ -101,7 +101,7 @@ def _from_record(source: ByteSource, classes: Classes | None) -> Segmentation:
         best.labels.reshape(height, width),
         best.confidence.reshape(height, width),
         planes.reshape(count, height, width),
-        _at_least(count, classes or Classes.for_count(count)),
+        _at_least(count, classes or Classes.numbered(count)),
         best.problems,
     )
 

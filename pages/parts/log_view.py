@@ -63,7 +63,7 @@ class LogReader:
         events = (*self._log.events, *page.events)
         if page.events or page.has_log != self._log.has_log:
             kept = events[-LOG_LINES:]
-            cut = self._log.cut or len(events) >= LOG_LINES
+            cut = self._log.cut or page.cut or len(events) > LOG_LINES
             self._log = JobLog(kept, page.has_log, cut, first_error(kept))
         return self._log
 

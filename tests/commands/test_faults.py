@@ -195,8 +195,12 @@ def check_answer(row: Row, fault: str, aws: BrokenAws, voc: Path, folder: Path) 
 
 
 def has_error(result: Result) -> bool:
-    """Return whether standard error has an error: a block with indented lines, or a sentence per part left out."""
-    lines = [line for line in result.stderr.splitlines() if line]
+    """Return whether standard error has an error: a block with indented lines, or a sentence per part left out.
+
+    A command with --yes prints its plan before, which ends with how to undo it.
+    """
+    after_plan = re.split(r"^To undo: .*$", result.stderr, flags=re.MULTILINE)[-1]
+    lines = [line for line in after_plan.splitlines() if line]
     indented = [line for line in lines if line.startswith("  ")]
     return bool(indented or [line for line in lines if "Could not" in line]) and len(lines) <= MOST_LINES
 

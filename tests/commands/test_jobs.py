@@ -19,6 +19,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cli
+from commands.common import print_json
 from sandbox.server import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,6 +162,8 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(run: Run, sagemaker: Any) -
         (("-p", "num_training_samples=7"), "the channel train has 2"),
         (("--instance-type", "ml.m5.xlarge"), "does not train on ml.m5.xlarge"),
         (("--data", f"s3://{BUCKET}/nothing/"), "There are no objects under"),
+        (("--data", "s3://no-such-bucket/data/"), "There are no objects under"),
+        (("--output", "s3://no-such-bucket/out/"), "The bucket no-such-bucket does not exist"),
     ],
 )
 def test_what_would_fail_is_not_started(
@@ -336,3 +339,59 @@ def test_following_survives_a_bad_minute(run: Run, sandbox_server: Sandbox, star
     assert done.exit_code == 0, done.stderr
     assert "Trying again." in done.stderr
     assert done.stdout.count("validation mIOU") == 2
+
+
+def test_yes_shows_the_plan_first(run: Run, sagemaker: Any) -> None:
+    """With --yes, the plan with its price and warnings is printed before the job starts."""
+    done = run("launch", *PLACES, *RECIPE, "-p", "gamma1=0.5", "--name", "cli-shown", "--yes", "--follow")
+    assert done.exit_code == 0, done.stderr
+    plan, started, _ = done.stderr.partition("The job cli-shown has started.")
+    assert started
+    assert "$0.74 per hour" in plan
+    assert "gamma1" in plan
+
+
+def test_a_followed_launch_is_one_document(run: Run, start_job: StartJob) -> None:
+    """With --json and --follow, standard output is one document with the plan and the job; the log is on stderr."""
+    name = start_job("cli-one")
+    done = run("clone", name, "--name", "cli-one-2", "--yes", "--follow", "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert (document["job"]["name"], document["job"]["status"], document["done"]) == (
+        "cli-one-2",
+        "Completed",
+        True,
+    )
+    assert "validation mIOU <score>=(0.2)" in done.stderr
+
+
+def test_metrics_that_are_not_numbers_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    """NaN and infinity, which JSON does not have, are null in every document."""
+    print_json(values=[float("nan"), 1.5], nested={"best": float("inf"), "pair": (float("-inf"), 2)})
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"values": [None, 1.5], "nested": {"best": None, "pair": [None, 2]}}
+
+
+def test_metrics_that_may_not_be_read_are_not_missing(
+    run: Run, sandbox_server: Sandbox, start_job: StartJob
+) -> None:
+    """Where no source of metrics may be read, the command says so, and not that there are none."""
+    name = start_job("cli-unread")
+    sandbox_server.faults.clear()
+    for operation in ("BatchGetMetrics", "GetMetricData", "DescribeLogStreams"):
+        sandbox_server.faults.add("error", operation=operation, code="AccessDeniedException", status=403)
+    try:
+        done, document = run("curves", name), run("curves", name, "--json")
+    finally:
+        sandbox_server.faults.clear()
+    assert f"The metrics of {name} could not be read." in done.stdout
+    assert "No metrics" not in done.stdout
+    assert len(json.loads(document.stdout)["notes"]) == 3
+
+
+def test_the_list_says_what_it_leaves_out(run: Run, start_job: StartJob) -> None:
+    """Without --all, the list says that jobs of other algorithms are not in it."""
+    start_job("cli-hidden")
+    hint = "Jobs of other algorithms are not listed."
+    assert hint in run("list").stderr
+    assert hint not in run("list", "--all").stderr

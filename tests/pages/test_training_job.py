@@ -310,3 +310,25 @@ def test_a_part_that_fails_hides_no_other(open_job, sagemaker, faults):
     assert "Best mIOU, epoch 2: 0.300" in shown
     assert "container never ran" not in shown
     assert not app.error
+
+
+def test_unreadable_metrics_are_not_missing(open_job, sagemaker, faults):
+    """Where no source of metrics may be read, the page says why; it shows neither "no metrics" nor 0 epochs."""
+    name = finished(sagemaker)
+    for operation in ("BatchGetMetrics", "GetMetricData", "DescribeLogStreams"):
+        faults.add("error", operation=operation, code="AccessDeniedException", status=403, message="No.")
+    app = open_job(name)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert (shown["Epochs"], shown["Best mIOU"]) == ("unknown", "unknown")
+    assert "No metrics" not in texts(app)
+    assert "not allowed to BatchGetMetrics" in plain_texts(app)
+
+
+def test_minutes_are_not_epochs(open_job, sagemaker, faults):
+    """CloudWatch has a value per minute: its number of values is not shown as the number of epochs."""
+    name = finished(sagemaker)
+    faults.add("error", operation="BatchGetMetrics", code="AccessDeniedException", status=403, message="No.")
+    app = open_job(name)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Epochs"].startswith("unknown of")
+    assert "Best mIOU" in shown

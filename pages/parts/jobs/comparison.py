@@ -38,8 +38,9 @@ def show(connection: Connection, jobs: Sequence[TrainingJob], now: datetime) -> 
         st.caption("Select a second job to compare.")
         return
     curves = _curves(connection, selected)
-    _results(connection, selected, curves, now)
-    _charts(selected, curves)
+    _results(connection, selected, curves or {}, now)
+    if curves is not None:
+        _charts(selected, curves)
     _settings(selected)
 
 
@@ -57,15 +58,18 @@ def _jobs(connection: Connection, names: Sequence[str], listed: Sequence[Trainin
     return jobs
 
 
-def _curves(connection: Connection, jobs: Sequence[TrainingJob]) -> Mapping[str, Sequence[MetricSeries]]:
+def _curves(
+    connection: Connection, jobs: Sequence[TrainingJob]
+) -> Mapping[str, Sequence[MetricSeries]] | None:
+    """Return the curves by job; None where they cannot be read, after drawing why."""
     try:
         snapshot = cached.curves(connection, jobs)
     except PendingError as pending:
         messages.waiting(pending)
-        return {}
+        return None
     except CoreError as error:
         st.warning(messages.card(error), icon=":material/show_chart:")
-        return {}
+        return None
     if snapshot.failure is not None:
         st.caption(f":material/history: Showing earlier curves. {messages.line(snapshot.failure)}")
     for note in snapshot.value.notes:

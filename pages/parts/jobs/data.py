@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from core.aws import metrics
 from core.aws.connection import Connection, clients
 from core.aws.logs import tail
@@ -25,13 +27,27 @@ def log(connection: Connection, job: TrainingJob) -> OptionalPart[JobLog]:
     return cached.optional(key, reader.read, _seconds(job), JobLog(), f"the log of {job.name}")
 
 
-def curves(connection: Connection, job: TrainingJob) -> OptionalPart[tuple[MetricSeries, ...]]:
+@dataclass(frozen=True, slots=True)
+class JobCurves:
+    """The training curves of a job. notes: sentences on sources that could not be read."""
+
+    series: tuple[MetricSeries, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def curves(connection: Connection, job: TrainingJob) -> OptionalPart[JobCurves]:
     """Return the job's training curves, from the first source that has them."""
+
+    def load() -> JobCurves:
+        notes: list[str] = []
+        series = metrics.curves(clients(connection), [job], notes=notes)[job.name]
+        return JobCurves(series, tuple(dict.fromkeys(notes)))
+
     return cached.optional(
         ("open curves", connection, job.name, job.running, job.started_at is not None),
-        lambda: metrics.curves(clients(connection), [job])[job.name],
+        load,
         _seconds(job),
-        (),
+        JobCurves(),
         f"the training metrics of {job.name}",
     )
 

@@ -53,6 +53,8 @@ def show(connection: Connection, snapshot: Snapshot[TrainingJob], log: OptionalP
 def _no_log(job: TrainingJob) -> str:
     if job.running:
         return "No log lines yet: the log starts when the container does."
+    if job.container_ran:
+        return "No log: it has expired, or the container wrote nothing."
     return "This job has no log: its container never ran."
 
 

@@ -48,13 +48,21 @@ def facts(job: TrainingJob) -> None:
 
 
 def metrics_row(
-    job: TrainingJob, curves: Sequence[MetricSeries], cost: Cost, now: datetime, *, sandbox: bool
+    job: TrainingJob,
+    curves: Sequence[MetricSeries],
+    cost: Cost,
+    now: datetime,
+    *,
+    sandbox: bool,
+    unread: bool = False,
 ) -> None:
-    """Draw epochs, duration, cost and best mIOU."""
+    """Draw epochs, duration, cost and best mIOU. unread: whether the metrics could not be read."""
     miou = named(curves, MIOU)
     best = best_epoch(miou) if miou is not None else None
+    by_epoch = miou is not None and miou.epochs is not None
+    none = "unknown" if unread else "none yet" if job.running else "none"
     with st.grid(4, min_column_width=150, gap="small"):
-        st.metric("Epochs", _epochs(job, curves), border=True)
+        st.metric("Epochs", "unknown" if unread else _epochs(job, curves), border=True)
         st.metric("Duration", duration(job.seconds(now)) if job.started_at else "not started", border=True)
         st.metric(
             _cost_label(cost, sandbox=sandbox),
@@ -63,8 +71,8 @@ def metrics_row(
             help=_cost_help(cost, sandbox=sandbox),
         )
         st.metric(
-            "Best mIOU" if best is None else f"Best mIOU, epoch {best.epoch}",
-            ("none yet" if job.running else "none") if best is None else f"{best.value:.3f}",
+            f"Best mIOU, epoch {best.epoch}" if best is not None and by_epoch else "Best mIOU",
+            none if best is None else f"{best.value:.3f}",
             border=True,
             help="Epochs are numbered from 0. An endpoint serves the model of the best epoch.",
         )
@@ -89,6 +97,9 @@ def _network(job: TrainingJob) -> str:
 
 
 def _epochs(job: TrainingJob, curves: Sequence[MetricSeries]) -> str:
+    """Return the epochs completed; CloudWatch reports minutes, which do not count epochs."""
+    if curves and all(series.epochs is None for series in curves):
+        return f"unknown of {job.epochs}" if job.epochs else "unknown"
     done = max((epochs_done(series) for series in curves if series.epochs is not None), default=0)
     return f"{done} of {job.epochs}" if job.epochs else str(done)
 

@@ -83,30 +83,34 @@ def _select(key: str, names: tuple[str, ...]) -> None:
     slots.compare([*others, *(names[row] for row in state.ticked_rows(key))])
 
 
-def _sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries]:
-    """Return each job's validation mIOU; where it cannot be read, draw why, and the table goes without."""
+def _sparklines(connection: Connection, jobs: Sequence[TrainingJob]) -> dict[str, MetricSeries] | None:
+    """Return each job's validation mIOU; None where it cannot be read, after drawing why."""
     try:
         curves = cached.sparklines(connection, jobs)
     except PendingError as pending:
         messages.waiting_line(pending)
-        return {}
+        return None
     except CoreError as error:
         st.caption(f":material/show_chart: {messages.line(error)}")
-        return {}
+        return None
     if curves.failure is not None:
         st.caption(f":material/show_chart: Curves last updated {formatting.moment(curves.at)}.")
     return curves.value.found
 
 
 def jobs_frame(
-    jobs: Sequence[TrainingJob], curves: Mapping[str, MetricSeries], prices: PriceTable, now: datetime
+    jobs: Sequence[TrainingJob],
+    curves: Mapping[str, MetricSeries] | None,
+    prices: PriceTable,
+    now: datetime,
 ) -> pd.DataFrame:
     """Return one row per job, in the order of the jobs.
 
-    curves: job name -> its validation mIOU, for the jobs that have one.
+    curves: job name -> its validation mIOU, for the jobs that have one; None where they could not be read.
     now:    when the jobs were read, so that a snapshot always gives equal rows, which are not sent again.
     """
-    epochs = [_epochs(job, curves.get(job.name)) for job in jobs]
+    epochs = [(None, None) if curves is None else _epochs(job, curves.get(job.name)) for job in jobs]
+    curves = curves or {}
     costs = [training_cost(job, prices, now).so_far for job in jobs]
     return pd.DataFrame(
         {

@@ -57,7 +57,9 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
     _fill_sample_count(counts)
     spec = _spec(prefill)
     problems = preflight(spec, keys, previous=prefill.previous, sandbox=connection.is_sandbox)
-    problems += [Problem("channels", note, "warning") for note in (*notes, *_unreadable(prefill))]
+    missing, unchecked = data.bucket_problems(connection, _destinations(spec))
+    problems = [*missing, *problems]
+    problems += [Problem("channels", note, "warning") for note in (*notes, *unchecked, *_unreadable(prefill))]
     generating = connection.is_sandbox and _demo_data_missing(spec, problems)
     if generating:
         text = (
@@ -66,6 +68,12 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
         )
         problems.append(Problem("channels", text, "note"))
     return CheckedLaunch(spec, tuple(problems), counts, generating)
+
+
+def _destinations(spec: TrainingSpec) -> tuple[tuple[str, str], ...]:
+    """Return the fields with the S3 URIs that the job writes to, as far as they are valid."""
+    uris = {"output_uri": spec.output_uri, "checkpoint_uri": spec.checkpoint_uri}
+    return tuple((field, uri) for field, uri in uris.items() if S3_URI.fullmatch(uri))
 
 
 def _spec(prefill: LaunchPrefill) -> TrainingSpec:

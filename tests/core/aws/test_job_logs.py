@@ -115,3 +115,26 @@ def test_a_stream_without_a_name_is_an_unexpected_answer(canned_server: Any) -> 
         log_streams(canned_server.clients(), "a")
     with pytest.raises(errors.UnexpectedAnswerError, match="logStreamName"):
         endpoint_streams(canned_server.clients(), "a")
+
+
+def test_a_page_that_cloudwatch_cuts_is_continued(canned_server: Any) -> None:
+    """CloudWatch ends a page at 1 MB: the lines before it are read too, up to the limit or the start of the log."""
+    long = "x" * 250_000
+    canned_server.says(
+        streams(canned_server, STREAM),
+        events(canned_server, *[long] * 4, "last", forward="f/9", backward="b/9"),
+        events(canned_server, "first", "second", forward="f/1", backward="b/1"),
+    )
+    page = tail(canned_server.clients(), "a")
+    assert [event.message[:6] for event in page.events] == ["first", "second", *["xxxxxx"] * 4, "last"]
+    assert page.next_token == LogToken(STREAM, "f/9")
+    assert not page.cut
+
+
+def test_a_tail_says_whether_it_is_the_whole_log(canned_server: Any) -> None:
+    """A page as long as its limit can have lines before it; a shorter one has none."""
+    canned_server.says(streams(canned_server, STREAM), events(canned_server, "one", "two", forward="f/1"))
+    clients = canned_server.clients()
+    assert tail(clients, "a", limit=2).cut
+    canned_server.says(streams(canned_server, STREAM), events(canned_server, "one", "two", forward="f/1"))
+    assert not tail(clients, "a", limit=3).cut

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from core import errors
-from core.aws.training import all_jobs, describe_job, list_channel_keys, list_channels, search_jobs
+from core.aws.training import (
+    all_jobs,
+    check_buckets,
+    describe_job,
+    list_channel_keys,
+    list_channels,
+    search_jobs,
+)
 from core.training.channels import Channel, data_channels
 from core.training.filters import JobFilter
 
@@ -196,3 +203,26 @@ def test_a_denied_description_is_searched_for(canned_server: Any) -> None:
     canned_server.says(denied, canned_server.error(*DENIED))
     with pytest.raises(errors.DeniedError, match="DescribeTrainingJob"):
         describe_job(canned_server.clients(), "a")
+
+
+NO_BUCKET = b"<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>"
+
+
+def test_a_missing_bucket_is_an_empty_channel(canned_server: Any) -> None:
+    """A channel whose bucket does not exist has no objects, which fails the checks; a note names the bucket."""
+    canned_server.says(canned_server.raw(404, NO_BUCKET))
+    found = list_channels(canned_server.clients(), data_channels("s3://nowhere/d")[:1])
+    assert found.keys == {"train": ()}
+    assert "The bucket nowhere does not exist." in found.notes[0]
+
+
+def test_a_missing_destination_is_an_error(canned_server: Any) -> None:
+    """A bucket that a job would write to and that does not exist is an error; one that may not be read, a note."""
+    denied = canned_server.raw(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+    canned_server.says(canned_server.raw(404, NO_BUCKET), denied)
+    uris = {"output_uri": "s3://nowhere/out/", "checkpoint_uri": "s3://closed/c/", "other": ""}
+    problems, notes = check_buckets(canned_server.clients(), uris)
+    assert [(problem.name, problem.severity) for problem in problems] == [("output_uri", "error")]
+    assert "The bucket nowhere does not exist." in problems[0].message
+    assert len(notes) == 1
+    assert "s3://closed/c/" in notes[0]

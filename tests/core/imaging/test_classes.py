@@ -92,11 +92,12 @@ def test_vocs_colors_are_vocs() -> None:
     assert len(np.unique(voc_colors(256), axis=0)) == 256
 
 
-@pytest.mark.parametrize(("count", "first"), [(21, "background"), (20, "class 0"), (2, "class 0")])
-def test_nameless_models_are_voc_or_numbered(count: int, first: str) -> None:
-    """A model without class names gets VOC's if it has 21 classes; else they are numbered."""
-    classes = Classes.for_count(count)
-    assert (len(classes), classes.name(0)) == (count, first)
+@pytest.mark.parametrize("count", [2, 20, 21])
+def test_classes_without_names_are_numbered(count: int) -> None:
+    """Classes without names are numbered, also 21 of them, which need not be those of Pascal VOC."""
+    classes = Classes.numbered(count)
+    assert (len(classes), classes.name(0), classes.name(15)[:5]) == (count, "class 0", "class")
+    assert (classes.table() == voc_colors(256)).all()
 
 
 @pytest.mark.parametrize(

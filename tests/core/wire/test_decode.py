@@ -248,13 +248,14 @@ def test_invalid_probabilities_are_reported(wire):
 
 
 def test_names_of_the_classes(wire):
-    """Given names are kept and, if too few, followed by numbers; without names 21 classes are Pascal VOC's."""
+    """Given names are kept and, if too few, followed by numbers; without names, all are numbers, 21 too."""
     few = Classes(("sea", "land"), ((0, 0, 255), (0, 128, 0)))
     body = wire.bare(wire.softmax(4, 2, 2))
     assert decode(body, PROTOBUF, classes=few).classes.names == ("sea", "land", "class 2", "class 3")
     assert decode(body, PROTOBUF, classes=VOC).classes is VOC
     assert decode(body, PROTOBUF).classes.names == tuple(f"class {number}" for number in range(4))
-    assert decode(wire.bare(wire.softmax(21, 2, 2)), PROTOBUF).classes is VOC
+    numbered = decode(wire.bare(wire.softmax(21, 2, 2)), PROTOBUF).classes
+    assert (len(numbered), numbered.name(15)) == (21, "class 15")
 
 
 @pytest.mark.parametrize(
