@@ -198,21 +198,28 @@ def _ended_job(job: TrainingJob) -> dict[str, Any]:
 def _check_spec(
     clients: Clients, spec: TrainingSpec, previous: Mapping[str, str]
 ) -> tuple[TrainingSpec, list[Problem], tuple[str, ...]]:
-    """Return the spec with num_training_samples filled in, its issues, and notes on what was not checked."""
+    """Return the spec with the numbers of images and classes filled in, its issues, and what was not checked."""
+    from core.aws.job_data import read_job_data
     from core.aws.training import check_buckets, list_channels
-    from core.training.preflight import preflight
+    from core.training.preflight import IMAGES, preflight
 
     channels = list_channels(clients, spec.channels)
-    images = sum(key.lower().endswith((".jpg", ".jpeg")) for key in channels.keys.get("train", ()))
-    if images and "num_training_samples" not in spec.hyperparameters:
-        values = {**spec.hyperparameters, "num_training_samples": str(images)}
-        spec = replace(spec, hyperparameters=values)
+    data = read_job_data(clients, spec, channels.keys)
+    images = sum(key.lower().endswith(IMAGES) for key in channels.keys.get("train", ()))
+    counted = {"num_training_samples": images, "num_classes": data.classes}
+    known = {name: str(count) for name, count in counted.items() if count}
+    spec = replace(spec, hyperparameters={**known, **spec.hyperparameters})
     problems = preflight(
-        spec, channels.keys, previous=previous or None, sandbox=clients.connection.is_sandbox
+        spec,
+        channels.keys,
+        previous=previous or None,
+        sandbox=clients.connection.is_sandbox,
+        classes=data.classes,
+        sizes=data.sizes,
     )
     uris = {"output_uri": spec.output_uri, "checkpoint_uri": spec.checkpoint_uri}
     missing, notes = check_buckets(clients, uris)
-    return spec, [*missing, *problems], (*channels.notes, *notes)
+    return spec, [*missing, *problems], (*channels.notes, *notes, *data.notes)
 
 
 def _new_spec(clients: Clients, data: str, output: str, role: str, given: dict[str, str]) -> TrainingSpec:

@@ -67,7 +67,7 @@ def _preflight(
     st.subheader("Pre-flight checks")
     summary.price(checked.spec, prices, sandbox=connection.is_sandbox)
     summary.counts(checked.counts)
-    summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous)
+    summary.problems(checked.problems, checked.spec, checked.counts, prefill.previous, checked.classes)
     spec = checked.spec
     account_checks.show_problems(
         connection,

@@ -11,7 +11,7 @@ from core.endpoints.endpoint import CLASSES_TAG, classes_uri_for
 from core.errors import DeniedError, InputError, NotFoundError, TooLargeError
 from core.imaging.classes import Classes
 from core.plans.model_source import MAX_NAMES
-from core.training.job import TrainingJob
+from core.training.job import TrainingJob, TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def class_uris_of_job(job: TrainingJob) -> tuple[str, ...]:
     return tuple(dict.fromkeys(uri for uri in uris if uri))
 
 
-def class_uri_with_data(job: TrainingJob) -> str:
+def class_uri_with_data(job: TrainingJob | TrainingSpec) -> str:
     """Return where they would be with the job's training data; empty if that has another layout."""
     train = job.channel("train")
     data = train.uri.rstrip("/") if train else ""

@@ -36,6 +36,16 @@ def get_bytes(clients: Clients, uri: str, *, max_bytes: int = MAX_BYTES) -> byte
     return body
 
 
+def get_start(clients: Clients, uri: str, size: int) -> bytes:
+    """Return the first `size` bytes of an object. Raises InputError for the URI, AwsError."""
+    bucket, key = parse_uri(uri)
+    with clients.calling(f"read {uri}"):
+        answer = clients.s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{size - 1}")
+        with closing(required(answer, "Body", f"read {uri}")) as stream:
+            body: bytes = stream.read(size)
+    return body
+
+
 def _too_large(uri: str, size: str, max_bytes: int) -> TooLargeError:
     return TooLargeError(
         f"{uri} is {size} bytes; the limit is {max_bytes:,}.",

@@ -338,6 +338,7 @@ def _across(given: Mapping[str, str]) -> list[Problem]:
             Problem(
                 "mini_batch_size",
                 f"mini_batch_size is {batch}, but there are {samples} training samples. Set it to {samples} or less.",
+                "warning",
             )
         )
     crop = whole(_or_default(given, "crop_size"))

@@ -32,8 +32,27 @@ FAMILIES = ("p2", "p3", "g4dn", "g5")
 """Instance families that support training (developer guide, semantic segmentation); not g6, p4 or p5."""
 
 MAX_RUNTIME = 28 * 86_400
-UNSAVED_WAIT = 3600
-"""Maximum MaxWaitTimeInSeconds of a built-in algorithm without checkpoints (guide, Managed Spot Training)."""
+UNSAVED_SECONDS = 3600
+"""A spot job that can run for longer should save checkpoints, which this algorithm supports (developer guide)."""
+
+GPUS = {
+    "ml.p2.8xlarge": 8,
+    "ml.p2.16xlarge": 16,
+    "ml.p3.8xlarge": 4,
+    "ml.p3.16xlarge": 8,
+    "ml.g4dn.12xlarge": 4,
+    "ml.g5.12xlarge": 4,
+    "ml.g5.24xlarge": 4,
+    "ml.g5.48xlarge": 8,
+}
+"""GPUs of the instance types that have several (EC2 user guide, accelerated computing)."""
+
+SIZE_SENSITIVE = ("psp", "deeplab")
+"""Decoders with which validation on images of another size than crop_size was reported to fail: "Incompatible input
+shape", with images of 512 x 640 pixels and a crop_size of 240 (aws/deep-learning-containers#902)."""
+
+BATCHES = (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation"))
+IMAGES, MASKS = (".jpg", ".jpeg", ".png"), (".png",)
 
 MAX_VOLUME = 16_384
 MAX_TAGS = 50
@@ -65,18 +84,24 @@ def preflight(
     previous: Mapping[str, str] | None = None,
     families: Collection[str] | None = FAMILIES,
     sandbox: bool = False,
+    classes: int | None = None,
+    sizes: Collection[tuple[int, int]] | None = None,
 ) -> list[Problem]:
     """Return the problems of `check_spec` and of the data, errors first.
 
     listing:  channel -> keys of the objects under its URI; channels not in it are not checked.
     previous: hyperparameters of the job that the `model` channel comes from; None if unknown.
+    classes:  number of the dataset's classes, 255 not counted; None if unknown.
+    sizes:    (width, height) in pixels of some validation images; None if unknown.
     """
     problems = check_spec(spec, families=families, sandbox=sandbox)
     problems += _incremental(spec, previous)
     files = _all_files(spec.channels, listing)
     problems += check_objects(spec.channels, listing)
     problems += _samples(spec, files)
-    problems += [problem for problem in _batches(spec, files) if problem.name not in _at_fault(problems)]
+    reported = {problem.name for problem in problems}
+    problems += [problem for problem in _batches(spec, files) if problem.name not in reported]
+    problems += _class_count(spec, classes) + _image_sizes(spec, sizes)
     order = ("error", "warning", "note")
     return sorted(problems, key=lambda problem: order.index(problem.severity))
 
@@ -91,7 +116,8 @@ def check_objects(channels: Collection[Channel], listing: Mapping[str, Sequence[
         if not keys
     ]
     for images, masks in PAIRS:
-        problems += _suffixes(files, images, (".jpg", ".jpeg")) + _suffixes(files, masks, (".png",))
+        problems += _suffixes(files, images, IMAGES, "JPEG") + _suffixes(files, masks, MASKS, "PNG")
+        problems += _png_images(files, images)
         problems += _pairs(files, images, masks)
     return problems
 
@@ -179,12 +205,12 @@ def _limits(spec: TrainingSpec) -> list[Problem]:
                 "max_wait_seconds", "The maximum wait applies only to spot jobs; it is not sent.", "warning"
             )
         )
-    if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_WAIT and not spec.checkpoint_uri:
+    if spec.spot and (wait or spec.max_runtime_seconds) > UNSAVED_SECONDS and not spec.checkpoint_uri:
         problems.append(
             Problem(
                 "checkpoint_uri",
-                f"Without checkpoints, AWS limits the wait of a spot job to {UNSAVED_WAIT} s, and an interrupted "
-                "one restarts from scratch. Set a checkpoint S3 prefix, or a shorter time.",
+                "Without checkpoints, an interrupted spot job starts again from scratch. The algorithm supports "
+                "checkpoints: set an S3 prefix for them.",
                 "warning",
             )
         )
@@ -307,14 +333,31 @@ def _files(channel: Channel, keys: Sequence[str]) -> list[str]:
     return [key for key in keys if not key.endswith("/") and (key == prefix or key.startswith(below))]
 
 
-def _suffixes(files: Mapping[str, Sequence[str]], channel: str, allowed: tuple[str, ...]) -> list[Problem]:
+def _png_images(files: Mapping[str, Sequence[str]], channel: str) -> list[Problem]:
+    """Warn of images in PNG: AWS documents JPEG, but jobs with PNG images have been reported to train."""
+    images = [key for key in files.get(channel, ()) if key.lower().endswith(".png")]
+    if not images:
+        return []
+    return [
+        Problem(
+            channel,
+            f"{_plural(images, 'image is', 'images are')} PNG: {_listing(images)}. AWS documents only JPEG; if the "
+            "job fails to read them, convert them to JPEG.",
+            "warning",
+        )
+    ]
+
+
+def _suffixes(
+    files: Mapping[str, Sequence[str]], channel: str, allowed: tuple[str, ...], kind: str
+) -> list[Problem]:
     wrong = [key for key in files.get(channel, ()) if not key.lower().endswith(allowed)]
     if not wrong:
         return []
     return [
         Problem(
             channel,
-            f"{_plural(wrong, 'object is', 'objects are')} not {allowed[0].lstrip('.').upper()}: {_listing(wrong)}. "
+            f"{_plural(wrong, 'object is', 'objects are')} not {kind}: {_listing(wrong)}. "
             "Move them out of the channel.",
         )
     ]
@@ -374,19 +417,61 @@ def _samples(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Pro
 
 
 def _batches(spec: TrainingSpec, files: Mapping[str, Sequence[str]]) -> list[Problem]:
-    """Check that no batch is larger than its channel."""
+    """Warn of a batch that is larger than its channel, or smaller than the number of GPUs."""
     values = effective(spec.hyperparameters)
+    gpus = GPUS.get(spec.instance_type, 1)
     problems = []
-    for name, channel in (("mini_batch_size", "train"), ("validation_mini_batch_size", "validation")):
+    for name, channel in BATCHES:
         count, batch = len(files.get(channel, ())), whole(values.get(name, ""))
-        if count and batch is not None and batch > count:
+        if batch is None:
+            continue
+        if count and batch > count:
             message = f"{name} is {batch}, but the channel {channel} has {count}. Set it to {count} or less."
-            problems.append(Problem(name, message))
+            problems.append(Problem(name, message, "warning"))
+        elif batch < gpus:
+            message = (
+                f"{name} is {batch}, but {spec.instance_type} has {gpus} GPUs, which share each batch. Set it to "
+                f"{gpus} or more, or use an instance type with fewer GPUs."
+            )
+            problems.append(Problem(name, message, "warning"))
     return problems
 
 
-def _at_fault(problems: Iterable[Problem]) -> set[str]:
-    return {problem.name for problem in problems if problem.is_error}
+def _class_count(spec: TrainingSpec, classes: int | None) -> list[Problem]:
+    """Compare num_classes with the dataset: a label map can merge classes, so that it then only warns."""
+    declared = whole(effective(spec.hyperparameters).get("num_classes", ""))
+    if classes is None or declared is None or declared == classes:
+        return []
+    mapped = spec.channel("label_map") is not None
+    severity: Severity = "error" if declared < classes and not mapped else "warning"
+    return [
+        Problem(
+            "num_classes",
+            f"num_classes is {declared}, but the dataset has {classes} classes. Set it to {classes}.",
+            severity,
+        )
+    ]
+
+
+def _image_sizes(spec: TrainingSpec, sizes: Collection[tuple[int, int]] | None) -> list[Problem]:
+    """Warn of a decoder that was reported to fail on images of another size than crop_size."""
+    values = effective(spec.hyperparameters)
+    crop = whole(values.get("crop_size", ""))
+    if values.get("algorithm") not in SIZE_SENSITIVE or crop is None:
+        return []
+    advice = (
+        f"With {values['algorithm']}, jobs with images of another size than crop_size were reported to fail in "
+        "validation. Resize the images to crop_size, or use fcn."
+    )
+    if sizes is None:
+        return [Problem("algorithm", advice, "note")]
+    other = next((size for size in sizes if size != (crop, crop)), None)
+    if other is None:
+        return []
+    message = (
+        f"crop_size is {crop}, but there are validation images of {other[0]} x {other[1]} pixels. {advice}"
+    )
+    return [Problem("algorithm", message, "warning")]
 
 
 def _stems(keys: Sequence[str]) -> set[str]:

@@ -395,3 +395,21 @@ def test_the_list_says_what_it_leaves_out(run: Run, start_job: StartJob) -> None
     hint = "Jobs of other algorithms are not listed."
     assert hint in run("list").stderr
     assert hint not in run("list", "--all").stderr
+
+
+def test_the_number_of_classes_is_filled_in(
+    run: Run, sagemaker: Any, make_client: Any, sandbox_server: Sandbox
+) -> None:
+    """A launch takes num_classes from the classes.json next to the channels; a smaller number is refused."""
+    s3 = make_client(sandbox_server, "s3")
+    names = {"classes": [{"name": f"class {number}"} for number in range(11)]}
+    s3.put_object(Bucket=BUCKET, Key="data/classes.json", Body=json.dumps(names).encode())
+    values = ("-p", "mini_batch_size=2", "-p", "validation_mini_batch_size=1")
+    try:
+        done = run("launch", *PLACES, *values, "--dry-run", "--json")
+        refused = run("launch", *PLACES, *values, "-p", "num_classes=5", "--dry-run")
+    finally:
+        s3.delete_object(Bucket=BUCKET, Key="data/classes.json")
+    assert json.loads(done.stdout)["steps"][0]["params"]["HyperParameters"]["num_classes"] == "11"
+    assert refused.exit_code == 1
+    assert "num_classes is 5, but the dataset has 11 classes." in refused.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -171,16 +172,40 @@ def test_other_data(open_form, demo_data, sagemaker):
     field(app, "base_uri").set_value("s3://dashboard/nothing/").run()
     assert "There are no objects under s3://dashboard/nothing/train/" in plain_texts(app)
     field(app, "base_uri").set_value("s3://no-such-bucket/x/").run()
-    assert "was not checked" in plain_texts(app)
+    shown = plain_texts(app)
+    assert "There are no objects under s3://no-such-bucket/x/train/" in shown
+    assert "The bucket no-such-bucket does not exist." in shown
+    assert button(app, "Review and launch").disabled
 
 
 def test_a_channel_is_listed_once(open_form, demo_data, faults):
-    """However often the form changes, each channel is listed once within half a minute."""
+    """However often the form changes, channels, class names and output are read once within half a minute."""
     faults.add("delay", seconds=0, service="s3")
     app = open_form("sandbox")
     for epochs in (3, 5, 8):
         field(app, "value-epochs").set_value(epochs).run()
-    assert len(faults.hits) == 4
+    operations = [operation for _, operation in faults.hits]
+    classes = "GET /segdeck-sandbox/datasets/aerial/classes.json"
+    assert sorted(operations) == [*["GET /segdeck-sandbox"] * 5, classes]
+
+
+def test_the_number_of_classes_comes_from_the_dataset(open_form, demo_data, sandbox_server):
+    """num_classes is filled in from the classes.json next to the channels; another number is an error with a fix."""
+    s3 = sandbox_server.loopback.client("s3")
+    names = {"classes": [{"name": f"class {number}"} for number in range(11)]}
+    s3.put_object(Bucket="dashboard", Key="named/classes.json", Body=json.dumps(names).encode())
+    for folder, kind in (("train", "jpg"), ("validation", "jpg")):
+        s3.put_object(Bucket="dashboard", Key=f"named/{folder}/a.{kind}", Body=b"image")
+        s3.put_object(Bucket="dashboard", Key=f"named/{folder}_annotation/a.png", Body=b"mask")
+    app = open_form("sandbox")
+    field(app, "value-num_classes").set_value(None).run()
+    field(app, "base_uri").set_value("s3://dashboard/named/").run()
+    assert field(app, "value-num_classes").value == 11
+    field(app, "value-num_classes").set_value(5).run()
+    assert "num_classes is 5, but the dataset has 11 classes." in plain_texts(app)
+    assert button(app, "Review and launch").disabled
+    button(app, "Set to 11").click().run()
+    assert field(app, "value-num_classes").value == 11
 
 
 def test_price_follows_the_instance(open_form, demo_data):

@@ -11,13 +11,13 @@ from core.training.channels import CONTENT_TYPES
 from core.training.defaults import INSTANCE, SANDBOX_DATA
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
-from core.training.preflight import S3_URI, preflight
+from core.training.preflight import GPUS, S3_URI, preflight
 from pages.parts.launch import data, fields
 from pages.parts.launch.fields import EXTRA, LAUNCH, VALUE_FIELDS, from_text
 from pages.parts.launch.prefill import LaunchPrefill
 
-COUNTED = "counted"
-"""The form field with the num_training_samples that Segdeck counted, as opposed to one that the user entered."""
+COUNTED = {"num_training_samples": "counted", "num_classes": "counted-classes"}
+"""Hyperparameter -> the form field with the number that Segdeck counted, as opposed to one that the user entered."""
 
 BATCHES = {"mini_batch_size": "train", "validation_mini_batch_size": "validation"}
 """Hyperparameter -> the channel whose images make up a batch."""
@@ -28,12 +28,14 @@ class CheckedLaunch:
     """The form's values as a request, and the problems with it, errors first.
 
     counts:     channel -> number of its files, for the channels that could be listed.
+    classes:    number of the dataset's classes; None if unknown.
     generating: whether the sandbox is still generating the demo images that are missing.
     """
 
     spec: TrainingSpec
     problems: tuple[Problem, ...]
     counts: dict[str, int]
+    classes: int | None = None
     generating: bool = False
 
     @property
@@ -50,13 +52,23 @@ class CheckedLaunch:
 def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
     """Check the form before it is drawn, and the data: one listing per channel, shared by all users.
 
-    Fills in num_training_samples where the user has not. Raises PendingError.
+    Fills in num_training_samples and num_classes where the user has not. Raises PendingError.
     """
     keys, notes = _list_channels(connection, _spec(prefill))
     counts = count_files(keys)
-    _fill_sample_count(counts)
+    facts = data.job_data(connection, _spec(prefill), keys)
+    _fill("num_training_samples", counts.get("train"))
+    _fill("num_classes", facts.classes)
     spec = _spec(prefill)
-    problems = preflight(spec, keys, previous=prefill.previous, sandbox=connection.is_sandbox)
+    problems = preflight(
+        spec,
+        keys,
+        previous=prefill.previous,
+        sandbox=connection.is_sandbox,
+        classes=facts.classes,
+        sizes=facts.sizes,
+    )
+    problems += [Problem("num_classes", note, "note") for note in facts.notes]
     missing, unchecked = data.bucket_problems(connection, _destinations(spec))
     problems = [*missing, *problems]
     problems += [Problem("channels", note, "warning") for note in (*notes, *unchecked, *_unreadable(prefill))]
@@ -67,7 +79,7 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
             "This page refreshes automatically."
         )
         problems.append(Problem("channels", text, "note"))
-    return CheckedLaunch(spec, tuple(problems), counts, generating)
+    return CheckedLaunch(spec, tuple(problems), counts, facts.classes, generating)
 
 
 def _destinations(spec: TrainingSpec) -> tuple[tuple[str, str], ...]:
@@ -91,13 +103,13 @@ def _list_channels(
     return keys, tuple(note for listing in listings for note in listing.notes)
 
 
-def _fill_sample_count(counts: dict[str, int]) -> None:
-    """Set num_training_samples to the counted number of images, and update it until the user enters another one."""
-    field = fields.VALUE_FIELDS["num_training_samples"]
-    value, counted = LAUNCH.fields([field, COUNTED]).values()
-    if counts.get("train") and value in (None, counted):
-        LAUNCH.set(field, counts["train"])
-        LAUNCH.set(COUNTED, counts["train"])
+def _fill(name: str, count: int | None) -> None:
+    """Set a hyperparameter to the number that was counted, and update it until the user enters another one."""
+    field = fields.VALUE_FIELDS[name]
+    value, counted = LAUNCH.fields([field, COUNTED[name]]).values()
+    if count and value in (None, counted):
+        LAUNCH.set(field, count)
+        LAUNCH.set(COUNTED[name], count)
 
 
 def _unreadable(prefill: LaunchPrefill) -> list[str]:
@@ -128,19 +140,24 @@ def fix_for(
     spec: TrainingSpec,
     counts: Mapping[str, int],
     previous: Mapping[str, str] | None = None,
+    classes: int | None = None,
 ) -> Fix | None:
     """Return the fix for a problem; None where only the user can fix it.
 
     counts:   channel -> number of its files, for the channels that could be listed.
     previous: hyperparameters of the job that this one continues; None for any other job.
+    classes:  number of the dataset's classes; None if unknown.
     """
     name = problem.name
     if previous is not None and name in INCREMENTAL_KEYS and effective(previous).get(name):
         return _set(name, effective(previous)[name])
     if name == "num_training_samples" and counts.get("train"):
         return _set(name, str(counts["train"]))
+    if name == "num_classes" and classes:
+        return _set(name, str(classes))
     if name in BATCHES and counts.get(BATCHES[name]):
-        return _set(name, str(min(counts[BATCHES[name]], _whole(spec.hyperparameters.get(name), 16))))
+        least = max(GPUS.get(spec.instance_type, 1), _whole(spec.hyperparameters.get(name), 16))
+        return _set(name, str(min(counts[BATCHES[name]], least)))
     if name == "crop_size" and problem.severity == "note":
         return _set(name, effective(spec.hyperparameters)["crop_size"])
     if name == "lr_scheduler_step":

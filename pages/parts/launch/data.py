@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from core.aws import training
 from core.aws.connection import Connection, clients
+from core.aws.job_data import JobData, read_job_data
 from core.aws.training import ChannelKeys
 from core.training.channels import Channel
-from core.training.hyperparameters import Problem
+from core.training.hyperparameters import Problem, effective
+from core.training.job import TrainingSpec
 from pages.parts import cached
 
 KEYS_SECONDS = 30
+
+
+def job_data(connection: Connection, spec: TrainingSpec, keys: Mapping[str, tuple[str, ...]]) -> JobData:
+    """Return the number of classes and the sizes of images, as far as the checks need them."""
+    uris = tuple((channel.name, channel.uri) for channel in spec.channels)
+    algorithm = effective(spec.hyperparameters).get("algorithm")
+    first = keys.get("validation", ())[:1]
+    return (
+        cached.shelf()
+        .read(
+            ("job data", connection, uris, algorithm, first),
+            lambda: read_job_data(clients(connection), spec, keys),
+            KEYS_SECONDS,
+            "the classes of the dataset",
+        )
+        .value
+    )
 
 
 def bucket_problems(

@@ -16,7 +16,6 @@ from core.datasets.readers import read_dataset
 from core.datasets.report import LayoutReport
 from core.datasets.source import Splitting
 from core.errors import InputError
-from core.imaging.classes import VOC
 from tests.support.dataset import (
     CAMVID,
     COLORS,
@@ -132,7 +131,7 @@ def test_train_and_val_within_two_folders_count(tmp_path: Path) -> None:
 
 
 def test_masks_without_names_are_numbered_in_their_own_colors(voc: Path, checked: Checked) -> None:
-    """Without class names there are as many classes as the highest id requires; 21 are Pascal VOC's."""
+    """Without class names there are as many classes as the highest id requires, 21 too."""
     (voc / "classes.txt").unlink()
     report = checked(voc)
     assert report.classes is not None
@@ -141,7 +140,7 @@ def test_masks_without_names_are_numbered_in_their_own_colors(voc: Path, checked
         write(voc / f"SegmentationClass/tile_{number}.png", indexed(ids(0, 20)))
     found = checked(voc).classes
     assert found is not None
-    assert found.names == VOC.names
+    assert found.names[15] == "class 15"
 
 
 def test_a_class_names_file_can_be_given(voc: Path, tmp_path: Path) -> None:

@@ -129,8 +129,8 @@ def test_an_unused_value_is_a_warning() -> None:
 
 
 def test_a_batch_is_not_larger_than_the_samples() -> None:
-    """A batch larger than the number of images is an error, also for the default batch size."""
-    assert severities("mini_batch_size", {"num_training_samples": "15"}) == ["error"]
+    """A batch larger than the number of images is a warning, also for the default batch size."""
+    assert severities("mini_batch_size", {"num_training_samples": "15"}) == ["warning"]
     assert severities("mini_batch_size", {"num_training_samples": "15", "mini_batch_size": "15"}) == []
 
 

@@ -181,16 +181,87 @@ def test_the_number_of_samples_is_that_of_the_files() -> None:
 
 
 def test_batches_fit_into_their_channels() -> None:
-    """Neither batch may be larger than its channel; each problem is reported once."""
+    """A batch larger than its channel is a warning, which is reported once."""
     small = LISTING | {
         "validation": LISTING["validation"][:3],
         "validation_annotation": LISTING["validation_annotation"][:3],
     }
-    assert found(small) == [("validation_mini_batch_size", "error")]
+    assert found(small) == [("validation_mini_batch_size", "warning")]
     few = LISTING | {"train": LISTING["train"][:9], "train_annotation": LISTING["train_annotation"][:9]}
     hyper = {"num_classes": "6", "num_training_samples": "9"}
-    assert found(few, hyperparameters=hyper) == [("mini_batch_size", "error")]
-    assert ("mini_batch_size", "error") in found(few)
+    assert found(few, hyperparameters=hyper) == [("mini_batch_size", "warning")]
+    assert ("mini_batch_size", "warning") in found(few)
+
+
+@pytest.mark.parametrize(
+    ("instance", "batch", "expected"),
+    [("ml.p3.8xlarge", "3", ["warning"]), ("ml.p3.8xlarge", "4", []), ("ml.p3.2xlarge", "1", [])],
+)
+def test_a_batch_has_an_image_for_each_gpu(instance: str, batch: str, expected: list[str]) -> None:
+    """A batch smaller than the number of GPUs of the instance is a warning with both numbers."""
+    hyper = {**SPEC.hyperparameters, "mini_batch_size": batch}
+    problems = preflight(replace(SPEC, instance_type=instance, hyperparameters=hyper), LISTING)
+    assert [problem.severity for problem in problems if problem.name == "mini_batch_size"] == expected
+    assert all(
+        "mini_batch_size is 3, but ml.p3.8xlarge has 4 GPUs" in problem.message for problem in problems
+    )
+
+
+def test_png_images_are_a_warning() -> None:
+    """Images in PNG are not documented, but train: they are a warning, and count as images."""
+    listing = LISTING | {"train": [key.replace(".jpg", ".png") for key in LISTING["train"]]}
+    (problem,) = preflight(SPEC, listing)
+    assert (problem.name, problem.severity) == ("train", "warning")
+    assert problem.message.startswith("20 images are PNG: ")
+
+
+@pytest.mark.parametrize(
+    ("classes", "channels", "severities"),
+    [
+        (None, (), []),
+        (6, (), []),
+        (11, (), ["error"]),
+        (5, (), ["warning"]),
+        (11, (Channel("label_map", "s3://bucket/label_map/", "application/json"),), ["warning"]),
+    ],
+)
+def test_num_classes_is_that_of_the_dataset(
+    classes: int | None, channels: tuple[Channel, ...], severities: list[str]
+) -> None:
+    """Fewer classes than the dataset's fail the job; more are a warning, as is any other number with a label map."""
+    spec = replace(SPEC, channels=(*SPEC.channels, *channels))
+    problems = preflight(spec, LISTING, classes=classes)
+    assert [problem.severity for problem in problems] == severities
+    assert all(problem.name == "num_classes" for problem in problems)
+    assert all(f"num_classes is 6, but the dataset has {classes} classes." in one.message for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "sizes", "severities"),
+    [
+        ("fcn", [(640, 512)], []),
+        ("psp", [(640, 512)], ["warning"]),
+        ("deeplab", [(240, 240), (512, 640)], ["warning"]),
+        ("psp", [(240, 240)], []),
+        ("deeplab", None, ["note"]),
+    ],
+)
+def test_psp_and_deeplab_depend_on_the_size_of_images(
+    algorithm: str, sizes: list[tuple[int, int]] | None, severities: list[str]
+) -> None:
+    """With psp and deeplab, images unlike crop_size are a warning; where their size is unknown, a note says so."""
+    spec = replace(SPEC, hyperparameters={**SPEC.hyperparameters, "algorithm": algorithm})
+    problems = preflight(spec, LISTING, sizes=sizes)
+    assert [problem.severity for problem in problems] == severities
+    assert all("reported to fail in validation" in problem.message for problem in problems)
+
+
+def test_spot_advice_is_that_of_an_algorithm_with_checkpoints() -> None:
+    """A long spot job without checkpoints is advised to save some, which the algorithm supports."""
+    (problem,) = check_spec(replace(SPEC, spot=True, max_wait_seconds=90_000))
+    assert (problem.name, problem.severity) == ("checkpoint_uri", "warning")
+    assert "supports checkpoints" in problem.message
+    assert "3600" not in problem.message
 
 
 def test_other_files_and_duplicates_are_errors() -> None:
