@@ -39,7 +39,7 @@ class PageRow:
 
 
 ROWS = (
-    PageRow("overview", {}, ("Jobs running: 0", "Failed in 24 h: 1", "Endpoints in service: 1")),
+    PageRow("overview", {}, ("Jobs running: 0", "Failed in 24 h: ", "Endpoints in service: 1")),
     PageRow("segment", {}, ("in service", f"option {ENDPOINT}")),
     PageRow("evaluate", {}, ("Evaluate", f"option {ENDPOINT}", "option The job's validation data")),
     PageRow("datasets", {}, ("Datasets",)),

@@ -213,7 +213,7 @@ def test_an_example_is_segmented_by_one_click(open_overview, newcomer):
 
 def test_an_example_that_fails_says_why(open_overview, newcomer):
     """Where the endpoint cannot be read, the reason replaces the sample images, and the rest of the page stays."""
-    newcomer.faults.add("error", operation="DescribeEndpoint", code="AccessDeniedException", status=400)
+    newcomer.faults.add("error", operation="DescribeEndpoint", code="OddException", status=400)
     app = open_overview(newcomer)
     newcomer.faults.clear()
     assert len(app.error) == 1
@@ -265,11 +265,12 @@ def test_endpoints_that_may_not_be_listed(open_overview, faults):
 
 
 def test_what_is_not_known_is_not_called_well(open_overview, faults):
-    """If jobs cannot be read, the numbers are lower bounds, and no endpoint is reported as called."""
+    """Where Search is denied, numbers are lower bounds, a note says why, and no endpoint is reported as called."""
     faults.add("error", operation="Search", code="AccessDeniedException", status=400)
     app = open_overview()
     known = figures(app)
-    assert (known["Failed in 24 h"], known["Cost per hour"]) == ("≥ 1", "≥ $0.00")
+    assert (known["Failed in 24 h"], known["Cost per hour"]) == ("≥ 2", "≥ $0.00")
+    assert "Only names, statuses and times of the jobs are shown." in plain_texts(app)
     assert "No known idle endpoints." in texts(app)
 
 

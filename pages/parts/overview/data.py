@@ -104,6 +104,11 @@ class Now:
         return bool(self.jobs and self.jobs.complete and self.fleet and self.fleet.complete)
 
     @property
+    def failures_known(self) -> bool:
+        """Return whether all failures are known: unlisted jobs and endpoints without metrics can hide some."""
+        return self.whole and bool(self.fleet and not self.fleet.usage_unknown)
+
+    @property
     def moving(self) -> bool:
         """Whether a refresh soon would show something new."""
         return bool(self.running or (self.fleet and self.fleet.moving))

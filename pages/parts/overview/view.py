@@ -74,7 +74,7 @@ def metrics_row(now: Now, prices: PriceTable, *, sandbox: bool) -> None:
         )
         st.metric(
             "Failed in 24 h",
-            f"{'' if now.whole else '≥ '}{failed}",
+            f"{'' if now.failures_known else '≥ '}{failed}",
             border=True,
             help="Training jobs and endpoints that failed in the last 24 hours, and endpoints that return errors.",
         )
@@ -97,7 +97,7 @@ def failed(now: Now) -> None:
     _lines(now.failed_jobs, _failed_job, links.TRAINING_JOBS, "jobs")
     _lines(now.failing, _failing, links.ENDPOINTS, "endpoints")
     if not now.failed_jobs and not now.failing:
-        st.caption(":material/check: No failures." if now.whole else "No known failures.")
+        st.caption(":material/check: No failures." if now.failures_known else "No known failures.")
 
 
 def idle(now: Now) -> None:
