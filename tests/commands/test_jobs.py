@@ -413,3 +413,29 @@ def test_the_number_of_classes_is_filled_in(
     assert json.loads(done.stdout)["steps"][0]["params"]["HyperParameters"]["num_classes"] == "11"
     assert refused.exit_code == 1
     assert "num_classes is 5, but the dataset has 11 classes." in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "operation", "shown"),
+    [
+        ("list", "Search", "Only names, statuses and times of the jobs are shown."),
+        ("show {name}", "DescribeTrainingJob", "search index"),
+        ("show {name}", "DescribeLogStreams", "The log was not read."),
+        ("clone {name} -p fail= --dry-run", "ListTags", "are not copied"),
+    ],
+)
+def test_a_denied_read_leaves_the_rest(
+    run: Run, sandbox_server: Sandbox, start_job: StartJob, *, words: str, operation: str, shown: str
+) -> None:
+    """Where one read is denied, a command prints what the others return, and which one was denied."""
+    name = start_job(f"cli-denied-{operation.lower()}", fail="no memory left")
+    sandbox_server.faults.clear()
+    sandbox_server.faults.add("error", operation=operation, code="AccessDeniedException", status=403)
+    try:
+        done = run(*words.format(name=name).split())
+    finally:
+        sandbox_server.faults.clear()
+    assert f"not allowed to {operation}" in done.stderr, done.stderr
+    assert shown in done.stderr
+    if not words.startswith("clone"):
+        assert (done.exit_code, name in done.stdout) == (0, True)
