@@ -45,7 +45,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("jobs list", (JOB, "Only names, statuses and times")),
     ("jobs list --all", (JOB,)),
     (f"jobs show {JOB}", ("status: Completed", "ml.g4dn.xlarge")),
-    (f"jobs curves {JOB}", ("No metrics",)),
+    (f"jobs curves {JOB}", (f"The metrics of {JOB} could not be read.",)),
     (f"jobs logs {JOB}", (JOB,)),
     ("endpoints list", (ENDPOINT, "ml.g4dn.xlarge")),
     (f"endpoints show {ENDPOINT}", ("status: InService", "Unknown property name: ModelArtifacts")),
