@@ -22,7 +22,7 @@ CUT_BYTES, EVENT_BYTES = 900_000, 26
 """CloudWatch cuts a page at 1 MB, so one of this size can have older lines. An event counts as so many bytes more."""
 
 BACKWARDS = 20
-"""How many empty pages to follow backward: CloudWatch may return empty pages between full ones."""
+"""How many pages to follow backward: CloudWatch may return empty pages between full ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class JobList:
     """Jobs of several pages.
 
     complete: whether these are all.
-    notes:    sentences on what of them could not be read.
+    notes:    sentences on what could not be read.
     """
 
     jobs: tuple[TrainingJob, ...]

@@ -61,7 +61,8 @@ class DiagnosisRule:
 
     The texts can contain `{instance}`, the instance type; `{name}`, the pattern's group of that name, else the first
     quoted name; `{names}` and `{allowed}`, the groups of these names; `{of}`, the hyperparameter that has this value;
-    `{setting}`, the setting of a channel; and `{hint}`, the name that may have been meant.
+    `{setting}`, the setting of a channel; `{batch}`, the job's batch size; and `{hint}`, the name that may have been
+    meant.
     """
 
     title: str

@@ -179,7 +179,7 @@ def test_nothing_answers(open_page, free_address, read_texts):
 def test_files_outlive_an_error(open_page, coast, jpeg, run_until, faults):
     """Where the endpoints cannot be listed, uploaded files stay, and are segmented once they can."""
     app = open_page(endpoint=coast)
-    faults.add("error", operation="ListEndpoints", code="AccessDeniedException", status=400)
+    faults.add("error", operation="ListEndpoints|Search", code="AccessDeniedException", status=400)
     fresh_caches()
     drop(app, ("bay.jpg", jpeg()))
     assert "not allowed" in app.error[0].value
