@@ -298,8 +298,9 @@ def test_permission_to_invoke_is_enough(
 ) -> None:
     """Permission to invoke is enough; the command then reports that the class names are unknown."""
     sandbox_server.faults.clear()
+    reads = "DescribeEndpoint|ListEndpoints|Search"
     sandbox_server.faults.add(
-        "error", operation="DescribeEndpoint", code="AccessDeniedException", message="no", status=400
+        "error", operation=reads, code="AccessDeniedException", message="no", status=400
     )
     try:
         done = run("segment", photos / "a.jpg", "--endpoint", endpoint, "--out", tmp_path)
