@@ -144,11 +144,6 @@ REFUSED = ErrorRule(
 )
 UNSUPPORTED = ErrorRule(
     RejectedError,
-    "{place} does not support this operation ({code})",
-    "Use a service that supports it, or continue without.",
-)
-UNSUPPORTED = ErrorRule(
-    AwsError,
     "{place} does not offer this operation",
     "Use AWS itself for it: other implementations of its API lack some operations.",
     "On AWS it exists.",
@@ -254,7 +249,6 @@ BY_CODE: dict[str, ErrorRule] = {
         NOT_FOUND,
     ),
     **dict.fromkeys(("ModelNotReadyException",), NOT_READY),
-    **dict.fromkeys(("NotImplemented", "UnknownOperationException"), UNSUPPORTED),
     **dict.fromkeys(("RequestEntityTooLarge", "RequestEntityTooLargeException", "EntityTooLarge"), TOO_LARGE),
     **dict.fromkeys(
         (
