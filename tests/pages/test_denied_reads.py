@@ -51,7 +51,7 @@ ROWS = (
     PageRow("endpoints", {}, (f"row {ENDPOINT}", "1 endpoint")),
     PageRow("endpoint", {"endpoint": ENDPOINT}, ("in service", "created 60 d ago", "Last call: ")),
     PageRow("deploy", {}, ("Model", "option road-2")),
-    PageRow("deploy", {"model": ENDPOINT}, ("Model", f"option {ENDPOINT}", "Before it starts")),
+    PageRow("deploy", {"model": ENDPOINT}, ("Model", f"option {ENDPOINT}", "Pre-flight checks")),
     PageRow("deploy", {"endpoint": ENDPOINT}, ("Model", "option road-2"), needs=("DescribeEndpointConfig",)),
     PageRow("setup", {}, (f"{ENDPOINT} in service",)),
 )
