@@ -15,7 +15,7 @@ from core.cost.training import Estimate, PriceTable, estimate
 from core.datasets.upload_plan import UploadOrder
 from core.errors import InputError
 from core.escaping import json_text, terminal
-from core.training.job import TrainingJob, TrainingSpec, status_in_words, to_request
+from core.training.job import TrainingJob, TrainingSpec, check_copy, status_in_words, to_request
 
 Verb = Literal[
     "launch",
@@ -134,7 +134,11 @@ class Plan:
 
 
 def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, ...] = ()) -> Plan:
-    """Start a training job. Check it with `core.training.preflight` first, and pass its warnings."""
+    """Start a training job. Check it with `core.training.preflight` first, and pass its warnings.
+
+    A copy that is weaker than the original has a warning in any case.
+    """
+    weaker = tuple(problem.message for problem in check_copy(spec))
     price = estimate(spec.instance_type, spec.max_runtime_seconds, prices, instance_count=spec.instance_count)
     unknown = () if price.per_hour else (price.source,)
     spot = (
@@ -153,7 +157,7 @@ def plan_launch(spec: TrainingSpec, prices: PriceTable, *, warnings: tuple[str, 
         spec.name,
         (call,),
         price,
-        (*warnings, *unknown, *spot),
+        tuple(dict.fromkeys((*warnings, *weaker, *unknown, *spot))),
         "stop the job. Its run time until then is billed, and its name cannot be reused.",
     )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from core.training.carried import merged, without
 
 MODEL_CHANNEL = "model"
 MODEL_CONTENT = "application/x-sagemaker-model"
@@ -20,16 +22,27 @@ CONTENT_TYPES = {**DATA_CHANNELS, "label_map": "application/json", MODEL_CHANNEL
 """All channels that the algorithm accepts (developer guide), in request order."""
 
 S3_PREFIX = "S3Prefix"
+FILE_SYSTEMS = ("EFS", "FSxLustre")
+DATASET = "Dataset"
+
+WITH_FIELDS = ("ChannelName", "DataSource", "ContentType", "InputMode")
+"""Members of a channel that have a field in `Channel`; so do these two of each kind of data source:"""
+SOURCE_FIELDS = {
+    "S3DataSource": ("S3DataType", "S3Uri"),
+    "FileSystemDataSource": ("FileSystemType", "DirectoryPath"),
+    "DatasetSource": ("DatasetArn",),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One input channel.
 
-    uri:          an S3 prefix, or an object.
+    uri:          an S3 prefix, or an object; of a file system the directory, of a SageMaker dataset the ARN.
     content_type: empty if none is set.
     input_mode:   "File", "Pipe" or "FastFile"; empty for the job's own mode.
-    data_type:    "S3Prefix", "ManifestFile" or "AugmentedManifestFile".
+    data_type:    "S3Prefix", "ManifestFile" or "AugmentedManifestFile"; "EFS" or "FSxLustre"; "Dataset".
+    carried:      settings without a field, such as AttributeNames and ShuffleConfig, in the structure of the request.
     """
 
     name: str
@@ -37,6 +50,20 @@ class Channel:
     content_type: str = ""
     input_mode: str = ""
     data_type: str = S3_PREFIX
+    carried: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def with_uri(self, uri: str, data_type: str = "") -> Channel:
+        """Return the channel for other data, with the same settings.
+
+        data_type: the new kind of data, without the settings of the old one; by default the same kind, except that
+                   an S3 URI replaces a file system or a dataset.
+        """
+        replaced = self.data_type in (*FILE_SYSTEMS, DATASET) and uri.startswith("s3://")
+        data_type = data_type or (S3_PREFIX if replaced else self.data_type)
+        if data_type == self.data_type:
+            return replace(self, uri=uri)
+        settings = without(self.carried, ("DataSource", "RecordWrapperType"))
+        return replace(self, uri=uri, data_type=data_type, carried=settings)
 
 
 def data_channels(base_uri: str) -> tuple[Channel, ...]:
@@ -64,28 +91,55 @@ def folder(uri: str) -> str:
 
 def to_request(channel: Channel) -> dict[str, Any]:
     """Return an entry of CreateTrainingJob's `InputDataConfig`."""
-    prefix = channel.data_type == S3_PREFIX and channel.name != MODEL_CHANNEL
-    source = {
-        "S3DataType": channel.data_type,
-        "S3Uri": folder(channel.uri) if prefix else channel.uri,
-        "S3DataDistributionType": "FullyReplicated",
-    }
-    request: dict[str, Any] = {"ChannelName": channel.name, "DataSource": {"S3DataSource": source}}
+    request: dict[str, Any] = {"ChannelName": channel.name, "DataSource": _data_source(channel)}
     content = channel.content_type or CONTENT_TYPES.get(channel.name, "")
     mode = "File" if channel.name == MODEL_CHANNEL else channel.input_mode
     request |= {"ContentType": content} if content else {}
     request |= {"InputMode": mode} if mode else {}
-    return request
+    return merged(request, {key: value for key, value in channel.carried.items() if key != "DataSource"})
+
+
+def _data_source(channel: Channel) -> dict[str, Any]:
+    """Return the `DataSource` of a channel; AWS accepts one kind of source."""
+    if channel.data_type in FILE_SYSTEMS:
+        kind = "FileSystemDataSource"
+        source = {"FileSystemType": channel.data_type, "DirectoryPath": channel.uri}
+    elif channel.data_type == DATASET:
+        kind, source = "DatasetSource", {"DatasetArn": channel.uri}
+    else:
+        kind = "S3DataSource"
+        prefix = channel.data_type == S3_PREFIX and channel.name != MODEL_CHANNEL
+        source = {
+            "S3DataType": channel.data_type,
+            "S3Uri": folder(channel.uri) if prefix else channel.uri,
+            "S3DataDistributionType": "FullyReplicated",
+        }
+    carried = channel.carried.get("DataSource", {}).get(kind, {})
+    return {kind: {**source, **merged({}, carried)}}
 
 
 def from_description(row: Mapping[str, Any]) -> Channel:
     """Read an entry of `InputDataConfig`; keys may be missing."""
     source = row.get("DataSource") or {}
     s3, files = source.get("S3DataSource") or {}, source.get("FileSystemDataSource") or {}
+    dataset = (source.get("DatasetSource") or {}).get("DatasetArn", "")
     return Channel(
         name=row.get("ChannelName", ""),
-        uri=s3.get("S3Uri") or files.get("DirectoryPath", ""),
+        uri=s3.get("S3Uri") or files.get("DirectoryPath") or dataset,
         content_type=row.get("ContentType") or "",
         input_mode=row.get("InputMode") or "",
-        data_type=s3.get("S3DataType") or files.get("FileSystemType") or S3_PREFIX,
+        data_type=s3.get("S3DataType")
+        or files.get("FileSystemType")
+        or (DATASET if dataset and not s3 else S3_PREFIX),
+        carried=_carried_from(row),
     )
+
+
+def _carried_from(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an entry of `InputDataConfig` that have no field."""
+    sources = {
+        kind: settings
+        for kind, source in (row.get("DataSource") or {}).items()
+        if (settings := without(source or {}, SOURCE_FIELDS.get(kind, ())))
+    }
+    return {**({"DataSource": sources} if sources else {}), **without(row, WITH_FIELDS)}

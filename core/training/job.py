@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.errors import InputError, UnexpectedAnswerError
-from core.training import channels
+from core.text import duration, listing
+from core.training import carried, channels, security
 from core.training.channels import MODEL_CHANNEL, MODEL_CONTENT, Channel
-from core.training.hyperparameters import clean, complete, default, whole
+from core.training.hyperparameters import Problem, clean, complete, default, whole
+from core.training.security import SecuritySettings
 
 ENDED = ("Completed", "Failed", "Stopped")
 """Final TrainingJobStatus values (botocore 1.44). Others: InProgress, Stopping, Deleting."""
@@ -43,6 +45,9 @@ SECONDARY_WORDS = {
     "Restarting": "restarting",
 }
 """AWS: "valid values are subject to change"; an unknown value is shown as it is."""
+
+SEVERAL_TYPES = ("InstanceGroups", "InstancePreferences")
+"""Members of ResourceConfig that AWS accepts only without InstanceType."""
 
 IMAGE = re.compile(r"(^|/)semantic-segmentation([:@]|$)")
 
@@ -90,6 +95,9 @@ class TrainingJob:
     summary:                  whether only its name, status and times are known, as ListTrainingJobs reports them;
                               everything else is then empty.
     notes:                    sentences on what could not be read of it.
+    security:                 its network and encryption.
+    carried:                  its other settings, see `core.training.carried`.
+    not_carried:              fields of its description that Segdeck does not know.
     """
 
     name: str
@@ -122,6 +130,9 @@ class TrainingJob:
     tags: Mapping[str, str]
     summary: bool = False
     notes: tuple[str, ...] = ()
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    not_carried: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
@@ -175,6 +186,19 @@ class TrainingJob:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOrigin:
+    """The job that a spec was made from, to compare the spec with.
+
+    not_carried: see `TrainingJob`.
+    """
+
+    name: str
+    security: SecuritySettings
+    tags: Mapping[str, str]
+    not_carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSpec:
     """A job to launch, built from a form or the command line; `core.training.preflight` checks it.
 
@@ -185,6 +209,9 @@ class TrainingSpec:
     input_mode:          "File", or the older "Pipe".
     output_uri:          the S3 prefix under which AWS puts JOB/output/model.tar.gz.
     checkpoint_uri:      an S3 prefix for the checkpoints of this spot job only; "" for no checkpoints.
+    security:            network and encryption.
+    carried:             settings without a field, of the job that it is a copy of: see `core.training.carried`.
+    origin:              that job; None for a new spec.
     """
 
     name: str
@@ -202,6 +229,9 @@ class TrainingSpec:
     input_mode: str = "File"
     checkpoint_uri: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    carried: Mapping[str, Any] = field(default_factory=dict)
+    origin: JobOrigin | None = None
 
     def channel(self, name: str) -> Channel | None:
         """Return a channel by name; None if there is none."""
@@ -266,35 +296,117 @@ def from_description(answer: Mapping[str, Any]) -> TrainingJob:
         ),
         transitions=_transitions(answer.get("SecondaryStatusTransitions") or []),
         tags={row["Key"]: row.get("Value", "") for row in answer.get("Tags") or [] if "Key" in row},
+        security=security.from_description(answer),
+        carried=carried.carried_from(answer),
+        not_carried=carried.unknown_in(answer),
     )
 
 
 def to_request(spec: TrainingSpec) -> dict[str, Any]:
     """Return the parameters of CreateTrainingJob, deterministic and in a fixed order.
 
-    Nothing is left to AWS's defaults: they have changed over time.
+    Nothing is left to AWS's defaults: they have changed over time. Carried settings are sent as they were, except
+    those that AWS does not accept together with this spec's values.
     """
     stopping = {"MaxRuntimeInSeconds": spec.max_runtime_seconds}
     if spec.spot:
         stopping["MaxWaitTimeInSeconds"] = spec.max_wait_seconds or spec.max_runtime_seconds
     checkpoints = {"CheckpointConfig": {"S3Uri": spec.checkpoint_uri}} if spec.checkpoint_uri else {}
-    return {
+    output_key, volume_key = spec.security.output_kms_key, spec.security.volume_kms_key
+    machine = {"InstanceType": spec.instance_type, "InstanceCount": spec.instance_count}
+    request = {
         "TrainingJobName": spec.name,
         "RoleArn": spec.role_arn,
-        "AlgorithmSpecification": {"TrainingImage": spec.image, "TrainingInputMode": spec.input_mode},
+        "AlgorithmSpecification": {
+            "AlgorithmName" if _is_algorithm(spec) else "TrainingImage": spec.image,
+            "TrainingInputMode": spec.input_mode,
+        },
         "HyperParameters": complete(spec.hyperparameters),
         "InputDataConfig": [channels.to_request(channel) for channel in channels.in_order(spec.channels)],
-        "OutputDataConfig": {"S3OutputPath": spec.output_uri},
-        "ResourceConfig": {
-            "InstanceType": spec.instance_type,
-            "InstanceCount": spec.instance_count,
-            "VolumeSizeInGB": spec.volume_gb,
+        "OutputDataConfig": {
+            "S3OutputPath": spec.output_uri,
+            **({"KmsKeyId": output_key} if output_key else {}),
         },
+        "ResourceConfig": {
+            **(machine if spec.instance_type or not _several_types(spec) else {}),
+            "VolumeSizeInGB": spec.volume_gb,
+            **({"VolumeKmsKeyId": volume_key} if volume_key else {}),
+        },
+        **({"VpcConfig": spec.security.vpc} if spec.security.vpc else {}),
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": spec.spot,
+        "EnableNetworkIsolation": spec.security.network_isolation,
+        "EnableInterContainerTrafficEncryption": spec.security.traffic_encryption,
         **checkpoints,
         "Tags": [{"Key": key, "Value": spec.tags[key]} for key in sorted(spec.tags)],
     }
+    return carried.merged(request, _accepted(spec))
+
+
+def _accepted(spec: TrainingSpec) -> dict[str, Any]:
+    """Return the carried settings that AWS accepts together with the spec's own values.
+
+    AWS rejects MetricDefinitions for a built-in algorithm, which has its own; AlgorithmName together with an image;
+    several instance types together with one; and a checkpoint path without an S3 prefix.
+    """
+    accepted = dict(spec.carried)
+    builtin = IMAGE.search(spec.image) is not None
+    algorithm = ("AlgorithmName", *(("MetricDefinitions",) if builtin else ()))
+    resources = SEVERAL_TYPES if spec.instance_type else ()
+    for key, members in (("AlgorithmSpecification", algorithm), ("ResourceConfig", resources)):
+        if key in accepted:
+            accepted[key] = carried.without(accepted[key], members)
+    if not spec.checkpoint_uri:
+        accepted.pop("CheckpointConfig", None)
+    return accepted
+
+
+def _is_algorithm(spec: TrainingSpec) -> bool:
+    """Return whether the image is the name of an algorithm resource, which the original job was trained with."""
+    name = spec.carried.get("AlgorithmSpecification", {}).get("AlgorithmName")
+    return bool(spec.image) and spec.image == name
+
+
+def _several_types(spec: TrainingSpec) -> bool:
+    return any(spec.carried.get("ResourceConfig", {}).get(key) for key in SEVERAL_TYPES)
+
+
+def check_copy(spec: TrainingSpec) -> list[Problem]:
+    """Return warnings about a spec made from another job: what is weaker, missing, or costs more than it shows."""
+    origin = spec.origin
+    if origin is None:
+        return []
+    problems = security.weaker(origin.name, origin.security, spec.security)
+    if lost := [key for key in sorted(origin.tags) if key not in spec.tags]:
+        text = f"Tags of {origin.name} are removed: {listing(lost)}. Policies and cost reports may depend on them."
+        problems.append(Problem("tags", text, "warning"))
+    if origin.not_carried:
+        text = (
+            f"Not copied from {origin.name}, because Segdeck does not know it: {listing(origin.not_carried)}."
+        )
+        problems.append(Problem("carried", text, "warning"))
+    if spec.instance_type and _several_types(spec):
+        text = f"The instance types of {origin.name} are replaced by one, {spec.instance_type}."
+        problems.append(Problem("instance_type", text, "warning"))
+    if seconds := spec.carried.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds"):
+        text = (
+            f"As for {origin.name}, AWS keeps the instance for {duration(seconds)} after the job (warm pool), "
+            "and bills that time."
+        )
+        problems.append(Problem("carried", text, "warning"))
+    return problems
+
+
+def carried_names(spec: TrainingSpec) -> tuple[str, ...]:
+    """Return the settings in the request that have no field in the spec, such as "Environment"."""
+    return (
+        *carried.names(_accepted(spec)),
+        *(
+            f"{channel.name}.{name.removeprefix('DataSource.')}"
+            for channel in channels.in_order(spec.channels)
+            for name in carried.names(channel.carried)
+        ),
+    )
 
 
 def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
@@ -303,10 +415,11 @@ def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
     Checkpoints are not copied: with the old job's, the new one would resume where that one ended.
     """
     chosen = {key: text for key, text in job.hyperparameters.items() if not key.startswith("_")}
+    tags = {key: text for key, text in job.tags.items() if not key.startswith("aws:")}
     return TrainingSpec(
         name=name,
         role_arn=job.role_arn,
-        image=job.image,
+        image=job.carried.get("AlgorithmSpecification", {}).get("AlgorithmName") or job.image,
         instance_type=job.instance_type,
         hyperparameters=clean(chosen),  # drop keys that a tuning job adds, such as _tuning_objective_metric
         channels=job.channels,
@@ -317,7 +430,10 @@ def clone_spec(job: TrainingJob, name: str = "") -> TrainingSpec:
         max_wait_seconds=job.max_wait_seconds if job.spot else None,
         instance_count=job.instance_count,
         input_mode=job.input_mode or "File",
-        tags={key: text for key, text in job.tags.items() if not key.startswith("aws:")},
+        tags=tags,
+        security=job.security,
+        carried=job.carried,
+        origin=JobOrigin(job.name, job.security, tags, job.not_carried),
     )
 
 

@@ -13,13 +13,16 @@ from core.text import listing, plural
 from core.training.channels import (
     CONTENT_TYPES,
     DATA_CHANNELS,
+    DATASET,
+    FILE_SYSTEMS,
     MODEL_CHANNEL,
     MODEL_CONTENT,
     S3_PREFIX,
     Channel,
 )
 from core.training.hyperparameters import INCREMENTAL_KEYS, Problem, Severity, check, effective, whole
-from core.training.job import IMAGE, TrainingSpec
+from core.training.job import IMAGE, TrainingSpec, check_copy
+from core.training.security import check_security
 
 NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", re.ASCII)
 """TrainingJobName of SageMaker's API."""
@@ -73,7 +76,9 @@ def check_spec(
         *_limits(spec),
         *check(spec.hyperparameters, sandbox=sandbox),
         *_channels(spec),
+        *check_security(spec.security, spec.instance_type),
         *_tags(spec),
+        *check_copy(spec),
     ]
 
 
@@ -245,6 +250,9 @@ def _one_channel(channel: Channel) -> list[Problem]:
     if channel.name not in CONTENT_TYPES:
         known = ", ".join(CONTENT_TYPES)
         return [Problem(channel.name, f"The algorithm has no channel {channel.name!r}. It has {known}.")]
+    if channel.data_type in (*FILE_SYSTEMS, DATASET):
+        text = f"The channel reads a {channel.data_type}, {channel.uri}, whose files Segdeck cannot check."
+        return [Problem(channel.name, text, "warning")]
     if not S3_URI.fullmatch(channel.uri):
         return [_no_s3(channel.name, channel.uri)]
     problems = []
