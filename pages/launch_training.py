@@ -59,6 +59,7 @@ def _form(checked: CheckedLaunch, prefill: LaunchPrefill, prices: PriceTable, *,
     locked = INCREMENTAL_KEYS if prefill.previous is not None else ()
     launch_form.hyperparameters(checked.spec, locked=locked, sandbox=sandbox)
     launch_form.compute(checked.spec, prices, sandbox=sandbox)
+    launch_form.security(checked.spec)
 
 
 def _preflight(

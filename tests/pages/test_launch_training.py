@@ -14,9 +14,21 @@ from streamlit.testing.v1 import AppTest
 from core.training.channels import Channel, data_channels
 from core.training.defaults import SANDBOX_DATA, default_spec
 from core.training.hyperparameters import HYPERPARAMETERS, Problem, applies
+from core.training.job import clone_spec, from_description, to_request
 from core.training.preflight import check_spec
+from core.training.security import SecuritySettings
 from pages.parts.launch.check import Fix, fix_for
-from pages.parts.launch.fields import EXTRA, VALUE_FIELDS, to_fields, to_spec, unreadable
+from pages.parts.launch.fields import (
+    CONTENT,
+    EXTRA,
+    TAGS,
+    VALUE_FIELDS,
+    repeated_tags,
+    to_fields,
+    to_spec,
+    to_tags,
+    unreadable,
+)
 from sandbox.server import Sandbox
 from tests.support.dashboard import (
     IMAGE,
@@ -29,6 +41,7 @@ from tests.support.dashboard import (
     texts,
     wait_for,
 )
+from tests.support.full_job import JOBS
 
 NUMBERS = itertools.count(1)
 ROLE = "arn:aws:iam::123456789012:role/Trainer"
@@ -78,6 +91,11 @@ def field(app: AppTest, name: str) -> Any:
 def has_field(app: AppTest, name: str) -> bool:
     widgets = (*app.text_input, *app.number_input, *app.selectbox, *app.toggle)
     return any((widget.key or "").rpartition("-")[0] == f"launch-{name}" for widget in widgets)
+
+
+def tags_of(app: AppTest) -> Any:
+    """Return the text area with the tags."""
+    return next(area for area in app.text_area if (area.key or "").startswith(f"launch-{TAGS}"))
 
 
 def test_the_form_is_ready_in_the_sandbox(open_form, demo_data):
@@ -267,6 +285,40 @@ def test_a_clone_keeps_its_tags(open_form, sagemaker, faults):
     assert "Its tags were not copied." in plain_texts(open_form(clone=name))
 
 
+def test_a_clone_is_not_weaker_unless_edited(open_form, sagemaker):
+    """A clone copies network, keys and settings without a field; turning one off is a warning in form and plan."""
+    security = SecuritySettings((), (), "alias/out", "", True, True)
+    carried = {"Environment": {"APP_MODE": "quick"}}
+    name = start_job(sagemaker, f"origin-{next(NUMBERS)}", security=security, carried=carried)
+    wait_for(sagemaker, name, ended)
+    app = open_form(clone=name)
+    assert field(app, "output_kms_key").value == "alias/out"
+    assert f"Also copied from {name}, see the API request: " in plain_texts(app)
+    assert "Environment" in plain_texts(app)
+    assert "Weaker than" not in plain_texts(app)
+    field(app, "network_isolation").set_value(False).run()
+    text = f"Weaker than {name}: network isolation is turned off"
+    assert text in plain_texts(app)
+    app = button(app, "Review and launch").click().run()
+    assert plain_texts(app).count(text) == 2
+    assert all(part in texts(app) for part in ('"KmsKeyId": "alias/out"', '"APP_MODE": "quick"'))
+
+
+def test_security_fields_are_sent(open_form, demo_data):
+    """Subnets, security groups, keys, flags and tags of the form are in the request."""
+    app = open_form("sandbox")
+    field(app, "subnets").set_value("subnet-1, subnet-2")
+    field(app, "network_isolation").set_value(True)
+    tags_of(app).set_value("team=maps\nteam=roads").run()
+    assert "Subnets are set without a security group" in plain_texts(app)
+    assert "The tag team is set more than once" in plain_texts(app)
+    tags_of(app).set_value("team=maps")
+    field(app, "security_groups").set_value("sg-1").run()
+    app = button(app, "Review and launch").click().run()
+    shown = texts(app)
+    assert all(text in shown for text in ('"subnet-2"', '"sg-1"', '"EnableNetworkIsolation": true', '"maps"'))
+
+
 def test_clone_of_a_missing_job(open_form):
     """A job to clone that does not exist is reported by name."""
     app = open_form(clone="never-there")
@@ -297,6 +349,9 @@ SPECS = {
         SPEC, name="b", channels=(Channel("train", "s3://x/elsewhere/", "image/jpeg"), *SPEC.channels[1:])
     ),
     "continued": replace(SPEC, channels=(*SPEC.channels, Channel("model", "s3://x/m.tar.gz"))),
+    "secured": replace(
+        SPEC, security=SecuritySettings(("subnet-1", "subnet-2"), ("sg-1",), "out", "volume", True, True)
+    ),
     "unknown": replace(SPEC, hyperparameters={**SPEC.hyperparameters, "odd": "1"}),
 }
 
@@ -307,6 +362,38 @@ def test_form_and_back(spec):
     back = to_spec(to_fields(spec), spec)
     assert replace(back, hyperparameters={}) == replace(spec, hyperparameters={})
     assert {**back.hyperparameters, **spec.hyperparameters} == back.hyperparameters
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_the_form_keeps_every_setting_of_a_job(job):
+    """The request of a copied job is the same after the round trip, also for settings without a field."""
+    spec = clone_spec(replace(from_description(JOBS[job]()), tags={"cost=center": "a=b", "team": ""}), "copy")
+    before, after = to_request(spec), to_request(to_spec(to_fields(spec), spec))
+    used = {name: before["HyperParameters"][name] for name in after["HyperParameters"]}
+    assert {**before, "HyperParameters": used} == after
+
+
+def test_another_prefix_keeps_the_settings_of_the_channels():
+    """Where all channels get one prefix, they keep their settings, but not those of a manifest or file system."""
+    spec = clone_spec(from_description(JOBS["image"]()), "copy")
+    fields = {**to_fields(spec), "separate": False, "base_uri": "s3://other/data"}
+    before, after = spec.channel("train"), to_spec(fields, spec).channel("train")
+    assert after == replace(before, uri="s3://other/data/train/")
+    manifest = replace(
+        spec, channels=(replace(before, data_type="AugmentedManifestFile"), *spec.channels[1:])
+    )
+    train = to_spec(fields, manifest).channel("train")
+    assert (train.data_type, "DataSource" in train.carried, "ShuffleConfig" in train.carried) == (
+        "S3Prefix", False, True,
+    )  # fmt: skip
+    assert to_spec(fields, spec).channel("validation").data_type == "S3Prefix"
+
+
+def test_tags_from_text():
+    """Each line is a tag; lines of copied tags are recognized, also with "=" in the key; repeated keys are listed."""
+    before = {"a=b": "c", "team": "maps"}
+    assert to_tags(" a=b=c \n\nteam = roads\nsole", before) == {"a=b": "c", "team": "roads", "sole": ""}
+    assert repeated_tags("team=maps\nteam=roads\nx=1", before) == ["team"]
 
 
 def test_unused_values_are_not_sent():
@@ -325,6 +412,9 @@ def test_unreadable_numbers():
     assert to_fields(replace(SPEC, hyperparameters={"epochs": "ten"}))[VALUE_FIELDS["epochs"]] is None
 
 
+TYPES = {channel.name: channel.content_type for channel in SPEC.channels}
+
+
 @pytest.mark.parametrize(
     ("problem", "expected"),
     [
@@ -334,11 +424,19 @@ def test_unreadable_numbers():
         (Problem("role_arn", ""), None),
         (Problem("odd", ""), Fix("Remove odd", EXTRA, {"other": "2"})),
         (Problem("backbone", ""), Fix("Set to resnet-101", "value-backbone", "resnet-101")),
+        (
+            Problem("train", ""),
+            Fix("Set to image/jpeg", CONTENT, {**TYPES, "train": "image/jpeg"}),
+        ),
+        (Problem("volume_kms_key", ""), Fix("Remove the volume KMS key", "volume_kms_key", "")),
+        (Problem("validation", ""), None),
     ],
 )
 def test_fixes(problem, expected):
     """A problem that one click can fix has a fix with its label; any other problem has none."""
-    spec = replace(SPEC, hyperparameters={**SPEC.hyperparameters, "odd": "1", "other": "2"})
+    values = {**SPEC.hyperparameters, "odd": "1", "other": "2"}
+    channels = (replace(SPEC.channels[0], content_type="image/gif"), *SPEC.channels[1:])
+    spec = replace(SPEC, hyperparameters=values, channels=channels)
     assert fix_for(problem, spec, {"train": 4, "validation": 1}, {"backbone": "resnet-101"}) == expected
 
 

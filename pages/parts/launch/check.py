@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.aws.connection import Connection
-from core.training.channels import CONTENT_TYPES
+from core.training.channels import CONTENT_TYPES, DATA_CHANNELS
 from core.training.defaults import INSTANCE, SANDBOX_DATA
 from core.training.hyperparameters import BY_NAME, INCREMENTAL_KEYS, Problem, effective
 from core.training.job import TrainingSpec
 from core.training.preflight import GPUS, S3_URI, preflight
+from core.training.security import has_local_storage
 from pages.parts.launch import data, fields
-from pages.parts.launch.fields import EXTRA, LAUNCH, VALUE_FIELDS, from_text
+from pages.parts.launch.fields import CONTENT, EXTRA, LAUNCH, TAGS, VALUE_FIELDS, from_text
 from pages.parts.launch.prefill import LaunchPrefill
 
 COUNTED = {"num_training_samples": "counted", "num_classes": "counted-classes"}
@@ -72,6 +73,8 @@ def check(connection: Connection, prefill: LaunchPrefill) -> CheckedLaunch:
     missing, unchecked = data.bucket_problems(connection, _destinations(spec))
     problems = [*missing, *problems]
     problems += [Problem("channels", note, "warning") for note in (*notes, *unchecked, *_unreadable(prefill))]
+    repeated = fields.repeated_tags(LAUNCH.get(TAGS) or "", prefill.spec.tags)
+    problems += [Problem("tags", f"The tag {key} is set more than once. Keep one line.") for key in repeated]
     generating = connection.is_sandbox and _demo_data_missing(spec, problems)
     if generating:
         text = (
@@ -164,6 +167,12 @@ def fix_for(
         return _set(name, _default_steps(_whole(effective(spec.hyperparameters).get("epochs"), 10)))
     if name in spec.hyperparameters and name not in BY_NAME:
         return _without(name, spec.hyperparameters)
+    channel = spec.channel(name)
+    if channel is not None and channel.content_type != DATA_CHANNELS.get(name, channel.content_type):
+        types = {each.name: each.content_type for each in spec.channels}
+        return Fix(f"Set to {DATA_CHANNELS[name]}", CONTENT, {**types, name: DATA_CHANNELS[name]})
+    if name == "volume_kms_key" and has_local_storage(spec.instance_type):
+        return Fix("Remove the volume KMS key", "volume_kms_key", "")
     if name == "instance_type":
         return Fix(f"Use {INSTANCE}", "instance_type", INSTANCE)
     if name == "max_wait_seconds" and spec.spot:

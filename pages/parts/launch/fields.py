@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from core.training.channels import DATA_CHANNELS, Channel, data_channels
+from core.training.channels import DATA_CHANNELS, S3_PREFIX, Channel, data_channels
 from core.training.hyperparameters import BY_NAME, HYPERPARAMETERS, Hyperparameter, applies, number
 from core.training.job import TrainingSpec
+from core.training.security import SecuritySettings
 from pages.parts.state import Form
 
 LAUNCH = Form("launch")
@@ -16,12 +17,35 @@ LAUNCH = Form("launch")
 
 JOB_FIELDS = ("name", "base_uri", "separate", "output_uri", "role_arn", "image")
 MACHINE_FIELDS = ("instance_type", "volume_gb", "max_minutes", "spot", "wait_minutes", "checkpoint_uri")
+SECURITY_FIELDS = (
+    "subnets",
+    "security_groups",
+    "output_kms_key",
+    "volume_kms_key",
+    "network_isolation",
+    "traffic_encryption",
+)
+"""Named like the fields of `SecuritySettings`."""
+
+TAGS = "tags"
+CONTENT = "content_types"
+"""The field with the content types of the data channels of a copied job; no widget shows it."""
+
 EXTRA = "extra"
 """The field with hyperparameters that the algorithm does not have, copied from a job that failed because of them."""
 
 CHANNEL_FIELDS = {name: f"channel-{name}" for name in DATA_CHANNELS}
 VALUE_FIELDS = {row.name: f"value-{row.name}" for row in HYPERPARAMETERS}
-FIELDS = (*JOB_FIELDS, *CHANNEL_FIELDS.values(), *MACHINE_FIELDS, *VALUE_FIELDS.values(), EXTRA)
+FIELDS = (
+    *JOB_FIELDS,
+    *CHANNEL_FIELDS.values(),
+    *MACHINE_FIELDS,
+    *SECURITY_FIELDS,
+    TAGS,
+    CONTENT,
+    *VALUE_FIELDS.values(),
+    EXTRA,
+)
 
 
 def to_fields(spec: TrainingSpec) -> dict[str, Any]:
@@ -44,6 +68,9 @@ def to_fields(spec: TrainingSpec) -> dict[str, Any]:
         "spot": spec.spot,
         "wait_minutes": wait / 60,
         "checkpoint_uri": spec.checkpoint_uri,
+        **_security_fields(spec.security),
+        TAGS: "\n".join(tag_lines(spec.tags)),
+        CONTENT: {channel.name: channel.content_type for channel in spec.channels},
         **{field: _to_field(BY_NAME[name], values.get(name)) for name, field in VALUE_FIELDS.items()},
         EXTRA: {name: text for name, text in values.items() if name not in BY_NAME},
     }
@@ -61,7 +88,7 @@ def to_spec(fields: Mapping[str, Any], base: TrainingSpec) -> TrainingSpec:
         instance_count=1,
         hyperparameters=to_values(fields),
         channels=(
-            *_data_channels(fields),
+            *_data_channels(fields, base),
             *(channel for channel in base.channels if channel.name not in DATA_CHANNELS),
         ),
         output_uri=(fields["output_uri"] or "").strip(),
@@ -70,7 +97,65 @@ def to_spec(fields: Mapping[str, Any], base: TrainingSpec) -> TrainingSpec:
         spot=spot,
         max_wait_seconds=_seconds(fields["wait_minutes"]) if spot else None,
         checkpoint_uri=(fields["checkpoint_uri"] or "").strip() if spot else "",
+        security=_security(fields),
+        tags=to_tags(fields[TAGS] or "", base.tags),
     )
+
+
+def tag_lines(tags: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the line of each tag, such as "team=maps", with its key and value."""
+    return {f"{key}={tags[key]}".strip(): (key, tags[key]) for key in sorted(tags)}
+
+
+def to_tags(text: str, before: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags in a text with one KEY=VALUE per line.
+
+    before: the tags that the text was made from; their lines are recognized, because a key may contain "=".
+    """
+    known = tag_lines(before)
+    return dict(known.get(line) or _tag(line) for line in _lines(text))
+
+
+def repeated_tags(text: str, before: Mapping[str, str]) -> list[str]:
+    """Return the keys that several lines set."""
+    keys = [key for line in _lines(text) for key in to_tags(line, before)]
+    return sorted({key for key in keys if keys.count(key) > 1})
+
+
+def _tag(line: str) -> tuple[str, str]:
+    key, _, value = line.partition("=")
+    return key.strip(), value.strip()
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _security_fields(settings: SecuritySettings) -> dict[str, Any]:
+    return {
+        "subnets": ", ".join(settings.subnets),
+        "security_groups": ", ".join(settings.security_groups),
+        "output_kms_key": settings.output_kms_key,
+        "volume_kms_key": settings.volume_kms_key,
+        "network_isolation": settings.network_isolation,
+        "traffic_encryption": settings.traffic_encryption,
+    }
+
+
+def _security(fields: Mapping[str, Any]) -> SecuritySettings:
+    return SecuritySettings(
+        subnets=_ids(fields["subnets"]),
+        security_groups=_ids(fields["security_groups"]),
+        output_kms_key=(fields["output_kms_key"] or "").strip(),
+        volume_kms_key=(fields["volume_kms_key"] or "").strip(),
+        network_isolation=bool(fields["network_isolation"]),
+        traffic_encryption=bool(fields["traffic_encryption"]),
+    )
+
+
+def _ids(text: str | None) -> tuple[str, ...]:
+    """Return the IDs in a text, each once; commas and spaces separate them."""
+    return tuple(dict.fromkeys((text or "").replace(",", " ").split()))
 
 
 def to_values(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -128,15 +213,24 @@ def _base_of(spec: TrainingSpec) -> str | None:
     return base if base and all(uris.get(name) == uri for name, uri in documented.items()) else None
 
 
-def _data_channels(fields: Mapping[str, Any]) -> tuple[Channel, ...]:
-    if not fields["separate"]:
-        base = (fields["base_uri"] or "").strip()
-        return data_channels(base) if base else ()
-    return tuple(
-        Channel(name, uri, DATA_CHANNELS[name])
-        for name, field in CHANNEL_FIELDS.items()
-        if (uri := (fields[field] or "").strip())
-    )
+def _data_channels(fields: Mapping[str, Any], base: TrainingSpec) -> tuple[Channel, ...]:
+    """Return the channels with their URIs in the form, and otherwise as in the copied job."""
+    if fields["separate"]:
+        uris = {name: (fields[field] or "").strip() for name, field in CHANNEL_FIELDS.items()}
+    else:
+        prefix = (fields["base_uri"] or "").strip()
+        uris = {channel.name: channel.uri for channel in data_channels(prefix)} if prefix else {}
+    return tuple(_channel(name, uri, fields, base) for name, uri in uris.items() if uri)
+
+
+def _channel(name: str, uri: str, fields: Mapping[str, Any], base: TrainingSpec) -> Channel:
+    copied = base.channel(name)
+    if copied is None:
+        return Channel(name, uri, DATA_CHANNELS[name])
+    same = copied.uri.rstrip("/") == uri.rstrip("/")
+    content_type = (fields[CONTENT] or {}).get(name, copied.content_type) or DATA_CHANNELS[name]
+    other = copied.with_uri(uri, "" if fields["separate"] else S3_PREFIX)
+    return replace(copied if same else other, content_type=content_type)
 
 
 def _seconds(minutes: float | None) -> int:

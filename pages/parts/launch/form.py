@@ -21,10 +21,10 @@ from core.training.hyperparameters import (
     Hyperparameter,
     applies,
 )
-from core.training.job import TrainingSpec
+from core.training.job import TrainingSpec, carried_names
 from core.training.preflight import FAMILIES
 from pages.parts import messages, state
-from pages.parts.launch.fields import CHANNEL_FIELDS, LAUNCH, VALUE_FIELDS
+from pages.parts.launch.fields import CHANNEL_FIELDS, LAUNCH, TAGS, VALUE_FIELDS
 
 OPEN = (NETWORK, DATA, TRAINING)
 """Hyperparameter groups that are always shown; most users do not change the others."""
@@ -97,6 +97,45 @@ def compute(spec: TrainingSpec, prices: PriceTable, *, sandbox: bool) -> None:
                     )
         with st.expander("Container image"):
             _text("Image URI", "image", "The AWS image of the algorithm, in the region of the job.")
+
+
+def security(spec: TrainingSpec) -> None:
+    """Draw the fields for network, encryption and tags, and what a copy takes over without a field."""
+    with st.container(border=True):
+        st.subheader("Network, encryption and tags")
+        with st.grid(2, min_column_width=220, gap="small"):
+            _text("Subnets", "subnets", "VPC subnet IDs, separated by commas.", "subnet-0abc, subnet-0def")
+            _text("Security groups", "security_groups", "VPC security group IDs.", "sg-0abc")
+            _text("Output KMS key", "output_kms_key", "Encrypts the model in S3.", "alias/training")
+            _text(
+                "Volume KMS key",
+                "volume_kms_key",
+                "Encrypts the instance's volume. Not for instances with local storage, such as g4dn and g5.",
+                "alias/training",
+            )
+        st.toggle(
+            "Network isolation",
+            key=LAUNCH.field("network_isolation"),
+            help="The container gets no network access; SageMaker still transfers its data and model.",
+            persist_state="session",
+        )
+        st.toggle(
+            "Encrypt inter-container traffic",
+            key=LAUNCH.field("traffic_encryption"),
+            help="It may make the job slower; this algorithm trains in a single container.",
+            persist_state="session",
+        )
+        st.text_area(
+            "Tags",
+            key=LAUNCH.field(TAGS),
+            placeholder="team=maps",
+            help="One KEY=VALUE per line.",
+            height=90,
+            persist_state="session",
+        )
+        if spec.origin is not None and (others := carried_names(spec)):
+            text = messages.plain(", ".join(others))
+            st.caption(f"Also copied from {messages.plain(spec.origin.name)}, see the API request: {text}")
 
 
 def _data() -> None:
