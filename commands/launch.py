@@ -59,6 +59,41 @@ Wait = Annotated[
     typer.Option("--max-wait", metavar="TIME", help="Spot: maximum time for waiting and running together."),
 ]
 Checkpoints = Annotated[str, typer.Option(metavar="S3-PREFIX", help="Spot: S3 prefix for the checkpoints.")]
+Subnets = Annotated[
+    list[str] | None,
+    typer.Option("--subnet", metavar="ID", help="VPC subnet of the job; repeat for several."),
+]
+SecurityGroups = Annotated[
+    list[str] | None,
+    typer.Option("--security-group", metavar="ID", help="VPC security group of the job; repeat for several."),
+]
+NoVpc = Annotated[bool, typer.Option("--no-vpc", help="Run outside the VPC of the cloned job.")]
+OutputKey = Annotated[
+    str | None,
+    typer.Option(
+        "--output-kms-key", metavar="KEY", help="KMS key that encrypts the model in S3; '' for none."
+    ),
+]
+VolumeKey = Annotated[
+    str | None,
+    typer.Option(
+        "--volume-kms-key", metavar="KEY", help="KMS key that encrypts the instance's volume; '' for none."
+    ),
+]
+Isolation = Annotated[
+    bool | None,
+    typer.Option("--network-isolation/--no-network-isolation", help="Give the container no network access."),
+]
+TrafficEncryption = Annotated[
+    bool | None,
+    typer.Option(
+        "--encrypt-inter-container-traffic/--no-encrypt-inter-container-traffic",
+        help="Encrypt the traffic between the containers of the job.",
+    ),
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="KEY=VALUE", help="Tag of the job; repeat for several.")
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Print the log until the job ends.")]
 
 
@@ -81,6 +116,13 @@ def launch(
     spot: Spot = None,
     max_wait: Wait = "",
     checkpoints: Checkpoints = "",
+    subnet: Subnets = None,
+    security_group: SecurityGroups = None,
+    output_kms_key: OutputKey = None,
+    volume_kms_key: VolumeKey = None,
+    network_isolation: Isolation = None,
+    encrypt_inter_container_traffic: TrafficEncryption = None,
+    tag: Tags = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     follow: Follow = False,
@@ -91,11 +133,20 @@ def launch(
 
     On AWS, --data, --output and --role are required; in the sandbox they have defaults.
     """
-    given = _parameters(parameter)
+    given, tags = _pairs(parameter, "--parameter"), _pairs(tag, "--tag")
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
+    secure = _security_changes(
+        subnets=subnet,
+        security_groups=security_group,
+        output_kms_key=output_kms_key,
+        volume_kms_key=volume_kms_key,
+        network_isolation=network_isolation,
+        traffic_encryption=encrypt_inter_container_traffic,
+    )
     with reporting(debug), open_backend() as backend:
         spec = _new_spec(backend.clients, data, output, role, given)
-        spec = replace(spec, **changes, name=name or _name("segdeck"))
+        spec = replace(spec, **changes, name=name or _name("segdeck"), tags=tags)
+        spec = replace(spec, security=replace(spec.security, **secure))
         _start(backend, spec, {}, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
 
@@ -109,6 +160,14 @@ def clone(
     spot: Spot = None,
     max_wait: Wait = "",
     checkpoints: Checkpoints = "",
+    subnet: Subnets = None,
+    security_group: SecurityGroups = None,
+    no_vpc: NoVpc = False,
+    output_kms_key: OutputKey = None,
+    volume_kms_key: VolumeKey = None,
+    network_isolation: Isolation = None,
+    encrypt_inter_container_traffic: TrafficEncryption = None,
+    tag: Tags = None,
     continue_training: Annotated[
         bool, typer.Option("--continue", help="Continue training from the model of the job.")
     ] = False,
@@ -119,8 +178,21 @@ def clone(
     debug: Debug = False,
 ) -> None:
     """Start a copy of a training job, with the changes given as options."""
-    given = _parameters(parameter)
+    given, tags = _pairs(parameter, "--parameter"), _pairs(tag, "--tag")
     changes = _changes(instance_type, max_runtime, spot, max_wait, checkpoints)
+    if no_vpc and (subnet or security_group):
+        raise typer.BadParameter(
+            "It cannot be combined with --subnet and --security-group.", param_hint="--no-vpc"
+        )
+    secure = _security_changes(
+        subnets=subnet,
+        security_groups=security_group,
+        output_kms_key=output_kms_key,
+        volume_kms_key=volume_kms_key,
+        network_isolation=network_isolation,
+        traffic_encryption=encrypt_inter_container_traffic,
+    )
+    secure |= {"subnets": (), "security_groups": ()} if no_vpc else {}
     with reporting(debug), open_backend() as backend:
         from core.aws.training import describe_job, job_tags
         from core.training.job import clone_spec, continue_spec
@@ -133,6 +205,7 @@ def clone(
         spec = (continue_spec if continue_training else clone_spec)(old)
         values = {**spec.hyperparameters, **given}
         spec = replace(spec, **changes, hyperparameters=values, name=name or _name(old.name))
+        spec = replace(spec, security=replace(spec.security, **secure), tags={**spec.tags, **tags})
         previous = old.hyperparameters if continue_training else {}
         _start(backend, spec, previous, dry_run=dry_run, yes=yes, follow=follow, as_json=as_json)
 
@@ -290,14 +363,36 @@ def _seconds(text: str, flag: str) -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
-def _parameters(texts: list[str] | None) -> dict[str, str]:
-    parameters = {}
+def _security_changes(
+    *,
+    subnets: list[str] | None,
+    security_groups: list[str] | None,
+    output_kms_key: str | None,
+    volume_kms_key: str | None,
+    network_isolation: bool | None,
+    traffic_encryption: bool | None,
+) -> dict[str, Any]:
+    """Return the fields of SecuritySettings that were given as options."""
+    given = {
+        "subnets": tuple(subnets) if subnets else None,
+        "security_groups": tuple(security_groups) if security_groups else None,
+        "output_kms_key": output_kms_key,
+        "volume_kms_key": volume_kms_key,
+        "network_isolation": network_isolation,
+        "traffic_encryption": traffic_encryption,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _pairs(texts: list[str] | None, flag: str) -> dict[str, str]:
+    """Return the names and values of a repeated option such as --parameter NAME=VALUE."""
+    pairs = {}
     for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE.", param_hint="--parameter")
-        parameters[name.strip()] = value.strip()
-    return parameters
+            raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE.", param_hint=flag)
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _name(before: str) -> str:

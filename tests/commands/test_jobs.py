@@ -179,11 +179,22 @@ def test_what_would_fail_is_not_started(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("-p", "novalue"), ("--max-runtime", "soon"), ("--max-runtime", "0h"), ("--instance-type",)],
+    [
+        ("-p", "novalue"),
+        ("--tag", "team"),
+        ("--max-runtime", "soon"),
+        ("--max-runtime", "0h"),
+        ("--instance-type",),
+    ],
 )
 def test_wrong_usage(run: Run, sagemaker: Any, arguments: tuple[str, ...]) -> None:
     """An option with an unusable value is wrong usage: exit code 2."""
     assert run("launch", *PLACES, *RECIPE, *arguments).exit_code == 2
+
+
+def test_a_vpc_and_none(run: Run, sagemaker: Any) -> None:
+    """A clone cannot leave the VPC and name one at the same time: exit code 2."""
+    assert run("clone", "any", "--no-vpc", "--subnet", "subnet-1").exit_code == 2
 
 
 def test_aws_needs_data_output_and_role(run: Run) -> None:
@@ -304,6 +315,41 @@ def test_a_clone_takes_everything_but_what_is_changed(run: Run, start_job: Start
     refused = run("clone", name, "--continue", "-p", "crop_size=160", "--dry-run")
     assert refused.exit_code == 1
     assert "must match" in refused.stderr
+
+
+def test_security_options_of_a_launch_and_a_clone(run: Run, sagemaker: Any) -> None:
+    """Network, keys, isolation, encryption and tags are options; a clone has them, and warns of what it turns off."""
+    secure = (
+        "--subnet",
+        "subnet-1",
+        "--security-group",
+        "sg-1",
+        "--output-kms-key",
+        "alias/out",
+        "--tag",
+        "a=b",
+    )
+    flags = ("--network-isolation", "--encrypt-inter-container-traffic", "--tag", "team=maps")
+    done = run("launch", *PLACES, *RECIPE, "--name", "cli-secure", *secure, *flags, "--dry-run", "--json")
+    params = json.loads(done.stdout)["steps"][0]["params"]
+    assert params["VpcConfig"] == {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    assert params["OutputDataConfig"]["KmsKeyId"] == "alias/out"
+    assert params["EnableNetworkIsolation"] is params["EnableInterContainerTrafficEncryption"] is True
+    assert params["Tags"] == [{"Key": "a", "Value": "b"}, {"Key": "team", "Value": "maps"}]
+    done = run(
+        "launch", *PLACES, *RECIPE, "--name", "cli-secure", *flags, "--output-kms-key", "alias/out", "--yes"
+    )
+    assert done.exit_code == 0, done.stderr
+    wait_for(sagemaker, "cli-secure", lambda job: job["TrainingJobStatus"] in ENDED)
+    clone = ("clone", "cli-secure", "--dry-run", "--json")
+    plan = json.loads(run(*clone, "--tag", "owner=me").stdout)
+    assert "Weaker" not in str(plan["warnings"])
+    assert [row["Key"] for row in plan["steps"][0]["params"]["Tags"]] == ["owner", "team"]
+    assert plan["steps"][0]["params"]["EnableNetworkIsolation"] is True
+    plan = json.loads(run(*clone, "--no-network-isolation", "--output-kms-key", "", "--no-vpc").stdout)
+    assert [text.partition(":")[0] for text in plan["warnings"]] == ["Weaker than cli-secure"] * 2
+    assert plan["steps"][0]["params"]["EnableNetworkIsolation"] is False
+    assert "KmsKeyId" not in plan["steps"][0]["params"]["OutputDataConfig"]
 
 
 def test_ctrl_c_leaves_the_job_alone(
